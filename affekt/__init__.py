@@ -1,8 +1,8 @@
 """affekt sees, hears and reads how people come across, and measures how well any model does it.
 
-`affekt.analyze(path)` takes a video, a sound file or a picture and returns an `Analysis`: how each person comes across
-and when, how certain that is, and the visual, vocal and verbal cues behind it. `ROOMS` lists the subpackages in reading
-order; each imports only earlier ones.
+`affekt.analyze(path)` takes a video, an audio file or a photograph and returns an `Analysis`: how each person comes
+across and when, how certain that is, and the visual, vocal and verbal cues behind it. `ROOMS` lists the subpackages in
+reading order; each imports only earlier ones.
 """
 
 from __future__ import annotations

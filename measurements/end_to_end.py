@@ -1,6 +1,7 @@
 """Speed and peak memory of the main job on a 640x360 talking face, with face, voice and words all on.
 
     python measurements/end_to_end.py [--seconds 60] [--minutes 1 5 30] [--against REF] [--venv DIR] [--out FILE]
+        [--only against mediapipe every_frame memory]
 
 Each figure comes from a process of its own. `every_frame` counts every frame of the video (30 a second) against the
 wall time of `Analyzer.analyze`, models loaded; `with report` adds saving, the video's copy and the page. Memory is the
@@ -34,6 +35,7 @@ ONE_THREAD = {'OPENBLAS_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1'}
 """As the command line sets it: a pool inside matrix products only makes the two threads wait for each other."""
 DEFAULT_FPS = 12.5
 CORES_COMPARED = 2
+PARTS = ('against', 'mediapipe', 'every_frame', 'memory')
 REDEFINED = ('gaze_yaw_deg', 'gaze_pitch_deg', 'quality')
 """Readings that are defined otherwise since."""
 
@@ -191,6 +193,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'end_to_end.json')
     parser.add_argument('--against', metavar='REF', help='commit whose speed on two cores is measured beside')
     parser.add_argument('--venv', type=Path, help='where mediapipe is, or will be, installed')
+    parser.add_argument('--only', nargs='+', choices=PARTS, default=PARTS, help='what is measured; the rest stays')
     parser.add_argument('--one', type=Path, help=argparse.SUPPRESS)
     parser.add_argument('--cores', type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument('--table', type=Path, help=argparse.SUPPRESS)
@@ -204,28 +207,26 @@ def main() -> None:
     from clips import talking_face
 
     clip = talking_face(options.clips / f'face_{options.seconds:g}s.mp4', options.seconds)
-    result: dict[str, Any] = {
+    result: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    result |= {
         'clip': '640x360 at 30 frames/s, one talking face, read speech',
         'processor': processor(),
         'cores': len(os.sched_getaffinity(0)),
     }
-    if options.against:
+    if options.against and 'against' in options.only:
         result['against'] = against(options.against, clip, options.repeats)
-    if options.venv:
+    if options.venv and 'mediapipe' in options.only:
         result['mediapipe'] = mediapipe_pace(options.venv, clip)
-    runs = [in_own_process(clip, None) for _ in range(options.repeats)]
-    speed = sorted(runs, key=lambda run: run['fps_analyze'])[len(runs) // 2]
-    memory = []
-    for minutes in options.minutes:
-        long_clip = talking_face(options.clips / f'face_{minutes:g}min.mp4', minutes * 60, rate_hz=12.5)
-        memory.append(in_own_process(long_clip, 12.5))
-    peaks = [run['peak_mb'] for run in memory]
-    result |= {
-        'every_frame': speed,
-        'fps_of_each_run': [round(run['fps_analyze'], 1) for run in runs],
-        'memory': memory,
-        'peak_of_longest_over_shortest': peaks[-1] / peaks[0] if peaks else None,
-    }
+    if 'every_frame' in options.only:
+        runs = [in_own_process(clip, None) for _ in range(options.repeats)]
+        result['every_frame'] = sorted(runs, key=lambda run: run['fps_analyze'])[len(runs) // 2]
+        result['fps_of_each_run'] = [round(run['fps_analyze'], 1) for run in runs]
+    if 'memory' in options.only and options.minutes:
+        result['memory'] = memory = []
+        for minutes in options.minutes:
+            long_clip = talking_face(options.clips / f'face_{minutes:g}min.mp4', minutes * 60, rate_hz=12.5)
+            memory.append(in_own_process(long_clip, 12.5))
+        result['peak_of_longest_over_shortest'] = memory[-1]['peak_mb'] / memory[0]['peak_mb']
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + '\n')
     print(json.dumps(result, indent=2))

@@ -1,6 +1,6 @@
 """A stream's delay, what it costs, what it drops, what it keeps in memory, and how far it is from an analysis.
 
-    python live.py --data DIR [--only latency overload slow memory agreement causality] [--rounds 3]
+    python live.py --data DIR [--only latency overload slow memory agreement causality spoken] [--rounds 3]
 
 The clip is a real face's (`test_media`), scaled to 640x360 at 25 frames a second, with read speech beside it; faces and
 voice are on. Delays are those from reading a frame's packet to its reading. Each part runs in a process of its own;
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -36,16 +37,19 @@ from affekt.live.latency import Delays
 from affekt.live.smoothing import steady_filter
 from affekt.media import Block, Frame, Recording
 from affekt.runs import versions, write_atomically
+from affekt.voice import stream as voice_stream
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'live.json'
 DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
-PARTS = ('latency', 'overload', 'slow', 'memory', 'agreement', 'causality')
+PARTS = ('latency', 'overload', 'slow', 'memory', 'agreement', 'causality', 'spoken')
 ONE_THREAD = dict.fromkeys(('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
 """As the command line sets it."""
 TIMED = ('latency', 'overload', 'slow')
-RATE_HZ, SIZE = 25, (640, 360)
+RATE_HZ, SOUND_HZ, SIZE = 25, 48_000, (640, 360)
 SECONDS = 20
 LATE = (0, 1, 3, 6, 12)
+PAUSES_S = (0.3, 0.6, voice_stream.PAUSE_S)
+"""How long a pause may be until what follows counts as a new voice; the last is the package's own."""
 PATIENT = StreamSettings(pace='as fast as read', smoothing='none')
 AFFECT = ('valence', 'arousal')
 
@@ -57,29 +61,33 @@ def pictures(data: Path) -> list[np.ndarray]:
     return [image.reformat(*SIZE, format='rgb24').to_ndarray() for image in images]
 
 
-def speech(data: Path, seconds: float) -> np.ndarray:
-    """Read speech at 16 kHz."""
-    blocks = Recording.open(data / 'test_media' / 'two_cities.wav').samples(16000, seconds)
-    return next(iter(blocks)).samples[: round(seconds * 16000)]
+def speech(data: Path, seconds: float, rate_hz: int = 16000) -> np.ndarray:
+    """Read speech."""
+    blocks = Recording.open(data / 'test_media' / 'two_cities.wav').samples(rate_hz, seconds)
+    return next(iter(blocks)).samples[: round(seconds * rate_hz)]
 
 
 def clip(data: Path, path: Path, container_format: str) -> list[int]:
-    """Writes the clip as H.264 and AAC without delay; returns how many bytes are written after each frame."""
-    images, samples = pictures(data), speech(data, SECONDS)
+    """Writes the clip as H.264 and AAC without delay; returns how many bytes are written after each frame.
+
+    A muxer holds pictures back until it has the sound beside them: 21 ms of it in a packet at 48 kHz, 64 ms at 16 kHz,
+    where every second picture would come together with the one before.
+    """
+    images, samples = pictures(data), speech(data, SECONDS, SOUND_HZ)
     file, ends = io.BytesIO(), []
     with av.open(file, 'w', format=container_format) as container:
         video = container.add_stream('libx264', rate=RATE_HZ, options={'preset': 'veryfast', 'tune': 'zerolatency'})
         video.width, video.height, video.pix_fmt = *SIZE, 'yuv420p'
         video.codec_context.gop_size = RATE_HZ
-        audio = container.add_stream('aac', rate=16000, layout='mono')
-        step = 16000 // RATE_HZ
+        audio = container.add_stream('aac', rate=SOUND_HZ, layout='mono')
+        step = SOUND_HZ // RATE_HZ
         for number, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(image, format='rgb24')
             frame.pts = number
             container.mux(video.encode(frame))
             part = samples[number * step : (number + 1) * step]
             sound = av.AudioFrame.from_ndarray(part[None].astype(np.float32), format='fltp', layout='mono')
-            sound.sample_rate, sound.pts = 16000, number * step
+            sound.sample_rate, sound.pts = SOUND_HZ, number * step
             container.mux(audio.encode(sound))
             ends.append(file.tell())
         container.mux(video.encode(None))
@@ -317,6 +325,31 @@ def _smoothing(curves: list[np.ndarray]) -> dict[str, Any]:
         },
         'lag_ms': {name: round(float(np.mean(values, axis=0)[1]), 1) for name, values in rows.items()},
     }
+
+
+def spoken(data: Path) -> dict[str, Any]:
+    """Readings while somebody speaks, and how many say how the voice sounds, by how long a voice may pause."""
+    images = pictures(data)[:50]
+    files = sorted((data / 'test_media').glob('*.wav'))
+    rows = {}
+    for pause_s in PAUSES_S:
+        voice_stream.PAUSE_S = pause_s
+        voices = [reading.voice for file in files for reading in _readings(images, file)]
+        heard = [voice for voice in voices if voice is not None and voice.is_speech]
+        rows[str(pause_s)] = {
+            'readings': len(heard),
+            'with arousal': sum(not math.isnan(voice.arousal) for voice in heard),
+            'with an emotion': sum(bool(voice.emotion) for voice in heard),
+        }
+    return {'recordings': [file.name for file in files], 'by seconds of pause': rows}
+
+
+def _readings(images: list[np.ndarray], file: Path) -> Iterator[Any]:
+    """Those of a face at ten frames a second beside the speech of a file, in real time."""
+    blocks = list(Recording.open(file).samples(16000, 0.1))
+    seconds = len(blocks) / 10
+    with LiveSession(merged([endless(images, 10, seconds), iter(blocks)])) as session:
+        yield from session
 
 
 def _lag(values: np.ndarray, reference: np.ndarray, most: int = 12) -> float:

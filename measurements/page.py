@@ -1084,6 +1084,16 @@ def live(result: dict[str, Any]) -> str:
         + ', '.join(f'{100 * row["missing"]:.1f} % of rows at {count} frames' for count, row in late.items())
         + ' (each clip begins with a face that nobody knows).\n'
     )
+    if kept := result.get('spoken'):
+        rows = [
+            [pause_s, row['readings'], row['with arousal'], row['with an emotion']]
+            for pause_s, row in kept['by seconds of pause'].items()
+        ]
+        text += (
+            f'\nReadings while somebody speaks, ten a second, of {" and ".join(kept["recordings"])}, by how long a voice '
+            'may pause until another one is thought to begin (the last line is what affekt does):\n\n'
+        )
+        text += table(['pause, s', 'readings', 'say an arousal', 'say an emotion'], rows)
     return text
 
 

@@ -1,8 +1,8 @@
 """The main job: a recording in, an emotion timeline with evidence out.
 
-`analyze(path)` watches the faces, hears the voice and reads the words of a recording, puts all on one clock, fuses
-it per person and second, and returns an `Analysis`: timeline, people, labels, moments and a description whose sentences
-each name their evidence. Read `timeline.py` first, then `fuse.py`, `steps.py` and `assemble.py`, then
+`analyze(path)` reads faces, voice and words of a recording, puts the readings on one clock, fuses
+them per person and second, and returns an `Analysis`: timeline, people, labels, moments and a description whose
+sentences each name their evidence. Read `timeline.py` first, then `fuse.py`, `steps.py` and `assemble.py`, then
 `analyzer.py`.
 """
 

@@ -25,43 +25,43 @@ from affekt.typed_json import plain
 from affekt.wording import counted
 
 LONGEST_S = 1e6
-"""Eleven days: more than any recording that is analyzed lasts."""
+"""Upper bound of a plausible duration in seconds: eleven days."""
 TABLES = ('faces', 'turns', 'voice', 'utterances')
-"""What was measured: face readings per frame, speech per turn, voice readings ten times a second, utterances."""
+"""Tables of measurements: face readings per frame, speech per turn, voice readings at 10 Hz, utterances."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Analysis:
-    """Everything that is known about one recording.
+    """The result of analyzing one recording.
 
-    `analyze` makes it; `save` and `load` keep it; `report` shows it.
+    `analyze` makes it; `save` writes and `load` reads it; `report` shows it.
     """
 
     source: Source
     timeline: Timeline
-    """What each source and all of them together say, per person and span."""
+    """Readings of each source and of all fused, per person and span."""
     people: tuple[Person, ...]
-    """In order of time seen and heard, longest first."""
+    """Sorted by time seen and heard, longest first."""
     labels: tuple[OpenLabel, ...]
-    """Words for how people come across: per person over all ('whole') and over spans."""
+    """Words for how people come across: per person over the whole time ('whole') and over spans."""
     moments: tuple[Moment, ...]
-    """Points worth looking at, in order of time."""
+    """Points worth looking at, sorted by time."""
     description: tuple[Sentence, ...]
     utterances: tuple[Spoken, ...]
     tables: Mapping[str, pa.Table]
-    """Name to table, for the names in TABLES; a table that nothing was measured for has no rows."""
+    """Name to table, for the names in TABLES; a table without measurements has no rows."""
     models: tuple[ModelUse, ...]
     settings: AnalysisSettings
     coverage: Mapping[str, float] = field(default_factory=dict)
-    """Share of the recording that each source covers ('face', 'voice', 'words', 'fused'), and that abstains
-    ('contradiction', 'unsure'), all in [0, 1]."""
+    """Share of the recording that each source covers ('face', 'voice', 'words', 'fused'), and in which fused rows
+    abstain ('contradiction', 'unsure'), all in [0, 1]."""
     notice: str = NOTICE
     recording: Path | None = None
-    """Where the recording lay when it was analyzed; not stored with the analysis."""
+    """Path of the recording when it was analyzed; not stored with the analysis."""
     voices: tuple[Person, ...] = ()
-    """Speech of nobody who is known, summed up as people are: a voice without a face is no person."""
+    """Speech that belongs to no known person, summarised as people are: a voice without a face is not a person."""
     described: tuple[Described, ...] = ()
-    """What describers say, beside the description above and never in place of it; empty where none was asked."""
+    """Answers of describers, in addition to the description above; empty where none was asked."""
 
     def __post_init__(self) -> None:
         voices = (*(person for person in self.people if person.name == UNSEEN), *self.voices)
@@ -78,7 +78,7 @@ class Analysis:
 
     @property
     def lanes(self) -> tuple[Person, ...]:
-        """Everything that has a lane of its own in the timeline: people, then voices."""
+        """Everybody with a lane in the timeline: people, then voices."""
         return (*self.people, *self.voices)
 
     @property
@@ -87,7 +87,7 @@ class Analysis:
         return ' '.join(sentence.text for sentence in self.description)
 
     def to_dict(self) -> dict[str, Any]:
-        """All but tables, timeline and pictures as JSON-ready values."""
+        """Everything except tables, timeline and images, as JSON-ready values."""
         parts = (
             'source',
             'people',
@@ -105,7 +105,7 @@ class Analysis:
         return {'format': storage.FORMAT, **content, 'settings': self.settings.to_dict()}
 
     def summary(self) -> dict[str, Any]:
-        """What a program that called `affekt analyze --json` needs first: people, labels, moments, description."""
+        """The output of `affekt analyze --json`: people, labels, moments, description."""
         return {
             'source': plain(self.source),
             'people': [self._summed_up(person) for person in self.people],
@@ -133,7 +133,7 @@ class Analysis:
         return {**plain(person), 'headline': headline(person, self.labels), 'labels': self._words(person.name)}
 
     def _words(self, person: str) -> list[dict[str, Any]]:
-        """The labels over all of one person's time."""
+        """The labels over one person's whole time."""
         return [
             {'word': x.word, 'intensity': round(x.intensity, 3), 'certainty': round(x.certainty, 3)}
             for x in self.labels
@@ -141,13 +141,13 @@ class Analysis:
         ]
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the analysis into a folder, made where missing; returns it.
+        """Writes the analysis into a folder, created if missing; returns it.
 
-        `analysis.json` is written last, so a folder that holds it is whole.
+        `analysis.json` is written last, so a folder that holds it is complete.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        write_changes(target, ())  # what was said of people of an earlier analysis in this folder
+        write_changes(target, ())  # removes edits to people of an earlier analysis in this folder
         people, moments = storage.counted(target)
         identity = self.source.identity
         timeline = storage.named(self.timeline.to_arrow(), identity, times=2)
@@ -163,14 +163,14 @@ class Analysis:
 
     @classmethod
     def load(cls, folder: str | Path, *, as_analyzed: bool = False) -> Analysis:
-        """The analysis that `save` wrote, with the people merged and renamed as `affekt people` was told.
+        """The analysis that `save` wrote, with people merged and renamed by `affekt people`.
 
         Args:
             folder: of the analysis.
-            as_analyzed: leave what was said of people aside.
+            as_analyzed: ignore edits by `affekt people`.
 
         Raises:
-            RunError: the folder holds none, or a damaged one, or a list of changes that does not fit it.
+            RunError: the folder holds no analysis, a damaged one, or edits that do not fit it.
         """
         place = Path(folder)
         content = storage.read_json(place / storage.MAIN_FILE)
@@ -214,8 +214,8 @@ class Analysis:
 
         Args:
             out: the file to write.
-            media: the recording, for the report to show beside the timeline. Without it, the file that was analyzed is
-                taken, if it is still there and unchanged. Settings without frames show neither.
+            media: the recording, shown beside the timeline. By default the file that was analyzed, if it is still there
+                and unchanged. Settings without frames show neither.
             embed: False leaves the recording out and shows stills only.
         """
         import affekt  # a later room makes pages: it is asked through the package's face
@@ -224,7 +224,7 @@ class Analysis:
             return Path(affekt.render_report(self, Path(out), *self.shown(media, embed=embed)))
 
     def shown(self, media: str | Path | None = None, *, embed: bool = True) -> tuple[Path | None, str]:
-        """The recording that a report may hold, and why it holds none."""
+        """The recording to embed in a report, or None and the reason."""
         if not (embed and self.settings.keep_frames):
             return None, ''
         if media is not None:
@@ -239,7 +239,7 @@ class Analysis:
 
 
 def _with_changes(analysis: Analysis, changes: Sequence[Change], folder: Path) -> Analysis:
-    """The analysis with people merged and renamed: a later room does it, and is asked through its face.
+    """The analysis with people merged and renamed, which a later room does.
 
     Raises:
         RunError: the changes do not fit its people.
@@ -250,10 +250,10 @@ def _with_changes(analysis: Analysis, changes: Sequence[Change], folder: Path) -
 
 
 def _plausible(source: Source) -> Source:
-    """The source, where it describes a recording.
+    """The source, if its values are plausible.
 
     Raises:
-        ValueError: it does not.
+        ValueError: they are not.
     """
     sizes = (source.width, source.height, source.rate_hz, source.analyzed_rate_hz)
     if source.kind not in ('video', 'audio', 'image'):

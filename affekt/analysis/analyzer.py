@@ -1,9 +1,9 @@
-"""The main path: a recording watched, heard and read at once, then put together.
+"""The main path: faces, voice and words of a recording, observed in parallel and then fused.
 
-`Analyzer` loads its models when they are first needed and keeps them for further files. Faces are observed in one
-thread, voice and words in another, each in its own pass over the file; both have threads of their own that work ahead,
-and spend their time in native code. Memory stays flat: a row per face and frame, a row per turn, ten readings per
-second of speech, and stills on disk.
+`Analyzer` loads its models when they are first needed and keeps them for further files. One thread observes faces,
+another voice and words, each in its own pass over the file; both decode ahead in further threads, and spend their time
+in native code. Memory stays nearly flat: a row per face and frame, a row per turn, ten readings per second of
+speech; stills are on disk.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ from affekt.wording import counted
 from affekt.workers import awaited, yields_to_others
 
 IMAGE_S = 1.0
-"""The nominal length of a still picture."""
+"""Nominal length of a photograph in seconds."""
 VOICE_NICENESS = 2
-"""Faces take twice the work of voice and words, and frames are followed one after the other: without this
-the sound is done at two thirds of the time, and what is left of the faces does not keep two cores busy."""
+"""Niceness of the thread for voice and words. Faces take twice their work, frame after frame: without it, audio is
+finished after two thirds of the time, and the remaining faces alone do not keep two cores busy."""
 TIDY_EVERY_S = 60.0
-"""After so many seconds of the recording freed pages go back to the system; heaps of native code creep up otherwise."""
+"""Seconds of recording after which freed pages are returned to the system, since native heaps grow otherwise."""
 LARGE_PIXELS = 4_000_000
-"""From so many pixels a picture on, the sound is heard after the pictures: what decodes 4K holds 140 MB, as much as the
-models of the voice."""
+"""Frames with at least this many pixels are read before the audio, not in parallel: decoding 4K takes 140 MB, as much
+as the models of the voice."""
 _PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
 @dataclass
 class _Seen:
-    """What the watching thread brings back."""
+    """Result of the thread for faces."""
 
     table: pa.Table = field(default_factory=lambda: empty_table(FACES))
     thumbnails: dict[str, bytes] = field(default_factory=dict)
@@ -66,12 +66,12 @@ class _Seen:
     has_frames: bool = False
     returned: dict[str, Returned] = field(default_factory=dict)
     has_compared: bool = False
-    """Faces were compared with each other."""
+    """True if faces were compared for identity."""
 
 
 @dataclass
 class _Heard:
-    """What the listening thread brings back."""
+    """Result of the thread for voice and words."""
 
     turns: pa.Table = field(default_factory=lambda: empty_table(TURNS))
     voice: pa.Table = field(default_factory=lambda: empty_table(VOICE))
@@ -87,17 +87,17 @@ class _Heard:
 
 
 class _Stopped(Exception):
-    """The other thread failed; there is no point in going on."""
+    """Ends a thread after the other has failed."""
 
 
 class Analyzer:
-    """Loaded models and settings, for one recording after the other; not for two at once.
+    """Loaded models and settings, for one recording at a time.
 
     Args:
-        settings: the defaults when None.
-        describer: writes the description; `PlainDescriber` when None.
-        vocal_head: folder of the voice's model, as a recipe writes it; the packaged one when None.
-        keep_models: leave the models in memory for the next recording, where this one is short; 60 MB less without.
+        settings: the defaults if None.
+        describer: writes the description; `PlainDescriber` if None.
+        vocal_head: folder of the voice's model, as a recipe writes it; the packaged one if None.
+        keep_models: keep the models in memory after a short recording; False saves 60 MB.
     """
 
     def __init__(
@@ -118,20 +118,20 @@ class Analyzer:
     ) -> Analysis:
         """The analysis of one recording.
 
-        1. Open. 2. Watch and listen: at the same time, or one after the other where pictures are large. 3. Put
-        together. 4. Describe by a model too, where that is asked.
+        1. Open. 2. Observe faces and voice, in parallel, or one after the other where frames are large. 3. Fuse and
+        conclude. 4. Describe by a model, if requested.
 
         Args:
-            path: a video, a sound file or a picture.
-            progress: told about each stage; calls come from several threads, one at a time.
-            spill: folder for landmarks, where `settings.keep_landmarks` asks for them.
+            path: a video, an audio file or a photograph.
+            progress: called with each stage; calls come from several threads, but never at once.
+            spill: folder for landmarks, if `settings.keep_landmarks`.
 
         Raises:
-            MediaError: the file is missing, damaged beyond use, or of no known kind.
+            MediaError: the file is missing, unusably damaged, or of an unknown kind.
             LimitError: it is larger than allowed.
-            UnknownNameError: it has no sound stream of the number that is set.
+            UnknownNameError: it has no audio stream of that number.
             TranscriptError: the transcript cannot be read.
-            WeightsError: a model file cannot be had.
+            WeightsError: a model file is not available.
         """
         # 1.
         recording = Recording.open(path)
@@ -171,7 +171,7 @@ class Analyzer:
     def _watch(
         self, recording: Recording, stills: Stills | None, landmarks: Path | None, tell: Any, stop: threading.Event
     ) -> _Seen:
-        """Faces of the recording; empty where it has no pictures."""
+        """Faces of the recording; empty if it has no video."""
         if recording.video is None:
             return _Seen()
         from affekt.faces import observe_faces
@@ -211,7 +211,7 @@ class Analyzer:
         )
 
     def _listen(self, recording: Recording, tell: Any, stop: threading.Event) -> _Heard:
-        """Voice and words of the recording; only given words where it has no sound."""
+        """Voice and words of the recording; without audio only given words."""
         given, notes = given_words(recording, self.settings, recording.duration_s)
         if not recording.audio:
             return self._read(recording, _Heard(notes=notes), given or (), tell)
@@ -245,7 +245,7 @@ class Analyzer:
         return self._read(recording, heard, voice.utterances if given is None else given, tell)
 
     def _tell_speakers_apart(self, recording: Recording, heard: _Heard) -> None:
-        """Notes who speaks in each turn as the voice tells, in a second walk over the sound."""
+        """Assigns a speaker to each turn by voice, in a second pass over the audio."""
         network = self._models.get('speakers')
         if network is None:
             heard.notes.append('voices were not compared with each other, as the model for it is not here')
@@ -257,7 +257,7 @@ class Analyzer:
         self._models.done_with(recording.duration_s, 'speakers')
 
     def _read(self, recording: Recording, heard: _Heard, utterances: Any, tell: Any) -> _Heard:
-        """The same with the words read."""
+        """The same, with the emotion of the words."""
         tell('words', 0.0, 1.0)
         if utterances:
             words = read_words(utterances, self._models.get)
@@ -265,7 +265,7 @@ class Analyzer:
             heard.notes += words.notes
             heard.was_read, heard.was_foreign = words.was_read, words.was_foreign
             self._models.done_with(recording.duration_s, 'text', 'foreign_text')
-        word_table()  # nothing else works while people are described, so it is read before
+        word_table()  # read now, in parallel: nothing else runs while people are described
         tell('words', 1.0, 1.0)
         return heard
 
@@ -309,13 +309,13 @@ class Analyzer:
 def analyze(
     path: str | Path, *, settings: AnalysisSettings | None = None, progress: Progress | None = None, **named: Any
 ) -> Analysis:
-    """The analysis of one recording: a video, a sound file or a picture.
+    """The analysis of one recording: a video, an audio file or a photograph.
 
     Args:
         path: the file.
-        settings: the defaults when None. For many files with one set of models use `Analyzer`.
-        progress: told about each stage.
-        named: settings by name, such as `fps=5, asr='base'`; they go before `settings`.
+        settings: the defaults if None. To reuse models for many files, use `Analyzer`.
+        progress: called with each stage.
+        named: settings by name, such as `fps=5, asr='base'`; they override `settings`.
 
     Raises:
         UnknownNameError: no setting of this name.
@@ -334,7 +334,7 @@ def _absolute(path: Path | None) -> Path | None:
 
 
 def _teller(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
-    """`progress`, one call at a time; seconds are told as a share of the whole, and now and then memory is tidied."""
+    """`progress` behind a lock, with seconds as a share of the whole; returns freed memory at intervals."""
     lock = threading.Lock()
     tidied: dict[str, float] = {}
 
@@ -350,14 +350,14 @@ def _teller(progress: Progress | None, total_s: float) -> Callable[[str, float, 
 
 
 def _checked(stop: threading.Event, tell: Any, stage: str, time_s: float) -> None:
-    """Tells how far a stage has come; ends it where the other thread has failed."""
+    """Reports the progress of a stage; ends it if the other thread has failed."""
     if stop.is_set():
         raise _Stopped
     tell(stage, time_s, 0.0)
 
 
 def _or_stop(stop: threading.Event, job: Callable[..., Any], *given: Any) -> Any:
-    """The job's result; where it fails, the other thread is asked to stop."""
+    """The job's result; a failure stops the other thread."""
     try:
         return job(*given)
     except BaseException:
@@ -366,7 +366,7 @@ def _or_stop(stop: threading.Event, job: Callable[..., Any], *given: Any) -> Any
 
 
 def _results(watching: Any, listening: Any, stop: threading.Event) -> tuple[_Seen, _Heard]:
-    """Both results, or the error that came first."""
+    """Both results, or the first error."""
     try:
         awaited(lambda timeout_s: not wait((watching, listening), timeout_s).not_done)
         errors = [error for future in (watching, listening) if (error := future.exception()) is not None]
@@ -380,7 +380,7 @@ def _results(watching: Any, listening: Any, stop: threading.Event) -> tuple[_See
 
 
 def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
-    """The table of faces with pixel columns in those of the recording."""
+    """The table of faces with pixel columns scaled to the recording's resolution."""
     if scale == 1.0:
         return table
     for name in _PIXEL_COLUMNS:
@@ -391,7 +391,7 @@ def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
 
 
 def _lost(decoded: DecodeReport) -> Lost:
-    """What the passes over the file did not bring back."""
+    """What could not be read from the file."""
     streams = [stream for stream in (decoded.video, decoded.audio) if stream is not None]
     return Lost(
         decoded.unread_bytes, round(decoded.lost_s, 3), sum(stream.damaged_packets for stream in streams),
@@ -400,7 +400,7 @@ def _lost(decoded: DecodeReport) -> Lost:
 
 
 def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
-    """What the recording does not hold."""
+    """Notes on what the recording does not contain."""
     notes = []
     if recording.kind == 'image':
         notes.append('a picture has no length: the one second that it takes up in the tables is nominal')
@@ -416,7 +416,7 @@ def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
 
 
 def _returned(faces: Any) -> dict[str, Returned]:
-    """Who was followed in several stretches, and how sure the face is that they are one person."""
+    """People tracked in several stretches, with the certainty that they are one person."""
     return {
         person.name: Returned(
             person.stretches, None if math.isnan(person.identity_certainty) else round(person.identity_certainty, 4)
@@ -427,7 +427,7 @@ def _returned(faces: Any) -> dict[str, Returned]:
 
 
 def _face_notes(faces: Any, *, can_compare: bool) -> list[str]:
-    """What could not be seen, and who is counted how."""
+    """Notes on faces that could not be read or compared."""
     notes = []
     if small := faces.frames_too_small:
         notes.append(f'{counted(small, "frame")} {"was" if small == 1 else "were"} too small to hold a face')
@@ -440,6 +440,6 @@ def _face_notes(faces: Any, *, can_compare: bool) -> list[str]:
 
 
 def _sentence(note: str) -> str:
-    """A note with a capital and a full stop."""
+    """A note as a sentence with capital and full stop."""
     text = note.strip()
     return text[:1].upper() + text[1:] + ('' if text.endswith(('.', '!', '?')) else '.')

@@ -1,4 +1,4 @@
-"""From what was observed to the whole analysis: who spoke, the timeline, people, labels, moments and sentences."""
+"""From observations to the analysis: speakers, timeline, people, labels, moments and sentences."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ QUALITY_COLUMNS = {
     'face_size_px': 'faces', 'sharpness': 'faces', 'brightness': 'faces', 'yaw_deg': 'faces',
     'pitch_deg': 'faces', 'loudness_lufs': 'turns', 'snr_db': 'turns', 'noise_db': 'turns',
 }  # fmt: skip
-"""Columns whose median over a person's rows tells how good the input was."""
+"""Columns whose median over a person's rows measures the quality of the input."""
 
 
 def assemble(observed: Observed, settings: AnalysisSettings, describer: Describer | None = None) -> Analysis:
-    """The analysis of one recording: who speaks, and what follows from it."""
+    """The analysis of one recording: assigns speakers, then concludes."""
     observed = with_speakers(observed)
     notes = (*observed.source.notes, *return_sentences(observed.returned))
     observed = dataclasses.replace(observed, source=dataclasses.replace(observed.source, notes=notes))
@@ -59,7 +59,7 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
 def concluded(observed: Observed, settings: AnalysisSettings, describer: Describer | None = None) -> Analysis:
     """The analysis of observations whose turns and utterances have a person each.
 
-    1. List the people. 2. Say per step what each source and all together say. 3. Sum up each person. 4. Find words and
+    1. List the people. 2. Fuse the sources per step. 3. Summarise each person. 4. Find words and
     moments. 5. Describe.
     """
     # 1.
@@ -101,7 +101,7 @@ def concluded(observed: Observed, settings: AnalysisSettings, describer: Describ
 
 
 def with_speakers(observed: Observed) -> Observed:
-    """The observations with a person in each turn and utterance, and transcript names on the faces they belong to."""
+    """The observations with a person in each turn and utterance, and transcript names assigned to faces."""
     faces, turns, utterances = observed.faces, observed.turns, observed.utterances
     if not turns.num_rows and not utterances.num_rows:
         return observed
@@ -118,7 +118,7 @@ def with_speakers(observed: Observed) -> Observed:
         heard = list(observed.speakers)
     spoke = [speaker.person for speaker in attribute_turns(utterance_spans, mouths, *sound, rate)]
 
-    # A transcript's name wins over a mouth; utterances without either take the person of the turn they lie in.
+    # A transcript's name overrides mouth movement; utterances without either take the person of their turn.
     given = utterances['speaker'].to_pylist()
     matched = match_speakers(given, utterance_spans, spoke)
     renamed = {person: name for name, person in matched.items()}
@@ -141,7 +141,7 @@ def with_speakers(observed: Observed) -> Observed:
 
 
 def with_liveliness(turns: pa.Table) -> pa.Table:
-    """The turns with how lively each is for its person; as they were where acoustic columns are missing."""
+    """The turns with their liveliness relative to the person; unchanged if acoustic columns are missing."""
     from affekt.voice import COLUMNS, liveliness
 
     if not turns.num_rows or not {*COLUMNS} <= {*turns.column_names}:
@@ -152,13 +152,13 @@ def with_liveliness(turns: pa.Table) -> pa.Table:
 
 
 def people_of(observed: Observed) -> list[str]:
-    """Everybody who was seen or heard, sorted, the unseen voice last."""
+    """Names of everybody seen or heard, sorted, the unseen voice last."""
     names = {*_names(observed.faces), *_names(observed.turns), *_names(observed.utterances)} - {''}
     return sorted(names, key=lambda name: (name == UNSEEN, name))
 
 
 def fused_timeline(observed: Observed, people: Sequence[str], steps: Sequence[Span]) -> Timeline:
-    """What each source says about each person, and what all say together."""
+    """The timeline of each source and of all fused, for each person."""
     fused, others = [], []
     for person in people:
         opinions = opinions_of(observed, person, steps)
@@ -168,7 +168,7 @@ def fused_timeline(observed: Observed, people: Sequence[str], steps: Sequence[Sp
 
 
 def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
-    """One person over the whole recording."""
+    """The summary of one person over the whole recording."""
     faces = rows_of(observed.faces, name, ('time_s',))
     rate, duration = observed.source.analyzed_rate_hz, observed.source.duration_s
     seen = min(duration, faces.num_rows / rate if rate > 0 else float(faces.num_rows > 0) * duration)
@@ -196,7 +196,7 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
 
 
 def _is_unread(observed: Observed, name: str) -> bool:
-    """Whether a person is only heard, and no model for the emotion of voices took part."""
+    """True if a person is only heard, and no model of vocal emotion took part."""
     stated = ('confidence', *EKMAN)
     turns = rows_of(observed.turns, name)
     is_seen = rows_of(observed.faces, name, ('time_s',)).num_rows > 0
@@ -206,7 +206,7 @@ def _is_unread(observed: Observed, name: str) -> bool:
 
 
 def _course(path: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ...]:
-    """The stretches of a person's time, each with its valence and arousal."""
+    """The stretches of a person's course, each with valence and arousal."""
     stretches = []
     for stretch in course_of(path):
         part = path.where(steps_within(path, stretch))
@@ -220,14 +220,14 @@ def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[
 
         mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + (own_sd**2 - bias_sd**2)) / effective number)
 
-    A step varies by its distance from the mean and by its own interval, of which the bias is a part. Steps are not
-    independent: what counts is
+    The variance of the steps is that around the mean plus that of their own intervals, which include the bias. Steps
+    are not independent; their effective number is
 
-        measured seconds / length of a step * (1 - r) / (1 + r),    at least 1
+        measured seconds / length of a step * (1 - r) / (1 + r),  at least 1
 
-    of them, r the correlation of neighbours, at most 0.8 and at least what 0.3 from second to second makes of it. What
-    a model gets wrong about a person stays wrong however long it looks: no length of recording brings the interval
-    below that of the bias.
+    with r the correlation of neighbouring steps, at most 0.8 and at least that of a correlation of 0.3 over one second.
+    A model's error about a person does not average out, so no length of recording makes the interval narrower than the
+    bias.
 
     Args:
         path: the fused series of a person.
@@ -254,9 +254,9 @@ def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[
 
 
 def bias_of(path: PersonSeries, name: str, trust: Mapping[str, Trust]) -> float:
-    """The deviation of a person's mean by what the sources get wrong throughout: theirs, by their shares in it.
+    """The standard deviation of the bias of a person's mean: the sources' biases, weighted by their shares in it.
 
-    Errors of face, voice and words are taken as independent: the root of the sum of squares.
+    Errors of face, voice and words are taken as independent, so their squares add.
     """
     known = np.isfinite(path.dimension(name))
     if not known.any():
@@ -267,7 +267,7 @@ def bias_of(path: PersonSeries, name: str, trust: Mapping[str, Trust]) -> float:
 
 
 def labels_of(readings: Readings, timeline: Timeline, person: str) -> list[OpenLabel]:
-    """Words for a person's whole time, then for its spans."""
+    """Open labels for a person's whole time, then for its spans."""
     path = timeline.series(person)
     winners = [int(row.argmax()) if not np.isnan(row).any() else -1 for row in path.probabilities]
     if all(winner < 0 for winner in winners):
@@ -282,7 +282,7 @@ def labels_of(readings: Readings, timeline: Timeline, person: str) -> list[OpenL
 
 
 def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
-    """Which share of the recording each source covers and which the fused rows abstain in."""
+    """Share of the recording that each source covers, and in which fused rows abstain."""
     if duration_s <= 0:
         return {}
     shares = {}
@@ -296,7 +296,7 @@ def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
 
 
 def _renamed(faces: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
-    """The table of faces with other names for some persons."""
+    """The table of faces with some people renamed."""
     if not renamed:
         return faces
     return with_people(faces, [renamed.get(name, name) for name in faces['person'].to_pylist()])
@@ -347,7 +347,7 @@ def _mouth(rows: pa.Table, person: str) -> Mouth | None:
 
 
 def _most_shared(span: tuple[float, float], spans: Sequence[tuple[float, float]], people: Sequence[str]) -> str:
-    """Whoever has most time in common with a span; '' where nobody named does."""
+    """The person whose spans overlap a span most; '' if nobody's do."""
     seconds: dict[str, float] = {}
     for other, person in zip(spans, people, strict=True):
         shared = min(span[1], other[1]) - max(span[0], other[0])

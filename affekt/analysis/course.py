@@ -1,15 +1,15 @@
 """A person's course as stretches with one label each: 'sad until 0:06, unclear, happy from 0:10'.
 
-The labels are the likeliest path through the fused steps (Viterbi), where each second is worth the logarithm of its
-probability and each change of label costs as much as a few clear seconds:
+The labels are the likeliest path through the fused steps (Viterbi): each second contributes the logarithm of its
+probability, and each change of label costs as much as a few clear seconds:
 
     sum over steps t of seconds_t * log p_t(label_t)  -  CHANGE_COST * changes
 
-`unclear` is a label like the others: it is worth what chance is, log(1/7), where a step states categories, and goes
-before all of them where a step abstains. So a blip is no stretch, a flicker between two labels is one stretch, and a
-step counts by its length. What is shorter than `least_stretch_s` then joins its neighbour, and every stretch takes the
-label that its own mean says. A part of a course is named only where that is likelier than all else together; a course
-that is one stretch, from UNSURE_BELOW on. T steps, K labels.
+`unclear` is a label like the others: it contributes log(1/7), the value of chance, where a step states categories, and
+beats all of them where a step abstains. So a blip is not a stretch, a flicker between two labels is one stretch, and a
+step counts by its length. A stretch shorter than `least_stretch_s` joins its neighbour, and every stretch takes the
+label of its own mean. A stretch among several is named only if its label is likelier than all others together; a single
+stretch, if its probability is at least UNSURE_BELOW. T steps, K labels.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ LEAST_OF_PART = 0.5
 """Least mean probability of the label of one stretch among several."""
 LEAST_STRETCH_S = 2.0
 LEAST_SHARE, MOST_LEAST_S = 0.05, 10.0
-"""Shortest stretch of a long course as a share of its length, and the most that this may be in seconds."""
+"""Shortest stretch of a long course as a share of its length, and the upper bound of that in seconds."""
 BRIDGED_S = 5.0
-"""Longest gap in seconds within a stretch, such as a pause between turns; longer ones end it."""
+"""Longest gap in seconds within a stretch, such as a pause between turns; longer gaps end it."""
 FACE_GAP_S = 0.6
 """A face unseen for longer than this is not known to have done the same in between."""
 _LEAST = 1e-4
 
 
 def course_of(path: PersonSeries) -> tuple[Stretch, ...]:
-    """The stretches of a person's fused steps, in order of time, without valence and arousal; () for no steps.
+    """The stretches of a person's fused steps, sorted by time, without valence and arousal; () for no steps.
 
-    1. Cut where nothing was measured for long. 2. Find the likeliest labels of each piece. 3. Join what is short.
-    4. Label each stretch by its mean, and join equal neighbours. 5. Where several are left, take back what is a guess.
+    1. Cut at long gaps. 2. Find the likeliest labels of each piece. 3. Join short stretches.
+    4. Label each stretch by its mean, and join equal neighbours. 5. Where several are left, withdraw guesses.
     """
     if not len(path):
         return ()
@@ -56,7 +56,7 @@ def course_of(path: PersonSeries) -> tuple[Stretch, ...]:
         edges = [_between_equals_no_edge(*piece, least) for piece in zip(pieces, edges, strict=True)]
         stretches = [part for piece in zip(pieces, edges, strict=True) for part in _stretches(*piece, least)]
         if len({part.label for part in stretches}) == 1:
-            # One label throughout is named from UNSURE_BELOW on, also where guesses that were taken back left one.
+            # A single stretch needs only UNSURE_BELOW, also where it is left after guesses were withdrawn.
             stretches = [part for piece in zip(pieces, edges, strict=True) for part in _stretches(*piece, UNSURE_BELOW)]
             return tuple(stretches)
     edges = [_abstaining_ends_left(*piece, least_s) for piece in zip(pieces, edges, strict=True)]
@@ -64,12 +64,12 @@ def course_of(path: PersonSeries) -> tuple[Stretch, ...]:
 
 
 def least_stretch_s(whole_s: float) -> float:
-    """The shortest stretch, in seconds, that is reported of a course of this length."""
+    """The shortest reported stretch, in seconds, of a course of this length."""
     return float(np.clip(LEAST_SHARE * whole_s, LEAST_STRETCH_S, MOST_LEAST_S))
 
 
 def steps_within(path: PersonSeries, stretch: Stretch) -> Bools:
-    """(T,) True for the steps of which a stretch was made."""
+    """(T,) True for the steps within a stretch."""
     return np.asarray((path.start_s >= stretch.start_s - 1e-9) & (path.end_s <= stretch.end_s + 1e-9))
 
 
@@ -102,7 +102,7 @@ def _between_equals_no_edge(path: PersonSeries, edges: list[int], least: float) 
 
 
 def _abstaining_ends_left(path: PersonSeries, edges: list[int], least_s: float) -> list[int]:
-    """The edges with the abstaining steps at either end of a named stretch left to an unclear neighbour."""
+    """The edges after abstaining steps at either end of a named stretch were moved to an unclear neighbour."""
     stated = np.asarray(np.isfinite(path.probabilities).all(axis=1))
     parts = _stretches(path, edges, LEAST_OF_PART)
     edges = list(edges)
@@ -119,12 +119,12 @@ def _abstaining_ends_left(path: PersonSeries, edges: list[int], least_s: float) 
 
 
 def _lasts(path: PersonSeries, first: int, last: int) -> float:
-    """Seconds from the first of some steps to the end of the last, 0 for none."""
+    """Seconds from the start of the first step to the end of the last; 0 for no steps."""
     return float(path.end_s[last - 1] - path.start_s[first]) if last > first else 0.0
 
 
 def _first_of_equals(stretches: Sequence[Stretch]) -> list[int]:
-    """Indices of the stretches whose label differs from that of the one before."""
+    """Indices of the stretches whose label differs from the previous one's."""
     return [k for k in range(len(stretches)) if k == 0 or not _says_as(stretches[k - 1], stretches[k])]
 
 
@@ -159,7 +159,7 @@ def _likeliest_labels(worth: Floats) -> Ints:
 
 
 def _without_short(path: PersonSeries, edges: list[int], least_s: float) -> list[int]:
-    """Edges between stretches of at least so many seconds: the shortest joins the longer of its neighbours first."""
+    """Edges between stretches of at least `least_s`: the shortest joins the longer of its neighbours first."""
     edges = list(edges)
     while len(edges) > 2:
         lengths = [float(path.end_s[b - 1] - path.start_s[a]) for a, b in pairwise(edges)]
@@ -191,18 +191,18 @@ def _stretch(path: PersonSeries, first: int, last: int, least: float) -> Stretch
 
 
 def breaks_of(ends: Floats, starts: Floats, most_s: float) -> Bools:
-    """(T,) the steps before which more than `most_s` was not measured; never the first."""
+    """(T,) True for steps that follow a gap longer than `most_s`; never the first."""
     return np.concatenate([[False], starts - ends > most_s])
 
 
 def breaks_of_frames(times: Floats) -> Bools:
-    """(N,) the frames before which a face was unseen for longer than FACE_GAP_S, or than two and a half usual steps."""
+    """(N,) True for frames that follow a gap longer than FACE_GAP_S and than 2.5 median frame intervals."""
     steps = np.diff(times)
     return breaks_of(times[:-1], times[1:], max(FACE_GAP_S, 2.5 * float(np.median(steps)) if steps.size else 0.0))
 
 
 def runs_of(flags: Bools, sides: Floats, breaks: Bools) -> list[tuple[int, int]]:
-    """[first, last) of each run of True within which `sides` stays the same and no step breaks off."""
+    """[first, last) of each run of True with constant `sides` and without a break."""
     runs, start = [], -1
     for t in range(len(flags) + 1):
         inside = t < len(flags) and bool(flags[t])
@@ -215,7 +215,7 @@ def runs_of(flags: Bools, sides: Floats, breaks: Bools) -> list[tuple[int, int]]
 
 
 def runs_in_time(times: Floats, flags: Bools, least_s: float) -> list[tuple[float, float]]:
-    """First and last time of each run of True of at least so many seconds; a gap ends a run.
+    """First and last time of each run of True of at least `least_s`; a gap ends a run.
 
     Args:
         times: (N,) of frames, ascending, seconds.

@@ -1,9 +1,9 @@
-"""Plain sentences about a recording, each with the rows that it rests on.
+"""Plain sentences about a recording, each with the rows it rests on.
 
-The sentence on a person tells the course, not the mean: who is sad, then happy, is not called content on the whole.
+The sentence on a person follows the course, not the mean: somebody who is sad and then happy is not called content.
 
-`PlainDescriber` writes them from numbers alone, always the same for the same analysis. Anything that satisfies
-`Describer` can take its place, such as a language model that rewrites `Findings`; it must give evidence for each
+`PlainDescriber` writes them from numbers alone, deterministically. Anything that satisfies
+`Describer` can replace it, such as a language model that rewrites `Findings`; it must give evidence for each
 sentence too. The wording says how people come across; what they feel is not known.
 """
 
@@ -52,9 +52,9 @@ from affekt.wording import amount, length, listed, listed_clauses, number_word, 
 
 MOST_MOMENTS = 3
 MOST_EVIDENCE = 8
-"""Longest stretches of a course that its sentence names as evidence."""
+"""Maximum number of stretches, longest first, that a course's sentence names as evidence."""
 MOST_OF_STEP = 0.5
-"""Least coverage of a step that counts as time that was left open."""
+"""Minimum coverage of an abstaining step that counts as time left open."""
 LIMIT_SENTENCES = {
     'image': 'A single picture shows one instant, so nothing can be said about what came before or after.',
     'any': 'This describes expression; what a person feels cannot be seen or heard from outside.',
@@ -63,7 +63,7 @@ LIMIT_SENTENCES = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What a describer may use."""
+    """The input of a describer."""
 
     source: Source
     timeline: Timeline
@@ -72,9 +72,9 @@ class Findings:
     moments: tuple[Moment, ...]
     coverage: Mapping[str, float]
     has_words: bool
-    """Whether anything that was said is known as text."""
+    """True if any speech is known as text."""
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
-    """What was measured, as in an `Analysis`."""
+    """Tables of measurements, as in an `Analysis`."""
 
     @cached_property
     def readings(self) -> Readings:
@@ -91,8 +91,8 @@ class Describer(Protocol):
 class PlainDescriber:
     """A few sentences from numbers alone.
 
-    1. Who was seen and heard. 2. How each comes across, and what stood in the way of reading it. 3. The strongest
-    moments. 4. Contradictions. 5. What could not be told.
+    1. Who was seen and heard. 2. How each comes across, and what hindered reading it. 3. The strongest
+    moments. 4. Contradictions. 5. What could not be read.
     """
 
     def __call__(self, findings: Findings) -> tuple[Sentence, ...]:
@@ -142,7 +142,7 @@ def _presence(findings: Findings) -> Sentence:
 
 
 def _is_only_loud(findings: Findings) -> bool:
-    """Whether all that is heard was found by being loud and voiced, and never by the detector of speech."""
+    """True if all turns were found only by loud voicing, none by the speech detector."""
     turns = findings.tables.get('turns', pa.table({}))
     return turns.num_rows > 0 and bool((column(turns, 'is_loud_voice') == 1).all())
 
@@ -154,7 +154,7 @@ def _seen_and_heard(person: Person, duration_s: float) -> str:
 
 
 def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[Sentence]:
-    """How one person comes across: the course, the tone, and the sources that say so; none where nothing was
+    """How one person comes across: the course, the tone, and the sources they rest on; [] where nothing was
     measured."""
     path = findings.timeline.series(person.name)
     how, category_sources = headline(person, findings.labels), _category_sources(path, person)
@@ -172,7 +172,7 @@ def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[S
 
 
 def _not_described(people: Sequence[Person]) -> list[Sentence]:
-    """How many people have no sentences of their own; none where all of them have."""
+    """A sentence that counts the people without sentences of their own; [] if there are none."""
     rest = len([person for person in people if person.name != UNSEEN]) - len(
         [person for person in told_people(people) if person.name != UNSEEN]
     )
@@ -187,19 +187,20 @@ def _judged_by(sources: Sequence[str]) -> str:
 
 
 def _category_sources(path: PersonSeries, person: Person) -> tuple[str, ...]:
-    """What decided the categories of a course, in the order of its stretches; none where no category is named."""
+    """The sources that decided the categories of a course, in the order of its stretches; () where no category is
+    named."""
     named = [path.where(steps_within(path, part)) for part in person.course if part.label != UNCLEAR]
     return tuple(dict.fromkeys(source for part in named for source in leading_sources(part, 'category')))
 
 
 def _tone_sources(path: PersonSeries, tone_text: str) -> tuple[str, ...]:
-    """What decided the dimensions that a text on the tone has words for; none where it has none."""
+    """The sources that decided the dimensions named in a text on the tone; () for none."""
     axes = [axis for axis, words in TONE_WORDS.items() if set(words) & set(re.findall(r'\w+', tone_text))]
     return tuple(dict.fromkeys(source for axis in axes for source in leading_sources(path, axis)))
 
 
 def _tone(person: Person, *, is_first: bool) -> str:
-    """The tone in words with its numbers, as it is throughout or as it goes from the first stretch to the last."""
+    """The tone in words and numbers: over the whole time, or from the first stretch to the last if it changes."""
     scale = ' on scales from −1 to +1' if is_first else ''
     ends = [(part.valence, part.arousal) for part in (*person.course[:1], *person.course[-1:])]
     if len(person.course) > 1 and tone_turns(*ends):
@@ -213,13 +214,13 @@ def _tone(person: Person, *, is_first: bool) -> str:
 
 
 def _numbers(valence: Interval | None, arousal: Interval | None) -> str:
-    """'valence +0.21, arousal −0.10', as far as known."""
+    """'valence +0.21, arousal −0.10', without unknown ones."""
     known = {'valence': valence, 'arousal': arousal}
     return ', '.join(f'{name} {signed(interval[0])}' for name, interval in known.items() if interval is not None)
 
 
 def _course_evidence(findings: Findings, person: Person) -> tuple[Evidence, ...]:
-    """The fused rows of each stretch that a person's sentence tells of; those of all the time where there is one."""
+    """The fused rows of each stretch in a person's sentence; those of the whole time if there is one stretch."""
     path = findings.timeline.series(person.name)
     if len(person.course) < 2:
         words = [x for x in findings.labels if x.person == person.name and x.scope == 'whole']
@@ -229,7 +230,7 @@ def _course_evidence(findings: Findings, person: Person) -> tuple[Evidence, ...]
 
 
 def _moments(findings: Findings) -> list[Sentence]:
-    """The strongest moments in order of time, and how often sources contradict."""
+    """The strongest moments sorted by time, and the number of contradictions between sources."""
     strongest = sorted(findings.moments, key=lambda m: (-m.strength, m.time_s))[:MOST_MOMENTS]
     sentences = []
     for moment in sorted(strongest, key=lambda m: m.time_s):
@@ -245,7 +246,7 @@ def _moments(findings: Findings) -> list[Sentence]:
 
 
 def _unknown(findings: Findings) -> list[Sentence]:
-    """What could not be told, in at most two sentences."""
+    """What could not be read, in at most two sentences."""
     source, coverage = findings.source, findings.coverage
     sentences = []
     missing = []
@@ -300,8 +301,8 @@ def _gaps(findings: Findings) -> Sentence | None:
 
 
 def _abstained_s(findings: Findings, reason: str) -> float:
-    """Seconds in which somebody's categories are withheld: steps that were measured for the most part, and stretches
-    of a course that are told as unclear; of nobody who is said to be so throughout."""
+    """Seconds in which somebody's categories are withheld: abstaining steps that are mostly covered, within stretches
+    reported as unclear; none for people who are reported as unclear throughout."""
     spans: list[Span] = []
     for person in findings.people:
         path = findings.timeline.series(person.name)
@@ -323,11 +324,11 @@ def _whole(findings: Findings, person: Person) -> Evidence:
     return fused_evidence(path, float(path.start_s[0]), float(path.end_s[-1]))
 
 
-# In the words of a model
+# Descriptions by a trained model
 
 
 class WordsOfModel:
-    """What a describer that was trained says of recordings: beside the sentences above, never in place of them.
+    """Descriptions of recordings by a trained describer, in addition to the sentences above.
 
     Args:
         clips: an `affekt.description.ClipDescriber`.
@@ -338,11 +339,11 @@ class WordsOfModel:
         self._sha256 = ''
 
     def __call__(self, path: Path, spoken: str) -> Described:
-        """The answer on a recording, whose words are known; a failure is in it, none is raised.
+        """The describer's answer about a recording with known words; failures are stored in it, not raised.
 
         Args:
             path: of the recording.
-            spoken: what is said in it; '' for nothing.
+            spoken: the spoken words; '' for none.
         """
         room = description_room()
         self._sha256 = self._sha256 or room.weights_sha256(self._clips.describer)
@@ -357,13 +358,13 @@ class WordsOfModel:
 
 
 def open_model_words(model: str) -> WordsOfModel:
-    """A describer that was trained.
+    """Opens a trained describer.
 
     Args:
-        model: its folder or checkpoint, or `small` for the one that comes with affekt.
+        model: its folder or checkpoint, or `small` for the one in affekt.
 
     Raises:
-        WeightsError: there is none, or it cannot be opened.
+        WeightsError: it is missing or cannot be opened.
         LLMError: its language model cannot be opened.
         MissingExtraError: torch or transformers is not installed.
     """
@@ -377,17 +378,17 @@ def description_room() -> Any:
         MissingExtraError: torch or transformers is not installed.
     """
     try:
-        import_module('transformers')  # what opens language models
+        import_module('transformers')  # needed to open language models
         return import_module('affekt.description')
     except ImportError as error:
         raise missing_extra('torch and transformers, which describers need', 'torch,llm', came=str(error)) from error
 
 
 def described_by(name: str, clip: Any, description: Any, weights_sha256: str = '') -> Described:
-    """What a describer perceived of a clip and said of it, as a record.
+    """A describer's input from a clip and its answer, as a record.
 
     Args:
-        name: of the describer.
+        name: name of the describer.
         clip: a `PerceivedClip`.
         description: a `Description`.
         weights_sha256: of the describer.

@@ -1,15 +1,16 @@
 """An analysis in the formats of other programs.
 
-    parquet   the timeline, all rows and columns, and what names the recording: file (its path below the folder that
+    parquet   the timeline, all rows and columns, and what identifies the recording: file (its path below the folder
+    that
               was analyzed), part1, part2, … (the folders in that path), sha256
-    csv       the same with start and end for start_s and end_s, as audformat's segmented tables have them; what was not
-              measured is an empty cell
-    json      everything but the pictures
+    csv       the same with start and end for start_s and end_s, as in audformat's segmented tables; an empty cell where
+              nothing was measured
+    json      everything except images
     eaf       ELAN: per person a tier of the course, words, face, voice, fused categories, labels; one of moments
-    textgrid  Praat: the same tiers
-    vtt       WebVTT: utterances as cues, with who spoke and how it came across
+    textgrid  Praat TextGrid: the same tiers
+    vtt       WebVTT: utterances as cues, with speaker and impression
 
-A tier cannot hold two things at once: where rows overlap they share an interval, their texts joined by ' / '.
+Intervals of a tier cannot overlap: overlapping rows share an interval, their texts joined by ' / '.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ Interval = tuple[float, float, str]
 _UNPRINTABLE = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]')
 MOMENT_TIER = 'moments'
 DESCRIBED_BY = 'described by model'
-"""How the tier, and the note of captions, begins that holds what a describer says."""
+"""Prefix of the tier, and of the caption note, that holds a describer's answer."""
 ELAN_TYPES = {
     '.wav': 'audio/x-wav', '.wave': 'audio/x-wav', '.mp3': 'audio/mpeg', '.m4a': 'audio/mp4', '.aac': 'audio/aac',
     '.flac': 'audio/flac', '.ogg': 'audio/ogg', '.oga': 'audio/ogg', '.opus': 'audio/ogg', '.aif': 'audio/x-aiff',
@@ -58,28 +59,28 @@ ELAN_TYPES = {
     '.gif': 'image/gif', '.webp': 'image/webp', '.bmp': 'image/bmp', '.tif': 'image/tiff', '.tiff': 'image/tiff',
     '.heic': 'image/heic', '.heif': 'image/heif', '.avif': 'image/avif',
 }  # fmt: skip
-"""Ending to MIME type as ELAN writes it; audio/x-wav is the one that draws a waveform."""
+"""File extension to MIME type as ELAN writes it; audio/x-wav makes ELAN draw a waveform."""
 FALLBACK_S = 1.0
-"""Length of an exported file for a recording without length."""
+"""Length in seconds of an exported file for a recording without length."""
 
 
 def export(
     analysis: Analysis | str | Path, to: str, out: str | Path, *, raw_csv: bool = False, least_parts: int = 0
 ) -> Path:
-    """Writes an analysis in another format; the file appears whole or not at all.
+    """Writes an analysis in another format; atomically.
 
     Args:
         analysis: the analysis, or the folder that holds it.
         to: a key of EXPORTS.
         out: the file to write.
         raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
-        least_parts: so many columns part1, part2, … at least, so that the tables of a run fit together.
+        least_parts: minimum number of columns part1, part2, …, so that the tables of a run have equal columns.
 
     Returns:
         The file's path.
 
     Raises:
-        UnknownNameError: no such format.
+        UnknownNameError: unknown format.
         RunError: the folder holds no analysis, or the file cannot be written.
     """
     if to not in EXPORTS:
@@ -124,7 +125,7 @@ def _course_text(part: Stretch) -> str:
 def flattened(intervals: Iterable[Interval], duration_s: float) -> list[Interval]:
     """The intervals without overlap, times in whole milliseconds, inside the recording, texts on one clean line.
 
-    Where several overlap, their texts are joined in order of start; equal neighbours that touch become one.
+    Where several overlap, their texts are joined in order of start; touching intervals with equal texts become one.
     """
     limit = round(max(duration_s, 0.0) * 1000) or round(FALLBACK_S * 1000)
     whole = [
@@ -174,7 +175,7 @@ def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
 def _labels(
     analysis: Analysis, person: str, start_s: float, end_s: float, *, exactly: bool = False, least: float = 0.0
 ) -> str:
-    """The words of a person's span, or of the spans that share most of the time: 'amused 0.62, tense 0.30'."""
+    """The labels of a person's span, or of the spans that overlap it most: 'amused 0.62, tense 0.30'."""
     words: dict[str, float] = {}
     for label in analysis.labels:
         if label.person != person or label.scope != 'span' or label.certainty < least:
@@ -187,18 +188,18 @@ def _labels(
 
 
 def with_identity(analysis: Analysis, least_parts: int = 0) -> pa.Table:
-    """The timeline with what names the recording: file in front; part1, part2, … and sha256 after the times."""
+    """The timeline with columns that identify the recording: file first; part1, part2, … and sha256 after the times."""
     table = weights_as_text(analysis.timeline.to_arrow())
     return storage.named(table, analysis.source.identity, least_parts, times=2)
 
 
 def write_parquet(analysis: Analysis, out: Path, *, least_parts: int = 0) -> None:
-    """The timeline and what names the recording as one Parquet file."""
+    """The timeline with the identity of the recording, as one Parquet file."""
     pq.write_table(with_identity(analysis, least_parts), out, compression='zstd')
 
 
 def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: int = 0) -> None:
-    """What names the recording, then the timeline with start and end in seconds."""
+    """The identity of the recording, then the timeline with start and end in seconds, as CSV."""
     table = with_identity(analysis, least_parts)
     names = ['start' if name == 'start_s' else 'end' if name == 'end_s' else name for name in table.column_names]
     for at, column in enumerate(table.schema):
@@ -213,7 +214,7 @@ def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: 
 
 
 def write_json(analysis: Analysis, out: Path) -> None:
-    """Everything but the pictures; the timeline as a list of rows, nan as null."""
+    """Everything except images, as JSON; the timeline as a list of rows, nan as null."""
     rows = plain(weights_as_text(analysis.timeline.to_arrow()).to_pylist())
     identity = analysis.source.identity
     content = {'file': identity['file'], 'parts': list(parts_of(identity['file'])), 'sha256': identity['sha256']}
@@ -236,7 +237,7 @@ def write_eaf(analysis: Analysis, out: Path) -> None:
         document.add_tier('default')
     name = clean(analysis.source.name)
     document.add_linked_file(name, relpath=name, mimetype=elan_type(analysis.source))
-    with tempfile.TemporaryDirectory() as folder:  # where it would find a file, pympi would rename it
+    with tempfile.TemporaryDirectory() as folder:  # pympi would rename an existing file
         document.to_file(str(Path(folder) / 'whole.eaf'))
         out.write_bytes((Path(folder) / 'whole.eaf').read_bytes())
 
@@ -260,7 +261,7 @@ def write_textgrid(analysis: Analysis, out: Path) -> None:
 
 
 def write_vtt(analysis: Analysis, out: Path) -> None:
-    """WebVTT cues: each utterance with its speaker's voice tag, and how it came across in brackets."""
+    """WebVTT cues: each utterance with its speaker's voice tag, and its impression in brackets."""
     from webvtt import Caption, WebVTT
 
     captions = WebVTT()
@@ -268,7 +269,7 @@ def write_vtt(analysis: Analysis, out: Path) -> None:
         text = clean(spoken.shown)
         if not text or not np.isfinite([spoken.start_s, spoken.end_s]).all():
             continue
-        # A caption has no room for certainties: it holds no word that a sentence would not tell.
+        # A caption has no room for certainties, so it has only words certain enough for a sentence.
         words = _labels(analysis, spoken.person, spoken.start_s, spoken.end_s, least=LEAST_TOLD)
         labels = re.sub(r' \d\.\d+', '', words)
         tail = f' [{labels}]' if labels else ''
@@ -278,13 +279,13 @@ def write_vtt(analysis: Analysis, out: Path) -> None:
         captions.captions.append(Caption(_stamp(spoken.start_s), _stamp(end), line))
     with out.open('w', encoding='utf-8') as file:
         captions.write(file)
-        for described in analysis.described:  # notes are comments: no player shows them
+        for described in analysis.described:  # notes are comments, which no player shows
             said = described.text or f'not described: {described.failure}'
             file.write(f'\n\nNOTE {_note(f"{DESCRIBED_BY} {described.describer}: {said}")}\n')
 
 
 def _note(text: str) -> str:
-    """The text as a comment of WebVTT, which must not hold what ends one."""
+    """The text as a WebVTT comment, without sequences that would end it."""
     return clean(text).replace('-->', '->')
 
 
@@ -306,4 +307,4 @@ EXPORTS: Members[Callable[[Analysis, Path], None]] = Members('exports', {
 SUFFIXES: Mapping[str, str] = {
     'parquet': '.parquet', 'csv': '.csv', 'eaf': '.eaf', 'textgrid': '.TextGrid', 'vtt': '.vtt', 'json': '.json',
 }  # fmt: skip
-"""Format to the usual end of a file's name; a format of another package is its own."""
+"""Format to its file extension; for formats of other packages, the name itself."""

@@ -1,23 +1,24 @@
-"""What face, voice and words say together about one person during one step of time.
+"""Fusion of face, voice and words of one person in one time step.
 
 Each source gives an `Opinion`: calibrated probabilities of the seven categories, valence and arousal with a standard
-deviation, and how much it should count in each. `fuse` pools the categories by a log-linear opinion pool that starts
-from knowing nothing, every category as likely as the next,
+deviation, and weights for each. `fuse` pools the categories by a log-linear opinion pool with a
+uniform prior,
 
     p(k) ~ product over sources of (p_s(k) / prior_s(k)) ** w_s
     w_s  = reliability * quality * sqrt(coverage)
 
 (naive Bayes with discounted exponents: a source counts in full only if its model is perfect, its input clean and the
-step wholly covered; of half a second, less than half is lost). Valence and arousal are pooled likewise, as normal
-distributions: what a source adds to the precision is
+step wholly covered; the root means that half a second loses less than half). Valence and arousal are pooled likewise,
+as
+normal distributions: a source adds to the precision
 
     w_s * c_s / (sd_s**2 + between)        c_s: certainty of what the number was derived from, 0 for a flat posterior
 
-each with its own reliability in w_s. A source that is absent equals one of weight 0, and so does one that says what it
-would say of anybody; the order never matters; a source whose likelihood ratio peaks at the pool's own winner never
-lowers its probability. A linear pool would break the last of these: a hesitant ally would cost confidence.
+each with its own reliability in w_s. A source that is absent equals one of weight 0, and so does one whose posterior
+equals its prior. The order of sources never matters. A source whose likelihood ratio peaks at the pool's winner never
+lowers its probability; in a linear pool an uncertain source would.
 
-Where two sources are each sure of an emotion and not of the same, the step abstains. K categories (7), S sources.
+If two sources are each sure of different emotions, the step abstains. K categories (7), S sources.
 
 Source: Genest & Zidek 1986, doi:10.1214/ss/1177013825 (pools); Lin 1991, doi:10.1109/18.61115 (Jensen-Shannon);
 DerSimonian & Kacker 2007, doi:10.1016/j.cct.2006.04.004, equation 6 (variance between sources, any weights).
@@ -37,41 +38,43 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.labels import CIRCUMPLEX, EKMAN, certainty
 
 REFERENCE_PRIOR: Mapping[str, float] = dict.fromkeys(EKMAN, 1 / len(EKMAN))
-"""What is believed before anything is measured: nothing. The shares of one television series say little about another
-recording. A prior towards neutral costs faces 1.4 points of balanced accuracy and makes up for voice heads that hardly
-name neutral in another corpus (`measurements/fusion_weights.py`), which is theirs to mend."""
+"""Prior of the pool: uniform. Class frequencies of one television series say little about another
+recording. A prior towards neutral costs faces 1.4 points of balanced accuracy, and would only compensate for voice
+heads that hardly name neutral in another corpus (`measurements/fusion_weights.py`), which is to be fixed in those
+heads."""
 
 QUANTITIES = ('category', 'valence', 'arousal')
 """Quantities for which a source has a weight."""
 
 AGAINST_AT_MOST: Mapping[str, float] = {'words': 1.5}
-"""Source to the largest factor by which it can lower emotions that it does not name, and raise neutral. Plain words
-occur in every tone: in MELD they make surprise 0.69 times as likely as usual, neutral 1.15 times, and the other
-emotions 0.8 to 1.03 times (`measurements/fusion_weights.py`)."""
+"""Source to the largest factor by which it can lower emotions that it does not name, and raise neutral. Emotionally
+neutral words occur in every tone: in MELD they make surprise 0.69 times as likely as usual, neutral 1.15 times, and the
+other emotions 0.8 to 1.03 times (`measurements/fusion_weights.py`)."""
 
 UNSURE_BELOW = 0.35
-"""A step whose likeliest category stays below this probability abstains; a guess among seven reaches 0.14."""
+"""A step whose likeliest category is below this probability abstains; chance is 0.14."""
 
 CONTRADICTION_ABOVE = 0.45
-"""Jensen-Shannon divergence, in bits, between two sources' emotions above which they contradict; 1 where they share
+"""Jensen-Shannon divergence, in bits, between two sources' emotions above which they contradict; 1 if they share
 nothing. Two sources with 0.7 on different emotions and the rest spread evenly reach 0.46; with 0.65, 0.39."""
 
 CONTRADICTION_EMOTION = 0.6
-"""Least probability of one emotion (not neutral), by a source alone, to take part in a contradiction: a calm face under
-angry words is restraint. Faces and voices of different emotions are so called three times as often as of the same."""
+"""Minimum probability of one emotion (not neutral), by a source alone, to take part in a contradiction: a calm face
+with angry words is restraint. Faces and voices of different emotions reach it three times as often as those of the
+same."""
 
 CONTRADICTION_WEIGHT = 0.15
-"""Least weight of a source to take part in a contradiction."""
+"""Minimum weight of a source to take part in a contradiction."""
 
 _FLOOR = 1e-4
 _ROUNDING = 1e-12
-"""Probabilities this near to a sum of 1 stay as they are: what is normal already is not divided again."""
+"""Probabilities whose sum is this close to 1 are not normalised again."""
 _Z95 = 1.959964
 _SPREAD = {
     'valence': float(np.sqrt(np.mean([CIRCUMPLEX[category][0] ** 2 for category in EKMAN]))),
     'arousal': float(np.sqrt(np.mean([CIRCUMPLEX[category][1] ** 2 for category in EKMAN]))),
 }
-"""Root mean square of a dimension over the categories: its standard deviation where nothing is known."""
+"""Root mean square of a dimension over the categories: its standard deviation without any reading."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Opinion:
     """Certainty of what the valence was derived from, in [0, 1]; None: that of the probabilities, or 1 without."""
     arousal_certainty: float | None = None
     liveliness: float = float('nan')
-    """Liveliness of a voice relative to this person's other turns, in [-1, 1]: reported, never fused."""
+    """Liveliness of a voice relative to this person's other turns, in [-1, 1]: reported, but not fused."""
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
@@ -164,7 +167,7 @@ _SHARES = (
     'arousal_certainty',
 )  # fmt: skip
 _LEAST_CERTAINTY = 1e-6
-"""What is derived from a flat posterior is known to be nothing, which is less than any other reading and not absent."""
+"""A value derived from a flat posterior counts less than any other reading, but is not absent."""
 
 
 def alone(opinion: Opinion) -> Floats:
@@ -174,7 +177,7 @@ def alone(opinion: Opinion) -> Floats:
 
 
 def likelihood_ratio(opinion: Opinion) -> Floats:
-    """(7,) an opinion's probabilities over its model's training prior; how much more likely each became.
+    """(7,) an opinion's probabilities divided by its model's training prior.
 
     Where AGAINST_AT_MOST has a limit L for the source, no emotion falls below 1 / L, and neutral exceeds neither L nor
     the likeliest emotion, whichever is higher.
@@ -253,7 +256,7 @@ def fuse(opinions: Sequence[Opinion]) -> Fused | None:
         abstained, conflict = 'unsure', ()
     else:
         conflict = ()
-    # Where sources contradict each other no category was decided on, and each has the weight that it would have had.
+    # In a contradiction no category wins, and each source keeps its own weight.
     added = {opinion.source: opinion.weight for opinion in named} if conflict else contributions(named)
     weights = _shares(added) or valence_weights or arousal_weights
     return Fused(
@@ -275,8 +278,8 @@ def pool(opinions: Sequence[Opinion]) -> Floats | None:
 
 
 def contributions(opinions: Sequence[Opinion]) -> dict[str, float]:
-    """Source to its contribution to the log odds of the pool's likeliest category, relative to the others in the pool;
-    at least 0. Where no source contributes, every source has its weight."""
+    """Source to its contribution to the log odds of the pool's likeliest category over the others,
+    at least 0. If no source contributes, each has its weight."""
     pooled = pool(opinions)
     if pooled is None:
         return {}
@@ -293,13 +296,13 @@ def contributions(opinions: Sequence[Opinion]) -> dict[str, float]:
 def pool_dimension(parts: Sequence[tuple[float, float, float]], spread: float = _SPREAD['valence']) -> Dimension:
     """The precision-weighted mean of valence or arousal, with its 95 % interval.
 
-    Precision is weight / (sd**2 + between), where `between` is what the sources differ by beyond their own deviations.
-    The interval rests on the sum of the precisions and on that of knowing nothing, 1 / spread**2: the less the sources
-    are believed, the wider it is, up to what the dimension spreads by itself.
+    Precision is weight / (sd**2 + between), where `between` is the variance between sources beyond their own
+    deviations. The interval rests on the sum of the precisions and the prior precision, 1 / spread**2: the less
+    reliable the sources, the wider it is, up to the spread of the dimension itself.
 
     Args:
         parts: (value in [-1, 1], standard deviation > 0, weight in [0, 1]) per source; nan values do not count.
-        spread: standard deviation of the dimension where nothing is known.
+        spread: standard deviation of the dimension without any reading.
 
     Returns:
         Value and interval inside [-1, 1]; nan for no parts.
@@ -324,7 +327,7 @@ def _precisions(parts: Sequence[tuple[float, float, float]]) -> tuple[Floats, Fl
     scale = precision.sum() - (precision**2).sum() / precision.sum()
     expected = float(weights @ (1 - precision / precision.sum()))
     between = max(0.0, (spread - expected) / scale) if len(values) > 1 and scale > _ROUNDING else 0.0
-    # Of two sources of which one hardly counts, the distance tells nothing.
+    # With two sources, the distance is uninformative if one hardly counts.
     between *= min(1.0, precision.sum() ** 2 / (precision**2).sum() - 1)
     return values, weights / (deviations**2 + between)
 
@@ -347,7 +350,7 @@ def contradiction(opinions: Sequence[Opinion]) -> tuple[float, tuple[str, ...]]:
     """The largest divergence between two sources that are both sure of an emotion, and their names.
 
     Only sources with at least CONTRADICTION_WEIGHT and at least CONTRADICTION_EMOTION on one emotion other than neutral
-    count, and only pairs whose likeliest emotions differ; emotions are compared as they are among themselves.
+    count, and only pairs whose likeliest emotions differ; emotions are renormalised without neutral.
 
     Returns:
         Bits in [0, 1] and two names; 0 and () where no two sources qualify.
@@ -372,7 +375,7 @@ def contradiction(opinions: Sequence[Opinion]) -> tuple[float, tuple[str, ...]]:
 
 
 def jensen_shannon(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
-    """The Jensen-Shannon divergence of two distributions in bits: 0 where they are equal, 1 where they share nothing.
+    """The Jensen-Shannon divergence of two distributions in bits: 0 if they are equal, 1 if they share nothing.
 
         H((p + q) / 2) - (H(p) + H(q)) / 2
 

@@ -1,4 +1,4 @@
-"""The models of an analysis in memory: loaded when first asked for, given back after long recordings."""
+"""The models of an analysis in memory: loaded on first use, released after long recordings."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from affekt.analysis.model_choice import (
 from affekt.analysis.settings import AnalysisSettings
 
 LONG_S = 10.0
-"""A recording at least this long gives each model back when it is done with, so that memory does not depend on its
-length; loading them anew takes about a second. Shorter ones leave them for the next file."""
+"""A recording of at least this many seconds releases each model after its last use, so that memory does not depend on
+its length; loading them again takes about a second. Shorter ones keep them for the next file."""
 
 
 @dataclass(frozen=True)
 class ExpressionLater:
-    """An expression model that is loaded when the first faces wait for it: by then others are being followed."""
+    """An expression model loaded on first use, while tracking goes on."""
 
     load: Callable[[], Any]
 
@@ -46,12 +46,12 @@ class ExpressionLater:
 
 
 class LoadedModels:
-    """Models by the part that they play; safe to ask from two threads.
+    """Models by role; safe to use from two threads.
 
     Args:
         settings: which models are wanted.
-        vocal_head: folder of the voice's model; the packaged one when None.
-        long_s: recordings of at least so many seconds give their models back.
+        vocal_head: folder of the voice's model; the packaged one if None.
+        long_s: recordings of at least this many seconds release their models.
     """
 
     def __init__(self, settings: AnalysisSettings, vocal_head: Path | None = None, *, long_s: float = LONG_S) -> None:
@@ -62,14 +62,14 @@ class LoadedModels:
         self._loading = {name: threading.Lock() for name in LOADERS}
 
     def get(self, name: str) -> Any:
-        """A model of `LOADERS`; None where the settings or the package leave it out."""
+        """A model of `LOADERS`; None if the settings or the package leave it out."""
         with self._loading[name]:
             if name not in self._models:
                 return_freed_pages()
                 is_own_head = name == 'vocal' and self._vocal_head is not None
                 loaded = _vocal(self._settings, self._vocal_head) if is_own_head else LOADERS[name](self._settings)
                 self._models[name] = loaded
-                return_freed_pages()  # loading takes more than a model keeps
+                return_freed_pages()  # loading needs more memory than the model
             return self._models[name]
 
     def expression_later(self) -> ExpressionLater:
@@ -77,23 +77,23 @@ class LoadedModels:
         return ExpressionLater(lambda: self.get('expression'))
 
     def fresh_detector(self) -> Any:
-        """The speech detector without memory of another recording."""
+        """The speech detector with its state reset."""
         detector = self.get('detector')
         detector.reset()
         return detector
 
     def done_with(self, duration_s: float | None, *names: str) -> None:
-        """Gives models back to the system after a recording that is long enough."""
+        """Releases models after a recording that is long enough."""
         if (duration_s or 0.0) < self._long_s:
             return
         for name in names:
             with self._loading[name]:
                 self._models.pop(name, None)
-        return_freed_pages()  # nothing refers to itself in a circle, so they are gone
+        return_freed_pages()  # models have no reference cycles, so they are freed already
 
 
 def return_freed_pages() -> None:
-    """Asks the C library to hand freed pages back; without effect where it has no such call."""
+    """Asks the C library to return freed pages to the system; no effect if it has no such call."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

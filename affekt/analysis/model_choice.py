@@ -1,4 +1,4 @@
-"""Which models an analysis uses: their files, licences and cards, and how far each source is to be believed."""
+"""Which models an analysis uses: their files, licences and cards, and the reliability of each source."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ CARRIED_OVER: Mapping[str, Trust] = {
     'voice': Trust(1.0, valence=0.9, arousal=0.65, valence_bias_sd=0.19, arousal_bias_sd=0.16),
     'words': Trust(0.65, valence=0.2, arousal=0.1, valence_bias_sd=0.22, arousal_bias_sd=0.28),
 }
-"""How far a source's readings hold outside its training data, where its card does not say under 'carries_over'.
+"""How reliable each source is outside its training data, unless its card says so under 'carries_over'.
 
-From `measurements/fusion_weights.py`, which leaves one corpus out. Categories: the exponents of least log loss on
-left-out corpora; what discount a model needs there belongs into its temperature. Valence and arousal: the precision
-that the correlation with the places of the true categories is worth, over the one that the readings state; the biases
-are root mean squares, over categories and speakers, of the mean error. Faces come from a corpus that does not say who
-is who: that persons differ is taken from the voices. Arousal is weighed against the places of categories, which know no
-difference between calm and heated anger; that favours faces, whose arousal is derived from categories, so they get half
-of what it says."""
+From `measurements/fusion_weights.py`, which leaves one corpus out. Categories: the exponents with the lowest log loss
+on left-out corpora; any further discount belongs in the model's temperature. Valence and arousal: the precision
+implied by the correlation with the coordinates of the true categories, over the precision that the readings state; the
+biases are root mean squares, over categories and speakers, of the mean error. The face corpus does not identify
+people, so the variation between people is taken from the voices. Arousal is compared with coordinates of categories,
+which do not distinguish calm from heated anger; this favours faces, whose arousal is derived from categories, so their
+value is halved."""
 WRITTEN_RELIABILITY = 0.35
-"""Of words that are read as written comments: the exponent of least log loss on MELD's development part."""
+"""Reliability of words read as written comments: the exponent with the lowest log loss on MELD's development part."""
 PROTOTYPE_TRUST = Trust(0.4, valence_bias_sd=0.3, arousal_bias_sd=0.3)
-"""For blendshape prototypes, which were fitted to nothing and calibrated on nothing."""
+"""Trust in blendshape prototypes, which are neither fitted nor calibrated."""
 
 
 TRAINED_ON: Mapping[str, Mapping[str, float]] = {
@@ -52,9 +52,9 @@ TRAINED_ON: Mapping[str, Mapping[str, float]] = {
         'neutral': 0.324,
     },
 }  # fmt: skip
-"""Shares of the categories in the training data, for a card that states none under 'prior': FER2013's 28,709 training
-faces; equal ones for voices, whose labels weigh alike in the loss; GoEmotions' 39,555 training comments with one Ekman
-category."""
+"""Class frequencies of the training data, for a card that states none under 'prior': FER2013's 28,709 training
+faces; equal ones for voices, whose labels have equal weight in the loss; GoEmotions' 39,555 training comments with one
+Ekman category."""
 
 
 def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
@@ -68,25 +68,25 @@ def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
 
 
 def models_wanted(settings: AnalysisSettings) -> tuple[str, ...]:
-    """Names of the files that make an analysis with these settings better, and that it does without where no source has
-    them; that for words of other languages is fetched once such words turn up."""
+    """Names of the files that improve an analysis with these settings, but that it can do without if no source has
+    them. The file for words of other languages is downloaded when such words first occur."""
     allowed = (MODELS[name] for name in (IDENTITY, SPEAKERS) if name in MODELS)
     return tuple(model.name for model in allowed if settings.license == 'research' or model.commercial_ok)
 
 
 def reads_foreign(settings: AnalysisSettings) -> bool:
-    """Whether the licence setting lets words of other languages than English be read."""
+    """Whether the licence setting allows models for words in languages other than English."""
     return packaged(FOREIGN_TEXT) and _allowed(FOREIGN_TEXT, settings)
 
 
 def register_of(settings: AnalysisSettings) -> Literal['dialogue', 'written']:
-    """How words are read: as spoken ones, or without what was learned from MELD, whose lines are those of a television
+    """How words are read: as speech, or without what was learned from MELD, the lines of a television
     series."""
     return 'dialogue' if settings.license == 'research' else 'written'
 
 
 def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool = False) -> list[str]:
-    """What the licence setting costs an analysis: a sentence each on faces, voices and words, where there are any.
+    """What the licence setting costs an analysis: a sentence each on faces, voices and words, if present.
 
     Empty where every model may take part.
     """
@@ -109,12 +109,12 @@ def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool, read: b
 
 
 def encoder_of(settings: AnalysisSettings) -> str:
-    """The Whisper whose encoder hears the voice: that of the recognition, or 'tiny.en' without one."""
+    """The Whisper model whose encoder reads the voice: that of the recognition, or 'tiny.en' without one."""
     return settings.asr if settings.asr != 'none' else 'tiny.en'
 
 
 def voice_head(settings: AnalysisSettings) -> str:
-    """The name of the vocal emotion model that fits the encoder; '' where there is none or its licence forbids."""
+    """The name of the vocal emotion model that fits the encoder; '' if there is none or its licence forbids it."""
     head = {'tiny.en': VOICE_TINY, 'base': VOICE_BASE}.get(encoder_of(settings), '')
     if not head or not (PACKAGED / f'{head}.json').is_file():
         return ''
@@ -122,7 +122,7 @@ def voice_head(settings: AnalysisSettings) -> str:
 
 
 def trust_of(settings: AnalysisSettings) -> dict[str, Trust]:
-    """How far each source's model is believed."""
+    """The trust in each source's model."""
     trust = {'words': _trust('words', TEXT)}
     if register_of(settings) == 'written':
         trust['words'] = dataclasses.replace(
@@ -130,7 +130,7 @@ def trust_of(settings: AnalysisSettings) -> dict[str, Trust]:
         )
     trust['face'] = _trust('face', FACE) if settings.license == 'research' else PROTOTYPE_TRUST
     head = voice_head(settings)
-    trust['voice'] = _trust('voice', head) if head else CARRIED_OVER['voice']  # its arousal is heard without a head
+    trust['voice'] = _trust('voice', head) if head else CARRIED_OVER['voice']  # arousal needs no head
     return trust
 
 
@@ -149,13 +149,13 @@ def models_used(
 
     Args:
         settings: of the analysis.
-        saw: whether pictures were analyzed.
-        heard: whether sound was analyzed.
+        saw: whether images were analyzed.
+        heard: whether audio was analyzed.
         read: whether there were words.
         recognized: whether the words were recognized from speech.
         foreign: whether words of other languages than English were read.
-        joined: whether faces were compared with each other.
-        told_apart: whether voices were.
+        joined: whether faces were compared for identity.
+        told_apart: whether voices were compared for identity.
     """
     used = []
     if saw:
@@ -181,7 +181,7 @@ def models_used(
 
 
 def card_of(name: str) -> dict[str, Any]:
-    """The committed card of a model; empty where it has none."""
+    """The committed card of a model; empty if it has none."""
     path = PACKAGED / f'{name}.json'
     if not path.is_file():
         return {}
@@ -190,7 +190,7 @@ def card_of(name: str) -> dict[str, Any]:
 
 
 def _trust(source: str, name: str) -> Trust:
-    """From the card's 'carries_over', in [0, 1], where it has one."""
+    """Trust with the card's 'carries_over', in [0, 1], if it has one."""
     card = card_of(name)
     stated = card.get('carries_over')
     known = isinstance(stated, (int, float)) and 0 <= stated <= 1
@@ -200,7 +200,7 @@ def _trust(source: str, name: str) -> Trust:
 
 
 def _prior(name: str, card: Mapping[str, Any]) -> dict[str, float]:
-    """The shares of the categories that a model's probabilities stand under: those that its card reports them under, or
+    """The prior of a model's probabilities: the class frequencies that its card reports, or
     the softened ones of its training data."""
     reported: Any = card.get('reported_prior')
     if _is_complete(reported):
@@ -214,8 +214,8 @@ def _is_complete(shares: Any) -> bool:
 
 
 def softened(shares: Mapping[str, float]) -> dict[str, float]:
-    """Shares half way to uniform: a model follows its training shares only in part, and dividing by a rare category's
-    whole share would blow it up.
+    """Class frequencies half way to uniform: a model follows its training frequencies only in part, and dividing by a
+    rare category's whole frequency would inflate it.
 
     Args:
         shares: EKMAN category to its share.
@@ -238,10 +238,10 @@ def _trained(name: str, role: str) -> ModelUse | None:
 
 
 def _allowed(name: str, settings: AnalysisSettings) -> bool:
-    """Whether the licence setting lets a trained model take part."""
+    """Whether the licence setting allows a trained model."""
     return settings.license == 'research' or bool(card_of(name).get('commercial_ok'))
 
 
 def packaged(name: str) -> bool:
-    """Whether a model trained here lies in the package."""
+    """Whether a model trained here is in the package."""
     return any((Path(PACKAGED) / f'{name}{suffix}').is_file() for suffix in ('.onnx', '.npz', '.safetensors'))

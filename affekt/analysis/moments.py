@@ -1,9 +1,9 @@
-"""Points worth looking at: peaks, turns, smiles, contradictions and silences, each with what says so.
+"""Points worth looking at: peaks, changes, smiles, contradictions and silences, each with its evidence.
 
-All thresholds are relative to the person's own course where that makes sense: a lively person's usual is no peak. Every
-finder returns candidates with a strength in [0, 1]; `find_moments` keeps the strongest that do not tell the same thing
-twice. A sentence is written from its evidence, never from anything else: each finder first gathers what the sources say
-over the span, and tells nothing that this does not say.
+Thresholds are relative to the person's own course where that makes sense: a lively person's usual level is no peak.
+Every finder yields candidates with a strength in [0, 1]; `find_moments` keeps the strongest, without
+repetitions. Each sentence is written from its evidence alone: a finder first gathers the sources' readings
+over the span, and states nothing that they do not support.
 """
 
 from __future__ import annotations
@@ -34,39 +34,39 @@ MOMENT_KINDS: Mapping[str, str] = {
     'silence': 'a pause between turns that is long for the recording',
     'liveliness': 'a turn that is livelier or calmer than is usual for the person who speaks',
 }
-"""What each kind of moment means."""
+"""Definition of each kind of moment."""
 
 PEAK_DEVIATIONS = 2.5
 """Robust deviations (1.4826 times the median absolute deviation) from the person's median that make a peak."""
 PEAK_LEAST = 0.15
-"""Least distance from the median, in units of valence or arousal."""
+"""Minimum distance from the median, in units of valence or arousal."""
 LEAST_MEASURED_S = 0.5
-"""Least measured time of a peak or a disagreement in seconds: a single frame shows none."""
+"""Minimum measured time of a peak or a disagreement in seconds: a single frame is not enough."""
 CHANGE_LEAST = 0.2
-"""Least difference of the means before and after a change."""
+"""Minimum difference of the means before and after a change."""
 CHANGE_SIDE_S = 2.0
-"""Least time on each side over which a change is measured, in seconds."""
+"""Minimum time on each side over which a change is measured, in seconds."""
 OPPOSITE_LEAST = 0.25
-"""Least absolute valence, on both sides of 0, of sources that are called opposite."""
+"""Minimum absolute valence of two sources that are called opposite."""
 SUPERLATIVE_LEAST = {'valence': OPPOSITE_LEAST, 'arousal': 0.15}
-"""Least distance from 0 of an extreme that is called most positive, calmest and the like."""
+"""Minimum distance from 0 of an extreme that is called most positive, calmest and the like."""
 SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25
-"""Value of the reading `smile` at which a smile begins, and down to which it continues."""
+"""Value of the reading `smile` at which a smile begins, and the value down to which it continues."""
 SMILE_LEAST_S = 0.5
 SMILE_HAPPY = 1 / 7
-"""Least probability of happiness in a smile: what it is where nothing is known."""
+"""Minimum probability of happiness in a smile: that of chance."""
 SMILE_SQUINT = 0.3
-"""Least value of `squint` for raised mouth corners to be a smile where no expression was read: the eyes take part."""
+"""Minimum of `squint` for raised mouth corners to count as a smile where no expression was read."""
 UNREAD_S = 1.0
-"""Largest distance in seconds at which a frame without an expression takes that of the nearest frame with one."""
+"""Maximum distance in seconds from which a frame without an expression takes that of the nearest frame with one."""
 SILENCE_LEAST_S = 4.0
 LIVELY_LEAST = 0.4
-"""Least absolute liveliness of a turn that is reported; one in 24 normal turns reaches it
+"""Minimum absolute liveliness of a reported turn; one in 24 normal turns reaches it
 (`measurements/liveliness.py`)."""
 LEAST_STRENGTH = 0.15
-"""Least strength of a candidate that is kept."""
+"""Minimum strength of a candidate."""
 SAME_S = 2.0
-"""Moments of one person closer than this, in seconds, count as the same; the stronger one is kept."""
+"""Of moments of one person closer than this, in seconds, only the stronger one is kept."""
 
 _FACE_EVIDENCE = (*EKMAN, 'valence', 'arousal', 'smile', 'brow_lower', 'brow_raise_inner', 'eyes_wide', 'jaw_open')
 _TURN_EVIDENCE = (
@@ -74,7 +74,7 @@ _TURN_EVIDENCE = (
 )  # fmt: skip
 _WORDS_EVIDENCE = (*EKMAN, 'valence', 'arousal')
 EVIDENCE_COLUMNS = {'face': _FACE_EVIDENCE, 'voice': _TURN_EVIDENCE, 'words': _WORDS_EVIDENCE}
-"""Source to the columns of its table that are shown as evidence."""
+"""Source to the columns of its table that serve as evidence."""
 _VERBS = {'face': 'the face looks', 'voice': 'the voice sounds', 'words': 'the words read as'}
 
 
@@ -94,7 +94,7 @@ class Course:
     def evidence(
         self, person: str, *spans: tuple[float, float], sources: Sequence[str] = tuple(EVIDENCE_COLUMNS)
     ) -> tuple[Evidence, ...]:
-        """The fused rows over each span, then what each source says over all of them, where anything was measured."""
+        """The fused rows over each span, then each source's readings over all spans, where measured."""
         path = self.timeline.series(person)
         parts = [fused_evidence(path, *span) for span in spans if len(path)]
         for source in sources:
@@ -106,13 +106,13 @@ class Course:
 
 
 def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, most: int = 9) -> tuple[Moment, ...]:
-    """The strongest moments of a recording, in order of time, without pictures.
+    """The strongest moments of a recording, sorted by time, without stills.
 
     Args:
         timeline: timeline with fused rows.
         readings: tables of an analysis.
-        duration_s: length of the recording; no moment reaches past it.
-        most: largest number of moments.
+        duration_s: length of the recording; no moment extends beyond it.
+        most: maximum number of moments.
     """
     course = Course(timeline, readings, duration_s)
     candidates = [m for finder in FINDERS.values() for m in finder(course) if m.strength >= LEAST_STRENGTH]
@@ -126,12 +126,12 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
 
 
 def with_stills(moments: Sequence[Moment], still_at: Callable[[float], bytes | None]) -> tuple[Moment, ...]:
-    """The moments, each with a JPEG if `still_at` has one for its time."""
+    """The moments, each with the JPEG that `still_at` returns for its time, if any."""
     return tuple(dataclasses.replace(moment, still_jpeg=still_at(moment.time_s)) for moment in moments)
 
 
 def peaks(course: Course) -> Iterator[Moment]:
-    """The extreme of each run of steps that lies far from the person's median."""
+    """The extreme of each run of steps far from the person's median."""
     for person in course.people:
         path = course.timeline.series(person)
         for name in DIMENSIONS:
@@ -158,7 +158,7 @@ def peaks(course: Course) -> Iterator[Moment]:
 
 
 def changes(course: Course) -> Iterator[Moment]:
-    """Boundaries where valence or arousal settles on another level."""
+    """Boundaries at which the level of valence or arousal changes."""
     for person in course.people:
         path = course.timeline.series(person)
         if len(path) < 4:
@@ -203,7 +203,7 @@ def disagreements(course: Course) -> Iterator[Moment]:
 
 
 def smiles(course: Course) -> Iterator[Moment]:
-    """Stretches of a face table where the mouth corners stay up and the face looks happy, not just drawn."""
+    """Spans in which the mouth corners stay raised and the face looks happy."""
     for person in course.people:
         times, level = (course.readings.column('faces', person, name) for name in ('time_s', 'smile'))
         raised = (np.nan_to_num(level) >= SMILE_GOES_ON) & _looks_happy(course.readings, person)
@@ -221,7 +221,7 @@ def smiles(course: Course) -> Iterator[Moment]:
 
 
 def silences(course: Course) -> Iterator[Moment]:
-    """Pauses between turns that are long, and longer than most in this recording; words in between end them too."""
+    """Pauses between turns or words that are long, also relative to others in this recording."""
     table = course.readings.tables.get('turns')
     if table is None or table.num_rows < 2:
         return
@@ -239,7 +239,7 @@ def silences(course: Course) -> Iterator[Moment]:
 
 
 def lively_turns(course: Course) -> Iterator[Moment]:
-    """Turns that are clearly livelier or calmer than the speaker's usual, which is another thing than arousal."""
+    """Turns that are clearly livelier or calmer than the speaker's usual, which differs from arousal."""
     for person in course.people:
         liveliness = course.readings.column('turns', person, 'liveliness')
         starts, ends = (course.readings.column('turns', person, name) for name in ('start_s', 'end_s'))
@@ -265,7 +265,7 @@ FINDERS: Mapping[str, Callable[[Course], Iterator[Moment]]] = {
     'silence': silences,
     'liveliness': lively_turns,
 }
-"""Kind to the function that finds moments of it."""
+"""Kind of moment to its finder."""
 
 
 def _measured_runs(path: PersonSeries, flags: Bools, sides: Floats) -> list[tuple[int, int]]:
@@ -275,8 +275,8 @@ def _measured_runs(path: PersonSeries, flags: Bools, sides: Floats) -> list[tupl
 
 
 def _looks_happy(readings: Readings, person: str) -> Bools:
-    """(N,) the frames that bear out a smile: no emotion is likelier than happiness, which is not below chance, and
-    valence is above 0; or, where no expression was read nearby, the eyes take part."""
+    """(N,) the frames that support a smile: no emotion is likelier than happiness, which is at least at chance, and
+    valence is above 0; or, where no expression was read nearby, the eyes are narrowed."""
     shares = np.stack([readings.column('faces', person, name) for name in EKMAN], axis=1)  # (N, 7)
     valence, squint, times = (readings.column('faces', person, name) for name in ('valence', 'squint', 'time_s'))
     stated = np.isfinite(shares).all(axis=1)
@@ -296,7 +296,7 @@ def _looks_happy(readings: Readings, person: str) -> Bools:
 
 
 def _speaks_against_smile(part: Evidence) -> bool:
-    """Whether an emotion is likelier than happiness, or valence below 0, in a piece of evidence."""
+    """Whether in a piece of evidence another emotion is likelier than happiness, or valence is below 0."""
     others = [share for name, share in part.readings.items() if name in EKMAN[:-1] and name != 'happiness']
     return max(others, default=0.0) > part.readings.get('happiness', 0.0) or part.readings.get('valence', 0.0) < 0
 
@@ -306,7 +306,7 @@ def _spans_of(table: pa.Table) -> list[tuple[float, float]]:
 
 
 def _is_farthest(level: float, levels: Sequence[float], usual: float) -> bool:
-    """Whether a level lies farther out than all others on its side, by more than is printed."""
+    """Whether a level is farther out than all others on its side, by more than the printed precision."""
     distances = sorted((abs(other - usual) for other in levels if (other > usual) == (level > usual)), reverse=True)
     return abs(level - usual) == distances[0] and (len(distances) == 1 or distances[0] - distances[1] >= 0.01)
 
@@ -364,7 +364,7 @@ def _disagreement_sentence(person: str, proof: Sequence[Evidence]) -> str:
 
 
 def _opposed_words(first: Evidence, second: Evidence) -> tuple[str, str] | None:
-    """What two sources show, in words that differ; None where they do not disagree."""
+    """The differing words for two sources; None if they do not disagree."""
     emotions = [_emotion_of(part) for part in (first, second)]
     if all(emotions) and emotions[0] != emotions[1]:
         return CATEGORY_WORDS[emotions[0]], CATEGORY_WORDS[emotions[1]]
@@ -373,19 +373,19 @@ def _opposed_words(first: Evidence, second: Evidence) -> tuple[str, str] | None:
 
 
 def _emotion_of(part: Evidence) -> str:
-    """The likeliest category that a source shows, where it is an emotion and likely enough to be told; else ''."""
+    """The likeliest category of a source, if it is an emotion and likely enough to be named; else ''."""
     best = max(EKMAN, key=lambda name: part.readings.get(name, 0.0))
     return best if best != 'neutral' and part.readings.get(best, 0.0) >= LEAST_TOLD else ''
 
 
 def _strength(size: float, confidence: float) -> float:
-    """Size in [0, 1] damped where the fused categories are not sure; an unknown confidence counts as one half."""
+    """Size in [0, 1], reduced where the fused confidence is low; an unknown confidence counts as one half."""
     sure = 0.5 if np.isnan(confidence) else float(confidence)
     return float(np.clip(size, 0.0, 1.0) * (0.5 + 0.5 * sure))
 
 
 def _tells_the_same(moment: Moment, other: Moment) -> bool:
-    """Whether two moments of one person lie closer than SAME_S, or a smile lies inside a stronger one."""
+    """Whether two moments of one person are closer than SAME_S, or one is a smile inside a stronger one."""
     if moment.person != other.person:
         return False
     if abs(moment.time_s - other.time_s) < SAME_S:

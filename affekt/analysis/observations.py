@@ -1,4 +1,4 @@
-"""What the rooms observed in one recording, before anything is concluded: four tables on one clock, and their trust."""
+"""What was observed in one recording, before conclusions: four tables on one clock, and the trust in each source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MEASURES += [(name, pa.float64()) for name in ('valence', 'arousal', 'quality')
 _DEVIATIONS = [(name, pa.float64()) for name in ('valence_sd', 'arousal_sd')]
 
 FACES = pa.schema([('time_s', pa.float64()), ('person', pa.string()), *_MEASURES])
-"""Least columns of the table `faces`: one row per person and analyzed frame in which the face was seen. EKMAN
+"""Minimum columns of the table `faces`: one row per person and analyzed frame with a visible face. EKMAN
 categories are probabilities, nan where only the landmarks could be read; quality in [0, 1]. Further columns are
 readings."""
 
@@ -26,14 +26,14 @@ TURNS = pa.schema([
     ('unfamiliarity', pa.float64()), ('abstains_because', pa.string()), ('is_loud_voice', pa.bool_()),
     ('liveliness', pa.float64()),
 ])  # fmt: skip
-"""Least columns of `turns`: one row per stretch of speech; categories nan where vocal emotion abstains.
+"""Minimum columns of `turns`: one row per turn of speech; categories nan where vocal emotion abstains.
 
-unfamiliarity: in [0, 1], how unlike the speech that the head learned from. abstains_because: '', 'unsure' or
-'unfamiliar'; such a turn counts for arousal alone. is_loud_voice: found by loud periodic voicing, not by the speech
-detector. arousal: absolute; liveliness: against this person's own usual, in [-1, 1], told and not fused."""
+unfamiliarity: distance from the head's training speech, in [0, 1]. abstains_because: '', 'unsure' or
+'unfamiliar'; such a turn counts only for arousal. is_loud_voice: found by loud periodic voicing, not by the speech
+detector. arousal: absolute; liveliness: relative to this person's usual, in [-1, 1], reported but not fused."""
 
 VOICE = pa.schema([('time_s', pa.float64()), ('loudness_db', pa.float64()), ('f0_hz', pa.float64())])
-"""Least columns of `voice`: ten rows per second of speech."""
+"""Minimum columns of `voice`: ten rows per second of speech."""
 
 GOEMOTION_COLUMNS = tuple(f'goemotions.{label}' for label in GOEMOTIONS)
 
@@ -42,24 +42,24 @@ UTTERANCES = pa.schema([
     ('text', pa.string()), *_MEASURES, *_DEVIATIONS, *[(name, pa.float64()) for name in GOEMOTION_COLUMNS],
     ('is_understood', pa.bool_()), ('language', pa.string()), ('reason', pa.string()),
 ])  # fmt: skip
-"""Least columns of `utterances`: one row per utterance; `goemotions.…` are independent probabilities.
+"""Minimum columns of `utterances`: one row per utterance; `goemotions.…` are independent probabilities.
 
-is_understood: what is not, is shown and takes no part in anything. language: BCP-47 or ''. reason: '' or why the
+is_understood: False for words that are shown but not used. language: BCP-47 or ''. reason: '' or why the
 utterance is not read."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {'faces': FACES, 'turns': TURNS, 'voice': VOICE, 'utterances': UTTERANCES}
 MOUTH_COLUMNS = ('jaw_open', 'mouth_opening')
-"""Columns of `faces` that tell how far the mouth is open; the first that exists is read."""
+"""Columns of `faces` that measure mouth opening; the first that exists is used."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How far a source's model is to be believed, in each of the quantities that it states.
+    """The reliability of a source's model, for each quantity.
 
-    reliability: how much of its advantage over chance survives outside its training data, in [0, 1], for categories.
-    prior: shares of the categories that it was trained for; None where each counted the same. valence, arousal: as
-    reliability, for these; None for the same. valence_bias_sd, arousal_bias_sd: by how much the model is off for one
-    person over a whole recording, as a standard deviation: that part of its error does not average out.
+    reliability: share of its advantage over chance that remains outside its training data, in [0, 1], for categories.
+    prior: class frequencies that it was trained for; None for equal ones. valence, arousal: reliability
+    for these; None for the same. valence_bias_sd, arousal_bias_sd: standard deviation of the model's mean error for one
+    person over a whole recording: this part of its error does not average out.
     """
 
     reliability: float
@@ -72,9 +72,9 @@ class Trust:
 
 @dataclass(frozen=True)
 class Observed:
-    """Everything that was measured.
+    """All measurements of one recording.
 
-    Tables have at least the columns of SCHEMAS; `person` is '' in turns and utterances until somebody is found.
+    Tables have at least the columns of SCHEMAS; `person` is '' in turns and utterances until it is assigned.
     """
 
     source: Source
@@ -83,18 +83,18 @@ class Observed:
     voice: pa.Table = field(default_factory=lambda: empty_table(VOICE))
     utterances: pa.Table = field(default_factory=lambda: empty_table(UTTERANCES))
     spoken: tuple[Spoken, ...] = ()
-    """The utterances with their words, in the order of the table."""
+    """The utterances with their words, in the order of their table."""
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     """Person to JPEG."""
     returned: Mapping[str, Returned] = field(default_factory=dict)
-    """Person to what was put together, for those who left the picture and came back."""
+    """Person to the tracks that were joined, for people who left the frame and came back."""
     speakers: tuple[str, ...] = ()
-    """Who speaks in each turn by voice alone, where nobody is seen: '' where it is not sure, none where not asked."""
+    """The speaker of each turn by voice alone, where nobody is seen: '' if uncertain; () if not determined."""
     trust: Mapping[str, Trust] = field(default_factory=dict)
-    """Source ('face', 'voice', 'words') to how far it is believed; an absent one counts in full."""
+    """Source ('face', 'voice', 'words') to its trust; an absent source counts in full."""
     models: tuple[ModelUse, ...] = ()
     still_at: Callable[[float], bytes | None] = lambda time_s: None
-    """The JPEG of what is on screen at a time; None where pictures are not kept."""
+    """The JPEG of the frame at a time; None if images are not kept."""
 
     @property
     def tables(self) -> dict[str, pa.Table]:
@@ -103,10 +103,10 @@ class Observed:
 
 
 def conform(table: pa.Table, name: str) -> pa.Table:
-    """The table with the least columns of SCHEMAS[name] first, absent ones filled with nan, '' or False (True for
-    `is_understood`), others behind.
+    """The table with the minimum columns of SCHEMAS[name] first, absent ones filled with nan, '' or False (True for
+    `is_understood`), followed by all others.
 
-    Number columns are made float32 where they were narrower, else float64; the least columns are float64.
+    Narrower number columns become float32, others float64; the minimum columns are float64.
     """
     columns: dict[str, pa.Array] = {}
     for part in SCHEMAS[name]:
@@ -120,7 +120,7 @@ def conform(table: pa.Table, name: str) -> pa.Table:
 
 
 def _filler(part: pa.Field) -> object:
-    """What an absent column is filled with: nan, '', or that nothing is out of the ordinary."""
+    """The value of an absent column: nan, '', or the ordinary one."""
     if part.type == pa.bool_():
         return part.name == 'is_understood'
     return '' if part.type == pa.string() else float('nan')

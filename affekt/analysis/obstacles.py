@@ -1,7 +1,7 @@
-"""What stands in the way of reading a person, as sentences with the rows that say so.
+"""What hinders reading a person, as sentences with their evidence.
 
-A face may be covered, upside down, drawn, blurred, its eyes closed; a voice unclear, unfamiliar or no more than loud;
-words not understood, or of a language that no model here reads. Nothing is said of columns that were not measured.
+A face may be covered, upside down, drawn or blurred, or its eyes closed; a voice unclear, unfamiliar or merely loud;
+words not understood, or in a language that no model here reads. Nothing is said about columns that were not measured.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ FACE_CONDITIONS: Mapping[str, str] = {
     'is_drawn': 'looks drawn or painted',
     'is_blurred': 'is blurred',
 }
-"""Columns of the table `faces` that say why a face can be read less well, and how that is told."""
+"""Columns of the table `faces` for conditions that impair reading, and their wording."""
 MOST_SPANS = 8
-"""Spans that a sentence names as evidence."""
+"""Maximum number of spans that a sentence names as evidence."""
 LEAST_CONDITION_S = 1.0
-"""A condition of face or voice that is shorter is not told: a blink is no closed eye."""
+"""Minimum duration, in seconds, of a reported condition of face or voice: longer than a blink."""
 LEAST_CONDITION_SHARE = 0.1
-"""Nor is one of a smaller share of the time that the face was seen."""
+"""Minimum duration of such a condition as a share of the time the face was seen."""
 VOICE_EVIDENCE = ('loudness_lufs', 'f0_mean_hz', 'arousal', 'unfamiliarity')
 VOICE_CONDITIONS: Mapping[str, str] = {
     'loud': 'is loud, as in a shout or a cry',
     'unfamiliar': 'is unlike the speech that the model knows, so no emotion is read from it',
     'unsure': 'is too unclear to name an emotion',
 }
-"""Why no emotion is read from a voice, and how that is told."""
+"""Reasons why no emotion is read from a voice, and their wording."""
 UNREAD_WORDS = {
     'not understood': 'the words were not understood, so no emotion is read from them',
     'language': 'the words are of a language that no model here reads for emotion, so they are shown and not read',
 }
-"""Why words were not read, by the reason in `utterances`."""
+"""Reason in `utterances` why words were not read, to its wording."""
 OTHER_RECOGNISER = '--asr base recognizes other languages than English'
 
 
 def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[Sentence]:
-    """Why a face can be read less well: covered, upside down, drawn, blurred, eyes closed."""
+    """Conditions that impair reading a face: covered, upside down, drawn, blurred, eyes closed."""
     times = readings.column('faces', person.name, 'time_s')
     if not times.size:
         return []
@@ -81,7 +81,7 @@ def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[
 
 
 def _closed_eyes(readings: Readings, person: str) -> Bools:
-    """(N,) the frames with closed eyes; where only the score was stored, it decides alone."""
+    """(N,) the frames with closed eyes; if only the score was stored, it decides alone."""
     score, left, right = (
         readings.column('faces', person, name) for name in ('eyes_closed', 'eye_aspect_left', 'eye_aspect_right')
     )
@@ -93,7 +93,7 @@ def _how_long(person: Person, share: float) -> str:
 
 
 def about_voice(readings: Readings, person: Person) -> list[Sentence]:
-    """What kept an emotion from being read from a voice: it is unclear, unfamiliar, or no more than loud."""
+    """Why no emotion was read from a voice: it is unclear, unfamiliar, or merely loud."""
     turns = rows_of(readings.tables.get('turns', pa.table({})), person.name)
     if not turns.num_rows:
         return []
@@ -122,7 +122,7 @@ def about_voice(readings: Readings, person: Person) -> list[Sentence]:
 
 
 def about_words(readings: Readings, notes: Sequence[str]) -> list[Sentence]:
-    """What was said and not read, because it was not understood or is of a language that no model here reads."""
+    """Words that were not read, because they were not understood or are in a language that no model here reads."""
     table = readings.tables.get('utterances', pa.table({}))
     reasons = _texts(table, 'reason', np.full(table.num_rows, '', dtype=object))
     sentences = []
@@ -141,24 +141,24 @@ def about_words(readings: Readings, notes: Sequence[str]) -> list[Sentence]:
 
 
 def _may_help(notes: Sequence[str]) -> bool:
-    """Whether a recogniser of more languages may understand more: not where the notes on words do not say so."""
+    """True if a recogniser of more languages may understand more, according to the notes on words."""
     on_words = [note for note in notes if 'understood' in note]
     return not on_words or any('--asr base' in note for note in on_words)
 
 
 def _over(spans: Sequence[tuple[float, float]]) -> str:
-    """'from 0:03 to 0:08', or 'for 12 seconds' of several spans."""
+    """'from 0:03 to 0:08', or 'for 12 seconds' for several spans."""
     return stretch(*spans[0]) if len(spans) == 1 else f'for {length(measure(spans))}'
 
 
 def _texts(table: pa.Table, name: str, otherwise: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(N,) a column of texts; `otherwise` where the table lacks it."""
+    """(N,) a column of texts; `otherwise` if the table lacks it."""
     if name not in table.column_names:
         return otherwise
     return np.array([text or '' for text in table[name].to_pylist()], dtype=object)
 
 
 def _spans_in(table: pa.Table) -> Callable[[Bools], tuple[Span, ...]]:
-    """What tells the times of some rows of turns or utterances, as disjoint spans."""
+    """A function from a mask of rows of turns or utterances to their times, as disjoint spans."""
     starts, ends = column(table, 'start_s'), column(table, 'end_s')
     return lambda rows: union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))

@@ -1,8 +1,8 @@
 """Words for how a person comes across: several at once, each with an intensity and a certainty.
 
-The words stand in `open_labels.tsv`: affinity to each of the seven categories, labels of GoEmotions that say the same
-(arXiv:2005.00547), movements of the face that speak for the word, and the range of intensity in which it is apt. Where
-they lie is told by the word table `affekt` (`affekt/labels/affekt_table.json`): valence and arousal, of origin 'norm'
+The words are in `open_labels.tsv`: affinity to each of the seven categories, equivalent labels of GoEmotions
+(arXiv:2005.00547), facial movements that support the word, and the range of intensity in which it is apt. Their
+valence and arousal come from the word table `affekt` (`affekt/labels/affekt_table.json`), with origin 'norm'
 (mean ratings of Russell & Mehrabian 1977, doi:10.1016/0092-6566(77)90037-X) or 'near' (placed between such words). A
 word's certainty is
 
@@ -10,8 +10,8 @@ word's certainty is
                                                       fit: closeness of valence and arousal
     certainty = min(support + (1 - support) * said / 2, confidence of the fused categories)
 
-with `said` the probability that the words spoken carry its label times their share in the fusion. Where the fused rows
-abstain, nobody gets a word. The result depends on nothing but its input.
+with `said` the probability that the spoken words carry its label times their share in the fusion. Where the fused rows
+abstain, nobody gets a word.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from affekt.tables import read_table
 WORD_TABLE = Path(__file__).with_name('open_labels.tsv')
 LEAST_CERTAINTY = 0.15
 LEAST_OF_BEST = 0.42
-"""Words below this share of the best one's certainty are left out."""
+"""Minimum certainty of a word as a share of the best one's."""
 STRETCH = 1.2
-"""Factor by which measured valence and arousal are moved away from 0 before they are compared with words: expected
-values over calibrated probabilities are nearer to 0 than the ratings of words."""
+"""Factor that moves measured valence and arousal away from 0 before they are compared with words: expected
+values over calibrated probabilities are closer to 0 than ratings of words."""
 REACH = 0.5
 """Distance in the valence-arousal plane at which the fit of a word is 0.61."""
 
@@ -74,7 +74,7 @@ class WordEntry:
 
 @dataclass(frozen=True)
 class Impression:
-    """The mean of the fused rows of one person over a span."""
+    """Mean of one person's fused rows over a span."""
 
     person: str
     start_s: float
@@ -94,14 +94,14 @@ class Impression:
 
     @cached_property
     def place(self) -> tuple[float, float]:
-        """Valence and arousal, stretched, within [-1, 1]; 0 where not known."""
+        """Valence and arousal after STRETCH, clipped to [-1, 1]; 0 where unknown."""
         valence, arousal = np.clip(STRETCH * np.nan_to_num([self.valence, self.arousal]), -1.0, 1.0).tolist()
         return valence, arousal
 
     @cached_property
     def intensity(self) -> float:
-        """Mean of how far the likeliest emotion lies above chance and the stretched distance from the plane's
-        centre."""
+        """Mean of the likeliest emotion's excess over chance and of the stretched distance from the centre of the
+        plane."""
         above = (float(self.probabilities[:-1].max()) - 1 / 7) / (6 / 7)
         distance = STRETCH * float(np.hypot(np.nan_to_num(self.valence), np.nan_to_num(self.arousal)))
         return float(np.clip(above, 0.0, 1.0) + np.clip(distance, 0.0, 1.0)) / 2
@@ -109,17 +109,17 @@ class Impression:
 
 @cache
 def word_table() -> tuple[WordEntry, ...]:
-    """The words, in the order of the file, at their places in the table `affekt`."""
+    """The words, in the order of the file, with their coordinates in the table `affekt`."""
     senses = load_table('affekt').senses
     return tuple(_entry(row, senses[row['word']]) for row in read_table(WORD_TABLE).records())
 
 
 def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabel, ...]:
-    """The words that fit an impression best, surest first; none where nothing fits well enough.
+    """The words that fit an impression best, most certain first; () if none fits well enough.
 
     Args:
         impression: impression of one person over one span.
-        most: largest number of words.
+        most: maximum number of words.
     """
     entries = word_table()
     certainty = np.array([certainty_of(entry, impression) for entry in entries])
@@ -161,7 +161,7 @@ def certainty_of(entry: WordEntry, impression: Impression) -> float:
 
 
 def cue_levels(readings: Mapping[str, float]) -> dict[str, float]:
-    """Each movement's level in [0, 1] from mean face readings; movements that were not measured are absent."""
+    """Each movement's level in [0, 1] from mean face readings; unmeasured movements are absent."""
     levels = {}
     for cue, (columns, starts, full) in CUE_COLUMNS.items():
         values = [readings[name] for name in columns if np.isfinite(readings.get(name, np.nan))]
@@ -179,8 +179,8 @@ def segments(
         starts: seconds, ascending.
         ends: seconds.
         winners: likeliest category per step, -1 where the step abstains; such steps and gaps end a span.
-        least_s: shorter spans join a touching neighbour.
-        most_s: longer spans are cut.
+        least_s: minimum length in seconds; shorter spans join a touching neighbour.
+        most_s: maximum length in seconds; longer spans are cut.
     """
 
     runs: list[tuple[int, int, int]] = []
@@ -189,7 +189,7 @@ def segments(
             continue
         touches = bool(runs) and runs[-1][1] == step and abs(starts[step] - ends[step - 1]) < 1e-6
         joins = touches and runs[-1][2] == winner
-        # A blip between two runs of one winner belongs to them.
+        # A blip between two runs of the same winner joins them.
         if joins:
             runs[-1] = (runs[-1][0], step + 1, winner)
         elif touches and len(runs) > 1 and _is_blip(runs, winner, starts, ends, least_s):
@@ -210,7 +210,7 @@ def segments(
 def _is_blip(
     runs: Sequence[tuple[int, int, int]], winner: int, starts: Sequence[float], ends: Sequence[float], least_s: float
 ) -> bool:
-    """Whether the last run is short and touches one before it that has the winner that now follows."""
+    """Whether the last run is short and lies between two runs of the same winner."""
     (_, end, before), (first, last, _) = runs[-2], runs[-1]
     touches = end == first and abs(starts[first] - ends[end - 1]) < 1e-6
     return touches and before == winner and ends[last - 1] - starts[first] < least_s

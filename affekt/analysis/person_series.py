@@ -1,4 +1,4 @@
-"""One person's course as arrays over steps, for everything that looks along time, and readings by person and column."""
+"""One person's course as arrays over steps, and readings by person and column."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ DIMENSIONS = ('valence', 'arousal')
 WEIGHTED = ('face', 'voice', 'words')
 """The sources that fused steps weigh, in the order of the columns of `PersonSeries.weights`."""
 WEIGHT_COLUMNS = tuple(f'weight_{source}' for source in WEIGHTED)
-"""Their columns in the timeline."""
+"""Columns of the timeline with their weights."""
 
 QUOTE_LENGTH = 280
-"""Characters of what was said that a piece of evidence quotes."""
+"""Maximum length of a quote in evidence, in characters."""
 
 TABLE_OF = {'face': 'faces', 'voice': 'turns', 'words': 'utterances'}
-"""Which table a source's readings stand in."""
+"""Source to the table of its readings."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PersonSeries:
-    """What one source, or all of them fused, say about one person: T steps in order of time.
+    """The readings of one source, or of all fused, for one person: T steps sorted by time.
 
     start_s, end_s: (T,). probabilities: (T, 7) in EKMAN order, nan where the step abstains. values, low, high: (T, 2)
-    valence and arousal with their 95 % intervals. confidence, coverage: (T,). weights: (T, 3) what each of the sources
-    WEIGHTED contributed to the odds of the likeliest category, as shares in hundredths, nan for those that take no
+    valence and arousal with their 95 % intervals. confidence, coverage: (T,). weights: (T, 3) contribution of each of
+    the sources WEIGHTED to the odds of the likeliest category, as shares in hundredths, nan for those that take no
     part. abstained, evidence: (T,) texts. dimension_weights: (T, 2, 3) shares in valence and in arousal.
     """
 
@@ -92,7 +92,7 @@ class PersonSeries:
 
     @property
     def states_dimensions(self) -> Bools:
-        """(T, 2) the steps with valence and with arousal, or torn between sources that contradict each other."""
+        """(T, 2) the steps with valence and with arousal, or a contradiction between sources."""
         return np.asarray(np.isfinite(self.values) | (self.abstained == 'contradiction')[:, None])
 
     def weights_for(self, quantity: str) -> Floats:
@@ -103,16 +103,16 @@ class PersonSeries:
 
     @property
     def seconds(self) -> Floats:
-        """(T,) measured seconds of each step: its length times its coverage. What every mean over steps weighs by."""
+        """(T,) measured seconds of each step: its length times its coverage, the weight of means over steps."""
         return np.asarray((self.end_s - self.start_s) * self.coverage)
 
     def between(self, start_s: float, end_s: float) -> Bools:
-        """(T,) the steps that share time with a span."""
+        """(T,) True for the steps that overlap a span."""
         return np.asarray((self.start_s < end_s) & (self.end_s > start_s))
 
 
 def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
-    """The rows of a timeline about one person from one source, laid out by step; empty where there are none."""
+    """The rows of a timeline about one person from one source, by step; empty if there are none."""
     names = (*DIMENSIONS, *EKMAN)
     mine = pc.and_(pc.equal(table['person'], text_scalar(person)), pc.equal(table['source'], text_scalar(source)))
     table = table.filter(pc.and_(mine, pc.is_in(table['name'], value_set=text_array(names))))
@@ -153,7 +153,7 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
 
 
 def _first_known(*alternatives: Floats) -> Floats:
-    """(T, K) each row of the first alternative in which it is not all nan."""
+    """(T, K) each row from the first alternative in which it is not all nan."""
     rows = alternatives[0]
     for other in alternatives[1:]:
         rows = np.where(np.isnan(rows).all(axis=1, keepdims=True), other, rows)
@@ -161,7 +161,7 @@ def _first_known(*alternatives: Floats) -> Floats:
 
 
 LEADING_SHARE = 0.25
-"""Least share of a source that is named as one that something was judged by."""
+"""Minimum share of a source that is named as deciding."""
 
 
 def leading_sources(series: PersonSeries, quantity: str = 'category') -> tuple[str, ...]:
@@ -169,11 +169,11 @@ def leading_sources(series: PersonSeries, quantity: str = 'category') -> tuple[s
 
     Args:
         series: a person's fused series.
-        quantity: 'category' (what the likeliest category owes to each, over the steps that name it), 'valence' or
+        quantity: 'category' (contributions to the likeliest category, over the steps that name it), 'valence' or
             'arousal'.
 
     Returns:
-        Names among WEIGHTED; none where nothing was measured.
+        Names among WEIGHTED; () if nothing was measured.
     """
     stated = ~np.isnan(series.weights_for(quantity)).all(axis=1)
     if quantity == 'category':
@@ -194,16 +194,16 @@ def leading_sources(series: PersonSeries, quantity: str = 'category') -> tuple[s
 
 
 def time_mean(values: npt.ArrayLike, seconds: npt.ArrayLike) -> Floats:
-    """The mean of readings over time: a step of 0.04 s weighs as 0.04 s, not as much as a whole one.
+    """The mean of readings over time: steps are weighted by their measured seconds.
 
-        sum of seconds_t values_t / sum of seconds_t    over the steps t that hold no nan
+        sum of seconds_t values_t / sum of seconds_t    over the steps t without nan
 
     Args:
         values: (T,) or (T, K).
         seconds: (T,) measured seconds of each, at least 0.
 
     Returns:
-        A number (0-dimensional), or (K,); nan where no step is known. Steps that all last 0 s weigh the same.
+        A number (0-dimensional), or (K,); nan if no step is known. If all steps last 0 s, they have equal weights.
     """
     readings: Floats = np.asarray(values, dtype=np.float64)
     weights: Floats = np.asarray(seconds, dtype=np.float64)
@@ -219,14 +219,15 @@ def time_mean(values: npt.ArrayLike, seconds: npt.ArrayLike) -> Floats:
 
 
 def column(table: pa.Table, name: str) -> Floats:
-    """One number column as (N,) float64; nan for nulls; all nan where the table lacks it."""
+    """One number column as (N,) float64; nan for nulls; all nan if the table lacks it."""
     if name not in table.column_names:
         return np.full(table.num_rows, np.nan)
     return floats(table[name])
 
 
 def rows_of(table: pa.Table, person: str, names: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one person, of all columns or of those in `names` that exist; none where there are no persons."""
+    """The rows of one person, with all columns or those in `names` that exist; no rows if the table has no column
+    `person`."""
     wanted = table.column_names if names is None else [name for name in names if name in table.column_names]
     if 'person' not in table.column_names:
         return table.select(wanted).slice(0, 0)
@@ -234,10 +235,10 @@ def rows_of(table: pa.Table, person: str, names: Sequence[str] | None = None) ->
 
 
 class Readings:
-    """The tables of an analysis by person and column, each column taken out once.
+    """The tables of an analysis by person and column, each column extracted once.
 
     Args:
-        tables: name to table, as in an analysis; rows of one person in order of time.
+        tables: name to table, as in an analysis; rows of one person sorted by time.
     """
 
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
@@ -252,7 +253,7 @@ class Readings:
         return self._columns[table, person, name]
 
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
-        """What a source says about a person over a span: the mean over time of each column measured, and words."""
+        """A source's evidence about a person over a span: the mean over time of each measured column, and the words."""
         table = TABLE_OF[source]
         measured = self.tables.get(table, pa.table({}))
         if 'time_s' in measured.column_names:
@@ -279,7 +280,7 @@ class Readings:
 
 
 def fused_evidence(series: PersonSeries, start_s: float, end_s: float) -> Evidence:
-    """What the fused rows say over a span: mean valence and arousal over time, and the likeliest category."""
+    """The fused rows' evidence over a span: mean valence and arousal over time, and the likeliest category."""
     steps = series.between(start_s, end_s)
     seconds = series.seconds[steps]
     readings = {}

@@ -1,7 +1,7 @@
-"""How people, categories, courses, tones and moments are called in sentences.
+"""Wording of people, categories, courses, tones and moments.
 
-A word is only told with its certainty, and certainty has one scale in all sentences: below LEAST_TOLD nothing is
-named, below CLEAR it is *perhaps*. A tone is only told where its interval says so.
+A word comes with its certainty, on one scale in all sentences: below LEAST_TOLD nothing is
+named, below CLEAR it is *perhaps*. A tone is named only where its interval allows it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Interval = tuple[float, float, float]
 """Mean, low, high."""
 
 UNSEEN = 'voice'
-"""The lane of speech that could be tied to nobody visible."""
+"""The lane of speech that could not be assigned to anybody visible."""
 
 UNSEEN_TITLES = ('the voice', 'a voice', 'a voice, face unknown', 'unknown speaker')
-"""What the report and sentences call it."""
+"""Names of that lane in the report and in sentences."""
 
 CATEGORY_WORDS = dict(
     zip(
@@ -31,61 +31,61 @@ CATEGORY_WORDS = dict(
 )
 SOURCE_WORDS = {'face': 'the face', 'voice': 'the tone of voice', 'words': 'the words'}
 REASON_WORDS = {'unsure': UNCLEAR, 'unread': 'not read', 'contradiction': 'contradictory', 'mixed': 'mixed'}
-"""Why a stretch has no label, as an adjective."""
+"""Adjectives for the reasons why a stretch has no label."""
 
 LEAST_TOLD = 0.35
-"""Words less certain than this are not told: the share below which the fused categories abstain."""
+"""Minimum certainty of a word; below it the fused categories abstain."""
 CLEAR = 0.5
-"""Words less certain than this are told with 'perhaps': something else is as likely."""
+"""Words less certain than this get 'perhaps': something else is as likely."""
 MOST_STRETCHES = 4
-"""A course of more stretches is summed up: mostly this, with stretches of that."""
+"""A course of more stretches is summarised: mostly one label, with stretches of others."""
 MOST_OTHERS = 2
-"""Labels beside the usual one that such a sum names."""
+"""Maximum number of other labels in such a summary."""
 
 TONE_WORDS = {'valence': ('negative', 'positive', 'neutral', 'even'), 'arousal': ('calm', 'lively', 'even')}
-"""The words of a tone that each dimension decides."""
+"""The words of a tone by the dimension that decides them."""
 TONE_LEAST = {'valence': 0.12, 'arousal': 0.15}
-"""Means nearer to 0 are no tone."""
+"""Minimum distance of a mean from 0 to be a tone."""
 SLIGHT = 0.25
-"""Valence nearer to 0 is slight."""
+"""Valence closer to 0 than this is slight."""
 TURN_LEAST = 0.2
-"""Least difference of valence or arousal between start and end that turns a tone."""
+"""Minimum difference of valence or arousal between start and end for a change of tone."""
 PROBABLE = 1.2816 / 1.9600
-"""Share of the reach of a 95 % interval beyond which a mean has its sign with 90 %: 'probably lively'."""
+"""Share of the half-width of a 95 % interval beyond which a mean has its sign with 90 %: 'probably lively'."""
 MIDDLE = 0.5
-"""An interval that reaches no farther from 0 is of a neutral or even tone; of a wider one the tone is not known."""
+"""An interval within this distance from 0 is a neutral or even tone; with a wider one the tone is unknown."""
 MOST_PEOPLE = 3
-"""People with sentences of their own."""
+"""Maximum number of people with sentences of their own."""
 LEAST_PERSON_S = 1.0
-"""Who was seen and heard for less has none, unless there is nobody else."""
+"""Minimum time, in seconds, a person must be seen or heard to get sentences, unless there is nobody else."""
 
 
 def when(moment: Moment) -> str:
-    """When a moment is, as 'from 0:12 to 0:18' or 'at 0:20'.
+    """The time of a moment: 'from 0:12 to 0:18' or 'at 0:20'.
 
-    A change has no length: its span is what it was measured over. All others are told by their span, never by the
-    instant in it that is strongest.
+    A change has no length: its span is what it was measured over. For all others the span is given, not the strongest
+    instant in it.
     """
     return f'at {clock(moment.time_s)}' if moment.kind == 'change' else stretch(moment.start_s, moment.end_s)
 
 
 def called(person: str) -> str:
-    """A person's name inside a sentence."""
+    """A person's name within a sentence."""
     return 'the voice' if person == UNSEEN else person
 
 
 def told_people(people: Sequence[Person]) -> list[Person]:
-    """Those who have sentences of their own, in the same order.
+    """The people with sentences of their own, in the same order.
 
     Args:
-        people: in order of time seen and heard.
+        people: sorted by time seen and heard.
     """
     long_enough = [person for person in people if person.seen_s + person.heard_s >= LEAST_PERSON_S]
     return (long_enough or list(people))[:MOST_PEOPLE]
 
 
 def named(word: str, certainty: float) -> str:
-    """A word with what its certainty allows: 'happy', 'perhaps happy', or 'unclear'.
+    """A word qualified by its certainty: 'happy', 'perhaps happy', or 'unclear'.
 
     >>> named('happy', 0.8), named('happy', 0.4), named('happy', 0.2)
     ('happy', 'perhaps happy', 'unclear')
@@ -102,7 +102,7 @@ def sure(certainty: float) -> str:
 
 @dataclass(frozen=True)
 class ToldStretch:
-    """One part of a told course: 'perhaps sad', 'until 0:06', 0.42; the certainty is None where it is unclear."""
+    """One part of a course in words: 'perhaps sad', 'until 0:06', 0.42; the certainty is None where it is unclear."""
 
     word: str
     times: str
@@ -114,10 +114,10 @@ class ToldStretch:
 
 
 def told_course(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
-    """The parts of a course in words and order: at most MOST_STRETCHES, or what it mostly is, and what else.
+    """The parts of a course in words, in order: at most MOST_STRETCHES; else the main label, then others.
 
     Args:
-        course: of one person, in order of time.
+        course: of one person, sorted by time.
     """
     joined = _joined(course)
     if len(joined) > MOST_STRETCHES:
@@ -128,10 +128,10 @@ def told_course(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
 
 
 def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
-    """How a person comes across, as a clause that tells the course: 'person 1 comes across as sad until 0:06 (54 %
+    """How a person comes across, as a clause that follows the course: 'person 1 comes across as sad until 0:06 (54 %
     sure), unclear, happy from 0:10 (79 % sure)'; '' where nothing was measured.
 
-    One that stays the same is told by the open words for it.
+    A course that stays the same is put into open words.
 
     Args:
         person: with a course.
@@ -164,7 +164,7 @@ def _sure_words(words: Sequence[OpenLabel]) -> str:
 
 
 def told_words(person: Person, labels: Sequence[OpenLabel]) -> list[OpenLabel]:
-    """The words over a person's whole time that are sure enough; none where the course changes or is unclear."""
+    """The sufficiently certain words for a person's whole time; [] if the course changes or is unclear."""
     course_labels = {part.label for part in person.course}
     if len(course_labels) > 1 or UNCLEAR in course_labels:
         return []
@@ -173,11 +173,11 @@ def told_words(person: Person, labels: Sequence[OpenLabel]) -> list[OpenLabel]:
 
 
 def tone(valence: Interval | None, arousal: Interval | None) -> str:
-    """Words for a place on the plane: 'positive and calm', 'negative', 'lively', 'even'; '' where none can be told.
+    """Words for a point in the plane: 'positive and calm', 'negative', 'lively', 'even'; '' if none is certain enough.
 
     Args:
-        valence: mean, low and high; None where it is not known. A word is told where the interval has one sign, and
-            with 'probably' where that of 80 % has.
+        valence: mean, low and high; None if unknown. A word is used if the interval has one sign, and
+            with 'probably' if the 80 % interval has.
         arousal: the same.
     """
     pleasant = _side(valence, 'valence', ('negative', 'positive'))
@@ -190,13 +190,13 @@ def tone(valence: Interval | None, arousal: Interval | None) -> str:
 
 
 def tone_turns(start: tuple[Interval | None, Interval | None], end: tuple[Interval | None, Interval | None]) -> bool:
-    """Whether the tone of a course's end differs clearly from that of its start: valence and arousal of each."""
+    """Whether the tones at the start and end of a course differ clearly; each is (valence, arousal)."""
     both = [(before, after) for before, after in zip(start, end, strict=True) if before and after]
     return tone(*end) != tone(*start) and any(abs(after[0] - before[0]) >= TURN_LEAST for before, after in both)
 
 
 def _side(interval: Interval | None, axis: str, words: tuple[str, str]) -> str:
-    """The word for one axis, 'middle' where it is surely near 0, or '' where it is not known."""
+    """The word for one axis, 'middle' if it is certainly near 0, '' if unknown."""
     if interval is None:
         return ''
     mean, low, high = interval
@@ -211,7 +211,7 @@ def _side(interval: Interval | None, axis: str, words: tuple[str, str]) -> str:
 
 
 def _joined(course: Sequence[Stretch]) -> list[Stretch]:
-    """The course with neighbours of one label, which only a gap divides, as one."""
+    """The course with neighbours of equal label, separated only by a gap, joined."""
     joined: list[Stretch] = []
     for part in course:
         if joined and (joined[-1].label, joined[-1].reason) == (part.label, part.reason):
@@ -229,7 +229,7 @@ def _word_of(part: Stretch) -> str:
 
 
 def _mean_certainty(parts: Sequence[Stretch]) -> float | None:
-    """The certainty of stretches of one label, over their time; None where they are unclear."""
+    """The certainty of stretches of one label, weighted by time; None if they are unclear."""
     seconds = sum(part.end_s - part.start_s for part in parts)
     if any(part.certainty is None for part in parts):
         return None
@@ -237,7 +237,7 @@ def _mean_certainty(parts: Sequence[Stretch]) -> float | None:
 
 
 def _times_of(course: Sequence[Stretch], place: int) -> str:
-    """'until 0:06' for the first, 'from 0:10' for the last, nothing in between where the neighbours say it."""
+    """'until 0:06' for the first, 'from 0:10' for the last, '' in between if the neighbours imply it."""
     if len(course) == 1:
         return ''
     part = course[place]
@@ -283,7 +283,7 @@ def _plain_word(part: Stretch) -> str:
 
 
 def _unclear_throughout(person: Person) -> str:
-    """What is said of somebody for whom no category can be named."""
+    """The clause for somebody for whom no category can be named."""
     if person.course[0].reason == 'contradiction':
         if person.name == UNSEEN:
             return 'the voice and its words contradict each other'

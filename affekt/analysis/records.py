@@ -1,8 +1,8 @@
-"""What one analysis holds: the nouns that the timeline, the report and the exports share.
+"""Records of one analysis, shared by timeline, report and exports.
 
 Times are seconds from the start of the recording. Valence and arousal lie in [-1, 1], certainty and confidence in
-[0, 1]. A still picture counts as one second, so that spans, weights and lanes mean the same everywhere.
-Evidence points at rows: a table by name, a span of time, and the columns that say so.
+[0, 1]. A photograph counts as one second, so that spans, weights and lanes have the same meaning everywhere.
+Evidence refers to rows: a table by name, a span of time, and columns.
 """
 
 from __future__ import annotations
@@ -13,45 +13,45 @@ from dataclasses import dataclass, field
 from affekt.wording import counted, signed
 
 LOSS_STARTS = ('Not read: ', 'Missing: ', 'Damaged: ')
-"""How the notes of `affekt.media` begin that speak of what the container lost."""
+"""Beginnings of the notes of `affekt.media` about losses in the container."""
 UNCLEAR = 'unclear'
-"""The label of a stretch in which no category is likely enough."""
+"""The label of a stretch without a sufficiently likely category."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where a statement comes from: readings of one source over a span of time."""
+    """Evidence of a statement: readings of one source over a span of time."""
 
     source: str
     """'face', 'voice', 'words' or 'fused'."""
     start_s: float
     end_s: float
     person: str
-    """'person 1', a transcript's name, 'voice' (speech of nobody visible), or '' where nobody is named."""
+    """'person 1', a transcript's name, 'voice' (speech of nobody visible), or '' for nobody in particular."""
     readings: Mapping[str, float] = field(default_factory=dict)
-    """Column name to its mean over the span, as in the tables `faces`, `turns`, `voice` or `utterances`."""
+    """Column name to its mean over the span; columns of the tables `faces`, `turns`, `voice` or `utterances`."""
     quote: str = ''
     """The words said, where the source is 'words'."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What of the file was not read, or could not be: the sentences on it are among the source's notes."""
+    """What was not or could not be read from the file; the source's notes describe it."""
 
     bytes: int = 0
-    """Bytes that are missing, damaged, or there and not read, as far as the container tells."""
+    """Bytes that are missing, damaged, or present but not read, as far as the container shows."""
     seconds: float = 0.0
-    """The largest loss among container, picture and sound."""
+    """The largest loss among container, video and audio."""
     packets: int = 0
     """Compressed packets that could not be decoded."""
     frames: int = 0
-    """Decoded pictures and stretches of sound that are damaged."""
+    """Decoded frames of video or audio that are damaged."""
     is_complete: bool = True
-    """Nothing that the file could tell of is missing or damaged."""
+    """True if nothing is missing or damaged, as far as the file shows."""
 
     @property
     def amounts(self) -> str:
-        """What there is of each: '1,234 bytes, 2.1 s'; '' where nothing can be counted."""
+        """The losses in words: '1,234 bytes, 2.1 s'; '' if nothing can be counted."""
         counts = {'byte': self.bytes, 'damaged packet': self.packets, 'damaged frame': self.frames}
         parts = [counted(number, noun) for noun, number in counts.items() if number]
         parts[1:1] = [f'{self.seconds:.1f} s'] if self.seconds >= 0.05 else []
@@ -75,11 +75,11 @@ class Source:
     """Sentences on damage, missing streams, and what was not analyzed."""
     lost: Lost = Lost()
     file: str = ''
-    """The path below the folder that was named, with '/' between its parts; '' where the recording was named alone."""
+    """The path relative to the given folder, with '/' as separator; '' if the recording itself was given."""
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Sentences on what was not read, is missing or damaged; empty where nothing is, as far as the file tells."""
+        """Sentences on what was not read, is missing or damaged; () if nothing is, as far as the file shows."""
         if self.lost.is_complete:
             return ()
         sentences = tuple(note for note in self.notes if note.startswith(LOSS_STARTS))
@@ -89,7 +89,7 @@ class Source:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What tells the recording from others, as columns: file, part1, part2, … (the folders in file), sha256."""
+        """The columns that identify the recording: file, part1, part2, … (the folders in file), sha256."""
         file = self.file or self.name
         parts = {f'part{number}': part for number, part in enumerate(file.split('/')[:-1], 1)}
         return {'file': file, **parts, 'sha256': self.sha256}
@@ -97,7 +97,7 @@ class Source:
 
 @dataclass(frozen=True, repr=False)
 class Stretch:
-    """A part of a person's time with one label: the course of a person is a row of them, in order of time."""
+    """A part of a person's time with one label; a person's course is a sequence of them."""
 
     start_s: float
     end_s: float
@@ -106,11 +106,11 @@ class Stretch:
     certainty: float | None
     """Mean fused probability of the label over the time that states categories; None where it is unclear."""
     valence: tuple[float, float, float] | None = None
-    """Mean, low, high, as of a `Person`, over the stretch."""
+    """Mean, low, high over the stretch, as for a `Person`."""
     arousal: tuple[float, float, float] | None = None
     reason: str = ''
-    """Why it is unclear: 'unsure'; 'unread', where no model that is loaded reads the voice; 'contradiction' between
-    face, voice and words; 'mixed', where most steps are clear and no category prevails; '' where a label is named."""
+    """Why it is unclear: 'unsure'; 'unread', if no loaded model reads the voice; 'contradiction' between
+    face, voice and words; 'mixed', if most steps are clear but no category prevails; '' if a label is named."""
 
     def __repr__(self) -> str:
         sure = '' if self.certainty is None else f', certainty {self.certainty:.2f}'
@@ -131,14 +131,14 @@ class Person:
     """Mean, low, high (95 %, over seconds)."""
     arousal: tuple[float, float, float] | None
     quality: Mapping[str, float] = field(default_factory=dict)
-    """Face size px, blur, head turn degrees, loudness dB, noise dB, as far as measured."""
+    """Face size in pixels, blur, head turn in degrees, loudness in dB, noise in dB, as far as measured."""
     course: tuple[Stretch, ...] = ()
     """How the label changes over the person's time; empty where nothing was measured, and in older runs."""
     stretches: int = 1
-    """How many stretches of being followed are this person: more than 1 for who left the picture and came back."""
+    """Number of tracks joined as this person: more than 1 if the person left the frame and came back."""
     identity_certainty: float | None = None
-    """How sure the face is that they are one person, of the least sure pair, in [0, 1]; None where the face joined
-    none."""
+    """Certainty by face that the tracks are one person, of the least certain pair, in [0, 1]; None if no tracks were
+    joined by face."""
 
     def __repr__(self) -> str:
         likeliest = max(self.categories, key=self.categories.__getitem__, default='nothing measured')
@@ -165,7 +165,7 @@ class OpenLabel:
     start_s: float = 0.0
     end_s: float = 0.0
     scope: str = 'span'
-    """'whole' for the words over all of a person's time, 'span' for those of [start_s, end_s)."""
+    """'whole' for the words for a person's whole time, 'span' for those of [start_s, end_s)."""
 
     def __repr__(self) -> str:
         return (
@@ -176,7 +176,7 @@ class OpenLabel:
 
 @dataclass(frozen=True, repr=False)
 class Moment:
-    """A point worth looking at: a peak, a turn, or a contradiction between sources."""
+    """A point worth looking at: such as a peak, a change, or a contradiction between sources."""
 
     kind: str
     """'peak', 'change', 'disagreement', 'smile', … as listed by `MOMENT_KINDS` in moments.py."""
@@ -196,7 +196,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """One word that was said; confidence is nan where the transcript gives none."""
+    """One spoken word; confidence is nan if the transcript gives none."""
 
     start_s: float
     end_s: float
@@ -206,24 +206,24 @@ class SpokenWord:
 
 @dataclass(frozen=True, repr=False)
 class Spoken:
-    """One utterance, and whose lane it belongs to."""
+    """One utterance and its lane."""
 
     start_s: float
     end_s: float
     person: str
     """As in the timeline."""
     speaker: str
-    """The name that the transcript gives; '' where it gives none."""
+    """The transcript's name for the speaker; '' if it has none."""
     text: str
     words: tuple[SpokenWord, ...] = ()
     language: str = ''
-    """A code such as 'en'; '' where it is not known."""
+    """A code such as 'en'; '' if unknown."""
     reason: str = ''
     """Why the words are not read: 'not understood', 'language', or ''."""
 
     @property
     def shown(self) -> str:
-        """The text, marked where it was not understood."""
+        """The text, marked if it was not understood."""
         return f'[not understood] {self.text}' if self.reason == 'not understood' else self.text
 
     def __repr__(self) -> str:
@@ -232,7 +232,7 @@ class Spoken:
 
 @dataclass(frozen=True, repr=False)
 class Sentence:
-    """One sentence of the description and the rows that it rests on."""
+    """One sentence of the description and its evidence."""
 
     text: str
     evidence: tuple[Evidence, ...]
@@ -243,37 +243,37 @@ class Sentence:
 
 @dataclass(frozen=True)
 class DescribedClue:
-    """A clause of a description that says what was perceived."""
+    """A clause of a description about something perceived."""
 
     text: str
     of: tuple[str, ...]
-    """'voice', 'face', 'body', 'words'; of the plain description the sources that it rests on."""
+    """'voice', 'face', 'body', 'words'; for the plain description, its sources."""
 
 
 @dataclass(frozen=True, repr=False)
 class Described:
-    """What a describer says of a clip: words of a model, apart from everything that was measured."""
+    """A describer's answer about a clip: text of a model, kept apart from all measurements."""
 
     describer: str
-    """What it is called."""
+    """Its name."""
     text: str
-    """'' where there is no answer."""
+    """'' if there is no answer."""
     labels: tuple[str, ...] = ()
     form: str = 'free'
     """'template', 'list', 'free', 'refusal', 'nonsense' or 'empty'; 'plain' for sentences from measurements."""
     evidence: tuple[DescribedClue, ...] = ()
     invented: tuple[DescribedClue, ...] = ()
-    """Clauses on what the clip does not have; in neither text nor labels."""
+    """Clauses about inputs that the clip lacks; excluded from text and labels."""
     lacking: Mapping[str, str] = field(default_factory=dict)
-    """What it could not use of the clip, and why."""
+    """Inputs that it could not use, with reasons."""
     words: str = ''
-    """What was spoken, as it read it."""
+    """The spoken words in its prompt."""
     failure: str = ''
-    """Why there is no answer; '' where there is."""
+    """Why there is no answer; '' if there is one."""
     weights_sha256: str = ''
-    """Of the describer with its language model; '' where it has none."""
+    """Hash of the describer with its language model; '' if it has none."""
     certainty: float | None = None
-    """Of the first label, in [0, 1]; None where it is not known."""
+    """Certainty of the first label, in [0, 1]; None if unknown."""
 
     def __repr__(self) -> str:
         said = self.failure or self.text
@@ -282,7 +282,7 @@ class Described:
 
 @dataclass(frozen=True, repr=False)
 class ModelUse:
-    """One model file that took part."""
+    """One model file that was used."""
 
     name: str
     role: str

@@ -1,8 +1,8 @@
-"""What a run's journal says of each clip: which results count, and why others no longer do.
+"""Which results of a run count, by its journal, and why others no longer do.
 
-A note has a state: 'done'; 'superseded', where the clip was cut anew; 'vanished', where it was removed; 'renamed',
-where it is noted under another path; 'duplicate', where another clip has the same content; 'failed'. Only what is done,
-and whose clip is still what was analyzed, is exported. A run folder may come from anybody, so nothing outside it is
+A note has a state: 'done'; 'superseded', if the clip's content changed; 'vanished', if it was removed; 'renamed',
+if it is noted under another path; 'duplicate', if another clip has the same content; 'failed'. Only results that are
+'done' and whose clip is unchanged are exported. A run folder may come from anybody, so nothing outside it is
 opened or written.
 """
 
@@ -28,36 +28,36 @@ DUPLICATE, FAILED = 'duplicate', 'failed'
 
 @dataclass(frozen=True)
 class ResultNote:
-    """The journal's last word on one clip with one content."""
+    """The journal's last note on one clip with one content."""
 
     key: str
     folder: str
-    """Name of the folder of results in the run; '' where there is none."""
+    """Name of the folder of results in the run; '' if there is none."""
     file: str
-    """The clip's path below the named folder."""
+    """The clip's path relative to the given folder."""
     state: str
     sha256: str
     input: Path
-    """Where the clip lay."""
+    """Path of the clip."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Results:
-    """The results of a run that count."""
+    """The valid results of a run."""
 
     notes: tuple[ResultNote, ...]
     remarks: tuple[str, ...] = ()
-    """Sentences on what is left out, and why."""
+    """Sentences on what is left out and why."""
     set_aside: tuple[ResultNote, ...] = ()
-    """Results in the run that no longer count."""
+    """Results in the run that are no longer valid."""
 
 
 def note_of(key: str, folder: str, facts: Mapping[str, Any]) -> ResultNote:
-    """One line of the journal; in older runs it names the input alone.
+    """One note of the journal; in older runs it has only the input.
 
     Raises:
-        RunError: the line holds what no run writes.
+        RunError: the line is not one that a run writes.
     """
     path = facts.get('input', '')
     file = facts.get('file') or (PurePosixPath(path).name if isinstance(path, str) else '')
@@ -70,14 +70,14 @@ def note_of(key: str, folder: str, facts: Mapping[str, Any]) -> ResultNote:
 
 
 def noted(run: Path) -> dict[str, ResultNote]:
-    """The last note under each key, in the order in which keys came up."""
+    """The last note under each key, in the order of first appearance."""
     return {entry.key: note_of(entry.key, entry.folder, entry.facts) for entry in read_journal(run)}
 
 
 def retire_absent(
     run: Run, known: Mapping[str, ResultNote], present: Collection[str], named: Sequence[Path]
 ) -> list[str]:
-    """Note clips that are gone from the named folders as vanished; returns a sentence for each that had results."""
+    """Note clips that are gone from the given folders as vanished; returns a sentence for each that had results."""
     folders = [Path(os.path.abspath(path)) for path in named if os.path.isdir(path)]
     remarks = []
     for note in known.values():
@@ -92,7 +92,7 @@ def retire_absent(
 
 
 def is_gone(path: Path) -> bool:
-    """Whether nothing lies at a path; what may not be looked at is not gone."""
+    """Whether nothing exists at a path; an inaccessible path is not gone."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -103,9 +103,9 @@ def is_gone(path: Path) -> bool:
 
 
 def results_that_count(run: Path) -> Results:
-    """The finished results of a run whose clips are still what was analyzed.
+    """The finished results of a run whose clips are unchanged since.
 
-    Where the folder that was analyzed is not there at all, its clips count: the run was copied to another place.
+    If the analyzed folder does not exist at all, its clips count: the run was copied to another place.
 
     Args:
         run: a run folder.
@@ -145,7 +145,7 @@ def results_that_count(run: Path) -> Results:
 
 
 def _why_not(run: Path, note: ResultNote) -> str:
-    """Why a result does not count, for a sentence that begins with the clip; '' where it does."""
+    """Why a result does not count, for a sentence that begins with the clip; '' if it does."""
     if note.state == RENAMED:
         return ''
     if note.state in (SUPERSEDED, VANISHED):
@@ -157,7 +157,7 @@ def _why_not(run: Path, note: ResultNote) -> str:
 
 
 def _on_copy(note: ResultNote, counting: Collection[str]) -> str:
-    """A sentence on a clip with the content of another, the first; '' where the clip is gone."""
+    """A sentence on a clip with the content of another, the first; '' if the clip is gone."""
     copy, first = storable(note.file), str(note.facts.get('same_as', ''))
     if why := no_longer(note):
         return f'{copy} {why}; go on with --resume' if not is_gone(note.input) else ''
@@ -167,7 +167,7 @@ def _on_copy(note: ResultNote, counting: Collection[str]) -> str:
 
 
 def on_namesakes(notes: Iterable[ResultNote]) -> list[str]:
-    """A sentence where results that count are of different clips with one path; none where the paths tell all apart."""
+    """A sentence if valid results of different clips have equal paths; [] if all paths differ."""
     places: dict[str, set[Path]] = {}
     for note in notes:
         if note.state == DONE:
@@ -184,13 +184,13 @@ def on_namesakes(notes: Iterable[ResultNote]) -> list[str]:
 
 
 def is_inside(run: Path, folder: str) -> bool:
-    """Whether a journal's folder is one right inside the run, and no link."""
+    """Whether a journal's folder is directly inside the run, and not a link."""
     plain = bool(folder) and folder not in ('.', '..') and not set(folder) & {'/', '\\', '\0'}
     return plain and not (run / folder).is_symlink()
 
 
 def no_longer(note: ResultNote) -> str:
-    """Why a result no longer counts; '' where it does, or where the folder that was analyzed is out of reach."""
+    """Why a result no longer counts; '' if it does, or if the analyzed folder is out of reach."""
     path = note.input
     try:
         if not path.name or not path.is_absolute() or not _named_folder(note).is_dir():
@@ -206,19 +206,19 @@ def no_longer(note: ResultNote) -> str:
 
 
 def entry_of(path: Path, file: str, digest: str) -> dict[str, Any]:
-    """What the journal says of every clip: where it lay, its path below the named folder, its content."""
+    """The journal's fields for every clip: its path, its path relative to the given folder, its content hash."""
     size, changed_ns = stamp_of(path)
     return {'input': os.path.abspath(path), 'file': file, 'sha256': digest, 'size': size, 'changed_ns': changed_ns}
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """(bytes, time of the last change in ns): where neither differs a file is taken for unchanged."""
+    """(bytes, time of the last change in ns): a file counts as unchanged if both are equal."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 
 def results_name(stem: str, key: str) -> str:
-    """The name of the folder of a clip's results: readable, and told from any other's by its key."""
+    """The name of the folder of a clip's results: readable, and unique by its key."""
     plain = re.sub(r'[^\w.-]+', '_', stem).strip('._')[:60]
     slug = plain.encode()[:120].decode(errors='ignore') or 'file'
     return f'{slug}-{hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]}'
@@ -232,7 +232,7 @@ def _named_folder(note: ResultNote) -> Path:
 
 
 def note_on(results: Path) -> ResultNote | None:
-    """What the journal beside a folder of results says of it; None where there is none."""
+    """The journal's note on a folder of results; None if there is none."""
     try:
         notes = noted(results.parent) if (results.parent / JOURNAL).is_file() else {}
     except (RunError, OSError):
@@ -242,6 +242,6 @@ def note_on(results: Path) -> ResultNote | None:
 
 
 def recording_of(results: Path) -> Path | None:
-    """Where the recording lay whose results a folder holds, as the journal beside it says; None where none does."""
+    """The recording of a folder of results, according to the journal beside it; None if there is no note."""
     note = note_on(results)
     return None if note is None else note.input

@@ -1,7 +1,7 @@
-"""The rows of a timeline: their columns, what may stand in them, and how arrays and dictionaries become rows.
+"""The rows of a timeline: their columns, valid values, and conversions from arrays and dictionaries.
 
-A row says that over [start_s, end_s) a source ('face', 'voice', 'words' or 'fused') gave one number a value for one
-person: the probability of a category, valence, arousal, liveliness, or the presence of speech.
+A row states one value for one person over [start_s, end_s) from one source ('face', 'voice', 'words' or 'fused'):
+the probability of a category, valence, arousal, liveliness, or the presence of speech.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from affekt.labels import EKMAN
 from affekt.tables import arrow_array, floats, number_array, text_array
 
 SOURCES = ('face', 'voice', 'words', 'fused')
-"""Where a row can come from, in the order of the rooms."""
+"""The sources of rows."""
 
 SCHEMA = pa.schema([
     ('start_s', pa.float64()),
@@ -40,13 +40,13 @@ SCHEMA = pa.schema([
 """The columns of a timeline.
 
 start_s, end_s: the span, seconds, end_s >= start_s. person: 'person 1', a transcript's name, or 'voice' for speech that
-no visible person could be tied to. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal', 'liveliness'
-or 'speech'.
+could not be assigned to a visible person. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal',
+'liveliness' or 'speech'.
 value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan. low,
-high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in [0, 1].
-evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weight_face, weight_voice, weight_words: for fused
-rows the share of each source in this quantity in hundredths (of categories: in the odds of the likeliest one), nan
-where it takes no part. abstained: '' or the reason, 'contradiction' or 'unsure'.
+high: the 95 % interval of value, nan if unknown. coverage: measured share of the span, in [0, 1].
+evidence: where the value comes from, such as 'faces:happiness@12.0-13.0'. weight_face, weight_voice, weight_words: in
+fused rows the share of each source in this quantity in hundredths (for categories: in the odds of the likeliest one),
+nan if it takes no part. abstained: '' or the reason, 'contradiction' or 'unsure'.
 """
 
 _DEFAULTS: Mapping[str, object] = {
@@ -54,7 +54,7 @@ _DEFAULTS: Mapping[str, object] = {
     'evidence': '', **dict.fromkeys(WEIGHT_COLUMNS, float('nan')), 'abstained': '',
 }  # fmt: skip
 WEIGHTS_AS_TEXT = 'weights'
-"""The column, such as 'face 0.62, voice 0.38', that exports have, and the tables of older runs, for WEIGHT_COLUMNS."""
+"""Column of text, such as 'face 0.62, voice 0.38', that replaces WEIGHT_COLUMNS in exports and older runs."""
 
 
 def packed(rows: Sequence[Mapping[str, object]]) -> pa.Table:
@@ -76,7 +76,7 @@ def packed(rows: Sequence[Mapping[str, object]]) -> pa.Table:
 
 
 def series_rows(series: PersonSeries) -> pa.Table:
-    """A fused series as rows: a category or dimension of a step that abstains has the value nan and a reason."""
+    """A fused series as rows; abstaining steps have the value nan and a reason."""
     shared = {
         'start_s': series.start_s, 'end_s': series.end_s, 'person': series.person, 'source': series.source,
         'confidence': series.confidence, 'coverage': series.coverage, 'evidence': series.evidence,
@@ -99,11 +99,11 @@ def series_rows(series: PersonSeries) -> pa.Table:
 
 
 def rows_by_name(shared: Mapping[str, Any], names: Mapping[str, tuple[Bools, Mapping[str, Any]]]) -> pa.Table:
-    """Rows with the columns of SCHEMA: for each name one per step that its mask keeps.
+    """Rows with the columns of SCHEMA: for each name, one per step that its mask keeps.
 
     Args:
-        shared: column to its (T,) values, or to the one value of all steps.
-        names: what is stated to (T,) which steps state it, and the columns of its own.
+        shared: column to its (T,) values, or to one value for all steps.
+        names: name to its (T,) mask of steps, and its own columns.
     """
     steps = {name: np.flatnonzero(keep) for name, (keep, _) in names.items()}
     columns = {}
@@ -119,7 +119,7 @@ def rows_by_name(shared: Mapping[str, Any], names: Mapping[str, tuple[Bools, Map
 def weights_as_text(table: pa.Table) -> pa.Table:
     """The table of a timeline with its weights in one column of text, such as 'face 0.62, voice 0.38'."""
     shares = np.stack([floats(table[name]) for name in WEIGHT_COLUMNS], axis=1)  # (N, 3)
-    # -1 for nan: no two nan are alike, and most rows have nothing else
+    # -1 for nan: nan never equals nan, and most rows have only that
     distinct, place = np.unique(np.nan_to_num(shares, nan=-1.0), axis=0, return_inverse=True)
     texts = [
         ', '.join(f'{source} {share:.2f}' for source, share in zip(WEIGHTED, row, strict=True) if share >= 0)
@@ -134,7 +134,7 @@ def _weights_in(text: object) -> dict[str, float]:
     """'face 0.62, voice 0.38' by column.
 
     Raises:
-        ShapeError: the text says something else.
+        ShapeError: the text has another form.
     """
     columns = dict(zip(WEIGHTED, WEIGHT_COLUMNS, strict=True))
     pairs = [part.rsplit(maxsplit=1) for part in str(text).split(',') if part.strip()]
@@ -147,7 +147,7 @@ def _weights_in(text: object) -> dict[str, float]:
 
 
 def _with_weights(table: pa.Table) -> pa.Table:
-    """The table with its weights as numbers, where it has them as text."""
+    """The table with weights given as text converted to numbers."""
     if WEIGHTS_AS_TEXT not in table.column_names or set(WEIGHT_COLUMNS) & set(table.column_names):
         return table
     texts = _cast(table.select([WEIGHTS_AS_TEXT]), pa.schema([(WEIGHTS_AS_TEXT, pa.string())]))[WEIGHTS_AS_TEXT]
@@ -185,7 +185,7 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def check(table: pa.Table) -> None:
-    """Raises where a time, confidence, coverage or source is out of range."""
+    """Raises if a time, confidence, coverage or source is out of range."""
     if any(table[name].null_count for name in SCHEMA.names):
         raise ValueRangeError(expected='no nulls', came='a null', todo="use nan for numbers and '' for text")
     starts, ends = (floats(table[name]) for name in ('start_s', 'end_s'))

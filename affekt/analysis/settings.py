@@ -1,4 +1,4 @@
-"""What an analysis depends on: chosen once, checked once, saved beside the results."""
+"""Settings of an analysis: chosen once, checked once, saved beside the results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CALLED = {float: 'a number', int: 'a whole number', bool: 'True or False', str:
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """How to analyze; every field has a default.
+    """Settings of an analysis; every field has a default.
 
     Raises:
         ValueRangeError: a number is out of range.
@@ -39,11 +39,11 @@ class AnalysisSettings:
     """
 
     fps: float | None = DEFAULT_FPS
-    """Frames looked at per second of video, above 0; None takes every frame."""
+    """Frames read per second of video, above 0; None takes every frame."""
     max_people: int = 5
-    """Faces followed at once, 1 to 100."""
+    """Maximum number of faces tracked at once, 1 to 100."""
     transcript: str | None = None
-    """Path of a transcript (SRT, VTT, TextGrid, ELAN, plain text) used instead of speech recognition."""
+    """Path of a transcript (SRT, VTT, TextGrid, ELAN, plain text) to use instead of speech recognition."""
     subtitles: bool = False
     """Whether a subtitle stream or file beside the recording is used as the transcript."""
     encoding: str | None = None
@@ -51,25 +51,26 @@ class AnalysisSettings:
     asr: str = 'tiny.en'
     """Speech recognition: one of ASR_NAMES, or the path of a Whisper model directory in CTranslate2's format."""
     purpose: str = ''
-    """What the analysis is for; recorded, and refused where it names work or education."""
+    """Purpose of the analysis; recorded, and refused if it names work or education without a medical or safety
+    ground."""
     keep_frames: bool = True
-    """Whether pictures may be kept: thumbnails, stills, the video in the report. False keeps numbers and words only."""
+    """Whether images are kept: thumbnails, stills, the video in the report. False keeps only numbers and words."""
     license: str = 'research'
     """'research', or 'commercial-ok' to leave out models whose training data forbid commercial use."""
     keep_landmarks: bool = False
-    """Whether landmarks, blendshapes and poses of every frame are kept in the results (about 60 MB an hour and
+    """Whether landmarks, blendshapes and poses of every frame are kept in the results (about 60 MB per hour and
     face)."""
     max_side: int = 1280
-    """Longest side, in pixels, that pictures are analyzed at; larger ones are scaled down, 64 to 10000."""
+    """Longest side, in pixels, of analyzed frames, 64 to 10000; larger ones are scaled down."""
     sound_stream: int | None = None
-    """Which sound stream of a recording is heard, counted from 0; None takes the default one, or an audible one where
-    that is silent."""
+    """Audio stream that is read, counted from 0; None takes the default one, or an audible one if the default is
+    silent."""
     step_s: float = 1.0
     """Length of the steps in which sources are fused, seconds, 0.1 to 60."""
     describe: bool = False
-    """Whether a describer that was trained also says in words how people come across, beside what is measured."""
+    """Whether a trained describer also describes how people come across."""
     describe_model: str = ''
-    """Folder or checkpoint of that describer; `small`, the one that comes with affekt, where none is named."""
+    """Folder or checkpoint of that describer; '' means `small`, the one in affekt."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -112,7 +113,7 @@ class AnalysisSettings:
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
 
     def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:
-        """The same with other values for the fields that are named.
+        """A copy with the given fields changed.
 
         Raises:
             UnknownNameError: no field of this name.
@@ -125,7 +126,7 @@ class AnalysisSettings:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> AnalysisSettings:
-        """Settings that `to_dict` wrote; a model directory that has gone does not matter to a stored analysis."""
+        """Settings that `to_dict` wrote; its model directory need not exist any more."""
         known = {key: fields[key] for key in cls.__dataclass_fields__ if key in fields}
         asr = str(known.get('asr', 'tiny.en'))
         if asr in ASR_NAMES or Path(asr).is_dir():
@@ -135,9 +136,11 @@ class AnalysisSettings:
         return made
 
     def recorded(self) -> dict[str, Any]:
-        """What results depend on, for the settings file of a run: of a model directory also what its files hold.
+        """Everything that results depend on, for the settings file of a run, including hashes of a model directory's
+        files.
 
-        A run without a describer is saved as before there were any, so that older ones go on.
+        Without a describer the fields are those of runs before there were describers, so that older runs can be
+        resumed.
         """
         recorded = self.to_dict()
         if not self.describe:
@@ -151,7 +154,7 @@ class AnalysisSettings:
 
 
 def _describer_place(model: str) -> Path:
-    """The folder or checkpoint that a named describer is: of a run of training, the describer that it kept."""
+    """The folder or checkpoint of a describer; for a training run, the describer that it kept."""
     from affekt.analysis.description import description_room
 
     place: Path = description_room().described_place(model)
@@ -170,7 +173,7 @@ def require_types(settings: Any) -> None:
     A path counts as its text, a whole number as a number.
 
     Raises:
-        ValueRangeError: one is not.
+        ValueRangeError: a value has another type.
     """
     for name, hint in get_type_hints(type(settings)).items():
         value = getattr(settings, name)
@@ -192,7 +195,7 @@ def require_types(settings: Any) -> None:
 
 
 def changed_settings(settings: Settings, named: Mapping[str, Any]) -> Settings:
-    """A frozen record of settings with other values for the fields that are named; a path counts as its text.
+    """A frozen record of settings with the given fields changed; a path counts as its text.
 
     Raises:
         UnknownNameError: no field of this name.

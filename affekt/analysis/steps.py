@@ -1,4 +1,4 @@
-"""From tables of measurements to opinions, and from these to the fused series of a person and the timeline's rows."""
+"""Tables of measurements to opinions, and opinions to a person's fused series and the timeline's rows."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from affekt.faces import readable_share
 from affekt.labels import EKMAN, affect_sd
 
 LEAST_SD = 0.25
-"""Least standard deviation of any valence or arousal: two people who rate one second differ by about as much."""
+"""Minimum standard deviation of valence or arousal: about the difference between two raters of one second."""
 PLAIN_SD = 0.3
-"""Standard deviation of a valence or arousal whose model states none: about the residual of r = 0.6 on ratings of
+"""Standard deviation of a valence or arousal whose model gives none: about the residual of r = 0.6 on ratings of
 standard deviation 0.38."""
 _Z95 = 1.959964
 
 
 def steps_of(duration_s: float, step_s: float) -> list[Span]:
-    """The spans that a recording is fused over; the last one ends with it."""
+    """The steps in which a recording is fused; the last one ends with it."""
     count = max(1, int(np.ceil(duration_s / step_s - 1e-6))) if duration_s > 0 else 0
     return [(k * step_s, min((k + 1) * step_s, duration_s)) for k in range(count)]
 
 
 def opinions_of(observed: Observed, person: str, steps: Sequence[Span]) -> list[Opinion]:
-    """What each source says about a person, span by span, in order of source and time."""
+    """The opinions of each source about a person, ordered by source and time."""
     trust = {source: observed.trust.get(source, Trust(1.0)) for source in WEIGHTED}
     return [
         *_face_opinions(observed, person, steps, trust['face']),
@@ -43,7 +43,7 @@ def opinions_of(observed: Observed, person: str, steps: Sequence[Span]) -> list[
 
 
 def fused_series(person: str, opinions: Sequence[Opinion], steps: Sequence[Span]) -> PersonSeries:
-    """The pooled opinions of every step that anything was measured in.
+    """The pooled opinions of every step with a measurement.
 
     Args:
         person: person of the opinions.

@@ -1,7 +1,7 @@
-"""The timeline: what every source says about every person, as rows over one clock, and the algebra on such rows.
+"""The timeline: readings of every source about every person, as rows over one clock, and operations on such rows.
 
-Rows live in an Arrow table with the columns of `SCHEMA` (`rows.py`), always sorted by time; what looks along time takes
-them as arrays over steps, by `Timeline.series`. Seconds from the start of the recording throughout, spans half open.
+Rows are in an Arrow table with the columns of `SCHEMA` (`rows.py`), always sorted by time; `Timeline.series` gives
+them as arrays over steps. Times are seconds from the start of the recording, spans are half-open.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from affekt.tables import empty_table, flag_array, flags, floats, number_array, 
 from affekt.wording import counted
 
 _PACK = 4096
-"""Rows that are held as dictionaries at once."""
+"""Number of rows held as dictionaries at once."""
 _ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
 _KEYS = tuple(field.name for field in SCHEMA if field.name not in ('start_s', 'end_s'))
 
 Span = tuple[float, float]
-"""(start_s, end_s), seconds, half open."""
+"""(start_s, end_s), seconds, half-open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,8 @@ class Timeline:
 
     Raises:
         ShapeError: a column is missing, unknown, or of a type that does not fit.
-        ValueRangeError: a time is not finite, a span ends before it starts, or a confidence or coverage leaves [0, 1].
+        ValueRangeError: a time is not finite, a span ends before it starts, or a confidence or coverage is outside [0,
+            1].
         UnknownNameError: a source is not one of SOURCES.
     """
 
@@ -65,7 +66,7 @@ class Timeline:
         """A timeline of dictionaries, each with at least start_s, end_s, source, name and value.
 
         Raises:
-            ShapeError: a row lacks one of these keys or has one that SCHEMA does not know.
+            ShapeError: a row lacks one of these keys or has one outside SCHEMA.
         """
         waiting, tables = iter(rows), []
         while batch := list(islice(waiting, _PACK)):
@@ -74,7 +75,7 @@ class Timeline:
 
     @classmethod
     def of_series(cls, fused: Iterable[PersonSeries], others: Iterable[pa.Table]) -> Timeline:
-        """A timeline with the rows of fused series and of other tables; the series stay beside it as they are."""
+        """A timeline with the rows of fused series and of other tables; it keeps the series."""
         kept = tuple(fused)
         tables = [*others, *map(series_rows, kept)]
         made = cls(pa.concat_tables(tables) if tables else empty_table(SCHEMA))
@@ -116,14 +117,14 @@ class Timeline:
         return tuple(sorted(pc.unique(self.table['person']).to_pylist()))
 
     def series(self, person: str | int, source: str = 'fused') -> PersonSeries:
-        """What one source says about one person, as arrays over steps; empty where there are no rows.
+        """One source's readings of one person, as arrays over steps; empty if there are no rows.
 
         Args:
             person: as for `select`.
             source: one of SOURCES.
 
         Raises:
-            UnknownNameError: nobody of this name, or no such source.
+            UnknownNameError: unknown person or source.
         """
         key = self._known_as('person', person), self._known_as('source', source)
         if key not in self._series:
@@ -148,10 +149,10 @@ class Timeline:
             person: one or several, by name, by number, or as the report calls them; None takes all.
             source: one or several of SOURCES.
             name: one or several: EKMAN categories, 'valence', 'arousal', 'liveliness', 'speech'.
-            between: (start, end) in seconds; rows that share more than a point with it, whole and not clipped.
+            between: (start, end) in seconds; rows that overlap it by more than a point, not clipped.
 
         Raises:
-            UnknownNameError: nobody and nothing is called so in the whole timeline.
+            UnknownNameError: the whole timeline has no such name.
         """
         keep = np.ones(len(self), dtype=bool)
         for key, wanted in (('person', person), ('source', source), ('name', name)):
@@ -172,14 +173,14 @@ class Timeline:
         return made
 
     def knowing(self, people: Iterable[str]) -> Timeline:
-        """The same timeline, in which these people are known, with rows or without."""
+        """The same timeline, which also accepts these people's names, even without rows."""
         made = self._kept(self.table)
         object.__setattr__(made, '_names', _Names(self.table, (*self._names['person'], *people)))
         object.__setattr__(made, '_series', self._series)
         return made
 
     def _known_as(self, key: str, wanted: str | int) -> str:
-        """The name in the table that somebody means.
+        """The name in the table for a name, number or `Person`.
 
         Raises:
             UnknownNameError: there is none.
@@ -205,10 +206,10 @@ class Timeline:
         )
 
     def slice(self, start_s: float, end_s: float) -> Timeline:
-        """The rows inside [start_s, end_s), clipped to it; instants (zero-length rows) count at their start.
+        """The rows within [start_s, end_s), clipped to it; instants (zero-length rows) count at their start.
 
         Raises:
-            ValueRangeError: end_s lies before start_s.
+            ValueRangeError: end_s is before start_s.
         """
         if not end_s >= start_s:
             raise ValueRangeError(
@@ -225,12 +226,12 @@ class Timeline:
         return part
 
     def shift(self, by_s: float) -> Timeline:
-        """The same rows `by_s` seconds later (earlier where negative)."""
+        """The same rows `by_s` seconds later (earlier if negative)."""
         later = _with(self.table, start_s=self.column('start_s') + by_s, end_s=self.column('end_s') + by_s)
         return self._naming_all(Timeline(later))
 
     def joined(self, tolerance_s: float = 1e-9) -> Timeline:
-        """Touching rows that agree in all but their span, made into one.
+        """The rows, with touching rows that differ only in their span merged.
 
         Args:
             tolerance_s: gap up to which rows count as touching, seconds.
@@ -252,8 +253,8 @@ class Timeline:
         """One row per step for each person, source and name, with the mean of what it covers.
 
         Values are weighted by measured time, (end - start) times coverage, so the time-weighted mean over the whole
-        timeline stays what it was. Abstained rows (nan) are left out; steps without a value have no row. Intervals are
-        averaged like values, confidences too; the evidence and weights of the longest part are kept.
+        timeline is unchanged. Abstaining rows (nan) are left out; steps without a value have no row. Intervals and
+        confidences are averaged like values; evidence and weights are those of the longest part.
 
         Args:
             step_s: seconds, above 0; steps start at multiples of it.
@@ -273,7 +274,7 @@ class Timeline:
         return self._naming_all(Timeline.from_rows(_mean_row(key, parts, step_s) for key, parts in cells.items()))
 
     def mean(self) -> float:
-        """The mean of the values weighted by measured time; nan where nothing was measured."""
+        """The mean of the values weighted by measured time; nan if nothing was measured."""
         values = self.column('value')
         weights = (self.column('end_s') - self.column('start_s')) * self.column('coverage')
         known = ~np.isnan(values)
@@ -289,7 +290,7 @@ class Timeline:
         return measure(self.spans())
 
     def gaps(self, start_s: float = 0.0, end_s: float | None = None) -> tuple[Span, ...]:
-        """The spans inside [start_s, end_s) that no row covers.
+        """The spans within [start_s, end_s) that no row covers.
 
         Args:
             start_s: seconds.
@@ -315,17 +316,17 @@ class Timeline:
         return self.table
 
     def write_parquet(self, path: str | Path) -> Path:
-        """Writes the table whole or not at all; returns the path."""
+        """Writes the table atomically; returns the path."""
         with file_atomically(Path(path)) as file:
             pq.write_table(self.table, file, compression='zstd')
         return Path(path)
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> Timeline:
-        """A timeline that `write_parquet` or an export wrote; columns that name the recording are left out.
+        """A timeline that `write_parquet` or an export wrote; columns that identify the recording are left out.
 
         Raises:
-            RunError: the file is absent, no Parquet file, or holds something else.
+            RunError: the file is missing, not Parquet, or not a timeline.
         """
         try:
             require_regular_file(path)
@@ -339,7 +340,7 @@ class Timeline:
 
 
 class _Names(Mapping[str, tuple[str, ...]]):
-    """The names that a timeline knows, by column, found when they are first asked for."""
+    """The names in a timeline by column, found on first use."""
 
     def __init__(self, table: pa.Table, people: tuple[str, ...] = ()) -> None:
         self._table = table
@@ -427,7 +428,7 @@ def _mean_row(
 
 
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The same times as disjoint spans in order; touching spans become one, empty ones vanish."""
+    """The union as disjoint spans in order; touching spans merge, empty ones vanish."""
     merged: list[Span] = []
     for start, end in sorted(span for span in spans if span[1] > span[0]):
         if merged and start <= merged[-1][1]:
@@ -443,7 +444,7 @@ def measure(spans: Iterable[Span]) -> float:
 
 
 def complement(spans: Iterable[Span], start_s: float, end_s: float) -> tuple[Span, ...]:
-    """What [start_s, end_s) holds outside the spans."""
+    """The parts of [start_s, end_s) outside the spans."""
     gaps, cursor = [], start_s
     for start, end in union(spans):
         if start > cursor:

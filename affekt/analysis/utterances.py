@@ -1,4 +1,4 @@
-"""What is said in a recording, as the table `utterances`: from a transcript, from subtitles, or from recognition."""
+"""The words of a recording as the table `utterances`, from a transcript, subtitles or recognition."""
 
 from __future__ import annotations
 
@@ -31,26 +31,27 @@ from affekt.text import (
 from affekt.wording import counted, listed
 
 SIDECARS = ('.srt', '.vtt')
-"""Ends of subtitle files that may lie beside a recording under its name."""
+"""Extensions of subtitle files beside a recording, with the same name."""
 WORD_SD = (0.43, 0.4)
-"""Deviations of a text's valence and arousal where its words say something: what is left of the places of the true
-categories on MELD's development part once the read valence is known (card of `textual_emotion`; 0.54 on IEMOCAP, whose
-lines are all of four far-apart categories). Arousal, which words hardly carry, lies a little below knowing nothing."""
+"""Standard deviations of a text's valence and arousal where its words are informative: the residual of the true
+categories' coordinates on MELD's development part given the predicted valence (card of `textual_emotion`; 0.54 on
+IEMOCAP, which has only four distant categories). That of arousal, which words hardly carry, is just below the
+prior's."""
 PLAIN_WORD_SD = tuple(float(sd) for sd in affect_sd(np.full(len(EKMAN), 1 / len(EKMAN))))
-"""Those where the words are worded too plainly to tell: as of no knowledge at all."""
+"""The same where the words are uninformative: those of the prior."""
 
 
 LANGUAGES = ('en',)
-"""What the first reader knows; it decides itself where no language is stated."""
+"""Languages of the first reader; it decides itself if no language is given."""
 
 
 def given_words(
     recording: Recording, settings: AnalysisSettings, duration_s: float | None
 ) -> tuple[tuple[Utterance, ...] | None, list[str]]:
-    """The utterances that a transcript or subtitles give, and notes; None where recognition is to find them.
+    """The utterances of a transcript or subtitles, and notes; None if recognition is needed.
 
     Raises:
-        TranscriptError: the transcript that the settings name cannot be read.
+        TranscriptError: the given transcript cannot be read.
     """
     if settings.transcript is not None:
         transcript = open_transcript(settings.transcript, duration_s, encoding=settings.encoding)
@@ -76,13 +77,13 @@ def utterance_table(
 ) -> tuple[pa.Table, tuple[Spoken, ...]]:
     """The table `utterances` and the utterances with their words.
 
-    Left out are those without times or words, and a recognizer's inventions. Words that were not understood or are of
-    a language that the reader does not know stay, with their reason and nothing read from them.
+    Utterances without times or words, and a recogniser's inventions, are left out. Words that were not understood or
+    are in a language that the reader does not know stay, with a reason and without readings.
 
     Args:
         utterances: in order, as `judged_together` returns them.
-        reader: a TextEmotion, or None where words are only kept.
-        foreign: a ForeignEmotion, or None where other languages than the reader's are only shown.
+        reader: a TextEmotion, or None to keep the words only.
+        foreign: a ForeignEmotion, or None to only show words in languages that the reader does not know.
     """
     kept = [each for each in utterances if _is_timed(each) and each.text.strip() and each.reason != 'phantom']
     readings: list[Any] = [None] * len(kept)
@@ -112,13 +113,13 @@ def utterance_table(
 
 @dataclass(frozen=True)
 class ReadWords:
-    """What the words of a recording say.
+    """The readings of a recording's words.
 
     Attributes:
         table: `utterances`.
         spoken: the utterances with their words, in the order of the table.
         notes: sentences on words that were dropped, not understood, or not read.
-        was_read, was_foreign: whether the reader of English, and that of other languages, took part.
+        was_read, was_foreign: whether the reader of English, and that of other languages, was used.
     """
 
     table: pa.Table = field(default_factory=lambda: empty_table(UTTERANCES))
@@ -129,11 +130,11 @@ class ReadWords:
 
 
 def read_words(utterances: Sequence[Utterance], model: Callable[[str], Any]) -> ReadWords:
-    """The utterances judged together and read, by the models that their languages need.
+    """The utterances judged together and read by the models for their languages.
 
     Args:
-        utterances: in order; nothing is read from none.
-        model: gives 'text' and 'foreign_text' when asked, or None where there is none.
+        utterances: in order.
+        model: returns the model for 'text' or 'foreign_text', or None if there is none.
     """
     if not utterances:
         return ReadWords()
@@ -147,7 +148,7 @@ def read_words(utterances: Sequence[Utterance], model: Callable[[str], Any]) -> 
 
 
 def with_languages(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """The utterances with their language where none is stated and their letters tell it."""
+    """The utterances, with missing languages inferred from their letters."""
     return [
         each if each.language else dataclasses.replace(each, language=language_of_letters(each.text))
         for each in utterances

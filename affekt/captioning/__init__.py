@@ -1,9 +1,9 @@
-"""Describing many clips with models that others serve, and choosing which descriptions to keep (MER-Caption).
+"""Describing many clips with models on servers, and choosing which descriptions to keep (MER-Caption).
 
-A manifest comes in; for each clip one model says what it hears, one what it sees, one merges both with the words, and
-labels are read out of that: `caption` writes a folder of captions, with an estimate of cost and time from the first
-clips, and goes on after any kill. `filter_captions` chooses what to keep, by who speaks, by length and by the votes of
-classifiers, and says why the rest is left out; `statistics_of` says what captions are like before and after. Read
+The input is a manifest. For each clip one model describes the audio, one the video, one merges both with the words, and
+labels are extracted from the result: `caption` writes a folder of captions, estimates cost and time from the first
+clips, and resumes after any kill. `filter_captions` chooses what to keep, by who speaks, by length and by the votes of
+classifiers, and gives the reason for each clip left out; `statistics_of` summarises captions before and after. Read
 `captioner.py` first (one clip), then `running.py` (all of them) and `filters.py`.
 """
 

@@ -1,8 +1,8 @@
-"""One clip through all steps: its audio clue, its visual clue, both merged with the words, and the labels of that.
+"""One clip through all steps: its audio clue, its visual clue, both merged with the words, and the labels.
 
-`Captioner.caption` is the walk. An answer that is none (a refusal, no words, nothing, or one of a model that was not
-given the media) is asked for again with another seed, `tries` times in all, and then counted as what it is: it becomes
-no clue, and nothing is put in its place.
+`Captioner.caption` runs the steps. An unusable answer (a refusal, nonsense, nothing, or the answer of a model that did
+not receive the media) is requested again with another seed, `tries` times in all, and then counted as unusable: it
+becomes no clue, and nothing replaces it.
 """
 
 from __future__ import annotations
@@ -60,26 +60,27 @@ from affekt.llm import (
 
 PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
 LEAST_MEDIA_TOKENS = 3
-"""A question with media costs at least so many tokens more than its words alone, where the server counts media at all:
-a second of audio is 6 to 25 tokens to published models, a picture 16 or more."""
+"""A question with media costs at least this many tokens more than its words alone, if the server counts media at all:
+a second of audio is 6 to 25 tokens to published models, an image 16 or more."""
 CLEARLY = 50
-"""A question that is so many tokens above its fixed words, and one for every two bytes of the others, holds media."""
+"""A question contains media if its tokens exceed those of its fixed words by this many, plus one for every two bytes
+of the other words."""
 RATE_HZ = 16_000
 LONGEST_LANGUAGE = 60
-"""Most characters of the name of a language."""
+"""Maximum number of characters in the name of a language."""
 _GREY = np.full((224, 224, 3), 128, np.uint8)
 SUBTITLES = ('text', 'chinese', 'english')
 
 
 @dataclass(frozen=True)
 class Models:
-    """Where the model of each step is."""
+    """The place of each step's model."""
 
     audio: Place
     visual: Place
     merge: Place
     labels: Place | None = None
-    """Model that reads labels; None reads them by affekt's list of words."""
+    """Model that reads labels; None reads them with affekt's word list."""
 
     def __post_init__(self) -> None:
         for place in (self.merge, self.labels):
@@ -97,20 +98,20 @@ class Models:
 
 @dataclass(frozen=True)
 class CaptionSettings:
-    """Everything that captions depend on."""
+    """All settings that captions depend on."""
 
     models: Models
     limits: ClipLimits = field(default_factory=ClipLimits)
     subtitle: str = 'text'
-    """Column of the manifest that is the subtitle, one of `SUBTITLES`."""
+    """Column of the manifest with the subtitle, one of `SUBTITLES`."""
     words_alone: bool = False
-    """Whether a clip without any clue is judged by its words alone, as published; else it is not judged."""
+    """Whether a clip without any clue is described by its words alone, as published; otherwise it is not described."""
     second_language: str = ''
-    """A language in which each description is written and read a second time; '' for none."""
+    """A language into which each description is translated and in which labels are read again; '' for none."""
     table: str = 'affekt'
     """Word table that reads labels, and feelings in refusals."""
     tries: int = 2
-    """Most times that a step is asked until it gives a usable answer, with another seed each time."""
+    """Maximum number of attempts of a step until an answer is usable, each with another seed."""
     max_tokens: int = 512
 
     def __post_init__(self) -> None:
@@ -121,7 +122,8 @@ class CaptionSettings:
             )
 
     def saved(self) -> dict[str, Any]:
-        """The settings that a resumed run must share: names of models, not their places, timeouts or retries."""
+        """The settings that must stay the same when a run resumes: names of models, not their places, timeouts or
+        retries."""
         models = self.models
         places = {'audio': models.audio, 'visual': models.visual, 'merge': models.merge, 'labels': models.labels}
         table = _lexicon(self.table).table
@@ -141,25 +143,25 @@ class StepOutcome:
     """The result of one step."""
 
     text: str = ''
-    """The answer; '' where it is unusable."""
+    """The answer; '' if it is unusable."""
     status: str = ''
     why: str = ''
     use: Use | None = None
-    """Use of the model; None where it was not asked."""
+    """Use of the model; None if it was not asked."""
 
 
 Noted = Callable[[str, StepOutcome], StepOutcome]
-"""Keeps what a step of a clip came to, and gives it back."""
+"""Stores the outcome of a step of a clip and returns it."""
 
 
 class Captioner:
-    """The models of all steps, ready to be asked; may be used from many threads.
+    """The opened models of all steps; may be used from many threads.
 
     Args:
         settings: settings of captioning.
         cache: cache of all answers.
-        servers: closes the models at its end.
-        clock: gives seconds, by which clips and answers are timed.
+        servers: closes the models on exit.
+        clock: returns seconds, used to time clips and answers.
 
     Raises:
         LLMError: a model cannot be opened.
@@ -196,7 +198,7 @@ class Captioner:
         1. The audio and the visual clue. 2. Both merged with the words. 3. The labels. 4. The second language.
 
         Returns:
-            A caption; its status is `failed` where a model gave no answer at all.
+            A caption; its status is `failed` if a model gave no answer at all.
         """
         begun = self._clock()
         subtitle = '' if 'text' in (row.missing or '').split(',') else (getattr(row, self.settings.subtitle) or '')
@@ -231,13 +233,13 @@ class Captioner:
         )  # fmt: skip
 
     def prepare(self, steps: Sequence[str]) -> None:
-        """Ask what the fixed words of these steps cost, so that no clip waits for it.
+        """Measure the tokens of these steps' fixed words, so that no clip waits for it.
 
         Args:
-            steps: names among `audio` and `visual`, for steps that have media.
+            steps: `audio`, `visual` or both: steps with media.
 
         Raises:
-            LLMError: no answer could be had.
+            LLMError: the model gave no answer.
         """
         for step in steps:
             with self._guard:
@@ -310,7 +312,8 @@ class Captioner:
         return second
 
     def _asked(self, step: str, words: str, parts: Sequence[Part] = ()) -> StepOutcome:
-        """An answer of a step, asked for again where it is none; a question refused for good is not asked again.
+        """The answer of a step, requested again while it is unusable; a question that the server refuses is not asked
+        again.
 
         Args:
             step: name of the step.
@@ -323,7 +326,7 @@ class Captioner:
             message = {'role': 'user', 'content': content}
             try:
                 reply = chat.ask(Request((message,), VERSION, max_tokens=self.settings.max_tokens))
-            except QuestionRefusedError as error:  # for good: another seed is no other question
+            except QuestionRefusedError as error:  # another seed would be refused too
                 return StepOutcome(status=REFUSED, why=error.came, use=chat.use)
             text, status, why = self._read(reply)
             if status == OK and parts and self._has_dropped(chat, step, reply, words):
@@ -339,7 +342,7 @@ class Captioner:
             text = _whole_sentences(text)
         if not text:
             return '', 'empty', 'an empty answer'
-        if is_nonsense(text) or text[0] in '{[':  # prose was asked for
+        if is_nonsense(text) or text[0] in '{[':  # the question asks for prose
             return '', 'nonsense', text[:200]
         rest = without_refusals(text)
         if rest != text and not self._lexicon.extract(rest).labels:
@@ -349,8 +352,8 @@ class Captioner:
     def _has_dropped(self, chat: _Counting, step: str, reply: Reply, words: str) -> bool:
         """Whether the server counts no more tokens for a question with media than for its words alone.
 
-        What the fixed words cost, and whether the server counts media at all, is asked once for each model; only where
-        a question is not far above that, its own words are sent alone.
+        The tokens of the fixed words, and whether the server counts media at all, are measured once for each model; a
+        question's own words are sent alone only if its tokens are not far above that.
         """
         if step in self._describing:
             return False
@@ -389,7 +392,7 @@ def _lexicon(table: str) -> LexiconExtractor:
 
 
 class _Counting:
-    """A model whose questions are counted, with a seed of its own."""
+    """A model with its own seed whose calls are counted."""
 
     def __init__(self, chat: Chat) -> None:
         self._chat, self.seed, self.use = chat, 0, Use()

@@ -2,10 +2,10 @@
 
 A folder of captions holds
 
-    captions.csv, captions.parquet   a row per clip in the order of the manifest, the same however often the run was
+    captions.csv, captions.parquet   one row per clip in the order of the manifest, identical however often the run was
                                      killed: name, description, openset (its labels), both clues, subtitle, status, …
-    use.csv                          a row per clip and step: calls, tokens, and seconds, which no two runs share
-    clips.csv                        where each clip lies, and which part of the file it is
+    use.csv                          one row per clip and step: calls, tokens, and seconds, which differ between runs
+    clips.csv                        the path of each clip, and its segment of the file
     shard-i-of-n/                    the run itself: settings, journal, and every raw answer
 
 `status` is one of `STATUSES`; a clip without labels has an openset of `[]`.
@@ -28,10 +28,10 @@ MERGED, KEPT, UNJUDGED, FAILED = 'merged', 'kept', 'unjudged', 'failed'
 OK = 'ok'
 REFUSED = 'refused'
 UNUSABLE = ('refusal', 'nonsense', 'empty', 'dropped', REFUSED)
-"""Statuses of unusable answers: one that refuses, is no words, says nothing, is of a model that was not given the
-media, or a server that answers others refused the question."""
+"""Statuses of unusable answers: a refusal, nonsense, an empty answer, one from a model that did not receive the media,
+or a question that a server refused while it answers others."""
 ABSENT = ('absent', 'withheld', 'unreadable')
-"""Statuses of clues that were not asked for: the clip has no such media, they are withheld, or cannot be read."""
+"""Statuses of clues that were not asked for: the clip has no such media, they are withheld, or unreadable."""
 STATUSES: Mapping[str, str] = {
     MERGED: 'both clues, or one of them, and the words were merged by the model',
     KEPT: 'nothing is said in the clip: the clues stand as they are',
@@ -42,7 +42,7 @@ STATUSES: Mapping[str, str] = {
     REFUSED: 'the server of the merging model answers others and refuses this question',
     FAILED: 'no answer could be had; the next run asks again',
 }
-"""Status of a caption to what it means."""
+"""Status of a caption to its meaning."""
 DESCRIBED = (MERGED, KEPT)
 """Statuses of captions that describe a clip."""
 STEPS = ('audio', 'visual', 'merge', 'labels', 'translate', 'second_labels')
@@ -70,7 +70,7 @@ class Use:
     uncounted: int = 0
     """Calls whose tokens the server did not count."""
     seconds: float = 0.0
-    """Seconds of waiting for answers."""
+    """Seconds spent waiting for answers."""
 
     def __add__(self, other: Use) -> Use:
         return Use(
@@ -111,7 +111,7 @@ class Caption:
     """Status of the audio clue: `ok`, one of `UNUSABLE`, or one of `ABSENT`."""
     visual_status: str = ''
     label_status: str = ''
-    """How the labels were read, as `affekt.llm.Extraction.how`; '' where there was nothing to read."""
+    """How the labels were read, as `affekt.llm.Extraction.how`; '' if there was nothing to read."""
     why: Mapping[str, str] = field(default_factory=dict)
     """Step to the reason why it has no result."""
     use: Mapping[str, Use] = field(default_factory=dict)
@@ -120,34 +120,34 @@ class Caption:
     seconds: float = 0.0
     """Seconds from the first byte read to the last answer."""
     media: Mapping[str, int] = field(default_factory=dict)
-    """Medium to the size of its file in bytes: a clip that is cut anew is another one."""
+    """Medium to the size of its file in bytes, by which a clip that was cut again is noticed."""
 
     @property
     def openset(self) -> str:
-        """The labels as a list in JSON, which the published parsers of this field read too."""
+        """The labels as a JSON list, which the published parsers of this field accept too."""
         return json.dumps(self.labels, ensure_ascii=False)
 
     @property
     def unreadable(self) -> str:
-        """Why its files cannot be read; '' where they can."""
+        """Why its files cannot be read; '' if they can."""
         clues = {'audio': self.audio_status, 'visual': self.visual_status}
         return '; '.join(dict.fromkeys(self.why.get(step, '') for step, status in clues.items() if status == ABSENT[2]))
 
     @property
     def total(self) -> Use:
-        """The sum over all steps."""
+        """The use summed over all steps."""
         return sum(self.use.values(), Use())
 
     def to_dict(self) -> dict[str, Any]:
-        """The caption as a line of the journal holds it."""
+        """The caption as a line of the journal."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> Caption:
-        """The caption of a journal's line.
+        """The caption in a line of a journal.
 
         Raises:
-            ValueError, TypeError, LookupError: it is none.
+            ValueError, TypeError, LookupError: the line is not a caption.
         """
         known = {each.name for each in fields(cls)}
         parts = {name: value for name, value in line.items() if name in known}
@@ -179,17 +179,18 @@ def _stated(texts: Mapping[str, str]) -> str:
 
 
 def write_tables(folder: Path, captions: Iterable[Caption], *, raw_csv: bool = False) -> None:
-    """Write the tables of a folder of captions, row by row; `captions.parquet` last, so that it stands for all of them.
+    """Write the tables of a folder of captions, row by row; `captions.parquet` last, so that its presence means that
+    all are complete.
 
     Args:
         folder: folder of captions.
-        captions: in the order of the tables; taken one by one, so that no more than `ROWS_A_GROUP` are in memory.
-        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        captions: captions in the order of the tables; iterated, so that at most `ROWS_A_GROUP` are in memory.
+        raw_csv: write texts that a spreadsheet would take for formulas as they are, without a leading apostrophe.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    with contextlib.ExitStack() as files:  # closed from the last to the first, and then under their names
+    with contextlib.ExitStack() as files:  # closed from last to first; each gets its final name on closing
         add_row = files.enter_context(_parquet_rows(folder / TABLE))
         table, use = (files.enter_context(file_atomically(folder / name)) for name in (TABLE_CSV, USE))
         table.write(csv_line(COLUMNS, raw=raw_csv))
@@ -211,7 +212,7 @@ def write_tables(folder: Path, captions: Iterable[Caption], *, raw_csv: bool = F
 
 
 def failed_in(folder: Path) -> dict[str, Caption]:
-    """The clips of a folder's table that got no answer, which no journal holds."""
+    """The failed clips of a folder's table, which are in no journal."""
     import pyarrow.compute as pc
     import pyarrow.parquet
 
@@ -265,12 +266,12 @@ def _parquet_rows(path: Path) -> Iterator[Callable[[Mapping[str, Any], Sequence[
 
 @dataclass(frozen=True)
 class CaptionTable:
-    """The captions of a folder or a table, as other verbs read them: columns as texts, and the labels parsed."""
+    """The captions of a folder or a table, as other commands read them: text columns, and parsed labels."""
 
     path: Path
     names: tuple[str, ...]
     columns: Mapping[str, tuple[str, ...]]
-    """Each of `COLUMNS` to its cells; empty texts where a table lacks it."""
+    """Each of `COLUMNS` to its cells; empty texts if the table lacks it."""
     labels: tuple[tuple[str, ...], ...]
 
     def __len__(self) -> int:
@@ -287,10 +288,10 @@ class CaptionTable:
 
 
 def caption_file(path: Path) -> Path:
-    """The table of a folder of captions, or the table itself.
+    """The path of the table in a folder of captions, or of the table itself.
 
     Raises:
-        TableError: the folder holds none.
+        TableError: the folder has no table.
     """
     if not path.is_dir():
         return path
@@ -309,7 +310,7 @@ def read_captions(path: Path) -> CaptionTable:
     """The captions of a folder, or of any table with a column of names and one of descriptions or labels.
 
     Raises:
-        TableError: there is none, or it cannot be read.
+        TableError: the table is missing or cannot be read.
     """
     from affekt.labels import read_labels
 

@@ -1,8 +1,8 @@
-"""A describer of this process as the model that hears or sees: it is asked through the interface of any model.
+"""A describer in this process as the model for audio or video, behind the same interface as a server's model.
 
-The media of a question (audio, or a silent video) are written to files, perceived by the describer's own recipes,
-and described. The question is the describer's own, as it was trained; the text of the question that it is asked is what
-is spoken in the clip. Torch is imported when the first clip is described.
+The media of a question (audio, or a silent video) are written to files, encoded by the describer's own recipes,
+and described. The describer uses its own question, the one it was trained with; the text of the question asked is the
+clip's spoken words. Torch is imported when the first clip is described.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from affekt.runs import file_sha256
 from affekt.weights import PACKAGED
 
 FORM = MediaForm('a describer in this process', video=('video_url',))
-"""Video as one silent part, audio as another: a describer gets what a server would get."""
+"""Video as one silent part, audio as another: a describer receives what a server would receive."""
 SETTINGS, SMALL, CHECKPOINT = 'describer.json', 'small', '.pth'
 NEEDED = {'audio': ('audio', 'hears'), 'visual': ('video', 'sees')}
 """Step to the modality that its recipes need, and the verb of an error."""
 _PICTURES_HZ = 4.0
-"""Frames per second of the video that several pictures are made into."""
+"""Frames per second of the video that is made of several images."""
 
 
 def describer_at(where: str) -> Path | None:
-    """The folder or checkpoint of a describer that a text names; None where it names none.
+    """The folder or checkpoint of a describer named by a text; None if it names none.
 
     A describer is a folder with `describer.json`, the folder of the run that trained it, a `.pth` of AffectGPT, or
-    `small`, where nothing else has that name.
+    `small`, unless a file or folder has that name.
     """
     path = Path(where)
     if where == SMALL and not path.exists():
@@ -49,11 +49,11 @@ def describer_at(where: str) -> Path | None:
 
 
 def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str]] = ()) -> str:
-    """Name of a describer in the cache of answers: its own name, and a hash that tells it from others.
+    """Name of a describer in the cache of answers: its own name, and a hash that distinguishes it from others.
 
     Args:
         where: a describer, as `describer_at` takes it.
-        trunk, recipes: language model and recipes with which it is opened; others give other answers.
+        trunk, recipes: language model and recipes with which it is opened; its answers depend on both.
     """
     place = describer_at(where)
     assert place is not None
@@ -65,13 +65,13 @@ def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str
 
 
 class DescribingModel:
-    """A describer that is asked like a language model.
+    """A describer with the interface of a language model.
 
     Args:
         where: a folder, a checkpoint, or `small`.
         model: name of the describer, under which answers are cached.
-        trunk: language model of the describer, where its folder does not say.
-        recipes: source and recipe of features, where its folder does not say.
+        trunk: language model of the describer, if its folder does not say.
+        recipes: source and recipe of features, if its folder does not say.
     """
 
     def __init__(self, where: str, model: str, trunk: str = '', recipes: Sequence[tuple[str, str]] = ()) -> None:
@@ -83,8 +83,8 @@ class DescribingModel:
         """The description of the media of a question.
 
         Raises:
-            QuestionRefusedError: it perceives nothing of this clip; the message gives the reason.
-            WeightsError, LLMError: it cannot be opened.
+            QuestionRefusedError: the clip has no media that the describer perceives; the message gives the reason.
+            WeightsError, LLMError: the describer cannot be opened.
             MissingExtraError: torch or transformers is not installed.
         """
         parts = parts_of(request)
@@ -104,7 +104,7 @@ class DescribingModel:
         """Require that the describer perceives the media of a step.
 
         Raises:
-            LLMError: it does not.
+            LLMError: it does not perceive them.
         """
         modality, verb = NEEDED[step]
         recipes: Mapping[str, Any] = _opened(*self._opening).reader.form.recipes

@@ -1,12 +1,13 @@
-"""Estimate of a run's cost and time from the clips that are done: calls, tokens, money, time.
+"""Estimate of a run's calls, tokens, cost and time from its finished clips.
 
-The first clips are taken evenly from the whole list, so that they stand for the others. For a sum over the m clips that
-are left, of which n are known with mean x and standard deviation s, the interval is that of a sum to come:
+The first clips are spread evenly over the whole list, so that they represent the others. For a sum over the m remaining
+clips, given n known ones with mean x and standard deviation s, the prediction interval is
 
     m x -+ t(n - 1) s sqrt(m m / n + m)
 
-Time is that of clips which were in work while as many others were as will be, divided by that number (Little's law):
-the first clips of a process, which wait for decoders to load and servers to warm up, tell nothing about the others.
+Time comes from clips that were in progress with as many others as in the rest of the run, divided by that number
+(Little's law): the first clips of a process wait for decoders to load and servers to warm up, and are not
+representative.
 
 Source: prediction of a sum from a sample, for example Hahn and Meeker 1991, Statistical Intervals, section 4.8.
 """
@@ -24,33 +25,33 @@ from affekt.judging import Price
 from affekt.metrics import Interval
 
 FIRST = 20
-"""Default number of clips that an estimate is made from."""
+"""Default number of clips on which an estimate is based."""
 MILLION = 1_000_000
 PRICED = ('audio', 'visual', 'merge', 'labels')
-"""Steps that may have prices of their own; translations are the merging model's, second labels those of the labels."""
+"""Steps that may have prices of their own; translations cost as the merge, second labels as the labels."""
 PAID_AS = {'translate': 'merge', 'second_labels': 'labels'}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Totals of the whole run, as estimated from the clips that are done."""
+    """Totals of the whole run, estimated from finished clips."""
 
     done: int
     clips: int
     calls: Interval
-    """Calls of the whole run, those of finished clips included; so are all totals below."""
+    """Calls of the whole run, finished clips included; likewise all totals below."""
     prompt_tokens: Interval
     answer_tokens: Interval
     money: Interval | None
     """Cost in the currency of the prices; None without prices."""
     seconds: Interval
-    """Duration of the whole run at this many clips at once."""
+    """Duration of the whole run at this concurrency."""
     at_once: int
     uncounted: int
-    """Calls among those done whose tokens the server did not count; they are missing above."""
+    """Finished calls whose tokens the server did not count; they are missing above."""
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON has them."""
+        """All fields as JSON values."""
         values = dict(vars(self))
         for name, value in values.items():
             if isinstance(value, Interval):
@@ -59,7 +60,7 @@ class Estimate:
 
 
 class Spent(NamedTuple):
-    """Use and time of a clip; all that is kept in memory of it until the tables are written."""
+    """Use and time of a clip; nothing else of it stays in memory until the tables are written."""
 
     status: str
     calls: int
@@ -69,13 +70,13 @@ class Spent(NamedTuple):
     money: float
     """Cost in the currency of the prices; nan without prices."""
     seconds: float
-    """Seconds from its first byte to its last answer, cached answers included."""
+    """Seconds from the first byte read to the last answer, cached answers included."""
     lacking: tuple[str, ...] = ()
-    """Steps without a clue, with its status, such as `audio unreadable`."""
+    """Steps without a clue, with the clue's status, such as `audio unreadable`."""
     at_once: int = 0
-    """Clips that were in work at the same time, itself included; 0 where unknown, or just after a start."""
+    """Clips in progress at the same time, itself included; 0 if unknown, or just after a start."""
     unreadable: str = ''
-    """Why its files cannot be read; '' where they can."""
+    """Why its files cannot be read; '' if they can."""
 
 
 def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int = 0) -> Spent:
@@ -84,7 +85,7 @@ def spent_on(caption: Caption, prices: Mapping[str, Price] | None, at_once: int 
     Args:
         caption: caption of the clip.
         prices: prices of a million tokens, by step of `PRICED`; None for none.
-        at_once: clips in work at the same time; see `Spent`.
+        at_once: clips in progress at the same time; see `Spent`.
     """
     total = caption.total
     money = float('nan') if prices is None else money_of(caption.use, prices)
@@ -111,24 +112,24 @@ def money_of(use: Mapping[str, Use], prices: Mapping[str, Price]) -> float:
 def estimated(
     captions: Sequence[Caption], clips: int, *, at_once: int, prices: Mapping[str, Price] | None = None
 ) -> Estimate:
-    """The estimate for a run of so many clips.
+    """The estimate for a run.
 
     Args:
-        captions: those done, at least one, a sample of all clips.
+        captions: finished captions, at least one, a sample of all clips.
         clips: number of clips in all.
-        at_once: clips in work at one time.
+        at_once: clips in progress at the same time.
         prices: prices of a million tokens, by step of `PRICED`; None for none.
     """
     return estimate_from([spent_on(caption, prices) for caption in captions], clips, at_once=at_once)
 
 
 def estimate_from(done: Sequence[Spent], clips: int, *, at_once: int) -> Estimate:
-    """The estimate from spent values; time from clips that had as many others in work, where two or more are such.
+    """The estimate from finished clips; time from those with the same concurrency, if there are at least two.
 
     Args:
         done: a sample of all clips, at least one.
         clips: number of clips in all.
-        at_once: clips in work at one time.
+        at_once: clips in progress at the same time.
     """
     left = clips - len(done)
     steady = [each.seconds / at_once for each in done if each.at_once == at_once]
@@ -153,16 +154,16 @@ def estimate_from(done: Sequence[Spent], clips: int, *, at_once: int) -> Estimat
 def sum_to_come(
     known: Sequence[float], left: int, sample: Sequence[float] | None = None, level: float = 0.95
 ) -> Interval:
-    """The sum of the known values and of as many more as are left, with the interval that holds it.
+    """The predicted sum of the known values and the remaining ones, with its prediction interval.
 
     Args:
-        known: values that are part of the sum.
-        left: values not known yet.
-        sample: (n,) values that those to come are like; the known ones where None.
+        known: known values of the sum.
+        left: number of unknown values.
+        sample: (n,) values that represent the unknown ones; None takes the known ones.
         level: coverage in (0, 1).
 
     Returns:
-        low and high are those of nothing known, nan, where one value is; no side is below what is known already.
+        low and high are nan for a single known value; neither is below the sum of the known values.
 
     >>> sum_to_come([2.0, 2.0, 2.0], 7)
     Interval(value=20.0, low=20.0, high=20.0, undefined=0)

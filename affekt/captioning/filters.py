@@ -1,11 +1,11 @@
 """Filters of captions: which to keep, and why each other one is left out.
 
-Low level: the visible person speaks (`speaking.py`), and the description is neither among the shortest nor among the
-longest: lengths of descriptions are near to log-normal, and what lies outside mean ± `length_sd` standard deviations of
-their logarithm is left out. High level: the labels agree with the emotion and the sentiment that most classifiers give
-(`votes.py`). What people struck (`affekt annotate --check`) is left out too.
+Low level: the visible person speaks (`speaking.py`), and the description is neither very short nor very long: lengths
+of descriptions are nearly log-normal, and those outside mean ± `length_sd` standard deviations of their logarithm are
+left out. High level: the labels agree with the emotion and the sentiment that most classifiers predict (`votes.py`).
+Captions that people rejected (`affekt annotate --check`) are left out too.
 
-A clip is left out for its first reason, and the table names all of them; nothing disappears.
+A clip is left out for its first reason, and the table lists all of its reasons; no clip is dropped silently.
 
 Source: MER-Caption+, arXiv:2501.16566 section 3; it gives no number for the tails, so two standard deviations are ours.
 """
@@ -44,7 +44,7 @@ REASONS: Mapping[str, str] = {
     'against the voted emotion': 'no label shares a sector with the voted emotion on any wheel',
     'against the voted sentiment': 'the labels are of another sentiment than the voted one',
 }
-"""Reasons in the order in which they are looked for, and what they mean."""
+"""Reasons in the order in which they are checked, and their meaning."""
 KEPT_TABLE, LEFT_OUT, SETTINGS = 'kept.csv', 'left_out.csv', 'filter.json'
 
 
@@ -54,13 +54,13 @@ class FilterSettings:
 
     speaking: bool = False
     threshold: float = THRESHOLD
-    """Least score of a clip whose visible person speaks."""
+    """Minimum score of a clip whose visible person speaks."""
     keep_unknown: bool = False
-    """Whether to keep clips of which it is unknown who speaks."""
+    """Whether to keep clips in which the speaker is unknown."""
     length_sd: float = 2.0
-    """Limit of log length in standard deviations from its mean; 0 keeps all lengths."""
+    """Maximum distance of log length from its mean, in standard deviations; 0 keeps all lengths."""
     emotion: bool = True
-    """Whether labels must agree with the voted emotion, where there are votes."""
+    """Whether labels must agree with the voted emotion, if there are votes."""
     sentiment: bool = True
 
     def __post_init__(self) -> None:
@@ -77,9 +77,9 @@ class Filtered:
 
     captions: CaptionTable
     reasons: Mapping[str, tuple[str, ...]]
-    """Clip to the reasons why it is left out, the first reason first; () where it is kept."""
+    """Clip to the reasons why it is left out, in order; () if it is kept."""
     details: Mapping[str, str]
-    """Clip to the findings for which it is left out."""
+    """Clip to the details of its reasons."""
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     """Sentences on votes that could not be used."""
@@ -90,7 +90,7 @@ class Filtered:
         return [name for name, reasons in self.reasons.items() if not reasons]
 
     def counts(self) -> dict[str, int]:
-        """First reason to clips, in the order of `REASONS`."""
+        """First reason to the number of clips, in the order of `REASONS`."""
         first = Counter(reasons[0] for reasons in self.reasons.values() if reasons)
         return {reason: first[reason] for reason in REASONS if first[reason]}
 
@@ -104,18 +104,18 @@ def filter_captions(
     votes: Votes | None = None,
     struck: Mapping[str, str] | None = None,
 ) -> Filtered:
-    """Filter captions; each that is left out has its reasons.
+    """Filter captions, with the reasons for each one left out.
 
     Args:
         captions: captions of a run, with people's checks already in their labels.
         settings: settings of the filters.
-        table: word table that folds labels onto the wheels and places them.
-        speaking: clip to its score; needed where that filter is used.
-        votes: votes of classifiers; None leaves that filter out.
-        struck: clip to the remark of who struck it.
+        table: word table that maps labels to the wheels and to valence.
+        speaking: clip to its score; needed if that filter is used.
+        votes: votes of classifiers; None skips that filter.
+        struck: clip to the remark of the person who rejected it.
 
     Raises:
-        ValueRangeError: the filter of speakers is wanted without scores.
+        ValueRangeError: the filter of speakers is on, but there are no scores.
         TableError: no clip has a vote, or the table places none of the voted emotions.
     """
     if settings.speaking and speaking is None:
@@ -156,7 +156,7 @@ def filter_captions(
 
 
 def _unplaced(captions: CaptionTable, votes: Votes, settings: FilterSettings, table: WordTable) -> Counter[str]:
-    """Voted emotions of the clips that the table does not place, with how many clips each has.
+    """Voted emotions that the table does not place, with the number of clips of each.
 
     Raises:
         TableError: no clip has a vote, or no voted emotion is placed.
@@ -190,10 +190,11 @@ def _with_counts(words: Counter[str], most: int = 8) -> str:
 
 
 def length_limits(captions: CaptionTable, length_sd: float) -> tuple[float, float]:
-    """The least and the largest number of characters that are kept: mean ± so many sd of the logarithm.
+    """The minimum and maximum number of characters that are kept: mean ± `length_sd` standard deviations of the
+    logarithm.
 
     Returns:
-        (0, inf) where nothing is left out, or fewer than three captions describe anything.
+        (0, inf) if all lengths are kept, or fewer than three captions describe anything.
     """
     described = [
         len(text)
@@ -204,7 +205,7 @@ def length_limits(captions: CaptionTable, length_sd: float) -> tuple[float, floa
         return 0.0, math.inf
     logs = np.log(described)
     mean, sd = float(logs.mean()), float(logs.std(ddof=1))
-    # Rounding outwards keeps what lies exactly on the border, as where all have one length.
+    # Rounding outwards keeps lengths exactly on a limit, as when all are equal.
     return math.floor(math.exp(mean - length_sd * sd) + 1e-6), math.ceil(math.exp(mean + length_sd * sd) - 1e-6)
 
 
@@ -243,7 +244,7 @@ def _voted(
 
 
 def write_filtered(out: Path, filtered: Filtered, *, raw_csv: bool = False) -> None:
-    """Write `kept.csv` (as the captions, for the verbs that read these), `left_out.csv` and `filter.json` in a folder.
+    """Write `kept.csv` (in the form of captions, for commands that read these), `left_out.csv` and `filter.json`.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -273,7 +274,7 @@ def read_left_out(folder: Path) -> dict[str, str]:
     """Clip to the first reason for which a filter left it out.
 
     Raises:
-        TableError: the folder holds no such table.
+        TableError: the folder has no such table.
     """
     from affekt.tables import read_table
 
@@ -282,10 +283,11 @@ def read_left_out(folder: Path) -> dict[str, str]:
 
 
 def read_struck(checks: Path) -> dict[str, str]:
-    """Clips that people struck, from a folder of `affekt annotate --check`; each with how many checked it.
+    """Clips that people rejected, from a folder of `affekt annotate --check`, each with the number of people who
+    checked it.
 
     Raises:
-        TableError: the folder holds no exported checks, or marks that are not in the export.
+        TableError: the folder has no exported checks, or has checks that are not in the export.
     """
     from affekt.tables import read_table
 
@@ -296,14 +298,14 @@ def read_struck(checks: Path) -> dict[str, str]:
 
 
 def with_checks(captions: CaptionTable, checks: Path) -> CaptionTable:
-    """The captions as people left them; clips that were not among the checked ones stay as they are.
+    """The captions with people's corrections; unchecked clips stay unchanged.
 
     Args:
         captions: captions of a run.
         checks: a folder of `affekt annotate --check`.
 
     Raises:
-        TableError: see `read_struck`; or clips were checked that are not among the captions.
+        TableError: see `read_struck`; or a checked clip is not among the captions.
     """
     checked = read_captions(_exported(checks))
     place_of = {name: at for at, name in enumerate(checked.names)}

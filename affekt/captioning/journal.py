@@ -1,4 +1,4 @@
-"""The captions that journals hold, read from the disk one by one, so that their texts do not fill the memory."""
+"""Captions in journals, read from disk one by one to save memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from affekt.runs import JOURNAL, Entry, entry_at, only_regular, placed_entries
 
 
 class CaptionJournal:
-    """The captions of some runs, the last line of a name before earlier ones.
+    """The captions of some runs; the last line of a name counts.
 
     Args:
         folders: folders of the runs.
@@ -31,7 +31,7 @@ class CaptionJournal:
 
         Args:
             names: names of the clips, in the wanted order.
-            others: captions that go before those of the journals, or that these lack.
+            others: captions that replace those of the journals, or that these lack.
         """
         with contextlib.ExitStack() as stack:
             journals = [
@@ -47,14 +47,14 @@ class CaptionJournal:
                 number, begin = self._places[name]
                 journal: Any = journals[number]
                 caption = caption_of(entry_at(journal, begin))
-                assert caption is not None  # it was read before
+                assert caption is not None  # checked when the journal was indexed
                 yield caption
 
     def __getitem__(self, name: str) -> Caption:
         number, begin = self._places[name]
         with open(self._folders[number] / JOURNAL, 'rb', opener=only_regular) as journal:
             caption = caption_of(entry_at(journal, begin))
-        assert caption is not None  # it was read before
+        assert caption is not None  # checked when the journal was indexed
         return caption
 
     def __contains__(self, name: str) -> bool:
@@ -62,7 +62,7 @@ class CaptionJournal:
 
 
 def caption_of(entry: Entry) -> Caption | None:
-    """The caption of a journal's entry; None where it is none of its clip, as in a line of another program."""
+    """The caption in a journal's entry; None if it is not a caption of that clip, such as a line of another program."""
     try:
         caption = Caption.from_dict(entry.facts['caption'])
     except (ValueError, TypeError, LookupError, AttributeError):

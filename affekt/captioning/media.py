@@ -1,7 +1,7 @@
 """The audio and the frames of a manifest's sample, as parts of a question.
 
-Audio comes from the audio file, else from the video; frames from the video, else from the folder of frames. What
-the manifest withholds (`missing`) is not looked at.
+Audio comes from the audio file, or else from the video; frames from the video, or else from the folder of frames.
+Media that the manifest withholds (`missing`) are not read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from affekt.llm import ClipLimits, MediaForm, Part, clip_parts, picture_part
 ABSENT_, WITHHELD, UNREADABLE = ABSENT
 AUDIO, VISUAL = 'audio', 'visual'
 SOURCES = {AUDIO: ('audio', 'video'), VISUAL: ('video', 'frames')}
-"""Step to the columns of a manifest that it reads, the first that a sample has."""
+"""Step to the columns of a manifest that it reads, the first that a sample has is used."""
 _MODALITY = {AUDIO: 'audio', VISUAL: 'video'}
 
 
@@ -30,12 +30,12 @@ class Sent:
 
     parts: tuple[Part, ...] = ()
     status: str = ''
-    """Status that says why there are no parts, one of `ABSENT`; '' where there are."""
+    """The reason why there are no parts, one of `ABSENT`; '' if there are."""
     why: str = ''
 
 
 def source_of(manifest: Manifest, row: Sample, step: str) -> tuple[str, Path] | None:
-    """The column and the file or folder that a step reads of a sample; None where it has none."""
+    """The column and the file or folder that a step reads of a sample; None if it has none."""
     for column in SOURCES[step]:
         if (path := manifest.media(row, column)) is not None:
             return column, path
@@ -43,7 +43,7 @@ def source_of(manifest: Manifest, row: Sample, step: str) -> tuple[str, Path] | 
 
 
 def media_sizes(manifest: Manifest, row: Sample) -> dict[str, int]:
-    """Step to the bytes of the file that it reads; -1 where it is not there."""
+    """Step to the size of its file in bytes; -1 if the file is missing."""
     sizes = {}
     for step in SOURCES:
         if (source := source_of(manifest, row, step)) is not None:
@@ -59,7 +59,7 @@ def parts_for(manifest: Manifest, row: Sample, step: str, limits: ClipLimits, fo
         row: the sample.
         step: `audio` or `visual`.
         limits: limits of the media; only those of the step's medium are used.
-        form: form of media of the server that will be asked.
+        form: media form of the server to be asked.
     """
     if _MODALITY[step] in (row.missing or '').split(','):
         return Sent(status=WITHHELD, why=f'the manifest withholds {_MODALITY[step]}')
@@ -77,7 +77,7 @@ def parts_for(manifest: Manifest, row: Sample, step: str, limits: ClipLimits, fo
             return Sent(status=ABSENT_, why=f'{path.name} has no {"sound" if step == AUDIO else "pictures"}')
         return Sent(clip_parts(path, limits, form, window_s=manifest.window_s(row, column)))
     except AffektError as error:
-        if type(error).__name__ == 'LLMError':  # a server without a form for this medium would meet every clip
+        if type(error).__name__ == 'LLMError':  # the server has no form for this medium: true of every clip
             raise
         return Sent(status=UNREADABLE, why=error.came)
 

@@ -1,9 +1,9 @@
-"""Clips captioned on Ray Data: by actors on one machine or many, each of which asks the models itself.
+"""Clips captioned on Ray Data, by actors on one or more machines that each call the models.
 
-A worker keeps every answer, and each finished batch, in the folder of the run, so that neither its death nor that of
-the process that started it loses one. Ray starts a dead worker anew and gives it the batch again, which goes on from
-its answers. All machines see that folder and the media under the same paths, and read the key of the servers from
-their own environment.
+A worker stores every answer, and each finished batch, in the folder of the run, so that none is lost when it or the
+starting process dies. Ray restarts a dead worker and gives it the batch again, which resumes from its answers. All
+machines must see that folder and the media under the same paths, and read the key of the servers from their own
+environment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from affekt.llm import ReplayCache, in_order
 from affekt.runs import write_atomically
 
 BATCH = 8
-"""Clips that a worker takes at a time."""
+"""Clips per batch of a worker."""
 MOST_BLOCKS = 2_000
 WORK = 'ray'
 
@@ -38,19 +38,19 @@ def captions_on_ray(
     workers: int,
     at_once: int,
 ) -> Generator[Caption]:
-    """Captions as workers have written them; a caption that the consumer has taken is no longer kept here.
+    """Captions as workers finish them; a caption is not kept after it has been yielded.
 
     Args:
-        manifest: manifest of the corpus; workers get its facts.
+        manifest: manifest of the corpus; workers receive its facts (`Manifest.facts`).
         settings: settings of captioning.
-        batches: number of a batch, the same in every run, to its clips that are to be done.
+        batches: number of a batch, the same in every run, to its clips still to do.
         folder: folder of the run, which all machines share.
-        workers: actors at once.
-        at_once: clips in work at one time in each.
+        workers: number of actors.
+        at_once: clips in progress at the same time in each.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        RunError: a batch ended its worker three times.
+        RunError: a batch killed its worker three times.
         AffektError: an error that a worker raised.
     """
     settings = dataclasses.replace(settings, models=settings.models.absolute())

@@ -1,11 +1,12 @@
-"""Where the model of a step is: an address of a server, or a folder or file that is opened here.
+"""The place of a step's model: the address of a server, or a folder or file opened in this process.
 
     place_of('http://localhost:8000/v1')                 # the one model that the server serves
     place_of('http://localhost:8000/v1#qwen2-audio')     # this one
-    place_of('smollm2.gguf')                             # in this process; reads text alone
-    place_of('runs/fine')                                # a describer in this process; hears, or sees
+    place_of('smollm2.gguf')                             # in this process; reads text only
+    place_of('runs/fine')                                # a describer in this process; hears or sees
 
-Places can be pickled, so that workers elsewhere open them; keys are read from the environment where a place is opened.
+Places can be pickled, so that workers on other machines open them; keys come from the environment of the opening
+process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from affekt.errors import LLMError, listed
 from affekt.llm import DEFAULT_SERVER, Chat, Endpoint, LocalModel, MediaForm, form_of
 
 KEY = 'AFFEKT_LLM_KEY'
-"""Variable of the environment that holds the key of endpoints."""
+"""Environment variable with the key of endpoints."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class Place:
     where: str
     """An http or https address, or a path."""
     model: str
-    """The name by which the server knows it, and under which its answers are remembered."""
+    """The model's name on the server, under which its answers are cached."""
     server: str = DEFAULT_SERVER
-    """Name of the server's form of media, one of `affekt.llm.SERVERS`."""
+    """Name of the server's media form, one of `affekt.llm.SERVERS`."""
     timeout_s: float = 120.0
     attempts: int = 6
     pause_s: float = 1.0
     trunk: str = ''
-    """The language model of a describer, where its folder does not say."""
+    """The language model of a describer, if its folder does not say."""
     recipes: tuple[tuple[str, str], ...] = ()
-    """Source and recipe of a describer's features, where its folder does not say."""
+    """Source and recipe of a describer's features, if its folder does not say."""
 
     @property
     def is_describer(self) -> bool:
@@ -62,17 +63,17 @@ class Place:
 
     @property
     def form(self) -> MediaForm:
-        """The form in which its server takes pictures, audio and video."""
+        """The form in which its server accepts images, audio and video."""
         return FORM if self.is_describer else form_of(self.server)
 
     def open(self, servers: contextlib.ExitStack) -> Chat:
-        """The model, ready to be asked.
+        """Open the model.
 
         Args:
-            servers: closes it at its end.
+            servers: closes the model on exit.
 
         Raises:
-            LLMError: there is no such file, or the address is none.
+            LLMError: the file is missing, or the address is invalid.
         """
         if self.is_describer:
             return DescribingModel(self.where, self.model, self.trunk, self.recipes)
@@ -92,7 +93,7 @@ def _absolute(text: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is meant as an address of a server.
+    """Whether a text is an address of a server.
 
     >>> is_address('HTTP://localhost:8000/v1'), is_address('runs/fine')
     (True, False)
@@ -104,17 +105,17 @@ def place_of(
     text: str, *, server: str = DEFAULT_SERVER, timeout_s: float = 120.0, attempts: int = 6, pause_s: float = 1.0,
     trunk: str = '', recipes: Sequence[tuple[str, str]] = (),
 ) -> Place:  # fmt: skip
-    """The place that a text names.
+    """The place named by a text.
 
     Args:
-        text: an address, with `#NAME` of the model where the server serves several; or a path.
+        text: an address, with `#NAME` of the model if the server serves several; or a path.
         server: name of the server software, one of `affekt.llm.SERVERS`.
         timeout_s, attempts, pause_s: as for `Endpoint`.
-        trunk, recipes: language model and recipes of a describer, where its folder does not say.
+        trunk, recipes: language model and recipes of a describer, if its folder does not say.
 
     Raises:
-        LLMError: there is no such path, or the server does not say what it serves, or serves several and none is named.
-        UnknownNameError: there is no such server.
+        LLMError: the path is missing, the server does not list its models, or it serves several and none is named.
+        UnknownNameError: unknown server software.
     """
     form_of(server)
     if not is_address(text) and describer_at(text) is not None:

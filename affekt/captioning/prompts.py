@@ -1,15 +1,15 @@
 """The questions of each step, in affekt's own words and the published structure; one message each, no system prompt.
 
-| step | is given | is asked |
+| step | input | asks for |
 |---|---|---|
-| audio | audio, subtitle | what is heard, what is said, then what they tell of the feeling |
+| audio | audio, subtitle | what is heard, what is said, then what they indicate about the feeling |
 | visual | video or frames, subtitle | face, body, surroundings, what is said, then every feeling that may be shown |
 | merge | both clues, subtitle | which feelings, and why |
 | translate, second labels | the description | the same in another language, and its labels |
 
-Labels of a description are asked for by `affekt.llm.LanguageModelExtractor`. What others wrote (subtitles, clues)
-stands in a question as one JSON object on one line, so that nothing in it can end it; that a model obeys is not
-certain.
+Labels of a description are requested by `affekt.llm.LanguageModelExtractor`. Text by others (subtitles, clues) is
+quoted as one JSON object on one line, so that nothing in it can end the quotation; that a model ignores instructions in
+it is not certain.
 
 Structure: MER-Caption, arXiv:2501.16566, and OV-MERD, arXiv:2410.01495.
 """
@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from affekt.llm import quoted_object
 
 VERSION = 'caption-2'
-"""Version of the wordings below, to be changed with each of them: a new wording is a new question."""
+"""Version of the wordings below; change it with any of them, since answers are cached by question."""
 LONGEST = 4_000
-"""Characters of a subtitle or a clue that a question holds; the rest is left out, and the question says so."""
+"""Maximum characters of a subtitle or a clue in a question; the rest is cut, and the question says so."""
 CANNOT_BE_JUDGED = 'How the person in this clip feels cannot be judged: nothing of what is seen or heard is known.'
 """The description of a clip without any clue."""
 
@@ -60,7 +60,7 @@ _LABELS = (
 
 
 def audio_prompt(subtitle: str) -> str:
-    """The question for what is heard in a clip, and what it tells of the feeling."""
+    """The question for what is heard in a clip, and what it indicates about the feeling."""
     return _question(_HEAR, {'subtitle': subtitle}, _WORDS)
 
 
@@ -81,7 +81,7 @@ def translation_prompt(description: str, language: str) -> str:
 
 
 def labels_prompt(description: str, language: str) -> str:
-    """The question for the labels of a description, in the named language, whatever the description's is."""
+    """The question for the labels of a description in the named language, whatever the description's own language."""
     return _question(_LABELS.format(language=language), {'description': description})
 
 

@@ -1,8 +1,8 @@
-"""A whole manifest captioned: an estimate from the first clips, then the rest, on from where a kill left it.
+"""Captioning of a whole manifest: an estimate from the first clips, then the rest; resumable after a kill.
 
-Each finished clip is a line of the journal before anything else is begun with it, and each answer of a model is kept
-before anybody sees it; what a kill interrupts costs at most the answers that were on their way. Running again goes on.
-The tables are written at the end, from the journal alone: they are the same however often the run was ended.
+Each finished clip is written to the journal at once, and each answer of a model is stored before it is used; a kill
+costs at most the answers in transit. The same command resumes. The tables are written at the end from the journal
+alone: they are identical however often the run was interrupted.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from affekt.runs import LOCK, SETTINGS, Run, read_journal, write_atomically
 from affekt.tables import csv_bytes
 
 ENGINES = ('threads', 'ray')
-"""Names of the engines that do the work."""
+"""Names of the execution engines."""
 ANSWERS = 'answers'
 MOST_IN_A_ROW = 8
-"""So many clips one after the other without any answer, and the servers are asked plain words; one that does not answer
-these is taken to be gone."""
+"""After this many clips in a row without any answer, the servers are sent plain words; one that does not answer these
+is taken to be down."""
 DIGESTED = (
     'sample',
     'text',
@@ -52,7 +52,7 @@ DIGESTED = (
     'end_s',
     'missing',
 )
-"""Columns of the manifest that decide the questions."""
+"""Columns of the manifest on which the questions depend."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,16 @@ class Captioned:
     """Clips of the shard."""
     done: int
     resumed: int
-    """Clips that an earlier run had finished."""
+    """Clips finished by an earlier run."""
     statuses: Mapping[str, int]
     failed: Mapping[str, str]
-    """Clips without any answer, to the reason; the same command asks for them again."""
+    """Clips without any answer, to the reason; the same command tries them again."""
     is_whole: bool
-    """Whether the tables of all shards are written."""
+    """Whether the joint tables of all shards were written."""
     lacking: Mapping[str, int] = field(default_factory=dict)
     """Step and status of absent clues, such as `audio unreadable`, to the number of clips."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    """Clips of which a file cannot be read, to the reason."""
+    """Clips with an unreadable file, to the reason."""
     estimate: Estimate | None = None
 
 
@@ -94,31 +94,31 @@ def caption(
     raw_csv: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Captioned:
-    """Captions of a manifest's clips, in the folder `out`.
+    """Caption a manifest's clips into the folder `out`.
 
-    1. The media are probed: a server that drops them ends the run before it begins.
-    2. The first clips, evenly from the whole shard, are captioned, and the cost of all is estimated from them.
-    3. The others are.
-    4. The tables are written, where the clips of all shards are there.
+    1. Probe the media: a server that drops them ends the run at once.
+    2. Caption the first clips, spread evenly over the shard, and estimate the cost of all from them.
+    3. Caption the others.
+    4. Write the tables, if the clips of all shards are done.
 
     Args:
         manifest: manifest of the corpus.
         settings: models, and all that captions depend on.
         out: the folder of captions.
         shard: number of the shard and number of shards, (i, n): samples i, i + n, i + 2n … of the manifest.
-        at_once: clips in work at one time, in each worker.
+        at_once: clips in progress at the same time, in each worker.
         on: engine, one of `ENGINES`; `on_ray.py` replaces a worker that dies.
         workers: number of Ray's workers.
-        first: clips that the estimate is made from.
-        only_estimate: stop when it is made; what was answered is kept.
+        first: number of clips on which the estimate is based.
+        only_estimate: stop after the estimate; answers are kept.
         prices: prices of a million tokens by step, for the estimate; None for none.
-        on_estimate: called with the estimate before the run goes on.
-        progress: called with 'caption', clips done, clips in all.
-        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
-        clock: gives seconds, by which clips are timed.
+        on_estimate: called with the estimate before the run continues.
+        progress: called with 'caption', clips done, total clips.
+        raw_csv: write texts that a spreadsheet would take for formulas as they are, without a leading apostrophe.
+        clock: returns seconds, used to time clips.
 
     Raises:
-        ValueRangeError: the shard is not one of its number, or no clip is to be done at once.
+        ValueRangeError: the shard is outside its number of shards, or `at_once` is below 1.
         CorpusError: the shard is empty.
         LLMError: a model cannot be opened or probed, or none of `MOST_IN_A_ROW` clips in a row got an answer
             nor plain words after them.
@@ -138,7 +138,8 @@ def caption(
         try:
             _probe(settings, manifest, rows, folder)
         except AffektError:
-            if {entry.name for entry in folder.iterdir()} <= {SETTINGS, PROBES, LOCK}:  # other models may begin in it
+            # nothing done yet: other models may be used
+            if {entry.name for entry in folder.iterdir()} <= {SETTINGS, PROBES, LOCK}:
                 for name in (SETTINGS, PROBES):
                     (folder / name).unlink(missing_ok=True)
             raise
@@ -153,20 +154,25 @@ def caption(
             write_tables(folder, every, raw_csv=raw_csv)
             write_atomically(folder / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
     is_whole = not only_estimate and join_shards(out, manifest, count, raw_csv=raw_csv)
-    statuses = Counter([*(each.status for each in done.values()), *(FAILED for _ in work.failed)])
-    lacking = Counter(clue for each in done.values() for clue in each.lacking)
-    failed = {name: each.why[FAILED] for name, each in work.failed.items()}
-    unreadable = {name: each.unreadable for name, each in done.items() if each.unreadable}
-    return Captioned(
-        out, len(rows), len(done), resumed, dict(statuses), failed, is_whole, dict(lacking), unreadable, estimate
-    )
+    counts = len(rows), len(done), resumed
+    return Captioned(out, *counts, **_what_came(done, work.failed), is_whole=is_whole, estimate=estimate)
+
+
+def _what_came(done: Mapping[str, Caption], failed: Mapping[str, Caption]) -> dict[str, Any]:
+    """Counts and reasons of `Captioned`, from the captions of a shard and from clips without any answer."""
+    return {
+        'statuses': dict(Counter([*(each.status for each in done.values()), *(FAILED for _ in failed)])),
+        'failed': {name: each.why[FAILED] for name, each in failed.items()},
+        'lacking': dict(Counter(clue for each in done.values() for clue in each.lacking)),
+        'unreadable': {name: each.unreadable for name, each in done.items() if each.unreadable},
+    }
 
 
 def _require_counts(shard: tuple[int, int], at_once: int, workers: int, first: int, on: str) -> None:
-    """Require counts and an engine of which a run can be made.
+    """Check the counts and the engine.
 
     Raises:
-        ValueRangeError, UnknownNameError: it cannot.
+        ValueRangeError, UnknownNameError: one is invalid.
     """
     number, count = shard
     if not 1 <= number <= count or at_once < 1 or workers < 1 or first < 2:
@@ -179,12 +185,12 @@ def _require_counts(shard: tuple[int, int], at_once: int, workers: int, first: i
 
 
 def shard_name(shard: tuple[int, int]) -> str:
-    """The folder of a shard within that of the captions."""
+    """Name of a shard's folder in the folder of captions."""
     return f'shard-{shard[0]}-of-{shard[1]}'
 
 
 def spread_first(count: int, first: int) -> list[int]:
-    """Indices spread evenly over all, each in the middle of its part.
+    """Indices spread evenly over all, each in the middle of its segment.
 
     >>> spread_first(100, 5)
     [10, 30, 50, 70, 90]
@@ -196,7 +202,7 @@ def spread_first(count: int, first: int) -> list[int]:
 class _Work:
     """The clips of a shard, those done and those that got no answer.
 
-    Of a clip that is done only what it took stays in memory: some 0.5 KB; the journal has the rest.
+    Only the use of a finished clip stays in memory, about 0.5 KB; the journal has the rest.
     """
 
     def __init__(
@@ -217,7 +223,7 @@ class _Work:
         """Caption the clips at these places that are not done yet.
 
         Raises:
-            LLMError: a server is gone.
+            LLMError: a server is down.
         """
         rows = [self.rows[at] for at in places]
         todo = [row for row in rows if row.sample not in self.done and row.sample not in self.failed]
@@ -256,7 +262,7 @@ class _Work:
             return
         self._in_a_row = 0
         self._made_here += 1
-        is_steady = self._made_here > self.side_by_side  # the first ones wait for decoders and servers to warm up
+        is_steady = self._made_here > self.side_by_side  # the first clips wait for decoders and servers to warm up
         at_once = self.side_by_side if is_steady else 0
         self.run.note(each.name, '', files=(), caption=each.to_dict(), at_once=at_once)
         self.done[each.name] = spent_on(each, self.prices, at_once)
@@ -264,14 +270,15 @@ class _Work:
             self.progress('caption', len(self.done), len(self.rows))
 
     def _require_answering(self, why: str) -> None:
-        """Require that every model answers plain words: then what got no answer are single clips.
+        """Require that every model answers plain words, so that failures are due to single clips.
 
         Raises:
             LLMError: a model does not answer.
         """
         models = self.settings.models
         places = dict.fromkeys((models.audio, models.visual, models.merge, models.labels or models.merge))
-        for place in sorted(places, key=lambda place: place.is_local):  # servers first: models here would be loaded
+        # servers first: local models would have to be loaded
+        for place in sorted(places, key=lambda place: place.is_local):
             if place.is_describer:
                 continue
             try:
@@ -289,7 +296,7 @@ def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample], prices: Mapping[
     """Use and time of clips that the journal has, where their files are unchanged."""
     known, done = {row.sample: row for row in rows}, dict[str, Spent]()
     for entry in read_journal(run.folder):
-        caption = caption_of(entry)  # None for another's line: done again
+        caption = caption_of(entry)  # None for a foreign line: the clip is done again
         row = known.get(entry.key)
         if caption is None or row is None:
             continue
@@ -311,10 +318,10 @@ def _steps_with_media(
 
 
 def _require_able(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]) -> None:
-    """Require that describers of this process can hear or see the media that they get.
+    """Require that describers in this process can hear or see the media they receive.
 
     Raises:
-        LLMError: it cannot.
+        LLMError: one cannot.
     """
     for step, place in _steps_with_media(settings, manifest, rows):
         if place.is_local and not place.is_describer:
@@ -326,10 +333,10 @@ def _require_able(settings: CaptionSettings, manifest: Manifest, rows: Sequence[
 
 
 def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample], folder: Path) -> None:
-    """Require that media that will be sent reach the models; asked once for each server and folder.
+    """Require that media that will be sent reach the models; probed once per server and folder.
 
     Raises:
-        LLMError: it does not, or a describer does not hear or see.
+        LLMError: a medium does not arrive, or a describer does not hear or see.
     """
     for step, place in _steps_with_media(settings, manifest, rows):
         with contextlib.ExitStack() as servers:
@@ -337,12 +344,13 @@ def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]
             if isinstance(model, DescribingModel):
                 model.require(step)
                 continue
-            assert isinstance(model, Endpoint)  # _require_able has seen to it
+            assert isinstance(model, Endpoint)  # ensured by _require_able
             require_media(model, media_to_send(manifest, rows, step, place.form), folder)
 
 
 def media_to_send(manifest: Manifest, rows: Sequence[Sample], step: str, form: MediaForm) -> tuple[str, ...]:
-    """Media in the questions of a step, of `affekt.llm.MEDIA`: folders of frames are pictures to every server."""
+    """Media in the questions of a step, from `affekt.llm.MEDIA`; folders of frames are sent as images to every
+    server."""
     if step == 'audio':
         return ('sound',)
     columns = {source[0] for row in rows if (source := source_of(manifest, row, step)) is not None}
@@ -363,7 +371,7 @@ def _places(manifest: Manifest, rows: Sequence[Sample]) -> Iterator[list[object]
 
 
 def join_shards(out: Path, manifest: Manifest, count: int, *, raw_csv: bool = False) -> bool:
-    """Write the tables of all shards together, where all are there; return whether they are.
+    """Write the tables of all shards together, if all are complete; return whether they are.
 
     Shards that end at the same time write the same bytes.
 
@@ -403,10 +411,10 @@ def _digest(rows: Sequence[Sample]) -> str:
 
 
 def price_of(prompt: Mapping[str, float], answer: Mapping[str, float], steps: Sequence[str]) -> dict[str, Price]:
-    """Prices by step; one under '' is that of every step without its own.
+    """Prices by step; a price under '' is for every step without its own.
 
     Raises:
-        ValueRangeError: a price is below 0, or of no step.
+        ValueRangeError: a price is below 0, or its step is unknown.
     """
     for name, price in (*prompt.items(), *answer.items()):
         if (name and name not in steps) or not 0 <= price < math.inf:

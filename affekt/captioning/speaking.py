@@ -1,20 +1,20 @@
-"""Whether the person who is seen is the one who is heard: the mouth's opening against the loudness of the voice.
+"""Whether the visible person is the speaker: mouth opening against loudness of the voice.
 
-Both courses, the opening of a mouth and the amplitude of voiced audio, are taken 25 times a second, and their slow part
-(the mean over 0.36 s) is taken off, so that syllables are compared and not phrases. For each face
+Both signals, the opening of a mouth and the amplitude of voiced audio, are sampled 25 times a second, and their slow
+part (the mean over 0.36 s) is subtracted, so that syllables are compared and not phrases. For each face
 
     r = max over lags up to 0.2 s of correlation * (1 - 0.15 |lag| / 0.04 s)
 
-as recordings are mostly in time. Noise reaches some r too, so the same is done with the mouth's course turned round by
-0.6 s and more, which moves alike and speaks something else:
+which favours small lags, as most recordings are in sync. Noise reaches some r too, so the same is computed with the
+mouth's signal rotated in time by 0.6 s and more, which moves alike but belongs to other speech:
 
-    score = r - (mean r of the turned courses)                 of the face that is largest on average
+    score = r - (mean r of the rotated signals)   of the face that is largest on average
     lead  = r - (largest r of the other faces)
 
-A clip is kept where score >= THRESHOLD, the mouth moves at all, and lead >= 0. The threshold was chosen for a precision
-of 0.9 where half of the clips are dubbed: `measurements/speaking.py`, on spoken sentences with their own audio and with
-that of others, who are few: 11 speakers. What cannot be judged (no face, no voice, less than a second of both) has a
-reason and no score.
+A clip is kept if score >= THRESHOLD, the mouth moves at all, and lead >= 0. The threshold was chosen for a precision
+of 0.9 when half of the clips are dubbed: `measurements/speaking.py`, on spoken sentences with their own audio and with
+that of others, from only 11 speakers. A clip that cannot be scored (no face, no voice, less than a second of both) has
+a reason instead of a score.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from affekt.errors import AffektError
 
 GRID_HZ = 25.0
 MOST_LAG = 5
-"""Most steps of 0.04 s by which audio and mouth may be apart."""
+"""Maximum lag between audio and mouth, in steps of 0.04 s."""
 LAG_COST = 0.15
-"""Share of r that each step of lag takes."""
+"""Share of r lost per step of lag."""
 SLOW_STEPS = 9
-"""Steps whose mean is taken off: 0.36 s, longer than a syllable."""
+"""Steps whose mean is subtracted: 0.36 s, longer than a syllable."""
 LEAST_TURN_S, TURN_STEP_S = 0.6, 0.12
-"""Least rotation of a course, and its step, in seconds: more than audio and mouth may be apart on both sides."""
+"""Minimum rotation of a signal, and its step, in seconds: longer than the maximum lag on both sides."""
 LEAST_S = 1.0
 LEAST_MOTION = 0.01
 """Standard deviation of the opening below which a mouth is still; speech moves it by 0.04 to 0.15."""
 THRESHOLD = 0.23
-"""Least score of a clip whose visible person speaks, as measured; see the module."""
+"""Minimum score of a clip whose visible person speaks, as measured; see the module."""
 
 
 UNREADABLE = 'unreadable'
@@ -52,14 +52,14 @@ UNREADABLE = 'unreadable'
 
 @dataclass(frozen=True)
 class SpeakingScore:
-    """Fit of the most prominent face of a clip to its voice."""
+    """How well the most prominent face of a clip fits its voice."""
 
     name: str
     score: float = math.nan
     rhythm: float = math.nan
     """r of that face."""
     lead: float = math.nan
-    """Lead of its r over that of the other faces; r itself where there is none."""
+    """Lead of its r over that of the other faces; r itself if there is none."""
     motion: float = math.nan
     """Standard deviation of the opening of its mouth."""
     faces: int = 0
@@ -84,7 +84,7 @@ class SpeakingScore:
 
 
 def rhythm(opening: Floats, voice: Floats) -> float:
-    """r of two courses: the largest correlation over lags, which count the less the further; 0 where none is above.
+    """r of two signals: the largest correlation over lags, discounted by lag; 0 if none is positive.
 
     Args:
         opening: (T,) opening of the mouth.
@@ -108,7 +108,7 @@ def _without_slow(course: Floats) -> Floats:
 
 
 def turned_rhythms(opening: Floats, voice: Floats) -> Floats:
-    """r of the course turned round in time by each step that is far enough; empty for a clip that is too short."""
+    """r of the signal rotated in time by each admissible step; empty for a clip that is too short."""
     least, step = round(LEAST_TURN_S * GRID_HZ), round(TURN_STEP_S * GRID_HZ)
     return np.array(
         [rhythm(np.roll(opening, turn), voice) for turn in range(least, len(opening) - least + 1, step)], np.float64
@@ -174,7 +174,7 @@ def _scored(name: str, video: Path, audio: Path, window_s: tuple[float, float] |
 
 
 def voice_course(recording: Any, start_s: float = 0.0, end_s: float = math.inf) -> tuple[Floats, float]:
-    """(T,) amplitude of voiced audio at `GRID_HZ` from the start, 0 where there is none; and seconds of voice."""
+    """(T,) amplitude of voiced audio at `GRID_HZ` from the start, 0 where unvoiced; and seconds of voice."""
     from affekt.voice import acoustic_frames
 
     rate = 16_000
@@ -196,9 +196,9 @@ def voice_course(recording: Any, start_s: float = 0.0, end_s: float = math.inf) 
 
 
 def mouth_courses(recording: Any, times_s: Floats) -> list[Floats]:
-    """(T,) opening of each mouth at these times, the face that is largest on average first.
+    """(T,) opening of each mouth at these times, the largest face on average first.
 
-    Faces that are seen in less than half of the time are left out.
+    Faces visible less than half of the time are left out.
     """
     import pyarrow.compute as pc
 
@@ -227,7 +227,7 @@ MOUTH = 'jaw_open'
 
 
 def from_row(row: Mapping[str, Any]) -> SpeakingScore:
-    """The score of a table's row."""
+    """The score in a row of a table."""
     numbers = {
         name: float(row[name]) if row[name] not in (None, '') else math.nan
         for name in ('score', 'rhythm', 'lead', 'motion')

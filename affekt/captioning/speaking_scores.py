@@ -1,4 +1,4 @@
-"""Who speaks in each clip of a folder of captions: `speaking.csv`, made by processes, on from where a kill left it."""
+"""Who speaks in each clip of a folder of captions: `speaking.csv`, computed by several processes, resumable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from affekt.workers import as_finished, workers
 
 SPEAKING, WORK = 'speaking.csv', 'speaking'
 VERSION = 'speaking-1'
-"""Version of the score, to be changed with every change of how it is computed."""
+"""Version of the score; change it whenever the computation changes."""
 HEADS = ('name', 'score', 'rhythm', 'lead', 'motion', 'faces', 'voiced_s', 'why')
 
 
@@ -27,11 +27,11 @@ def score_speaking(captions: Path, *, processes: int = 1, progress: Progress | N
     Args:
         captions: a folder of captions.
         processes: number of processes.
-        progress: called with 'speaking', clips done, clips in all.
+        progress: called with 'speaking', clips done, total clips.
 
     Raises:
         TableError: the folder has no `clips.csv`.
-        RunError: another process works on it, or a worker died; what is done is kept.
+        RunError: another process is using the folder, or a worker died; finished scores are kept.
     """
     places = clip_places(captions)
     folder = captions / WORK
@@ -85,10 +85,10 @@ def _score(row: Mapping[str, Any]) -> SpeakingScore:
 
 
 def clip_places(captions: Path) -> list[dict[str, Any]]:
-    """Where each clip lies, as `clips.csv` of a folder of captions says.
+    """The path and segment of each clip, from `clips.csv` in a folder of captions.
 
     Raises:
-        TableError: there is no such table.
+        TableError: the table is missing.
     """
     if not (captions / CLIPS).is_file():
         raise TableError(
@@ -100,10 +100,10 @@ def clip_places(captions: Path) -> list[dict[str, Any]]:
 
 
 def read_speaking(captions: Path) -> dict[str, SpeakingScore]:
-    """Clip to its score, from `speaking.csv` of a folder of captions, or from such a table.
+    """Clip to its score, from a folder of captions with `speaking.csv`, or from such a table.
 
     Raises:
-        TableError: there is none.
+        TableError: the table is missing.
     """
     file = captions / SPEAKING if captions.is_dir() else captions
     if not file.is_file():

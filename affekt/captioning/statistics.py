@@ -1,14 +1,14 @@
-"""Statistics of captions before and after a filter: how many, which labels, how long, and whether merging helps.
+"""Statistics of captions before and after a filter: counts, labels, lengths, and whether merging helps.
 
-Votes of closed classifiers pull what is kept towards their few emotions, so the entropy of the labels stands beside the
-number of their types:
+Votes of closed-set classifiers bias the kept captions towards their few emotions, so the entropy of the labels is
+reported with the number of their types:
 
-    H = -sum over labels of p log2 p,     p the label's share of all labels
+    H = -sum over labels of p log2 p,  p the label's share of all labels
 
-Where truth is given, labels of the merged description are scored beside those of the better single clue; where there is
-a second language, what is read out of both versions is compared:
+If truth is given, labels of the merged description are compared with those of the better single clue; if there is a
+second language, the labels of both versions are compared:
 
-    agreement of two sets = 2 |A and B| / (|A| + |B|);     1 where both are empty
+    agreement of two sets = 2 |A and B| / (|A| + |B|);  1 if both are empty
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LabelSpace:
     entropy: float
     """Bits; nan without labels."""
     sectors: int
-    """Number of inner sectors of affekt's wheel that they fall in."""
+    """Number of inner sectors of affekt's wheel that the labels cover."""
     sector_entropy: float
     most: tuple[tuple[str, int], ...]
     """The most frequent labels, with their counts."""
@@ -66,7 +66,7 @@ class LabelSpace:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Characters of descriptions."""
+    """Lengths of descriptions in characters."""
 
     count: int
     mean: float
@@ -79,14 +79,14 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Gain:
-    """Merging against single clues, by the F of the five wheels' inner rings; shares in [0, 1]."""
+    """Merged description against single clues, by mean F over the five wheels' inner rings, in [0, 1]."""
 
     clips: int
     audio: float
     visual: float
     merged: float
     over_better: Interval
-    """Merged less the better single clue, with its paired interval."""
+    """Merged minus the better single clue, with its paired interval."""
     p: float
 
     @property
@@ -97,13 +97,13 @@ class Gain:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of two readings of descriptions."""
+    """Agreement of two sets of labels per description."""
 
     name: str
     words: Interval
-    """Mean agreement of labels as they stand."""
+    """Mean agreement of exact labels."""
     groups: Interval | None
-    """Mean agreement of their groups on affekt's wheel; None for another language than English."""
+    """Mean agreement of their groups on affekt's wheel; None for languages other than English."""
     clips: int
 
 
@@ -130,7 +130,7 @@ class CaptionStatistics:
         return asdict(self) | {'notes': list(self.notes())}
 
     def notes(self) -> Iterable[str]:
-        """Sentences that a reader must know."""
+        """Caveats for the reader."""
         if self.after is not None and self.after.entropy < self.before.entropy:
             lost = self.before.entropy - self.after.entropy
             yield (
@@ -155,15 +155,15 @@ def statistics_of(
 
     Args:
         captions: captions of a run.
-        table: word table; affekt's has the wheel that groups are counted on.
-        left_out: clip to the reason for which a filter left it out; None where nothing was filtered.
-        truth: clip to true labels, for the gain of merging; clips without truth are left out of it.
+        table: word table; groups are counted on the wheel of affekt's.
+        left_out: clip to the reason for which a filter left it out; None without a filter.
+        truth: clip to true labels, for the gain of merging, which skips clips without truth.
         second: a table of the second language; None for none.
         rng: draws resamples.
         resamples: number of resamples for intervals.
 
     Raises:
-        TableError: no clip has truth, or the second table is none.
+        TableError: no clip has truth, or the second table is not one.
     """
     if truth is not None and truth.keys().isdisjoint(captions.names):
         raise TableError(
@@ -207,7 +207,7 @@ def label_space(labels: Sequence[Sequence[str]], table: WordTable) -> LabelSpace
 
 
 def entropy(counts: Iterable[int]) -> float:
-    """Entropy in bits of counts; nan where there are none.
+    """Entropy of counts in bits; nan if there are none.
 
     >>> entropy([1, 1, 2])
     1.5
@@ -220,7 +220,7 @@ def entropy(counts: Iterable[int]) -> float:
 
 
 def lengths_of(texts: Sequence[str]) -> Lengths:
-    """Numbers of characters of texts; nan where there are none."""
+    """Lengths of texts in characters; nan if there are none."""
     sizes = np.array([len(text) for text in texts], np.float64)
     if not len(sizes):
         return Lengths(0, math.nan, math.nan, 0, 0, math.nan, math.nan)
@@ -239,9 +239,9 @@ def gain_of_merging(
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> Gain | None:
-    """The score of merged labels beside that of the labels of each clue alone; None where no clip has truth.
+    """The score of merged labels compared with that of each clue alone; None if no clip has truth.
 
-    All three are read by one list of words, so that the way of reading labels is no part of the gain.
+    All three are read with the same word list, so that label extraction is not part of the gain.
     """
     extractor = LexiconExtractor(table)
     names = [name for name in captions.names if name in truth]
@@ -275,7 +275,7 @@ def second_rows(path: Path) -> list[dict[str, Any]]:
         path: `second_language.csv`, or the folder that holds it.
 
     Raises:
-        TableError: it cannot be read.
+        TableError: the table cannot be read.
     """
     file = path / SECOND if path.is_dir() else path
     table = read_table(file)
@@ -301,7 +301,7 @@ def _listed(cell: object) -> list[str]:
 def language_agreements(
     rows: Sequence[Mapping[str, Any]], table: WordTable, *, rng: np.random.Generator, resamples: int = 1000
 ) -> tuple[Agreement, ...]:
-    """Agreement of the labels that are read out of both versions; clips without a second text are left out."""
+    """Agreement of the labels of both versions; clips without a second text are skipped."""
     folding = table.fold(f'{table.wheels[0].short}-L2')
     known = [row for row in rows if row.get('description')]
     if not known:
@@ -331,6 +331,6 @@ def _interval(values: Sequence[float], rng: np.random.Generator, resamples: int)
 
 
 def second_table(captions: Path) -> Path | None:
-    """The table of the second language of a folder of captions; None where there is none."""
+    """The table of the second language of a folder of captions; None if there is none."""
     file = captions / SECOND
     return file if captions.is_dir() and file.is_file() else None

@@ -18,7 +18,7 @@ READING = (
     'merging: all three texts read by one list of words; F over the inner rings of the five wheels, 95 % intervals',
     'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips',
 )
-"""Notes on how the tables are read."""
+"""Notes on reading the tables."""
 
 
 def statistics_sheet(made: CaptionStatistics) -> Sheet:
@@ -50,7 +50,7 @@ def statistics_page(made: CaptionStatistics, captions: str) -> str:
 
     Args:
         made: the statistics.
-        captions: where they come from.
+        captions: source of the captions.
     """
     sheet = statistics_sheet(made)
     counts = {'clips': sum(made.statuses.values()), 'described': made.before.clips}

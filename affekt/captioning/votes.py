@@ -1,7 +1,7 @@
-"""Predictions of classifiers for clips, as votes: the emotion and the sentiment that most of them give.
+"""Predictions of classifiers for clips, as votes: the emotion and the sentiment predicted most often.
 
-Any table of predictions is read: `predictions.parquet` of `affekt bench merbench` (each system and seed is a voter, the
-constant answer and the published protocol left out), `predictions.csv` of `affekt track train`, or a table of names
+Accepts any table of predictions: `predictions.parquet` of `affekt bench merbench` (each system and seed is a voter,
+except the constant answer and the published protocol), `predictions.csv` of `affekt track train`, or a table of names
 with a category, a sentiment or a value. Several files vote together. A tie is no vote.
 """
 
@@ -23,12 +23,12 @@ from affekt.tables import Table, read_columns
 NAMES = ('name', 'sample', 'names', 'clip')
 EMOTIONS = ('category', 'discrete', 'discrete_emotion', 'emotion', 'emo', 'label', 'prediction')
 SENTIMENTS = ('sentiment', 'value', 'valence', 'val')
-"""Columns of votes, the first that a table has; a number is a sentiment by its sign."""
+"""Columns of votes, the first that a table has; a number votes by its sign."""
 SYSTEM = ('modalities', 'model', 'protocol', 'seed')
-"""Columns that tell voters of one file apart."""
+"""Columns that identify a voter within a file."""
 POSITIVE, NEGATIVE, NEUTRAL = 'positive', 'negative', 'neutral'
 TIED = 'tied'
-"""Stands for a vote in which two answers have the most voices."""
+"""Result of a vote in which two answers are tied."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Votes:
     voters: int
 
     def emotion(self, sample: str) -> str:
-        """The emotion with most votes; `TIED`, or '' where nobody votes."""
+        """The emotion with most votes; `TIED`, or '' without votes."""
         return _most(self.emotions.get(sample, {}))
 
     def sentiment(self, sample: str) -> str:
-        """The sentiment with most votes, positive, negative or neutral; `TIED`, or '' where nobody votes."""
+        """The sentiment with most votes, positive, negative or neutral; `TIED`, or '' without votes."""
         return _most(self.sentiments.get(sample, {}))
 
 
@@ -53,8 +53,8 @@ def read_votes(paths: Sequence[Path], *, neutral_within: float = 0.0) -> Votes:
     """The votes of all tables together.
 
     Args:
-        paths: tables of predictions, see the module.
-        neutral_within: values no further from 0 are neutral.
+        paths: tables of predictions; see the module.
+        neutral_within: values whose magnitude is at most this are neutral.
 
     Raises:
         TableError: a table has no column of names or of votes, or a sentiment is neither a number nor a known word.
@@ -121,7 +121,7 @@ def _sentiment(cell: Any, neutral_within: float, path: Path) -> str:
 
 
 def _most(voices: Mapping[str, int]) -> str:
-    """The answer with the most voices; `TIED` where several have them, '' where there is none.
+    """The answer with the most votes; `TIED` if several have them, '' if there is none.
 
     >>> _most({'sad': 2, 'angry': 1}), _most({'sad': 1, 'angry': 1}), _most({})
     ('sad', 'tied', '')
@@ -134,7 +134,7 @@ def _most(voices: Mapping[str, int]) -> str:
 
 
 def sentiment_of(labels: Iterable[str], table: WordTable) -> str:
-    """The sentiment of labels: the sign of the mean valence of those that the table places; neutral where none is.
+    """The sentiment of labels: the sign of the mean valence of those that the table places; neutral if it places none.
 
     >>> from affekt.labels import load_table
     >>> sentiment_of(['happy', 'a bit worried'], load_table('affekt')), sentiment_of([], load_table('affekt'))
@@ -152,7 +152,7 @@ def sentiment_of(labels: Iterable[str], table: WordTable) -> str:
 
 
 def unplaced_votes(votes: Votes, samples: Iterable[str], table: WordTable) -> Counter[str]:
-    """Voted emotions that no wheel of the table has, with how many samples each is voted for; no label fits these."""
+    """Voted emotions on no wheel of the table, with the number of samples; no label can agree with them."""
     folds = [table.fold(f'{table.wheels[index].short}-L1') for index in table.published]
     voted = Counter(votes.emotion(sample) for sample in samples)
     known = ('', TIED, NEUTRAL)
@@ -170,5 +170,5 @@ def agrees_with_emotion(labels: Sequence[str], vote: str, table: WordTable) -> b
 
 
 def agrees_with_sentiment(labels: Sequence[str], vote: str, table: WordTable) -> bool:
-    """Whether the sentiment of labels is the voted one; no label counts as neutral."""
+    """Whether the sentiment of labels equals the voted one; no label counts as neutral."""
     return sentiment_of(labels, table) == vote

@@ -1,9 +1,9 @@
-"""Checkpoints that others published: opened without running anything, recognised, explained, converted.
+"""Published checkpoints: opened without running anything in them, recognised, explained, converted.
 
-A .pth, .pt, .bin, .ckpt or .safetensors file comes in. `opened` gives its tensors by name and its notes; `inspected`
-says which family, size and form it is and where each tensor goes; `convert` writes safetensors with a card. Read
-`opening.py` first, then `pickles.py`, which a process of its own runs under limits; `choices.py` lists the families.
-Names are imported as they are asked for, so that this process starts with no more than it needs.
+A .pth, .pt, .bin, .ckpt or .safetensors file comes in. `opened` gives its tensors by name and its metadata; `inspected`
+finds family, size and form, and where each tensor goes; `convert` writes safetensors with a card. Read
+`opening.py` first, then `pickles.py`, which a separate process runs under limits; `choices.py` lists the families.
+Names are imported lazily, so that this process loads no more than it needs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LATER = {
     'recognised': 'choices',
     'require_whole': 'inspection',
 }
-"""Public name to the file that has it."""
+"""Public name to its file."""
 
 __all__ = [
     'DTYPES',

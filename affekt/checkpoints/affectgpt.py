@@ -1,7 +1,8 @@
-"""States of AffectGPT: the adapters (LoRA) of a language model, and the projections of what it sees and hears.
+"""States of AffectGPT: the adapters (LoRA) of a language model, and the projections of its inputs.
 
-Parameters without gradient (the language model, the encoders) are in no published file, buffers may be. Which fusion
-each input has, the names tell: attention has a scoring layer, a Q-Former its query tokens, a mean nothing.
+Published files lack frozen parameters (the language model, the encoders), but may have buffers. Names show the fusion
+of
+each input: attention has a scoring layer, a Q-Former its query tokens, a mean nothing.
 Source: github.com/zeroQiaoba/AffectGPT; arXiv:2501.16566.
 """
 
@@ -19,7 +20,7 @@ PROJECTIONS = {
     'audio_llama_proj': 'audio',
     'multi_llama_proj': 'multi',
 }
-"""Names of the projections to the input that they bring into the language model."""
+"""Names of projections to their input of the language model."""
 FUSED = {'video': 'affectgpt_proj', 'audio': 'audio_llama_proj', 'multi': 'multi_llama_proj'}
 LANGUAGE_MODELS = {
     (3584, 28): 'Qwen2.5 7B',
@@ -28,7 +29,7 @@ LANGUAGE_MODELS = {
     (4096, 32): 'Llama or Vicuna 7B or 8B',
     (5120, 40): 'Llama or Vicuna 13B',
 }
-"""Width and layers to what is usually built so."""
+"""Width and number of layers to the usual model."""
 POSITIONS = {'video': 'video_frame_position_embedding', 'audio': 'audio_position_embedding'}
 MEANING = {
     'llama_model.': 'adapters of the language model (LoRA)',
@@ -55,7 +56,7 @@ def fusion_of(state: State, source: str) -> str:
 
 
 def adapters(state: State) -> Shapes:
-    """The adapters of every layer, as those that one of the layers has."""
+    """The adapters of every layer, if all layers have those of one."""
     matches = [match for name in state if (match := _ADAPTER.match(name))]
     shapes = {(match[2], match[3]): state[match[0]] for match in reversed(matches)}
     layers = depth(state, LAYERS)

@@ -1,4 +1,4 @@
-"""The families whose files are known, in the order in which they are asked."""
+"""The known families, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def recognised(state: State) -> Recognised | None:
-    """What a state is; None where no family knows it.
+    """The family and form of a state; None if unknown.
 
     Args:
         state: published name to shape, without the prefix of a wrapper.

@@ -1,4 +1,4 @@
-"""A checkpoint as safetensors with a card that says where it came from, read back before it appears."""
+"""A checkpoint as safetensors with a card that records its source; read back before it appears."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ UNSTATED = 'not stated'
 
 @dataclass(frozen=True)
 class Converted:
-    """A written file: where it and its card are, and what was written.
+    """A written file: its path and card, and its content.
 
     Args:
-        path: of the safetensors file.
-        card: of the Markdown beside it.
-        tensors: how many.
-        size: of the file in bytes.
-        notes: what its header holds.
+        path: path of the safetensors file.
+        card: path of the Markdown card beside it.
+        tensors: number of tensors.
+        size: size of the file in bytes.
+        notes: metadata in its header.
     """
 
     path: Path
@@ -52,18 +52,18 @@ def convert(
 ) -> Converted:
     """Write the model's tensors of a checkpoint as safetensors, with a card; an existing file is never replaced.
 
-    Names stay as published, without the prefix of a wrapper; optimiser and the like are left behind.
+    Names stay as published, without the prefix of a wrapper; optimiser states and the like are left out.
 
     Args:
-        path: of the checkpoint.
-        out: to write; the card lies beside it under the same name with .md.
-        licence: under which the weights may be used, as their publisher states it; it is never guessed.
-        dtype: of the written floating-point numbers; '' for those of the file.
-        allow_missing: also write a state of a known family that is not whole.
+        path: path of the checkpoint.
+        out: path to write; the card is written beside it with the extension .md.
+        licence: licence of the weights, as stated by their publisher; it is never guessed.
+        dtype: dtype of the written floating-point numbers; '' for the file's own.
+        allow_missing: also write an incomplete state of a known family.
 
     Raises:
-        WeightsError: the file is no checkpoint, not a whole state, or a number does not fit the dtype.
-        StorageError: out or its card exists, or cannot be written.
+        WeightsError: the file is not a checkpoint, not a complete state, or a number does not fit the dtype.
+        StorageError: `out` or its card exists, or cannot be written.
     """
     require_torch()
     out = Path(out)
@@ -108,7 +108,7 @@ def _notes(inspection: Inspection, licence: str, dtype: str) -> dict[str, str]:
             'size': known.size,
             'sizes': json.dumps(dict(known.sizes)),
         }
-    if isinstance(checkpoint.notes.get('form'), dict):  # what affekt's own runs write, for `stored_form`
+    if isinstance(checkpoint.notes.get('form'), dict):  # affekt's own runs write it, for `stored_form`
         notes['form'] = json.dumps(checkpoint.notes['form'])
     if inspection.arguments:
         notes['args'] = json.dumps(inspection.arguments)

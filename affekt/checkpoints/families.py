@@ -1,7 +1,7 @@
-"""Which published system a state belongs to, told by its names and shapes; one entry a family.
+"""Recognition of published systems by tensor names and shapes; one entry per family.
 
-An entry recognises its own (`Family.recognise`) and gives a `Recognised`: size and form, the names and shapes that a
-whole state of that size has, where each goes in affekt's model, and what fine-tuning keeps of it.
+An entry recognises its own states (`Family.recognise`) and returns a `Recognised`: size and form, names and shapes of a
+complete state of that size, where each tensor goes in affekt's model, and what fine-tuning keeps of it.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ State = Mapping[str, Shape]
 """Name to shape."""
 
 TOLERATED = re.compile(r'(^|\.)(relative_position_index|position_ids|num_batches_tracked|version)$')
-"""Buffers that some versions of a library save and others do not; nothing is read from them."""
+"""Buffers that some versions of a library save and others do not; they are not read."""
 POSITIONS = re.compile(r'(^|\.)pos_embed$')
-"""A table of positions that was learned; the published ones are fixed and in no file."""
+"""A learned table of positions; the published ones are fixed and not in files."""
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a state is.
+    """The identity of a state.
 
     Args:
         family: a key of `FAMILIES`.
-        title: the family as its authors write it.
+        title: the family's name as its authors write it.
         form: pretrain, finetune or encoder; for others the part or the model.
         size: as published (tiny, small, base), or 'custom'.
-        expected: published name to shape of a whole state of this form and size; empty where nobody can know.
-        sizes: what the shapes tell: width, blocks, classes and the like.
-        model: the class of affekt that it fills, '' where there is none.
-        renamed: published name to that of affekt's model, where it is another.
-        kept: of a pre-training state: published name to that in the fine-tuning form; what is absent is left out.
-        new: names of the fine-tuning form that no pre-training state has.
-        meaning: prefix of names to what these tensors are.
-        count: how many tensors a whole state has, where no more than that is known; else 0.
+        expected: published name to shape in a complete state of this form and size; empty if unknown.
+        sizes: sizes from the shapes: width, blocks, classes and the like.
+        model: affekt's class for it; '' if there is none.
+        renamed: published name to that of affekt's model, if different.
+        kept: for a pre-training state: published name to that in the fine-tuning form; others are left out.
+        new: names in the fine-tuning form that pre-training states lack.
+        meaning: prefix of names to the meaning of these tensors.
+        count: number of tensors of a complete state, if only that is known; else 0.
     """
 
     family: str
@@ -57,18 +57,18 @@ class Recognised:
         return f'{self.title} {self.size}, {self.form}' if self.size else f'{self.title}, {self.form}'
 
     def ours(self, name: str) -> str:
-        """A published name as affekt's model has it."""
+        """The name in affekt's model for a published name."""
         return self.renamed.get(name, name)
 
 
 @dataclass(frozen=True)
 class Family:
-    """A published system whose files are known.
+    """A published system with known files.
 
     Args:
-        title: as its authors write it.
-        source: where its code is.
-        recognise: a state to what it is; None for a state of another family.
+        title: its name as its authors write it.
+        source: address of its code.
+        recognise: function from a state to its identity; None for another family.
     """
 
     title: str
@@ -77,6 +77,6 @@ class Family:
 
 
 def depth(state: State, prefix: str) -> int:
-    """How many numbered parts a list has: 10 where `PREFIX.9.` is the last one."""
+    """Number of entries of a module list: 10 if `PREFIX.9.` is the last one."""
     pattern = re.compile(re.escape(prefix) + r'\.(\d{1,4})\.')
     return max((int(match[1]) + 1 for name in state if (match := pattern.match(name))), default=0)

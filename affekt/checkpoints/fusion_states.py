@@ -1,7 +1,7 @@
-"""States of the published fusion models (MERBench), and of affekt's own: sizes are told by building the model.
+"""States of the published fusion models (MERBench), and of affekt's own: sizes are found by building the model.
 
-A model is built on the meta device with sizes that no other number of its shapes equals; wherever its shapes show one
-of them, the file's shapes show what it was there. Built again with those sizes, a whole state agrees in everything.
+A model is built on the meta device with unique sizes; wherever its shapes have one
+of them, the file's shapes give the actual size. Rebuilt with those sizes, a complete state matches entirely.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEADS = {
 }
 """Published and our names of the two heads."""
 PROBE = {'audio': 1009, 'text': 1013, 'video': 1019, 'hidden': 1048, 'classes': 997, 'values': 991}
-"""Sizes to build with: primes, but for the width, which heads divide."""
+"""Sizes for the probe: primes, except the width, which must be divisible by the heads."""
 TOP = tuple(1103 + 2 * at for at in range(32))
 """The same for models of any number of inputs."""
 PROBED_OPTIONS = {
@@ -44,7 +44,7 @@ MOST_DIFFERENT = 0.2
 
 @dataclass(frozen=True)
 class _Plan:
-    """What to build: a model by name, its sizes and its options, each as pairs."""
+    """The model to build: its name, sizes and options, as pairs."""
 
     model: str
     level: str
@@ -56,7 +56,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Built:
-    """What is asked of a model that was built: its class, its published names to ours, its names to shapes."""
+    """Facts about a built model: its class, published names to ours, names to shapes."""
 
     model: str
     names: NameMap

@@ -9,7 +9,7 @@ from affekt.checkpoints.listings import TILE, TUBE, Shapes, below, blocks, decod
 
 WIDTHS = {256: 'tiny', 384: 'small', 512: 'base'}
 PUBLISHED_DEPTHS = ((10, 10, 2), (10, 0, 0), (0, 10, 0))
-"""Blocks of video, audio and fusion, and of one modality alone."""
+"""Numbers of blocks of video, audio and fusion, with both modalities or only one."""
 HEAD = 64
 """Width of an attention head, at every size."""
 MEANING = {
@@ -31,11 +31,11 @@ MEANING = {
 def listing(
     width: int, depths: tuple[int, int, int], *, classes: int = 0, decoders: tuple[int, int, int] | None = None
 ) -> Shapes:
-    """Names and shapes of a whole state.
+    """Names and shapes of a complete state.
 
     Args:
         width: C.
-        depths: blocks of the video encoder, the audio encoder and each stream of the fusion; 0 where there is none.
+        depths: blocks of the video encoder, the audio encoder and each stream of the fusion; 0 for none.
         classes: outputs of the head; 0 for no head.
         decoders: blocks of the video decoder, of the audio decoder, and their width; None for no decoders.
     """

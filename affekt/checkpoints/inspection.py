@@ -1,4 +1,4 @@
-"""What a checkpoint is, and where each of its tensors goes: a coverage table, with what is missing or foreign."""
+"""Inspection of a checkpoint: its identity, and a coverage table with missing and foreign tensors."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ class CoverageRow:
     """One tensor of a file.
 
     Args:
-        name: without the prefix of a wrapper.
-        shape: of the file's.
-        dtype: of its numbers.
-        fate: loads; known, where affekt has no model that it could fill; other shape than a whole state of this size
+        name: name without the prefix of a wrapper.
+        shape: shape in the file.
+        dtype: dtype in the file.
+        fate: loads; known, if affekt has no model for it; other shape than in a complete state of this size;
+            unknown to the family; ignored, a buffer that nothing reads; positions, a learned table of positions,
             has; unknown to the family; ignored, a buffer that nothing reads; positions, a learned table of positions,
             which the published models do not have.
-        ours: its name in affekt's model; None where it has no place there.
-        wanted: the shape that belongs there; None where unknown.
-        tuned: its name in the fine-tuning form; None where fine-tuning leaves it out, or where it is no pre-training.
+        ours: its name in affekt's model; None if it has no place there.
+        wanted: the expected shape; None if unknown.
+        tuned: its name in the fine-tuning form; None if fine-tuning leaves it out, or if this is not a pre-training
+            state.
     """
 
     name: str
@@ -55,19 +57,19 @@ class CoverageGroup:
 
     @property
     def numbers(self) -> int:
-        """How many its tensors have together."""
+        """Number of values in its tensors."""
         return sum(prod(row.shape) for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """A checkpoint, what it is, and where its tensors go.
+    """A checkpoint, its identity, and where its tensors go.
 
     Args:
-        checkpoint: opened.
-        recognition: None where no family knows it.
-        rows: one a tensor, in the file's order.
-        missing: names that a whole state of this size has and the file lacks.
+        checkpoint: the opened file.
+        recognition: None if unknown.
+        rows: one per tensor, in the file's order.
+        missing: names of a complete state of this size that the file lacks.
     """
 
     checkpoint: Checkpoint
@@ -77,7 +79,7 @@ class Inspection:
 
     @property
     def faults(self) -> list[str]:
-        """What keeps the file from being a whole state of its family, a sentence each; empty for a whole one."""
+        """Why the file is not a complete state of its family, one sentence each; [] for a complete one."""
         if self.recognition is None:
             return []
         faults = []
@@ -94,7 +96,7 @@ class Inspection:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The settings that the file was trained with, as it notes them: `args` or `config`."""
+        """The training settings in the file: `args` or `config`."""
         notes = self.checkpoint.notes
         return next(
             (notes[name] for name in ('args', 'config', 'arguments', 'settings') if isinstance(notes.get(name), dict)),
@@ -102,14 +104,14 @@ class Inspection:
         )
 
     def groups(self) -> list[CoverageGroup]:
-        """The rows by what they belong to, in the file's order."""
+        """The rows in groups, in the file's order."""
         by_name: dict[str, list[CoverageRow]] = {}
         for row in self.rows:
             by_name.setdefault(_group_of(row.name), []).append(row)
         return [_grouped(rows, self.recognition) for rows in by_name.values()]
 
     def summary(self) -> dict[str, str]:
-        """What the file is, a name to a line each; settings are in `arguments`."""
+        """The identity of the file, as name to line; settings are in `arguments`."""
         source, known = self.checkpoint, self.recognition
         ways = [source.form] + [f'model under {source.key!r}'] * bool(source.key)
         ways += [f'prefix {source.prefix!r} taken off'] * bool(source.prefix)
@@ -124,7 +126,7 @@ class Inspection:
         return lines
 
     def verdict(self) -> list[str]:
-        """What the coverage comes to, in sentences without a stop; empty for a file of no known family."""
+        """The result of the coverage, in sentences without full stop; [] for an unknown family."""
         known, count = self.recognition, f'{len(self.rows):,}'
         if known is None:
             return []
@@ -139,7 +141,7 @@ class Inspection:
         return sentences
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON has it."""
+        """Everything as JSON values."""
         checkpoint, known = self.checkpoint, self.recognition
         return {
             'file': checkpoint.path.name, 'written_as': checkpoint.form, 'model_key': checkpoint.key or None,
@@ -163,18 +165,18 @@ _WRONG: tuple[tuple[Fate, str, str], ...] = (
     ('unknown', 'unknown', 'unknown'),
     ('positions', 'table of positions', 'tables of positions'),
 )
-"""Fates that keep a file from being whole, and how one or several of them are counted."""
+"""Fates that make a file incomplete, and their wording in singular and plural."""
 
 
 def inspected(path: str | os.PathLike[str] | Checkpoint, *, values: bool = True) -> Inspection:
-    """What a checkpoint is and where its tensors go; nothing in it is run.
+    """Inspect a checkpoint; nothing in it is run.
 
     Args:
-        path: a file, or what `opened` gave.
-        values: read every number once, for nan, infinity and damage.
+        path: a file, or the result of `opened`.
+        values: read every value once, to check for nan, infinity and damage.
 
     Raises:
-        WeightsError: it is no checkpoint, or is damaged, or holds weights that are no numbers.
+        WeightsError: it is not a checkpoint, is damaged, or has non-finite weights.
     """
     checkpoint = path if isinstance(path, Checkpoint) else opened(path)
     if values:
@@ -182,17 +184,17 @@ def inspected(path: str | os.PathLike[str] | Checkpoint, *, values: bool = True)
     known = recognised(checkpoint.shapes)
     noted = checkpoint.notes.get('form')
     if known and 'heads' in known.sizes and isinstance(noted, dict) and isinstance(noted.get('heads'), int):
-        known = replace(known, sizes={**known.sizes, 'heads': noted['heads']})  # which no shape tells
+        known = replace(known, sizes={**known.sizes, 'heads': noted['heads']})  # not visible in shapes
     rows = tuple(_row(name, stored.shape, stored.dtype, known) for name, stored in checkpoint.tensors.items())
     missing = tuple(name for name in known.expected if name not in checkpoint.tensors) if known else ()
     return Inspection(checkpoint, known, rows, missing)
 
 
 def require_whole(inspection: Inspection) -> None:
-    """Check that the file is a whole state of its family.
+    """Check that the file is a complete state of its family.
 
     Raises:
-        WeightsError: tensors are missing, unknown or of another shape; it names them.
+        WeightsError: tensors are missing, unknown or of another shape; the error names them.
     """
     if inspection.faults:
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""The names and shapes of published states, written out from a few sizes: what a whole file of HiCMAE or SVFAP holds.
+"""Names and shapes of complete published states of HiCMAE and SVFAP, derived from a few sizes.
 
 C width, D width of a decoder. Source: github.com/sunlicai/HiCMAE and /SVFAP, both MIT; the names are interfaces.
 """
@@ -13,7 +13,7 @@ TUBE, TILE = (2, 16, 16), (16, 16)
 
 
 def below(prefix: str, shapes: Mapping[str, tuple[int, ...]]) -> Shapes:
-    """The same under a prefix."""
+    """The same names with a prefix."""
     return {f'{prefix}{name}': shape for name, shape in shapes.items()}
 
 
@@ -28,7 +28,7 @@ def linear(inputs: int, outputs: int) -> Shapes:
 
 
 def block(width: int) -> Shapes:
-    """A transformer block with biases of queries and values apart."""
+    """A transformer block with separate biases of queries and values."""
     return {
         **below('norm1.', norm(width)),
         'attn.q_bias': (width,),
@@ -64,7 +64,7 @@ def blocks(plain: int, cross: int, width: int) -> Shapes:
 
 
 def decoder(depth: int, cross: int, width: int, outputs: int) -> Shapes:
-    """A decoder: its blocks, its norm and what it rebuilds."""
+    """A decoder: its blocks, norm and output layer."""
     return {
         **blocks(depth - cross, cross, width),
         **below('norm.', norm(width)),

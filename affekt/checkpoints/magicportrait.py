@@ -1,6 +1,6 @@
-"""Parts of MagicPortrait and of what it stands on: two U-Nets, motion modules, guidance encoders, the SMIRK encoder.
+"""Parts of MagicPortrait and its dependencies: two U-Nets, motion modules, guidance encoders, the SMIRK encoder.
 
-Which part a file is, and whether it has as many tensors as the published one; affekt has no model that they fill.
+Recognises the part, and whether it has as many tensors as the published one; affekt has no model that they fill.
 Source: github.com/fudan-generative-vision/champ (MIT), which has the same networks, and SMIRK (MIT).
 """
 
@@ -15,7 +15,7 @@ PARTS = {
     'guidance encoder': 149,
     'reference U-Net of pictures': 682,
 }
-"""Part to how many tensors the published one has."""
+"""Part to the number of tensors of the published one."""
 WITHOUT_ATTENTION = 130
 """Tensors of a guidance encoder as Champ released it: without `guidance_attention`, which nothing reads."""
 

@@ -1,8 +1,8 @@
-"""A checkpoint from a stranger, opened without running anything: its tensors by name, left in the file until asked for.
+"""Untrusted checkpoints, opened without running anything in them: tensors by name, read on demand.
 
-What torch wrote is indexed by a process of its own (`pickles`), under limits of memory and time; a safetensors file has
-an index that is JSON. Neither is believed: every offset is checked against the file, and what the tensors come to
-against its size. Only then are numbers read, one tensor at a time, straight from the file.
+Files of torch are indexed by a separate process (`pickles`), under limits of memory and time; a safetensors file has
+a JSON index. Neither is trusted: every offset is checked against the file, and the total of the tensors
+against its size. Only then are values read, one tensor at a time, directly from the file.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FREE_BYTES, BYTES_PER_BYTE = 2 << 30, 2
-"""The tensors of a file of N bytes may come to 2 GiB + 2 N bytes: some are saved as one number that stands for all."""
+"""The tensors of a file of N bytes may total 2 GiB + 2 N bytes: some are stored as one repeated value."""
 LARGEST_HEADER = 25 << 20
 MODEL_KEYS = ('model', 'module', 'state_dict', 'model_state_dict', 'model_state', 'net', 'weights')
-"""Where published files keep the tensors of the model, the first that is there."""
+"""Keys of the model's tensors in published files; the first that exists is used."""
 WRAPPERS = ('module.', '_orig_mod.', 'model.')
-"""What wrappers (several devices, compiled, a trainer) put before every name."""
+"""Prefixes that wrappers (several devices, compilation, a trainer) add to every name."""
 SAFE_DTYPES = {
     'F64': 'float64', 'F32': 'float32', 'F16': 'float16', 'BF16': 'bfloat16', 'I64': 'int64', 'I32': 'int32',
     'I16': 'int16', 'I8': 'int8', 'U8': 'uint8', 'BOOL': 'bool', 'F8_E4M3': 'float8_e4m3fn', 'F8_E5M2': 'float8_e5m2',
@@ -54,12 +54,12 @@ _FOREIGN = (
     (0, b'{', 'JSON, such as the index of a model in several files: open one of them'),
     (257, b'ustar', 'a tar archive, as torch wrote before 2017'),
 )
-"""Offset, bytes and name of files that are often taken for a checkpoint."""
+"""Offset, bytes and name of file types often mistaken for checkpoints."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that lies in a file: its dtype, shape and strides, and where its bytes begin."""
+    """A tensor in a file: its dtype, shape, strides, and the offset of its bytes."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -68,12 +68,12 @@ class StoredTensor:
 
     @property
     def numbers(self) -> int:
-        """How many it has."""
+        """Number of values."""
         return prod(self.shape)
 
     @property
     def extent(self) -> int:
-        """Bytes from its first number to its last one."""
+        """Bytes from its first value to its last one."""
         if not self.numbers:
             return 0
         return (1 + sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))) * SIZES[self.dtype]
@@ -84,14 +84,14 @@ class Checkpoint:
     """A file of tensors, opened.
 
     Args:
-        path: of the file.
-        form: how it is written: zip, stream of pickles, safetensors.
-        tensors: those of the model, by name without the prefix of a wrapper.
-        notes: what else it holds, as plain data: epoch, args, config; of a safetensors file its metadata.
-        key: of the file's dictionary under which the model lies; '' where the file is the model.
-        prefix: of a wrapper, taken off every name.
-        others: tensors and bytes beside the model's, by the first key: optimiser and the like.
-        checksums: begin of a storage to its size and CRC-32.
+        path: path of the file.
+        form: its format: zip, stream of pickles, safetensors.
+        tensors: the model's tensors, by name without the prefix of a wrapper.
+        notes: other content as plain data: epoch, args, config; for a safetensors file its metadata.
+        key: key of the model in the file's dictionary; '' if the file is the model.
+        prefix: prefix of a wrapper, removed from every name.
+        others: tensors and bytes outside the model, by first key: optimiser and the like.
+        checksums: offset of a storage to its size and CRC-32.
     """
 
     path: Path
@@ -113,15 +113,15 @@ class Checkpoint:
 
     @property
     def numbers(self) -> int:
-        """How many all tensors of the model have together."""
+        """Number of values in all tensors of the model."""
         return sum(stored.numbers for stored in self.tensors.values())
 
     def tensor(self, name: str) -> Tensor:
         """One tensor of the model, read from the file.
 
         Raises:
-            UnknownNameError: it has no such tensor.
-            WeightsError: the file has become shorter.
+            UnknownNameError: unknown tensor.
+            WeightsError: the file has been truncated.
         """
         require_torch()
         import torch
@@ -158,7 +158,7 @@ class Checkpoint:
         return content
 
     def check_values(self) -> None:
-        """Read every number of the model once.
+        """Read every value of the model once.
 
         Raises:
             WeightsError: some are not finite, or bytes changed since the file was written.
@@ -189,20 +189,20 @@ _NOT_FINITE = {
     'float8_e5m2': (1, 0x7C), 'float8_e4m3fn': (1, 0x7F), 'complex64': (4, 0x7F80 << 16),
     'complex128': (8, 0x7FF0 << 48),
 }  # fmt: skip
-"""Bytes of a word by dtype, and the bits that are all set in nan and infinity, and in no number."""
+"""Word size by dtype, and the bits that are all set only in nan and infinity."""
 
 
 def opened(path: str | os.PathLike[str]) -> Checkpoint:
-    """Open a checkpoint that anybody may have made; nothing in it is run.
+    """Open an untrusted checkpoint; nothing in it is run.
 
     Args:
-        path: .pth, .pt, .bin or .ckpt as torch writes them, or .safetensors; what it is, its bytes tell.
+        path: .pth, .pt, .bin or .ckpt written by torch, or .safetensors; recognised by content.
 
     Returns:
-        The model's tensors by name, which stay in the file until they are asked for, and what else it notes.
+        The model's tensors by name, read on demand, and other content.
 
     Raises:
-        WeightsError: no such file, none of these, damaged, or one that asks for more than tensors and plain values.
+        WeightsError: the file is missing, of another kind, damaged, or asks for more than tensors and plain values.
         FileError: the path names a folder, a pipe or a device.
     """
     path = Path(path)
@@ -243,7 +243,7 @@ def _opened_safetensors(path: Path, size: int) -> Checkpoint:
         came = f'a safetensors file with a damaged index ({" ".join(str(error).split())[:120]})'
         raise refusal(path, came) from error
     notes = {name: _noted(text) for name, text in metadata.items() if isinstance(text, str)}
-    inner = notes.pop('notes') if isinstance(notes.get('notes'), dict) else {}  # what affekt's own runs write
+    inner = notes.pop('notes') if isinstance(notes.get('notes'), dict) else {}  # affekt's own runs write it
     notes = {**inner, **notes}
     return _checkpoint(path, size, 'safetensors', rows, notes, {})
 
@@ -342,12 +342,12 @@ def _checked(
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of a tensor whose numbers lie in their order."""
+    """The strides of a contiguous tensor."""
     return tuple(prod(shape[at + 1 :]) for at in range(len(shape)))
 
 
 def unwrapped(tensors: Mapping[str, StoredTensor]) -> tuple[str, dict[str, StoredTensor]]:
-    """The prefix that wrappers put before every name, and the tensors without it."""
+    """The prefix that wrappers add to every name, and the tensors without it."""
     prefix, names = '', dict(tensors)
     while names:
         wrapper = next((wrapper for wrapper in WRAPPERS if all(name.startswith(wrapper) for name in names)), None)
@@ -373,7 +373,7 @@ def _parts(file: Any, size: int) -> Iterator[bytes]:
 
 
 def refusal(path: Path, came: str) -> WeightsError:
-    """The one sentence on a file that is no checkpoint of tensors and plain values."""
+    """The error for a file that is not a checkpoint of tensors and plain values."""
     return WeightsError(
         expected='a checkpoint of tensors and plain values (.pth, .pt, .bin, .ckpt or .safetensors)',
         came=f'{path.name}: {came}',

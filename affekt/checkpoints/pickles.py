@@ -1,9 +1,9 @@
-"""Files that torch wrote (zip since 2020, one stream of pickles before) to an index, without running what they ask for.
+"""Index of files written by torch (zip since 2020, one stream of pickles before), without running anything in them.
 
-The unpickler knows what torch's own `weights_only` reader knows of plain checkpoints, and `argparse.Namespace`: each
-name that a pickle asks for gets a stand-in (`stand_ins.py`), and any other is refused by name. No tensor is built: the
-index says where in the file its bytes lie. All of this runs in a process of its own under limits of memory and time
-(`main`), and what leaves that process is JSON, whose every number `opening.py` checks again.
+The unpickler supports what torch's own `weights_only` reader supports in plain checkpoints, and `argparse.Namespace`:
+each allowed name gets a stand-in (`stand_ins.py`), any other is refused by name. No tensor is built: the
+index gives the position of its bytes in the file. All of this runs in a separate process with limits of memory and time
+(`main`), whose output is JSON, in which `opening.py` checks every number again.
 
 Source: the formats as `torch.serialization` documents them, version 3 of the zip form and protocol 1001 of the stream.
 """
@@ -32,28 +32,28 @@ from affekt.errors import AffektError
 from affekt.files import only_regular
 
 MEMORY_BYTES = 3 << 30
-"""What the process that reads pickles may address."""
+"""Address space of the process that reads pickles."""
 LARGEST_PICKLE = 256 << 20
-"""Bytes of names, shapes and plain values; a file of 100,000 tensors has about 20 MB of them."""
+"""Bytes of names, shapes and plain values; a file with 100,000 tensors has about 20 MB."""
 MOST_TENSORS = 200_000
 MOST_VALUES = 1_000_000
-"""Values that are walked, each as often as it is mentioned: a list that holds another twice doubles at each step."""
+"""Maximum number of values visited, each as often as it occurs: nested lists may double at each level."""
 DEEPEST, LONGEST_NAME = 32, 1_000
-"""Keys from the file's top to a tensor, and characters of all of them: what is told of a file stays small."""
+"""Maximum depth of keys to a tensor, and their total length: keeps the output small."""
 NOTES, NOTE_VALUES, NOTE_DEPTH, NOTE_TEXT = 64, 2_000, 8, 500
-"""Of what a file notes besides tensors (epoch, arguments): entries, plain values, levels, characters a text."""
+"""Limits of other content (epoch, arguments): entries, plain values, depth, characters per text."""
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
 @dataclass
 class Index:
-    """Where the tensors of a file lie, and what else it notes.
+    """Positions of a file's tensors, and its other content.
 
     Args:
-        tensors: path of keys to dtype, shape, strides, bytes from the file's begin, bytes to the end of its storage.
-        notes: whatever is no tensor, as JSON has it.
-        form: how the file is written.
-        checksums: begin of a storage to its size and CRC-32, where the file has one.
+        tensors: path of keys to dtype, shape, strides, offset in the file, bytes to the end of its storage.
+        notes: everything that is not a tensor, as JSON values.
+        form: format of the file.
+        checksums: offset of a storage to its size and CRC-32, if the file has them.
     """
 
     form: str
@@ -63,10 +63,10 @@ class Index:
 
 
 def indexed(path: Path) -> Index:
-    """The index of a file that torch wrote.
+    """The index of a file written by torch.
 
     Raises:
-        Refused: it asks for more than tensors and plain values, or says what cannot be.
+        Refused: it asks for more than tensors and plain values, or is inconsistent.
         OSError: it cannot be read.
     """
     with open(path, 'rb', opener=only_regular) as file:
@@ -204,7 +204,7 @@ def _name(key: Any) -> str:
 
 
 def plain_note(value: Any) -> Any:
-    """A value as JSON has it, cut where it is long or deep."""
+    """A value as JSON, cut if it is long or deep."""
     return _plain(value, [NOTE_VALUES], 0)
 
 
@@ -235,11 +235,11 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
     return '…'
 
 
-# The process of its own
+# The separate process
 
 
 def main() -> None:
-    """Send out what is told of the file whose path comes as the first argument."""
+    """Print the index of the file given as the first argument."""
     _limit()
     text = answer(Path(sys.argv[1]))
     with contextlib.suppress(BrokenPipeError), open(1, 'w', encoding='utf-8', closefd=False) as answers:
@@ -247,7 +247,7 @@ def main() -> None:
 
 
 def answer(path: Path) -> str:
-    """The index of a file, or why there is none, as one line of JSON."""
+    """The index of a file, or the reason for none, as one line of JSON."""
     try:
         index = indexed(path)
         return json.dumps({
@@ -276,7 +276,7 @@ _DAMAGE: tuple[type[Exception], ...] = (
     ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError, RecursionError, AssertionError,
     NotImplementedError, RuntimeError, ImportError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
-"""What reading damaged bytes can raise."""
+"""Exceptions that reading damaged bytes can raise."""
 
 
 def _limit() -> None:

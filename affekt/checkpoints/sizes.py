@@ -1,4 +1,4 @@
-"""What the reader of pickles and the one who asks it both know: the sizes of numbers, and how long it may take."""
+"""Constants of the pickle reader and its caller: sizes of dtypes, and the time limit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ SIZES = {
     'bool': 1, 'float8_e4m3fn': 1, 'float8_e5m2': 1, 'uint16': 2, 'uint32': 4, 'uint64': 8, 'complex64': 8,
     'complex128': 16,
 }  # fmt: skip
-"""Bytes of one number by dtype."""
+"""Bytes per value by dtype."""
 TIME_S = 60
-"""How long it may compute; the wall clock allows twice that."""
+"""Maximum CPU seconds; twice that in wall time."""

@@ -1,6 +1,6 @@
-"""What stands for each name that a pickle of torch may ask for, and the unpickler that knows no others.
+"""Stand-ins for each name that a torch pickle may use, and the unpickler that allows no others.
 
-None of it builds a tensor or runs anything of the file: a tensor becomes the place where its numbers lie.
+Nothing here builds a tensor or runs anything in the file: a tensor becomes the position of its values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _STORAGES = {
 
 
 class Refused(Exception):
-    """What a file asks for is not given."""
+    """A file asks for something that is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class _Storage:
     key: str
     dtype: str
     offset: int = 0
-    """Numbers before it in the storage of its key: the old form has views."""
+    """Offset in values within its storage: the old format has views."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Stands for a tensor: where its numbers lie."""
+    """Stands for a tensor: the position of its values."""
 
     storage: _Storage
     dtype: str
@@ -70,7 +70,7 @@ _NUMPY_FORMS = {
     'f8': '<d', 'f4': '<f', 'f2': '<e', 'i8': '<q', 'i4': '<i', 'i2': '<h', 'i1': '<b', 'u8': '<Q', 'u4': '<I',
     'u2': '<H', 'u1': '<B', 'b1': '<?',
 }  # fmt: skip
-"""NumPy's letter and bytes of a number to what `struct` calls it."""
+"""NumPy's kind and item size to the format character of `struct`."""
 
 
 def _numpy_scalar(dtype: Any, content: Any = b'') -> Any:
@@ -160,11 +160,11 @@ _KNOWN: Mapping[tuple[str, str], Any] = {
     ('builtins', 'set'): set,
     ('builtins', 'frozenset'): frozenset,
 }
-"""All that a pickle may name, and what stands for it here."""
+"""All allowed names, and their stand-ins."""
 
 
 class Unpickler(pickle.Unpickler):
-    """Knows the names of this file alone."""
+    """An unpickler that allows only the names in this file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding='utf-8', errors='replace')
@@ -172,20 +172,20 @@ class Unpickler(pickle.Unpickler):
         """Key to dtype and how many numbers the pickle says that it has."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name.
+        """The stand-in of a name.
 
         Raises:
-            Refused: nothing does.
+            Refused: the name is not allowed.
         """
         if (module, name) not in _KNOWN:
             raise Refused(f'one that asks for {module[:80]}.{name[:80]}, which was not run')
         return _KNOWN[module, name]
 
     def persistent_load(self, reference: Any) -> _Storage:
-        """The storage that a reference names.
+        """The storage of a persistent reference.
 
         Raises:
-            Refused: it names none.
+            Refused: it is not a storage.
         """
         if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != 'storage':
             raise Refused('a reference to something that is no storage')

@@ -12,11 +12,11 @@ SIZES = {
     (512, 12, 9): 'base',
     (768, 12, 9): 'base of width 768',
 }
-"""Width, plain blocks and cross-self blocks of the published sizes; 768 is what the pre-training code registers."""
+"""Width, plain blocks and cross-self blocks of the published sizes; 768 is registered by the pre-training code."""
 HEAD = 64
 """Width of an attention head."""
 SUMMARY_WIDTH, SUMMARIES = 128, 8
-"""Of the layers that score tokens, and bottleneck tokens of a time slice."""
+"""Width of the layers that score tokens, and number of bottleneck tokens per time slice."""
 MEANING = {
     'patch_embed.': 'patch embedding',
     'blocks.': 'blocks of all stages',
@@ -33,14 +33,14 @@ _PREFIXES = ('encoder.', 'backbone.', '')
 
 
 def encoder_listing(width: int, plain: int, cross: int, stages: int, scores: tuple[int, int]) -> Shapes:
-    """Names and shapes of the encoder without any norm at its end.
+    """Names and shapes of the encoder without a final norm.
 
     Args:
         width: C.
         plain: blocks of the first stage.
         cross: cross-self blocks of the later stages.
-        stages: how many there are.
-        scores: width of the layers that score tokens, and bottleneck tokens of a time slice.
+        stages: number of stages.
+        scores: width of the layers that score tokens, and number of bottleneck tokens per time slice.
     """
     shapes: Shapes = {'patch_embed.proj.weight': (width, 3, *TUBE), 'patch_embed.proj.bias': (width,)}
     shapes |= blocks(plain, cross, width)

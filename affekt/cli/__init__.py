@@ -1,6 +1,6 @@
 """The command line: one verb per job. Each command parses, calls the public function of the same name, and prints.
 
-Read `group.py` first; every other file adds the verbs that its name says.
+Read `group.py` first; every other file adds the verbs in its name.
 """
 
 from affekt.cli import (  # noqa: F401  each adds its verbs

@@ -51,7 +51,7 @@ def draw_options(command: Command) -> Command:
             help='Resamples of intervals and tests (default 2000).',
         ),
         click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).'),
-        click.option('--out', type=PATH, help='Folder for the outcome and its settings.'),
+        click.option('--out', type=PATH, help='Folder for results and settings.'),
         AS_JSON,
     ]
     for option in reversed(options):
@@ -60,23 +60,23 @@ def draw_options(command: Command) -> Command:
 
 
 def asked_options(command: Command) -> Command:
-    """The options that say how models are asked, and how labels are read out of their answers."""
+    """Options on how models are asked and how labels are read from their answers."""
     options = [
-        click.option('--served', multiple=True, metavar='NAME=MODEL', help='Name that the server has for model NAME.'),
+        click.option('--served', multiple=True, metavar='NAME=MODEL', help='Server-side name of model NAME.'),
         click.option(
             '--server', 'servers', multiple=True, metavar='[NAME=]SERVER',
             help='Server of the models: openai (default), vllm, transformers, llama.cpp. Repeatable.',
         ),
-        click.option('--trunk', metavar='PATH', help='Language model of describers, where their folder does not say.'),
+        click.option('--trunk', metavar='PATH', help='Language model of describers, if their folder does not name it.'),
         click.option('--device', default='cpu', help='Device of describers: cpu (default), cuda, …'),
         click.option(
             '--frames', type=click.IntRange(0, 64), default=8, help='Maximum number of frames per clip (default 8).'
         ),
-        click.option('--no-sound', is_flag=True, help='Do not send sound to servers.'),
+        click.option('--no-sound', is_flag=True, help='Do not send audio to servers.'),
         click.option(
-            '--tokens', type=click.IntRange(1), default=400, help='Tokens of an answer of a server (default 400).'
+            '--tokens', type=click.IntRange(1), default=400, help="Maximum tokens of an answer (default 400)."
         ),
-        click.option('--no-probe', is_flag=True, help='Do not check first that media reach the model of a server.'),
+        click.option('--no-probe', is_flag=True, help="Do not first check that media reach a server's model."),
         click.option('--reader', metavar='URL', help='Server of a model that reads labels (default: word table).'),
         click.option('--reader-model', metavar='NAME', help='Name of that model.'),
         click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Concurrent requests (default 4).'),
@@ -89,7 +89,7 @@ def asked_options(command: Command) -> Command:
 
 OF_SERVERS = ('served', 'servers', 'tokens')
 OF_CLIPS_SENT = ('frames', 'no_sound', 'no_probe')
-"""How clips are shown to a model on a server, whether it describes or judges."""
+"""How clips are sent to a model on a server, whether it describes or judges."""
 OF_DESCRIBERS = ('trunk', 'device')
 OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
 
@@ -120,7 +120,7 @@ def refuse_options_of_others(
 @click.option(
     '--model', 'models', multiple=True, metavar='NAME=WHERE',
     help="Model to ask: a describer's folder, a server's address, or predictions. Repeatable. With --predictions: the "
-    'folder below each set, where there are several.',
+    'subfolder of each set, if there are several.',
 )  # fmt: skip
 @click.option('--labels', required=True, type=PATH, help='Folder of releases (meld-process/label.npz) or meld.csv …')
 @click.option('--media', type=PATH, help='Folder of clips: releases, <set>.parquet or <set>.csv (name, text, file).')
@@ -130,8 +130,8 @@ def refuse_options_of_others(
     '--checkpoint', metavar='NAME', help='Checkpoint declared beforehand, by name or number (default the last).'
 )
 @click.option('--dev', type=SETS, help='Set that chooses the best single checkpoint; left out of its mean.')
-@click.option('--limit', type=click.IntRange(1), metavar='N', help='Clips of each set to ask about, for a trial.')
-@click.option('--check-sound', is_flag=True, help='Ask again without sound, and say what changes.')
+@click.option('--limit', type=click.IntRange(1), metavar='N', help='Maximum number of clips per set, for a trial.')
+@click.option('--check-sound', is_flag=True, help='Ask again without audio, and report what changes.')
 @asked_options
 @draw_options
 def unibench(
@@ -159,9 +159,9 @@ def unibench(
     affekt bench unibench --model qwen=http://localhost:8000/v1 --server vllm \\
         --model mine=run --labels L --media M --out bench
 
-    With --model every clip is asked about once and each answer kept in OUT; the same command goes on after an
-    interruption. Beside the scores lies what they depend on (record.json), and of several models comparisons.csv, which
-    affekt rank reads. A key for servers is read from AFFEKT_LLM_KEY.
+    With --model every clip is sent once and each answer stored in OUT; the same command continues after an
+    interruption. OUT also gets record.json with everything the scores depend on and, for several models,
+    comparisons.csv for affekt rank. A key for servers is read from AFFEKT_LLM_KEY.
     """
     import numpy as np
 
@@ -201,7 +201,7 @@ def _unibench_of_models(
     models: Sequence[str], labels: Path, media: Path | None, out: Path | None, as_json: bool, *, tables: str,
     sets: Sequence[str], limit: int | None, check_sound: bool, resamples: int, seed: int, **asked: Any,
 ) -> None:  # fmt: skip
-    """Ask the models, score and compare them."""
+    """Ask the models; score and compare them."""
     import numpy as np
 
     from affekt.cli.bench_tables import sheet_tables
@@ -278,7 +278,7 @@ def ovmer(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """OV-MER: systems that name emotions in free words, ranked.
+    """OV-MER: rank systems that name emotions in free words.
 
     \b
     affekt bench ovmer --predictions output --truth check-openset.csv
@@ -301,16 +301,16 @@ def ovmer(
 @click.option(
     '--manifest', required=True, type=PATH, help='Manifest (.parquet), or a table with file, emotion, speaker …'
 )
-@click.option('--media', type=PATH, help='Folder that paths are below (default: where the manifest says).')
+@click.option('--media', type=PATH, help='Folder that paths are relative to (default: that of the manifest).')
 @click.option(
     '--scale', 'scales', multiple=True, metavar='LOW..HIGH',
-    help='Ends of the scale of ratings: 1..5 for both, arousal=1..9 for one. Repeatable.',
+    help='Range of the rating scale: 1..5 for both, arousal=1..9 for one. Repeatable.',
 )  # fmt: skip
 @click.option(
     '--label', 'names', multiple=True, metavar='LABEL=CATEGORY',
-    help="Label's category, where its name does not say; LABEL= for none. Repeatable.",
+    help="Category of a label whose name is unknown; LABEL= for none. Repeatable.",
 )  # fmt: skip
-@click.option('--split', default='', metavar='NAME', help='Split to take (default: all clips).')
+@click.option('--split', default='', metavar='NAME', help='Split to use (default: all clips).')
 @click.option('--limit', type=click.IntRange(min=1), metavar='N', help='Maximum number of clips, drawn at random.')
 @click.option('--fps', type=float, help='Frames analyzed per second of video (default 12.5).')
 @click.option(
@@ -322,7 +322,7 @@ def ovmer(
     '--vocal-head', type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of the voice's model, as its recipe writes it (default: the packaged one).",
 )  # fmt: skip
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that analyze at once (default 1).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of analyzing processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @draw_options
 def analyze(
@@ -341,13 +341,13 @@ def analyze(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """affekt itself on labelled clips: what to run before trusting it on your data.
+    """Score affekt on labelled clips: run this before trusting it on your data.
 
     \b
     affekt bench analyze --manifest clips.csv --scale 1..5 --out run
 
     Analyzes every clip as `affekt analyze` does, and scores category, valence, arousal, abstention and certainty, for
-    each source and all together, beside constant answers, with intervals by speaker.
+    each source and fused, beside constant answers, with intervals by speaker.
     """
     import numpy as np
     from rich.text import Text

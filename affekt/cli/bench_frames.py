@@ -1,4 +1,4 @@
-"""The verbs that score frame by frame: bench abaw, models of every frame, and bench reenact, moved portraits."""
+"""Verbs that score frame by frame: bench abaw and bench reenact."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
 
 TASKS = ('expr', 'va', 'au', 'mtl')
 OF_MADE_UP = ('portraits', 'speech', 'videos', 'seconds', 'processes')
-"""Options of a corpus that is made up."""
+"""Options of a synthetic corpus."""
 
 
 @bench.command()
-@click.option('--corpus', type=PATH, metavar='MANIFEST', help='Manifest, as corpus import affwild2 writes it.')
-@click.option('--made-up', is_flag=True, help='Film, import and extract a made-up corpus in --out first.')
+@click.option('--corpus', type=PATH, metavar='MANIFEST', help='Manifest from corpus import affwild2.')
+@click.option('--made-up', is_flag=True, help='Make a synthetic corpus and its features in --out first.')
 @click.option(
     '--features', multiple=True, metavar='STORE',
-    help='Store with rows in time, or NAME=STORE; several with commas or repeated.',
+    help='Store with rows in time, or NAME=STORE; several separated by commas, or repeated.',
 )  # fmt: skip
 @click.option('--labels', type=PATH, help='Table of frames (default: the one beside the manifest).')
-@click.option('--key', type=PATH, metavar='FOLDER', help='Annotations of the test videos, where they are known.')
+@click.option('--key', type=PATH, metavar='FOLDER', help='Annotations of the test videos, if known.')
 @click.option(
     '--task', 'tasks', type=Named(TASKS, several=True), default=','.join(TASKS),
-    help='Tasks, with commas between (default all).',
+    help='Tasks, separated by commas (default all).',
 )  # fmt: skip
 @click.option(
     '--model', 'models', type=Named(sequence_models, several=True), metavar='NAME[,NAME]',
     default='convolution,transformer,attention_sequence',
-    help='Models of time (default convolution,transformer,attention_sequence).',
+    help='Sequence models (default convolution,transformer,attention_sequence).',
 )  # fmt: skip
 @click.option('--window', type=click.IntRange(1), default=300, help='Frames of a window (default 300).')
 @click.option('--stride', type=click.IntRange(1), default=150, help='Frames between windows (default 150).')
@@ -67,23 +67,29 @@ OF_MADE_UP = ('portraits', 'speech', 'videos', 'seconds', 'processes')
 @click.option('--rate', 'learning_rate', type=float, default=2e-3, help='Learning rate (default 0.002).')
 @click.option(
     '--clock', 'clocks', type=Named(frame_clocks, others='NAME=METHOD', several=True), default='linear',
-    help='Method that brings features to the frames, of all or of each by name (default linear).',
+    help='Method that resamples features to frames, for all or by name (default linear).',
 )  # fmt: skip
-@click.option('--folds', type=click.IntRange(2), help='Folds of the training part: a model for each, answers averaged.')
-@click.option('--pseudo-labels', is_flag=True, help='Learn from guesses too, for videos without annotations.')
+@click.option(
+    '--folds', type=click.IntRange(2), help='Folds of the training part; one model per fold, predictions averaged.'
+)
+@click.option('--pseudo-labels', is_flag=True, help='Also train on confident predictions for unannotated videos.')
 @click.option('--unlabelled', type=PATH, metavar='MANIFEST', help='More videos for --pseudo-labels.')
 @click.option(
-    '--unlabelled-features', multiple=True, metavar='STORE', help='Their features, named as those of --features.'
+    '--unlabelled-features', multiple=True, metavar='STORE', help='Features of these videos, named as in --features.'
 )
 @click.option(
     '--labelled', type=float, default=1.0, metavar='SHARE',
-    help='Share of the training recordings whose annotations are learnt from (default 1).',
+    help='Share of the training recordings whose annotations are used (default 1).',
 )  # fmt: skip
-@click.option('--seeds', type=click.IntRange(1), default=1, help='Seeds of the models, from --seed on (default 1).')
-@click.option('--carried-over', type=PATH, metavar='RUN', help='Score the models of an earlier run here as well.')
-@click.option('--videos', type=click.IntRange(5), default=40, help='Videos of --made-up (default 40).')
-@click.option('--seconds', type=float, default=20.0, help='Length of a video of --made-up (default 20).')
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes of --made-up (default 1).')
+@click.option(
+    '--seeds', type=click.IntRange(1), default=1, help='Number of seeds of the models, from --seed on (default 1).'
+)
+@click.option('--carried-over', type=PATH, metavar='RUN', help='Also score the models of an earlier run.')
+@click.option('--videos', type=click.IntRange(5), default=40, help='Number of videos of --made-up (default 40).')
+@click.option('--seconds', type=float, default=20.0, help='Length of each video of --made-up (default 20).')
+@click.option(
+    '--processes', type=click.IntRange(1, 256), default=1, help='Number of processes of --made-up (default 1).'
+)
 @cast_options
 @click.option('--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
@@ -109,7 +115,7 @@ def abaw(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """ABAW: emotion of every frame by models of time, beside answers that know no time.
+    """ABAW: emotion of every frame by sequence models, beside baselines without time.
 
     \b
     affekt bench abaw --corpus affwild2.parquet \\
@@ -117,11 +123,11 @@ def abaw(
     affekt bench abaw --made-up --out run
     affekt bench abaw --made-up --portraits faces --portrayed agreed --out run
 
-    Official scores of expression (expr), valence and arousal (va), action units (au) and all at once (mtl), on whole
+    Official scores of expression (expr), valence and arousal (va), action units (au) and all together (mtl), on whole
     videos. The validation part chooses epoch and smoothing. Needs torch.
 
     --folds, --pseudo-labels and --clock learned change how every model is trained, never what is scored: no recording
-    is on two sides, and guesses are made for videos of no validation or test part alone.
+    is in two parts, and pseudo-labels are made only for videos outside validation and test.
     """
     from affekt.benchmarks import (
         MADE_UP_FEATURES,
@@ -170,7 +176,7 @@ def abaw(
 
 
 def _written_submissions(outcome: Abaw, folder: Path) -> list[str]:
-    """Write the answers in the official form; returns the tracks to which they cannot be handed in."""
+    """Write the predictions in the official format; returns the tracks that cannot be submitted."""
     from affekt.challenges import write_answers
 
     written = {submission.track for submission in write_answers(outcome.answers, folder)}
@@ -183,10 +189,10 @@ def _split(given: Sequence[str]) -> list[str]:
 
 
 def _clocks(given: str) -> Any:
-    """One method for all features, or feature to its method.
+    """One method for all features, or a mapping from feature to method.
 
     Raises:
-        UnknownNameError: both.
+        UnknownNameError: both are given.
     """
     parts = given.split(',')
     if parts == [given] and '=' not in given:
@@ -230,15 +236,17 @@ def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -
 @bench.command('reenact')
 @click.option('--pairs', 'table', required=True, type=PATH, help='Table with the columns driver and portrait.')
 @click.option('--out', default='reenactment', type=PATH, help='Folder for tables, sheet, page (default reenactment).')
-@click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames per second that are measured (default 5).')
+@click.option('--fps', 'rate_hz', type=float, default=5.0, help='Frames measured per second (default 5).')
 @click.option('--engine', type=Named(ENGINES), help='Engine that draws (default geometric; diffusion with --weights).')
 @painting_options
 @click.option(
-    '--lpips', type=PATH, metavar='FILE', help="LPIPS by this file: lpips.LPIPS(net='alex') as torch saves it."
+    '--lpips', type=PATH, metavar='FILE', help="Weights for LPIPS: lpips.LPIPS(net='alex') as saved by torch."
 )
-@click.option('--fid', type=PATH, metavar='FILE', help='FID by this network of pictures in ONNX, such as Inception.')
-@click.option('--fvd', type=PATH, metavar='FILE', help='FVD by this network of videos in ONNX, such as I3D.')
-@click.option('--without-identity', is_flag=True, help='No network that tells faces apart, which is for research.')
+@click.option('--fid', type=PATH, metavar='FILE', help='Image network in ONNX for FID, such as Inception.')
+@click.option('--fvd', type=PATH, metavar='FILE', help='Video network in ONNX for FVD, such as I3D.')
+@click.option(
+    '--without-identity', is_flag=True, help='Do not use the face identity network, which is for research only.'
+)
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the intervals (default 0).')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @PORTRAYED_OPTION
@@ -262,16 +270,16 @@ def bench_reenact_command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Reenact every pair of a table and measure what comes out.
+    """Reenact every pair of a table and measure the results.
 
     \b
     affekt bench reenact --pairs pairs.csv --portrayed agreed
     affekt bench reenact --pairs pairs.csv --lpips lpips.pth --out run --resume
 
-    A row without a portrait moves the driver's own first frame by the driver:
-    each picture is then held against the driver's. Means over pairs come with
+    A row without a portrait animates the driver's own first frame:
+    each frame is then compared with the driver's. Means over pairs come with
     intervals over pairs, a signed contact sheet and a page. FID and FVD are
-    over all such pictures, and only comparable at equal numbers of them.
+    computed over all such frames, and comparable only at equal numbers of them.
     """
     from affekt.faces import FaceIdentity
     from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs

@@ -1,4 +1,4 @@
-"""How the outcomes of benchmarks look on a terminal of eighty columns."""
+"""Benchmark results on a terminal of eighty columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHOWN_METRICS = ('M1 f', 'M2 f', 'EW-L1 f', 'EW-L2 f', 'M-avg f')
 
 
 def sheet_tables(sheet: Sheet) -> Group:
-    """All tables of an experiment, and what to know of them."""
+    """All tables of an experiment, and its notes."""
     parts: list[Any] = [Text(sheet.title)]
     for section in sheet.sections:
         parts += [Text(), Text(section.title), _section_table(section)]

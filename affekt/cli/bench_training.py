@@ -23,14 +23,14 @@ FORM_NAMES = ('hicmae-tiny', 'hicmae-small', 'hicmae-base', 'svfap-small', 'svfa
 _CORPUS = click.option(
     '--corpus', required=True, metavar='MANIFEST|NAME', help='Manifest, or a corpus by name with --release.'
 )
-_RELEASE = click.option('--release', type=PATH, help='Folder of the release, where the corpus is given by name.')
+_RELEASE = click.option('--release', type=PATH, help='Folder of the release, if the corpus is given by name.')
 _DEVICE = click.option(
     '--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …'
 )
 _RESUME = click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 _TARGET = click.option(
     '--target', type=Named(('category', 'sentiment', 'category+valence')), metavar='NAME',
-    help='Target: category, sentiment or category+valence (default what the manifest has).',
+    help='Target: category, sentiment or category+valence (default: what the manifest has).',
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ _TARGET = click.option(
     '--features',
     required=True,
     metavar='STORE[,STORE]',
-    help='Stores, with commas between; text=STORE where its recipe does not tell the modality.',
+    help='Stores, separated by commas; text=STORE gives the modality if the recipe does not.',
 )
 @click.option(
     '--model', default='attention', type=Named(fusion_models), metavar='NAME', help='Fusion model (default attention).'
@@ -55,7 +55,9 @@ _TARGET = click.option(
 @click.option(
     '--seeds', type=click.IntRange(1, 100), default=3, help='Number of seeds for the chosen settings (default 3).'
 )
-@click.option('--trials', type=click.IntRange(1, 10_000), default=8, help='Settings drawn and tried (default 8).')
+@click.option(
+    '--trials', type=click.IntRange(1, 10_000), default=8, help='Number of random settings to try (default 8).'
+)
 @click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='Maximum number of epochs (default 100).')
 @click.option(
     '--patience',
@@ -68,13 +70,13 @@ _TARGET = click.option(
     '--feat-type',
     type=Named(('utt', 'frm_align', 'frm_unalign')),
     default=None,
-    help='Features that the model reads: means, or sequences (default what it can).',
+    help='Features that the model reads: means, or sequences (default: what it can read).',
 )
-@click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
+@click.option('--pairs', is_flag=True, help='Also train on every pair of modalities.')
 @click.option(
     '--missing', 'missing_ways', multiple=True, is_flag=False, flag_value='ask', type=Named(('ask', 'mask')),
-    help='Missing modalities. mask: samples without features of a modality go without it; ask (or nothing): models of '
-    'all modalities are also tested with some missing. Repeatable.',
+    help='Missing modalities. mask: mask them for samples without features; ask (or nothing): also test the models of '
+    'all modalities with some withheld. Repeatable.',
 )  # fmt: skip
 @click.option(
     '--cross',
@@ -131,11 +133,9 @@ def merbench(
     '--encoder',
     required=True,
     type=PATH,
-    help='Folder of an encoder of transformers, or a checkpoint of HiCMAE or SVFAP.',
+    help='Folder of a transformers encoder, or a checkpoint of HiCMAE or SVFAP.',
 )
-@click.option(
-    '--layers', type=Named(('last', 'last_four')), default='last', help='Layers that are read (default last).'
-)
+@click.option('--layers', type=Named(('last', 'last_four')), default='last', help='Layers to use (default last).')
 @click.option(
     '--rates', default='1e-3,1e-4,1e-5,1e-6', metavar='RATE[,RATE]', help='Learning rates of the head, to choose from.'
 )
@@ -145,7 +145,9 @@ def merbench(
 @click.option(
     '--seeds', type=click.IntRange(1, 100), default=3, help='Number of seeds for the chosen settings (default 3).'
 )
-@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Settings drawn and tried (default 4).')
+@click.option(
+    '--trials', type=click.IntRange(1, 10_000), default=4, help='Number of random settings to try (default 4).'
+)
 @click.option('--epochs', type=click.IntRange(1, 10_000), default=10, help='Maximum number of epochs (default 10).')
 @click.option(
     '--patience',
@@ -189,7 +191,7 @@ def finetune(
     affekt bench finetune --corpus meld.parquet --encoder bert-base-chinese \\
         --column chinese --out run
 
-    The encoder decides what is read: text, sound, or pictures of the face. Needs torch and transformers.
+    The encoder determines the input: text, audio, or images of the face. Needs torch and transformers.
     """
     from affekt.benchmarks import (
         FinetuningSettings,
@@ -217,52 +219,55 @@ def finetune(
 @_RELEASE
 @click.option(
     '--from', 'checkpoints', multiple=True, type=PATH, metavar='RUN|FILE',
-    help='Pre-trained encoder to tune: the folder of a run, or a checkpoint. Repeatable.',
+    help='Pre-trained encoder to fine-tune: the folder of a run, or a checkpoint. Repeatable.',
 )  # fmt: skip
 @click.option(
     '--scratch', is_flag=False, flag_value='same', type=Named(('same', *FORM_NAMES)), metavar='NAME',
-    help='Form that is also tuned from random weights: that of --from, where no name follows, or hicmae-tiny …',
+    help='Architecture to train from random weights too: that of --from where no NAME follows, or hicmae-tiny …',
 )  # fmt: skip
 @click.option(
     '--protocol', type=Named(('fair', 'reference', 'both')), default='fair',
-    help='Protocol: fair chooses on people of the training part (default); reference as published; both.',
+    help='Protocol: fair validates on people of the training part (default); reference as published; both.',
 )  # fmt: skip
 @click.option(
     '--kind', 'method', type=Named(('full', 'lora', 'linear')), default='full',
-    help='Weights to tune: all of them (full, default), low-rank adapters, or the head alone.',
+    help='Weights to train: all (full, default), low-rank adapters, or only the head.',
 )  # fmt: skip
 @click.option(
-    '--modalities', type=Named(('audio', 'video'), several=True), help='Modalities to read (default all there are).'
+    '--modalities', type=Named(('audio', 'video'), several=True), help='Modalities to read (default: all present).'
 )
 @click.option(
     '--features', metavar='RECIPE|STORE[,…]',
-    help='Features of the linear baseline: recipes or stores, or none (default acoustics-utt where sound is read).',
+    help='Features of the linear baseline: recipes or stores, or none (default acoustics-utt if audio is read).',
 )  # fmt: skip
-@click.option('--target', type=Named(('category', 'dimensions')), help='Target (default what the manifest has).')
+@click.option('--target', type=Named(('category', 'dimensions')), help='Target (default: what the manifest has).')
 @click.option('--epochs', type=click.IntRange(1, 10_000), default=50, help='Maximum number of epochs (default 50).')
 @click.option(
     '--patience', type=click.IntRange(1, 10_000), default=15,
-    help='Epochs without improvement before tuning stops, fair protocol (default 15).',
+    help='Epochs without improvement before training stops, fair protocol (default 15).',
 )  # fmt: skip
 @click.option('--batch-size', type=click.IntRange(1, 10_000), default=16, help='Clips per step (default 16).')
 @click.option(
     '--learning-rate', type=click.FloatRange(0, min_open=True),
-    help='Learning rate at 256 clips a step (default 1e-3, adapters 1e-2).',
+    help='Learning rate at 256 clips per step (default 1e-3, adapters 1e-2).',
 )  # fmt: skip
 @click.option(
     '--stride', type=click.IntRange(1, 100), default=4,
-    help='Frames from one that is read to the next (default 4; Werewolf-XL 3, FERV39k 1).',
+    help='Stride between frames read (default 4; Werewolf-XL 3, FERV39k 1).',
 )  # fmt: skip
 @click.option('--seeds', type=click.IntRange(1, 100), default=1, help='Runs of each model on each fold (default 1).')
 @click.option(
-    '--validation-share', type=float, default=0.2, help='Share of the people of train that choose, fair (default 0.2).'
+    '--validation-share',
+    type=float,
+    default=0.2,
+    help='Share of the training people used for validation, fair (default 0.2).',
 )
 @click.option(
     '--crop', type=Named(('faces', 'published', 'none')), default='faces',
-    help='Part of the pictures of videos: the face (default), as published for VoxCeleb2, or all.',
+    help='Crop of video frames: the face (default), as published for VoxCeleb2, or none.',
 )  # fmt: skip
-@click.option('--inputs', type=PATH, help='Folder of decoded clips and features, made once (default beside --out).')
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode (default 1).')
+@click.option('--inputs', type=PATH, help='Folder of decoded clips and features, computed once (default beside --out).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of decoding processes (default 1).')
 @click.option(
     '--workers', 'readers', type=click.IntRange(0, 64), default=0, help='Threads that prepare batches (default 0).'
 )
@@ -294,14 +299,14 @@ def dfer(
     as_json: bool,
     **tuning: Any,
 ) -> None:
-    """Faces and voices in clips: pre-trained encoders tuned on every published fold.
+    """Dynamic facial expressions: fine-tune pre-trained encoders on every published fold.
 
     \b
     affekt bench dfer --corpus ravdess --release RAVDESS --from run --scratch \\
         --protocol both --out folds
 
-    Beside a constant answer, a linear layer on features, and the published rows of the corpus. Without --from and
-    --scratch the baselines alone. Needs torch.
+    Compares them with a constant answer, a linear layer on features, and published scores. Without --from and
+    --scratch only the baselines run. Needs torch.
     """
     from tempfile import TemporaryDirectory
 

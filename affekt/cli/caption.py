@@ -1,4 +1,4 @@
-"""The verbs that describe many clips with models that others serve: caption, and what is done with captions."""
+"""Verbs that describe many clips with models on servers, and work on captions."""
 
 from __future__ import annotations
 
@@ -60,56 +60,58 @@ def caption_group() -> None:
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option(
     '--audio-model', required=True, metavar='URL|PATH',
-    help='Model that hears: URL, URL#NAME of the model, or a describer here (a folder of training, or small).',
+    help='Model for audio: URL, URL#NAME, or a local describer (a training folder, or small).',
 )  # fmt: skip
-@click.option('--video-model', required=True, metavar='URL|PATH', help='Model that sees, named in the same way.')
+@click.option('--video-model', required=True, metavar='URL|PATH', help='Model for video, given in the same way.')
 @click.option('--merge-model', required=True, metavar='URL|PATH', help='Model that merges both clues with the words.')
-@click.option(
-    '--label-model', metavar='URL|PATH', help="Model that lists the feelings (default: affekt's list of words)."
-)
+@click.option('--label-model', metavar='URL|PATH', help="Model that lists the emotions (default: affekt's word table).")
 @click.option(
     '--server',
     default='openai',
     type=Named(servers),
     help='Server behind the URLs: how media are sent (default openai).',
 )
-@click.option('--audio-server', type=Named(servers), help='Server of the model that hears, where it is another one.')
-@click.option('--video-server', type=Named(servers), help='Server of the model that sees, where it is another one.')
+@click.option('--audio-server', type=Named(servers), help='Server of the audio model, if different.')
+@click.option('--video-server', type=Named(servers), help='Server of the video model, if different.')
 @click.option(
-    '--trunk', default='', metavar='PATH', help='Language model of a describer, where its folder does not say.'
+    '--trunk', default='', metavar='PATH', help='Language model of a describer, if its folder does not name it.'
 )
 @click.option(
-    '--recipe', 'recipes', type=Pairs(), multiple=True, help="Recipe of a describer's features, where not noted."
+    '--recipe',
+    'recipes',
+    type=Pairs(),
+    multiple=True,
+    help="Recipe of a describer's features, if its folder names none.",
 )
-@click.option('--out', required=True, type=PATH, metavar='DIR', help='Folder of captions; a run goes on in it.')
-@click.option('--estimate', 'only_estimate', is_flag=True, help='Stop after the first clips and their estimate.')
+@click.option('--out', required=True, type=PATH, metavar='DIR', help='Folder of captions; an existing run continues.')
+@click.option('--estimate', 'only_estimate', is_flag=True, help='Stop after the first clips and the estimate.')
 @click.option(
     '--first',
     type=click.IntRange(2),
     default=20,
     metavar='N',
-    help='Clips that the estimate is made from (default 20).',
+    help='Number of clips for the estimate (default 20).',
 )
 @click.option(
     '--price-in', multiple=True, callback=_by_step, metavar='[STEP=]PRICE',
-    help='Price of a million prompt tokens; STEP is audio, visual, merge or labels.',
+    help='Price per million prompt tokens; STEP is audio, visual, merge or labels.',
 )  # fmt: skip
 @click.option(
-    '--price-out', multiple=True, callback=_by_step, metavar='[STEP=]PRICE', help='Price of a million answer tokens.'
+    '--price-out', multiple=True, callback=_by_step, metavar='[STEP=]PRICE', help='Price per million answer tokens.'
 )
 @click.option(
     '--subtitle', type=Named(('text', 'chinese', 'english')), default='text',
-    help='Column of what is said (default text).',
+    help='Column of the spoken words (default text).',
 )  # fmt: skip
-@click.option('--words-alone', is_flag=True, help='Judge a clip without any clue by its words.')
+@click.option('--words-alone', is_flag=True, help='Describe a clip without any clue by its words.')
 @click.option(
-    '--second-language', default='', metavar='NAME', help='Language to write and read each description in too.'
+    '--second-language', default='', metavar='NAME', help='Second language in which to write and read each description.'
 )
 @click.option('--frames', type=click.IntRange(1, 64), default=8, metavar='N', help='Frames per clip (default 8).')
 @click.option('--max-side', type=int, default=512, metavar='PX', help='Longest side of a frame (default 512).')
 @click.option('--tables', default='affekt', metavar='NAME|PATH', help='Word table that reads labels (default affekt).')
 @click.option('--shard', type=Shard(), default=(1, 1), help='Shard to caption: the i-th of n (default 1/1).')
-@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Clips in work at once (default 4).')
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Clips in progress at once (default 4).')
 @click.option(
     '--on', type=Named(('threads', 'ray')), default='threads',
     help='Engine: threads of this process (default), or Ray (the cluster that RAY_ADDRESS names, else this machine).',
@@ -117,19 +119,20 @@ def caption_group() -> None:
 @click.option('--workers', type=click.IntRange(1, 256), default=2, help='Workers of Ray (default 2).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @click.option(
-    '--attempts', type=click.IntRange(1, 100), default=6, help='Attempts at one question, with pauses (default 6).'
+    '--attempts', type=click.IntRange(1, 100), default=6, help='Maximum attempts per question, with pauses (default 6).'
 )
 @click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
 @AS_JSON
-@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+@click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def run(
     path: Path, out: Path, as_json: bool, price_in: Mapping[str, float], price_out: Mapping[str, float],
     root: Path | None, **chosen: Any,
 ) -> None:  # fmt: skip
-    """Write what is heard, seen and felt in each clip of MANIFEST.
+    """Describe what is heard and seen in each clip of MANIFEST.
 
-    Says what the run will cost before it goes on, from the first clips; with --estimate it stops there. Every answer is
-    saved at once: after an interruption, run the same command again. A key for the servers is read from AFFEKT_LLM_KEY.
+    Prints an estimate of the cost from the first clips before it goes on; with --estimate it stops there. Every answer
+    is saved at once: after an interruption, run the same command again. A key for the servers is read from
+    AFFEKT_LLM_KEY.
     """
     from affekt.captioning import PRICED, caption, price_of
     from affekt.corpora import Manifest
@@ -197,7 +200,7 @@ def _settings(
 
 
 def _estimate_lines(estimate: Estimate) -> list[str]:
-    """What a run comes to, in a few lines."""
+    """The estimate of a run, in a few lines."""
 
     def reach(interval: Interval, digits: int = 0) -> str:
         value, low, high = (f'{x:,.{digits}f}' for x in (interval.value, interval.low, interval.high))
@@ -240,10 +243,10 @@ def _show(made: Captioned, only_estimate: bool) -> None:
 
 @caption_group.command('speaking')
 @click.argument('captions', metavar='CAPTIONS', type=PATH)
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that look and listen (default 1).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of scoring processes (default 1).')
 @AS_JSON
 def speaking(captions: Path, processes: int, as_json: bool) -> None:
-    """Score whether the person who is seen in each clip is the one who speaks.
+    """Score whether the visible person in each clip is the speaker.
 
     Writes speaking.csv into the folder CAPTIONS, for `affekt caption filter --speaking`. After an interruption, run the
     same command again.
@@ -265,31 +268,31 @@ def speaking(captions: Path, processes: int, as_json: bool) -> None:
 
 @caption_group.command('filter')
 @click.argument('captions', metavar='CAPTIONS', type=PATH)
-@click.option('--out', required=True, type=PATH, metavar='DIR', help='Folder of what is kept and what is left out.')
+@click.option('--out', required=True, type=PATH, metavar='DIR', help='Folder for kept and left-out captions.')
 @click.option('--votes', multiple=True, type=PATH, metavar='FILE', help='Predictions of a classifier; may be repeated.')
-@click.option('--no-emotion', is_flag=True, help='Do not hold labels against the voted emotion.')
-@click.option('--no-sentiment', is_flag=True, help='Do not hold labels against the voted sentiment.')
+@click.option('--no-emotion', is_flag=True, help='Do not compare labels with the voted emotion.')
+@click.option('--no-sentiment', is_flag=True, help='Do not compare labels with the voted sentiment.')
 @click.option(
     '--neutral-within', type=click.FloatRange(0), default=0.0, metavar='X',
     help='Distance from 0 up to which a predicted value is neutral (default 0).',
 )  # fmt: skip
 @click.option(
     '--lengths', 'length_sd', type=click.FloatRange(0), default=2.0, metavar='SD',
-    help='Standard deviations of log length that are kept; 0 keeps all (default 2).',
+    help='Maximum deviation of log length, in standard deviations; 0 keeps all (default 2).',
 )  # fmt: skip
 @click.option('--speaking', 'use_speaking', is_flag=True, help='Leave out clips whose visible person does not speak.')
-@click.option('--threshold', type=float, metavar='SCORE', help='Least score of a speaker (default: as measured).')
-@click.option('--keep-unknown', is_flag=True, help='Keep clips of which nothing says who speaks.')
-@click.option('--checks', type=PATH, metavar='DIR', help='Folder of `affekt annotate --check`: what people decided.')
+@click.option('--threshold', type=float, metavar='SCORE', help='Minimum score of a speaker (default: as measured).')
+@click.option('--keep-unknown', is_flag=True, help='Keep clips whose speaker is unknown.')
+@click.option('--checks', type=PATH, metavar='DIR', help='Folder of `affekt annotate --check`: human decisions.')
 @click.option('--tables', default='affekt', metavar='NAME|PATH', help='Word table with the wheels (default affekt).')
 @AS_JSON
-@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+@click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def filter_command(
     captions: Path, out: Path, votes: tuple[Path, ...], no_emotion: bool, no_sentiment: bool, neutral_within: float,
     length_sd: float, use_speaking: bool, threshold: float | None, keep_unknown: bool, checks: Path | None, tables: str,
     as_json: bool, raw_csv: bool,
 ) -> None:  # fmt: skip
-    """Choose which captions to keep, and say why each other one is left out.
+    """Choose which captions to keep, with the reason for each one left out.
 
     CAPTIONS is a folder of `affekt caption`. Votes are predictions.parquet of `affekt bench merbench`, predictions.csv
     of `affekt track train`, or a table with name, emotion and sentiment.
@@ -342,15 +345,15 @@ def filter_command(
 @caption_group.command('stats')
 @click.argument('captions', metavar='CAPTIONS', type=PATH)
 @click.option(
-    '--filtered', type=PATH, metavar='DIR', help='Folder of `affekt caption filter`: adds the labels after it.'
+    '--filtered', type=PATH, metavar='DIR', help='Folder of `affekt caption filter`: adds the labels after filtering.'
 )
 @click.option('--truth', type=PATH, metavar='FILE', help='True labels (name, openset): adds the gain of merging.')
 @click.option(
     '--second-language', 'second', type=PATH, metavar='FILE',
-    help='Table of the second language (default: that of CAPTIONS, where there is one).',
+    help='Table of the second language (default: that of CAPTIONS, if it has one).',
 )  # fmt: skip
 @click.option('--tables', default='affekt', metavar='NAME|PATH', help='Word table (default affekt).')
-@click.option('--html', 'page', type=PATH, metavar='FILE', help='Write the statistics as a page too.')
+@click.option('--html', 'page', type=PATH, metavar='FILE', help='Also write the statistics as a page.')
 @click.option(
     '--resamples', type=click.IntRange(1, 100_000), default=1000, help='Resamples of intervals (default 1000).'
 )
@@ -360,7 +363,7 @@ def stats(
     captions: Path, filtered: Path | None, truth: Path | None, second: Path | None, tables: str, page: Path | None,
     resamples: int, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Say what captions are like: labels, lengths, what merging adds.
+    """Show statistics of captions: labels, lengths, gain of merging.
 
     CAPTIONS is a folder or table of `affekt caption`.
     """

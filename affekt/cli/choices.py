@@ -1,6 +1,6 @@
-"""Names to choose from: listed in help, completed in a shell, and a misspelt one is answered with what was meant.
+"""Parameters that take names: listed in help, completed in a shell, with suggestions for misspelt ones.
 
-`Named` takes the names, or a function that gives them, so that help alone loads the room that knows them.
+`Named` takes the names, or a function that returns them, so that their room is loaded only when needed.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from click.shell_completion import CompletionItem
 from affekt.errors import UnknownNameError, did_you_mean
 
 INLINE = 44
-"""The most characters of names that stand beside an option; more are listed at the end of the help."""
+"""Maximum characters of names shown beside an option; more are listed at the end of the help."""
 MOST = 20
-"""The most names that an error lists."""
+"""Maximum number of names that an error lists."""
 
 
 class Named(click.ParamType[str]):
-    """One of some names; where `others` says what else may stand there, anything that is not a slip of one.
+    """A parameter that takes one of some names or, with `others`, anything that is not a misspelt name.
 
     Args:
         names: the names, or a function without arguments that gives them.
-        others: what else may stand there, in capitals, such as PATH; '' for nothing.
-        several: names may stand side by side with commas between.
-        in_help: the names as the end of the help lists them, where that is not simply one after the other.
-        spelled: turns other spellings of a name that are allowed into the name.
+        others: what else is accepted, in capitals, such as PATH; '' for nothing.
+        several: several names may be given, separated by commas.
+        in_help: the names as listed at the end of the help, if not simply one after another.
+        spelled: maps allowed alternative spellings to the name.
     """
 
     name = 'name'
@@ -58,18 +58,18 @@ class Named(click.ParamType[str]):
         return f'{text}, or a {self.others}' if self.others else text
 
     def is_long(self) -> bool:
-        """Whether the names are too many to stand beside the option."""
+        """Whether there are too many names to show beside the option."""
         return len('|'.join(self.names())) > INLINE
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        """The names themselves where they are few, else NAME, or what the parameter says."""
+        """The names if they are few, else NAME, or the parameter's own metavar."""
         if self.is_long():
             return param.metavar or 'NAME'
         shown = '|'.join((*self.names(), *([self.others] if self.others else [])))
         return f'[{shown}]' if isinstance(param, click.Option) else f'{{{shown}}}'
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The value, where it is a name or something else that may stand here.
+        """The value, if it is a name or something else that is accepted.
 
         Raises:
             UnknownNameError: it is neither.
@@ -122,11 +122,11 @@ class Pairs(click.ParamType[tuple[str, str]]):
 
 
 def refuse_unused(partner: str, *names: str) -> None:
-    """Check that none of these options was given; called where nothing would read them.
+    """Check that none of these options was given; called where they have no effect.
 
     Args:
         partner: what they go with, such as `--on ray`.
-        names: of parameters of the command that runs.
+        names: parameter names of the current command.
 
     Raises:
         UsageError: some were given.

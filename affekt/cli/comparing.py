@@ -1,4 +1,4 @@
-"""Verbs that have descriptions compared: judge asks a model, annotate asks people, bench describers joins all."""
+"""Verbs that compare descriptions: judge asks a model, annotate asks people, bench describers combines all."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.option(
     '--out', default='verdicts.csv', type=click.Path(path_type=Path), help='Table of verdicts (default verdicts.csv).'
 )
-@click.option('--media', type=click.Path(path_type=Path), help='Folder of clips, named after their samples.')
+@click.option('--media', type=click.Path(path_type=Path), help='Folder of clips, named like their samples.')
 @click.option(
-    '--pairs', type=click.Path(path_type=Path), help='Table sample,left,right (default every two describers).'
+    '--pairs', type=click.Path(path_type=Path), help='Table sample,left,right (default every pair of describers).'
 )
 @click.option('--column', metavar='NAME', help='Column of descriptions (default description, reason, english …).')
 @click.option(
@@ -65,8 +65,8 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.option('--endpoint', metavar='URL', help='Server of the models, such as http://localhost:8000/v1.')
 @click.option('--model', metavar='NAME', help='Name of the model at the endpoint.')
 @SERVER
-@click.option('--probe', is_flag=True, help='Check first that what is sent of a clip reaches the model.')
-@click.option('--judge-model', metavar='NAME', help='Model that reads, in s3 and s4 (default: --model).')
+@click.option('--probe', is_flag=True, help='First check that media reach the model.')
+@click.option('--judge-model', metavar='NAME', help='Text-only model in s3 and s4 (default: --model).')
 @click.option('--judge-endpoint', metavar='URL', help='Server of that model (default: --endpoint).')
 @click.option('--local', metavar='PATH', help='Model in this process: a folder or a .gguf file; s1 without media.')
 @click.option(
@@ -74,30 +74,30 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
     '--judge',
     type=Named(reference_judges),
     metavar='NAME',
-    help='Judge by name, instead of a model: a reference that reads nothing, or one that a package adds.',
+    help='Judge by name, instead of a model: a reference judge, or one that a package adds.',
 )
-@click.option('--replay', is_flag=True, help='Use saved answers only; fail where one is missing.')
+@click.option('--replay', is_flag=True, help='Use only saved answers; fail if one is missing.')
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
 @click.option(
     '--frames', type=int, default=8, metavar='N', help='Maximum number of frames per clip; 0 sends none (default 8).'
 )
 @click.option('--max-side', type=int, default=512, metavar='PX', help='Longest side of a frame (default 512).')
-@click.option('--sound', is_flag=True, help='Send sound too, as WAV of at most 30 s; many servers refuse it.')
+@click.option('--sound', is_flag=True, help='Also send audio, as WAV of at most 30 s; many servers refuse it.')
 @click.option('--no-schema', is_flag=True, help='Do not ask for a JSON schema; for servers that refuse one.')
 @click.option('--price', 'prices', multiple=True, metavar='M=P,A', callback=_prices,
               help='Price of a million prompt and answer tokens of model M.')  # fmt: skip
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Pairs judged at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @AS_JSON
-@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+@click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def judge(
     descriptions: tuple[Path, ...], out: Path, as_json: bool, media: Path | None, pairs: Path | None,
     column: str | None, prices: dict[str, Price], at_once: int, raw_csv: bool, **chosen: Any,
 ) -> None:  # fmt: skip
-    """Have a model say which of two descriptions of emotion is better.
+    """Ask a model which of two descriptions of emotion is better.
 
     DESCRIPTIONS are two or more tables (csv, xlsx, jsonl …: name, description), one per describer; or one table of
-    pairs: name,a1,a2[,preference,model1,model2]. Every pair is shown in both orders; where the two verdicts disagree,
+    pairs: name,a1,a2[,preference,model1,model2]. Every pair is shown in both orders; if the two verdicts disagree,
     the pair is a tie. `affekt rank` reads the verdicts. Every answer is saved at once: after an interruption, run the
     same command again, and only what is missing is asked. A key for the endpoint is read from AFFEKT_LLM_KEY.
     """
@@ -194,7 +194,7 @@ def _language_judge(
 @main.command()
 @click.argument('pairs', nargs=-1, type=click.Path(path_type=Path))
 @click.option('--media', type=click.Path(path_type=Path), metavar='DIR', help='Folder of clips, found by name.')
-@click.option('--without-media', is_flag=True, help='Show texts alone where a clip is missing.')
+@click.option('--without-media', is_flag=True, help='Show only the texts where a clip is missing.')
 @click.option('--gold', type=click.Path(path_type=Path), metavar='FILE', help='Pairs with known verdicts.')
 @click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (default PAIRS-votes).')
 @click.option('--resume', is_flag=True, help='Continue in that folder, with the same votes and links.')
@@ -202,9 +202,7 @@ def _language_judge(
 @click.option(
     '--check', is_flag=True, help='Have captions checked instead: PAIRS is a folder or table of `affekt caption`.'
 )
-@click.option(
-    '--test-items', type=int, default=12, metavar='N', help='Gold items that a rater starts with (default 12).'
-)
+@click.option('--test-items', type=int, default=12, metavar='N', help='Number of gold items at the start (default 12).')
 @click.option(
     '--test-share',
     type=float,
@@ -217,7 +215,7 @@ def _language_judge(
     type=int,
     default=10,
     metavar='N',
-    help='Votes from one later gold item to the next; 0 for none (default 10).',
+    help='Votes between later gold items; 0 for none (default 10).',
 )
 @click.option(
     '--floor', type=int, default=2, metavar='N', help='Minimum number of votes per pair of describers (default 2).'
@@ -231,7 +229,7 @@ def _language_judge(
 @click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0 takes any free one (default 0).')
 @click.option('--token', metavar='TEXT', help='Token that raters need (default: a random one).')
 @click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
-@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+@click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def annotate(
     pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
     token: str | None, raw_csv: bool, check: bool, **chosen: Any,
@@ -294,7 +292,7 @@ def _check(
     captions: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, raw_csv: bool, gold: Path | None,
     listening: dict[str, Any], media: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Serve captions to be checked, or only write what was checked."""
+    """Serve captions to check, or only export the checks."""
     from affekt.annotation import check_captions, export_checks, prepare_checks
     from affekt.serve import require_serving_parts
 
@@ -351,15 +349,15 @@ def _show_links(links: Any, as_json: bool) -> None:
 @click.option('--media', type=PATH, help='Clips to describe: manifest, table (name, text, file) or folder of files.')
 @click.option('--truth', type=PATH, help='Table of true labels, name and openset (default: those of --media).')
 @click.option(
-    '--votes', multiple=True, type=PATH, help='Verdicts that are there, as affekt rank reads them. Repeatable.'
+    '--votes', multiple=True, type=PATH, help='Existing verdicts, in a form that affekt rank reads. Repeatable.'
 )
 @click.option('--judge', metavar='URL', help='Server of a model that compares descriptions, in both orders.')
 @click.option('--judge-model', metavar='NAME', help='Name of that model.')
-@click.option('--judge-sees', is_flag=True, help='Show the judge the clips too; --media is a folder of files then.')
-@click.option('--preference', type=PATH, help='Preference model of affekt prefer train, as one more judge.')
-@click.option('--labels', type=PATH, help='Labels of MER-UniBench: run it too, on models that can be asked.')
-@click.option('--set-media', type=PATH, help='Clips of MER-UniBench, as --media of bench unibench.')
-@click.option('--tables', multiple=True, type=TABLES, help=f'{TABLES_HELP} May be repeated; default all that are here.')
+@click.option('--judge-sees', is_flag=True, help='Also show the judge the clips; --media is then a folder of files.')
+@click.option('--preference', type=PATH, help='Preference model from affekt prefer train, as a further judge.')
+@click.option('--labels', type=PATH, help='Labels of MER-UniBench: also run it, on models that can be asked.')
+@click.option('--set-media', type=PATH, help='Clips of MER-UniBench, as for --media of bench unibench.')
+@click.option('--tables', multiple=True, type=TABLES, help=f'{TABLES_HELP} May be repeated; default all present.')
 @asked_options
 @click.option('--resamples', type=click.IntRange(0, 100_000), default=2000, help='Resamples (default 2000).')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
@@ -369,7 +367,7 @@ def describers(
     judge: str | None, judge_model: str | None, judge_sees: bool, preference: Path | None, labels: Path | None,
     set_media: Path | None, tables: Sequence[str], resamples: int, seed: int, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
-    """Several describers on one leaderboard, and what may have swayed it.
+    """Several describers on one leaderboard, with its possible biases.
 
     \b
     affekt bench describers a=a.csv b=b.csv --truth truth.csv --votes votes.csv
@@ -378,8 +376,8 @@ def describers(
         --judge-model NAME --out board
 
     A model is a describer's folder, a server's address, or a table of descriptions. OUT gets board.html, board.md and
-    board.json: labels against a truth, verdicts as they stand and with length and order taken out, MER-UniBench,
-    coverage, and rules that read nothing beside each judge. The same command goes on after an interruption.
+    board.json: labels against a truth, verdicts raw and without the effects of length and order, MER-UniBench,
+    coverage, and reference judges that read nothing. The same command continues after an interruption.
     """
     import numpy as np
 

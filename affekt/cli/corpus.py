@@ -18,7 +18,7 @@ from affekt.cli.reenact import asked_cast, asked_speech, cast_options
 from affekt.cli.views import frame_counts, sample_counts
 from affekt.errors import UnknownNameError, listed
 from affekt.terminal import StageBars, columns_table, say, say_json, visible
-from affekt.wording import counted
+from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
     from affekt.corpora import CorpusCheck, DescriptionCheck, FrameCheck, Manifest
@@ -31,7 +31,7 @@ PATH = click.Path(path_type=Path)
 
 @main.group()
 def corpus() -> None:
-    """Import a corpus as one manifest, check it, look at it."""
+    """Import a corpus as one manifest, check and inspect it."""
 
 
 @corpus.command('list')
@@ -70,11 +70,11 @@ def list_corpora(as_json: bool) -> None:
 @click.option('--out', required=True, type=PATH, help='Manifest to write (.parquet).')
 @click.option(
     '--leave-out', multiple=True, type=Named(reasons), metavar='REASON',
-    help='Reason for which samples of a corpus of descriptions are left out. Repeatable.',
+    help='Reason to leave samples of a corpus of descriptions out. Repeatable.',
 )  # fmt: skip
 @AS_JSON
 def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str], as_json: bool) -> None:
-    """Write the manifest of corpus NAME, whose release is in FOLDER.
+    """Write the manifest of corpus NAME from its release in FOLDER.
 
     \b
     affekt corpus import meld MELD.Raw --out meld.parquet
@@ -94,9 +94,9 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
       valence, arousal, dominance, sentiment    numbers
       speaker     (or: actor, subject, speaker_id, actor_id, subject_id,
                   participant); dialogue, session, recording
-      start_s, end_s    the stretch of a longer file (or: start, end)
+      start_s, end_s    the segment of a longer file (or: start, end)
       split       train, val, test; fold: a whole number
-      video, audio, frames    paths, where the name does not tell them
+      video, audio, frames    paths, if the name does not give them
       description    in free words (or: reason); chinese_description;
                   openset: a list of labels in free words
 
@@ -117,7 +117,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
         answer = check.to_dict(manifest)
         say_json({'out': str(out), **answer, 'notes': [*answer['notes'], *notes]})
         return
-    say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
+    say(f'{out}: {manifest.facts.corpus}, {counted(len(manifest), "sample")} ({manifest.facts.version})')
     _print_presence(check)
     if check.frames is not None:
         say(f'{frames_path(out)}: labels by frame')
@@ -129,18 +129,18 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
 
 @corpus.command('make')
 @click.argument('name', type=Named(('faces', 'affwild2')), metavar='faces|affwild2')
-@click.option('--out', required=True, type=PATH, help='New folder for videos and what is known of them.')
+@click.option('--out', required=True, type=PATH, help='New folder for videos and their truth.')
 @click.option(
     '--clips', '--videos', 'clips', type=click.IntRange(1), help='Number of clips (default 100; affwild2: 40).'
 )
-@click.option('--people', type=click.IntRange(1), help='Number of people in faces (default: one for five clips).')
+@click.option('--people', type=click.IntRange(1), help='Number of people in faces (default: one per five clips).')
 @click.option('--seconds', type=float, help='Length of a clip (default 2.56; affwild2: 20).')
 @click.option('--fps', 'rate_hz', type=float, default=25.0, help='Frames per second (default 25).')
 @click.option('--size', type=int, default=160, help='Height and width in pixels (default 160).')
-@click.option('--noise', type=float, help="Standard deviation of affwild2's valence and arousal (default 0.05).")
-@click.option('--delay', 'delay_s', type=float, help='Seconds that they are late in affwild2 (default 0).')
+@click.option('--noise', type=float, help='Standard deviation of rater noise in affwild2 (default 0.05).')
+@click.option('--delay', 'delay_s', type=float, help='Rater delay in seconds in affwild2 (default 0).')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Drawing processes (default 1).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of rendering processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 @cast_options
 @AS_JSON
@@ -148,7 +148,7 @@ def make(
     name: str, out: Path, clips: int | None, people: int | None, noise: float | None, delay_s: float | None,
     processes: int, resume: bool, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
-    """Film made-up faces whose expressions, pose and emotion are known.
+    """Render synthetic faces with known expressions, pose and emotion.
 
     \b
     affekt corpus make faces --out faces --clips 1000
@@ -156,14 +156,15 @@ def make(
     affekt corpus make affwild2 --out abaw
     affekt corpus make affwild2 --out abaw --portraits faces --portrayed agreed
 
-    The people are computer graphics. They show emotions, speak, blink and look about. faces: one emotion a clip;
-    manifest.parquet has a row a clip, curves.parquet a row a frame. affwild2: longer videos with sound (tones in place
-    of speech), one emotion after another, annotated frame by frame in the official layout of ABAW6; the answers of the
-    test videos and all true curves are in key/. A person is in one split only, and the same seed gives the same files.
+    The people are computer graphics. They show emotions, speak, blink and look about. faces: one emotion per clip;
+    manifest.parquet has a row per clip, curves.parquet a row per frame. affwild2: longer videos with audio (tones
+    instead of speech), one emotion after another, annotated by frame in the official layout of ABAW6; the true labels
+    of the test videos and all true curves are in key/. Each person is in one split only; the same seed gives the same
+    files.
 
-    With --portraits, affwild2 shows real faces, each moved by software as commanded: every video says so in the picture
-    and in a signed manifest, with your statement on the people. With --speech, recorded speech is heard instead of
-    tones, whose pitch and level follow arousal.
+    With --portraits, affwild2 shows real faces animated by software: every video says so in the image
+    and in a signed manifest, with your statement on the people. With --speech, recorded speech replaces the
+    tones, and its pitch and level follow arousal.
     """
     if name == 'faces':
         _refuse(name, {'--portraits': asked['portraits'], '--speech': asked['speech']}, 'affwild2')
@@ -184,15 +185,15 @@ def make(
 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--out', required=True, type=PATH, help='Manifest to write; the sounds go to OUT.vocals.')
+@click.option('--out', required=True, type=PATH, help='Manifest to write; the audio goes to OUT.vocals.')
 @AS_JSON
 def vocals(path: Path, out: Path, as_json: bool) -> None:
-    """Separate voices from music, once for all recipes of sound.
+    """Separate voices from music, once for all audio recipes.
 
     \b
     affekt corpus vocals affwild2.parquet --out affwild2_vocals.parquet
 
-    Needs demucs (pip install demucs torchaudio). The new manifest names the separated sounds.
+    Needs demucs (pip install demucs torchaudio). The new manifest names the separated audio.
     """
     from affekt.clips import with_vocals
     from affekt.corpora import Manifest, copy_frames
@@ -257,15 +258,15 @@ def _make_affwild2(
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
 @click.option(
-    '--by', type=Named(('split', 'fold')), help='Sides to compare (default: splits, or folds where there are none).'
+    '--by', type=Named(('split', 'fold')), help='Sides to compare (default: splits, or folds if there are none).'
 )
 @click.option('--accept', multiple=True, type=Named(leaks), help='Known leak that does not fail the check. Repeatable.')
 @AS_JSON
 def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], as_json: bool) -> None:
     """Check files, counts and leaks of a MANIFEST.
 
-    Exits with 1 where a speaker, a dialogue or an overlapping window is on both sides and was not accepted, where files
-    are missing, empty or not fetched by Git LFS, or where there are labels of frames that a video does not have.
+    Exits with 1 if a speaker, a dialogue or an overlapping window is on both sides and was not accepted, if files
+    are missing, empty or not fetched by Git LFS, or if there are labels for frames that a video does not have.
     """
     from affekt.corpora import Manifest, check_corpus
 
@@ -320,7 +321,7 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
 @click.option('--samples', type=click.IntRange(0, 1000), default=3, help='Rows to print (default 3).')
 @AS_JSON
 def show(path: Path, samples: int, as_json: bool) -> None:
-    """Show what is in a MANIFEST: counts by split and category, ranges, the first rows."""
+    """Show a MANIFEST: counts by split and category, ranges, first rows."""
     from affekt.corpora import Manifest, sides_of
 
     manifest = Manifest.load(path)
@@ -330,7 +331,7 @@ def show(path: Path, samples: int, as_json: bool) -> None:
         say_json({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows, **by_frame})
         return
     facts = manifest.facts
-    about = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
+    about = [facts.corpus, f'{counted(len(manifest), "sample")}', facts.language, facts.version]
     say(', '.join(part for part in about if part), style='bold')
     sides = sides_of(manifest)
     if any(side.startswith('fold ') for side in sides):
@@ -415,7 +416,7 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
     from affekt.corpora.checks import TRUSTED
     from affekt.corpora.leaks import KINDS
 
-    say(f'{manifest.facts.corpus}, {checked.samples:,} samples', style='bold')
+    say(f'{manifest.facts.corpus}, {counted(checked.samples, "sample")}', style='bold')
     _print_presence(checked)
     if checked.frames is not None:
         _print_frame_check(checked.frames)
@@ -423,7 +424,7 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
         _print_descriptions(checked.descriptions)
     _print_notes(manifest.facts.notes)
     if checked.unlabelled:
-        say(f'{checked.unlabelled:,} samples have no label')
+        say(f'{subject(checked.unlabelled, "sample", "has", "have")} no label')
     say()
     shown = columns_table(
         ('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left')

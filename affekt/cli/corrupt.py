@@ -1,4 +1,4 @@
-"""The verb that makes clean clips worse: corrupt."""
+"""The verb that degrades clean clips: corrupt."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from affekt.cli.choices import Named, noise_presets, noises
 from affekt.cli.group import AS_JSON, end_with, main
 from affekt.terminal import StageBars, say, say_json
+from affekt.wording import counted
 
 PATH = click.Path(path_type=Path)
 
@@ -56,7 +57,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
     '--power',
     type=Named(('whole', 'active')),
     default='whole',
-    help='Level of speech: over the whole clip (default) or where it is active.',
+    help='Level of speech: measured over the whole clip (default) or its active parts.',
 )
 @click.option('--talkers', type=int, default=6, help='Voices in babble noise (default 6).')
 @click.option('--blur', 'blur_sigma', type=float, metavar='SIGMA', help='Gaussian blur, in pixels.')
@@ -64,26 +65,26 @@ class Rates(click.ParamType[tuple[int, ...]]):
     '--blur-rates',
     type=Rates(),
     default=(),
-    help='Factors by which frames are shrunk and enlarged again; one is drawn per clip.',
+    help='Factors for downscaling frames and enlarging them again; one is drawn per clip.',
 )
 @click.option(
-    '--occlude', 'occlude_share', type=float, metavar='SHARE', help='Black rectangle, as a share of the picture.'
+    '--occlude', 'occlude_share', type=float, metavar='SHARE', help='Black rectangle, as a share of the frame.'
 )
-@click.option('--drop', 'drop_rate', type=float, metavar='RATE', help='Share of frames that freeze on the one before.')
+@click.option('--drop', 'drop_rate', type=float, metavar='RATE', help='Share of frames replaced by the previous one.')
 @click.option('--brightness', type=float, metavar='FACTOR', help='Brightness: below 1 darker, above 1 brighter.')
 @click.option(
     '--missing',
     multiple=True,
     metavar='RULE',
-    help='Modalities to leave out: audio, audio+text, audio:0.3 or any:0.3. Repeatable.',
+    help='Modalities to withhold: audio, audio+text, audio:0.3 or any:0.3. Repeatable.',
 )
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
-@click.option('--flac', is_flag=True, help='Write sound as flac instead of wav.')
+@click.option('--flac', is_flag=True, help='Write audio as flac instead of wav.')
 @click.option(
     '--processes',
     type=click.IntRange(1, 256),
     default=1,
-    help='Writing processes, on which files do not depend (default 1).',
+    help='Number of writing processes; files do not depend on it (default 1).',
 )
 @click.option('--root', type=PATH, help='Folder that the clean media are in now, if they moved.')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
@@ -109,8 +110,8 @@ def corrupt_command(
     affekt corrupt mer2023.parquet --out test2 --as mer2023-noise \\
         --noise musan/speech
 
-    The new manifest states what was done to each sample. Where speech and noise together exceed full scale, the mixture
-    is made quieter, and this is noted.
+    The new manifest records what was done to each sample. If speech and noise together exceed full scale, the mixture
+    is attenuated, and this is noted.
     """
     from affekt.corpora import Manifest
     from affekt.corruption import Corruption, as_published, corrupt
@@ -129,10 +130,10 @@ def corrupt_command(
         say_json(answer)
         end_with(made.failed)
         return
-    say(f'{made.path}: {made.samples:,} samples, media of {made.changed:,} written')
+    say(f'{made.path}: {counted(made.samples, "sample")}, media of {made.changed:,} written')
     for modality, count in made.missing.items():
         if count:
-            say(f'{modality} withheld from {count:,} samples')
+            say(f'{modality} withheld from {counted(count, "sample")}')
     if made.quieter:
         most = max(made.quieter.values())
         say(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping')

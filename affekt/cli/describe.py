@@ -34,32 +34,38 @@ SHOWN_REASONS = 5
 @click.option(
     '--model',
     metavar='PATH|NAME',
-    help='Describer: small, plain, a folder of training, a published checkpoint, or a name at a server.',
+    help='Describer: small, plain, a training folder, a published checkpoint, or a model name at the server.',
 )
 @click.option(
     '--endpoint', default='', metavar='URL', help='Server of a model to ask, such as http://localhost:8000/v1.'
 )
-@click.option('--server', type=Named(servers), default='openai', help='Server that runs there: how it is handed media.')
-@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions to it at a time (default 4).')
+@click.option(
+    '--server', type=Named(servers), default='openai', help='Kind of server, which decides how media are sent.'
+)
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Concurrent requests to it (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @click.option('--no-probe', 'is_probed', is_flag=True, default=True, flag_value=False,
-              help='Without asking first whether media reach its model.')  # fmt: skip
-@click.option('--trunk', metavar='PATH', help='Language model of it, where its folder does not say: folder or GGUF.')
+              help='Do not first check that media reach its model.')  # fmt: skip
+@click.option('--trunk', metavar='PATH', help='Language model, if the folder does not name it: folder or GGUF.')
 @click.option(
-    '--recipe', 'recipes', type=Pairs(), multiple=True, help='Recipe of features of a source, where not noted.'
+    '--recipe',
+    'recipes',
+    type=Pairs(),
+    multiple=True,
+    help='Feature recipe of a source, if the folder does not name it.',
 )
-@click.option('--question', metavar='TEXT', help='Question, in place of the one that the describer was trained with.')
+@click.option('--question', metavar='TEXT', help='Question, instead of the one used in training.')
 @click.option('--transcript', type=PATH, help='Transcript of the one clip: SRT, VTT, TextGrid, ELAN or plain text.')
 @click.option(
     '--asr', type=Named(recognisers, others='PATH'), default='tiny.en',
-    help='Speech recognition where there is no transcript: tiny.en (default), base, none, or a path.',
+    help='Speech recognition without a transcript: tiny.en (default), base, none, or a path.',
 )  # fmt: skip
-@click.option('--labels', 'labels_only', is_flag=True, help='Labels alone: a line a clip, or with --json a list.')
-@click.option('--out', type=PATH, help='Folder to keep answers in, with tables of them.')
+@click.option('--labels', 'labels_only', is_flag=True, help='Labels only: one line per clip, or a list with --json.')
+@click.option('--out', type=PATH, help='Folder for answers and tables.')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run in OUT.')
-@click.option('--limit', type=click.IntRange(1), metavar='N', help='Clips to describe, from the first.')
+@click.option('--limit', type=click.IntRange(1), metavar='N', help='Maximum number of clips, from the first.')
 @click.option('--root', type=PATH, help='Folder that the media of a manifest are in now, if they moved.')
-@click.option('--tokens', type=click.IntRange(1), help='Tokens of an answer, at most.')
+@click.option('--tokens', type=click.IntRange(1), help='Maximum tokens per answer.')
 @click.option('--batch-size', type=click.IntRange(1), default=8, help='Clips answered together (default 8).')
 @click.option('--precision', type=Named(('float32', 'float16', 'bfloat16')), help='Precision of the weights.')
 @click.option('--device', default='cpu', help='Device to run on: cpu (default), cuda, cuda:1, …')
@@ -74,7 +80,7 @@ def describe_command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Say in words how people come across, and from which clues.
+    """Describe in words how people come across, and by which cues.
 
     \b
     affekt describe clip.mp4
@@ -84,10 +90,10 @@ def describe_command(
     affekt describe manifest.parquet --model affectgpt.pth --trunk qwen
 
     PATHS are media files, folders of them, or one manifest. Without --model, or with --model plain, sentences are made
-    from measurements; --model small asks the small describer that comes with affekt, and fetches its language model
-    (98 MB) where it is not here. With --endpoint a model on a server is asked (key in AFFEKT_LLM_KEY). What a clip
-    lacks is never described. With --out each answer is kept at once; a clip that fails costs no other its answer, and
-    is tried again with --resume.
+    from measurements. --model small uses the small describer in affekt, and downloads its language model
+    (98 MB) if it is absent. --endpoint asks a model on a server (key in AFFEKT_LLM_KEY). Anything that a clip
+    lacks is never described. With --out each answer is saved at once; a clip that fails does not affect the others, and
+    --resume tries it again.
     """
     from affekt.batch import describe_many, open_describing
 
@@ -136,7 +142,7 @@ def _settings_of(chosen: Mapping[str, Any]) -> Describing:
 
 
 def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) -> None:
-    """Each answer as a block; of many clips one line each."""
+    """Each answer as a block; for many clips one line each."""
     for clip in clips:
         described = clip.described
         if len(clips) > SHOWN:
@@ -156,7 +162,7 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
 @describe_command.command('train')
 @click.option(
     '--stage', type=Named(('single', 'coarse', 'fine', 'prefer', 'reward')), default='single',
-    help='Stage: single (default), or coarse and then fine; prefer (pairs of answers) or reward after them.',
+    help='Stage: single (default), or coarse and then fine; then prefer (pairs of answers) or reward.',
 )  # fmt: skip
 @click.option('--manifest', 'path', required=True, type=PATH, help='Manifest of the clips (.parquet).')
 @click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
@@ -166,61 +172,70 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
 )  # fmt: skip
 @click.option('--out', required=True, type=PATH, help='Folder of the run: checkpoints, log, curves, describer.')
 @click.option('--trunk', default='', metavar='PATH', help='Language model: a folder, a GGUF file or a registered name.')
-@click.option('--init', type=PATH, help='Describer to go on with: the folder of the stage before.')
+@click.option('--init', type=PATH, help='Describer to continue from: the folder of the previous stage.')
 @click.option('--sources', default='', metavar='NAMES', help='Sources to use, in the order of prompts (default all).')
-@click.option('--no-words', is_flag=True, help='Leave what is spoken out of prompts.')
-@click.option('--descriptions', type=PATH, help='Table of written descriptions, in place of template answers.')
+@click.option('--no-words', is_flag=True, help='Leave spoken words out of prompts.')
+@click.option('--descriptions', type=PATH, help='Table of written descriptions, instead of template answers.')
 @click.option('--column', metavar='NAME', help='Column of descriptions (default description, reason, english …).')
 @click.option('--preference', type=PATH, help='Table of judged pairs of answers (stage prefer).')
 @click.option(
     '--validation', default='', metavar='PART',
-    help='Clips that choose the step: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
+    help='Validation clips: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
 )  # fmt: skip
-@click.option('--steps', type=click.IntRange(1), default=1000, help='Updates, at most (default 1000).')
-@click.option('--batch-size', type=click.IntRange(1), default=16, help='Examples a batch, at most (default 16).')
-@click.option('--batch-tokens', type=click.IntRange(1), help='Tokens of a padded batch, at most.')
+@click.option('--steps', type=click.IntRange(1), default=1000, help='Maximum number of updates (default 1000).')
+@click.option('--batch-size', type=click.IntRange(1), default=16, help='Maximum examples per batch (default 16).')
+@click.option('--batch-tokens', type=click.IntRange(1), help='Maximum tokens of a padded batch.')
 @click.option(
     '--sorted-batches', type=click.IntRange(1), default=16,
-    help='Batches sorted by length together; 1 mixes all (default 16).',
+    help='Number of batches sorted by length together; 1 mixes all (default 16).',
 )  # fmt: skip
-@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches an update (default 1).')
+@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches per update (default 1).')
 @click.option(
     '--learning-rate', type=click.FloatRange(0, min_open=True), default=1e-3,
-    help='Learning rate of what makes soft tokens of features (default 1e-3).',
+    help='Learning rate of the soft-token modules (default 1e-3).',
 )  # fmt: skip
 @click.option(
     '--adapter-rate', type=click.FloatRange(0), default=2e-4, help='Learning rate of the adapters (default 2e-4).'
 )
 @click.option(
     '--label-weight', type=click.FloatRange(0, min_open=True), default=3.0,
-    help='Weight of label words in the loss, beside 1 of others (default 3).',
+    help='Weight of label words in the loss; others have 1 (default 3).',
 )  # fmt: skip
 @click.option(
     '--withheld', type=click.FloatRange(0, 1, max_open=True), default=0.1,
     help='Share of examples in which a source, or the words, is withheld (default 0.1).',
 )  # fmt: skip
-@click.option('--answer-tokens', type=click.IntRange(1), default=64, help='Tokens of answers, at most (default 64).')
-@click.option('--score', type=Named(('uar', 'f')), default='uar', help='Score of labels that chooses the step.')
+@click.option('--answer-tokens', type=click.IntRange(1), default=64, help='Maximum tokens of answers (default 64).')
+@click.option(
+    '--score', type=Named(('uar', 'f')), default='uar', help='Label score that chooses the step (default uar).'
+)
 @click.option('--evaluate-every', type=click.IntRange(1), default=100, help='Steps between evaluations (default 100).')
-@click.option('--patience', type=click.IntRange(1), help='Evaluations without a better one before the end.')
-@click.option('--soft-tokens', type=click.IntRange(1), default=1, help='Soft tokens of a source (default 1).')
+@click.option('--patience', type=click.IntRange(1), help='Evaluations without improvement before stopping.')
+@click.option('--soft-tokens', type=click.IntRange(1), default=1, help='Soft tokens per source (default 1).')
 @click.option(
     '--fusion', type=Named(('softmax', 'gated', 'mean', 'published')), default='softmax',
-    help='Fusion of the steps of a source (default softmax).',
+    help='Fusion over the time steps of a source (default softmax).',
 )  # fmt: skip
 @click.option('--rank', type=click.IntRange(1), default=16, help='Rank of the adapters (default 16).')
-@click.option('--beta', type=float, default=0.1, help='Nearness to the describer before, in prefer (default 0.1).')
-@click.option('--draws', type=click.IntRange(2), default=8, help='Answers drawn for a clip in reward (default 8).')
 @click.option(
-    '--kl-weight', type=click.FloatRange(0), default=0.04, help='Weight of the distance in reward (default 0.04).'
+    '--beta',
+    type=float,
+    default=0.1,
+    help='Strength of staying close to the initial describer, in prefer (default 0.1).',
 )
-@click.option('--gain-of', default='', metavar='SOURCE', help='Source, or words, whose gain is rewarded as well.')
-@click.option('--gain-weight', type=click.FloatRange(0), help='Weight of that gain (default 0.1 with --gain-of).')
+@click.option('--draws', type=click.IntRange(2), default=8, help='Answers sampled per clip in reward (default 8).')
+@click.option(
+    '--kl-weight', type=click.FloatRange(0), default=0.04, help='Weight of the KL divergence in reward (default 0.04).'
+)
+@click.option('--gain-of', default='', metavar='SOURCE', help='Source, or words, whose contribution is also rewarded.')
+@click.option(
+    '--gain-weight', type=click.FloatRange(0), help='Weight of that contribution (default 0.1 with --gain-of).'
+)
 @click.option('--precision', type=Named(('auto', 'float32', 'bfloat16', 'float16')), default='auto',
               help='Precision of products (default auto).')  # fmt: skip
 @click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
-@click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
+@click.option('--resume', is_flag=True, help='Continue the run in OUT.')
 @AS_JSON
 def train_command(
     stage: str,
@@ -244,8 +259,8 @@ def train_command(
         --features features/acoustics-utt --init coarse --out fine
     affekt describe clip.mp4 --model fine
 
-    Answers are written by template from categories and measured readings, or come from --descriptions. Validation is by
-    speakers; the step is kept whose generated labels are best there. After an interruption, add --resume. Several
+    Answers are templates filled from categories and measured readings, or come from --descriptions. Validation is by
+    speakers; the step with the best generated labels is kept. After an interruption, add --resume. Several
     devices train together under torchrun or `accelerate launch`.
     """
     from affekt.clips import is_first_process
@@ -278,11 +293,11 @@ _OF_OTHER_STAGES: Mapping[str, tuple[str, ...]] = {
     'prefer': ('preference', 'beta'),
     'reward': ('draws', 'kl_weight', 'gain_of', 'gain_weight'),
 }
-"""Stages, as a sentence names them, to the options that no other stage reads."""
+"""Stages in words, to the options that no other stage reads."""
 
 
 def _refuse_options_of_other_stages(stage: str, chosen: Mapping[str, Any], *, has_descriptions: bool) -> None:
-    """Check that each option that was given changes this stage."""
+    """Check that each given option affects this stage."""
     for stages, names in _OF_OTHER_STAGES.items():
         if stage not in stages.replace(' or ', ', ').split(', '):
             refuse_unused(f'--stage {stages}', *names)
@@ -359,13 +374,13 @@ def _say_learnt(learnt: LearntDescriber, as_json: bool) -> None:
 @click.argument('path', type=PATH)
 @AS_JSON
 def inspect_command(path: Path, as_json: bool) -> None:
-    """Say which sources, fusions, adapters and sizes a describer has.
+    """Show sources, fusions, adapters and sizes of a describer.
 
     \b
     affekt describe inspect affectgpt.pth
     affekt describe inspect run/describer --json
 
-    PATH is a checkpoint of AffectGPT as published, a folder that training wrote, or small. Nothing in it is run. A
+    PATH is a published checkpoint of AffectGPT, a training folder, or small. Nothing in it is run. A
     tensor that is absent, renamed or of another shape is named, and the file refused.
     """
     from affekt.description import inspected_describer

@@ -1,4 +1,4 @@
-"""Verbs on emotion words: extract reads them out of descriptions, score compares them with the truth."""
+"""Verbs on emotion words: extract reads them from descriptions, score compares them with the truth."""
 
 from __future__ import annotations
 
@@ -43,15 +43,16 @@ MODE_HELP = 'Mode: consistent (default) counts every word; official gives the pu
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Concurrent requests (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @AS_JSON
-@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+@click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def extract_labels(
     descriptions: Path, out: Path, as_json: bool, column: str | None, raw_csv: bool, **chosen: Any
 ) -> None:
     """List the emotion words in descriptions (any table: csv, xlsx, jsonl …).
 
-    Uses a list of words or, with --endpoint and --model, a language model at temperature 0. Every answer is saved at
-    once: after an interruption, run the same command again, and only what is missing is asked. A key for the endpoint
-    is read from AFFEKT_LLM_KEY.
+    Uses affekt's word table or, with --endpoint and --model, a language model at temperature 0. Every answer is saved
+    at
+    once: after an interruption, run the same command again, and only missing answers are requested. A key for the
+    endpoint is read from AFFEKT_LLM_KEY.
     """
     from affekt.llm import extract
 
@@ -83,7 +84,7 @@ def _label_extractor(
     at_once: int,
     timeout_s: float,
 ) -> Iterator[tuple[LabelExtractor, int]]:
-    """The extractor that was chosen, and how many descriptions it takes at once."""
+    """The chosen extractor, and how many descriptions it takes at once."""
     from affekt.labels import load_table
     from affekt.llm import Endpoint, LanguageModelExtractor, LexiconExtractor, RememberingChat, ReplayCache
 
@@ -102,7 +103,7 @@ def _label_extractor(
 
 @main.group()
 def score() -> None:
-    """Score predictions against the truth, or show how words are folded."""
+    """Score predictions against the truth, or show how words are mapped."""
 
 
 @score.command('openvocab')
@@ -126,8 +127,8 @@ def score() -> None:
 @click.option('--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help=TABLES_HELP)
 @click.option('--mode', type=Named(('official', 'consistent')), default='consistent', help=MODE_HELP)
 @click.option('--column', metavar='NAME', help='Column of the answers (default openset, labels, …).')
-@click.option('--subset', is_flag=True, help='Leave out predictions for samples that the truth does not have.')
-@click.option('--all', 'everything', is_flag=True, help='Show every wheel, not only the means.')
+@click.option('--subset', is_flag=True, help='Leave out predictions for samples outside the truth.')
+@click.option('--all', 'everything', is_flag=True, help='Show every wheel, not only means.')
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
@@ -189,7 +190,7 @@ def openvocab(
 @click.option('--prediction', required=True, type=PATH, help='Table of the answers to the same samples.')
 @click.option(
     '--metric', 'names', type=Named(metrics, several=True), metavar='NAME[,NAME]',
-    help='Metrics (default all that are built in for such labels).',
+    help='Metrics (default all built-in ones for such labels).',
 )  # fmt: skip
 @click.option('--column', metavar='NAME', help='Column of the labels in both (default category, label, valence …).')
 @click.option('--by', metavar='COLUMN', help='Column of the truth that clusters the intervals, such as speaker.')
@@ -225,7 +226,7 @@ def labels(
     shown = _grid('metric', 'score', 'constant answer')
     for each in scores:
         shown.add_row(each.name, str(each.interval), f'{each.constant:z.3f}')
-    say(f'{len(pair.names):,} samples; 95 % intervals in brackets', style='dim')
+    say(f'{counted(len(pair.names), "sample")}; 95 % intervals in brackets', style='dim')
     say(shown)
 
 
@@ -235,7 +236,7 @@ def labels(
 @click.option('--mode', type=Named(('official', 'consistent')), default='consistent', help=MODE_HELP)
 @AS_JSON
 def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
-    """Show how one answer is read and folded, step by step.
+    """Show how one answer is parsed and mapped, step by step.
 
     \b
     affekt score words "The character's emotional state is happy, worried."

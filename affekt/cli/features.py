@@ -14,6 +14,7 @@ import click
 from affekt.cli.choices import Named, recipe_families, recipes
 from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.terminal import StageBars, columns_table, say, say_json
+from affekt.wording import counted
 
 PATH = click.Path(path_type=Path)
 
@@ -39,10 +40,10 @@ def features() -> None:
 
 
 @features.command('list')
-@click.option('--runs', is_flag=True, help='Only recipes that run here now.')
+@click.option('--runs', is_flag=True, help='Show only recipes that run here.')
 @AS_JSON
 def list_recipes(runs: bool, as_json: bool) -> None:
-    """List all recipes: what each reads and needs, and whether it runs here now."""
+    """List all recipes: what each reads and needs, and whether it runs here."""
     from affekt.features import RECIPES, listed_recipes
 
     rows = [row for row in listed_recipes() if not runs or row.runs == 'yes']
@@ -94,7 +95,7 @@ _RUNS = (
     required=True,
     type=Named(recipes, in_help=recipe_families),
     metavar='NAME',
-    help='Recipe; `affekt features list` says what each needs.',
+    help='Recipe; `affekt features list` shows what each needs.',
 )
 @click.option('--out', required=True, type=PATH, help='Folder of stores; the recipe gets its own folder in it.')
 @click.option(
@@ -125,7 +126,7 @@ _RUNS = (
     help='GPUs per Ray worker, such as 0.5 (default 0).',
 )
 @click.option('--shard', type=Shard(), default=(1, 1), help='Shard to extract: the i-th of n (default 1/1).')
-@click.option('--batch', type=click.IntRange(1), help='Samples per batch (default: what suits the recipe).')
+@click.option('--batch', type=click.IntRange(1), help='Samples per batch (default: set by the recipe).')
 @click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
 @AS_JSON
 def extract_command(
@@ -176,7 +177,7 @@ def extract_command(
         }
         say_json(content)
     else:
-        say(f'{made.path}: {made.samples:,} samples')
+        say(f'{made.path}: {counted(made.samples, "sample")}')
         for reason, count in reasons.most_common(5):
             say(f'{count:,} without features: {reason}', style='yellow')
         for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
@@ -189,7 +190,7 @@ def extract_command(
 @click.option('--out', required=True, type=PATH, help='Folder of stores.')
 @click.option('--manifest', type=PATH, help='Manifest of the samples to import (default: all samples).')
 @click.option('--modality', type=Named(('audio', 'text', 'video')), help='Modality of the features; stored with them.')
-@click.option('--rate-hz', type=float, help='Rows per second, which give the times of rows.')
+@click.option('--rate-hz', type=float, help='Rows per second, from which times follow.')
 @AS_JSON
 def import_command(
     given: Path, out: Path, manifest: Path | None, modality: str | None, rate_hz: float | None, as_json: bool
@@ -218,7 +219,7 @@ def import_command(
         answer = {'out': str(made.path), 'samples': len(store), 'dimension': store.dimension, 'modality': made.modality}
         say_json(answer | {'missing': dict(made.missing), 'notes': [*made.notes, *notes]})
         return
-    say(f'{made.path}: {len(store):,} samples of {store.dimension} columns')
+    say(f'{made.path}: {counted(len(store), "sample")} of {counted(store.dimension, "column")}')
     for note in made.notes:
         say(f'note: {note}', style='yellow')
     if made.modality is None:
@@ -229,12 +230,12 @@ def import_command(
 @features.command()
 @click.argument('path', metavar='STORE', type=PATH)
 @click.option('--manifest', type=PATH, help='Manifest whose samples should be there.')
-@click.option('--partial', is_flag=True, help='Check what is there even if shards are missing.')
+@click.option('--partial', is_flag=True, help='Check the shards present even if others are missing.')
 @AS_JSON
 def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> None:
     """Check a STORE (a folder of one recipe): nan, zeros, shapes, missing samples.
 
-    Exits with 1 where values are not finite, or the samples are not those of the manifest.
+    Exits with 1 if values are not finite, or the samples differ from those of the manifest.
     """
     from affekt.corpora import Manifest
     from affekt.features import Store, check_store

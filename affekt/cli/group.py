@@ -1,4 +1,4 @@
-"""The command `affekt` itself: where every verb hangs, what happens to an error, and what a signal ends."""
+"""The command `affekt` itself: its verbs, error handling, and signals."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')
 
 Command = Callable[..., Any]
 
-AS_JSON = click.option('--json', 'as_json', is_flag=True, help='One JSON object on standard output and nothing else.')
-"""Progress, warnings and errors go to standard error as ever, so that `--json > FILE` shows how far the work is."""
+AS_JSON = click.option(
+    '--json', 'as_json', is_flag=True, help='Print one JSON object on standard output and nothing else.'
+)
+"""Progress, warnings and errors still go to standard error, so that `--json > FILE` shows progress."""
 
 SECTIONS = {
     'Recordings': ('analyze', 'stream', 'people', 'report', 'export', 'demo'),
@@ -47,18 +49,18 @@ SECTIONS = {
 
 
 SIGTERM_CODE, SIGINT_CODE = 143, 130
-"""128 and the number of the signal, as a shell has it."""
+"""128 plus the signal number, as in a shell."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: what is open is closed as at Ctrl-C."""
+    """SIGTERM was received: everything is closed as for Ctrl-C."""
 
 
 @contextlib.contextmanager
 def signals_raised() -> Iterator[None]:
     """Within the block SIGTERM and SIGINT raise an exception, once; the second one ends the process at once.
 
-    A signal that whoever started us wants ignored stays ignored, as for a command in the background.
+    A signal that the parent process set to be ignored stays ignored, as for a background command.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -82,12 +84,12 @@ def signals_raised() -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_asking(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block the first SIGINT or SIGTERM calls `stop`, for work that has no end of its own.
+    """Within the block the first SIGINT or SIGTERM calls `stop`, for work without an end.
 
-    The second one ends the process at once. A signal that whoever started us wants ignored stays ignored.
+    The second one ends the process at once. A signal that the parent process set to be ignored stays ignored.
 
     Args:
-        stop: returns at once and waits for nothing: it is called between any two steps of the main thread.
+        stop: must return at once: it is called between any two steps of the main thread.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -105,7 +107,7 @@ def signals_asking(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def say_stopped(error: KeyboardInterrupt, has_resume: bool) -> int:
-    """Say what is kept and how to go on; returns the exit code."""
+    """Print what is kept and how to continue; returns the exit code."""
     is_sigterm = isinstance(error, Terminated)
     say(f'stopped by {"SIGTERM" if is_sigterm else "Ctrl-C"}', err=True, style='yellow')
     say_kept(error, has_resume)
@@ -113,7 +115,7 @@ def say_stopped(error: KeyboardInterrupt, has_resume: bool) -> int:
 
 
 def say_kept(error: BaseException, has_resume: bool) -> None:
-    """What the error's notes say is on disk, and how to go on with it."""
+    """Print what is on disk, according to the error's notes, and how to continue."""
     kept = list(dict.fromkeys(getattr(error, '__notes__', ())))
     if not kept:
         say('nothing was left half written; give the same command again', err=True)
@@ -122,7 +124,7 @@ def say_kept(error: BaseException, has_resume: bool) -> None:
 
 
 def without_readers() -> None:
-    """Let what is still to be printed go nowhere: the program that read it has ended."""
+    """Discard remaining output: the program reading it has ended."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
@@ -132,7 +134,7 @@ def without_readers() -> None:
 
 
 def with_streams() -> None:
-    """Give a process that was started without output one that goes nowhere."""
+    """Give a process started without output streams ones that discard."""
     for name in ('stdout', 'stderr'):
         if getattr(sys, name) is None:
             stream: Any = open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115
@@ -141,7 +143,7 @@ def with_streams() -> None:
 
 @contextlib.contextmanager
 def table_notes() -> Iterator[list[str]]:
-    """The notes of the tables read within the block, said on standard error at its end, an error's too."""
+    """Print the notes of tables read within the block on standard error at its end, also after an error."""
     from affekt.tables import reading_notes
 
     with reading_notes() as notes:
@@ -153,11 +155,11 @@ def table_notes() -> Iterator[list[str]]:
 
 
 def end_with(unusable: Collection[object]) -> None:
-    """End the verb with exit code 2 where some of its many inputs gave no result: the rule of docs/exit_codes.md.
+    """End the verb with exit code 2 if some of its inputs gave no result: the rule of docs/exit_codes.md.
 
     Args:
-        unusable: inputs that cannot be read, or that a model refuses. A mapping to reasons is said on standard error;
-            others have been said by then.
+        unusable: inputs that cannot be read, or that a model refuses. A mapping to reasons is printed on standard
+            error; others must have been printed before.
     """
     if isinstance(unusable, Mapping):
         for name, reason in unusable.items():
@@ -167,10 +169,10 @@ def end_with(unusable: Collection[object]) -> None:
 
 
 class Affekt(VerbGroup):
-    """Turns every error that a person can do something about into two lines and exit code 2.
+    """Turns every error that a user can fix into two lines and exit code 2.
 
-    That holds for deliberate errors and for those of the system, whatever verb meets them: a full disk, a path that
-    cannot be written, too little memory. Ctrl-C and SIGTERM say what is kept and how to go on.
+    That holds for deliberate errors and for those of the system in any verb: a full disk, an unwritable
+    path, too little memory. Ctrl-C and SIGTERM print what is kept and how to continue.
     """
 
     sections = SECTIONS
@@ -222,7 +224,7 @@ class Affekt(VerbGroup):
 
     @staticmethod
     def has_resume(ctx: click.Context) -> bool:
-        """Whether the verb that ran goes on with --resume, rather than by itself."""
+        """Whether the verb continues with --resume, rather than by itself."""
         return bool(ctx.meta.get(HAS_RESUME))
 
     def main(
@@ -233,7 +235,7 @@ class Affekt(VerbGroup):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the command line; what click says of wrong usage is shown as it stands."""
+        """Run the command line; click's usage errors are shown unchanged."""
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
@@ -261,6 +263,6 @@ def main() -> None:
     """Sees, hears and reads how people come across in a recording.
 
     \b
-    affekt demo                 a real clip, nothing to prepare
+    affekt demo                 a real clip, no preparation
     affekt analyze clip.mp4     your own
     """

@@ -1,4 +1,4 @@
-"""How the help of every verb is written: names to choose from and examples at its end, verbs by what they are for."""
+"""Formatting of help: names and examples at its end, verbs grouped by purpose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = (
     'reenact train-refiner', 'pretrain', 'finetune', 'checkpoint inspect', 'checkpoint convert', 'corpus make',
     'corpus vocals',
 )  # fmt: skip
-"""Verbs that work for long, and load much before."""
+"""Verbs that take long and load much first."""
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'analyze': (
         'affekt analyze interview.mp4',
@@ -88,11 +88,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'weights verify': ('affekt weights verify',),
     'notice': ('affekt notice > notice.txt',),
 }
-"""Words of the verb to its examples, where its description shows none; a test parses each."""
+"""Verb to its examples, if its description shows none; a test parses each."""
 
 
 def name_of(ctx: click.Context) -> str:
-    """'bench merbench', however the program itself was called."""
+    """'bench merbench', however the program was called."""
     words: list[str] = []
     while ctx.parent is not None:
         words.insert(0, str(ctx.info_name))
@@ -101,29 +101,29 @@ def name_of(ctx: click.Context) -> str:
 
 
 def _lines(example: str, width: int) -> list[str]:
-    """The words of an example in lines that part before an option, never between it and its value."""
+    """An example wrapped into lines before options, never between an option and its value."""
     bound = re.sub(r'(?<= )(--\S+) (?!--)', '\\1\xa0', example)
     lines = textwrap.wrap(bound, width, break_on_hyphens=False, break_long_words=False)
     return [line.replace('\xa0', ' ') for line in lines]
 
 
 class _NamesInHelp(click.Command):
-    """A command that can be run, whose help ends with the names that an option or an argument can take."""
+    """A command whose help ends with the names that an option or an argument can take."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; one that works for long first says that it loads, which can take seconds."""
+        """Run it; slow ones first print that they load, which can take seconds."""
         self.say_loading(ctx)
         return super().invoke(ctx)
 
     def say_loading(self, ctx: click.Context) -> None:
-        """Before it runs."""
+        """Runs before the command."""
         ctx.meta[HAS_RESUME] = any(param.name == 'resume' for param in self.params)
         name = name_of(ctx)
         if name in LONG:
             say(f'{name}: loading …', err=True, style='dim')
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples, where the description shows none."""
+        """The examples, if the description shows none."""
         super().format_epilog(ctx, formatter)
         examples = EXAMPLES.get(name_of(ctx), ())
         if examples:
@@ -132,7 +132,7 @@ class _NamesInHelp(click.Command):
                     formatter.write('  ' + ' \\\n      '.join(_lines(example, formatter.width - 8)) + '\n')
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The options, then the names that are too many to stand beside one."""
+        """The options, then names that are too many to show beside one."""
         super().format_options(ctx, formatter)
         for param in self.get_params(ctx):
             if isinstance(param.type, Named) and param.type.is_long():
@@ -144,22 +144,22 @@ class _NamesInHelp(click.Command):
 
 
 class Verb(_NamesInHelp):
-    """A command without others below it."""
+    """A command without subcommands."""
 
 
 class VerbGroup(click.Group):
-    """Verbs, in sections where `sections` names them; a misspelt one is answered with the one that was meant."""
+    """A group of verbs, in `sections` if given; misspelt verbs get a suggestion."""
 
     command_class = Verb
     sections: Mapping[str, Sequence[str]] = {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of the sections, not of the alphabet."""
+        """The commands in the order of the sections, not alphabetically."""
         order = [name for names in self.sections.values() for name in names]
         return sorted(self.commands, key=lambda name: order.index(name) if name in order else len(order))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One line a verb, under the heading of its section."""
+        """One line per verb, under the heading of its section."""
         sections = self.sections or {'Commands': self.list_commands(ctx)}
         for heading, names in sections.items():
             rows = [(name, self.commands[name].get_short_help_str(500)) for name in names if name in self.commands]
@@ -170,7 +170,7 @@ class VerbGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first word names.
+        """The command named by the first word.
 
         Raises:
             click.UsageError: there is none.
@@ -185,31 +185,31 @@ VerbGroup.group_class = VerbGroup
 
 
 class OwnArgument(click.Argument):
-    """An argument of a verb that has others below it, in whose usage it does not stand."""
+    """An argument of a verb with subcommands, which is not part of their usage."""
 
     def get_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Its own metavar where its verb is the one that is run."""
+        """Its own metavar, if its verb is the one that is run."""
         return super().get_usage_pieces(ctx) if self in ctx.command.params else []
 
 
 class VerbWithVerbs(_NamesInHelp, VerbGroup):
-    """A verb that runs by itself and has others below it: `describe clip.mp4`, and `describe train`.
+    """A verb that runs by itself and has subcommands: `describe clip.mp4`, and `describe train`.
 
-    A first word that is one of them is that verb; a file of such a name is written with its folder, `./train`.
+    A first word that equals a subcommand runs it; write a file of that name with its folder, `./train`.
     """
 
     allow_extra_args = False
     allow_interspersed_args = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """What follows belongs to the verb below where one is named, else to this one."""
+        """The remaining arguments belong to the subcommand if one is named, else to this verb."""
         if args and args[0] in self.commands:
             ctx.args = args
             return args
         return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb that is named, else this one."""
+        """Run the named subcommand, else this verb."""
         if not ctx.args:
             with ctx:
                 return self._invoke_itself(ctx)
@@ -225,5 +225,5 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
         return click.Command.invoke(self, ctx)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Those of its own options and arguments."""
+        """Its own options and arguments."""
         return click.Command.collect_usage_pieces(self, ctx)

@@ -1,4 +1,4 @@
-"""Verbs on what is installed: doctor, plugins, notice, weights, completion."""
+"""Verbs on the installation: doctor, plugins, notice, weights, completion."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SHELLS = ('bash', 'zsh', 'fish')
 @SERVER
 @AS_JSON
 def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str, as_json: bool) -> None:
-    """Show what is installed, which model files are verified, what extras would add.
+    """Show what is installed, which model files are verified, and what extras would add.
 
-    With --endpoint and --model: whether pictures, sound and video that a server is sent reach its model, by asking
-    which colour, which tone and which order of colours they held. A key is read from AFFEKT_LLM_KEY.
+    With --endpoint and --model: check whether images, audio and video sent to a server reach its model, by asking
+    which colour, which tone and which order of colours they contained. A key is read from AFFEKT_LLM_KEY.
     """
     from affekt.doctor import examine, is_healthy
 
@@ -57,7 +57,7 @@ def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str,
 
 
 def _examine_endpoint(url: str, model: str, server: str, as_json: bool) -> None:
-    """What reaches a model on a server; exits with 2 where a medium does not."""
+    """Check which media reach a model on a server; exits with 2 if one does not."""
     from rich.text import Text
 
     from affekt.llm import Endpoint, probe
@@ -85,9 +85,9 @@ def notice() -> None:
 @main.command()
 @AS_JSON
 def plugins(as_json: bool) -> None:
-    """Show what other packages add: recipes, models, corpora, metrics, judges, exports.
+    """Show what installed packages add: recipes, models, corpora, metrics, judges, exports.
 
-    Exits with 1 where one of them cannot be used, and says how to remove it.
+    Exits with 1 if one of them cannot be used, and says how to remove it.
     """
     from affekt.doctor import plugged_in
 
@@ -144,9 +144,9 @@ def list_weights(as_json: bool) -> None:
 
 @weights.command('get')
 @click.argument('names', nargs=-1, type=Named(model_files), metavar='[NAME]...')
-@click.option('--all', 'everything', is_flag=True, help='Every model file but those fetched by name only.')
+@click.option('--all', 'everything', is_flag=True, help='Fetch every model file except those fetched only by name.')
 def get_weights(names: Sequence[str], everything: bool) -> None:
-    """Fetch model files by name, or without a name those that an analysis needs."""
+    """Fetch model files by name or, without a name, those that an analysis needs."""
     from affekt.weights import MODELS
 
     every = [name for name, model in MODELS.items() if not model.by_name_only]
@@ -156,7 +156,7 @@ def get_weights(names: Sequence[str], everything: bool) -> None:
 
 @weights.command('verify')
 def verify_weights() -> None:
-    """Hash every byte of the model files that are here."""
+    """Hash every byte of the model files present."""
     from affekt.weights import MODELS, state
 
     rows = [{'model': model.name, 'state': state(model, thorough=True)} for model in MODELS.values()]
@@ -165,7 +165,7 @@ def verify_weights() -> None:
 
 
 def fetch(names: Sequence[str], *, required: bool = True) -> None:
-    """Fetch what is missing, under a bar; what is not required may stay missing, which is said."""
+    """Fetch missing files with a progress bar; optional ones that stay missing are reported."""
     from affekt.weights import lookup, model_path, state, wanted_path
 
     missing = [name for name in names if state(lookup(name)) != 'verified']
@@ -191,7 +191,7 @@ def _needed_by_default() -> list[str]:
 @main.command()
 @click.argument('shell', required=False, type=Named(SHELLS))
 def completion(shell: str | None) -> None:
-    """Print what makes a shell complete verbs, options and names.
+    """Print a script for shell completion of verbs, options and names.
 
     \b
     affekt completion >> ~/.bashrc                                  bash, zsh

@@ -1,4 +1,4 @@
-"""Verbs for preferences between descriptions, prefer train, evaluate, predict, check; and how scores look printed."""
+"""Verbs for preferences between descriptions, prefer train, evaluate, predict, check; and their printed scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import plain_table, say, say_json
-from affekt.wording import percent, signed, within
+from affekt.wording import counted, percent, signed, within
 
 if TYPE_CHECKING:
     from affekt.challenges import PreferScore
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 FEATURES = click.option(
-    '--features', type=PATH, metavar='NPZ', help='Features of the clips: one array a sample, (F,) or (T, F).'
+    '--features', type=PATH, metavar='NPZ', help='Features of the clips: one array per sample, (F,) or (T, F).'
 )
 
 
@@ -42,7 +42,7 @@ def prefer() -> None:
 @click.option('--out', required=True, type=PATH, help='New folder for the model.')
 @click.option('--validation', type=PATH, help='Pairs to choose settings on (default: folds over the samples).')
 @click.option(
-    '--control', default='', metavar='NAMES', help='Cues that may not be used: length, source or length,source.'
+    '--control', default='', metavar='NAMES', help='Cues that the model must not use: length, source or length,source.'
 )
 @FEATURES
 def train(pairs: Path, out: Path, validation: Path | None, control: str, features: Path | None) -> None:
@@ -67,8 +67,8 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
 @prefer.command()
 @click.argument('judge', metavar='MODEL|VERDICTS', type=PATH)
 @click.argument('pairs', type=PATH)
-@click.option('--swapped', type=PATH, help='Verdicts on the swapped pairs, as given.')
-@click.option('--learned-from', type=PATH, help='Training pairs, from which shortcuts learn who usually wins.')
+@click.option('--swapped', type=PATH, help='Verdicts on the swapped pairs, in the order shown.')
+@click.option('--learned-from', type=PATH, help='Training pairs, from which shortcuts learn the usual winner.')
 @FEATURES
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
@@ -170,7 +170,7 @@ def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: b
 def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:
     """Official scores of the judge and of shortcuts, then the balanced views, then what people reach."""
     ties = evaluation.pairs - evaluation.decided
-    head = f'{evaluation.pairs:,} pairs of {evaluation.samples:,} samples, {ties:,} of them ties'
+    head = f'{counted(evaluation.pairs, "pair")} of {counted(evaluation.samples, "sample")}, {ties:,} of them ties'
     parts: list[Text | Table] = [
         Text(head, style='bold'),
         Text(''),
@@ -205,7 +205,7 @@ def score_table(score: PreferScore) -> Group:
     table.add_row('weighted F1, two classes', _spread(score.waf), style='bold')
     table.add_row('accuracy, two classes', _spread(score.accuracy))
     table.add_row('even accuracy', _spread(score.even))
-    return Group(Text(f'MER-Prefer, {score.decided:,} pairs; {score.ties:,} ties left out'), Text(''), table)
+    return Group(Text(f'MER-Prefer, {counted(score.decided, "pair")}; {score.ties:,} ties left out'), Text(''), table)
 
 
 def _official(evaluation: PreferenceEvaluation) -> Table:

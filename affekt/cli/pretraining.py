@@ -31,49 +31,51 @@ MOST_ARGUMENTS = 12
 
 
 SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
-"""Size of a family where none is named."""
+"""Default size of a family."""
 
 
 @main.command('pretrain')
 @click.argument('family', type=Named(tuple(SMALLEST)), metavar='{hicmae|svfap}')
 @click.option(
-    '--manifest', 'path', required=True, type=PATH, help='Manifest of the clips (.parquet); unlabelled ones do.'
+    '--manifest', 'path', required=True, type=PATH, help='Manifest of the clips (.parquet); labels are not needed.'
 )
 @click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
 @click.option('--out', required=True, type=PATH, help='Folder of the run: checkpoints, log, curves, weights.')
 @click.option('--size', type=Named(('tiny', 'small', 'base')), help='Size of the network (default: the smallest).')
 @click.option('--frames-size', type=click.IntRange(16), help='Width and height of frames, in pixels (default 160).')
-@click.option('--audio-only', is_flag=True, help='Learn from sound alone (HiCMAE).')
-@click.option('--video-only', is_flag=True, help='Learn from pictures alone.')
+@click.option('--audio-only', is_flag=True, help='Train on audio only (HiCMAE).')
+@click.option('--video-only', is_flag=True, help='Train on video only.')
 @click.option(
     '--crop', type=Named(('faces', 'published', 'none')), default='faces',
-    help='Part of the picture: the aligned face (default), the upper centre as published for VoxCeleb2, or all of it.',
+    help='Crop of frames: the aligned face (default), the upper centre as published for VoxCeleb2, or none.',
 )  # fmt: skip
 @click.option('--cache', type=PATH, help='Folder of decoded clips, which several runs can share (default OUT-clips).')
-@click.option('--no-cache', is_flag=True, help='Decode clips anew each epoch, where a cache is too large; not faces.')
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode clips (default 1).')
+@click.option('--no-cache', is_flag=True, help='Decode clips anew each epoch, if a cache is too large; not for faces.')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of decoding processes (default 1).')
 @click.option('--epochs', type=click.IntRange(1), default=100, help='Passes over all clips (default 100).')
-@click.option('--steps', type=click.IntRange(1), help='Updates, in place of --epochs.')
-@click.option('--batch-size', type=click.IntRange(1), default=32, help='Clips an update, of all devices (default 32).')
+@click.option('--steps', type=click.IntRange(1), help='Number of updates, instead of --epochs.')
 @click.option(
-    '--accumulation', type=click.IntRange(1), default=1, help='Batches an update, to save memory (default 1).'
+    '--batch-size', type=click.IntRange(1), default=32, help='Clips per update over all devices (default 32).'
 )
-@click.option('--learning-rate', type=float, default=3e-4, help='Learning rate at 256 clips an update (default 3e-4).')
 @click.option(
-    '--warm-up-epochs', type=click.FloatRange(0), help='Epochs of warm-up (default 5, a tenth of short runs).'
+    '--accumulation', type=click.IntRange(1), default=1, help='Batches per update, to save memory (default 1).'
 )
-@click.option('--gather-contrast', is_flag=True, help='Contrast clips over all devices, not within each.')
+@click.option('--learning-rate', type=float, default=3e-4, help='Learning rate at 256 clips per update (default 3e-4).')
+@click.option(
+    '--warm-up-epochs', type=click.FloatRange(0), help='Epochs of warm-up (default 5, or a tenth of short runs).'
+)
+@click.option('--gather-contrast', is_flag=True, help='Contrast clips across all devices, not within each.')
 @click.option(
     '--precision', type=Named(('auto', 'float32', 'bfloat16', 'float16')), default='auto',
-    help='Precision of products; auto (default) is bfloat16 where the device computes it itself.',
+    help='Precision of products; auto (default) is bfloat16 if the device supports it natively.',
 )  # fmt: skip
 @click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--compile', 'compiled', is_flag=True, help='Compile the blocks of the network.')
 @click.option('--workers', type=click.IntRange(0), default=2, help='Threads that prepare batches ahead (default 2).')
 @click.option('--save-every', type=click.IntRange(1), default=100, help='Updates between checkpoints (default 100).')
-@click.option('--snapshot-every', type=click.IntRange(1), help='Epochs between copies of the weights that stay.')
+@click.option('--snapshot-every', type=click.IntRange(1), help='Epochs between permanent copies of the weights.')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
-@click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
+@click.option('--resume', is_flag=True, help='Continue the run in OUT.')
 @AS_JSON
 def pretrain_command(
     family: str,
@@ -92,7 +94,7 @@ def pretrain_command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Pre-train an encoder of faces and voices on clips without labels.
+    """Pre-train an encoder of faces and voices on unlabelled clips.
 
     \b
     affekt corpus import folder my_clips --out clips.parquet
@@ -201,19 +203,19 @@ def _say_pretrained(done: Pretrained, pace: Pace, out: Path, device: str, as_jso
 
 @main.group()
 def checkpoint() -> None:
-    """Look into checkpoints that others published, and convert them."""
+    """Inspect and convert published checkpoints."""
 
 
 @checkpoint.command('inspect')
 @click.argument('file', type=PATH)
-@click.option('--all', 'show_all', is_flag=True, help='Every tensor and every setting, not groups.')
+@click.option('--all', 'show_all', is_flag=True, help='Show every tensor and setting, not groups.')
 @AS_JSON
 def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
-    """Say what is in FILE, and where each tensor goes.
+    """Show what is in FILE, and where each tensor goes.
 
-    FILE is a .pth, .pt, .bin or .ckpt that torch wrote, or a .safetensors. Nothing in it is run. Known are HiCMAE,
-    SVFAP, AffectGPT, the fusion models of MERBench and the parts of MagicPortrait; of any other file the tensors are
-    listed. Damaged files, and weights that are no numbers, are refused.
+    FILE is a .pth, .pt, .bin or .ckpt written by torch, or a .safetensors. Nothing in it is run. HiCMAE,
+    SVFAP, AffectGPT, the fusion models of MERBench and the parts of MagicPortrait are known; for any other file the
+    tensors are listed. Damaged files and non-finite weights are refused.
     """
     from affekt.checkpoints import inspected
 
@@ -234,15 +236,17 @@ def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
 @click.option(
     '--to', 'kind', type=Named(('safetensors', 'onnx')), help='Format of the file (default by the ending of --out).'
 )
-@click.option('--licence', default='', metavar='NAME', help='Licence of the weights, as their publisher states it.')
+@click.option('--licence', default='', metavar='NAME', help='Licence of the weights, as stated by their publisher.')
 @click.option(
     '--dtype', type=Named(('float32', 'float16', 'bfloat16', 'int8')),
-    help='Numbers to write (default as in FILE; of ONNX float32 or int8).',
+    help='Number type to write (default as in FILE; for ONNX float32 or int8).',
 )  # fmt: skip
 @click.option(
-    '--reads', type=Named(('video', 'audio')), help='Modality that an ONNX file reads (default all of the network).'
+    '--reads',
+    type=Named(('video', 'audio')),
+    help='Modality that an ONNX file reads (default: all that the network reads).',
 )
-@click.option('--allow-missing', is_flag=True, help='Write a state that is not whole, too.')
+@click.option('--allow-missing', is_flag=True, help='Also write an incomplete state.')
 @AS_JSON
 def convert_command(
     file: Path,
@@ -260,7 +264,7 @@ def convert_command(
     affekt checkpoint convert hicmae.pth --out hicmae.safetensors
     affekt checkpoint convert hicmae.pth --out hicmae.onnx
 
-    The card lies beside it as .md: source, its sha256, family, size, epoch, settings, licence. What was written is read
+    The card is written beside it as .md: source, its sha256, family, size, epoch, settings, licence. The output is read
     back and compared before it appears. An ONNX file (of HiCMAE or SVFAP) takes any number of windows of any length,
     and is compared with torch at several.
     """
@@ -371,47 +375,45 @@ def _say_verdict(inspection: Inspection) -> None:
 @click.option('--out', required=True, type=PATH, help='Folder for the model, its scores and its card.')
 @click.option(
     '--label', default='emotion', metavar='NAME',
-    help='Label to learn: emotion (default), or numbers: valence, arousal, dominance, sentiment, with commas between.',
+    help='Label to learn: emotion (default), or numbers: valence, arousal, dominance, sentiment, separated by commas.',
 )  # fmt: skip
 @click.option('--kind', 'method', type=Named(('full', 'lora', 'linear')), default='full',
-              help='Weights to learn: all of them (full, default), low-rank adapters, or the head alone.')  # fmt: skip
-@click.option('--modalities', default='', metavar='NAMES', help='video, audio or video,audio (default: what there is).')
+              help='Weights to train: all (full, default), low-rank adapters, or only the head.')  # fmt: skip
+@click.option('--modalities', default='', metavar='NAMES', help='video, audio or video,audio (default: those present).')
 @click.option(
     '--validation', default='', metavar='PART',
-    help='Clips that choose the epoch: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
+    help='Validation clips: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
 )  # fmt: skip
 @click.option(
-    '--test', default='', metavar='PART', help='Clips that are scored at the end alone, likewise (default: split=test).'
+    '--test', default='', metavar='PART', help='Test clips, scored only at the end, likewise (default: split=test).'
 )
 @click.option('--crop', type=Named(('faces', 'published', 'none')), default='faces',
-              help='Part of the picture: aligned face (default), upper centre of VoxCeleb2, or all.')  # fmt: skip
+              help='Crop of frames: aligned face (default), upper centre of VoxCeleb2, or none.')  # fmt: skip
 @click.option('--cache', type=PATH, help='Folder of decoded clips, which several runs can share (default OUT/clips).')
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that decode clips (default 1).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of decoding processes (default 1).')
 @click.option('--objective', type=Named(('cross_entropy', 'mse', 'ccc', 'pcc')), help='Loss (default by the label).')
-@click.option('--epochs', type=click.IntRange(1), default=50, help='Passes over the clips, at most (default 50).')
-@click.option('--patience', type=click.IntRange(1), default=15, help='Epochs to wait for a better one (default 15).')
-@click.option('--last', is_flag=True, help='Take the last epoch, not the best on validation.')
-@click.option('--batch-size', type=click.IntRange(1), default=16, help='Clips a batch of one device (default 16).')
-@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches a step (default 1).')
+@click.option('--epochs', type=click.IntRange(1), default=50, help='Maximum number of epochs (default 50).')
+@click.option('--patience', type=click.IntRange(1), default=15, help='Epochs without improvement to wait (default 15).')
+@click.option('--last', is_flag=True, help='Keep the last epoch, not the best on validation.')
+@click.option('--batch-size', type=click.IntRange(1), default=16, help='Clips per batch and device (default 16).')
+@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches per step (default 1).')
 @click.option('--learning-rate', type=click.FloatRange(0, min_open=True),
-              help='Learning rate at 256 clips a step (default 1e-3, adapters 1e-2).')  # fmt: skip
+              help='Learning rate at 256 clips per step (default 1e-3, adapters 1e-2).')  # fmt: skip
 @click.option('--layer-decay', type=click.FloatRange(0, 1, min_open=True),
-              help='Rate of each layer over that of the next (default 0.75, adapters 1).')  # fmt: skip
+              help="Ratio of each layer's rate to the next layer's (default 0.75, adapters 1).")  # fmt: skip
 @click.option('--drop-path', type=click.FloatRange(0, 1, max_open=True), default=0.1,
-              help='Share of dropped paths of the last block (default 0.1).')  # fmt: skip
+              help='Drop-path rate of the last block (default 0.1).')  # fmt: skip
 @click.option('--rank', type=click.IntRange(1), default=8, help='Rank of adapters (default 8).')
-@click.option('--balanced', is_flag=True, help='Let classes weigh alike, however many clips each has.')
-@click.option('--no-augmentation', is_flag=True, help='Leave pictures and sound as they are, unmixed.')
-@click.option(
-    '--stride', type=click.IntRange(1), default=4, help='Frames from one that is read to the next (default 4).'
-)
-@click.option('--reference', is_flag=True, help='Published behaviour: sound not mixed, last epoch, no balance.')
+@click.option('--balanced', is_flag=True, help='Give classes equal weight, whatever their number of clips.')
+@click.option('--no-augmentation', is_flag=True, help='Do not augment or mix frames and audio.')
+@click.option('--stride', type=click.IntRange(1), default=4, help='Stride between frames read (default 4).')
+@click.option('--reference', is_flag=True, help='Published behaviour: audio not mixed, last epoch, no balance.')
 @click.option('--precision', type=Named(('float32', 'bfloat16', 'float16')), default='float32',
               help='Precision of products (default float32).')  # fmt: skip
 @click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--workers', type=click.IntRange(0), default=0, help='Threads that prepare batches ahead (default 0).')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
-@click.option('--resume', is_flag=True, help='Go on with the run in OUT.')
+@click.option('--resume', is_flag=True, help='Continue the run in OUT.')
 @AS_JSON
 def finetune_command(
     source: Path,
@@ -433,7 +435,7 @@ def finetune_command(
     affekt finetune --from run --manifest m.parquet --kind linear --out quick
 
     The epoch is chosen on validation alone. OUT holds the model (weights.safetensors, labels.json), card.md with data,
-    scores and intervals by speaker, predictions.csv and history.html; affekt.pretraining.predict(OUT, FILE) answers for
+    scores and intervals by speaker, predictions.csv and history.html; affekt.pretraining.predict(OUT, FILE) predicts
     one recording. After an interruption, add --resume.
     """
     from affekt.clips import is_first_process

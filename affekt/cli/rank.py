@@ -1,4 +1,4 @@
-"""The verb that ranks: rank; and how rankings and a judge's verdicts look on a terminal of eighty columns."""
+"""The verb rank, and rankings and a judge's verdicts on a terminal of eighty columns."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     '--control',
     multiple=True,
     metavar='NAME',
-    help='Covariate whose effect is taken out: length, or NAME of left_NAME and right_NAME. Repeatable.',
+    help='Covariate whose effect is removed: length, or NAME of left_NAME and right_NAME. Repeatable.',
 )
-@click.option('--order', is_flag=True, help='Take out the effect of being shown first.')
+@click.option('--order', is_flag=True, help='Remove the effect of being shown first.')
 @click.option(
     '--prior',
     type=float,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     '--cluster',
     type=Named(('sample', 'rater', 'both', 'none')),
-    help='Clusters of the intervals (default those that repeat).',
+    help='Clusters of the intervals (default: columns with repeated values).',
 )
 @click.option(
     '--intervals', default='profile', type=Named(interval_methods), help='Method of the intervals (default profile).'
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @AS_JSON
 @click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
 def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
-    """Rank items by who beat whom, with intervals.
+    """Rank items by pairwise comparisons, with intervals.
 
     FILE is a table (csv, xlsx, json, jsonl or parquet), or a folder of affekt annotate.
 
@@ -164,7 +164,7 @@ def judge_tables(report: JudgeReport) -> Group:
     ends = f'{decided} decided, {report.outcomes["tie"]} tied ({report.disagreeing_orders} of them by order), '
     parts: list[Text | Table] = [Text(size, style='bold'), Text(f'{ends}{report.outcomes["abstain"]} abstained')]
     if report.left_out:
-        parts.append(Text(f'{report.left_out:,} pairs left out: one of the two does not describe the sample'))
+        parts.append(Text(f'{counted(report.left_out, "pair")} left out: one of the two does not describe the sample'))
     parts += [Text(''), _wins_table(report), Text(''), facts_table(_judge_facts(report))]
     if report.agreement:
         parts += [Text(''), _agreement_table(report.agreement, 'as published: left first, same counts as a1', True)]

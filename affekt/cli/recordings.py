@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from affekt.batch import Batch, ChangedPeople, Outcome, Written
 
 RUNS = Path('affekt_runs')
-"""Where runs go without --out."""
+"""Default folder of runs."""
 MOST_TABLES = 3
 """Of so many files the people are shown; of more the paths alone."""
 LINES_OF_LOSS = 2
@@ -46,7 +46,7 @@ def _analysis_options(command: Command) -> Command:
             help='Speech recognition: tiny.en (default, English), base (99 languages), none, or a path.',
         ),
         click.option('--purpose', metavar='TEXT', help='Purpose of the analysis; recorded with the results.'),
-        click.option('--no-frames', is_flag=True, help='Keep numbers and words only: no pictures, no video.'),
+        click.option('--no-frames', is_flag=True, help='Keep only numbers and words: no images, no video.'),
         click.option(
             '--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.'
         ),
@@ -72,15 +72,13 @@ def _analysis_options(command: Command) -> Command:
 @click.option(
     '--sound-stream', type=int, metavar='N', help="Audio stream, counted from 0 (default: the file's own default)."
 )
-@click.option(
-    '--describe', is_flag=True, help='Say it in the words of a trained describer too, apart from what is measured.'
-)
+@click.option('--describe', is_flag=True, help='Also describe people by a trained describer.')
 @click.option(
     '--describe-model', type=click.Path(path_type=Path), help='Describer: a folder, a checkpoint, or small (default).'
 )
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
-    """Analyze recordings: video, sound or pictures; files or whole folders."""
+    """Analyze recordings: video, audio or photographs; files or whole folders."""
     title = paths[0].absolute().resolve().stem if len(paths) == 1 else f'{len(paths)}-files'
     batch = _analyze_to(paths, out or run_folder(title, resume), as_json, resume, chosen)
     end_with(batch.failed)
@@ -88,9 +86,9 @@ def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool
 
 @main.command()
 @_analysis_options
-@click.option('--silent', is_flag=True, help='Face alone, without the added speech.')
+@click.option('--silent', is_flag=True, help='Use the face only, without the added speech.')
 def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
-    """Analyze a real talking face; everything that is needed is fetched."""
+    """Analyze a short clip of a real person talking; needed files are downloaded."""
     from affekt.demo import DISCLOSURE, demo_clip
 
     folder = out or run_folder('demo', False)
@@ -101,12 +99,10 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 
 @main.command()
 @click.argument('run', type=click.Path(path_type=Path))
-@click.option('--file', metavar='NAME', help='File of the run, where it has several.')
-@click.option('--merge', nargs=2, multiple=True, metavar='A B', help='Person B is person A; may be given again.')
-@click.option(
-    '--name', 'names', nargs=2, multiple=True, metavar='PERSON NAME', help='Name of a person; may be given again.'
-)
-@click.option('--reset', is_flag=True, help='Forget what was merged and named before.')
+@click.option('--file', metavar='NAME', help='File of the run, if it has several.')
+@click.option('--merge', nargs=2, multiple=True, metavar='A B', help='Person B is person A. Repeatable.')
+@click.option('--name', 'names', nargs=2, multiple=True, metavar='PERSON NAME', help='Name of a person. Repeatable.')
+@click.option('--reset', is_flag=True, help='Undo earlier merges and names.')
 @AS_JSON
 def people(
     run: Path,
@@ -119,13 +115,13 @@ def people(
     """Merge and rename the people of a run, in report and exports.
 
     \b
-    affekt people study                             who there is
-    affekt people study --merge 1 3 --name 1 "A."   1 and 3 are one, called A.
-    affekt people study --file b.mp4 --name 2 "B."  of a run with several files
+    affekt people study                             list the people
+    affekt people study --merge 1 3 --name 1 "A."   1 and 3 are one, named A.
+    affekt people study --file b.mp4 --name 2 "B."  in a run with several files
     affekt people study --reset                     as analyzed
 
-    People are named by number or name; merges come before names. The results stay as they were analyzed: what is said
-    here is kept beside them and applied whenever they are read.
+    People are given by number or name; merges come before names. The results stay as analyzed: the changes are
+    stored beside them and applied whenever they are read.
     """
     from affekt.batch import change_people
     from affekt.people import Change, Merge, Rename
@@ -148,7 +144,7 @@ def people(
 @click.argument('run', type=click.Path(path_type=Path))
 @click.option('--to', required=True, type=Named(exports), help='Format to write.')
 @click.option('--out', type=click.Path(path_type=Path), help='Folder for the files (default: the run folder).')
-@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+@click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def export(run: Path, to: str, out: Path | None, raw_csv: bool) -> None:
     """Write a run's timelines for other programs."""
     from affekt.batch import export_run
@@ -159,7 +155,7 @@ def export(run: Path, to: str, out: Path | None, raw_csv: bool) -> None:
 @main.command()
 @click.argument('run', type=click.Path(path_type=Path))
 def report(run: Path) -> None:
-    """Rebuild the pages of a run, with the recordings that are still in place."""
+    """Write the reports of a run again, with recordings that are still in place."""
     from affekt.batch import report_run
 
     _say_written(report_run(run))
@@ -172,19 +168,19 @@ def report(run: Path) -> None:
     'trusted',
     type=click.Path(path_type=Path),
     metavar='PEM',
-    help='Certificates that you trust to vouch for signers.',
+    help='Certificates of authorities that you trust.',
 )
 @AS_JSON
 def verify_command(path: Path, trusted: Path | None, as_json: bool) -> None:
-    """Check whether FILE is as it was signed, and say who made it.
+    """Check whether FILE is as signed, and show what made it.
 
     \b
     affekt verify out.mp4
     affekt verify still.png --trust university.pem --json
 
     The answer is one of: intact (exit code 0), changed, no manifest (exit
-    code 2). A signature of affekt's own making shows that nothing was changed,
-    not who signed: the signer is unknown unless --trust vouches for them.
+    code 2). A self-made signature of affekt shows that nothing was changed,
+    not who signed: the signer is unknown unless covered by --trust.
     """
     from affekt.reenactment import verify
 
@@ -241,7 +237,7 @@ def _analyze_to(
     chosen: Mapping[str, Any],
     notes: tuple[str, ...] = (),
 ) -> Batch:
-    """Analyze, show how it goes, and print what came out."""
+    """Analyze with progress, and print the results."""
     from affekt.batch import analyze_many, gather
 
     at_hand: dict[Path, Any] = {}

@@ -1,4 +1,4 @@
-"""The verbs that move the face of a portrait: reenact, and below it train-refiner."""
+"""The verb reenact, which animates portraits, and its subcommand train-refiner."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ PAINTING = {
     'device': '--device', 'steps': '--steps', 'guidance': '--guidance', 'seed': '--seed', 'side': '--painted-size',
     'precision': '--precision',
 }  # fmt: skip
-"""Settings of networks that paint to their options."""
+"""Settings of drawing networks to their options."""
 PORTRAYED_OPTION = click.option(
     '--portrayed',
     type=Named(_portrayed),
-    help='Who is in the picture: you, somebody who has agreed, nobody real (asked for where left out).',
+    help='Portrayed person: you, somebody who has agreed, or nobody real (asked for if omitted).',
 )
 CONSENT_NOTE_OPTION = click.option(
     '--consent-note', default='', metavar='TEXT', help='Note on where the agreement is kept; written into every output.'
@@ -50,10 +50,10 @@ AGE_OPTION = click.option('--age', 'age_years', type=float, metavar='YEARS', hel
 
 
 def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> Consent:
-    """The statement on the portrayed person, asked for in a terminal where no option makes it.
+    """The statement on the portrayed person, asked for in a terminal if no option gives it.
 
     Raises:
-        ConsentError: none was made, or it is a child by it.
+        ConsentError: there is none, or it says that the person is a child.
     """
     from affekt.reenactment import PORTRAYED, required_consent
 
@@ -68,13 +68,16 @@ def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> 
 def cast_options(command: Command) -> Command:
     """The options that let portraits be seen and speech be heard; `asked_cast` and `asked_speech` read them."""
     portraits = click.option(
-        '--portraits', type=PATH, metavar='FOLDER', help='Film real faces: a picture of each person, moved by software.'
+        '--portraits',
+        type=PATH,
+        metavar='FOLDER',
+        help='Folder of portraits, one per person, to animate instead of synthetic faces.',
     )
     speech = click.option(
         '--speech',
         type=PATH,
         metavar='FOLDER',
-        help='Let recordings of speech be heard, one of each person, not tones.',
+        help='Folder of speech recordings, one per person, to use instead of tones.',
     )
     for option in (speech, AGE_OPTION, CONSENT_NOTE_OPTION, PORTRAYED_OPTION, portraits):
         command = option(command)
@@ -86,7 +89,7 @@ def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
 
     Args:
         asked: values of options, from which those of `cast_options` are taken away.
-        size: of the corpus's pictures.
+        size: side of the corpus's frames in pixels.
 
     Raises:
         UnknownNameError: there is a statement on nobody.
@@ -148,15 +151,15 @@ def painting_options(command: Command) -> Command:
     options = (
         click.option('--weights', type=PATH, metavar='DIR', help='Folder of weights, for --engine diffusion.'),
         click.option('--device', help='Device of --engine diffusion: cpu (default), cuda, cuda:1, …'),
-        click.option('--steps', type=click.IntRange(1, 1000), help='Steps in which noise is taken out (default 20).'),
-        click.option('--guidance', type=click.FloatRange(1), help='Weight of the portrait, 1 or more (default 3.5).'),
+        click.option('--steps', type=click.IntRange(1, 1000), help='Number of denoising steps (default 20).'),
+        click.option('--guidance', type=click.FloatRange(1), help='Guidance scale, 1 or more (default 3.5).'),
         click.option(
             '--painted-size', 'side', type=click.IntRange(32), metavar='PIXELS',
-            help='Side of the square that networks paint, a multiple of 8 (default 512).',
+            help='Side of the square that networks draw, a multiple of 8 (default 512).',
         ),
         click.option(
             '--precision', type=Named(('auto', 'float32', 'bfloat16')),
-            help='Precision of --engine diffusion (default auto: bfloat16 where the device has it).',
+            help='Precision of --engine diffusion (default auto: bfloat16 if the device supports it).',
         ),
     )  # fmt: skip
     for option in reversed(options):
@@ -199,27 +202,27 @@ def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
 @click.option(
     '--timeline', type=PATH, metavar='RUN', help='Run folder of an analysis, whose person moves the portrait.'
 )
-@click.option('--person', metavar='NAME', help='Person of the analysis (default: who is seen longest).')
+@click.option('--person', metavar='NAME', help='Person of the analysis (default: the one seen longest).')
 @click.option('--by', type=Named(_timeline_sources), help='Source of the motion within the analysis: face, or emotion.')
-@click.option('--intensity', metavar='SHARE', help='Strength of the expression (default 1; of an emotion 0.7).')
-@click.option('--absolute', is_flag=True, help="Driver's expression and pose themselves, not how they change.")
+@click.option('--intensity', metavar='SHARE', help='Strength of the expression (default 1; for an emotion 0.7).')
+@click.option(
+    '--absolute', is_flag=True, help="Transfer the driver's expression and pose themselves, not their changes."
+)
 @click.option('--seconds', type=float, help='Length of an emotion (default 3).')
 @click.option('--fps', 'rate_hz', type=float, help="Frames per second (default: the driver's own; 25 without one).")
 @click.option('--head', type=float, help="Share of the head's movement, 0 to 1 (default 1).")
 @click.option('--calm-at', 'calm_at_s', type=float, metavar='SECONDS', help="Time of the driver's calm face.")
-@click.option('--own-mouth', is_flag=True, help="Inside of the mouth made up, not the driver's.")
+@click.option('--own-mouth', is_flag=True, help="Use a synthetic inside of the mouth, not the driver's.")
 @click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
 @painting_options
 @click.option('--seed', type=click.IntRange(0), help='Random seed of the noise of --engine diffusion (default 42).')
-@click.option('--face-model', type=PATH, metavar='FILE', help='FLAME, whose head guides --engine diffusion.')
+@click.option('--face-model', type=PATH, metavar='FILE', help='FLAME model whose head guides --engine diffusion.')
 @click.option(
     '--face-encoder', 'face_encoders', type=PATH, multiple=True, metavar='FILE',
-    help='SMIRK or DECA, which read the parameters of --face-model; may be given twice, for both.',
+    help='SMIRK or DECA checkpoint that reads the parameters of --face-model; give it twice for both.',
 )  # fmt: skip
-@click.option(
-    '--refine', 'refiner', type=PATH, metavar='DIR', help='Personal refiner, as train-refiner below writes it.'
-)
-@click.option('--anew', is_flag=True, help='Begin anew where an interrupted run left windows.')
+@click.option('--refine', 'refiner', type=PATH, metavar='DIR', help='Personal refiner, from train-refiner.')
+@click.option('--anew', is_flag=True, help='Start again instead of resuming an interrupted run.')
 @click.option('--license', type=Named(licenses), help='Licence of the weights: research (default), or commercial-ok.')
 @click.option('--size', 'max_side', type=int, help='Longest side of the output in pixels (default 1024).')
 @click.option('--purpose', default='', metavar='TEXT', help='Purpose of the output; recorded with it.')
@@ -231,9 +234,11 @@ def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
     'note_off_by',
     default='',
     metavar='NAME',
-    help='Leave out the visible note; NAME is who answers for that, and is recorded.',
+    help='Leave out the visible note; NAME is the person responsible, and is recorded.',
 )
-@click.option('--certificate', type=PATH, metavar='PEM', help='Certificate chain to sign with, in place of your own.')
+@click.option(
+    '--certificate', type=PATH, metavar='PEM', help='Certificate chain to sign with, instead of the self-made one.'
+)
 @click.option('--key', type=PATH, metavar='PEM', help='Private key of the certificate.')
 @AS_JSON
 def reenact_command(
@@ -249,7 +254,7 @@ def reenact_command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Move the face of PORTRAIT: by the face in DRIVER, an emotion, curves.
+    """Animate the face of PORTRAIT: by the face in DRIVER, an emotion, curves.
 
     \b
     affekt reenact portrait.jpg driving.mp4 -o out.mp4
@@ -258,14 +263,14 @@ def reenact_command(
     affekt reenact a.jpg b.mp4 --engine diffusion --weights DIR -o out.mp4
     affekt reenact portraits/ --emotion all --intensity 0,0.5,1 -o stimuli
 
-    PORTRAIT shows one clear face from the front. Every output is signed, says
-    in the picture that it was made, and has a record beside it. An interrupted
-    run goes on where it was when the same command is given again. Processes
-    started by torchrun share what --engine diffusion paints.
+    PORTRAIT shows one clear face from the front. Every output is signed, carries
+    a visible note that it is generated, and has a record beside it. After an
+    interruption, the same command continues. Processes
+    started by torchrun share the drawing of --engine diffusion.
 
     A folder of portraits, several emotions or several intensities make a set
-    of stimuli: every person with every emotion at every intensity, equally
-    long and light, with a table of what was asked for and what affekt reads.
+    of stimuli: every person with every emotion at every intensity, equal in
+    length and brightness, with a table of requested values and affekt's readings.
     """
     from affekt.clips import is_first_process
     from affekt.containers import is_media_name
@@ -307,7 +312,7 @@ def reenact_command(
 
 
 def _design(portrait: Path, driver: Path | None, chosen: dict[str, Any]) -> Design | None:
-    """What a set of stimuli consists of, its options taken out; None where a single output is asked for."""
+    """The design of a set of stimuli, with its options removed; None for a single output."""
     from affekt.reenactment import Design, named_emotions
 
     emotion, intensity = chosen['emotion'], chosen['intensity']
@@ -348,7 +353,7 @@ def _make_set(
     *,
     as_json: bool,
 ) -> None:
-    """Make a set of stimuli and say what came of it."""
+    """Make a set of stimuli and print the result."""
     from affekt.reenactment import make_stimuli
 
     fetch(['face-identity'], required=False)
@@ -367,7 +372,7 @@ def _make_set(
 
 
 def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
-    """What moves the portrait: one of the four, with what belongs to it."""
+    """The source of motion: one of four, with its options."""
     from affekt.reenactment import ByCurves, ByEmotion, ByTimeline, ByVideo, DriverSettings
 
     emotion, curve, timeline = chosen.pop('emotion'), chosen.pop('curve'), chosen.pop('timeline')
@@ -399,7 +404,7 @@ def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
 
 
 def _settings(chosen: dict[str, Any]) -> ReenactSettings:
-    """How the motion is laid on the portrait, drawn and marked."""
+    """Settings of transfer, drawing and marking."""
     from affekt.reenactment import EngineSettings, ReenactSettings, TransferSettings
 
     intensity, head = chosen.pop('intensity'), chosen.pop('head')
@@ -439,7 +444,7 @@ def _share(text: str) -> float:
 @click.option('-o', '--out', required=True, type=PATH, metavar='DIR', help='Folder for refiner, portrait and card.')
 @click.option('--steps', type=click.IntRange(1), default=250, help='Updates (default 250).')
 @click.option('--refined-size', 'refined', type=click.IntRange(32), default=192, metavar='PIXELS',
-              help='Side of the square around the head that it reads, at most (default 192).')  # fmt: skip
+              help='Maximum side of the square around the head that it reads (default 192).')  # fmt: skip
 @click.option('--size', 'max_side', type=click.IntRange(64), default=512, metavar='PIXELS',
               help='Longest side of the portrait (default 512).')  # fmt: skip
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
@@ -447,17 +452,17 @@ def _share(text: str) -> float:
 def train_refiner_command(
     video: Path, out: Path, steps: int, refined: int, max_side: int, seed: int, as_json: bool
 ) -> None:
-    """Train a network that corrects what geometry draws of one person.
+    """Train a network that corrects geometry's drawings of one person.
 
     \b
     affekt reenact train-refiner person.mp4 -o refiner
     affekt reenact refiner/portrait.png driving.mp4 --refine refiner -o out.mp4
 
     VIDEO shows one clear face, from the front in its first frame, which becomes
-    the portrait. The refiner learns from the first 60 % of the video and is
-    judged on the rest, as it will be shown. It is kept only if PSNR and SSIM
-    both rise there, with intervals above 0; else it is not, and the exit code
-    is 2. It corrects this portrait and no other.
+    the portrait. The refiner trains on the first 60 % of the video and is
+    evaluated on the rest at display size. It is kept only if PSNR and SSIM
+    both rise there, with intervals above 0; otherwise the exit code
+    is 2. It corrects only this portrait.
     """
     from affekt.diffusion import RefinerSettings
     from affekt.reenactment import train_refiner

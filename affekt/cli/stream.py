@@ -1,4 +1,4 @@
-"""The verb on what happens now: stream."""
+"""The verb for live analysis: stream."""
 
 from __future__ import annotations
 
@@ -26,50 +26,56 @@ if TYPE_CHECKING:
     from affekt.serve import LiveFeed
 
 DRAWN_EVERY_S = 0.2
-"""A terminal is drawn this often, so that it costs the readings little."""
+"""Interval in seconds of terminal redraws, long enough to cost the readings little."""
 LINE_EVERY_S = 1.0
-"""Between lines where there is no terminal, and between figures of the page."""
+"""Interval in seconds of lines without a terminal, and of the page's numbers."""
 LOOKED_EVERY_S = 0.05
-"""How soon it is seen that somebody wants to stop."""
+"""Interval in seconds of checks for a stop request."""
 LOST_CODE = 2
-"""Of a camera or network stream that did not come back: whoever runs this in a script did not ask for that end."""
+"""Exit code for a camera or network stream that did not come back, which scripts must detect."""
 PATIENCE_S = 1.0
-"""How long after --seconds a source that sends nothing is waited for."""
+"""Seconds to wait after --seconds for a source that sends nothing."""
 
 
 @main.command()
 @click.argument('source', required=False)
 @click.option('--camera', type=click.IntRange(0), metavar='N', help='Camera, counted from 0 (default without SOURCE).')
-@click.option('--list-cameras', is_flag=True, help='Cameras of this machine, and nothing else.')
-@click.option('--microphone', metavar='NAME', help='Sound device beside the camera, such as default (default: none).')
-@click.option('--camera-size', metavar='WxH', help="Size asked of the camera, such as 640x360 (default: the camera's).")
+@click.option('--list-cameras', is_flag=True, help='List the cameras of this machine, and nothing else.')
+@click.option(
+    '--microphone', metavar='NAME', help='Audio device to use with the camera, such as default (default: none).'
+)
+@click.option(
+    '--camera-size', metavar='WxH', help="Size requested from the camera, such as 640x360 (default: the camera's)."
+)
 @click.option('--out', type=click.Path(path_type=Path), help='Run folder (default: a new one under affekt_runs).')
-@click.option('--no-save', is_flag=True, help='Nothing is kept: no run folder.')
-@click.option('--seconds', type=click.FloatRange(0, min_open=True), metavar='S', help='Length after which it ends.')
-@click.option('--json', 'as_json', is_flag=True, help='One JSON object a line for each reading, on standard output.')
-@click.option('--page', is_flag=True, help='Page with video and curves, for a browser on this machine.')
+@click.option('--no-save', is_flag=True, help='Keep nothing: no run folder.')
+@click.option(
+    '--seconds', type=click.FloatRange(0, min_open=True), metavar='S', help='Length in seconds after which it ends.'
+)
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object per reading and line on standard output.')
+@click.option('--page', is_flag=True, help='Serve a page with video and curves, for a browser on this machine.')
 @click.option('--port', type=click.IntRange(0, 65535), metavar='N', help='Port of the page (default: any).')
 @click.option('--words', type=Named(recognisers, others='PATH'), help='Speech recognition (default: none).')
 @click.option('--purpose', metavar='TEXT', help='Purpose of the readings; recorded with the results.')
-@click.option('--fps', type=float, metavar='N', help='Most frames read per second (default: all in time).')
-@click.option('--max-people', type=int, metavar='N', help='Faces followed at once (default 5).')
+@click.option('--fps', type=float, metavar='N', help='Maximum frames read per second (default: all in time).')
+@click.option('--max-people', type=int, metavar='N', help='Faces tracked at once (default 5).')
 @click.option('--no-faces', is_flag=True, help='Sound alone.')
 @click.option('--no-voice', is_flag=True, help='Faces alone.')
-@click.option('--no-frames', is_flag=True, help='Keep numbers and words only: no pictures.')
+@click.option('--no-frames', is_flag=True, help='Keep only numbers and words: no images.')
 @click.option('--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.')
 def stream(
     source: str | None, camera: int | None, list_cameras: bool, out: Path | None, no_save: bool,
     seconds: float | None, as_json: bool, page: bool, port: int | None, **chosen: Any,
 ) -> None:  # fmt: skip
-    """Read faces and voices while it happens: from a camera, an address, a
+    """Read faces and voices live: from a camera, an address, a
     file in real time, or standard input.
 
     \b
-    SOURCE  rtsp://… http://… udp://…   a stream of the network
-            clip.mp4                    a file, as if it happened now
+    SOURCE  rtsp://… http://… udp://…   a network stream
+            clip.mp4                    a file, in real time
             -                           standard input
 
-    Ctrl-C ends the stream; what was read is saved as an analysis would be.
+    Ctrl-C ends the stream; the readings are saved like an analysis.
     """
     from affekt.live import require_source
 
@@ -106,10 +112,10 @@ def stream(
 
 
 class Every:
-    """Says when it is time again.
+    """A timer that fires at intervals.
 
     Args:
-        seconds: from one time to the next.
+        seconds: the interval.
         now: a clock.
     """
 
@@ -118,7 +124,7 @@ class Every:
         self._next = float('-inf')
 
     def has_come(self) -> bool:
-        """True at first, and then once in so many seconds."""
+        """True at first, and then once per interval."""
         if self._now() < self._next:
             return False
         self._next = self._now() + self._seconds
@@ -126,7 +132,7 @@ class Every:
 
 
 class _Streaming:
-    """One source, read once, or as often as the page says; ends by signal, time, page or by itself."""
+    """One source, read once or as often as the page requests; ends by signal, time, page or by itself."""
 
     def __init__(
         self, place: int | str, settings: StreamSettings, folder: Path | None, as_json: bool, seconds: float | None
@@ -144,7 +150,7 @@ class _Streaming:
         self._page_pace = Every(LINE_EVERY_S)
 
     def ask_to_end(self) -> None:
-        """Called by a signal, between any two steps: it only leaves a mark."""
+        """Called by a signal handler: only sets a flag."""
         self._is_over = True
 
     def run(self) -> None:

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 PARTITIONS = ('train', 'val', 'test')
 FRAMES_HELP = 'Frames to answer (ABAW): list of pictures, table of frames or its manifest, or folder of face pictures.'
-PARTITION_HELP = 'Partition of that table (default: test where its frames are known, else val).'
+PARTITION_HELP = 'Partition of that table (default: test if its frames are known, else val).'
 
 
 @main.group()
 def track() -> None:
     """Train for the tracks of the MER challenges; write, check and score submissions of MER and ABAW.
 
-    TRACK is one of free words (mer2024-ov, mer2025-track2, mer2026-track2), of a category and valence (mer2023-multi,
-    mer2023-noise), of a category (mer2023-semi, mer2024-semi, mer2024-noise, mer2025-track1, mer2026-track1), or of
-    every frame (abaw6-expr, abaw6-va, abaw6-au, abaw6-mtl).
+    TRACK is a track of free words (mer2024-ov, mer2025-track2, mer2026-track2), of a category and valence
+    (mer2023-multi, mer2023-noise), of a category (mer2023-semi, mer2024-semi, mer2024-noise, mer2025-track1,
+    mer2026-track1), or of every frame (abaw6-expr, abaw6-va, abaw6-au, abaw6-mtl).
     """
 
 
@@ -51,13 +51,11 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
 @track.command()
 @click.argument('name', metavar='TRACK', type=Named(tracks))
-@click.option(
-    '--manifest', required=True, type=PATH, help='Manifest of the labelled clips: train, and val where there is one.'
-)
+@click.option('--manifest', required=True, type=PATH, help='Manifest of the labelled clips: train, and val if present.')
 @click.option(
     '--unlabelled', type=PATH, help='Manifest of the clips to predict (default: the other clips of --manifest).'
 )
-@click.option('--features', required=True, metavar='STORE[,STORE]', help='Stores, with commas between.')
+@click.option('--features', required=True, metavar='STORE[,STORE]', help='Stores, separated by commas.')
 @click.option(
     '--unlabelled-features', metavar='STORE[,STORE]', help='Stores of the unlabelled clips, if in separate ones.'
 )
@@ -77,7 +75,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     'thresholds',
     type=Numbers(),
     default='0.5,0.7,0.9',
-    help='Confidences above which pseudo-labels count (default 0.5,0.7,0.9); validation chooses one.',
+    help='Confidence thresholds of pseudo-labels (default 0.5,0.7,0.9); validation chooses one.',
 )
 @click.option(
     '--share',
@@ -87,9 +85,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     help='Shares of the most confident clips per category, also tried (pseudo).',
 )
 @click.option('--balanced', is_flag=True, help='Limit every category to its share of the labelled clips (pseudo).')
-@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Settings drawn and tried (default 4).')
 @click.option(
-    '--folds', type=click.IntRange(2, 100), default=5, help='Folds over the labelled clips, without val (default 5).'
+    '--trials', type=click.IntRange(1, 10_000), default=4, help='Number of random settings to try (default 4).'
+)
+@click.option(
+    '--folds',
+    type=click.IntRange(2, 100),
+    default=5,
+    help='Folds over the labelled clips, if there is no val (default 5).',
 )
 @click.option(
     '--seeds', type=click.IntRange(1, 100), default=1, help='Number of seeds for the chosen settings (default 1).'
@@ -177,13 +180,13 @@ def _show_training(trained: TrackAnswers, path: Path) -> None:
     if wrong:
         say(', '.join(f'{count} runs {status}' for status, count in wrong.items()), style='yellow')
     for modality, count in trained.missing.items():
-        say(f'{count:,} clips without {modality}')
+        say(f'{counted(count, "clip")} without {modality}')
     if trained.unread:
-        unread = f'{trained.unread:,} clips without any features get the most frequent category'
+        unread = f'{counted(trained.unread, "clip")} without any features: answered with the most frequent category'
         say(unread, style='yellow')
     for note in trained.notes:
         say(note, style='yellow')
-    say(f'{path}: {len(trained.names):,} answers')
+    say(f'{path}: {counted(len(trained.names), "answer")}')
 
 
 @track.command()
@@ -207,7 +210,7 @@ def write(
 ) -> None:
     """Write PREDICTION as a submission, and check it.
 
-    PREDICTION has the columns name and openset, or name, discrete and, where the track asks for it, valence. For the
+    PREDICTION has the columns name and openset, or name, discrete and, if the track needs it, valence. For the
     tracks of ABAW it is a table of frames (.parquet).
     """
     from affekt.challenges import FRAME_TRACKS, read_candidates, track_named, write_submission
@@ -222,7 +225,7 @@ def write(
         names = read_candidates(candidates) if candidates else None
         answers = track_named(name).read(prediction)
     written = write_submission(name, answers, out, names, allow_empty=allow_empty)
-    say(f'{written.path}: {written.rows} answers, {_labels(written)}')
+    say(f'{written.path}: {counted(written.rows, "answer")}, {_labels(written)}')
 
 
 @track.command()
@@ -255,7 +258,7 @@ def check(
         checked = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
     order = 'in the order of the candidates' if checked.follows_candidates else 'in another order than the candidates'
     empty = f', {checked.empty_answers} empty' if checked.empty_answers else ''
-    say(f'{checked.path} is in order: {checked.rows} answers {order}, {_labels(checked)}{empty}')
+    say(f'{checked.path} is in order: {counted(checked.rows, "answer")} {order}, {_labels(checked)}{empty}')
 
 
 def _refuse(track_name: str, **options: object) -> None:
@@ -294,7 +297,7 @@ def _check_frames(name: str, file: Path, frames: Path | None, partition: str) ->
 
 def _of_frames(submission: FrameSubmission) -> str:
     counts = ''.join(f', {name} {count:,}' for name, count in submission.counts.items())
-    return f'{submission.rows:,} frames of {counted(submission.videos, "video")}{counts}'
+    return f'{counted(submission.rows, "frame")} of {counted(submission.videos, "video")}{counts}'
 
 
 def _labels(submission: Submission) -> str:
@@ -321,7 +324,7 @@ def _labels(submission: Submission) -> str:
 @click.option(
     '--tables',
     type=Named(WORD_TABLES, others='PATH'),
-    help="Word table, where another than the challenge's, or a folder that holds it.",
+    help="Word table, if not the challenge's, or a folder that holds it.",
 )
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'

@@ -1,8 +1,8 @@
-"""Clips: the frames and the audio that a model reads as one sample, made once and kept.
+"""Clips: the frames and the audio that a model reads as one sample, made once and stored.
 
-A video, audio, an official folder of frames, or a row of a manifest comes in; a `Clip` comes out, with the face cut out
-and aligned, audio at 16 kHz, and the reason for whatever is missing. `PackedClips` keeps those of a whole corpus in a
-few files that are read by memory map; `split_manifest` reads the lists that published code is trained with. Read
+A video, audio, an official folder of frames, or a row of a manifest comes in; a `Clip` comes out, with the face cropped
+and aligned, audio at 16 kHz, and the reason for any missing modality. `PackedClips` stores those of a whole corpus in a
+few memory-mapped files; `split_manifest` reads the split lists of published code. Read
 `clip.py` first, then `packed.py`.
 """
 

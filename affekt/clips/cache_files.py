@@ -29,7 +29,7 @@ DATA = (FRAMES, TIMES, SOUND)
 FORMAT = 1
 """Format version of the folder; a newer one is refused."""
 FULL_SCALE = 32_768
-"""Value that stands for 1.0 in audio of two bytes: what has 16 bits in the recording comes back exactly."""
+"""Integer value of 1.0 in 16-bit audio; 16-bit recordings are stored losslessly."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Stretch:
     missing_video: str = ''
     missing_audio: str = ''
     failed: str = ''
-    """Why there is no clip; '' where there is one."""
+    """Why there is no clip; '' if there is one."""
     notes: list[str] = field(default_factory=list)
     stated: str = ''
     """Hash of the names, spans and sizes of its sources."""
@@ -66,7 +66,7 @@ class CacheHeader:
     """Width and height of the frames, pixels."""
     sound: SoundType
     settings: Mapping[str, Any]
-    """Settings with which the clips were made; empty for clips that were there already."""
+    """Settings with which the clips were made; empty for clips that were given."""
     frames: int = 0
     samples: int = 0
     format: int = FORMAT
@@ -80,19 +80,19 @@ class CacheHeader:
             )  # fmt: skip
 
     def bytes_of(self, frames: int, samples: int) -> dict[str, int]:
-        """The size of each file after so many frames and samples."""
+        """The size of each file for this many frames and samples."""
         width = np.dtype(self.sound).itemsize
         return {FRAMES: frames * self.size**2 * 3, TIMES: frames * 8, SOUND: samples * width}
 
 
 class CacheWriter:
-    """Puts clips one after the other; what is written is on disk once `flush` has returned.
+    """Appends clips; they are on disk once `flush` has returned.
 
     Args:
         folder: a folder that exists.
         header: header of the cache.
-        frames: number of frames that are there already; what lies behind them is cut off.
-        samples: number of audio samples that are there already.
+        frames: number of frames already stored; anything beyond is cut off.
+        samples: number of audio samples already stored.
 
     Raises:
         StorageError: the files cannot be written.
@@ -116,7 +116,7 @@ class CacheWriter:
         Raises:
             ShapeError: its frames have another size than those of the cache.
             ValueRangeError: its audio is not finite.
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         side = self.header.size
         stretch.first_frame, stretch.first_sample = self.frames, self.samples
@@ -148,7 +148,7 @@ class CacheWriter:
         """Bring everything to the disk.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         for name, file in self._files.items():
             try:
@@ -172,7 +172,7 @@ class CacheWriter:
 
 
 def as_stored(sound: Floats32, sound_type: SoundType) -> npt.NDArray[Any]:
-    """(S,) as it lies in the file; in two bytes, what lies outside [-1, 1] is cut."""
+    """(S,) as stored; 16-bit audio is clipped to [-1, 1]."""
     if sound_type == 'float32':
         return sound.astype('<f4')
     levels: Floats32 = np.rint(sound * np.float32(FULL_SCALE))
@@ -188,7 +188,7 @@ def as_sound(stored: npt.NDArray[Any]) -> Floats32:
 
 
 def write_index(folder: Path, stretches: Sequence[Stretch], header: CacheHeader) -> None:
-    """The table that makes a cache of the files; it appears last, and whole.
+    """Write the index, which completes a cache; atomically, after all other files.
 
     Raises:
         StorageError: it cannot be written.
@@ -212,10 +212,10 @@ def _schema() -> Any:
 
 
 def read_index(folder: Path) -> tuple[Any, CacheHeader]:
-    """The table of a cache (Arrow), and what holds for all of it; the three files are as long as it says.
+    """The index of a cache (Arrow) and its header, after checking the lengths of the three files.
 
     Raises:
-        RunError: there is none, it is damaged or newer, or a file was cut short.
+        RunError: there is no cache, it is damaged or of a newer version, or a file is truncated.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -266,5 +266,5 @@ def _require_whole(folder: Path, header: CacheHeader) -> None:
 
 
 def stretches_of(noted: Iterable[Mapping[str, Any]]) -> list[Stretch]:
-    """Lines of the index from what a journal holds."""
+    """Lines of the index from journal notes."""
     return [Stretch(**each) for each in noted]

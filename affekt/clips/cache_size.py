@@ -16,7 +16,7 @@ from affekt.media import Recording
 from affekt.wording import counted
 
 LOOKED_AT = 256
-"""Most clips whose headers an estimate reads."""
+"""Maximum number of clips whose headers an estimate reads."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class CacheEstimate:
     frame_bytes: int
     sound_bytes: int
     looked_at: int
-    """Clips whose headers were read; the others are taken for the mean of these."""
+    """Clips whose headers were read; the others count as the mean of these."""
     unreadable: int
     """Number of those whose headers could not be read."""
 
@@ -59,7 +59,7 @@ def estimate(
         manifest: manifest of the corpus.
         settings: settings of the clips; None for the published size.
         sound: type of a stored audio sample.
-        most: most clips to look at, evenly over the manifest.
+        most: maximum number of clips to read, evenly over the manifest.
     """
     settings = settings or ClipSettings()
     chosen = np.unique(np.linspace(0, max(len(manifest) - 1, 0), min(most, len(manifest))).astype(np.int64))

@@ -1,10 +1,10 @@
-"""A clip: the frames and the audio that a model reads as one sample, and how it comes out of media.
+"""A clip: the frames and the audio that a model reads as one sample, and how it is made from media.
 
-    clip = decoded('interview.mp4')                    # the face, cut out and aligned; audio at 16 kHz
-    clip = decoded('voxceleb.mp4', crop='published')   # the part of the picture that the published code reads
+    clip = decoded('interview.mp4')                    # the aligned face; audio at 16 kHz
+    clip = decoded('voxceleb.mp4', crop='published')   # the part of the frame that the published code reads
 
-The recording is decoded once. Frames keep the recording's own times, so a frame in which no face was seen leaves a gap
-there and shifts nothing. What a clip lacks is None, with the reason in `missing`: a model masks it.
+The recording is decoded once. Frames keep the recording's own times, so a frame without a face leaves a gap
+and shifts nothing. A missing modality is None, with the reason in `missing`; models mask it.
 
 T frames, H rows, W columns, S samples of audio.
 """
@@ -36,12 +36,12 @@ SOUND_RATE_HZ = 16_000
 SIZE = 160
 """Width and height of the frames that both published models read, pixels."""
 CROPS: tuple[Crop, ...] = ('faces', 'published', 'none')
-"""The face, turned and scaled; the upper centre of VoxCeleb2's 224 x 224, as published; the whole picture, scaled."""
+"""The face, turned and scaled; the upper centre of VoxCeleb2's 224 x 224, as published; the whole frame, scaled."""
 MODALITIES = ('video', 'audio')
 LONGEST_S = 300.0
-"""Longest duration of a clip in seconds, as it is held in memory: what is longer is cut into clips."""
+"""Longest duration of a clip in seconds, since it is held in memory."""
 MOST_FRAMES = 30_000
-"""Most frames of a clip, 100 a second for as long; 2.3 GB at the published size."""
+"""Maximum number of frames of a clip, 100 per second of LONGEST_S; 2.3 GB at the published size."""
 SHORTEST_SAMPLES = 400
 """One frame of the spectrogram, 25 ms; less audio than this cannot be read."""
 PUBLISHED_SIDE = 224
@@ -53,7 +53,7 @@ class Clip:
     """One sample; a modality that is None is missing, and a model masks it.
 
     Raises:
-        ShapeError: an array is empty or not of the shape and type that its field says, or frames and times differ in
+        ShapeError: an array is empty or has another shape or type than its field states, or frames and times differ in
             number.
     """
 
@@ -65,9 +65,9 @@ class Clip:
     sound: Floats32 | None
     """(S,) mono in [-1, 1], `SOUND_RATE_HZ` samples per second, from the same start."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Modality to the reason why it is None, where it was looked for."""
+    """Requested modality to the reason why it is None."""
     notes: tuple[str, ...] = ()
-    """Sentences on losses in the modalities that are there, such as frames without a face."""
+    """Sentences on losses in the modalities present, such as frames without a face."""
 
     def __post_init__(self) -> None:
         if self.frames is not None:
@@ -95,10 +95,10 @@ def _require(is_so: bool, expected: str, came: npt.NDArray[Any]) -> None:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """Settings of making clips of media.
+    """Settings of making clips from media.
 
     Raises:
-        UnknownNameError: no such crop or modality.
+        UnknownNameError: unknown crop or modality.
         ValueRangeError: a size below 16, or a longest duration that is not above 0.
     """
 
@@ -107,9 +107,9 @@ class ClipSettings:
     crop: Crop = 'faces'
     """Part of the frames that is kept, one of `CROPS`."""
     modalities: tuple[str, ...] = MODALITIES
-    """Names of the modalities that are looked for; the rest is not decoded."""
+    """Requested modalities; others are not decoded."""
     longest_s: float = LONGEST_S
-    """Clips that last longer are refused."""
+    """Maximum duration in seconds; longer clips are refused."""
 
     def __post_init__(self) -> None:
         if self.crop not in CROPS:
@@ -157,18 +157,18 @@ def decoded(
         size: width and height of the frames, pixels.
         crop: part of the frames that is kept, one of `CROPS`.
         audio: the file that has the audio; None for the same.
-        window_s: start and end in the recording, seconds; None for all of it.
-        modalities: modalities to look for, of `MODALITIES`.
-        longest_s: longest duration in seconds; what is longer is refused.
-        landmarker: finds the faces; None opens the published one where faces are wanted.
+        window_s: start and end in the recording, seconds; None for the whole.
+        modalities: requested modalities, of `MODALITIES`.
+        longest_s: maximum duration in seconds; longer clips are refused.
+        landmarker: finds the faces; None opens the published one if needed.
 
     Returns:
-        The clip; where a modality is None, `missing` has the reason.
+        The clip; for each modality that is None, `missing` has the reason.
 
     Raises:
-        MediaError: a file cannot be read, is a photograph, or holds neither frames to be used nor audio.
+        MediaError: a file cannot be read, is a photograph, or has neither usable frames nor audio.
         LimitError: the clip is longer than `longest_s`, or has more than `MOST_FRAMES`.
-        ValueRangeError: the window is none, or see `ClipSettings`, as for UnknownNameError.
+        ValueRangeError: the window is empty; see also `ClipSettings`, as for UnknownNameError.
     """
     settings = ClipSettings(size, crop, tuple(modalities), longest_s)
     recording = opened(path)
@@ -198,7 +198,7 @@ def clip_of(name: str, seen: Seen, heard: Heard) -> Clip:
 
 
 def opened(path: str | os.PathLike[str]) -> Recording:
-    """A recording that lasts some time.
+    """A recording with a duration.
 
     Raises:
         MediaError: it cannot be read, or is a photograph.
@@ -218,12 +218,12 @@ def frames_of(
     window_s: tuple[float, float] | None = None,
     landmarker: FaceLandmarker | None = None,
 ) -> Seen:
-    """The frames of a recording, cut as the settings say, at its own times.
+    """The frames of a recording, cropped by the settings, at its own times.
 
     Raises:
         MediaError: no frame decodes and there is no audio either, or the crop does not fit the frames.
         LimitError: the clip is longer, or has more frames, than allowed.
-        ValueRangeError: the window does not begin in the recording and end after it begins.
+        ValueRangeError: the window starts outside the recording or ends before its start.
     """
     if recording.video is None:
         return Seen(None, None, 'the file has no pictures')
@@ -274,7 +274,7 @@ def _within(recording: Recording, window_s: tuple[float, float], longest_s: floa
 
 
 def require_few_frames(count: int, name: str) -> None:
-    """Require that a clip of so many frames can be held in memory.
+    """Require that a clip with this many frames fits in memory.
 
     Raises:
         LimitError: it has more than `MOST_FRAMES`.
@@ -320,7 +320,7 @@ def _faces(frames: Iterator[Frame], size: int, landmarker: FaceLandmarker | None
 
 SEARCHED_PEOPLE = 5
 SMALLEST_SIDE = 16
-"""Least side of frames in which faces can be looked for, pixels."""
+"""Minimum side of frames for face detection, in pixels."""
 
 
 def _published(image: Pixels, size: int) -> Pixels:
@@ -336,19 +336,19 @@ def _published(image: Pixels, size: int) -> Pixels:
 
 
 def resized(image: Pixels, size: int) -> Pixels:
-    """(size, size, 3), bilinear, averaged where it shrinks; other shapes are squeezed, as published code does."""
+    """(size, size, 3), bilinear, averaged when shrinking; other shapes are squeezed, as in published code."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, longest_s: float = LONGEST_S) -> Heard:
-    """The audio of a recording at `SOUND_RATE_HZ`, whatever its own rate.
+    """The audio of a recording, resampled to `SOUND_RATE_HZ`.
 
     Raises:
         MediaError: no audio decodes and there are no frames either.
         LimitError: the clip is longer than allowed.
-        ValueRangeError: the window does not begin in the recording and end after it begins.
+        ValueRangeError: the window starts outside the recording or ends before its start.
     """
     if not recording.audio:
         return Heard(None, 'the file has no sound')

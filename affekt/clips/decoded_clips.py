@@ -1,4 +1,4 @@
-"""Clips that are decoded each time they are read, for corpora that are too large to be packed."""
+"""Clips that are decoded at each access, for corpora too large to pack."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from affekt.errors import ValueRangeError
 
 
 class DecodedClips(Sequence[Clip]):
-    """The clips of a manifest, decoded as they are asked for; one that cannot be read raises then.
+    """The clips of a manifest, decoded on access; an unreadable one raises then.
 
     Args:
         manifest: rows with video, audio or folders of frames.
-        settings: settings of making clips; not with faces, which are found once, in a cache.
+        settings: settings of making clips; not with faces, which need a cache.
 
     Raises:
         ValueRangeError: the crop is that of faces.
@@ -40,13 +40,13 @@ class DecodedClips(Sequence[Clip]):
 
     @property
     def frame_counts(self) -> Ints:
-        """(K,) 1 where the manifest names frames: how many they are is known when they are decoded."""
+        """(K,) 1 where the manifest names frames, else 0: the number is known only after decoding."""
         filled = [self.manifest.samples.filled(column) for column in ('video', 'frames')]
         return np.logical_or(*filled).astype(np.int64)
 
     @property
     def sample_counts(self) -> Ints:
-        """(K,) a second's worth of samples where the manifest names a file that may have audio; else 0."""
+        """(K,) one second of samples where the manifest names a file that may have audio, else 0."""
         filled = [self.manifest.samples.filled(column) for column in ('audio', 'video')]
         return np.logical_or(*filled).astype(np.int64) * SOUND_RATE_HZ
 

@@ -1,10 +1,10 @@
-"""Clips as official releases distribute them: one folder of face pictures each, audio in a file beside it.
+"""Clips as official releases distribute them: one folder of face images each, audio in a separate file.
 
-A folder's pictures are taken in lexical order of their names, as published code takes them. OpenFace's `CLIP_aligned`
-is read where a list names `CLIP`; its table `CLIP.csv`, where there is one, gives the times and says which pictures
-show no tracked face. `split_lists.py` reads the lists that name the folders.
+Images of a folder are read in lexical order of their names, as in published code. OpenFace's `CLIP_aligned`
+is found where a list names `CLIP`; its table `CLIP.csv`, if present, gives the times and marks images
+without a tracked face. `split_lists.py` reads the lists of folders.
 
-T pictures.
+T images.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from affekt.errors import AffektError, MediaError
 from affekt.files import only_regular
 
 ALIGNED = '_aligned'
-"""Suffix that OpenFace adds to the name of a clip for the folder of its pictures."""
+"""Suffix that OpenFace adds to the name of a clip for the folder of its images."""
 OPENFACE_NAME = re.compile(r'frame_det_(\d+)_(\d+)$')
-"""Name of a picture of OpenFace: number of the face, number of the frame from 1."""
+"""Name of an OpenFace image: number of the face, number of the frame from 1."""
 
 
 def folder_clip(
     folder: Path, *, audio: Path | None = None, size: int = SIZE, name: str = '', longest_s: float = LONGEST_S
 ) -> Clip:
-    """A clip from a folder of pictures, or a stored array of them, and an audio file of any rate.
+    """A clip from a folder of images, or a stored array of them, and an audio file of any rate.
 
     Args:
-        folder: folder of `*.jpg`, `*.png` and the like, of OpenFace, or a file `(T, H, W, 3)` as MER releases have it.
+        folder: folder of `*.jpg`, `*.png` and the like, of OpenFace, or a file `(T, H, W, 3)` as in MER releases.
         audio: audio file; None for a clip without audio.
-        size: width and height of the frames, pixels; pictures of another shape are squeezed, as published code does.
+        size: width and height of the frames, pixels; images of another shape are squeezed, as in published code.
         name: name of the clip; '' for the folder's, without OpenFace's suffix.
-        longest_s: longest duration of the audio in seconds; what is longer is refused.
+        longest_s: longest duration of the audio in seconds; longer clips are refused.
 
     Raises:
-        MediaError: the folder is not there, no picture of it decodes and there is no audio, or the audio cannot be
+        MediaError: the folder is missing, no image in it decodes and there is no audio, or the audio cannot be
             read.
-        TableError: a stored array does not hold pictures.
+        TableError: a stored array does not hold images.
         LimitError: there are more than `MOST_FRAMES`, or the audio is longer than allowed.
     """
     seen = folder_frames(folder, size)
@@ -65,12 +65,12 @@ def folder_clip(
 
 
 def folder_frames(folder: Path, size: int = SIZE) -> Seen:
-    """The pictures of a folder in lexical order; those that do not decode are left out and counted.
+    """The images of a folder in lexical order; undecodable ones are left out and counted.
 
     Raises:
-        MediaError: the folder is not there.
+        MediaError: the folder is missing.
         LimitError: it holds more than `MOST_FRAMES`.
-        TableError: a stored array does not hold pictures.
+        TableError: a stored array does not hold images.
     """
     place = placed(folder)
     if place is None:
@@ -98,19 +98,19 @@ def folder_frames(folder: Path, size: int = SIZE) -> Seen:
 
 
 def picture_count(folder: Path) -> int:
-    """Number of pictures in a folder or a stored array; 0 where nothing is there.
+    """Number of images in a folder or a stored array; 0 if it is missing.
 
     Raises:
-        TableError: a stored array does not hold pictures.
+        TableError: a stored array does not hold images.
     """
     place = placed(folder)
     return 0 if place is None else len(stored_pictures(place))
 
 
 def placed(folder: Path) -> Path | None:
-    """Where the pictures lie: as named, or as OpenFace names it; None where neither is there."""
+    """The path of the images: as given, or as OpenFace names it; None if neither exists."""
     for place in (folder, folder.parent / f'{folder.name}{ALIGNED}'):
-        with contextlib.suppress(OSError):  # a name longer than any file's
+        with contextlib.suppress(OSError):  # a name too long for a file
             if place.exists():
                 return place
     return None

@@ -1,14 +1,14 @@
-"""Clips decoded once and kept side by side on disk: every epoch after the first reads them by memory map.
+"""Clips decoded once and packed on disk: every epoch after the first reads them by memory map.
 
-    print(PackedClips.estimate(manifest))            # before a byte is written
-    clips = PackedClips.write(folder, manifest)      # resume=True goes on where a kill left it
+    print(PackedClips.estimate(manifest))            # before anything is written
+    clips = PackedClips.write(folder, manifest)      # resume=True continues after a kill
     clips = PackedClips.open(folder, manifest)       # in any number of processes; refuses a cache of other sources
     clips[0], clips.failed, clips.sentences
 
 A folder holds all frames one after the other (`frames.bin`), their times (`times.bin`), all audio (`sound.bin`)
 and a table of each clip's part (`index.parquet`). `packing.py` writes it, `cache_files.py` has its layout.
 
-K clips that can be used, N frames of all, S samples of audio of all.
+K usable clips, N frames and S audio samples over all clips.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from affekt.progress import Progress
 
 NUMBER = re.compile(r'\d+(?:[.,]\d+)*')
 MOST_REASONS = 5
-"""Most reasons that are stated for each modality."""
+"""Maximum number of reasons stated per modality."""
 
 
 class PackedClips(Sequence[Clip]):
-    """The clips of a folder that can be used, read as they are asked for.
+    """The usable clips of a folder, read on access.
 
-    Frames are views of the file: nothing is loaded that is not looked at, and what is changed is changed in memory
-    alone. A process that gets a copy opens the files by itself.
+    Frames are views of the file: only accessed data are loaded, and changes stay in memory.
+    A process that receives a copy of this object reopens the files.
 
     Args:
-        folder: a folder that `write` or `of` has made.
+        folder: a folder written by `write` or `of`.
 
     Raises:
-        RunError: it holds none, writing it is not finished, or a file was cut short.
+        RunError: there is no cache, it is unfinished, or a file is truncated.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,25 +77,25 @@ class PackedClips(Sequence[Clip]):
         resume: bool = False,
         progress: Progress | None = None,
     ) -> PackedClips:
-        """Decode the clips of a manifest once and keep them.
+        """Decode the clips of a manifest once and store them.
 
         Args:
-            folder: new, or begun by an earlier run.
+            folder: new, or started by an earlier run.
             manifest: rows with video, audio or folders of frames.
             settings: settings of making clips; None for the published size with aligned faces.
             sound: type of a stored audio sample.
             processes: number of decoding processes.
-            resume: go on in a folder that was begun with the same manifest and settings; one that is finished is
+            resume: continue a folder that was started with the same manifest and settings; a finished one is
                 opened.
             progress: called with 'clips', clips done, clips in all.
 
         Returns:
-            The clips that can be used; `failed` says why others cannot.
+            The usable clips; `failed` says why others are not.
 
         Raises:
-            RunError: the folder holds something else, other sources or settings, or is in use; or a process died.
-            StorageError: there is no room.
-            WeightsError: faces are wanted, and the model that finds them is missing.
+            RunError: the folder holds other files, sources or settings, or is in use; or a process died.
+            StorageError: the disk is full.
+            WeightsError: faces are requested, and the face model is missing.
         """
         settings = settings or ClipSettings()
         pack(folder, manifest, settings, sound=sound, processes=processes, resume=resume, progress=progress)
@@ -103,32 +103,32 @@ class PackedClips(Sequence[Clip]):
 
     @classmethod
     def of(cls, folder: Path, clips: Iterable[Clip], *, sound: SoundType = 'int16') -> PackedClips:
-        """Keep clips that are there already, such as rendered ones; the folder appears whole or not at all.
+        """Store given clips, such as rendered ones; the folder is written atomically.
 
         Args:
-            folder: a cache that is there is replaced.
-            clips: frames of one size, each name once; used one at a time.
+            folder: an existing cache is replaced.
+            clips: frames of one size, unique names; used one at a time.
             sound: type of a stored audio sample.
 
         Raises:
             ShapeError: frames differ in size.
             ValueRangeError: the audio is not finite.
-            TableError: a name stands twice.
-            StorageError: there is no room.
+            TableError: a name occurs twice.
+            StorageError: the disk is full.
         """
         pack_clips(folder, clips, sound)
         return cls(folder)
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest | None = None) -> PackedClips:
-        """A cache that is there.
+        """Open an existing cache.
 
         Args:
-            folder: a folder that `write` or `of` has made.
-            manifest: the cache has to hold its samples, made of the files that it names; None to ask nothing.
+            folder: a folder written by `write` or `of`.
+            manifest: the cache must hold its samples, made from its files; None checks nothing.
 
         Raises:
-            RunError: there is none, it is not finished or was cut short, or it was made of something else.
+            RunError: there is no cache, it is unfinished or truncated, or was made from other files.
         """
         clips = cls(folder)
         if manifest is not None:
@@ -137,12 +137,12 @@ class PackedClips(Sequence[Clip]):
 
     @property
     def size(self) -> int:
-        """Width and height of the frames, pixels; 0 where no clip has any."""
+        """Width and height of the frames, pixels; 0 if no clip has any."""
         return self._header.size
 
     @cached_property
     def settings(self) -> ClipSettings | None:
-        """Settings with which the clips were made of media; None for clips that were there already."""
+        """Settings with which the clips were made from media; None for given clips."""
         stated = dict(self._header.settings)
         return ClipSettings(**{**stated, 'modalities': tuple(stated['modalities'])}) if stated else None
 
@@ -159,12 +159,12 @@ class PackedClips(Sequence[Clip]):
 
     @property
     def frame_counts(self) -> Ints:
-        """(K,) numbers of frames; 0 where a clip has none."""
+        """(K,) numbers of frames; 0 if a clip has none."""
         return self._spans['frames']
 
     @property
     def sample_counts(self) -> Ints:
-        """(K,) numbers of audio samples; 0 where a clip has none."""
+        """(K,) numbers of audio samples; 0 if a clip has none."""
         return self._spans['samples']
 
     @property
@@ -173,10 +173,10 @@ class PackedClips(Sequence[Clip]):
         return sum(self._header.bytes_of(self._header.frames, self._header.samples).values())
 
     def missing(self, modality: str) -> dict[str, str]:
-        """Clip that lacks a modality to the reason.
+        """Name of each clip that lacks a modality, to the reason.
 
         Raises:
-            UnknownNameError: it is neither video nor audio.
+            UnknownNameError: the modality is neither video nor audio.
         """
         if modality not in MODALITIES:
             raise UnknownNameError(expected='video or audio', came=repr(modality), todo='name one of them')
@@ -185,7 +185,7 @@ class PackedClips(Sequence[Clip]):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Sentences on what is there and what is missing, counted by reason: nothing is left out in silence."""
+        """Sentences on present and missing clips and modalities, counted by reason."""
         seen, heard = int((self.frame_counts > 0).sum()), int((self.sample_counts > 0).sum())
         sentences = [f'{len(self):,} of {len(self._table):,} clips, {seen:,} with frames and {heard:,} with sound']
         sentences += _by_reason('no clip', self.failed)
@@ -228,7 +228,7 @@ class PackedClips(Sequence[Clip]):
         """The clip of a sample.
 
         Raises:
-            UnknownNameError: there is none; says why where that is known.
+            UnknownNameError: there is none; the error says why, if known.
         """
         if name not in self._places:
             reason = self.failed.get(name, 'which was not packed')
@@ -238,18 +238,18 @@ class PackedClips(Sequence[Clip]):
         return self[self._places[name]]
 
     def places(self, manifest: Manifest) -> Ints:
-        """(M,) index of the clip of each sample of a manifest; -1 where there is none."""
+        """(M,) index of the clip of each sample of a manifest; -1 if there is none."""
         return np.array([self._places.get(name, -1) for name in manifest.names], np.int64)
 
     def require_sources(self, manifest: Manifest, *, contents: bool = False) -> None:
-        """Make sure that the cache was made of what a manifest names.
+        """Check that the cache was made from the files in a manifest.
 
         Args:
             manifest: all samples of the cache, or some.
-            contents: read every byte of the sources; else names, stretches and sizes are compared.
+            contents: read every byte of the sources; otherwise names, segments and sizes are compared.
 
         Raises:
-            RunError: a sample is not in the cache, or was made of something else; names some.
+            RunError: a sample is not in the cache, or was made from other files; the error names some.
         """
         settings = self.settings
         columns = (self._table.column(name).to_pylist() for name in ('sample', 'stated', 'content'))
@@ -271,10 +271,10 @@ class PackedClips(Sequence[Clip]):
             )
 
     def verify(self) -> None:
-        """Read every byte and compare it with what was written.
+        """Read every byte and check its checksum.
 
         Raises:
-            RunError: clips have changed; names some.
+            RunError: clips have changed; the error names some.
         """
         checksums = self._table.column('checksum').to_numpy()[self._rows]
         changed = []

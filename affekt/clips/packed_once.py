@@ -1,4 +1,4 @@
-"""The clips of a manifest for processes that train together: packed once, by the first alone, and read by all."""
+"""The clips of a manifest for processes that train together: packed once by the first process, and read by all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = {'video': ('video', 'frames'), 'audio': ('audio', 'video')}
 
 
 def is_first_process() -> bool:
-    """Whether no other process was started beside this one, or it is the first of them."""
+    """Whether this process is the only one or the first of several."""
     return os.environ.get('RANK', '0') == '0'
 
 
@@ -33,19 +33,19 @@ def packed_clips(
     processes: int = 1,
     progress: Progress | None = None,
 ) -> PackedClips:
-    """The clips of a manifest, decoded where that was not done before; a cache that was begun is gone on with.
+    """The packed clips of a manifest; an unfinished cache is completed first.
 
-    Of processes that were started together the first one decodes and the others wait until it is done.
+    Of processes started together, the first one decodes and the others wait for it.
 
     Args:
-        manifest: rows with media of what the settings look for.
+        manifest: rows with media of the requested modalities.
         folder: folder of the cache.
         settings: settings of making clips.
         processes: number of decoding processes.
         progress: called with `clips`, clips done and clips in all.
 
     Raises:
-        CorpusError: the manifest is empty, names no such media, or none of its clips can be used.
+        CorpusError: the manifest is empty, names no such media, or has no usable clip.
         RunError, StorageError, WeightsError: see `PackedClips.write`.
     """
     require_media(manifest, settings)
@@ -63,10 +63,10 @@ def packed_clips(
 
 
 def require_media(manifest: Manifest, settings: ClipSettings) -> None:
-    """Require samples of which some have media of what is looked for.
+    """Require that some samples have media of the requested modalities.
 
     Raises:
-        CorpusError: they are none, or have none.
+        CorpusError: there are no samples, or none has such media.
     """
     if not len(manifest):
         raise CorpusError(
@@ -84,7 +84,7 @@ def require_media(manifest: Manifest, settings: ClipSettings) -> None:
 
 
 def named_media(manifest: Manifest, modality: str) -> npt.NDArray[np.bool_]:
-    """(N,) True where a row names a medium of a modality, and does not withhold it."""
+    """(N,) True where a row names a file of a modality and does not withhold it."""
     named = np.any([manifest.samples.known(column) for column in COLUMNS[modality]], axis=0)
     return np.asarray(named & manifest.keep_mask(modality), dtype=np.bool_)
 

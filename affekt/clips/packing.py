@@ -1,6 +1,6 @@
-"""Packing: clips are decoded by several processes, written by this one, and noted once they are on disk.
+"""Packing: clips are decoded by several processes, written by this one, and recorded once on disk.
 
-A kill at any moment costs what was not noted yet: what lies behind the last word of the journal is cut off, and done
+A kill at any moment costs only what was not recorded yet: data after the journal's last entry are cut off, and computed
 again.
 """
 
@@ -36,7 +36,7 @@ from affekt.runs import Run
 from affekt.workers import surviving
 
 NOTED_BYTES, NOTED_S = 64 << 20, 5.0
-"""Bytes and seconds after which written clips are noted."""
+"""Bytes and seconds after which written clips are recorded."""
 Made = tuple[Stretch, Clip | None]
 
 
@@ -53,7 +53,7 @@ def pack(
     """Write a cache of a manifest's clips; see `PackedClips.write`."""
     _require_choices(sound, processes)
     settings = settings_for(manifest, settings)
-    # 1. What the cache depends on, and what of it an earlier run has noted.
+    # 1. Everything the cache depends on, and what an earlier run has recorded.
     statements = statements_of(manifest, settings)
     header = CacheHeader(settings.size, sound, asdict(settings))
     depends_on = {'clips': asdict(settings), 'sound': sound, 'sources': _hash(repr(statements))}
@@ -64,12 +64,12 @@ def pack(
         if not left and (folder / INDEX).exists():
             return
 
-        # 2. Room for the rest, and the model that finds faces: before anything is decoded.
+        # 2. Disk space and the face model, before anything is decoded.
         _require_room(folder, manifest.keep(lambda row: row.sample not in done), settings, sound)
         if finds_faces := _finds_faces(settings, left):
             _landmarker()
 
-        # 3. Clips as they are decoded, one after the other.
+        # 3. Clips, as they are decoded.
         end = max(done.values(), key=_end_of, default=Stretch(''))
         with CacheWriter(folder, header, *_end_of(end)) as writer:
             made = _stated(_made(manifest, left, settings, processes, finds_faces), statements)
@@ -79,12 +79,12 @@ def pack(
                     progress('clips', len(done), len(statements))
             header = replace(header, frames=writer.frames, samples=writer.samples)
 
-        # 4. The table, in the order of the manifest, which makes a cache of it.
+        # 4. The index, in the order of the manifest, which completes the cache.
         write_index(folder, [done[name] for name in statements], header)
 
 
 def pack_clips(folder: Path, clips: Iterable[Clip], sound: SoundType) -> None:
-    """Write a cache of clips that are there already; see `PackedClips.of`."""
+    """Write a cache of given clips; see `PackedClips.of`."""
     _require_choices(sound, 1)
     made, waiting, size = iter(clips), [], 0
     for clip in made:
@@ -114,7 +114,7 @@ def settings_for(manifest: Manifest, settings: ClipSettings) -> ClipSettings:
 
 
 def statements_of(manifest: Manifest, settings: ClipSettings) -> dict[str, str]:
-    """Sample to a hash of its clip's sources, as far as names, spans and sizes tell."""
+    """Sample to a hash of its clip's sources, by names, spans and sizes."""
     return {row.sample: _hash(stated(manifest, row, settings)) for row in manifest.samples}
 
 
@@ -138,7 +138,7 @@ def _noted(run: Run, header: CacheHeader) -> tuple[dict[str, Stretch], int]:
     """Lines of the index that earlier runs have noted, by sample, and the number of journal lines they take.
 
     Raises:
-        RunError: a file is shorter than what was noted.
+        RunError: a file is shorter than recorded.
     """
     done: dict[str, Stretch] = {}
     number = 0
@@ -196,7 +196,7 @@ def _landmarker() -> Any:
 
 
 _worker: tuple[Manifest, ClipSettings, Any] | None = None
-"""Manifest, settings and model with which a process of the pool decodes."""
+"""Manifest, settings and model of a worker process."""
 
 
 def _open_in_worker(manifest: Manifest, settings: ClipSettings, finds_faces: bool) -> None:
@@ -217,7 +217,7 @@ def _clip_or_reason(manifest: Manifest, row: Sample, settings: ClipSettings, lan
         clip = sample_clip(manifest, row, settings, landmarker)
     except AffektError as error:
         return Stretch(row.sample, failed=error.came), None
-    except Exception as error:  # one file among millions that no one foresaw; the others go on
+    except Exception as error:  # unforeseen errors of single files must not stop the others
         return Stretch(row.sample, failed=f'{type(error).__name__}: {error}'), None
     return replace(_stretch(clip), content=content(manifest, row, settings)), clip
 

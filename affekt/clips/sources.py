@@ -1,4 +1,4 @@
-"""From a row of a manifest to its clip, whatever the row names: a video, audio, a folder of frames, or several."""
+"""From a row of a manifest to its clip: from a video, audio, a folder of frames, or several."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def sample_clip(
 ) -> Clip:
     """The clip of one sample; a modality that cannot be read is missing, with the reason.
 
-    Frames are those of the row's folder, which holds faces already, else of its video; audio is that of its own file,
-    else of its video. What the column `missing` withholds is not read.
+    Frames are those of the row's folder of faces, else of its video; audio is that of its audio file,
+    else of its video. Modalities in the column `missing` are not read.
 
     Args:
         manifest: the manifest of the row.
         row: the sample.
         settings: settings of making clips; None for the published size with aligned faces.
-        landmarker: finds the faces; None opens the published one where a video has to be looked at.
+        landmarker: finds the faces; None opens the published one if a video must be read.
 
     Raises:
-        MediaError: neither frames nor audio can be used; says why of both.
-        WeightsError: faces are to be found, and the model that finds them is missing.
+        MediaError: neither frames nor audio can be used; the error says why.
+        WeightsError: faces are requested, and the face model is missing.
     """
     settings = settings or ClipSettings()
     withheld = (row.missing or '').split(',')
@@ -56,7 +56,7 @@ def sample_clip(
 def _tried(otherwise: Part, read: Callable[[], Part]) -> Part:
     try:
         return read()
-    except WeightsError:  # a fault of this machine, not of the sample
+    except WeightsError:  # an error of this machine, not of the sample
         raise
     except AffektError as error:
         return otherwise._replace(reason=error.came)
@@ -88,7 +88,7 @@ def sources_of(manifest: Manifest, row: Sample, settings: ClipSettings) -> list[
 
 
 def stated(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
-    """The sources of a row's clip, as far as names, spans and sizes tell: without a byte of them read."""
+    """The identity of a row's sources by names, spans and sizes, without reading them."""
     sizes = [_size(path) for path in sources_of(manifest, row, settings)]
     names = [row.frames if row.frames else row.video, row.audio]
     windows = [manifest.window_s(row, column) for column in ('video', 'audio')]
@@ -108,7 +108,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def content(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
-    """Hash of every byte of a row's sources; '' where one cannot be read."""
+    """Hash of every byte of a row's sources; '' if one cannot be read."""
     digest = hashlib.sha256()
     try:
         for path in sources_of(manifest, row, settings):

@@ -1,9 +1,9 @@
-"""The lists that published code is trained and tested with, as a manifest.
+"""The split lists of published code, as a manifest.
 
-Any list will do, of whatever corpus; `affekt.corpora` imports those that it knows with the names of their labels. Paths
-are those of the authors' machine: with `root` they are looked for below a folder of yours. Published folders hold the
-same clips as `val.csv` and `test.csv`: the manifest then has no validation part and says so, since whoever chooses on
-the one chooses on the other.
+Lists of any corpus are accepted; `affekt.corpora` imports known ones with the names of their labels. Paths
+are those of the authors' machine; with `root` they are looked for below your own folder. Where `val.csv` and `test.csv`
+hold the same clips, as in the published folders, the manifest has no validation part and says so, since choosing on
+one would choose on the other.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from affekt.wording import counted
 
 PARTS = ('train', 'val', 'test')
 RATINGS = ('arousal', 'valence', 'dominance')
-"""The order that the published lists of three ratings presumably have; none of them says it."""
+"""The presumed order of the three ratings in published lists, which none of them documents."""
 MOST_CLASSES = 10_000
-"""Most classes of a list, where they have no names."""
+"""Maximum number of classes in a list without class names."""
 
 
 def read_split(path: Path, root: Path | None = None) -> list[ListedClip]:
-    """The lines of one list, with paths as they stand there.
+    """The lines of one list, with unchanged paths.
 
     Args:
         path: the list.
-        root: helps to tell two paths with spaces apart, where files lie below it.
+        root: folder whose files help to separate two paths with spaces.
 
     Raises:
-        TableError: it is empty or cannot be read, a line has no label, or paths with spaces that cannot be told apart.
-        FileError: it is no regular file.
+        TableError: it is empty or cannot be read, or a line has no label, or paths with ambiguous spaces.
+        FileError: it is not a regular file.
     """
     text, below = decode_text(read_regular_file(path), path.name).text, _below(root)
     clips = listed_clips(text, path.name, is_there=lambda path: below is not None and below.find(path) is not None)
@@ -78,19 +78,19 @@ def split_manifest(
     Args:
         source: one list; a folder with `train.csv`, `val.csv` and `test.csv`; a folder of such folders, one per fold
             (`split01`, `split02`, …); or the test lists of all folds in their order.
-        root: folder of your frames and audio; None keeps the paths of the lists, and nothing is looked for.
-        corpus: name of the corpus; '' for that of the folder.
+        root: folder of your frames and audio; None keeps the paths of the lists.
+        corpus: name of the corpus; '' for the folder's name.
         categories: names of classes 0, 1, …; empty for their numbers.
-        ratings: names of the three ratings in the order of the lists: those of `RATINGS` in any order.
+        ratings: names of the three ratings in the order of the lists: a permutation of `RATINGS`.
 
     Returns:
-        A row per clip, named by the shortest end of its path that no other has: with its part of the published split,
-        or with the fold in which it is tested. What was odd stands in `facts.notes`.
+        A row per clip, named by the shortest unique end of its path, with its part of the published split
+        or with the fold in which it is tested. Irregularities are in `facts.notes`.
 
     Raises:
         TableError: see `read_split`; a clip has two labels, or a class has no name.
-        UnknownNameError: `ratings` are not the three.
-        CorpusError: there are no lists, or not one clip of theirs is below `root`.
+        UnknownNameError: `ratings` is not a permutation of `RATINGS`.
+        CorpusError: there are no lists, or none of their clips is below `root`.
     """
     if len(set(ratings)) != 3 or not set(ratings) <= set(RATINGS):
         came = ', '.join(map(repr, ratings))

@@ -1,6 +1,6 @@
-"""Face pictures as releases store them: one array per clip, as OpenFace cut it, or a folder of picture files.
+"""Face images as stored in releases: one array per clip, cropped by OpenFace, or a folder of image files.
 
-T pictures, H high, W wide; RGB.
+T images, H high, W wide; RGB.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from affekt.runs import require_regular_file
 
 
 def stored_pictures(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
-    """Face pictures of a file, or of a folder that holds one file or many pictures, each read as it is asked for.
+    """Face images of an array file, or of a folder with one such file or many images, each read on access.
 
     Args:
-        path: a `.npy` of (T, H, W, 3) bytes, blue before red; a folder with one; or a folder of pictures, taken in
+        path: a `.npy` of (T, H, W, 3) bytes in BGR order; a folder with one; or a folder of images, read in
             lexical order of their names.
 
     Returns:
-        T pictures (H, W, 3) RGB; those of a folder have the attribute `paths`.
+        T images (H, W, 3) RGB; those of a folder have the attribute `paths`.
 
     Raises:
-        TableError: nothing is there, or a stored array does not hold pictures. A picture that does not decode raises
-            MediaError when it is asked for.
+        TableError: nothing exists there, or a stored array does not hold images. An undecodable image raises
+            MediaError on access.
     """
     if path.is_file():
         return _Stacked(path)

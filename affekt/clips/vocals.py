@@ -1,7 +1,7 @@
-"""Voices without the music around them: every recording of a manifest separated once, for any recipe of audio.
+"""Source separation: the voices of every recording in a manifest, separated from music once for all audio recipes.
 
-Separation is that of demucs, where it is installed; nothing here stands in for it. A file that two samples share is
-separated once, what is there already is taken, and the new manifest names the separated audio as `audio`.
+Separation is done by demucs, which must be installed; there is no substitute. A file that two samples share is
+separated once, existing results are reused, and the new manifest names the separated audio as `audio`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ RATE_HZ = 44_100
 MODEL = 'htdemucs'
 
 Separate = Callable[[Floats32], Floats32]
-"""From (N,) samples at RATE_HZ to the (N,) samples of the vocals in it."""
+"""From (N,) samples at RATE_HZ to the (N,) samples of their vocals."""
 
 
 def with_vocals(
     manifest: Manifest, out: Path, *, separate: Separate | None = None, progress: Progress | None = None
 ) -> Manifest:
-    """A manifest whose samples have only the voices as audio.
+    """A manifest whose audio contains only the voices.
 
     Args:
         manifest: samples with audio or video.
         out: folder for the separated audio, FLAC at 44.1 kHz.
-        separate: function that separates; None for demucs.
+        separate: separation function; None for demucs.
         progress: called with 'vocals', files done, files in all.
 
     Returns:
@@ -43,7 +43,7 @@ def with_vocals(
     Raises:
         MissingExtraError: demucs is not installed.
         CorpusError: no sample has audio.
-        MediaError: a file cannot be read; what was separated before is kept.
+        MediaError: a file cannot be read; earlier results are kept.
     """
     from affekt.media import Recording, write_audio
 
@@ -74,10 +74,10 @@ def with_vocals(
 
 
 def demucs_vocals(model: str = MODEL, device: str = 'cpu') -> Separate:
-    """The separation of demucs.
+    """The separation function of demucs.
 
     Args:
-        model: name of a model of demucs, which fetches its weights itself.
+        model: name of a demucs model, which downloads its own weights.
         device: torch's device.
 
     Raises:

@@ -1,6 +1,6 @@
-"""A portrait moved by latent diffusion under guidance of a 3-D face (MagicPortrait). Needs torch.
+"""Portrait animation by latent diffusion guided by a 3-D face (MagicPortrait). Needs torch.
 
-A portrait and maps of a face (depth, normals, shade) come in, frames go out. `load_nets` reads a folder of published
+A portrait and maps of a face (depth, normals, shading) come in, frames go out. `load_nets` reads a folder of published
 weights strictly, by the names of their tensors; `Drawing` draws. Read `pipeline.py` first, then `unet.py`, then
 `schedule.py` and `windows.py`.
 

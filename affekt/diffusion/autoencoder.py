@@ -1,6 +1,6 @@
-"""Pictures as latents of an eighth of their height and width, and back.
+"""Images to latents of an eighth of their height and width, and back.
 
-Axes: B pictures, C channels, H height, W width of a picture.
+Axes: B images, C channels, H height, W width of an image.
 
 Source: Rombach et al. 2022, arXiv:2112.10752; the names are those of diffusers (Apache-2.0), against whose
 AutoencoderKL the outputs were compared.
@@ -25,7 +25,7 @@ OLD_NAMES = {
     for side in ('encoder', 'decoder')
     for old, new in {'query': 'to_q', 'key': 'to_k', 'value': 'to_v', 'proj_attn': 'to_out.0'}.items()
 }
-"""Names of files from before 2023 to those of later ones."""
+"""Tensor names before 2023 to later ones."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _Middle(nn.Module):
 
 
 class _Resolution(nn.Module):
-    """Residual blocks, then half or twice the height and width where asked for."""
+    """Residual blocks, then optionally half or twice the height and width."""
 
     def __init__(self, inputs: int, width: int, layers: int, groups: int, resize: str) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Autoencoder(nn.Module):
         self.post_quant_conv = nn.Conv2d(width, width, 1)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """(B, 4, H / 8, W / 8): the middle of what the encoder finds likely.
+        """(B, 4, H / 8, W / 8): the mean of the encoder's distribution.
 
         Raises:
             ShapeError: height or width is no multiple of 8.
@@ -172,13 +172,13 @@ class Autoencoder(nn.Module):
         return latents
 
     def decode(self, latents: Tensor, tile: int = 96) -> Tensor:
-        """(B, 3, H, W) from -1 to 1, hardly beyond.
+        """(B, 3, H, W) from -1 to 1, up to small overshoots.
 
         Args:
             latents: (B, 4, H / 8, W / 8).
-            tile: largest side, in latents, that is decoded at once. Larger pictures are decoded in tiles that overlap
-                by a quarter and fade into each other; memory then does not grow with the picture, and the picture
-                differs slightly, since what is normalised together is a tile.
+            tile: largest side, in latents, that is decoded at once. Larger images are decoded in tiles that overlap
+                by a quarter and are blended; memory then does not grow with the image, and the result
+                differs slightly, since normalisation is per tile.
         """
         latents = self.post_quant_conv(latents / SCALE)
         if max(latents.shape[2:]) <= tile:

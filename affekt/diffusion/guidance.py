@@ -19,7 +19,7 @@ MAPS = ('depth', 'normal', 'render')
 WIDTHS = (16, 32, 96, 256)
 GROUPS = 32
 UNUSED = {**{f'attentions.{at}': None for at in range(5)}, 'guidance_attention': None}
-"""Layers that published files hold and no published code reads."""
+"""Layers in published files that no published code reads."""
 
 
 class GuidanceEncoder(nn.Module):
@@ -39,7 +39,7 @@ class GuidanceEncoder(nn.Module):
         for inputs, outputs in pairwise(widths):
             self.blocks.append(nn.Conv2d(inputs, inputs, 3, padding=1))
             self.blocks.append(nn.Conv2d(inputs, outputs, 3, padding=1, stride=2))
-        # of six published attention layers the last alone is used; it keeps its number
+        # of six published attention layers only the last is used; it keeps its number
         self.attentions = nn.ModuleDict({'5': SpatialTransformer(widths[-1], None, groups)})
         self.conv_out = nn.Conv2d(widths[-1], width, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)

@@ -1,6 +1,6 @@
 """Layers of Stable Diffusion 1.5: residual convolutions, and attention of tokens to each other, a text and a reference.
 
-Weights are named as its files name them, so that published states load as they are.
+Weights have its file's names, so that published states load unchanged.
 
 Axes: B pictures of a batch, C channels, H height, W width, N = H W tokens of a picture, D width, M tokens of a text.
 
@@ -23,12 +23,12 @@ HEADS = 8
 
 @dataclass
 class Reference:
-    """What the denoising network attends to in the portrait: the normalised tokens of each attention layer.
+    """The portrait's tokens that the denoising network attends to: the normalised tokens of each attention layer.
 
     Attributes:
         tokens: (B, N, D) per layer, in the order in which a network runs through its layers.
-        keys: the same through the reading net's own projections; they are the same at every step and in every window,
-            so they are made once.
+        keys: the same through the reading network's own projections; they are equal at every step and in every window,
+            so they are computed once.
     """
 
     tokens: list[Tensor] = field(default_factory=list)
@@ -39,9 +39,9 @@ class Reading:
     """One pass through a network in which its self-attention tokens are recorded, or attend to a reference as well.
 
     Args:
-        reference: the reference to attend to; None where the tokens are recorded in a new one.
+        reference: the reference to attend to; None records the tokens in a new one.
         frames: frames of a video, for each of which the reference is the same.
-        share: share of the batch, at its end, that attends to the reference; the rest attends to itself alone.
+        share: share of the batch, at its end, that attends to the reference; the rest attends only to itself.
     """
 
     def __init__(self, reference: Reference | None, frames: int = 1, share: float = 1.0) -> None:
@@ -84,7 +84,7 @@ class Attention(nn.Module):
     def forward(
         self, tokens: Tensor, context: Tensor | None = None, more: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """(B, N, D): what the tokens read of themselves or of the context, and of `more` keys and values."""
+        """(B, N, D): attention of the tokens to themselves or to the context, and to `more` keys and values."""
         context = tokens if context is None else context
         keys, values = self.to_k(context), self.to_v(context)
         if more is not None:
@@ -193,7 +193,7 @@ class SpatialTransformer(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions added to their input, shifted by the time in between where there is one.
+    """Two convolutions added to their input, with an optional time shift in between.
 
     Args:
         inputs: channels in.
@@ -228,7 +228,7 @@ class Halving(nn.Module):
 
     Args:
         width: channels.
-        pads_before: also before the first row and column, as in a U-Net; an autoencoder pads behind the last alone.
+        pads_before: also pad before the first row and column, as in a U-Net; an autoencoder pads only after the last.
     """
 
     def __init__(self, width: int, *, pads_before: bool) -> None:
@@ -243,14 +243,14 @@ class Halving(nn.Module):
 
 
 class Doubling(nn.Module):
-    """Each place four times, then a convolution."""
+    """Nearest-neighbour upsampling by 2, then a convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, pictures: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """(B, C, 2H, 2W), or of the size that is asked for."""
+        """(B, C, 2H, 2W), or of the given size."""
         size = size or (2 * pictures.shape[2], 2 * pictures.shape[3])
         out: Tensor = self.conv(functional.interpolate(pictures, size=size, mode='nearest'))
         return out

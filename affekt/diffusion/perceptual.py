@@ -1,4 +1,4 @@
-"""Distances of pictures by networks that the user brings: LPIPS, and features for Fréchet distances (FID, FVD).
+"""Distances of images by networks that the user supplies: LPIPS, and features for Fréchet distances (FID, FVD).
 
 No weights come with affekt. LPIPS takes torchvision's AlexNet and the linear layers of the package lpips (`alex.pth`),
 or all of it as that package saves it; features come from any network that was exported to ONNX, such as Inception for
@@ -62,14 +62,14 @@ class _Trunk(nn.Module):
 
 
 class PerceptualDistance:
-    """LPIPS with AlexNet: 0 for equal pictures, larger where people see a difference.
+    """LPIPS with AlexNet: 0 for equal images, larger for visible differences.
 
     Args:
         alexnet: torchvision's weights, such as alexnet-owt-7be5be79.pth.
         linear: the linear layers of lpips 0.1, alex.pth.
 
     Raises:
-        WeightsError: a file is not what it should be, or has other tensors.
+        WeightsError: a file cannot be read, or has other tensors.
     """
 
     def __init__(self, alexnet: str | os.PathLike[str], linear: str | os.PathLike[str]) -> None:
@@ -80,7 +80,7 @@ class PerceptualDistance:
         """Load from one file, as `torch.save(lpips.LPIPS(net='alex').state_dict(), path)` writes it, or from a folder.
 
         Args:
-            path: the file, or a folder with alexnet….pth of torchvision and alex.pth of lpips 0.1.
+            path: the file, or a folder with torchvision's alexnet….pth and alex.pth of lpips 0.1.
 
         Raises:
             WeightsError: there is no such file, or it has other tensors.
@@ -125,7 +125,7 @@ class PerceptualDistance:
 
     @torch.no_grad()
     def __call__(self, truth: Image, prediction: Image) -> float:
-        """Σ over layers of the mean over places of Σ_c w_c (â_c - b̂_c)², with features of length 1 at each place.
+        """Σ over layers of the mean over positions of Σ_c w_c (â_c - b̂_c)², with unit feature vectors at each position.
 
         Args:
             truth: (H, W, 3) uint8.

@@ -1,6 +1,6 @@
-"""Networks that the user brings to measure pictures with: LPIPS of each, FID and FVD of all.
+"""The user's networks for measuring images: LPIPS of each, FID and FVD of all.
 
-Features are taken a few pictures at a time, and kept instead of them.
+Features are computed a few images at a time, and stored instead of them.
 
 N samples, D features.
 """
@@ -23,11 +23,11 @@ Image = npt.NDArray[np.uint8]
 SIDES = ('truth', 'made')
 AT_ONCE = 8
 LEAST = 2
-"""Samples of which a covariance can be taken."""
+"""Minimum number of samples for a covariance."""
 
 
 class PictureNetworks:
-    """The networks that were given for metrics; None leaves a metric out.
+    """The user's networks for metrics; None leaves a metric out.
 
     Args:
         lpips: see `PerceptualDistance.of_file`.
@@ -39,7 +39,7 @@ class PictureNetworks:
         prints: metric to the hash of its file; for a folder, of the files in it.
 
     Raises:
-        WeightsError: a file is not there, cannot be opened, or is a network of another kind.
+        WeightsError: a file is missing, cannot be opened, or is a network of another kind.
     """
 
     def __init__(self, lpips: Path | None = None, fid: Path | None = None, fvd: Path | None = None) -> None:
@@ -61,11 +61,11 @@ class PictureNetworks:
                 )
 
     def sides(self) -> dict[str, FeaturesOf]:
-        """'fid_truth', 'fid_made', 'fvd_truth' and 'fvd_made', as far as there are networks: each to be added to."""
+        """'fid_truth', 'fid_made', 'fvd_truth' and 'fvd_made', for the given networks, each an accumulator."""
         return {f'{name}_{side}': FeaturesOf(network) for name, network in self._of_sets.items() for side in SIDES}
 
     def distances(self, features: Sequence[Mapping[str, Floats]]) -> dict[str, tuple[float, int]]:
-        """FID and FVD over all, and how many samples each side has; nan where these are fewer than 2.
+        """FID and FVD over all, and the number of samples on each side; nan if fewer than 2.
 
         Args:
             features: features of each video, by the names of `sides`; videos without them are left out.
@@ -80,14 +80,14 @@ class PictureNetworks:
 
 
 class FeaturesOf:
-    """Features of pictures as they come, or of stretches of them, by one network."""
+    """Accumulates features of images, or of segments of them, by one network."""
 
     def __init__(self, network: FeatureNetwork) -> None:
         self._network, self._waiting = network, list[Image]()
         self._rows: list[Floats] = []
 
     def add(self, picture: Image) -> None:
-        """The next picture (H, W, 3); scaled to the network's size."""
+        """Adds an image (H, W, 3), scaled to the network's size."""
         fitted = self._network.fitted(picture)
         if self._waiting and fitted.shape != self._waiting[0].shape:
             self._take()
@@ -96,7 +96,7 @@ class FeaturesOf:
             self._take()
 
     def all(self) -> Floats:
-        """(N, D) of all of them; a last stretch that is too short for a network of videos is left out."""
+        """(N, D) of all of them; a last segment too short for a video network is left out."""
         self._take()
         return _together(self._rows)
 

@@ -1,8 +1,8 @@
-"""A portrait and maps of a moving face in, frames out.
+"""A portrait and maps of a moving face to frames.
 
-`Drawing` does it in numbered steps: the portrait is read once, the maps are read in chunks, latents are denoised window
-by window, and latents become pictures a few at a time. With a folder, what each window gave is kept there, so that a
-killed run goes on with the window that was lost. Under torchrun or accelerate, processes share the windows.
+`Drawing` has numbered steps: the portrait is read once, the maps are encoded in chunks, latents are denoised window
+by window and decoded a few at a time. With a folder, the result of each window is stored there, so that a
+killed run resumes with the unfinished window. Under torchrun or accelerate, processes share the windows.
 
 Axes: F frames, C channels, H height, W width.
 """
@@ -41,19 +41,19 @@ Image = npt.NDArray[np.uint8]
 Maps = Mapping[str, Image]
 """'depth', 'normal' and 'render' to a map of (H, W, 3) or (H, W)."""
 Advanced = Callable[[int, int], None]
-"""Called with the number of windows that are done, and that of all windows."""
+"""Called with the number of finished windows and that of all windows."""
 DRAWING = 'drawing.json'
 IN_WORDS = {
     'frames': 'the number of frames', 'maps': 'the movement', 'portrait': 'the portrait', 'weights': 'the weights',
     'dtype': 'the precision',
 }  # fmt: skip
-"""Parts of a drawing's identity beside its settings, and their names in messages."""
+"""Parts of a drawing's identity besides its settings, and their names in messages."""
 LOG = logging.getLogger('affekt')
 
 
 @dataclass(frozen=True)
 class DrawingSettings:
-    """Settings of drawing frames; by default as published, but for open windows.
+    """Settings of drawing frames; by default as published, except for open windows.
 
     Args:
         steps: number of denoising steps.
@@ -61,7 +61,7 @@ class DrawingSettings:
         seed: seed of the noise.
         window: frames that are drawn together.
         overlap: frames that neighbouring windows share.
-        is_closed: windows run on from the last frame into the first, as published.
+        is_closed: windows continue from the last frame to the first, as published.
         maps_at_once: frames whose maps are read together.
         decoded_at_once: frames that are decoded together.
         tile: largest side, in latents, that is decoded at once.
@@ -88,15 +88,15 @@ class DrawingSettings:
 
 
 def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') -> PortraitNets:
-    """The networks on a device: in bfloat16 where it computes that itself, else in float32.
+    """The networks on a device: in bfloat16 if it supports that natively, else in float32.
 
     Args:
         nets: the networks, changed in place.
         device: such as cpu or cuda.
-        precision: auto, float32 or bfloat16, which is taken only where the device has it.
+        precision: auto, float32 or bfloat16, which is used only if the device supports it.
 
     Raises:
-        ValueRangeError: no such device or precision.
+        ValueRangeError: unknown device or precision.
     """
     if precision not in ('auto', 'float32', 'bfloat16'):
         raise ValueRangeError(expected='precision auto, float32 or bfloat16', came=repr(precision), todo='leave it out')
@@ -107,24 +107,24 @@ def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') 
 
 
 def number_type(device: str, precision: str) -> torch.dtype:
-    """The dtype of a device under a precision: bfloat16 where it computes that itself and may, else float32.
+    """The dtype of a device under a precision: bfloat16 if allowed and natively supported, else float32.
 
     Raises:
-        ValueRangeError: no such device.
+        ValueRangeError: unknown device.
     """
     is_half = precision != 'float32' and has_precision(require_device(device), 'bfloat16')
     return torch.bfloat16 if is_half else torch.float32
 
 
 class Drawing:
-    """Frames of one portrait under maps.
+    """Draws frames of one portrait from maps.
 
     Args:
         nets: the networks, on their device.
-        portrait: (H, W, 3) RGB, with sides that are multiples of what the autoencoder shrinks them by: 8.
+        portrait: (H, W, 3) RGB, with sides that are multiples of the autoencoder's factor, 8.
         settings: settings of the drawing; None for the defaults.
-        folder: folder that keeps the result of each window until the frames are done; None keeps nothing.
-        ranks: the processes that share the windows; this process alone where None.
+        folder: folder for the result of each window until the frames are done; None stores nothing.
+        ranks: the processes that share the windows; only this process if None.
 
     Raises:
         ShapeError: the portrait has other sides.
@@ -149,7 +149,8 @@ class Drawing:
             )  # fmt: skip
 
     def frames(self, maps: Iterable[Maps], progress: Advanced | None = None) -> Iterator[Image]:
-        """(H, W, 3) RGB frames; none in a process that is not the first. What the folder kept goes with the last.
+        """(H, W, 3) RGB frames; none in a process other than the first. Stored windows are removed after the last
+        frame.
 
         Args:
             maps: maps of each frame, of the portrait's size; read once, in order.
@@ -168,13 +169,13 @@ class Drawing:
     @torch.no_grad()
     def latents(self, maps: Iterable[Maps], progress: Advanced | None = None) -> Tensor:
         """(1, C, F, H / 8, W / 8) of all frames, on the CPU; the folder keeps them. See `frames`."""
-        # 1. What the reference net sees of the portrait, once
+        # 1. The portrait through the reference network, once
         of_portrait = self.nets.autoencoder.encode(2 * self._portrait - 1)
         reference = read_portrait(self.nets.reference, of_portrait, self.nets.text)
-        # 2. What the maps say, in chunks; kept on disk
+        # 2. The maps through the encoders, in chunks; stored on disk
         with closing(_Guidance(self.folder)) as guidance:
             fingerprint = self._read_maps(maps, guidance)
-            # 3. Noise of the size of the video, taken out
+            # 3. Denoising, from noise of the size of the video
             frames = guidance.frames
             noise = torch.Generator().manual_seed(self.settings.seed)
             drawn = torch.randn(1, of_portrait.shape[1], frames, *of_portrait.shape[2:], generator=noise)
@@ -190,7 +191,7 @@ class Drawing:
         return list(shown.cpu().numpy())
 
     def forget(self) -> None:
-        """Remove what is kept in the folder, and the folder where nothing else lies in it."""
+        """Remove the stored windows, and the folder if it is then empty."""
         if self.folder is not None:
             forget_windows(self.folder)
 
@@ -273,7 +274,7 @@ class Drawing:
         portrait = hashlib.sha256(self._portrait.float().cpu().numpy().tobytes()).hexdigest()
         weights = hashlib.sha256(self.nets.text.float().cpu().numpy().tobytes())
         for net in (self.nets.reference, self.nets.denoiser, self.nets.autoencoder, *self.nets.guides.values()):
-            for name, value in net.state_dict().items():  # a few values of each tensor tell files apart
+            for name, value in net.state_dict().items():  # a few values of each tensor distinguish files
                 weights.update(name.encode())
                 weights.update(value.flatten()[:: max(1, value.numel() // 4)].float().cpu().numpy().tobytes())
         drawing = asdict(self.settings)
@@ -284,8 +285,8 @@ class Drawing:
 
 
 def forget_windows(folder: Path) -> None:
-    """Remove what a drawing left in a folder, and the folder where nothing else lies in it."""
-    windows_left = folder.glob('window-*.safetensors')  # of a run that ended while it removed them
+    """Remove a drawing's files from a folder, and the folder if it is then empty."""
+    windows_left = folder.glob('window-*.safetensors')  # of a run that ended while removing them
     for path in (*windows_left, folder / 'latents.safetensors', folder / DRAWING):
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -293,14 +294,14 @@ def forget_windows(folder: Path) -> None:
 
 
 def require_same_drawing(folder: Path, identity: Mapping[str, object]) -> None:
-    """Require that what a killed run left in a folder, if anything, belongs to the drawing that is wanted now.
+    """Require that any files of a killed run in a folder belong to the requested drawing.
 
     Args:
         folder: see `Drawing`.
-        identity: the values that decide the result, as far as they are known yet.
+        identity: the values that determine the result, as far as known.
 
     Raises:
-        RunError: it belongs to another drawing; the differences are named.
+        RunError: they belong to another drawing; the error names the differences.
     """
     place = folder / DRAWING
     if not place.exists():
@@ -323,9 +324,9 @@ def require_same_drawing(folder: Path, identity: Mapping[str, object]) -> None:
 
 
 class _Guidance:
-    """Guidance of all frames, (1, width, F, H / 8, W / 8), in a file without a name, which the system removes.
+    """Guidance of all frames, (1, width, F, H / 8, W / 8), in an unnamed temporary file.
 
-    At 512 pixels a frame takes 5 MB: memory does not grow with the video.
+    At 512 pixels a frame takes 5 MB; on disk, so that memory does not grow with the video.
 
     Args:
         folder: a folder with enough space; None for the system's temporary folder.
@@ -350,7 +351,7 @@ class _Guidance:
         self.frames += len(frames)
         with explained_where_full(self._folder or Path(tempfile.gettempdir())):
             self._file.write(frames.view(torch.uint8).numpy().tobytes())
-            self._file.flush()  # a full disk shows here, not where a window is read
+            self._file.flush()  # a full disk fails here, not when a window is read
 
     def window(self, frames: list[int]) -> Tensor:
         """(1, width, F, H / 8, W / 8) guidance of some frames."""

@@ -2,19 +2,19 @@
 
 The folder holds, at any depth down to three, as .safetensors, .pth, .ckpt or .bin:
 
-| name | what |
+| name | content |
 |---|---|
 | denoising_unet | the denoising network; layers that it lacks come from the two below |
-| motion_module… | layers over frames |
+| motion_module… | temporal layers |
 | unet/diffusion_pytorch_model | Stable Diffusion 1.5 |
 | reference_unet | the network that reads the portrait |
 | guidance_encoder_depth, guidance_encoder_normal, guidance_encoder_render | encoders of the maps |
 | sd-vae-ft-mse/diffusion_pytorch_model, or vae/… | the autoencoder |
-| text_encoder/ and tokenizer/, or prompt | the text model of Stable Diffusion 1.5, or what it gives for PROMPT |
+| text_encoder/ and tokenizer/, or prompt | the text model of Stable Diffusion 1.5, or its output for PROMPT |
 
-None of these is fetched: the weights are the user's to get, under their makers' terms. Files are opened without running
-anything in them. `save_nets` writes such a folder of nets of one's own training; what shapes do not tell of them, how
-many groups of channels are normalised, stands in its `sizes.json`.
+None of these is downloaded: obtain the weights under their makers' terms. Files are opened without running
+anything in them. `save_nets` writes such a folder from your own networks; the numbers of groups in group
+normalisation, which shapes do not show, are in its `sizes.json`.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from affekt.nn import Coverage, NameMap, built, save_tensors
 from affekt.runs import read_regular_file, sampled, write_atomically
 
 PROMPT = 'A close up of a person.'
-"""The one text that the published nets were trained with."""
+"""The only text in the training of the published networks."""
 ENDINGS = ('.safetensors', '.pth', '.ckpt', '.bin', '.pt')
-"""Suffixes of files with weights; the first one wins where a folder has several."""
+"""Suffixes of files with weights; if a folder has several, the first one wins."""
 DEEPEST, MOST_FILES = 3, 10_000
 SIZES_FILE = 'sizes.json'
 GROUPED = ('unet', 'guidance', 'autoencoder')
 """Networks whose number of normalisation groups `sizes.json` states."""
 _LAYERS_BEHIND = {'conv_norm_out': None, 'conv_out': None}
-"""Layers of Stable Diffusion that the reference net does not have."""
+"""Layers of Stable Diffusion that the reference network lacks."""
 NEEDED = ('denoising_unet', 'reference_unet', *(f'guidance_encoder_{name}' for name in MAPS), 'vae', 'text')
 PLACES: Mapping[str, str] = {
     'denoising_unet': r'(^|/)denoising_unet',
@@ -62,12 +62,12 @@ PLACES: Mapping[str, str] = {
     'prompt': r'(^|/)prompt',
     'text_encoder': r'(^|/)text_encoder/(model|pytorch_model)',
 }
-"""Part to what the path of its file, without the ending, must end with."""
+"""Part to the required end of its file's path, without extension."""
 SHOWN = {
     'vae': 'sd-vae-ft-mse/diffusion_pytorch_model',
     'text': 'text_encoder/ with tokenizer/, or prompt',
 }
-"""Names of missing parts in messages, where they differ from the part's own."""
+"""Names of missing parts in messages, if different from the part's own."""
 
 
 @dataclass
@@ -105,7 +105,7 @@ def weight_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
     """The parts of a folder and their files.
 
     Raises:
-        WeightsError: there is no such folder, or parts are missing; all of them are named.
+        WeightsError: there is no such folder, or parts are missing; the error names all of them.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -129,7 +129,7 @@ def weight_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def weight_prints(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Part to the name, the bytes and a hash of both ends of its file: tells weights apart without reading them all.
+    """Part to name, size and a hash of both ends of its file: identifies weights without reading them all.
 
     Raises:
         WeightsError: see `weight_files`.
@@ -139,14 +139,14 @@ def weight_prints(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def save_nets(nets: PortraitNets, folder: str | os.PathLike[str]) -> Path:
-    """Write nets under the published names of files and tensors, as `load_nets` reads them.
+    """Write networks under the published names of files and tensors, for `load_nets`.
 
     Args:
-        nets: networks of any sizes whose channels the numbers of groups divide.
-        folder: made where missing; files of the same names are replaced.
+        nets: networks of any size whose channels are divisible by the numbers of groups.
+        folder: created if missing; files of the same names are replaced.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the folder cannot be written.
     """
     root = Path(folder)
     parts: dict[str, nn.Module] = {'reference_unet': nets.reference, 'denoising_unet': nets.denoiser}
@@ -164,11 +164,11 @@ def save_nets(nets: PortraitNets, folder: str | os.PathLike[str]) -> Path:
 
 
 def load_nets(folder: str | os.PathLike[str]) -> PortraitNets:
-    """The nets of a folder, of the sizes that its files have, on the CPU.
+    """The networks of a folder, with the sizes in its files, on the CPU.
 
     Raises:
-        WeightsError: parts are missing, or a file has a tensor that is not known, lacks one, or has another shape, or
-            the parts are of sizes that do not fit together.
+        WeightsError: parts are missing; a file lacks a tensor, or has an unknown one or one of another shape; or
+            the sizes of parts do not fit together.
         MissingExtraError: the text model needs a package that is not installed.
     """
     files = weight_files(folder)
@@ -240,10 +240,10 @@ def _require_fitting(nets: PortraitNets, files: Mapping[str, Path]) -> None:
 
 
 def _groups(place: Path) -> dict[str, int]:
-    """Network to its number of normalisation groups: as published, unless the folder says otherwise.
+    """Network to its number of normalisation groups: as published, unless `sizes.json` differs.
 
     Raises:
-        WeightsError: the file says something else.
+        WeightsError: the file is invalid.
     """
     if not place.exists():
         return dict.fromkeys(GROUPED, GROUPS)

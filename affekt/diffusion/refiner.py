@@ -1,9 +1,9 @@
-"""A personal refiner: a small network that corrects what geometry draws of one person, kept only where it helps.
+"""A personal refiner: a small network that corrects geometry's drawings of one person, kept only if it helps.
 
-It learns from the first part of one video of the person, and is judged on the rest of the same video, behind a gap,
-since neighbouring frames are nearly one: it is kept where both PSNR and SSIM rise there, with intervals over stretches
-of frames that lie above 0. `fit_refiner` does both; `learn_refiner` and `judge_refiner` are for those who show its
-pictures at another size. `refiner_files.py` keeps one in a folder.
+It is trained on the first part of one video of the person and evaluated on the rest of the same video, after a gap,
+since neighbouring frames are nearly equal. It is kept if both PSNR and SSIM rise there, with intervals over blocks
+of frames above 0. `fit_refiner` does both; use `learn_refiner` and `judge_refiner` to evaluate at another
+size. `refiner_files.py` stores one in a folder.
 
 Axes: F frames, H height, W width.
 """
@@ -32,22 +32,22 @@ from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches,
 Images = npt.NDArray[np.uint8]
 Row = dict[str, float]
 DILATIONS = (1, 2, 4, 2, 1)
-"""Dilations of its layers: each position sees 10 pixels to all sides, and two more by the layers at the ends."""
+"""Dilations of its layers: each position sees 10 pixels to all sides, and two more through the first and last layer."""
 AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class RefinerSettings:
-    """Settings of learning and judging a refiner.
+    """Settings of training and evaluating a refiner.
 
     Args:
         steps: number of updates.
         width: channels of its layers.
         batch_size: frames per update.
         learning_rate: initial learning rate; it falls by half a cosine.
-        learnt_share: share of the video, from its start, that is learnt from.
-        stretch: frames of a block that counts as one for the intervals; as many are left out between those learnt
-            from and those judged.
+        learnt_share: share of the video, from its start, used for training.
+        stretch: frames of a block that counts as one for the intervals; as many are left out between training
+            and evaluation.
         seed: seed of weights, order and resamples.
         log_every: steps per row of the log.
     """
@@ -68,7 +68,7 @@ class RefinerSettings:
             )
 
     def parts(self, frames: int) -> tuple[int, int]:
-        """The number of frames that are learnt from, and the index of the first one that is judged.
+        """The number of training frames, and the index of the first evaluation frame.
 
         >>> RefinerSettings(learnt_share=0.6, stretch=5).parts(75)
         (45, 50)
@@ -99,7 +99,7 @@ class Refiner(nn.Module):
 
     @torch.no_grad()
     def pictures(self, drawn: Images, video: GuidedVideo) -> Images:
-        """(F, H, W, 3) corrected pictures, from those that geometry drew and the maps of a video."""
+        """(F, H, W, 3) corrected pictures, from geometry's drawings and the maps of a video."""
         parts = []
         for start in range(0, len(drawn), AT_ONCE):
             few = range(start, min(start + AT_ONCE, len(drawn)))
@@ -109,7 +109,8 @@ class Refiner(nn.Module):
 
     @torch.no_grad()
     def correction(self, drawn: Images, maps: Mapping[str, Images]) -> Floats32:
-        """(H, W, 3) what is to be added to one picture (H, W, 3) under its maps, (H, W) or (H, W, 3); grey levels."""
+        """(H, W, 3) the correction, in grey levels, to add to one drawing (H, W, 3) with its maps, (H, W) or (H, W,
+        3)."""
         shown, of_maps = _inputs(drawn[None], {name: maps[name][None] for name in MAPS}, [0])
         difference = 255 * (self(shown, of_maps) - shown)
         return np.asarray(difference[0].permute(1, 2, 0).numpy(), dtype=np.float32)
@@ -117,15 +118,15 @@ class Refiner(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """A refiner and its gains on frames that it did not learn from.
+    """A refiner and its gains on held-out frames.
 
     Attributes:
         refiner: the network.
         psnr_gain_db: gain in PSNR, with its interval.
         ssim_gain: gain in SSIM, with its interval.
-        before: PSNR and SSIM of what geometry drew.
+        before: PSNR and SSIM of geometry's drawings.
         after: PSNR and SSIM of the corrected pictures.
-        frames: number of judged frames.
+        frames: number of evaluation frames.
         history: rows of the log.
     """
 
@@ -139,7 +140,7 @@ class Refinement:
 
     @property
     def is_kept(self) -> bool:
-        """Both rise, with intervals above 0."""
+        """Whether both rise, with intervals above 0."""
         return bool(self.psnr_gain_db.low > 0 and self.ssim_gain.low > 0)
 
 
@@ -147,19 +148,19 @@ def fit_refiner(
     video: GuidedVideo, drawn: Images, settings: RefinerSettings | None = None, *, folder: Path | None = None,
     resume: bool = False, report: Callable[[Row], None] | None = None,
 ) -> Refinement:  # fmt: skip
-    """A refiner for the person of a video, and its gains on frames of that video after those learnt from.
+    """Train a refiner on a video, and evaluate it on later frames of that video.
 
     Args:
         video: the video's pictures and maps.
-        drawn: (F, H, W, 3) pictures of the same frames that geometry drew.
-        settings: settings of learning and judging; None for the defaults.
+        drawn: (F, H, W, 3) geometry's drawings of the same frames.
+        settings: settings of training and evaluation; None for the defaults.
         folder: folder for checkpoints and log; None keeps nothing.
-        resume: go on in a folder that a killed run left.
+        resume: continue a killed run in this folder.
         report: called with each row of the log.
 
     Raises:
         ShapeError: the numbers or sizes of the pictures differ.
-        ValueRangeError: the video is too short to learn from and to be judged on.
+        ValueRangeError: the video is too short for training and evaluation.
         RunError, StorageError, TrainingError: see `affekt.training.Engine.run`.
     """
     settings = settings or RefinerSettings()
@@ -174,7 +175,7 @@ def learn_refiner(
     video: GuidedVideo, drawn: Images, settings: RefinerSettings, *, folder: Path | None = None, resume: bool = False,
     report: Callable[[Row], None] | None = None, progress: Progress | None = None,
 ) -> tuple[Refiner, tuple[Row, ...]]:  # fmt: skip
-    """A refiner that has learnt from the first frames of a video, and the log. See `fit_refiner`.
+    """Train a refiner on the first frames of a video; returns it and the log. See `fit_refiner`.
 
     Args:
         progress: called with `train`, steps done and steps in all.
@@ -222,14 +223,14 @@ def judge_refiner(
     refiner: Refiner, truth: Iterable[Images], drawn: Iterable[Images], corrected: Iterable[Images],
     settings: RefinerSettings, history: tuple[Row, ...] = (),
 ) -> Refinement:  # fmt: skip
-    """The gains of a refiner on frames that it did not learn from.
+    """The gains of a refiner on held-out frames.
 
     Args:
         refiner: the refiner that corrected them.
         truth: pictures (H, W, 3) of the video.
-        drawn: as many pictures that geometry drew.
-        corrected: the same pictures, corrected.
-        settings: settings with which it learnt.
+        drawn: geometry's drawings of these frames.
+        corrected: the same drawings, corrected.
+        settings: settings of its training.
         history: rows of the log of its training.
     """
     scores = np.array(

@@ -1,10 +1,10 @@
-"""A personal refiner in a folder: its weights, and a card that says whose portrait it is for and what it brings.
+"""A personal refiner in a folder: its weights, and a card with its portrait and its gains.
 
-    refiner.safetensors    the weights; absent where it did not help
+    refiner.safetensors    the weights; absent if it did not help
     card.json              the portrait's hash, the video, settings, scores on held-out frames before and after
-    portrait.png           the first frame of the video, which it corrects and no other
+    portrait.png           the first frame of the video, the only portrait that it corrects
 
-A folder whose card says that it did not help cannot be read: a refiner is used only where it is known to help.
+A folder whose card says that it did not help is refused.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class RefinerCard:
 
     Attributes:
         portrait_sha256: SHA-256 of the file of the portrait that it corrects.
-        video: name and SHA-256 of the video that it learnt from.
+        video: name and SHA-256 of its training video.
         size: side of the square that it reads, in pixels.
         depth: nearest and farthest depth of its maps, in pixels of that square.
-        settings: settings with which it learnt and was judged.
+        settings: settings of training and evaluation.
         judged: number of held-out frames, scores `before` and `after` on them, and gains with intervals.
-        is_kept: both scores rise there, with intervals above 0.
-        weights_sha256: SHA-256 of the file of weights; '' where there is none.
+        is_kept: whether both scores rise there, with intervals above 0.
+        weights_sha256: SHA-256 of the file of weights; '' if there is none.
     """
 
     portrait_sha256: str
@@ -76,12 +76,12 @@ def save_refiner(
     folder: str | os.PathLike[str], refinement: Refinement, *, video: Path, size: int, depth: tuple[float, float],
     settings: RefinerSettings,
 ) -> RefinerCard:  # fmt: skip
-    """Write the card of a refiner beside its portrait, and its weights where it helps; older weights go.
+    """Write the card of a refiner beside its portrait, and its weights if it helps; older weights are removed.
 
     Args:
         folder: a folder with the portrait in it.
         refinement: the refiner and its gains.
-        video: the video that it learnt from.
+        video: its training video.
         size: see `RefinerCard`.
         depth: see `RefinerCard`.
         settings: see `RefinerCard`.
@@ -90,7 +90,7 @@ def save_refiner(
         StorageError: it cannot be written.
     """
     root = Path(folder)
-    (root / CARD).unlink(missing_ok=True)  # no moment at which a card stands beside weights of another
+    (root / CARD).unlink(missing_ok=True)  # a card must never be beside weights of another refiner
     (root / WEIGHTS).unlink(missing_ok=True)
     if refinement.is_kept:
         save_tensors(root / WEIGHTS, refinement.refiner.state_dict())
@@ -108,8 +108,8 @@ def read_refiner_card(folder: str | os.PathLike[str]) -> RefinerCard:
     """The card of a refiner that helps.
 
     Raises:
-        WeightsError: there is no card, it is damaged, it says that the refiner did not help, or the weights are absent
-            or others.
+        WeightsError: there is no card, it is damaged, it says that the refiner did not help, or the weights are missing
+            or different.
     """
     root = Path(folder)
     try:

@@ -2,7 +2,7 @@
 
 | here | paper |
 |---|---|
-| signal_shares[t] | ᾱ_t: the share of the signal's variance that is left at step t |
+| signal_shares[t] | ᾱ_t: the remaining share of the signal's variance at step t |
 | velocity | v = √ᾱ ε - √(1 - ᾱ) x₀ |
 | clean, noise | x₀, ε |
 
@@ -23,24 +23,24 @@ from affekt.errors import ValueRangeError
 STEPS = 1000
 """Number of noise levels in training."""
 FIRST_VARIANCE, LAST_VARIANCE = 0.00085, 0.012
-"""β at the first and last level; between them they rise evenly, as the published code has it."""
+"""β at the first and last level; linear in between, as in the published code."""
 
 
 @functools.lru_cache(maxsize=1)
 def signal_shares() -> Tensor:
-    """(1000,) ᾱ: from 0.99915 down to 0, so that the last level is noise alone."""
+    """(1000,) ᾱ: from 0.99915 down to 0, so that the last level is pure noise."""
     variances = torch.linspace(FIRST_VARIANCE, LAST_VARIANCE, STEPS, dtype=torch.float32)
     roots = torch.cumprod(1 - variances, dim=0).sqrt()
     first, last = roots[0].clone(), roots[-1].clone()
     rescaled = ((roots - last) * (first / (first - last))) ** 2
-    # the published code goes by way of β, which rounds in float32; taken the same way the table is the same
+    # computed through β in float32, as in the published code, so that rounding is the same
     ratios = rescaled[1:] / rescaled[:-1]
     betas = 1 - torch.cat([rescaled[:1], ratios])
     return torch.cumprod(1 - betas, dim=0)
 
 
 def timesteps(count: int) -> list[int]:
-    """Noise levels of a drawing in `count` steps, from the last on, evenly apart: 999, 949, … for 20.
+    """Noise levels of a drawing in `count` steps, evenly spaced from the last down: 999, 949, … for 20.
 
     Raises:
         ValueRangeError: fewer than 1 or more than 1000.
@@ -57,13 +57,13 @@ def _levels(count: int) -> tuple[int, ...]:
 
 
 def level_after(timestep: int, count: int) -> int | None:
-    """The noise level that follows in a drawing of `count` steps; None where the picture does.
+    """The noise level that follows in a drawing of `count` steps; None if the image does.
 
     >>> level_after(949, 20), level_after(49, 20), level_after(666, 3)
     (899, None, 332)
 
-    Of a level that is none of the drawing's own, the next is 1000 / count lower. The published code takes that always,
-    which strays from its own levels where 1000 / count is no whole number.
+    For a level outside the drawing's own, the next is 1000 / count lower. The published code always uses that,
+    which departs from its own levels if 1000 / count is not an integer.
     """
     levels = timesteps(count)
     if timestep in levels:
@@ -74,7 +74,7 @@ def level_after(timestep: int, count: int) -> int | None:
 
 
 def ddim_step(noisy: Tensor, velocity: Tensor, timestep: int, count: int) -> Tensor:
-    """The latents one step nearer to a picture.
+    """The latents after one denoising step.
 
         x₀ = √ᾱ x - √(1 - ᾱ) v,   ε = √ᾱ v + √(1 - ᾱ) x,   x' = √ᾱ' x₀ + √(1 - ᾱ') ε
 

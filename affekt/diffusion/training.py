@@ -3,14 +3,14 @@
     nets = train_spatial(nets, videos, StageSettings(steps=100_000), folder=Path('run/spatial')).nets
     nets = train_temporal(nets, videos, StageSettings(steps=50_000, frames=24), folder=Path('run/temporal')).nets
 
-1. Spatial: one frame of a video is to be drawn from another, the portrait, under its own maps. The reference net, the
-   guidance encoders and the denoising net without its layers over frames learn.
-2. Temporal: short windows of frames; the layers over frames alone learn.
+1. Spatial: a frame of a video is drawn from another frame, the portrait, with its own maps. The reference network, the
+   guidance encoders and the denoising network without its temporal layers are trained.
+2. Temporal: short windows of frames; only the temporal layers are trained.
 
-Both learn the velocity, by its mean squared error at noise levels that end in noise alone. Now and then the portrait is
-left out, so that drawing can be guided beyond the prediction without it. A killed run goes on to the same values.
+Both predict the velocity, with its mean squared error at noise levels up to pure noise. For a share of samples the
+portrait is left out, to train classifier-free guidance. A killed run resumes to the same values.
 
-`train_autoencoder` is for those who do not have the published one.
+`train_autoencoder` serves users without the published autoencoder.
 
 Axes: B samples of a batch, F frames, C channels of a latent, H height, W width.
 
@@ -45,16 +45,16 @@ from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches,
 Images = npt.NDArray[np.uint8]
 Row = dict[str, float]
 OVER_FRAMES = '.motion_modules.'
-"""Part of the names of layers over frames."""
+"""Substring of the names of temporal layers."""
 
 
 @dataclass(frozen=True, eq=False)
 class GuidedVideo:
-    """One person's video: its pictures, and the maps of the face in each.
+    """One person's video: its frames, and the maps of the face in each.
 
     Attributes:
         name: name of the video.
-        pictures: (F, H, W, 3) RGB, with sides that the autoencoder can halve.
+        pictures: (F, H, W, 3) RGB, with sides divisible by the autoencoder's factor.
         maps: 'depth', 'normal' and 'render', each (F, H, W) or (F, H, W, 3).
     """
 
@@ -76,7 +76,7 @@ class GuidedVideo:
         return len(self.pictures)
 
     def fingerprint(self) -> str:
-        """A hash that tells this video from others of its name and length: of its first and last pictures and maps."""
+        """A hash of first and last frames and maps, which distinguishes videos of equal name and length."""
         digest = hashlib.sha256(repr(self.pictures.shape).encode())
         for images in (self.pictures, *(self.maps[name] for name in MAPS)):
             digest.update(images[:1].tobytes())
@@ -104,7 +104,7 @@ class StageSettings:
         stride: distance of neighbouring frames of a window, in frames of the video.
         without_portrait: share of samples that do not attend to the portrait.
         noise_offset: standard deviation of noise that is constant over a window: one value per channel.
-        snr_limit: signal-to-noise ratio beyond which a noise level counts less; None counts all alike.
+        snr_limit: signal-to-noise ratio beyond which a noise level counts less; None weighs all equally.
         clip_norm: largest norm of the gradient.
         seed: seed of all draws.
         log_every: steps per row of the log.
@@ -156,7 +156,7 @@ class TrainedStage:
 
 
 class Window(NamedTuple):
-    """Samples of a batch, 0 to 255.
+    """A batch of samples, 0 to 255.
 
     Attributes:
         portraits: (B, 3, H, W).
@@ -184,7 +184,7 @@ class Stage(nn.Module):
         """The weighted squared error of the velocity."""
         settings, text = self._settings, self.get_buffer('text')
         count, frames = batch.pictures.shape[:2]
-        # 1. Latents, and what is known about them
+        # 1. Latents and conditions
         with torch.no_grad():
             portraits = self.autoencoder.encode(_signed(batch.portraits))
             clean = self.autoencoder.encode(_signed(batch.pictures.flatten(0, 1)))
@@ -195,7 +195,7 @@ class Stage(nn.Module):
         if settings.noise_offset:
             noise = noise + settings.noise_offset * torch.randn_like(noise[:, :, :1, :1, :1])
         levels = torch.randint(0, STEPS, (count,), device=clean.device)
-        # 3. The answer; samples that do not read the portrait come first
+        # 3. The prediction; samples without the portrait come first
         alone = int((torch.rand(count) < settings.without_portrait).sum())
         each = text.expand(count, -1, -1)
         reading = Reading(read_portrait(self.reference, portraits, each), frames, (count - alone) / count)
@@ -208,14 +208,14 @@ def train_spatial(
     nets: PortraitNets, videos: Sequence[GuidedVideo], settings: StageSettings, *, folder: Path | None = None,
     resume: bool = False, report: Callable[[Row], None] | None = None, progress: Progress | None = None,
 ) -> TrainedStage:  # fmt: skip
-    """The first stage: frames by themselves.
+    """The first stage: single frames.
 
     Args:
-        nets: changed in place but for the autoencoder and the denoising network's layers over frames, which are unused.
+        nets: changed in place, except the autoencoder and the unused temporal layers of the denoising network.
         videos: videos of two frames or more each.
         settings: settings of the stage; `frames` and `stride` are not used.
         folder: folder for checkpoints, log and curves; None keeps nothing.
-        resume: go on in a folder that a killed run left, or begin where there is none.
+        resume: continue a killed run in this folder, or start if there is none.
         report: called with each row of the log.
         progress: called with `train`, steps done and steps in all.
 
@@ -228,7 +228,7 @@ def train_spatial(
     for net in (stage.reference, stage.denoiser, stage.guides):
         net.train().requires_grad_()
     history = _run(stage, videos, settings, 1, 'spatial', folder, resume, report, progress)
-    # what the stage lacks, the layers over frames, stays; a name that the whole net lacks is an error
+    # temporal layers, absent in this stage, are kept; a name absent in the whole network is an error
     nets.denoiser.load_state_dict(nets.denoiser.state_dict() | stage.denoiser.state_dict())
     return TrainedStage(nets, tuple(history))
 
@@ -237,10 +237,10 @@ def train_temporal(
     nets: PortraitNets, videos: Sequence[GuidedVideo], settings: StageSettings, *, folder: Path | None = None,
     resume: bool = False, report: Callable[[Row], None] | None = None, progress: Progress | None = None,
 ) -> TrainedStage:  # fmt: skip
-    """The second stage: the layers over frames alone. See `train_spatial`.
+    """The second stage: only the temporal layers. See `train_spatial`.
 
     Raises:
-        ValueRangeError: the denoising network has no layers over frames, or no video is as long as a window.
+        ValueRangeError: the denoising network has no temporal layers, or no video is as long as a window.
         RunError, StorageError, TrainingError: see `Engine.run`.
     """
     stage = Stage(nets, settings).requires_grad_(requires_grad=False)
@@ -259,14 +259,14 @@ def train_autoencoder(
     autoencoder: Autoencoder, videos: Sequence[GuidedVideo], settings: StageSettings, *, folder: Path | None = None,
     resume: bool = False, report: Callable[[Row], None] | None = None,
 ) -> list[Row]:  # fmt: skip
-    """Pictures to latents of unit variance and back, by the mean absolute error; for those without the published one.
+    """Train an autoencoder with unit-variance latents by the mean absolute error, for users without the published one.
 
     Args:
         autoencoder: changed in place.
         videos: see `train_spatial`.
         settings: settings of the stage; those of noise, windows and portraits are not used.
         folder: folder for checkpoints, log and curves; None keeps nothing.
-        resume: go on in a folder that a killed run left.
+        resume: continue a killed run in this folder.
         report: called with each row of the log.
 
     Raises:
@@ -283,7 +283,7 @@ def train_autoencoder(
 
 
 def without_motion(nets: PortraitNets) -> PortraitNets:
-    """The networks with a denoising network that has no layers over frames; its other weights are copies."""
+    """The networks with a denoising network without temporal layers; its other weights are copies."""
     denoiser = UNet(replace(nets.denoiser.sizes, has_motion=False)).to(nets.device)
     state = {name: value for name, value in nets.denoiser.state_dict().items() if OVER_FRAMES not in name}
     denoiser.load_state_dict(state)
@@ -404,7 +404,7 @@ def _weights(levels: Tensor, limit: float | None) -> Tensor:
 def _to_unit_variance(autoencoder: Autoencoder, videos: Sequence[GuidedVideo], most: int = 64) -> None:
     """Scale what is between encoder and decoder, so that latents have mean 0 and variance 1; pictures stay the same."""
     ends = np.cumsum([len(video) for video in videos])
-    chosen = np.unique(np.linspace(0, ends[-1] - 1, most).astype(int))  # of all frames of all videos, evenly apart
+    chosen = np.unique(np.linspace(0, ends[-1] - 1, most).astype(int))  # evenly spaced over all frames of all videos
     numbers = np.searchsorted(ends, chosen, side='right')
     pictures = [videos[at].pictures[frame - ends[at]] for at, frame in zip(numbers, chosen, strict=True)]
     place = next(autoencoder.parameters()).device

@@ -1,7 +1,7 @@
 """The two U-Nets: one reads the portrait once, the other denoises windows of frames.
 
-Both have the shape of Stable Diffusion 1.5. The reference net stops before its last layers: what counts is what its
-attention layers see, which those of the denoising net read beside their own tokens.
+Both have the architecture of Stable Diffusion 1.5. The reference network lacks the last layers: only the inputs of its
+attention layers matter, which those of the denoising network read in addition to their own tokens.
 
 Axes: B videos, F frames, C channels, H height and W width of latents, M tokens of a text.
 
@@ -39,7 +39,7 @@ class UNetSizes:
         text_width: width of the text's tokens.
         groups: number of groups of channels in group normalisation.
         latent_width: channels of a latent picture.
-        has_motion: whether it has layers over frames.
+        has_motion: whether it has temporal layers.
         is_reference: whether the layers after the last attention are left out.
         most_frames: length of the longest window, in frames.
     """
@@ -166,7 +166,7 @@ class UNet(nn.Module):
         )
         self.mid_block = _MidBlock(sizes)
         self.up_blocks = nn.ModuleList()
-        # what the way down keeps, in order: conv_in, then `layers` pictures and the halved one of each resolution
+        # skip connections in order: conv_in, then `layers` maps and the halved one of each resolution
         kept = [widths[0], *(w for at, w in enumerate(widths) for w in [w] * (sizes.layers + (at < last)))]
         below = widths[-1]
         for at, width in enumerate(reversed(widths)):
@@ -191,8 +191,8 @@ class UNet(nn.Module):
             latents: (B, C, F, H, W).
             timestep: noise level, 0 to 999; one, or (B,).
             text: (B, M, text width) tokens of the text.
-            reading: says whether self-attention sees the portrait or its tokens are recorded; None for neither.
-            guidance: (B, width, F, H, W), added behind the first layer.
+            reading: whether self-attention reads the portrait or its tokens are recorded; None for neither.
+            guidance: (B, width, F, H, W), added after the first layer.
 
         Raises:
             ShapeError: the latents do not have five axes.

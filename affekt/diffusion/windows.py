@@ -15,8 +15,8 @@ def windows(
 ) -> list[list[int]]:
     """The frames of each window; every frame is in at least one.
 
-    An open video's last window ends with its last frame. A closed one runs on into its first frames, as the published
-    code has it, which mixes the end of a video with its start.
+    An open video's last window ends with its last frame. A closed one continues into the first frames, as in the
+    published code, which mixes the end of a video with its start.
 
         windows(13, 12, 1) is [0 … 11], [1 … 12]; closed it is [0 … 11], [11, 12, 0 … 9]
 
@@ -25,8 +25,8 @@ def windows(
         size: frames of a window.
         overlap: frames that neighbouring windows share, less than the size.
         is_closed: the video is a loop.
-        spreads: beside windows of neighbours, of a closed video, those of every 2nd, 4th, … frame: so many kinds in
-            all, as far as the video is long enough.
+        spreads: in a closed video, also windows of every 2nd, 4th, … frame: this many kinds in
+            total, as far as the video is long enough.
 
     Raises:
         ValueRangeError: no frames, or an overlap that leaves no step forward.

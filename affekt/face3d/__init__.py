@@ -1,10 +1,11 @@
-"""Faces in three dimensions, and pictures of them: made-up people with known expressions, and exact rasters of meshes.
+"""Faces in three dimensions: head models, fits to images, exact rasters of meshes, and synthetic people with known
+curves.
 
-A `FaceModel` takes amounts of named shapes and expressions and gives points: `face_model()` is the mesh of the 468
-landmarks, `head_model()` a whole head with eyes and teeth, `read_flame(path)` the user's own FLAME, whose parameters
-`read_smirk` and `read_deca` read from pictures; `read_flame_reader` makes heads of both. `ExpressionFit` goes back from
-landmarks to amounts, `shown_amounts` from the scores of the face network. `rasterize` says what each pixel shows,
-`depth_map`, `normal_map` and `shaded_map` draw that, and `made_up_faces` films a made-up person whose curves are known.
+A `FaceModel` maps amounts of named shapes and expressions to points: `face_model()` is the mesh of the 468 landmarks,
+`head_model()` a whole head with eyes and teeth, `read_flame(path)` the user's own FLAME. `read_smirk` and `read_deca`
+read FLAME's parameters from images; `read_flame_reader` combines them. `ExpressionFit` maps landmarks back to amounts,
+`shown_amounts` the scores of the face network. `rasterize` finds the triangle at each pixel; `depth_map`, `normal_map`
+and `shaded_map` draw it; `made_up_faces` renders a synthetic person whose curves are known.
 Read `models.py` first, then `rasteriser.py`, then `clips.py`.
 """
 

@@ -1,10 +1,10 @@
 """The rasteriser for many meshes at once on a device, with gradients; needs torch.
 
-Which face a pixel shows is decided as in `rasteriser.py`, by the same integers, and has no gradient. Where on that
-face the pixel lies, and so depth and every interpolated attribute, follow the points: gradients tell how a value at a
-pixel changes while it shows the same face. Silhouettes have none.
+Which triangle a pixel shows is decided as in `rasteriser.py`, with the same integers, and has no gradient. The position
+on that triangle, and so depth and every interpolated attribute, does have one: gradients describe how the value at a
+pixel changes while it shows the same triangle. Silhouettes have none.
 
-B meshes, V points, F triangles of all meshes alike, H and W the picture, C channels.
+B meshes, V points, F triangles shared by all meshes, H and W the image, C channels.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class RasterBatch(NamedTuple):
-    """The faces at the pixels of B pictures."""
+    """The triangles at the pixels of B images."""
 
     face: Tensor
     """(B, H, W) int64 index of the triangle, -1 where there is none."""
     barycentric: Tensor
-    """(B, H, W, 3) weights of the corners, of the points as given and not as moved to 1/256 of a pixel: on an edge one
-    may be below 0 by as much. 0 where there is no face."""
+    """(B, H, W, 3) weights of the corners, for the points as given, not as snapped to 1/256 of a pixel: on an edge one
+    may be below 0 by that much. 0 where there is no face."""
     depth: Tensor
     """(B, H, W) depth; inf where there is no face."""
 
@@ -33,17 +33,17 @@ class RasterBatch(NamedTuple):
 def rasterize_batch(
     points: Tensor, triangles: Tensor, size: tuple[int, int], *, front_only: bool = False
 ) -> RasterBatch:
-    """The nearest triangle at every pixel's centre, for every mesh.
+    """The nearest triangle at every pixel centre, for every mesh.
 
     Args:
         points: (B, V, 3) float, x and y in pixels, depth in any unit, on any device.
         triangles: (F, 3) int64 on the same device.
-        size: height and width of the pictures.
-        front_only: leave out triangles whose corners turn clockwise for the viewer.
+        size: height and width of the images.
+        front_only: omit triangles whose corners turn clockwise for the viewer.
 
     Raises:
-        ShapeError: other shapes.
-        ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the picture, or a
+        ShapeError: a shape differs from the above.
+        ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the image, or a
             triangle names a point that does not exist.
         ModuleNotFoundError: torch is absent.
     """
@@ -84,11 +84,11 @@ def rasterize_batch(
 
 
 def interpolate_batch(raster: RasterBatch, triangles: Tensor, attribute: Tensor) -> Tensor:
-    """An attribute of the points at every pixel, with gradients to the attribute and to where the points lie.
+    """An attribute of the points at every pixel, with gradients to the attribute and to the positions of the points.
 
     Args:
-        raster: the faces at each pixel.
-        triangles: (F, 3) those that were rasterized.
+        raster: the triangle at each pixel.
+        triangles: (F, 3) the triangles that were rasterized.
         attribute: (B, V, C).
 
     Returns:
@@ -127,7 +127,7 @@ def _faces(points: Tensor, triangles: Tensor, size: tuple[int, int], front_only:
     seen = last >= first
     face, row, first, last = face[seen], row[seen], first[seen], last[seen]
 
-    # pixels of every span, and the least of (depth, face) at each
+    # pixels of every span, and the smallest (depth, face) at each
     doubled = torch.where(area == 0, torch.ones_like(area), area)
     to_second, to_third = near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]
     along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / doubled * STEPS

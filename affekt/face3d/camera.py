@@ -1,4 +1,4 @@
-"""Where points of a face fall on a picture, and how a head is placed before the lens.
+"""Projection of points to an image, and the pose of a head in front of the camera.
 
 The camera is that of `affekt.faces`: at the origin, looking along -z, x to the right, y up, centimetres.
 """
@@ -18,29 +18,29 @@ NEAREST_CM = 1.0
 
 @dataclass(frozen=True)
 class Camera:
-    """A lens without distortion before a picture of `height` by `width` pixels."""
+    """A pinhole camera without distortion; its image has `height` by `width` pixels."""
 
     height: int
     width: int
     field_of_view_deg: float = 63.0
-    """Vertical field of view in degrees; what `affekt.faces` takes every camera to have."""
+    """Vertical field of view in degrees; `affekt.faces` assumes this one for every camera."""
 
     @property
     def focal_pixels(self) -> float:
-        """Pixels that one unit at a distance of one unit takes."""
+        """Focal length in pixels."""
         return self.height / (2 * float(np.tan(np.radians(self.field_of_view_deg) / 2)))
 
     def project(self, points: npt.ArrayLike) -> Floats:
-        """Where points fall.
+        """Project points to the image.
 
         Args:
             points: (..., 3) in the camera's frame, centimetres.
 
         Returns:
-            (..., 3) x and y in pixels, y down, and the distance along the camera's axis, centimetres.
+            (..., 3) x and y in pixels, y down, and the distance along the optical axis, centimetres.
 
         Raises:
-            ValueRangeError: a point is nearer than one centimetre, or behind the lens.
+            ValueRangeError: a point is nearer than one centimetre, or behind the camera.
         """
         located = np.asarray(points, dtype=np.float64)
         distance = -located[..., 2]
@@ -64,10 +64,10 @@ def pose_matrix(
     """The (4, 4) pose whose angles `affekt.faces.euler_angles_deg` reads back, R = Ry(yaw) Rx(-pitch) Rz(roll).
 
     Args:
-        yaw_deg: > 0 turns the face to the right of the picture.
+        yaw_deg: > 0 turns the face to the right of the image.
         pitch_deg: > 0 lifts the chin.
-        roll_deg: > 0 tilts the head anticlockwise in the picture.
-        shift_cm: where the middle of the canonical face lies.
+        roll_deg: > 0 tilts the head anticlockwise in the image.
+        shift_cm: position of the centre of the canonical face, centimetres.
     """
     yaw, pitch, roll = np.radians([yaw_deg, -pitch_deg, roll_deg])
     about_y = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
@@ -80,7 +80,7 @@ def pose_matrix(
 
 
 def turn(vector: npt.ArrayLike) -> Floats:
-    """(3, 3) the rotation about an axis by its length in radians (Rodrigues)."""
+    """(3, 3) rotation about a vector by its length in radians (Rodrigues)."""
     axis = np.asarray(vector, dtype=np.float64)
     angle = float(np.linalg.norm(axis))
     if angle < 1e-12:

@@ -1,7 +1,7 @@
-"""Clips of made-up people with known curves: identities x expressions x pose x light, seeded, of any length.
+"""Clips of synthetic people with known curves: identity, expression, pose and light, seeded, of any length.
 
-`made_up_faces(seed)` gives one clip whole, `FaceClip.planned(seed)` one whose frames are drawn as they are asked for.
-The same seed gives the same person, curves and pictures.
+`made_up_faces(seed)` renders a whole clip at once, `FaceClip.planned(seed)` renders frames while they are iterated.
+The same seed gives the same person, curves and images.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ FRAME_CM = (25.0, 34.0)
 """Range of the view's height at the distance of the face, in centimetres; a head is about 25 cm high."""
 MOST_RATE_HZ = 240.0
 MOST_FRAMES = 1_000_000
-"""Most frames: eleven hours at 25 Hz; the curves of all are kept in memory."""
+"""Maximum number of frames: eleven hours at 25 Hz; the curves of all are kept in memory."""
 MOST_BYTES = 1 << 31
 PEOPLE = 0x70656F70
-"""Keeps the seeds of people apart from those of clips."""
+"""Separates the seeds of people from those of clips."""
 
 
 @dataclass(frozen=True, eq=False)
 class FaceClip:
-    """One made-up person on one clip; iterating draws its frames.
+    """One synthetic person in one clip; iterating renders its frames.
 
     Attributes:
-        seed: seed of everything that is drawn.
+        seed: seed of everything random.
         rate_hz: frames per second.
         size: height and width, pixels.
         times_s: (T,) times of the frames in seconds.
@@ -57,7 +57,7 @@ class FaceClip:
 
     @cached_property
     def person(self) -> Person:
-        """The person who is seen."""
+        """The visible person."""
         return made_up_person(np.random.default_rng(self._person))
 
     @classmethod
@@ -65,10 +65,10 @@ class FaceClip:
         cls, seed: int, seconds: float = 2.56, rate_hz: float = 25.0, size: int = 160, *,
         emotion: str | None = None, person: int | None = None,
     ) -> FaceClip:  # fmt: skip
-        """Everything of a clip but its pictures; arguments as of `made_up_faces`."""
+        """A clip without its images; arguments as in `made_up_faces`."""
         _require(seconds, rate_hz, size, emotion)
         _require_seeds(seed, person)
-        # separate streams, so that the person stays the same whatever else is drawn
+        # separate streams, so that the person does not depend on the other draws
         of_person, of_curves, of_looks = np.random.SeedSequence(seed).spawn(3)
         rng = np.random.default_rng(of_curves)
         drawn = str(rng.choice(EMOTIONS))
@@ -135,19 +135,19 @@ def made_up_faces(
     seed: int, seconds: float = 2.56, rate_hz: float = 25.0, size: int = 160, *,
     emotion: str | None = None, person: int | None = None,
 ) -> MadeUpFaces:  # fmt: skip
-    """A clip of a made-up person's face, and what was commanded.
+    """A clip of a synthetic person's face, with its commanded curves.
 
     Args:
-        seed: seed of the person, what they do, and how they are lit and filmed.
+        seed: seed of the person, the expressions, the light and the camera.
         seconds: length, > 0; rounded to whole frames, at least one.
         rate_hz: frames per second, in (0, 240].
-        size: height and width of the pictures, 32 to 1024.
-        emotion: the emotion to show, one of EMOTIONS; None draws one.
-        person: seed of the person alone, for several clips of one; None draws one.
+        size: height and width of the images, 32 to 1024.
+        emotion: the emotion to show, one of EMOTIONS; None chooses one at random.
+        person: seed of the person alone, for several clips of one person; None chooses one at random.
 
     Raises:
         ValueRangeError: a length, rate, size or seed out of range, or more than 2 GiB of frames.
-        UnknownNameError: an emotion that is not among EMOTIONS.
+        UnknownNameError: an emotion not in EMOTIONS.
     """
     _require(seconds, rate_hz, size, emotion)
     count = _frames(seconds, rate_hz)

@@ -1,7 +1,7 @@
-"""Curves of a made-up person's face and head over time: known because they were commanded.
+"""Curves of a synthetic person's face and head over time, known because they were commanded.
 
-An emotion comes and goes as its published prototype of action units; blinks, gaze, speech and small movements go on
-meanwhile. T frames, 51 expressions in the order of `face_model().directions`.
+An emotion rises and falls as its published prototype of action units; blinks, gaze, speech and small movements
+continue meanwhile. T frames, 51 expressions in the order of `face_model().directions`.
 
 Sources: prototypes as in `affekt.faces.prototypes` (EMFACS); onset and offset times in the range of Schmidt et al.
 2006, doi:10.1007/s10919-005-0003-x; a blink of about a quarter of a second, closing faster than it opens, Caffier et
@@ -30,21 +30,21 @@ ACCOMPANY = {
     'disgust': {'mouthUpperUpLeft': 0.6, 'mouthUpperUpRight': 0.6, 'browDownLeft': 0.4, 'browDownRight': 0.4},
     'sadness': {'mouthShrugLower': 0.4, 'eyeLookDownLeft': 0.25, 'eyeLookDownRight': 0.25},
 }  # fmt: skip
-"""Frequent companions of a prototype, and their strength: action units 10, 14, 17 and 29 of the FACS Investigator's
-Guide."""
+"""Action units that often accompany a prototype, and their strength: action units 10, 14, 17 and 29 of the FACS
+Investigator's Guide."""
 
 OTHER = 'other'
 SHOWN = (*PROTOTYPES, OTHER)
-"""Expressions in a scene: the prototypes, and one that is none of them."""
+"""Expressions in a scene: the prototypes, and one that is not a prototype."""
 PLACES = {**{emotion: CIRCUMPLEX[emotion] for emotion in PROTOTYPES}, OTHER: (0.0, 0.3)}
-"""Valence and arousal of each at its strongest; that of OTHER is a convention."""
+"""Valence and arousal of each at full intensity; those of OTHER are a convention."""
 GRIMACES = (
     ('cheekPuff',), ('mouthPucker',), ('mouthLeft', 'jawLeft'), ('mouthRight', 'jawRight'),
     ('mouthRollLower', 'mouthRollUpper'), ('mouthFunnel',),
 )  # fmt: skip
-"""Shapes of the face that no prototype has; OTHER is two of them."""
+"""Facial shapes that no prototype has; OTHER combines two of them."""
 VOICED = 0.25
-"""Largest arousal that the voice alone tells."""
+"""Largest arousal shown by the voice alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,9 @@ class Curves:
     Attributes:
         expression: (T, 51) in [0, 1].
         pose: (T, 4, 4) canonical face to camera.
-        intensity: (T,) how far the emotion is shown, in [0, 1].
-        valence: (T,) the emotion's place on the plane times its intensity, in [-1, 1].
-        arousal: (T,) arousal, likewise.
+        intensity: (T,) intensity of the emotion, in [0, 1].
+        valence: (T,) the emotion's position on the valence axis times its intensity, in [-1, 1].
+        arousal: (T,) likewise.
     """
 
     expression: Floats
@@ -71,9 +71,9 @@ class SceneCurves(Curves):
     """Commanded curves of a scene in which one emotion follows another.
 
     Attributes:
-        by_emotion: each of SHOWN to (T,) how far it is shown, in [0, 1]; `intensity` is the largest of them.
-        speaking: (T,) how far the person speaks, in [0, 1].
-        energy: (T,) how lively the voice is, in [-1, 1]: its part of arousal, which the face does not show.
+        by_emotion: each of SHOWN to its (T,) intensity, in [0, 1]; `intensity` is the largest of them.
+        speaking: (T,) amount of speech, in [0, 1].
+        energy: (T,) liveliness of the voice, in [-1, 1]: the part of arousal that the face does not show.
     """
 
     by_emotion: Mapping[str, Floats]
@@ -85,7 +85,7 @@ def made_up_curves(rng: np.random.Generator, times_s: Floats, emotion: str, *, d
     """Curves of a face that shows an emotion.
 
     Args:
-        rng: all that is drawn is drawn from it.
+        rng: source of everything random.
         times_s: (T,) ascending times in seconds.
         emotion: name of the emotion, one of EMOTIONS.
         distance_cm: distance from the camera in centimetres.
@@ -107,15 +107,15 @@ def made_up_scene(
 ) -> SceneCurves:
     """Curves of a face that shows one emotion after another, with rest between them.
 
-    An emotion of SHOWN comes, stays and goes within two to six seconds; the given ones take turns, in an order that is
-    drawn. Valence is the sum of each emotion's place on the plane times its intensity; arousal likewise, plus VOICED
-    times the energy of the voice. Both are cut to [-1, 1].
+    An emotion of SHOWN rises, holds and falls within two to six seconds; the given ones take turns in random order.
+    Valence is the sum of each emotion's position on the plane times its intensity; arousal likewise, plus VOICED
+    times the energy of the voice. Both are clipped to [-1, 1].
 
     Args:
-        rng: all that is drawn is drawn from it.
+        rng: source of everything random.
         times_s: (T,) ascending times in seconds.
         distance_cm: distance from the camera in centimetres.
-        emotions: those that take turns.
+        emotions: emotions that take turns.
     """
     names = face_model().directions
     column = {name: place for place, name in enumerate(names)}

@@ -1,9 +1,9 @@
 """Fit of a face's amounts of the named directions, which explain how its landmarks moved.
 
-    minimise over a   |W P (moved - sum_k a_k direction_k)|^2 + (RIDGE size)^2 |a|^2     with lowest <= a <= highest
+    minimise over a   |W P (moved - sum_k a_k direction_k)|^2 + (RIDGE size)^2 |a|^2  with lowest <= a <= highest
 
-P takes out what a small turn, shift or growth of the whole face would explain, W counts depth less than the picture's
-plane, as landmarks know it less, and `size` is the mean length of the directions after both.
+P removes what a small rotation, translation or scaling of the whole face would explain. W weights depth less than the
+image plane, since landmarks measure it less well. `size` is the mean length of the directions after both.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from affekt.face3d.models import face_model
 DEPTH_WEIGHT = 0.3
 RIDGE = 0.08
 HIGHEST = 1.2
-"""Upper bound of amounts; directions go a little beyond 1, as people do."""
+"""Upper bound of amounts; people exceed 1 a little."""
 MOST_STEPS = 60
 _MET = 1e-9
 
 
 class ExpressionFit:
-    """Fits one person's amounts; keeps what does not change between frames.
+    """Fits one person's amounts; precomputes what does not change between frames.
 
     Args:
-        rest: (468, 3) the person's own points at rest, about which the head turns; None takes the mean face's.
+        rest: (468, 3) the person's own points at rest, about which the head turns; None takes those of the mean face.
         directions: (51, 468, 3) displacements at 1, centimetres; None takes those of the face model.
 
     Raises:
-        ShapeError: another shape.
+        ShapeError: a shape differs from the above.
     """
 
     def __init__(self, rest: npt.ArrayLike | None = None, directions: Floats | None = None) -> None:
@@ -62,16 +62,17 @@ class ExpressionFit:
         highest: npt.ArrayLike = HIGHEST,
         start: npt.ArrayLike | None = None,
     ) -> Floats:
-        """(51,) the amounts that explain a movement best.
+        """(51,) the amounts that best explain a movement.
 
         Args:
             moved: (468, 3) centimetres from rest.
-            lowest: lower bound, one or (51,); below 0 where the rest already shows something that may go away.
+            lowest: lower bound, one or (51,); below 0 if the face at rest already shows an expression that may
+                decrease.
             highest: upper bound, one or (51,).
-            start: amounts of the frame before, which save steps.
+            start: amounts of the previous frame, for fewer steps.
 
         Raises:
-            ShapeError: other shapes.
+            ShapeError: a shape differs from the above.
             ValueRangeError: a movement is not finite, or a lower bound is above its upper one.
         """
         wanted = np.asarray(moved, dtype=np.float64)
@@ -86,11 +87,11 @@ class ExpressionFit:
         return _bounded_minimum(self._hessian, target, low, high, start)
 
     def left_mm(self, moved: npt.ArrayLike, amounts: npt.ArrayLike | None = None) -> float:
-        """Root mean square of what amounts leave unexplained, in the picture's plane, millimetres.
+        """Root mean square of the residual in the image plane, millimetres.
 
         Args:
             moved: (468, 3) centimetres from rest.
-            amounts: (51,); None leaves all that is not a movement of the whole head.
+            amounts: (51,); None for the residual after movement of the whole head alone.
         """
         rest = np.asarray(moved, dtype=np.float64).ravel()
         if amounts is not None:
@@ -100,7 +101,7 @@ class ExpressionFit:
 
 
 def _bounded_minimum(hessian: Floats, target: Floats, low: Floats, high: Floats, start: npt.ArrayLike | None) -> Floats:
-    """argmin of a'Ha/2 - t'a within bounds, by projected Newton steps on the amounts that no bound holds.
+    """argmin of a'Ha/2 - t'a within bounds, by projected Newton steps on the amounts at no bound.
 
     Source: Bertsekas 1982, doi:10.1137/0320018.
     """
@@ -113,7 +114,7 @@ def _bounded_minimum(hessian: Floats, target: Floats, low: Floats, high: Floats,
             break
         step = np.zeros_like(amounts)
         step[free] = np.linalg.solve(hessian[np.ix_(free, free)], -slope[free])
-        # the longest of halved steps that makes it better; a whole one where no new bound is met
+        # the longest halved step that improves it; a full one if it meets no new bound
         best = amounts @ (hessian @ amounts / 2 - target)
         length = 1.0
         while length > 1e-6:

@@ -1,4 +1,4 @@
-"""FLAME, a model of heads that its makers give out under their own licence: read from the user's file, never run.
+"""FLAME, a head model under its authors' own licence: read from the user's file as data, never executed.
 
     model = read_flame('generic_model.pkl')                # FLAME 2020 or 2023
     points = model.vertices(identity={'shape1': 2}, expression={'expression1': 1}, jaw_deg=(12, 0))
@@ -42,26 +42,26 @@ from affekt.npz import read_npz
 from affekt.pickles import StoredObject, read_pickle
 
 SHAPES = 300
-"""Directions of identity come first in the file; what follows are expressions."""
+"""Directions of identity, first in the file; expressions follow."""
 CM = 100.0
 EYES_CM = (0.0, 2.82, 2.25)
-"""Middle between the eyeballs of `head_model()`."""
+"""Midpoint between the eyeballs of `head_model()`."""
 PARENTS = (-1, 0, 1, 1, 1)
 JOINTS = ('root', 'neck', 'jaw', 'left eye', 'right eye')
 CONTOUR_DEG = 39
-"""Contour landmarks are listed for turns of the head up to this many degrees to each side."""
+"""Contour landmarks are listed for head yaw up to this many degrees to each side."""
 
 
 @dataclass(frozen=True, eq=False)
 class FlameModel:
-    """A head of FLAME; `read_flame` gives one.
+    """A head of FLAME; `read_flame` returns one.
 
     Attributes:
         mean: (V, 3) points at rest, centimetres.
         triangles: (F, 3) corners anticlockwise seen from outside.
-        shapes: 'shape1', … of identity.
-        directions: 'expression1', … which have no other names.
-        embedding: where landmarks lie; None where the user has given no file of them.
+        shapes: names of identity shapes: 'shape1', …
+        directions: names of expressions: 'expression1', …; FLAME gives no others.
+        embedding: positions of landmarks; None if the user gave no file of them.
     """
 
     mean: Floats
@@ -98,7 +98,7 @@ class FlameModel:
         Args:
             identity: amounts of `shapes`, by name or all in order; None for the mean person.
             expression: amounts of `directions`; None for rest.
-            pose: (4, 4) to the camera; None leaves the head where it is.
+            pose: (4, 4) to the camera; None for no movement.
             jaw_deg: degrees by which the jaw is opened, and turned to the person's left.
             gaze_deg: degrees by which both eyes look to the person's left, and up.
             neck: (3,) axis of the neck's rotation times its angle in radians; None for straight.
@@ -127,17 +127,17 @@ class FlameModel:
         return points if pose is None else posed(points, pose)
 
     def projected(self, points: npt.ArrayLike, rotation: npt.ArrayLike, camera: npt.ArrayLike) -> Floats:
-        """(V, 3) points that `vertices` gave, turned about the root joint and seen by a weak perspective.
+        """(V, 3) points that `vertices` gave, rotated about the root joint and projected by weak perspective.
 
             x = s (X + a), y = -s (Y + b), depth = -s Z, with X, Y and Z in the file's own frame, in metres
 
         Args:
-            points: (V, 3) with the head where it is.
+            points: (V, 3) without a pose.
             rotation: (3,) axis of the head's rotation times its angle in radians.
-            camera: (3,) s, a, b, as SMIRK and DECA give them.
+            camera: (3,) s, a, b, as SMIRK and DECA estimate them.
 
         Returns:
-            x to the right and y down, -1 to 1 over the square that the encoder saw; less depth is nearer.
+            x to the right and y down, -1 to 1 over the encoder's square crop; less depth is nearer.
 
         Source: Feng et al. 2021, doi:10.1145/3450626.3459936, section 3, and its code.
         """
@@ -165,7 +165,7 @@ class FlameModel:
 
         Args:
             points: (V, 3).
-            yaw_deg: degrees by which the head is turned to the person's left; the contour goes along.
+            yaw_deg: degrees by which the head is turned to the person's left; the contour follows.
 
         Raises:
             WeightsError: no file of landmarks was given.
@@ -183,10 +183,10 @@ class FlameLandmarks:
     """Landmarks as points on triangles.
 
     Attributes:
-        faces: (L,) triangle of each; weights: (L, 3) of its corners.
-        contour_faces: (79, C) those of the contour of the face at turns of 0, 1, … 39 degrees to one side, then of -1,
+        faces: (L,) triangle of each landmark; weights: (L, 3) of its corners.
+        contour_faces: (79, C) triangles of the contour at yaw 0, 1, … 39 degrees to one side, then -1,
             … -39 to the other; (0, 0) where there is none. contour_weights: (79, C, 3).
-        numbers: (L,) index of each among the 468 points of `face_model()`; empty where the file does not say.
+        numbers: (L,) index of each among the 468 points of `face_model()`; empty if the file does not list them.
     """
 
     faces: Ints
@@ -207,9 +207,9 @@ class FlameLandmarks:
 
 
 def contour_row(yaw_deg: float) -> int:
-    """Row of the contour for a turn of the head: 0 to 39 for turns to the person's right, 40 to 78 to the left.
+    """Row of the contour for a head yaw: 0 to 39 to the person's right, 40 to 78 to the left.
 
-    The published code takes the angle -yaw, cuts it at 39 above, and stores -1 … -39 after 39.
+    The published code takes the angle -yaw, clips it at 39, and stores -1 … -39 after 39.
     """
     angle = int(np.clip(round(-yaw_deg), -CONTOUR_DEG, CONTOUR_DEG))
     return angle if angle >= 0 else CONTOUR_DEG - angle
@@ -220,11 +220,11 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
 
     Args:
         path: generic_model.pkl, flame2020.pkl, flame2023.pkl or an .npz of the same arrays.
-        embedding: landmark_embedding.npy, flame_static_embedding.pkl, mediapipe_landmark_embedding.npz or the like;
+        embedding: landmark_embedding.npy, flame_static_embedding.pkl, mediapipe_landmark_embedding.npz or similar;
             None for none.
 
     Raises:
-        WeightsError: a file is missing, damaged, asks for anything but arrays, or holds other arrays than FLAME has.
+        WeightsError: a file is missing, damaged, asks for anything but arrays, or does not hold FLAME's arrays.
     """
     place = Path(path)
     arrays = _arrays_of(place)
@@ -270,14 +270,14 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
 
 
 def read_flame_landmarks(path: str | os.PathLike[str], triangles: int) -> FlameLandmarks:
-    """The positions of landmarks on FLAME, from any of the files in circulation.
+    """The positions of landmarks on FLAME, from any of the published files.
 
     Args:
         path: see `read_flame`.
         triangles: number of the model's triangles.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds no landmarks of such a model.
+        WeightsError: the file is missing, damaged, or holds no landmarks for this model.
     """
     place = Path(path)
     arrays = _arrays_of(place)

@@ -1,15 +1,15 @@
-"""Pictures of faces to parameters of FLAME, by the user's own checkpoints of SMIRK or DECA; needs torch, not timm.
+"""FLAME parameters from face images, by the user's own checkpoints of SMIRK or DECA; needs torch, not timm.
 
     smirk, flame = read_smirk('SMIRK_em1.pt'), read_flame('generic_model.pkl')
-    seen = smirk.read_face(image, landmarks)                       # of one face, cut out as the encoder wants it
-    points = seen.points(flame)                                    # (V, 3) in pixels of the picture, with depth
+    seen = smirk.read_face(image, landmarks)                       # one face, cropped as the encoder expects
+    points = seen.points(flame)                                    # (V, 3) in pixels of the image, with depth
     raster = rasterize(points, flame.triangles, image.shape[:2])   # for depth_map, normal_map and shaded_map
-    print(smirk.coverage)                                          # where each tensor of the file went
+    print(smirk.coverage)                                          # which tensors were loaded
 
 SMIRK is three MobileNetV3 ("minimal": plain 3 x 3 convolutions, rectifiers, no squeeze and excitation; large for shape
 and expression, small for pose) with a linear layer each; DECA one ResNet-50 with two. Both read a face of 224 x 224
-pixels, 0 to 1. They are written out here by the names of their tensors, which must all be there, and no others.
-B pictures.
+pixels, 0 to 1. They are implemented here with the names of their tensors; every tensor must be present, and no others.
+B images.
 
 Source: Retsinas et al. 2024, arXiv:2404.04104 (SMIRK); Feng et al. 2021, doi:10.1145/3450626.3459936 (DECA); Howard et
 al. 2019, arXiv:1905.02244, in TensorFlow's form: 'same' padding, 1e-3 in the normalisation.
@@ -44,25 +44,25 @@ MOBILE = {
     'small': ((1, 2, 3, 2, 3, 1), (0, 1, 2, 4)),
     'large': ((1, 2, 3, 4, 2, 3, 1), (1, 2, 3, 5)),
 }
-"""Blocks in each stage, and the stages that begin by halving the picture. The first stage is separable, the last a
+"""Blocks in each stage, and the stages that begin by halving the image. The first stage is separable, the last a
 plain convolution, those between are inverted residuals."""
 RESNET = (3, 4, 6, 3)
 SMIRK_PART, DECA_PART = 'smirk_encoder.', 'E_flame'
-"""Where the encoder lies in its checkpoint: before its tensors' names, and as a part of its own."""
+"""Position of the encoder in its checkpoint: a prefix of tensor names, and a part of its own."""
 DECA_PARTS = {'shape': 100, 'texture': 50, 'expression': 50, 'pose': 6, 'camera': 3, 'light': 27}
 COUNTER = 'num_batches_tracked'
-"""Counter of a normalisation, on which no result depends."""
+"""Counter of batch normalisation; no result depends on it."""
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 
 
 @dataclass(frozen=True, eq=False)
 class FlameParameters:
-    """Parameters read of B faces; parts that an encoder does not give are None.
+    """Parameters of B faces; None for those that an encoder does not estimate.
 
     Attributes:
         shape: (B, 300 or 100) identity. expression: (B, 50).
-        jaw: (B, 3) axis of the jaw's rotation times its angle in radians; turn likewise, of the head.
-        camera: (B, 3) scale and shift of a weak perspective. eyelids: (B, 2) how far shut, 0 to 1.
+        jaw: (B, 3) axis of the jaw's rotation times its angle in radians; turn: likewise for the head.
+        camera: (B, 3) scale and shift of a weak perspective. eyelids: (B, 2) closure, 0 to 1.
     """
 
     shape: Floats32
@@ -73,7 +73,7 @@ class FlameParameters:
     eyelids: Floats32 | None = None
 
     def expression_of(self, face: int, model: FlameModel) -> Floats:
-        """The amounts of one face for all directions of a model, which has more of them."""
+        """The amounts of one face for all directions of a model, 0 for those not estimated."""
         return _filled(self.expression[face], len(model.directions))
 
     def identity_of(self, face: int, model: FlameModel) -> Floats:
@@ -94,24 +94,24 @@ def _filled(amounts: Floats32, count: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class SeenFlame:
-    """One face of a picture in FLAME's terms.
+    """One face of an image in FLAME's terms.
 
     Attributes:
         parameters: parameters of that face alone, B = 1.
-        region: the upright square that was cut out, in pixels of the picture.
+        region: the upright square crop, in pixels of the image.
     """
 
     parameters: FlameParameters
     region: Region
 
     def points(self, model: FlameModel) -> Floats:
-        """(V, 3) the head in pixels of the picture, y down, with depth in the same unit, less of it nearer."""
+        """(V, 3) the head in pixels of the image, y down, with depth in the same unit; less depth is nearer."""
         own = self.parameters
         shaped = model.vertices(own.identity_of(0, model), own.expression_of(0, model), jaw_deg=own.jaw_deg(0))
         return self.placed(model, shaped)
 
     def placed(self, model: FlameModel, shaped: Floats) -> Floats:
-        """(V, 3) points that `model.vertices` gave, in pixels of the picture; see `points`."""
+        """(V, 3) points that `model.vertices` gave, in pixels of the image; see `points`."""
         own, half = self.parameters, self.region.side / 2
         middle = [self.region.center_x, self.region.center_y, 0]
         return np.asarray(model.projected(shaped, own.turn[0], own.camera[0]) * half + middle)
@@ -119,7 +119,7 @@ class SeenFlame:
 
 @dataclass(frozen=True)
 class EncoderCoverage:
-    """Where the tensors of a file went: loaded ones with their shapes, and those that this encoder does not read."""
+    """Coverage of a file: loaded tensors with their shapes, and those that this encoder does not read."""
 
     loaded: Mapping[str, tuple[int, ...]]
     unused: tuple[str, ...]
@@ -132,11 +132,11 @@ class EncoderCoverage:
 
 
 class FlameEncoder:
-    """One of the encoders with its weights; `read_smirk` and `read_deca` give one.
+    """One of the encoders with its weights; `read_smirk` and `read_deca` return one.
 
     Attributes:
         name: SMIRK or DECA.
-        coverage: where each tensor of the file went.
+        coverage: which tensors of the file were loaded.
     """
 
     def __init__(
@@ -145,7 +145,8 @@ class FlameEncoder:
         self._forward, self.name, self._scale, self.coverage = forward, name, scale, coverage
 
     def read_face(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> SeenFlame:
-        """The FLAME of one face in a picture (H, W, 3), by its landmarks (478, 3) in pixels from `FaceLandmarker`."""
+        """FLAME parameters of one face in an image (H, W, 3), by its landmarks (478, 3) in pixels from
+        `FaceLandmarker`."""
         from affekt.faces import cut
 
         region = _region(landmarks, self._scale)
@@ -155,10 +156,10 @@ class FlameEncoder:
         """The parameters of faces.
 
         Args:
-            faces: (B, 224, 224, 3) RGB, as `smirk_crop` and `deca_crop` cut them.
+            faces: (B, 224, 224, 3) RGB, as `smirk_crop` and `deca_crop` return them.
 
         Raises:
-            ShapeError: another shape or type.
+            ShapeError: a different shape or type.
         """
         import torch
 
@@ -168,7 +169,7 @@ class FlameEncoder:
                 todo='cut them out first',
             )  # fmt: skip
         with torch.no_grad():
-            copied = np.array(faces)  # crops are read-only, which torch does not take
+            copied = np.array(faces)  # crops are read-only, which torch does not accept
             pictures = torch.from_numpy(copied).permute(0, 3, 1, 2).float() / 255  # (B, 3, 224, 224)
             return FlameParameters(**{name: part.numpy() for name, part in self._forward(pictures).items()})
 
@@ -203,7 +204,7 @@ def read_flame_encoder(path: str | os.PathLike[str]) -> FlameEncoder:
 
     Raises:
         MissingExtraError: torch is not installed.
-        WeightsError: see `read_smirk`; or it holds neither.
+        WeightsError: see `read_smirk`; or the file holds neither.
     """
     of_deca, _ = _state_of(Path(path), DECA_PART)
     if any(name.startswith(('encoder.layer', 'layers.')) for name in of_deca):
@@ -222,7 +223,7 @@ def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
 
     Raises:
         MissingExtraError: torch is not installed.
-        WeightsError: the file is missing, holds more than arrays, or other arrays than the encoder has.
+        WeightsError: the file is missing, holds more than arrays, or its arrays are not the encoder's.
     """
     state, unused = _state_of(Path(path), SMIRK_PART)
     wanted = {
@@ -279,10 +280,10 @@ def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
 
 
 def _state_of(path: Path, part: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The tensors of a checkpoint, or those of one part of it, and what else is in it.
+    """The tensors of a checkpoint, or of one part of it, and its other content.
 
     Raises:
-        WeightsError: it cannot be read, or holds more than tensors.
+        WeightsError: the checkpoint cannot be read, or holds more than tensors.
     """
     require_torch()
     import pickle
@@ -320,10 +321,10 @@ def _checked(
     forward: Callable[[Tensor], dict[str, Tensor]], state: Mapping[str, Tensor], wanted: Mapping[str, None],
     unused: tuple[str, ...], path: Path, name: str, scale: float,
 ) -> FlameEncoder:  # fmt: skip
-    """The encoder, tried once on nothing.
+    """The encoder, after one trial run on zeros.
 
     Raises:
-        WeightsError: tensors are missing or too many, which are named, or of a shape that does not fit.
+        WeightsError: tensors are missing or unexpected (the message names them), or of a wrong shape.
     """
     missing, unknown = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
     if missing or unknown:

@@ -1,12 +1,12 @@
-"""Heads of FLAME that the user's own encoders read from pictures: who somebody is, and what a face does.
+"""FLAME heads read from images by the user's own encoders: identity, and expression.
 
     reader = read_flame_reader('generic_model.pkl', ['SMIRK_em1.pt', 'deca_model.tar'])
-    head = reader.head(portrait, landmarks)               # whose head it is, and what it shows
-    shown = reader.shown(frame, landmarks)                # what another face does
-    points = head.points(shown)                           # (V, 3) the head doing that, pixels of the portrait
+    head = reader.head(portrait, landmarks)               # identity and expression of the portrait
+    shown = reader.shown(frame, landmarks)                # expression of another face
+    points = head.points(shown)                           # (V, 3) the head with that expression, pixels of the portrait
 
-As published, DECA says who is seen and from where, and SMIRK what the face does; with one of them alone, it says both.
-The lids that SMIRK reads are left out, since FLAME has no direction that moves them.
+As published, DECA estimates identity and camera, and SMIRK the expression; if only one is given, it estimates both.
+SMIRK's eyelids are left out, since FLAME has no direction that moves them.
 
 Source: MagicPortrait, arXiv:2504.21497, and its code (identity and camera of the portrait, expression and jaw of the
 driver).
@@ -40,7 +40,7 @@ class ShownFlame:
     jaw_deg: Floats
 
     def beside(self, calm: ShownFlame, own: ShownFlame, intensity: float) -> ShownFlame:
-        """The difference from a calm face, added to what another one shows: own + intensity (this - calm)."""
+        """The difference from a calm face, added to another face's expression: own + intensity (this - calm)."""
         return ShownFlame(
             own.expression + intensity * (self.expression - calm.expression),
             own.jaw_deg + intensity * (self.jaw_deg - calm.jaw_deg),
@@ -53,12 +53,12 @@ class ShownFlame:
 
 @dataclass(frozen=True, eq=False)
 class FlameHead:
-    """Somebody in a picture, as FLAME has them; `FlameReader.head` gives one.
+    """A person in an image, in FLAME's terms; `FlameReader.head` returns one.
 
     Attributes:
         model: the user's FLAME.
-        seen: identity, turn and camera, with the square that was cut out.
-        shown: expression and jaw of the face in the picture.
+        seen: identity, head rotation and camera, with the square crop.
+        shown: expression and jaw of the face in the image.
     """
 
     model: FlameModel
@@ -66,7 +66,7 @@ class FlameHead:
     shown: ShownFlame
 
     def points(self, shown: ShownFlame) -> Floats:
-        """(V, 3) the head in pixels of the picture while it shows something, y down, with depth, less of it nearer."""
+        """(V, 3) the head with an expression, in pixels of the image, y down, with depth; less depth is nearer."""
         own = self.seen.parameters
         opened, aside = shown.jaw_deg
         shaped = self.model.vertices(
@@ -76,11 +76,11 @@ class FlameHead:
 
 
 class FlameReader:
-    """A model of FLAME with encoders of its parameters; `read_flame_reader` gives one.
+    """FLAME with encoders of its parameters; `read_flame_reader` returns one.
 
     Args:
         model: the user's FLAME.
-        who: encoder of identity, turn and camera.
+        who: encoder of identity, head rotation and camera.
         what: encoder of expression and jaw.
     """
 
@@ -88,25 +88,25 @@ class FlameReader:
         self.model, self._who, self._what = model, who, what
 
     def head(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> FlameHead:
-        """The head in a picture (H, W, 3), by landmarks (478, 3) in pixels, with its expression and jaw there."""
+        """The head in an image (H, W, 3), by landmarks (478, 3) in pixels, with its expression and jaw."""
         return FlameHead(self.model, self._who.read_face(image, landmarks), self.shown(image, landmarks))
 
     def shown(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> ShownFlame:
-        """Expression and jaw of the face in a picture."""
+        """Expression and jaw of the face in an image."""
         read = self._what.read_face(image, landmarks).parameters
         return ShownFlame(read.expression_of(0, self.model), np.array(read.jaw_deg(0)))
 
 
 def read_flame_reader(model: str | os.PathLike[str], encoders: Sequence[str | os.PathLike[str]]) -> FlameReader:
-    """FLAME and its encoders from the user's files; nothing in them is run.
+    """FLAME and its encoders from the user's files; nothing in them is executed.
 
     Args:
         model: see `read_flame`.
-        encoders: the checkpoint of SMIRK, of DECA, or of both.
+        encoders: the checkpoints: SMIRK, DECA, or both.
 
     Raises:
         MissingExtraError: torch is not installed.
-        WeightsError: a file is missing, damaged, or another one.
+        WeightsError: a file is missing, damaged, or not the expected one.
         ValueRangeError: no encoder, more than two, or two of one kind.
     """
     read = [read_flame_encoder(path) for path in encoders]

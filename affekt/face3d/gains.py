@@ -1,9 +1,9 @@
-"""Scores of the blendshape network to amounts of the directions: a gain for each, measured on real video.
+"""Scores of the blendshape network to amounts of the directions: one gain for each, measured on real video.
 
-A score of 0.5 is not half of a direction: the network answers to smiles before they are wide, and to lids late. The
+A score of 0.5 is not half of a direction: the network responds to smiles before they are wide, and to lids late. The
 gains are slopes, through 0, of the amounts that explain the landmarks (`fitting.py`) against the scores of the same
-frames, one for both sides of a face (measurements/face_gains.py). Where the network hardly answers at all, as with
-cheeks, noses and mouth corners that go down, there is none to measure, and the amount is taken to be 0.
+frames, shared by both sides of a face (measurements/face_gains.py). Where the network hardly responds, as for cheeks,
+noses and lowered mouth corners, no gain can be measured, and the amount is taken to be 0.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Gain:
     """The gain from a score of one direction to its amount.
 
     Attributes:
-        gain: amount per score; 0 where none could be measured.
-        correlation: correlation of amount and score over the measured frames; nan where there are none.
+        gain: amount per score; 0 if none could be measured.
+        correlation: correlation of amount and score over the measured frames; nan if there are none.
         frames: number of measured frames.
     """
 
@@ -47,7 +47,7 @@ class Gain:
 
 @cache
 def face_gains() -> Mapping[str, Gain]:
-    """Direction to its gain, as measured; the card beside the file says on what."""
+    """Direction to its measured gain; the card next to the file names the data."""
     read: dict[str, Any] = json.loads(FILE.read_text('utf-8'))
     return {
         name: Gain(float(each['gain']), float(each['correlation'] or 'nan'), int(each['frames']))
@@ -56,7 +56,7 @@ def face_gains() -> Mapping[str, Gain]:
 
 
 def shown_amounts(scores: npt.ArrayLike) -> Floats:
-    """Amounts of each direction that a face shows, by the scores of the network: gain times score, at most 1.
+    """Amount of each direction, from the scores of the network: gain times score, at most 1.
 
     Args:
         scores: (..., 52) in the order of `affekt.faces.BLENDSHAPES`.

@@ -1,7 +1,7 @@
 """Guidance maps of a surface: depth, normals, shade, all from one raster.
 
-Normals keep their signs: 0 is half grey, x grows to the right of the picture, y up, z to the viewer. Depth is nearest
-white; its range can be held over the frames of a video, so that brightness does not pump with the mesh.
+Normals keep their signs: 0 is mid-grey, x grows to the right of the image, y up, z to the viewer. In depth maps the
+nearest point is white; the range can be fixed over a video, so that brightness does not pump with the mesh.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def depth_map(raster: Raster, near: float | None = None, far: float | None = Non
 
     Args:
         raster: the faces at each pixel.
-        near: depth that is white; None takes the least of this raster.
-        far: depth that is nearly black; None takes the greatest.
+        near: depth that is white; None takes the minimum of this raster.
+        far: depth that is nearly black; None takes the maximum.
 
     Raises:
         ValueRangeError: near is not less than far.
@@ -57,7 +57,7 @@ def normal_map(raster: Raster, triangles: npt.ArrayLike, points: npt.ArrayLike) 
 def shaded_map(
     raster: Raster, triangles: npt.ArrayLike, points: npt.ArrayLike, light: tuple[float, float, float] = LIGHT
 ) -> Image:
-    """(H, W) grey of a dull surface in the light from a direction; 0 where there is no face.
+    """(H, W) grey of a matte surface lit from one direction; 0 where there is no face.
 
     255 (0.3 + 0.7 max(0, normal . light))
     """

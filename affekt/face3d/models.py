@@ -1,6 +1,6 @@
 """The two geometries that come with affekt: a mesh of 468 landmarks, and a whole head.
 
-Both lie in the frame of the canonical face: centimetres, x to the right of the picture (the person's left), y up, z to
+Both are in the frame of the canonical face: centimetres, x to the right of the image (the person's left), y up, z to
 the viewer, so that one pose serves both. Both move the same way: mean points + shapes of identity + expressions, each a
 sum of named directions.
 
@@ -28,19 +28,20 @@ from affekt.npz import read_npz
 MODELS = Path(__file__).parents[1] / 'models'
 
 Amounts = Mapping[str, float] | npt.ArrayLike
-"""Amounts of directions: by name (the others 0), or all in order."""
+"""Amounts of directions: by name (others 0), or all in order."""
 
 
 JAW_DEG = {'jawOpen': 15.7, 'jawLeft': 3.34, 'jawRight': 3.34}
-"""Direction to the angle by which the chin (landmark 152) turns at 1 about the middle between the ears (234, 454)."""
+"""Direction to the rotation of the chin (landmark 152) about the midpoint of the ears (234, 454) at amount 1,
+degrees."""
 LOOK_DEG = {'Out': 21.6, 'In': 21.7, 'Up': 10.4, 'Down': 18.0}
-"""Way to look to the angle by which an eyeball of `head_model()` turns at 1."""
+"""Gaze direction to the rotation of an eyeball of `head_model()` at amount 1, degrees."""
 
 
 class FaceGeometry(Protocol):
     """The interface of every model of a face: `FaceModel` of this file, `FlameModel` of `flame.py`.
 
-    Points are centimetres in the frame of the canonical face, so that one pose and one `Camera` serve all:
+    Points are in centimetres in the frame of the canonical face, so that one pose and one `Camera` serve all:
     `camera.project(model.vertices(..., pose=pose))`.
     """
 
@@ -77,16 +78,16 @@ class FaceGeometry(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FaceModel:
-    """A surface with named shapes of identity and named expressions; `face_model()` and `head_model()` give one.
+    """A surface with named shapes of identity and named expressions; `face_model()` and `head_model()` return one.
 
     Attributes:
         mean: (V, 3) points at rest.
         triangles: (F, 3) indices of points; corners turn anticlockwise seen from outside.
-        directions: names of the expressions, those of ARKit.
+        directions: names of the expressions, as in ARKit.
         shapes: names of the shapes of identity.
-        parts: (F,) what each triangle belongs to, an index of `part_names`.
+        parts: (F,) part of each triangle, an index into `part_names`.
         part_names: such as 'skin', 'left eye', 'teeth'.
-        regions: name to (V,) how far a point is of a region of the skin, from 0 to 1; empty for the mesh of landmarks.
+        regions: region of the skin to the (V,) membership of each point, 0 to 1; empty for the mesh of landmarks.
     """
 
     mean: Floats
@@ -121,17 +122,17 @@ class FaceModel:
         Args:
             identity: amounts of `shapes`; None for the mean person.
             expression: amounts of `directions`, usually in [0, 1]; None for rest.
-            pose: (4, 4) canonical face to camera, as `affekt.faces` reads it; None leaves the points where they are.
-            jaw_deg: degrees by which the jaw is opened, and turned to the person's left, by the directions of the jaw,
-                which open it by 15.7 degrees at 1.
+            pose: (4, 4) canonical face to camera, as `affekt.faces` reads it; None for no movement.
+            jaw_deg: degrees by which the jaw is opened, and turned to the person's left, using the directions of the
+                jaw, which open it by 15.7 degrees at 1.
             gaze_deg: degrees by which both eyes look to the person's left, and up; on the landmark mesh only lids move.
 
         Returns:
             (V, 3) centimetres.
 
         Raises:
-            UnknownNameError: a name that is not among them.
-            ShapeError: another number of amounts, or a pose that is not (4, 4).
+            UnknownNameError: an unknown shape or direction.
+            ShapeError: a wrong number of amounts, or a pose that is not (4, 4).
             ValueRangeError: an amount or the pose is not finite.
         """
         points = self.mean
@@ -165,7 +166,7 @@ class FaceModel:
 
 
 def jaw_amounts(opened_deg: float, left_deg: float = 0.0) -> dict[str, float]:
-    """Direction to its amount, of a jaw that is opened and turned to the person's left by some degrees."""
+    """Direction to its amount, for a jaw opened and turned to the person's left by the given degrees."""
     return {
         'jawOpen': opened_deg / JAW_DEG['jawOpen'],
         'jawLeft': max(left_deg, 0.0) / JAW_DEG['jawLeft'],
@@ -174,7 +175,7 @@ def jaw_amounts(opened_deg: float, left_deg: float = 0.0) -> dict[str, float]:
 
 
 def look_amounts(left_deg: float, up_deg: float) -> dict[str, float]:
-    """Direction to its amount, of both eyes that look to the person's left and up by some degrees."""
+    """Direction to its amount, for both eyes looking to the person's left and up by the given degrees."""
     left, right, up, down = max(left_deg, 0.0), max(-left_deg, 0.0), max(up_deg, 0.0), max(-up_deg, 0.0)
     return {
         'eyeLookOutLeft': left / LOOK_DEG['Out'], 'eyeLookInRight': left / LOOK_DEG['In'],
@@ -188,8 +189,8 @@ def amounts_of(amounts: Amounts, names: Sequence[str], what: str) -> Floats:
     """(N,) amounts in the order of the names.
 
     Raises:
-        UnknownNameError: a name that is not among them.
-        ShapeError: another number of them.
+        UnknownNameError: an unknown name.
+        ShapeError: a wrong number of amounts.
         ValueRangeError: an amount is not finite.
     """
     if isinstance(amounts, Mapping):
@@ -211,7 +212,7 @@ def posed(points: npt.ArrayLike, pose: npt.ArrayLike) -> Floats:
 
     Raises:
         ShapeError: the pose is not (4, 4).
-        ValueRangeError: it is not finite, as where no face was read.
+        ValueRangeError: the pose is not finite, as when no face was detected.
     """
     matrix = np.asarray(pose, dtype=np.float64)
     if matrix.shape != (4, 4):

@@ -1,6 +1,6 @@
-"""Made-up people: a shape of the head and the colours of skin, hair, eyes and clothes, all drawn from one generator.
+"""Synthetic people: head shape and colours of skin, hair, eyes and clothes, all drawn from one generator.
 
-The shape mixes MakeHuman's starting points (peoples, sexes, young and old) and moves its sliders a little. Colours are
+The shape mixes MakeHuman's base shapes (ethnicities, sexes, young and old) and varies its sliders a little. Colours are
 albedos in linear light, so that shading adds up; V points of `head_model()`.
 """
 
@@ -17,7 +17,7 @@ from affekt.face3d.models import FaceModel, head_model
 from affekt.face3d.normals import point_normals
 
 SLIDERS = 0.22
-"""Standard deviation of a slider; at 1 it is at its end."""
+"""Standard deviation of a slider; 1 is its limit."""
 MOST = 0.6
 SKIN = np.array([[246, 216, 196], [233, 190, 160], [205, 152, 116], [160, 106, 74], [112, 72, 51], [70, 44, 34]])
 """Skin colours from the lightest to the darkest, sRGB."""
@@ -25,18 +25,18 @@ OPPOSITES = (
     ('decr', 'incr'), ('down', 'up'), ('in', 'out'), ('backward', 'forward'), ('concave', 'convex'),
     ('compress', 'uncompress'),
 )  # fmt: skip
-"""Ends of the names of two shapes that are one slider."""
+"""Name suffixes of the two shapes that form one slider."""
 OUTLINES = tuple(
     f'head-{form}' for form in ('diamond', 'invertedtriangular', 'oval', 'rectangular', 'round', 'square', 'triangular')
 )
 TONES = {'african': 0.82, 'asian': 0.28, 'caucasian': 0.12}
-"""Where the mixture's skin lies between them, on average."""
+"""Mean position of each base shape's skin between the lightest and the darkest."""
 HAIR = np.array([[22, 18, 17], [45, 31, 24], [86, 56, 36], [140, 98, 58], [188, 150, 96], [128, 60, 34]])
 GREY = np.array([186, 184, 182])
 EYES = np.array([[54, 33, 22], [84, 52, 28], [112, 92, 52], [88, 108, 84], [86, 118, 146], [110, 134, 150]])
 STYLES = ('bald', 'short', 'full', 'long')
 LEAST_HAIR = 0.12
-"""Least scalp weight of a point, 0 to 1, for hair to lie over it."""
+"""Minimum scalp weight of a point, 0 to 1, for hair to cover it."""
 COLLAR_CM = -14.0
 """Height of the collar at the throat, in the frame of the canonical face."""
 
@@ -47,14 +47,14 @@ class Person:
 
     Attributes:
         identity: amounts of the head model's shapes.
-        points: (P, 3) at rest, centimetres: those of the head, then those of the hair that lies over it.
-        of_head: (P,) the point of the head model that each moves with.
+        points: (P, 3) at rest, centimetres: those of the head, then those of the hair.
+        of_head: (P,) the point of the head model with which each moves.
         surface: (F, 3) triangles, corners anticlockwise seen from outside.
         inside: (G, 3) the same triangles of hair seen from within.
-        albedo: (P, 3) share of red, green and blue light that each point gives back.
+        albedo: (P, 3) share of red, green and blue light that each point reflects.
         shine: (P,) strength of its highlight.
         iris: (3,) albedo of the iris.
-        iris_radius: radius of the iris over the eyeball's; pupil_radius likewise.
+        iris_radius: radius of the iris relative to the eyeball's; pupil_radius likewise.
     """
 
     identity: Floats
@@ -70,12 +70,12 @@ class Person:
 
 
 def linear(color: npt.ArrayLike) -> Floats:
-    """sRGB values 0 to 255 as shares of light, with a plain gamma of 2.2."""
+    """sRGB values 0 to 255 as shares of light, with a gamma of 2.2."""
     return np.asarray((np.asarray(color, dtype=np.float64) / 255) ** 2.2)
 
 
 def made_up_person(rng: np.random.Generator) -> Person:
-    """A person, always the same for the same state of the generator."""
+    """A person; the same for the same state of the generator."""
     model = head_model()
     people = rng.dirichlet([0.6, 0.6, 0.6])
     male, old = rng.beta(0.5, 0.5), rng.beta(0.7, 1.3)

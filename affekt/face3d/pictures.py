@@ -1,7 +1,7 @@
-"""A made-up person under an expression, a pose and a light, as a picture.
+"""Rendering of a synthetic person with an expression, a pose and a light.
 
-Points are shaded one by one in linear light (a key light, light from above and below dimmed where the head covers
-itself, a highlight) and colours laid over the pixels between; eyes are coloured pixel by pixel. Pictures are drawn at
+Points are shaded one by one in linear light (a key light; light from above and below, dimmed where the head occludes
+itself; a highlight) and colours interpolated over the pixels; eyes are coloured pixel by pixel. Images are rendered at
 twice their size and averaged. V points of the head; H = W = size.
 """
 
@@ -25,17 +25,17 @@ Image = npt.NDArray[np.uint8]
 OVERSAMPLING = 2
 FIELD_OF_VIEW_DEG = 25.0
 WRAP = np.array([0.35, 0.2, 0.15])
-"""Reach of light round an edge of skin, per colour: red goes deepest."""
+"""How far light wraps around an edge of skin, per colour: red scatters furthest."""
 SHARPNESS = 24.0
 INSIDE = {'teeth': 0.8, 'tongue': 0.4}
-"""Openness to light of the front of teeth and tongue, when the mouth is open."""
+"""Share of light that reaches the front of teeth and tongue when the mouth is open."""
 DARK_BEHIND_CM = 2.5
-"""Depth in the mouth at which hardly any light arrives."""
+"""Depth in the mouth at which almost no light arrives."""
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """The light on a face: colours in linear light, a direction to the key light."""
+    """The light on a face: colours in linear light, and the direction to the key light."""
 
     direction: Floats
     key: Floats
@@ -44,7 +44,7 @@ class Light:
 
     @property
     def halfway(self) -> Floats:
-        """(3,) the direction in which a mirror shows the key light to a viewer in front."""
+        """(3,) the half vector between the key light and a viewer in front."""
         half = self.direction + np.array([0.0, 0.0, 1.0])
         return np.asarray(half / np.linalg.norm(half))
 
@@ -66,7 +66,7 @@ def made_up_light(rng: np.random.Generator) -> Light:
 
 
 def made_up_background(rng: np.random.Generator, size: int) -> Image:
-    """(size, size, 3) blurred colours, in front of which nothing is sharp."""
+    """(size, size, 3) a background of blurred colours."""
     cells = int(rng.integers(2, 9))
     grey, spread = rng.uniform(35, 215), rng.uniform(4, 40)
     tint = rng.normal(0, 14, 3)
@@ -83,16 +83,16 @@ def made_up_background(rng: np.random.Generator, size: int) -> Image:
 
 
 class Studio:
-    """A person before one camera, in one light, before one background."""
+    """A person with one camera, one light and one background."""
 
     def __init__(self, person: Person, light: Light, background: Image, *, noise: float = 0.0) -> None:
-        """Prepare what all frames share.
+        """Precompute what all frames share.
 
         Args:
-            person: the person who is seen.
+            person: the visible person.
             light: the light on the person.
-            background: (size, size, 3) as large as the pictures will be.
-            noise: standard deviation of the sensor's noise, in steps of 255.
+            background: (size, size, 3) the background, of the size of the images.
+            noise: standard deviation of the sensor's noise, in units of 1/255.
         """
         self.person, self.light, self.noise = person, light, noise
         self.size = len(background)
@@ -108,20 +108,20 @@ class Studio:
         self._eye_places = _eye_places(self._model)
 
     def picture(self, expression: npt.ArrayLike, pose: npt.ArrayLike, rng: np.random.Generator | None = None) -> Image:
-        """Draw one frame.
+        """Render one frame.
 
         Args:
             expression: (51,) amounts in the order of `face_model().directions`, or (52,) with 'tongueOut'.
             pose: (4, 4) canonical face to camera.
-            rng: draws the sensor's noise; None for none.
+            rng: generator of the sensor's noise; None for none.
 
         Returns:
             (size, size, 3) sRGB.
 
         Raises:
-            ShapeError: another number of amounts, or a pose that is not (4, 4).
+            ShapeError: a wrong number of amounts, or a pose that is not (4, 4).
         """
-        # 1. Where every point is, and where it falls.
+        # 1. Points in space and in the image.
         amounts = np.asarray(expression, dtype=np.float64)
         if amounts.shape == (len(self._model.directions) - 1,):
             amounts = np.append(amounts, 0.0)
@@ -137,7 +137,7 @@ class Studio:
         self._draw_eyes(drawn, raster, normals)
         picture = np.where(raster.covered[..., None], np.clip(drawn, 0, 255).astype(np.uint8), self._background)
 
-        # 3. Down to size, and what a sensor adds.
+        # 3. Downsampling and sensor noise.
         small = np.asarray(PillowImage.fromarray(picture).reduce(OVERSAMPLING))
         if rng is None or not self.noise:
             return small
@@ -173,7 +173,7 @@ class Studio:
         iris = person.iris * (1.15 - 0.75 * rim[:, None])
         white = person.albedo[corners[:, 0]]
         seen = (1 - inside[:, None]) * white + inside[:, None] * ((1 - pupil[:, None]) * iris + pupil[:, None] * 0.004)
-        # in linear light albedos multiply, so their roots multiply the picture's values
+        # in linear light albedos multiply, so their roots multiply the values of the image
         picture[rows, columns] *= (seen / np.maximum(white, 1e-6)) ** (1 / 2.2)
         spark = np.clip((normal @ self.light.halfway - 0.985) / 0.012, 0, 1)[:, None]
         picture[rows, columns] += spark * (235 - picture[rows, columns]) * 0.7

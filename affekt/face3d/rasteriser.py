@@ -1,12 +1,12 @@
-"""Triangles to pixels: which face each pixel shows, where on it, and how deep, without an approximation.
+"""Exact rasterisation of triangles: the triangle at each pixel, the position on it, and its depth.
 
-A pixel belongs to a triangle where its centre lies inside or on an edge; of several triangles the nearest wins, and of
-equally near ones the lowest in the list. Points are first moved to the nearest 1/256 of a pixel, as graphics processors
-do, so that which pixels a triangle covers is decided in integers and neighbours leave no gap. Depths are compared
-in steps of 2**-30 of the mesh's depth range.
+A pixel belongs to a triangle if its centre lies inside or on an edge; of several triangles the nearest wins, and of
+equally near ones the first in the list. Points are first snapped to the nearest 1/256 of a pixel, as graphics
+processors do, so that coverage is decided in integers and neighbours leave no gap. Depths are compared in steps of
+2**-30 of the mesh's depth range.
 
-Pictures have x to the right, y down; pixel (0, 0) covers [0, 1) x [0, 1). Depth grows away from the viewer. V points, F
-faces, H and W the picture, C channels of an attribute.
+In images x points right and y down; pixel (0, 0) covers [0, 1) x [0, 1). Depth grows away from the viewer. V points, F
+triangles, H and W the image, C channels of an attribute.
 
 Source: the edge functions are those of Pineda 1988, doi:10.1145/54852.378457.
 """
@@ -24,18 +24,18 @@ from affekt.errors import ShapeError, ValueRangeError
 STEPS = 256
 """Positions of a point within a pixel, per axis."""
 FARTHEST = 1 << 15
-"""Largest coordinate of a point, pixels: beyond it the integers would not fit."""
+"""Largest coordinate of a point, pixels: beyond it the integers would overflow."""
 DEPTH_STEPS = 1 << 30
 
 
 @dataclass(frozen=True)
 class Raster:
-    """The face at each pixel of an (H, W) picture.
+    """The triangle at each pixel of an (H, W) image.
 
     Attributes:
         face: (H, W) index of the triangle, -1 where there is none.
         barycentric: (H, W, 3) weights of its three corners, which sum to 1; 0 where there is no face.
-        depth: (H, W) depth there; inf where there is no face.
+        depth: (H, W) depth; inf where there is no face.
     """
 
     face: npt.NDArray[np.int32]
@@ -55,21 +55,21 @@ class Raster:
 def rasterize(
     points: npt.ArrayLike, triangles: npt.ArrayLike, size: tuple[int, int], *, front_only: bool = False
 ) -> Raster:
-    """The nearest triangle at every pixel's centre.
+    """The nearest triangle at every pixel centre.
 
     Args:
         points: (V, 3) x and y in pixels, depth in any unit.
         triangles: (F, 3) indices of points in [0, V).
-        size: height and width of the picture.
-        front_only: leave out triangles whose corners turn clockwise as seen in the picture, those at the back of a
-            closed surface whose corners turn anticlockwise seen from outside.
+        size: height and width of the image.
+        front_only: omit triangles whose corners turn clockwise in the image: those at the back of a closed surface
+            whose corners turn anticlockwise seen from outside.
 
     Returns:
         The raster; a triangle without area covers nothing.
 
     Raises:
-        ShapeError: other shapes.
-        ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the picture, or a
+        ShapeError: a shape differs from the above.
+        ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the image, or a
             triangle names a point that does not exist.
     """
     located, corners = _checked(points, triangles)
@@ -84,22 +84,22 @@ def rasterize(
 def drawn_attribute(
     points: npt.ArrayLike, triangles: npt.ArrayLike, attribute: npt.ArrayLike, size: tuple[int, int]
 ) -> Floats32:
-    """`interpolate(rasterize(points, triangles, size), triangles, attribute)`, channels first and sooner.
+    """`interpolate(rasterize(points, triangles, size), triangles, attribute)`, channels first and faster.
 
-    A triangle's values run in a straight line along each row of pixels, so neither weights nor depths are made for
+    A triangle's values are linear along each row of pixels, so neither weights nor depths are computed for
     pixels that only one triangle covers.
 
     Args:
         points: (V, 3) x and y in pixels, depth in any unit.
         triangles: (F, 3) indices of points in [0, V).
         attribute: (V, C) values at each point.
-        size: height and width of the picture.
+        size: height and width of the image.
 
     Returns:
-        (C, H, W) values of the nearest triangle at every pixel's centre; 0 where there is none.
+        (C, H, W) values of the nearest triangle at every pixel centre; 0 where there is none.
 
     Raises:
-        ShapeError: other shapes.
+        ShapeError: a shape differs from `rasterize`'s.
         ValueRangeError: see `rasterize`.
     """
     located, corners = _checked(points, triangles)
@@ -126,7 +126,7 @@ def interpolate(raster: Raster, triangles: npt.ArrayLike, attribute: npt.ArrayLi
     """An attribute of the points at every pixel.
 
     Args:
-        raster: the faces at each pixel.
+        raster: the triangle at each pixel.
         triangles: (F, 3) the triangles that were rasterized.
         attribute: (V,) or (V, C) values at each point.
         empty: value where there is no face.
@@ -170,15 +170,15 @@ def _checked(points: npt.ArrayLike, triangles: npt.ArrayLike) -> tuple[Floats, I
 
 @dataclass(frozen=True, eq=False)
 class _Coverage:
-    """The pixels that each triangle covers, hidden ones too: R rows of a triangle each, N pixels in all of them.
+    """The pixels that each triangle covers, hidden ones included: R rows of one triangle each, N pixels in total.
 
     Attributes:
         x: (F, 3) corners in whole steps; y likewise.
-        area: (F,) twice the area in steps squared; its sign says which way the triangle turns.
+        area: (F,) twice the area in steps squared; its sign is the orientation of the triangle.
         face: (R,) triangle of each row.
-        row, first: (R,) row in the picture, and the first column.
+        row, first: (R,) row in the image, and the first column.
         length: (R,) pixels.
-        place: (N,) indices of the pixels, counted row by row through the picture.
+        place: (N,) indices of the pixels, counted row by row through the image.
         within: (N,) position of each in its row of the triangle.
         nearest: (K,) indices of the N that win where a pixel is covered by more than one triangle.
     """
@@ -201,14 +201,14 @@ class _Coverage:
 
 def _coverage(located: Floats, corners: Ints, size: tuple[int, int], front_only: bool) -> _Coverage:
     """The pixels of every triangle, and the nearest where several meet."""
-    # 1. Corners as integers, (F, 3) of x and of y; the sign of the area says which way a triangle turns.
+    # 1. Corners as integers, (F, 3) of x and of y; the sign of the area is a triangle's orientation.
     height, width = size
     fixed = np.rint(located[:, :2] * STEPS)
     x, y = fixed[corners, 0], fixed[corners, 1]
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
     faces = np.flatnonzero(area < 0 if front_only else area != 0)
 
-    # 2. One row of pixels of one triangle at a time: R of them, each a span of columns.
+    # 2. The R rows of all triangles, each a span of columns.
     face, row = _rows(faces, y, height)
     first, last = _spans(face, row, x, y, area, width)
     seen = last >= first
@@ -222,7 +222,7 @@ def _coverage(located: Floats, corners: Ints, size: tuple[int, int], front_only:
     place = np.repeat((row * width + first).astype(np.int64), length)
     place += within
 
-    # 4. The least of (depth, face) at each pixel that more than one triangle covers.
+    # 4. The smallest (depth, face) at each pixel that more than one triangle covers.
     shared = np.flatnonzero(np.bincount(place, minlength=height * width)[place] > 1)
     if len(shared):
         low, depth_range = float(located[:, 2].min()), float(np.ptp(located[:, 2]))
@@ -250,7 +250,7 @@ def _rows(faces: Ints, y: Floats, height: int) -> tuple[Ints, Floats]:
 def _spans(face: Ints, row: Floats, x: Floats, y: Floats, area: Floats, width: int) -> tuple[Floats, Floats]:
     """(R,) first and last column whose centre lies in the triangle; last < first where there is none.
 
-    An edge from a to b lets through centres where sign(area) ((b - a) x (p - a)) >= 0: linear in p's column, so each
+    An edge from a to b admits centres where sign(area) ((b - a) x (p - a)) >= 0: linear in p's column, so each
     edge cuts the row once, and bounds it to the left or to the right; a level edge bounds no row of its triangle.
     All values are integers below 2**52, and so exact, and so are the rounded quotients.
     """
@@ -292,7 +292,7 @@ def _raster(
     x, y, area = covers.x / STEPS, covers.y / STEPS, covers.area / STEPS**2
     places = np.flatnonzero(face >= 0)
     hit = face[places]
-    # both weights are linear in the pixel: of x, of y, and at the first corner; which pixels follow is known already
+    # both weights are linear in the pixel: of x, of y, and at the first corner; the pixels are known already
     doubled = np.where(area == 0, 1, area)
     ax, ay = x[:, 0], y[:, 0]
     second_x, second_y = (y[:, 2] - y[:, 0]) / doubled, (x[:, 0] - x[:, 2]) / doubled

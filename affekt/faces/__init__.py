@@ -1,8 +1,8 @@
-"""Faces: images in; landmarks, blendshapes, head pose, readings, expression and persons over time out.
+"""Faces: images to landmarks, blendshapes, head pose, readings, expression and people over time.
 
-`observe_faces` takes a recording and returns one row per person and frame; it is built from `FaceLandmarker` (the faces
-of one image), `FaceTracker` (persons from frame to frame), `readings` (named columns) and an `ExpressionModel`.
-`FaceStream` does the same for frames that come while it happens. Read `observe.py` first, then `landmarker.py`.
+`observe_faces` takes a recording and returns one row per person and frame. It is built from `FaceLandmarker` (the faces
+of one image), `FaceTracker` (people from frame to frame), `readings` (named columns) and an `ExpressionModel`.
+`FaceStream` does the same for live frames. Read `observe.py` first, then `landmarker.py`.
 """
 
 from __future__ import annotations

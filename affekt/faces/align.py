@@ -1,6 +1,6 @@
-"""A face turned, scaled and cut out so that eyes, nose and mouth lie where a network expects them.
+"""Face alignment: crops with eyes, nose and mouth where a network expects them.
 
-In: an image and five points of a face. Out: a small picture, grey or in colour. Coordinates are pixels, continuous:
+In: an image and five points of a face. Out: a small crop, grey or in colour. Coordinates are pixels, continuous:
 pixel (0, 0) covers [0, 1) x [0, 1).
 
 Source: Umeyama 1991, doi:10.1109/34.88573 (the closed form); ITU-R BT.601 (grey from RGB).
@@ -19,18 +19,18 @@ FACE_SIDE = 48
 """Width and height of the crops that the expression network reads, pixels."""
 
 LARGEST_SPAN = 16384
-"""Widest part of an image, in pixels, that one crop may show."""
+"""Largest extent of an image, in pixels, that one crop may show."""
 
 FER_TEMPLATE = np.array(
     [[15.7, 18.8], [32.3, 18.8], [24.0, 29.2], [17.1, 36.4], [30.9, 36.4]],
     dtype=np.float32,
 )
-"""(5, 2) where the points of `five_points` lie in a crop of 48 x 48 (x, y; pixels): means over the FER2013 training
+"""(5, 2) positions of the points of `five_points` in a crop of 48 x 48 (x, y; pixels): means over the FER2013 training
 faces that the landmarker detected, left and right averaged (recipes/face_expression/train.py)."""
 
 
 def five_points(landmarks: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Eye centre on the picture's left, on its right, nose tip, mouth corner on the left, on the right.
+    """Left and right eye centre, nose tip, left and right mouth corner, as seen in the image.
 
     An eye's centre is the middle between its corners, so gaze and blinks do not move it.
 
@@ -80,7 +80,7 @@ def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
         raise ValueRangeError(
             expected='finite points that do not coincide', came=f'{start.tolist()}', todo='drop this face'
         )
-    # s cos and s sin of the best turn: the parallel and the crosswise part of the moments
+    # s cos and s sin of the best rotation, from the parallel and the perpendicular moments
     along = float((moved * aimed).sum()) / spread
     across = float((moved[:, 0] * aimed[:, 1] - moved[:, 1] * aimed[:, 0]).sum()) / spread
     turn = np.array([[along, -across], [across, along]])
@@ -95,7 +95,7 @@ def align_face(
     *,
     in_colour: bool = False,
 ) -> npt.NDArray[np.uint8]:
-    """The face whose five points lie closest to the template, averaged over area where it shrinks.
+    """A crop of the face aligned to the template, area-averaged when shrinking.
 
     Args:
         image: (H, W, 3) RGB or (H, W) grey, uint8.
@@ -105,7 +105,7 @@ def align_face(
         in_colour: of an RGB image; grey otherwise.
 
     Returns:
-        (size, size) uint8, or (size, size, 3) in colour; what lies outside the image repeats its edge.
+        (size, size) uint8, or (size, size, 3) in colour; beyond the image its edge is repeated.
 
     Raises:
         ShapeError: the image is neither (H, W, 3) nor (H, W) uint8, or points and template are not (5, 2).
@@ -127,7 +127,7 @@ def align_face(
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64) @ back.T + offset
     patch, low = _patch(image, corners.min(axis=0) - 2, corners.max(axis=0) + 3, 'RGB' if in_colour else 'L')
 
-    # 3. Shrink by whole numbers first, then sample twice as dense as asked for and average 2 x 2.
+    # 3. Shrink by integer factors first, then sample at double density and average 2 x 2.
     spacing = float(np.hypot(back[0, 0], back[1, 0]))
     dense = 2 if spacing > 1 else 1
     shrink = max(1, int(spacing / dense))
@@ -155,7 +155,7 @@ def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats, mode: 
 
 
 def rectangle(image: npt.NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> npt.NDArray[np.uint8]:
-    """The pixels [top, bottom) x [left, right) of an image; its edge is repeated where they reach beyond it."""
+    """The pixels [top, bottom) x [left, right) of an image; beyond it its edge is repeated."""
     height, width = image.shape[:2]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
         return image[top:bottom, left:right]

@@ -1,7 +1,7 @@
-"""What a face looks like, for telling persons apart within one recording: its texture, colour and shading.
+"""Appearance of a face, to distinguish people within one recording: its texture, colour and shading.
 
-This is not face recognition: it holds under one light and one camera for a while, which is what following
-people through a video needs, and nothing of it is kept after the analysis.
+This is not face recognition: it works for a while under one light and one camera, which is enough to track
+people through a video, and none of it is kept after the analysis.
 
 Source: Ahonen, Hadid & Pietikäinen 2006, doi:10.1109/TPAMI.2006.244 (local binary patterns over a grid).
 """
@@ -20,9 +20,9 @@ from affekt.faces.landmarker import cut
 from affekt.faces.mesh import Mesh, Region
 
 SAME = 3.0
-"""Difference below which two looks may be one person: above it on 1 % of 8 persons' pairs of one person."""
+"""Difference below which two looks may be one person: 99 % of the same-person pairs of 8 people."""
 SURELY_SAME = 1.8
-"""Difference below which no two of those 8 persons fell."""
+"""Difference below which no pair of different people was among those 8."""
 _SIDE = 64
 _GRID = 4
 _CODES = 59
@@ -31,7 +31,7 @@ _TEXTURE_SCALE, _COLOUR_SCALE, _SHADE_SCALE = 0.03, 0.03, 0.2  # spread of each 
 
 @dataclass(frozen=True)
 class Look:
-    """One sight of a face: texture (944,), colour (6, 6, 3) in [0, 1], shade (256,); two of length 1."""
+    """Appearance of a face in one frame: texture (944,), colour (6, 6, 3) in [0, 1], shade (256,); two of length 1."""
 
     texture: Floats32
     colour: Floats32
@@ -50,10 +50,10 @@ def look(image: npt.NDArray[np.uint8], face: Mesh) -> Look:
 
 
 def difference(first: Look, second: Look) -> float:
-    """How unlike two looks are, >= 0: the mean of three distances, each over its usual spread.
+    """Difference of two looks, >= 0: the mean of three distances, each divided by its usual spread.
 
     Texture by Hellinger affinity, colour by mean absolute difference, shading by correlation. Over 35
-    pictures of 8 persons the nearest other sight of the same person lay at 0.3 to 2.7, of another person at
+    images of 8 people the nearest other image of the same person was at 0.3 to 2.7, of another person at
     2.9 to 8.
     """
     texture = 1 - float(first.texture @ second.texture)
@@ -64,7 +64,7 @@ def difference(first: Look, second: Look) -> float:
 
 @dataclass
 class Gallery:
-    """Up to eight sights of one person that differ from each other."""
+    """Up to eight different looks of one person."""
 
     looks: list[Look] = field(default_factory=list)
     latest: Look | None = None
@@ -72,7 +72,7 @@ class Gallery:
     novelty: float = 1.0
 
     def add(self, sight: Look) -> None:
-        """Makes a sight the latest, and keeps it if no other is like it; the second oldest gives way."""
+        """Makes a look the latest, and keeps it if no other is similar; the second oldest is replaced."""
         self.latest = sight
         if self.looks and self.difference(sight) < self.novelty:
             return
@@ -81,7 +81,7 @@ class Gallery:
         self.looks.append(sight)
 
     def difference(self, sight: Look) -> float:
-        """Difference to the most similar sight kept; infinite where there is none."""
+        """Difference to the most similar look kept; infinite if there is none."""
         return min((difference(sight, known) for known in self.looks), default=float('inf'))
 
 
@@ -100,7 +100,7 @@ _NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, 
 def _texture(grey: npt.NDArray[np.uint8]) -> Floats32:
     """Square roots of the shares of uniform binary patterns in each of 4 x 4 cells, of length 1."""
     levels = grey.astype(np.int16)
-    center = levels[1:-1, 1:-1] + 2  # a neighbour counts as brighter from two levels on, above the noise
+    center = levels[1:-1, 1:-1] + 2  # a neighbour counts as brighter from two levels up, above the noise
     codes = np.zeros(center.shape, dtype=np.int64)
     for bit, (down, right) in enumerate(_NEIGHBOURS):
         codes |= (levels[1 + down : _SIDE - 1 + down, 1 + right : _SIDE - 1 + right] >= center).astype(np.int64) << bit

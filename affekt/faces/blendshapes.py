@@ -1,6 +1,6 @@
 """The 52 blendshape scores of a face: official names and order, and the landmarks that they come from.
 
-A score says how far one muscle-like movement has gone, from 0 (rest) to 1 (full), with the names that ARKit made
+A score measures one muscle-like movement, from 0 (rest) to 1 (full), with the names that ARKit made
 common. 'Left' and 'right' are the person's own sides.
 
 Source: MediaPipe, tasks/cc/vision/face_landmarker/face_blendshapes_graph.cc (Apache-2.0); Grishchenko et al.

@@ -102,8 +102,8 @@ class ExpressionModel:
 
 
 class PrototypeExpression:
-    """Published prototypes over blendshapes: free of training data, coarser, not calibrated. The crops are
-    not looked at."""
+    """Published prototypes over blendshapes: without training data, coarser, not calibrated. The crops are
+    not used."""
 
     name = 'face_prototypes'
     commercial_ok = True
@@ -133,17 +133,17 @@ class PrototypeExpression:
 def affect(
     probabilities: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None, *, neutral_lean: float = NEUTRAL_LEAN
 ) -> tuple[Floats, Floats]:
-    """Valence and arousal of the look of a face, derived from its categories: no rating of faces went into it.
+    """Valence and arousal of an expression, derived from its categories, not from ratings.
 
         valence = expected_affect(p) + neutral_lean max(p(neutral) - 1/7, 0) (1 - p(neutral))
         arousal = expected_affect(p)
 
-    Knowing nothing, a uniform row, gives (0, 0), and a certain category its place on the plane. The second term is
-    there because the doubts about an almost neutral face lean to sadness.
+    A uniform row gives (0, 0), and a certain category its coordinates in the plane. The second term
+    corrects for the bias towards sadness of nearly neutral faces.
 
     Args:
         probabilities: (N, 7) in EKMAN order, rows summing to 1; nan rows give nan.
-        blendshapes: (N, 52) scores in [0, 1], a row all nan where missing; checked, and not weighed beside the
+        blendshapes: (N, 52) scores in [0, 1], a row all nan where missing; checked, but not used beside the
             categories, as that lowered the agreement with labels (measurements/faces_affect.py).
         neutral_lean: the attribute `neutral_lean` of the model.
 
@@ -166,11 +166,11 @@ def affect(
 def affect_seen(
     probabilities: npt.ArrayLike, quality: npt.ArrayLike, *, neutral_lean: float = NEUTRAL_LEAN
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Valence, arousal and their standard deviations as a picture of some quality lets them be known.
+    """Valence, arousal and their standard deviations, given the quality of the image.
 
         p' = a p + (1 - a) / 7,    a = readable_share(quality)
 
-    and then `affect` and `affect_sd` of p': what is hardly seen says little, and says it with wide intervals.
+    then `affect` and `affect_sd` of p': poorly visible faces give values near 0 with wide intervals.
 
     Args:
         probabilities: (N, 7) in EKMAN order, rows summing to 1; nan rows give nan.

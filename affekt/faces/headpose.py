@@ -1,9 +1,9 @@
-"""Where a head is and how it is turned: a 4 x 4 transform in centimetres, from 468 screen landmarks.
+"""Head pose: a 4 x 4 transform in centimetres, from 468 image landmarks.
 
-The camera is assumed: vertical field of view 63 degrees, looking along -z, x to the right of the picture, y
-up, origin at the lens. The transform takes the canonical face (centimetres, x to the picture's right, y up, z
-out of the face) to that camera, so a head straight ahead at half a metre is the identity with translation (0,
-0, -50). With an unknown lens the distance is only proportional; the rotation suffers little.
+The camera is assumed: vertical field of view 63 degrees, looking along -z, x to the right of the image, y
+up, origin at the lens. The transform maps the canonical face (centimetres, x to the image's right, y up, z
+out of the face) to that camera, so a frontal head at half a metre is the identity with translation (0,
+0, -50). With an unknown lens the distance is only proportional, and the rotation nearly right.
 
 Source: MediaPipe, tasks/cc/vision/face_geometry/libs/geometry_pipeline.cc (Apache-2.0); Akca 2003,
 doi:10.3929/ethz-a-004656648, section 2.4 (weighted Procrustes).
@@ -30,7 +30,7 @@ _VERTEX_SIZE = 5  # x, y, z, u, v
 
 @dataclass(frozen=True)
 class CanonicalFace:
-    """The mean face mesh and which of its points fix the pose.
+    """The mean face mesh and the points that determine the pose.
 
     vertices: (468, 3) centimetres. triangles: (898, 3) vertex indices. basis: (33,) indices. weights: (33,) >
         0.
@@ -43,7 +43,7 @@ class CanonicalFace:
 
     @cached_property
     def fixed(self) -> WeightedPoints:
-        """The points that fix the pose."""
+        """The points that determine the pose."""
         return WeightedPoints.of(self.vertices[self.basis], self.weights)
 
     @classmethod
@@ -89,7 +89,7 @@ def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: Cano
         Rotation times a scale near 1 in the upper left 3 x 3, translation in the last column; nan where the
         landmarks are all one point.
     """
-    # 1. Pixels to the plane one centimetre before the lens; depth in the same unit.
+    # 1. Pixels to the plane one centimetre in front of the lens; depth in the same unit.
     points = np.asarray(landmarks, dtype=np.float64)[:MESH_POINTS]
     per_pixel = 2 * NEAR_CM * np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2) / height
     every_depth = points[:, 2] * per_pixel
@@ -106,7 +106,7 @@ def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: Cano
 
 
 def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
-    """The (4, 4) rotation, uniform scale and translation that takes `source` closest to `target`.
+    """The (4, 4) rotation, uniform scale and translation that maps `source` closest to `target`.
 
     Args:
         source: (N, 3) points.
@@ -123,7 +123,7 @@ def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class WeightedPoints:
-    """Points that others are laid over, with what is worked out of them once.
+    """Points to align others to, with precomputed moments.
 
     share: (N,) weights that sum to 1. mean: (3,). moved: (N, 3) the points without their mean. spread: their weighted
         mean square distance from it.
@@ -136,7 +136,7 @@ class WeightedPoints:
 
     @classmethod
     def of(cls, points: Floats, weights: Floats) -> WeightedPoints:
-        """Of (N, 3) points and (N,) weights."""
+        """From (N, 3) points and (N,) weights."""
         share = weights / weights.sum()
         mean = share @ points
         moved = points - mean
@@ -166,9 +166,9 @@ def _mirrors(turn: Floats) -> bool:
 def euler_angles_deg(pose: npt.ArrayLike) -> Floats:
     """Yaw, pitch and roll of a head pose in degrees.
 
-    The rotation is R = Ry(yaw) Rx(-pitch) Rz(roll). Yaw > 0 turns the face to the picture's right (the
-    person's left), pitch > 0 lifts the chin, roll > 0 tilts the head anticlockwise in the picture; all are 0
-    where the face looks straight along the camera's axis.
+    The rotation is R = Ry(yaw) Rx(-pitch) Rz(roll). Yaw > 0 turns the face to the image's right (the
+    person's left), pitch > 0 lifts the chin, roll > 0 tilts the head anticlockwise in the image; all are 0
+    for a face that looks straight along the camera's axis.
 
     Args:
         pose: (..., 4, 4) transforms.

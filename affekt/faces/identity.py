@@ -1,9 +1,9 @@
-"""Whether two pictures of faces show one person: 128 numbers per face, near each other for one person.
+"""Face identity: 128 numbers per face, close to each other for the same person.
 
-The network is dlib's residual net (29 convolutions, 5.6 million weights) in the 8-bit form that the npm package
-@vladmandic/face-api carries. It was trained on pictures of people taken from the web, so it is for research only. It
-runs here in NumPy: a few faces per person are read, so nothing faster is worth a dependency. Nobody is looked up: faces
-of one recording are compared with each other, and the numbers are dropped when they have been.
+The network is dlib's residual net (29 convolutions, 5.6 million weights) in the 8-bit form of the npm package
+@vladmandic/face-api. It was trained on images of people from the web, so it is for research only. It
+runs here in NumPy, since only a few faces per person are read. Nobody is looked up: only faces
+of one recording are compared, and the numbers are discarded afterwards.
 
 Axis letters: H, W height and width, C channels.
 
@@ -30,11 +30,11 @@ from affekt.runs import read_regular_file
 
 MODEL = 'face-identity'
 SIDE = 150
-"""Height and width of the pictures that the network reads, pixels."""
+"""Height and width of the network's input, in pixels."""
 WIDTH = 128
 """Numbers per face."""
 SPAN = 2.6
-"""Side of the crop over the distance of the outer eye corners."""
+"""Side of the crop relative to the distance of the outer eye corners."""
 _MEAN_COLOUR = np.array([122.782, 117.001, 104.298], dtype=np.float32)
 _AROUND = (33, 263, 61, 291, 1)
 """Landmarks whose mean is the crop's middle: outer eye corners, mouth corners, nose tip."""
@@ -50,7 +50,7 @@ _LARGEST_MANIFEST = 1 << 20
 
 
 def face_crop(image: npt.NDArray[np.uint8], landmarks: Floats32) -> npt.NDArray[np.uint8]:
-    """The picture of a face that the network reads, (150, 150, 3), level with the eyes.
+    """The network's input, (150, 150, 3), level with the eyes.
 
     Args:
         image: (H, W, 3) RGB uint8.
@@ -64,13 +64,13 @@ def face_crop(image: npt.NDArray[np.uint8], landmarks: Floats32) -> npt.NDArray[
 
 
 class FaceIdentity:
-    """The network, loaded once; its numbers stay in 8 bits until the first face, as most recordings compare none.
+    """The network, loaded once; its numbers stay in 8 bits until the first face, since most recordings need none.
 
     Args:
-        folder: where its two files lie; by default the verified ones, fetched where they are missing.
+        folder: folder of its two files; by default the verified ones, downloaded if missing.
 
     Raises:
-        WeightsError: the files cannot be had, or hold other arrays than the network has.
+        WeightsError: the files are not available, or have other arrays than the network.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -101,10 +101,10 @@ class FaceIdentity:
         return self._stored['fc'].unpacked()
 
     def vector(self, crop: npt.NDArray[np.uint8]) -> Floats32:
-        """(128,) numbers of one face; their Euclidean distance tells faces apart.
+        """(128,) numbers of one face; the Euclidean distance compares faces.
 
         Args:
-            crop: (150, 150, 3) RGB uint8, as `face_crop` cuts it.
+            crop: (150, 150, 3) RGB uint8, from `face_crop`.
 
         Raises:
             ShapeError: another shape or type.
@@ -126,7 +126,7 @@ class FaceIdentity:
         inner = np.maximum(self._convolved(layer, f'{name}/conv1', *((2, 0) if halves else (1, 1))), 0)
         outer = self._convolved(inner, f'{name}/conv2', 1, 1)
         kept = _mean_of_two(layer) if halves else layer
-        # Both are filled with zeros to the larger height, width and number of channels.
+        # Both are padded with zeros to the larger height, width and number of channels.
         shape = np.maximum(outer.shape, kept.shape)
         return np.asarray(np.maximum(_filled(outer, shape) + _filled(kept, shape), 0), dtype=np.float32)
 
@@ -149,7 +149,7 @@ def _default_folder() -> Path:
 
 
 class _Stored(NamedTuple):
-    """An array as the file has it: value * scale + least where it is of bytes."""
+    """An array as stored; for bytes, the value is value * scale + least."""
 
     values: npt.NDArray[Any]
     scale: float

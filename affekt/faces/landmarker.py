@@ -38,25 +38,25 @@ MODEL_FILE = 'face_landmarker.task'
 MESH_SIDE = 256
 """Side of the mesh network's input, pixels."""
 SMALLEST_SIDE = 16
-"""Least height and width of an image, pixels."""
+"""Minimum height and width of an image, in pixels."""
 TURNED_BY = 0.5
-"""By how much more, in the detector's raw score, a face must look like one the other way up to be turned. Faces that
-stand on their heads look so by 0.7 at least, faces that wear a mask by up to 0.3."""
+"""Minimum excess of the detector's raw score for the rotated image before a face is turned. Upside-down
+faces exceed by at least 0.7, faces with a mask by up to 0.3."""
 TURNED_REACH = 1.5
-"""Side of the picture in which a turned face is found again, over the side of the region in which it was misread."""
+"""Side of the region searched for a turned face, relative to the region in which it was misread."""
 SMALL_SIDE = 256
-"""Longest side, in pixels, of an image that may be nothing but one face."""
+"""Longest side, in pixels, of an image that may show only one face."""
 FILLING_SHARES = (1.2, 1.0, 0.9)
-"""Sides of the regions in which such a face is read, over the image's longer side."""
+"""Sides of the regions in which such a face is read, relative to the image's longer side."""
 
 
 class FaceLandmarker:
-    """The networks of `face_landmarker.task`, loaded once; use one per thread.
+    """The networks of `face_landmarker.task`, loaded once; use one instance per thread.
 
-    Only `blendshapes` and `completed`, which use a network of their own, may run in a second thread meanwhile.
+    Only `blendshapes` and `completed`, which use a separate network, may run in a second thread at the same time.
 
     Args:
-        path: the .task file; by default the one that `affekt.weights` knows.
+        path: the .task file; by default that of `affekt.weights`.
         threads: CPU threads per network.
         detection_threshold: least detector score, in [0, 1].
         presence_threshold: least presence score of a mesh, in [0, 1].
@@ -128,7 +128,7 @@ class FaceLandmarker:
         return np.asarray(np.clip(scores.reshape(52), 0, 1), dtype=np.float32)
 
     def locate(self, image: Pixels, region: Region) -> Mesh | None:
-        """Where the face inside one region of an (H, W, 3) image lies; None where the presence score is too low."""
+        """The mesh of the face in a region of an (H, W, 3) image; None if the presence score is too low."""
         landmarks, presence = self.mesh(image, region)
         if not presence >= self.presence_threshold or not np.isfinite(landmarks).all():
             return None
@@ -146,7 +146,7 @@ class FaceLandmarker:
         )
 
     def read(self, image: Pixels, region: Region) -> Face | None:
-        """The face inside one region of an (H, W, 3) image; None where the presence score is too low."""
+        """The face inside one region of an (H, W, 3) image; None if the presence score is too low."""
         return self._completed_in(image, self.locate(image, region))
 
     def _completed_in(self, image: Pixels, mesh: Mesh | None) -> Face | None:
@@ -163,17 +163,17 @@ class FaceLandmarker:
         )
 
     def read_found(self, image: Pixels, region: Region) -> Face | None:
-        """`read`, of a region that comes from the detector: see `locate_found`."""
+        """`read` for a region from the detector: see `locate_found`."""
         return self._completed_in(image, self.locate_found(image, region))
 
     def locate_found(self, image: Pixels, region: Region) -> Mesh | None:
-        """`locate`, of a region that comes from the detector: a face that stands on its head is turned first.
+        """`locate` for a region from the detector: an upside-down face is turned first.
 
-        The detector also finds faces upside down, with eyes where the mouth is, and the mesh network lays an upright
-        face over them without a doubt: a smile becomes sadness. So the detector is asked which way up the face found
-        looks more like one, and where that is clearly the other way, finds it again there. For faces tilted by up to
-        90 degrees the answer is never the other way (measurements/faces_turned.py), so they are read as without the
-        question.
+        The detector also finds faces upside down, with eyes at the mouth, and the mesh network then fits an upright
+        face with full confidence: a smile becomes sadness. So the detector's score is compared for both orientations
+        and, if the other one is clearly better, the face is located again there. For faces tilted by up to
+        90 degrees the other orientation never wins (measurements/faces_turned.py), so they are read as
+        before.
         """
         mesh = self.locate(image, region)
         if mesh is None:
@@ -190,13 +190,13 @@ class FaceLandmarker:
         return None if mesh is None else self.locate(image, Region.from_landmarks(mesh.landmarks))
 
     def read_filling(self, image: Pixels) -> Face | None:
-        """The face that fills an image in which none was read where the detector points; None where there is none.
+        """The face that fills an image in which no detection could be read; None if there is none.
 
-        The detector looks with room around the image. A small image is one face's portrait more often than not, so the
-        mesh is laid over the whole of it too, and kept where a second reading around its own landmarks agrees.
+        The detector needs margin around a face. A small image is often a portrait of one face, so the
+        mesh is also fitted to the whole of it, and kept if a second reading around its own landmarks agrees.
         """
         height, width = image.shape[:2]
-        # the mesh, too, reads a face that its picture cuts off better against black than against a repeated edge
+        # the mesh network also reads a truncated face better with black than with repeated edges around it
         edge = round((TIGHT_MARGIN - 1) / 2 * max(height, width))
         framed = np.pad(image, ((edge, edge), (edge, edge), (0, 0)))
         for detection in self.detector.detect_tight(image):
@@ -222,11 +222,11 @@ class FaceLandmarker:
 
         Args:
             image: (H, W, 3) RGB uint8, H, W >= 16.
-            max_faces: at most so many, >= 1.
+            max_faces: maximum number of faces, >= 1.
             scales: search depth, see `FaceDetector.detect`.
 
         Returns:
-            Faces without duplicates; empty where there is none.
+            Faces without duplicates; [] if there is none.
 
         Raises:
             ShapeError: the image is not uint8 (H, W, 3) with H, W >= 16.
@@ -259,9 +259,9 @@ def checked_image(image: Pixels) -> Pixels:
 
 
 def cut(image: Pixels, region: Region, side: int) -> Pixels:
-    """The (side, side, 3) upright picture of a region: bilinear, averaged first where it shrinks by two or more.
+    """The (side, side, 3) upright crop of a region: bilinear, averaged first when shrinking by two or more.
 
-    Beyond the image its edge is repeated, as MediaPipe does. A region wider than eight images is read as that wide.
+    Beyond the image its edge is repeated, as in MediaPipe. A region wider than eight images is limited to that.
     """
     cos, sin = float(np.cos(region.angle_rad)), float(np.sin(region.angle_rad))
     extent = min(region.side, 8.0 * max(image.shape[:2]))

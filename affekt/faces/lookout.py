@@ -1,7 +1,7 @@
-"""What can be seen in a frame before the faces of the frame before it are known, so that following waits for less.
+"""Work on a frame that does not depend on the previous frame's faces, done ahead so that tracking waits less.
 
-The colours tell cuts; the detector finds faces wherever they are. Both depend on the frame alone, so they may be worked
-out ahead, in another thread: the tracker takes them where it needs them, and where the guess was wrong looks itself.
+Colours reveal cuts; the detector finds faces anywhere. Both depend only on the frame, so another thread can compute
+them ahead: the tracker uses them where it needs them, and computes them itself where the prediction was wrong.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from affekt.faces.landmarker import FaceLandmarker, checked_image
 from affekt.faces.scenes import colour_histogram
 
 SEARCH_EVERY_S = 1.0
-"""How often the frame is searched for faces not yet followed; at the finest scale every third time."""
+"""Seconds between searches for untracked faces; every third one includes the finest scale."""
 
 
 @dataclass(frozen=True)
 class Searches:
-    """When the frame was last searched, at some fine scale and at the finest, and whether the next waits for its time:
-    it does while somebody is followed, nobody has just been lost and more people are looked for."""
+    """When frames were last searched, at some fine scale and at the finest, and whether the next search waits:
+    it does while somebody is tracked, nobody was just lost and more people may appear."""
 
     latest_s: float
     deepest_s: float
     waits: bool
 
     def scales_at(self, time_s: float, most: int) -> int:
-        """How many scales will be searched at a time, as things stand; 0 where none will."""
+        """Number of scales to search at a time, as currently planned; 0 for none."""
         if not self.waits or time_s - self.latest_s < SEARCH_EVERY_S:
             return 0
         return most if time_s - self.deepest_s >= 3 * SEARCH_EVERY_S else min(2, most)
@@ -37,9 +37,9 @@ class Searches:
 
 @dataclass(frozen=True)
 class Glance:
-    """A frame's colours, and its detections where a search at so many scales was foreseen.
+    """A frame's colours, and its detections if a search was planned.
 
-    colours: (4, 64), as `colour_histogram` counts them. scales: 0 where the frame was not searched.
+    colours: (4, 64), as `colour_histogram` counts them. scales: 0 if the frame was not searched.
     """
 
     colours: npt.NDArray[np.float64]
@@ -48,10 +48,10 @@ class Glance:
 
 
 class Lookout:
-    """Looks at frames in order, ahead of a tracker.
+    """Processes frames in order, ahead of a tracker.
 
     Args:
-        landmarker: the tracker's; its detector is loaded a second time, as one is not for two threads.
+        landmarker: the tracker's; its detector is loaded again, since one cannot serve two threads.
         scales: search depth of the tracker's detector.
     """
 
@@ -61,18 +61,18 @@ class Lookout:
         self._planned = Searches(float('-inf'), float('-inf'), waits=False)
 
     def glance(self, time_s: float, image: npt.NDArray[np.uint8], searches: Searches) -> Glance:
-        """What an (H, W, 3) image shows at a time.
+        """The glance at an (H, W, 3) image.
 
         Args:
-            time_s: of the frame.
+            time_s: time of the frame.
             image: RGB uint8.
-            searches: the tracker's, as they are now, some frames before.
+            searches: the tracker's current state, some frames earlier.
 
         Raises:
             ShapeError: the image is not uint8 RGB of at least 16 x 16.
         """
         checked_image(image)
-        # The tracker has not come to the searches that were planned last.
+        # The tracker has not yet reached the last planned searches.
         latest = max(searches.latest_s, self._planned.latest_s)
         deepest = max(searches.deepest_s, self._planned.deepest_s)
         scales = Searches(latest, deepest, searches.waits).scales_at(time_s, self._scales)

@@ -1,4 +1,4 @@
-"""A face in an image: the square that it is read in, where it lies, and all that is read of it.
+"""A face in an image: the square in which it is read, its position, and its readings.
 
 Coordinates are pixels, continuous: pixel (0, 0) covers [0, 1) x [0, 1).
 """
@@ -15,9 +15,9 @@ from affekt.errors import ShapeError
 from affekt.faces.detector import Detection, overlap
 
 MARGIN = 1.5
-"""Side of the crop over the longer side of the face's box."""
+"""Side of the crop relative to the longer side of the face's box."""
 DUPLICATE_OVERLAP = 0.5
-"""Intersection over union of landmark boxes above which two meshes lie on one face."""
+"""Intersection over union of landmark boxes above which two meshes count as one face."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Region:
         return cls(x + width / 2, y + height / 2, MARGIN * max(width, height), angle)
 
     def placed_in(self, outer: Region, pixels: int) -> Region:
-        """This square of the picture that `cut` makes of `outer`, `pixels` wide, as a square of the whole image."""
+        """This square, given in the crop that `cut` makes of `outer`, `pixels` wide, in coordinates of the whole
+        image."""
         scale = outer.side / pixels
         cos, sin = float(np.cos(outer.angle_rad)) * scale, float(np.sin(outer.angle_rad)) * scale
         x, y = self.center_x - pixels / 2, self.center_y - pixels / 2
@@ -61,7 +62,7 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh:
-    """Where one face lies in one image: all that following it needs.
+    """The position of one face in one image: all that tracking needs.
 
     Attributes:
         box: (4,) x, y, width, height around the landmarks, pixels; may reach past the image.
@@ -116,7 +117,7 @@ def box_overlap(face: Mesh, other: Mesh) -> float:
 
 
 def is_duplicate(face: Mesh, others: Sequence[Mesh]) -> bool:
-    """True where the face's box covers one of the others' by more than DUPLICATE_OVERLAP."""
+    """True if the face's box overlaps another's by more than DUPLICATE_OVERLAP."""
     return any(box_overlap(face, other) > DUPLICATE_OVERLAP for other in others)
 
 

@@ -1,13 +1,13 @@
-"""The main path of the room: a recording in; one row per person and frame, and each person's best picture, out.
+"""The main path: a recording to one row per person and frame, and each person's best thumbnail.
 
     observed = observe_faces(Recording.open('clip.mp4'), rate_hz=12.5)
     observed.table            # time_s, person, box, READINGS, seven categories, valence, arousal and their deviations
-    observed.people           # who was seen when, with a thumbnail
+    observed.people           # people with times and thumbnails
     observed.frames_without   # frames without any face
 
-Three threads share the work, each a few frames ahead of the next: one decodes and looks for new faces when it is time,
-one follows the faces by their landmarks, one reads blendshapes, poses, columns and expression. Frames keep their order
-and rows are packed as they come, so memory stays flat and the result does not depend on the threads. A frame without a
+Three threads share the work, each a few frames ahead of the next: one decodes and searches for new faces,
+one tracks faces by their landmarks, one reads blendshapes, poses, columns and expression. Frames keep their order
+and rows are packed as they come, so memory stays flat and the result does not depend on timing. A frame without a
 face has no row; a category that was not evaluated is nan.
 """
 
@@ -36,11 +36,11 @@ from affekt.workers import closable, made_ahead
 Progress = Callable[[float], None]
 
 AHEAD = 6
-"""Frames that wait, at most, between two threads; a search at all scales takes as long as following in three."""
+"""Maximum number of frames waiting between two threads; a full search takes as long as tracking in three frames."""
 
 
 class FrameLike(Protocol):
-    """What is needed of a frame."""
+    """The interface of a frame."""
 
     @property
     def time_s(self) -> float: ...
@@ -50,27 +50,27 @@ class FrameLike(Protocol):
 
 
 class RecordingLike(Protocol):
-    """What is needed of a recording."""
+    """The interface of a recording."""
 
     def frames(self, rate_hz: float | None = None) -> Iterator[Any]: ...
 
 
 @dataclass(frozen=True)
 class FaceObservations:
-    """What was seen of faces in one recording.
+    """The faces observed in one recording.
 
     Attributes:
-        table: one row per person and frame, by time: time_s (s), person, is_measured (False where the face stood still
-            and the reading before was taken over), the CONDITIONS is_upside_down, is_covered, is_drawn and is_blurred,
+        table: one row per person and frame, by time: time_s (s), person, is_measured (False if the face stood still
+            and the previous reading was reused), the CONDITIONS is_upside_down, is_covered, is_drawn and is_blurred,
             box_x, box_y, box_width, box_height (pixels), all READINGS, the seven EKMAN probabilities (nan without an
-            expression model or where it was not evaluated), valence and arousal in [-1, 1] and their standard
+            expression model or if not evaluated), valence and arousal in [-1, 1] and their standard
             deviations, derived.
         people: by order of appearance.
-        frames: how many frames were looked at.
-        frames_without: how many of them show no face.
-        frames_too_small: how many were smaller than 16 pixels and count as without.
+        frames: number of frames read.
+        frames_without: number of these without a face.
+        frames_too_small: number of these smaller than 16 pixels, which count as without a face.
         seconds_with: time with a face on screen; each frame counts until the next one.
-        landmarks_path: the file with landmarks; None where they were not kept.
+        landmarks_path: the file with landmarks; None if they were not kept.
     """
 
     table: pa.Table = field(repr=False)
@@ -82,11 +82,11 @@ class FaceObservations:
     landmarks_path: Path | None = None
 
     def track(self, person: str) -> Track:
-        """Everything seen of one person, with landmarks.
+        """One person's track, with landmarks.
 
         Raises:
             RunError: landmarks were not kept.
-            UnknownNameError: nobody has this name.
+            UnknownNameError: unknown person.
         """
         names = [known.name for known in self.people]
         if person not in names:
@@ -109,26 +109,26 @@ def observe_faces(
     spill: Path | None = None,
     progress: Progress | None = None,
 ) -> FaceObservations:
-    """All faces of a recording, each frame's with the person that it belongs to.
+    """All faces of a recording, assigned to people.
 
-    1. Decode and search, in a thread of its own. 2. Follow the faces from frame to frame, in another. 3. Here, complete
-    them, read columns, cut the aligned face and evaluate expression. 4. Pack rows; landmarks go to disk. 5. Put
-    together who left and came back.
+    1. Decode and search, in one thread. 2. Track the faces from frame to frame, in another. 3. Here, complete
+    them, read columns, align the face and evaluate expression. 4. Pack rows; landmarks go to disk. 5. Join
+    tracks of people who left and came back.
 
     Args:
-        recording: a Recording, or frames with `time_s` and `image` in order of time.
-        rate_hz: frames per second to look at; None takes all. Without effect on plain frames.
-        max_people: faces followed at once, >= 1.
+        recording: a Recording, or frames with `time_s` and `image` sorted by time.
+        rate_hz: frames read per second; None reads all. No effect on plain frames.
+        max_people: maximum number of faces tracked at once, >= 1.
         landmarker: by default one with the published model.
         expression: an expression model; None leaves categories, valence and arousal nan.
-        identity: a `FaceIdentity`, which tells who is back; None leaves persons as the tracker follows them.
+        identity: a `FaceIdentity`, which recognises returning people; None keeps the tracker's people.
         still_levels: see `FaceTracker`; 0 reads every face in every frame.
-        keep_thumbnails: False keeps no picture.
+        keep_thumbnails: False keeps no images.
         spill: file to which landmarks, blendshapes and poses go; None drops them.
         progress: called with the time of each frame, in seconds.
 
     Returns:
-        The observations; an empty table where no face was seen.
+        The observations; an empty table if no face was seen.
 
     Raises:
         ValueRangeError: `max_people` < 1, or times do not ascend.

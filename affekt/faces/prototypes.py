@@ -1,4 +1,4 @@
-"""Published facial prototypes of emotion, read from the 52 blendshapes: no picture, no trained weights.
+"""Published facial prototypes of emotion, computed from the 52 blendshapes without image or trained weights.
 
 A blendshape stands in for the facial action unit (AU) that moves the same skin; an emotion's score is the
 mean intensity of the action units in its prototype. Axis letters: N faces.
@@ -49,7 +49,7 @@ PROTOTYPES: Mapping[str, tuple[int, ...]] = {
 """Emotion to the action units of its prototype (EMFACS). 'neutral' is the absence of all."""
 
 REST = 0.2
-"""Mean intensity below which a prototype counts for less than no expression at all; a convention, fitted
+"""Mean intensity below which a prototype counts less than a neutral face; a convention, fitted
 to nothing."""
 SHARPNESS = 8.0
 """Growth of the log odds with intensity: 0.1 more intensity multiplies the odds by exp(0.8); a convention, not
@@ -61,7 +61,7 @@ def checked_blendshapes(blendshapes: npt.ArrayLike, faces: int | None = None) ->
 
     Args:
         blendshapes: (N, 52) scores in [0, 1] in BLENDSHAPES order; a row all nan is a face without a reading.
-        faces: N, where something else fixes it.
+        faces: N, if already known.
 
     Returns:
         ((N, 52) values, (N,) True where present).
@@ -103,7 +103,7 @@ def intensity(values: Floats, names: tuple[str, ...]) -> Floats:
 
 
 def prototype_probabilities(blendshapes: npt.ArrayLike) -> Floats:
-    """How far each face resembles the published prototype of each category, as shares that sum to 1.
+    """Resemblance of each face to the published prototype of each category, as shares that sum to 1.
 
         score(k) = mean intensity of the prototype's action units, score(neutral) = 0.2
         share(k) = exp(8 score(k)) / sum over j of exp(8 score(j))
@@ -114,7 +114,7 @@ def prototype_probabilities(blendshapes: npt.ArrayLike) -> Floats:
         blendshapes: (N, 52) scores in [0, 1]; a row all nan is a face without a reading.
 
     Returns:
-        (N, 7) in EKMAN order; nan where the row has no reading.
+        (N, 7) in EKMAN order; nan if the row has no reading.
 
     Raises:
         ShapeError: not (N, 52) floats.

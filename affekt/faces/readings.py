@@ -1,4 +1,4 @@
-"""What a face is doing, in named columns: movements, gaze, head, and how well it was seen.
+"""Readings of a face in named columns: movements, gaze, head, and quality.
 
 `READINGS` lists the columns in order, each with name, unit, range, the model behind it, its definition and
 source; `readings` computes their values for one face. The 51 blendshapes come first under their official
@@ -6,7 +6,7 @@ names, then measures on the landmarks, then columns named after the facial actio
 that cannot be measured is nan, never 0.
 
 AU columns are *AU-like*: blendshape scores of a network, under the name of the action unit that moves the
-same skin. They are not the ratings of a certified FACS coder, and were compared with none.
+same skin. They are not ratings of a certified FACS coder, and were not compared with any.
 
 Source: Ekman, Friesen & Hager 2002, Facial Action Coding System; Apple, ARFaceAnchor.BlendShapeLocation (what
 each blendshape moves); Ozel, ARKit to FACS cheat sheet, melindaozel.com/arkit-to-facs-cheat-sheet
@@ -31,22 +31,22 @@ MESH_MODEL = 'face_landmarker.task: landmarks'
 POSE_MODEL = 'face_landmarker.task: canonical face'
 PIXELS = 'pixels'
 GAZE_REACH_DEG = 30.0
-"""Eye-in-head angle taken for a full gaze blendshape; a convention, calibrated on nobody."""
+"""Eye-in-head angle of a full gaze blendshape; a convention, not calibrated."""
 GAZE_BIAS_DEG = 3.6
-"""What the network adds to the yaw of eyes that look ahead: half the sum of the readings of a picture and of its mirror
+"""The network's bias of yaw for eyes that look ahead: half the sum of the readings of an image and its mirror
 image, which is 0 for a network that treats both sides alike (measurements/faces_gaze.py)."""
 CLOSED = 0.5
-"""Score of a closed lid from which its eye is not seen, and looks nowhere."""
+"""Lid score from which an eye counts as closed and has no gaze."""
 QUALITY_SCALE = 0.1
-"""Quality at which 63 % of what a face shows can be read: faces of 24 and 16 pixels, quality 0.3 and 0.2, keep 0.95 and
-0.84 of the accuracy above chance that large ones have (the card's table of faults)."""
+"""Quality at which 63 % of an expression can be read: faces of 24 and 16 pixels, quality 0.3 and 0.2, keep 0.95 and
+0.84 of the accuracy above chance that large ones have (the card's table of degradations)."""
 _ARKIT = 'Apple, ARFaceAnchor.BlendShapeLocation'
 _FACS = 'FACS 2002; correspondence by anatomy, compare Ozel, ARKit to FACS'
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One column: `low` and `high` bound its values; `action_unit` is the FACS number where there is one."""
+    """One column: `low` and `high` bound its values; `action_unit` is the FACS number, if any."""
 
     name: str
     unit: str
@@ -97,9 +97,9 @@ ACTION_UNITS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     34: ('cheek puff', ('cheekPuff',)),
     43: ('eye closure', ('eyeBlinkLeft', 'eyeBlinkRight')),
 }
-"""Action unit to its FACS name and the blendshapes whose mean stands in for it. The network hardly ever reports cheeks,
-so AU06 stays near 0 where AU07 shows what is seen. AU23 and AU45 have no blendshape of their own: lip tightening
-shows as AU24, a blink as a short AU43."""
+"""Action unit to its FACS name and the blendshapes whose mean replaces it. The network hardly ever reports cheeks,
+so AU06 stays near 0 even where AU07 is high. AU23 and AU45 have no blendshape of their own: lip tightening
+appears as AU24, a blink as a short AU43."""
 
 
 _GAZE = 'eye in head, mean of the gaze blendshapes of the open eyes times 30, not calibrated; nan where both are closed'
@@ -185,7 +185,7 @@ _MOUTH = ((13, 14), (78, 308), (61, 291))
 _LENGTHS = np.array(
     [pair for a, b, c, d, e, f in (_RIGHT_LIDS, _LEFT_LIDS) for pair in ((a, d), (b, f), (c, e))] + list(_MOUTH)
 ).T
-"""(2, 9) ends of the lengths that are measured: of each eye its width and two heights, then of the mouth."""
+"""(2, 9) end points of measured lengths: of each eye its width and two heights, then of the mouth."""
 _IRISES = np.array([(473, 362, 263), (468, 33, 133)]).T
 """(3, 2) iris, right and left eye corner of the left and the right eye."""
 
@@ -242,10 +242,10 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
 
 
 def readable_share(quality: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """How much of what a face shows can be read at some quality: 1 - exp(-quality / 0.1), in [0, 1).
+    """Readable share of an expression at a given quality: 1 - exp(-quality / 0.1), in [0, 1).
 
-    The weight that suits the network's probabilities, found by how well they predict the labels of FER2013's validation
-    faces, is near this share; quality itself, as a weight, leaves half of the faces without a category
+    The best weight of the network's probabilities, by log loss on FER2013's validation
+    faces, is close to this share; quality itself, as a weight, leaves half of the faces without a category
     (`measurements/faces_quality.py`).
 
     Args:
@@ -298,7 +298,7 @@ def _gaze_deg(scores: Floats32) -> tuple[float, float]:
 
 
 def level_yaw_deg(yaw_deg: float, bias_deg: float = GAZE_BIAS_DEG) -> float:
-    """A yaw of the eyes without the network's bias, which fades towards the ends of the range."""
+    """The eyes' yaw corrected for the network's bias; the correction fades towards the ends of the range."""
     return yaw_deg - bias_deg * (1 - abs(yaw_deg) / GAZE_REACH_DEG)
 
 

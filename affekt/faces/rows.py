@@ -1,7 +1,7 @@
-"""What is kept of the faces of a recording, frame by frame: rows of the table, who was seen when, the best pictures.
+"""Records of the faces in a recording: rows of the table, times of each person, best thumbnails.
 
-`FaceRecord.add` takes the faces of one frame; it is the one place where a face becomes a row, whether the recording is
-a file that waits (`observe.py`) or a camera that does not (`stream.py`).
+`FaceRecord.add` takes the faces of one frame; it is the only place where a face becomes a row, for
+files (`observe.py`) and for live sources (`stream.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from affekt.labels import EKMAN
 from affekt.tables import flag_array, number_array, text_array
 
 BATCH = 4
-"""Faces whose expression is evaluated together: more cost the same each, and hold up the threads before."""
+"""Faces whose expression is evaluated together: more are no faster per face, and delay the other threads."""
 _PACK = 1024
 _BOX = ('box_x', 'box_y', 'box_width', 'box_height')
 _AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd')
@@ -39,27 +39,27 @@ ROW_SCHEMA = pa.schema([
     *[(name, pa.bool_()) for name in CONDITIONS],
     *[(name, pa.float32()) for name in NUMBERS],
 ])  # fmt: skip
-"""The columns of a table of faces; `person` is the number of a stretch until the end tells who is who."""
+"""The columns of a table of faces; `person` is the number of a track until people are determined at the end."""
 
 
 class ExpressionLike(Protocol):
-    """What is needed of an expression model: probabilities (N, 7) in EKMAN order."""
+    """The interface of an expression model: probabilities (N, 7) in EKMAN order."""
 
     def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Any: ...
 
 
 @dataclass(frozen=True)
 class SeenPerson:
-    """When one person was seen, and the best picture.
+    """The times of one person, and the best thumbnail.
 
     Attributes:
         name: 'person 1', 'person 2', … in order of appearance.
         first_s, last_s: times of the first and last frame with the face.
-        frames: how many frames show the face.
-        thumbnail_jpeg: 160 x 160 pixels; None where pictures are not kept.
+        frames: number of frames with the face.
+        thumbnail_jpeg: 160 x 160 pixels; None if images are not kept.
         thumbnail_s: its time; nan without one.
-        stretches: how many times the person was followed, 1 for one who was there without a long absence.
-        identity_certainty: how sure the face is that this is one person throughout, in [0, 1]; nan where there was
+        stretches: number of tracks of the person; 1 without a long absence.
+        identity_certainty: certainty by face that this is one person throughout, in [0, 1]; nan if there was
             nothing to compare.
     """
 
@@ -74,12 +74,12 @@ class SeenPerson:
 
 
 def person_name(number: int) -> str:
-    """The name of the tracker's person `number`, which counts from 0: 'person 1' for 0."""
+    """The name of the tracker's person `number`, counted from 0: 'person 1' for 0."""
     return f'person {number + 1}'
 
 
 class FaceClock:
-    """Counts frames and seconds with a face; a frame lasts until the next, the last as long as the one before."""
+    """Counts frames and seconds with a face; a frame lasts until the next, the last as long as the previous one."""
 
     def __init__(self) -> None:
         self.frames = self.with_face = self.too_small = 0
@@ -103,7 +103,7 @@ class FaceClock:
 
 
 class _People:
-    """Who was seen when, and the best picture of each."""
+    """The times of each person, and the best thumbnails."""
 
     def __init__(self, keep_thumbnails: bool) -> None:
         self._keep = keep_thumbnails
@@ -218,7 +218,7 @@ class FaceRecord:
     Args:
         expression: an expression model; None leaves categories, valence and arousal nan.
         identity: see `observe_faces`.
-        keep_thumbnails: False keeps no picture.
+        keep_thumbnails: False keeps no images.
         landmarks: the file to which landmarks go; None drops them.
         batch: faces whose expression is evaluated together.
     """
@@ -238,7 +238,7 @@ class FaceRecord:
         self._landmarks = landmarks
 
     def add(self, seen: Sequence[FaceObservation], image: npt.NDArray[np.uint8]) -> list[int]:
-        """Adds the faces of one frame; returns the number of the stretch that each belongs to."""
+        """Adds the faces of one frame; returns the track number of each."""
         stretches = self._sightings.stretches_of(seen)
         for face, stretch in zip(seen, stretches, strict=True):
             crop = align_face(image, five_points(face.landmarks))
@@ -257,11 +257,11 @@ class FaceRecord:
         return self._rows.latest(count)
 
     def taken(self) -> pa.Table:
-        """The rows since they were last taken, of ROW_SCHEMA, with stretches for people."""
+        """The rows since the last call, of ROW_SCHEMA, with track numbers for people."""
         return self._rows.taken()
 
     def concluded(self) -> tuple[tuple[SeenPerson, ...], dict[str, str]]:
-        """The persons that the stretches were put together to, and the name of each stretch."""
+        """The people after joining tracks, and the name of each track."""
         joined = self._sightings.people()
         names = {str(stretch): person_name(number) for number, own in enumerate(joined) for stretch in own.stretches}
         if self._landmarks is not None:
@@ -270,5 +270,5 @@ class FaceRecord:
 
 
 def with_names(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
-    """A table of faces with people's names for the numbers of stretches."""
+    """A table of faces with track numbers replaced by people's names."""
     return table.set_column(1, 'person', renamed(table['person'], names))

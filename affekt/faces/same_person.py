@@ -1,14 +1,14 @@
-"""Who of the people that were followed is one person: a face that leaves and returns, or turns away and back.
+"""Joining of tracks that show the same person: a face that leaves and returns, or turns away and back.
 
-The tracker follows a face while it is there and starts anew where it is not sure. Each stretch of being followed keeps
-a few good pictures, spaced in time; at the end the stretches are joined whose faces are alike. Two that were on screen
-in one frame are never joined, nor two where a third person comes close to being the right one. Nothing is compared with
-other recordings, and pictures and numbers are dropped when the stretches are joined.
+The tracker starts a new track where it is uncertain. Each track (*stretch*) keeps
+a few good images, spaced in time; at the end, tracks with similar faces are joined. Two that were on screen
+in one frame are never joined, nor two where a third person is nearly as similar. Nothing is compared with
+other recordings, and images and vectors are discarded after joining.
 
-    certainty(d) = 1 / (1 + exp((d - MIDDLE) / SPREAD)),  d the mean distance of all pairs of pictures
+    certainty(d) = 1 / (1 + exp((d - MIDDLE) / SPREAD)),  d the mean distance of all pairs of images
 
-The constants were fitted to the collection whose strangers look most alike (the AT&T faces: 40 people, grey, in one
-light), and judged on films and on pictures taken years apart (measurements/faces_identity.py).
+The constants were fitted to the collection with the most similar strangers (the AT&T faces: 40 people, grey, in one
+light), and tested on videos and on images taken years apart (measurements/faces_identity.py).
 """
 
 from __future__ import annotations
@@ -29,40 +29,40 @@ from affekt.faces.readings import READINGS
 from affekt.faces.tracking import GAP_S
 
 MIDDLE, SPREAD = 0.519, 0.023
-"""Distance at which one person is as likely as two, and how fast that changes; of pairs that are one person half the
-time."""
+"""Distance at which same and different person are equally likely, and the scale of the change, with a prior of one
+half."""
 SURE = 0.98
-"""Least certainty with which two stretches are joined."""
+"""Minimum certainty for joining two tracks."""
 SURELY_OTHER = 0.05
-"""Certainty below which a stretch that the tracker took for a return is somebody else."""
+"""Certainty below which a track that the tracker considered a return is somebody else."""
 MARGIN = 0.06
-"""By how much nearer the joined faces must be than any third one that cannot be the same person."""
+"""Minimum margin in distance over any third track that cannot be the same person."""
 MOST_PICTURES = 4
-"""Pictures per stretch."""
+"""Images per track."""
 SPACED_S = 0.8
-"""Least time between two of them."""
+"""Minimum seconds between two of them."""
 BETTER = 1.15
-"""How much better a new picture must be to take the place of one."""
+"""Minimum ratio of scores for a new image to replace another."""
 MOST_WAITING = 64
-"""Pictures kept in memory before they are read."""
+"""Images kept in memory before they are read."""
 MOST_KEPT = 3200
-"""Pictures of all stretches: flicker that looks like cuts costs no more than a minute."""
+"""Maximum number of images over all tracks, which bounds the cost of flicker to a minute."""
 MOST_STRETCHES = 800
-"""The longest so many are compared; the others of a long recording stay as the tracker left them."""
+"""Maximum number of tracks compared, the longest first; others keep the tracker's assignment."""
 LEAST_SIZE_PX, LEAST_SHARPNESS, MOST_YAW_DEG = 32.0, 0.03, 50.0
-"""Faces smaller, more blurred or further turned than this are not compared: all blurred faces are alike."""
+"""Faces smaller, more blurred or further turned than this are not compared: blurred faces look alike."""
 _COLUMN = {reading.name: index for index, reading in enumerate(READINGS)}
 
 
 class IdentityLike(Protocol):
-    """What is needed of the network."""
+    """The interface of the network."""
 
     def vector(self, crop: npt.NDArray[np.uint8]) -> Floats32: ...
 
 
 @dataclass
 class _Picture:
-    """One face to be compared: its crop until it is read, then its vector."""
+    """One face to compare: its crop until it is read, then its vector."""
 
     time_s: float
     score: float
@@ -72,7 +72,7 @@ class _Picture:
 
 @dataclass
 class _Stretch:
-    """One time of following one face without a cut or a long absence."""
+    """One track of a face without a cut or a long absence."""
 
     person: int
     scene: int
@@ -84,13 +84,13 @@ class _Stretch:
 
 @dataclass(frozen=True)
 class Joined:
-    """The stretches of one person.
+    """The tracks of one person.
 
     Attributes:
-        stretches: their numbers, in order of appearance.
-        certainty: how sure the face is that they are one person, of the least sure joining, in [0, 1]; nan where there
-            is one stretch, or no good picture of the others.
-        absences: how many times the person was not followed for a while, or was followed as another.
+        stretches: track numbers, in order of appearance.
+        certainty: certainty by face that they are one person, of the least certain join, in [0, 1]; nan if there
+            is one track, or no good image of the others.
+        absences: how often the person was not tracked for a while, or tracked as another.
     """
 
     stretches: tuple[int, ...]
@@ -99,15 +99,15 @@ class Joined:
 
 
 def certainty(distance: float) -> float:
-    """How sure it is that two stretches at this mean distance are one person, in [0, 1]; 0 where it is nan."""
+    """Certainty that two tracks at this mean distance are one person, in [0, 1]; 0 if it is nan."""
     return float(1 / (1 + np.exp(min((distance - MIDDLE) / SPREAD, 700.0)))) if distance == distance else 0.0
 
 
 class Sightings:
-    """Collects the stretches of one recording.
+    """Collects the tracks of one recording.
 
     Args:
-        identity: tells faces apart; without it each of the tracker's persons is one stretch, and nothing is joined.
+        identity: the identity network; without it each of the tracker's people is one track, and nothing is joined.
     """
 
     def __init__(self, identity: IdentityLike | None) -> None:
@@ -118,14 +118,14 @@ class Sightings:
         self._waiting = self._kept = 0
 
     def stretches_of(self, faces: Sequence[FaceObservation]) -> list[int]:
-        """The number of the stretch that each face of a frame belongs to."""
+        """The track number of each face of a frame."""
         numbers = [self._stretch_of(face) for face in faces]
         if self._identity is not None:
             self._together |= {(number, other) for number in numbers for other in numbers if number < other}
         return numbers
 
     def consider(self, stretch: int, face: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> None:
-        """Keeps this picture if it is among the good ones of its stretch. `values` are the face's `readings`."""
+        """Keeps this image if it is among the good ones of its track. `values` are the face's `readings`."""
         if self._identity is None or not face.is_measured:
             return
         score = _score(values)
@@ -150,7 +150,7 @@ class Sightings:
             self._read_all()
 
     def people(self) -> list[Joined]:
-        """The persons, by first appearance, each with its stretches."""
+        """The people, by first appearance, each with its tracks."""
         count = len(self._stretches)
         if self._identity is None or 2 * len(self._together) == count * (count - 1):  # nobody, one, or all at once
             return [Joined((number,), float('nan')) for number in range(count)]
@@ -192,19 +192,19 @@ class Sightings:
 def joined(
     vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int], together: Iterable[tuple[int, int]]
 ) -> list[Joined]:
-    """Stretches joined to persons: the nearest first, by mean distance, while it is sure.
+    """Tracks joined to people: the nearest first, by mean distance, while certain enough.
 
-    1. Start from what the tracker holds for one person, without stretches whose face is surely another. 2. Join the two
-    groups with the nearest faces, unless they were on screen together or a third is nearly as near to one and was on
-    screen with the other. 3. Repeat until none is sure.
+    1. Start from the tracker's people, without tracks whose face is certainly another's. 2. Join the two
+    groups with the nearest faces, unless they were on screen together or a third is nearly as close to one and was on
+    screen with the other. 3. Repeat until no join is certain.
 
     Args:
-        vectors: per stretch those of its pictures, each (D,); may be empty.
-        tracked: per stretch the tracker's person.
-        together: pairs of stretches seen in one frame.
+        vectors: per track the vectors of its images, each (D,); may be empty.
+        tracked: per track the tracker's person.
+        together: pairs of tracks seen in one frame.
 
     Returns:
-        Persons by their first stretch.
+        People, by their first track.
     """
     # 1.
     tracks, sureness = _as_tracked(vectors, tracked)
@@ -253,9 +253,9 @@ def joined(
 
 
 def _as_tracked(vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int]) -> tuple[list[list[int]], list[float]]:
-    """Stretches by the tracker's person, and how sure the face is of each group, infinite where it says nothing.
+    """Tracks by the tracker's person, and the certainty of each group; infinite if not compared.
 
-    A return of a face that is surely another begins a group of its own.
+    A return whose face is certainly another's starts a new group.
     """
     groups: list[list[int]] = []
     sure: list[float] = []
@@ -278,7 +278,7 @@ def _as_tracked(vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int]) -
 
 
 def mean_distance(ours: Sequence[Floats32], theirs: Sequence[Floats32]) -> float:
-    """The mean Euclidean distance of all pairs; nan where one side has none."""
+    """The mean Euclidean distance of all pairs; nan if one side is empty."""
     if not ours or not theirs:
         return float('nan')
     return float(_distances(np.stack(ours), np.stack(theirs)).mean())

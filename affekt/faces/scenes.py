@@ -1,4 +1,4 @@
-"""Scene cuts: where the colours of a frame have nothing to do with those of the one before."""
+"""Scene cuts, detected by changes of colour histograms."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 CUT_DISTANCE = 0.35
-"""Change of the colour histogram, in [0, 1], from which two frames belong to different scenes."""
+"""Change of the colour histogram, in [0, 1], from which two frames count as different scenes."""
 SUSPICIOUS = 0.1
-"""Change from which a cut is possible: films of one speaker each before one studio wall differ by 0.11 to 0.5."""
+"""Change from which a cut is possible: shots of different speakers in front of one studio wall differ by 0.11 to
+0.5."""
 UNUSUAL = 3.0
-"""How many times larger than of late such a change must be: a hand-held camera changes much at every frame."""
+"""Minimum ratio of such a change to recent ones: a hand-held camera changes much at every frame."""
 _LEVELS, _SHIFT = 4, 6
-"""Levels of a colour, and the bits of its byte that they leave out."""
+"""Levels per colour channel, and the number of bits dropped."""
 
 
 class SceneCuts:
-    """Compares each frame with the one before by the distance of their colour histograms."""
+    """Compares each frame with the previous one by the distance of their colour histograms."""
 
     def __init__(self, distance: float = CUT_DISTANCE) -> None:
         self._distance = distance
@@ -46,7 +47,7 @@ class SceneCuts:
 def colour_histogram(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """(4, 64) shares of 4 x 4 x 4 colours in the quarters of an image; each row sums to 1.
 
-    About 4,000 pixels on a grid are looked at.
+    About 4,000 pixels on a grid are read.
     """
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / 4096)))
     coarse = image[::step, ::step] >> _SHIFT

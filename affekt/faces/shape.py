@@ -1,7 +1,7 @@
-"""The shape of a face in few numbers: landmarks turned to the front and scaled, so that pose and distance are gone.
+"""The shape of a face in few numbers: landmarks rotated to the front and scaled, without pose and distance.
 
 25 of the 478 landmarks, those of brows, lids, nose, lips, chin and cheeks, in units of the distance between the outer
-corners of the eyes. The origin lies between these corners; x points to the right of the picture, y up.
+corners of the eyes. The origin is between these corners; x points to the right of the image, y up.
 
 T faces, K points.
 """
@@ -35,7 +35,7 @@ def face_shapes(landmarks: npt.ArrayLike, poses: npt.ArrayLike) -> Floats32:
 
     Args:
         landmarks: (T, 478, 3) pixels, y down, z growing away from the camera.
-        poses: (T, 4, 4) canonical face to camera; the rotation R is taken of it.
+        poses: (T, 4, 4) canonical face to camera; its rotation R is used.
 
     Returns:
         (T, 2 K) in the order of SHAPE_COLUMNS.

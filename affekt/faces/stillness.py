@@ -1,4 +1,4 @@
-"""Faces that have not moved since they were last read, so that the networks need not look again."""
+"""Detection of faces that have not moved since their last reading, so that it can be reused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stillness:
     """Remembers the pixels of each face at its last reading.
 
     Args:
-        levels: mean absolute change, in levels of 255, below which a face counts as still; 0 never.
+        levels: mean absolute change, in levels of 255, below which a face counts as still; 0 for never.
     """
 
     def __init__(self, levels: float = 0.0) -> None:
@@ -24,12 +24,12 @@ class Stillness:
         self._seen: dict[int, tuple[float, Floats32, Floats32]] = {}
 
     def remember(self, person: int, time_s: float, image: npt.NDArray[np.uint8], box: Floats32) -> None:
-        """Keeps the pixels inside a person's box (x, y, w, h) as they were read."""
+        """Stores the pixels inside a person's box (x, y, w, h)."""
         if self._levels > 0:
             self._seen[person] = (time_s, box, _sample(image, box))
 
     def is_still(self, person: int, time_s: float, image: npt.NDArray[np.uint8]) -> bool:
-        """True where the person's pixels are as at the last reading and that is not long ago."""
+        """True if the person's pixels are unchanged since a recent reading."""
         if person not in self._seen:
             return False
         read_s, box, before = self._seen[person]

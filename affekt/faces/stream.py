@@ -1,8 +1,8 @@
-"""The faces of frames that come while it happens: each frame's at once, the search for new ones beside it.
+"""The faces of live frames: tracked in each frame, with the search for new faces in parallel.
 
-A followed face costs a fraction of a search for new faces. So the search of a frame goes to a thread of its own, and
-its detections are used in whichever frame comes when they are there: a new face appears some frames later, and no frame
-waits. Rows and persons are the same as those of `observe_faces`, which `is_patient=True` equals frame for frame.
+Tracking a face costs a fraction of a search for new faces. So a search runs in another thread, and
+its detections are used in the frame that is current when they are ready: a new face appears some frames later, and no
+frame waits. With `is_patient=True`, rows and people equal those of `observe_faces` frame by frame.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _SHARES = slice(_COLUMNS[EKMAN[0]], _COLUMNS[EKMAN[-1]] + 1)
 
 @dataclass(frozen=True, repr=False)
 class SeenFace:
-    """One face in one frame, as it is known at once.
+    """One face in one live frame.
 
     Attributes:
-        person: 'person 1', 'person 2', … as the tracker follows them; who left and came back may have another number
-            here than at the end, when the stretches are put together.
+        person: 'person 1', 'person 2', … as assigned by the tracker; somebody who left and came back may have another
+            number than after tracks are joined at the end.
         box: (4,) x, y, width, height in pixels of the frame.
         shares: (7,) probabilities in EKMAN order; nan without an expression model.
         valence, arousal: derived from them, in [-1, 1].
-        quality: how well the face was seen, in [0, 1].
+        quality: the reading `quality`, in [0, 1].
         numbers: all of NUMBERS.
     """
 
@@ -61,24 +61,24 @@ class SeenFace:
 
 
 class Searching(Protocol):
-    """Whoever searches frames for faces while others are followed."""
+    """The interface of a parallel search for faces."""
 
     @property
     def is_free(self) -> bool:
-        """True where a frame can be given."""
+        """True if a frame can be given."""
 
     def give(self, image: npt.NDArray[np.uint8], scales: int) -> None:
         """Starts the search of a frame."""
 
     def take(self) -> tuple[int, Sequence[Detection]]:
-        """Scales and detections of a search that is done, once; (0, ()) where none is."""
+        """Scales and detections of a finished search, once; (0, ()) if none is."""
 
     def close(self) -> None:
         """Ends it."""
 
 
 class SearchAside:
-    """Searches one frame at a time in a thread of its own, which lets others go first."""
+    """Searches one frame at a time in a low-priority thread."""
 
     def __init__(self, landmarker: FaceLandmarker) -> None:
         self._detector = landmarker.another_detector()
@@ -95,7 +95,7 @@ class SearchAside:
         self._running = scales, self._pool.submit(self._detector.detect, image, scales)
 
     def take(self) -> tuple[int, Sequence[Detection]]:
-        """Scales and detections of a search that is done, once; (0, ()) where none is."""
+        """Scales and detections of a finished search, once; (0, ()) if none is."""
         if self._running is None or not self._running[1].done():
             return 0, ()
         scales, search = self._running
@@ -103,22 +103,22 @@ class SearchAside:
         return scales, search.result()
 
     def close(self) -> None:
-        """Waits for the search that is under way."""
+        """Waits for the current search."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class FaceStream:
-    """Follows the faces of one stream of frames.
+    """Tracks the faces of one stream of frames.
 
     Args:
-        max_people: faces followed at once, >= 1.
+        max_people: maximum number of faces tracked at once, >= 1.
         landmarker: by default one with the published model.
         expression: an expression model; None leaves categories, valence and arousal nan.
-        identity: see `observe_faces`; it is asked at the end.
-        keep_thumbnails: False keeps no picture.
-        is_patient: search within the frame, as `observe_faces` does; slower by some tens of milliseconds where a search
+        identity: see `observe_faces`; used at the end.
+        keep_thumbnails: False keeps no images.
+        is_patient: search within the frame, as in `observe_faces`; some tens of milliseconds slower when a search
             is due.
-        search: searches the frames; by default in a thread of its own.
+        search: the search; by default in a separate thread.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class FaceStream:
         self._size: tuple[int, ...] = ()
 
     def warm_up(self) -> None:
-        """Runs every network once, on nothing: the first runs of each are the slowest, and no frame should wait."""
+        """Runs every network once on dummy data: first runs are the slowest, and no frame should wait for them."""
         import scipy.optimize  # noqa: F401 - the tracker's, where several faces meet
 
         grey = np.full((MESH_SIDE, MESH_SIDE, 3), 128, np.uint8)
@@ -155,12 +155,12 @@ class FaceStream:
         """The faces of the next frame.
 
         Args:
-            time_s: of the frame, after that of the frame before.
-            image: (H, W, 3) RGB uint8 of any size; where the size changes, faces are found anew.
+            time_s: time of the frame, later than the previous one.
+            image: (H, W, 3) RGB uint8 of any size; if the size changes, faces are detected again.
 
         Raises:
             ShapeError: the image is not uint8 RGB.
-            ValueRangeError: the time does not move on.
+            ValueRangeError: the time does not increase.
         """
         if self._size and image.shape != self._size:
             self._tracker.cut()
@@ -181,11 +181,11 @@ class FaceStream:
         return self._completion.observations(followed, image)
 
     def taken(self) -> pa.Table:
-        """The rows since they were last taken, of ROW_SCHEMA; `person` is the number of a stretch, as text."""
+        """The rows since the last call, of ROW_SCHEMA; `person` is a track number as text."""
         return self._record.taken()
 
     def concluded(self) -> tuple[tuple[SeenPerson, ...], dict[str, str]]:
-        """The persons, and the name of each stretch."""
+        """The people, and the name of each track."""
         return self._record.concluded()
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ class FaceStream:
 
     @staticmethod
     def named(table: pa.Table, names: dict[str, str]) -> pa.Table:
-        """Rows that were taken, with people's names for stretches."""
+        """Rows with track numbers replaced by people's names."""
         return with_names(table, names)
 
 

@@ -1,4 +1,4 @@
-"""The best picture of each person: large, sharp, frontal, eyes open, surely a face."""
+"""The best thumbnail of each person: large, sharp, frontal, eyes open, certainly a face."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from affekt.faces.readings import READINGS
 SIDE = 160
 """Height and width of a thumbnail, pixels."""
 BETTER = 1.1
-"""How much better a new picture must be to take the place of the one kept."""
+"""Minimum ratio of scores for a new image to replace the current one."""
 _MARGIN = 1.7
 _COLUMN = {reading.name: index for index, reading in enumerate(READINGS)}
 
 
 @dataclass
 class Thumbnail:
-    """One person's best picture so far."""
+    """One person's best image so far."""
 
     score: float = 0.0
     time_s: float = float('nan')
@@ -31,7 +31,7 @@ class Thumbnail:
     def consider(
         self, time_s: float, image: npt.NDArray[np.uint8], face: Face, values: npt.NDArray[np.float32]
     ) -> None:
-        """Keeps this picture if it is clearly better. `values` are the face's `readings`."""
+        """Keeps this image if it is clearly better. `values` are the face's `readings`."""
         score = picture_score(values)
         if self.jpeg is not None and not score > BETTER * self.score:
             return
@@ -39,13 +39,13 @@ class Thumbnail:
 
 
 def picture_score(values: npt.NDArray[np.float32]) -> float:
-    """How good a picture of a face is, >= 0: quality, times size up to 160 pixels, times open eyes."""
+    """Score of an image of a face, >= 0: quality, times size up to 160 pixels, times eye opening."""
     quality, size, closed = (float(values[_COLUMN[name]]) for name in ('quality', 'face_size_px', 'eyes_closed'))
     return quality * min(size / SIDE, 1.0) * (1.0 - 0.7 * min(max(closed, 0.0), 1.0))
 
 
 def thumbnail_jpeg(image: npt.NDArray[np.uint8], face: Face) -> bytes:
-    """The face with some room around it as a JPEG of 160 x 160 pixels; black where the image is too narrow for that."""
+    """The face with some room around it as a JPEG of 160 x 160 pixels; black beyond the image."""
     x, y, width, height = (float(value) for value in face.box)
     side = max(8.0, _MARGIN * max(width, height))
     left, top = x + width / 2 - side / 2, y + height / 2 - side / 2 - 0.08 * side

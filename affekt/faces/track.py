@@ -1,6 +1,6 @@
-"""One person over time, and the file that holds what is too large to keep: landmarks, blendshapes and poses.
+"""One person over time, and the file of landmarks, blendshapes and poses, which are too large for memory.
 
-Axis letters: T observations in order of time. "No face" is no row.
+Axis letters: T observations sorted by time. Frames without the face have no row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROWS_PER_GROUP = 256
 
 @dataclass(frozen=True)
 class Track:
-    """What was seen of one person.
+    """The observations of one person.
 
     Attributes:
         person: the person's name.
@@ -85,7 +85,7 @@ class Track:
 
         Raises:
             RunError: the file is missing or is not such a file.
-            UnknownNameError: the file does not hold the person.
+            UnknownNameError: the file does not have the person.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -122,7 +122,7 @@ class LandmarkFile:
     """Writes observations to a Parquet file, 256 rows at a time, so that memory stays flat.
 
     Columns: time_s, person, presence, and lists of fixed length box (4), landmarks (478 x 3), blendshapes (52), pose
-    (4 x 4), all float32. The file gets its name when it is closed; until then it is a part.
+    (4 x 4), all float32. The file gets its name when it is closed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -146,7 +146,7 @@ class LandmarkFile:
             self._flush()
 
     def close(self, names: Mapping[str, str] | None = None) -> None:
-        """Writes what is left and gives the file its name; where `names` are given, people are renamed first."""
+        """Writes the rest and names the file; with `names`, people are renamed first."""
         self._flush()
         self._writer.close()
         if names is not None and any(old != new for old, new in names.items()):
@@ -194,7 +194,7 @@ class LandmarkFile:
 
 
 def renamed(people: Any, names: Mapping[str, str]) -> Any:
-    """A column of people's names with other names for some."""
+    """A column of people's names, some renamed."""
     if not len(people):
         return people
     coded = people.combine_chunks().dictionary_encode()

@@ -1,10 +1,10 @@
-"""Faces followed through a video: each frame's faces with the person that each belongs to.
+"""Face tracking: the faces of each frame, assigned to people.
 
-A known face is read where its last landmarks, moved on at constant velocity, say it should be; the detector
-runs only to find new or lost faces. Persons who meet are told apart by where they should be and what they
-look like. A face that is not seen is absent: nothing is filled in. Coordinates are pixels, times seconds.
+A known face is read at the position predicted from its last landmarks at constant velocity; the detector
+runs only to find new or lost faces. People who come close are distinguished by predicted position and
+appearance. A face that is not seen is absent: nothing is filled in. Coordinates are pixels, times seconds.
 
-Source: Kuhn 1955, doi:10.1002/nav.3800020109 (assignment); Bewley et al. 2016, arXiv:1602.00763 (following by
+Source: Kuhn 1955, doi:10.1002/nav.3800020109 (assignment); Bewley et al. 2016, arXiv:1602.00763 (tracking by
 prediction and assignment).
 """
 
@@ -28,22 +28,22 @@ from affekt.faces.scenes import SceneCuts, colour_histogram
 from affekt.faces.stillness import Stillness
 
 RECOVER_EVERY_S = 0.25
-"""How often it is searched at all scales while a face was lost a moment ago; at the coarsest at every frame."""
+"""Seconds between searches at all scales after a face was lost; the coarsest scale is searched at every frame."""
 GAP_S = 3.0
-"""Longest absence after which a face is taken back by position and look; later only by a sure look."""
+"""Longest absence, in seconds, after which position and look identify a face; later only a certain look does."""
 LOOK_EVERY_S = 0.5
 NEAR = 1.5
-"""Distance of two faces, in face sizes, below which looks decide who is who."""
+"""Distance of two faces, in face sizes, below which looks decide identity."""
 TOUCHING = 1.0
-"""Distance of two faces, in face sizes, below which a sight may show parts of both and is not kept."""
+"""Distance of two faces, in face sizes, below which a look may mix both and is not kept."""
 JUMP = 4.2
-"""Difference of looks within LOOK_EVERY_S that one person does not show."""
+"""Difference of looks within LOOK_EVERY_S that excludes the same person."""
 MOST_REMEMBERED = 60
 
 
 @dataclass
 class _Person:
-    """What the tracker knows of one person."""
+    """The tracker's state of one person."""
 
     number: int
     face: Mesh
@@ -68,14 +68,13 @@ class _Person:
 
 
 class FaceTracker:
-    """Follows up to `max_people` faces; feed it the frames of one recording in order.
+    """Tracks up to `max_people` faces; feed it the frames of one recording in order.
 
     Args:
         landmarker: reads the faces; used by this tracker alone.
-        max_people: faces followed at once, >= 1.
-        still_levels: mean change, in grey levels of 255, below which a face counts as not having moved and
-            its
-            last reading is taken over (for at most a quarter second); 0 reads every face in every frame.
+        max_people: maximum number of faces tracked at once, >= 1.
+        still_levels: mean change, in grey levels of 255, below which a face counts as still and its last reading is
+            reused (for at most a quarter second); 0 reads every face in every frame.
         scales: search depth of the detector, see `FaceDetector.detect`.
 
     Raises:
@@ -110,59 +109,59 @@ class FaceTracker:
 
     @property
     def people(self) -> int:
-        """How many persons have been seen so far."""
+        """Number of people seen so far."""
         return self._people
 
     def update(self, time_s: float, image: npt.NDArray[np.uint8]) -> list[FaceObservation]:
         """The faces of the next frame, by person number.
 
         Args:
-            time_s: time of the frame, later than that of the frame before.
+            time_s: time of the frame, later than the previous one.
             image: (H, W, 3) RGB uint8, H, W >= 16.
 
         Returns:
-            One observation per visible person; empty where no face is seen.
+            One observation per visible person; [] if no face is seen.
 
         Raises:
             ShapeError: the image is not uint8 RGB of at least 16 x 16.
-            ValueRangeError: time does not move on.
+            ValueRangeError: the time does not increase.
         """
         return self._completion.observations(self.follow(time_s, image), image)
 
     @property
     def searches(self) -> Searches:
-        """When the frame was searched for faces, for a `Lookout`; another thread may ask."""
+        """The state of searches, for a `Lookout`; thread-safe."""
         return self._searches
 
     def follow(self, time_s: float, image: npt.NDArray[np.uint8], glance: Glance | None = None) -> list[Followed]:
-        """`update` without blendshapes and poses, which following does not need; see `Completion`.
+        """`update` without blendshapes and poses, which tracking does not need; see `Completion`.
 
         Args:
             time_s, image: as for `update`.
-            glance: what a `Lookout` saw in this frame; saves time, and changes nothing. Of a tracker that does not
-                search itself: the detections of this frame or of one shortly before, where a search has come back.
+            glance: a `Lookout`'s result for this frame, which saves time but changes nothing. If the tracker does not
+                search itself: detections of this frame or of a recent one whose search has finished.
         """
         checked_image(image)
         if not time_s > self._time_s:
             raise ValueRangeError(
                 expected=f'a time after {self._time_s} s', came=f'{time_s} s', todo='feed frames in order'
             )
-        # 1. A new scene: nobody is where they were.
+        # 1. A new scene: nobody keeps their position.
         glance = glance or Glance(colour_histogram(image))
         if self._cuts.is_cut_to(glance.colours):
             self.cut()
-        # 2. Read known faces where they should be; settle who is who where they meet.
+        # 2. Read known faces at predicted positions; resolve identities where they meet.
         self._sights.clear()
         followed, faces = self._follow(time_s, image)
         seen = followed | self._settle(time_s, image, set(followed), faces)
         for person in self._persons:
             person.is_followed = person.number in seen
-        # 3. Search for faces that nobody has.
+        # 3. Search for unassigned faces.
         if self._searches_itself and self._is_search_due(len(seen), time_s):
             seen |= self._search(time_s, image, seen, glance)
         elif not self._searches_itself and glance.scales and len(seen) < self._max_people:
             seen |= self._adopt(time_s, image, seen, glance.detections)
-        # 4. Remember.
+        # 4. Update the state.
         for person in self._persons:
             person.is_followed = person.number in seen
         for person in self._persons:
@@ -175,16 +174,16 @@ class FaceTracker:
         return [Followed(seen[number], time_s, number, number not in followed, scene) for number in sorted(seen)]
 
     def cut(self) -> None:
-        """A new scene begins: nobody is where they were, and it is searched at once."""
+        """Starts a new scene: positions are forgotten, and the frame is searched at once."""
         self._scene += 1
         self._search_s = self._deep_s = float('-inf')
         for person in self._persons:
             person.is_followed = False
 
     def scales_due(self, time_s: float) -> int:
-        """How many scales a frame should be searched at now by somebody else; 0 where that is not due.
+        """Number of scales at which an external search is due now; 0 for none.
 
-        What is due counts as done at this time.
+        A due search counts as done at this time.
         """
         seen = sum(person.is_followed for person in self._persons)
         return self._depth(time_s, seen > 0) if self._is_search_due(seen, time_s) else 0
@@ -212,9 +211,9 @@ class FaceTracker:
     def _settle(
         self, time_s: float, image: npt.NDArray[np.uint8], followed: set[int], faces: list[Mesh]
     ) -> dict[int, Mesh]:
-        """Which of the faces read belongs to which person: the assignment of least total cost.
+        """The assignment of faces to people with the lowest total cost.
 
-        Where persons are near each other, looks count beside places, and those who just vanished there may
+        Where people are close, looks count in addition to positions, and those who just vanished there may
         return.
         """
         persons = [p for p in self._persons if p.number not in followed and (p.is_followed or self._is_lost(p, time_s))]
@@ -276,9 +275,9 @@ class FaceTracker:
         self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh], detections: Sequence[Detection]
     ) -> dict[int, Mesh]:
         """Detected faces that no followed person has, given to persons lost before or to new ones."""
-        # 1. Candidates: detections away from followed faces, confirmed by a second reading.
+        # 1. Candidates: detections away from tracked faces, confirmed by a second reading.
         candidates = self._candidates(image, list(seen.values()), detections)
-        # 2. Persons who were here a moment ago, by place and look; others only by a sure look.
+        # 2. People who were here a moment ago, by position and look; others only by a certain look.
         absent = [person for person in self._persons if person.number not in seen]
         cost = np.full((len(absent), len(candidates)), np.inf)
         for row, person in enumerate(absent):
@@ -286,7 +285,7 @@ class FaceTracker:
                 cost[row, column] = self._return_cost(person, face, self._sight(image, face), time_s)
         pairs = _assign(cost)
         adopted = {absent[row].number: candidates[column] for row, column in pairs}
-        # 3. New persons, largest first, while there is room.
+        # 3. New people, largest first, up to the maximum.
         taken = {column for _, column in pairs}
         known = [*seen.values(), *adopted.values()]
         fresh = [face for column, face in enumerate(candidates) if column not in taken]
@@ -412,7 +411,7 @@ def _assign(cost: Floats) -> list[tuple[int, int]]:
     """Row and column pairs of least total cost; pairs of infinite cost are left out."""
     if not np.isfinite(cost).any():
         return []
-    if min(cost.shape) == 1:  # nobody to share with, and SciPy takes half a second to load
+    if min(cost.shape) == 1:  # trivial assignment, without SciPy, which takes half a second to load
         row, column = np.unravel_index(int(cost.argmin()), cost.shape)
         return [(int(row), int(column))]
     from scipy.optimize import linear_sum_assignment

@@ -1,8 +1,8 @@
-"""What is said of each frame of a video: annotations, features brought to the clock of frames, curves made steady.
+"""Frame-level data of videos: annotations, features resampled to frames, smoothing.
 
-Annotation files in the official layouts become `FrameLabels`, arrays with one row for every frame of a video. Features
-of any clock are brought to the times of these frames, cut into windows, and predictions of overlapping windows are put
-together again. Torch is not needed: the models that read such windows are in `affekt.sequence_models`.
+Annotation files in the official layouts become `FrameLabels`, arrays with one row per frame. Features
+of any rate are resampled to the frame times and cut into windows, and predictions of overlapping windows are merged
+again. Torch is not needed: the models for such windows are in `affekt.sequence_models`.
 """
 
 from affekt.frames.affwild2 import find_annotations, read_affwild2, read_multitask

@@ -5,15 +5,15 @@
 | challenge | folders |
 |---|---|
 | ABAW4, 6 and later | `VA_Estimation_Challenge`, `EXPR_Recognition_Challenge`, `AU_Detection_Challenge` |
-| ABAW3, 5 | the same but for `EXPR_Classification_Challenge` |
+| ABAW3, 5 | the same except `EXPR_Classification_Challenge` |
 | ABAW1, 2 | `VA_Set`, `EXPR_Set`, `AU_Set`; seven classes, eight action units |
-| multi-task | `MTL_Challenge`, one file a partition that names its frames |
+| multi-task | `MTL_Challenge`, one file per partition that names its frames |
 
-A folder is known by how its name begins and by the partitions in it, wherever below the named one it lies; of several,
-the nearest is read. Partitions are taken as they are: what is in the validation part is never trained on. The tasks of
-a challenge are divided each by itself, so one video may be trained on for one task and validated on for another;
-`FrameTable.only` gives a task its own division, and the table of all tasks counts such a video as the partition that
-must be kept apart most. Names of test videos, which have no labels, are read from the lists `…_test_set_release.txt`.
+A folder is recognised by the start of its name and by its partitions, at any level below the given one; of several,
+the nearest is read. Partitions are kept: the validation part is never trained on. Each task of
+a challenge has its own split, so a video may be in training for one task and in validation for another;
+`FrameTable.only` gives a task its own split, and the table of all tasks assigns such a video to the most protected
+partition. Names of test videos, which have no labels, are read from the lists `…_test_set_release.txt`.
 
 T frames.
 """
@@ -38,30 +38,30 @@ from affekt.frames.listed_frames import ROW_FORMS, read_frame_list, read_rows
 from affekt.wording import counted
 
 DEEPEST = 5
-"""Levels below the named folder on which annotations are looked for."""
+"""Maximum depth below the given folder at which annotations are searched."""
 MOST_FOLDERS = 3000
 TASK_FOLDERS = {
     'va': 'affect', 'valence': 'affect', 'expr': 'expression', 'expression': 'expression', 'au': 'units',
     'aus': 'units', 'action': 'units', 'mtl': 'multitask', 'multi': 'multitask', 'multitask': 'multitask',
 }  # fmt: skip
-"""The first word of a folder's, or a list's, name to what it is of."""
+"""First word of a folder's or list's name to its task."""
 TODO = 'take the files of the release as they are, or correct these lines'
 
 
 @dataclass(frozen=True)
 class AnnotationFiles:
-    """Where the annotations of a release lie."""
+    """The annotation files of a release."""
 
     root: Path
     parts: Mapping[tuple[str, str], tuple[Path, ...]]
-    """Task and partition to its files in the order of their names; `multitask` is a task here."""
+    """Task and partition to its files, sorted by name; `multitask` is a task here."""
     lists: tuple[tuple[str, Path], ...] = ()
     """Task and file of each list of test videos."""
     deeper: tuple[Path, ...] = ()
-    """Folders that hold annotations too and are not read, for others are nearer."""
+    """Folders with annotations that are not read because others are nearer."""
 
     def name(self, path: Path) -> str:
-        """A file as messages call it: below the folder that was named."""
+        """A file's name in messages: relative to the given folder."""
         return path.relative_to(self.root).as_posix()
 
     def of_task(self, task: str) -> dict[str, tuple[Path, ...]]:
@@ -73,7 +73,7 @@ def find_annotations(folder: Path) -> AnnotationFiles:
     """The annotation files below a folder.
 
     Raises:
-        CorpusError: there is no such folder, or two folders of one task lie equally deep.
+        CorpusError: the folder is missing, or two folders of one task are equally deep.
     """
     if not folder.is_dir():
         raise CorpusError(expected='a folder', came=f'{folder}', todo='name the folder of the release')
@@ -114,7 +114,7 @@ def _folders(folder: Path) -> Iterator[tuple[int, Path, list[str]]]:
             names = []
             with contextlib.suppress(OSError), os.scandir(place) as entries:
                 for entry in sorted(entries, key=lambda each: each.name):
-                    if entry.name.startswith('.'):  # among them the shadows `._NAME` that macOS packs
+                    if entry.name.startswith('.'):  # including the files `._NAME` that macOS adds
                         continue
                     if entry.is_dir():
                         below += [] if entry.name.lower().startswith(('cropped', 'aligned')) else [place / entry.name]
@@ -157,14 +157,14 @@ def _parts_in(place: Path, task: str, names: Sequence[str]) -> dict[str, tuple[P
 
 @dataclass
 class _Gathered:
-    """What the files of a release say, video by video, until all are read."""
+    """Content of a release's files by video, while they are read."""
 
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Video to task to its values."""
     partitions: dict[str, dict[str, str]] = field(default_factory=dict)
     """Video to task to its partition."""
     names: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
-    """Task to the names that its files have, and the first of the files."""
+    """Task to the names in its files, and the first of the files."""
     notes: list[str] = field(default_factory=list)
     may_be_cut: list[str] = field(default_factory=list)
     """Files whose last line has no end."""
@@ -179,20 +179,20 @@ class _Gathered:
 
 
 def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) -> FrameTable:
-    """The labels of every frame of every video in a release of the three tasks.
+    """The labels of every frame in a release of the three tasks.
 
-    1. Each file is read in the partition that its folder says.
-    2. The tasks of a video are put side by side. Where one has fewer lines than another, its last frames have no label,
+    1. Each file is read into the partition of its folder.
+    2. The tasks of a video are aligned. If one has fewer lines than another, its last frames have no label,
        and a note says so.
-    3. Videos of the lists of test sets are added without labels.
+    3. Videos of the test lists are added without labels.
 
     Args:
-        folder: of the annotations, or one above it.
-        source: told each file that was read.
+        folder: folder of the annotations, or a parent.
+        source: called with each file read.
 
     Raises:
-        CorpusError: the folder holds no annotations, or two years side by side.
-        TableError: a line is not as it should be; names files and lines. So does a video in two partitions of one task.
+        CorpusError: the folder has no annotations, or those of two years.
+        TableError: a line is invalid, or a video is in two partitions of one task; the error names files and lines.
     """
     files = find_annotations(folder)
     gathered, faults = _Gathered(), Faults()
@@ -216,15 +216,15 @@ def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) 
 
 
 def read_multitask(folder: Path, source: Callable[[Path], object] | None = None) -> FrameTable:
-    """The labels of the multi-task challenge: frames that no line names have none.
+    """The labels of the multi-task challenge: frames without a line have none.
 
     Args:
-        folder: of the annotations, or one above it.
-        source: told each file that was read.
+        folder: folder of the annotations, or a parent.
+        source: called with each file read.
 
     Raises:
-        CorpusError: the folder holds none.
-        TableError: a line is not as it should be, or a video is in two partitions; names files and lines.
+        CorpusError: the folder has no annotations.
+        TableError: a line is invalid, or a video is in two partitions; the error names files and lines.
     """
     files = find_annotations(folder)
     parts = files.of_task('multitask')

@@ -6,9 +6,9 @@
 | expression | the names of the classes | the number of one class | -1 |
 | units | the names of the action units | 0 or 1 for each | -1 |
 
-A header may end in a comma or in blanks, as older releases have it; a byte-order mark and Windows line ends do no harm.
-Line n + 1 is frame n, so a blank line between others is a fault: leaving it out would move every label after it. Files
-are read as columns at once; only one that cannot be is walked line by line, to say what is wrong where.
+A header may end in a comma or in blanks, as in older releases; a byte-order mark and Windows line ends are accepted.
+Line n + 1 is frame n, so a blank line between others is an error: skipping it would shift every later label. Files
+are parsed as columns at once; only a file that fails is parsed line by line, to locate the errors.
 
 T frames, U action units.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 NO_LABEL = {'affect': -5, 'expression': -1, 'units': -1}
-"""What a line says where the frame has no label."""
+"""The value for a frame without a label."""
 ARROW_TYPES = {'affect': 'float', 'expression': 'int8', 'units': 'int8'}
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 _HEADERS = {'affect': ','.join(AFFECT), 'expression': ','.join(EXPRESSIONS), 'units': 'AU1,AU2,…'}
@@ -43,25 +43,25 @@ _UNIT = re.compile(r'au0*([1-9]\d*)', re.IGNORECASE)
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """What one file says."""
+    """The content of one file."""
 
     task: str
     values: npt.NDArray[Any]
-    """As the field of `FrameLabels` that the task is named for: nan or -1 where a frame has no label."""
+    """As the task's field of `FrameLabels`: nan or -1 where a frame has no label."""
     names: tuple[str, ...]
     """The dimensions, the classes by their numbers, or the action units of the columns."""
     has_last_line_end: bool = True
-    """False of a file whose last line may be cut off; some editors leave files so."""
+    """False if the last line has no line end and may be truncated."""
 
 
 def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '') -> Annotation | None:
-    """The labels of one file; None, and a fault, where something is wrong with it.
+    """The labels of one file; None, with a fault recorded, if it is invalid.
 
     Args:
         path: the file.
-        faults: gets what is wrong, with the line.
-        task: that the header must be of; '' takes what it is.
-        name: of the file in messages; its path where that is ''.
+        faults: collects errors, with the line.
+        task: required task of the header; '' accepts any.
+        name: the file's name in messages; '' for its path.
     """
     file = name or str(path)
     content = content_of(path, file, faults)
@@ -84,19 +84,19 @@ def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '
 
 
 def divided(content: bytes) -> tuple[str, bytes]:
-    """A file's first line, and what comes after it without blanks at the end."""
+    """A file's first line, and the rest without trailing blanks."""
     ends = b'\r\n' if b'\n' in content else b'\r'  # macOS before 2001
     first, _, body = content.removeprefix(BYTE_ORDER_MARK).replace(ends, b'\n').partition(b'\n')
     return first.decode('utf-8', 'backslashreplace').strip(), body.rstrip()
 
 
 def has_last_line_end(content: bytes) -> bool:
-    """Whether the last line of a file has its end; a number that was cut off is a number too."""
+    """Whether the last line of a file has a line end: a truncated number is still a number."""
     return content.endswith((b'\n', b'\r'))
 
 
 def header_cells(line: str) -> list[str]:
-    """The names in a header, without what is empty at its end."""
+    """The names in a header, without trailing empty ones."""
     cells = [cell.strip() for cell in line.split(',')]
     while cells and not cells[-1]:
         cells.pop()
@@ -104,7 +104,7 @@ def header_cells(line: str) -> list[str]:
 
 
 def task_of(header: str) -> tuple[str, tuple[str, ...]] | None:
-    """A header's task and the names in it; None where it is that of no task."""
+    """A header's task and the names in it; None if it belongs to no task."""
     cells = [cell.casefold() for cell in header_cells(header)]
     if sorted(cells) == sorted(AFFECT):
         return 'affect', tuple(cells)
@@ -138,16 +138,16 @@ def _values(task: str, names: Sequence[str], body: bytes, file: str, faults: Fau
 
 
 def with_nan(affect: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Valence and arousal with nan where a file says -5."""
+    """Valence and arousal with nan in place of -5."""
     return np.where(affect == NO_LABEL['affect'], np.float32(np.nan), affect.astype(np.float32))
 
 
 def parsed_table(body: bytes, columns: Mapping[str, str]) -> pyarrow.Table | None:
-    """Lines of cells with commas between as columns; None where a line or a cell is not of its type.
+    """Lines of comma-separated cells as columns; None if a line or a cell is not of its type.
 
     Args:
         body: lines without a header.
-        columns: name to type as Arrow calls it, such as `int8`.
+        columns: name to Arrow type, such as `int8`.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -156,7 +156,7 @@ def parsed_table(body: bytes, columns: Mapping[str, str]) -> pyarrow.Table | Non
     if not body:
         return pa.table({name: pa.array([], alias) for name, alias in types.items()})
     if (b'0x' in body or b'0X' in body) and _HEXADECIMAL.search(body):
-        return None  # Arrow reads 0x1 as a number, and nobody else does
+        return None  # unlike others, Arrow reads 0x1 as a number
     try:
         return csv.read_csv(
             pa.py_buffer(body),
@@ -169,7 +169,7 @@ def parsed_table(body: bytes, columns: Mapping[str, str]) -> pyarrow.Table | Non
 
 
 def are_labels(task: str, column: npt.NDArray[Any], most: int, *, may_lack: bool = True) -> bool:
-    """Whether all values of a column are labels of the task, or say that there is none where they may."""
+    """Whether all values of a column are labels of the task, or mark a missing label if allowed."""
     if task == 'affect':
         return bool(((np.abs(column) <= 1.0) | (may_lack & (column == NO_LABEL[task]))).all())
     least = NO_LABEL[task] if may_lack else 0
@@ -196,7 +196,7 @@ def _walked(
 
 
 def lines_of(body: bytes) -> list[str]:
-    """A body's lines; what is not UTF-8 is shown by its codes."""
+    """A body's lines; bytes that are not UTF-8 are shown as escapes."""
     return [line.decode('utf-8', 'backslashreplace') for line in body.splitlines()]
 
 
@@ -213,19 +213,19 @@ def _fault_of(task: str, labels: Sequence[str], cells: Sequence[str], most: int)
 
 
 def misplaced(count: int, wanted: int) -> str:
-    """What is wrong with a line of too many or too few values."""
+    """The error for a line with too many or too few values."""
     return f'{counted(count, "value")} where {wanted} belong{"s" * (wanted == 1)}'
 
 
 def fault_of_cell(task: str, label: str, cell: str, most: int, *, may_lack: bool = True) -> str:
-    """What is wrong with a value; '' where nothing is.
+    """The error for a value; '' for none.
 
     Args:
-        task: that it is of.
+        task: the task of the value.
         label: the dimension or action unit; `class` for expressions.
-        cell: as it stands in the file.
-        most: the highest number of a class, 1 for action units.
-        may_lack: whether it may say that there is no label.
+        cell: the text in the file.
+        most: the highest class number, 1 for action units.
+        may_lack: whether it may mark a missing label.
     """
     try:
         number = float(cell) if cell.isascii() and '_' not in cell else float('nan')
@@ -241,13 +241,13 @@ def fault_of_cell(task: str, label: str, cell: str, most: int, *, may_lack: bool
 
 
 def write_annotation(path: Path, task: str, values: npt.NDArray[Any], names: Iterable[str] = ()) -> None:
-    """Write one annotation file as the challenge has it, whole or not at all.
+    """Write one annotation file in the challenge's format, atomically.
 
     Args:
-        path: such as `VA_Estimation_Challenge/Train_Set/VIDEO.txt`; its folder must be there.
+        path: such as `VA_Estimation_Challenge/Train_Set/VIDEO.txt`; its folder must exist.
         task: of `TASKS`.
-        values: as the field of `FrameLabels` that the task is named for.
-        names: of the classes or the action units.
+        values: as the task's field of `FrameLabels`.
+        names: names of the classes or action units.
     """
     header = ','.join(AFFECT if task == 'affect' else names)
     lines = joined_cells(written_columns(task, values))

@@ -1,12 +1,12 @@
-"""Features of any clock brought to the frames of a video, and which frames they say something about.
+"""Resampling of features to the frames of a video, with a mask of the frames they cover.
 
-Faces may be read at 12.5 Hz, sound at 50 or 100 Hz, pictures at every stored frame. `on_clock` gives one row for each
-frame and a `keep_mask` that is False where a feature says nothing: before it begins, after it ends, and in gaps, as
-where nobody is seen. Nothing is extrapolated: those rows are 0.
+Faces may be read at 12.5 Hz, audio at 50 or 100 Hz, images at every stored frame. `on_clock` gives one row per
+frame and a `keep_mask` that is False where a feature is missing: before it begins, after it ends, and in gaps, such
+as without a face. Nothing is extrapolated: those rows are 0.
 
-How far a row reaches: half a step to either side. A step is the lower quartile of the distances between rows, so that
-gaps do not lengthen it, or the distance of frames where that is larger or there are only two rows. Between two rows
-that are no further apart than `longest_gap_s` (two steps, so that one lost row is bridged) all frames are kept.
+A row reaches half a step to either side. A step is the lower quartile of the distances between rows, so that
+gaps do not lengthen it, or the frame interval if that is larger or there are only two rows. Between two rows
+no further apart than `longest_gap_s` (two steps, so that one lost row is bridged) all frames are kept.
 
 N rows of a feature, T frames, D columns, K neighbours.
 """
@@ -30,7 +30,7 @@ CLOCK_METHODS: dict[str, str] = {
     'max': 'the largest of those rows in each column; linear where there is none',
     'spread': 'rows spread evenly over all frames whatever their times, as published code does',
 }
-"""Name to what a frame gets."""
+"""Name to its description."""
 _CLOSE = 1 + 1e-6
 """Times are sums of binary fractions: two that should be equal may differ in their last digits."""
 
@@ -41,11 +41,11 @@ class OnClock(NamedTuple):
     values: Floats32
     """(T, D), 0 where not kept."""
     keep_mask: Bools
-    """(T,) True where the feature says something about the frame."""
+    """(T,) True where the feature covers the frame."""
 
 
 def frame_clock(count: int, rate_hz: float, start_s: float = 0.0) -> Floats:
-    """(count,) the times in seconds of frames, or of rows, at a constant rate.
+    """(count,) times in seconds of frames or rows at a constant rate.
 
     >>> frame_clock(3, 25.0).tolist()
     [0.0, 0.04, 0.08]
@@ -73,20 +73,21 @@ def on_clock(
     """One row of a feature for each frame.
 
     Args:
-        values: (N, D) finite; N may be 0, which keeps no frame.
-        times: (N,) seconds, rising; None where each row is one frame, in order.
-        frame_times: (T,) seconds, rising.
+        values: (N, D) finite; with N = 0 no frame is kept.
+        times: (N,) seconds, ascending; None if each row is one frame, in order.
+        frame_times: (T,) seconds, ascending.
         method: one of `CLOCK_METHODS`.
-        longest_gap_s: distance of two rows beyond which the frames between are not kept; None for two steps.
+        longest_gap_s: distance of two rows, in seconds, beyond which frames in between are not kept; None for two
+            steps.
         source: the feature and the sample, for messages.
 
     Returns:
-        Values and mask. A frame that is kept though it lies in no bridged gap has the row that reaches it.
+        Values and mask. A kept frame outside bridged gaps gets the row that reaches it.
 
     Raises:
-        ShapeError: shapes do not fit, such as rows without times that are not as many as frames.
-        ValueRangeError: a value is not finite, times do not rise, or the gap is not above 0.
-        UnknownNameError: no such method.
+        ShapeError: shapes do not match, or rows without times differ in number from the frames.
+        ValueRangeError: a value is not finite, times do not ascend, or the gap is not above 0.
+        UnknownNameError: unknown method.
     """
     if method not in CLOCK_METHODS:
         raise UnknownNameError(
@@ -117,16 +118,16 @@ def on_clock(
 
 
 def neighbours(times: Floats, frame_times: Floats, count: int) -> tuple[Ints, Floats32]:
-    """The rows around each frame, for a convolution that learns what to make of them.
+    """The rows around each frame, for a learned convolution.
 
     Args:
-        times: (N,) seconds, rising, N above 0.
+        times: (N,) seconds, ascending, N above 0.
         frame_times: (T,) seconds.
-        count: K, even: half of them are not later than the frame.
+        count: K, even: half of the rows are not later than the frame.
 
     Returns:
-        (T, K) numbers of rows, and (T, K) how many steps each lies after the frame; where there is no such row the
-        number is 0 and the distance nan.
+        (T, K) row indices, and (T, K) how many steps each is after the frame; for a missing row the
+        index is 0 and the distance nan.
     """
     before = np.searchsorted(times, frame_times, side='right') - 1  # (T,) the last row that is not later; -1 for none
     rows = before[:, None] + np.arange(1 - count // 2, count // 2 + 1)  # (T, K)

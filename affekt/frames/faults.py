@@ -1,4 +1,4 @@
-"""What is wrong with a label file, gathered line by line until it can be said at once."""
+"""Errors of a label file, collected by line and raised together."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ LONGEST_CELL = 40
 
 @dataclass
 class Faults:
-    """Faults of one or more files: the first ones in full, and the number of all."""
+    """Errors of one or more files: the first ones in full, and the total number."""
 
     shown: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, file: str, line: int, fault: str) -> None:
-        """Note a fault.
+        """Add an error.
 
         Args:
-            file: as the reader knows it.
-            line: counted from 1, the header included; 0 where the fault is the file's.
-            fault: what is wrong.
+            file: name of the file.
+            line: counted from 1, including the header; 0 for the whole file.
+            fault: the error.
         """
         self.count += 1
         if len(self.shown) < SHOWN_FAULTS:
             self.shown.append(f'{file}, line {line:,}: {fault}' if line else f'{file}: {fault}')
 
     def refuse(self, expected: str, todo: str) -> None:
-        """Raise what was gathered; nothing where nothing was.
+        """Raise the collected errors, if any.
 
         Raises:
-            TableError: every fault on a line of its own, up to `SHOWN_FAULTS`.
+            TableError: one line per error, up to `SHOWN_FAULTS`.
         """
         if not self.count:
             return
@@ -44,7 +44,7 @@ class Faults:
 
 
 def content_of(path: Path, file: str, faults: Faults) -> bytes | None:
-    """What is in a file; None, and a fault of the file by this name, where it cannot be read."""
+    """The content of a file; None, with an error recorded under this name, if it cannot be read."""
     try:
         content = read_regular_file(path)
     except OSError as error:
@@ -59,5 +59,5 @@ def content_of(path: Path, file: str, faults: Faults) -> bytes | None:
 
 
 def quoted(cell: str) -> str:
-    """A cell as a message shows it."""
+    """A cell as shown in messages."""
     return repr(short(cell, LONGEST_CELL))

@@ -1,8 +1,8 @@
-"""What is labelled in each frame of a video, and all videos of a corpus as one table.
+"""The labels of each frame of a video, and those of all videos of a corpus as one table.
 
-Row t of every array is frame t + 1 of the video: annotation files count frames from 1. A frame without a label stays in
-its row, with nan or -1, so that predictions, features and labels of one video have one length. A table is one Parquet
-file with a row a frame, in which a label that is absent is null.
+Row t of every array is frame t + 1 of the video: annotation files count frames from 1. A frame without a label keeps
+its row, with nan or -1, so that predictions, features and labels of one video have equal lengths. A table is one
+Parquet file with a row per frame, in which missing labels are null.
 
 T frames, U action units.
 """
@@ -28,47 +28,47 @@ from affekt.files import file_atomically
 Int8 = npt.NDArray[np.int8]
 
 PARTITIONS = ('train', 'val', 'test')
-"""In rising order of what a video must not be used for."""
+"""In order of increasing protection."""
 TASKS = ('expression', 'affect', 'units')
-"""What may be labelled: a field of `FrameLabels` each."""
+"""The tasks: each is a field of `FrameLabels`."""
 TASK_NAMES = {'expression': 'expressions', 'affect': 'valence and arousal', 'units': 'action units'}
-"""The same as sentences call it."""
+"""Their names in sentences."""
 AFFECT = ('valence', 'arousal')
 EXPRESSIONS = ('Neutral', 'Anger', 'Disgust', 'Fear', 'Happiness', 'Sadness', 'Surprise', 'Other')
-"""The classes of ABAW3 and later, in the order of their numbers; ABAW1 and 2 have the first seven."""
+"""The classes of ABAW3 and later, in numerical order; ABAW1 and 2 have the first seven."""
 ACTION_UNITS = ('AU1', 'AU2', 'AU4', 'AU6', 'AU7', 'AU10', 'AU12', 'AU15', 'AU23', 'AU24', 'AU25', 'AU26')
-"""Of ABAW3 and later."""
+"""Action units of ABAW3 and later."""
 SIDES = ('left', 'right')
 FORMAT = 1
-"""Of the file; a newer one is refused."""
+"""Format version of the file; newer ones are refused."""
 ROWS_OF_A_GROUP = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class FrameLabels:
-    """The labels of one video, or predictions in their place; a task that the video has no part in is None.
+    """The labels of one video, or predictions; a task without this video is None.
 
     Raises:
-        ShapeError: an array has another shape or number of frames than the others.
+        ShapeError: the shapes or numbers of frames of arrays differ.
         ValueRangeError: a value is outside its range.
-        UnknownNameError: no such partition.
+        UnknownNameError: unknown partition.
     """
 
     video: str
-    """Its name in the corpus, with `_left` or `_right` where two people are annotated apart."""
+    """Its name in the corpus, with `_left` or `_right` if two people are annotated separately."""
     partition: str
     """`train`, `val` or `test`."""
     expression: Int8 | None = None
-    """(T,) number of the class; -1 where there is none."""
+    """(T,) class number; -1 for none."""
     affect: Floats32 | None = None
-    """(T, 2) valence and arousal in [-1, 1]; nan where there is none."""
+    """(T, 2) valence and arousal in [-1, 1]; nan for none."""
     units: Int8 | None = None
-    """(T, U) 1 where the action unit is shown, 0 where not, -1 where that is not known."""
+    """(T, U) 1 if the action unit is active, 0 if not, -1 if unknown."""
     by_task: Mapping[str, str] = field(default_factory=dict)
-    """Task to its partition, where that is another one or the task's labels are not given out: the tasks of a challenge
-    are divided each by itself."""
+    """Task to its partition, if it differs from `partition` or the task's labels are hidden: each task of a challenge
+    has its own split."""
     frames: int = -1
-    """T; known without labels too, where a list or a video says it, else 0."""
+    """T; without labels from a list or a video, else 0."""
 
     def __post_init__(self) -> None:
         if strange := {self.partition, *self.by_task.values()} - {*PARTITIONS}:
@@ -118,29 +118,29 @@ class FrameLabels:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that the video has a part in."""
+        """The tasks of the video."""
         return tuple(task for task in TASKS if getattr(self, task) is not None)
 
     @property
     def recording(self) -> str:
-        """The name of the video file: that of the video without the side."""
+        """The name of the video file: the video's name without the side."""
         return recording_and_side(self.video)[0]
 
     @property
     def side(self) -> str:
-        """`left` or `right` where the name says so, else ''."""
+        """`left` or `right` if the name says so, else ''."""
         return recording_and_side(self.video)[1]
 
     def partition_of(self, task: str) -> str:
-        """The partition that the video is in where only this task is trained and scored."""
+        """The video's partition for this task alone."""
         return self.by_task.get(task, self.partition)
 
     def belongs_to(self, task: str) -> bool:
-        """Whether the video is of a task, its labels known or hidden; one of which no task is known is of each."""
+        """Whether the video is in a task, with labels known or hidden; a video without known tasks is in all."""
         return getattr(self, task) is not None or task in self.by_task or not (self.tasks or self.by_task)
 
     def labelled(self, task: str) -> Bools:
-        """(T,) True where the frame has a whole label: both dimensions, all action units."""
+        """(T,) True where the frame has a complete label: both dimensions, all action units."""
         values = getattr(self, task)
         if values is None:
             return np.zeros(self.frames, dtype=np.bool_)
@@ -152,7 +152,7 @@ class FrameLabels:
         """One task's labels, in that task's own partition.
 
         Raises:
-            UnknownNameError: no such task.
+            UnknownNameError: unknown task.
         """
         _require_task(task)
         labels = {task: getattr(self, task)}
@@ -160,7 +160,7 @@ class FrameLabels:
 
 
 def recording_and_side(video: str) -> tuple[str, str]:
-    """A video's name as that of its file and the side of the person in it.
+    """Split a video's name into that of its file and the person's side.
 
     >>> recording_and_side('10-60-1280x720_left')
     ('10-60-1280x720', 'left')
@@ -181,18 +181,18 @@ class FrameTable:
     """All videos of a corpus with the labels of their frames.
 
     Raises:
-        TableError: a video stands twice.
-        ShapeError: a video has another number of action units than the table names.
+        TableError: a video occurs twice.
+        ShapeError: a video's number of action units differs from the table's.
         ValueRangeError: a class has no name.
     """
 
     labels: tuple[FrameLabels, ...] = field(repr=False)
     expressions: tuple[str, ...] = EXPRESSIONS
-    """Names of the classes, in the order of their numbers."""
+    """Names of the classes, in numerical order."""
     action_units: tuple[str, ...] = ACTION_UNITS
     """Names of the columns of `units`."""
     notes: tuple[str, ...] = ()
-    """What was odd where the labels were read."""
+    """Irregularities found while reading."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'labels', tuple(self.labels))
@@ -223,7 +223,7 @@ class FrameTable:
         """The labels of one video.
 
         Raises:
-            UnknownNameError: no such video.
+            UnknownNameError: unknown video.
         """
         if video not in self._places:
             raise UnknownNameError(
@@ -242,14 +242,14 @@ class FrameTable:
 
     @property
     def frames(self) -> int:
-        """Of all videos."""
+        """Total number of frames."""
         return sum(labels.frames for labels in self.labels)
 
     def part(self, *partitions: str) -> FrameTable:
         """The videos of these partitions, in order.
 
         Raises:
-            UnknownNameError: no such partition.
+            UnknownNameError: unknown partition.
         """
         if strange := {*partitions} - {*PARTITIONS}:
             raise UnknownNameError(
@@ -258,25 +258,25 @@ class FrameTable:
         return self._of(labels for labels in self.labels if labels.partition in partitions)
 
     def only(self, task: str) -> FrameTable:
-        """The videos that have a part in a task, each in that task's own partition and with its labels alone.
+        """The videos of a task, each in that task's own partition and with only its labels.
 
         Raises:
-            UnknownNameError: no such task.
+            UnknownNameError: unknown task.
         """
         _require_task(task)
         return self._of(labels.only(task) for labels in self.labels if getattr(labels, task) is not None)
 
     def take(self, videos: Iterable[str]) -> FrameTable:
-        """These videos, in the order in which they are named.
+        """These videos, in the given order.
 
         Raises:
-            UnknownNameError: no such video.
-            TableError: one is named twice.
+            UnknownNameError: unknown video.
+            TableError: a video is given twice.
         """
         return self._of(self[video] for video in videos)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many frames are of each class, rated in each dimension, and show each action unit, by partition.
+        """Number of frames of each class, rated in each dimension, and with each action unit active, by partition.
 
         Returns:
             Name to partition to frames; each task in its own partition.
@@ -301,7 +301,7 @@ class FrameTable:
         return dataclasses.replace(self, labels=tuple(labels))
 
     def save(self, path: Path) -> None:
-        """Write the table as Parquet with a row a frame, whole or not at all."""
+        """Write the table as Parquet with a row per frame, atomically."""
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -355,7 +355,7 @@ class FrameTable:
         """Read a table back.
 
         Raises:
-            TableError: the file is missing, damaged, no table of frames, or of a newer format.
+            TableError: the file is missing, damaged, not a table of frames, or of a newer format.
         """
         import pyarrow as pa
 

@@ -1,17 +1,17 @@
-"""Files that name each frame by its picture: a submission, or the one annotation file of multi-task learning.
+"""Files that name each frame by its image: submissions, and annotations of multi-task learning.
 
     image_location,valence,arousal
     video2/00001.jpg,-0.6497,0.5477
 
-| form | header | after the name of the picture |
+| form | header | after the image name |
 |---|---|---|
 | affect | `image_location,valence,arousal` | two numbers in [-1, 1] |
 | expression | `image_location`, the names of the classes | the number of one class |
 | units | `image_location`, the names of the action units | 0 or 1 for each |
 | multitask | `image,valence,arousal,expression,aus` | all of them: 2 + 1 + 12 |
 
-Pictures are called VIDEO/00001.jpg, from 1 on, in lines of any order. As with other annotations, a file is read as
-columns at once, and walked line by line only to say what is wrong where.
+Images are named VIDEO/00001.jpg, counted from 1, on lines in any order. As with other annotations, a file is parsed as
+columns at once, and line by line only to locate errors.
 
 N lines, T frames of one video.
 """
@@ -49,17 +49,17 @@ from affekt.frames.labels import ACTION_UNITS, AFFECT, EXPRESSIONS, FrameLabels
 
 _PICTURE = re.compile(r'([^/\\]+)/([0-9]{5,7})\.jpg')
 MOST_FRAMES = 50_000_000
-"""Frames of all videos together; a line that names a late frame asks for all before it."""
+"""Maximum number of frames over all videos; a line with a late frame implies all before it."""
 _ENDING = 10
 """Characters of `/00001.jpg`."""
 
 
 @dataclass(frozen=True)
 class RowForm:
-    """What a line of such a file holds after the name of its picture."""
+    """The cells of a line after the image name."""
 
     first: str
-    """What the column of pictures is called; `image` and `image_location` are both read."""
+    """Name of the image column; both `image` and `image_location` are read."""
     header: tuple[str, ...]
     tasks: tuple[str, ...]
 
@@ -71,11 +71,11 @@ class RowForm:
 
     @property
     def line(self) -> str:
-        """The header as it is written."""
+        """The header as written."""
         return ','.join((self.first, *self.header))
 
     def fits(self, line: str) -> bool:
-        """Whether a line is the header, in capitals or not, with or without a comma at its end."""
+        """Whether a line is the header, ignoring case and a trailing comma."""
         first, *names = [cell.casefold() for cell in header_cells(line)] or ['']
         forms = [self.header, (*self.header[:3], *ACTION_UNITS)] if len(self.tasks) > 1 else [self.header]
         return first in ('image', 'image_location') and names in [[name.casefold() for name in form] for form in forms]
@@ -87,32 +87,32 @@ ROW_FORMS: Mapping[str, RowForm] = {
     'units': RowForm('image_location', ACTION_UNITS, ('units',)),
     'multitask': RowForm('image', (*AFFECT, 'expression', 'aus'), ('affect', 'expression', 'units')),
 }
-"""Name to what it is."""
+"""Name to its form."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameList:
-    """N frames by their names, in the order in which they are listed."""
+    """N frames by their names, in the listed order."""
 
     videos: tuple[str, ...]
     codes: Ints
-    """(N,) place of each frame's video in `videos`."""
+    """(N,) index of each frame's video in `videos`."""
     frames: Ints
     """(N,) number of each frame in its video, from 1."""
     lines: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    """(N,) where each stands in its file; empty where there is none."""
+    """(N,) line of each in its file; empty without a file."""
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def by_video(self) -> dict[str, Ints]:
-        """Video to the places of its frames in the list, in the order of the list."""
+        """Video to the indices of its frames in the list, in order."""
         order = np.argsort(self.codes, kind='stable')
         ends = np.cumsum(np.bincount(self.codes, minlength=len(self.videos)))
         return dict(zip(self.videos, np.split(order, ends[:-1]), strict=True)) if self.videos else {}
 
     def name(self, place: int) -> str:
-        """How a frame's picture is called."""
+        """The image name of a frame."""
         return picture(self.videos[self.codes[place]], int(self.frames[place]))
 
     def is_as(self, other: FrameList) -> bool:
@@ -124,7 +124,7 @@ class FrameList:
         return bool(np.array_equal(there[self.codes], other.codes))
 
     def repeated(self) -> Iterator[tuple[int, int]]:
-        """The places of frames that were listed before, each with where they were first."""
+        """The indices of repeated frames, each with that of the first occurrence."""
         keys = self.codes.astype(np.int64) << 32 | self.frames
         _, first, back = np.unique(keys, return_index=True, return_inverse=True)
         for place in np.flatnonzero(first[back] != np.arange(len(keys))):
@@ -140,19 +140,19 @@ class FrameList:
 
 @dataclass(frozen=True, eq=False)
 class ListedLabels:
-    """What a file says of N frames."""
+    """The labels of N listed frames."""
 
     listed: FrameList
     values: Mapping[str, npt.NDArray[Any]]
-    """Task to (N, …) labels, as the field of `FrameLabels` has them."""
+    """Task to (N, …) labels, as in its field of `FrameLabels`."""
     has_last_line_end: bool = True
-    """False of a file whose last line may be cut off; some editors leave files so."""
+    """False if the last line has no line end and may be truncated."""
 
     def by_video(self, partition: str) -> Iterator[FrameLabels]:
-        """The labels of each video; T is its last frame that is listed, frames that are not have no label.
+        """The labels of each video; T is its last listed frame; unlisted frames have no label.
 
         Raises:
-            TableError: videos would have more than `MOST_FRAMES` together.
+            TableError: the videos would have more than `MOST_FRAMES` frames in total.
         """
         by_video = self.listed.by_video()
         last = {video: int(self.listed.frames[places].max(initial=0)) for video, places in by_video.items()}
@@ -172,7 +172,7 @@ class ListedLabels:
 
 
 def picture(video: str, frame: int) -> str:
-    """How the picture of a frame is called.
+    """The image name of a frame.
 
     >>> picture('video2', 7)
     'video2/00007.jpg'
@@ -181,7 +181,7 @@ def picture(video: str, frame: int) -> str:
 
 
 def is_listable(video: str) -> bool:
-    """Whether a file that names its frames can name those of a video.
+    """Whether a video's name can be used in such files.
 
     >>> is_listable('video2'), is_listable('a, b'), is_listable('batch1/video2')
     (True, False, False)
@@ -192,14 +192,14 @@ def is_listable(video: str) -> bool:
 def read_rows(
     path: Path, form: RowForm, faults: Faults, *, name: str = '', may_lack: bool = False
 ) -> ListedLabels | None:
-    """The labels of a file that names its frames; None where it is none of this form.
+    """The labels of a file that names its frames; None if it does not have this form.
 
     Args:
         path: the file.
-        form: that it must have.
-        faults: gets what is wrong, with the line; lines whose name can be read are kept all the same, without label.
-        name: of the file in messages; its path where that is ''.
-        may_lack: whether a line may say that its frame has no label, as annotations do.
+        form: the required form.
+        faults: collects errors, with the line; lines with a readable name are kept, without label.
+        name: the file's name in messages; '' for its path.
+        may_lack: whether a line may mark a missing label, as in annotations.
     """
     file = name or str(path)
     content = content_of(path, file, faults)
@@ -218,12 +218,12 @@ def read_rows(
 
 
 def read_frame_list(path: Path, faults: Faults, *, name: str = '') -> FrameList:
-    """The frames that a file names in the first cell of each line, under a header or none.
+    """The frames that a file names in the first cell of each line, with or without a header.
 
     Args:
         path: such as the example of a submission, or the list of a test set.
-        faults: gets lines that name no picture, pictures that are named twice, and a file that cannot be read.
-        name: of the file in messages; its path where that is ''.
+        faults: collects lines without an image name, repeated images, and an unreadable file.
+        name: the file's name in messages; '' for its path.
     """
     file = name or str(path)
     first, body = divided(content_of(path, file, faults) or b'')
@@ -246,7 +246,7 @@ def read_frame_list(path: Path, faults: Faults, *, name: str = '') -> FrameList:
 
 
 class _Frames:
-    """Frames while they are read one by one."""
+    """Frames while they are being read."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
@@ -353,11 +353,11 @@ def _most(task: str) -> int:
 
 
 def written_rows(form: RowForm, videos: Iterable[tuple[FrameLabels, Ints]]) -> bytes:
-    """A file of this form: a line for each of these frames.
+    """The text of a file of this form, with a line for each of these frames.
 
     Args:
-        form: of the file.
-        videos: labels of a video, and (K,) the numbers of the frames to write, in their order.
+        form: the file's form.
+        videos: labels of a video, and (K,) numbers of the frames to write, in order.
     """
     lines = [form.line]
     for labels, frames in videos:

@@ -1,9 +1,9 @@
-"""Which of the faces of a video are those of the person that is meant: on one side, or the one who fills most.
+"""Selection of the annotated person among a video's faces: on one side, or the largest.
 
-Frame annotations name a person by the side of the picture, `video_left` and `video_right` for a video of two, as the
-viewer sees it. Followed faces get a new name after a cut or an absence; what belongs together is put together here.
+Frame annotations name a person by the side of the image, `video_left` and `video_right` in a video of two, as the
+viewer sees it. Tracked faces get new names after a cut or an absence; here they are joined.
 
-N rows of faces, one a person and frame.
+N rows of faces, one per person and frame.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from affekt.frames.labels import SIDES
 def rows_of_person(
     people: Sequence[str], times_s: npt.ArrayLike, boxes: npt.ArrayLike, width: float, side: str = ''
 ) -> npt.NDArray[np.bool_]:
-    """Which rows show the person that is meant; at most one in a frame.
+    """The rows of the annotated person; at most one per frame.
 
-    1. With a side, faces are divided at the middle between the two largest faces of the frames that show two or more;
-       where no frame does, at the middle of the picture. A name is on the side where most of its rows are.
-    2. Of the names that are left, the one that fills most is taken, and then, by how much they fill, those that are
-       never seen in a frame together with a taken one: the same person, followed anew.
+    1. With a side, faces are divided at the middle between the two largest faces of frames with two or more;
+       without such frames, at the middle of the image. A name belongs to the side with most of its rows.
+    2. Of the remaining names, the one that fills most area is chosen, then, in order of area, those
+       never in a frame together with a chosen one: the same person, tracked again.
 
     Args:
-        people: N names, as followed.
-        times_s: (N,) of the frames.
+        people: N names, as tracked.
+        times_s: (N,) times of the frames.
         boxes: (N, 4) x, y, width, height in pixels.
-        width: of the picture, pixels.
-        side: 'left' or 'right' of the picture; '' for whoever fills most.
+        width: width of the image in pixels.
+        side: 'left' or 'right' of the image; '' for the largest face.
 
     Returns:
-        (N,) True where a row is theirs.
+        (N,) True for the person's rows.
 
     Raises:
-        ShapeError: shapes do not fit.
-        UnknownNameError: no such side.
+        ShapeError: shapes do not match.
+        UnknownNameError: unknown side.
     """
     if side and side not in SIDES:
         raise UnknownNameError(expected=f'{" or ".join(SIDES)}, or nothing', came=repr(side), todo='name a side')

@@ -1,7 +1,7 @@
-"""Curves made steady, and how much of it helps: chosen on validation, reported before and after.
+"""Smoothing of curves: chosen on validation, with scores before and after.
 
-A `Smoothing` is applied to one video at a time. Frames that are nan stay nan and count for no other frame. Forms that
-look ahead are for recordings; causal ones read what was before alone, as a live stream has to.
+A `Smoothing` is applied to one video at a time. Frames that are nan stay nan and do not affect others. Centred forms
+are for recordings; causal ones read only past values, as a live stream must.
 
 T frames, D columns, W width in frames.
 """
@@ -27,23 +27,23 @@ SMOOTHING_METHODS: dict[str, str] = {
     'gaussian': 'a bell curve with the spread of a box of W frames; causal: its past half',
     'one_euro': 'a low-pass filter of width W that follows quick changes at once; always causal',
 }
-"""Name to what becomes of a frame."""
+"""Name to its description."""
 _MEDIAN_CHUNK = 1 << 20
-"""Numbers sorted at once."""
+"""Number of values sorted at once."""
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """One way to make curves steady.
+    """One kind of smoothing.
 
     Args:
         method: one of `SMOOTHING_METHODS`.
-        width: W, frames; 1 changes nothing. One for a centred form should be odd: an even one counts as the next odd.
-        causal: read no later frame.
-        speed: of `one_euro`: how much wider its band becomes where a curve moves by 1 a frame; 0 for a plain low-pass.
+        width: W, frames; 1 changes nothing. For a centred form, an even width counts as the next odd.
+        causal: read only past frames.
+        speed: for `one_euro`: increase of the bandwidth per unit change per frame; 0 for a plain low-pass.
 
     Raises:
-        UnknownNameError: no such method.
+        UnknownNameError: unknown method.
         ValueRangeError: a number is out of range.
     """
 
@@ -64,13 +64,13 @@ class Smoothing:
             )  # fmt: skip
 
     def __call__(self, values: npt.NDArray[Any]) -> Floats:
-        """(T, D) float64, made steady over time.
+        """(T, D) float64, smoothed over time.
 
         Args:
-            values: (T, D) of one video; a row that holds nan stays nan and counts for no other.
+            values: (T, D) of one video; a row with nan stays nan and does not affect others.
 
         Raises:
-            ShapeError: not two axes.
+            ShapeError: the array does not have two axes.
         """
         if values.ndim != 2:
             raise ShapeError(expected='values (T, D)', came=f'{values.shape}', todo='give a column for each curve')
@@ -90,13 +90,13 @@ NO_SMOOTHING = Smoothing()
 
 @dataclass(frozen=True)
 class SmoothingChoice:
-    """What smoothing did to the score of validation.
+    """The effect of smoothing on the validation score.
 
     Args:
-        chosen: the best; of equals the first that was tried, which is no smoothing.
+        chosen: the best; of ties the first, which is no smoothing.
         before: the score without any.
-        after: the score with the one that was chosen.
-        scores: each that was tried and its score, nan where undefined.
+        after: the score with the chosen one.
+        scores: each candidate and its score, nan if undefined.
     """
 
     chosen: Smoothing
@@ -108,7 +108,7 @@ class SmoothingChoice:
 def smoothing_candidates(
     widths: Sequence[int] = (3, 5, 9, 15, 25, 45, 75), *, causal: bool = False
 ) -> tuple[Smoothing, ...]:
-    """No smoothing, and each method at each width, narrow ones first; `one_euro` only where they have to be causal."""
+    """No smoothing, and each method at each width, narrow ones first; `one_euro` only among causal ones."""
     methods: tuple[SmoothingMethod, ...] = ('mean', 'median', 'gaussian')
     tried = [Smoothing(method, width, causal) for width in widths for method in methods]
     if causal:
@@ -125,11 +125,11 @@ def tuned_smoothing(
 
     Args:
         predictions: video to its (T, D) predictions, such as probabilities or valence and arousal.
-        score: from smoothed predictions to the official score, larger is better.
-        candidates: what to try besides no smoothing; () for `smoothing_candidates()`.
+        score: function from smoothed predictions to the official score; larger is better.
+        candidates: candidates besides no smoothing; () for `smoothing_candidates()`.
 
     Returns:
-        The choice; no smoothing where nothing is better than it.
+        The choice; no smoothing if nothing is better.
     """
     others = [each for each in candidates or smoothing_candidates() if each.method != 'none']
     scores = [(each, _score_of(each, predictions, score)) for each in (NO_SMOOTHING, *others)]
@@ -139,7 +139,7 @@ def tuned_smoothing(
 
 
 class OneEuro:
-    """A low-pass filter of what comes one after the other, whose band widens with the speed at which it moves.
+    """The one-euro filter: a low-pass filter whose bandwidth grows with speed.
 
         y += a (x - y),    a = 1 / (1 + rest / (1 + opening |v|) / step)
         v += b ((x - y before) / step - v),    b = 1 / (1 + rest_of_speed / step)
@@ -148,8 +148,8 @@ class OneEuro:
     or in frames, as long as all of them are.
 
     Args:
-        rest: time constant where nothing moves, >= 0; 0 smooths nothing.
-        opening: how much shorter it becomes, per unit of speed, >= 0.
+        rest: time constant at rest, >= 0; 0 does not smooth.
+        opening: decrease of the time constant per unit of speed, >= 0.
         rest_of_speed: time constant of the speed's own filter, >= 0.
 
     Source: Casiez, Roussel & Vogel 2012, doi:10.1145/2207676.2208639, algorithm 1.
@@ -164,8 +164,8 @@ class OneEuro:
         """The smoothed (..., D) values.
 
         Args:
-            values: (..., D), always of the same shape; a row that holds nan is left out, and is nan in the answer.
-            step: time since the values before, > 0; without effect on the first.
+            values: (..., D), always of the same shape; a row with nan is skipped and stays nan.
+            step: time since the previous values, > 0; no effect on the first.
         """
         if self._level is None:
             self._level, self._speed = np.full(values.shape, np.nan), np.zeros(values.shape)
@@ -181,14 +181,14 @@ class OneEuro:
 
 
 def one_euro(values: Floats, width: float, speed: float, speed_width: float = 10.0) -> Floats:
-    """`OneEuro` over time, with widths in frames: at rest an exponential mean that lags like the mean of W frames.
+    """`OneEuro` over time, with widths in frames: at rest an exponential mean with the lag of a mean over W frames.
 
     Its weight at rest is 2 / (W + 1), which is a time constant of (W - 1) / 2 frames.
 
     Args:
-        values: (..., T, D); a row that holds nan is left out, and is nan in the answer.
+        values: (..., T, D); a row with nan is skipped and stays nan.
         width: W, frames.
-        speed: 0 or more, how much the band widens per unit of change a frame.
+        speed: 0 or more; increase of the bandwidth per unit change per frame.
         speed_width: W of the filter for the speed.
     """
     smooth = OneEuro((width - 1) / 2, speed, (speed_width - 1) / 2)
@@ -208,7 +208,7 @@ def _kernel(method: str, width: int, back: int, ahead: int) -> Floats:
     """(back + 1 + ahead,) weights from the earliest to the latest frame; a bell reaches three deviations."""
     if method == 'mean':
         return np.ones(back + 1 + ahead)
-    deviation = math.sqrt((width**2 - 1) / 12)  # that of W equal numbers one apart
+    deviation = math.sqrt((width**2 - 1) / 12)  # standard deviation of W equally spaced values
     reach = math.ceil(3 * deviation)
     places = np.arange(-reach, (reach if ahead else 0) + 1)
     return np.asarray(np.exp(-0.5 * (places / deviation) ** 2))
@@ -218,7 +218,7 @@ def _weighted(values: Floats, kernel: Floats, ahead: int) -> Floats:
     """Weighted means over time; at the ends, and beside nan, of the frames that are there."""
     known: Bools = np.asarray(~np.isnan(values).any(axis=1))
     later = len(kernel) // 2 if ahead else 0
-    flipped = kernel[::-1]  # convolution turns it back
+    flipped = kernel[::-1]  # convolution flips it back
     count = len(values)
 
     def slid(column: Floats) -> Floats:
@@ -242,7 +242,7 @@ def _median(values: Floats, back: int, ahead: int) -> Floats:
     views = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)  # (T, D, width)
     at_once = max(1, _MEDIAN_CHUNK // (width * max(1, values.shape[1])))
     for begin in range(0, len(values), at_once):
-        part = np.sort(views[begin : begin + at_once], axis=2)  # nan come last
+        part = np.sort(views[begin : begin + at_once], axis=2)  # nan sorts last
         counts = np.maximum((~np.isnan(part)).sum(axis=2, keepdims=True), 1)
         middle = [np.take_along_axis(part, at, axis=2) for at in ((counts - 1) // 2, counts // 2)]
         answer[begin : begin + at_once] = ((middle[0] + middle[1]) / 2)[..., 0]

@@ -1,4 +1,4 @@
-"""What was commanded of every frame of a made-up corpus, as `key/curves.parquet` holds it.
+"""The commanded curves of every frame of a synthetic corpus, from `key/curves.parquet`.
 
 T frames.
 """
@@ -18,16 +18,16 @@ from affekt.frames.units import UNIT_SHAPES, unit_amounts
 from affekt.tables import require_bounded
 
 STATES = ('seen', 'away', 'covered')
-"""What becomes of a person's face in a frame."""
+"""States of a person's face in a frame."""
 
 
 class TrueCurves(NamedTuple):
-    """What was commanded in one video."""
+    """The commanded curves of one video."""
 
     affect: Floats32
     """(T, 2) valence and arousal without a rater's noise or delay."""
     expression: Floats32
-    """(T, 7) how far each of EXPRESSIONS but the first is shown, in [0, 1]."""
+    """(T, 7) intensity of each of EXPRESSIONS except the first, in [0, 1]."""
     units: Floats32
     """(T, 12) half of `affekt.frames.unit_amounts`, at most 1: a unit is active from 0.5 on."""
     is_seen: npt.NDArray[np.bool_]
@@ -35,10 +35,10 @@ class TrueCurves(NamedTuple):
 
 
 def true_curves(path: Path) -> dict[str, TrueCurves]:
-    """The curves of every video of a made-up Aff-Wild2, from `key/curves.parquet`.
+    """The curves of every video of a synthetic Aff-Wild2, from `key/curves.parquet`.
 
     Raises:
-        TableError: it is no such file.
+        TableError: it is not such a file.
     """
     from pyarrow import ArrowException, parquet
 

@@ -1,4 +1,4 @@
-"""Action units of ABAW from amounts of the shapes of a face, such as blendshapes that were commanded or read.
+"""Action units of ABAW from amounts of face shapes, such as commanded or read blendshapes.
 
 | unit | shapes | active from |
 |---|---|---|
@@ -10,7 +10,7 @@
 | AU25 | the largest of jaw open, lower lip down, upper lip up | 0.15 |
 | AU26 | jaw open | 0.25 |
 
-A shape of two sides counts as the mean of both. These are conventions, fitted to nothing.
+A shape of two sides counts as the mean of both. These are conventions and not fitted.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ UNIT_SHAPES = (
     *(f'{stem}{side}' for stem in ('browOuterUp', 'browDown', 'eyeSquint', 'mouthUpperUp', 'mouthSmile', 'mouthFrown',
                                    'mouthPress', 'mouthLowerDown') for side in ('Left', 'Right')),
 )  # fmt: skip
-"""Shapes that are needed."""
+"""The required shapes."""
 
 
 def unit_amounts(shapes: Mapping[str, npt.ArrayLike]) -> Floats:
-    """How far each unit is shown, over the amount from which it is active.
+    """Amount of each unit, relative to its activation threshold.
 
     Args:
-        shapes: name to (T,) amounts in [0, 1]; those of UNIT_SHAPES at least.
+        shapes: name to (T,) amounts in [0, 1]; at least those of UNIT_SHAPES.
 
     Returns:
-        (T, 12) in the order of ACTION_UNITS; a unit is active from 1 on.
+        (T, 12) in the order of ACTION_UNITS; a unit is active from 1.
 
     Raises:
         KeyError: a shape is missing.

@@ -1,7 +1,7 @@
-"""Windows that together cover every frame, their answers put together again, and no recording on two sides of a split.
+"""Windows that cover every frame, merging of their predictions, and checks that no recording is in two splits.
 
-Windows of `length` frames begin every `stride` frames; the last one ends with the video, and a video that is shorter is
-one window. No frame is left out. Published code leaves out whole videos that are shorter than a window, and the tails
+Windows of `length` frames begin every `stride` frames; the last one ends with the video, and a shorter video is
+one window. No frame is left out. Published code leaves out videos shorter than a window, and the tails
 of the others.
 
 T frames, L of a window, D columns.
@@ -25,15 +25,15 @@ OVERLAP_WEIGHTS: dict[str, str] = {
     'flat': 'all frames of a window count alike',
     'tapered': 'frames count less towards the ends of a window, where a model sees one side only',
 }
-"""Name to what it says."""
+"""Name to its description."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Frames `begin` to `end` of a video, counted from 0, without the last one.
+    """Frames `begin` to `end` (exclusive) of a video, counted from 0.
 
     Args:
-        video: its name, with the suffix of a person where there is one.
+        video: its name, with the suffix of a person if there is one.
         begin: its first frame, 0 or more.
         end: the frame after its last one.
     """
@@ -47,12 +47,12 @@ class Window:
 
     @property
     def frames(self) -> slice:
-        """For rows of the video."""
+        """Slice of the video's rows."""
         return slice(self.begin, self.end)
 
 
 def recording_of(video: str) -> str:
-    """The recording that a video is one person of.
+    """The recording to which a video of one person belongs.
 
     >>> recording_of('video59_left'), recording_of('10-60-1280x720_right'), recording_of('left_1')
     ('video59', '10-60-1280x720', 'left_1')
@@ -68,7 +68,7 @@ def windows_over(lengths: Mapping[str, int], length: int, stride: int) -> tuple[
     Args:
         lengths: video to T; one without frames has no window.
         length: L, frames.
-        stride: frames from one window to the next, at most `length`, so that no frame lies between two.
+        stride: frames from one window to the next, at most `length`, so that no frame is skipped.
 
     Raises:
         ValueRangeError: a length or the stride is out of range.
@@ -89,7 +89,7 @@ def windows_over(lengths: Mapping[str, int], length: int, stride: int) -> tuple[
 
 
 def overlap_weights(length: int, weights: OverlapWeights = 'flat') -> Floats:
-    """(L,) what the frames of a window count for where windows overlap.
+    """(L,) weights of a window's frames where windows overlap.
 
     Flat is 1 everywhere. Tapered is a triangle, min(i + 1, L - i) / ceil(L / 2) at frame i: never 0, 1 in the middle.
 
@@ -97,7 +97,7 @@ def overlap_weights(length: int, weights: OverlapWeights = 'flat') -> Floats:
     ([0.5, 1.0, 1.0, 0.5], [0.5, 1.0, 0.5])
 
     Raises:
-        UnknownNameError: no such weights.
+        UnknownNameError: unknown weights.
     """
     if weights not in OVERLAP_WEIGHTS:
         raise UnknownNameError(
@@ -110,12 +110,12 @@ def overlap_weights(length: int, weights: OverlapWeights = 'flat') -> Floats:
 
 
 class OverlapAverage:
-    """The weighted mean of what windows say of each frame of one video, added window by window.
+    """The weighted mean of window predictions for each frame of one video, accumulated window by window.
 
     Args:
         length: T.
         columns: D.
-        weights: of a window's frames, one of `OVERLAP_WEIGHTS`.
+        weights: weights of a window's frames, one of `OVERLAP_WEIGHTS`.
     """
 
     def __init__(self, length: int, columns: int, weights: OverlapWeights = 'flat') -> None:
@@ -124,7 +124,7 @@ class OverlapAverage:
         self._weights: OverlapWeights = weights
 
     def add(self, begin: int, answers: npt.NDArray[Any]) -> None:
-        """Count the (L, D) answers of a window that begins at this frame.
+        """Add the (L, D) predictions of a window that begins at this frame.
 
         Raises:
             ShapeError: they reach beyond the video, or have other columns.
@@ -140,7 +140,7 @@ class OverlapAverage:
         self._shares[begin:end] += weights
 
     def result(self) -> Floats32:
-        """(T, D) float32; nan where no window lay."""
+        """(T, D) float32; nan where there was no window."""
         shares = np.where(self._shares > 0, self._shares, np.nan)
         return (self._sums / shares[:, None]).astype(np.float32)
 
@@ -148,19 +148,19 @@ class OverlapAverage:
 def overlap_average(
     length: int, answers: Iterable[tuple[int, npt.NDArray[Any]]], weights: OverlapWeights = 'flat'
 ) -> Floats32:
-    """(T, D) the weighted mean, at each frame, of the windows that it lies in; nan where it lies in none.
+    """(T, D) the weighted mean of the windows at each frame; nan without a window.
 
         sum over windows of w(frame) answer(frame) / sum over windows of w(frame)
 
-    With flat weights that is the plain mean.
+    With flat weights this is the plain mean.
 
     Args:
         length: T, frames of the video.
-        answers: the first frame of each window and its (L, D) answers, at least one.
+        answers: the first frame of each window and its (L, D) predictions, at least one.
         weights: one of `OVERLAP_WEIGHTS`, see `overlap_weights`.
 
     Raises:
-        ShapeError: answers reach beyond the video, differ in columns, or there are none.
+        ShapeError: predictions extend beyond the video, differ in columns, or there are none.
     """
     average: OverlapAverage | None = None
     for begin, part in answers:
@@ -172,15 +172,15 @@ def overlap_average(
 
 
 def require_disjoint(sides: Mapping[str, Iterable[str | Window]]) -> None:
-    """Check that no recording is on two sides of a split.
+    """Check that no recording is in two parts of a split.
 
-    Two people of one recording (`video59_left`, `video59`) are one: their frames share sound, light and what happens.
+    Two people of one recording (`video59_left`, `video59`) count as one: their frames share audio, light and events.
 
     Args:
-        sides: name of a side to its videos or windows.
+        sides: name of a part to its videos or windows.
 
     Raises:
-        LeakError: a recording is on two sides.
+        LeakError: a recording is in two parts.
 
     >>> require_disjoint({'train': ['video1', 'video2_left'], 'val': ['video3']})
     """

@@ -1,7 +1,7 @@
-"""The readings of `affekt.analyze`, while it happens: from a camera, a network stream, or a file played in real time.
+"""The readings of `affekt.analyze`, live: from a camera, a network stream, or a file played in real time.
 
-A source is read in a thread of its own, and the newest frame wins: what cannot be read in time is dropped and counted,
-so that the delay stays within its budget. What was read is kept, and makes the same run folder as an analysis. Read
+A source is read in a separate thread, and only its newest frame is processed: frames that cannot be read in time are
+dropped and counted, so that the delay stays small. The readings make the same run folder as an analysis. Read
 `session.py` first, then `sources.py` (the reader), `feeds.py` and `connections.py` (what it reads).
 """
 

@@ -1,4 +1,4 @@
-"""Which cameras there are, and how each system opens one."""
+"""The cameras of this machine, and how each system opens one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = Path('/sys/class/video4linux')
 
 @dataclass(frozen=True)
 class Camera:
-    """One camera: what FFmpeg calls it, and what its maker does."""
+    """One camera: FFmpeg's name and its maker's name."""
 
     address: str
     name: str
@@ -28,7 +28,7 @@ class Camera:
 
 
 def cameras(system: str = sys.platform) -> list[Camera]:
-    """The cameras of this machine, in the order of their numbers; empty where none can be listed."""
+    """The cameras of this machine, in the order of their numbers; [] if none can be listed."""
     if system == 'linux':
         devices = sorted(DEVICES.glob('video*'), key=lambda path: (len(path.name), path.name))
         return [Camera(str(path), _name_of(path.name)) for path in devices]
@@ -46,18 +46,18 @@ def cameras(system: str = sys.platform) -> list[Camera]:
 def camera_input(
     number: int | str, settings: StreamSettings, system: str = sys.platform
 ) -> tuple[str, str, dict[str, str]]:
-    """What PyAV needs to open a camera.
+    """PyAV's arguments to open a camera.
 
     Args:
-        number: from 0, or the system's own name of one.
+        number: from 0, or the system's name of a camera.
         settings: size, rate and microphone.
-        system: as `sys.platform` has it.
+        system: as in `sys.platform`.
 
     Returns:
         The file, the format, the options.
 
     Raises:
-        MediaError: no such camera; the sentence lists those there are.
+        MediaError: no such camera; the error lists the existing ones.
     """
     known = cameras(system)
     options = {}
@@ -67,7 +67,7 @@ def camera_input(
         options['framerate'] = f'{settings.camera_rate_hz:g}'
     name = _address(number, known, system)
     if system == 'darwin':
-        options.setdefault('framerate', '30')  # AVFoundation asks for a rate of its list, 29.97 is none
+        options.setdefault('framerate', '30')  # AVFoundation accepts only rates of its list, which lacks 29.97
         return f'{name}:{settings.microphone or "none"}', INPUTS[system], options
     if system == 'win32':
         sound = f':audio={settings.microphone}' if settings.microphone else ''
@@ -76,7 +76,7 @@ def camera_input(
 
 
 def microphone_input(settings: StreamSettings, system: str = sys.platform) -> tuple[str, str, dict[str, str]] | None:
-    """What PyAV needs to open the microphone where it is no part of the camera; None where it is, or none is asked."""
+    """PyAV's arguments to open a separate microphone; None if it is part of the camera, or not requested."""
     if not settings.microphone or system != 'linux':
         return None
     return settings.microphone, 'alsa', {}

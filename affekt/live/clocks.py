@@ -1,4 +1,4 @@
-"""Three clocks: that of the machine, that of a stream's timestamps, and the pace at which a file is played."""
+"""Three clocks: the machine's, a stream's timestamps, and the pace at which a file is played."""
 
 from __future__ import annotations
 
@@ -6,56 +6,56 @@ import threading
 import time
 
 STEP_BACK_S = 0.5
-"""A timestamp further back than this begins a new count; one less far back is a frame that is left out."""
+"""A timestamp further back than this, in seconds, starts a new count; less far back, the frame is left out."""
 MOST_BACK = 3
-"""So many in a row that are left out begin a new count too."""
+"""After this many consecutive frames were left out, a new count starts too."""
 LEAP_S = 10.0
-"""A timestamp further ahead than this, and than the machine's clock, begins a new count."""
+"""A timestamp further ahead than this, and than the machine's clock, starts a new count."""
 USUAL_STEP_S = 0.04
 BEHIND_S = 1.0
-"""Who reads a file and is this late no longer tries to catch up."""
+"""A file reader that is later than this, in seconds, stops trying to catch up."""
 
 
 class MachineClock:
-    """Seconds that never fall; another one may stand in for it."""
+    """Monotonic seconds; tests replace it."""
 
     def now(self) -> float:
         """Seconds from some fixed time."""
         return time.monotonic()
 
     def wait(self, stop: threading.Event, seconds: float) -> None:
-        """Waits for so long, or until stopped."""
+        """Waits for this long, or until stopped."""
         stop.wait(seconds)
 
 
 class SteadyClock:
-    """A stream's timestamps as seconds from its start that never fall and never leap.
+    """A stream's timestamps as monotonic seconds from its start, without leaps.
 
-    Timestamps that wrap, restart at 0, or leap without the machine's clock doing so begin a new count, which goes on
-    where the one before was. Sound and pictures of one stream share their counts: which of them comes to a new one
-    first begins it, and the other joins it once its own timestamps do.
+    Timestamps that wrap, restart at 0, or leap without the machine's clock doing so start a new count, which continues
+    where the previous one was. Audio and video of one stream share their counts: the first to reach a new one
+    starts it, and the other joins once its own timestamps do.
 
     Args:
-        leap_s: see LEAP_S; more for files, in which a picture may stand for minutes.
+        leap_s: see LEAP_S; larger for files, in which a frame may last for minutes.
     """
 
     def __init__(self, leap_s: float = LEAP_S) -> None:
         self._leap_s = leap_s
-        self._newest: float | None = None  # what the newest count takes off a timestamp
-        self._own: dict[str, float] = {}  # what each stream's count does, which may be the one before
-        self._last: dict[str, tuple[float, float]] = {}  # of each stream: its time, and the machine's
+        self._newest: float | None = None  # offset that the newest count subtracts from timestamps
+        self._own: dict[str, float] = {}  # offset of each stream's count, which may be the previous one
+        self._last: dict[str, tuple[float, float]] = {}  # last time of each stream, and the machine's then
         self._steps: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
         self._begin_s = 0.0
 
     def begin(self, at_s: float) -> None:
-        """The timestamps of a new connection, the first of which counts as this time."""
+        """Start a new connection, whose first timestamp counts as this time."""
         self._newest = None
         self._own.clear()
         self._begin_s = at_s
 
     def begin_again(self, now_s: float) -> None:
-        """The timestamps of a new connection, which goes on as long after the last one as the machine's clock has."""
+        """Start a new connection, whose times follow the last one by the machine's clock."""
         time_s, read_s = max(self._last.values(), default=(0.0, now_s))
         self.begin(time_s + now_s - read_s)
 
@@ -68,12 +68,12 @@ class SteadyClock:
         """The time of a timestamp.
 
         Args:
-            stamp_s: as the source has it; None where it has none.
-            stream: whose it is.
+            stamp_s: the source's timestamp; None if it has none.
+            stream: the stream's name.
             now_s: the machine's clock.
 
         Returns:
-            Seconds, after the one before of the same stream; None for a frame that repeats or steps back a little.
+            Seconds, later than the previous time of this stream; None for a frame that repeats or steps back a little.
         """
         if self._newest is None and stamp_s is not None:
             self._newest = stamp_s - self._begin_s
@@ -115,11 +115,11 @@ class SteadyClock:
 
 
 class Pace:
-    """Lets a source that can be read faster than it was recorded go on no faster.
+    """Holds a source that can be read faster than real time to its recorded pace.
 
     Args:
         clock: the machine's.
-        slack_s: how far ahead of the clock it may be: 0 for files, more for what is live and comes in bursts.
+        slack_s: maximum lead over the clock: 0 for files, more for live sources, which come in bursts.
     """
 
     def __init__(self, clock: MachineClock, slack_s: float = 0.0) -> None:
@@ -127,7 +127,7 @@ class Pace:
         self._began_s: float | None = None
 
     def keep(self, time_s: float, stop: threading.Event) -> bool:
-        """Waits until this time of the stream has come; False where it had."""
+        """Waits until this time of the stream is reached; False if it was already."""
         now_s = self._clock.now()
         if self._began_s is None:
             self._began_s = now_s - time_s

@@ -1,4 +1,4 @@
-"""What is not there yet: cameras, network streams and pipes, read by PyAV with as little buffering as it allows."""
+"""Cameras, network streams and pipes, read by PyAV with as little buffering as possible."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from affekt.media.pictures import Orientations, to_rgb, upright_size
 from affekt.media.probe import decoder_pixels, usable_aspect
 
 DRIFT_S = 0.25
-"""How far sound may be from its timestamps before it is put where they say."""
+"""Maximum difference in seconds between audio and its timestamps before it is realigned."""
 PROBING = {'probesize': '60000', 'analyzeduration': '100000'}
-"""What is read of a live stream before it is decoded: 60 kB or a tenth of a second. By default FFmpeg takes 5 s."""
+"""Probing of a live stream before decoding: 60 kB or a tenth of a second. FFmpeg's default is 5 s."""
 HURRY = {'flags': 'low_delay'}
 _RAW = ('h264', 'hevc', 'mjpeg', 'mpjpeg', 'm4v', 'ivf', 'nut', 'yuv4mpegpipe')
 PIPED = {'format_whitelist': ','.join((*DEMUXERS, *_RAW)), 'enable_drefs': '0'}
-"""What may come through a pipe: recordings and raw video, nothing that makes FFmpeg open other files."""
+"""Formats allowed in a pipe: recordings and raw video, but none that makes FFmpeg open other files."""
 DAMAGED_IN_A_ROW = 300
 
 
 @dataclass
 class Later:
-    """A decoded picture that is converted to RGB only where somebody looks at it.
+    """A decoded frame, converted to RGB on first access.
 
     Attributes:
-        time_s: on the stream's clock.
-        convert: makes the (H, W, 3) image.
-        full_side: the longer side of the source's own pictures, pixels.
+        time_s: time on the stream's clock.
+        convert: returns the (H, W, 3) image.
+        full_side: the longer side of the source's own frames, in pixels.
         read_s: the machine's clock when its packet was read.
     """
 
@@ -63,11 +63,11 @@ class Opening:
     """How PyAV opens a source.
 
     Attributes:
-        what: in messages.
+        what: name in messages.
         file: a name, an address, or an object with `read`.
-        format: of the input device; None lets FFmpeg find out.
-        options: of the demuxer.
-        is_finite, slack_s: see `Feed`; None for `is_finite` where the container tells.
+        format: of the input device; None lets FFmpeg detect it.
+        options: demuxer options.
+        is_finite, slack_s: see `Feed`; None for `is_finite` if the container shows it.
     """
 
     what: str
@@ -84,11 +84,11 @@ class ConnectedFeed:
     Args:
         opening: how to open it.
         settings: of the stream.
-        clock: of its timestamps; goes on where the connection before ended.
+        clock: of its timestamps; continues from the previous connection.
         now: the machine's clock.
 
     Raises:
-        MediaError: it cannot be opened, or has nothing that is asked for.
+        MediaError: it cannot be opened, or has none of the requested streams.
     """
 
     def __init__(
@@ -127,8 +127,8 @@ class ConnectedFeed:
                 codec.width, codec.height, codec.pix_fmt, codec.name, self._what, self._limits, pictures_held(codec)
             )
             codec.options = {'max_pixels': str(decoder_pixels(self._limits))}
-            self._video.thread_type = 'SLICE'  # threads over frames give each one some frames later
-        has_end = _has_end(self._container)  # what has is a file, wherever it comes from
+            self._video.thread_type = 'SLICE'  # frame threading would delay each frame by some frames
+        has_end = _has_end(self._container)  # a source with an end is a file, wherever it comes from
         self.is_finite = has_end if opening.is_finite is None else opening.is_finite
         self.slack_s = 0.0 if has_end and opening.slack_s is not None else opening.slack_s
         self.has_pictures, self.has_sound = self._video is not None, self._audio is not None
@@ -191,7 +191,7 @@ class ConnectedFeed:
 
 
 class _Blocks:
-    """Decoded sound to mono blocks of a tenth of a second at 16 kHz, placed by counting samples."""
+    """Decoded audio to mono blocks of a tenth of a second at 16 kHz, timed by counting samples."""
 
     def __init__(self) -> None:
         self._resampler: Any = None

@@ -1,8 +1,8 @@
-"""Pictures and sound of one source, in the order in which they come: of a file, a camera, a network stream, a pipe.
+"""Frames and audio of one source, in order of arrival: of a file, a camera, a network stream, a pipe.
 
-A feed yields `affekt.media.Frame`s, or pictures that are converted when they are looked at, and `affekt.media.Block`s
-of a tenth of a second, each with its time on one clock that never falls. Files are read by `affekt.media.Recording`, as
-in an analysis; what is not there yet is read by `connections.py`.
+A feed yields `affekt.media.Frame`s, or frames that are converted on access, and `affekt.media.Block`s
+of a tenth of a second, each with its time on one monotonic clock. Files are read by `affekt.media.Recording`, as
+in an analysis; live sources by `connections.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from affekt.media import Block, Recording
 
 RATE_HZ = 16000
 BLOCK = 1600
-"""Samples of a block: a tenth of a second."""
+"""Samples per block: a tenth of a second."""
 
 
 class Picture(Protocol):
-    """What is needed of a picture: `affekt.media.Frame`, or one that is converted when it is looked at."""
+    """The interface of a frame: `affekt.media.Frame`, or one that is converted on access."""
 
     @property
     def time_s(self) -> float: ...
@@ -36,14 +36,14 @@ class Picture(Protocol):
 
 
 class Feed(Protocol):
-    """What yields pictures and sound.
+    """A source of frames and audio.
 
     Attributes:
-        is_finite: it ends by itself, so that its end is no loss of the connection.
-        slack_s: how far ahead of the clock it may be read where it is paced by its timestamps; None where it comes at
+        is_finite: it ends by itself, so that its end is not a lost connection.
+        slack_s: maximum lead over the clock if it is paced by its timestamps; None if it comes at
             its own pace.
-        has_pictures, has_sound: whether any are to come.
-        rate_hz: pictures a second that the source states; 0 where it does not.
+        has_pictures, has_sound: whether video, and audio, is expected.
+        rate_hz: declared frames per second; 0 if undeclared.
     """
 
     is_finite: bool
@@ -58,7 +58,7 @@ class Feed(Protocol):
 
 
 class FileFeed:
-    """A recording, read as an analysis reads it.
+    """A recording, read as in an analysis.
 
     Args:
         path: of the file.
@@ -95,14 +95,14 @@ class FileFeed:
         return merged(parts)
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Does nothing: no resource is open."""
 
 
 class Thinned:
-    """Takes at most so many pictures a second: the first after each time of a grid.
+    """Limits the frame rate: takes the first frame after each time of a grid.
 
     Args:
-        rate_hz: None takes all.
+        rate_hz: maximum frames per second; None takes all.
     """
 
     def __init__(self, rate_hz: float | None) -> None:
@@ -110,7 +110,7 @@ class Thinned:
         self._next = 0
 
     def takes(self, time_s: float) -> bool:
-        """Whether the picture of this time is taken; times ascend."""
+        """Whether the frame of this time is taken; times ascend."""
         if self._rate_hz is None:
             return True
         place = math.floor(time_s * self._rate_hz + 1e-6)
@@ -121,7 +121,7 @@ class Thinned:
 
 
 class GivenFeed:
-    """Frames and blocks that the caller makes: `affekt.media.Frame`s and `Block`s, or what has their attributes."""
+    """Frames and blocks made by the caller: `affekt.media.Frame`s and `Block`s, or objects with their attributes."""
 
     def __init__(self, units: Iterable[Picture | Block], settings: StreamSettings) -> None:
         self._units, self._thinned = units, Thinned(settings.fps)
@@ -144,15 +144,15 @@ class GivenFeed:
                 yield unit
 
     def close(self) -> None:
-        """Lets a generator end."""
+        """Closes the caller's generator."""
         close = getattr(self._units, 'close', None)
         if close is not None:
-            with contextlib.suppress(ValueError, RuntimeError):  # it is at work in another thread
+            with contextlib.suppress(ValueError, RuntimeError):  # it is running in another thread
                 close()
 
 
 def nothing_of(settings: StreamSettings, what: str) -> MediaError:
-    """The error where a source has nothing of what is asked for."""
+    """The error for a source without any requested stream."""
     wanted = [name for name, is_on in (('pictures', settings.faces), ('sound', settings.voice)) if is_on]
     return MediaError(
         expected=f'{" or ".join(wanted)} in {what}', came='none', todo='name another source, or read what it has'
@@ -160,12 +160,12 @@ def nothing_of(settings: StreamSettings, what: str) -> MediaError:
 
 
 def ends_at(unit: Picture | Block) -> float:
-    """When a picture is seen, or a block has been heard."""
+    """The time of a frame, or of the end of a block."""
     return unit.start_s + len(unit.samples) / RATE_HZ if isinstance(unit, Block) else unit.time_s
 
 
 def merged(parts: Iterable[Iterator[Picture | Block]]) -> Iterator[Picture | Block]:
-    """The units of several iterators in order of time."""
+    """The units of several iterators sorted by time."""
     waiting = [(unit, part) for part in parts if (unit := next(part, None)) is not None]
     while waiting:
         place = min(range(len(waiting)), key=lambda at: ends_at(waiting[at][0]))

@@ -1,4 +1,4 @@
-"""The threads that hear a stream's sound, while another reads its pictures."""
+"""The threads that read a stream's audio, while another reads its frames."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from affekt.voice import EmotionReading, HeardNow, Turn, VoiceStream
 from affekt.workers import yields_to_others
 
 TURNS_WAIT = 8
-"""Turns that wait to be read; where more come, their sound waits, and is dropped in the end."""
+"""Maximum number of turns that wait to be read; beyond that their audio waits, and is eventually dropped."""
 
 
 class Hearer:
-    """Hears blocks as they come; `voice` is what is known now.
+    """Reads blocks as they come; `voice` is the current reading.
 
-    One thread tells speech from silence, which is never late; another reads how turns sound and what is said in them,
-    which takes as long as it takes.
+    One thread detects speech, which is never late; another reads emotion and words of turns,
+    which may take longer.
 
     Args:
-        sound: where the blocks come from.
-        voice: hears them.
-        journal: gets the rows.
+        sound: the source of blocks.
+        voice: reads them.
+        journal: receives the rows.
         clock: the machine's.
     """
 
@@ -56,45 +56,45 @@ class Hearer:
         )
 
     def start(self) -> None:
-        """Begins to hear."""
+        """Starts the threads."""
         for thread in self._threads:
             thread.start()
 
     @property
     def heard_s(self) -> float:
-        """Seconds of sound that were heard."""
+        """Seconds of audio that were read."""
         return self._stream.heard_s
 
     @property
     def voice(self) -> LiveVoice | None:
-        """What is known now; None before the first block."""
+        """The current reading; None before the first block."""
         now, (voice, emotion) = self._now, self._emotion
         if now is None:
             return None
         return live_voice(now, emotion if now.is_speech and voice == now.voice else None)
 
     def news(self, timeout_s: float) -> tuple[float, float] | None:
-        """The time up to which was heard since this was last asked, and when it was read; None where nothing was."""
+        """The time up to which audio was read since the last call, and when; None if none was."""
         return self._heard.take(timeout_s)
 
     @property
     def is_over(self) -> bool:
-        """Whether all sound was heard."""
+        """Whether all audio was read."""
         return self._heard.is_over
 
     def words(self) -> str:
-        """What was recognised since this was last asked."""
+        """The words recognised since the last call."""
         with self._lock:
             words, self._words = self._words, []
         return ' '.join(words)
 
     def require_sound(self) -> None:
-        """Raises what ended hearing before the sound ended."""
+        """Raises the error that ended reading before the audio ended."""
         if self.error is not None:
             raise self.error
 
     def join(self) -> None:
-        """Waits until all sound that waits was heard and the last turn is read."""
+        """Waits until all buffered audio and the last turn are read."""
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
@@ -102,7 +102,7 @@ class Hearer:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # it belongs to the thread that reads the pictures
+        except Exception as error:  # raised in the thread that reads the frames
             self.error = error
             self._turns.close(drops=True)
         finally:
@@ -158,7 +158,7 @@ class Hearer:
 
 
 def live_voice(now: HeardNow, emotion: EmotionReading | None) -> LiveVoice:
-    """What is shown of what was heard; a head that abstains names nothing, and its arousal stands."""
+    """The displayed voice reading; if the head abstains, only its arousal is kept."""
     if emotion is None:
         return LiveVoice(now.is_speech, level_db=now.level_db)
     shares = {} if emotion.abstains else dict(zip(EKMAN, map(float, emotion.categories), strict=True))

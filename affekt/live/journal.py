@@ -1,7 +1,7 @@
-"""What a stream has given so far, on disk: rows are written as they come, so that a kill costs a second at most.
+"""A stream's rows so far, on disk: they are written as they come, so that a kill costs at most a second.
 
-A folder holds an Arrow stream a table (`faces`, `frames`, `turns`, `voice`), the words as JSON lines, and what is known
-of the source. Streams that end in the middle of a batch are read up to it.
+A folder holds one Arrow stream per table (`faces`, `frames`, `turns`, `voice`), the words as JSON lines, and facts
+about the source. Arrow streams that end within a batch are read up to it.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from affekt.typed_json import plain, typed
 FRAMES = pa.schema([
     ('time_s', pa.float64()), ('latency_s', pa.float32()), ('faces', pa.int16()), ('dropped', pa.int64()),
 ])  # fmt: skip
-"""One row per frame that was read: when, how late, how many faces it shows, how many frames were dropped so far."""
+"""One row per frame read: time, latency, number of faces, frames dropped so far."""
 TABLES = ('faces', 'frames', 'turns', 'voice')
 SOURCE_FILE = 'source.json'
 WORDS_FILE = 'words.jsonl'
 UNFINISHED = '.live-'
-"""How the folders of rows begin that are no result yet; the number of the process follows."""
+"""Prefix of folders with unsaved rows; the process id follows."""
 _FOLDER = re.compile(rf'{re.escape(UNFINISHED)}\d+')
 _FILES = re.compile(rf'({"|".join(TABLES)})(\.\d+)?\.arrows|{re.escape(SOURCE_FILE)}(\.new)?|{re.escape(WORDS_FILE)}')
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """What is known of a stream beside its rows.
+    """Facts about a stream besides its rows.
 
     Attributes:
-        name: of the source.
+        name: name of the source.
         started: date and time of the first reading, ISO 8601 with the offset from UTC.
-        settings: of the stream, as JSON has them.
-        path: of the file, where the source is one; '' else.
-        kind: 'video', or 'audio' where no pictures come.
-        width, height: of the pictures, pixels; 0 before the first.
-        rate_hz: pictures a second that the source states; 0 where it does not.
-        had_sound: whether sound was to be heard.
+        settings: of the stream, as JSON values.
+        path: of the file, if the source is one; else ''.
+        kind: 'video', or 'audio' without video.
+        width, height: of the frames, in pixels; 0 before the first.
+        rate_hz: declared frames per second; 0 if undeclared.
+        had_sound: whether audio was requested.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Streamed:
 
 
 class Journal:
-    """Writes what a stream gives; several threads may.
+    """Writes a stream's rows; safe for several threads.
 
     Args:
-        folder: made where missing.
+        folder: created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,20 +81,20 @@ class Journal:
             raise storage_error(error, folder) from error
 
     def begin(self, streamed: Streamed) -> None:
-        """Says what the rows are about; may be said again when more is known."""
+        """Writes the facts about the stream; may be called again when more is known."""
         path = self.folder / SOURCE_FILE
         new = path.with_name(f'{SOURCE_FILE}.new')
         try:
             new.write_bytes(json.dumps(plain(asdict(streamed))).encode())
-            new.replace(path)  # what the system has survives this process: waiting for the disk would hold up frames
+            new.replace(path)  # no fsync: the system's cache survives this process, and waiting would delay frames
         except OSError as error:
             raise storage_error(error, path) from error
 
     def write(self, name: str, rows: pa.Table) -> None:
-        """Appends rows to one of TABLES; what is written survives this process.
+        """Appends rows to one of TABLES; they survive this process.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         if not rows.num_rows:
             return
@@ -107,7 +107,7 @@ class Journal:
                     file = pa.OSFile(str(path), 'wb')
                     self._writers[name] = file, pa.ipc.new_stream(file, rows.schema)
                 self._writers[name][1].write_table(rows.combine_chunks())
-            except BaseException as error:  # Ctrl-C too: what comes after half a batch goes to a file of its own
+            except BaseException as error:  # Ctrl-C too: rows after half a batch go to a new file
                 self._parts[name] += 1
                 self._writers.pop(name, None)
                 if isinstance(error, OSError):
@@ -115,7 +115,7 @@ class Journal:
                 raise
 
     def add_words(self, utterance: Utterance) -> None:
-        """Appends what was said in a turn."""
+        """Appends the words of a turn."""
         path = self.folder / WORDS_FILE
         with self._lock:
             try:
@@ -125,20 +125,20 @@ class Journal:
                 raise storage_error(error, path) from error
 
     def close(self) -> None:
-        """Ends the streams; nothing more is written."""
+        """Closes the streams; nothing more can be written."""
         with self._lock:
             self._is_closed = True
             for file, writer in self._writers.values():
-                with contextlib.suppress(OSError, pa.ArrowException):  # on a full disk the rows so far are there
+                with contextlib.suppress(OSError, pa.ArrowException):  # on a full disk, earlier rows are kept
                     writer.close()
                     file.close()
             self._writers.clear()
 
 
 def is_journal(folder: Path) -> bool:
-    """Whether a folder is one that `Journal` fills, by its name and by all that lies in it: only such are removed.
+    """Whether a folder was made by `Journal`, by its name and all its content; only such folders are removed.
 
-    A stream's folder that holds something else as well is no such folder, which a warning says.
+    A folder with anything else in it does not qualify, which a warning says.
     """
     if not _FOLDER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
         return False
@@ -154,7 +154,7 @@ def is_journal(folder: Path) -> bool:
 
 
 def read_source(folder: Path) -> Streamed:
-    """What a journal's rows are about.
+    """The facts about a journal's stream.
 
     Raises:
         RunError: the folder holds no journal.
@@ -169,7 +169,7 @@ def read_source(folder: Path) -> Streamed:
 
 
 def read_rows(folder: Path, name: str, schema: pa.Schema) -> pa.Table:
-    """The rows of one table, as far as they were written whole; none of `schema` where there are none."""
+    """The completely written rows of one table; an empty table of `schema` if there are none."""
     batches: list[pa.RecordBatch] = []
     part = 0
     while (path := _part(folder, name, part)).is_file():
@@ -189,7 +189,7 @@ def _part(folder: Path, name: str, number: int) -> Path:
 
 
 def read_words(folder: Path) -> list[Utterance]:
-    """What was said, as far as it was written whole."""
+    """The completely written utterances."""
     path = folder / WORDS_FILE
     utterances = []
     for line in path.read_text(encoding='utf-8').splitlines() if path.is_file() else ():
@@ -199,7 +199,7 @@ def read_words(folder: Path) -> list[Utterance]:
 
 
 def digest_of(folder: Path) -> str:
-    """The sha256 of what a journal holds: what tells one stream from another."""
+    """The sha256 of a journal's content, which identifies the stream."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         digest.update(path.name.encode() + b'\0')

@@ -1,4 +1,4 @@
-"""How late readings come, in memory that does not grow: delays counted by half milliseconds."""
+"""Latency of readings, in constant memory: delays counted by half milliseconds."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 
 STEP_S = 0.0005
 LONGEST_S = 30.0
-"""What is later counts as this late."""
+"""Longer delays count as this long."""
 
 
 class Delays:
-    """Counts delays, and says below which of them a share of all lies."""
+    """A histogram of delays, with quantiles."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(round(LONGEST_S / STEP_S) + 1, np.int64)
 
     @property
     def count(self) -> int:
-        """How many were counted."""
+        """Number of delays."""
         return int(self._counts.sum())
 
     def add(self, delay_s: float) -> None:
@@ -25,7 +25,7 @@ class Delays:
         self._counts[min(len(self._counts) - 1, max(0, round(delay_s / STEP_S)))] += 1
 
     def quantile(self, share: float) -> float:
-        """The smallest counted delay that at least this share of all does not exceed, in seconds; nan without any."""
+        """The smallest delay, in seconds, that at least this share of all does not exceed; nan without any."""
         total = self.count
         if not total:
             return float('nan')

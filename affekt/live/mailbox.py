@@ -1,4 +1,4 @@
-"""Between a thread that reads and one that works: the newest wins, and who reads never waits."""
+"""A queue between a reading and a working thread: the newest item wins, and the reader never waits."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Generic, TypeVar
 
 Item = TypeVar('Item')
 WAKES_EVERY_S = 0.1
-"""Longest wait at a time, so that a stop is seen."""
+"""Longest single wait, so that a stop is noticed."""
 
 
 class Mailbox(Generic[Item]):
-    """Holds at most `depth` items; where one more comes, the oldest is dropped and counted.
+    """Holds at most `depth` items; if one more comes, the oldest is dropped and counted.
 
     Args:
-        depth: >= 1; 1 for frames, of which only the newest counts.
-        is_patient: whoever puts waits for room instead, and nothing is dropped.
+        depth: >= 1; 1 for frames, where only the newest counts.
+        is_patient: `put` waits for room instead, and nothing is dropped.
     """
 
     def __init__(self, depth: int = 1, *, is_patient: bool = False) -> None:
@@ -33,7 +33,7 @@ class Mailbox(Generic[Item]):
             return self._is_closed and not self._items
 
     def put(self, item: Item) -> Item | None:
-        """Puts an item in; returns the one that was dropped for it. A closed box takes nothing."""
+        """Adds an item; returns the one dropped for it. A closed box ignores it."""
         with self._changed:
             while self._is_patient and len(self._items) >= self._depth and not self._is_closed:
                 self._changed.wait(WAKES_EVERY_S)
@@ -46,7 +46,7 @@ class Mailbox(Generic[Item]):
             return lost
 
     def take(self, timeout_s: float = WAKES_EVERY_S) -> Item | None:
-        """The oldest item; None where none came in time, or none will come."""
+        """The oldest item; None if none came in time, or none will come."""
         with self._changed:
             if not self._items and not self._is_closed:
                 self._changed.wait(timeout_s)
@@ -57,7 +57,7 @@ class Mailbox(Generic[Item]):
             return item
 
     def close(self, *, drops: bool = False) -> None:
-        """No more items come; with `drops` those that wait are forgotten."""
+        """No more items come; with `drops`, waiting ones are discarded."""
         with self._changed:
             self._is_closed = True
             if drops:

@@ -1,4 +1,4 @@
-"""Bytes that somebody else writes while they are read: standard input and named pipes, in a way that can be stopped."""
+"""Reading of standard input and named pipes, in a way that can be stopped."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def is_pipe(path: Path) -> bool:
 
 
 class PipeBytes:
-    """What comes through a pipe, as a file that can be read forward only.
+    """The content of a pipe, as a file without seeking.
 
-    Reading waits for bytes, for as long as whoever writes takes; it ends where the writer closes, or `stop` is set.
+    Reading waits for bytes as long as necessary; it ends when the writer closes the pipe or `stop` is set.
 
     Args:
-        descriptor: of the pipe, open for reading.
+        descriptor: of the pipe, opened for reading.
         name: for errors.
         stop: ends waiting.
-        owns: closes the descriptor with this.
+        owns: whether `close` closes the descriptor.
     """
 
     def __init__(self, descriptor: int, name: str, stop: threading.Event, *, owns: bool) -> None:
@@ -43,7 +43,7 @@ class PipeBytes:
 
     @classmethod
     def standard_input(cls, stop: threading.Event) -> PipeBytes:
-        """Of this process.
+        """The standard input of this process.
 
         Raises:
             MediaError: it is a terminal, or closed.
@@ -65,7 +65,7 @@ class PipeBytes:
 
     @classmethod
     def named(cls, path: Path, stop: threading.Event) -> PipeBytes:
-        """A named pipe; its writer may come later."""
+        """A named pipe; its writer may open it later."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
@@ -75,7 +75,7 @@ class PipeBytes:
         return cls(descriptor, str(path), stop, owns=True)
 
     def wait_for_bytes(self, patience_s: float | None = None) -> None:
-        """Waits for the first bytes, which are kept for reading.
+        """Waits for the first bytes, which are kept for `read`.
 
         Raises:
             MediaError: the pipe ends without any, or none come in time.
@@ -98,7 +98,7 @@ class PipeBytes:
             )
 
     def read(self, size: int = CHUNK) -> bytes:
-        """Some bytes, at most `size`; none at the end."""
+        """At most `size` bytes; b'' at the end."""
         if self._ahead:
             content, self._ahead = self._ahead[:size], self._ahead[size:]
         else:
@@ -124,7 +124,7 @@ class PipeBytes:
                 return b''
 
     def close(self) -> None:
-        """Closes the pipe, where it was opened here."""
+        """Closes the pipe if it was opened here."""
         if self._owns:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)

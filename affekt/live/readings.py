@@ -1,4 +1,4 @@
-"""What is yielded for each frame that was read: faces, voice and words at one time, and how late they come."""
+"""The reading yielded for each frame: faces, voice and words at one time, and their latency."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class LiveFace:
     """One person's face.
 
     Attributes:
-        person: 'person 1', 'person 2', … in order of appearance. Who left and came back may get another number; in the
-            saved run they are put together where the face is surely the same.
+        person: 'person 1', 'person 2', … in order of appearance. Somebody who left and came back may get another
+            number; the saved run joins both if the face is certainly the same.
         box: x, y, width, height in pixels of the source.
-        expression: EKMAN category to its probability, sum 1, made steady over time; nan where it cannot be read.
-        valence, arousal: in [-1, 1], derived from the categories, made steady likewise.
-        confidence: the probability of the likeliest category as far as the face can be seen, in [0, 1].
+        expression: EKMAN category to its probability, sum 1, smoothed over time; nan where it cannot be read.
+        valence, arousal: in [-1, 1], derived from the categories, smoothed likewise.
+        confidence: the probability of the likeliest category, reduced where the face is poorly visible, in [0, 1].
     """
 
     person: str
@@ -45,9 +45,9 @@ class LiveVoice:
 
     Attributes:
         is_speech: whether somebody speaks now.
-        valence, arousal: of the turn that is under way, over its last seconds, in [-1, 1]; nan where nobody speaks, or
-            the head abstains.
-        emotion: EKMAN category to its probability over the same seconds; empty where nobody speaks or the head
+        valence: of the current turn, over its last seconds, in [-1, 1]; nan if nobody speaks or the head abstains.
+        arousal: of the same seconds, in [-1, 1]; nan if nobody speaks or nothing has been read yet.
+        emotion: EKMAN category to its probability over the same seconds; empty if nobody speaks or the head
             abstains.
         level_db: level of the last tenth of a second, dB of full scale, at least -120.
     """
@@ -64,15 +64,15 @@ class LiveVoice:
 
 @dataclass(frozen=True, repr=False)
 class LiveReading:
-    """What is seen and heard at one time.
+    """The reading of one time.
 
     Attributes:
         time_s: seconds from the start of the stream, by its own timestamps.
-        latency_s: from the moment that the frame was read from the source until this reading was ready.
+        latency_s: from reading the frame from the source to this finished reading.
         dropped: frames dropped so far, because newer ones were there.
-        faces: by person; empty where no face is seen.
-        voice: None where no sound is heard.
-        words: what was recognised since the reading before; '' where nothing was.
+        faces: by person; empty if no face is seen.
+        voice: None without audio.
+        words: words recognised since the previous reading; '' for none.
     """
 
     time_s: float
@@ -83,7 +83,7 @@ class LiveReading:
     words: str = ''
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it: nan becomes None."""
+        """As JSON values; nan becomes None."""
         content: dict[str, Any] = plain(self)
         return content
 
@@ -93,14 +93,14 @@ class LiveReading:
 
 @dataclass(frozen=True)
 class LatencyReport:
-    """How late the readings came: seconds from reading a frame from the source to its reading.
+    """Latency of the readings: seconds from reading a frame from the source to its finished reading.
 
     Attributes:
-        p50_s, p95_s, p99_s: nearest to half a millisecond; nan before the first reading.
-        frames: how many frames were read.
-        dropped: how many were dropped because newer ones were there.
-        reconnects: how often the source was opened again.
-        sound_dropped_s: seconds of sound that were dropped.
+        p50_s, p95_s, p99_s: rounded to half a millisecond; nan before the first reading.
+        frames: number of frames read.
+        dropped: number dropped because newer ones were there.
+        reconnects: how often the source was reopened.
+        sound_dropped_s: seconds of audio dropped.
     """
 
     p50_s: float

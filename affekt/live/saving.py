@@ -1,4 +1,4 @@
-"""From what a stream has left on disk to the run folder that an analysis writes."""
+"""From a stream's journal to the run folder that an analysis writes."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ FRAMES_FILE = 'frames.parquet'
 
 @dataclass(frozen=True)
 class Kept:
-    """What a stream leaves beside its journal.
+    """Facts about a stream that are not in its journal.
 
     Attributes:
-        people: who was seen.
-        names: number of a stretch, as text, to a person's name; one that is absent keeps the name that it was shown by.
+        people: the people seen.
+        names: number of a track, as text, to a person's name; absent tracks keep the displayed name.
         notes: sentences on the source.
-        latency: None where the process that read the stream is gone; it is then worked out from the rows.
-        still_at: the JPEG of what was on screen at a time.
+        latency: None if the process that read the stream has ended; it is then computed from the rows.
+        still_at: the JPEG of the frame at a time.
     """
 
     people: tuple[SeenPerson, ...] = ()
@@ -56,18 +56,18 @@ class Kept:
 def save_stream(
     folder: Path, target: Path, kept: Kept, models: LoadedModels | None = None, run: Run | None = None
 ) -> Path:
-    """Writes what a journal holds as a result of a run; returns its folder.
+    """Writes the content of a journal as a result of a run; returns its folder.
 
     Args:
-        folder: of the journal.
-        target: the run folder; one that has the same settings gets one result more.
-        kept: what was not in the journal.
-        models: that read the words; loaded when None.
-        run: the run, where it is open already.
+        folder: folder of the journal.
+        target: the run folder; an existing one with the same settings gets another result.
+        kept: facts that are not in the journal.
+        models: models that read the words; loaded if None.
+        run: the run, if it is already open.
 
     Raises:
-        RunError: the folder holds no journal, or the run folder something else.
-        StorageError: there is no room.
+        RunError: the folder holds no journal, or the run folder holds something else.
+        StorageError: the disk is full.
     """
     streamed = journal.read_source(folder)
     settings = _settings_of(streamed)

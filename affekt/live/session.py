@@ -1,12 +1,12 @@
-"""The main path: a source in, a reading for every frame that could be read in time out.
+"""The main path: a source in, a reading out for every frame that can be read in time.
 
     with LiveSession(0) as session:
         for reading in session:
             print(reading)
         session.save('run')
 
-A thread reads the source, another hears its sound; faces are read in the thread that asks for the next reading, from
-the newest frame there is. So a reading is never older than its own work and one frame, however slow its user is.
+A thread reads the source, another its audio; faces are read in the thread that requests the next reading, from
+the newest frame. So a reading is never older than its own computation and one frame, however slow its user is.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from affekt.live.store import Store
 from affekt.voice import VoiceStream
 
 STALLED_S = 1.0
-"""Where no picture has come for so long, what is heard is read alone."""
+"""After this many seconds without a frame, readings have only the voice."""
 
 Subscriber = Callable[[LiveReading, npt.NDArray[np.uint8] | None], None]
 
 
 class LiveSession:
-    """Reads one source, once.
+    """One live analysis of one source.
 
     Args:
         source: see `LiveSource`.
-        settings: the defaults when None.
-        out: a run folder. Rows are kept in it as they come, so that they outlive this process, and `save` puts the
-            result there; what an earlier process left unfinished in it is finished first. None keeps rows in a
+        settings: the defaults if None.
+        out: a run folder. Rows are written to it as they come, so that they survive this process, and `save` puts the
+            result there; unfinished rows of an earlier process are finished first. None keeps rows in a
             temporary folder until they are saved.
-        clock: the machine's; another one for tests.
+        clock: the machine's; replaced in tests.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class LiveSession:
 
     @property
     def latency(self) -> LatencyReport:
-        """How late the readings came so far."""
+        """The latency of the readings so far."""
         p50, p95, p99 = (self._delays.quantile(share) for share in (0.5, 0.95, 0.99))
         source = self.source
         return LatencyReport(
@@ -92,25 +92,25 @@ class LiveSession:
 
     @property
     def recovered(self) -> tuple[Path, ...]:
-        """Results of earlier streams that were cut off in the same run folder and were finished at the start."""
+        """Results of earlier, interrupted streams in the same run folder that were finished at the start."""
         return self._store.recovered
 
     def subscribe(self, callback: Subscriber) -> None:
-        """Calls this with each reading and its frame, (H, W, 3) RGB uint8, None for sound alone.
+        """Registers a callback for each reading and its frame, (H, W, 3) RGB uint8, or None for audio alone.
 
-        The frame is at most `max_side` pixels long; one of its pixels is `frame_scale` of the source, as boxes are in.
-        It is called in the thread that iterates, before the reading is yielded: what takes long belongs elsewhere.
+        The longer side of the frame is at most `max_side` pixels; boxes are in pixels of the source, `frame_scale` per
+        frame pixel. It is called in the iterating thread before the reading is yielded, so it must be fast.
         """
         self._subscribers.append(callback)
 
     def start(self) -> None:
-        """Loads the models, opens the source and begins to read it; without effect the second time.
+        """Loads the models, opens the source and starts to read it; no effect the second time.
 
-        What can be said of a source at once, such as a file that is not there, is said before models are loaded.
+        Immediate errors of a source, such as a missing file, are raised before models are loaded.
 
         Raises:
             MediaError, LimitError: the source cannot be opened.
-            WeightsError: a model file cannot be had.
+            WeightsError: a model file is not available.
             RunError, StorageError: the run folder cannot be used, or the session has ended.
         """
         if self._is_closed:
@@ -127,7 +127,7 @@ class LiveSession:
             if self.source.has_sound and voice is not None:
                 self._hearer = Hearer(self.source.sound, voice, self._store.journal, self._clock)
                 self._hearer.start()
-            self.source.start()  # at last: from now on frames do not wait
+            self.source.start()  # last, since frames do not wait from now on
         except BaseException:
             self.close()
             raise
@@ -163,7 +163,7 @@ class LiveSession:
         return voice
 
     def stop(self) -> None:
-        """Ends the stream after the reading that is under way; may be called from any thread."""
+        """Ends the stream after the current reading; may be called from any thread."""
         self._is_stopped = True
         self.source.stop()
 
@@ -179,7 +179,7 @@ class LiveSession:
             error.add_note(f'what was read is kept in {self._store.journal.folder}')
 
     def close(self) -> None:
-        """Ends the stream and its threads, and puts all rows on disk; what was read can still be saved."""
+        """Ends the stream and its threads, and writes all rows to disk; they can still be saved."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -189,20 +189,20 @@ class LiveSession:
         try:
             if self._faces is not None:
                 self._store.keep_faces(self._faces)
-        finally:  # a full disk too leaves no thread and no lock behind
+        finally:  # even a full disk leaves no thread and no lock
             if self._faces is not None:
                 self._faces.close()
             self._store.close()
 
     def __iter__(self) -> Iterator[LiveReading]:
-        """A reading for each frame that is read, or for each tenth of a second where no pictures come, until the source
-        is over or `stop` is called; one more for the words that are recognised after that.
+        """A reading for each frame, or for each tenth of a second where no frames come, until the source
+        ends or `stop` is called; then one more for words that are recognised later.
 
-        A camera or network stream that is lost and does not come back ends the readings too, so that they can be
+        A camera or network stream that is lost and does not come back also ends the readings, so that they can be
         saved; `source.loss` says so.
 
         Raises:
-            MediaError: what ended the source, where that was no end.
+            MediaError: the source failed.
         """
         self.start()
         last = None
@@ -236,7 +236,7 @@ class LiveSession:
                 if self._faces is not None:
                     self._store.keep_faces_now_and_then(self._faces, self._clock.now())
                 if self._hearer is not None:
-                    self._hearer.require_sound()  # whose reader may wait for it, so that no picture comes any more
+                    self._hearer.require_sound()  # the reader may wait for it, and then no frame comes
                 has_stalled = self._clock.now() - looked_s > STALLED_S and not self.settings.is_patient
                 if has_stalled and self._hearer is not None and (heard := self._hearer.news(0.0)) is not None:
                     yield self._published(*heard, (), None)
@@ -245,7 +245,7 @@ class LiveSession:
             image = arrived.unit.image
             scale = self.source.scale_of(arrived.unit, image)
             if scale != self.frame_scale and self._faces is not None:
-                self._store.keep_faces(self._faces)  # rows so far are in the pixels of the size before
+                self._store.keep_faces(self._faces)  # earlier rows are in pixels of the previous size
             self.frame_scale = scale
             reading = self._reading(arrived, image)
             yield reading
@@ -303,18 +303,18 @@ class LiveSession:
         )
 
     def save(self, folder: str | Path | None = None) -> Path:
-        """Ends the stream, and writes what was read as an analysis would: a run folder with one result.
+        """Ends the stream and saves it as an analysis would: a run folder with one result.
 
         Args:
-            folder: the run folder; the one that the session was given where None. One that exists and has the same
-                settings gets one result more.
+            folder: the run folder; by default the session's. An existing one with the same
+                settings gets another result.
 
         Returns:
             The folder of the result, inside the run folder.
 
         Raises:
             RunError: nothing was read, or the folder holds something else.
-            StorageError: there is no room; what was read is still there, and can be saved elsewhere.
+            StorageError: the disk is full; the rows remain and can be saved elsewhere.
         """
         self.close()
         if not self._delays.count and (self._hearer is None or not self._hearer.heard_s):
@@ -329,13 +329,13 @@ class LiveSession:
         return result
 
     def remove_empty_run(self) -> None:
-        """Ends a stream of which nothing was read, and removes its run folder where nothing of others is in it."""
+        """Ends a stream without readings, and removes its run folder unless others have files in it."""
         if not self._delays.count:
             self.close()
             self._store.remove_empty_run()
 
     def discard(self) -> None:
-        """Ends the stream, and forgets what was read and not saved."""
+        """Ends the stream and deletes unsaved rows."""
         self.close()
         self._store.discard()
         if self._stills is not None:
@@ -343,19 +343,19 @@ class LiveSession:
 
 
 def stream(source: Named, *, settings: StreamSettings | None = None, **named: Any) -> Iterator[LiveReading]:
-    """The readings of a source, while it happens.
+    """The live readings of a source.
 
     Args:
         source: see `LiveSource`.
-        settings: the defaults when None.
-        named: settings by name, such as `fps=5, voice=False`; they go before `settings`.
+        settings: the defaults if None.
+        named: settings by name, such as `fps=5, voice=False`; they override `settings`.
 
     Yields:
         A reading for each frame that could be read in time.
 
     Raises:
-        UnknownNameError: no setting of this name.
-        MediaError: there is no such source, or it was lost and did not come back.
+        UnknownNameError: unknown setting.
+        MediaError: the source does not exist, or was lost and did not come back.
         LimitError, WeightsError: see `LiveSession`.
     """
     chosen = (settings or StreamSettings()).changed(named)
@@ -367,7 +367,7 @@ def stream(source: Named, *, settings: StreamSettings | None = None, **named: An
             with session:
                 yield from session
         finally:
-            session.discard()  # nobody can save it any more
+            session.discard()  # it can no longer be saved
         if session.source.loss:
             raise MediaError(
                 expected=f'{session.source.name} until it is stopped',

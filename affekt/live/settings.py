@@ -1,4 +1,4 @@
-"""What a live reading depends on: chosen once, checked once, saved beside the results."""
+"""Settings of a stream: chosen once, checked once, saved beside the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMOOTHINGS = ('one-euro', 'none')
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How to read a stream; every field has a default.
+    """Settings of a stream; every field has a default.
 
     Raises:
         ValueRangeError: a number is out of range.
@@ -25,41 +25,42 @@ class StreamSettings:
     """
 
     purpose: str = ''
-    """What the readings are for; recorded, and refused where it names work or education."""
+    """Purpose of the readings; recorded, and refused if it names work or education without a medical or safety
+    ground."""
     faces: bool = True
     """Whether faces are read."""
     voice: bool = True
-    """Whether the sound is heard: speech, level, vocal emotion."""
+    """Whether the audio is read: speech, level, vocal emotion."""
     words: str = 'none'
     """Speech recognition of finished turns: 'none', 'tiny.en', 'base', or the path of a Whisper model directory."""
     max_people: int = 5
-    """Faces followed at once, 1 to 100."""
+    """Maximum number of faces tracked at once, 1 to 100."""
     max_side: int = 1280
-    """Longest side, in pixels, that pictures are read at; larger ones are scaled down, 64 to 10000."""
+    """Longest side, in pixels, of frames as read, 64 to 10000; larger ones are scaled down."""
     fps: float | None = None
-    """Most frames looked at per second, above 0; None takes all that the machine can read."""
+    """Maximum frames read per second, above 0; None reads as many as the machine can."""
     license: str = 'research'
     """'research', or 'commercial-ok' to leave out models whose training data forbid commercial use."""
     keep_frames: bool = True
-    """Whether pictures may be kept: thumbnails and stills of the saved run. False keeps numbers and words only."""
+    """Whether images are kept: thumbnails and stills of the saved run. False keeps only numbers and words."""
     smoothing: str = 'one-euro'
-    """How the readings that are shown are made steady, by what came before alone; what is saved is as measured."""
+    """Smoothing of displayed readings, over past values only; saved readings are not smoothed."""
     pace: str = 'real time'
-    """'real time', or 'as fast as read': no frame is dropped and nothing waits for a clock; for files."""
+    """'real time', or for files 'as fast as read': no frame is dropped, and nothing waits for a clock."""
     voice_window_s: float = 3.0
-    """Seconds of an unfinished turn that vocal emotion is read from, 1 to 28."""
+    """Seconds of an unfinished turn from which vocal emotion is read, 1 to 28."""
     voice_every_s: float = 0.5
-    """How often it is read while somebody speaks, 0.1 to 60."""
+    """Seconds between such readings while somebody speaks, 0.1 to 60."""
     camera_size: str = ''
-    """Pictures asked of a camera, such as '640x360'; '' takes the camera's own choice."""
+    """Frame size requested from a camera, such as '640x360'; '' takes the camera's default."""
     camera_rate_hz: float | None = None
-    """Frames a second asked of a camera; None takes its own choice."""
+    """Frame rate requested from a camera; None takes its default."""
     microphone: str = ''
-    """The sound device beside a camera, by the system's own name, such as 'default'; '' hears none."""
+    """Audio device to use with a camera, by the system's name, such as 'default'; '' uses none."""
     reconnects: int = 8
-    """How often in a row a camera or a network stream that is gone is opened again, 0 to 1000."""
+    """Maximum consecutive attempts to reopen a lost camera or network stream, 0 to 1000."""
     patience_s: float = 10.0
-    """How long opening a source, or a network stream's next packet, may take, 0.5 to 3600."""
+    """Maximum seconds for opening a source or for a network stream's next packet, 0.5 to 3600."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -76,7 +77,7 @@ class StreamSettings:
             raise ValueRangeError(expected="a size such as '640x360'", came=repr(self.camera_size), todo='give one')
         if not (self.faces or self.voice):
             raise ValueRangeError(expected='faces or voice', came='neither', todo='turn one of them on')
-        object.__setattr__(self, 'purpose', self.analysis().purpose)  # and the checks of what both share
+        object.__setattr__(self, 'purpose', self.analysis().purpose)  # also checks the settings that both share
 
     @property
     def is_patient(self) -> bool:
@@ -84,17 +85,17 @@ class StreamSettings:
         return self.pace == 'as fast as read'
 
     def analysis(self) -> AnalysisSettings:
-        """The settings of the analysis that is saved."""
+        """The settings of the saved analysis."""
         return AnalysisSettings(
             fps=self.fps, max_people=self.max_people, asr=self.words, purpose=self.purpose,
             keep_frames=self.keep_frames, license=self.license, max_side=self.max_side,
         )  # fmt: skip
 
     def changed(self, named: Mapping[str, Any]) -> StreamSettings:
-        """The same with other values for the fields that are named.
+        """A copy with the given fields changed.
 
         Raises:
-            UnknownNameError: no field of this name.
+            UnknownNameError: unknown field.
         """
         return changed_settings(self, named)
 

@@ -1,4 +1,4 @@
-"""Readings made steady by what came before alone, so that a face that is shown does not tremble."""
+"""Causal smoothing of displayed readings."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from affekt.arrays import Floats
 from affekt.frames import OneEuro
 
 LEAST_HZ = 1.0
-"""Cutoff for values that stand still."""
+"""Cutoff frequency for constant values."""
 SLOPE = 1.5
-"""How much the cutoff opens, Hz per unit and second of change."""
+"""Increase of the cutoff, in Hz per unit change per second."""
 SPEED_HZ = 1.0
-"""Cutoff of the speed itself."""
+"""Cutoff frequency of the speed estimate."""
 FORGOTTEN_S = 1.0
-"""After a longer absence a person's values begin anew."""
+"""Seconds of absence after which a person's filter restarts."""
 
 
 def steady_filter() -> OneEuro:
-    """The filter of one person's values, which takes its steps in seconds."""
+    """The filter of one person's values, with time steps in seconds."""
     return OneEuro(1 / (2 * math.pi * LEAST_HZ), SLOPE / LEAST_HZ, 1 / (2 * math.pi * SPEED_HZ))
 
 
 class SteadyFaces:
-    """Smooths the expression, valence and arousal of each person, and forgets who has been away.
+    """Smooths the expression, valence and arousal of each person; restarts after an absence.
 
     Args:
-        smoothing: 'one-euro', or 'none' for values as they are.
+        smoothing: 'one-euro', or 'none' for unchanged values.
     """
 
     def __init__(self, smoothing: str = 'one-euro') -> None:
@@ -37,10 +37,10 @@ class SteadyFaces:
         self._read_s: dict[str, float] = {}
 
     def steadied(self, time_s: float, person: str, shares: Floats, valence: float, arousal: float) -> Floats:
-        """(9,) seven shares that sum to 1, valence, arousal; where any is nan all are as they came.
+        """(9,) seven probabilities that sum to 1, valence, arousal; unchanged if any is nan.
 
         Args:
-            time_s: of the frame, after that of the frame before.
+            time_s: of the frame, later than the previous one.
             person: by name.
             shares: (7,) probabilities.
             valence, arousal: in [-1, 1].

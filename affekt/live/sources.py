@@ -1,8 +1,8 @@
-"""Where a stream comes from, and the thread that reads it.
+"""The source of a stream, and the thread that reads it.
 
-`LiveSource` opens a camera, an address, a file, a pipe or frames of the caller's own, and reads it in a thread:
-pictures go into a box with one slot, in which the newest wins, sound into a row of blocks. Reading never waits for
-whoever reads the faces. What is gone and can come back is opened again, a few times, with growing pauses.
+`LiveSource` opens a camera, an address, a file, a pipe or the caller's own frames, and reads it in a thread:
+frames go into a box with one slot, in which the newest wins, audio into a queue of blocks. Reading never waits for
+the thread that reads faces. A lost source that can come back is reopened a few times, with growing pauses.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from affekt.media import Block
 Unit = TypeVar('Unit')
 STDIN = '-'
 SOUND_DEPTH = 80
-"""Blocks of sound that wait at most: 8 s, in which a slow start catches up."""
+"""Maximum number of waiting audio blocks: 8 s, enough for a slow start to catch up."""
 PIPE_SLACK_S = 1.0
-"""How far ahead of its timestamps a pipe or a finite address is read: live ones come in bursts, files all at once."""
+"""Maximum lead in seconds over the timestamps of a pipe or finite address: live ones come in bursts, files at once."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
-"""Pauses before a source is opened again: the first, and the longest; each is twice the one before."""
+"""Pauses in seconds before reopening a source: the first and the longest; each is twice the previous one."""
 JOIN_S = 2.0
 
 Named = int | str | os.PathLike[str] | Iterable[Any]
@@ -42,20 +42,20 @@ Named = int | str | os.PathLike[str] | Iterable[Any]
 
 @dataclass(frozen=True)
 class Arrived(Generic[Unit]):
-    """A picture or block, and when it was read by the machine's clock."""
+    """A frame or block, and the machine's time when it was read."""
 
     unit: Unit
     read_s: float
 
 
 class LiveSource:
-    """One source, read in a thread of its own once it is started.
+    """One source, read in a separate thread once started.
 
     Args:
         source: the number of a camera, an address ('rtsp://…', 'https://…'), the path of a file, a named pipe or a
             camera's device, '-' for standard input, or an iterable of frames and blocks.
-        settings: the defaults when None.
-        clock: the machine's; another one for tests.
+        settings: the defaults if None.
+        clock: the machine's; replaced in tests.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class LiveSource:
         self.error: BaseException | None = None
         self.loss = ''
         """What became of a camera or a network stream that did not come back, as a predicate; '' of all others."""
-        self._read = 0  # units of all connections
+        self._read = 0  # number of units over all connections
         self._stop = threading.Event()
         self._times = SteadyClock()
         self._feed: Feed | None = None
@@ -82,41 +82,41 @@ class LiveSource:
 
     @property
     def name(self) -> str:
-        """What to call it: of a file its name, of an address all but a password."""
+        """Its name: of a file the file name, of an address all but a password."""
         return name_of(self._source)
 
     @property
     def path(self) -> Path | None:
-        """The file, where it is one."""
+        """The file's path, if it is a file."""
         return Path(self._source) if isinstance(self._feed, FileFeed) else None  # type: ignore[arg-type]
 
     @property
     def has_pictures(self) -> bool:
-        """Whether pictures are to come."""
+        """Whether video is expected."""
         return self._feed is not None and self._feed.has_pictures
 
     @property
     def has_sound(self) -> bool:
-        """Whether sound is to come."""
+        """Whether audio is expected."""
         return self._microphone is not None or (self._feed is not None and self._feed.has_sound)
 
     def scale_of(self, picture: Picture, image: npt.NDArray[np.uint8]) -> float:
-        """Pixels of the source for one of the picture as it is read.
+        """Source pixels per pixel of the frame as read.
 
         Args:
-            picture: as it came.
-            image: (H, W, 3) what is read of it.
+            picture: the source's frame.
+            image: (H, W, 3) the frame as read.
         """
         full_side = getattr(picture, 'full_side', 0) or getattr(self._feed, 'full_side', 0)
         return float(full_side) / max(image.shape[:2]) if full_side else 1.0
 
     @property
     def rate_hz(self) -> float:
-        """Pictures a second that the source states; 0 where it does not."""
+        """Declared frames per second; 0 if undeclared."""
         return 0.0 if self._feed is None else self._feed.rate_hz
 
     def open(self) -> None:
-        """Opens the source, so that it is known what it has; nothing is read on before `start`.
+        """Opens the source and finds its streams; nothing more is read before `start`.
 
         Raises:
             MediaError, LimitError: it cannot be opened.
@@ -133,7 +133,7 @@ class LiveSource:
         self._feed = feed
 
     def start(self) -> None:
-        """Starts to read the source, which is opened first where that was not done.
+        """Starts to read the source; opens it first if needed.
 
         Raises:
             MediaError, LimitError: it cannot be opened.
@@ -145,19 +145,19 @@ class LiveSource:
             threading.Thread(target=self._hear, args=(self._microphone,), name='affekt-microphone', daemon=True).start()
 
     def stop(self) -> None:
-        """Ends reading; a picture that waits is forgotten, sound is not."""
+        """Ends reading; a waiting frame is discarded, waiting audio is not."""
         self._stop.set()
         self.pictures.close(drops=True)
         self.sound.close()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(JOIN_S)  # a device or network that does not answer holds the thread, which is a daemon
+            self._thread.join(JOIN_S)  # an unresponsive device or network may block the thread, which is a daemon
         if self._pipe is not None:
             self._pipe.close()
 
     def _run(self) -> None:
         try:
             self._read_on()
-        except Exception as error:  # it belongs to whoever reads the boxes
+        except Exception as error:  # raised in the thread that reads the boxes
             self.error = error
         finally:
             if self._feed is not None:
@@ -277,7 +277,7 @@ class LiveSource:
 
 
 def name_of(source: Named) -> str:
-    """What to call a source."""
+    """The name of a source, for messages."""
     if isinstance(source, int):
         return f'camera {source}'
     if not isinstance(source, (str, os.PathLike)):
@@ -300,7 +300,7 @@ def _is_camera(source: Named) -> bool:
 
 
 def lost_reason(error: MediaError) -> str:
-    """Why a connection ended, without the address, which may hold a password."""
+    """Why a connection ended, without the address, which may contain a password."""
     return str(error.came).rpartition(': ')[2]
 
 
@@ -313,10 +313,10 @@ def _address(text: str) -> Opening:
 
 
 def require_source(source: Named, settings: StreamSettings) -> None:
-    """Raises where it can be said at once, before any model is loaded, that there is no such source.
+    """Raises immediately, before any model is loaded, if the source does not exist.
 
     Raises:
-        MediaError: no such camera or file, nothing is connected to standard input, or it is no source at all.
+        MediaError: no such camera or file, nothing is connected to standard input, or it is not a source.
     """
     if not isinstance(source, (int, str, os.PathLike)):
         if not isinstance(source, Iterable):

@@ -1,4 +1,4 @@
-"""Where a session keeps what it reads until it is saved, and what becomes of what an earlier one left."""
+"""Storage of a session's rows until they are saved, and recovery of an earlier session's."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from affekt.live.sources import LiveSource
 from affekt.runs import JOURNAL, LOCK, SETTINGS, Run
 
 KEEP_EVERY_S = 0.5
-"""How often rows go to disk."""
+"""Seconds between writes of rows to disk."""
 TIDY_EVERY_S = 10.0
-"""How often freed pages go back to the system, which takes a millisecond or two."""
+"""Seconds between returns of freed pages to the system, which take a millisecond or two."""
 _PIXELS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
@@ -55,16 +55,16 @@ class Store:
 
     @property
     def is_kept(self) -> bool:
-        """Whether what was read is on disk and outlives this process."""
+        """Whether the rows are on disk and survive this process."""
         return self._run is not None and self._streamed is not None and self.journal.folder.exists()
 
     def open(self, models: LoadedModels) -> None:
-        """Makes room for the rows; finishes what was left in the run folder.
+        """Creates the folder for the rows; finishes unfinished rows in the run folder.
 
         Raises:
             RunError, StorageError: the run folder cannot be used.
         """
-        pa.array(np.zeros(1))  # the first array of NumPy's loads pandas, where that is installed: no frame waits for it
+        pa.array(np.zeros(1))  # the first array from NumPy loads pandas, if installed: now, not while frames wait
         if self._out is None:
             folder = Path(tempfile.mkdtemp(prefix='affekt-live-'))
             self._remove_temporary = weakref.finalize(self, shutil.rmtree, folder, True)
@@ -77,7 +77,7 @@ class Store:
         self.journal = Journal(self._out / f'{UNFINISHED}{os.getpid()}')
 
     def begin(self, source: LiveSource) -> None:
-        """Writes down what is read."""
+        """Writes the facts about the source."""
         path = source.path
         self._streamed = Streamed(
             source.name, now_text(), self._settings.to_dict(), '' if path is None else os.path.abspath(path),
@@ -86,12 +86,12 @@ class Store:
         self.journal.begin(self._streamed)
 
     def add_frame(self, image: npt.NDArray[np.uint8], reading: LiveReading, scale: float) -> None:
-        """Counts a frame that was read.
+        """Records a frame and its reading.
 
         Args:
-            image: (H, W, 3) as it was read.
-            reading: of it.
-            scale: pixels of the source for one of the image.
+            image: (H, W, 3) the frame as read.
+            reading: its reading.
+            scale: source pixels per pixel of the image.
         """
         height, width = image.shape[:2]
         self._scale = scale
@@ -102,7 +102,7 @@ class Store:
             self.journal.begin(self._streamed)
 
     def keep_faces_now_and_then(self, faces: FaceStream, now_s: float) -> None:
-        """Puts the rows of faces on disk, where the last time is long enough ago by the machine's clock."""
+        """Writes the rows of faces to disk if KEEP_EVERY_S have passed."""
         if now_s - self._kept_s >= KEEP_EVERY_S:
             self._kept_s = now_s
             self.keep_faces(faces)
@@ -113,25 +113,25 @@ class Store:
             return_freed_pages()
 
     def keep_faces(self, faces: FaceStream) -> None:
-        """Puts the rows of faces on disk."""
+        """Writes the rows of faces to disk."""
         columns = list(zip(*self._frames, strict=True)) or [()] * len(FRAMES)
         arrays = [pa.array(column, part.type) for column, part in zip(columns, FRAMES, strict=True)]
         self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
         self._unwritten.append(('frames', pa.Table.from_arrays(arrays, schema=FRAMES)))
         self._frames.clear()
-        while self._unwritten:  # after Ctrl-C in the middle the next call goes on here
+        while self._unwritten:  # after Ctrl-C in the middle, the next call continues here
             self.journal.write(*self._unwritten[0])
             del self._unwritten[0]
 
     def close(self) -> None:
-        """Ends the rows; a run folder that nothing was begun in is let go."""
+        """Closes the rows; releases a run folder without rows."""
         if hasattr(self, 'journal'):
             self.journal.close()
         if self._streamed is None:
             self._let_go()
 
     def save(self, folder: Path | None, kept: Kept, models: LoadedModels) -> Path:
-        """Makes the rows a result of a run, and removes them."""
+        """Saves the rows as a result of a run, and removes them."""
         target = folder or self._out
         if target is None:
             raise RunError(expected='a folder to save to', came='none', todo='name one')
@@ -145,7 +145,7 @@ class Store:
         return result
 
     def remove_empty_run(self) -> None:
-        """Removes the rows, and their run folder where nothing else is in it, of this process or another."""
+        """Removes the rows, and their run folder unless this or another process has anything else in it."""
         self.discard()
         if self._out is None or not self.has_opened_run or not self._out.is_dir():
             return
@@ -153,7 +153,7 @@ class Store:
             shutil.rmtree(self._out, ignore_errors=True)
 
     def discard(self) -> None:
-        """Removes the rows that were not saved."""
+        """Removes unsaved rows."""
         if hasattr(self, 'journal'):
             shutil.rmtree(self.journal.folder, ignore_errors=True)
         self._let_go()
@@ -169,7 +169,7 @@ class Store:
 
 
 def recovered_in(run: Run, models: LoadedModels | None = None) -> tuple[Path, ...]:
-    """The results that are made of streams which were cut off in a run folder."""
+    """The results made from interrupted streams in a run folder."""
     results = []
     for folder in sorted(run.folder.glob(f'{UNFINISHED}*')):
         if not is_journal(folder):
@@ -181,7 +181,7 @@ def recovered_in(run: Run, models: LoadedModels | None = None) -> tuple[Path, ..
 
 
 def in_full_pixels(rows: pa.Table, scale: float) -> pa.Table:
-    """Rows of faces with their pixels in those of the source, where pictures were read at a smaller size."""
+    """Rows of faces with pixel columns scaled to the source, if frames were read at a smaller size."""
     if scale == 1.0:
         return rows
     for name in _PIXELS:

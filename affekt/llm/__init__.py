@@ -1,10 +1,10 @@
-"""Language models behind one interface, and what is read out of descriptions with or without one.
+"""Language models behind one interface, and extraction of labels from descriptions.
 
-In come messages (text, pictures, sound, video) or a table of descriptions; out go answers, each asked for once and
-kept, or a table of labels. Nothing here needs a language model: `LexiconExtractor` reads labels by a list of words.
-Read `chat.py` first, then `endpoint.py` (a server), `forms.py` (how each server is handed media), `probe.py` (whether
-they reach the model), `local.py` (a model in this process; `gguf_models.py` makes its file quick to open), `replay.py`
-(the memory of answers) and `extraction.py` (descriptions to labels).
+Messages (text, images, audio, video) or a table of descriptions come in; answers, each requested once and
+stored, or a table of labels come out. A language model is optional: `LexiconExtractor` reads labels by a word table.
+Read `chat.py` first, then `endpoint.py` (a server), `forms.py` (media formats of each server), `probe.py` (whether
+media reach the model), `local.py` (a model in this process; `gguf_models.py` converts its file to open fast),
+`replay.py` (the cache of answers) and `extraction.py` (descriptions to labels).
 """
 
 from affekt.llm.chat import Chat, Reply, Request

@@ -1,9 +1,9 @@
-"""A clip as parts of a question, in the form of the server that is asked, within stated limits.
+"""A clip as message parts, in the server's format, within stated limits.
 
-Where the server takes video, one part of at most `video_frames` frames that cover the whole clip at their own times,
-without its sound; elsewhere at most `frames` pictures, evenly over the clip from its beginning. Neither has a longer
-side than `max_side`. Sound is a part of its own: 16 kHz mono WAV, the first `longest_sound_s` seconds of it. A clip of
-any length therefore costs a bounded question.
+If the server takes video, one part of at most `video_frames` frames that cover the whole clip at their own times,
+without audio; otherwise at most `frames` images, evenly spaced from the start of the clip. The longer side is at
+most `max_side`. Audio is a separate part: 16 kHz mono WAV of the first `longest_sound_s` seconds. The cost of a
+question is therefore bounded for clips of any length.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ RATE_HZ = 16_000
 MOST_FRAMES = 64
 MOST_VIDEO_FRAMES = 512
 MOST_UNTIMED = 600
-"""Pictures that are looked at, one a second, where a file does not say how long it is."""
+"""Maximum number of frames read, one per second, from a file of undeclared length."""
 
 
 @dataclass(frozen=True)
 class ClipLimits:
-    """How much of a clip a question holds."""
+    """Limits of a clip in a question."""
 
     frames: int = 8
-    """Most pictures; 0 sends none, and no video either."""
+    """Maximum number of images; 0 sends no images and no video."""
     max_side: int = 512
-    """Longest side of a picture in pixels."""
+    """Longest side of an image in pixels."""
     jpeg_quality: int = 85
     sound: bool = False
-    """Whether sound goes along; many servers refuse it."""
+    """Whether to send audio; many servers refuse it."""
     longest_sound_s: float = 30.0
     video_fps: float = 4.0
-    """Frames per second of a video part, where `video_frames` allows it."""
+    """Frames per second of a video part, if `video_frames` allows it."""
     video_frames: int = 64
-    """Most frames of a video part."""
+    """Maximum number of frames of a video part."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.frames <= MOST_FRAMES and self.max_side > 0 and self.longest_sound_s > 0):
@@ -68,7 +68,7 @@ class ClipLimits:
 
     @property
     def media(self) -> tuple[str, ...]:
-        """What a question about a clip may hold, of `affekt.llm.MEDIA`: what is to be probed before."""
+        """The media, of `affekt.llm.MEDIA`, that a question may contain and that must be probed before."""
         seen = ('picture', 'video') if self.frames else ()
         return (*seen, *(('sound',) if self.sound else ()))
 
@@ -80,25 +80,25 @@ def clip_parts(
     *,
     window_s: tuple[float, float] | None = None,
 ) -> tuple[Part, ...]:
-    """The video, or pictures in order of time, then the sound, as parts of a message.
+    """The video, or images sorted by time, then the audio, as message parts.
 
     Args:
-        path: a video, a sound file or a picture.
-        limits: how much of it.
-        form: of the server that will be asked.
-        window_s: the stretch of the file that is the clip, in seconds; None for all of it.
+        path: a video, an audio file or an image.
+        limits: limits of the parts.
+        form: media format of the server.
+        window_s: the segment of the file, in seconds; None for the whole.
 
     Raises:
         MediaError: the file cannot be read, or nothing in it may be sent under these limits.
-        LLMError: the server takes no pictures or no sound, and they are to be sent.
+        LLMError: the server does not take images or audio that are to be sent.
     """
-    from affekt.media import Recording  # decoders load where a clip is to be read, and not before
+    from affekt.media import Recording  # decoders are loaded only when needed
 
     recording = Recording.open(path)
     parts = _seen(recording, limits, form, window_s)
     if limits.sound and recording.audio:
         samples = _samples(recording, limits.longest_sound_s, window_s)
-        if len(samples):  # a stretch after the end of the sound has none: an empty part would be answered too
+        if len(samples):  # no part for a segment without audio: an empty one would be answered too
             parts.append(sound_part(samples, form))
     if not parts:
         raise MediaError(
@@ -110,7 +110,7 @@ def clip_parts(
 
 
 def picture_part(image: npt.NDArray[np.uint8], form: MediaForm, *, jpeg_quality: int = 85) -> Part:
-    """An (H, W, 3) RGB picture as a part."""
+    """An (H, W, 3) RGB image as a part."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -130,13 +130,13 @@ def sound_part(samples: Floats32, form: MediaForm) -> Part:
 def video_part(
     images: Iterable[npt.NDArray[np.uint8]], rate_hz: float, form: MediaForm, times_s: Iterable[float] | None = None
 ) -> Part:
-    """(H, W, 3) RGB pictures with even sides as one silent video, whatever sound they had.
+    """(H, W, 3) RGB frames with even sides as one silent video.
 
     Args:
-        images: in order of time, all of one size.
-        rate_hz: of the pictures; nominal where times are given.
-        form: of the server.
-        times_s: of each picture.
+        images: sorted by time, all of equal size.
+        rate_hz: frame rate; nominal if times are given.
+        form: media format of the server.
+        times_s: time of each frame.
     """
     from affekt.media import write_video
 

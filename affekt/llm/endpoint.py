@@ -1,11 +1,12 @@
-"""A server that speaks the chat API of OpenAI, over plain HTTP: deadlines, retries, whole answers only.
+"""An OpenAI-compatible server over plain HTTP: deadlines, retries, complete answers only.
 
-No client library: one POST and its faults are all that is needed, and each fault has a test against a real socket.
-Asked again, with doubling pauses, is what may pass by itself: 408, 409, 425, 429, 5xx, a refused or reset connection, a
-timeout, an answer cut in the middle, an answer that is no JSON. Anything else (a wrong key, an unknown model) raises
-at once with the server's own words. Where the server refuses a question (a damaged medium, a policy) and answers plain
-words in its place, the refusal is of that question alone, and is a `QuestionRefusedError`. The key is taken out of all
-that a server says, in whatever form it repeats it.
+There is no client library: one POST and its errors are all that is needed, and each error has a test with a real
+socket.
+Transient errors are retried with doubling pauses: 408, 409, 425, 429, 5xx, a refused or reset connection, a
+timeout, a truncated answer, an answer that is not JSON. Others (a wrong key, an unknown model) raise
+at once with the server's message. If the server refuses a question (a damaged medium, a policy) but answers a plain
+text question, the refusal concerns only that question and is a `QuestionRefusedError`. The key is removed from all
+server messages, in whatever form it is repeated.
 """
 
 from __future__ import annotations
@@ -28,44 +29,44 @@ from affekt.llm.forms import DEFAULT_SERVER, form_of
 from affekt.llm.secrets import Secrets, proxy_passwords
 
 LARGEST_ANSWER = 16 * 1024 * 1024
-"""Bytes of an answer that are read; more is a fault."""
+"""Maximum size of an answer in bytes; more is an error."""
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 529})
-"""HTTP states that may pass by themselves."""
+"""Transient HTTP status codes."""
 OF_THE_SERVER = frozenset({401, 402, 404, 405, 407, 410})
-"""HTTP states that speak of the key, the address or the model, whatever is asked."""
+"""HTTP status codes about key, address or model, whatever the question."""
 FILTERED = 'content_filter'
-"""Why an answer ends that a policy of the server withholds."""
+"""Finish reason of an answer withheld by a server's policy."""
 PLAIN_WORDS = 'Answer with the one word yes.'
-"""Asked to learn whether a server answers at all."""
+"""Question that tests whether a server answers at all."""
 LONGEST_PAUSE_S = 60.0
 LONGEST_TIMEOUT_S = 86_400.0
 _LASTING = re.compile(r'\bnot support|unsupported|\bmmproj\b', re.IGNORECASE)
-"""Words of a refusal that no further attempt changes: llama.cpp says 500 where its model takes no pictures."""
+"""Words of a permanent refusal: llama.cpp returns 500 if its model takes no images."""
 _WORDS_OF_SERVER = 200
-"""Characters of a server's own words that a message holds."""
+"""Maximum characters of a server's message in an error."""
 
 
 class Endpoint:
     """A language model on a server.
 
     Args:
-        url: of the API, such as `http://localhost:8000/v1`; `/chat/completions` is added where it is missing.
-        model: the name that the server knows the model by.
-        server: which server runs there, one of `SERVERS`: how media are written, and which are refused.
-        api_key: sent as a bearer token; None sends none. Never followed to another host: redirects are faults. Where a
-            server repeats it, it becomes `[key]`; in answers only a key of 8 characters or more: a shorter one may be a
-            word of the answer.
+        url: address of the API, such as `http://localhost:8000/v1`; `/chat/completions` is added if missing.
+        model: the server's name of the model.
+        server: kind of server, one of `SERVERS`, which decides media formats.
+        api_key: sent as a bearer token; None sends none. Never sent to another host: redirects are errors. If a
+            server repeats it, it becomes `[key]`; in answers only a key of 8 characters or more, since a shorter one
+            may be an ordinary word.
         timeout_s: longest time for one attempt, in seconds: connecting, sending, headers and the whole body together.
-        attempts: how often one question is sent at most.
-        pause_s: before the second attempt, in seconds; doubled before each further one.
-        longest_pause_s: no pause is longer, whatever the server's Retry-After says; the timeout, and at most a minute,
-            where None.
-        sleep: how to pause; None pauses until `close`.
+        attempts: maximum number of attempts per question.
+        pause_s: pause before the second attempt, in seconds; doubled before each further one.
+        longest_pause_s: upper bound of pauses, also of the server's Retry-After; by default the timeout, at most a
+            minute.
+        sleep: pausing function; None pauses until `close`.
 
     Raises:
-        LLMError: the url is not an http or https address or holds a password or a query, the key cannot be sent, or
-            the timeout is no time.
-        UnknownNameError: there is no such server.
+        LLMError: the url is not http or https or contains a password or a query, the key cannot be sent, or
+            the timeout is invalid.
+        UnknownNameError: unknown server.
     """
 
     def __init__(
@@ -111,15 +112,15 @@ class Endpoint:
 
     @property
     def model(self) -> str:
-        """The name that the server knows the model by."""
+        """The server's name of the model."""
         return self._model
 
     def ask(self, request: Request) -> Reply:
         """The model's answer.
 
         Raises:
-            QuestionRefusedError: the server refuses this question, and answers plain words under the same settings.
-            LLMError: the server refuses, has no form for a part of the question, or gave no whole answer in all
+            QuestionRefusedError: the server refuses this question, but answers a plain one with the same settings.
+            LLMError: the server refuses, has no format for a part of the question, or gave no complete answer in all
                 attempts.
         """
         self.form.require(request)
@@ -133,10 +134,10 @@ class Endpoint:
             raise
 
     def _require_answering(self, like: Request) -> None:
-        """Check that plain words under the settings of this question get an answer.
+        """Check that a plain question with the same settings gets an answer.
 
         Raises:
-            LLMError: they do not.
+            LLMError: it does not.
         """
         self._reply_to(replace(like, messages=({'role': 'user', 'content': PLAIN_WORDS},)))
 
@@ -163,7 +164,7 @@ class Endpoint:
         )
 
     def models(self) -> tuple[str, ...]:
-        """The names of the models that the server says it serves; none where it does not say.
+        """The models that the server lists; () if it lists none.
 
         Raises:
             LLMError: it cannot be reached, or refuses the key.
@@ -197,7 +198,7 @@ class Endpoint:
             try:
                 with call.opener(*self._handlers).open(request, timeout=self._timeout_s) as response:
                     answer = _whole(response)
-                if call.is_late:  # a connection that is cut within headers looks like their end
+                if call.is_late:  # a connection cut within headers looks like their end
                     raise TimeoutError
                 return answer
             except urllib.error.HTTPError as error:
@@ -245,7 +246,7 @@ class Endpoint:
         return _on_one_line(self._secrets.hidden(text))[:_WORDS_OF_SERVER]
 
     def close(self) -> None:
-        """Cut all that is on its way, from any thread; later questions are refused."""
+        """Cut off all requests, from any thread; later ones are refused."""
         self._calls.close()
 
     def __enter__(self) -> Endpoint:
@@ -296,7 +297,7 @@ def _address(url: str) -> SplitResult | None:
 
 
 class _Passing(Exception):
-    """A fault that may pass by itself."""
+    """A transient error."""
 
     def __init__(self, what: str, retry_after_s: float = 0.0) -> None:
         super().__init__(what)
@@ -304,7 +305,7 @@ class _Passing(Exception):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect is a fault: a POST would arrive as a GET, and a key at another host."""
+    """Redirects are errors: a POST would become a GET, and the key would go to another host."""
 
     def redirect_request(self, *_: Any) -> None:
         """No request follows."""
@@ -347,8 +348,8 @@ def _reply(answer: bytes, model: str, secrets: Secrets) -> Reply:
 
 
 def _text(message: dict[str, Any]) -> str:
-    """The text of a message, or the words in which it refuses; of one that holds nothing but reasoning, that, marked
-    as thinking that never ended.
+    """The text of a message, or its refusal; for a message with only reasoning, that reasoning, marked
+    as unfinished thinking.
 
     Raises:
         TypeError: there is none.

@@ -1,15 +1,15 @@
-"""How each server is handed pictures, sound and video: chosen by the server's name, never guessed.
+"""Formats in which each server takes images, audio and video, chosen by the server's name, never guessed.
 
-Servers that speak the chat API of OpenAI agree on text and on pictures, and on little else. What a server takes stands
-in `SERVERS`; what it does not take is refused here before it is sent, because some servers drop a part that they do
-not know without a word, and their model then answers about a clip that it never saw. Sound is always a part of its
-own: models that are given a video read the sound inside it only on some servers, and in some versions of them.
+OpenAI-compatible servers agree on text and images, and on little else. `SERVERS` lists what each takes;
+anything else is refused here before it is sent, because some servers silently drop unknown parts,
+and their model then answers about a clip that it never saw. Audio is always a separate
+part: the audio track of a video is read only by some servers, in some versions.
 
-    server        picture    sound                    video
+    server        image    sound                    video
     vllm          image_url  input_audio, audio_url   video_url
-    transformers  image_url  input_audio, audio_url   video_url; drops in silence what its model does not take
-    llama.cpp     image_url  input_audio              none: frames as pictures
-    openai        image_url  input_audio              none: frames as pictures
+    transformers  image_url  input_audio, audio_url   video_url; silently drops what its model does not take
+    llama.cpp     image_url  input_audio              none: frames as images
+    openai        image_url  input_audio              none: frames as images
 
 Source: vLLM, `openai_chat_completion_client_for_multimodal.py`; transformers 5.24, `cli/serving/utils.py`; llama.cpp,
 pull request 13714; OpenAI, Chat Completions.
@@ -28,28 +28,28 @@ from affekt.llm.chat import Request
 Part = dict[str, Any]
 MEDIA = ('picture', 'sound', 'video')
 DEFAULT_SERVER = 'openai'
-"""Pictures and sound as every one of the servers reads them."""
+"""Images and audio in the format that all servers read."""
 
 
 @dataclass(frozen=True)
 class MediaForm:
-    """What one server takes, by the types of its parts; the first of each is the one that is written."""
+    """The part types that one server takes; the first of each is written."""
 
     server: str
     picture: tuple[str, ...] = ('image_url',)
     sound: tuple[str, ...] = ('input_audio',)
     video: tuple[str, ...] = ()
-    """Empty where a server takes none: a clip is then sampled as pictures."""
+    """Empty if a server takes none: a clip is then sampled as images."""
 
     def takes(self, medium: str) -> bool:
         """Whether there is a part for that medium, one of `MEDIA`."""
         return bool(getattr(self, medium))
 
     def part(self, medium: str, content: bytes) -> Part:
-        """Bytes as a part of a message: a picture as JPEG, sound as WAV, video as MP4.
+        """Bytes as a message part: an image as JPEG, audio as WAV, video as MP4.
 
         Raises:
-            LLMError: the server takes none of that medium.
+            LLMError: the server does not take that medium.
         """
         if not self.takes(medium):
             raise LLMError(
@@ -60,10 +60,10 @@ class MediaForm:
         return _WRITERS[getattr(self, medium)[0]](base64.b64encode(content).decode('ascii'))
 
     def require(self, request: Request) -> None:
-        """Check that the server has a form for each part of a question.
+        """Check that the server has a format for each part of a question.
 
         Raises:
-            LLMError: there is a part that it would refuse or drop.
+            LLMError: it would refuse or drop a part.
         """
         known = {'text', *self.picture, *self.sound, *self.video}
         wrong = sorted({str(part.get('type')) for part in parts_of(request)} - known)
@@ -79,7 +79,7 @@ def form_of(server: str) -> MediaForm:
     """The media form of a server by its name.
 
     Raises:
-        UnknownNameError: there is no such server.
+        UnknownNameError: unknown server.
     """
     if server not in SERVERS:
         raise UnknownNameError(
@@ -89,7 +89,7 @@ def form_of(server: str) -> MediaForm:
 
 
 def parts_of(request: Request) -> list[Mapping[str, Any]]:
-    """Every part of every message that is more than a text."""
+    """Every part of every message that is not text."""
     contents = [message['content'] for message in request.messages]
     return [part for content in contents if not isinstance(content, str) for part in content]
 
@@ -100,9 +100,9 @@ def medium_of(part: Mapping[str, Any]) -> str | None:
 
 
 def without_media(request: Request, medium: str) -> Request:
-    """The same question without its parts of one medium: what the model says then, it says without having had them.
+    """The same question without its parts of one medium: the answer then cannot depend on them.
 
-    A question that had no such part is given back as it is.
+    A question without such parts is returned unchanged.
     """
     messages = tuple({**message, 'content': _without(message['content'], medium)} for message in request.messages)
     return request if messages == tuple(request.messages) else replace(request, messages=messages)

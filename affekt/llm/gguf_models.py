@@ -1,12 +1,12 @@
-"""A language model in a GGUF file, made once into a folder that opens in seconds: safetensors, tokenizer, settings.
+"""Conversion of a GGUF file, once, to a folder that opens in seconds: safetensors, tokenizer, settings.
 
-Packed numbers are unpacked, names are those of transformers, and rows of queries and keys are put back, which llama's
-converter interleaves for its rotary positions:
+Packed values are unpacked, names become those of transformers, and rows of queries and keys, which llama's
+converter interleaves for its rotary positions, are put back in order:
 
     (heads, half, 2, inputs) in the file  →  (heads, 2, half, inputs)
 
-so that of a head of width 4 the rows 0 1 2 3 of the file become 0 2 1 3. The folder lies in affekt's cache, under a
-name that another file, or another version of this one, does not have. Needs the package gguf, and no torch.
+so that for a head of width 4 the file's rows 0 1 2 3 become 0 2 1 3. The folder is in affekt's cache, under a
+name unique to the file and to the version of this converter. Needs the package gguf, and no torch.
 
 Source: github.com/ggml-org/llama.cpp, gguf-py and its tokenizers' patterns.
 """
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from gguf import GGUFReader
 
 VERSION = 1
-"""Of what the folder holds."""
+"""Version of the folder's content."""
 SMALL = 1_500_000_000
-"""Models with fewer numbers are kept in float32, exactly as the file has them; larger ones in float16."""
+"""Models with fewer parameters are stored in float32, exactly as in the file; larger ones in float16."""
 LAYER = {
     'attn_norm': 'input_layernorm',
     'ffn_norm': 'post_attention_layernorm',
@@ -63,7 +63,7 @@ _CONTROL, _USER_DEFINED = 3, 4
 
 @dataclass(frozen=True)
 class Architecture:
-    """A family of networks that this reader knows.
+    """A network architecture that this reader knows.
 
     Args:
         network: its class in transformers.
@@ -81,21 +81,21 @@ ARCHITECTURES = {
 
 
 class UnknownModelError(LLMError):
-    """A GGUF file that is in order, but whose model, tokenizer or positions this reader does not know."""
+    """A valid GGUF file whose model, tokenizer or positions this reader does not know."""
 
 
 def opened_gguf(path: Path) -> Path:
-    """The folder that a GGUF file was made into, which is made first where it is not there.
+    """The folder of a converted GGUF file; converted first if needed.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
-        A folder with config.json, model.safetensors, tokenizer.json and what else transformers looks for.
+        A folder with config.json, model.safetensors, tokenizer.json and other files that transformers expects.
 
     Raises:
-        LLMError: there is no such file, or it is damaged.
-        UnknownModelError: of a model that this reader does not know.
+        LLMError: the file is missing or damaged.
+        UnknownModelError: the model is unknown to this reader.
         MissingExtraError: the package gguf is not installed.
         StorageError: the cache cannot be written.
     """
@@ -127,11 +127,11 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def convert_gguf(path: Path, folder: Path) -> None:
-    """Write a GGUF file's model as transformers has it.
+    """Write a GGUF file's model in the format of transformers.
 
     Args:
-        path: of the file.
-        folder: that exists; see `opened_gguf`.
+        path: path of the file.
+        folder: an existing folder; see `opened_gguf`.
     """
     try:
         import gguf
@@ -146,7 +146,7 @@ def convert_gguf(path: Path, folder: Path) -> None:
         marks = {f'{name}_token': tokens[at] for name, at in model.marks.items()}
     except LLMError:
         raise
-    except Exception as error:  # whatever a damaged file makes its reader raise
+    except Exception as error:  # a damaged file may raise anything
         raise LLMError(
             expected=f'a GGUF file of a language model at {path.name}',
             came=f'{type(error).__name__}: {str(error)[:200]}', todo='get the file again',
@@ -322,7 +322,7 @@ def _tokenizer(model: _Model) -> tuple[Any, list[str]]:
 
 
 _WHOLE_WORDS = ('llama3', 'llama-v3', 'llama-bpe')
-"""Forms in which a word that is a token stays whole, whatever its merges say."""
+"""Tokenizer types that keep a word whole if it is a token, regardless of merges."""
 
 
 def _splitting(model: _Model, form: str) -> tuple[Any, Any]:

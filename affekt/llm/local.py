@@ -1,7 +1,7 @@
 """A small language model in this process, through transformers: text only, one answer at a time.
 
-A GGUF file is made into a folder of affekt's cache once (`gguf_models.py`), which opens in seconds from then on.
-Needs the extra `affekt[llm]` (torch, transformers, gguf); nothing of it is imported before the first question.
+A GGUF file is converted once to a folder in affekt's cache (`gguf_models.py`), which then opens in seconds.
+Needs the extra `affekt[llm]` (torch, transformers, gguf), which is imported with the first question.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from affekt.llm.opening import NEEDED, opened_network, unopened
 
 
 class LocalModel:
-    """A causal language model with a chat template, greedy whatever the temperature; a schema is not held to.
+    """A causal language model with a chat template, always greedy; schemas are not enforced.
 
     Args:
-        path: a folder as `save_pretrained` writes it, or a .gguf file.
-        model: its name; the last part of the path where None.
-        threads: of torch; None leaves them.
+        path: a folder written by `save_pretrained`, or a .gguf file.
+        model: its name; by default the last part of the path.
+        threads: number of torch threads; None keeps the current one.
 
     Raises:
-        LLMError: there is no such file or folder.
+        LLMError: the file or folder is missing.
     """
 
     def __init__(self, path: Path, model: str | None = None, *, threads: int | None = None) -> None:
@@ -42,7 +42,7 @@ class LocalModel:
 
         Raises:
             MissingExtraError: torch or transformers is not installed.
-            LLMError: the model cannot be loaded, or the question holds more than text.
+            LLMError: the model cannot be loaded, or the question contains more than text.
         """
         talk = [{'role': str(message['role']), 'content': _text(message['content'])} for message in request.messages]
         with self._guard:
@@ -71,7 +71,7 @@ class LocalModel:
             torch.set_num_threads(self._threads)
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, **how)
-        except Exception as error:  # whatever a damaged or foreign folder makes transformers raise
+        except Exception as error:  # a damaged or foreign folder may make transformers raise anything
             raise unopened(self._path, error) from error
         return torch, tokenizer, network
 

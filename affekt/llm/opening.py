@@ -1,4 +1,5 @@
-"""A causal language model opened by transformers from a folder or a GGUF file, strictly: no weight is left as drawn."""
+"""A causal language model opened by transformers from a folder or a GGUF file, strictly: no weight stays randomly
+initialised."""
 
 from __future__ import annotations
 
@@ -15,27 +16,27 @@ NEEDED = ('torch', 'transformers')
 
 
 class OpenedModel(NamedTuple):
-    """A language model that was opened."""
+    """An opened language model."""
 
     network: Any
-    """Of transformers, in evaluation mode"""
+    """The transformers model, in evaluation mode"""
     folder: Path
-    """With its tokenizer"""
+    """Folder with its tokenizer"""
     gguf: dict[str, str]
-    """What transformers needs besides to find the tokenizer; empty but for a GGUF file that only it can read"""
+    """Further arguments for transformers to find the tokenizer; only for GGUF files that affekt cannot convert"""
 
 
 def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
-    """The network of a folder or file; nothing is fetched.
+    """The network of a folder or file; nothing is downloaded.
 
     Args:
-        path: a folder as `save_pretrained` writes it, or a .gguf file, which is made into a folder once.
-        instead: what may be done without transformers, for the error.
-        how: more arguments of `from_pretrained`, such as dtype.
+        path: a folder written by `save_pretrained`, or a .gguf file, which is converted once.
+        instead: advice without transformers, for the error.
+        how: further arguments of `from_pretrained`, such as dtype.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        LLMError: there is no such model, transformers cannot open it, or weights are absent.
+        LLMError: the model is missing, transformers cannot open it, or weights are missing.
     """
     if not path.exists():
         raise LLMError(expected='a folder or a .gguf file with a model', came=str(path), todo='check its path')
@@ -48,7 +49,7 @@ def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
     if path.suffix == '.gguf':
         try:
             folder = opened_gguf(path)
-        except UnknownModelError:  # transformers knows more of them, but takes minutes each time
+        except UnknownModelError:  # transformers knows more architectures, but takes minutes each time
             folder, more = path.parent, {'gguf_file': path.name}
     try:
         with _without_bars(transformers):
@@ -57,7 +58,7 @@ def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
             )
     except LLMError:
         raise
-    except Exception as error:  # whatever a damaged or foreign folder makes transformers raise
+    except Exception as error:  # a damaged or foreign folder may make transformers raise anything
         raise unopened(path, error) from error
     absent = [*report['missing_keys'], *(str(name) for name, *_ in report['mismatched_keys'])]
     if absent:
@@ -82,7 +83,7 @@ def _without_bars(transformers: Any) -> Iterator[None]:
 
 
 def unopened(path: Path, error: Exception) -> LLMError:
-    """The error on a model that cannot be opened."""
+    """The error for a model that cannot be opened."""
     return LLMError(
         expected=f'a language model that transformers can open from {path}',
         came=f'{type(error).__name__}: {str(error)[:200]}',

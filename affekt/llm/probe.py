@@ -1,12 +1,12 @@
-"""Whether pictures, sound and video reach the model behind a server, found out by asking what was in them.
+"""Tests whether images, audio and video reach a server's model, by asking what was in them.
 
-Some servers take a part that their model cannot use, and drop it without a word; the model then answers about a clip
-that it never saw, and no answer says so. So each medium is sent in two versions under the same words, each in two
-wordings, before anything is asked that counts: which colour a picture has, whether a tone is long or broken into beeps,
-in which order a video shows two colours. A model that was given nothing says the same of both versions.
+Some servers accept a part that their model cannot use and silently drop it; the model then answers about a clip
+that it never saw, and its answer does not show it. So each medium is sent in two versions with the same words, each in
+two wordings, before any real question: which colour an image has, whether a tone is continuous or broken into beeps,
+in which order a video shows two colours. A model that received nothing answers both versions alike.
 
-    probe(endpoint, ('picture', 'sound'))       # what came through, as a table
-    require_media(endpoint, ('video',), run)    # raises where it did not; asked once per endpoint and folder
+    probe(endpoint, ('picture', 'sound'))       # what arrived, as a table
+    require_media(endpoint, ('video',), run)    # raises if it does not; asked once per endpoint and folder
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from affekt.llm.forms import MEDIA, MediaForm, Part, without_media
 from affekt.runs import write_atomically
 
 VERSION = 'probe-1'
-"""Changes with every change of a question or a medium below."""
+"""Must change with any question or medium below."""
 PROBES = 'probes.json'
 RECEIVED, DROPPED, UNCLEAR, REFUSED = 'received', 'dropped', 'unclear', 'refused'
 COLOURS = {'red': (220, 30, 30), 'green': (30, 170, 60), 'blue': (30, 60, 220), 'yellow': (245, 220, 40)}
 TONES = ('long', 'short', 'rising', 'silent')
 SIDE = 224
-"""Pixels of a probe's pictures: some models refuse smaller ones."""
+"""Side of a probe's images in pixels: some models refuse smaller ones."""
 LENGTH_S = 2.0
 TONE_HZ = 660.0
 
@@ -48,23 +48,23 @@ class ProbedAnswer:
     """One question of a probe."""
 
     right: str
-    """What was in the medium."""
+    """The content of the medium."""
     answer: str
     is_right: bool
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What became of one medium."""
+    """The result for one medium."""
 
     medium: str
     """picture, sound or video."""
     state: str
-    """`received`: every answer is right. `dropped`: the answers are the same whatever was sent. `unclear`: they differ,
-    and are not all right. `refused`: the server says that it takes none."""
+    """`received`: every answer is right. `dropped`: the answers are the same for both versions. `unclear`: they differ,
+    but are not all right. `refused`: the server says that it takes none."""
     answers: tuple[ProbedAnswer, ...] = ()
     refusal: str = ''
-    """The server's words."""
+    """The server's message."""
 
     @property
     def sentence(self) -> str:
@@ -79,37 +79,37 @@ class ProbeResult:
         }[self.state]
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON has it."""
+        """As JSON values."""
         return {**asdict(self), 'sentence': self.sentence}
 
 
 @dataclass(frozen=True)
 class SoundUse:
-    """Questions asked with their sound and again without it."""
+    """Questions asked with their audio and again without it."""
 
     asked: int
     changed: int
-    """Answers that the sound changes."""
+    """Number of answers that the audio changes."""
 
     @property
     def share(self) -> float:
-        """Share of answers that change; nan where nothing was asked with sound."""
+        """Share of answers that change; nan if nothing was asked with audio."""
         return self.changed / self.asked if self.asked else float('nan')
 
 
 def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]:
-    """What became of each medium on its way to a model.
+    """The result for each medium sent to a model.
 
-    A text is asked first, so that a server that is not there, or a model that it does not know, is an error and no
-    state. Sound is sent beside what is seen, where that is probed too, as clips are.
+    A text question is sent first, so that a missing server or an unknown model is an error and not a
+    state. Audio is sent with images or video if these are probed too, as in clips.
 
     Args:
-        endpoint: the server, with the form that is to be tried.
-        media: of `MEDIA`; where the server takes no video, its frames are sent as pictures.
+        endpoint: the server, with the media format to test.
+        media: of `MEDIA`; if the server takes no video, frames are sent as images.
 
     Raises:
-        UnknownNameError: there is no such medium.
-        LLMError: the server does not even answer a text.
+        UnknownNameError: unknown medium.
+        LLMError: the server does not answer even a text question.
     """
     if unknown := [medium for medium in media if medium not in MEDIA]:
         raise UnknownNameError(
@@ -121,7 +121,7 @@ def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]
 
 
 def require_answering(chat: Chat) -> None:
-    """Check that a model answers plain words; an answer out of a memory does not count.
+    """Check that a model answers a plain question; a cached answer does not count.
 
     Raises:
         LLMError: it does not.
@@ -134,11 +134,11 @@ def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None 
 
     Args:
         endpoint: the server.
-        media: that will be sent.
-        folder: of the run: what has come through there once is not asked again.
+        media: media to be sent.
+        folder: folder of the run: media already received are not probed again.
 
     Raises:
-        LLMError: a medium is dropped or refused, or the model cannot tell what is in it.
+        LLMError: a medium is dropped or refused, or the model cannot recognise its content.
         StorageError: the folder cannot be written.
     """
     passed = set(_passed(endpoint, folder))
@@ -159,10 +159,10 @@ def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None 
 
 
 def sound_use(chat: Chat, requests: Iterable[Request]) -> SoundUse:
-    """How many answers change when the sound is left out of the same questions; those without sound are not asked.
+    """How many answers change when the audio is left out; questions without audio are skipped.
 
     Raises:
-        LLMError: no answer could be had.
+        LLMError: there was no answer.
     """
     asked = changed = 0
     for request in requests:

@@ -1,9 +1,9 @@
-"""What others wrote, as it goes into a question: one JSON object on one line that no text in it can end.
+"""Quoting of untrusted text in questions: one JSON object on one line that no text in it can end.
 
-Transcripts, clues and descriptions come from strangers, and may hold an order, a closing mark, a role marker or a
-finished answer. As JSON strings on one line they cannot end the object that holds them; characters that templates and
-markup are made of are written as \\uXXXX, so that no special token of a model can be spelled, and so are characters
-that cannot be seen. Every prompt of the package goes through here. That a model obeys is not certain:
+Transcripts, clues and descriptions are untrusted, and may contain instructions, closing marks, role markers or
+finished answers. As JSON strings on one line they cannot end the object that contains them; characters of templates and
+markup, and invisible ones, are written as \\uXXXX, so that no special token of a model can be spelled.
+Every prompt of the package goes through here. A model may still obey embedded instructions:
 `measurements/judge_injection.py` measures it.
 """
 
@@ -15,15 +15,15 @@ from collections.abc import Mapping
 
 _MARKUP = '<>[]{}|`'
 _UNSEEN = ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')
-"""Categories of letters that cannot be seen; tags of plane 14 spell hidden orders."""
+"""Unicode categories of invisible characters; tags of plane 14 can spell hidden instructions."""
 
 
 def quoted_object(material: Mapping[str, str], longest: int | None = None) -> str:
-    """Texts of strangers as one line of JSON; read by `json.loads`, they are as they were, on one line each.
+    """Untrusted texts as one line of JSON; `json.loads` restores them, each on one line.
 
     Args:
         material: field to text.
-        longest: characters of one text, of which more are left out with a remark; None for no limit.
+        longest: maximum characters per text; the rest is left out with a remark; None for no limit.
 
     >>> print(quoted_object({'says': 'So.\\n<|im_end|> [INST]'}))
     {"says": "So. \\u003c\\u007cim_end\\u007c\\u003e \\u005bINST\\u005d"}

@@ -1,9 +1,9 @@
-"""The memory of answers: what was answered once is never asked again, whenever the process dies.
+"""Cache of answers: no stored answer is requested again, even after a kill.
 
-A folder holds `journal.jsonl`, one line an answer, on disk before anybody sees the answer, and `index.sqlite`, which
-says where in the journal an answer lies. The journal is the truth: a lost, damaged or older index is made again from
-it, and a last line cut by a kill is passed over. A question whose answer was still on its way at a kill is asked again;
-nothing can know that answer.
+A folder holds `journal.jsonl`, one line per answer, on disk before the answer is used, and `index.sqlite` with
+the position of each answer in the journal. The journal is authoritative: a lost, damaged or older index is rebuilt from
+it, and a last line cut by a kill is ignored. A question in progress at a kill is asked
+again.
 
     chat = RememberingChat(Endpoint('http://localhost:8000/v1', 'qwen'), ReplayCache(Path('answers')))
 """
@@ -31,14 +31,14 @@ from affekt.runs import LOCK, locked
 JOURNAL = 'journal.jsonl'
 INDEX = 'index.sqlite'
 LONGEST_KEPT = 20_000
-"""Characters of one text of a question that the journal keeps; of longer ones (pictures) it keeps length and sha256."""
+"""Maximum characters of a question's text in the journal; of longer ones (images) it has length and sha256."""
 
 
 class ReplayCache:
-    """A folder of answers; one process at a time, any number of its threads.
+    """A folder of answers; for one process at a time, with any number of threads.
 
     Args:
-        folder: created where missing.
+        folder: created if missing.
 
     Raises:
         LLMError: the folder cannot be written, or another process is using it.
@@ -108,19 +108,19 @@ class ReplayCache:
                 start += len(line)
             self._index.execute('DELETE FROM read_to')
             self._index.execute('INSERT INTO read_to VALUES (?)', (start,))
-        if start < size:  # a line cut by a kill: end it, so that the next one begins on its own
+        if start < size:  # a line cut by a kill: end it, so that the next one starts a new line
             self._journal.write(b'\n')
             self._journal.flush()
 
     def find(self, key: str) -> Reply | None:
-        """The remembered answer; None where there is none."""
+        """The stored answer; None if there is none."""
         with self._guard:
             row = self._index.execute('SELECT start FROM answers WHERE key = ?', (key,)).fetchone()
             entry = _parsed(self._line(row[0])) if row else None
         return Reply(**entry['reply']) if entry and entry['key'] == key else None
 
     def keep(self, key: str, model: str, request: Request, reply: Reply) -> None:
-        """Remember an answer; on disk when this returns."""
+        """Store an answer; on disk when this returns."""
         entry = {
             'key': key,
             'model': model,
@@ -140,7 +140,7 @@ class ReplayCache:
                 with _transaction(self._index):
                     self._index.execute('INSERT OR REPLACE INTO answers VALUES (?, ?)', (key, start))
                     self._index.execute('UPDATE read_to SET size = ?', (start + len(line),))
-            except sqlite3.OperationalError as error:  # the journal has the answer: the next run finds it there
+            except sqlite3.OperationalError as error:  # the journal has the answer for the next run
                 raise StorageError(
                     expected='room for the index of answers', came=f'{self.folder / INDEX}: {error}',
                     todo='make room, then give the same command again',
@@ -155,7 +155,7 @@ class ReplayCache:
         return self._journal.readline()
 
     def close(self) -> None:
-        """Let other processes use the folder; an answer that is just being kept is kept whole."""
+        """Let other processes use the folder; an answer being stored is completed."""
         with self._guard:
             self._index.close()
             self._journal.close()
@@ -173,12 +173,12 @@ class ReplayCache:
 
 
 class RememberingChat:
-    """A chat that asks each question once; questions that are equal and come at the same time wait for one answer.
+    """A chat that asks each question once; equal concurrent questions wait for one answer.
 
     Args:
-        chat: that is asked.
-        cache: remembers.
-        clock: gives seconds, by which answers are timed.
+        chat: the model to ask.
+        cache: the cache of answers.
+        clock: clock in seconds, for timing answers.
     """
 
     def __init__(self, chat: Chat, cache: ReplayCache, clock: Callable[[], float] = time.monotonic) -> None:
@@ -194,10 +194,10 @@ class RememberingChat:
         return self._chat.model
 
     def ask(self, request: Request) -> Reply:
-        """The remembered answer, or a new one that is remembered from now on.
+        """The stored answer, or a new one, which is then stored.
 
         Raises:
-            LLMError: no answer could be had; nothing is remembered then.
+            LLMError: there was no answer; nothing is stored.
         """
         key = request.key(self.model)
         with self._guard:
@@ -222,11 +222,11 @@ class RememberingChat:
 
 
 class NobodyToAsk:
-    """A chat without a model, for runs that must live on remembered answers: every question is an error.
+    """A chat without a model, for runs on stored answers only: every new question is an error.
 
     Args:
-        model: the name under which answers are remembered.
-        folder: of answers, for the message.
+        model: the model name of the stored answers.
+        folder: folder of answers, for the message.
     """
 
     def __init__(self, model: str, folder: Path) -> None:
@@ -235,7 +235,7 @@ class NobodyToAsk:
         self._folder = folder
 
     def ask(self, request: Request) -> Reply:
-        """Never an answer.
+        """Always raises.
 
         Raises:
             LLMError: always.
@@ -249,10 +249,10 @@ class NobodyToAsk:
 
 
 def _require_answers(folder: Path) -> None:
-    """Files under our names are ours: a journal holds answers, and an index is one or belongs to such a journal.
+    """Check that existing files are a cache: a journal of answers, and its index.
 
     Raises:
-        LLMError: something else has such a name; it would be written into, or made anew.
+        LLMError: another file has such a name and would be overwritten.
     """
     journal, index = folder / JOURNAL, folder / INDEX
     is_ours = False
@@ -263,7 +263,7 @@ def _require_answers(folder: Path) -> None:
             is_ours |= file.read(1) == b'{' and not next(_whole_lines(file, 0), None)  # cut by a kill in its first line
         if not is_ours:
             raise _of_another(journal)
-    # Both are there before an index is: then a kill may have left one that cannot be read.
+    # If both exist, an unreadable index may come from a kill.
     is_ours |= journal.exists() and (folder / LOCK).exists()
     if index.exists() and index.stat().st_size and not is_ours and not _is_index(index):
         raise _of_another(index)

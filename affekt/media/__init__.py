@@ -1,8 +1,8 @@
-"""Media files in, pictures and sound on one clock out.
+"""Media files to frames and audio on one clock.
 
-`Recording.open` takes a file (or bytes), holds its headers against `Limits`, and yields `Frame`s by timestamp and
-`Block`s of mono sound in constant memory; `Recording.decoded` says what was lost. Start with `recording.py`;
-`frames.py` and `samples.py` hold the two clocks, `affekt.containers` finds files that were cut short.
+`Recording.open` takes a file (or bytes), checks its headers against `Limits`, and yields `Frame`s by timestamp and
+`Block`s of mono audio in constant memory; `Recording.decoded` reports what was lost. Start with `recording.py`;
+`frames.py` and `samples.py` have the two clocks, `affekt.containers` finds truncated files.
 """
 
 from affekt.containers import AUDIO, MEDIA, PICTURES, VIDEO, DecodeReport, Limits, StreamReport, is_media_name

@@ -1,4 +1,4 @@
-"""Packets to decoded units of one stream, counting every packet that is refused on the way."""
+"""Packets to decoded units of one stream, counting every refused packet."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from affekt.media.probe import Probe, decoder_pixels, open_container
 MAX_FAILURES_IN_A_ROW = 64
 MAX_READ_FAILURES = 8
 STEP_BACK_S = 1.0
-"""A larger step back is no clock that is not exact, but one that begins anew."""
+"""Seconds; a larger step back is not jitter, but a clock that restarts."""
 MAX_BARREN_PACKETS = 5000
-"""Packets in a row that decode to nothing: far above any codec's delay."""
+"""Maximum number of consecutive packets without output: far above any codec's delay."""
 EMPTY_PACKET = 16
-"""Bytes of a packet that says that the picture stays as it is."""
+"""Size in bytes of a packet that repeats the previous frame."""
 STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
 CHECKSUMMED = frozenset({'flac', 'ac3', 'eac3', 'wavpack', 'tta', 'mlp', 'truehd'})
-"""Codecs whose frames carry a checksum. Where it fails the frame is refused, and not played as noise."""
+"""Codecs whose frames carry a checksum. A frame that fails it is refused instead of decoded to noise."""
 
 
 @dataclass
@@ -37,25 +37,25 @@ class Tally:
     packets: int = 0
     damaged_packets: int = 0
     sizeable_packets: int = 0
-    """Packets that hold more than a note that nothing has changed."""
+    """Packets that contain more than a repetition."""
     marked_packets: int = 0
-    """Packets that the demuxer marked: others are missing before them, or they are cut."""
+    """Packets that the demuxer marked as truncated or following a gap."""
     corrupt_frames: int = 0
     frames: int = 0
     discarded: int = 0
     read_failures: int = 0
     damaged_s: float = 0.0
     begins_anew: bool = False
-    """The times stepped far back, so what was left out since then is another recording and no repetition."""
+    """True if times stepped far back; what was left out since is then another recording, not a repetition."""
     notes: list[str] = field(default_factory=list)
 
     def say(self, sentence: str) -> None:
-        """Keep a sentence once."""
+        """Add a sentence unless it is there already."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
     def note_step_back(self, clock_s: float, time_s: float) -> None:
-        """Say where the times begin anew."""
+        """Note where the times restart."""
         if clock_s - time_s > STEP_BACK_S and not self.begins_anew:
             self.begins_anew = True
             self.say(f'the times begin anew after {clock_s:.2f} s, as where recordings are joined')
@@ -70,11 +70,11 @@ class OpenStream:
     file: WatchedFile
     source: Source
     pictures_held: int = 0
-    """Decoded pictures that are held at once."""
+    """Number of decoded frames held at once."""
 
     def close(self) -> None:
-        """Closes both, and lets go of the pictures that a decoder keeps for others to refer to: PyAV's container and
-        streams hold each other, and with them 100 MB of 4K, until Python looks for such cycles."""
+        """Close container and stream and release the decoder's reference frames: PyAV's container and streams refer to
+        each other, and would hold 100 MB of 4K frames until a garbage collection."""
         context = self.stream.codec_context
         if self.stream.type == 'video' and context is not None and context.is_open:
             context.flush_buffers()
@@ -83,7 +83,7 @@ class OpenStream:
 
 
 def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
-    """The stream at container position `index`, every other stream discarded unread, its decoder made strict."""
+    """The stream at container position `index`, with all other streams discarded unread and a strict decoder."""
     container, file = open_container(source, limits)
     stream = container.streams[index]
     for other in container.streams:
@@ -102,14 +102,14 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
 
 
 SEEKABLE = ('mov', 'matroska', 'wav')
-"""Beginnings of demuxers' names whose files say at which byte a time lies; others guess, and their times with it."""
+"""Prefixes of demuxers whose files index times by byte; others guess, which makes their times inexact."""
 
 
 def stream_from(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> tuple[OpenStream, bool]:
-    """The stream at container position `index`, moved to a point at or before a time, and whether it was moved.
+    """The stream at container position `index`, positioned at or before a time, and whether it was moved.
 
-    It stands at its beginning where the file cannot say exactly where that point is, or where what decodes from there
-    begins later.
+    It stays at its beginning if the file does not index that point exactly, or if decoding from there
+    would begin later.
 
     Args:
         source, index, limits: as for `open_stream`.
@@ -144,14 +144,14 @@ def _move(opened: OpenStream, probe: Probe, from_s: float) -> None:
 
 
 def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[Any]:
-    """Decoded frames in the decoder's order. Refused packets are counted, not raised.
+    """Decoded frames in the decoder's order. Refused packets are counted, not raised as errors.
 
     Raises:
-        Stalled: nothing came out for `limits.max_stall_s` of work.
-        LimitError: a packet states larger pictures, or more that others refer to, than the limits let through.
+        Stalled: no output for `limits.max_stall_s` of work.
+        LimitError: a packet declares larger frames, or more reference frames, than the limits allow.
     """
     in_a_row = barren = 0
-    # other demuxers mark the last packet of a file that states no length
+    # other demuxers mark the last packet of a file without a declared length
     counts_packets = opened.container.format.name == 'mpegts'
     packs_tags = opened.container.format.name in ('mp3', 'aac')
     for packet in _packets(opened, tally):
@@ -180,7 +180,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
         while units:
             in_a_row = barren = 0
             tally.frames += 1
-            yield units.pop()  # no name here: a large picture goes before the next is decoded
+            yield units.pop()  # no local name: a large frame is freed before the next is decoded
             opened.file.touch()
 
 
@@ -210,7 +210,7 @@ def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
         except AffektError:
             raise
         except IndexError:
-            opened.file.check()  # a packet of a stream that begins later than the header, which PyAV does not know
+            opened.file.check()  # a packet of a stream that is not in the header, which PyAV does not know
         except (av.error.FFmpegError, ValueError, OverflowError) as error:
             if opened.file.failure is not None:
                 raise opened.file.failure from error
@@ -223,7 +223,7 @@ def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
 def declared_seconds(probe: Probe, stream: Any) -> float | None:
     """The length that the container declares for this stream alone; None where only the file's length is known.
 
-    Where two places of the header disagree, the longer one counts: a damaged table must not hide a loss.
+    If two header fields disagree, the longer counts, so that a damaged table does not hide a loss.
     """
     start_s = max(0.0, float((stream.start_time or 0) * (stream.time_base or 0)))
     if stream.duration is not None and stream.duration > 0 and stream.time_base:

@@ -1,9 +1,9 @@
 """Downmix to mono: the mean of the channels, or a single channel where they cancel each other.
 
-Two microphones of which one has inverted polarity give channels of opposite sign, whose mean is silence. Therefore the
-power of the mean is compared with that of the channels, a quarter of a second at a time. For N independent channels it
-is sum(p) / N**2, for equal ones N times as much. Where it is less than a tenth of the first, the loudest channel is
-used.
+Two microphones with inverted polarity between them give channels of opposite sign, whose mean is silence. Therefore the
+power of the mean is compared with that of the channels, in windows of a quarter of a second. For N independent
+channels it is sum(p) / N**2, for equal ones N times as much. Where it is less than a tenth of the first, the loudest
+channel is used.
 
 C channels, N samples.
 """

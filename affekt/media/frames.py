@@ -1,8 +1,8 @@
-"""The pictures of a recording by timestamp: one at a time, upright, each with its own time.
+"""The frames of a recording: one at a time, upright, each with its own timestamp.
 
-Subsampling. With `rate_hz`, the grid 0, 1/r, 2/r, … asks which picture is on screen at each grid time; that picture
-is yielded, once, with its own time. A picture is on screen from its time until the next one's. At 25 pictures a second
-and `rate_hz=10` the grid 0, 0.1, 0.2, 0.3 picks the pictures of 0, 0.08, 0.2, 0.28. Pictures that are not picked are
+Subsampling. With `rate_hz`, the frame on screen at each time of the grid 0, 1/r, 2/r, … is
+yielded, once, with its own time. A frame is on screen from its time until the next one's. At 25 frames per second
+and `rate_hz=10` the grid 0, 0.1, 0.2, 0.3 picks the frames of 0, 0.08, 0.2, 0.28. Frames that are not picked are
 decoded (others depend on them) but never converted to RGB.
 """
 
@@ -29,29 +29,29 @@ ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
 LONG_PAUSE_S = 1.0
 FEW_LISTED = 3
-"""The side data of the first picture are listed; it may be on screen until the third comes."""
+"""Frames decoded while the side data of the first are still listed."""
 ONE_PICTURE_A_PACKET = frozenset(
     {'mjpeg', 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4', 'wmv1', 'wmv2', 'h263', 'flv', 'png', 'ffv1', 'rawvideo'}
 )
-"""Decoders that give a picture for every packet; others have hidden pictures, or two fields to a picture."""
+"""Decoders that output a frame per packet; others have hidden frames, or two fields per frame."""
 WHOLE_SAMPLES = frozenset({'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'flv'})
-"""Containers whose packet of H.264 or HEVC is a picture, or one of its two fields: then half of them are silent."""
+"""Containers in which a packet of H.264 or HEVC is a frame or one of its two fields; then half have no output."""
 AVI_DELAY = 4
-"""AVI has no times of its own for reordered pictures: writers leave an empty slot among the first ones."""
+"""AVI has no times of its own for reordered pictures: writers leave an empty slot near the start."""
 MAX_JUMP_S = 600.0
-"""A timestamp further ahead than this, and past the declared end, is damage and not a pause."""
+"""A timestamp further ahead than this, and past the declared end, is damage, not a pause."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture and the second at which it appears."""
+    """One frame and its time."""
 
     time_s: float
     """Seconds from the recording's start."""
     image: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, 0 to 255, upright, square pixels."""
     is_damaged: bool = False
-    """The decoder marked the picture as damaged; what it shows may be made up from earlier pictures."""
+    """True if the decoder marked the frame as damaged; it may be filled from earlier frames."""
 
     def __repr__(self) -> str:
         return f'Frame({self.time_s:.3f} s, {self.image.shape[1]}x{self.image.shape[0]})'
@@ -59,14 +59,14 @@ class Frame:
 
 @dataclass
 class _Timed:
-    """A decoded picture before conversion."""
+    """A decoded frame before conversion."""
 
     time_s: float
     picture: Any
 
 
 class VideoPass:
-    """One run through the pictures; `report` is right at any moment."""
+    """One pass over the frames; `report` is valid at any moment."""
 
     def __init__(self, source: Source, probe: Probe, limits: Limits, must_decode: bool = True) -> None:
         self.must_decode = must_decode
@@ -87,7 +87,7 @@ class VideoPass:
         self.is_constant_rate = False
 
     def frames(self, rate_hz: float | None, max_side: int | None, from_s: float = 0.0) -> Iterator[Frame]:
-        """Open, decode, pick, convert; from the picture on, that is on screen at `from_s`."""
+        """Open, decode, pick, convert, starting with the frame on screen at `from_s`."""
         if self.probe.video_index is None:
             return
         opened, is_part = stream_from(self.source, self.probe.video_index, self.limits, self.probe, from_s)
@@ -104,12 +104,12 @@ class VideoPass:
                     to_rgb(timed.picture, orientation, aspect, max_side),
                     bool(timed.picture.is_corrupt),
                 )
-                del timed  # large pictures go before the next is decoded
+                del timed  # frees a large frame before the next is decoded
                 opened.file.touch()
                 yield frame
                 del frame
                 opened.file.touch()
-            self.is_over = not is_part  # what was passed over is not known to decode
+            self.is_over = not is_part  # skipped parts are not known to decode
         finally:
             opened.close()
         if not self.tally.frames and self.must_decode and not is_part:
@@ -122,7 +122,7 @@ class VideoPass:
     def _note_declared(self, opened: OpenStream) -> None:
         stream = opened.stream
         self.declared_s = declared_seconds(self.probe, stream)
-        # AVI counts slots, and an empty slot repeats the picture before it
+        # AVI counts slots, and an empty slot repeats the previous frame
         self.declared_frames = None if self.probe.demuxer == 'avi' else int(stream.frames) or None
         if stream.start_time is not None:
             self.declared_start_s = float(stream.start_time * stream.time_base) - self.probe.origin_s
@@ -137,7 +137,7 @@ class VideoPass:
         grid = ceil((from_s - tolerance_s) * rate_hz) if from_s > 0 else 0
         shown: _Timed | None = None
         for timed in self._timed(opened):
-            # number of grid times at or before this picture's own time belong to earlier pictures
+            # grid times before this frame's time belong to earlier frames
             first = max(0, ceil((timed.time_s - tolerance_s) * rate_hz))
             if shown is not None and grid < first:
                 yield shown
@@ -213,9 +213,9 @@ class VideoPass:
         self.end_s = time_s + usual_s
 
     def _is_hole(self, step_s: float, empty_s: float) -> bool:
-        """Whether pictures are missing between two: at a constant rate, a step of a whole number of usual steps.
+        """Whether frames are missing between two: at a constant rate, a step of a whole number of usual steps.
 
-        Other steps belong to a variable rate, where a picture simply stays on screen; then only seconds count.
+        Other steps belong to a variable rate, where a frame simply stays on screen; then only seconds count.
         """
         if empty_s <= 0.5 * self.step_s:
             return False
@@ -227,7 +227,7 @@ class VideoPass:
         return empty_s > LONG_PAUSE_S
 
     def report(self, trusts_marks: bool = True) -> StreamReport:
-        """What came out so far, beside what was declared; `trusts_marks` where packets that are marked are a loss."""
+        """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         first_s = self.first_s or 0.0
         decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
         notes = list(self.tally.notes)

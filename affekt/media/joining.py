@@ -1,4 +1,5 @@
-"""New files from recordings: a face joined with a voice, a copy for browsers, a poster, other sound, subtitles."""
+"""New files from recordings: video and audio of two files joined, a copy for browsers, a poster, new audio,
+subtitles."""
 
 from __future__ import annotations
 
@@ -35,16 +36,16 @@ def mux(
     out: str | os.PathLike[str],
     limits: Limits | None = None,
 ) -> Path:
-    """Join the pictures of one recording with the sound of another; the result is as long as the sound.
+    """Join the video of one recording with the audio of another; the result is as long as the audio.
 
-    Pictures start again from the first when they run out, and stop with the sound. Both are encoded anew
-    (H.264 and AAC mono in mp4), so the pictures do not show what the voice says: lips and words do not match.
+    The video is looped if it is shorter, and cut if it is longer. Both are re-encoded
+    (H.264 and AAC mono in mp4). Lips and words do not match.
 
     Returns:
         `out`.
 
     Raises:
-        MediaError: no pictures in the first, no sound in the second, or either is damaged.
+        MediaError: the first has no video, the second no audio, or either is damaged.
     """
     faces, voice = Recording.open(video_path, limits), Recording.open(audio_path, limits)
     if faces.video is None or faces.kind != 'video':
@@ -74,24 +75,24 @@ def web_copy(
     whole_height: int | None = None,
     whole_bytes: int | None = None,
 ) -> Path:
-    """A small H.264 and AAC mp4 that browsers play from disk, upright, with the original's clock.
+    """A small H.264 and AAC mp4 that browsers play, upright, with the original's clock.
 
-    Picture k keeps its own time, so an instant in the copy is the same instant in the recording. What did not decode is
-    not in the copy. A whole file that is small and playable already is copied as it is: no picture is decoded.
+    Frames keep their times, so an instant in the copy is the same instant in the recording. Parts that do not decode
+    are not in the copy. A complete file that is already small and playable is copied unchanged, without decoding.
 
     Args:
-        recording: a video or sound.
+        recording: video or audio.
         out: the file to write.
-        max_height: of the copy's pictures.
-        max_rate_hz: pictures per second, at most.
-        whole_height: up to this height of pictures a playable file is small; `max_height` where None.
-        whole_bytes: and up to this size of the file; any where None.
+        max_height: maximum height of the copy's frames.
+        max_rate_hz: maximum frames per second.
+        whole_height: maximum frame height of a file that is copied unchanged; `max_height` if None.
+        whole_bytes: its maximum size in bytes; unlimited if None.
 
     Returns:
         `out`, an .mp4 (or .webm, then VP8 and Opus).
 
     Raises:
-        MediaError: the recording is a still, or has nothing that decodes.
+        MediaError: the recording is a photograph, or nothing in it decodes.
     """
     if recording.kind == 'image':
         raise MediaError(expected='a video or sound recording', came=recording.name, todo='use poster for a still')
@@ -101,7 +102,7 @@ def web_copy(
     if path is not None and is_small and is_mp4 and _plays_as_it_is(recording, small_height):
         return _copied(path, Path(out))
     video = recording.video
-    # A whole rate: its clock is fine enough for pictures that come faster than their mean, as phones record.
+    # An integer rate, whose clock is fine enough for phones, whose frames may come faster than their mean rate.
     rate_hz = None if video is None else float(max(1, round(min(video.rate_hz or 25.0, max_rate_hz))))
     sounds = (SoundStyle(COPY_RATE_HZ, options={'b': '64k'}),) if recording.audio else ()
     blocks = recording.samples(COPY_RATE_HZ, SOUND_BLOCK_S)
@@ -123,10 +124,10 @@ def web_copy(
 
 
 def poster(recording: Recording, out: str | os.PathLike[str], time_s: float = 0.0, max_side: int = 640) -> Path:
-    """The picture on screen at `time_s`, or the last one before the end, as a small photograph.
+    """The frame on screen at `time_s`, or the last one, as a small image file.
 
     Raises:
-        MediaError: the recording has no pictures.
+        MediaError: the recording has no video.
     """
     chosen: Image | None = None
     for frame in recording.frames(max_side=max_side):
@@ -139,16 +140,16 @@ def poster(recording: Recording, out: str | os.PathLike[str], time_s: float = 0.
 
 
 def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out: str | os.PathLike[str]) -> Path:
-    """Copy a film's pictures untouched into `out` (.mp4 or .mkv), with other sound, in AAC.
+    """Copy a video stream unchanged into `out` (.mp4 or .mkv), with new audio in AAC.
 
     Args:
-        path: the film.
-        samples: (N,) mono, -1 to 1, from the film's first moment on.
-        rate_hz: that AAC knows.
-        out: ends in .mp4 or .mkv.
+        path: the video.
+        samples: (N,) mono, in [-1, 1], starting with the video.
+        rate_hz: a sample rate that AAC supports.
+        out: path that ends in .mp4 or .mkv.
 
     Raises:
-        MediaError: the file has no pictures, or a kind that `out` cannot hold as it is.
+        MediaError: the file has no video, or one that `out` cannot contain unchanged.
     """
     recording = Recording.open(path)
     refused = MediaError(
@@ -200,7 +201,7 @@ def _sound_packets(stream: Any, samples: Samples, rate_hz: int) -> Iterator[Any]
 
 
 def with_subtitles(path: str | os.PathLike[str], lines: Sequence[Subtitle], out: str | os.PathLike[str]) -> Path:
-    """Copy a file's streams untouched into `out` (.mp4 or .mkv) and add a stream of text subtitles.
+    """Copy a file's streams unchanged into `out` (.mp4 or .mkv) and add a stream of text subtitles.
 
     Raises:
         UnknownNameError: `out` is neither.

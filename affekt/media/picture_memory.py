@@ -1,8 +1,8 @@
-"""How much memory the pictures of a film take at once, known before the first of them is decoded.
+"""The memory that a video's frames take at once, computed before the first of them is decoded.
 
-A decoder keeps the pictures that later ones refer to. H.264 and HEVC state in their sequence parameter sets how many:
-1 to 16, which decides whether a film of 25 million pixels takes 350 or 950 MB. The sets stand in the header of the
-container or among the packets, where a later one may state more. What each number of pictures costs was measured.
+A decoder keeps reference frames for later ones. H.264 and HEVC declare their number in sequence parameter sets:
+1 to 16, which decides whether a video of 25 million pixels takes 350 or 950 MB. The sets are in the container's header
+or among the packets, where a later one may declare more. The cost of each number of frames was measured.
 
 Source: ITU-T H.264, 7.3.2.1.1 and 7.3.1 (sequence parameter sets, units in a byte stream); H.265, 7.3.2.2 and 7.3.3;
 ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1 (avcC, hvcC).
@@ -29,47 +29,47 @@ PICTURES_HELD = {
     'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5, 'hevc': 9,
     'vp9': 10, 'av1': 10, 'libdav1d': 10,
 }  # fmt: skip
-"""Decoded pictures that a decoder and the reader of its pictures hold at once; packets of raw ones count.
+"""Decoded frames that a decoder and the reader hold at once; packets of raw video count.
 
-VP9 and AV1 have eight places for pictures that are referred to, whatever a film uses of them.
+VP9 and AV1 have eight slots for reference frames, whether used or not.
 """
 USUALLY_HELD = 7
-"""Of decoders that are not listed, and of an H.264 whose parameter set is not seen yet."""
+"""The number for unlisted decoders, and for H.264 before its parameter set is seen."""
 UNREFERRED = 2
-"""Pictures beside those that are referred to: the one being decoded and the one given out."""
+"""Frames in addition to reference frames: the one being decoded and the one being returned."""
 MOST_REFERENCES = 16
 RGB_BYTES = 3
 MOST_THREADS = 16
 THREADS_BYTES = 192_000_000
-"""Memory of all that the threads of a decoder work on."""
+"""Memory limit, in bytes, for the frames in a decoder's threads."""
 PICTURES_PER_THREAD = {'av1': 8, 'libdav1d': 8}
 USUAL_PER_THREAD = 3
-"""Memory that each further thread takes, in pictures: of AV1, the coefficients of a whole picture wait in it."""
+"""Memory of each further thread, in frames; for AV1 it holds the coefficients of a whole frame."""
 MOTION_BITS = {'hevc': 6}
-"""Bits of a pixel that a decoder keeps of the motion in each picture, where they count beside its colours."""
+"""Bits per pixel of motion data that a decoder keeps with each frame, where significant."""
 SETS = {'h264': 7, 'hevc': 33}
 """Codec to the type of the unit that holds a sequence parameter set."""
 SET_BYTES = 4096
-"""Longer than all that comes before the size and the references: of H.264, 12 scaling lists or 255 offsets."""
+"""Bytes read of a set: more than can precede size and references (in H.264, 12 scaling lists or 255 offsets)."""
 MOST_ZEROS = 32
-"""Of a number in Exp-Golomb code; decoders refuse a set with more."""
+"""Maximum number of leading zeros in an Exp-Golomb code; decoders refuse a set with more."""
 HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
-"""Profiles of H.264 whose parameter set goes on with formats of colour and scaling lists."""
+"""Profiles of H.264 whose parameter set includes colour formats and scaling lists."""
 START, START_BYTES = re.compile(rb'\x00\x00\x01'), 3
 SAMPLE_BITS = {0: 8, 1: 12, 2: 16, 3: 24}
-"""chroma_format_idc to bits of a pixel of 8-bit samples: grey, 4:2:0, 4:2:2, 4:4:4."""
+"""chroma_format_idc to bits per pixel with 8-bit samples: grey, 4:2:0, 4:2:2, 4:4:4."""
 
 
 @dataclass(frozen=True)
 class ParameterSet:
-    """What a sequence parameter set says of the pictures that follow."""
+    """A sequence parameter set's declarations about the following frames."""
 
     width: int
-    """Pixels of a coded row, padding included."""
+    """Pixels per coded row, including padding."""
     height: int
     bits_a_pixel: int
     references: int
-    """Pictures that others may refer to; for HEVC, those that are kept."""
+    """Maximum number of reference frames; for HEVC, of frames kept."""
 
 
 def check_picture_memory(
@@ -81,16 +81,16 @@ def check_picture_memory(
     limits: Limits,
     pictures: int = 0,
 ) -> None:
-    """Hold the size of a film's pictures against the limits: as coded, times those held at once, and two as RGB.
+    """Check the memory of a video's frames against the limits: coded size times frames held at once, plus two as RGB.
 
     Args:
-        width: pixels of a coded row.
+        width: pixels per coded row.
         height: rows.
-        pixel_format: FFmpeg's name, or bits of a pixel.
+        pixel_format: FFmpeg's name, or bits per pixel.
         codec: FFmpeg's name.
-        name: of the file or stream.
-        limits: ceilings.
-        pictures: how many are held at once, as `pictures_held` says; 0 takes what is usual for the codec.
+        name: name of the file or stream, for errors.
+        limits: the limits.
+        pictures: number of frames held at once, from `pictures_held`; 0 takes the usual number of the codec.
 
     Raises:
         LimitError: a side is too long, or they take too much memory.
@@ -109,7 +109,7 @@ def _bytes_held(pixels: int, bits: int, codec: str, pictures: int) -> int:
 
 
 def pictures_held(context: Any) -> int:
-    """Decoded pictures that are held at once while a stream is read, as far as its header states it.
+    """Decoded frames held at once while a stream is read, as far as its header declares it.
 
     Args:
         context: PyAV's codec context.
@@ -121,13 +121,13 @@ def pictures_held(context: Any) -> int:
 
 
 def check_parameter_sets(context: Any, packet: bytes, name: str, limits: Limits) -> None:
-    """Hold the sizes and references that a packet states anew against the limits, before the decoder takes memory.
+    """Check sizes and references that a packet declares anew against the limits, before the decoder allocates memory.
 
     Args:
         context: PyAV's codec context, open.
         packet: its bytes.
-        name: of the file or stream.
-        limits: ceilings.
+        name: name of the file or stream, for errors.
+        limits: the limits.
 
     Raises:
         LimitError: they take too much memory.
@@ -138,13 +138,13 @@ def check_parameter_sets(context: Any, packet: bytes, name: str, limits: Limits)
 
 
 def parameter_sets(codec: str, data: bytes, length_bytes: int = 0) -> list[ParameterSet]:
-    """What the sequence parameter sets in some bytes state; those that are damaged are left out, as decoders do.
+    """The sequence parameter sets in some bytes; damaged ones are left out, as decoders do.
 
     Args:
         codec: FFmpeg's name.
-        data: what a container states of a stream (avcC, hvcC or a byte stream), or a packet.
-        length_bytes: bytes of the length before each unit of a packet; 0 for a byte stream, and for what a container
-            states.
+        data: a stream's header in the container (avcC, hvcC or a byte stream), or a packet.
+        length_bytes: size of the length field before each unit of a packet; 0 for a byte stream and for a container's
+            header.
     """
     if codec not in SETS:
         return []
@@ -171,7 +171,7 @@ def _length_bytes(context: Any) -> int:
 
 
 def bits_a_pixel(pixel_format: str | None) -> int:
-    """Bits of a pixel of this name, padding included; 32 where it is not known."""
+    """Bits per pixel of a pixel format, including padding; 32 if unknown."""
     try:
         return int(av.VideoFormat(pixel_format or '').padded_bits_per_pixel) or 32
     except ValueError:
@@ -179,7 +179,7 @@ def bits_a_pixel(pixel_format: str | None) -> int:
 
 
 def decoder_threads(context: Any, limits: Limits) -> int:
-    """How many threads decode: each holds pictures of its own, so large ones get few; at least one."""
+    """Number of decoding threads, at least one: each holds frames of its own, so large frames get few."""
     pixels, bits = max(1, int(context.width * context.height)), bits_a_pixel(context.pix_fmt)
     thread_bytes = max(1, pixels * bits // 8) * PICTURES_PER_THREAD.get(context.name, USUAL_PER_THREAD)
     left = limits.max_picture_bytes - _bytes_held(pixels, bits, context.name, pictures_held(context))
@@ -305,25 +305,25 @@ def _of_hevc(bits: Bits) -> ParameterSet:
 
 
 class Bits:
-    """Numbers that stand in some bytes bit by bit.
+    """A reader of numbers in a bit stream.
 
     Args:
         content: the bytes, of which the first SET_BYTES are read.
-        is_escaped: whether a byte of 3 keeps start codes out of them, as in H.264 and HEVC.
+        is_escaped: whether emulation prevention bytes (3) are in them, as in H.264 and HEVC.
     """
 
     def __init__(self, content: bytes, *, is_escaped: bool = True) -> None:
         plain = content[:SET_BYTES]
         if is_escaped:
             plain = plain.replace(b'\x00\x00\x03', b'\x00\x00')
-        self._left = bin(int.from_bytes(b'\x01' + plain, 'big'))[3:]  # a 1 in front keeps zeros that come first
+        self._left = bin(int.from_bytes(b'\x01' + plain, 'big'))[3:]  # a leading 1 keeps leading zeros
         self._at = 0
 
     def number(self, count: int) -> int:
         """The next bits as a number; 0 for no bits.
 
         Raises:
-            EOFError: there are fewer.
+            EOFError: fewer bits are left.
         """
         self._at += count
         if self._at > len(self._left):
@@ -334,7 +334,7 @@ class Bits:
         """The next number in Exp-Golomb code.
 
         Raises:
-            EOFError: there is none, or one that no standard allows.
+            EOFError: there is none, or it is longer than the standards allow.
         """
         zeros = self._left.find('1', self._at) - self._at
         if not 0 <= zeros <= MOST_ZEROS:

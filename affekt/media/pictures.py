@@ -3,7 +3,7 @@
 Three steps, in this order: colour (matrix and range of the stream to full-range RGB), shape (pixel aspect and size
 limit, in one scaling pass), orientation (display matrix: quarter turns and mirroring).
 
-H, W: rows and columns of the upright picture. Alpha is dropped.
+H, W: rows and columns of the upright frame. Alpha is dropped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Opens a container and says what it declares: streams, sizes, rates, start times.
+"""Opens a container and reads what it declares: streams, sizes, rates, start times.
 
-Limits are held here, before anything is decoded.
+Limits are enforced here, before anything is decoded.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from affekt.wording import subject
 MAX_SOUND_LEAD_S = 0.2
 FIRST_PACKETS = 64
 MAX_OPENING_WORK_S = 5.0
-"""Processor time; a header of three hours of 4K takes half a second."""
+"""Maximum CPU seconds for opening; a header of three hours of 4K takes half a second."""
 LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
 LEAST_AUDIO_RATE_HZ = 1000
-"""Samples per second below which a stated rate is taken for damage: nobody is heard through 500 Hz."""
+"""Declared sample rates below this count as damage: speech cannot be heard below 500 Hz."""
 MAX_RATE_HZ = 1000
-"""Pictures per second beyond which a stated rate is taken for damage."""
+"""Declared frame rates above this count as damage."""
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
-"""Demuxers whose declared duration is a guess from the bit rate, or counts a lead-in."""
+"""Demuxers whose declared duration is estimated from the bit rate, or includes a lead-in."""
 
 PLAIN_HANDLERS = frozenset(
     {'SoundHandler', 'Core Media Audio', 'Apple Sound Media Handler', 'Mainconcept MP4 Sound Media Handler'}
@@ -52,15 +52,15 @@ PLAIN_HANDLERS = frozenset(
 
 @dataclass(frozen=True)
 class VideoStream:
-    """The pictures of a recording, as a viewer sees them: upright, with square pixels."""
+    """The video stream of a recording as displayed: upright, with square pixels."""
 
     width: int
-    """Pixels of a yielded frame, after rotation and aspect correction."""
+    """Width of a yielded frame in pixels, after rotation and aspect correction."""
     height: int
     rate_hz: float | None
-    """Average frame rate that the file declares; None for a still, or where it does not say."""
+    """Declared average frame rate; None for a photograph, or if undeclared."""
     rotation_deg: int
-    """Counter-clockwise turn that makes the coded picture upright: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation that makes the coded frame upright: 0, 90, 180 or 270."""
     codec: str
     pixel_aspect: float = 1.0
     """Width of a coded pixel over its height; frames are widened by it."""
@@ -68,20 +68,20 @@ class VideoStream:
     coded_height: int = 0
     pixel_format: str = ''
     pictures: int | None = None
-    """How many the file declares; None where it does not say."""
+    """Declared number of frames; None if undeclared."""
 
 
 @dataclass(frozen=True)
 class AudioStream:
-    """One sound stream."""
+    """One audio stream."""
 
     index: int
-    """Position among the sound streams: the `stream` argument of `Recording.samples`."""
+    """Position among the audio streams: the `stream` argument of `Recording.samples`."""
     rate_hz: int
     channels: int
     codec: str
     language: str = ''
-    """As the file gives it, usually three letters of ISO 639-2; '' where it says none."""
+    """As in the file, usually three letters of ISO 639-2; '' if undeclared."""
     is_default: bool = False
     title: str = ''
 
@@ -95,7 +95,7 @@ class AudioStream:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a container declares. Times in seconds; `origin_s` is the container time that the recording calls 0."""
+    """Declarations of a container. Times in seconds; `origin_s` is the container time of the recording's 0."""
 
     demuxer: str
     duration_s: float | None
@@ -107,19 +107,19 @@ class Probe:
     audio_indices: tuple[int, ...]
     subtitle_indices: tuple[int, ...]
     unreadable: tuple[str, ...] = ()
-    """Sentences about picture or sound streams that no decoder reads."""
+    """Sentences about video or audio streams that no decoder reads."""
     remarks: tuple[str, ...] = ()
     track_ends_s: Mapping[int, float] = field(default_factory=dict)
-    """ISO media: a track's id to the second at which its header says that it ends."""
+    """ISO media: track id to its declared end in seconds."""
     first_ticks: Mapping[int, int] = field(default_factory=dict)
-    """Fragmented ISO media: a track's id to the ticks at which it begins, which FFmpeg counts into its length."""
+    """Fragmented ISO media: track id to its first tick, which FFmpeg includes in its length."""
 
 
 def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
-    """PyAV's container over the source, with every door shut but this file.
+    """PyAV's container for the source, which may open no other file or address.
 
     Raises:
-        MediaError: the content is of no known kind, or too damaged to open.
+        MediaError: the content is of an unknown kind, or too damaged to open.
     """
     file = source.open(limits.max_stall_s)
     file.skip(_tags_in_front(source))
@@ -154,19 +154,19 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
 
 
 def _tags_in_front(source: Source) -> int:
-    """Bytes of ID3 tags before the sound; 0 where they are small.
+    """Size in bytes of ID3 tags before the audio; 0 if they are small.
 
-    FFmpeg compares every tag with every other: a minute for a few megabytes. Nothing of them is used here.
+    FFmpeg compares every tag with every other, which takes a minute for a few megabytes. affekt does not use them.
     """
     size = tag_length(source)
     return size if LARGE_TAGS_BYTES < size < source.size else 0
 
 
 def _end_of_first_recording(source: Source) -> int:
-    """The byte at which the first recording of a file ends, where FFmpeg would take what follows for its sound.
+    """The byte at which the first recording of a file ends, if FFmpeg would read what follows as its audio.
 
-    Tags behind an MP3 or AAC without a container, of which a cover would add seconds to the length, and other files
-    behind one of chunks. The file's size for everything else.
+    For tags after an MP3 or AAC without a container (a cover in them would add seconds to the length) and for other
+    files after a chunked one. The file's size for everything else.
     """
     head = source.head(4)
     if head in CHUNKED:
@@ -179,10 +179,10 @@ def _end_of_first_recording(source: Source) -> int:
 
 
 def probe(source: Source, limits: Limits) -> Probe:
-    """Read the headers and hold them against the limits.
+    """Read the headers and check them against the limits.
 
     Raises:
-        MediaError: unknown kind, damaged beyond opening, or neither pictures nor sound inside.
+        MediaError: unknown kind, damaged beyond opening, or contains neither video nor audio.
         LimitError: the headers declare more than `limits` allow.
     """
     check_sample_count(source, limits)
@@ -217,7 +217,7 @@ def _describe(container: Any, source: Source, limits: Limits) -> Probe:
     first = first_ticks(source) if demuxer.startswith('mov') else {}
     lengths = [_length(s, first) for s in (*pictures, *sounds)]
     if first and any(lengths):
-        duration_s = None  # FFmpeg makes it of the ends
+        duration_s = None  # FFmpeg computes it from the ends
     longest_s = max((x for x in (duration_s, *lengths) if x is not None), default=None)
     if longest_s is not None:
         limits.check('max_duration_s', longest_s, f'the length of {source.name} in seconds')
@@ -346,12 +346,12 @@ def _title(stream: Any) -> str:
 
 
 def decoder_pixels(limits: Limits) -> int:
-    """The ceiling inside FFmpeg, before it takes memory: a little higher, for decoders pad pictures to whole blocks."""
+    """FFmpeg's own pixel limit: slightly higher, since decoders pad frames to whole blocks."""
     return limits.max_pixels + limits.max_pixels // 8 + 65_536
 
 
 def usable_aspect(aspect: Fraction | None) -> Fraction:
-    """The pixel aspect where it is between 1/4 and 4; 1 where it is missing or absurd."""
+    """The pixel aspect if it is between 1/4 and 4; else 1."""
     if aspect is None or not aspect or not Fraction(1, 4) <= aspect <= 4:
         return Fraction(1)
     return Fraction(aspect)

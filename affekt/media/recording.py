@@ -1,4 +1,4 @@
-"""A media file with streams and one clock: pictures and sound come out in constant memory, losses are said.
+"""A media file with streams and one clock: frames and audio are read in constant memory, losses are reported.
 
     recording = Recording.open('clip.mp4')
     for frame in recording.frames(rate_hz=10):
@@ -7,7 +7,7 @@
         ...
     print(recording.decoded.sentences)
 
-Every pass opens the file anew, so passes can interleave and repeat.
+Every pass reopens the file, so passes can interleave and repeat.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from affekt.media.subtitles import EmbeddedSubtitles, Subtitle, embedded_subtitl
 
 Kind = Literal['video', 'audio', 'image']
 AUDIBLE_RMS = 1e-3
-"""-60 dB: what is nowhere louder counts as silence."""
+"""-60 dB; audio that never exceeds it counts as silence."""
 
 
 class Recording:
     """One media file. Make it with `Recording.open`.
 
-    Seconds count from the recording's start: the earliest picture or sound of the container. The lead-in of a sound
+    Times are seconds from the recording's start, the earliest video or audio of the container. The lead-in of an audio
     encoder (less than 0.2 s before 0) does not shift the clock.
     """
 
@@ -65,13 +65,15 @@ class Recording:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | bytes | BinaryIO, limits: Limits | None = None) -> Recording:
-        """Read the headers of a file, of bytes, or of a seekable binary file object. Content decides, not the name.
+        """Read the headers of a file, of bytes, or of a seekable binary file object. The content decides the format,
+        not the name.
 
-        Video (mp4, mov, mkv, webm, avi, …), sound (wav, mp3, flac, m4a, ogg, …), photographs (jpg, png, heic, avif, …).
-        A GIF or PNG of several pictures and an image sequence of HEIF or AVIF are video.
+        Video (mp4, mov, mkv, webm, avi, …), audio (wav, mp3, flac, m4a, ogg, …), photographs (jpg, png, heic, avif, …).
+        Animated GIF and PNG and image sequences of HEIF or AVIF are video.
 
         Raises:
-            MediaError: missing, empty, not a file, an address, a playlist, of unknown kind, or too damaged to open.
+            MediaError: the file is missing, empty, not a file, an address, a playlist, of unknown kind, or too damaged
+                to open.
             LimitError: the headers declare more than `limits` allow; nothing was decoded.
         """
         limits = limits or Limits()
@@ -95,34 +97,34 @@ class Recording:
 
     @property
     def limits(self) -> Limits:
-        """The ceilings that this recording was opened with."""
+        """The limits that this recording was opened with."""
         return self._limits
 
     @property
     def kind(self) -> Kind:
-        """'video' where it has pictures (with or without sound), 'audio' where it has none, 'image' for a still."""
+        """'video' if it has video (with or without audio), 'audio' if not, 'image' for a photograph."""
         if self._still is not None:
             return 'image'
         return 'audio' if self.video is None else 'video'
 
     @property
     def is_still(self) -> bool:
-        """Whether it is a photograph: one picture, which lasts no time."""
+        """Whether it is a photograph, which has no duration."""
         return self._still is not None
 
     @property
     def duration_s(self) -> float | None:
-        """Declared length in seconds; 0 for a still; None where the file does not say."""
+        """Declared length in seconds; 0 for a photograph; None if undeclared."""
         return 0.0 if self._probe is None else self._probe.duration_s
 
     @property
     def video(self) -> VideoStream | None:
-        """The picture stream, or None."""
+        """The video stream, or None."""
         return self._still if self._probe is None else self._probe.video
 
     @property
     def audio(self) -> tuple[AudioStream, ...]:
-        """The sound streams, in the container's order."""
+        """The audio streams, in the container's order."""
         return () if self._probe is None else self._probe.audio
 
     @property
@@ -132,7 +134,7 @@ class Recording:
 
     @property
     def origin_s(self) -> float:
-        """The container's own time, in seconds, that the recording calls 0."""
+        """The container's time, in seconds, of the recording's 0."""
         return 0.0 if self._probe is None else self._probe.origin_s
 
     def sha256(self) -> str:
@@ -140,19 +142,19 @@ class Recording:
         return self._source.sha256()
 
     def frames(self, rate_hz: float | None = None, max_side: int | None = None, from_s: float = 0.0) -> Iterator[Frame]:
-        """Pictures in order of time, one at a time. A recording without pictures yields none.
+        """Frames sorted by time, one at a time; none for a recording without video.
 
         Args:
-            rate_hz: pictures wanted per second: for each grid time 0, 1/r, 2/r, … the picture on screen, never one
-                twice. None yields every picture.
-            max_side: longest side in pixels; larger pictures are scaled down while they are converted.
-            from_s: where to begin, seconds: grid times, or without a rate pictures, from there on. What lies before is
-                not decoded where the file says where a time lies; `decoded` then says nothing about losses.
+            rate_hz: frames per second: for each grid time 0, 1/r, 2/r, … the frame on screen, never the same one
+                twice. None yields every frame.
+            max_side: longest side in pixels; larger frames are scaled down in conversion.
+            from_s: start in seconds: of the grid or, without a rate, of the frames. Earlier parts are
+                not decoded if the file has an index; `decoded` then says nothing about losses.
 
         Raises:
             ValueRangeError: `rate_hz` or `max_side` not positive, or `from_s` not finite.
-            MediaError: not one picture decodes, and there is no sound either. With sound, `decoded` says it.
-            LimitError: a picture is larger, or later, than the limits allow.
+            MediaError: no frame decodes, and there is no audio. With audio, `decoded` reports it.
+            LimitError: a frame is larger, or later, than the limits allow.
         """
         _require_positive('rate_hz', rate_hz)
         _require_positive('max_side', max_side)
@@ -167,9 +169,9 @@ class Recording:
 
     @property
     def pictures_end_s(self) -> float:
-        """When the last picture that the latest pass decoded leaves the screen, whether it was picked or not.
+        """End of the last frame that the latest pass decoded, picked or not, in seconds.
 
-        0 before the first pass and for a photograph, which lasts no time.
+        0 before the first pass and for a photograph.
         """
         return 0.0 if self._video_pass is None else self._video_pass.end_s
 
@@ -190,23 +192,23 @@ class Recording:
     def samples(
         self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int | None = None, from_s: float = 0.0
     ) -> Iterator[Block]:
-        """Mono sound in blocks that follow each other without holes; a recording without sound yields none.
+        """Mono audio in contiguous blocks; none for a recording without audio.
 
-        Sample n of all blocks together is heard at n / rate_hz seconds after the beginning of the first block, which is
-        0 unless `from_s` is given: sound that begins late is preceded by silence.
+        Sample n over all blocks is at n / rate_hz seconds after the start of the first block, which is
+        0 unless `from_s` is given: audio that begins late is preceded by silence.
 
         Args:
-            rate_hz: samples per second wanted.
+            rate_hz: sample rate of the output.
             block_s: length of a block; the last one may be shorter.
-            stream: which of `audio`; None for the one that `audible_stream` chooses.
-            from_s: the first block begins at this time or before it, seconds. What lies before is not decoded where the
-                file says where a time lies; `decoded` then says nothing about losses.
+            stream: index into `audio`; None for that of `audible_stream`.
+            from_s: the first block begins at or before this time, in seconds. Earlier parts are not decoded if the file
+                has an index; `decoded` then says nothing about losses.
 
         Raises:
             ValueRangeError: `rate_hz` or `block_s` not positive, or `from_s` not finite.
-            UnknownNameError: no such stream in a recording that has sound.
-            MediaError: no sound decodes, and there are no pictures either. With pictures, `decoded` says it.
-            LimitError: the sound lasts longer than the limits allow.
+            UnknownNameError: the recording has audio, but no such stream.
+            MediaError: no audio decodes, and there is no video. With video, `decoded` reports it.
+            LimitError: the audio is longer than the limits allow.
         """
         _require_positive('rate_hz', rate_hz)
         _require_positive('block_s', block_s)
@@ -219,13 +221,13 @@ class Recording:
         return self._audio_pass.blocks(int(rate_hz), block_s, from_s)
 
     def audible_stream(self, seconds: float = 600.0) -> int:
-        """The sound stream that is read where none is named: the default one, or an audible one where it is silent.
+        """The audio stream that is read by default: the default one, or an audible one if that is silent.
 
-        Streams are tried in this order: those that the file marks as default, then the others. The first is taken
-        whose first `seconds` hold something louder than -60 dB; the first of the order where all are silent.
+        Streams are tried in this order: those that the file marks as default, then the others. The first one
+        whose first `seconds` exceed -60 dB is chosen; if all are silent, the first in this order.
 
         Raises:
-            MediaError: the recording has no sound.
+            MediaError: the recording has no audio.
         """
         if self._probe is None or not self.audio:
             raise MediaError(expected='a recording with sound', came=self.name, todo='check `audio` first')
@@ -247,10 +249,10 @@ class Recording:
         return False
 
     def sound_stream(self, number: int) -> int:
-        """The number, where the recording has a sound stream of that number.
+        """The number, if the recording has an audio stream of that number.
 
         Raises:
-            UnknownNameError: it has none; the streams that it has are listed.
+            UnknownNameError: it has none; the error lists its streams.
         """
         if 0 <= number < len(self.audio):
             return number
@@ -262,15 +264,15 @@ class Recording:
         )
 
     def subtitles(self) -> list[Subtitle] | None:
-        """The first embedded text subtitles as (start_s, end_s, text), or None where there are none."""
+        """The first embedded text subtitles as (start_s, end_s, text), or None if there are none."""
         track = self.open_subtitles()
         return None if track is None else track.lines
 
     def open_subtitles(self, encoding: str | None = None) -> EmbeddedSubtitles | None:
-        """The same with notes: what encoding was recognised in lines that are not UTF-8, how many were left out.
+        """The same with notes on the encoding of lines that are not UTF-8, and the number left out.
 
         Args:
-            encoding: of lines that are not UTF-8; None to recognise it.
+            encoding: encoding of lines that are not UTF-8; None to recognise it.
         """
         if self._probe is None or not self._probe.subtitle_indices:
             return None
@@ -278,7 +280,7 @@ class Recording:
 
     @property
     def decoded(self) -> DecodeReport:
-        """What the latest passes delivered beside what the file declares."""
+        """What the latest passes decoded, compared with what the file declares."""
         container = self._container_report
         # FFmpeg also marks packets where the segments of a broadcast were joined, which is no loss
         trusts_marks = bool(container.topics)

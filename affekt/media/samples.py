@@ -1,11 +1,11 @@
-"""The sound of a recording: mono, one rate, blocks without holes, so that sample n is heard at n / rate_hz seconds.
+"""The audio of a recording: mono, one rate, contiguous blocks, so that sample n is at n / rate_hz seconds.
 
-Timestamps place the sound on the recording's clock. Where packets are missing, and before a sound that begins late,
-silence of the right length is put in; where they overlap, the second copy is left out. Differences of up to 40 ms
-are taken for rounding of timestamps, as containers with millisecond clocks make them, and left alone.
+Timestamps place the audio on the recording's clock. Missing packets, and the time before audio that begins late, are
+filled with silence of the right length; where packets overlap, the second copy is left out. Differences of up to 40 ms
+count as rounding of timestamps, as in containers with millisecond clocks, and are ignored.
 
-Damage inside samples (nan, infinity, more than 24 dB above full scale) becomes 0 and is counted as lost seconds. Values
-that decoders overshoot a little beyond full scale are clipped to [-1, 1].
+Damaged samples (nan, infinity, more than 24 dB above full scale) become 0 and count as lost seconds. Slight overshoots
+of decoders beyond full scale are clipped to [-1, 1].
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from affekt.wording import counted, subject
 Samples = npt.NDArray[np.float32]
 
 SETTLING_S = 1.0
-"""From where a stream was moved to, until its decoder, and then the resampler, give what they give from the start."""
+"""Seconds after seeking until decoder and resampler give the same output as from the start."""
 JITTER_S = 0.04
 EXACT_S = 0.005
-"""Right after a damaged packet the next timestamp is believed to this."""
+"""Tolerance in seconds of the timestamp right after a damaged packet."""
 FREE_SILENCE_S, FEWEST_BYTES_A_SECOND = 600.0, 50
-"""Longer pauses than ten minutes, and than a second for so many bytes of the file, are damaged timestamps."""
+"""Pauses of more than ten minutes that also exceed one second per this many bytes of the file are damage."""
 MAX_JUMP_S = 600.0
 EDGE_S = 0.03
 MAX_LEAD_S = 0.1
 LEAD_CODECS = ('aac', 'mp3', 'mp2', 'opus', 'vorbis', 'ac3', 'eac3')
-"""Encoders that add a lead-in, which containers other than mp4 count in the declared length."""
+"""Codecs whose encoders add a lead-in, which containers other than mp4 include in the declared length."""
 IMPOSSIBLE = 16.0
 MAX_PLANES = 7
-"""PyAV looks for planes until it meets an empty one, beyond the end where all eight are used: packed first."""
+"""PyAV reads beyond the end where all eight planes are used; such audio is packed first."""
 MAX_NEW_CHANNELS = 8
-"""A unit with more channels than this, and than its stream declares, is damage."""
+"""A unit with more channels than this, and than its stream declares, counts as damage."""
 SILENCE_CHUNK = 1 << 18
 SCALES = {'u8': 128.0, 's16': 32768.0, 's32': 2.0**31, 's64': 2.0**63, 'flt': 1.0, 'dbl': 1.0}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of sound."""
+    """A block of audio."""
 
     start_s: float
     """Seconds from the recording's start to the first sample."""
@@ -65,7 +65,7 @@ class Block:
 
 
 class AudioPass:
-    """One run through a sound stream; `report` is right at any moment."""
+    """One pass over an audio stream; `report` is valid at any moment."""
 
     def __init__(self, source: Source, probe: Probe, limits: Limits, stream: int, must_decode: bool = True) -> None:
         self.must_decode = must_decode
@@ -104,14 +104,14 @@ class AudioPass:
             waiting += len(piece)
             if waiting < size:
                 continue
-            joined = np.concatenate(kept)  # once a piece: it may hold thousands of small blocks
+            joined = np.concatenate(kept)  # once per piece: it may hold thousands of small blocks
             for start in range(0, waiting - size + 1, size):
                 yield Block(begin_s + done / rate_hz, _clipped(joined[start : start + size]))
                 done += size
             kept, waiting = [joined[waiting - waiting % size :]], waiting % size
         if waiting:
             yield Block(begin_s + done / rate_hz, _clipped(np.concatenate(kept)))
-        self.is_over = not is_part  # what was passed over is not known to decode
+        self.is_over = not is_part  # skipped parts are not known to decode
         if not self.tally.frames and self.must_decode and not is_part:
             raise MediaError(
                 expected='sound that decodes',
@@ -213,7 +213,7 @@ class AudioPass:
     def _fit(self, mono: Samples, source_hz: int, pts: int | None, base: Fraction) -> tuple[Samples, int]:
         """The part of `mono` that is new on the clock, and how many samples of silence come before it."""
         silence = 0
-        is_first = self.tally.frames == 1 or (0 < self.clock_s == self._moved_to_s)  # units before are dropped whole
+        is_first = self.tally.frames == 1 or (0 < self.clock_s == self._moved_to_s)  # earlier units are dropped
         if pts is not None:
             ahead_s = float(pts * base) - self.probe.origin_s - self.clock_s
             jitter_s = JITTER_S if self._failures == self.tally.damaged_packets else EXACT_S
@@ -249,7 +249,7 @@ class AudioPass:
         return round(ahead_s * source_hz)
 
     def _is_stretched(self, ahead_s: float, source_hz: int) -> bool:
-        """Whether the first unit says that it lasts until the second, although it holds less sound: a late beginning.
+        """Whether the first unit is declared to last until the second, although it has less audio: a late start.
 
         Writers of fragmented mp4 without an edit list move the first unit to 0 and stretch it.
         """
@@ -258,11 +258,11 @@ class AudioPass:
 
     @property
     def rescue(self) -> str:
-        """Where the channels cancel each other and one of them is used; '' where nowhere."""
+        """Where the channels cancel each other and one of them is used; '' if nowhere."""
         return self._downmix.rescue.sentence
 
     def report(self, trusts_marks: bool = True) -> StreamReport:
-        """What came out so far, beside what was declared; `trusts_marks` where packets that are marked are a loss."""
+        """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         tally, notes = self.tally, list(self.tally.notes)
         lost_s = self.gap_s + self.bad_s + (self.repeated_s if tally.begins_anew else 0.0)
         if self.is_over and not tally.frames:

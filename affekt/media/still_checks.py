@@ -40,12 +40,12 @@ MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
 
 
 def refuse_bomb(source: Source, pixels: int, pictures: int = 1) -> None:
-    """Raise where a few bytes declare so many pixels that only blank ones can come out; before anything is decoded.
+    """Refuse a file whose few bytes declare implausibly many pixels, before anything is decoded.
 
     Args:
         source: the file.
         pixels: of one picture, as declared.
-        pictures: how many of that size there are.
+        pictures: number of images of that size.
 
     Raises:
         LimitError: more than a file of this size can hold.

@@ -1,8 +1,8 @@
-"""How much memory the reader of each format of photographs takes at once, known before it takes any.
+"""The memory that reading each format of photographs takes, computed before it is allocated.
 
-Every picture is held once as decoded (Pillow keeps 4 bytes of a colour pixel) and once as it is given out (3). What a
-format's own library holds while it decodes comes at another moment, so the larger of both counts; the bytes of a file
-that is taken in whole come on top. Measured for pictures of 36 million pixels.
+Every image is held once as decoded (Pillow keeps 4 bytes per colour pixel) and once as returned (3). A format's own
+library needs memory at another moment, while it decodes, so the larger of both counts; files that are read as a whole
+count in addition. Measured for images of 36 million pixels.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from affekt.media.picture_memory import Bits, parameter_sets
 
 DECODED, GIVEN = 4, 3
 IN_WEBP = 16
-"""Two canvases of red, green, blue and alpha, their copy, and Pillow's picture."""
+"""Bytes per pixel: two RGBA canvases, their copy, and Pillow's image."""
 COEFFICIENT = 2
-"""Bytes of each coefficient of a progressive JPEG, which all wait for the last scan."""
+"""Bytes of each coefficient of a progressive JPEG, which are all kept until the last scan."""
 LARGEST_HEAD = 1 << 20
 LARGEST_CONFIGURATION = 1 << 12
 SEQUENCE_HEADER = re.compile(rb'(?:\x12\x00|mdat)\x0a.', re.DOTALL)
-"""What stands before the sequence header of an AV1 picture: a delimiter or the start of the data, and its size."""
+"""Bytes before the sequence header of an AV1 image: a delimiter or the start of the data, and its size."""
 HIGH_DEPTH, NO_COLOUR, HALF_WIDTH = 0x40, 0x10, 0x08
 """Bits of the third byte of an AV1 configuration (av1C)."""
 COMPRESSION, ROWS_PER_STRIP, BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 259, 278, 258, 322, 323
@@ -31,7 +31,7 @@ UNCOMPRESSED = 1
 
 
 def check_memory(image: Any, source: Source, image_format: str, limits: Limits) -> None:
-    """Hold what reading the picture takes against `limits.max_picture_bytes`; `image` is opened and not yet decoded.
+    """Check the memory for reading an image against `limits.max_picture_bytes`; `image` is opened but not decoded.
 
     Raises:
         LimitError: it takes more.
@@ -42,7 +42,7 @@ def check_memory(image: Any, source: Source, image_format: str, limits: Limits) 
 
 
 def bytes_while_reading(image: Any, source: Source, image_format: str) -> int:
-    """The most bytes that are taken at once, beside those of the program itself."""
+    """Peak memory of reading, in bytes, excluding the program itself."""
     pixels = int(image.size[0] * image.size[1])
     least = pixels * (DECODED + GIVEN)
     if image_format == 'TIFF':
@@ -90,9 +90,9 @@ def _in_heif(image: Any, source: Source, pixels: int) -> int:
 
 
 def _plane_bytes(source: Source, name: bytes, has_alpha: bool) -> tuple[int, bool]:
-    """Bytes of a pixel in the planes of a coded picture, and whether it is deep, by the largest configuration stated.
+    """Bytes per pixel in the planes of a coded image, and whether it has high bit depth, by the largest configuration.
 
-    Where none is, the most that there can be.
+    Without a configuration, the maximum.
     """
     head = source.head(LARGEST_HEAD)
     stated = [_samples(name, head[at.end() : at.end() + 18]) for at in re.finditer(name, head)]
@@ -123,7 +123,7 @@ def _pixels_of_av1(bits: Bits) -> int:
     """The largest picture of a sequence header of AV1.
 
     Raises:
-        EOFError: the header is longer than what is there, or has timing information, which no photograph has.
+        EOFError: the header is truncated, or has timing information, which photographs lack.
     """
     bits.number(4)
     if bits.number(1):  # the short form of a single picture
@@ -155,7 +155,7 @@ def _samples(name: bytes, configuration: bytes) -> tuple[int, bool]:
 
 
 def _in_tiff(image: Any, source: Source, pixels: int) -> int:
-    """libtiff takes in the file and unpacks a strip, at most the picture, or a tile, at any size, at a time.
+    """libtiff reads the file and unpacks a strip (at most the image) or a tile (of any size) at a time.
 
     A tile may come out as red, green, blue and alpha beside its samples.
     """

@@ -1,7 +1,7 @@
-"""Writes media files: pictures with their own times, and any number of sound tracks, in constant memory.
+"""Writes media files: frames with their own times, and any number of audio tracks, in constant memory.
 
-`MediaWriter` is the streaming form; `write_video`, `write_audio` and `write_image` are the one-call forms. Files appear
-whole or not at all: they are written beside their place and renamed.
+`MediaWriter` is the streaming form; `write_video`, `write_audio` and `write_image` are the one-call forms. Files are
+written atomically: under a temporary name, then renamed.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ CODECS: dict[str, tuple[str | None, str]] = {
     '.m4a': (None, 'aac'),
     '.ogg': (None, 'libopus'),
 }
-"""Extension to the usual picture and sound encoders."""
+"""Extension to the usual video and audio encoders."""
 
 FAST: dict[str, dict[str, str]] = {
-    # with its tree of macroblocks the same pictures give other bytes in each process, not in plain C (no-asm)
+    # with macroblock trees, equal frames give different bytes in each process (except with no-asm)
     'libx264': {'preset': 'veryfast', 'crf': '23', 'x264-params': 'mbtree=0'},
     'libvpx': {'deadline': 'realtime', 'cpu-used': '8', 'b': '1M'},
     'libvpx-vp9': {'deadline': 'realtime', 'cpu-used': '8', 'b': '1M'},
     'mpeg4': {'qscale': '3'},
 }
 FINE_TIME_BASE = Fraction(1, 16_000)
-"""Clock of pictures with their own times: 62.5 us, small enough for MPEG-4's 16 bits."""
+"""Clock of frames with their own times: 62.5 us, small enough for MPEG-4's 16 bits."""
 OPUS_RATES = (48_000, 24_000, 16_000, 12_000, 8_000)
 SOUND_CHUNK = 1024
 MAX_PLANES = 7
@@ -56,34 +56,34 @@ MAX_PLANES = 7
 
 @dataclass(frozen=True)
 class PictureStyle:
-    """How pictures are stored."""
+    """How frames are stored."""
 
     codec: str | None = None
     """FFmpeg encoder; None takes the container's usual one."""
     pixel_format: str = 'yuv420p'
     rotation_deg: int = 0
-    """Counter-clockwise turn that a player shall apply; the stored pixels stay as given."""
+    """Counter-clockwise rotation for the player to apply; the stored pixels are unchanged."""
     is_mirrored: bool = False
-    """The player shall also mirror left and right."""
+    """Whether the player mirrors left and right."""
     pixel_aspect: Fraction | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    """Encoder options, on top of the fast ones."""
+    """Encoder options, in addition to the fast ones."""
 
 
 @dataclass(frozen=True)
 class SoundStyle:
-    """How one sound track is stored."""
+    """How one audio track is stored."""
 
     rate_hz: int = 16_000
     codec: str | None = None
     start_s: float = 0.0
-    """Where the first sample lies on the file's clock."""
+    """Time of the first sample on the file's clock."""
     channels: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 class MediaWriter:
-    """Encodes pictures and sound as they come. Use it as a context; leaving it without an error publishes the file."""
+    """Encodes frames and audio as they come. A context manager; leaving it without an error publishes the file."""
 
     def __init__(
         self,
@@ -93,17 +93,17 @@ class MediaWriter:
         sounds: Sequence[SoundStyle] = (),
         container_options: Mapping[str, str] | None = None,
     ) -> None:
-        """Prepare a file of the kind that its extension names.
+        """Prepare a file of the format given by its extension.
 
         Args:
             path: the file; its folder exists.
-            rate_hz: nominal picture rate; None for sound alone.
-            picture: how pictures are stored.
-            sounds: one entry per sound track.
+            rate_hz: nominal frame rate; None for audio alone.
+            picture: how frames are stored.
+            sounds: one entry per audio track.
             container_options: options of FFmpeg's muxer.
 
         Raises:
-            UnknownNameError: an extension without a usual encoder.
+            UnknownNameError: no encoder is known for the extension.
             ValueRangeError: a rate that is not positive.
         """
         self.path = Path(path)
@@ -139,11 +139,11 @@ class MediaWriter:
             self._partial.unlink(missing_ok=True)
 
     def add_picture(self, image: Image, time_s: float | None = None) -> None:
-        """Encode one picture.
+        """Encode one frame.
 
         Args:
             image: (H, W, 3) RGB or (H, W) grey, the same size every time.
-            time_s: when it appears; None for one step after the one before. Times increase.
+            time_s: its time in seconds; None for one step after the previous. Times increase.
 
         Raises:
             ShapeError: another size or type.
@@ -168,7 +168,7 @@ class MediaWriter:
 
         Args:
             samples: (N,) or (channels, N), -1 to 1; float values pass unclipped into float encoders.
-            track: which of `sounds`.
+            track: index into `sounds`.
         """
         style, stream = self._sounds[track], self._tracks[track]
         sound = np.atleast_2d(np.asarray(samples, np.float32))
@@ -240,7 +240,7 @@ class MediaWriter:
 
     def _mux(self, packets: list[Any]) -> None:
         if self._rate_hz is not None and self._picture is None:
-            self._pending.append(packets)  # sound before the first picture: its stream must be there first
+            self._pending.append(packets)  # audio before the first frame: the video stream must exist first
             return
         for earlier in self._pending:
             self._container.mux(earlier)
@@ -258,15 +258,15 @@ def write_video(
     picture: PictureStyle | None = None,
     sound: SoundStyle | None = None,
 ) -> Path:
-    """A video file of pictures and one sound track, read from iterators as needed.
+    """Write a video file from frames and one audio track, read from iterators as needed.
 
     Args:
         path: .mp4, .mov, .mkv, .webm or .avi, which also chooses the encoders.
-        images: (H, W, 3) RGB, all of one size.
-        rate_hz: picture rate; nominal where `times_s` is given.
+        images: (H, W, 3) RGB, all of equal size.
+        rate_hz: frame rate; nominal if `times_s` is given.
         samples: (N,) mono, or an iterator of such pieces; None writes a silent video.
-        sample_rate_hz: their rate; ignored where `sound` is given.
-        times_s: one time per picture, for variable rate.
+        sample_rate_hz: sample rate; ignored if `sound` is given.
+        times_s: one time per frame, for a variable rate.
         picture: codec, pixel format, rotation, aspect.
         sound: codec, rate, start.
 
@@ -296,7 +296,8 @@ def write_video(
 def write_audio(
     path: str | os.PathLike[str], samples: Samples | Iterable[Samples], rate_hz: int, sound: SoundStyle | None = None
 ) -> Path:
-    """A sound file; the extension (.wav, .mp3, .flac, .m4a, .ogg) chooses the encoder unless `sound` names one."""
+    """Write an audio file; the extension (.wav, .mp3, .flac, .m4a, .ogg) chooses the encoder unless `sound` names
+    one."""
     with MediaWriter(path, None, None, (sound or SoundStyle(rate_hz),)) as writer:
         for piece in _pieces(samples):
             writer.add_sound(piece)
@@ -304,10 +305,10 @@ def write_audio(
 
 
 def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -> Path:
-    """A photograph (.jpg, .png, .webp, .bmp) of an (H, W, 3) RGB or (H, W) grey picture.
+    """Write an (H, W, 3) RGB or (H, W) grey image as .jpg, .png, .webp or .bmp.
 
     Raises:
-        StorageError: there is no room for it.
+        StorageError: the disk is full.
     """
     from PIL import Image as Pictures
 
@@ -324,7 +325,7 @@ def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -
 
 
 def even_sided(image: Image) -> Image:
-    """A picture (H, W, …) with an even width and height, as H.264 wants: an odd last row or column is doubled."""
+    """An image (H, W, …) with even width and height, as H.264 needs: an odd last row or column is doubled."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         return np.pad(image, ((0, height % 2), (0, width % 2), *([(0, 0)] * (image.ndim - 2))), mode='edge')
@@ -359,7 +360,7 @@ def _sound_frame(chunk: Samples, sample_format: str, style: SoundStyle) -> Any:
     layout = {1: 'mono', 2: 'stereo'}.get(style.channels, f'{style.channels}c')
     plain = sample_format.removesuffix('p')
     if style.channels > MAX_PLANES:
-        sample_format = plain  # packed; the encoder's own resampler makes planes of it
+        sample_format = plain  # packed; the encoder's own resampler converts it to planes
     if plain == 's16':
         raw: npt.NDArray[Any] = np.clip(np.round(chunk * 32767), -32768, 32767).astype(np.int16)
     elif plain == 's32':

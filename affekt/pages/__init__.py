@@ -7,7 +7,7 @@ security policy lists the hashes of the single style and the single script. Read
 
 from affekt.pages.page import (
     asset,
-    embed_bytes,
+    embed_file,
     embed_json,
     escaped,
     filled,
@@ -26,7 +26,7 @@ __all__ = [
     'asset',
     'axis_svg',
     'better_svg',
-    'embed_bytes',
+    'embed_file',
     'embed_json',
     'escaped',
     'filled',

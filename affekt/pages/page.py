@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
+from pathlib import Path
 
 from affekt.tables import storable
 
@@ -120,10 +121,11 @@ def embed_json(payload: Mapping[str, object]) -> str:
     return text
 
 
-def embed_bytes(content: bytes) -> Iterator[bytes]:
-    """Base64 of any size, in pieces."""
-    for start in range(0, len(content), CHUNK):
-        yield base64.b64encode(content[start : start + CHUNK])
+def embed_file(path: Path) -> Iterator[bytes]:
+    """Base64 of a file in pieces, so that no more than one is in memory."""
+    with path.open('rb') as file:
+        while piece := file.read(CHUNK):
+            yield base64.b64encode(piece)
 
 
 def _digest(text: str) -> str:

@@ -1,8 +1,8 @@
-"""Who is who in one recording: which face speaks, who left the picture and came back, whose
-voice is whose, what a user says of them.
+"""Who is who in one recording: which face speaks, who left the frame and came back, which turns share a
+voice, and whom a user merged or named.
 
-Turns of speech, mouths and spans come in as plain numbers; the person of each comes out, or nobody's name where it is
-not sure. Nobody is compared with anyone outside the recording. Read `active_speaker.py` first.
+Turns of speech, mouths and spans come in as plain numbers; the person of each comes out, or '' where it is
+uncertain. Nobody is compared with anyone outside the recording. Read `active_speaker.py` first.
 """
 
 from affekt.people.active_speaker import Mouth, Speaker, attribute_turns, match_speakers, score_turn

@@ -2,7 +2,7 @@
 
 Voices are not compared with each other. For each turn and each visible face, three measures decide:
 
-    motion    standard deviation of the mouth's opening over the turn, against MOTION_FULL
+    motion    standard deviation of the mouth opening over the turn, relative to MOTION_FULL
     rhythm    largest correlation of the opening with loudness, both at 10 Hz, at lags up to 0.2 s
     presence  share of the turn in which the face was seen
 

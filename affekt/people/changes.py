@@ -1,9 +1,9 @@
-"""What a user says of people after an analysis: two are one, and what they are called; a list beside the results.
+"""A user's edits of people after an analysis, merges and names, as a list beside the results.
 
     {"format": 1, "changes": [{"merge": ["person 1", "person 3"]}, {"name": ["person 1", "A."]}]}
 
-Each change speaks of people as they are called when it is made. The results stay as they were analyzed; the list is
-applied whenever they are read, and without it they are as before.
+Each change refers to people by their names at that time. The results stay as analyzed; the list is
+applied whenever they are read.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LONGEST_NAME = 80
 MOST_BYTES = 1 << 20
 FORGET = 'forget the changes with `affekt people RUN --reset`, or remove the file'
 JOINERS = '\u200c\u200d'
-"""Unseen characters that the spelling of Persian, Hindi and other languages needs."""
+"""Invisible characters that the spelling of Persian, Hindi and other languages needs."""
 
 
 @dataclass(frozen=True)
 class Merge:
-    """Somebody is a person who was counted already, whose name they take."""
+    """Two people are one; the second takes the first one's name."""
 
     into: str
     person: str
@@ -38,7 +38,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class Rename:
-    """A person is called otherwise."""
+    """A person gets another name."""
 
     person: str
     name: str
@@ -48,18 +48,18 @@ Change = Merge | Rename
 
 
 def names_after(people: Iterable[str], changes: Sequence[Change], reserved: Iterable[str] = ()) -> dict[str, str]:
-    """What everybody of an analysis is called after some changes.
+    """Everybody's name after some changes.
 
     Args:
         people: their names as analyzed.
-        changes: in the order in which they were made; people may be named by number, 'person 1' as 1.
-        reserved: names that nobody may be given, in any case.
+        changes: in the order in which they were made; people may be given by number, 'person 1' as 1.
+        reserved: names that are not allowed, ignoring case.
 
     Returns:
-        Name as analyzed to name after all changes; several share one where they were merged.
+        Name as analyzed to name after all changes; merged people share a name.
 
     Raises:
-        UnknownNameError: nobody is called as a change says.
+        UnknownNameError: a change refers to an unknown name.
         ValueRangeError: a person is merged with itself, or a name is empty, too long, taken or reserved.
 
     >>> names_after(['person 1', 'person 2', 'person 3'], [Merge('1', '3'), Rename('1', 'A.')])
@@ -72,7 +72,7 @@ def names_after(people: Iterable[str], changes: Sequence[Change], reserved: Iter
 
 
 def exact_changes(people: Iterable[str], changes: Iterable[Change], reserved: Iterable[str] = ()) -> tuple[Change, ...]:
-    """The changes with everybody by the name that they have when each is made; names that stay are no change.
+    """The changes with each person by the exact name at that time; renames to the same name are dropped.
 
     Raises:
         UnknownNameError, ValueRangeError: see `names_after`.
@@ -87,12 +87,12 @@ def exact_changes(people: Iterable[str], changes: Iterable[Change], reserved: It
 
 
 def exact(change: Change, names: Mapping[str, str], reserved: Iterable[str] = ()) -> Change:
-    """The change with everybody by their present name.
+    """The change with each person by their present exact name.
 
     Args:
         change: as a user makes it.
         names: name as analyzed to present name.
-        reserved: names that nobody may be given.
+        reserved: names that are not allowed.
 
     Raises:
         UnknownNameError, ValueRangeError: see `names_after`.
@@ -121,10 +121,10 @@ def _changed(names: Mapping[str, str], change: Change) -> dict[str, str]:
 
 
 def checked_name(name: str, reserved: Iterable[str] = ()) -> str:
-    """A person's name without spaces around it.
+    """A valid person's name, stripped of surrounding spaces.
 
     Raises:
-        ValueRangeError: it is empty, longer than LONGEST_NAME, holds characters that are not seen, or is reserved.
+        ValueRangeError: it is empty, longer than LONGEST_NAME, has invisible characters, or is reserved.
     """
     tidy = ' '.join(name.split())
     wrong = (
@@ -147,7 +147,7 @@ def _is_control(letter: str) -> bool:
 
 
 def told_changes(changes: Iterable[Change]) -> tuple[str, ...]:
-    """A sentence on each change.
+    """One sentence per change.
 
     >>> told_changes([Merge('person 1', 'person 3'), Rename('person 1', 'A.')])
     ('Person 3 is counted as person 1, as was said by hand.', "Person 1 is called 'A.', as was said by hand.")
@@ -161,7 +161,7 @@ def told_changes(changes: Iterable[Change]) -> tuple[str, ...]:
 
 
 def read_changes(folder: Path) -> tuple[Change, ...]:
-    """The changes beside the results in a folder; none where there is no list.
+    """The changes beside the results in a folder; () if there is no list.
 
     Raises:
         RunError: the list is damaged.
@@ -185,10 +185,10 @@ def read_changes(folder: Path) -> tuple[Change, ...]:
 
 @contextlib.contextmanager
 def fitting(folder: Path) -> Iterator[None]:
-    """Within the block the changes beside some results are made: where they do not fit, the list is to blame.
+    """Within the block, errors of applying the changes beside some results are attributed to their list.
 
     Raises:
-        RunError: they do not.
+        RunError: the changes do not fit the results.
     """
     try:
         yield
@@ -201,10 +201,10 @@ def fitting(folder: Path) -> Iterator[None]:
 
 
 def write_changes(folder: Path, changes: Sequence[Change]) -> None:
-    """Puts the list beside the results; none are no file.
+    """Writes the list beside the results; for no changes there is no file.
 
     Raises:
-        StorageError: there is no room, or the place cannot be written.
+        StorageError: the disk is full, or the folder is not writable.
     """
     path = folder / CHANGES_FILE
     if not changes:
@@ -227,14 +227,14 @@ def _change_of(row: Mapping[str, Sequence[str]]) -> Change:
 
 
 def meant(who: str, names: Mapping[str, str]) -> str:
-    """The present name of somebody: by present name, or by number or name as analyzed, in any case.
+    """The present name of a person given by present name, number, or name as analyzed, ignoring case.
 
     Args:
         who: name or number of a person, as a user gives it.
         names: name as analyzed to present name.
 
     Raises:
-        UnknownNameError: nobody is called so.
+        UnknownNameError: there is no such person.
     """
     present = list(dict.fromkeys(names.values()))
     asked = ' '.join(who.split()).casefold()

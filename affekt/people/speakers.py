@@ -1,14 +1,13 @@
-"""Speakers told apart by voice, where nobody is seen: turns grouped by how alike they sound, or left alone.
+"""Speaker diarisation by voice, where nobody is seen: turns grouped by similarity, or left unknown.
 
-One person in several moods may sound less like themself than two people in one mood sound like each other. So speakers
-are named only where at least two are sure, and every turn that is not sure stays unknown:
-
+One person in several moods may sound less alike than two people in one mood. Therefore speakers
+are named only if at least two are certain, and every uncertain turn stays unknown:
 1. Turns are joined while the mean similarity of two groups is at least JOIN (average linkage).
 2. A group with LEAST_TURNS turns and LEAST_S seconds is a speaker; turns outside speakers stay unknown.
-3. Where two speakers are more alike than APART, or there is only one, nobody is told apart.
-4. A turn that is not more like its own speaker's other turns than like the next speaker's, by MARGIN, is unknown.
+3. If two speakers are more similar than APART, or there is only one, no speakers are named.
+4. A turn is unknown unless it is more similar to its own speaker's other turns than to the next speaker's, by MARGIN.
 
-The constants were chosen on Polish dialogues made of nEMO's clips and judged on English ones of RAVDESS's
+The constants were chosen on Polish dialogues made of nEMO's clips and tested on English ones of RAVDESS's
 (measurements/speakers.py).
 
 Source: Han, Kumar & Garg 2021, arXiv:2102.10018, section 2 (agglomerative clustering of turns by speaker embeddings).
@@ -31,19 +30,19 @@ MARGIN = 0.06
 LEAST_TURNS = 3
 LEAST_S = 5.0
 LEAST_TURN_S = 0.7
-"""Shorter turns are not grouped."""
+"""Minimum length in seconds of a turn that is grouped."""
 LEAST_TOLD_APART = 2 * LEAST_TURNS
-"""Fewer turns than this are never told apart."""
+"""Minimum number of turns for naming speakers."""
 MOST_TURNS = 2000
-"""The longest so many are grouped."""
+"""Maximum number of turns that are grouped, the longest first."""
 
 
 def speakers_heard(network: Any, blocks: Iterable[Any], spans: Sequence[tuple[float, float]]) -> list[str]:
-    """Who speaks in each turn of a recording; see `speakers_by_voice`.
+    """The speaker of each turn of a recording; see `speakers_by_voice`.
 
     Args:
         network: a `SpeakerIdentity`.
-        blocks: the recording's sound at 16 kHz, in order.
+        blocks: the recording's audio at 16 kHz, in order.
         spans: (start_s, end_s) of each turn, by start.
     """
     from affekt.voice import speaker_vectors
@@ -52,7 +51,7 @@ def speakers_heard(network: Any, blocks: Iterable[Any], spans: Sequence[tuple[fl
 
 
 def speakers_sentence(names: Sequence[str]) -> str:
-    """How many speakers were told apart, and how many turns stay unknown; '' where none were.
+    """A sentence with the number of speakers and of unknown turns; '' if no speakers were named.
 
     >>> speakers_sentence(['speaker 1', '', 'speaker 2', 'speaker 1'])
     'Two speakers were told apart by voice; 1 of 4 turns is of an unknown speaker.'
@@ -66,14 +65,14 @@ def speakers_sentence(names: Sequence[str]) -> str:
 
 
 def speakers_by_voice(vectors: Floats32, seconds: Sequence[float]) -> list[str]:
-    """Who speaks in each turn, as 'speaker 1', 'speaker 2', … in order of appearance; '' where it is not sure.
+    """The speaker of each turn, as 'speaker 1', 'speaker 2', … in order of appearance; '' if uncertain.
 
     Args:
-        vectors: (N, D) one per turn, of length 1; zeros where there was nothing to hear.
-        seconds: (N,) how long each turn is.
+        vectors: (N, D) unit vectors, one per turn; zeros where there was no usable audio.
+        seconds: (N,) length of each turn.
 
     Returns:
-        N names; all '' where fewer than two speakers are sure.
+        N names; all '' if fewer than two speakers are certain.
     """
     numbers = grouped(np.asarray(vectors, dtype=np.float64), np.asarray(seconds, dtype=np.float64))
     order = {number: f'speaker {place}' for place, number in enumerate(dict.fromkeys(n for n in numbers if n >= 0), 1)}
@@ -83,7 +82,7 @@ def speakers_by_voice(vectors: Floats32, seconds: Sequence[float]) -> list[str]:
 def grouped(
     vectors: Floats, seconds: Floats, join: float = JOIN, apart: float = APART, margin: float = MARGIN
 ) -> list[int]:
-    """The number of each turn's speaker, -1 where it is not sure; see the top of this file."""
+    """The index of each turn's speaker, -1 if uncertain; see the module docstring."""
     nobody = [-1] * len(vectors)
     audible = np.linalg.norm(vectors, axis=1) > 0.5
     long = np.flatnonzero(audible & (seconds >= LEAST_TURN_S))
@@ -100,7 +99,7 @@ def grouped(
         return nobody
     numbers = np.full(len(vectors), -1)
     for number, own in enumerate(speakers):
-        # Mean similarity of each turn to the others of its speaker, and to those of the speaker most like it.
+        # Mean similarity of each turn to the others of its speaker, and to those of the most similar other speaker.
         inside = (vectors[own] @ means[number] * len(own) - 1) / (len(own) - 1)
         outside = np.max([vectors[own] @ mean for other, mean in enumerate(means) if other != number], axis=0)
         numbers[own[inside - outside >= margin]] = number

@@ -1,7 +1,7 @@
-"""Provenance of outputs: a signed manifest in the file, a note in the picture, a statement on who is shown.
+"""Provenance of outputs: a signed manifest in the file, a visible note, a statement on who is portrayed.
 
-A finished MP4, PNG or JPEG file comes in and goes out signed; `verify` says of any file whether it is as it was signed.
-`Consent` is what a user states on the portrayed person. Read `signing.py` first, then `consent.py`.
+A finished MP4, PNG or JPEG file is signed in place; `verify` checks whether any file is as signed.
+`Consent` is the user's statement on the portrayed person. Read `signing.py` first, then `consent.py`.
 """
 
 from affekt.provenance.consent import PORTRAYED, Consent, required_consent

@@ -1,6 +1,6 @@
-"""Consent: who is in the picture, and what they have agreed to, as the user states it; recorded with every output.
+"""Consent: the user's statement on who is portrayed and has agreed, recorded with every output.
 
-Nothing here can tell whether a statement is true. It makes the user say it, and puts it where whoever receives the
+The truth of a statement cannot be checked. The user must make it, and it is stored where recipients of the
 output can read it: in the run's settings and in the signed manifest.
 """
 
@@ -18,10 +18,10 @@ PORTRAYED = {
     'nobody': 'the picture shows no real person: it is a drawing or was generated',
     'child': 'the portrayed person is a child',
 }
-"""Who is in the picture, to the statement that this makes."""
+"""Kind of portrayed person to the statement."""
 ADULT_YEARS = 18
 LONGEST_NOTE = 500
-"""Most characters of a note that a manifest takes."""
+"""Maximum length of a note in characters."""
 _CHILD = re.compile(
     r"\b(child(ren)?('s)?|kids?|minors|minor(?! (change|edit|correction|adjustment|detail|restriction|condition)s?\b)"
     r'|bab(y|ies)|toddlers?|infants?|newborns?|under-?aged?|teen(ager)?s?|adolescents?'
@@ -41,7 +41,7 @@ _SPAN_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _SPAN_AFTER = re.compile(r' (ago|later|long)\b', re.IGNORECASE)
-"""Words beside a number of years that make it a period, such as that for which a form is kept, and no age."""
+"""Words next to a number of years that make it a period, not an age."""
 _OLD_AFTER = re.compile(r'[\s-]*(old|of age|alt)\b', re.IGNORECASE)
 
 
@@ -51,11 +51,11 @@ class Consent:
 
     Args:
         portrayed: a name in PORTRAYED.
-        note: more in the user's words, such as where the agreement is kept. It goes into every output.
-        age_years: age of the portrayed person in years, where the user states it; None where not.
+        note: free text, such as where the agreement is kept; stored in every output.
+        age_years: age of the portrayed person in years, if stated, else None.
 
     Raises:
-        UnknownNameError: no such name.
+        UnknownNameError: unknown name.
         ConsentError: the portrayed person is a child by this statement, or the note is too long.
     """
 
@@ -63,7 +63,7 @@ class Consent:
     note: str = ''
     age_years: float | None = None
     stated_at: str = ''
-    """ISO 8601 with the offset from UTC; the time of the call where it is left out."""
+    """ISO 8601 with the offset from UTC; by default the current time."""
 
     def __post_init__(self) -> None:
         if self.portrayed not in PORTRAYED:
@@ -86,7 +86,7 @@ class Consent:
 
     @property
     def statement(self) -> str:
-        """The statement as a sentence without its end."""
+        """The statement as a sentence without full stop."""
         return PORTRAYED[self.portrayed]
 
     def as_json(self) -> dict[str, object]:
@@ -113,11 +113,11 @@ class Consent:
 
 
 def required_consent(portrayed: str | None, note: str = '', age_years: float | None = None) -> Consent:
-    """The statement, where one was made.
+    """The statement; it is required.
 
     Raises:
-        ConsentError: none was made, or the portrayed person is a child by it.
-        UnknownNameError: `portrayed` is no name in PORTRAYED.
+        ConsentError: there is none, or it says that the portrayed person is a child.
+        UnknownNameError: `portrayed` is not in PORTRAYED.
     """
     if portrayed is None:
         choices = '; '.join(f'{name} ({statement})' for name, statement in PORTRAYED.items() if name != 'child')

@@ -1,8 +1,8 @@
 """Credentials that sign outputs: a certificate chain and a private key.
 
-By default affekt makes both itself, once for each user, and keeps them where only that user can read them. Such a
-signature shows that a file is as it was when it was signed, and that two files come from one installation; it does not
-show who the signer is. Whoever has a certificate that others trust signs with that one.
+By default affekt makes both, once per user, and stores them readable only by that user. Such a
+signature shows that a file is unchanged since signing, and that two files come from one installation, but
+not who the signer is. For that, use a certificate that others trust.
 
 Source: C2PA Technical Specification 2.2, section 14.5 (what a signing certificate must hold).
 """
@@ -26,7 +26,7 @@ from affekt.files import read_regular_file, storage_error
 OWN = 'signing.pem'
 """The file with the user's own private key and chain, in the settings folder."""
 YEARS = 30
-"""Validity of a chain that is made here. No time stamp is asked for, so a file could not be checked after its end."""
+"""Validity in years of a self-made chain. Without time stamps, files could not be verified after its end."""
 _LARGEST = 1 << 20
 
 
@@ -57,10 +57,10 @@ def require_signing() -> None:
 
 
 def settings_folder() -> Path:
-    """Where affekt keeps what belongs to the user: `AFFEKT_CONFIG`, or `affekt` in the user's settings folder.
+    """affekt's settings folder: `AFFEKT_CONFIG`, or `affekt` in the user's settings folder.
 
     Raises:
-        ProvenanceError: the user has no home, and AFFEKT_CONFIG names no folder.
+        ProvenanceError: the user has no home folder, and AFFEKT_CONFIG is not set.
     """
     try:
         if chosen := os.environ.get('AFFEKT_CONFIG'):
@@ -77,12 +77,12 @@ def settings_folder() -> Path:
 
 
 def own_credentials() -> Credentials:
-    """The chain and key that affekt made for this user; made now where there are none.
+    """This user's chain and key, created if missing.
 
     Raises:
-        ProvenanceError: the credentials that lie there cannot be used.
-        StorageError: they cannot be written.
-        MissingExtraError: nothing can be signed here.
+        ProvenanceError: the existing credentials cannot be used.
+        StorageError: new ones cannot be written.
+        MissingExtraError: c2pa-python is not installed.
     """
     place = settings_folder() / OWN
     if not place.exists():
@@ -95,12 +95,12 @@ def read_credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str])
     """The user's own chain and key.
 
     Args:
-        chain: PEM certificates, the signer's first, then those that vouch for it.
+        chain: PEM certificates, the signer's first, then its issuers.
         key: the signer's private key, PEM without a password.
 
     Raises:
-        ProvenanceError: a file cannot be read, or the key is not that of the first certificate.
-        MissingExtraError: nothing can be signed here.
+        ProvenanceError: a file cannot be read, or the key does not match the first certificate.
+        MissingExtraError: c2pa-python is not installed.
     """
     require_signing()
     from cryptography import x509
@@ -185,9 +185,9 @@ def _keep_private(key: Path) -> None:
 
 
 def _write_new(place: Path) -> None:
-    """A new key and chain in one file, which only its owner can read from its first moment on.
+    """Create key and chain in one file, readable only by its owner from the start.
 
-    Where two processes do this at once, the file of the first stays, and both sign with it.
+    If two processes do this at once, the file of the first is kept, and both sign with it.
     """
     require_signing()
     chain, key = made_chain()
@@ -213,10 +213,10 @@ def _write_new(place: Path) -> None:
 
 
 def made_chain() -> tuple[bytes, bytes]:
-    """A new certificate chain and its private key, PEM: a signer, and an authority that vouches for it alone.
+    """A new certificate chain and its private key, PEM: a signer, and an authority that issues only this certificate.
 
-    C2PA refuses certificates that vouch for themselves. The authority's key is dropped at once. Neither certificate
-    says who the user is.
+    C2PA refuses self-signed certificates. The authority's key is discarded at once. Neither certificate
+    identifies the user.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -232,7 +232,7 @@ def made_chain() -> tuple[bytes, bytes]:
 
     authority_key, signer_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority, signer = name('affekt local authority'), name('affekt local signer')
-    start = datetime.now(UTC) - timedelta(days=1)  # a clock that is set back by hours still finds it valid
+    start = datetime.now(UTC) - timedelta(days=1)  # still valid on a clock that is hours behind
     end = start + timedelta(days=365 * YEARS)
     vouching = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
 

@@ -1,8 +1,8 @@
-"""Where a C2PA manifest lies in a file, and whether what its signature does not cover is as the signer wrote it.
+"""Location of a C2PA manifest in a file, and checks of the bytes that its signature does not cover.
 
-C2PA covers the picture, the claim and the assertions by hashes and a signature, but neither the frame that carries the
-manifest (lengths, labels, padding, the header of its segment, the file type of an MP4). A byte changed there leaves a
-file that other readers call intact. A manifest that affekt wrote has one form only, so here such a byte is seen too.
+C2PA covers the image, the claim and the assertions by hashes and a signature, but not the container around the
+manifest (lengths, labels, padding, the header of its segment, the file type of an MP4). Other readers call a file with
+a changed byte there intact. affekt's manifest has only one valid form, so such changes are detected here.
 
 Source: ISO/IEC 19566-5 (JUMBF); C2PA Technical Specification 2.2, sections 11.1 and A.3 to A.5; RFC 9052 (COSE).
 """
@@ -21,7 +21,7 @@ MIME = {
 }  # fmt: skip
 """Suffixes of files that can be signed and checked, to their types."""
 TRACES = (b'c2pa.assertions', b'c2pa.signature', b'urn:c2pa:')
-"""Texts that every manifest contains, whatever else of it is damaged."""
+"""Texts that every manifest contains, even if otherwise damaged."""
 LARGEST_STORE = 64 << 20
 _PNG = b'\x89PNG\r\n\x1a\n'
 _UUID = bytes.fromhex('d8fec3d61b0e483c92975828877ec481')
@@ -30,7 +30,7 @@ _AFTER_TYPE = bytes.fromhex('00110010800000aa00389b71')
 
 
 class Malformed(ValueError):
-    """The bytes have another form than a signer writes."""
+    """The bytes do not have the form that a signer writes."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Embedded:
 
 
 def mime_of(path: Path) -> str:
-    """The type that a file's first bytes show, else the one of its ending; '' for neither."""
+    """The MIME type by a file's first bytes, else by its extension; '' for neither."""
     with path.open('rb') as file:
         start = file.read(12)
     if start.startswith(_PNG):
@@ -56,7 +56,7 @@ def mime_of(path: Path) -> str:
 
 
 def has_traces(path: Path) -> bool:
-    """Whether any of TRACES stands in a file."""
+    """Whether any of TRACES occurs in a file."""
     longest = max(map(len, TRACES))
     before = b''
     with path.open('rb') as file:
@@ -69,10 +69,10 @@ def has_traces(path: Path) -> bool:
 
 
 def embedded(path: Path, mime: str) -> Embedded:
-    """The manifest store of a file, out of a carrier that is as a signer writes it.
+    """The manifest store of a file, whose carrier must have a signer's form.
 
     Raises:
-        Malformed: the carrier is not, or there is none or more than one.
+        Malformed: it has not, or there is no carrier, or more than one.
     """
     with path.open('rb') as file:
         try:
@@ -82,10 +82,10 @@ def embedded(path: Path, mime: str) -> Embedded:
 
 
 def require_signers_form(store: bytes) -> None:
-    """A manifest store with nothing in it that is neither signed nor as affekt's signer writes it.
+    """Require that all unsigned parts of a manifest store have the form of affekt's signer.
 
     Raises:
-        Malformed: it has another form.
+        Malformed: they have another form.
     """
     (manifest,) = _expect(_children(_single(store), b'c2pa', b'c2pa'), 1)
     assertions, claim, signature = _expect(_children(manifest, b'c2ma', b'urn:c2pa:'), 3)
@@ -128,7 +128,7 @@ def _of_jpeg(file: IO[bytes]) -> Embedded:
         mark, code, length = struct.unpack('>BBH', file.read(4))
         if mark != 0xFF or length < 2:
             raise Malformed('one of its segments has no mark')
-        if code == 0xDA:  # the picture itself follows
+        if code == 0xDA:  # image data follow
             break
         if code != 0xEB:
             file.seek(length - 2, 1)
@@ -155,7 +155,7 @@ def _of_mp4(file: IO[bytes]) -> Embedded:
         file.seek(start + 8)
         if file.read(16) != _UUID:
             continue
-        # version and flags, what the box is for, and where a tree of hashes lies, which one-piece files lack
+        # version and flags, purpose, and position of a hash tree, which unfragmented files lack
         if file.read(21) != b'\0' * 4 + b'manifest\0' + b'\0' * 8 or size > LARGEST_STORE:
             raise Malformed('the box of its manifest has another header')
         stores.append(file.read(size - 45))
@@ -212,13 +212,13 @@ def _expect(boxes: list[bytes], count: int) -> list[bytes]:
 
 
 def _children(box: bytes, name: bytes, label: bytes, *, salted: bool = False) -> list[bytes]:
-    """The boxes within a superbox, behind its description, which must be this one.
+    """The boxes within a superbox after its description, which must match.
 
     Args:
         box: the superbox.
         name: four letters of its type.
-        label: label of the superbox; one that ends in ':' is the beginning of a label.
-        salted: any label, and a private box of random bytes behind it, as assertions have; the signature covers both.
+        label: label of the superbox; one that ends in ':' is a prefix.
+        salted: any label, followed by a private box of random bytes, as in assertions; the signature covers both.
     """
     if box[4:8] != b'jumb':
         raise Malformed('a part of its manifest is of another type')

@@ -1,4 +1,4 @@
-"""The visible note in a picture: that its face was moved by software."""
+"""The visible note that a face was moved by software."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from affekt.errors import ShapeError
 
 NOTE = 'Face animated by software (affekt)'
 SHORT_NOTE = 'AI · affekt'
-"""Note for pictures in which the whole note would be too small to read."""
+"""Note for images in which the full note would be too small to read."""
 _LEAST_PX = 9
-"""Height of letters below which they cannot be read."""
+"""Minimum legible height of letters in pixels."""
 _SHARE = 0.032
-"""Height of letters over that of the picture."""
+"""Height of letters relative to the image."""
 
 Image = npt.NDArray[np.uint8]
 
 
 def with_note(image: Image) -> Image:
-    """A copy of the picture with the note in its lower left corner, white on a darkened strip.
+    """A copy of the image with the note in its lower left corner, white on a darkened strip.
 
     Args:
         image: (H, W, 3) RGB.

@@ -1,9 +1,9 @@
-"""Signing and verifying: a manifest within the file that says by what an output was made, and from what.
+"""Signing and verifying of a manifest in the file that states how an output was made, and from what.
 
-`sign` puts a C2PA manifest into an MP4, PNG or JPEG file: the engine, hashes of portrait and driver, whether the mouth
-in the picture is the driver's, the user's statement on the portrayed person, the settings, and that the medium is
-synthetic. `verify` reads any file's manifest and says whether the file is as it was signed. Nothing is asked of a
-network: there is no time stamp, no look-up of certificates, and no remote manifest.
+`sign` puts a C2PA manifest into an MP4, PNG or JPEG file: the engine, hashes of portrait and driver, whether the
+visible mouth is the driver's, the user's statement on the portrayed person, the settings, and that the medium is
+synthetic. `verify` reads any file's manifest and checks whether the file is as signed. No network is
+used: there is no time stamp, no certificate look-up, and no remote manifest.
 
 Source: C2PA Technical Specification 2.2; IPTC, digital source types.
 """
@@ -32,13 +32,13 @@ SOURCE_TYPES = {
     'geometric': 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic',
     'diffusion': 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia',
 }
-"""Engine to what IPTC calls its outputs: composed with something synthetic; composed with what a trained net made."""
+"""Engine to the IPTC source type of its outputs: composite with synthetic parts, or with output of a trained model."""
 OFFLINE = {
     'builder': {'thumbnail': {'enabled': False}},
     'verify': {'remote_manifest_fetch': False, 'ocsp_fetch': False},
 }
 SIGNER_ONLY = frozenset(('signingCredential.untrusted', 'signingCredential.expired', 'claimSignature.outsideValidity'))
-"""C2PA's codes for faults of the signer alone, where the file itself is as it was signed."""
+"""C2PA's codes for problems of the signer only, while the file itself is as signed."""
 INTACT, CHANGED, NO_MANIFEST = 'intact', 'changed', 'no manifest'
 
 
@@ -50,9 +50,9 @@ class Provenance:
         engine: a name in SOURCE_TYPES.
         consent: the statement on the portrayed person.
         portrait_sha256: SHA-256 of the portrait's file.
-        driver_sha256: SHA-256 of the driver's file; None where an emotion or a curve moved the face.
-        has_drivers_mouth: whether the picture shows the inside of the driver's mouth.
-        settings: settings of the run, as JSON has them.
+        driver_sha256: SHA-256 of the driver's file; None if an emotion or a curve moved the face.
+        has_drivers_mouth: whether the output shows the inside of the driver's mouth.
+        settings: settings of the run, as JSON values.
     """
 
     engine: str
@@ -76,35 +76,35 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a file is as it was signed, and what its manifest says."""
+    """Whether a file is as signed, and the content of its manifest."""
 
     path: Path
     state: str
     """'intact', 'changed' or 'no manifest'."""
     signer: str = ''
-    """The name in the certificate, which anybody may have written unless `is_signer_known`."""
+    """The name in the certificate, which anybody may claim unless `is_signer_known`."""
     is_signer_known: bool = False
-    """The certificate is vouched for by one that the user trusts."""
+    """True if an authority that the user trusts issued the certificate."""
     is_expired: bool = False
-    """The certificate's time is over, and no time stamp says that it was not when it signed."""
+    """True if the certificate has expired, and no time stamp proves that it was valid when it signed."""
     reason: str = ''
-    """What was changed, in words; '' where nothing was."""
+    """What was changed, in words; '' for nothing."""
     codes: tuple[str, ...] = ()
-    """C2PA's codes for the changes, or its reader's error on a manifest that it could not read."""
+    """C2PA's codes for the changes, or its error for an unreadable manifest."""
     made_by: str = ''
     statement: Mapping[str, Any] = field(default_factory=dict)
-    """affekt's assertion; empty in a manifest of somebody else."""
+    """affekt's assertion; empty in other manifests."""
     source_type: str = ''
     """The IPTC digital source type, its last part."""
 
     @property
     def is_intact(self) -> bool:
-        """Whether the file is as it was signed."""
+        """Whether the file is as signed."""
         return self.state == INTACT
 
     @property
     def words(self) -> str:
-        """The verdict as a person reads it."""
+        """The verdict in words."""
         if self.state != INTACT:
             return self.state
         expired = ', certificate expired' if self.is_expired else ''
@@ -114,11 +114,11 @@ class Verdict:
 
 
 def require_signable(path: str | os.PathLike[str]) -> str:
-    """The type of a file that is still to be written, by its ending: before what it will hold is paid for.
+    """The MIME type of a file yet to be written, by its extension; checked before the content is computed.
 
     Raises:
-        MediaError: no manifest can be put into such a file.
-        MissingExtraError: nothing can be signed here.
+        MediaError: such a file cannot hold a manifest.
+        MissingExtraError: c2pa-python is not installed.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in MIME:
@@ -131,18 +131,18 @@ def require_signable(path: str | os.PathLike[str]) -> str:
 
 
 def sign(path: str | os.PathLike[str], provenance: Provenance, credentials: Credentials | None = None) -> Path:
-    """Put a signed manifest into a finished file, in place: the signed file replaces it whole, or not at all.
+    """Put a signed manifest into a finished file, in place and atomically.
 
     Args:
         path: .mp4, .png or .jpg.
         provenance: contents of the manifest.
-        credentials: credentials that sign it; None for those that affekt made for this user.
+        credentials: credentials that sign it; None for this user's own, made by affekt.
 
     Returns:
         The path.
 
     Raises:
-        MediaError: no such file, or none that can carry a manifest.
+        MediaError: the file is missing, or cannot hold a manifest.
         ProvenanceError: it cannot be signed with these credentials.
         StorageError: it cannot be written.
         MissingExtraError: c2pa-python is not installed.
@@ -177,10 +177,10 @@ def sign(path: str | os.PathLike[str], provenance: Provenance, credentials: Cred
 
 
 def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None = None) -> Verdict:
-    """Whether a file is as it was signed, and what it says of itself.
+    """Whether a file is as signed, and the content of its manifest.
 
     Args:
-        path: .mp4, .png or .jpg, of whatever origin.
+        path: .mp4, .png or .jpg, of any origin.
         trusted: PEM certificates that the user trusts to vouch for signers; none by default.
 
     Raises:
@@ -224,7 +224,8 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
     """The verdict on a file whose manifest could be read."""
     manifest = content.get('manifests', {}).get(content.get('active_manifest', ''), {})
     assertions = {item.get('label'): item.get('data') for item in manifest.get('assertions', ())}
-    statement = stated if isinstance(stated := assertions.get(LABEL), Mapping) else {}  # whoever signed may write all
+    # a foreign signer may write anything
+    statement = stated if isinstance(stated := assertions.get(LABEL), Mapping) else {}
     signature = manifest.get('signature_info', {})
     codes = {item['code'] for item in content.get('validation_status') or ()}
     wrong = tuple(sorted(codes - SIGNER_ONLY))
@@ -266,7 +267,7 @@ def _manifest(target: Path, mime: str, provenance: Provenance) -> dict[str, Any]
     agent = {'name': 'affekt', 'version': affekt.__version__}
     source_type = SOURCE_TYPES[provenance.engine]
     action = {'action': 'c2pa.created', 'digitalSourceType': source_type, 'softwareAgent': agent}
-    # the one part of an MP4 beside the manifest that C2PA's own hash leaves out
+    # the one part of an MP4 besides the manifest that C2PA's own hash leaves out
     file_type = _file_type(target) if mime.startswith('video/') else b''
     statement = provenance.as_json() | ({'file_type': file_type.hex()} if file_type else {})
     return {

@@ -1,8 +1,8 @@
-"""Moving the face of a portrait: by a video of another face, by a named emotion, by curves.
+"""Animating the face of a portrait by a video of another face, by a named emotion, or by curves.
 
 A `Motion` is a stream of `MotionFrame`s, each the difference of a face from its own calm state. `motion_of_video`
-reads it from a driver, `motion_of_emotion`, `motion_of_curves` and `motion_of_timeline` make it; `transfer` makes it
-fit for a portrait; `Portrait` is who moves, `reenact` draws, and `reenact_to` does all of it, from files to a signed
+reads it from a driver; `motion_of_emotion`, `motion_of_curves` and `motion_of_timeline` create it; `transfer` fits
+it to a portrait; `reenact` draws a `Portrait`, and `reenact_to` does all of it, from files to a signed
 file. Read `motion.py` first, then `portrait.py` and `engine.py`.
 """
 

@@ -1,11 +1,11 @@
-"""Amounts of the named directions to a frame of motion: what a face does that nobody was filmed doing.
+"""Amounts of the named directions to a frame of motion, for motion without a driver.
 
-Directions come from another head, by the gradients of its deformation. Of brows and jaw the landmarks of 250 real faces
-of a name tell otherwise (`measurements/face_skin.py`), and `skin_directions` puts that right: skin between brow and lid
-goes along with a brow, which would become twice as high, while the lids stay; and a jaw that opens leaves nose, cheeks
-and upper lip nearly where they are.
+Directions are transferred from another head by deformation gradients. For brows and jaw they disagree with landmarks of
+250 named real faces (`measurements/face_skin.py`), and `skin_directions` corrects that: skin between brow and lid
+moves with a brow, instead of doubling in height, while the lids stay; and an opening jaw nearly leaves nose, cheeks
+and upper lip in place.
 
-| way up or down, for each centimetre of | measured | directions | put right |
+| vertical movement per centimetre of | measured | directions | corrected |
 |---|---|---|---|
 | raised brows, upper edge: skin below the brow | 0.72 | 0.21 | 0.64 |
 | likewise: crease of the lid | 0.60 | -0.11 | 0.42 |
@@ -14,8 +14,8 @@ and upper lip nearly where they are.
 | the lower lip: the skin below the nose | 0.07 | 0.19 | 0 |
 | likewise: upper lip | 0.11 | 0.36 | 0.17 |
 
-Lids: the offsets hold them as the directions move them, and `opening` says the same as a share, measured on the mean
-face. Gaze: a full look to the side or up moves the middle of the iris as it does on the open head (0.61 and 0.30 cm of
+Lids: the offsets keep them as the directions move them, and `opening` gives the same as a share, measured on the mean
+face. Gaze: a full look to the side or up moves the iris as on the open head (0.61 and 0.30 cm for
 an eye 2.66 cm wide).
 """
 
@@ -32,7 +32,7 @@ from affekt.reenactment.canonical import LID_PAIRS
 from affekt.reenactment.motion import MotionFrame
 
 GAZE_WIDTHS = {'Out': 0.220, 'In': 0.236, 'Up': 0.110, 'Down': 0.166}
-"""Way of the iris where an eye looks fully, in widths of the eye: the front of an eyeball of `head_model()`, over the
+"""Movement of the iris in a full look, in eye widths: that of the front of an eyeball of `head_model()`, over the
 width of the eye of `face_model()`, 2.66 cm."""
 
 
@@ -45,23 +45,24 @@ LIDS = (
     (246, 161, 160, 159, 158, 157, 173, 7, 163, 144, 145, 153, 154, 155),
 )
 BELOW_SHARE, CREASE_SHARE, PRESSED_SHARE = 0.75, 0.5, 0.25
-"""How far skin below a brow and the crease of the lid go along with its lower edge; a crease that is pressed down meets
-the lid sooner than in real faces, whose lids go down with it."""
+"""Shares of the movement of a brow's lower edge that the skin below it and the lid crease follow; a crease that is
+pressed down meets the lid sooner than in real faces, whose lids move down with it."""
 BELOW_NOSE = 2
 JAW_CM = (1.0, 2.0)
-"""Ways down, at an amount of 1, up to which a point belongs to the upper face and from which to the lower lip."""
+"""Downward movement at an amount of 1: below the first, a point is of the upper face; above the second, of the lower
+lip."""
 
 
 @cache
 def directions() -> Floats:
-    """(51, 468, 3) displacements of all directions at 1 as the face model has them, centimetres."""
+    """(51, 468, 3) displacements of all directions at 1 of the face model, in centimetres."""
     model = face_model()
     return np.stack([model.direction(name) for name in model.directions])
 
 
 @cache
 def skin_directions() -> Floats:
-    """(51, 468, 3) displacements of all directions at 1, corrected where real faces move otherwise, centimetres."""
+    """(51, 468, 3) displacements of all directions at 1, corrected by real faces, in centimetres."""
     every = directions().copy()
     for name, place in columns().items():
         if name.startswith('brow'):
@@ -99,12 +100,12 @@ def frame_of_amounts(
     amounts: npt.ArrayLike,
     head_deg: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> MotionFrame:
-    """The motion of a face that shows each direction by an amount.
+    """The motion frame of given amounts of the directions.
 
     Args:
         time_s: seconds.
         amounts: (51,) in the order of `face_model().directions`.
-        head_deg: yaw, pitch and roll away from the calm head, as `affekt.faces.euler_angles_deg` reads them.
+        head_deg: yaw, pitch and roll relative to the calm head, as `affekt.faces.euler_angles_deg` reads them.
     """
     shown = np.asarray(amounts, dtype=np.float64)
     moved = np.einsum('k,kvd->vd', shown, skin_directions())

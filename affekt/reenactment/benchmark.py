@@ -1,10 +1,10 @@
-"""Reenactment measured over a table of pairs: a face moved by itself, and by others.
+"""Reenactment measured over a table of pairs: self- and cross-reenactment.
 
-Self-reenactment: a driver's first frame is the portrait, and each picture is compared with the driver's own. Cross-
+Self-reenactment: a driver's first frame is the portrait, and each frame is compared with the driver's own. Cross-
 reenactment: another portrait, for which only movement and identity can be compared. All readings of faces
-are affekt's own, with which the engine is made too: they tell engines apart that are measured alike, not truth. The
-user's own networks add LPIPS for each picture, FID over all pictures, and FVD over all stretches of them. Each measured
-pair is kept, so that a killed run goes on.
+are affekt's own, which the engine also uses: the scores compare engines measured alike, not with the truth. The
+user's own networks add LPIPS per frame, FID over all frames, and FVD over all segments. Each measured
+pair is stored, so that a killed run resumes.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ METRICS: Mapping[str, str] = {
     'pose_distance_deg': 'angle between the heads, degrees; lower is better',
     'identity_distance': 'distance from the portrait’s face, 0.6 parts people; lower is better',
 }
-"""Metric to its explanation; the first seven need the driver's own pictures."""
+"""Metric to its explanation; the first seven need the driver's own frames."""
 LIKENESSES = ('ssim', 'ms_ssim')
 MOST = {'l1': 255.0, 'ssim': 2.0, 'ms_ssim': 2.0, 'pose_distance_deg': 180.0}
 """Metric to its upper bound; for likenesses, -1 to 1, that of 1 - value. All others start at 0."""
@@ -101,10 +101,10 @@ class Comparison:
         folder: the folder with result.json, pairs.csv, sheet.jpg and page.html.
         pairs: result of each pair.
         summary: 'self' and 'cross' to metric to its mean over pairs, with an interval over pairs.
-        sets: 'fid' and 'fvd' to their value over all pairs that move themselves, and how many pictures or stretches of
-            pictures each side has; where these are fewer than 2, nan.
-        resumed: pairs that an interrupted run had measured.
-        left_out: name of a pair that could not be measured to the reason.
+        sets: 'fid' and 'fvd' to their value over all self-reenacted pairs, and the number of frames or segments
+            on each side; nan if there are fewer than 2.
+        resumed: pairs measured by an earlier, interrupted run.
+        left_out: name of each pair that could not be measured, to the reason.
     """
 
     folder: Path
@@ -134,25 +134,26 @@ def compare_reenactment(
 
     Args:
         pairs: see `read_pairs`.
-        out: folder, made where missing.
+        out: folder, created if missing.
         consent: the statement on all portrayed persons.
         settings: settings of transfer and engine; None for the defaults.
-        rate_hz: frames of a driver that are measured, per second.
+        rate_hz: frames per second of a driver that are measured.
         landmarker: finds landmarks; None for one with the published model.
         identity: recognition network; None leaves out the distance of identity.
         credentials: credentials that sign the sheet.
         networks: the user's networks, for LPIPS, FID and FVD; see `affekt.diffusion.PictureNetworks`.
         seed: seed of the intervals.
-        resume: go on in a folder that an interrupted run left; pairs may have been added since.
-        progress: called with `pairs`, how many are done, and how many there are.
+        resume: continue an interrupted run in this folder; pairs may have been added since.
+        progress: called with `pairs`, number done, number of all.
 
     Raises:
-        PortraitError, MediaError: the only pair, or the last where none can be measured, shows no face, or a file of it
+        PortraitError, MediaError: the only pair, or the last if none can be measured, shows no face, or a file of it
             cannot be read.
-        ValueRangeError: no frames per second, or settings with a personal refiner, which is of one portrait alone.
-        RunError: the folder holds something else, or a run without `resume` or with other settings.
-        WeightsError: a network that the user brings takes something else than pictures.
-        MissingExtraError: nothing can be signed here.
+        ValueRangeError: the frame rate is not above 0, or the settings have a personal refiner, which fits one
+            portrait only.
+        RunError: the folder holds other files, or a run without `resume` or with other settings.
+        WeightsError: a network of the user does not take images.
+        MissingExtraError: c2pa-python is not installed.
     """
     require_signing()
     require_alone('a benchmark')
@@ -206,7 +207,8 @@ def _computes_in(settings: ReenactSettings) -> dict[str, str]:
 
 
 def summarised(results: Sequence[PairResult], seed: int = 0) -> dict[str, dict[str, Interval]]:
-    """Means over pairs with intervals over pairs, for self- and cross-reenactment; pairs without a value are out."""
+    """Means over pairs with intervals over pairs, for self- and cross-reenactment; pairs without a value are left
+    out."""
     summary: dict[str, dict[str, Interval]] = {}
     for name, is_self in (('self', True), ('cross', False)):
         chosen = [result for result in results if result.pair.is_self == is_self]
@@ -444,7 +446,7 @@ def _write(
 
 
 def contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
-    """A row per pair: the portrait, then the driver and the picture made of it at a few moments."""
+    """One row per pair: the portrait, then driver and result at a few moments."""
     side = SHEET_SIDE
     columns = max(len(row) for row in rows)
     sheet = np.full((side * len(rows), side * columns, 3), 255, np.uint8)

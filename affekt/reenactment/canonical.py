@@ -1,8 +1,8 @@
-"""A face in a picture laid on the canonical face: its own shape in centimetres, and how the head is turned and placed.
+"""A face in an image in canonical coordinates: its shape in centimetres, and rotation and position of the head.
 
-The camera is taken to be far away (weak perspective), so a picture's pixels become centimetres by one rotation, one
-scale and one shift, those that bring 33 points that hardly move in expressions onto the mean face, or onto the same
-face at rest. Picture axes here are x right, y up, z to the viewer, all in pixels.
+The camera is assumed to be far away (weak perspective), so pixels become centimetres by one rotation, one
+scale and one shift: those that map 33 points that hardly move in expressions onto the mean face, or onto the same
+face at rest. Image axes here are x right, y up, z to the viewer, all in pixels.
 
 Source of the points and their weights: MediaPipe's geometry_pipeline_metadata (Apache-2.0), as in `affekt.faces`.
 """
@@ -28,13 +28,13 @@ LID_PAIRS = (((386, 374), (385, 380), (387, 373)), ((159, 145), (158, 153), (160
 
 @dataclass(frozen=True, eq=False)
 class LaidFace:
-    """One face of one picture in the canonical frame.
+    """One face of one image in canonical coordinates.
 
     Attributes:
-        points: (478, 3) centimetres: identity and expression, pose and size of the head taken out.
-        rotation: (3, 3) of the head, in picture axes; the identity looks straight ahead.
-        pixels_per_cm: size of the head in the picture.
-        center: (3,) where the middle of the head, HEAD_CENTER_CM, lies in the picture; y up, pixels.
+        points: (478, 3) centimetres: identity and expression, without head pose and size.
+        rotation: (3, 3) of the head, in image axes; the identity matrix looks straight ahead.
+        pixels_per_cm: size of the head in the image.
+        center: (3,) position of the head centre, HEAD_CENTER_CM, in the image; y up, pixels.
     """
 
     points: Floats
@@ -43,7 +43,7 @@ class LaidFace:
     center: Floats
 
     def in_picture(self, points: npt.ArrayLike) -> Floats:
-        """(..., 3) pixels of canonical points: x, y down, and depth growing away from the viewer, as landmarks have."""
+        """(..., 3) pixels of canonical points: x, y down, and depth away from the viewer, as for landmarks."""
         moved = (np.asarray(points, dtype=np.float64) - HEAD_CENTER_CM) @ self.rotation.T * self.pixels_per_cm
         return np.asarray((moved + self.center) * [1.0, -1.0, -1.0])
 
@@ -63,20 +63,21 @@ class LaidFace:
 
     @property
     def gaze(self) -> Floats:
-        """(2, 2) the left and the right iris from the middle of its eye's corners, in widths; x right, y down."""
+        """(2, 2) offset of the left and the right iris from the middle of its eye's corners, in eye widths; x right, y
+        down."""
         middles = [(self.points[a] + self.points[b]) / 2 for a, b in EYE_CORNERS]
         away = self.points[list(IRIS_CENTERS), :2] - np.array(middles)[:, :2]
         return np.asarray(away / self.eye_widths[:, None] * [1.0, -1.0])
 
 
 def laid_face(landmarks: npt.ArrayLike, canonical: CanonicalFace, own: Floats | None = None) -> LaidFace:
-    """A face by its landmarks.
+    """A face in canonical coordinates from its landmarks.
 
     Args:
         landmarks: (478, 3) x, y down and depth in pixels, as `affekt.faces` reads them.
-        canonical: the mean face, and which points place the head.
-        own: (478, 3) the same person's points at rest, as this function gave them; the head is placed by them, which
-            tells pose from identity better. None takes the mean face's.
+        canonical: the mean face, and the points that determine head pose.
+        own: (478, 3) the same person's points at rest, from this function; pose is fitted to them, which
+            separates pose from identity better. None fits to the mean face.
 
     Raises:
         ShapeError: not (478, 3).

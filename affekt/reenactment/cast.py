@@ -1,10 +1,10 @@
-"""Portraits as the people of a made-up Aff-Wild2: real faces, moved by its commanded curves, so that answers are known.
+"""Portraits as the people of a synthetic Aff-Wild2: real faces, moved by commanded curves, so that the truth is known.
 
     made_up_affwild2(out, settings, cast=PortraitCast.of_folder(Path('portraits'), settings.size, consent))
 
-What is commanded is added to what a portrait shows by itself, and kept within what its face can do (`transfer`). The
-head turns as far away from its place in the portrait as a made-up person's does from its own. Nobody is in two
-partitions. Every picture carries the visible note, and every video a signed manifest where a statement on the people
+Commanded amounts are added to what a portrait shows by itself, and limited to what its face can do (`transfer`). The
+head rotates relative to the portrait's pose, as a synthetic person's does relative to its own. Nobody is in two
+partitions. Every frame carries the visible note, and every video a signed manifest if a statement on the people
 was made.
 
 T frames.
@@ -38,18 +38,18 @@ from affekt.wording import counted
 
 Image = npt.NDArray[np.uint8]
 AROUND = 1.6
-"""Side of a person's picture over the height of the face, as made-up people are filmed."""
+"""Side of a person's frame over the height of the face, as for synthetic people."""
 
 
 @dataclass(frozen=True)
 class PortraitCast:
-    """Portraits that are filmed instead of made-up people.
+    """Portraits that are rendered instead of synthetic people.
 
     Args:
-        portraits: pictures, each of another person.
-        consent: the statement on these people, which every video carries, signed; None for videos that are measured
+        portraits: images, each of a different person.
+        consent: the statement on these people, which every signed video carries; None for videos that are measured
             where they were made and never passed on, which are not signed.
-        left_out: name of a picture to the reason why it is not among them.
+        left_out: name of each excluded image to the reason.
     """
 
     portraits: tuple[Path, ...]
@@ -58,16 +58,16 @@ class PortraitCast:
 
     @classmethod
     def of_folder(cls, folder: Path, size: int, consent: Consent | None = None) -> PortraitCast:
-        """All pictures in a folder that show one clear face; the others are listed in `left_out`.
+        """All images in a folder that show one clear face; the others are listed in `left_out`.
 
         Args:
-            folder: a folder with pictures of different people; of equal files one is taken.
-            size: side of the corpus's pictures in pixels, in which a face must be clear enough.
+            folder: a folder with images of different people; of equal files only one is used.
+            size: side of the corpus's frames in pixels, at which a face must be clear enough.
             consent: see the class.
 
         Raises:
-            PortraitError: there is no such picture.
-            MissingExtraError: there is a statement, and nothing can be signed here.
+            PortraitError: there is no such image.
+            MissingExtraError: there is a statement, and c2pa-python is not installed.
         """
         if consent is not None:
             require_signing()
@@ -105,10 +105,10 @@ class PortraitCast:
         return (f'{counted(len(self.left_out), "picture")} not taken: {every}',)
 
     def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
-        """Portraits, and the statement on them.
+        """The portraits and the statement on them, as settings.
 
         Raises:
-            PortraitError: there are too few, so that a person would be in two partitions, or twice in a picture.
+            PortraitError: there are too few, so that a person would be in two partitions, or twice in a frame.
         """
         needed = fewest_people(corpus)
         if len(self.portraits) < needed:
@@ -119,15 +119,15 @@ class PortraitCast:
                 faults=shown_faults(list(self.notes)),
             )  # fmt: skip
         stated = {} if self.consent is None else dict(self.consent.as_json())
-        stated.pop('stated_at', None)  # said anew when a run is taken up again
+        stated.pop('stated_at', None)  # restated when a run is resumed
         return {'portraits': {path.name: file_sha256(path) for path in self.portraits}, 'consent': stated}
 
     def portrait_of(self, part: Part) -> Path:
-        """Who a person of the corpus is."""
+        """The portrait file of a person of the corpus."""
         return dealt(self.portraits, part.settings)[part.name]
 
     def shot(self, part: Part, room: Room) -> Shot:
-        """Frames of the person's portrait, moved by what is commanded."""
+        """Frames of the person's portrait, moved by the commanded curves."""
         portrait = _portrait(self.portrait_of(part), part.settings.size)
         engine = Engine(portrait)
         commanded = Motion(_commanded(part), part.settings.rate_hz)
@@ -140,11 +140,11 @@ class PortraitCast:
         return picture
 
     def marked(self, picture: Image) -> Image:
-        """The picture with the note that faces in it were moved by software."""
+        """The frame with the note that faces in it were moved by software."""
         return with_note(picture)
 
     def seal(self, path: Path, parts: Sequence[Part]) -> None:
-        """Sign a video, with the statement and who is in it."""
+        """Sign a video with the statement and the portraits in it."""
         if self.consent is None:
             return
         people = {part.name: file_sha256(self.portrait_of(part)) for part in parts}

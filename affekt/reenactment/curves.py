@@ -1,15 +1,15 @@
-"""Motion from curves: of a file that somebody wrote, or of an analysis that affekt made.
+"""Motion from curves: of a table, or of an affekt analysis.
 
-A file is any table with a column `time_s` and, for what is to move, columns named after
+A table has a column `time_s` and, for each part to move, a column named after
 
 | column | unit |
 |---|---|
 | one of the 51 directions, such as `jawOpen` | amount, usually 0 to 1 |
 | an emotion, such as `surprise` | intensity of its recipe, 0 to 1; recipes add up to the larger amount |
-| `yaw_deg`, `pitch_deg`, `roll_deg` | degrees of the head away from the portrait's |
-| `gaze_yaw_deg`, `gaze_pitch_deg` | degrees of the eyes: to the person's left, and up |
+| `yaw_deg`, `pitch_deg`, `roll_deg` | head rotation in degrees, relative to the portrait |
+| `gaze_yaw_deg`, `gaze_pitch_deg` | gaze in degrees: to the person's left, and up |
 
-Between its rows curves run smoothly and without overshooting (monotone cubics), so a few rows are enough.
+Values are interpolated smoothly, without overshoot (monotone cubics), so a few rows are enough.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ AMOUNT_LIMITS, INTENSITY_LIMITS = (-1.0, 2.0), (0.0, 1.0)
 ANALYSIS_FILE = 'analysis.json'
 """File of an analysis folder that `Analysis.load` reads."""
 BLENDED_GAP_S = 1.0
-"""Longest gap in an analysis that is bridged; beyond, the face comes to rest."""
+"""Longest gap in seconds that is interpolated; in longer ones the face returns to rest."""
 REST_S = 0.5
 TimelineSource = Literal['face', 'emotion']
 TIMELINE_SOURCES: dict[str, str] = {
@@ -55,13 +55,13 @@ def motion_of_curves(path: str | Path, *, rate_hz: float = 25.0, are_scores: boo
 
     Args:
         path: path of the table; see the module's text for its columns.
-        rate_hz: frames per second that are made.
+        rate_hz: frames per second of the motion.
         are_scores: the directions' columns are scores of the blendshape network, as in a table of `affekt analyze`, and
             become amounts by their gains.
 
     Raises:
-        TableError: no table, no `time_s`, no column that moves anything, an unknown column, times that do not ascend,
-            or a cell that is no number or out of range; it names row and column.
+        TableError: the file is not a table, has no `time_s`, no column that moves anything, an unknown column, times
+            that do not ascend, or a cell that is not a number or out of range; the error names row and column.
         ValueRangeError: the rate is out of range.
     """
     require_rate(rate_hz)
@@ -86,7 +86,7 @@ def motion_of_curves(path: str | Path, *, rate_hz: float = 25.0, are_scores: boo
 
 
 def motion_of_series(times_s: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike], *, rate_hz: float = 25.0) -> Motion:
-    """The motion of curves in arrays, drawn at an even rate from the first time to the last.
+    """The motion of curves in arrays, sampled evenly from the first time to the last.
 
     Args:
         times_s: (T,) ascending seconds; the motion begins at 0.
@@ -94,7 +94,7 @@ def motion_of_series(times_s: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike]
         rate_hz: frames per second.
 
     Raises:
-        UnknownNameError: a name is none of those columns.
+        UnknownNameError: unknown column.
         ValueRangeError: the rate is out of range.
     """
     require_rate(rate_hz)
@@ -119,22 +119,22 @@ def motion_of_series(times_s: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike]
 def motion_of_timeline(
     run: str | Path, *, person: str | int | None = None, source: TimelineSource | None = None, rate_hz: float = 25.0
 ) -> Motion:
-    """The motion of a person as an analysis saw it.
+    """The motion of a person in an analysis.
 
-    By 'face': scores of the blendshapes of every frame that was read become amounts by their gains, relative to the
-    calmest moment of the person; head and gaze are relative to their medians. By 'emotion': the fused share of each
-    emotion, second by second, is the intensity of its recipe; where a second states no categories, valence and arousal
-    stand in: happiness by valence above 0, sadness by valence below 0 with little arousal, anger with much.
+    By 'face': blendshape scores of every frame become amounts by their gains, relative to the
+    person's calmest moment; head and gaze are relative to their medians. By 'emotion': the fused probability of each
+    emotion, second by second, is the intensity of its recipe. Where a second has no categories, valence and arousal
+    replace them: happiness for valence above 0; for valence below 0 sadness with little arousal, anger with much.
 
     Args:
         run: a run folder of `affekt analyze` with one recording, or the folder of one recording in it.
-        person: name or number of the person; None takes the one who is seen longest.
-        source: see TIMELINE_SOURCES; None takes the face where it was seen, else the emotions.
-        rate_hz: frames per second that are made.
+        person: name or number of the person; None takes the one seen longest.
+        source: see TIMELINE_SOURCES; None takes the face if it was seen, else the emotions.
+        rate_hz: frames per second of the motion.
 
     Raises:
-        RunError: no analysis, or nothing in it to move by.
-        UnknownNameError: nobody is called so, or no such source.
+        RunError: there is no analysis, or it has nothing to move by.
+        UnknownNameError: unknown person or source.
     """
     require_rate(rate_hz)
     if source is not None and source not in TIMELINE_SOURCES:
@@ -159,17 +159,17 @@ def motion_of_timeline(
 
 
 def folder_of_analysis(run: str | Path) -> Path:
-    """The folder of the one recording in a run folder of `affekt analyze`; a folder that is one already, as it is.
+    """The folder of the one recording in a run folder of `affekt analyze`; or the folder itself, if it already is one.
 
     Raises:
-        RunError: the run is of several recordings.
+        RunError: the run has several recordings.
     """
     folder = Path(run)
     if (folder / ANALYSIS_FILE).exists():
         return folder
     folders = sorted(
         path.parent for path in folder.glob(f'*/{ANALYSIS_FILE}') if not path.parent.name.startswith('.')
-    )  # a hidden one is what a killed run left
+    )  # hidden ones were left by killed runs
     if len(folders) > 1:
         raise RunError(
             expected='the analysis of one recording', came=f'{run} with {len(folders)} of them',

@@ -1,7 +1,7 @@
-"""The engine that draws by latent diffusion: the moved face as maps, and the published nets that paint under them.
+"""The latent diffusion engine: maps of the moved face, and the published networks that they guide.
 
-A square around the head is drawn at the size that the nets were trained with, and laid back into the picture with a
-soft edge. Every frame depends on its neighbours, so that all of the motion is read before the first picture comes.
+A square around the head is drawn at the networks' training size and blended back into the frame with a
+soft edge. Every frame depends on its neighbours, so the whole motion is read before the first frame is drawn.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 SIDE = 512
-"""Pixels of the square that is drawn, as the published nets were trained."""
+"""Side of the drawn square in pixels, as in the published training."""
 FACE_WIDTHS = 2.18
 """Side of the square over the width of the face, as published."""
 SOFT_SHARE = 0.06
-"""Width of the edge, as a share of the square, over which it fades into the picture."""
+"""Width of the soft edge as a share of the square."""
 LEAST_SIDE, SIDE_STEP = 32, 8
 MOST_STEPS = 1000
 SAME_TIME_S = 1e-4
@@ -54,18 +54,18 @@ PRECISIONS = ('auto', 'float32', 'bfloat16')
 
 @dataclass(frozen=True)
 class PaintSettings:
-    """A user's settings of painting by networks; by default as published.
+    """A user's settings of drawing by networks; by default as published.
 
     Args:
         steps: number of denoising steps, 1 to 1000.
-        guidance: scale of classifier-free guidance by the portrait; 1 computes no prediction without it, and takes
+        guidance: scale of classifier-free guidance by the portrait; 1 computes no unguided prediction, and takes
             half the time.
         seed: seed of the noise.
-        side: side of the painted square in pixels, a multiple of 8.
-        precision: auto, float32 or bfloat16, which is taken only where the device has it.
+        side: side of the drawn square in pixels, a multiple of 8.
+        precision: 'auto', 'float32' or 'bfloat16', which is used only if the device supports it natively.
 
     Raises:
-        ValueRangeError: a setting is out of its range, or there is no such precision.
+        ValueRangeError: a setting is out of its range, or the precision is unknown.
     """
 
     steps: int = 20
@@ -92,11 +92,11 @@ class PaintSettings:
 
 
 def painting_ranks(device: str) -> Ranks | None:
-    """This process's place among those that `torchrun` or `accelerate launch` started; None for one alone.
+    """This process's rank among those that `torchrun` or `accelerate launch` started; None for one alone.
 
     Raises:
         MissingExtraError: torch is not installed.
-        ValueRangeError: torch has no such device.
+        ValueRangeError: unknown device.
     """
     require_torch()
     from affekt.training import Ranks
@@ -115,7 +115,7 @@ class Square:
 
     @classmethod
     def around(cls, portrait: Portrait) -> Square:
-        """A square around the face, FACE_WIDTHS wide where the picture has room."""
+        """A square around the face, FACE_WIDTHS wide if the image has room."""
         points = portrait.landmarks[:POINTS, :2]
         low, high = points.min(axis=0), points.max(axis=0)
         height, width = portrait.size
@@ -127,20 +127,20 @@ class Square:
         return cls(left, top, side)
 
     def scaled(self, points: Floats, size: int) -> Floats:
-        """(V, 3) points in pixels of the portrait as those of the square of a size, depth in the same unit."""
+        """(V, 3) points from pixels of the portrait to pixels of the square at a size; depth in the same unit."""
         return np.asarray((points - [self.left, self.top, 0]) * (size / self.side))
 
     def cut(self, image: Image, size: int) -> Image:
-        """(size, size, 3) the square of a picture."""
+        """(size, size, 3) the square of an image."""
         return scaled(image[self.top : self.top + self.side, self.left : self.left + self.side], size)
 
     def laid(self, image: Image, drawn: Image) -> Image:
-        """A copy of a picture with the drawn square in it; its edges fade where the picture goes on."""
+        """A copy of an image with the drawn square blended in."""
         part = scaled(drawn, self.side).astype(np.float32)
         return self._faded_in(image, part - self.cut(image, self.side))
 
     def added(self, image: Image, correction: Floats32) -> Image:
-        """A copy of a picture to whose square grey levels (size, size, 3) are added; likewise fading."""
+        """A copy of an image with grey levels (size, size, 3) added in its square, likewise blended."""
         planes = [PillowImage.fromarray(np.ascontiguousarray(correction[..., at])) for at in range(3)]
         size = (self.side, self.side)
         fitted = [np.asarray(plane.resize(size, PillowImage.Resampling.BICUBIC)) for plane in planes]
@@ -165,7 +165,7 @@ class Square:
 
 
 def scaled(image: Image, size: int) -> Image:
-    """(size, size, 3) of a square picture; the very pixels where it has that size."""
+    """(size, size, 3) a square image resized; unchanged if it has that size."""
     if image.shape[:2] == (size, size):
         return image.copy()
     return np.asarray(PillowImage.fromarray(image).resize((size, size), PillowImage.Resampling.LANCZOS))
@@ -185,9 +185,9 @@ def mesh_maps(portrait: Portrait, motion: Motion, square: Square, size: int) -> 
 def guidance_maps(
     portrait: Portrait, frames: Sequence[MotionFrame], square: Square, size: int = SIDE
 ) -> Iterator[Maps]:
-    """Depth, normals and shade of the moved face, each (size, size) or (size, size, 3), frame by frame.
+    """Depth, normals and shading of the moved face, each (size, size) or (size, size, 3), frame by frame.
 
-    The range of depth is that of all frames together, so that brightness does not pump with the mesh.
+    The depth range covers all frames, so that brightness does not flicker with the mesh.
 
     Args:
         portrait: the portrait whose face moves.
@@ -203,7 +203,7 @@ def guidance_maps(
 def depth_range(
     portrait: Portrait, frames: Sequence[MotionFrame], square: Square, size: int = SIDE
 ) -> tuple[float, float]:
-    """The nearest and the farthest point of the face in all frames, pixels; 0 and 1 for none. As `guidance_maps`."""
+    """The nearest and the farthest depth of the face over all frames, in pixels; 0 and 1 for no frames."""
     depths = [float(at) for frame in frames for at in _extent(_points(portrait, frame, square, size)[:, 2])]
     return min(depths, default=0.0), max(depths, default=1.0)
 
@@ -236,18 +236,18 @@ def _extent(values: Floats) -> tuple[float, float]:
 
 
 class FlameMaps:
-    """Maps of a head of FLAME, as the published networks were trained with: by the user's model and encoders.
+    """Maps of a FLAME head, as in the training of the published networks, by the user's model and encoders.
 
-    Who it is, and from where it is seen, the encoders read in the portrait; what its face does, in the driver, frame by
-    frame. How the head turns, moves and grows is that of the motion, with its limits. Where no face is seen, the head
-    goes on with what it showed last.
+    Identity and camera are read from the portrait, expression from the driver, frame by
+    frame. Rotation, translation and size of the head are those of the motion, with its limits. Where no face is seen,
+    the head keeps its last expression.
 
     Args:
-        reader: reads the parameters of FLAME with the user's files.
-        driver: the video that the motion was read from.
-        networks: find faces in the driver.
+        reader: reads FLAME parameters with the user's files.
+        driver: the video of the motion.
+        networks: face detector and landmarks for the driver.
         intensity: factor of the expression.
-        absolute: take the driver's expression itself instead of how it differs from its calm face.
+        absolute: take the driver's expression itself instead of its difference from the calm face.
     """
 
     def __init__(
@@ -288,7 +288,7 @@ class FlameMaps:
         open_mesh = portrait.place(np.array([HEAD_CENTER_CM, *portrait.face[:POINTS]]), np.eye(3), np.zeros(2), 1.0)
         middle = open_mesh[0]
         middle[2] += points[:, 2].min() - open_mesh[1:, 2].min()  # the tips of both noses are equally near
-        turned = frame.rotation * np.outer(FROM_BELOW, FROM_BELOW)  # in axes of the picture
+        turned = frame.rotation * np.outer(FROM_BELOW, FROM_BELOW)  # in image axes
         moved = middle + frame.scale * (points - middle) @ turned.T
         moved[:, :2] += portrait.pixels_per_cm * frame.translation * FROM_BELOW[:2]
         return square.scaled(moved, size)
@@ -325,7 +325,7 @@ def chosen_maps(
     model: Path | None, encoders: Sequence[Path], driver: Path | None, networks: FaceLandmarker,
     *, intensity: float = 1.0, absolute: bool = False,
 ) -> DrawsMaps:  # fmt: skip
-    """The maps that guide the networks: of the user's FLAME where it is named, else of the open mesh.
+    """The maps that guide the networks: of the user's FLAME if given, else of the open mesh.
 
     Args:
         model, encoders: see `affekt.face3d.read_flame_reader`.
@@ -333,7 +333,7 @@ def chosen_maps(
 
     Raises:
         WeightsError, MissingExtraError: as `read_flame_reader`.
-        ValueRangeError: a model is named, and nobody was filmed in whom its encoders could read.
+        ValueRangeError: a model is given, but there is no driving video for its encoders.
     """
     if model is None:
         return mesh_maps
@@ -346,23 +346,23 @@ def chosen_maps(
 
 
 class DiffusedEngine:
-    """Draws the pictures of one motion with published weights; `motion` is then to be used in place of the one given.
+    """Draws the frames of one motion with published weights; use its `motion` in place of the given one.
 
     Args:
-        portrait: who moves.
-        motion: motion of the portrait; read to its end at once, without the pictures of the driver's mouth.
+        portrait: the portrait.
+        motion: motion of the portrait; read to its end at once, without images of the driver's mouth.
         weights: the folder with the published weights.
-        settings: settings of painting.
+        settings: drawing settings.
         device: such as cpu or cuda.
         precision: `auto`, `float32` or `bfloat16`.
-        folder: keeps finished windows, so that a killed run goes on; None keeps nothing.
-        progress: called with `windows`, how many are done, and how many there are.
+        folder: stores finished windows, so that a killed run resumes; None stores nothing.
+        progress: called with `windows`, number done, number of all.
         size: side of the drawn square in pixels.
-        ranks: the processes that share the windows; this process alone where None.
+        ranks: the processes that share the windows; only this process if None.
         maps: makes the maps that guide the networks; by default of the open mesh.
 
     Raises:
-        WeightsError: files are missing or not those that are published.
+        WeightsError: files are missing, or not the published ones.
         MissingExtraError: torch is not installed.
         MediaError: the motion has no frame.
         RunError: the folder holds windows of a drawing with other settings.
@@ -393,12 +393,12 @@ class DiffusedEngine:
             weight_files,
         )
 
-        # 1. What is missing, or differs from what a killed run began, is said before the driver is read
+        # 1. Missing files, and differences from an earlier run, are reported before the driver is read
         weight_files(weights)
         settings = settings or DrawingSettings()
         if folder is not None:
             require_same_drawing(folder, {'settings': asdict(settings)})
-        # 2. All of the motion, and the nets
+        # 2. The whole motion, and the networks
         self.portrait = portrait
         self._square = Square.around(portrait)
         self._frames = [without_mouth(frame) for frame in motion]
@@ -414,7 +414,7 @@ class DiffusedEngine:
         self._decoded: dict[int, Image] = {}
 
     def shows_driver(self, frame: MotionFrame) -> bool:
-        """Never: the mouth is painted by the nets."""
+        """False: the networks draw the mouth."""
         return False
 
     def picture(self, frame: MotionFrame) -> Image:
@@ -429,7 +429,7 @@ class DiffusedEngine:
 
     @property
     def writes(self) -> bool:
-        """Whether this process has the pictures: the only one, or the first of several."""
+        """Whether this process has the frames: the only one, or the first of several."""
         return self._ranks is None or self._ranks.first
 
     def share(self) -> None:
@@ -437,7 +437,7 @@ class DiffusedEngine:
         self._all_latents()
 
     def forget(self) -> None:
-        """Remove the finished windows, once the output is whole."""
+        """Remove the finished windows, once the output is complete."""
         self._drawing.forget()
 
     def _all_latents(self) -> Any:

@@ -1,13 +1,13 @@
-"""A video of a face to the motion of that face: how it differs, frame by frame, from its own calm state.
+"""A video of a face to its motion: the difference, frame by frame, from its own calm state.
 
     motion = motion_of_video('driver.mp4')
     for frame in motion: ...
-    motion.notes                    # what was bridged or left out
+    motion.notes                    # what was interpolated or left out
 
-1. The largest face is followed. 2. The calm frame is looked for in the first seconds, which are kept: the one in which
-jaw, smile, brows and lids do least and the head is held as it mostly is; never simply the first. 3. Every frame is laid
-on the calm one. 4. Where no face is seen, the motion goes on in between, or comes to rest. 5. Jitter is taken out by a
-one-euro filter. Nothing but the first seconds and a second of a gap is held, so memory does not grow with the video.
+1. The largest face is tracked. 2. The calm frame is searched in the first seconds, which are kept: the one in which
+jaw, smile, brows and lids move least and the head has its usual pose; never simply the first. 3. Every frame is aligned
+to the calm one. 4. Where no face is seen, the motion is interpolated, or returns to rest. 5. A one-euro filter removes
+jitter. Only the first seconds and one second of a gap are held, so memory does not grow with the video.
 """
 
 from __future__ import annotations
@@ -43,34 +43,35 @@ from affekt.wording import counted
 from affekt.workers import made_ahead
 
 AHEAD = 4
-"""Most frames that wait between decoding and following."""
+"""Maximum number of frames that wait between decoding and tracking."""
 CALM_TERMS = tuple(
     name for name in BLENDSHAPES
     if name.startswith(('jawOpen', 'mouthSmile', 'eyeBlink', 'eyeSquint', 'eyeWide', 'brow', 'mouthPucker',
                         'mouthFunnel', 'mouthUpperUp', 'mouthLowerDown', 'mouthStretch'))
 )  # fmt: skip
-"""Scores whose sum is least where a face is calm."""
+"""Scores whose sum is smallest in a calm face."""
 PER_DEGREE = 0.02
-"""Penalty per degree by which the head is turned away from its usual pose, on the scale of these scores."""
+"""Penalty per degree of head rotation from its usual pose, on the scale of these scores."""
 TURNED_FROM_DEG, PER_DEGREE_TURNED = 10.0, 0.04
-"""Turn to the side from which a face is seen worse, whatever its usual pose, and the penalty of each further degree."""
+"""Yaw beyond which a face is seen less well, whatever its usual pose, and the penalty per further degree."""
 PER_GAP = 10.0
-"""Weight of the distance between the lips over that between the eyes: who speaks in the calm frame seems to close
-the mouth ever after, and a portrait whose lips are closed cannot follow. The score of the jaw alone does not see it."""
+"""Weight of the gap between the lips relative to the eye distance: after a calm frame with an open mouth, the face
+would seem to close it ever after, which a portrait with closed lips cannot follow. The jaw score alone does not detect
+it."""
 CLOSED = 0.17
-"""Lid distance of a closed eye as a share of the calm one, as landmarks of shut lids stay apart: the lower quartile of
+"""Lid distance of a closed eye as a share of the calm one, since landmarks of shut lids stay apart: lower quartile of
 430 eyes whose blink score is above 0.6 (measurements/face_gains.py)."""
 GAZE_FROM = 0.45
-"""Opening below which the iris is hidden, and gaze stays where it was."""
+"""Opening below which the iris is hidden and gaze is held."""
 PARTED = 0.02
-"""Distance of the inner lips over that of the outer eye corners from which a mouth is open."""
+"""Minimum distance of the inner lips, relative to that of the outer eye corners, of an open mouth."""
 CHEEKS = (205, 425)
 MOST_BRIDGED_S = 1.0
-"""Longest gap without a face that is bridged from its one end to the other."""
+"""Longest gap without a face, in seconds, that is interpolated."""
 SETTLES_S = 0.4
-"""Time in which a face comes to rest where it is lost for longer, and in which it comes back, in seconds."""
+"""Time in seconds in which a face returns to rest in a longer gap, and from rest after it."""
 AFTER_END_S = 0.1
-"""How far after its last frame a driver may be asked for its calm face: about the time for which that frame is seen."""
+"""Tolerance in seconds of `calm_at_s` beyond the last frame: about its duration."""
 USUAL_RATE_HZ = 25.0
 USUAL_STEADYING = Steadying()
 
@@ -80,11 +81,11 @@ class DriverSettings:
     """Settings of reading a driving video.
 
     Args:
-        steadying: the filter against jitter; None leaves it in.
-        calm_within_s: length of the beginning, in seconds, in which the calm frame is looked for, > 0.
-        calm_at_s: take the frame at this time as the calm one; None looks for it.
-        rate_hz: frames per second to read; None reads all, at the times they have.
-        with_mouth: whether to keep the picture of the open mouth.
+        steadying: the filter against jitter; None does not filter.
+        calm_within_s: length of the initial part, in seconds, in which the calm frame is searched, > 0.
+        calm_at_s: time of the calm frame; None searches for it.
+        rate_hz: frames per second to read; None reads all, with their own times.
+        with_mouth: whether to keep images of the open mouth.
 
     Raises:
         ValueRangeError: a number is out of range.
@@ -136,15 +137,15 @@ def motion_of_video(
 ) -> Motion:
     """The motion of the largest face of a video, with the video's audio.
 
-    The first seconds are read at once, the rest as the motion's frames are taken.
+    The first seconds are read at once, the rest as the motion is iterated.
 
     Args:
-        path: a video; a picture gives one frame, the calm one.
+        path: a video; a photograph gives one frame, the calm one.
         settings: settings of reading; None for the defaults.
         landmarker: finds landmarks; None for one with the published model.
 
     Raises:
-        MediaError: no video, or one whose first seconds show no face.
+        MediaError: not a video, or its first seconds show no face.
     """
     settings = settings or DriverSettings()
     recording = Recording.open(path)
@@ -178,13 +179,13 @@ def motion_of_frames(
     name: str = 'the driver',
     rate_hz: float | None = None,
 ) -> Motion:
-    """`motion_of_video` for frames in order of time, without audio.
+    """`motion_of_video` for frames sorted by time, without audio.
 
     Args:
         frames: each with `time_s` and `image`.
         settings, landmarker: see `motion_of_video`.
         name: name of the source, for messages.
-        rate_hz: frames per second where known; None measures it in the first seconds.
+        rate_hz: frames per second, if known; None measures it in the first seconds.
 
     Raises:
         MediaError: there is no frame, or no face in the first seconds.
@@ -207,10 +208,10 @@ def motion_of_sightings(
     rate_hz: float | None = None,
     notes: list[str] | None = None,
 ) -> Motion:
-    """Motion of landmarks that were read already: steps 2 to 5 of the module's text.
+    """Motion from landmarks: steps 2 to 5 of the module docstring.
 
     Args:
-        sightings: sightings in order of time; those of the first seconds have scores.
+        sightings: sightings sorted by time; those of the first seconds have scores.
         canonical: the mean face.
         settings, name, rate_hz: see `motion_of_frames`.
         notes: list to which sentences for the user are added.
@@ -246,21 +247,21 @@ def motion_of_sightings(
 
 
 def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
-    """Index of the calm one among the first sightings.
+    """Index of the calm frame among the first sightings.
 
         argmin  sum of CALM_TERMS + PER_DEGREE (|yaw - median yaw| + |pitch - median pitch|)
                 + PER_DEGREE_TURNED (|yaw| - TURNED_FROM_DEG)+ + PER_GAP (gap - PARTED)+
 
-    The first frame is not taken where there is another: where a recording begins is no reason.
+    The first frame is used only if there is no other: that a recording begins there is no reason.
 
     Args:
-        sightings: sightings, with scores where they show a face.
-        at_s: time of the calm frame in seconds, where the user has chosen; the nearest face is taken.
+        sightings: sightings, with scores if they show a face.
+        at_s: time of the calm frame in seconds, if given; the nearest face is used.
         name: name of the source, for the message.
 
     Raises:
         MediaError: none shows a face.
-        ValueRangeError: `at_s` comes after the last of them.
+        ValueRangeError: `at_s` is after the last of them.
     """
     seen = [place for place, sighting in enumerate(sightings) if sighting.landmarks is not None]
     if not seen:
@@ -360,7 +361,7 @@ def _watched(
 
 
 def mouth_picture(image: npt.NDArray[np.uint8], landmarks: Floats32) -> MouthPicture | None:
-    """The inside of an open mouth with a margin around it, copied out of the frame; None where the lips are closed."""
+    """The inside of an open mouth with a margin, copied from the frame; None if the lips are closed."""
     points = landmarks[:, :2].astype(np.float64)
     between_eyes = float(np.linalg.norm(points[263] - points[33]))
     if np.linalg.norm(points[13] - points[14]) < PARTED * between_eyes:
@@ -420,8 +421,8 @@ def _bridged(
     measured: Iterable[tuple[float, MotionFrame | None]], notes: list[str], name: str
 ) -> Generator[MotionFrame]:
     """A frame for every time: where no face is seen, what lies between, or the way to rest and back."""
-    last: MotionFrame | None = None  # the last that was seen
-    lost: list[float] = []  # times since then that wait for what comes
+    last: MotionFrame | None = None  # the last frame with a face
+    lost: list[float] = []  # times since then, to be interpolated
     is_resting, back_s, missing = False, -np.inf, 0
     for time_s, frame in measured:
         if frame is None:

@@ -1,9 +1,9 @@
-"""Named emotions as recipes of facial action units, and how they come and go.
+"""Named emotions as recipes of facial action units, and their time course.
 
-A recipe lists action units (AU) of the Facial Action Coding System with how strongly each is shown at full intensity;
-`UNIT_DIRECTIONS` says which named directions move the same skin. Which units make an emotion is the prototype of the
-literature. How strong each is, the literature says of surprise: 5 slightly (the letter B), 25 and 26 in nearly all.
-Of the others it is a choice made here by eye on portraits. Reading the result back checks both
+A recipe lists action units (AU) of the Facial Action Coding System with their strengths at full intensity;
+`UNIT_DIRECTIONS` maps units to named directions that move the same skin. The units of an emotion are the prototype of
+the literature. Their strengths are documented only for surprise: 5 slightly (the letter B), 25 and 26 in nearly all.
+The others were chosen here by eye on portraits. Reading the result back checks both
 (measurements/reenact_closed_loop.py). A recipe is what coders agree to call by that name, not how everybody shows it.
 
 | source | what is taken from it |
@@ -56,12 +56,12 @@ UNIT_DIRECTIONS: Mapping[str, Mapping[str, float]] = {
     'AU26': {'jawOpen': 1},
     'AU64': {'eyeLookDownLeft': 1, 'eyeLookDownRight': 1},
 }
-"""Action unit to the directions that move the same skin, with their amounts where the unit is shown fully. L is the
-person's left side alone; AU64 is the eyes' look down.
+"""Action unit to the directions that move the same skin, with their amounts at full strength. L is the
+person's left side alone; AU64 is the downward look.
 
-AU5: what the network scores as 1 in real video is 2.4 times the direction (`affekt/face3d/gains.md`). AU23 tightens
-lips and leaves their corners at their height: pressing alone raises them by 4.6 mm, which is read as a smile, so
-corners that go down stand beside it."""
+AU5: a score of 1 in real video is 2.4 times the direction (`affekt/face3d/gains.md`). AU23 tightens the
+lips and keeps their corners at their height: pressing alone raises them by 4.6 mm, which reads as a smile, so
+lowered corners are added."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Recipe:
     """Action units and timing of one emotion.
 
     Attributes:
-        units: action unit to how strongly it is shown at full intensity, 0 to 1.
+        units: action unit to its strength at full intensity, 0 to 1.
         onset_s: time from rest to apex.
         offset_s: time from apex to rest.
         source: source of the units.
@@ -81,7 +81,7 @@ class Recipe:
     source: str
 
     def amounts(self, intensity: float = 1.0) -> Floats:
-        """(51,) amounts of the directions at an intensity; where two units move one direction, the stronger counts."""
+        """(51,) amounts of the directions at an intensity; if two units move one direction, the stronger counts."""
         shown = np.zeros(DIRECTIONS)
         for unit, strength in self.units.items():
             for name, share in UNIT_DIRECTIONS[unit].items():
@@ -127,7 +127,7 @@ def recipe(name: str) -> Recipe:
     """The recipe of an emotion; that of 'neutral' has no units.
 
     Raises:
-        UnknownNameError: none has this name.
+        UnknownNameError: unknown emotion.
     """
     if name == 'neutral':
         return Recipe({}, 0.5, 0.5, 'the absence of all')
@@ -139,10 +139,10 @@ def recipe(name: str) -> Recipe:
 
 
 def named_emotions(names: str) -> tuple[str, ...]:
-    """The emotions of a list with commas; 'all' is every recipe.
+    """The emotions in a comma-separated list; 'all' is every recipe.
 
     Raises:
-        UnknownNameError: a name is not that of a recipe.
+        UnknownNameError: unknown emotion.
     """
     wanted = [name.strip().casefold() for name in names.split(',') if name.strip()]
     chosen = [each for name in wanted for each in (RECIPES if name == ALL else (name,))]
@@ -152,13 +152,13 @@ def named_emotions(names: str) -> tuple[str, ...]:
 
 
 def intensity_curve(times_s: Floats, seconds: float, onset_s: float, offset_s: float) -> Floats:
-    """(T,) how far an expression has come: rest, a smooth onset, the apex, a smooth offset, rest.
+    """(T,) intensity in [0, 1]: rest, a smooth onset, the apex, a smooth offset, rest.
 
-    Where there is not time enough for all of them, each is shortened by the same share.
+    If `seconds` is too short for all phases, each is shortened by the same factor.
 
     Args:
         times_s: (T,) in [0, seconds].
-        seconds: duration of the whole in seconds.
+        seconds: total duration in seconds.
         onset_s: time from rest to apex in seconds.
         offset_s: time from apex to rest in seconds.
     """
@@ -189,7 +189,7 @@ def motion_of_emotion(
     Args:
         name: a name in EMOTIONS.
         intensity: intensity at the apex, 0 to 1.
-        seconds: duration of the whole in seconds, > 0.
+        seconds: total duration in seconds, > 0.
         rate_hz: frames per second, > 0.
         onset_s: time from rest to apex; None takes the recipe's. offset_s likewise, back to rest.
 
@@ -219,11 +219,11 @@ def motion_of_emotion(
 
 
 def apex_of_emotion(name: str, intensity: float, time_s: float = 0.0) -> MotionFrame:
-    """The one frame in which an emotion is at its apex.
+    """The frame of an emotion at its apex.
 
     Raises:
         UnknownNameError: no such emotion.
-        ValueRangeError: the intensity leaves [0, 1].
+        ValueRangeError: the intensity is outside [0, 1].
     """
     require_intensity(intensity)
     amounts = recipe(name).amounts(intensity)
@@ -231,7 +231,7 @@ def apex_of_emotion(name: str, intensity: float, time_s: float = 0.0) -> MotionF
 
 
 def require_intensity(intensity: float) -> None:
-    """Raises ValueRangeError where an intensity of an emotion leaves [0, 1]."""
+    """Raises ValueRangeError if an intensity is outside [0, 1]."""
     if not 0 <= intensity <= 1:
         raise ValueRangeError(
             expected='an intensity from 0 to 1', came=f'{intensity:g}', todo='give 1 for the whole recipe'
@@ -239,7 +239,7 @@ def require_intensity(intensity: float) -> None:
 
 
 def require_rate(rate_hz: float) -> None:
-    """Raises ValueRangeError where so many frames per second cannot be made."""
+    """Raises ValueRangeError if a frame rate is out of range."""
     if not 0 < rate_hz <= MOST_RATE_HZ:
         raise ValueRangeError(
             expected=f'frames per second above 0 and up to {MOST_RATE_HZ:g}', came=f'{rate_hz:g}', todo='give 25'

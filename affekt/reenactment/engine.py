@@ -1,4 +1,4 @@
-"""A portrait and a motion in, pictures out: one after the other, in constant memory.
+"""A portrait and a motion to frames, one at a time, in constant memory.
 
     for picture in reenact(portrait, motion):
         ...
@@ -25,7 +25,7 @@ from affekt.workers import made_ahead
 
 Image = npt.NDArray[np.uint8]
 AHEAD = 4
-"""Frames that the reading of the driver may be ahead of the drawing."""
+"""Maximum number of frames that the driver is read ahead of drawing."""
 
 
 @dataclass(frozen=True)
@@ -33,44 +33,44 @@ class EngineSettings:
     """Settings of drawing a portrait."""
 
     driver_mouth: bool = True
-    """Show the inside of the driver's mouth; False takes a made-up one."""
+    """Show the inside of the driver's mouth; False uses a synthetic one."""
     lashes: bool = True
     """Darken the line where lids meet."""
 
 
 class Engine:
-    """Draws one portrait under any motion frame."""
+    """Draws one portrait moved by any motion frame."""
 
     def __init__(self, portrait: Portrait, settings: EngineSettings | None = None) -> None:
         self.portrait, self._settings = portrait, settings or EngineSettings()
         self._warp, self._eyes, self._mouth = Warp(portrait), Eyes(portrait), Mouth(portrait)
 
     def shows_driver(self, frame: MotionFrame) -> bool:
-        """Whether the picture of this frame has pixels of the driver's mouth."""
+        """Whether this drawn frame has pixels of the driver's mouth."""
         return self._settings.driver_mouth and frame.mouth is not None
 
     def picture(self, frame: MotionFrame) -> Image:
-        """(H, W, 3) the portrait moved by one frame; the portrait itself where nothing moves."""
+        """(H, W, 3) the portrait moved by one frame; the portrait itself if nothing moves."""
         if not self._settings.driver_mouth and frame.mouth is not None:
             frame = without_mouth(frame)
-        # 1. The face in its own frame, then the whole mesh in the picture.
+        # 1. The face in canonical coordinates, then the whole mesh in the image.
         face = moved_face(self.portrait, frame)
         target = self.portrait.mesh(face, frame.rotation, frame.translation, frame.scale)
-        # 2. Skin, hair and background; then what lies behind the lids and lips.
+        # 2. Skin, hair and background; then eyes and mouth behind lids and lips.
         picture = self._warp.picture(target)
         self._eyes.draw(picture, face, target[: len(face)], frame)
         self._mouth.draw(picture, face, target[: len(face)], frame)
-        # 3. What the movement adds.
+        # 3. Details that depend on the movement.
         if self._settings.lashes:
             self._eyes.draw_lashes(picture, target[: len(face)], frame)
         return picture
 
 
 def reenact(portrait: Portrait, motion: Motion, settings: EngineSettings | None = None) -> Iterator[Image]:
-    """Pictures of the portrait, one for each frame of the motion, which is read in a thread of its own.
+    """Yields an image of the portrait for each frame of the motion, which is read in a separate thread.
 
     Args:
-        portrait: who moves.
+        portrait: the portrait.
         motion: motion of the portrait.
         settings: settings of drawing; None for the defaults.
     """
@@ -90,7 +90,7 @@ def moved_face(portrait: Portrait, frame: MotionFrame) -> Floats:
 
 
 def without_mouth(frame: MotionFrame) -> MotionFrame:
-    """The frame without the picture of the driver's mouth."""
+    """The frame without the image of the driver's mouth."""
     return MotionFrame(
         frame.time_s, frame.offsets, frame.opening, frame.gaze, frame.rotation, frame.translation, frame.scale
     )

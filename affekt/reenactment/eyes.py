@@ -1,8 +1,8 @@
 """Eyes: lids that close over the eyeball, irises that keep their round shape, and the line where lids meet.
 
-The lids belong to the skin, the eyeball is a layer behind it: what is seen between the lids is the portrait's own eye,
-not pressed together as the lids come down. Where they open wider than in the portrait, the eyeball's edge goes along,
-and the iris stays round: what a lid of the portrait hides of it has the colours of what is seen at the same radius.
+The lids belong to the skin, the eyeball is a layer behind it: the portrait's own eye is seen between the lids,
+not compressed as the lids close. Where they open wider than in the portrait, the eyeball's edge moves along,
+and the iris stays round: the part that a lid hides in the portrait gets the colours visible at the same radius.
 
 Canonical frame: centimetres, x right, y up. Left and right are the person's own.
 """
@@ -57,29 +57,29 @@ EYES = (
 """The left eye, then the right one."""
 OUTER, INNER, MIDDLE, RIM = 0, 8, 16, slice(17, 21)
 UPPER_LID, LOWER_LID = [0, *range(9, 16), 8], list(range(9))
-"""Places in ring and iris (21, …) of an eye: corners, middle and rim of the iris, lids with both corners."""
+"""Indices into ring and iris (21, …) of an eye: corners, middle and rim of the iris, lids with both corners."""
 MOST_GAZE = (0.25, 0.16)
-"""Largest movement of an iris from its place in the portrait, across and up or down, in widths of the eye."""
+"""Largest movement of an iris from its position in the portrait, horizontal and vertical, in eye widths."""
 IRIS_MARGIN = 1.15
-"""Radii of the iris within which an eyeball is not taken to be white."""
+"""Distance from the iris centre, in iris radii, within which the eyeball does not count as white."""
 LEAST_WHITE_PX = 16
 LIT_SHARES = (0.75, 0.97)
-"""Quantiles of brightness between which an eyeball is lit: below lies the shadow of the lid, above the reflection."""
+"""Quantiles of brightness between which an eyeball is lit: below is the lid's shadow, above a reflection."""
 BEYOND_RING = 1.3
-"""Size of the ring beyond the lids over that of their own."""
+"""Size of the outer ring relative to the lids' own."""
 ROUND_FROM, ROUND_TO = 1.15, 1.0
-"""Radii of the iris from which an eyeball is white alone, and up to which it is iris alone."""
+"""Radii, relative to the iris, from which the eyeball is only white, and up to which it is only iris."""
 MOVED_WIDTHS = 0.03
-"""Way of lid or iris, widths of the eye, from which the iris is wholly drawn as a disc of its own; none at rest."""
+"""Movement of lid or iris, in eye widths, from which the iris is drawn entirely as a separate disc; not at rest."""
 RING_WIDTH = 0.15
-"""Width of the rings of one colour that stand in for what lids hide of an iris, in radii of it."""
+"""Width, in iris radii, of the rings of equal colour that fill the hidden part of an iris."""
 DULL = 0.25
-"""Quantile of a ring's colours that counts as its own: what is brighter is a reflection, or white that
-lies in no shadow of the lid."""
+"""Quantile of a ring's colours that counts as its own: brighter pixels are a reflection, or white outside the
+lid's shadow."""
 LASHES_WIDTHS = 0.04
-"""Reach of the lashes' shadow into the portrait's eye, in widths of the eye."""
+"""Reach of the lashes' shadow into the portrait's eye, in eye widths."""
 LASHES_FROM = 0.55
-"""Share of the calm opening below which the meeting lids begin to show as a line."""
+"""Share of the calm opening below which the line where lids meet appears."""
 LASHES_DARK = 0.5
 LASHES_WIDE = 0.05
 """Width of the line, in widths of the eye."""
@@ -98,7 +98,8 @@ def move_eyes(face: Floats, portrait: Portrait, frame: MotionFrame) -> None:
 
 
 def white_of_eyes(portrait: Portrait) -> Floats | None:
-    """(3,) mean colour of the eyeballs beside the irises where they are lit, 0 to 255; None where too little shows."""
+    """(3,) mean colour of the eyeballs beside the irises where they are lit, 0 to 255; None if too little is
+    visible."""
     pixels = []
     for eye in EYES:
         lids, iris = portrait.landmarks[list(eye.ring), :2], portrait.landmarks[list(eye.iris), :2]
@@ -133,7 +134,7 @@ class Eyes:
         Args:
             picture: (H, W, 3) with the lids moved.
             face: (478, 3) moved, canonical frame.
-            target: (478, 3) the same in the picture, pixels.
+            target: (478, 3) the same in image pixels.
             frame: frame of the motion.
         """
         for eye, triangles, ball in zip(EYES, self._triangles, self._balls(face, frame), strict=True):
@@ -153,7 +154,7 @@ class Eyes:
                 laid_over(picture, layer, mask, box)
 
     def draw_lashes(self, picture: Image, target: Floats, frame: MotionFrame) -> None:
-        """Darken the line where the lids meet, the more the further they have come down, in place."""
+        """Darken the line where the lids meet, more as they close, in place."""
         for eye, share in zip(EYES, frame.opening, strict=True):
             closed = float(np.clip((LASHES_FROM - share) / LASHES_FROM, 0, 1))
             gap = self._portrait.face[list(eye.upper), 1] - self._portrait.face[list(eye.lower), 1]
@@ -180,7 +181,7 @@ class Eyes:
 
 
 def _disc(ball: Floats, rest: Floats, box: Box) -> tuple[Floats32, Floats32]:
-    """(2, h, w) places in the portrait's eye with its whole iris, and (h, w) how far they count, 0 to 1.
+    """(2, h, w) positions in the portrait's eye with its complete iris, and (h, w) their weights, 0 to 1.
 
     Args:
         ball: (21, 2) ring and iris in the picture; the iris with its middle first.
@@ -197,7 +198,7 @@ def _disc(ball: Floats, rest: Floats, box: Box) -> tuple[Floats32, Floats32]:
     across, down = _pixels(box)
     x, y = across - ball[MIDDLE, 0], down - ball[MIDDLE, 1]
     is_iris = np.clip((ROUND_FROM - np.hypot(x, y) / radius) / (ROUND_FROM - ROUND_TO), 0, 1)
-    # beside the lids the eyeball's edge goes along with them, lashes and all
+    # near the lids the eyeball's edge moves with them, including lashes
     above, below = (_lid_height(ball[lid], across) for lid in (UPPER_LID, LOWER_LID))
     between = np.clip(np.minimum(down - above, below - down) / max(LASHES_WIDTHS * wide, 1e-6), 0, 1)
     places = np.broadcast_arrays(rest[MIDDLE, 0] + x * own / radius, rest[MIDDLE, 1] + y * own / radius)
@@ -205,7 +206,7 @@ def _disc(ball: Floats, rest: Floats, box: Box) -> tuple[Floats32, Floats32]:
 
 
 def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
-    """The portrait with what its lids hide of the irises, whose colour at each radius is that of what is seen there.
+    """The portrait with complete irises: hidden parts get the colour visible at each radius.
 
     Args:
         image: (H, W, 3) the portrait.
@@ -262,7 +263,7 @@ def _triangles(eye: EyePoints, portrait: Portrait) -> Ints:
 
 
 def _around(rest: Floats, ball: Floats) -> Floats:
-    """(37, 3) ring and iris (21, 3), and a ring further out that moves as the ring does: soft edges show it too.
+    """(37, 3) ring and iris (21, 3), and an outer ring that moves with the ring and shows through soft edges.
 
     Args:
         rest: (21, 3) in the portrait.

@@ -1,10 +1,10 @@
-"""The surroundings of a face's landmarks: rings of the head, a fixed frame, and how far each point moves.
+"""The surroundings of a face's landmarks: rings of the head, a fixed border, and how far each point moves.
 
-The rings repeat the outline of the face, larger and further back each time. They carry hair, ears and neck along with
-the head, less the further out, and the last ring and the border of the picture stay where they are. So one mesh covers
-everything that moves, without a seam: the background stretches a little, and nothing has to be cut out.
+The rings repeat the outline of the face, each larger and further back. They carry hair, ears and neck along with
+the head, less the further out; the last ring and the image border stay fixed. So one mesh covers
+everything that moves, without a seam: the background stretches a little, and nothing is cut out.
 
-Canonical frame: centimetres, x to the right of the picture, y up, z to the viewer. Picture: pixels, y down, and depth
+Canonical frame: centimetres, x to the right of the image, y up, z to the viewer. Image: pixels, y down, and depth
 away from the viewer. R ring points, B border points, S = 468 + R + B.
 """
 
@@ -22,39 +22,39 @@ OUTLINE = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
-"""Landmarks along the outline of the face, clockwise in the picture from the middle of the forehead."""
+"""Landmarks along the outline of the face, clockwise in the image from the middle of the forehead."""
 RINGS = ((1.12, 0.1, 1.0), (1.35, 0.45, 0.95), (1.8, 0.8, 0.55), (2.6, 1.0, 0.2), (3.3, 1.0, 0.0))
-"""Size over that of the outline, how far each ring lies back from the outline's depth to BACK_CM, and how far it
-follows the head. The depths pass slowly from one to the other, so that what a turn uncovers is stretched over a
+"""Of each ring: its size relative to the outline, its depth between that of the outline (0) and BACK_CM (1), and how
+far it follows the head. Depths increase gradually, so that what a turn uncovers is stretched over a
 wide strip."""
 BACK_CM = -5.5
 SKIN_SHARES = (0.85, 0.5, 0.2, 0.0, 0.0)
 """Share of the outline's expression that each ring follows: an opened jaw draws the neck along."""
 MIDDLE_CM = (0.0, 1.0)
 HAIR_LIFT_CM = 3.0
-"""Additional height of a ring above the forehead, for each time that it is larger than the outline."""
+"""Additional height of a ring above the forehead, per unit of its size beyond the outline's."""
 HALF_CM = 6.0
 """Half the height of the face's outline over or below its middle."""
 NECK_STAYS = 0.55
-"""Share by which a ring follows less below the chin, where the neck is."""
+"""Reduction of how far a ring follows below the chin, at the neck."""
 BORDER_POINTS = 9
-"""Points along each side of the picture."""
+"""Number of points along each side of the image."""
 CLEARANCE = 0.18
-"""Share of the face's height: a ring nearer to the border than this follows less, down to 0 at the border itself."""
+"""Share of the face's height: rings closer to the border than this follow less, down to 0 at the border."""
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """The rings and the frame around one face.
+    """The rings and the border around one face.
 
     Attributes:
         rings: (R, 3) canonical frame, at rest.
         following: (R,) how far each moves with the head, 0 to 1.
-        beside: (R,) the landmark of the outline that each lies beside.
-        sharing: (R,) how far it follows what the expression does to that landmark, 0 to 1.
-        border: (B, 2) pixels, on the border of the picture; never moves.
+        beside: (R,) the outline landmark next to each ring point.
+        sharing: (R,) how far it follows that landmark's expression, 0 to 1.
+        border: (B, 2) pixels, on the image border; fixed.
         triangles: (F, 3) between outline, rings and border; indices of landmarks, then rings, then border points.
-        reaches_border: whether hair or neck is cut off by the picture.
+        reaches_border: whether the image border cuts hair or neck.
     """
 
     rings: Floats
@@ -69,13 +69,13 @@ class Surroundings:
 
 
 def surroundings(canonical: Floats, in_picture: Floats, placed_rings: Floats, size: tuple[int, int]) -> Surroundings:
-    """The rings that lie in the picture, how far they follow, and triangles to the border.
+    """The rings within the image, how far they follow, and triangles to the border.
 
     Args:
         canonical: (5 * 36, 3) all rings of `head_rings`.
         in_picture: (468, 2) the landmarks, pixels.
         placed_rings: (5 * 36, 2) the rings, pixels.
-        size: height and width of the picture.
+        size: height and width of the image.
     """
     height, width = size
     x, y = placed_rings[:, 0], placed_rings[:, 1]
@@ -120,7 +120,7 @@ def head_rings(face: Floats) -> Floats:
 
 
 def ring_following(rings: Floats) -> Floats:
-    """(5 * 36,) how far each ring point moves with the head, before the border holds it."""
+    """(5 * 36,) how far each ring point moves with the head, before the border limits it."""
     shares = []
     for number, (larger, _, follows) in enumerate(RINGS):
         ring = rings[number * len(OUTLINE) : (number + 1) * len(OUTLINE)]
@@ -130,7 +130,7 @@ def ring_following(rings: Floats) -> Floats:
 
 
 def inside_polygon(corners: Floats, points: Floats) -> Bools:
-    """(N,) whether points (N, 2) lie within a closed polygon (K, 2): whether a ray to the right cuts it oddly often."""
+    """(N,) whether points (N, 2) are within a closed polygon (K, 2), by the even-odd rule."""
     begin, end = corners, np.roll(corners, -1, axis=0)
     y = points[:, 1:2]
     spans = (begin[:, 1] > y) != (end[:, 1] > y)  # (N, K)

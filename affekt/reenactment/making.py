@@ -1,10 +1,10 @@
-"""From the files of a portrait and of its driver to a signed file: what `affekt reenact` does.
+"""From the files of portrait and driver to a signed file, as in `affekt reenact`.
 
     reenact_to('out.mp4', 'portrait.jpg', ByVideo('driving.mp4'), consent=Consent('agreed'))
 
 1. The statement on the portrayed person and the purpose are checked before anything is computed. 2. The portrait is
-read, and the motion made fit for it. 3. Pictures are drawn and written, with a visible note. 4. The file is signed, and
-a record of all that it came from is put beside it.
+read, and the motion fitted to it. 3. Frames are drawn and written, with a visible note. 4. The file is signed, and
+a record of its sources is written beside it.
 """
 
 from __future__ import annotations
@@ -69,21 +69,21 @@ class ReenactSettings:
         transfer: settings of fitting the motion to the portrait.
         engine: settings of drawing by geometry.
         max_side: longest side of the output, pixels; smaller portraits keep their size.
-        weights: folder of published weights, which draw in place of the geometric engine; None draws by geometry.
+        weights: folder of published weights that replace the geometric engine; None draws by geometry.
         device: device of the weights, such as cpu or cuda.
-        painting: settings of painting with the weights.
-        face_model: the user's FLAME, whose head guides the weights in place of the open mesh; None for the mesh.
+        painting: settings of drawing with the weights.
+        face_model: the user's FLAME file, which guides the networks in place of the open mesh; None for the mesh.
         face_encoders: the user's checkpoints of SMIRK, DECA or both, which read FLAME's parameters.
-        refiner: folder of a personal refiner that corrects what geometry draws of its portrait; None for none.
-        license: 'research', or 'commercial-ok' to refuse what comes without a licence that allows commercial use.
-        note_off_by: name of who answers for an output without the visible note; '' keeps it.
-        purpose: purpose of the output; recorded, and refused where `affekt analyze` would refuse it.
+        refiner: folder of a personal refiner that corrects geometry's drawings of its portrait; None for none.
+        license: 'research', or 'commercial-ok' to refuse files whose licence forbids commercial use.
+        note_off_by: person responsible for an output without the visible note; '' keeps the note.
+        purpose: purpose of the output; recorded, and refused if `affekt analyze` would refuse it.
 
     Raises:
-        ValueRangeError: `max_side` is below 64, or both weights and a refiner are named.
+        ValueRangeError: `max_side` is below 64, or both weights and a refiner are given.
         PurposeError: the purpose names work or education.
-        UnknownNameError: no such licence.
-        WeightsError: weights whose licence is not the wanted one.
+        UnknownNameError: unknown licence setting.
+        WeightsError: the licence of the weights is not allowed.
     """
 
     transfer: TransferSettings = field(default_factory=TransferSettings)
@@ -133,7 +133,7 @@ class ReenactSettings:
         return 'geometric' if self.weights is None else 'diffusion'
 
     def maps(self, driver: Path | None, networks: FaceLandmarker) -> DrawsMaps:
-        """What guides the weights; see `affekt.reenactment.diffused.chosen_maps`."""
+        """The maps that guide the weights; see `affekt.reenactment.diffused.chosen_maps`."""
         return chosen_maps(
             self.face_model, self.face_encoders, driver, networks, intensity=self.transfer.intensity,
             absolute=self.transfer.absolute,
@@ -154,18 +154,18 @@ class ReenactSettings:
 
 @dataclass(frozen=True)
 class Reenactment:
-    """An output that was made.
+    """A finished output.
 
     Attributes:
         path: path of the output.
-        record: the file beside it with the record of its sources.
+        record: the record file beside it.
         pictures: number of pictures.
         seconds: duration in seconds; 0 for a still.
-        resumed: pictures that an interrupted run had drawn already.
+        resumed: frames drawn by an earlier, interrupted run.
         has_sound: whether it has the driver's audio.
         shows_driver: whether pixels of the driver's mouth are in it.
-        notes: sentences on limits of the result, and on what was bridged or limited.
-        is_written: whether this process wrote it; of several that share the painting the first one does.
+        notes: sentences on limits of the result, and on what was interpolated or limited.
+        is_written: whether this process wrote it; of several that share the drawing, only the first does.
     """
 
     path: Path
@@ -180,7 +180,7 @@ class Reenactment:
 
 
 class Noted:
-    """A drawing with the visible note in every picture."""
+    """An engine that adds the visible note to every frame."""
 
     def __init__(self, drawing: Drawing) -> None:
         self._drawing = drawing
@@ -190,7 +190,7 @@ class Noted:
         return with_note(even_sided(self._drawing.picture(frame)))
 
     def shows_driver(self, frame: MotionFrame) -> bool:
-        """Whether pixels of the driver are in that picture."""
+        """Whether pixels of the driver are in that frame."""
         return self._drawing.shows_driver(frame)
 
 
@@ -206,30 +206,30 @@ def reenact_to(
     progress: Progress | None = None,
     anew: bool = False,
 ) -> Reenactment:
-    """A signed video of a portrait that moves, or a signed still of an emotion's apex, with a record beside it.
+    """Write a signed video of a moving portrait, or a signed still of an emotion's apex, with a record beside it.
 
     Args:
         out: .mp4, or .png or .jpg for a still.
-        portrait: a picture with one clear face.
+        portrait: an image with one clear face.
         source: source of the motion.
         consent: the statement on the portrayed person.
         settings: settings of the output; None for the defaults.
-        credentials: credentials that sign the output; None for those that affekt made for this user.
+        credentials: credentials that sign the output; None for this user's own, made by affekt.
         landmarker: finds landmarks; None for one with the published model.
-        progress: called with `pictures`, the number done and the number of all; with `windows` while networks paint.
-        anew: begin anew where an interrupted run left something.
+        progress: called with `pictures`, the number done and the number of all; with `windows` while networks draw.
+        anew: start again instead of resuming an interrupted run.
 
     Raises:
-        PortraitError: the picture shows no single clear face, or one turned too far.
+        PortraitError: the image does not show a single clear face, or it is turned too far.
         MediaError: a file is missing, damaged or of another kind.
-        WeightsError: weights are missing or not those that are published, or the refiner is of another portrait.
-        UnknownNameError: an output of another kind.
+        WeightsError: weights are missing or not the published ones, or the refiner belongs to another portrait.
+        UnknownNameError: unsupported output format.
         FileError: the output would replace what it is made from.
-        MissingExtraError: nothing can be signed here.
-        RunError: an interrupted run painted with other settings, or several processes were started for what one does.
+        MissingExtraError: c2pa-python is not installed.
+        RunError: an interrupted run used other settings, or several processes were started for a single-process job.
     """
     target, own = Path(out), settings or ReenactSettings()
-    # 1. What can be refused without any work.
+    # 1. Everything that can be refused at once.
     _require_output(target, Path(portrait), source)
     if own.weights is None or target.suffix.lower() in STILLS:
         require_alone('drawing by geometry, or a still,')
@@ -239,7 +239,7 @@ def reenact_to(
     maps = own.maps(source.driver, networks)
     learnt = learnt_files(own)
     described = source.as_json()
-    # 2. Who moves, and how.
+    # 2. Portrait and motion.
     face = Portrait.from_picture(portrait, networks, max_side=own.max_side)
     engine = Engine(face, own.engine)
     depends_on = {
@@ -257,7 +257,7 @@ def reenact_to(
         sign(place, provenance, credentials)
         return provenance
 
-    # 3. Pictures, and where they come from: no file appears that is not signed.
+    # 3. Frames and provenance: no unsigned file appears.
     if target.suffix.lower() in STILLS:
         made = _still(target, engine, face, source, own, signed)
     else:
@@ -268,7 +268,7 @@ def reenact_to(
 
 
 def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
-    """Hashes of the files of networks that draw or correct; none where geometry draws alone.
+    """Hashes of the networks' files that draw or correct; {} if only geometry draws.
 
     Raises:
         WeightsError: they are missing or damaged, or the refiner did not help.
@@ -288,10 +288,10 @@ def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
 
 
 def require_alone(job: str) -> None:
-    """Require that no other process was started beside this one.
+    """Require that this is the only process.
 
     Raises:
-        RunError: `torchrun` or `accelerate launch` started several, which would all do the same.
+        RunError: `torchrun` or `accelerate launch` started several, which would all do the same work.
     """
     count = os.environ.get('WORLD_SIZE', '1')
     if 'RANK' in os.environ and count != '1':
@@ -302,10 +302,10 @@ def require_alone(job: str) -> None:
 
 
 def require_no_refiner(settings: ReenactSettings, job: str) -> None:
-    """Require that no personal refiner is named for a job that draws other portraits than its own.
+    """Require that no personal refiner is given for a job that draws other portraits.
 
     Raises:
-        ValueRangeError: a refiner is named.
+        ValueRangeError: a refiner is given.
     """
     if settings.refiner is not None:
         raise ValueRangeError(
@@ -444,7 +444,7 @@ def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Map
 
 
 def sentence(note: str) -> str:
-    """A note with a capital letter and a full stop, where it lacks them; a file's name keeps its letters.
+    """A note with a capital letter and a full stop, if it lacks them; an initial file name keeps its letters.
 
     >>> sentence('the head was limited'), sentence('calm_face.jpg is one picture')
     ('The head was limited.', 'calm_face.jpg is one picture.')

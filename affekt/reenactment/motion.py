@@ -1,8 +1,8 @@
-"""The motion of a portrait: one frame of it, the picture of an open mouth, and the stream of frames.
+"""The motion of a portrait: one frame, the image of an open mouth, and the stream of frames.
 
-A frame says how a face differs from its own calm state, with the head's pose taken out, so that it can be laid on any
-other face. The face's own canonical frame is that of `affekt.face3d`: centimetres of the mean face, x to the right of
-the picture (the person's left), y up, z to the viewer. Left and right are the person's own sides.
+A frame is the difference of a face from its own calm state, without head pose, so that it can be applied to any
+other face. The canonical frame is that of `affekt.face3d`: centimetres of the mean face, x to the right of
+the image (the person's left), y up, z to the viewer. Left and right are the person's own sides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DIRECTIONS = 51
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 """The 20 landmarks around the opening of the mouth, from the person's right corner over the upper lip and back."""
 HEAD_CENTER_CM = (0.0, 0.0, -4.0)
-"""The point that a head turns about, in the canonical frame; `translation` is the way of this point."""
+"""The rotation centre of the head, in the canonical frame; `translation` moves this point."""
 ROTATION_TOLERANCE = 1e-3
 
 
@@ -59,25 +59,26 @@ class MouthPicture:
 
 @dataclass(frozen=True, eq=False)
 class MotionFrame:
-    """The difference of a face from its calm state at one moment. `MotionFrame(time_s)` differs in nothing.
+    """The difference of a face from its calm state at one moment. `MotionFrame(time_s)` is the calm state.
 
     Args:
-        time_s: seconds; for a video, those of its recording, so that its audio stays in time.
-        offsets: (468, 3) how far each landmark lies from where it is in the calm face, pose and size of the head taken
-            out; centimetres of the canonical frame.
+        time_s: seconds; for a video, those of its recording, so that its audio stays in sync.
+        offsets: (468, 3) displacement of each landmark from the calm face, without head pose and size, in
+            centimetres of the canonical frame.
         opening: (2,) opening of the left and the right eye as a share of the calm one, >= 0; 1 is calm, 0 closed.
-        gaze: (2, 2) for the left and the right eye, how far the iris lies from its calm place between the corners of
-            the eye, head pose taken out; x to the right of the picture and y down, in widths of the eye.
-        rotation: (3, 3) of the head, in the picture's axes (x right, y up, z to the viewer): the calm head's rotation
-            multiplied by it from the left is the rotation now.
-        translation: (2,) how far the point HEAD_CENTER_CM has moved in the picture, x right and y up, centimetres at
+        gaze: (2, 2) displacement of the left and the right iris from its calm position between the corners of the
+            eye, without head pose; x to the right of the image and y down, in eye widths.
+        rotation: (3, 3) of the head, in image axes (x right, y up, z to the viewer): rotation now = `rotation` @ the
+            calm head's rotation.
+        translation: (2,) displacement of HEAD_CENTER_CM in the image, x right and y up, in centimetres at
             the calm size.
-        scale: size of the head in the picture relative to the calm one, > 0; above 1 it is nearer.
+        scale: size of the head in the image relative to the calm one, > 0; above 1 it is nearer.
         mouth: the inside of the mouth, where it is open and was filmed.
 
     Raises:
         ShapeError: other shapes.
-        ValueRangeError: a number is not finite, an opening below 0, a scale not above 0, or no rotation.
+        ValueRangeError: a number is not finite, an opening is below 0, a scale not above 0, or `rotation` is not a
+            rotation.
     """
 
     time_s: float
@@ -108,7 +109,7 @@ class MotionFrame:
 
     @property
     def is_neutral(self) -> bool:
-        """True where the face does nothing: a portrait moved by this frame is the portrait."""
+        """True if nothing moves: a portrait moved by this frame is unchanged."""
         return bool(
             not self.offsets.any()
             and (self.opening == 1).all()
@@ -125,14 +126,14 @@ class MotionFrame:
 
 @dataclass(frozen=True, eq=False)
 class FaceState:
-    """What a still face shows by itself, to tell two faces' calm states apart. `FaceState()` shows nothing.
+    """Expression and pose of a still face, to compare two faces' calm states. `FaceState()` shows nothing.
 
     Args:
         amounts: (51,) how far it shows each named direction, in the order of `affekt.face3d.face_model().directions`.
-        rotation: (3, 3) of the head, in the picture's axes; the identity looks straight ahead.
+        rotation: (3, 3) of the head, in image axes; the identity matrix looks straight ahead.
         opening: (2,) height over width of the left and the right eye; nan where unknown.
-        gaze: (2, 2) place of the left and the right iris relative to the middle of the eye's corners, in widths of the
-            eye; x right, y down.
+        gaze: (2, 2) position of the left and the right iris relative to the middle of the eye's corners, in widths of
+            the eye; x right, y down.
     """
 
     amounts: Floats = field(default_factory=lambda: np.zeros(DIRECTIONS))
@@ -153,16 +154,16 @@ class FaceState:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """A stream of frames; iterating gives them once, in order of time, and holds none.
+    """A stream of frames, sorted by time, that can be iterated once and is not stored.
 
     Args:
-        frames: frames in order of time; their times may be uneven, as those of a phone's video are.
-        rate_hz: frames per second, on average where they are uneven; > 0.
-        count: number of frames, where known beforehand; of a video, as its file declares.
+        frames: frames sorted by time; their times may be uneven, as in a phone's video.
+        rate_hz: frames per second, on average if they are uneven; > 0.
+        count: number of frames, if known beforehand; for a video, as declared.
         sound: a file whose audio belongs to the motion, on the clock of the frames; None for none.
         calm: the calm state of the face that moves.
-        calm_at_s: time of the calm face in the recording, in seconds; None where nobody was filmed.
-        notes: sentences for the user about what had to be bridged, limited or left out; complete when the last frame
+        calm_at_s: time of the calm face in the recording, in seconds; None without a video.
+        notes: sentences for the user about what was interpolated, limited or left out; complete when the last frame
             has been read.
 
     Raises:
@@ -192,7 +193,7 @@ class Motion:
 
 
 def require_rotation(matrix: Floats) -> None:
-    """Raises ValueRangeError where a (3, 3) matrix turns nothing, mirrors or stretches."""
+    """Raises ValueRangeError if a (3, 3) matrix is not a proper rotation."""
     is_orthogonal = np.abs(matrix @ matrix.T - np.eye(3)).max() <= ROTATION_TOLERANCE
     if not (is_orthogonal and np.linalg.det(matrix) > 0):
         raise ValueRangeError(
@@ -201,9 +202,9 @@ def require_rotation(matrix: Floats) -> None:
 
 
 def blended(first: MotionFrame, second: MotionFrame, share: float, time_s: float) -> MotionFrame:
-    """A frame between two others, without a picture of the mouth: share 0 gives the first, 1 the second.
+    """A frame between two others, without an image of the mouth: share 0 gives the first, 1 the second.
 
-    The head turns about one axis at an even speed; its size grows by an even factor; all else moves in straight lines.
+    Rotation is interpolated about one axis, size geometrically, everything else linearly.
     """
     way = rotation_vector(second.rotation @ first.rotation.T)
     return MotionFrame(

@@ -1,9 +1,9 @@
-"""The inside of a mouth that opens: the portrait's own, the driver's as it was filmed, or a made-up one.
+"""The inside of an open mouth: the portrait's own, the driver's, or a synthetic one.
 
-A picture of a mouth is laid between the lips by the affine map that takes their inner edge closest to that of the
-picture. The colours of a driver's mouth are moved by those of both skins; a made-up one stands in the light that falls
-on the white of the portrait's eyes. A portrait whose mouth is open already keeps its own upper teeth, which stay with
-the head; what opens below them is filled from the other.
+An image of a mouth is placed between the lips by the affine map that best fits their inner edge to the
+image's. The colours of a driver's mouth are shifted by the difference of both skins; a synthetic one is lit like the
+white of the portrait's eyes. A portrait whose mouth is already open keeps its own upper teeth, which move with
+the head; what opens below them is filled from the other mouth.
 
 Canonical frame: centimetres, x right, y up.
 """
@@ -28,46 +28,47 @@ from affekt.reenactment.warp import Box, laid_over, polygon_mask, shifted, softe
 Image = npt.NDArray[np.uint8]
 LIPS = list(INNER_LIPS)
 CORNERS = (0, 10)
-"""Places of the corners of the mouth in INNER_LIPS; the upper lip lies between them, the lower one behind."""
+"""Indices of the mouth corners in INNER_LIPS; the upper lip is between them, the lower one after."""
 UPPER, LOWER = slice(1, 10), slice(11, 20)
 OPEN_GAP = 0.06
 """Gap of the lips, as a share of the distance between the eyes, above which the portrait's mouth is open."""
 SHOWN_FROM, SHOWN_WHOLE = 0.008, 0.03
-"""Widening of the lips' gap over the portrait's, in distances between the eyes, at which the inside of the
-mouth begins to appear, and at which it appears wholly."""
+"""Widening of the lips' gap beyond the portrait's, in eye distances, at which the inside of the
+mouth begins to appear, and at which it appears fully."""
 FEATHER = 0.006
 """Softness of the edge, as a share of the distance between the eyes."""
 GAINS = (0.5, 1.6)
-"""Least and largest factor on the colours of a driver's mouth."""
+"""Smallest and largest factor on the colours of a driver's mouth."""
 LIGHT_GAINS = (0.35, 1.9)
-"""Least and largest factor on the colours of a made-up mouth, whose own light is known."""
+"""Smallest and largest factor on the colours of a synthetic mouth, whose own light is known."""
 TEETH_OVER_WHITE = (1.08, 1.0, 0.86)
-"""Colour of teeth over that of the white of the eyes in the same light: as bright, and yellower."""
+"""Colour of teeth relative to the white of the eyes in the same light: as bright, but yellower."""
 WHITE_OVER_SKIN = 1.15
-"""The white of an eye is at least so much as bright as the cheeks; what looks darker lies in the shadow of the lids."""
+"""Minimum brightness of the white of an eye relative to the cheeks; darker values are in the lids' shadow."""
 WHITE_TINT = 0.7
 """Share of the tint of the eyes' white that is due to the light."""
 TEETH_CHROMA = (0.42, 0.3)
-"""Distances from grey, over brightness, between which what lies in a made-up mouth is tongue, and tooth."""
+"""Chroma relative to brightness above which a pixel of a synthetic mouth is tongue, and below which it is tooth."""
 TEETH_CONTRAST = 0.4
-"""Exponent of the light on made-up teeth: the head's lips throw too dark a shadow on them."""
+"""Exponent of the light on synthetic teeth: the head model's lips shade them too darkly."""
 DARK_BEHIND = np.float32(0.65)
-"""Share of the head's light that is left on tongue and throat: it shines into the mouth, unlike that of pictures."""
+"""Share of the head model's light kept on tongue and throat: unlike in photographs, it shines into the mouth."""
 TEETH_SHARE = 0.97
-"""Quantile of brightness from which what lies between made-up lips is lit teeth."""
+"""Quantile of brightness above which pixels between synthetic lips are lit teeth."""
 GREY, COLOURED = 0.04, 0.16
-"""Distances of the cheeks' colour from grey, over their brightness: a picture without colour, and one with them."""
+"""Chroma of the cheeks relative to brightness: of a grey image, and of one in full colour."""
 TINT = 0.35
 """Share of the difference in skin colour that is due to the light, which falls on teeth too."""
 JAWS = (0.06, 0.15, 0.3, 0.5, 0.75, 1.0)
-"""Amounts of an opened jaw of which the made-up mouth has a picture."""
+"""Jaw openings for which there is an image of the synthetic mouth."""
 RAISED_LIP = 0.7
-"""Amount by which the upper lip of the made-up mouth is raised, so that its upper teeth show."""
+"""Amount by which the upper lip of the synthetic mouth is raised, so that its upper teeth show."""
 SHADE_WIDE, SHADE_LEAST = 0.07, 0.75
-"""Width of the lips' shadow in a made-up mouth, as a share of its width, and share of the light left at their edge."""
+"""Width of the lips' shadow in a synthetic mouth, as a share of its width, and share of the light left at their
+edge."""
 INSET = 0.05
-"""How much of the lower edge of its own mouth, in widths of it, a portrait loses where the jaw opens further: the rim
-of the lip, which would stand in the air."""
+"""Width of the lower edge of its own mouth, in mouth widths, that a portrait loses where the jaw opens further: the rim
+of the lip, which would float otherwise."""
 MADE_UP_SIDE = 320
 MADE_UP_SEED = 7
 
@@ -100,13 +101,13 @@ class Mouth:
         return light_gain(self._portrait)
 
     def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
-        """Lay the inside of the mouth over a picture, in place.
+        """Draw the inside of the mouth into an image, in place.
 
         Args:
             picture: (H, W, 3) with the lips moved.
             face: (478, 3) moved, canonical frame.
-            target: (478, 3) the same in the picture, pixels.
-            frame: frame of the motion, with the driver's mouth where there is one.
+            target: (478, 3) the same in image pixels.
+            frame: frame of the motion, with the driver's mouth, if any.
         """
         lips = target[LIPS]
         box = Box.around(lips, self._portrait.size, 4)
@@ -180,7 +181,7 @@ def recolored(colors: Floats32, cheek: npt.ArrayLike, wanted: npt.ArrayLike) -> 
 
 
 def in_light(colors: Floats32, gain: Floats, paleness: float, tint: npt.ArrayLike) -> Floats32:
-    """Colours (..., 3), 0 to 255, times a gain (3,), and nearer to shades of one tint (3,), the paler they shall be."""
+    """Colours (..., 3), 0 to 255, times a gain (3,), and moved towards shades of one tint (3,) by the paleness."""
     moved = colors * gain.astype(np.float32)
     grey = moved.mean(axis=-1, keepdims=True)
     wanted = np.maximum(np.asarray(tint, np.float64), 8)
@@ -189,9 +190,9 @@ def in_light(colors: Floats32, gain: Floats, paleness: float, tint: npt.ArrayLik
 
 
 def light_gain(portrait: Portrait) -> Floats:
-    """(3,) what made-up teeth are multiplied by, so that they stand in the light that falls on the white of the eyes.
+    """(3,) factor on synthetic teeth that lights them like the white of the eyes.
 
-    Skin would not do: it says how light somebody is, and teeth are as white in every face.
+    Skin would not work: its brightness varies between people, while teeth are equally white.
     """
     least = max(WHITE_OVER_SKIN * float(portrait.cheek.mean()), 8.0)
     white = white_of_eyes(portrait)
@@ -203,7 +204,7 @@ def light_gain(portrait: Portrait) -> Floats:
 
 @cache
 def lit_teeth() -> Floats:
-    """(3,) mean colour of the teeth of the made-up mouths where light falls on them, 0 to 255."""
+    """(3,) mean colour of lit teeth in the synthetic mouths, 0 to 255."""
     pixels = []
     for mouth in _rendered_mouths():
         box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])

@@ -1,9 +1,9 @@
-"""Pictures to a video that begins and ends whole: written window by window, so that a killed run goes on where it was.
+"""Frames to a complete video, written window by window, so that a killed run resumes.
 
-A window is a stretch of pictures, encoded by itself and noted in a hidden folder beside the output once it is on disk.
-At the end the windows are joined without encoding them anew, with the driver's audio on the same clock, and the folder
-goes. Pictures keep the times of the driver's, even or not. Reading and following the driver, drawing, and encoding run
-side by side; none holds more than a few frames.
+A window is a segment of frames, encoded separately and recorded in a hidden folder beside the output once it is on
+disk. At the end the windows are joined without re-encoding, with the driver's audio on the same clock, and the folder
+is removed. Frames keep the driver's times, even or not. Reading and tracking the driver, drawing, and encoding run
+in parallel; none holds more than a few frames.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ Image = npt.NDArray[np.uint8]
 KINDS = ('.mp4',)
 """Videos that can be written, and signed."""
 WINDOW = 250
-"""Pictures of a window: ten seconds at 25 a second, which a killed run may lose."""
+"""Frames per window: ten seconds at 25 per second, which a killed run may lose."""
 WINDOWS_SUFFIX = '.affekt-windows'
 PART = 'pictures.mp4'
 AHEAD = 3
 SOUND_RATE_HZ = 48_000
 SOUND_BLOCK_S = 0.5
 COPIED_SOUND = ('aac', 'mp3')
-"""Audio codecs that an mp4 takes as they are."""
+"""Audio codecs that an mp4 takes unchanged."""
 COPIED_FROM = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')
 VIDEO_OPTIONS = {'preset': 'veryfast', 'crf': '18', 'bf': '0'}
-"""Encoder options: no pictures that depend on later ones, so that windows follow each other in any rhythm."""
+"""Encoder options: no frames that depend on later ones, so that windows can be joined at any times."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Reenacted:
         path: path of the video.
         pictures: number of pictures.
         seconds: duration from the first picture to the end of the last, in seconds.
-        resumed: pictures that an interrupted run had drawn already.
+        resumed: frames drawn by an earlier, interrupted run.
         has_sound: whether it has the driver's audio.
         shows_driver: whether pixels of the driver's mouth are in it.
     """
@@ -93,14 +93,14 @@ def write_reenactment(
     """Write a video of a portrait under a motion, with the motion's audio.
 
     Args:
-        out: .mp4; its folder is made where missing.
-        engine: draws the picture of a frame, as `Engine` does.
-        motion: motion to be drawn, read once.
-        depends_on: all that the pictures depend on, as JSON has it; an interrupted run with the same goes on.
+        out: .mp4; its folder is created if missing.
+        engine: draws a motion frame, like `Engine`.
+        motion: the motion to draw, read once.
+        depends_on: everything that the frames depend on, as JSON values; an interrupted run with equal values resumes.
         window: pictures per window, >= 1.
         progress: called with `pictures`, the number done and the number of all.
-        finished: called with the whole file before it appears under its name, to sign it for example.
-        anew: draw all windows, also those that an interrupted run left.
+        finished: called with the complete file before it appears under its name, for example to sign it.
+        anew: draw all windows, also those of an interrupted run.
 
     Raises:
         UnknownNameError: another kind of file.

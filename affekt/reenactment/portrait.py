@@ -1,11 +1,11 @@
-"""A portrait ready to be moved: one clear face, its pose, and the mesh that carries the whole picture.
+"""A portrait ready to be animated: one clear face, its pose, and a mesh over the whole image.
 
     portrait = Portrait.from_picture('portrait.jpg')
 
-The landmarks lie in the canonical frame with the portrait's own identity and expression; `place` puts them, moved, into
-the picture. Where nothing moves, every point is where it was.
+Landmarks are in the canonical frame, with the portrait's own identity and expression; `place` maps them, moved, into
+the image. Without motion, every point stays where it was.
 
-Canonical frame: centimetres, x to the right of the picture, y up, z to the viewer; picture: pixels, y down, depth away
+Canonical frame: centimetres, x to the right of the image, y up, z to the viewer; image: pixels, y down, depth away
 from the viewer. V = 468 landmarks, then 10 of the irises, then rings of the head, then the border.
 """
 
@@ -55,19 +55,19 @@ FROM_BELOW = np.array([1.0, -1.0, -1.0])
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """One face in one picture; `from_picture` makes it.
+    """One face in one image; made by `from_picture`.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         landmarks: (478, 3) pixels.
         face: (478, 3) the same in the canonical frame.
-        rotation: (3, 3) of the head, canonical frame to the picture's axes (x right, y up, z to the viewer).
-        pixels_per_cm: size of the head in the picture.
-        center: (3,) where HEAD_CENTER_CM lies, pixels, y up.
+        rotation: (3, 3) of the head, canonical frame to image axes (x right, y up, z to the viewer).
+        pixels_per_cm: size of the head in the image.
+        center: (3,) position of HEAD_CENTER_CM in pixels, y up.
         around: rings and border.
-        triangles: (F, 3) of the whole mesh: the face with filled eyes and mouth, then all around it.
+        triangles: (F, 3) of the whole mesh: the face with filled eyes and mouth, then its surroundings.
         blendshapes: (52,) scores of `affekt.faces.BLENDSHAPES`.
-        notes: sentences for the user about what limits the result.
+        notes: sentences for the user about limits of the result.
     """
 
     image: Image
@@ -91,11 +91,11 @@ class Portrait:
         Args:
             picture: a file, or (H, W, 3) uint8 RGB.
             landmarker: finds landmarks; None for one with the published model.
-            max_side: longest side in pixels; a larger picture is made smaller.
+            max_side: longest side in pixels; a larger image is scaled down.
 
         Raises:
-            PortraitError: no face, several, one too small, or turned, tilted or lowered too far.
-            MediaError: the file is no picture.
+            PortraitError: there is no face or several, or it is too small, or turned, tilted or lowered too far.
+            MediaError: the file is not an image.
         """
         image = _image(picture, max_side)
         networks = landmarker or FaceLandmarker()
@@ -105,12 +105,12 @@ class Portrait:
 
     @classmethod
     def from_face(cls, image: Image, seen: Face, canonical: CanonicalFace) -> Portrait:
-        """The portrait of a face that was read already.
+        """The portrait of an already detected face.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             seen: the face, in pixels of the image.
-            canonical: the mean face, and which of its points tell the pose.
+            canonical: the mean face, and the points that determine head pose.
         """
         size = image.shape[0], image.shape[1]
         laid = laid_face(seen.landmarks, canonical)
@@ -151,18 +151,18 @@ class Portrait:
 
     @property
     def rest(self) -> Floats:
-        """(V, 3) the whole mesh where nothing moves, pixels and depth."""
+        """(V, 3) the whole mesh at rest, pixels and depth."""
         return self.mesh(self.face, np.eye(3), np.zeros(2), 1.0)
 
     def place(self, points: Floats, rotation: Floats, translation: Floats, scale: float) -> Floats:
-        """(N, 3) points of the canonical frame in the picture, pixels and depth, under a movement of the head."""
+        """(N, 3) canonical points in image pixels and depth, for a given head motion."""
         turned = (points - HEAD_CENTER_CM) @ (rotation @ self.rotation).T * (self.pixels_per_cm * scale)
         turned += self.center
         turned[:, :2] += translation * self.pixels_per_cm
         return np.asarray(turned * FROM_BELOW)
 
     def mesh(self, face: Floats, rotation: Floats, translation: Floats, scale: float) -> Floats:
-        """(V, 3) the whole mesh under a movement of the head, with a face (478, 3) of the canonical frame."""
+        """(V, 3) the whole mesh for a given head motion and a canonical face (478, 3)."""
         around = self.around
         still = self.place(around.rings, np.eye(3), np.zeros(2), 1.0)
         drawn = around.rings + (face - self.face)[around.beside] * around.sharing[:, None]

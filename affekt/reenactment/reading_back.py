@@ -1,7 +1,7 @@
 """Affekt's own readings of a reenactment: expression, affect, identity and light, frame by frame and at its apex.
 
-The apex is the part of a clip in which the emotion was made to be at its strongest; a still is its own apex. Rises are
-against the portrait, read in the same way.
+The apex is the part of a clip in which the emotion is strongest; a still is its own apex. Rises are
+relative to the portrait, read in the same way.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from affekt.reenactment.emotions import RECIPES, UNIT_DIRECTIONS
 from affekt.reenactment.head import OUTLINE
 
 SILENT = ('noseSneer', 'cheekSquint', 'mouthFrown', 'jawForward')
-"""Stems of the scores that the network hardly gives whatever is shown."""
+"""Stems of the scores that the network hardly ever gives."""
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -48,7 +48,7 @@ class FaceRead:
     Attributes:
         scores: (52,) BLENDSHAPES.
         shares: (7,) shares of the categories EKMAN.
-        valence, arousal: the affect that the shares stand for.
+        valence, arousal: derived from the shares.
         identity: (128,) vector of the recognition network; None where it was not computed.
         luminance: mean of the face's skin in linear light, 0 to 1.
     """
@@ -63,13 +63,13 @@ class FaceRead:
 
 @dataclass(frozen=True, eq=False)
 class ReadBack:
-    """A clip as it was read.
+    """The readings of a clip.
 
     Attributes:
         portrait: readings of the portrait.
         frames: readings of each frame that was examined; those without a face are left out.
         looked_at: number of frames that were examined.
-        emotion: the emotion that was asked for.
+        emotion: the requested emotion.
         is_apex: (T,) which frames belong to the apex.
     """
 
@@ -89,7 +89,7 @@ class ReadBack:
         """The measured columns of a table of stimuli; means over the apex.
 
         measured_rise: rise of the named scores; measured_share: share of the emotion's category;
-        measured_identity_distance: the largest of all frames.
+        measured_identity_distance: maximum over all frames.
         """
         if not self.is_apex.any():
             return dict.fromkeys(MEASURED, float('nan')) | {'measured_category': ''}
@@ -115,14 +115,14 @@ MEASURED = (
 
 
 def named_scores(emotion: str) -> tuple[str, ...]:
-    """The scores that an emotion's recipe names, but for those that the network hardly gives."""
+    """The scores in an emotion's recipe, except those that the network hardly ever gives."""
     units = RECIPES[emotion].units if emotion in RECIPES else {}
     names = {name for unit in units for name in UNIT_DIRECTIONS[unit] if not name.startswith(SILENT)}
     return tuple(name for name in BLENDSHAPES if name in names)
 
 
 def identity_distances(portrait: FaceRead, frames: Sequence[FaceRead]) -> list[float]:
-    """Distance of each frame's face from the portrait's; below 0.5 is one person. Empty where identity was not read."""
+    """Distance of each frame's face from the portrait's; below 0.5 it is one person. Empty if identity was not read."""
     if portrait.identity is None:
         return []
     return [float(np.linalg.norm(each.identity - portrait.identity)) for each in frames if each.identity is not None]
@@ -133,7 +133,7 @@ class Reader:
 
     Args:
         landmarker: finds landmarks; None for one with the published model.
-        expression: expression model; None for the trained one, which is for research.
+        expression: expression model; None for the trained one, which is for research only.
         identity: recognition network; None leaves identity out.
     """
 
@@ -147,7 +147,7 @@ class Reader:
         self._expression, self._identity = expression or expression_model(), identity
 
     def face(self, image: npt.NDArray[np.uint8], around: Face | None = None) -> Face | None:
-        """The face in a picture, near another one where that is given; None where there is none."""
+        """The face in an image, near another one if given; None if there is none."""
         near = None if around is None else self._landmarker.read(image, Region.from_landmarks(around.landmarks))
         if near is not None:
             return near
@@ -168,12 +168,12 @@ class Reader:
         pictures: Iterable[tuple[npt.NDArray[np.uint8], bool]],
         emotion: str,
     ) -> ReadBack:
-        """Readings of pictures and of the portrait that they are compared with.
+        """Readings of frames and of the portrait they are compared with.
 
         Args:
             portrait: (H, W, 3) RGB.
-            pictures: each with whether it belongs to the apex.
-            emotion: the emotion that was asked for.
+            pictures: each with True if it belongs to the apex.
+            emotion: the requested emotion.
 
         Raises:
             MediaError: the portrait shows no face.
@@ -194,7 +194,7 @@ class Reader:
     def read_file(
         self, portrait: npt.NDArray[np.uint8], path: Path, emotion: str, apex_s: tuple[float, float], rate_hz: float
     ) -> ReadBack:
-        """`read_back` of a file at a number of frames per second, whose apex lies between two times."""
+        """`read_back` of a file at a frame rate, with the apex between two times."""
         frames = Recording.open(path).frames(rate_hz)
         return self.read_back(
             portrait, ((frame.image, apex_s[0] <= frame.time_s <= apex_s[1]) for frame in frames), emotion
@@ -202,13 +202,13 @@ class Reader:
 
 
 def face_luminance(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> float:
-    """Mean of the face within its outline in linear light, 0 to 1; nan where it lies outside the picture."""
+    """Mean of the face within its outline in linear light, 0 to 1; nan if it is outside the image."""
     inside = face_mask(image.shape[:2], landmarks)
     return float((linear(image[inside]) @ LUMINANCE).mean()) if inside.any() else float('nan')
 
 
 def face_mask(size: tuple[int, ...], landmarks: npt.ArrayLike) -> Bools:
-    """(H, W) which pixels lie within the outline of a face."""
+    """(H, W) pixels within the outline of a face."""
     canvas = PillowImage.new('1', (size[1], size[0]))
     outline = np.asarray(landmarks, dtype=np.float64)[list(OUTLINE), :2]
     ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in outline], fill=1)
@@ -223,7 +223,7 @@ def linear(values: npt.NDArray[np.uint8]) -> Floats:
 
 
 def encoded(light: Floats) -> npt.NDArray[np.uint8]:
-    """Linear light as sRGB bytes; what is brighter than white is white."""
+    """Linear light as sRGB bytes; clipped at white."""
     clipped = np.clip(light, 0, 1)
     shares = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
     return np.asarray(np.rint(255 * shares), dtype=np.uint8)

@@ -1,16 +1,17 @@
-"""A video whose face moves its own first frame: what networks learn from, and a personal refiner that learns from it.
+"""Self-driven videos, on which networks train, and a personal refiner trained on one.
 
     driven = self_driven('person.mp4', size=64)
     guided = driven.guided()                                    # an affekt.diffusion.GuidedVideo, for training
     drawn = driven.drawn()                                      # by the geometric engine, to compare with
 
-    trained = train_refiner('person.mp4', 'refiner')            # keeps one where it helps on held-out frames
+    trained = train_refiner('person.mp4', 'refiner')            # kept if it helps on held-out frames
     reenact_to('out.mp4', trained.portrait, source, settings=ReenactSettings(refiner=Path('refiner')), consent=…)
 
-The refiner learns what geometry gets wrong within the square around the head. The mouth is always the made-up one, with
-which it learnt: the driver's would be pixels of the frame that is to be drawn.
+The refiner learns to correct geometry's errors within the square around the head. The mouth is always the synthetic
+one,
+with which it was trained: the driver's mouth would be pixels of the target frame.
 
-F frames, S pixels of a side of the square that is cut out, or that the refiner reads.
+F frames, S side of the square in pixels.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 REFINED_SIDE = 192
-"""S: a larger one costs training and drawing time with its square."""
+"""Default S; training and drawing time grow with its square."""
 MOST_FRAMES = 240
-"""Most frames of a video; a longer one is read at a lower rate."""
+"""Maximum number of frames of a video; a longer one is read at a lower rate."""
 RATE_HZ = 25.0
 MOST_BYTES = 2 << 30
-"""Most bytes of a video's pictures that are kept in memory while a refiner is trained."""
+"""Maximum bytes of a video's frames in memory while a refiner is trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,9 @@ class SelfDriven:
     Attributes:
         name: name of the video.
         portrait: the video's first frame as a portrait.
-        frames: F movements of the face from there; the first of them is none.
-        pictures: (F, S, S, 3) the video's own pictures, cut to the square.
-        square: the part of the pictures that is cut out.
+        frames: F motion frames relative to it; the first is neutral.
+        pictures: (F, S, S, 3) the video's own frames, cropped to the square.
+        square: the part of the frames that is cropped.
     """
 
     name: str
@@ -73,7 +74,7 @@ class SelfDriven:
         return int(self.pictures.shape[1])
 
     def guided(self) -> GuidedVideo:
-        """Pictures and maps as training takes them. Needs torch."""
+        """Frames and maps as training data. Needs torch."""
         require_torch()
         from affekt.diffusion import MAPS, GuidedVideo
 
@@ -81,7 +82,7 @@ class SelfDriven:
         return GuidedVideo(self.name, self.pictures, {name: np.stack([maps[name] for maps in each]) for name in MAPS})
 
     def drawn(self, settings: EngineSettings | None = None) -> Image:
-        """(F, S, S, 3) what the geometric engine draws of the first frame under these movements."""
+        """(F, S, S, 3) the geometric engine's drawings of the first frame with this motion."""
         engine = Engine(self.portrait, settings)
         return np.stack([self.square.cut(engine.picture(frame), self.size) for frame in self.frames])
 
@@ -95,15 +96,15 @@ def self_driven(
     max_side: int = SIDE,
     with_mouth: bool = False,
 ) -> SelfDriven:
-    """A video, read once for its pictures and once for its motion.
+    """A self-driven video, read once for its frames and once for its motion.
 
     Args:
         path: a video with one clear face in its first frame.
         landmarker: finds landmarks; None for one with the published model.
         size: S; None keeps the pixels of the square as they are.
         rate_hz: frames per second to read; None reads all.
-        max_side: longest side in pixels of the pictures that the square is cut from.
-        with_mouth: whether to keep the pictures of the mouth: geometry then draws with pixels of the frame that it is
+        max_side: longest side in pixels of the frames from which the square is cropped.
+        with_mouth: whether to keep images of the mouth; geometry then draws with pixels of the frame that it is
             compared with.
 
     Raises:
@@ -132,7 +133,7 @@ class TrainedRefiner:
     """The result of training a refiner.
 
     Attributes:
-        folder: the folder with card.json, portrait.png and, where it helps, the weights.
+        folder: the folder with card.json, portrait.png and, if it helps, the weights.
         portrait: the file of the portrait that it corrects.
         card: its gains on held-out frames; `is_kept` says whether it helps.
     """
@@ -143,7 +144,7 @@ class TrainedRefiner:
 
 
 class RefinedEngine:
-    """Draws as geometry does, then corrects the square around the head.
+    """Draws by geometry, then corrects the square around the head.
 
     Args:
         engine: engine of the portrait.
@@ -166,7 +167,7 @@ class RefinedEngine:
         return cls(engine, refiner, card.size, card.depth)
 
     def shows_driver(self, frame: MotionFrame) -> bool:
-        """Never: the mouth is made up."""
+        """False: the mouth is synthetic."""
         return False
 
     def picture(self, frame: MotionFrame) -> Image:
@@ -175,7 +176,7 @@ class RefinedEngine:
         return self.corrected(self._engine.picture(plain), plain)
 
     def corrected(self, image: Image, frame: MotionFrame) -> Image:
-        """(H, W, 3) a picture that geometry drew of a frame without the driver's mouth, corrected."""
+        """(H, W, 3) geometry's drawing of a frame without the driver's mouth, corrected."""
         maps = maps_of_frame(self._engine.portrait, frame, self._square, self._size, *self._depth)
         correction = self._refiner.correction(self._square.cut(image, self._size), maps)
         return self._square.added(image, correction)
@@ -185,7 +186,7 @@ def require_refined(folder: Path, portrait: Path) -> None:
     """Require that the refiner of a folder helps and belongs to this portrait. Needs torch.
 
     Raises:
-        WeightsError: it is of another picture, did not help, or the folder holds none.
+        WeightsError: it belongs to another portrait, did not help, or is missing.
     """
     require_torch()
     from affekt.diffusion import PORTRAIT_FILE, read_refiner_card
@@ -209,22 +210,22 @@ def train_refiner(
     landmarker: FaceLandmarker | None = None,
     progress: Progress | None = None,
 ) -> TrainedRefiner:
-    """A refiner for the person of a video, kept only where it helps on the video's later frames as they are shown.
+    """Train a refiner on a video of a person; it is kept only if it helps on the video's later frames.
 
     Args:
         video: a video with one clear face in its first frame, which becomes the portrait.
-        out: folder, made where missing; one that another training wrote is written anew.
-        settings: settings of learning and judging; None for the defaults.
+        out: folder, created if missing; that of an earlier training is overwritten.
+        settings: settings of training and evaluation; None for the defaults.
         size: S, at most the side of the square around the head.
         max_side: longest side of the portrait, pixels.
         landmarker: finds landmarks; None for one with the published model.
-        progress: called with `train`, steps done, and how many there are.
+        progress: called with `train`, steps done, number of all.
 
     Raises:
         PortraitError, MediaError: the first frame shows no such face, or the file cannot be read.
-        ValueRangeError: the video is too short, the size too small, or so large that pictures would not fit in memory.
-        RunError: the folder holds something else.
-        StorageError: it cannot be made.
+        ValueRangeError: the video is too short, the size too small, or so large that frames would not fit in memory.
+        RunError: the folder holds other files.
+        StorageError: the folder cannot be created.
         MissingExtraError: torch is not installed.
     """
     require_torch()
@@ -245,7 +246,7 @@ def train_refiner(
     rate_hz = _rate_hz(source)
     _require_memory(source, rate_hz, max_side, own.learnt_share)
     _require_place(folder / PORTRAIT_FILE)
-    # 1. What geometry draws of the video's first frame, moved by the video, and the video itself
+    # 1. The video, and geometry's drawings of its first frame moved by it
     driven = self_driven(source, landmarker, size=None, rate_hz=rate_hz, max_side=max_side)
     square, frames, portrait = driven.square, driven.frames, driven.portrait
     size = min(size, square.side)
@@ -258,7 +259,7 @@ def train_refiner(
         {name: np.stack([of_frame[name] for of_frame in maps]) for name in MAPS},
     )  # fmt: skip
     drawn, later = _drawn_and_later(engine, frames, first, square, size)
-    # 2. A refiner, judged on later frames at the size at which it will be shown
+    # 2. A refiner, evaluated on later frames at display size
     refiner, history = learn_refiner(guided, np.stack(drawn), own, progress=progress)
     refined = RefinedEngine(engine, refiner, size, depth)
     shown = (square.cut(picture, square.side) for picture in later)
@@ -267,7 +268,7 @@ def train_refiner(
         for picture, frame in zip(later, frames[first:], strict=True)
     )
     refinement = judge_refiner(refiner, driven.pictures[first:], shown, corrected, own, history)
-    # 3. Kept where it helps
+    # 3. Kept if it helps
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -305,7 +306,7 @@ def _rate_hz(video: Path) -> float:
 
 
 def _require_memory(video: Path, rate_hz: float, max_side: int, learnt_share: float) -> None:
-    """Require that the pictures of a video fit in memory: the squares around the head twice, and those judged wholly.
+    """Require that a video's frames fit in memory: the squares around the head twice, and whole frames for evaluation.
 
     Raises:
         ValueRangeError: they take more than MOST_BYTES.

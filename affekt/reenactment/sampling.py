@@ -1,10 +1,10 @@
-"""Pictures read at places between pixels: bilinear, by the fastest means that is installed.
+"""Bilinear sampling of images, by the fastest installed backend.
 
-OpenCV is fastest (`pip install 'affekt[reenact]'`), then torch where it is loaded already, ONNX Runtime, and NumPy.
-They agree within a few levels: OpenCV rounds places to 1/32 of a pixel.
+OpenCV is fastest (`pip install 'affekt[reenact]'`), then torch if already loaded, ONNX Runtime, and NumPy.
+They agree within a few levels: OpenCV rounds positions to 1/32 of a pixel.
 
-Places are continuous: pixel (0, 0) covers [0, 1) x [0, 1), so that its middle is (0.5, 0.5). H, W of the source; h, w
-of what is made of it; C channels.
+Positions are continuous: pixel (0, 0) covers [0, 1) x [0, 1), so that its middle is (0.5, 0.5). H, W of the source; h,
+w of the result; C channels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Sampler = Callable[[Image, Floats32, Floats32], Image]
 
 
 def sample(image: Image, x: Floats32, y: Floats32) -> Image:
-    """(h, w, C) values of a picture at places; beyond its border the border is repeated.
+    """(h, w, C) values of an image at positions; the border is repeated beyond itself.
 
     Args:
         image: (H, W, C) uint8.

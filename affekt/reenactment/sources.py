@@ -1,6 +1,6 @@
 """Sources of a portrait's motion: a video of another face, a named emotion, a table of curves, a person of an analysis.
 
-And which video moves whom, where a table of pairs says it.
+Also reads tables of pairs of driver and portrait.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from affekt.tables import read_table
 from affekt.typed_json import plain
 
 RUN_FILES = ('.parquet', '.json', '.jsonl')
-"""Suffixes of files in an analysis that may move a portrait."""
+"""Suffixes of files in an analysis that can move a portrait."""
 
 
 class MotionSource(Protocol):
@@ -31,14 +31,14 @@ class MotionSource(Protocol):
         """The motion, to be read once."""
 
     def still(self) -> MotionFrame | None:
-        """The frame of a single picture; None where there is none."""
+        """The frame of a still output; None if the source has none."""
 
     def as_json(self) -> dict[str, Any]:
         """The source as a record stores it."""
 
     @property
     def driver(self) -> Path | None:
-        """The file of a face that drives; None where there is none."""
+        """The file of the driver; None without a driver."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ByVideo:
         return motion_of_video(self.path, self.settings, landmarker=landmarker)
 
     def still(self) -> MotionFrame | None:
-        """A video is no single picture."""
+        """None: a video is not a still."""
         return None
 
     def as_json(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class ByEmotion:
 
     @property
     def driver(self) -> Path | None:
-        """Nobody drives."""
+        """None: there is no driver."""
         return None
 
 
@@ -112,7 +112,7 @@ class ByCurves:
         return motion_of_curves(self.path, rate_hz=self.rate_hz, are_scores=self.are_scores)
 
     def still(self) -> MotionFrame | None:
-        """A curve is no single picture."""
+        """None: a curve is not a still."""
         return None
 
     def as_json(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class ByCurves:
 
     @property
     def driver(self) -> Path | None:
-        """Nobody drives."""
+        """None: there is no driver."""
         return None
 
 
@@ -142,11 +142,11 @@ class ByTimeline:
         return motion_of_timeline(self.run, person=self.person, source=self.source, rate_hz=self.rate_hz)
 
     def still(self) -> MotionFrame | None:
-        """An analysis is no single picture."""
+        """None: an analysis is not a still."""
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """The run's name and what its files hold, and who of it."""
+        """The run's name, hashes of its files, and the person."""
         folder = folder_of_analysis(self.run)
         files = sorted(path for path in folder.glob('*') if path.suffix in RUN_FILES and path.is_file())
         return {
@@ -156,13 +156,13 @@ class ByTimeline:
 
     @property
     def driver(self) -> Path | None:
-        """Nobody drives who is in the picture."""
+        """None: the driver's face is not drawn."""
         return None
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A driver, and whom it moves; without a portrait its own first frame."""
+    """A driver and the portrait that it moves; without a portrait, its own first frame."""
 
     name: str
     driver: Path
@@ -170,7 +170,7 @@ class Pair:
 
     @property
     def is_self(self) -> bool:
-        """The driver moves itself."""
+        """Whether the driver moves itself."""
         return self.portrait is None
 
 
@@ -178,7 +178,7 @@ def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
     """The pairs of a table with the columns driver and, for cross-reenactment, portrait; files relative to the table.
 
     Raises:
-        TableError: no such columns, or no rows, or a file that is not there.
+        TableError: missing columns, no rows, or a missing file.
     """
     place = Path(path)
     table = read_table(place)

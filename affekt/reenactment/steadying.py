@@ -1,6 +1,6 @@
-"""Jitter taken out of motion: a one-euro filter for each of its parts, which lets quick movements through.
+"""Removal of jitter: a one-euro filter for each part of motion, which keeps quick movements.
 
-| part | unit | least cutoff, Hz | cutoff grows by, Hz |
+| part | unit | minimum cutoff, Hz | increase of cutoff, Hz |
 |---|---|---|---|
 | offsets | cm | 2.5 | 2 for each cm/s |
 | opening | share | 3 | 10 for each 1/s |
@@ -10,7 +10,7 @@
 | size | factor e | 1.5 | 20 for each factor e a second |
 
 A blink closes an eye in a tenth of a second, so its cutoff is far above the frame rate; landmarks of a still face
-tremble by 0.1 mm, and theirs stays near the least.
+jitter by 0.1 mm, and their cutoff stays near the minimum.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CUTOFFS = {
     'offsets': (2.5, 2.0), 'opening': (3.0, 10.0), 'gaze': (3.0, 40.0),
     'rotation': (2.0, 20.0), 'translation': (2.0, 1.0), 'size': (1.5, 20.0),
 }  # fmt: skip
-"""Part to its least cutoff in Hz, and to how much that grows with speed."""
+"""Part to its minimum cutoff in Hz and the increase with speed."""
 SPEED_CUTOFF_HZ = 5.0
 
 
@@ -40,7 +40,7 @@ class Steadying:
     """Strength of the filter against jitter.
 
     Args:
-        strength: 1 for the table above; the cutoffs are divided by it, so that 2 steadies twice as much. 0 changes
+        strength: 1 for the table above; the cutoffs are divided by it, so that 2 smooths twice as much. 0 changes
             nothing.
 
     Raises:
@@ -59,10 +59,10 @@ class Steadying:
 def steadied(
     frames: Iterable[tuple[float, MotionFrame | None]], steadying: Steadying
 ) -> Iterator[tuple[float, MotionFrame | None]]:
-    """Frames without jitter; where there is None, the filter waits.
+    """Frames without jitter; None is passed on and leaves the filter unchanged.
 
     Args:
-        frames: times, and what was measured at them.
+        frames: times with the motion at them.
         steadying: strength of the filter.
     """
     filters = {part: _filter(*CUTOFFS[part], steadying.strength) for part in CUTOFFS}

@@ -1,10 +1,10 @@
-"""Sets of stimuli for experiments: every person with every emotion at every intensity, alike in all else.
+"""Sets of stimuli for experiments: every person with every emotion at every intensity, all else equal.
 
     made = make_stimuli('portraits/', 'stimuli/', Design(('anger', 'fear'), (0, 0.5, 1)), consent=Consent('agreed'))
 
-1. The portraits are made equally light: the mean of each face, in linear light, becomes that of the middle one.
-2. Every cell of the design becomes a signed clip of the same length and timing. 3. affekt reads each clip back. 4. A
-table holds what was asked for beside what was read, and a page shows it. A run that was interrupted goes on where it
+1. The portraits are made equally bright: the mean of each face, in linear light, becomes that of the median one.
+2. Every cell of the design becomes a signed clip of equal length and timing. 3. affekt reads each clip back. 4. A
+table holds requested and measured values, and a page shows it. An interrupted run resumes where it
 stopped.
 """
 
@@ -51,7 +51,7 @@ TABLE, PAGE = 'stimuli.csv', 'report.html'
 READ_HZ = 8.0
 """Frames per second that are read back."""
 GAINS = (0.4, 2.5)
-"""Least and largest factor on the light of a portrait."""
+"""Smallest and largest factor on the light of a portrait."""
 COLUMNS = (
     'file', 'person', 'emotion', 'intensity', 'seconds', 'frames', *MEASURED, 'luminance_gain', 'notes',
 )  # fmt: skip
@@ -68,11 +68,11 @@ class Design:
         seconds: duration of every clip in seconds.
         rate_hz: frames per second.
         onset_s: seconds from rest to apex, the same for every emotion; None takes each recipe's own. offset_s likewise.
-        equalises_light: make the faces equally light.
+        equalises_light: make the faces equally bright.
 
     Raises:
-        UnknownNameError: no such emotion.
-        ValueRangeError: nothing is asked for, or a number is out of range.
+        UnknownNameError: unknown emotion.
+        ValueRangeError: nothing is requested, or a number is out of range.
     """
 
     emotions: tuple[str, ...] = tuple(RECIPES)
@@ -104,15 +104,15 @@ class Design:
 
 @dataclass(frozen=True)
 class Stimuli:
-    """A set that was made.
+    """A finished set.
 
     Attributes:
         folder: folder of the set.
-        table: file with the wanted and the measured values, a row per clip.
+        table: file with the requested and measured values, a row per clip.
         page: page that shows the table.
         clips: number of clips.
-        resumed: number of clips that an earlier run had made.
-        left_out: portrait that could not be used to the reason.
+        resumed: number of clips made by an earlier run.
+        left_out: name of each unusable portrait to the reason.
     """
 
     folder: Path
@@ -135,22 +135,22 @@ def make_stimuli(
     landmarker: FaceLandmarker | None = None,
     progress: Progress | None = None,
 ) -> Stimuli:
-    """Every person of a folder with every emotion at every intensity, with the table of what was read back.
+    """Make clips of every person of a folder with every emotion at every intensity, and a table of readings.
 
     Args:
         portraits: a folder of pictures, one picture, or several.
-        out: folder of the set; one of an earlier run with the same choices is gone on with.
+        out: folder of the set; an earlier run with the same settings is resumed.
         design: the stimuli; None for all emotions at five intensities.
         consent: the statement on all portrayed persons.
         settings: settings of transfer, engine and note; see `reenact_to`.
         credentials, landmarker: see `reenact_to`.
-        reader: reads the clips back; None for the trained expression model, and identity where its network is there.
+        reader: reads the clips back; None for the trained expression model, and identity if its network is present.
         progress: called with `clips`, the number done and the number of all.
 
     Raises:
-        MediaError: no picture is there, or none of a face that can be moved.
-        RunError: the folder holds something else, or a set with other choices, or several processes were started.
-        ValueRangeError: more than 20,000 clips are asked for, or a personal refiner, which is of one portrait alone.
+        MediaError: there is no image, or none with a usable face.
+        RunError: the folder holds other files, or a set with other settings, or several processes were started.
+        ValueRangeError: more than 20,000 clips are requested, or a personal refiner, which fits one portrait only.
     """
     chosen, own, folder = design or Design(), settings or ReenactSettings(), Path(out)
     require_alone('a set of stimuli')
@@ -170,7 +170,7 @@ def make_stimuli(
     reading = reader or _reader(networks)
     resumed, rows = 0, list[dict[str, Any]]()
     with Run(folder, depends_on, resume=(folder / SETTINGS).exists()) as run:
-        # 1. Equally light portraits.
+        # 1. Equally bright portraits.
         goal = float(np.median([face_luminance(person.image, person.landmarks) for person in people.values()]))
         cells = [(name, emotion, intensity) for name in people for emotion, intensity in chosen.cells]
         for name, person in people.items():
@@ -182,7 +182,7 @@ def make_stimuli(
             if run.finished(f'portrait {name}') is None:
                 write_image(place, lit)
                 run.note(f'portrait {name}', f'{PORTRAITS}/{name}.png')
-        # 2. and 3. Every cell, and what is read in it.
+        # 2. and 3. Every cell, and its readings.
         (folder / CLIPS).mkdir(exist_ok=True)
         for number, (name, emotion, intensity) in enumerate(cells):
             key = f'{name} {emotion} {intensity:g}'
@@ -216,10 +216,10 @@ class _Person:
 def equally_light(
     image: Image, landmarks: npt.ArrayLike, goal: float, gains: tuple[float, float] = GAINS
 ) -> tuple[Image, float]:
-    """The picture with all its light multiplied so that the mean of its face becomes the goal, and by what.
+    """The image with its light scaled so that the mean of its face is the goal, and the factor.
 
-    Where parts of the face would be brighter than white they stay white, and the rest is made lighter still; the factor
-    stays within `gains`, so a very dark or light picture may miss the goal.
+    Parts of the face that would exceed white are clipped, and the rest is made brighter to compensate; the factor
+    stays within `gains`, so a very dark or bright image may miss the goal.
 
     Args:
         image: (H, W, 3) sRGB.
@@ -281,7 +281,7 @@ def _apex(design: Design, emotion: str) -> tuple[tuple[float, float], float]:
 
 
 def _pictures(portraits: str | os.PathLike[str] | Sequence[Path]) -> list[Path]:
-    """The pictures, sorted by name.
+    """The images, sorted by name.
 
     Raises:
         MediaError: there is none.
@@ -317,7 +317,7 @@ def _people(
                 raise
             left_out[storable(path.name)] = storable(str(error))
             continue
-        taken = {each.casefold() for each in people}  # some file systems do not tell cases apart
+        taken = {each.casefold() for each in people}  # some file systems ignore case
         name = next(each for each in _names(path) if each.casefold() not in taken)
         people[name] = _Person(name, path, portrait.image, portrait.landmarks)
     if not people:

@@ -1,12 +1,13 @@
-"""Motion of one face made fit for another: how much of it, from which calm state, and within what that face can do.
+"""Motion of one face fitted to another: scaling, calm state, and the limits of that face.
 
     moved = transfer(motion, portrait_range(portrait), TransferSettings(intensity=0.8))
 
-1. Relative (the usual): what the driver does beside its own calm face is added to what the portrait shows. Absolute:
-the portrait takes the driver's expression, gaze and pose themselves, so its own go away. 2. The expression is
-multiplied by the intensity; blinks, gaze and the head are not. 3. Each direction stays within what the portrait has
-left of it (a face that smiles already cannot add a whole smile), each region within what its directions can do. 4. The
-head is limited: the mesh has no back. What was limited is said in `notes`.
+1. Relative (the default): the driver's deviation from its own calm face is added to the portrait's expression.
+Absolute: the portrait takes the driver's expression, gaze and pose, and loses its own. 2. The expression is
+multiplied by the intensity; blinks, gaze and head motion are not. 3. Each direction stays within the range that the
+portrait has left (a face that already smiles cannot add a whole smile), each region within that of its directions. 4.
+The
+head motion is limited: the mesh has no back. `notes` says what was limited.
 """
 
 from __future__ import annotations
@@ -31,35 +32,35 @@ from affekt.wording import counted
 REGIONS = {
     'brows': ('brow',), 'eyes': ('eye',), 'nose': ('nose',), 'cheeks': ('cheek',), 'mouth and jaw': ('mouth', 'jaw'),
 }  # fmt: skip
-"""Region to how the names of its directions begin."""
+"""Region to the prefixes of its directions' names."""
 FULL = 1.1
-"""Amount of a direction that a face has at most, its own included."""
+"""Maximum amount of a direction, including the portrait's own."""
 LESS = 0.3
 """How far below its calm state a direction may go even where the portrait seems not to show it: calm faces are not at
-the very end of their range, and scores do not see everything."""
+the end of their range, and scores do not detect everything."""
 WIDEST = 2.0
-"""Amounts, below and above 0, within which a movement is explained before it is held against the range."""
+"""Bounds of the amounts that explain a movement before the range is applied."""
 SEEN_CM = 0.15
-"""A point that is held back by more than this is worth telling."""
+"""Minimum reduction of a point's movement, in centimetres, that is reported."""
 BEYOND = 1.25
-"""Largest movement of a region over the largest of a single direction of it, as several add up."""
+"""Largest movement of a region relative to that of its largest single direction, since several add up."""
 YAW_DEG = 22.0
-"""Largest turn of a head to each side, as the recognition network takes each degree for a step towards somebody
-else, who begins at 0.5. With this limit no frame of two portraits that another person drives lies beyond 0.49
+"""Largest turn of a head to each side: the recognition network takes each degree as a step towards another person,
+which begins at 0.5. With this limit no frame of two portraits driven by another person exceeds 0.49
 (measurements/results/reenact_closed_loop.json)."""
 TOTAL_YAW_DEG = 32.0
-"""A portrait that is turned already is turned no further than this, whatever the driver does."""
+"""Maximum total turn of a portrait that is itself turned."""
 FAR_CHEEK = 0.7
-"""Degrees by which a portrait turns back less for each that it is turned: of the cheek on its far side it shows few
-pixels, which would have to be spread over much skin."""
+"""Degrees by which turning back is reduced per degree of the portrait's turn: its far cheek has few
+pixels, which would be spread over much skin."""
 KNEE = 0.75
-"""Share of a limit up to which an angle is left as it is; beyond, it comes near the limit ever more slowly."""
+"""Share of a limit up to which an angle is unchanged; beyond, it approaches the limit asymptotically."""
 BLINK_FROM, BLINK_WHOLE = 0.6, 0.25
-"""Openings between which squinting, which intensity scales, becomes a blink, which it does not."""
+"""Openings between which squinting (scaled by intensity) becomes a blink (not scaled)."""
 GAZE_LIMIT = 0.3
 OPENING_LIMIT = 1.8
 EYES_DIFFER = (0.6, 1.6)
-"""Openings of two people's calm eyes, one over the other, that are followed in the absolute form."""
+"""Range of the ratio of two people's calm eye openings that the absolute form follows."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class TransferSettings:
 
     Args:
         intensity: factor of the expression, 0 to 2; 1 is the driver's own.
-        absolute: take the driver's expression, gaze and pose themselves instead of how they differ from its calm face.
+        absolute: take the driver's expression, gaze and pose themselves instead of their difference from the calm face.
         head: share of the head's movement, 0 to 1.
         yaw_deg: largest turn of the head to each side, above 0 and at most 30. pitch_deg, roll_deg likewise.
-        shift_cm: largest movement of the head in the picture, in centimetres.
+        shift_cm: largest translation of the head, in centimetres.
         size: largest factor by which the head grows or shrinks; 1 or more.
         is_clamped: stay within the portrait's own range.
 
@@ -106,10 +107,10 @@ class TransferSettings:
 
 @dataclass(frozen=True, eq=False)
 class PortraitRange:
-    """The calm state of a portrait, and so the range of movement that is left.
+    """The calm state of a portrait, which determines its remaining range of movement.
 
     Attributes:
-        own: its expression, pose, eyes and gaze.
+        own: the portrait's expression, pose, eyes and gaze.
         points: (468, 3) its landmarks in the canonical frame.
     """
 
@@ -118,7 +119,7 @@ class PortraitRange:
 
     @property
     def lowest(self) -> Floats:
-        """(51,) least amounts that may be added: what it shows, and a little more, may go away."""
+        """(51,) lowest amounts that may be added: what it shows, and a little more, can be removed."""
         return np.asarray(-(self.own.amounts + LESS))
 
     @property
@@ -146,10 +147,10 @@ def portrait_range(portrait: PortraitLike) -> PortraitRange:
 
 
 def transfer(motion: Motion, target: PortraitRange, settings: TransferSettings | None = None) -> Motion:
-    """The motion for one portrait; frames are made as they are taken, and notes grow with them.
+    """The motion for one portrait; frames and notes are computed as it is iterated.
 
     Args:
-        motion: motion of a driver, an emotion or curves; it is used up.
+        motion: motion of a driver, an emotion or curves; it is consumed.
         target: the portrait's range.
         settings: settings of the transfer; None for the defaults.
     """
@@ -220,12 +221,12 @@ class _Transfer:
         self._last = wanted
         is_cut = False
         if (wanted < self._target.lowest).any() or (wanted > self._target.highest).any():
-            # directions overlap, so the nearest that the range allows is another mixture, and not each one cut
+            # directions overlap, so the nearest allowed movement is another mixture, not each direction clipped
             possible = self._fit.amounts(offsets, self._target.lowest, self._target.highest, wanted)
             beyond = np.einsum('k,kvd->vd', wanted - possible, skin_directions()).astype(np.float32)
             offsets = offsets - beyond
             is_cut = bool(np.linalg.norm(beyond, axis=1).max() > SEEN_CM)
-        # a region's points, with what they show by themselves, go no farther than its directions reach
+        # a region's points, including their own expression, move no farther than its directions
         weights, reach = _regions()
         far = np.linalg.norm(offsets + self._shown, axis=1)
         largest = np.max(np.where(weights > 0.5, far, 0), axis=1)  # (R,)
@@ -259,7 +260,7 @@ class _Transfer:
 
 
 def soft_limit(value: float, most: float) -> float:
-    """The value itself up to KNEE of a limit, then ever less of what goes beyond, never more than the limit.
+    """A soft limit: unchanged up to KNEE of the limit, then approaching it.
 
     sign(v) (k + (m - k) tanh((|v| - k) / (m - k)))  with k = KNEE m, where |v| > k
     """

@@ -1,10 +1,11 @@
-"""The backward map from a moved mesh to the portrait, for each pixel of the new picture, and the picture.
+"""Backward warping: from each pixel of the new image through the moved mesh to the portrait.
 
-The map runs backwards: for each pixel the place in the portrait that it shows. The nearest triangle decides, exactly,
-at full size within the face; around it at a quarter of the size, which nobody sees and costs a sixteenth. What is
-computed is how far the place lies from the pixel: where nothing moves that is 0, and the portrait comes back as it is.
+For each pixel the map gives the position in the portrait that it shows. The nearest triangle decides, exactly,
+at full resolution within the face; around it at a quarter of the resolution, which is not visible and costs a
+sixteenth.
+The map stores displacements: without motion they are 0, and the portrait is returned unchanged.
 
-V points of the mesh, F triangles, H and W of the picture.
+V points of the mesh, F triangles, H and W of the image.
 """
 
 from __future__ import annotations
@@ -26,26 +27,26 @@ from affekt.reenactment.sampling import enlarged, sample
 Image = npt.NDArray[np.uint8]
 COARSE = 4
 MARGIN = 4
-"""Pixels around the face that are still drawn at full size."""
+"""Pixels around the face that are drawn at full resolution."""
 EDGE_ON, FULL_TURN = (0.5, 0.05), 0.25
-"""Skin at the rim of the face that faces the viewer by less than the first begins to be edge-on, by the second is; what
-turns towards the viewer by FULL_TURN takes its pixels from within the face."""
+"""Cosines at the rim of the face: skin begins to be edge-on below the first, and is below the second; where it
+turns towards the viewer by FULL_TURN, its pixels come from within the face."""
 INSET = 0.07
-"""How far within, as a share of the way to the middle of the face."""
+"""How far within, as a share of the distance to the middle of the face."""
 MIDDLE = 4
-"""The tip of the nose."""
+"""Landmark at the tip of the nose."""
 SPREAD = (0.5, 0.25)
-"""Pixels of the portrait from one pixel to the next: where there are fewer than the first number, skin begins
-to be spread out so far that its grain becomes streaks; from the second on it is smoothed."""
+"""Portrait pixels per drawn pixel: below the first, skin begins
+to be stretched so far that its grain becomes streaks; below the second, it is fully smoothed."""
 SMOOTHED_CM = 0.12
-"""Standard deviation of the blur of skin that is spread out, and of the edge of what is blurred."""
+"""Standard deviation of the blur of stretched skin, and of the edge of the blurred area."""
 GRAIN_CM, GRAIN_SHARES = 0.8, (0.03, 0.97)
-"""Half the side of the square of a cheek whose grain such skin takes, and the quantiles that limit it: no moles."""
+"""Half the side of the cheek square that provides grain, and quantiles that exclude moles."""
 GRAIN_SIDE = 256
 STEP_PX = 1.5
-"""Neighbours that come from places further apart than this have an edge between them."""
+"""Neighbouring pixels whose sources are further apart than this have an edge between them."""
 OVERSAMPLING = 4
-"""Resolution of the masks of eyes and mouth over that of the picture, so that their edges are soft."""
+"""Resolution of the masks of eyes and mouth relative to the image, for soft edges."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Box:
 
     @classmethod
     def around(cls, points: Floats, size: tuple[int, int], margin: int = 0) -> Box:
-        """The box of points (N, 2) with a margin, cut to a picture of height and width `size`."""
+        """The box of points (N, 2) with a margin, clipped to an image of height and width `size`."""
         low, high = np.floor(points[:, :2].min(axis=0)) - margin, np.ceil(points[:, :2].max(axis=0)) + margin
         return cls(
             int(np.clip(low[0], 0, size[1])), int(np.clip(low[1], 0, size[0])),
@@ -89,7 +90,7 @@ class Box:
         )  # fmt: skip
 
     def within(self, outer: Box) -> Box:
-        """This box counted from the corner of another."""
+        """This box relative to the corner of another."""
         return Box(self.left - outer.left, self.top - outer.top, self.right - outer.left, self.bottom - outer.top)
 
 
@@ -125,10 +126,10 @@ class Warp:
         return made
 
     def _source(self, target: Floats) -> Floats:
-        """(V, 3) where in the portrait the points' pixels come from.
+        """(V, 3) positions in the portrait from which the points take their pixels.
 
-        A part of the outline that the portrait shows edge-on has hardly any pixels, and next to it lies the
-        background. Where it turns into view, pixels from further within the face take its place.
+        A part of the outline that the portrait shows edge-on has hardly any pixels, next to
+        background. Where it turns into view, pixels from further within the face replace it.
         """
         rim = self._rim
         source = self._rest.copy()
@@ -166,7 +167,7 @@ class Warp:
         part = some.within(near)
         cut = np.s_[part.top : part.bottom, part.left : part.right]
         layer = shifted(self._smooth, inside[:, *cut], some)
-        left, top = np.rint(target[MIDDLE, :2]).astype(int)  # the grain goes along with the face
+        left, top = np.rint(target[MIDDLE, :2]).astype(int)  # the grain moves with the face
         down, across = np.ogrid[some.top - top : some.bottom - top, some.left - left : some.right - left]
         grain = self._grain[down % len(self._grain), across % len(self._grain)]
         laid_over(picture, np.clip(layer + grain, 0, 255), spread[cut], some.within(self._box))
@@ -175,11 +176,11 @@ class Warp:
         """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y."""
         box = self._box
         way = (self._source(target) - target)[:, :2]
-        # Around the face, a triangle that has turned over shows its back: another, which has not, lies over its place.
+        # Around the face, a flipped triangle shows its back; one that is not flipped covers its position.
         keep_mask = (_turns(target, self._triangles) == self._turns) | self._is_face
         triangles = self._triangles[keep_mask]
 
-        # 1. What lies around the face at a quarter of the size.
+        # 1. The surroundings of the face at a quarter of the resolution.
         near = Box.around(target[self._exact], self._portrait.size, MARGIN).cut_to(box)
         cells = -(-box.height // COARSE), -(-box.width // COARSE)
         small = target.copy()
@@ -187,7 +188,7 @@ class Warp:
         around = triangles[~_within(target, near, 2 * COARSE)[triangles].all(axis=1)]
         shift = _enlarged(drawn_attribute(small, around, way, cells), (box.height, box.width))
 
-        # 2. The face exactly.
+        # 2. The face at full resolution.
         if not near.is_empty:
             inner = near.within(box)
             shift[:, inner.top : inner.bottom, inner.left : inner.right] = way_in_box(target, triangles, way, near)
@@ -195,21 +196,22 @@ class Warp:
 
 
 def way_in_box(target: Floats, triangles: Ints, way: Floats, box: Box) -> Floats32:
-    """(2, h, w) a way of each point, at the pixels of a box where the mesh lies at `target`; 0 beside the mesh."""
+    """(2, h, w) the displacement of each point interpolated at the pixels of a box, with the mesh at `target`; 0
+    outside the mesh."""
     moved = target.copy()
     moved[:, :2] -= [box.left, box.top]
     return drawn_attribute(moved, triangles, way, (box.height, box.width))
 
 
 def shifted(image: Image, shift: Floats32, box: Box) -> Image:
-    """(h, w, 3) the pixels of a box, each from its place in the picture, `shift` (2, h, w) away."""
+    """(h, w, 3) the pixels of a box, each from the position `shift` (2, h, w) away."""
     x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5) + shift[0]
     y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5))[:, None] + shift[1]
     return sample(image, x, y)
 
 
 def polygon_mask(corners: Floats, box: Box) -> Floats32:
-    """(h, w) share of each pixel of a box that lies within a polygon (K, 2), 0 to 1."""
+    """(h, w) share of each pixel of a box within a polygon (K, 2), 0 to 1."""
     canvas = PillowImage.new('L', (box.width * OVERSAMPLING, box.height * OVERSAMPLING))
     places = (corners - [box.left, box.top]) * OVERSAMPLING - 0.5
     ImageDraw.Draw(canvas).polygon([tuple(place) for place in places.tolist()], fill=255)
@@ -217,7 +219,7 @@ def polygon_mask(corners: Floats, box: Box) -> Floats32:
 
 
 def laid_over(picture: Image, layer: Image | Floats32, mask: Floats32, box: Box) -> None:
-    """Blend a layer (h, w, 3) into the box of a picture, in place."""
+    """Blend a layer (h, w, 3) into a box of an image, in place."""
     under = picture[box.top : box.bottom, box.left : box.right]
     share = mask[..., None]
     under[:] = np.rint(under + (layer - under.astype(np.float32)) * share).astype(np.uint8)

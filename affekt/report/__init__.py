@@ -1,6 +1,6 @@
-"""An analysis as one HTML page, with the recording inside where it may be; and a set of stimuli as one.
+"""An analysis, or a set of stimuli, as one HTML page; an analysis with its recording embedded if allowed.
 
-An `Analysis` comes in; one file that loads nothing from anywhere and runs one script, its own, goes out. Read
+An `Analysis` comes in; a self-contained file with one script of its own comes out. Read
 `report.py` first, then `payload.py` for what goes in and `paint.js` for how it is drawn. `stimulus_page` draws the
 table of a set of stimuli.
 """

@@ -1,4 +1,4 @@
-"""An analysis as the plain JSON that the report's script reads: numbers rounded, pictures as data addresses.
+"""An analysis as the plain JSON that the report's script reads: numbers rounded, images as data URLs.
 
 Start at `report_payload`. Everything here is data; text stays text, and the script never parses any of it as markup.
 """
@@ -52,13 +52,13 @@ CANNOT_KNOW = (
     'Nothing here may be the only ground for a decision about a person.',
 )
 MAX_BOXES = 3000
-"""Most face boxes kept per person."""
+"""Maximum number of face boxes kept per person."""
 BOX_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height')
 """Columns of the table `faces`, pixels."""
 BOX_GAP_S = 0.6
 """A face unseen for longer than this has no outline in between."""
 LOUDNESS_DB = (-55.0, -10.0)
-"""What is drawn as silence and as full height, dB."""
+"""Loudness drawn as silence and as full height, in dB."""
 LOUDNESS_STEP_S = 0.1
 MAX_MOMENTS = 60
 MAX_STILLS = 24
@@ -67,7 +67,7 @@ Json = dict[str, Any]
 
 
 def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | None = None) -> Json:
-    """All that the report shows, of plain JSON types without nan.
+    """All data of the report, of plain JSON types without nan.
 
     Args:
         analysis: a whole analysis.
@@ -118,7 +118,7 @@ def _described(described: Described) -> Json:
 
 
 def summary(analysis: Analysis) -> str:
-    """One sentence: how the people come across in the course of the recording, or what was not found."""
+    """One sentence: how the people come across over the recording, or that nothing was found."""
     clauses = [clause for person in told_people(analysis.lanes) if (clause := headline(person, analysis.labels))]
     if clauses:
         return opened('; '.join(clauses)) + '.'
@@ -182,7 +182,7 @@ def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
 
 
 def title(person: str, analysis: Analysis) -> str:
-    """A person's name as a heading; speech of nobody who is seen or told apart says so."""
+    """A person's name as a heading; for speech without a known person, a title that says so."""
     if person != UNSEEN:
         return opened(person)
     if analysis.people and not any(each.seen_s > 0 for each in analysis.people):
@@ -343,7 +343,7 @@ def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) 
 
 
 def picture(jpeg: bytes | None) -> str | None:
-    """A JPEG as a data address; None for no picture."""
+    """A JPEG as a data URL; None for no image."""
     return None if not jpeg else 'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode('ascii')
 
 

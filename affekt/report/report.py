@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file that shows a whole analysis, with the recording inside where it may be.
+"""The report: one self-contained HTML file that shows a whole analysis, with the recording embedded if allowed.
 
 It loads nothing from anywhere and runs one script, its own. Read `payload.py` for what goes in, `report.js` for how it
 is shown.
@@ -14,7 +14,7 @@ from pathlib import Path
 from affekt.analysis import Analysis
 from affekt.errors import AffektError
 from affekt.files import file_atomically
-from affekt.pages import asset, embed_bytes, embed_json, escaped, filled, module_of, self_contained, style_of
+from affekt.pages import asset, embed_file, embed_json, escaped, filled, module_of, self_contained, style_of
 from affekt.report.payload import report_payload, summary
 from affekt.tables import storable
 
@@ -26,13 +26,13 @@ SCRIPTS = (
 )  # fmt: skip
 """The script files in the order of their imports."""
 MAX_MEDIA_BYTES = 64 * 2**20
-"""Largest recording or smaller copy that is put inside: with 57 MB a browser takes two to three seconds more to open
-the page, and half an hour is not encoded anew for over a minute."""
+"""Largest embedded recording or smaller copy, in bytes: with 57 MB a browser takes two to three seconds longer to open
+the page, but half an hour of video need not be re-encoded, which takes over a minute."""
 COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
-"""Up to how many seconds a recording is shown at how many pixels of height and pictures per second."""
+"""Of each step: longest recording in seconds, height in pixels, frames per second of the copy."""
 WHOLE_HEIGHT = COPIES[0][1]
-"""A file that browsers play, no higher than this and within MAX_MEDIA_BYTES, is put inside whole, however long: making
-it smaller takes a fifth of the time of the analysis."""
+"""A playable file no higher than this, and within MAX_MEDIA_BYTES, is embedded unchanged, however long: re-encoding
+takes a fifth of the time of the analysis."""
 IMAGE_SIDE = 1280
 
 NO_FRAMES = 'Pictures were not kept. Outlines show where faces were.'
@@ -43,48 +43,49 @@ SOUND_ONLY = 'Sound only: there are no faces to read.'
 
 @dataclass(frozen=True)
 class Embedded:
-    """What of the recording is put into the file."""
+    """The embedded part of the recording."""
 
     kind: str
     """'video', 'audio', 'image', or 'none'."""
-    content: bytes | None = None
+    content: Path | None = None
     mime: str = ''
     has_sound: bool = False
     note: str = ''
-    """A sentence on what is missing, shown where the picture would be."""
+    """A sentence on what is missing, shown in place of the video."""
 
 
 def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_not: str = '') -> Path:
-    """Writes the report, whole or not at all; returns its path.
+    """Writes the report atomically; returns its path.
 
     Args:
         analysis: a whole analysis.
         out: the .html file to write.
-        media: the recording, of which a small copy is embedded; None, settings without frames, or a recording that
-            cannot be copied small enough show stills instead, or outlines of where faces were.
+        media: the recording, of which a small copy is embedded. Without it, without frames, or if no copy is small
+            enough, stills or face outlines are shown instead.
         why_not: a sentence on why there is no recording, shown where it would be.
     """
-    embedded = embed(analysis, media, why_not)
-    payload = report_payload(
-        analysis,
-        {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
-    )
     target = Path(out)
-    with file_atomically(target) as file:
-        file.writelines(report_page(analysis.source.name, summary(analysis), payload, embedded.content))
+    with tempfile.TemporaryDirectory() as folder:
+        embedded = embed(analysis, media, Path(folder), why_not)
+        payload = report_payload(
+            analysis,
+            {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
+        )
+        with file_atomically(target) as file:
+            file.writelines(report_page(analysis.source.name, summary(analysis), payload, embedded.content))
     return target
 
 
 def report_page(
-    title: str, summary_text: str, payload: Mapping[str, object], media: bytes | None = None
+    title: str, summary_text: str, payload: Mapping[str, object], media: Path | None = None
 ) -> Iterator[bytes]:
-    """The whole file, piece by piece, so that a large recording is never held twice.
+    """Yields the file in pieces, so that a large recording is never in memory twice.
 
     Args:
         title: plain text for the window's title.
-        summary_text: plain text shown where scripts are switched off.
-        payload: what the script reads, of plain JSON types without nan.
-        media: the bytes of a video, sound or picture to embed, or None.
+        summary_text: plain text shown if scripts are disabled.
+        payload: data of the script, of plain JSON types without nan.
+        media: path of a video, audio or image to embed, or None.
 
     Raises:
         ValueError: the payload holds nan, infinity or a type that JSON lacks.
@@ -98,17 +99,17 @@ def report_page(
     )
 
 
-def _body(summary_text: str, payload: Mapping[str, object], media: bytes | None) -> Iterator[str | bytes]:
+def _body(summary_text: str, payload: Mapping[str, object], media: Path | None) -> Iterator[str | bytes]:
     parts = {'summary': escaped(' '.join(storable(summary_text).split())), 'data': embed_json(payload)}
     yield filled(asset('affekt.report', 'body.html'), parts)
     if media is not None:
         yield '<script type="text/plain" id="media">'
-        yield from embed_bytes(media)
+        yield from embed_file(media)
         yield '</script>'
 
 
-def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded:
-    """The part of the recording that the report may show."""
+def embed(analysis: Analysis, media: Path | None, folder: Path, why_not: str = '') -> Embedded:
+    """The part of the recording that the report may show, as a file in the folder."""
     kind = analysis.source.kind
     note = SOUND_ONLY if kind == 'audio' else NOT_INSIDE
     if not analysis.settings.keep_frames:
@@ -119,34 +120,31 @@ def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded
     if analysis.source.duration_s > COPIES[-1][0]:
         return Embedded('none', note=f'{note} It is longer than {COPIES[-1][0] / 60:.0f} minutes.')
     try:
-        inside = _still(Path(media)) if kind == 'image' else _copy(Path(media), kind, analysis.source.duration_s)
+        inside = _still(media, folder) if kind == 'image' else _copy(media, folder, kind, analysis.source.duration_s)
     except (AffektError, OSError) as error:
         return Embedded('none', note=f'{note} It could not be copied: {error}')
-    if inside.content is not None and len(inside.content) > MAX_MEDIA_BYTES:
+    if inside.content is not None and inside.content.stat().st_size > MAX_MEDIA_BYTES:
         return Embedded('none', note=f'{note} Its copy is larger than {MAX_MEDIA_BYTES // 2**20} MB.')
     return inside
 
 
-def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
+def _copy(media: Path, folder: Path, kind: str, duration_s: float) -> Embedded:
     """A small video or sound that browsers play."""
     from affekt.media import Recording, web_copy
 
     recording = Recording.open(media)
     height, rate_hz = next((height, rate_hz) for limit, height, rate_hz in COPIES if duration_s <= limit)
-    with tempfile.TemporaryDirectory() as folder:
-        copy = web_copy(
-            recording, Path(folder) / 'copy.mp4', max_height=height, max_rate_hz=rate_hz,
-            whole_height=WHOLE_HEIGHT, whole_bytes=MAX_MEDIA_BYTES,
-        )  # fmt: skip
-        content = Path(copy).read_bytes()
+    content = web_copy(
+        recording, folder / 'copy.mp4', max_height=height, max_rate_hz=rate_hz,
+        whole_height=WHOLE_HEIGHT, whole_bytes=MAX_MEDIA_BYTES,
+    )  # fmt: skip
     mime = 'audio/mp4' if kind == 'audio' else 'video/mp4'
     return Embedded(kind, content, mime, bool(recording.audio), SOUND_ONLY if kind == 'audio' else '')
 
 
-def _still(media: Path) -> Embedded:
+def _still(media: Path, folder: Path) -> Embedded:
     """A photograph, at most IMAGE_SIDE pixels on its longer side."""
     from affekt.media import Recording, poster
 
-    with tempfile.TemporaryDirectory() as folder:
-        content = Path(poster(Recording.open(media), Path(folder) / 'still.jpg', max_side=IMAGE_SIDE)).read_bytes()
+    content = poster(Recording.open(media), folder / 'still.jpg', max_side=IMAGE_SIDE)
     return Embedded('image', content, 'image/jpeg')

@@ -1,4 +1,4 @@
-"""A set of stimuli as one HTML file that loads nothing: portraits, what was asked for and what was read, all rows."""
+"""A set of stimuli as one self-contained HTML file: portraits, requested and measured values, all rows."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def stimulus_page(
     """The whole page.
 
     Args:
-        rows: of the table of stimuli.
-        portraits: name of a person to the picture.
+        rows: rows of the table of stimuli.
+        portraits: name of each person to the portrait.
         left_out: portraits that could not be used, with the reason.
-        name: of the set.
+        name: name of the set.
     """
     counts = {'clips': len(rows), 'persons': len(portraits), 'left out': len(left_out)}
     listed = ''.join(f'<div><dt>{escaped(what)}</dt><dd>{count:,}</dd></div>' for what, count in counts.items())
@@ -64,7 +64,7 @@ def stimulus_page(
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[float, float]]:
-    """Emotion to intensity to the mean rise of all persons; nan where nobody was read."""
+    """Emotion to intensity to the mean rise of all persons; nan if nobody was read."""
     kept: dict[str, dict[float, list[float]]] = {}
     for row in rows:
         at = kept.setdefault(str(row['emotion']), {}).setdefault(float(row['intensity']), [])

@@ -1,10 +1,10 @@
-"""What can be heard of a person: when they speak, how the voice sounds, and which emotion it carries.
+"""Speech in a recording: when people speak, how the voice sounds, and which emotion it carries.
 
-Blocks of 16 kHz samples come in (`Recording.samples`); `observe_voice` walks over them once and gives a table of turns
-and one of acoustic frames; `VoiceStream` hears blocks that come while it happens. Read `observe.py` first, then
-`speech.py` (turns; `loud_voice.py` adds shouts), `acoustics.py` (measures, no model), `encoder.py` (Whisper's layers,
-shared with `affekt.text.recognition`) and `emotion.py` (the head trained here). `borrowed.py` gives recorded speech
-commanded pitch and level.
+The input is blocks of 16 kHz samples (`Recording.samples`). `observe_voice` processes them once and returns a table of
+turns and one of acoustic frames; `VoiceStream` processes live blocks. Read `observe.py` first, then `speech.py` (turns;
+`loud_voice.py` adds shouts), `acoustics.py` (measures without a model), `encoder.py` (Whisper's layers, shared with
+`affekt.text.recognition`) and `emotion.py` (the head trained here). `borrowed.py` gives recorded speech commanded pitch
+and level.
 """
 
 from affekt.voice.acoustics import (

@@ -1,7 +1,7 @@
 """How a voice sounds: pitch, loudness, spectral balance, harmonicity and speech rate, each with its definition.
 
-A turn at 16 kHz in; `acoustic_frames` gives one row per 10 ms, `acoustic_summary` one row per turn whose columns
-`READINGS` describes. Nothing here is a model: every number follows from a published formula.
+The input is a turn at 16 kHz; `acoustic_frames` returns one row per 10 ms, `acoustic_summary` one row per turn, whose
+columns `READINGS` describes. No model is involved: every number follows from a published formula.
 Axes: N samples, T frames of 10 ms.
 """
 
@@ -25,7 +25,7 @@ _K_FILTERS = (
     ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585)),
     ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621)),
 )
-"""The shelf and the high-pass of BS.1770 at 48 kHz: coefficients of 1, 1/z and 1/z**2, above and below."""
+"""The shelf and the high-pass of BS.1770 at 48 kHz: coefficients of 1, 1/z and 1/z**2, numerator and denominator."""
 
 _SPECTRUM_WINDOW = 512
 _INTENSITY_WINDOW = 1024
@@ -33,14 +33,14 @@ _INTENSITY_WINDOW = 1024
 
 @dataclass(frozen=True)
 class Reading:
-    """What a column means.
+    """The meaning of a column.
 
     Attributes:
-        name: the column.
-        unit: of its values.
-        low, high: they lie between these.
+        name: name of the column.
+        unit: unit of its values.
+        low, high: range of its values.
         definition: one sentence.
-        source: where it was defined.
+        source: source of the definition.
     """
 
     name: str
@@ -82,14 +82,14 @@ READINGS: tuple[Reading, ...] = (
     Reading('syllables_per_s', '1/s', 0, 20, 'voiced intensity peaks with dips of 2 dB, per second of speech', _NUCLEI),
     Reading('words_per_s', '1/s', 0, 20, 'recognised words per second of speech; nan without words', 'counted'),
 )
-"""The columns of `acoustic_summary`, in order. All are nan where a turn has no voiced frame to measure."""
+"""The columns of `acoustic_summary`, in order. All are nan if a turn has no voiced frame to measure."""
 
 COLUMNS = tuple(reading.name for reading in READINGS)
 
 
 @dataclass(frozen=True)
 class AcousticFrames:
-    """A turn per 10 ms; `time_s` counts from the turn's first sample.
+    """Acoustic measures of a turn per 10 ms; `time_s` counts from the turn's first sample.
 
     Attributes:
         time_s: (T,) the middle of each frame.
@@ -97,7 +97,7 @@ class AcousticFrames:
         hnr_db: (T,) in [-40, 40]; nan where unvoiced.
         loudness_db: (T,) RMS level in dB of full scale over 32 ms, -120 or more.
         alpha_ratio_db, hammarberg_db, slope_low_db_khz, slope_mid_db_khz: (T,) see READINGS; nan in silence.
-        flux: (T,) spectral change since the frame before; 0 for the first.
+        flux: (T,) spectral change since the previous frame; 0 for the first.
     """
 
     time_s: Floats32
@@ -116,13 +116,13 @@ class AcousticFrames:
         return ~np.isnan(self.f0_hz)
 
     def between(self, first: int, last: int) -> AcousticFrames:
-        """Frames `first` to `last`, without the last, on a clock that begins with them."""
+        """Frames `first` up to `last` (exclusive), with times counted from the first."""
         parts = {column.name: getattr(self, column.name)[first:last] for column in fields(self)}
         return replace(self, **parts | {'time_s': parts['time_s'] - np.float32(first * FRAME_S)})
 
 
 def acoustic_frames(samples: Floats32) -> AcousticFrames:
-    """A turn's sound per 10 ms.
+    """Acoustic measures of a turn per 10 ms.
 
     Args:
         samples: (N,) mono at 16 kHz in [-1, 1].
@@ -164,21 +164,21 @@ def acoustic_frames(samples: Floats32) -> AcousticFrames:
 
 
 def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, words: int | None = None) -> Floats32:
-    """A turn's sound in one row.
+    """Acoustic measures of a turn in one row.
 
-    Rates and shares count from the first to the last frame within 30 dB of the loud ones: silence on either side is
-    nobody's pause.
+    Rates and shares count from the first to the last frame within 30 dB of the loud ones: silence at either end is not
+    a pause of the speaker.
 
     Args:
-        samples: (N,) mono at 16 kHz: the speech, without padding where that is known (`speech_only`).
-        frames: of these samples; computed when None.
-        words: how many words were recognised in it; None where unknown.
+        samples: (N,) mono at 16 kHz: the speech, without padding if that is known (`speech_only`).
+        frames: frames of these samples; computed if None.
+        words: number of recognised words; None if unknown.
 
     Returns:
-        (22,) in the order of READINGS; columns that need voiced or audible frames are nan where there are none.
+        (22,) in the order of READINGS; columns that need voiced or audible frames are nan without them.
 
     Raises:
-        ShapeError, ValueRangeError: as `acoustic_frames`.
+        ShapeError, ValueRangeError: as for `acoustic_frames`.
     """
     frames = frames or acoustic_frames(samples)
     voiced = frames.voiced
@@ -216,8 +216,8 @@ def integrated_loudness(samples: Floats32) -> float:
 
         -0.691 + 10 log10(mean of the squared, K-weighted samples)
 
-    The mean square is taken over the spectrum (Parseval), weighted by the response that the standard's own filters
-    have at 48 kHz: the same filters redesigned for 16 kHz differ by 0.05 to 0.15 dB.
+    The mean square is taken over the spectrum (Parseval), weighted by the response of the standard's own filters
+    at 48 kHz: the same filters redesigned for 16 kHz differ by 0.05 to 0.15 dB.
 
     Args:
         samples: (N,) mono at 16 kHz.
@@ -239,11 +239,11 @@ def integrated_loudness(samples: Floats32) -> float:
 
 
 def syllable_nuclei(samples: Floats32, voiced: npt.NDArray[np.bool_]) -> int:
-    """How many syllables a turn seems to have: voiced peaks of intensity, each after a dip of 2 dB.
+    """Estimated number of syllables in a turn: voiced peaks of intensity, each after a dip of 2 dB.
 
     Args:
         samples: (N,) mono at 16 kHz.
-        voiced: (T,) of the same turn.
+        voiced: (T,) whether each frame of the turn is voiced.
 
     Returns:
         A count, 0 for silence.
@@ -260,15 +260,15 @@ def syllable_nuclei(samples: Floats32, voiced: npt.NDArray[np.bool_]) -> int:
 
 
 def prominent_peaks(values: npt.NDArray[np.floating], height: float, prominence: float) -> npt.NDArray[np.int64]:
-    """Where values peak, as `scipy.signal.find_peaks` finds it, whose import alone costs half a second.
+    """Positions of peaks, as found by `scipy.signal.find_peaks`, whose import alone takes half a second.
 
     Args:
         values: (T,) finite.
-        height: of a peak, at least.
-        prominence: how far one must come down from a peak, at least, before one can climb higher.
+        height: minimum height of a peak.
+        prominence: minimum descent from a peak before values can rise higher than it.
 
     Returns:
-        (P,) places in order; the middle one where a peak is flat.
+        (P,) indices in order; the middle of a flat peak.
     """
     if len(values) < 3:
         return np.zeros(0, dtype=np.int64)

@@ -93,7 +93,7 @@ def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
         s**2 = (3 w**2 + sum (x_j - m)**2) / (3 + n)
 
     m is the mean of the n other turns x_j of this person, w the standard deviation within a person in calm speech. The
-    first factor shrinks the value towards 0 where there are few other turns: with one, a quarter remains.
+    first factor shrinks the value towards 0 if there are few other turns: with one, a quarter remains.
 
     Args:
         summaries: (K, 22) of `acoustic_summary`, one row per turn.
@@ -132,7 +132,7 @@ def _against_others(values: npt.NDArray[np.float64], usual: float) -> npt.NDArra
     if others < 1:
         return scores
     centred = values[known] - values[known].mean()
-    # the others' mean is -x / n, and their squares about it are the sum of all less x**2 (n + 1) / n
+    # the others' mean is -x / n, and their sum of squares about it is that of all minus x**2 (n + 1) / n
     squares = np.maximum(np.square(centred).sum() - np.square(centred) * (others + 1) / others, 0)
     spread = np.sqrt((PRIOR_TURNS * usual**2 + squares) / (PRIOR_TURNS + others))
     scores[known] = np.clip(centred * (others + 1) / others / spread, -3, 3)

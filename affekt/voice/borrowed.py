@@ -1,9 +1,9 @@
-"""Recorded speech whose pitch, tempo and level follow curves: what it says stays, how it is said is commanded.
+"""Recorded speech whose pitch, tempo and level follow commanded curves; its words stay the same.
 
     speech = BorrowedSpeech.of_folder(Path('readings'))
     samples = speech.spoken(path, arousal, rng)
 
-Pitch and tempo rise together, as those of a tape that runs faster do, by PITCH octaves from arousal 0 to 1.
+Pitch and tempo rise together, as when a tape runs faster, by PITCH octaves from arousal 0 to 1.
 
 N samples at RATE_HZ.
 """
@@ -27,19 +27,19 @@ from affekt.wording import counted
 RATE_HZ = 16_000
 PITCH = 0.35
 MOST_S = 120.0
-"""Of a recording; what follows is not heard."""
+"""Maximum length used of a recording; the rest is ignored."""
 LEAST_S = 2.0
 LOUD = 0.12
-"""Root mean square of speech before its level is commanded: that of the tones which it replaces."""
+"""Root mean square of speech before the commanded level: equal to that of the tones which it replaces."""
 
 
 @dataclass(frozen=True)
 class BorrowedSpeech:
-    """Recordings of speech, each of another person.
+    """Recordings of speech, each by a different person.
 
     Args:
-        recordings: sounds, or videos with sound.
-        left_out: name of a file to why it is not among them.
+        recordings: audio files, or videos with audio.
+        left_out: name of a skipped file to the reason.
     """
 
     recordings: tuple[Path, ...]
@@ -47,10 +47,10 @@ class BorrowedSpeech:
 
     @classmethod
     def of_folder(cls, folder: Path) -> BorrowedSpeech:
-        """All recordings in a folder that can be heard; the others are left out, and said to be.
+        """All readable recordings in a folder; the others are skipped and listed in `notes`.
 
         Raises:
-            MediaError: there is none.
+            MediaError: the folder has no readable recording.
         """
         try:
             paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*AUDIO, *VIDEO))
@@ -81,7 +81,7 @@ class BorrowedSpeech:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for the user."""
+        """Notes for the user on skipped files."""
         if not self.left_out:
             return ()
         every = listed([f'{name} ({why})' for name, why in self.left_out.items()])
@@ -89,12 +89,12 @@ class BorrowedSpeech:
 
     @staticmethod
     def spoken(recording: Path, arousal: Floats, rng: np.random.Generator) -> Floats32:
-        """(N,) speech from a drawn place on, whose root mean square is LOUD; it begins anew at its end.
+        """(N,) speech from a random position, with a root mean square of LOUD; repeated from the start when it ends.
 
         Args:
-            recording: one of them.
+            recording: one of the recordings.
             arousal: (N,) in [-1, 1].
-            rng: draws the place.
+            rng: draws the position.
         """
         samples = _heard(recording)
         places = rng.integers(len(samples)) + np.cumsum(2 ** (PITCH * arousal))

@@ -1,8 +1,8 @@
 """Which emotion a voice carries: a light head over the layers of Whisper's encoder.
 
-An `Encoded` turn in, an `EmotionReading` out: calibrated probabilities, valence and arousal, how unlike the speech
-that the head learned from the turn is, and whether and why the head abstains. The head was trained on acted speech of
-two corpora (see its card); what it reads is how a voice sounds, not what is felt.
+The input is an `Encoded` turn, the output an `EmotionReading`: calibrated probabilities, valence and arousal, how
+unlike the training speech the turn is, and whether and why the head abstains. The head was trained on acted speech of
+two corpora (see its card); it estimates how a voice sounds, not what the person feels.
 Axes: L+1 layers, T frames, D width, P features, M components of speech, K turns.
 """
 
@@ -23,10 +23,11 @@ from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.encoder import Encoded
 
 STATISTICS = ('mean', 'sd', 'change', 'low', 'high')
-"""Over the frames of a turn: mean, standard deviation, that of the change between frames, 10th, 90th percentile."""
+"""Over the frames of a turn: mean, standard deviation, standard deviation of the change between frames, 10th and 90th
+percentile."""
 
 HEADS = {'tiny.en': 'vocal_emotion_tiny_en', 'base': 'vocal_emotion_base'}
-"""From the encoder's name to the head's file in `affekt/models`."""
+"""Name of the encoder to the head's file in `affekt/models`."""
 
 FEWEST_TURNS = 4
 
@@ -38,34 +39,35 @@ _ARRAYS = (
 _SPEECH_ARRAYS = ('speech_axes', 'speech_middle', 'speech_spread', 'distances', 'far', 'far_warmth')
 
 UNFAMILIAR_FROM = 0.98
-"""Turns with at least this unfamiliarity are not named: what 2 % of the clips of a corpus that was left out reach."""
+"""The head abstains on turns with at least this unfamiliarity, which 2 % of the clips of a held-out corpus reach."""
 
 UNFAMILIAR_SHARE = 0.1
-"""What is left of an unfamiliar turn's probabilities; the rest is spread evenly, as where nothing is known."""
+"""Share of an unfamiliar turn's probabilities that is kept; the rest becomes uniform."""
 
 _MODELS = Path(__file__).parent.parent / 'models'
 
 
 @dataclass(frozen=True)
 class EmotionReading:
-    """What one turn's voice says.
+    """The emotion estimated from one turn's voice.
 
     Attributes:
-        categories: (7,) probabilities in EKMAN order, sum 1, each with the same share where nothing is known; calm
-            counts as neutral (see `seven_categories`). Nearly even where the turn is unfamiliar.
+        categories: (7,) probabilities in EKMAN order, sum 1, uniform if nothing is known; calm
+            counts as neutral (see `seven_categories`). Nearly uniform if the turn is unfamiliar.
         labels8: (8,) probabilities in RAVDESS8 order, sum 1.
-        valence: in [-1, 1], expected over the categories on the circumplex: derived, not measured; 0 where the
-            categories say nothing (see `affekt.labels.expected_affect`).
-        arousal: in [-1, 1], the mean of the acoustic arousal and of what the categories give, which counts as far as
-            they are certain: (expectation + acoustic) / (1 + certainty). Without a sound to measure, the expectation.
-        valence_sd: how uncertain the valence is by the categories: 0.2 for a certain one, 0.58 for a flat reading.
-        arousal_sd: likewise, of the arousal that the categories give: 0.3 to 0.45.
-        certainty: how far the categories are from knowing nothing, in [0, 1] (see `affekt.labels.certainty`).
+        valence: in [-1, 1], the expectation of the categories on the circumplex: derived, not measured; 0 if the
+            categories are uninformative (see `affekt.labels.expected_affect`).
+        arousal: in [-1, 1], the mean of the acoustic arousal and of the categories' expectation, weighted by their
+            certainty: (expectation + acoustic) / (1 + certainty). The expectation if nothing could be measured.
+        valence_sd: standard deviation of valence given the categories: 0.2 for a certain one, 0.58 for a uniform
+            reading.
+        arousal_sd: likewise for the arousal given by the categories: 0.3 to 0.45.
+        certainty: how far the categories are from uninformative, in [0, 1] (see `affekt.labels.certainty`).
         confidence: the largest of `categories`.
-        abstains_because: '' where the category is named; 'unfamiliar' where the sound is unlike the speech that the
-            head learned from (music, a crowd, singing), 'unsure' where the confidence is too low.
-        unfamiliarity: in [0, 1], the share of clips of corpora that were left out which are nearer to the speech of
-            the training; nan where the head does not know.
+        abstains_because: '' if a category is named; 'unfamiliar' if the audio is unlike the training speech
+            (music, a crowd, singing), 'unsure' if the confidence is too low.
+        unfamiliarity: in [0, 1], the share of clips of held-out corpora that are nearer to the training
+            speech; nan if the head has no description of it.
     """
 
     categories: Floats32
@@ -86,7 +88,7 @@ class EmotionReading:
 
     @property
     def category(self) -> str | None:
-        """The likeliest category, or None where the head abstains."""
+        """The most probable category, or None if the head abstains."""
         return None if self.abstains else EKMAN[int(self.categories.argmax())]
 
 
@@ -97,17 +99,17 @@ class VocalEmotion:
     """
 
     def __init__(self, encoder: str = 'tiny.en', *, license_: str = 'any', directory: Path | None = None) -> None:
-        """Loads the head and its card.
+        """Load the head and its card.
 
         Args:
             encoder: 'tiny.en' or 'base'.
             license_: 'any', or 'commercial-ok' to refuse weights that must not be used commercially.
-            directory: where the files lie; the package's own when None.
+            directory: folder of the files; None for the package's own.
 
         Raises:
-            UnknownNameError: no head for this encoder, or no such licence wish.
-            PurposeError: the weights' licence does not allow the wish.
-            WeightsError: the file is absent or damaged.
+            UnknownNameError: no head for this encoder, or an unknown `license_`.
+            PurposeError: the weights' licence does not permit this use.
+            WeightsError: the file is missing or damaged.
         """
         if encoder not in HEADS:
             raise UnknownNameError(expected=f'one of {", ".join(HEADS)}', came=encoder, todo='choose one of them')
@@ -139,13 +141,13 @@ class VocalEmotion:
         """A turn's features: statistics over its frames of several layers.
 
         Args:
-            encoded: by the encoder that this head was trained with.
+            encoded: turn encoded by the encoder that this head was trained with.
 
         Returns:
             (P,) float32.
 
         Raises:
-            ShapeError: the layers are of another model.
+            ShapeError: the layers are from another model.
         """
         pooled = pool(encoded.layers[:, : encoded.speech_frames])
         if pooled.shape[0] <= int(self._layers.max()):
@@ -164,12 +166,12 @@ class VocalEmotion:
 
             softmax(scores / (temperature * warmth(speech_s) * warmth(distance from speech)))
 
-        The temperature is that of unseen speakers of the training's corpora; what sounds as corpora do that were left
-        out is divided by the temperature that these needed.
+        The temperature was fitted on unseen speakers of the training corpora; audio that sounds like held-out corpora
+        is divided by the temperature fitted on these.
 
         Args:
             features: (K, P), or (P,) of one turn.
-            speech_s: how long somebody spoke; what is shorter than 1.5 s is believed less (see the card).
+            speech_s: duration of speech in seconds; below 1.5 s probabilities are flatter (see the card).
 
         Returns:
             (K, 8) or (8,) in RAVDESS8 order, each row of sum 1.
@@ -191,13 +193,13 @@ class VocalEmotion:
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
     def unfamiliarity(self, features: Floats32) -> float:
-        """How unlike the speech of the training a turn is.
+        """How unlike the training speech a turn is.
 
         Args:
             features: (P,) of one turn.
 
         Returns:
-            In [0, 1]: the share of left-out corpora's clips that are nearer (`distance_from_speech`); nan for a head
+            In [0, 1]: the share of held-out corpora's clips that are nearer (`distance_from_speech`); nan for a head
             without a description of speech.
 
         Raises:
@@ -219,11 +221,11 @@ class VocalEmotion:
         return distance_from_speech(standard, *self._speech[:3]).reshape(features.shape[:-1])
 
     def centred(self, features: Floats32, share: float = 0.5) -> Floats32:
-        """Features with a share of the recording's own mean taken off, where it has four turns or more.
+        """Features minus a share of the recording's own mean, if it has four turns or more.
 
-        It lifts recordings in which one person shows many emotions (a left-out corpus is read about ten points better
-        with each speaker's whole mean taken off: see the card) and flattens those with one emotion throughout. So it is
-        done only where it is asked for.
+        This helps recordings in which one person shows many emotions (about ten points better on a held-out corpus with
+        each speaker's whole mean subtracted: see the card) and flattens those with one emotion throughout. It is
+        therefore done only on request.
 
         Args:
             features: (K, P), one row per turn of one recording.
@@ -246,14 +248,14 @@ class VocalEmotion:
 
         Args:
             features: (P,) of `features`.
-            arousal: the acoustic one in [-1, 1], or nan where unknown.
-            speech_s: as `probabilities`.
+            arousal: acoustic arousal in [-1, 1]; nan if unknown.
+            speech_s: as for `probabilities`.
 
         Returns:
             Categories, valence, arousal, confidence, unfamiliarity, abstention.
 
         Raises:
-            ShapeError, ValueRangeError: as `probabilities`.
+            ShapeError, ValueRangeError: as for `probabilities`.
         """
         labels8 = self.probabilities(features, speech_s)
         unfamiliarity = self.unfamiliarity(features)
@@ -279,17 +281,17 @@ class VocalEmotion:
         )
 
     def __call__(self, encoded: Encoded, summary: Floats32 | None = None) -> EmotionReading:
-        """The reading of one turn by itself.
+        """The reading of one turn on its own.
 
         Args:
-            encoded: by the encoder that this head was trained with.
+            encoded: turn encoded by the encoder that this head was trained with.
             summary: (22,) of `acoustic_summary`, for the arousal; None without.
 
         Returns:
-            As `read`.
+            As for `read`.
 
         Raises:
-            ShapeError, ValueRangeError: as `features` and `probabilities`.
+            ShapeError, ValueRangeError: as for `features` and `probabilities`.
         """
         arousal = float('nan') if summary is None else float(acoustic_arousal(summary[None])[0])
         return self.read(self.features(encoded), arousal, encoded.speech_frames * encoded.frame_s)
@@ -305,7 +307,7 @@ def pool(layers: Floats32) -> Floats32:
         (L+1, 5, D) in the order of STATISTICS; the change is 0 for a single frame.
 
     Raises:
-        ShapeError: another rank, or no frame.
+        ShapeError: a wrong rank, or no frame.
     """
     if layers.ndim != 3 or layers.shape[1] == 0:
         raise ShapeError(expected='layers (L+1, T, D) with T > 0', came=f'{layers.shape}', todo='encode a turn')
@@ -316,12 +318,12 @@ def pool(layers: Floats32) -> Floats32:
 
 
 def seven_categories(labels8: Floats32) -> Floats32:
-    """The eight labels' probabilities as seven categories that start from the same share.
+    """The eight labels' probabilities as seven categories with equal priors.
 
         p(k) ~ sum over labels of k / number of labels of k
 
     The heads are trained with equal weight for each label. Calm and neutral are one category, which would otherwise
-    be twice as likely as any other before anything is heard.
+    have twice the prior of any other.
 
     Args:
         labels8: (..., 8) in RAVDESS8 order, each row of sum 1.
@@ -334,17 +336,17 @@ def seven_categories(labels8: Floats32) -> Floats32:
 
 
 def distance_from_speech(standard: Floats32, axes: Floats32, middle: Floats32, spread: Floats32) -> Floats32:
-    """The Mahalanobis distance to the training's speech on its first principal components.
+    """The Mahalanobis distance to the training speech on its first principal components.
 
         sqrt(mean over components of ((x . axis - middle) / spread)**2)
 
     Args:
         standard: (K, P) standardised features.
-        axes: (P, M), orthonormal; the components are uncorrelated over the training.
-        middle, spread: (M,) mean and standard deviation of each component there.
+        axes: (P, M), orthonormal; the components are uncorrelated over the training set.
+        middle, spread: (M,) mean and standard deviation of each component over the training set.
 
     Returns:
-        (K,) about 1 for the training itself, more for anything else.
+        (K,) about 1 for the training set itself, more for anything else.
     """
     places = (standard @ axes - middle) / spread  # (K, M)
     return np.asarray(np.sqrt(np.mean(np.square(places), axis=1)), dtype=np.float32)

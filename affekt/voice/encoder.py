@@ -1,8 +1,8 @@
 """Whisper's encoder with every layer's output, in plain NumPy, from the weights that CTranslate2 reads.
 
-Samples at 16 kHz in; one `Encoded` out, whose layers hold 50 frames a second: what the emotion head pools, and
-whose last layer is what the decoder of `affekt.text.recognition` takes, so that a turn is encoded once.
-CTranslate2 itself returns the last layer only. Its weight file is read here; the same numbers come out (tested).
+The input is samples at 16 kHz, the output an `Encoded`, whose layers have 50 frames a second. The emotion head pools
+all of them; the last is the input of the decoder in `affekt.text.recognition`, so that a turn is encoded once.
+CTranslate2 itself returns only the last layer. Its weight file is read here; the numbers are the same (tested).
 
 Axes: N samples, F mel frames of 10 ms, M mel bands, T = F/2 encoder frames of 20 ms, D width, H heads, E = D/H width of
 a head, L blocks; I and O inputs and outputs of one linear map.
@@ -40,11 +40,11 @@ _FORMAT_VERSIONS = range(4, 7)
 
 @dataclass(frozen=True)
 class Encoded:
-    """One turn as Whisper's encoder sees it.
+    """One turn encoded by Whisper.
 
     Attributes:
         layers: (L+1, T, D) float32: the input of the first block, then each block's output; the last one after
-            the closing normalisation, which is what a decoder takes.
+            the final normalisation, which is the input of a decoder.
         speech_frames: number of the T frames that contain the turn; the others are appended silence.
         mel: (F, M) the log-mel spectrogram that was encoded.
         model: the encoder's name, such as 'tiny.en'.
@@ -65,7 +65,7 @@ class Encoded:
 
     @property
     def output(self) -> Floats32:
-        """(T, D) the encoder's own output, appended silence included."""
+        """(T, D) the output of the last layer, appended silence included."""
         return np.asarray(self.layers[-1])
 
     @property
@@ -84,14 +84,14 @@ class WhisperEncoder:
     """
 
     def __init__(self, name: str | Path = 'tiny.en') -> None:
-        """Reads the weights once.
+        """Read the weights.
 
         Args:
             name: 'tiny.en', 'base', or a directory that holds a CTranslate2 Whisper `model.bin`.
 
         Raises:
             UnknownNameError: neither a known name nor a directory.
-            WeightsError: the file is damaged, or holds no Whisper encoder.
+            WeightsError: the file is damaged, or is not a Whisper encoder.
         """
         self.directory = whisper_directory(name)
         self.name = str(name) if str(name) in WHISPER_DIRECTORIES else self.directory.name
@@ -108,11 +108,11 @@ class WhisperEncoder:
         self._weights = {key: _ready(key, value) for key, value in _dequantised(weights).items()}
 
     def __call__(self, samples: Floats32, *, trailing_silence_s: float = TRAILING_SILENCE_S) -> Encoded:
-        """Encodes one turn at its own length and one level: it is first scaled to -26 dBFS (see `levelled`).
+        """Encode one turn at its own length, first scaled to -26 dBFS (see `levelled`).
 
         Args:
             samples: (N,) mono in [-1, 1] at 16 kHz, at most 28 s.
-            trailing_silence_s: zeros appended so that the decoder finds an end, at least 0.
+            trailing_silence_s: seconds of zeros appended so that the decoder finds an end, >= 0.
 
         Returns:
             The layers; T is the turn's length plus the silence, in frames of 20 ms, at least 1.
@@ -143,7 +143,7 @@ class WhisperEncoder:
         """All layers of a log-mel spectrogram.
 
         1. Two convolutions over time, the second with stride 2; 2. add the positions; 3. the blocks, each
-        attention then feed-forward on a normalised input; 4. the closing normalisation.
+        attention then feed-forward on a normalised input; 4. the final normalisation.
 
         Args:
             mel: (F, M) with F even and at most 3000, M the model's 80 or 128 bands.
@@ -152,7 +152,7 @@ class WhisperEncoder:
             (L+1, T, D) float32.
 
         Raises:
-            ShapeError: any other shape.
+            ShapeError: the shape differs from the above.
         """
         if mel.ndim != 2 or mel.shape[1] != self.bands or mel.shape[0] % 2 or not 2 <= mel.shape[0] <= 3000:
             raise ShapeError(
@@ -188,11 +188,11 @@ def whisper_directory(name: str | Path) -> Path:
     """The directory of a Whisper model in CTranslate2's format.
 
     Args:
-        name: 'tiny.en', 'base' (fetched and verified when absent), or a directory.
+        name: 'tiny.en', 'base' (downloaded and verified if missing), or a directory.
 
     Raises:
         UnknownNameError: neither a known name nor a directory that holds `model.bin`.
-        WeightsError: a known model could not be fetched or verified.
+        WeightsError: a known model could not be downloaded or verified.
     """
     if str(name) in WHISPER_DIRECTORIES:
         from affekt.weights import model_path
@@ -214,14 +214,14 @@ def read_ctranslate2(path: Path, prefix: str = '') -> Weights:
     element type, byte count and bytes. Strings carry a 16-bit length and a closing zero.
 
     Args:
-        path: the file.
-        prefix: kept names start with it; it is cut off in the result.
+        path: path of the file.
+        prefix: prefix of the wanted names; removed in the result.
 
     Returns:
         Name to array; scalars are arrays of shape ().
 
     Raises:
-        WeightsError: the file is absent, of another version, or ends too early.
+        WeightsError: the file is missing, of another version, or truncated.
 
     Source: OpenNMT/CTranslate2, python/ctranslate2/specs/model_spec.py, `_serialize`.
     """
@@ -269,7 +269,7 @@ def levelled(samples: Floats32) -> Floats32:
 
 
 def gelu(values: Floats32) -> Floats32:
-    """x times the normal distribution's cumulative probability, exact to 2e-7.
+    """x times the cumulative normal distribution, accurate to 2e-7.
 
     The error function is the rational approximation 7.1.26 of Abramowitz and Stegun 1964, four times faster here
     than SciPy's.
@@ -316,7 +316,7 @@ def _attend(projected: Floats32, heads: int) -> Floats32:
 
         softmax(Q Kᵀ / √E) V
 
-    The division by the sum of the softmax comes last, over (H, T, E) instead of (H, T, T) numbers.
+    The division by the softmax sum comes last, over (H, T, E) instead of (H, T, T) values.
     """
     time, triple = projected.shape
     width = triple // 3

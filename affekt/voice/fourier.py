@@ -1,8 +1,9 @@
 """Fourier transforms of many short frames at once, in the precision of the frames.
 
-NumPy's take two to three times as long on float32 frames. SciPy's are used, but without the package around them: that
-imports special functions, test tools and a Fortran parser, which cost as much as the transforms of five minutes of
-speech. Where SciPy keeps its compiled kernel elsewhere, the package is imported after all; the numbers are the same.
+NumPy's take two to three times as long on float32 frames. SciPy's are used, but without importing the package around
+them: that loads special functions, test tools and a Fortran parser, which cost as much as the transforms of five
+minutes of speech. If SciPy keeps its compiled kernel elsewhere, the whole package is imported; the numbers are the
+same.
 
 Axes: any number of leading ones, N samples last, K = N // 2 + 1 frequencies.
 """
@@ -22,7 +23,7 @@ from affekt.arrays import Floats32
 
 Real = npt.NDArray[np.floating]
 KERNEL = 'pypocketfft'
-_PLAIN, _BY_LENGTH = 0, 2  # what a transform is divided by
+_PLAIN, _BY_LENGTH = 0, 2  # divisor of a transform: none, its length
 
 
 def rfft(frames: Real, length: int | None = None) -> npt.NDArray[np.complexfloating]:
@@ -30,7 +31,7 @@ def rfft(frames: Real, length: int | None = None) -> npt.NDArray[np.complexfloat
 
     Args:
         frames: float32 or float64.
-        length: to which the last axis is filled up with zeros, >= N; None for N.
+        length: length of the last axis after zero-padding, >= N; None for N.
     """
     if length is not None and length > frames.shape[-1]:
         frames = np.pad(frames, [(0, 0)] * (frames.ndim - 1) + [(0, length - frames.shape[-1])])
@@ -43,7 +44,7 @@ def rfft(frames: Real, length: int | None = None) -> npt.NDArray[np.complexfloat
 
 
 def irfft_of_power(power: Floats32, length: int) -> Floats32:
-    """The (..., length) inverse of real (..., K) spectra, which are filled up with zeros to length // 2 + 1."""
+    """The (..., length) inverse of real (..., K) spectra, zero-padded to length // 2 + 1."""
     wide = np.zeros((*power.shape[:-1], length // 2 + 1), np.result_type(power.dtype, np.complex64))
     wide[..., : power.shape[-1]] = power
     kernel = _kernel()
@@ -55,7 +56,8 @@ def irfft_of_power(power: Floats32, length: int) -> Floats32:
 
 
 def quick_length(least: int) -> int:
-    """The smallest length from `least` on whose transform of real numbers is quick: 2, 3 and 5 are its only primes."""
+    """The smallest length >= `least` whose only prime factors are 2, 3 and 5, and whose real transform is therefore
+    fast."""
     kernel = _kernel()
     if kernel is None:
         from scipy.fft import next_fast_len

@@ -1,13 +1,13 @@
 """Correction of speech detection: loud voices that the detector misses, and steady tones that it takes for speech.
 
-Silero was trained on voices up to about 400 Hz; a woman who shouts at 600 Hz is not speech to it. Loud periodic audio
-is therefore given to the detector again at a slower rate, which lowers pitch and formants into the range that it knows.
-Sirens, tones and instruments remain no speech: slowed down they are no more like it, and most are more periodic than
-any shout. And audio that continues for a second at a constant level is no voice, whatever its pitch does: the detector
-takes some sirens for speech.
+Silero was trained on voices up to about 400 Hz and misses a woman who shouts at 600 Hz. Loud periodic audio is
+therefore given to the detector again at a slower rate, which lowers pitch and formants into its range. Sirens, tones
+and instruments are still rejected: slowed down they are no more like speech, and most are more periodic than any shout.
+Audio that continues for a second at a constant level is no voice, whatever its pitch does: the detector takes some
+sirens for speech.
 
-Input is a window of samples with the detector's scores; output is scores, some raised, some 0. Axes: N samples, K
-detector frames of 32 ms, T frames of 10 ms.
+The input is a window of samples with the detector's scores; the output is scores, some raised, some 0. Axes: N samples,
+K detector frames of 32 ms, T frames of 10 ms.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PEAK = 0.8  # of the audio given to the detector again
 
 
 class Apart(Protocol):
-    """A detector that can score other audio in between."""
+    """A detector that can score separate audio without changing its state."""
 
     def apart(self, samples: Floats32) -> Floats32:
         """(K,) speech probabilities of separate audio; the state of the detector is kept."""
@@ -41,16 +41,16 @@ class LoudVoiceRules:
     """Thresholds for loud voices and steady tones.
 
     Attributes:
-        lowest_hz: lowest pitch; the detector knows lower voices.
+        lowest_hz: lowest pitch to look for; the detector handles lower voices.
         high_hz: median pitch above which a voice is also tested at a third of its rate.
-        least_voiced_s: least duration of periodic voicing in a stretch, in seconds.
-        bridged_s: longest pause in the voicing that does not end a stretch, in seconds.
-        hnr_db: range of the median harmonicity of the voicing in dB: below is noise or music, above an instrument.
-        level_sd_db: least standard deviation of the level in dB: a siren or a tone has less, and so has most music.
-        below_loudest_db: largest difference in dB between voicing and the loudest frame around.
+        least_voiced_s: minimum duration of periodic voicing in a segment, in seconds.
+        bridged_s: longest pause in the voicing that does not end a segment, in seconds.
+        hnr_db: range of the median harmonicity of the voicing in dB: lower is noise or music, higher an instrument.
+        level_sd_db: minimum standard deviation of the level in dB: sirens, tones and most music have less.
+        below_loudest_db: maximum difference in dB between voicing and the loudest frame nearby.
         least_db: level in dB of full scale below which nothing is loud.
-        slow_probability: least speech probability of the detector at a slower rate ...
-        slow_s: ... for at least this duration within the stretch, in seconds of the recording.
+        slow_probability: minimum speech probability of the detector at a slower rate ...
+        slow_s: ... for at least this duration within the segment, in seconds of the recording.
         steady_s: duration in seconds of continuous voicing ...
         steady_sd_db: ... whose level varies by less than this in dB, which counts as a machine.
     """
@@ -93,8 +93,8 @@ class LoudVoice:
     def raised(self, samples: Floats32, scores: Floats32, enter: float) -> Floats32:
         """The detector's scores, raised at least to `enter` for loud voices.
 
-        1. Find frames that are loud and not detected; 2. find periodic voicing; 3. join it to stretches whose level
-        varies; 4. run the detector at a slower rate; 5. raise the stretches that it then takes for speech.
+        1. Find frames that are loud and not detected; 2. find periodic voicing; 3. join it to segments whose level
+        varies; 4. run the detector at a slower rate; 5. raise the segments that it then takes for speech.
 
         Args:
             samples: (N,) samples at 16 kHz, N = 512 K.

@@ -1,8 +1,8 @@
 """The log-mel spectrogram that Whisper was trained on, in NumPy.
 
-16 kHz mono samples in, 80 mel bands at 100 frames a second out: a periodic Hann window of 25 ms every 10 ms,
-the power spectrum, Slaney's mel filters with unit area, log10, the lower 8 decades below the loudest cell cut,
-then (x + 4) / 4. Axes: N samples, F frames of 10 ms, M mel bands.
+From 16 kHz mono samples to 80 mel bands at 100 frames a second: a periodic Hann window of 25 ms every 10 ms, the power
+spectrum, Slaney's mel filters with unit area, log10, values clipped to 8 decades below the maximum, then (x + 4) / 4.
+Axes: N samples, F frames of 10 ms, M mel bands.
 
 Source: Radford et al. 2022, arXiv:2212.04356, section 2.2; the filters follow Slaney's Auditory Toolbox (1998).
 """
@@ -44,7 +44,7 @@ def mel_filters(bands: int = BANDS) -> Floats32:
     """Triangular filters of unit area between 0 Hz and 8 kHz.
 
     Args:
-        bands: how many filters, at least 1.
+        bands: number of filters, >= 1.
 
     Returns:
         (M, 201) weights for the bins of a 400-point spectrum at 16 kHz.

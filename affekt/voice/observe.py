@@ -1,8 +1,8 @@
-"""One walk over the sound of a recording: turns, acoustics, vocal emotion and words, each turn encoded once.
+"""One pass over the audio of a recording: turns, acoustics, vocal emotion and words; each turn is encoded once.
 
-`observe_voice` is the room's main path. Two threads share the work: one finds turns, encodes and measures them, a turn
-or two ahead of the other, which reads their words. Memory holds these few turns of samples and a row per turn; a
-recording in which nobody speaks gives empty tables.
+`observe_voice` is the entry point. One thread finds, encodes and measures turns; the other, a turn or two behind,
+recognises their words. Memory holds these few turns of samples and one row per turn; a recording without speech gives
+empty tables.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STEP_S = 0.1
 RATE_HZ = 16000
 BLOCK_S = 10.0
 AHEAD = 1
-"""Turns that wait, at most, for their words to be read."""
+"""Maximum number of turns that wait for recognition."""
 
 _AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd', 'quality', 'confidence', 'speech_probability', 'snr_db')
 
@@ -51,7 +51,7 @@ TURNS = pa.schema(
 )
 """The table of turns, each from the start of its speech to the end, without padding.
 
-The seven categories are nan where the head abstains or there is none; `p_...` holds what it computed all the same.
+The seven categories are nan if the head abstains or there is no head; `p_...` holds its output in any case.
 `abstains_because`: '', 'unsure' or 'unfamiliar'; `unfamiliarity`: see `EmotionReading`; '' and nan without a head.
 `quality` is the detector's mean probability of speech. `is_loud_voice`: found by loud, periodic voicing that the
 detector alone does not take for speech (see `loud_voice.py`). `snr_db`: see `level_ratio_db`. Acoustic
@@ -70,39 +70,39 @@ FRAMES = pa.schema(
 
 
 class Sounding(Protocol):
-    """What `observe_voice` needs of a recording."""
+    """Interface of a recording for `observe_voice`."""
 
     def samples(self, rate_hz: int = ..., block_s: float = ..., stream: int | None = ...) -> Iterator[Any]:
         """Blocks with `start_s` and `samples`."""
 
 
 class Spoken(Protocol):
-    """What a recogniser makes of a turn."""
+    """A recogniser's result for a turn."""
 
     @property
     def words(self) -> Sequence[Any]:
-        """In order."""
+        """The words in order."""
 
 
 class Hearing(Protocol):
     """A recogniser: `affekt.text.Recognizer`, or any other."""
 
     def start(self) -> None:
-        """Forgets the recording before."""
+        """Reset for a new recording."""
 
     def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Spoken | None:
-        """What was said in a turn, or None."""
+        """The words of a turn, or None."""
 
 
 @dataclass(frozen=True)
 class VoiceObservations:
-    """What was heard.
+    """Observations of the voice in a recording.
 
     Attributes:
-        turns: of schema TURNS, in order.
-        frames: of schema FRAMES, in order.
-        utterances: what the recogniser returned, in order; empty without one.
-        heard_s: seconds of sound walked through.
+        turns: table with schema TURNS, in order.
+        frames: table with schema FRAMES, in order.
+        utterances: the recogniser's results, in order; empty without one.
+        heard_s: seconds of audio processed.
     """
 
     turns: pa.Table
@@ -112,7 +112,7 @@ class VoiceObservations:
 
     @property
     def speech_s(self) -> float:
-        """Seconds within turns; 0 where nobody speaks."""
+        """Seconds within turns; 0 if nobody speaks."""
         spans = floats(self.turns['end_s']) - floats(self.turns['start_s'])
         return float(spans.sum())
 
@@ -129,30 +129,30 @@ def observe_voice(
     stream: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> VoiceObservations:
-    """All that the voice room says about a recording.
+    """Observe the voice in a recording: turns, acoustics, emotion and words.
 
-    1. Find the turns, in a thread of its own; there 2. encode each once, where the head or the recogniser needs it,
-    pool for the head, and measure its sound. 3. Here, read the words and the emotion. 4. After the last turn, lay out
-    the tables.
+    1. Find the turns, in a thread of its own; there 2. encode each once, if the head or the recogniser needs it,
+    pool for the head, and measure its acoustics. 3. In the calling thread, recognise the words and the emotion.
+    4. After the last turn, build the tables.
 
     Args:
         recording: with `samples(rate_hz, block_s, stream)`, or an iterable of blocks at 16 kHz.
-        encoder: needed by `emotion` and `recognizer`; loaded when None and one of them is given.
-        emotion: the head; without it categories and valence are nan and the arousal is the acoustic one.
-        recognizer: without it there are no utterances.
-        language: for the recogniser; None lets it decide.
-        detector: of speech; loaded when None.
-        rules: of turns; the defaults when None.
-        stream: which sound stream of the recording; None for the default one, or an audible one where that is silent.
-        progress: called with the seconds heard so far, after each block, in the thread that hears.
+        encoder: encoder for `emotion` and `recognizer`; loaded if None and one of them is given.
+        emotion: emotion head; without it categories and valence are nan and arousal is the acoustic one.
+        recognizer: recogniser of words; without it there are no utterances.
+        language: language for the recogniser; None to detect it.
+        detector: speech detector; loaded if None.
+        rules: thresholds of turns; None for the defaults.
+        stream: index of the audio stream; None for the default one, or an audible one if that is silent.
+        progress: called with the seconds processed so far, after each block, in the detecting thread.
 
     Returns:
-        The tables; empty where nobody speaks.
+        The tables; empty if nobody speaks.
 
     Raises:
-        WeightsError: a model file cannot be had.
+        WeightsError: a model file is not available.
         MediaError: the recording cannot be decoded.
-        ShapeError, ValueRangeError: blocks that are not (N,) finite samples.
+        ShapeError, ValueRangeError: blocks are not (N,) finite samples.
     """
     if encoder is None and (emotion or recognizer):
         encoder = WhisperEncoder(emotion.encoder if emotion else 'tiny.en')
@@ -169,13 +169,13 @@ def observe_voice(
 
 @dataclass(frozen=True)
 class MeasuredTurn:
-    """A turn with all that does not depend on its words.
+    """A turn with everything that does not depend on its words.
 
     Attributes:
-        turn: with padding.
-        encoded: None where nothing reads it.
-        features: for the head; None without one.
-        frames: of all its samples.
+        turn: the turn, with padding.
+        encoded: layers of the encoder; None if nothing needs them.
+        features: features for the head; None without one.
+        frames: frames of all its samples.
     """
 
     turn: Turn
@@ -185,10 +185,10 @@ class MeasuredTurn:
 
 
 class VoiceRecord:
-    """What is kept of the turns of one recording: the one place where a turn becomes rows.
+    """Rows of the turns of one recording.
 
     Args:
-        encoder: needed by `emotion` and `recognizer`.
+        encoder: encoder for `emotion` and `recognizer`.
         emotion, recognizer, language: see `observe_voice`.
     """
 
@@ -205,22 +205,22 @@ class VoiceRecord:
         self._last_step_s = -1.0
 
     def add(self, turn: Turn) -> Spoken | None:
-        """Measures, encodes and reads one more turn; returns what was said in it, where a recogniser hears anything."""
+        """Measure, encode and recognise one more turn; returns its words, if a recogniser finds any."""
         return self.keep(self.measured(turn))
 
     def measured(self, turn: Turn) -> MeasuredTurn:
-        """A turn encoded and measured; may be asked for in another thread, ahead of `keep`."""
+        """A turn encoded and measured; may be called from another thread, ahead of `keep`."""
         encoded = self._encoder(turn.samples) if self._encoder and (self._emotion or self._recognizer) else None
         features = self._emotion.features(encoded) if self._emotion and encoded is not None else None
         return MeasuredTurn(turn, encoded, features, acoustic_frames(turn.samples))
 
     def keep(self, measured: MeasuredTurn) -> Spoken | None:
-        """Reads the words of one more turn and keeps its rows; returns what was said in it."""
+        """Recognise the words of one more turn and store its rows; returns its words."""
         turn, frames, spoken = measured.turn, measured.frames, None
         if self._recognizer and measured.encoded is not None:
             spoken = self._recognizer.recognize(turn, measured.encoded, self._language)
         words = (len(spoken.words) if spoken else 0) if self._recognizer else None
-        if getattr(spoken, 'reason', ''):  # invented words say nothing about the pace
+        if getattr(spoken, 'reason', ''):  # hallucinated words say nothing about the speech rate
             words = None
         self._gathered.ratios_db.append(level_ratio_db(frames))
         speech, frames, start_s = speech_only(turn, frames)
@@ -233,7 +233,7 @@ class VoiceRecord:
         return spoken
 
     def taken(self) -> tuple[pa.Table, pa.Table, tuple[Any, ...]]:
-        """Turns, frames and utterances since they were last taken; they are kept here no longer."""
+        """Return and drop the turns, frames and utterances since the last call."""
         gathered, self._gathered = self._gathered, _Gathered()
         frames = _frames_table(gathered.steps, self._last_step_s)
         if frames.num_rows:
@@ -242,7 +242,7 @@ class VoiceRecord:
 
 
 class _Clock:
-    """Blocks passed on, seconds counted."""
+    """Passes blocks on and counts their seconds."""
 
     def __init__(self, blocks: Iterable[SampleBlock], progress: Callable[[float], None] | None) -> None:
         self.blocks, self.progress, self.heard_s = blocks, progress, 0.0
@@ -256,7 +256,7 @@ class _Clock:
 
 
 class _Gathered:
-    """What is kept of each turn: no samples."""
+    """The stored parts of each turn: no samples."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float, float]] = []
@@ -281,14 +281,14 @@ class _Gathered:
 
 
 def speech_only(turn: Turn, frames: AcousticFrames) -> tuple[Floats32, AcousticFrames, float]:
-    """A turn without its padding, to whole frames.
+    """A turn without its padding, in whole frames.
 
     Args:
-        turn: with padding.
-        frames: of all its samples.
+        turn: the turn, with padding.
+        frames: frames of all its samples.
 
     Returns:
-        The samples (M,), their M // 160 frames, and when they start in the recording; one frame at least.
+        The samples (M,), their M // 160 frames, and their start in the recording, in seconds; at least one frame.
     """
     first = round(turn.before_s * RATE_HZ) // HOP
     last = max(first + 1, round((turn.duration_s - turn.after_s) * RATE_HZ) // HOP)
@@ -296,13 +296,13 @@ def speech_only(turn: Turn, frames: AcousticFrames) -> tuple[Floats32, AcousticF
 
 
 def level_ratio_db(frames: AcousticFrames) -> float:
-    """How far the loud frames of a turn stand above the quiet ones, padding included: 95th less 5th percentile.
+    """Level of the loud frames of a turn over the quiet ones, padding included: 95th minus 5th percentile.
 
     Args:
-        frames: of all samples of a turn.
+        frames: frames of all samples of a turn.
 
     Returns:
-        dB in [0, 60]; nan without frames. Of speech without noise 35 or more, at a signal-to-noise ratio of 10 dB 16.
+        dB in [0, 60]; nan without frames. 35 or more for speech without noise; 16 at a signal-to-noise ratio of 10 dB.
     """
     if not frames.loudness_db.size:
         return float('nan')
@@ -311,11 +311,11 @@ def level_ratio_db(frames: AcousticFrames) -> float:
 
 
 def tenths(frames: AcousticFrames, start_s: float) -> dict[str, npt.NDArray[np.float64]]:
-    """A turn's frames gathered into steps of 0.1 s of the recording's clock.
+    """A turn's frames aggregated into steps of 0.1 s on the recording's clock.
 
     Args:
-        frames: of one turn.
-        start_s: of the turn.
+        frames: frames of one turn.
+        start_s: start of the turn in seconds.
 
     Returns:
         The columns of FRAMES; `time_s` is the middle of each step.
@@ -380,7 +380,7 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
     if not reading.abstains:
         columns['valence'][row] = reading.valence
     columns['valence_sd'][row] = reading.valence_sd
-    # weighed as the two arousals are; their errors may well go together
+    # weighted as the two arousals are; their errors may be correlated
     acoustic_sd = columns['arousal_sd'][row]
     columns['arousal_sd'][row] = (
         (reading.certainty * reading.arousal_sd + acoustic_sd) / (reading.certainty + 1)

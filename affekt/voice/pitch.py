@@ -1,13 +1,14 @@
 """Fundamental frequency and harmonicity of a voice, by autocorrelation and a best path through its candidates.
 
-Samples at 16 kHz in, one value each 10 ms out. Each frame offers a few lags at which it resembles itself; a path
+From samples at 16 kHz to one value per 10 ms. Each frame offers a few lags at which it resembles itself; a path
 through all frames then avoids octave errors and single-frame changes. The constants are Boersma's.
 
-A shouting woman or a child reaches 1000 Hz, where a ceiling that suits a calm man would read half of it; a high ceiling
-lets single frames of a low voice jump up an octave. So the path is taken twice through the same candidates: up to
-1050 Hz, then up to one and a half times the upper quartile of what was found, and never below 500 Hz.
+A shouting woman or a child reaches 1000 Hz, which a ceiling suited to a calm man would halve; a high ceiling lets
+single frames of a low voice jump up an octave. So the path is computed twice through the same candidates: up to
+1050 Hz, then up to one and a half times the upper quartile of the result, and never below 500 Hz.
 
 The autocorrelation is interpolated exactly, by an inverse transform of eight times the length: the peak of a bright
+voice is narrower than a sample, and a parabola through samples would rank the one an octave below higher.
 voice is narrower than a sample, and a parabola through samples would see the one an octave below higher.
 Axes: N samples, T frames, K candidates.
 
@@ -31,7 +32,7 @@ HOP = 160
 LOWEST_HZ = 60.0
 HIGHEST_HZ = 1050.0
 USUAL_HIGHEST_HZ = 500.0
-"""The second pass reaches at least this high, whatever the first one found."""
+"""Minimum ceiling of the second pass."""
 ABOVE_UPPER_QUARTILE = 1.5
 
 WINDOW = 800  # three periods of the lowest pitch
@@ -80,7 +81,7 @@ def windows(samples: Floats32, width: int) -> Floats32:
 def find_pitch(samples: Floats32) -> Pitch:
     """The pitch of a turn.
 
-    1. Candidates of every frame; 2. the best path up to 1050 Hz; 3. the best path up to the ceiling that follows.
+    1. Candidates of every frame; 2. the best path up to 1050 Hz; 3. the best path up to the resulting ceiling.
 
     Args:
         samples: (N,) mono at 16 kHz, any level.
@@ -102,15 +103,15 @@ def find_pitch(samples: Floats32) -> Pitch:
 
 
 def second_ceiling(f0_hz: Floats32) -> float:
-    """The highest pitch that the second pass may find.
+    """The pitch ceiling of the second pass.
 
         min(max(1.5 * upper quartile, 500), 1050)
 
     Args:
-        f0_hz: (T,) of the first pass; nan where unvoiced.
+        f0_hz: (T,) pitch found by the first pass; nan where unvoiced.
 
     Returns:
-        Hz; 500 where no frame is voiced.
+        Hz; 500 if no frame is voiced.
     """
     voiced = f0_hz[~np.isnan(f0_hz)]
     wanted = ABOVE_UPPER_QUARTILE * float(np.percentile(voiced, 75)) if voiced.size else 0.0
@@ -153,10 +154,10 @@ def _autocorrelation(frames: Floats32) -> Floats32:
     tapered = (frames - frames.mean(axis=1, keepdims=True)) * window
     spectrum = rfft(tapered, _FFT)
     power = spectrum.real**2 + spectrum.imag**2
-    power[:, -1] /= 2  # the Nyquist bin stands for two in the longer spectrum
+    power[:, -1] /= 2  # the Nyquist bin becomes two in the longer spectrum
     correlation = irfft_of_power(power, _FFT * _FINER)[:, : _longest() + 2]
     energy = correlation[:, :1]
-    # silence: the least power at which a frame counts, as in a transform of the plain length
+    # silence: the minimum power of a frame that counts, scaled as in a transform of the original length
     least = 1e-12 / _FINER
     return np.where(energy > least, correlation / np.maximum(energy, least), 0.0).astype(np.float32) / expected
 
@@ -169,7 +170,7 @@ def _candidates(correlation: Floats32) -> tuple[Floats32, Floats32]:
     frame, place = np.nonzero(is_peak)  # some twenty of two thousand lags
     lag = place + first
     left, centre, right = (correlation[frame, lag + step] for step in (-1, 0, 1))
-    # long lags pay a little at this stage too, or octaves below fill all places
+    # long lags are penalised at this stage too, or lower octaves would fill all candidates
     order = np.lexsort((_OCTAVE_COST * np.log2(lag) - centre, frame))
     frame, lag = frame[order], lag[order]
     left, centre, right = left[order], centre[order], right[order]

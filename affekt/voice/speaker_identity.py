@@ -1,8 +1,8 @@
-"""Whether two stretches of speech are one person's: 256 numbers per stretch, alike for one speaker.
+"""Speaker embeddings: 256 numbers per speech segment, similar for segments of one speaker.
 
-The network is Resemblyzer's (three layers of LSTM over 40 mel bands, trained to tell thousands of speakers apart by
-generalised end-to-end verification). It runs here in NumPy. Nobody is looked up: voices of one recording are compared
-with each other.
+The network is Resemblyzer's (three LSTM layers over 40 mel bands, trained to distinguish thousands of speakers by
+generalised end-to-end verification). It runs here in NumPy. Nobody is identified: voices of one recording are only
+compared with each other.
 
 Axis letters: N samples at 16 kHz, B windows of 1.6 s, T frames of 10 ms, M mel bands, H 256 units.
 
@@ -31,31 +31,31 @@ from affekt.voice.speech import SampleBlock
 MODEL = 'speaker-identity.pt'
 BANDS = 40
 FRAMES = 160
-"""Frames of a window, 1.6 s."""
+"""Frames per window, 1.6 s."""
 STEP = 80
-"""Frames from one window to the next."""
+"""Frames between window starts."""
 LEAST_COVERED = 0.75
-"""Share of a last window that must be speech for it to count."""
+"""Minimum share of speech in a last window for it to count."""
 LOUDNESS_DB = -30.0
-"""Root mean square to which quiet speech is raised, dB of full scale."""
+"""Root mean square to which quiet speech is amplified, dB of full scale."""
 MOST_WINDOWS = 16
-"""Windows of one stretch that are read: 13 s tell as much as more."""
+"""Maximum windows used per segment: 13 s; longer audio adds nothing."""
 MOST_S = 14.0
 BATCH = 48
-"""Windows that are read together."""
+"""Windows per batch."""
 LAYERS, UNITS = 3, 256
 _MAGIC = 0x1950A86A20F9469CFC6C
 _MOST_STORAGES = 4096
 
 
 class SpeakerIdentity:
-    """The network, loaded once.
+    """The speaker network.
 
     Args:
-        path: its file; by default the verified one, fetched where it is missing.
+        path: path of its file; by default the verified one, downloaded if missing.
 
     Raises:
-        WeightsError: the file cannot be had, or holds other arrays than the network has.
+        WeightsError: the file is not available, or its arrays are not the network's.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -76,14 +76,14 @@ class SpeakerIdentity:
             ) from error  # fmt: skip
 
     def vectors(self, stretches: Iterable[Floats32]) -> Floats32:
-        """(N, 256) one row per stretch of speech, of length 1 and without negatives: products are high for one speaker.
+        """(N, 256) one unit vector per speech segment, without negatives: dot products are high for one speaker.
 
         Args:
-            stretches: each (samples,) mono in [-1, 1] at 16 kHz, speech of one person without long pauses.
+            stretches: segments, each (samples,) mono in [-1, 1] at 16 kHz, of one person without long pauses.
 
         Returns:
-            Means over windows of 1.6 s that overlap by half, at most MOST_WINDOWS of a stretch, a shorter stretch with
-            silence behind it; zeros where there is no sound.
+            Means over windows of 1.6 s that overlap by half, at most MOST_WINDOWS per segment, shorter segments padded
+            with silence; zeros for an empty segment.
         """
         sums: list[Floats32] = []
         waiting: list[tuple[int, Floats32]] = []
@@ -112,7 +112,7 @@ class SpeakerIdentity:
             cell: npt.NDArray[Any] = state
             states = np.empty((*layer.shape[:2], UNITS), np.float32)
             for step in range(layer.shape[1]):
-                # Of the four gates three are sigmoids, 0.5 + 0.5 tanh(x / 2): halved weights make one tanh of all.
+                # Three of the four gates are sigmoids, 0.5 + 0.5 tanh(x / 2): halved weights make all one tanh.
                 gates = np.tanh(driven[:, step] + state @ outer)
                 enter, keep, fresh, show = (gates[:, UNITS * n : UNITS * (n + 1)] for n in range(4))  # torch's order
                 cell = (0.5 * keep + 0.5) * cell + (0.5 * enter + 0.5) * fresh
@@ -127,12 +127,12 @@ class SpeakerIdentity:
 def speaker_vectors(
     network: SpeakerIdentity, blocks: Iterable[SampleBlock], spans: Sequence[tuple[float, float]]
 ) -> Floats32:
-    """(N, 256) the vector of each span of a recording; zeros for one that has no sound.
+    """(N, 256) the vector of each span of a recording; zeros for an empty one.
 
     Args:
-        network: reads them.
-        blocks: the recording's sound at 16 kHz, in order.
-        spans: (start_s, end_s) of each, by start.
+        network: the speaker network.
+        blocks: the recording's audio at 16 kHz, in order.
+        spans: (start_s, end_s) of each span, sorted by start.
     """
     return network.vectors(_cut(blocks, spans))
 
@@ -172,7 +172,7 @@ def _windows(samples: Floats32) -> list[Floats32]:
 
 
 def mel_power(samples: Floats32) -> Floats32:
-    """(T, 40) power in mel bands, a frame every 10 ms, silence around the samples."""
+    """(T, 40) power in mel bands, one frame per 10 ms, with silence around the samples."""
     padded = np.pad(samples.astype(np.float32, copy=False), WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
@@ -200,15 +200,16 @@ def _default_path() -> Path:
     return model_path(MODEL)
 
 
-# The file: what torch wrote before 2020. Pickles of a magic number, a version, the machine's facts, the objects and the
-# keys of their storages, then the storages themselves: eight bytes of length, then float32 numbers.
+# The file has torch's format before 2020: pickles of a magic number, a version, the machine's facts, the objects and
+# the keys of their storages, then the storages themselves: eight bytes of length, then float32 numbers.
 
 
 def read_arrays(content: bytes) -> dict[str, Floats32]:
-    """The arrays under 'model_state' of a file that torch wrote in its old form; nothing that it asks for is run.
+    """The arrays under 'model_state' of a file in torch's old format; nothing in it is executed.
 
     Raises:
-        ValueError, pickle.UnpicklingError, EOFError, LookupError: it is no such file, or asks for more than arrays.
+        ValueError, pickle.UnpicklingError, EOFError, LookupError: the file has another format, or asks for more than
+        arrays.
     """
     file = io.BytesIO(content)
     if _Arrays(file).load() != _MAGIC:
@@ -230,7 +231,7 @@ def read_arrays(content: bytes) -> dict[str, Floats32]:
 
 
 class _Placed:
-    """An array that is known by its place in a storage."""
+    """An array given by its position in a storage."""
 
     def __init__(self, storage: str, offset: int, shape: tuple[int, ...], *rest: Any) -> None:
         self.storage, self.offset, self.shape = storage, offset, tuple(int(side) for side in shape)
@@ -244,7 +245,7 @@ class _Placed:
 
 
 class _Arrays(pickle.Unpickler):
-    """Knows dictionaries, numbers, texts and the places of arrays; refuses all else."""
+    """Accepts dictionaries, numbers, texts and positions of arrays; refuses everything else."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)

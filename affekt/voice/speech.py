@@ -1,9 +1,10 @@
-"""Speech detection: Silero's detector on a stream of samples, and the turns that follow from its probabilities.
+"""Speech detection: Silero's detector on a stream of samples, and the turns derived from its probabilities.
 
 A second detector (`loud_voice.py`) finds shouts that Silero misses, and rejects sirens.
 
-Blocks of 16 kHz samples in, `Turn`s out, in order, never overlapping, each at most 28 s: what Whisper's encoder takes.
-Memory holds one turn at a time. Read `TurnFinder.push` first. Axes: N samples, K detector frames of 32 ms.
+The input is blocks of 16 kHz samples, the output `Turn`s in order, not overlapping, each at most 28 s: the limit of
+Whisper's encoder. Memory holds one turn at a time. Read `TurnFinder.push` first. Axes: N samples, K detector frames of
+32 ms.
 
 Source of the detector: Silero VAD 6.2 (MIT), an ONNX file that takes 64 samples of context, 512 new ones and a state.
 """
@@ -31,7 +32,7 @@ _BEHIND, _AHEAD = 32, 16  # frames of context before and after them
 
 
 class SampleBlock(Protocol):
-    """What `Recording.samples` yields: samples (N,) at 16 kHz and the time of the first."""
+    """A block of `Recording.samples`: samples (N,) at 16 kHz and the time of the first."""
 
     @property
     def start_s(self) -> float:
@@ -47,9 +48,9 @@ class TurnRules:
     """Thresholds by which frames of speech become turns.
 
     Attributes:
-        enter: a turn starts where the probability of speech reaches this, in (0, 1].
-        leave: it can end where the probability falls below this, in [0, enter].
-        min_speech_s: shorter stretches of speech are dropped, in seconds.
+        enter: a turn starts when the probability of speech reaches this, in (0, 1].
+        leave: it can end when the probability falls below this, in [0, enter].
+        min_speech_s: minimum duration of speech in seconds; shorter turns are dropped.
         min_silence_s: shortest pause that ends a turn, in seconds.
         padding_s: time kept before and after a turn, in seconds, at most half of `min_silence_s`.
         max_turn_s: longest turn in seconds; a longer one is cut at its least probable speech in the second half.
@@ -75,7 +76,7 @@ class TurnRules:
 
 @dataclass(frozen=True)
 class Turn:
-    """A stretch of speech with padding.
+    """A segment of speech with padding.
 
     Attributes:
         start_s: start in seconds of the recording, padding included.
@@ -210,13 +211,13 @@ class TurnFinder:
         self.detector.reset()
         self.start_s = start_s
         self._samples: Floats32 = np.zeros(0, np.float32)  # from sample _offset on
-        self._scores: list[float] = []  # of the frames from _offset on that turns have been made of
-        self._alone: list[float] = []  # the detector's own, of all frames heard from _offset on
+        self._scores: list[float] = []  # of the frames from _offset on that are already part of turns
+        self._alone: list[float] = []  # the detector's own, of all frames from _offset on
         self._offset = 0  # whole frames dropped, counted in samples
         self._count = 0  # samples pushed
         self._first = -1  # frame where the open turn starts, or -1
-        self._quiet = -1  # frame since when it is quiet, or -1
-        self._taken = 0  # samples up to which turns were given out
+        self._quiet = -1  # first frame of the current silence, or -1
+        self._taken = 0  # samples up to which turns were returned
 
     @property
     def clock_s(self) -> float:

@@ -1,8 +1,8 @@
-"""The voice of sound that comes while it happens: whether somebody speaks, how loud, and how the turn so far sounds.
+"""The voice in live audio: whether somebody speaks, how loud, and the emotion of the turn so far.
 
-Blocks come in, a tenth of a second each; `hear` says at once what can be said without a large network. A voice
-that goes on is read again every half second over its last seconds, short pauses included; a turn that is over is read
-whole, as `observe_voice` reads it, and its rows are the same.
+Blocks of a tenth of a second come in; `hear` returns at once what needs no large network. A continuing voice is
+analysed every half second over its last seconds, short pauses included; a finished turn is analysed as a whole, as in
+`observe_voice`, with the same rows.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from affekt.voice.speech import FRAME, FRAME_S, SpeechDetector, Turn, TurnFinder
 GAP_S = 0.05
 """A jump of the clock by more than this ends a turn, as in a recording."""
 QUIET_S = 0.3
-"""Nobody speaks any more after this long below the lower threshold."""
+"""Speech ends after this long below the lower threshold, seconds."""
 PAUSE_S = 1.0
-"""A voice that pauses for less goes on: what it said before is read together with what it says next."""
+"""A shorter pause does not end a voice, in seconds: speech before and after it is analysed together."""
 LEAST_READ_S = 1.0
-"""A voice is read from when it has lasted this long: what is shorter is hardly told from chance."""
+"""Minimum duration of a voice for analysis, in seconds: shorter ones are hardly better than chance."""
 SILENCE_DB = -120.0
 
 
 @dataclass(frozen=True)
 class HeardNow:
-    """What is known at the end of a block.
+    """State at the end of a block.
 
     Attributes:
-        time_s: of its end.
+        time_s: end of the block in seconds.
         is_speech: whether somebody speaks.
-        level_db: of the block, dB of full scale, at least -120.
-        turns: those that ended, for `VoiceStream.add`.
-        turn_so_far: (N,) the last samples of a voice that goes on, for `VoiceStream.read`, where it is time; else None.
-        voice: number of that voice; the next one after a longer pause has the next number.
+        level_db: level of the block, dB of full scale, at least -120.
+        turns: finished turns, for `VoiceStream.add`.
+        turn_so_far: (N,) the last samples of a continuing voice, for `VoiceStream.read`, when it is due; otherwise
+            None.
+        voice: number of that voice; it increases after a longer pause.
     """
 
     time_s: float
@@ -53,19 +54,19 @@ class HeardNow:
 
 
 class VoiceStream:
-    """Hears one stream of sound.
+    """Analyses one stream of audio.
 
-    What must not be late, `hear` and `finish`, and what takes long, `read`, `add` and `taken`, may be called by two
-    threads.
+    The fast methods (`hear` and `finish`) and the slow ones (`read`, `add` and `taken`) may be called from two
+    different threads.
 
     Args:
-        detector: of speech; used by this stream alone.
-        encoder: needed by `emotion` and `recognizer`.
-        emotion: the head; None reads no emotion.
-        recognizer: of the words of finished turns; None without.
-        window_s: how much of a voice that goes on is read.
-        every_s: how often it is read.
-        rules: of turns.
+        detector: speech detector; used by this stream alone.
+        encoder: encoder for `emotion` and `recognizer`.
+        emotion: emotion head; None for no emotion.
+        recognizer: recogniser of finished turns' words; None for no words.
+        window_s: seconds of a continuing voice to analyse.
+        every_s: seconds between analyses.
+        rules: thresholds of turns.
     """
 
     def __init__(
@@ -92,25 +93,25 @@ class VoiceStream:
             recognizer.start()
 
     def warm_up(self) -> None:
-        """Runs every network once, on a breath of noise: the first runs of each are the slowest."""
+        """Run every network once on noise, since first runs are the slowest."""
         noise = np.random.default_rng(0).normal(0.0, 0.01, RATE_HZ).astype(np.float32)
         self._finder.detector.apart(noise[:FRAME])
         self.read(noise)
 
     @property
     def heard_s(self) -> float:
-        """Seconds of sound that were heard."""
+        """Seconds of audio processed."""
         return self._heard_s
 
     def hear(self, start_s: float, samples: Floats32) -> HeardNow:
-        """What can be said at the end of the next block.
+        """Process the next block.
 
         Args:
-            start_s: of its first sample; a gap ends the turn before.
+            start_s: time of its first sample in seconds; a gap ends the previous turn.
             samples: (N,) mono at 16 kHz.
 
         Raises:
-            ShapeError, ValueRangeError: as `TurnFinder.push`.
+            ShapeError, ValueRangeError: as for `TurnFinder.push`.
         """
         turns: list[Turn] = []
         if not self._is_begun or start_s - self._finder.clock_s > GAP_S:
@@ -127,21 +128,21 @@ class VoiceStream:
         return HeardNow(now_s, self._is_speech, level_db(samples), tuple(turns), window, self._voice)
 
     def finish(self) -> tuple[Turn, ...]:
-        """The turn under way, closed."""
+        """End the stream; returns the turns that this closes."""
         return tuple(self._finder.finish())
 
     def read(self, turn_so_far: Floats32) -> EmotionReading | None:
-        """How a turn sounds so far; None without a head."""
+        """The emotion of a turn so far; None without a head."""
         if self._encoder is None or self._emotion is None:
             return None
         return self._emotion(self._encoder(turn_so_far), acoustic_summary(turn_so_far))
 
     def add(self, turn: Turn) -> Spoken | None:
-        """Reads a turn that is over; returns what was said in it, where a recogniser hears anything."""
+        """Analyse a finished turn; returns its words, if a recogniser finds any."""
         return self._record.add(turn)
 
     def taken(self) -> tuple[pa.Table, pa.Table]:
-        """The rows of turns and of tenths of seconds since they were last taken."""
+        """Return and drop the rows of turns and of tenths of seconds since the last call."""
         turns, frames, _ = self._record.taken()
         return turns, frames
 
@@ -170,6 +171,6 @@ class VoiceStream:
 
 
 def level_db(samples: Floats32) -> float:
-    """The level of samples in dB of full scale, -120 at least; that of none is -120."""
+    """The level of samples in dB of full scale, at least -120, which is the value of no samples."""
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     return max(SILENCE_DB, 10 * np.log10(power)) if power > 0 else SILENCE_DB

@@ -21,16 +21,16 @@ def page(card: Mapping[str, Any]) -> str:
     lines += [f'{card["task"][:1].upper()}{card["task"][1:]}. {card["data"]}.', '']
     lines += [f'Licence: {card["licence"]}. {megabytes:.1f} MB in `affekt/models/describer`.', '']
     lines += [
-        'A soft token for each source that a clip has and the question *Feeling* go into SmolLM2-135M; labels come '
-        'out. Sentences are made of them and of measured readings by a grammar (`affekt.description.grounded`).', '',
+        'SmolLM2-135M reads a soft token for each source that a clip has and the question *Feeling*, and generates '
+        'labels. A grammar makes sentences from these and from measured readings (`affekt.description.grounded`).', '',
         '| source | features |', '|---|---|',
         *(f'| {name} | `{recipe}` |' for name, recipe in card['sources'].items()), '',
     ]  # fmt: skip
     lines += ['## Targets', '', *_targets(result), '']
     lines += tables(result)
-    lines += ['## How it was trained', '', *_training(result), '']
+    lines += ['## Training', '', *_training(result), '']
     if TRIED.exists():
-        lines += ['## What was tried', '', *_tried(json.loads(TRIED.read_text())), '']
+        lines += ['## Alternatives tried', '', *_tried(json.loads(TRIED.read_text())), '']
     lines += ['## Limits', '', *[f'- {text}' for text in card['limits']], '']
     lines += [f'Made by `{card["recipe"]}`; sha256 of both files together `{card["sha256"]}`.', '']
     return '\n'.join(lines)
@@ -49,14 +49,14 @@ def tables(result: Mapping[str, Any]) -> list[str]:
     folds, clues = result['folds'], result['clues']
     lines = [f'## Voices: RAVDESS, {folds["actors"]} actors in three folds, {folds["clips"]:,} clips', '']
     lines += [
-        'Mean recall over eight labels (UAR) of the first label that is generated; 95 % intervals, actors drawn.',
+        'Mean recall over eight labels (UAR) of the first label that is generated; 95 % intervals over actors.',
         '',
     ]
     lines += ['| | UAR |', '|---|---|', *(f'| {name} | {number(score)} |' for name, score in folds['uar'].items()), '']
     lines += [
-        f'Less than the head on the same clips: {number(folds["less_than_head"])} with words, '
-        f'{number(folds["less_than_head_voice_alone"])} without. The same label as the head: '
-        f'{number(folds["same_label_as_head"])}. With the voice of another clip it loses '
+        f'Difference from the head on the same clips: {number(folds["less_than_head"])} with words, '
+        f'{number(folds["less_than_head_voice_alone"])} without. Agreement with the head: '
+        f'{number(folds["same_label_as_head"])}. Loss with the voice of another clip: '
         f'{number(folds["lost_when_shuffled"])}. Answers of valid form: '
         f'{number(folds["valid"]["voice and words"], 4)}; before the second part of training '
         f'{folds["valid_before_training"]:.3f}.', '',
@@ -64,14 +64,14 @@ def tables(result: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     if nemo := result.get('nemo'):
         lines += [
-            f'## A corpus that was left out: nEMO, Polish, {nemo["speakers"]} speakers, {nemo["clips"]:,} clips',
+            f'## A corpus outside training: nEMO, Polish, {nemo["speakers"]} speakers, {nemo["clips"]:,} clips',
             '',
         ]
         lines += ['| | UAR, six labels |', '|---|---|']
         lines += [f'| {name} | {number(score)} |' for name, score in nemo['uar'].items()]
         lines += [
             '',
-            f'Valid form: {number(nemo["valid"], 4)}. Less than the head: {number(nemo["less_than_head"])}.',
+            f'Valid form: {number(nemo["valid"], 4)}. Difference from the head: {number(nemo["less_than_head"])}.',
             '',
         ]
     if 'goemotions' in result:
@@ -81,12 +81,13 @@ def tables(result: Mapping[str, Any]) -> list[str]:
             scores = ', '.join(f'{who} {number(score)}' for who, score in lines_of['uar'].items())
             lines += [f'Sentiment, {title}, {lines_of["lines"]:,} test lines, UAR of three: {scores}.', '']
     if faces := result.get('fer2013'):
-        lines += [f'## Faces: FER2013, {faces["stills"]:,} stills of PrivateTest on which a face was read', '']
+        lines += [f'## Faces: FER2013, {faces["stills"]:,} stills of PrivateTest with a detected face', '']
         lines += ['| | UAR, seven labels |', '|---|---|']
         lines += [f'| {name} | {number(score)} |' for name, score in faces['uar'].items()]
         lines += [
             '',
-            f'Valid form: {number(faces["valid"], 4)}. Less than the network: {number(faces["less_than_network"])}.',
+            f'Valid form: {number(faces["valid"], 4)}. '
+            f'Difference from the network: {number(faces["less_than_network"])}.',
             '',
         ]
     if certainty := result.get('certainty'):
@@ -105,7 +106,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         ]
     lines += [
         '',
-        'The first row is so by construction: the grammar writes what was measured, by these very terciles.',
+        'The first row holds by construction: the grammar writes what was measured, by these terciles.',
         '',
     ]
     if stages:
@@ -114,46 +115,48 @@ def tables(result: Mapping[str, Any]) -> list[str]:
 
 
 def _words(result: Mapping[str, Any]) -> list[str]:
-    """What the describer makes of comments beside what the head of text makes of them."""
+    """Scores on comments, beside those of the head of text."""
     texts, chosen, before = result['goemotions'], result['share'], result.get('goemotions_as_one_answer')
     count, first = texts['labels_a_comment'], texts['first_is_true']
     agreement = ', '.join(f'{value:.3f} at {least}' for least, value in chosen['agreement'].items())
     lines = [
-        f'## Words: GoEmotions, {texts["comments"]:,} comments that chose no step and no share, 28 labels', '',
+        f'## Words: GoEmotions, {texts["comments"]:,} comments that chose neither step nor threshold, 28 labels', '',
         '| | macro-F1 |', '|---|---|',
         *(f'| {name} | {number(score)} |' for name, score in texts['macro_f1'].items()), '',
-        f'Less than the head: {number(texts["less_than_head"])}; less than the head with its nearest label where it '
-        f'gives none: {number(texts["less_than_head_that_always_names"])}. The first label is true of '
-        f'{number(first["the describer"])} of the comments, of the head of {number(first["head of text"])}; the '
-        f'describer names {count["the describer"]:.2f} labels a comment, and the head {count["head of text"]:.2f}. One '
-        f'greedy answer names {count["the describer, one greedy answer"]:.2f}; labels by their shares are above it by '
+        f'Difference from the head: {number(texts["less_than_head"])}; from the head with its nearest label where it '
+        f'gives none: {number(texts["less_than_head_that_always_names"])}. The first label is correct for '
+        f'{number(first["the describer"])} of the comments, that of the head for {number(first["head of text"])}. The '
+        f'describer names {count["the describer"]:.2f} labels per comment, the head {count["head of text"]:.2f}. One '
+        f'greedy answer names {count["the describer, one greedy answer"]:.2f}; labels by probability exceed it by '
         f'{number(texts["more_than_one_greedy_answer"])}.', '',
-        f'Of words alone a label is named where at least {texts["least"]:g} of the answers hold it (`LikelyLabels`); '
-        f'so every answer has valid form. The share was chosen on {chosen["comments"]:,} drawn comments of the '
-        f'development part, by how well labels agree with those of the head (macro-F1 {agreement}); what is true of '
-        'them was not looked at. Tested are the comments of that part that were not drawn. Calibration and thresholds '
-        "of the head, from which the describer's reader of words starts too, were fitted on the whole of that part: "
-        'that favours both, and what is stated of either may be a little too good.', '',
+        f'From words alone a label is named if at least {texts["least"]:g} of the answers contain it (`LikelyLabels`), '
+        f'so every answer has valid form. This threshold was chosen on {chosen["comments"]:,} random comments of the '
+        f'development part by agreement with the labels of the head (macro-F1 {agreement}), without looking at the '
+        'truth. The test uses the other comments of that part. Calibration and thresholds '
+        "of the head, from which the describer's reader of words also starts, were fitted on the whole part: "
+        'this favours both, and the scores of either may be slightly optimistic.', '',
     ]  # fmt: skip
     if before:
         lines += [
-            f'Before that, with one greedy answer a comment, on {before["comments"]:,} comments of the test part: '
+            f'Earlier, with one greedy answer per comment, on {before["comments"]:,} comments of the test part: '
             f'{number(before["macro_f1"]["the describer"])} with {before["labels_a_comment"]["the describer"]:.2f} '
-            f'labels, {number(before["less_than_head"])} less than the head; valid form {number(before["valid"], 4)}. '
-            'The test part is spent: an earlier describer was scored on its other comments.', '',
+            f'labels, difference from the head {number(before["less_than_head"])}; valid form '
+            f'{number(before["valid"], 4)}. The test part is spent: an earlier describer was scored on its other '
+            'comments.', '',
         ]  # fmt: skip
     return lines
 
 
 def _certainty(certainty: Mapping[str, Any]) -> list[str]:
-    """How far stated certainties are off."""
+    """Calibration of the stated certainties."""
     fitted, tested = certainty['temperatures'], certainty['tested']
     lines = [
-        '## How sure it is of the first label', '',
-        'The softmax over all known words as the first of the answer, at a temperature: for voices fitted on the two '
-        f'choosing actors ({fitted["voice"]:.2f} in what ships), for words on {certainty["clips"]["sentence"]} '
-        f'comments of the development part ({fitted["sentence"]:.2f}). Calibration error, 95 % intervals:', '',
-        '| | first label true | mean certainty | error | without a temperature |', '|---|---|---|---|---|',
+        '## Certainty of the first label', '',
+        'Certainty is a softmax over all known labels as the first of the answer. Its temperature is fitted for voices '
+        f'on the two validation actors ({fitted["voice"]:.2f} as shipped), for words on '
+        f'{certainty["clips"]["sentence"]} comments of the development part ({fitted["sentence"]:.2f}). Calibration '
+        'error, with 95 % intervals:', '',
+        '| | first label correct | mean certainty | error | without a temperature |', '|---|---|---|---|---|',
     ]  # fmt: skip
     for name, score in tested.items():
         at, before = score['at its temperature'], score['as it comes']
@@ -165,11 +168,11 @@ def _certainty(certainty: Mapping[str, Any]) -> list[str]:
 
 
 def _familiar(limits: Mapping[str, Any]) -> list[str]:
-    """Which voices no certainty is stated of, and what that does."""
+    """The limit beyond which a voice has no certainty, and its effect."""
     lines = [
-        'No certainty is stated of a voice that is unlike those of training: its standardised columns have a root mean '
-        f'square above {limits["limit"]:.3f}, that of 98 % of the {limits["clips"]} clips of the choosing actors.', '',
-        '| | clips | with a certainty | first label true of those | error of those |', '|---|---|---|---|---|',
+        'A voice unlike those of training has no certainty: the root mean square of its standardised columns exceeds '
+        f'{limits["limit"]:.3f}, which 98 % of the {limits["clips"]} clips of the validation actors do not.', '',
+        '| | clips | with a certainty | first label correct, of those | error of those |', '|---|---|---|---|---|',
     ]  # fmt: skip
     for name, row in limits['tested'].items():
         own = row.get('of_those')
@@ -186,13 +189,13 @@ def _stages(stages: Mapping[str, Any]) -> list[str]:
     return [
         '## Coarse and fine', '',
         f'Voices alone, {stages["steps"]} steps of 16 in every cell from the same start, {stages["clips"]:,} clips of '
-        f'tested actors (folds: {stages["folds"]}), UAR. Coarse are descriptions by template, fine are labels. Short '
-        'runs: what counts is how the cells differ.', '',
+        f'tested actors (folds: {stages["folds"]}), UAR. Coarse data are descriptions by template, fine data '
+        'are labels. The runs are short: only differences between cells count.', '',
         '| | one stage | two stages |', '|---|---|---|',
         f'| fine alone | {number(uar["fine-one-stage"])} | {number(uar["fine-two-stages"])} |',
         f'| coarse and fine | {number(uar["coarse-and-fine-one-stage"])} | {number(uar["coarse-then-fine"])} |', '',
-        f'Coarse, then fine, less fine alone: {number(stages["coarse_then_fine_less_fine_alone"])}; less both mixed: '
-        f'{number(stages["coarse_then_fine_less_mixed"])}; mixed less fine alone: '
+        f'Coarse, then fine, minus fine alone: {number(stages["coarse_then_fine_less_fine_alone"])}; minus both mixed: '
+        f'{number(stages["coarse_then_fine_less_mixed"])}; mixed minus fine alone: '
         f'{number(stages["mixed_less_fine_alone"])}.', '',
     ]  # fmt: skip
 
@@ -203,38 +206,38 @@ def _training(result: Mapping[str, Any]) -> list[str]:
     before, then = first['settings'], runs[0]['settings']
     steps, scores = (', '.join(map(str, each)) for each in ((run['step'] for run in runs), choice['f']))
     return [
-        f'Words and faces first ({before["steps"]} steps of {before["batch_size"]}; no speaker of RAVDESS is in them), '
-        f'then as many voices, mixed voices and made-up pairs as words and faces ({then["steps"]} steps of '
-        f'{then["batch_size"]}) for each fold. Steps were chosen by two actors who are neither learnt from nor tested '
-        f'on, and by 120 comments of the development part: {steps}. All of it took {minutes:.0f} minutes of one '
-        'processor core, which was shared.', '',
-        f'What ships is the describer of fold {choice["fold"] + 1}, written in float16: of the three it names the '
-        f'emotions of {choice["comments"]} comments of the development part best (F {scores}). So the figures of this '
-        'fold, among those of the voices above, are of the very weights that ship; the 8 actors tested in it took no '
-        'part in them, and 2 more only chose the step.', '',
-        'All folds of RAVDESS had been scored with earlier describers when the training was changed for the sake of '
-        'words. Nothing was chosen by those scores.',
+        f'First on words and faces ({before["steps"]} steps of {before["batch_size"]}, without speakers of RAVDESS), '
+        f'then for each fold on equal shares of voices, mixed voices, artificial pairs, words and faces '
+        f'({then["steps"]} steps of {then["batch_size"]}). Two actors outside training and test and 120 comments of '
+        f'the development part chose the steps: {steps}. Training took {minutes:.0f} minutes on one shared processor '
+        'core.', '',
+        f'affekt contains the describer of fold {choice["fold"] + 1} in float16, which of the three names the '
+        f'emotions of {choice["comments"]} comments of the development part best (F {scores}). Its voice scores '
+        'above are therefore those of the shipped weights: the 8 actors tested in this fold were not used, and 2 '
+        'more only chose the step.', '',
+        'All folds of RAVDESS had been scored with earlier describers before training was changed to improve '
+        'words. Those scores chose nothing.',
     ]  # fmt: skip
 
 
 def _tried(tried: Mapping[str, Any]) -> list[str]:
-    """Other ways to read labels out of the same weights, and why they were left."""
+    """Other ways to get labels from the same weights, and why they were rejected."""
     half, whole, agreed, areas = (tried[name] for name in ('other_half', 'macro_f1', 'agreement_with_head', 'area'))
     return [
-        f'All on the {tried["comments"]:,} drawn comments of the development part (`recipes/describer/tried.py`), by '
-        'macro-F1. Earlier runs, whose weights are gone, are told in `docs/LOG.md`.', '',
-        '- Offsets for each label word and for the end, as the head of text has thresholds, fitted by coordinate '
-        f'ascent on one half and scored on the other: {half["offsets by what is true"]:.3f} where they are chosen by '
-        f'what is true, {half["offsets by agreement with the head"]:.3f} by agreement with the head. There one greedy '
-        f'answer has {half["greedy"]:.3f}, labels by their shares {half["shares"]:.3f}, and the head '
+        f'All on the {tried["comments"]:,} random comments of the development part (`recipes/describer/tried.py`), by '
+        'macro-F1. `docs/LOG.md` has earlier runs, whose weights are gone.', '',
+        '- Offsets for each label word and for the end, like the thresholds of the head of text, fitted by coordinate '
+        f'ascent on one half and scored on the other: {half["offsets by what is true"]:.3f} if chosen by the truth, '
+        f'{half["offsets by agreement with the head"]:.3f} by agreement with the head. On that half one greedy '
+        f'answer has {half["greedy"]:.3f}, labels by probability {half["shares"]:.3f}, and the head '
         f'{half["head of text"]:.3f}.',
-        '- The logits of the first label alone rank what the head gives (mean area over its labels '
-        f'{areas["first label, mean over labels of the head"]:.3f}), and those of the second tell whether it gives a '
-        f'second one ({areas["second label"]:.2f}): what a greedy answer loses is what other answers hold. Labels by '
-        f'their shares agree with the head at {agreed["shares"]:.3f}, greedy ones at {agreed["greedy"]:.3f}. By what '
-        f'is true they have {whole["shares behind 1"]:.3f} and {whole["greedy"]:.3f}; {whole["shares behind 2"]:.3f} '
-        f'and {whole["shares behind 3"]:.3f} where two or three first labels are looked behind, and the head '
-        f'{whole["head of text"]:.3f}.',
+        "- The logits of the first label already rank the head's labels (mean area under the curve "
+        f'{areas["first label, mean over labels of the head"]:.3f}), and those of the second predict whether it gives '
+        f'a second one ({areas["second label"]:.2f}), so a greedy answer loses what other likely answers contain. '
+        f'Labels by probability agree with the head at {agreed["shares"]:.3f}, greedy ones at {agreed["greedy"]:.3f}. '
+        f'Against the truth they have {whole["shares behind 1"]:.3f} and {whole["greedy"]:.3f}; '
+        f'{whole["shares behind 2"]:.3f} and {whole["shares behind 3"]:.3f} if two or three first labels are expanded; '
+        f'the head has {whole["head of text"]:.3f}.',
     ]  # fmt: skip
 
 

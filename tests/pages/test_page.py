@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from affekt.pages import embed_bytes, embed_json, module_of, self_contained, whole_page
+from affekt.pages import embed_file, embed_json, module_of, self_contained, whole_page
 
 
 def digest_of(text: str) -> str:
@@ -62,6 +62,7 @@ def test_nan_cannot_be_embedded():
 
 
 @pytest.mark.parametrize('size', [0, 1, 2, 3 * 2**18, 3 * 2**18 + 1])
-def test_pieces_of_bytes_join_without_padding_between(size):
+def test_pieces_of_a_file_join_without_padding_between(size, tmp_path):
     content = bytes(range(256)) * (size // 256) + bytes(size % 256)
-    assert base64.b64decode(b''.join(embed_bytes(content)), validate=True) == content
+    (tmp_path / 'file').write_bytes(content)
+    assert base64.b64decode(b''.join(embed_file(tmp_path / 'file')), validate=True) == content

@@ -28,6 +28,7 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from affekt.checkpoints import opened
 from affekt.clips import decoded
 from affekt.encoders import EncoderSettings, open_encoder
 from affekt.files import file_sha256
@@ -126,7 +127,10 @@ def main() -> None:
         }  # fmt: skip
     weights = options.model / 'weights.safetensors' if options.model.is_dir() else options.model
     result = {
-        'model': {'file': weights.name, 'sha256': file_sha256(weights), 'width': form.width, 'depth': form.depth},
+        'model': {
+            'file': weights.name, 'sha256': file_sha256(weights), 'width': form.width, 'depth': form.depth,
+            'epoch': opened(weights).notes.get('epoch'),
+        },
         'clips': len(clips), 'actors': options.actors, 'units': units(), 'rows': rows, 'versions': versions(),
     }  # fmt: skip
     write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())

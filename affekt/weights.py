@@ -40,6 +40,8 @@ Progress = Callable[[str, int, int], None]
 """Called with the name of the download, the bytes so far and the bytes expected."""
 
 PACKAGED = Path(__file__).parent / 'models'
+SMALL_DESCRIBER = 'small'
+"""Name of the describer that comes with affekt, wherever a describer is named; a path of this name takes precedence."""
 
 
 @dataclass(frozen=True)

@@ -1090,8 +1090,8 @@ def live(result: dict[str, Any]) -> str:
             for pause_s, row in kept['by seconds of pause'].items()
         ]
         text += (
-            f'\nReadings while somebody speaks, ten a second, of {" and ".join(kept["recordings"])}, by how long a voice '
-            'may pause until another one is thought to begin (the last line is what affekt does):\n\n'
+            f'\nReadings while somebody speaks, ten a second, of {" and ".join(kept["recordings"])}, by how long a '
+            'voice may pause until another one is thought to begin (the last line is what affekt does):\n\n'
         )
         text += table(['pause, s', 'readings', 'say an arousal', 'say an emotion'], rows)
     return text

@@ -86,6 +86,17 @@ def test_every_verb_shows_an_example_that_parses(path, verb):
             pass
 
 
+def test_examples_stand_in_one_place():
+    """In the description, between what it says of them, or at the end of the help: never in both."""
+    both = [
+        ' '.join(path)
+        for path, verb in VERBS
+        if ' '.join(path) in EXAMPLES
+        and any(line.strip().startswith(f'affekt {" ".join(path)} ') for line in (verb.help or '').splitlines())
+    ]
+    assert both == []
+
+
 def test_examples_are_wrapped_before_an_option_never_before_its_value():
     shown = _run('judge', '--help').output
     assert ' \\\n      --model NAME\n' in shown

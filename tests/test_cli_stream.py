@@ -401,8 +401,8 @@ def test_a_page_shows_the_session_and_stop_and_start_make_another(session, monke
     assert 'page http://127.0.0.1:' in result.stderr
     assert len(session.made) == 2
     assert all(each.is_saved for each in session.made)
-    states = [state for state, *_ in heard if state in ('starting', 'stopped', 'ended')]
-    assert states == ['stopped', 'starting', 'ended']
+    states = [state for state, *_ in heard if state in ('starting', 'saving', 'stopped', 'ended')]
+    assert states == ['saving', 'stopped', 'starting', 'saving', 'ended']
     assert heard[-1] == ('ended', 'The stream has ended. It is saved in run.')
 
 

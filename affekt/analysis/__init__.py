@@ -19,6 +19,7 @@ from affekt.analysis.description import (
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed, models_wanted
 from affekt.analysis.moments import MOMENT_KINDS
+from affekt.analysis.observations import seconds_of_faces
 from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of, time_mean
 from affekt.analysis.phrases import (
     LEAST_TOLD,
@@ -102,6 +103,7 @@ __all__ = [
     'open_model_words',
     'parts_of',
     'rows_of',
+    'seconds_of_faces',
     'time_mean',
     'told_course',
     'told_people',

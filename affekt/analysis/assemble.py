@@ -15,9 +15,11 @@ from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
 from affekt.analysis.observations import (
     GOEMOTION_COLUMNS,
+    LASTS,
     MOUTH_COLUMNS,
     Observed,
     Trust,
+    seconds_of_faces,
     with_people,
 )
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
@@ -169,9 +171,10 @@ def fused_timeline(observed: Observed, people: Sequence[str], steps: Sequence[Sp
 
 def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     """The summary of one person over the whole recording."""
-    faces = rows_of(observed.faces, name, ('time_s',))
+    faces = rows_of(observed.faces, name, ('time_s', LASTS))
     rate, duration = observed.source.analyzed_rate_hz, observed.source.duration_s
-    seen = min(duration, faces.num_rows / rate if rate > 0 else float(faces.num_rows > 0) * duration)
+    whole = float(faces.num_rows > 0) * duration
+    seen = min(duration, float(seconds_of_faces(faces, rate).sum()) if rate > 0 else whole)
     heard = measure(union([*_spans(rows_of(observed.turns, name))]))
     if not observed.turns.num_rows:
         heard = measure(union(_spans(rows_of(observed.utterances, name))))

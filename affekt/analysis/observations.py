@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from affekt.analysis.records import ModelUse, Source, Spoken
+from affekt.arrays import Floats
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.people import Returned
-from affekt.tables import arrow_array, empty_table, text_array
+from affekt.tables import arrow_array, empty_table, floats, text_array
 
 _MEASURES = [(category, pa.float64()) for category in EKMAN]
 _MEASURES += [(name, pa.float64()) for name in ('valence', 'arousal', 'quality')]
@@ -46,6 +48,10 @@ UTTERANCES = pa.schema([
 
 is_understood: False for words that are shown but not used. language: BCP-47 or ''. reason: '' or why the
 utterance is not read."""
+
+LASTS = 'lasts_s'
+"""Column of `faces` where frames are unevenly spaced, as in a stream that dropped some: seconds that the frame of a row
+stands for."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {'faces': FACES, 'turns': TURNS, 'voice': VOICE, 'utterances': UTTERANCES}
 MOUTH_COLUMNS = ('jaw_open', 'mouth_opening')
@@ -124,6 +130,18 @@ def _filler(part: pa.Field) -> object:
     if part.type == pa.bool_():
         return part.name == 'is_understood'
     return '' if part.type == pa.string() else float('nan')
+
+
+def seconds_of_faces(rows: pa.Table, rate_hz: float) -> Floats:
+    """(N,) seconds that each row of `faces` stands for: until the next frame, or one period of an even rate.
+
+    Args:
+        rows: rows of `faces`.
+        rate_hz: analyzed frames per second; 0 where unknown, which gives 0 seconds.
+    """
+    if LASTS in rows.column_names:
+        return floats(rows[LASTS])
+    return np.full(rows.num_rows, 1 / rate_hz if rate_hz > 0 else 0.0)
 
 
 def with_people(table: pa.Table, people: list[str]) -> pa.Table:

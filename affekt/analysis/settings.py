@@ -16,6 +16,7 @@ from affekt.purpose import check_purpose
 from affekt.runs import file_sha256
 from affekt.text import is_kept_silence
 from affekt.text_encoding import require_encoding
+from affekt.weights import SMALL_DESCRIBER
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -109,7 +110,7 @@ class AnalysisSettings:
         if self.describe_model and not self.describe:
             object.__setattr__(self, 'describe', True)
         elif self.describe and not self.describe_model:
-            object.__setattr__(self, 'describe_model', 'small')
+            object.__setattr__(self, 'describe_model', SMALL_DESCRIBER)
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
 
     def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:

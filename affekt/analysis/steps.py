@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from affekt.analysis.fuse import Dimension, Fused, Opinion, fuse
-from affekt.analysis.observations import Observed, Trust
+from affekt.analysis.observations import LASTS, Observed, Trust, seconds_of_faces
 from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, column, rows_of
 from affekt.analysis.rows import rows_by_name
 from affekt.analysis.timeline import Span, overlap
@@ -132,7 +132,7 @@ def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries
 def _face_opinions(observed: Observed, person: str, steps: Sequence[Span], trust: Trust) -> list[Opinion]:
     """The mean face of each step in which the person was seen."""
     stated = (*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS], 'quality')
-    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, *stated))
+    rows = rows_of(observed.faces, person, ('time_s', LASTS, *EKMAN, *stated))
     if not rows.num_rows or not steps:
         return []
     times = column(rows, 'time_s')
@@ -141,14 +141,15 @@ def _face_opinions(observed: Observed, person: str, steps: Sequence[Span], trust
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
     values = {name: column(rows, name) for name in stated}
     rate = observed.source.analyzed_rate_hz
+    lasting = seconds_of_faces(rows, rate)
     order = np.argsort(index, kind='stable')
     bounds = np.flatnonzero(np.diff(index[order])) + 1
     opinions = []
     for part in np.split(order, bounds):
         start, end = steps[int(index[part[0]])]
-        expected = max(1.0, (end - start) * rate) if rate > 0 else 1.0
+        seen = float(lasting[part].sum()) / max(1 / rate, end - start) if rate > 0 else 1.0
         own = {name: numbers[part] for name, numbers in values.items()}
-        opinions.append(_face_opinion((start, end), shares[part], own, len(part) / expected, trust))
+        opinions.append(_face_opinion((start, end), shares[part], own, seen, trust))
     return opinions
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import concluded
 from affekt.analysis.model_choice import trust_of
-from affekt.analysis.observations import Observed, with_people
+from affekt.analysis.observations import Observed, seconds_of_faces, with_people
 from affekt.analysis.phrases import UNSEEN, UNSEEN_TITLES
 from affekt.analysis.records import Moment, Person
 from affekt.labels import EKMAN
@@ -85,9 +85,11 @@ def seconds_together(analysis: Analysis, first: str, second: str) -> tuple[float
     """Seconds for which two people are in the same frames, and the first such time; nan for never."""
     faces = analysis.tables['faces']
     times, people = faces['time_s'].to_numpy().round(3), np.asarray(faces['person'].to_pylist(), dtype=object)
-    shared = np.intersect1d(times[people == first], times[people == second])
+    ours = people == first
+    shared, rows, _ = np.intersect1d(times[ours], times[people == second], return_indices=True)
     rate = analysis.source.analyzed_rate_hz
-    seconds = len(shared) / rate if rate > 0 else float(len(shared) > 0) * analysis.source.duration_s
+    lasting = seconds_of_faces(faces, rate)[ours]
+    seconds = float(lasting[rows].sum()) if rate > 0 else float(len(shared) > 0) * analysis.source.duration_s
     return seconds, float(shared[0]) if len(shared) else float('nan')
 
 

@@ -1,10 +1,10 @@
 """Published benchmarks: exact scores of your predictions, with intervals, baselines and the choice of checkpoint.
 
-Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and baseline comes out,
-beside the scores that the papers report. Read `unibench.py` first, then `selection.py` and `ovmer.py`. `merbench.py`
-trains fusion models on your features, fairly and as published, `finetuning.py` trains an encoder itself, `dfer.py`
-fine-tunes encoders of faces and voices fold by fold, and `abaw.py` trains frame-level models; all state what is trained
-and by which protocol, and are built on `affekt.experiments`.
+The input is folders of predictions and labels, the output an outcome with every set, checkpoint, interval and baseline,
+compared with the scores that the papers report. Read `unibench.py` first, then `selection.py` and `ovmer.py`.
+`merbench.py` trains fusion models on your features, fairly and as published, `finetuning.py` trains an encoder itself,
+`dfer.py` fine-tunes encoders of faces and voices fold by fold, and `abaw.py` trains frame-level models; all state what
+is trained and by which protocol, and are built on `affekt.experiments`.
 """
 
 from typing import TYPE_CHECKING

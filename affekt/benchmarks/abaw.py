@@ -1,12 +1,12 @@
 """ABAW: expression, valence and arousal, and action units of every frame, by models that read features over time.
 
-Labels of all frames, features of any clock and a list of models come in. Out go, for each task, a constant, the mean of
-training, the readings of faces as they are, a head that sees one frame alone, and every model of time: by the official
-score on whole videos, before and after smoothing, with intervals over videos. The official validation part chooses
-epoch and smoothing; a test part is scored where its truth is known. Where curves were commanded, recovery of them is
-scored too. Models may be folds whose answers are averaged, learn from guesses for videos without annotations, and take
-their features by clocks that are learnt. Read `run_abaw` first; `frame_models.py` trains, `abaw_scores.py` scores,
-`abaw_inputs.py` opens files, `abaw_tables.py` shows.
+The input is labels of all frames, features on any clock, and a list of models. For each task the output compares a
+constant, the training mean, the untrained face readings, a head that sees single frames, and every temporal model: by
+the official score on whole videos, before and after smoothing, with intervals over videos. The official validation part
+chooses epoch and smoothing; a test part is scored if its truth is known. If curves were commanded, their recovery is
+scored too. Models may be folds whose predictions are averaged, train on pseudo-labels of videos without annotations,
+and resample their features by learned clocks. Read `run_abaw` first; `frame_models.py` trains, `abaw_scores.py` scores,
+`abaw_inputs.py` opens files, `abaw_tables.py` renders.
 
 torch is imported where it is used.
 """
@@ -27,6 +27,7 @@ from affekt.benchmarks.abaw_scores import (
     ABAW_TASKS,
     CONSTANT,
     MEAN,
+    PART_NAMES,
     PARTS,
     PER_FRAME,
     READING,
@@ -61,16 +62,16 @@ if TYPE_CHECKING:
     from affekt.sequence_models import FrameClock, FrameTask, FrameVideos
 
 IN_MEMORY = 2**32
-"""Bytes: features of all frames that take more are kept in files, where there is a folder."""
+"""Bytes; larger features of all frames are stored in files, if there is a folder."""
 
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Videos of elsewhere that nobody annotated, for pseudo-labels.
+    """Videos from other sources without annotations, for pseudo-labels.
 
     Args:
-        labels: their names and numbers of frames; labels that they may have are not read.
-        features: the modalities of the corpus, by the same recipes.
+        labels: names and numbers of frames; any labels are not read.
+        features: modality to features, for the modalities of the corpus, by the same recipes.
         clock: video to its frame rate.
     """
 
@@ -81,17 +82,17 @@ class Unlabelled:
 
 @dataclass(frozen=True)
 class Abaw:
-    """The outcome."""
+    """Result of the benchmark."""
 
     corpus: str
     settings: AbawSettings
     recipes: Mapping[str, str]
     """Modality to its recipe."""
     counts: Mapping[str, int]
-    """Videos and labelled frames of each part."""
+    """Numbers of videos and labelled frames of each part."""
     rows: tuple[AbawRow, ...]
     answers: Mapping[tuple[str, str], FrameTable] = field(repr=False)
-    """Task and system to what would be handed in for the test videos."""
+    """Task and system to the submission for the test videos."""
     notes: tuple[str, ...]
 
 
@@ -111,32 +112,32 @@ def run_abaw(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Abaw:
-    """Train every model on every task and score it beside answers that know no time.
+    """Train every model on every task and compare it with predictions that do not use time.
 
     Args:
-        table: labels of all videos, those of the test without.
-        features: modality to a store whose samples are named as the videos.
+        table: labels of all videos; test videos have none.
+        features: modality to a store whose sample names are the videos'.
         clock: video to its frame rate.
         settings: tasks, models and budgets.
-        corpus: its name in tables.
-        truth: labels of the test videos, where they are known; nothing is chosen by them.
-        curves: what was commanded, by video, where a corpus is made up.
-        shared: modalities that two people of one recording share, such as sound.
-        unlabelled: more videos for pseudo-labels.
-        carried_over: folder of another run, whose models are scored here as they are, besides.
-        folder: keeps models and logs, and beside it features of all frames that are too large for memory; None keeps
+        corpus: name of the corpus in tables.
+        truth: labels of the test videos, if known; nothing is chosen by them.
+        curves: commanded curves by video, for a synthetic corpus.
+        shared: modalities that two people of one recording share, such as audio.
+        unlabelled: additional videos for pseudo-labels.
+        carried_over: folder of another run, whose models are also scored, unchanged.
+        folder: folder for models and logs, with features too large for memory next to it; None to store
             nothing.
-        resume: go on in a folder that a killed run left.
-        progress: called with the stage, what is done and the total.
+        resume: continue in the folder of a killed run.
+        progress: called with the stage, units done and total units.
 
     Raises:
         MissingExtraError: torch is not installed.
-        UnknownNameError: no such model.
-        ValueRangeError: a setting is out of range, this torch has no such device, or a model cannot be built for these
-            features.
+        UnknownNameError: unknown model.
+        ValueRangeError: a setting is out of range, the device is not available in this torch, or a model cannot be
+            built for these features.
         TableError: no training or validation video has labels of a task.
         RunError: the folder holds another run.
-        LeakError, ShapeError, TrainingError: as `train_frames`.
+        LeakError, ShapeError, TrainingError: as for `train_frames`.
     """
     require_trainable(settings, features, carried_over)
 
@@ -147,7 +148,7 @@ def run_abaw(
         _require_labels(inputs, task)
     _require_models(inputs)
     carried = {} if carried_over is None else carried_models(inputs, carried_over)
-    # 2. Every system on every task; each model in a folder of its own, from which a killed run goes on.
+    # 2. Every system on every task; each model in its own folder, from which a killed run resumes.
     depends_on = {'settings': settings.as_json(), 'features': recipes, 'videos': list(inputs.videos.names)}
     if unlabelled is not None:
         depends_on['unlabelled'] = [each.video for each in unlabelled.labels]
@@ -166,7 +167,7 @@ def run_abaw(
                     run.note(f'{task}/{name}', f'models/{task}/{name}')
                 if progress is not None:
                     progress('train', done + 1, total)
-            # 3. Models of another run as they are, then each system beside the head that sees one frame.
+            # 3. Unchanged models of another run, then each system compared with the single-frame head.
             for name, predictor in carried.get(task, {}).items():
                 answered = carried_answers(inputs, task, predictor)
                 of_task.append(scored(inputs, task, name, answered))
@@ -255,7 +256,7 @@ def _require_elsewhere(table: FrameTable, unlabelled: Unlabelled, methods: Mappi
 
     Raises:
         LeakError: a recording is one of the corpus's own.
-        UnknownNameError: other features.
+        UnknownNameError: the features differ.
     """
     if set(unlabelled.features) != set(methods):
         raise UnknownNameError(
@@ -275,15 +276,15 @@ def _rows_in(folder: Path | None, frames: int, features: Mapping[str, Store]) ->
 def require_trainable(
     settings: AbawSettings, features: Collection[str] | None = None, carried_over: Path | None = None
 ) -> None:
-    """Check that everything the settings name can be trained, whatever the features: known before they are extracted.
+    """Check that everything in the settings can be trained, before features are extracted.
 
     Args:
-        settings: of the run.
-        features: how they will be called; None where that is not known yet.
+        settings: settings of the run.
+        features: names of the features; None if not known yet.
         carried_over: see `run_abaw`.
 
     Raises:
-        MissingExtraError, UnknownNameError, ValueRangeError, RunError: as `run_abaw`.
+        MissingExtraError, UnknownNameError, ValueRangeError, RunError: as for `run_abaw`.
     """
     require_torch()
     from affekt.nn import require_device
@@ -446,8 +447,16 @@ def _notes(inputs: AbawRun) -> Iterator[str]:
     }
     if lost := {name: count for name, count in without.items() if count}:
         yield f'videos without features: {", ".join(f"{count} of {name}" for name, count in lost.items())}'
+    for part, name in PART_NAMES.items():
+        lone = [task for task in settings.tasks if len(_recordings(inputs, task, part)) == 1]
+        if lone:
+            yield f'one recording in the {name} part of {", ".join(lone)}: no interval, which needs two'
     if settings.seeds == 1:
         yield f'one seed ({settings.seed}): how much another one would change is not measured'
+
+
+def _recordings(inputs: AbawRun, task: str, part: str) -> set[str]:
+    return {each.recording for each in inputs.known(task, part).values()}
 
 
 def _spans(videos: FrameVideos) -> list[tuple[int, int]]:
@@ -455,7 +464,7 @@ def _spans(videos: FrameVideos) -> list[tuple[int, int]]:
 
 
 def save_answers(folder: Path, outcome: Abaw) -> None:
-    """Write what each system answers for the test videos, a table of frames each, into `answers`."""
+    """Write each system's predictions for the test videos, one table of frames each, into `answers`."""
     for (task, system), answered in outcome.answers.items():
         if len(answered):
             answered.save(folder / 'answers' / f'{task}-{system}.parquet')

@@ -1,7 +1,7 @@
-"""What ABAW is run on: labels, features and the clock of a corpus that was imported, or of one that is made up here.
+"""Inputs of ABAW: labels, features and the clock of an imported corpus, or of a synthetic one.
 
-`abaw_inputs` opens a manifest, the labels of frames beside it and stores of features; `made_up_inputs` films a made-up
-Aff-Wild2 in the official layout, imports it and extracts its features first, and goes on where it was killed.
+`abaw_inputs` opens a manifest, its labels of frames and stores of features; `made_up_inputs` renders a synthetic
+Aff-Wild2 in the official layout, imports it and extracts its features first, and resumes after a kill.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from affekt.progress import Progress
 from affekt.voice import BorrowedSpeech
 
 KEY, CURVES = 'key', 'curves.parquet'
-"""Folder of a made-up corpus with what its test videos hide, and the file of all curves in it."""
+"""Folder of a synthetic corpus with the truth of its test videos, and the file of all curves in it."""
 RECIPES = ('faces-all-frm', 'acoustics-frm', 'voice-emotion-frm')
-"""What is extracted of a made-up corpus: all that needs no weights but affekt's own."""
+"""Recipes extracted from a synthetic corpus: all that need only affekt's own weights."""
 MADE_UP_FEATURES = tuple(name.removesuffix('-frm') for name in RECIPES)
-"""What these features are called."""
+"""Names of these features."""
 
 
 @dataclass(frozen=True)
 class AbawInputs:
-    """Everything that `run_abaw` reads."""
+    """All inputs of `run_abaw`."""
 
     corpus: str
     table: FrameTable
@@ -48,7 +48,7 @@ class AbawInputs:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """Modalities that two people of one recording share: sounds."""
+        """Modalities that two people of one recording share: audio."""
         return tuple(name for name, store in self.features.items() if store.modality == 'audio')
 
     def run(
@@ -69,14 +69,14 @@ def abaw_inputs(
     """Inputs from files.
 
     Args:
-        manifest: of the corpus, as `affekt corpus import affwild2` writes it.
-        features: stores with rows in time, `STORE` or `NAME=STORE`; without a name the recipe's counts.
-        labels: table of frames; None for the one beside the manifest.
-        key: folder with annotations of the test videos, and `curves.parquet` where a corpus is made up.
+        manifest: manifest of the corpus, written by `affekt corpus import affwild2`.
+        features: stores with rows over time, `STORE` or `NAME=STORE`; the default name is the recipe's.
+        labels: table of frames; None for the one next to the manifest.
+        key: folder with annotations of the test videos, and `curves.parquet` for a synthetic corpus.
 
     Raises:
         CorpusError, TableError: a file is missing or damaged, or no video of the labels is in the manifest.
-        UnknownNameError: two stores of one name.
+        UnknownNameError: two stores have the same name.
     """
     opened = Manifest.load(manifest)
     table = FrameTable.load(labels or frames_path(manifest))
@@ -87,13 +87,13 @@ def unlabelled_inputs(manifest: Path, features: Sequence[str]) -> Unlabelled:
     """Videos for pseudo-labels, from files.
 
     Args:
-        manifest: of any corpus; labels that it has are not read.
+        manifest: manifest of any corpus; its labels are not read.
         features: as for `abaw_inputs`, by the same recipes.
 
     Raises:
         CorpusError: the manifest is missing or damaged.
         LeakError: a sample is of a validation or test part.
-        UnknownNameError: two stores of one name, or none.
+        UnknownNameError: two stores have the same name, or there are none.
     """
     opened = Manifest.load(manifest)
     judged = [row.sample for row in opened.samples if row.split not in (None, '', 'train')]
@@ -114,16 +114,16 @@ def made_up_inputs(
     folder: Path, corpus: AffWild2Settings, *, cast: Cast | None = None, speech: BorrowedSpeech | None = None,
     recipes: Sequence[str] = RECIPES, processes: int = 1, progress: Progress | None = None,
 ) -> AbawInputs:  # fmt: skip
-    """Film a made-up corpus, import it and extract features of it; what is there already is taken.
+    """Render a synthetic corpus, import it and extract its features; finished parts are reused.
 
     Args:
-        folder: gets `corpus`, `corpus.parquet`, the labels beside it, and `features`.
-        corpus: what to make.
-        cast: who is filmed; None for made-up people.
-        speech: what is heard of them; None for tones.
-        recipes: features to extract, with rows in time.
-        processes: that draw and extract.
-        progress: called with the stage, what is done and the total.
+        folder: folder for `corpus`, `corpus.parquet`, its labels, and `features`.
+        corpus: settings of the corpus.
+        cast: people to show; None for synthetic people.
+        speech: their speech; None for tones.
+        recipes: features to extract, with rows over time.
+        processes: number of processes for rendering and extraction.
+        progress: called with the stage, units done and total units.
 
     Raises:
         RunError: the folder holds another corpus.
@@ -179,10 +179,10 @@ def _inputs(manifest: Manifest, table: FrameTable, stores: Mapping[str, Store], 
 
 
 def _counted(manifest: Manifest, row: Sample, labels: FrameLabels, rate_hz: float, annotated: int) -> FrameLabels:
-    """Labels of a test video, whose annotations are not given out, with as many frames as its video has.
+    """Empty labels of a test video, whose annotations are not released, with the number of frames of its video.
 
     Args:
-        annotated: frames that its annotation in the key has, for a video that is not here.
+        annotated: number of frames of its annotation in the key, used if the video is missing.
     """
     from affekt.media import Recording
 

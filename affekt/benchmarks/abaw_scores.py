@@ -1,7 +1,7 @@
-"""What a system of ABAW is scored by: official scores of every part, gains over one frame, recovery of known curves.
+"""Scores of a system in ABAW: official scores of every part, gains over single frames, recovery of known curves.
 
-Read `scored` first. The official score is of all labelled frames of a part together; intervals draw whole recordings.
-Gains are taken on the same draws for both systems.
+Read `scored` first. The official score is over all labelled frames of a part together; intervals resample whole
+recordings. Gains use the same resamples for both systems.
 
 T frames.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ABAW_TASKS: Mapping[str, tuple[str, ...]] = {
     'expr': ('expression',), 'va': ('affect',), 'au': ('units',), 'mtl': ('expression', 'affect', 'units'),
 }  # fmt: skip
-"""Task of the challenge to the fields of `FrameLabels` that are answered."""
+"""Task of the challenge to the predicted fields of `FrameLabels`."""
 HEADLINES = {'expr': 'expression_f1', 'va': 'affect_ccc', 'au': 'unit_f1', 'mtl': 'multitask'}
 """Task to its official score."""
 CONSTANT, MEAN, READING, PER_FRAME = 'constant', 'mean', 'reading', 'per_frame'
@@ -50,29 +50,32 @@ BASELINES: Mapping[str, str] = {
     PER_FRAME: 'a head of two layers on the features of one frame, without any model of time',
 }
 PARTS = ('val', 'test')
+PART_NAMES = {'val': 'validation', 'test': 'test'}
 
 
 @dataclass(frozen=True)
 class AbawSettings:
-    """What a run depends on besides labels and features.
+    """Settings of a run.
 
     Args:
-        tasks: of ABAW_TASKS.
-        models: of `affekt.sequence_models.SEQUENCE_MODELS`; `per_frame` is trained in any case.
-        window: frames of a window; stride: from one to the next, in training and predicting.
-        epochs: at most; patience: epochs without a better one on validation.
-        batch_size: windows a step.
+        tasks: names from ABAW_TASKS.
+        models: names from `affekt.sequence_models.SEQUENCE_MODELS`; `per_frame` is trained in any case.
+        window: frames per window; stride: frames between window starts, in training and prediction.
+        epochs: maximum number; patience: epochs without improvement on validation before training stops.
+        batch_size: windows per step.
         hidden: width of the models.
-        learning_rate: of AdamW.
-        resamples: of intervals.
-        seed: of weights, order and intervals.
-        device: of torch.
-        clock: how features come to the frames, one of `affekt.sequence_models.FRAME_CLOCKS`, or modality to one; what
-            comes by a learned clock comes by a linear one to `per_frame` and readings.
-        folds: K of the training part, a model for each; their answers are averaged. 0 for a single model.
-        pseudo_labels: models learn from guesses too, for videos that nobody annotated.
-        labelled: share of the training recordings whose annotations are learnt from; the others are without.
-        seeds: of the models, from `seed` on; figures and intervals are of the first, and the spread is shown.
+        learning_rate: learning rate of AdamW.
+        resamples: number of resamples for intervals.
+        seed: seed of weights, order and intervals.
+        device: torch device.
+        clock: how features are resampled to the frames, one of `affekt.sequence_models.FRAME_CLOCKS`, or modality to
+            one; instead of a learned clock, `per_frame` and readings use a linear one.
+        folds: K folds of the training part with one model each, whose predictions are averaged; 0 for a single model.
+        pseudo_labels: also train on pseudo-labels of videos without annotations.
+        labelled: share of the training recordings whose annotations are used; the others count as unlabelled.
+        seeds: number of seeds per model, from `seed` on; scores and intervals are of the first, and the spread is
+            shown.
+        losses: losses other than the defaults: `affekt.sequence_models.LOSS_SETTINGS` by name.
     """
 
     tasks: tuple[str, ...] = ('expr', 'va', 'au', 'mtl')
@@ -92,6 +95,7 @@ class AbawSettings:
     pseudo_labels: bool = False
     labelled: float = 1.0
     seeds: int = 1
+    losses: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.tasks or (strange := [task for task in self.tasks if task not in ABAW_TASKS]):
@@ -115,25 +119,25 @@ class AbawSettings:
             )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
-        """What a run depends on; options that came later stand there only where they are used."""
-        later = {'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1}
+        """The settings as JSON values; options added later are included only if used."""
+        later = {'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1, 'losses': {}}
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 
 @dataclass(frozen=True)
 class Training:
-    """What came of folds and pseudo-labels, by the official score without smoothing; empty without them."""
+    """Results of folds and pseudo-labels, by the official score without smoothing; empty without them."""
 
     members: tuple[float, ...] = ()
-    """Of the model of each fold, on validation."""
+    """Score of each fold's model on validation."""
     mean: float | None = None
-    """Of their mean, there."""
+    """Score of their averaged predictions on validation."""
     held_out: float | None = None
-    """Of all training videos, each answered by the model that did not learn from it."""
+    """Score on all training videos, each predicted by the model that was not trained on it."""
     rounds: tuple[float, ...] = ()
-    """Of each round of pseudo-labels, on validation; the first has none."""
+    """Score of each round of pseudo-labels on validation; the first has none."""
     guessed: Mapping[str, int] = field(default_factory=dict)
-    """Videos, and frames of each task, of the last round's guesses."""
+    """Numbers of videos, and of frames per task, with pseudo-labels in the last round."""
 
 
 @dataclass(frozen=True)
@@ -143,37 +147,37 @@ class AbawRow:
     task: str
     system: str
     scores: Mapping[str, Mapping[str, Interval]]
-    """Part (`val`, `test`) to its scores as they come; parts without truth are absent."""
+    """Part (`val`, `test`) to its scores without smoothing; parts without truth are absent."""
     smoothed: Mapping[str, Mapping[str, Interval]]
-    """The same after the smoothing that validation chose; empty for constants."""
+    """The same after the smoothing chosen on validation; empty for constants."""
     gain: Interval | None = None
-    """Official score on the last part, less that of `per_frame`, both smoothed; None for `per_frame` itself."""
+    """Official score on the last part minus that of `per_frame`, both smoothed; None for `per_frame` itself."""
     recovery: Mapping[str, Interval] = field(default_factory=dict)
     """Concordance with commanded curves of the test videos, smoothed; `ccc` is the mean."""
     unseen: Mapping[str, Interval] = field(default_factory=dict)
-    """The same on frames in which the face is not to be seen."""
+    """The same on frames without a visible face."""
     smoothing: Mapping[str, Smoothing] = field(default_factory=dict)
     epoch: int = 0
     parameters: int = 0
     seconds: float = 0.0
     training: Training = field(default_factory=Training)
     over_seeds: tuple[float, ...] = ()
-    """Official score on the last part, smoothed, of each seed, where there are several."""
+    """Official score on the last part, smoothed, of each seed, if there are several."""
 
     @property
     def headline(self) -> str:
-        """The official score's name."""
+        """Name of the official score."""
         return HEADLINES[self.task]
 
     @property
     def final(self) -> Mapping[str, Mapping[str, Interval]]:
-        """Scores of what would be handed in."""
+        """Scores of the submission."""
         return self.smoothed or self.scores
 
 
 @dataclass(frozen=True)
 class AbawRun:
-    """What all systems of a run share."""
+    """The inputs shared by all systems of a run."""
 
     table: FrameTable
     videos: FrameVideos
@@ -182,14 +186,14 @@ class AbawRun:
     curves: Mapping[str, TrueCurves]
     settings: AbawSettings
     on_clock: FrameVideos
-    """The same videos for models of time, which may have clocks that are learnt."""
+    """The same videos for models of time, which may have learned clocks."""
     withheld: frozenset[str] = frozenset()
-    """Training videos that are taken to be without annotations."""
+    """Training videos treated as unlabelled."""
     elsewhere: tuple[FrameVideos, FrameVideos] | None = None
-    """Videos of no corpus for pseudo-labels: by clocks without anything to learn, and as `on_clock`."""
+    """Videos outside the corpus for pseudo-labels: with fixed clocks, and as in `on_clock`."""
 
     def names(self, task: str, part: str) -> tuple[str, ...]:
-        """Videos of a part of a task: labelled ones, or of the test all."""
+        """Videos of a part of a task: the labelled ones, or all of the test."""
         fields = ABAW_TASKS[task]
         chosen = []
         for each in self.table:
@@ -203,9 +207,9 @@ class AbawRun:
         return tuple(chosen)
 
     def without_labels(self, task: str) -> tuple[str, ...]:
-        """Videos of this corpus that a model may guess for: of no validation or test part, and not learnt from.
+        """Videos of this corpus allowed for pseudo-labels: not trained on, and of no validation or test recording.
 
-        Where there are folds, nor another person of a recording that is learnt from.
+        With folds, other people of training recordings are excluded too.
         """
         fields, learnt = ABAW_TASKS[task], set(self.names(task, 'train'))
         judged = {
@@ -223,7 +227,7 @@ class AbawRun:
         )  # fmt: skip
 
     def known(self, task: str, part: str) -> dict[str, FrameLabels]:
-        """Truth of a part by video; empty where there is none."""
+        """Truth of a part by video; empty if there is none."""
         source = self.truth if part == 'test' else self.table
         names = [name for name in self.names(task, part) if source is not None and name in source]
         labels = {name: source[name] for name in names} if source is not None else {}
@@ -232,7 +236,7 @@ class AbawRun:
 
 @dataclass(frozen=True)
 class Answered:
-    """A system's answers to validation and test videos, and how it came to them."""
+    """A system's predictions for validation and test videos, and how they were made."""
 
     raw: Mapping[str, FramePrediction]
     smoothed: Mapping[str, FramePrediction]
@@ -244,7 +248,7 @@ class Answered:
 
     @property
     def final(self) -> Mapping[str, FramePrediction]:
-        """What would be handed in."""
+        """The submission."""
         return self.smoothed or self.raw
 
 
@@ -268,13 +272,13 @@ def _measure(
 
 
 def last_measure(inputs: AbawRun, task: str, answered: Answered) -> FrameMeasure:
-    """What a system's final answers sum to on the last part with truth."""
+    """Column sums of a system's final predictions on the last part with truth."""
     part = next(part for part in reversed(PARTS) if inputs.known(task, part))
     return _measure(inputs, task, inputs.known(task, part), answered.final)
 
 
 def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[AbawRow, FrameMeasure]:
-    """A system's row, and what its final answers on the last part with truth sum to."""
+    """A system's row, and the column sums of its final predictions on the last part with truth."""
     scores: dict[str, dict[str, dict[str, Interval]]] = {'raw': {}, 'smoothed': {}}
     for part in PARTS:
         if not (truth := inputs.known(task, part)):
@@ -295,7 +299,7 @@ def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[A
 
 
 def official_score(task: str, measure: FrameMeasure) -> float:
-    """Of a measure of `scored`."""
+    """The official score of a measure from `scored`."""
     return float(measure.scores()[HEADLINES[task]])
 
 
@@ -312,7 +316,8 @@ def _rng(inputs: AbawRun) -> np.random.Generator:
 
 
 def with_gains(inputs: AbawRun, task: str, rows: Sequence[tuple[AbawRow, FrameMeasure]]) -> list[AbawRow]:
-    """The rows of a task, each with its official score less that of `per_frame`, on the same draws of recordings."""
+    """The rows of a task, each with its official score minus that of `per_frame`, on the same resamples of
+    recordings."""
     truth = inputs.known(task, 'test') or inputs.known(task, 'val')
     recordings = np.array([each.recording for each in truth.values()])
     theirs = next((measure for row, measure in rows if row.system == PER_FRAME), None)
@@ -327,7 +332,7 @@ def with_gains(inputs: AbawRun, task: str, rows: Sequence[tuple[AbawRow, FrameMe
 def _gain(
     inputs: AbawRun, task: str, ours: FrameMeasure, theirs: FrameMeasure, groups: npt.NDArray[Any]
 ) -> Interval:  # fmt: skip
-    """The official score less another system's.
+    """The official score minus another system's.
 
     Args:
         groups: recording of each row of both.

@@ -1,6 +1,6 @@
-"""The outcome of ABAW as plain tables, Markdown, a page and facts for JSON.
+"""The outcome of ABAW as plain tables, Markdown, a page, and values for JSON.
 
-Read `abaw_sheet` first: what is shown, wherever it is shown.
+Read `abaw_sheet` first, which defines the contents of all forms.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from affekt.benchmarks.abaw import Abaw, save_answers
-from affekt.benchmarks.abaw_scores import BASELINES, PER_FRAME, AbawRow
+from affekt.benchmarks.abaw_scores import ABAW_TASKS, BASELINES, PART_NAMES, PER_FRAME, AbawRow
 from affekt.benchmarks.frame_models import CARRIED
 from affekt.experiments import Section, Sheet, plain_sheet_page, sheet_markdown
+from affekt.frames import Smoothing
 from affekt.metrics import Interval
 from affekt.pages.figures import spread
 from affekt.runs import versions, write_atomically
@@ -27,16 +28,16 @@ TITLES = {
 }  # fmt: skip
 SHORT_TITLES = {'expr': 'expressions', 'va': 'valence and arousal', 'au': 'action units', 'mtl': 'all three at once'}
 CURVES = {'expr': 'intensity of 7 emotions', 'va': 'valence and arousal', 'au': 'amount of 12 action units'}
-PART_NAMES = {'val': 'validation', 'test': 'test'}
+SMOOTHED = 'Smoothing that validation chose'
 
 
 def abaw_sheet(outcome: Abaw) -> Sheet:
-    """Title, tables, and what to know of them."""
+    """Title, tables and notes."""
     return Sheet(_title(outcome), tuple(_sections(outcome)), tuple(_lines(outcome)))
 
 
 def abaw_facts(outcome: Abaw) -> dict[str, Any]:
-    """All of the outcome as plain values; None where undefined."""
+    """All fields of the outcome as plain values; None if undefined."""
     outcome_as_json: dict[str, Any] = plain({
         'benchmark': 'ABAW', 'corpus': outcome.corpus, 'settings': outcome.settings.as_json(),
         'features': dict(outcome.recipes), 'counts': dict(outcome.counts), 'notes': list(outcome.notes),
@@ -46,7 +47,7 @@ def abaw_facts(outcome: Abaw) -> dict[str, Any]:
 
 
 def save_abaw(folder: Path, outcome: Abaw, facts: Mapping[str, Any]) -> None:
-    """Write `abaw.json`, `.md` and `.html`, and the answers for the test videos, into a run's folder.
+    """Write `abaw.json`, `.md` and `.html`, and the predictions for the test videos, into a run's folder.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -98,6 +99,7 @@ def _sections(outcome: Abaw) -> Iterator[Section]:
     yield from _trainings(outcome)
     if any(row.recovery for row in outcome.rows):
         yield from _recovered(outcome)
+    yield from _smoothings(outcome)
 
 
 def _scores(row: AbawRow, parts: Sequence[str]) -> Iterator[str]:
@@ -118,9 +120,10 @@ def _gains(outcome: Abaw) -> Iterator[Section]:
     gains = {(row.system, row.task): row.gain for row in outcome.rows}
     last = PART_NAMES['test' if any('test' in row.scores for row in outcome.rows) else 'val']
     tasks = outcome.settings.tasks
-    for two in (tasks[at : at + 2] for at in range(0, len(tasks), 2)):  # more columns leave a terminal
+    for two in (tasks[at : at + 2] for at in range(0, len(tasks), 2)):  # more columns would not fit a terminal
         cells = tuple((name, *(_gain_cell(gains.get((name, task))) for task in two)) for name in names)
-        yield Section(f'Points over {PER_FRAME} on the {last} videos [95 %]', ('system', *two), cells, 1)
+        of = ' and '.join(two)
+        yield Section(f'Points over {PER_FRAME} on the {last} videos, {of} [95 %]', ('system', *two), cells, 1)
 
 
 def _gain_cell(gain: Interval | None) -> str:
@@ -209,7 +212,6 @@ def _lines(outcome: Abaw) -> Iterator[str]:
     yield from _ways(outcome)
     if any(row.recovery for row in outcome.rows):
         yield 'recovery: ' + '; '.join(f'{task} {CURVES[task]}' for task in settings.tasks if task in CURVES)
-    yield from _smoothings(outcome)
     yield from outcome.notes
 
 
@@ -229,19 +231,37 @@ def _ways(outcome: Abaw) -> Iterator[str]:
         clocks = settings.clock if isinstance(settings.clock, str) else ', '.join(
             f'{name} {method}' for name, method in settings.clock.items()
         )  # fmt: skip
-        yield f'clock: {clocks}; {PER_FRAME} and readings have a linear one where this is learned'
+        has_learned = 'learned' in ([settings.clock] if isinstance(settings.clock, str) else settings.clock.values())
+        yield f'clock: {clocks}' + f'; {PER_FRAME} and readings have a linear one where this is learned' * has_learned
+    if settings.losses:
+        yield f'loss: {", ".join(f"{name} {_setting(value)}" for name, value in settings.losses.items())}'
     if any(row.system.startswith(CARRIED) for row in outcome.rows):
         yield f'{CARRIED}…: models of another run, scored here as they are, with the smoothing chosen there'
 
 
-def _smoothings(outcome: Abaw) -> Iterator[str]:
-    chosen = [
-        f'{row.system} {row.task} '
-        + ' '.join(
-            f'{each.method} {each.width}' if each.method != 'none' else 'none' for each in row.smoothing.values()
+def _setting(value: Any) -> str:
+    return ('no', 'yes')[value] if isinstance(value, bool) else f'{value:g}' if isinstance(value, float) else str(value)
+
+
+def _smoothings(outcome: Abaw) -> Iterator[Section]:
+    """The smoothing that was chosen: a table of the tasks that answer one thing, one of the task that answers three."""
+    by_key = {(row.system, row.task): row.smoothing for row in outcome.rows if row.smoothing}
+    names = list(dict.fromkeys(system for system, _ in by_key))
+    answered = {task for _, task in by_key}
+    single = [task for task in outcome.settings.tasks if task in answered and len(ABAW_TASKS[task]) == 1]
+    if single:
+        cells = tuple((name, *(_curve(*by_key.get((name, task), {}).values()) for task in single)) for name in names)
+        yield Section(f'{SMOOTHED}, frames', ('system', *single), cells, 1 + len(single))
+    if 'mtl' in answered:
+        parts = ABAW_TASKS['mtl']
+        cells = tuple(
+            (name, *(_curve(each) for each in by_key[name, 'mtl'].values()))
+            for name in names
+            if (name, 'mtl') in by_key
         )
-        for row in outcome.rows
-        if row.smoothing
-    ]
-    if chosen:
-        yield f'smoothing, frames: {", ".join(chosen)}'
+        yield Section(f'{SMOOTHED} where all three are learnt, frames', ('system', *parts), cells, 1 + len(parts))
+
+
+def _curve(*chosen: Smoothing) -> str:
+    """The smoothing of one answer; '' where it has none."""
+    return ', '.join(f'{each.method} {each.width}' if each.method != 'none' else 'none' for each in chosen)

@@ -1,7 +1,7 @@
-"""Models that a benchmark tunes on clips of faces and voices, and the clips and features that it needs for that.
+"""Models that a benchmark fine-tunes on clips of faces and voices, and the clips and features that it needs for that.
 
-A `Candidate` says how a model is made, as often as a fold and a seed ask for it; a `ClipSource` says what is there of a
-clip. Clips are packed and features extracted once, into a folder of their own. torch is imported where it is used.
+A `Candidate` creates a model, once per fold and seed; a `ClipSource` states which modalities a clip has. Clips are
+packed and features extracted once, into a folder of their own. torch is imported where it is used.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     Classifier = HicmaeClassifier | SvfapClassifier
 
 CONSTANT, PRIOR, LINEAR, SCRATCH = 'constant', 'prior', 'linear', 'scratch'
-"""Names of rows that stand beside every model."""
+"""Names of the baseline rows."""
 NO_FEATURES = 'none'
 SOUND_RECIPE = 'acoustics-utt'
-"""What the linear baseline reads where sound is read and nothing else is asked for."""
+"""Default recipe of the linear baseline for audio."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that is tuned on every fold.
+    """A model that is fine-tuned on every fold.
 
     Args:
-        name: of its rows.
-        open: (outputs, seed) to the model as it is before tuning; the seed draws what no checkpoint holds.
+        name: name of its rows.
+        open: (outputs, seed) to the model before fine-tuning; the seed initialises weights that no checkpoint has.
         reads: `video`, `audio` or both.
-        facts: where it comes from, for the outcome; what the numbers depend on.
-        beside: names of other candidates that it is tested against, such as the same form from random weights.
-        form: its size, where it is one of the forms here.
+        facts: its origin, for the outcome; everything results depend on.
+        beside: names of other candidates to test it against, such as the same form from random weights.
+        form: its form, if it is one of affekt's.
     """
 
     name: str
@@ -59,34 +59,35 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Where a clip comes from, and what is there of it."""
+    """The origin of a clip, and the modalities it has."""
 
     load: Callable[[], Clip] = field(repr=False)
     has: frozenset[str]
     """`video`, `audio`, both or neither."""
     made: str = ''
-    """How it was cut out of its media, where that is known: runs on clips made in another way are other runs."""
+    """How it was cut from its media, if known: results on clips cut in another way belong to another run."""
 
 
 def scratch(form: Form, name: str = SCRATCH) -> Candidate:
-    """A form with random weights: what tuning reaches without pre-training."""
+    """A form with random weights: the result without pre-training."""
     return Candidate(name, partial(_drawn, form), tuple(form.modalities), {'form': dataclasses.asdict(form)}, form=form)
 
 
 def pretrained(
     source: Path, modalities: Sequence[str] = (), *, name: str = '', beside: Sequence[str] = ()
 ) -> Candidate:
-    """The encoders of a checkpoint, with a head that is new in every fold.
+    """The encoders of a checkpoint, with a new head in every fold.
 
     Args:
         source: a published file, or the folder or a file of a pre-training run.
-        modalities: that there are; the checkpoint's branch of one modality is taken alone where the other is absent.
-        name: of its rows; '' for that of the folder or file.
-        beside: names of candidates that it is tested against.
+        modalities: modalities of the corpus; only the checkpoint's branch of one modality is used if the other is
+            absent.
+        name: name of its rows; '' for that of the folder or file.
+        beside: names of candidates to test it against.
 
     Raises:
-        WeightsError: it holds no whole encoders of a known system.
-        CorpusError: it reads none of the modalities.
+        WeightsError: it has no complete encoders of a known system.
+        CorpusError: the checkpoint reads none of the modalities.
     """
     from affekt.checkpoints import recognised
     from affekt.pretraining import opened_checkpoint, stored_form
@@ -103,16 +104,16 @@ def pretrained(
 
 
 def dfer_candidates(checkpoints: Sequence[Path], from_scratch: str, modalities: Sequence[str]) -> list[Candidate]:
-    """The models of a run: checkpoints, and a form from random weights that each of them is tested against.
+    """The models of a run: checkpoints, and a form from random weights to test each of them against.
 
     Args:
-        checkpoints: as for `pretrained`; a name that another row has too gets a number.
-        from_scratch: a form by its name, `same` for that of the first checkpoint, '' for none.
-        modalities: that there are.
+        checkpoints: as for `pretrained`; duplicate names get a number.
+        from_scratch: name of a form, `same` for that of the first checkpoint, '' for none.
+        modalities: modalities of the corpus.
 
     Raises:
         UnknownNameError: `same` without a checkpoint.
-        WeightsError, CorpusError: as `pretrained`.
+        WeightsError, CorpusError: as for `pretrained`.
     """
     if from_scratch == 'same' and not checkpoints:
         raise UnknownNameError(
@@ -134,11 +135,11 @@ def dfer_candidates(checkpoints: Sequence[Path], from_scratch: str, modalities: 
 
 
 def narrowed_form(name: str, modalities: Sequence[str] = ()) -> Form:
-    """A form by its name, such as `hicmae-tiny`, of the branches that read some modalities.
+    """A form by its name, such as `hicmae-tiny`, reduced to the branches that read the given modalities.
 
     Raises:
-        UnknownNameError: no such form.
-        CorpusError: it reads none of the modalities.
+        UnknownNameError: unknown form.
+        CorpusError: the form reads none of the modalities.
     """
     from affekt.pretraining import form_named
 
@@ -178,14 +179,14 @@ def _filled(checkpoint: Checkpoint, form: Form, outputs: int, seed: int) -> Clas
 
 
 def modalities_of(manifest: Manifest, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """Which of `video` and `audio` clips of a manifest can have; sound may lie in videos.
+    """Which of `video` and `audio` clips of a manifest can have; audio may be part of videos.
 
     Args:
-        manifest: of the corpus.
-        wanted: those that are asked for; () for all that there are.
+        manifest: manifest of the corpus.
+        wanted: the requested ones; () for all that exist.
 
     Raises:
-        CorpusError: there is none, or one that is wanted is not there.
+        CorpusError: there is none, or a requested one is missing.
     """
     able = tuple(name for name in MODALITIES if named_media(manifest, name).any())
     if not able or not set(wanted) <= set(able):
@@ -198,7 +199,7 @@ def modalities_of(manifest: Manifest, wanted: Sequence[str] = ()) -> tuple[str, 
 
 
 def clip_sources(clips: PackedClips) -> dict[str, ClipSource]:
-    """Sample to where its clip is in a cache; samples without a clip are left out."""
+    """Sample to its clip in a cache; samples without a clip are skipped."""
     sources, made = {}, repr(clips.settings)
     for at, name in enumerate(clips.names):
         counts = {'video': clips.frame_counts[at], 'audio': clips.sample_counts[at]}
@@ -210,10 +211,10 @@ def clip_sources(clips: PackedClips) -> dict[str, ClipSource]:
 def corpus_clips(
     manifest: Manifest, settings: ClipSettings, folder: Path, *, processes: int = 1, progress: Progress | None = None
 ) -> PackedClips:
-    """The clips of a manifest, decoded once into `folder`/clips-…, a cache for each way of making them.
+    """The clips of a manifest, decoded once into `folder`/clips-…, one cache per way of making them.
 
     Raises:
-        CorpusError, RunError, StorageError, WeightsError: as `affekt.clips.packed_clips`.
+        CorpusError, RunError, StorageError, WeightsError: as for `affekt.clips.packed_clips`.
     """
     seen = [settings.crop, str(settings.size)] if 'video' in settings.modalities else []
     name = '-'.join(('clips', *settings.modalities, *seen))
@@ -226,15 +227,15 @@ def baseline_stores(
     """Modality to features of the linear baseline.
 
     Args:
-        features: recipes by name, which are extracted once into `folder`/features, and stores, with commas between;
+        features: names of recipes, which are extracted once into `folder`/features, and stores, separated by commas;
             `none` for no baseline.
-        manifest: of the corpus.
-        folder: of inputs.
-        processes: that extract.
-        progress: told 'features', samples done, samples in all.
+        manifest: manifest of the corpus.
+        folder: folder of inputs.
+        processes: number of processes for extraction.
+        progress: called with 'features', samples done, total samples.
 
     Raises:
-        UnknownNameError, TableError, CorpusError: as `extract` and `open_stores`.
+        UnknownNameError, TableError, CorpusError: as for `extract` and `open_stores`.
     """
     if features in ('', NO_FEATURES):
         return {}

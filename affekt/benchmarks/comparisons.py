@@ -125,14 +125,14 @@ def rank_systems(
         )
         drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
     gaps = _gaps(every, at, order, values, drawn, gap_spreads, score, rng, resamples, level)
-    from scipy.stats import rankdata  # half a second to import, which all who score would wait
+    from scipy.stats import rankdata  # importing it takes half a second, which all scoring would wait for
 
     placed = (
         rankdata(-np.array([drawn[name] for name in order]), axis=0, method='min')
         if resamples
         else np.ones((len(order), 0))
     )
-    if len(every) < 2:  # one group says nothing about others
+    if len(every) < 2:  # a single group has no spread
         ranks = {name: (index + 1, 1, len(order)) for index, name in enumerate(order)}
     else:
         ranks = {name: (index + 1, *_rank_bounds(placed[index], index + 1, level)) for index, name in enumerate(order)}

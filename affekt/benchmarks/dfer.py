@@ -1,9 +1,10 @@
-"""Faces and voices in clips: pre-trained encoders fine-tuned fold by fold, beside trivial and linear answers.
+"""Faces and voices in clips: pre-trained encoders fine-tuned fold by fold, compared with trivial and linear baselines.
 
-A manifest, its clips and models to tune come in. Out go the most frequent category, categories drawn as often as train
-has them, a linear layer on features, and every model, as rows with intervals and paired tests, on all folds together.
-The fair protocol chooses the epoch on people of the training part; the published one chooses on the tested fold itself
-and is called so. Read `run_dfer` first; `dfer_task.py` divides and scores, `dfer_tables.py` shows.
+The input is a manifest, its clips and models to fine-tune. The output compares the most frequent category, categories
+drawn by their frequency in training, a linear layer on features, and every model, as rows with intervals and paired
+tests, on all folds together. The fair protocol chooses the epoch on people of the training part; the published one
+chooses on the tested fold itself and is marked so. Read `run_dfer` first; `dfer_task.py` splits and scores,
+`dfer_tables.py` renders.
 
 N clips, S seeds, C categories, V dimensions. torch is imported where it is used.
 
@@ -58,30 +59,30 @@ if TYPE_CHECKING:
     from affekt.pretraining import LabelledClip, Tuned, TuningSettings
 
 RUNNING = 'running'
-"""Folder of checkpoints of the run at work."""
+"""Folder of checkpoints of the current run."""
 
 
 @dataclass(frozen=True)
 class Dfer:
-    """The outcome."""
+    """Result of the benchmark."""
 
     task: DferTask = field(repr=False)
     settings: DferSettings
     tuning: Mapping[str, Any]
-    """How the models were tuned."""
+    """Settings of fine-tuning."""
     models: Mapping[str, Mapping[str, Any]]
-    """Candidate to what it is."""
+    """Candidate to its facts."""
     recipes: Mapping[str, str]
     """Modality to the recipe of the features of the linear baseline."""
     rows: tuple[Row, ...]
-    """Their gains are of kind `linear`, and `scratch` or another candidate's name."""
+    """Scored rows, with gains of kind `linear`, and `scratch` or another candidate's name."""
     published: PublishedTable | None
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What all runs share."""
+    """Inputs that all runs share."""
 
     task: DferTask
     clips: Mapping[str, ClipSource]
@@ -117,34 +118,34 @@ def run_dfer(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Dfer:
-    """Tune and score every model on every fold, with baselines beside them.
+    """Fine-tune and score every model on every fold, with baselines.
 
     Args:
-        manifest: of the corpus, with folds or splits.
-        clips: sample to where its clip comes from; a sample without one counts as a clip of which nothing is there.
-        candidates: models to tune; none gives the baselines alone.
+        manifest: manifest of the corpus, with folds or splits.
+        clips: sample to the source of its clip; a sample without one counts as a clip without modalities.
+        candidates: models to fine-tune; none for the baselines alone.
         settings: protocol and budgets.
-        tuning: how models are tuned.
+        tuning: settings of fine-tuning.
         stores: modality to features of a linear baseline; each alone, and all together.
-        folder: keeps every finished run, and a checkpoint of the one at work; None keeps nothing.
-        resume: go on in a folder that a killed run left.
-        progress: called with the stage, what is done and the total.
+        folder: folder for every finished run, and a checkpoint of the current one; None to store nothing.
+        resume: continue in the folder of a killed run.
+        progress: called with the stage, units done and total units.
 
     Raises:
         MissingExtraError: torch is not installed.
         CorpusError, TableError, UnknownNameError: the manifest cannot be trained on.
-        ValueRangeError: two candidates of one name, or one of a baseline's.
+        ValueRangeError: two candidates have the same name, or one has a baseline's.
         RunError: the folder holds another run.
     """
     require_torch()
     _require_names(candidates)
-    # 1. The corpus, its folds, and what is there of each clip.
+    # 1. The corpus, its folds, and the modalities of each clip.
     stores = stores or {}
     task = open_dfer(manifest, settings.simple, share=settings.validation_share, stores=stores, target=settings.target)
     gone = ClipSource(_nothing, frozenset())
     inputs = _Inputs(task, {name: clips.get(name, gone) for name in task.manifest.names}, settings, tuning)
     notes = [*task.notes, *_absences(inputs, candidates)]
-    # 2. Linear layers, then each model by each protocol; every finished run on disk at once.
+    # 2. Linear layers, then each model by each protocol; every finished run is saved at once.
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
     models = {candidate.name: {'reads': list(candidate.reads), **candidate.facts} for candidate in candidates}
     depends_on = {
@@ -181,7 +182,7 @@ def _require_names(candidates: Sequence[Candidate]) -> None:
 
 
 class _Bar:
-    """One line of progress for all runs, in which an epoch is a part of a run."""
+    """One progress bar for all runs, in which an epoch is a fraction of a run."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress, self._done, self._total = progress, 0.0, 1.0
@@ -340,12 +341,12 @@ def _run(
         )  # fmt: skip
 
     with TemporaryDirectory() as scrap:
-        # 1. the model as it came, tuned from the last epoch where it was killed
+        # 1. Open the model; fine-tune it, from the last saved epoch after a kill.
         at = where or (Path(scrap) / 'run' if protocol == 'reference' else None)
         best = tuned('best', at)
         answered = _outputs(inputs, candidate, protocol, fold, best.model)
         answers = Answers(best.best_score, best.epoch, _status(answered), _size(best.model), answered)
-        # 2. the published program reports the last epoch, whose weights the run has kept
+        # 2. The published program reports the last epoch, whose weights the run has stored.
         if protocol == 'reference':
             last = _last_model(best, at) or tuned('last', at and at.with_name(f'{at.name}.last')).model
             of_last = _outputs(inputs, candidate, protocol, fold, last)

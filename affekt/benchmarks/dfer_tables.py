@@ -1,6 +1,7 @@
-"""The outcome on faces and voices as plain tables, Markdown, a page, facts for JSON, and Parquet with every prediction.
+"""The outcome on faces and voices as plain tables, Markdown, a page, values for JSON, and Parquet with every
+prediction.
 
-Read `dfer_sheet` first: what is shown, wherever it is shown.
+Read `dfer_sheet` first, which defines the contents of all forms.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ MOST_PUBLISHED = 12
 
 
 def dfer_sheet(outcome: Dfer) -> Sheet:
-    """Title, tables, and what to know of them."""
+    """Title, tables and notes."""
     return Sheet(_title(outcome), tuple(_sections(outcome)), tuple(_lines(outcome)))
 
 
 def dfer_facts(outcome: Dfer) -> dict[str, Any]:
-    """All of the outcome as plain values; None where undefined."""
+    """All fields of the outcome as plain values; None if undefined."""
     facts = outcome_facts('DFER', outcome.task, outcome.settings, outcome.recipes, outcome.rows, outcome.notes)
     published = [] if outcome.published is None else outcome.published.rows
     rows = [

@@ -1,7 +1,7 @@
-"""What a run on clips of faces and voices depends on, what is predicted, how clips are divided and answers scored.
+"""Settings, targets, splits and scores of a run on clips of faces and voices.
 
-Each published fold is tested once and all folds are scored together. The published division lets the tested fold
-choose; the fair one takes people of the training part, whole, to choose on. Scores are those of HiCMAE and SVFAP.
+Each published fold is tested once and all folds are scored together. The published split chooses on the tested fold;
+the fair one chooses on whole people of the training part. Scores are those of HiCMAE and SVFAP.
 
 N clips, C categories, V dimensions, T tested clips.
 
@@ -28,9 +28,9 @@ from affekt.wording import counted
 
 DIMENSIONS = ('arousal', 'valence', 'dominance')
 FEWEST_GROUPS = 3
-"""Of which one can choose while two are learnt from."""
+"""Minimum number of people: one for validation, two for training."""
 CATEGORY_SCORES = {'uar': 'balanced_accuracy', 'war': 'accuracy', 'weighted_f1': 'weighted_f1', 'macro_f1': 'macro_f1'}
-"""Our name of a score to that of `categorical_measure`; micro F1 of one label a clip is WAR."""
+"""Our name of a score to that of `categorical_measure`; micro F1 with one label per clip is WAR."""
 
 
 TARGETS = ('', 'category', 'dimensions')
@@ -38,21 +38,21 @@ TARGETS = ('', 'category', 'dimensions')
 
 @dataclass(frozen=True)
 class DferSettings:
-    """Settings of a run, saved beside its results.
+    """Settings of a run, saved with its results.
 
     Args:
-        protocol: `fair` lets people of the training part choose the epoch; `reference` is the published one, in which
+        protocol: `fair` chooses the epoch on people of the training part; `reference` is the published one, in which
             the tested fold is also the validation part; `both` shows the difference.
         seeds: runs of each model on each fold.
-        validation_share: of the people of a training part that choose, in the fair protocol.
-        target: `category` or `dimensions`; '' for what the manifest has.
-        trials: draws of settings for the linear baseline on features.
-        seed: of all draws.
-        resamples: of intervals and tests.
+        validation_share: share of the people of a training part used for validation in the fair protocol.
+        target: `category` or `dimensions`; '' for the one in the manifest.
+        trials: number of configurations of the linear baseline on features.
+        seed: seed of all draws.
+        resamples: number of resamples for intervals and tests.
 
     Raises:
-        UnknownNameError: no such protocol or target.
-        ValueRangeError: a share that leaves nobody to learn from or to choose on, or a count below 1.
+        UnknownNameError: unknown protocol or target.
+        ValueRangeError: a share that leaves nobody for training or validation, or a count below 1.
     """
 
     protocol: str = 'fair'
@@ -78,55 +78,55 @@ class DferSettings:
 
     @property
     def simple(self) -> ExperimentSettings:
-        """The same for the linear baseline."""
+        """The corresponding settings of the linear baseline."""
         return ExperimentSettings(
             model='linear', seeds=self.seeds, trials=self.trials, seed=self.seed, resamples=self.resamples
         )
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """Those that are run."""
+        """The protocols to run."""
         return ('fair', 'reference') if self.protocol == 'both' else (self.protocol,)
 
 
 @dataclass(frozen=True)
 class DferTask(Task):
-    """A corpus of clips, ready to be trained on."""
+    """A corpus of clips, ready for training."""
 
     dimensions: tuple[str, ...] = ()
     """The columns of `values`."""
 
     @property
     def score(self) -> str:
-        """What chooses on validation."""
+        """The score that chooses on validation."""
         return 'concordance' if self.dimensions else 'balanced_accuracy'
 
     @property
     def outputs(self) -> int:
-        """How many numbers a model answers with: C or V."""
+        """Number of a model's outputs: C or V."""
         return self.classes or self.width
 
     def headline(self, test: str) -> str:
-        """UAR, or the mean concordance correlation."""
+        """Name of the headline score: UAR, or the mean concordance correlation."""
         return 'ccc' if self.dimensions else 'uar'
 
     def measure(self, test: str, logits: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> Measure:
-        """The measure of answers to one test part.
+        """The measure of predictions for one test part.
 
         Args:
-            test: its name.
+            test: name of the part.
             logits: (T, C), or probabilities.
-            values: (T, V).
+            values: (T, V) values.
         """
         return self.measure_of(self.tests[test], logits, values)
 
     def measure_of(self, index: Ints, logits: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> Measure:
-        """The measure of answers to some clips, such as those of one fold.
+        """The measure of predictions for some clips, such as those of one fold.
 
         Args:
-            index: (T,) which.
+            index: (T,) indices of the clips.
             logits: (T, C), or probabilities.
-            values: (T, V).
+            values: (T, V) values.
         """
         if self.dimensions:
             assert self.values is not None
@@ -141,7 +141,7 @@ def category_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: i
     Args:
         truth: (N,) labels.
         prediction: (N,) labels.
-        classes: C.
+        classes: C, the number of categories.
     """
     measure = categorical_measure(truth, prediction, classes)
 
@@ -154,14 +154,14 @@ def category_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: i
 
 
 def dimensions_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, names: Sequence[str]) -> Measure:
-    """PCC, CCC, mean absolute, squared and root squared error, and 1 - MAE: of each dimension, and their mean.
+    """PCC, CCC, mean absolute, squared and root mean squared error, and 1 - MAE: of each dimension, and their mean.
 
-    Variances and covariance of CCC are unbiased (N - 1), as the published code has them.
+    Variances and covariance of CCC are unbiased (N - 1), as in the published code.
 
     Args:
         truth: (N, V) ratings.
-        prediction: (N, V) in the same units.
-        names: (V,) of the dimensions: `pcc_arousal` …; `pcc` is the mean over them, nan where one of them is.
+        prediction: (N, V) predictions in the same units.
+        names: (V,) names of the dimensions: `pcc_arousal` …; `pcc` is the mean over them, nan if one of them is.
     """
     true, predicted = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     measures = [dimensional_measure(true[:, v], predicted[:, v], ddof=1) for v in range(len(names))]
@@ -195,29 +195,29 @@ def open_dfer(
     stores: Mapping[str, Store] | None = None,
     target: str = '',
 ) -> DferTask:
-    """A corpus with its folds, checked wholly before anything is trained.
+    """A corpus with its folds, fully checked before anything is trained.
 
     Args:
-        manifest: with folds, or with splits train and test, perhaps val.
-        settings: the seed is read.
-        share: of the people of the training part that choose, in the fair division.
-        stores: modality to features for the linear baseline; a clip may lack them.
-        target: `category` or `dimensions`; '' for what the manifest has.
+        manifest: manifest with folds, or with splits train, test and optionally val.
+        settings: settings of the linear baseline, whose seed is used.
+        share: share of the people of the training part used for validation in the fair split.
+        stores: modality to features for the linear baseline; clips may lack them.
+        target: `category` or `dimensions`; '' for the one in the manifest.
 
     Raises:
-        CorpusError: a clip has no label, or the manifest has none of the kind; there is nothing to learn from, or no
+        CorpusError: a clip has no label, or the manifest has none of the kind; there is no training part, or no
             test.
         TableError: a part is empty or of one class.
-        UnknownNameError: no such target.
+        UnknownNameError: unknown target.
     """
-    # 1. What is predicted, of whom.
+    # 1. Targets and people.
     dimensions = _dimensions(manifest, target)
     divisions, notes = _divided(manifest, settings, share)
     manifest = divisions.manifest if dimensions else _of_used_categories(divisions.manifest, notes)
     labels = None if dimensions else manifest.labels()
     values = np.stack([manifest.column(name) for name in dimensions], axis=1) if dimensions else None
     _require_truth(manifest, labels, values, dimensions)
-    # 2. Features of the linear baseline, where there are any.
+    # 2. Features of the linear baseline, if there are any.
     features, present = {}, {}
     for name, store in (stores or {}).items():
         there = np.array([each in store for each in manifest.names], dtype=np.bool_)
@@ -225,7 +225,7 @@ def open_dfer(
         if there.any():
             rows[there] = store.matrix([each for each in manifest.names if each in store])
         features[name], present[name] = np.nan_to_num(rows), there & np.isfinite(rows).all(axis=1)
-    # 3. Every part has what it takes.
+    # 3. Check every part.
     target = 'dimensions' if dimensions else 'category'
     task = DferTask(
         manifest, features, None, present, labels, values, target, divisions.fair, divisions.reference, divisions.tests,

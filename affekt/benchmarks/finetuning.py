@@ -1,8 +1,8 @@
-"""Fine-tuning rows of MERBench: an encoder trained end to end on a corpus, beside its own frozen vectors.
+"""Fine-tuning rows of MERBench: an encoder trained end to end on a corpus, compared with its own frozen vectors.
 
-A manifest and the folder of an encoder come in. Out come a constant answer, a linear layer and a perceptron on the
-frozen vectors, and the same perceptron trained together with the encoder, as rows with intervals and paired tests
-between them. The protocol is MERBench's fair one: settings and epoch are chosen on validation alone. Read
+The input is a manifest and the folder of an encoder. The output is a constant answer, a linear layer and a perceptron
+on the frozen vectors, and the same perceptron trained together with the encoder, as rows with intervals and paired
+tests between them. The protocol is MERBench's fair one: settings and epoch are chosen on validation alone. Read
 `run_finetuning` first; `finetuning_tables.py` renders the outcome.
 
 N samples, S seeds, C classes, V values (0 or 1), D size of a vector. torch is imported where it is used.
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
 BESIDE = {TUNED: (FROZEN, LINEAR), FROZEN: (LINEAR,), LINEAR: ()}
-"""Model to the models that it is tested against."""
+"""Model to the models to test it against."""
 VECTORS = 'frozen.features.arrow'
 RUNNING = 'running'
 
@@ -108,7 +108,7 @@ def run_finetuning(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Finetuning:
-    """Train an encoder on a corpus, and score it beside models on its frozen vectors.
+    """Train an encoder on a corpus, and compare it with models on its frozen vectors.
 
     Args:
         manifest: manifest of the corpus.
@@ -117,7 +117,7 @@ def run_finetuning(
         folder: folder for the frozen vectors, every finished run, and a checkpoint of the current one; None to keep
             nothing.
         resume: continue in the folder of an interrupted run, from its last epoch.
-        progress: called with the stage, units done and units in all.
+        progress: called with the stage, units done and total units.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.

@@ -1,6 +1,6 @@
 """Samples of a manifest as inputs of an encoder: word pieces, audio samples, faces, or clips.
 
-Every sample must have them; the error names those that do not. torch is imported where it is used.
+Every sample must have its input; the error names those that do not. torch is imported where it is used.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
     Args:
         manifest: manifest of the corpus.
         backbone: encoder, which prepares its inputs.
-        column: column of the manifest that an encoder of text reads.
-        progress: called with 'read', samples done and samples in all.
+        column: column of the manifest for a text encoder.
+        progress: called with 'read', samples done and total samples.
 
     Raises:
         CorpusError: a sample lacks or withholds the input of the encoder, or it is unreadable.

@@ -25,7 +25,7 @@ KNOWN: Mapping[str, Sequence[str]] = {
 @with_old_names(batch='batch_size', rates='learning_rates', frozen_rates='frozen_learning_rates')
 @dataclass(frozen=True)
 class FinetuningSettings:
-    """Settings of a run, saved beside its results.
+    """Settings of a run, saved with its results.
 
     Args:
         layers: layers of the encoder that are read: `last`, or the sum of the `last_four`.
@@ -33,19 +33,19 @@ class FinetuningSettings:
         backbone_share: the encoder's learning rate as a share of the head's; a tenth, as published.
         seeds: number of runs of each chosen configuration.
         trials: number of configurations for fine-tuning; the first seed's runs are the search.
-        epochs: largest number of epochs of fine-tuning.
+        epochs: maximum number of epochs of fine-tuning.
         patience: epochs without a better validation score after which a fine-tuning run stops.
         batch_size: samples per step.
         frozen_learning_rates: learning rates of the perceptron on frozen vectors.
         frozen_trials: number of configurations of each model on frozen vectors, which take little time.
-        frozen_epochs: largest number of epochs of these models.
+        frozen_epochs: maximum number of epochs of these models.
         frozen_patience: patience of these models, in epochs.
         column: column that a text encoder reads: text, chinese or english.
         longest: limit of word pieces per text.
         longest_s: limit of seconds per audio.
         pictures: images per clip, for encoders that read images one by one.
-        target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.
-        folds: number of folds over the training part, where there is no validation split.
+        target: `category`, `sentiment` or `category+valence`; '' for the one in the manifest.
+        folds: number of folds over the training part, if there is no validation split.
         seed: seed of all draws.
         resamples: number of resamples for intervals and tests.
         precision: precision of training; bfloat16 halves the time on devices that support it.
@@ -102,7 +102,7 @@ class FinetuningSettings:
         )  # fmt: skip
 
     def draws(self, rates: Sequence[float], trials: int) -> list[dict[str, Any]]:
-        """Distinct configurations of the head with their learning rate; all of them where there are fewer than
+        """Distinct configurations of the head with their learning rate; all of them if there are fewer than
         `trials`.
 
         Args:

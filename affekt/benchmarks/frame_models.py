@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affekt.benchmarks.abaw_scores import PARTS, PER_FRAME, AbawRun, AbawSettings, Answered, Training
-from affekt.errors import RunError, ShapeError
+from affekt.errors import RunError, ShapeError, UnknownNameError, listed
 from affekt.progress import Progress
 
 if TYPE_CHECKING:
@@ -31,14 +31,23 @@ CARRIED = 'carried_'
 
 
 def training_settings(settings: AbawSettings, task: FrameTask, model: str, seed: int) -> FrameTrainingSettings:
-    """Training settings of one model on one task."""
-    from affekt.sequence_models import FrameTrainingSettings
+    """Training settings of one model on one task.
 
+    Raises:
+        UnknownNameError: a loss setting that does not exist.
+        ValueRangeError: a setting is out of range.
+    """
+    from affekt.sequence_models import LOSS_SETTINGS, FrameTrainingSettings
+
+    if strange := [name for name in settings.losses if name not in LOSS_SETTINGS]:
+        raise UnknownNameError(
+            expected=f'losses among {", ".join(LOSS_SETTINGS)}', came=listed(strange), todo='correct the names'
+        )
     return FrameTrainingSettings(
         task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
         epochs=settings.epochs, patience=settings.patience, batch_size=settings.batch_size,
         learning_rate=settings.learning_rate, device=settings.device, seed=seed,
-        unit_balance=True,
+        **{'unit_balance': True, **settings.losses},
     )  # fmt: skip
 
 
@@ -166,7 +175,7 @@ def _for_clock(inputs: AbawRun, alignment: Alignment) -> FrameVideos:
 
 
 def carried_answers(inputs: AbawRun, task: str, predictor: FramePredictor | FrameEnsemble) -> Answered:
-    """Answers of a model of another run, smoothed as in that run: nothing is selected again."""
+    """Predictions of a model of another run, smoothed as in that run: nothing is selected again."""
     from affekt.sequence_models import FrameEnsemble
 
     first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor

@@ -82,7 +82,8 @@ def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: W
 
 
 def measure_sentiment(truth: Mapping[str, float], sentiment: Mapping[str, str]) -> Measured:
-    """WAF as headline, with accuracy; samples of exactly 0 are dropped, any word but `positive` counts as negative."""
+    """WAF as headline, with accuracy; samples of exactly 0 are dropped; any word other than `positive` counts as
+    negative."""
     require_names(truth, sentiment, 'the sentiment')
     names = tuple(name for name, value in truth.items() if value != 0)
     words = [str(sentiment[name]).strip().lower() for name in names]
@@ -107,7 +108,7 @@ def _sentiment_statistic(sums: Floats) -> dict[str, Floats]:
 
 
 def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str, str]:
-    """A sentiment word for each answer: the sign of the mean valence of its labels, `neutral` where none is known.
+    """A sentiment word for each answer: the sign of the mean valence of its labels, `neutral` if none is known.
 
     A label's valence is the mean over its bases; the words positive and negative are taken literally.
 

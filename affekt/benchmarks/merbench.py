@@ -1,10 +1,10 @@
 """MERBench: fusion models on your features of a corpus, by a fair protocol and as published.
 
-A manifest and one store of features per modality come in; every modality alone and all together, each with a constant
-answer, our simple models and the requested model, come out as rows with intervals, paired tests and predictions. The
-`fair` protocol chooses hyper-parameters and epoch on validation alone and reads the test once per seed. The `reference`
-protocol chooses as published and is marked as leaking. This file is the plan of what is trained, in which order; the
-parts are those of `affekt.experiments`. Read `run_merbench` first; `merbench_tables.py` renders the outcome.
+The input is a manifest and one store of features per modality; the output has every modality alone and all together,
+each with a constant answer, our simple models and the requested model, as rows with intervals, paired tests and
+predictions. The `fair` protocol chooses hyper-parameters and epoch on validation alone and reads the test once per
+seed. The `reference` protocol chooses as published and is marked as leaking. This file defines what is trained, in
+which order; the parts are in `affekt.experiments`. Read `run_merbench` first; `merbench_tables.py` renders the outcome.
 
 N samples, S seeds, C classes, V values (0 or 1).
 
@@ -57,12 +57,12 @@ PROTOCOLS = ('fair', 'reference', 'both')
 @with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class MerbenchSettings(ExperimentSettings):
-    """Settings of a run, saved beside its results.
+    """Settings of a run, saved with its results.
 
     Args:
         protocol: `fair` chooses hyper-parameters and epoch on validation alone; `reference` chooses as published;
             `both` shows the difference. The published protocol runs all epochs, whatever `patience`.
-        pairs: also train every pair of modalities, beside each alone and all together.
+        pairs: also train every pair of modalities, in addition to each alone and all together.
         missing: also test the models of all modalities with every proper subset, and with random gaps.
     """
 
@@ -88,17 +88,17 @@ def run_merbench(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Train and score models on every set of modalities, with baselines beside each.
+    """Train and score models on every set of modalities, with baselines for each.
 
     Args:
         manifest: manifest of the corpus.
-        stores: modality to its features, or names such as `text1:recipe` where there are several of one modality: each
+        stores: modality to its features, or names such as `text1:recipe` if there are several of one modality: each
             is then trained alone, and each choice of one per modality together.
         settings: model, protocol and budgets.
         others: further corpora to test the models on.
         folder: folder for every finished run; None to keep nothing.
         resume: continue in the folder of an interrupted run.
-        progress: called with the stage, units done and units in all.
+        progress: called with the stage, units done and total units.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -192,7 +192,7 @@ def _trained(
             runs.answers(f'{where}/turn{t}/seed{seed}', replace(chosen, fold=fold, configuration=draws[best[t]]), run)
             for t, fold in enumerate(folds)
         ])  # fmt: skip
-    # 4. Answers to each form of the test, as separate systems.
+    # 4. Predictions for each form of the test, as separate systems.
     of_runs = run_facts(answers, begun)
     of_runs['chosen'] = tuple(draws[number] for number in (best if is_fair else best[:1]))
     mean = 'probabilities' if is_fair else 'logits'

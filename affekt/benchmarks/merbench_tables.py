@@ -55,7 +55,7 @@ def merbench_markdown(outcome: Outcome) -> str:
 
 
 def merbench_page(outcome: Outcome) -> str:
-    """The sheet as one HTML page, intervals drawn beside their values."""
+    """The sheet as one HTML page, with intervals drawn next to their values."""
     return sheet_page('MERBench', outcome.task, merbench_sheet(outcome), outcome.notes)
 
 

@@ -1,12 +1,12 @@
 """OV-MER: systems that name emotions in free words, each in up to three modes, scored under several word tables.
 
-Predictions and one truth come in. For every table the systems of a mode are ranked: by M-avg with the official scores,
-and by the partial credit for near misses with the table `affekt`, whose scores count every word. Beside the rankings
-are the published scores, their agreement with the language model's own grouping (column GPT), groups of systems that
-cannot be told apart, and changes of rank between tables.
+The input is predictions and one truth. For every table the systems of a mode are ranked: by M-avg with the official
+scores, and by the partial credit for near misses with the table `affekt`, whose scores count every word. The output
+also has the published scores, their agreement with the language model's own grouping (column GPT), groups of systems
+without significant differences, and changes of rank between tables.
 
 A *view* is one table with its scoring rule; a *mode* is the input of a system: `nosubtitle-addsub` (clues first, the
-subtitle merged into them later, as in the paper), `subtitle`, `nosubtitle`, or '' where a file does not say.
+subtitle merged into them later, as in the paper), `subtitle`, `nosubtitle`, or '' if a file does not say.
 
 Source: OV-MER, arXiv:2410.01495.
 """
@@ -101,7 +101,7 @@ class Move:
     after: str
     kendall: float
     moved: Mapping[str, tuple[int, int]]
-    """Model to its two ranks, where they differ."""
+    """Model to its two ranks, if they differ."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def run_ovmer(
     Raises:
         TableError: a path is missing or empty, a file is damaged, or names do not match.
         ArchiveError: an archive is damaged.
-        UnknownNameError: there is no such table.
+        UnknownNameError: unknown table.
         WeightsError: a requested table is not available.
     """
     # 1. Find the systems.
@@ -185,7 +185,7 @@ def find_systems(predictions: Path) -> tuple[System, ...]:
     """Every model and mode in a folder, or the one in a file.
 
     Raises:
-        TableError: there are none, or a model has two files for a mode.
+        TableError: there is none, or a model has two files for a mode.
     """
     if predictions.is_file():
         return (System(predictions.stem.removesuffix('-openset'), '', predictions),)
@@ -318,7 +318,7 @@ def _score_of(table: WordTable, rule: str, headline: str) -> Callable[[Floats], 
 
 
 def _move(mode: str, before: View, after: View) -> Move:
-    from scipy.stats import kendalltau  # half a second to import, which all who score would wait
+    from scipy.stats import kendalltau  # importing it takes half a second, which all scoring would wait for
 
     first, then = before.rankings[mode].ranks, after.rankings[mode].ranks
     moved = {model: (first[model][0], then[model][0]) for model in first if first[model][0] != then[model][0]}

@@ -40,9 +40,9 @@ class Prediction:
     """The answers of one checkpoint on one set."""
 
     openset: Mapping[str, Any]
-    """Name of a sample to its text or list of labels; empty where there are only sentiment words."""
+    """Name of a sample to its text or list of labels; empty if there are only sentiment words."""
     sentiment: Mapping[str, str] | None
-    """Name of a sample to its sentiment word; None where the files have none."""
+    """Name of a sample to its sentiment word; None if the files have none."""
 
 
 def short_name(checkpoint: str) -> str:
@@ -67,7 +67,7 @@ def find_predictions(root: Path, *, sets: Collection[str] = (), model: str | Non
     Args:
         root: folder of predictions.
         sets: keys of the sets; () for all.
-        model: name of the folder with the checkpoints below each set, where there are several.
+        model: name of the folder with the checkpoints below each set, if there are several.
 
     Raises:
         TableError: the folder is missing or empty, or there are several models and none is chosen.
@@ -104,7 +104,7 @@ def folder_content(root: Path, what: str) -> list[Path]:
     """Entries of a folder, sorted, without hidden files.
 
     Raises:
-        TableError: it is missing, not a folder, or empty.
+        TableError: the folder is missing, not a folder, or empty.
     """
     children = sorted(path for path in root.iterdir() if not path.name.startswith('.')) if root.is_dir() else []
     if not children:
@@ -114,7 +114,7 @@ def folder_content(root: Path, what: str) -> list[Path]:
 
 
 def prediction_files(folder: Path) -> list[Path]:
-    """Tables in a folder, without the settings files beside them."""
+    """Tables in a folder, without their settings files."""
     if not folder.is_dir():
         return []
     tables = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
@@ -157,7 +157,7 @@ def _checkpoints(folder: Path) -> dict[str, CheckpointFiles]:
                 expected=f'one file for checkpoint {key}', came=f'{home[key].name} and {path.name}', todo='keep one'
             )
         home[key] = path
-    # The released descriptions are beside the labels extracted from them; they are used only where there are no labels.
+    # Released descriptions come with the labels extracted from them; they are used only if there are no labels.
     names = sorted({*opensets, *sentiments, *plain}, key=_order)
     return {name: CheckpointFiles(opensets.get(name, plain.get(name)), sentiments.get(name)) for name in names}
 

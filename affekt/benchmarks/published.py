@@ -1,4 +1,4 @@
-"""Published scores to show beside ours, from two JSON files in this folder; per cent there, shares here.
+"""Published scores for comparison with ours, from two JSON files in this folder; per cent there, shares here.
 
 `published.json` has the tables of MER-UniBench and OV-MER, `published_dfer.json` those of faces and voices in clips,
 one per corpus; each of its rows states where the score was read, and whether second-hand.
@@ -23,11 +23,11 @@ class PublishedRow:
 
     model: str
     inputs: str
-    """Modalities, `AVT` for audio, video and text; '' where the table does not say."""
+    """Modalities, `AVT` for audio, video and text; '' if the table does not say."""
     scores: Mapping[str, float]
     """Name of a column to the score in [0, 1]."""
     source: str = ''
-    """Place where the score was read, where rows of a table differ in it."""
+    """Place where the score was read, if rows of a table differ in it."""
     is_second_hand: bool = False
     """Whether the score is quoted from another publication, whose original was not read."""
 
@@ -59,7 +59,7 @@ def published(benchmark: str) -> PublishedTable:
 
 
 def published_dfer(corpus: str, classes: int) -> PublishedTable | None:
-    """The published rows of a corpus of faces and voices; None where there are none.
+    """The published rows of a corpus of faces and voices; None if there are none.
 
     Args:
         corpus: title of the corpus, as in manifests, or a key of `published_dfer.json`.

@@ -51,7 +51,7 @@ def select(
     fixed: str | None = None,
     dev: str | None = None,
 ) -> list[Row]:
-    """The rows of all protocols; `fixed` alone where there is one checkpoint.
+    """The rows of all protocols; only `fixed` if there is a single checkpoint.
 
     Args:
         scores: set to checkpoint to headline score.

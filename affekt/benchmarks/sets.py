@@ -48,7 +48,7 @@ class UniBenchSet:
     corpus: str = ''
     """Name of the test dictionary in the archive."""
     prefix: str = ''
-    """Prefix of the names of test samples, where one dictionary has all samples."""
+    """Prefix of the names of test samples, if one dictionary has all samples."""
     emotions: tuple[str, ...] = ()
     """Emotions in the order of the release's numbers."""
     together: str = ''
@@ -68,7 +68,7 @@ class UniBenchSet:
         return METRICS[self.task]
 
     def group(self, name: str) -> str:
-        """The dialogue or recording of a sample; its own name where there is none."""
+        """The dialogue or recording of a sample; its own name if there is none."""
         match = re.match(self.together, name) if self.together else None
         return match.group(0) if match else name
 
@@ -124,10 +124,10 @@ UNIBENCH: tuple[UniBenchSet, ...] = (
 
 
 def set_named(name: str) -> UniBenchSet:
-    """The set of a name, key, or folder of predictions.
+    """The set with a name, key, or folder of predictions.
 
     Raises:
-        UnknownNameError: there is no such set.
+        UnknownNameError: unknown set.
     """
     plain = name.lower().removeprefix('results-')
     for each in UNIBENCH:
@@ -139,7 +139,7 @@ def set_named(name: str) -> UniBenchSet:
 
 
 def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
-    """The set's label file in a folder of releases; None where there is none.
+    """The set's label file in a folder of releases; None if there is none.
 
     The search covers the release's own path (`meld-process/label.npz`), the same under the set's key
     (`meld/label.npz`), and a plain table (`meld.csv`, `meld/labels.csv`, `.xlsx`, `.jsonl` …).

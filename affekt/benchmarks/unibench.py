@@ -1,9 +1,9 @@
 """MER-UniBench: nine sets of emotion and sentiment, scored for all of one model's predictions that are available.
 
-A folder of predictions and a folder of labels come in; every set that has both is scored at every checkpoint, and every
-other set is listed with how to get it. Scores equal the published ones to the last digit (table 2025); beside them are
-four protocols of choosing a checkpoint (`selection.py`), intervals, scores of constant answers, labels per answer, and
-the published rows. A mean states the number of sets it is over; incomplete sets are in no mean.
+The input is a folder of predictions and a folder of labels; every set that has both is scored at every checkpoint, and
+every other set is listed with how to get it. Scores equal the published ones to the last digit (table 2025). The output
+also has four protocols of choosing a checkpoint (`selection.py`), intervals, scores of constant answers, labels per
+answer, and the published rows. A mean states its number of sets; incomplete sets are in no mean.
 
 Source: AffectGPT, arXiv:2501.16566.
 """
@@ -66,7 +66,7 @@ class SetResult:
     samples: int
     """Number of samples with a truth."""
     scored: float
-    """Number of samples that the headline is over: neutral, or a sentiment of 0, is never scored."""
+    """Number of samples in the headline score; neutral, or a sentiment of 0, is never scored."""
     scores: Mapping[str, Mapping[str, float]]
     """Checkpoint to all scores."""
     headlines: Mapping[str, float]
@@ -76,7 +76,7 @@ class SetResult:
     floors: Mapping[str, float]
     """Name of a constant answer to its headline score."""
     sentiment: str
-    """Origin of the sentiment words; '' where none are needed."""
+    """Origin of the sentiment words; '' if none are needed."""
     notes: tuple[str, ...]
 
     @property
@@ -129,15 +129,15 @@ def run_unibench(
         rng: generator of the resamples of the intervals.
         table: a word table, its name, or a folder of official files.
         sets: keys of the sets; () for all.
-        model: name of the folder below each set, where there are several.
+        model: name of the folder below each set, if there are several.
         checkpoint: the checkpoint declared beforehand, by name or number; None for the last.
         dev: set for choosing the best single checkpoint; None for none.
         resamples: number of resamples of each interval.
-        progress: called with the stage, units done and units in all.
+        progress: called with the stage, units done and total units.
 
     Raises:
         TableError: a folder is missing or empty, a file is damaged, or names do not match.
-        UnknownNameError: there is no such set, model, checkpoint or table.
+        UnknownNameError: unknown set, model, checkpoint or table.
         ArchiveError: an archive is damaged.
         WeightsError: the official table is not available.
     """
@@ -215,7 +215,7 @@ def _measure(
     prediction = read_prediction(each, files)
     what = str(files.paths[0])
     for answers in (prediction.openset, prediction.sentiment):
-        # Predictions cover the whole set even where only part of the labels is public.
+        # Predictions cover the whole set even if only part of the labels is public.
         if answers and len(truth) >= each.samples:
             require_no_strangers(truth, answers, what)
     if each.task == 'sentiment':

@@ -30,7 +30,7 @@ from affekt.captioning.captions import (
     Use,
 )
 from affekt.captioning.media import AUDIO, VISUAL, media_sizes, parts_for
-from affekt.captioning.places import Place
+from affekt.captioning.places import Place, absolute_path
 from affekt.captioning.prompts import (
     CANNOT_BE_JUDGED,
     VERSION,
@@ -42,7 +42,15 @@ from affekt.captioning.prompts import (
 )
 from affekt.corpora import Manifest, Sample
 from affekt.errors import LLMError, QuestionRefusedError, ValueRangeError
-from affekt.labels import is_nonsense, load_table, official_clean, read_labels, without_refusals, without_thinking
+from affekt.labels import (
+    TABLE_NAMES,
+    is_nonsense,
+    load_table,
+    official_clean,
+    read_labels,
+    without_refusals,
+    without_thinking,
+)
 from affekt.llm import (
     Chat,
     ClipLimits,
@@ -120,6 +128,11 @@ class CaptionSettings:
             raise ValueRangeError(
                 expected='the name of a language', came=repr(language[:80]), todo='write for example Chinese'
             )
+
+    def absolute(self) -> CaptionSettings:
+        """The same with absolute paths, for a process that starts in another folder."""
+        table = self.table if self.table in TABLE_NAMES else absolute_path(self.table)
+        return replace(self, models=self.models.absolute(), table=table)
 
     def saved(self) -> dict[str, Any]:
         """The settings that must stay the same when a run resumes: names of models, not their places, timeouts or

@@ -23,11 +23,11 @@ from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import LLMError, QuestionRefusedError, missing_extra
 from affekt.llm import MediaForm, Part, Reply, Request, medium_of, parts_of
 from affekt.runs import file_sha256
-from affekt.weights import PACKAGED
+from affekt.weights import PACKAGED, SMALL_DESCRIBER
 
 FORM = MediaForm('a describer in this process', video=('video_url',))
 """Video as one silent part, audio as another: a describer receives what a server would receive."""
-SETTINGS, SMALL, CHECKPOINT = 'describer.json', 'small', '.pth'
+SETTINGS, CHECKPOINT = 'describer.json', '.pth'
 NEEDED = {'audio': ('audio', 'hears'), 'visual': ('video', 'sees')}
 """Step to the modality that its recipes need, and the verb of an error."""
 _PICTURES_HZ = 4.0
@@ -41,7 +41,7 @@ def describer_at(where: str) -> Path | None:
     `small`, unless a file or folder has that name.
     """
     path = Path(where)
-    if where == SMALL and not path.exists():
+    if where == SMALL_DESCRIBER and not path.exists():
         return PACKAGED / 'describer'
     if path.is_file():
         return path if path.suffix.lower() == CHECKPOINT else None
@@ -60,7 +60,7 @@ def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str
     files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
     parts = [*((file.name, file_sha256(file)) for file in files), Path(trunk).name, *recipes]
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()
-    name = place.parent.name if place.name == 'describer' and where != SMALL else Path(where).name
+    name = place.parent.name if place.name == 'describer' and where != SMALL_DESCRIBER else Path(where).name
     return f'{name} {digest[:12]}'
 
 

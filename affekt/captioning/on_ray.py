@@ -53,7 +53,7 @@ def captions_on_ray(
         RunError: a batch killed its worker three times.
         AffektError: an error that a worker raised.
     """
-    settings = dataclasses.replace(settings, models=settings.models.absolute())
+    settings = settings.absolute()
     rooted = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
     work = folder.resolve() / WORK
     work.mkdir(exist_ok=True)

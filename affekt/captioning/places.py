@@ -58,8 +58,8 @@ class Place:
         if not self.is_local:
             return self
         parts = [(source, *recipe.partition('@')) for source, recipe in self.recipes]
-        recipes = tuple((source, name + at + _absolute(weights)) for source, name, at, weights in parts)
-        return replace(self, where=_absolute(self.where), trunk=_absolute(self.trunk), recipes=recipes)
+        recipes = tuple((source, name + at + absolute_path(weights)) for source, name, at, weights in parts)
+        return replace(self, where=absolute_path(self.where), trunk=absolute_path(self.trunk), recipes=recipes)
 
     @property
     def form(self) -> MediaForm:
@@ -87,9 +87,9 @@ class Place:
         )  # fmt: skip
 
 
-def _absolute(text: str) -> str:
-    """A path from the root where something lies there; what names no file stays as it is."""
-    return str(Path(text).resolve()) if text and Path(text).exists() else text
+def absolute_path(text: str) -> str:
+    """A path from the root where something lies there, links kept; what names no file stays as it is."""
+    return str(Path(text).absolute()) if text and Path(text).exists() else text
 
 
 def is_address(text: str) -> bool:

@@ -158,7 +158,7 @@ def caption(
     return Captioned(out, *counts, **_what_came(done, work.failed), is_whole=is_whole, estimate=estimate)
 
 
-def _what_came(done: Mapping[str, Caption], failed: Mapping[str, Caption]) -> dict[str, Any]:
+def _what_came(done: Mapping[str, Spent], failed: Mapping[str, Caption]) -> dict[str, Any]:
     """Counts and reasons of `Captioned`, from the captions of a shard and from clips without any answer."""
     return {
         'statuses': dict(Counter([*(each.status for each in done.values()), *(FAILED for _ in failed)])),

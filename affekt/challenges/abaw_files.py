@@ -1,10 +1,10 @@
-"""Submissions of the ABAW challenges: written in their four forms, and every fault of one named with its line.
+"""Submissions of the ABAW challenges: written in their four forms, and checked, with the line of every fault.
 
     image_location,valence,arousal
     video2/00001.jpg,-0.6497,0.5477
 
-The forms are `ROW_FORMS` of `affekt.frames`. Which frames must be answered is a list of them, a table of frames, or the
-folder of face pictures; an answer that is missing is never filled in from its neighbours.
+The forms are `ROW_FORMS` of `affekt.frames`. The frames to be answered come from a list, a table of frames, or the
+folder of face images; a missing answer is never filled in from its neighbours.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class FrameTrack:
 
     name: str
     form: str
-    """Of its submission, in `ROW_FORMS`."""
+    """Form of its submission, a key of `ROW_FORMS`."""
     score: str
-    """What it is ranked by, as `affekt.metrics` calls it."""
+    """Name in `affekt.metrics` of the score that ranks."""
     metric: str
-    """The same in words."""
+    """The score in words."""
 
     @property
     def rows(self) -> RowForm:
@@ -62,22 +62,22 @@ class FrameTrack:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What is answered for each frame."""
+        """The tasks answered for each frame."""
         return self.rows.tasks
 
     def takes(self, table: FrameTable) -> bool:
-        """Whether a table has the track's classes and action units; those of ABAW1 and 2 were others."""
+        """Whether a table has the track's classes and action units; those of ABAW1 and 2 were different."""
         return ('expression' not in self.tasks or table.expressions == EXPRESSIONS) and (
             'units' not in self.tasks or table.action_units == ACTION_UNITS
         )
 
     def part(self, table: FrameTable, partition: str) -> FrameTable:
-        """The videos of a partition that the track is of, their labels known or hidden.
+        """The track's videos of a partition, with labels known or hidden.
 
-        A track of one task has that task's own division and its labels alone.
+        A track of one task uses that task's own split and only its labels.
 
         Raises:
-            UnknownNameError: no such partition.
+            UnknownNameError: unknown partition.
         """
         videos = [each for each in table if any(each.belongs_to(task) for task in self.tasks)]
         if len(self.tasks) == 1:
@@ -94,30 +94,30 @@ FRAME_TRACKS: Mapping[str, FrameTrack] = {
         FrameTrack('abaw6-mtl', 'multitask', 'multitask', 'sum of the scores of three tasks'),
     )
 }
-"""Name to track; the forms and scores are those of ABAW3 and later, too."""
+"""Name to track; the forms and scores are those of ABAW3 and later."""
 
 
 @dataclass(frozen=True)
 class FrameSubmission:
-    """A submission in which nothing is wrong."""
+    """A valid submission."""
 
     track: str
     path: Path
     rows: int
     videos: int
     follows_frames: bool | None
-    """Whether the rows stand in the order of the frames that were asked for; scorers do not mind. None: unknown."""
+    """Whether the rows are in the order of the requested frames, which scorers do not require; None if unknown."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Class, or action unit that is shown, to frames."""
+    """Class, or active action unit, to its number of frames."""
     has_last_line_end: bool = True
-    """False where the last line may be cut off."""
+    """False if the last line may be cut off."""
 
 
 def frame_track_named(name: str) -> FrameTrack:
-    """The track of that name.
+    """The track with a name.
 
     Raises:
-        UnknownNameError: no such track.
+        UnknownNameError: unknown track.
     """
     if name not in FRAME_TRACKS:
         todo = did_you_mean(name, FRAME_TRACKS, 'name one of these')
@@ -129,15 +129,15 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
     """The frames that a submission must answer.
 
     Args:
-        name: of the track.
-        path: a text file that names each frame, such as the example of the organizers; a table of frames (.parquet),
-            or the manifest that it lies beside; or a folder of face pictures, a folder a video.
-        partition: of a table; '' is `test` where it knows the frames of test videos, else `val`.
+        name: name of the track.
+        path: a text file that lists each frame, such as the organizers' example; a table of frames (.parquet),
+            or the manifest next to it; or a folder of face images, with one folder per video.
+        partition: partition of a table; '' for `test` if it has the frames of test videos, otherwise `val`.
 
     Raises:
-        UnknownNameError: no such track or partition.
-        TableError: the list names no frames, or one twice; names the lines. A table has none of that partition, or
-            knows the frames of some of its test videos alone.
+        UnknownNameError: unknown track or partition.
+        TableError: the list is empty, or has duplicates, given with their lines; or a table has none of that
+            partition, or has the frames of only some of its test videos.
     """
     track = frame_track_named(name)
     if path.is_dir():
@@ -161,25 +161,25 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
 
 
 def frame_table(path: Path) -> FrameTable:
-    """A table of frames, or the one that lies beside a manifest.
+    """A table of frames, or the one next to a manifest.
 
     Raises:
-        TableError: as `FrameTable.load`.
+        TableError: as for `FrameTable.load`.
     """
     beside = frames_path(path)
     return FrameTable.load(beside if beside.exists() else path)
 
 
 def part_of(track: FrameTrack, table: FrameTable, partition: str = '') -> FrameTable:
-    """The videos of a partition as a track takes them.
+    """The videos of a partition for a track.
 
     Args:
-        track: whose tasks count.
-        table: of all videos.
-        partition: '' is `test` where frames of test videos are known, else `val`.
+        track: track whose tasks count.
+        table: table of all videos.
+        partition: '' for `test` if frames of test videos are known, otherwise `val`.
 
     Raises:
-        UnknownNameError: no such partition.
+        UnknownNameError: unknown partition.
     """
     if partition:
         return track.part(table, partition)
@@ -202,15 +202,15 @@ def write_frame_submission(
     """Write a submission in the challenge's form.
 
     Args:
-        name: of the track.
-        prediction: of every frame of every video to answer; partitions do not matter.
-        path: of the file, usually .txt.
-        wanted: the frames to answer, in their order; all of the prediction without it.
+        name: name of the track.
+        prediction: prediction of every frame of every video to answer; partitions are ignored.
+        path: path of the file, usually .txt.
+        wanted: the frames to answer, in order; None for all of the prediction.
 
     Raises:
-        UnknownNameError: no such track.
-        TableError: a frame that is wanted has no prediction, or a video a name with a comma, a slash or a line end in
-            it; all of them in one message, and nothing is written.
+        UnknownNameError: unknown track.
+        TableError: a wanted frame has no prediction, or the name of a video has a comma, a slash or a line end;
+            all of them in one message, and nothing is written.
     """
     track = frame_track_named(name)
     require_names(track, prediction, EXPRESSIONS, ACTION_UNITS)
@@ -245,10 +245,10 @@ def _answered(
 def require_names(
     track: FrameTrack, prediction: FrameTable, expressions: Sequence[str], action_units: Sequence[str]
 ) -> None:
-    """Check that predictions are of these classes and action units, in this order.
+    """Check that predictions have these classes and action units, in this order.
 
     Raises:
-        TableError: they are of others.
+        TableError: they differ.
     """
     for task, here, wanted in (
         ('expression', prediction.expressions, expressions),
@@ -262,16 +262,16 @@ def require_names(
 
 
 def check_frame_submission(name: str, path: Path, wanted: FrameList | None) -> FrameSubmission:
-    """Read a submission strictly, and say everything that is wrong with it.
+    """Read a submission strictly, and report all faults.
 
     Args:
-        name: of the track.
+        name: name of the track.
         path: the submission.
-        wanted: the frames that must be answered, each once; None checks the lines alone, so that a file which lacks
+        wanted: the frames that must be answered, each once; None to check only the lines, so that a file with missing
             frames passes.
 
     Raises:
-        UnknownNameError: no such track.
+        UnknownNameError: unknown track.
         TableError: all faults in one message, with their lines.
     """
     track = frame_track_named(name)
@@ -283,11 +283,11 @@ def check_frame_submission(name: str, path: Path, wanted: FrameList | None) -> F
 
 
 def read_frame_submission(name: str, path: Path) -> FrameTable:
-    """The answers of a submission, as a table of test videos.
+    """The predictions in a submission, as a table of test videos.
 
     Raises:
-        UnknownNameError: no such track.
-        TableError: a line is not as it should be, or a frame is answered twice; all faults in one message.
+        UnknownNameError: unknown track.
+        TableError: a line is malformed, or a frame occurs twice; all faults in one message.
     """
     return FrameTable(tuple(_read(frame_track_named(name), path, None).by_video('test')))
 
@@ -304,9 +304,9 @@ def _read(track: FrameTrack, path: Path, wanted: FrameList | None) -> ListedLabe
 
 
 def _compare(answered: FrameList, wanted: FrameList, file: str, faults: Faults) -> None:
-    """Note frames that are answered and not wanted, by line, and those that are wanted and not answered, by video.
+    """Report unwanted frames by line, and missing ones by video.
 
-    A video of which nothing is wanted is noted once: its lines would hide all other faults.
+    A wholly unwanted video is reported once, since its lines would hide all other faults.
     """
     given, asked = answered.by_video(), wanted.by_video()
     strange: dict[int, str] = {}

@@ -119,8 +119,8 @@ def refuse_options_of_others(
 @click.option('--predictions', type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
 @click.option(
     '--model', 'models', multiple=True, metavar='NAME=WHERE',
-    help="Model to ask: a describer's folder, a server's address, or predictions. Repeatable. With --predictions: the "
-    'subfolder of each set, if there are several.',
+    help="Model to ask: a describer's folder or small, a server's address, or predictions. Repeatable. With "
+    '--predictions: the subfolder of each set, if there are several.',
 )  # fmt: skip
 @click.option('--labels', required=True, type=PATH, help='Folder of releases (meld-process/label.npz) or meld.csv …')
 @click.option('--media', type=PATH, help='Folder of clips: releases, <set>.parquet or <set>.csv (name, text, file).')

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
-from affekt.cli.choices import Named, frame_clocks, refuse_unused, sequence_models
+from affekt.cli.choices import (
+    Named,
+    frame_clocks,
+    frame_loss_values,
+    frame_losses,
+    refuse_unused,
+    sequence_models,
+)
 from affekt.cli.group import AS_JSON, end_with, table_notes
 from affekt.cli.installation import fetch
 from affekt.cli.reenact import (
@@ -70,6 +77,11 @@ OF_MADE_UP = ('portraits', 'speech', 'videos', 'seconds', 'processes')
     help='Method that resamples features to frames, for all or by name (default linear).',
 )  # fmt: skip
 @click.option(
+    '--loss', 'losses', metavar='NAME=VALUE',
+    type=Named(frame_losses, others='NAME=VALUE', several=True, in_help=frame_loss_values),
+    help='Training loss, where not the default: focal=2,smoothing=0.1; separate with commas.',
+)  # fmt: skip
+@click.option(
     '--folds', type=click.IntRange(2), help='Folds of the training part; one model per fold, predictions averaged.'
 )
 @click.option('--pseudo-labels', is_flag=True, help='Also train on confident predictions for unannotated videos.')
@@ -106,6 +118,7 @@ def abaw(
     seconds: float,
     processes: int,
     clocks: str,
+    losses: str | None,
     folds: int | None,
     unlabelled: Path | None,
     unlabelled_features: Sequence[str],
@@ -147,7 +160,7 @@ def abaw(
     _require_one_source(made_up, out, [option for option, value in given.items() if value])
     made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
     cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
-    chosen |= {'clock': _clocks(clocks), 'folds': folds or 0}
+    chosen |= {'clock': _clocks(clocks), 'folds': folds or 0, 'losses': _losses(losses or '')}
     settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **chosen)
     _require_guessing(settings.pseudo_labels, unlabelled, unlabelled_features)
     require_trainable(settings, MADE_UP_FEATURES if made_up else None, carried_over)
@@ -203,6 +216,28 @@ def _clocks(given: str) -> Any:
             todo='name the feature that comes so',
         )  # fmt: skip
     return {name: method for name, _, method in (part.partition('=') for part in parts)}
+
+
+def _losses(given: str) -> dict[str, Any]:
+    """Loss setting to its value.
+
+    Raises:
+        UnknownNameError: a setting without a value, or twice; or see `loss_settings`.
+        MissingExtraError: torch is missing.
+    """
+    if not given:
+        return {}
+    require_torch()
+    from affekt.sequence_models import loss_settings
+
+    pairs = [(name.strip(), value.strip()) for name, _, value in (part.partition('=') for part in given.split(','))]
+    names = [name for name, _ in pairs]
+    if wrong := [name for name, value in pairs if not value or names.count(name) > 1]:
+        raise UnknownNameError(
+            expected='--loss with NAME=VALUE, each name once', came=f'{wrong[0]!r} in {given!r}',
+            todo='give each setting one value',
+        )  # fmt: skip
+    return loss_settings(dict(pairs))
 
 
 def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Sequence[str]) -> None:

@@ -54,7 +54,9 @@ class Named(click.ParamType[str]):
 
     def listed(self) -> str:
         """The names as the end of the help lists them."""
-        text = self._in_help() if self._in_help else ', '.join(self.names())
+        if self._in_help:
+            return self._in_help()
+        text = ', '.join(self.names())
         return f'{text}, or a {self.others}' if self.others else text
 
     def is_long(self) -> bool:
@@ -249,6 +251,24 @@ def sequence_models() -> tuple[str, ...]:
     except ImportError:
         return ()
     return tuple(SEQUENCE_MODELS)
+
+
+def frame_losses() -> tuple[str, ...]:
+    """Everything that says what models of frames minimise, up to its value; none without torch."""
+    try:
+        from affekt.sequence_models import LOSS_SETTINGS
+    except ImportError:
+        return ()
+    return tuple(f'{name}=' for name in LOSS_SETTINGS)
+
+
+def frame_loss_values() -> str:
+    """The same with what each can be."""
+    values = {
+        'affect_loss=': 'ccc|mse|both', 'affect_across=': 'batch|window', 'affect_moments=': 'population|published',
+        'unit_balance=': 'yes|no',
+    }  # fmt: skip
+    return ', '.join(f'{name}{values.get(name, "NUMBER")}' for name in frame_losses())
 
 
 def exports() -> tuple[str, ...]:

@@ -297,11 +297,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 @click.option('--out', required=True, type=PATH, help='Manifest to write (.parquet).')
 @AS_JSON
 def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_json: bool) -> None:
-    """Divide a MANIFEST into seeded folds that no speaker crosses.
-
-    \b
-    affekt corpus folds mine.parquet --by speaker --by dialogue --out m5.parquet
-    """
+    """Divide a MANIFEST into seeded folds that no speaker crosses."""
     from affekt.corpora import Manifest, copy_frames, seeded_folds, with_folds
 
     manifest, by = Manifest.load(path), by or ('speaker',)

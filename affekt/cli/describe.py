@@ -394,7 +394,8 @@ def inspect_command(path: Path, as_json: bool) -> None:
 
 def _say_inspected(inspected: InspectedDescriber) -> None:
     form = {'published': 'a checkpoint of AffectGPT, as published', 'affekt': 'a describer that affekt trained'}
-    say(f'{inspected.path.name}: {form[inspected.form]}', style='bold')
+    name = str(inspected.notes.get('name') or inspected.path.name)
+    say(f'{name}: {form[inspected.form]}', style='bold')
     adapters = inspected.adapters
     rows = {'language model': inspected.trunk or f'of width {inspected.trunk_width:,}'}
     if adapters:
@@ -403,7 +404,10 @@ def _say_inspected(inspected: InspectedDescriber) -> None:
     else:
         rows['adapters'] = 'none: the language model is frozen'
     rows |= {'inputs': inspected.kind} if inspected.kind else {}
-    rows |= {'question': inspected.question} if inspected.question else {}
+    if isinstance(questions := inspected.notes.get('questions'), Mapping):
+        rows['questions'] = ', '.join(f'{text} ({name})' for name, text in questions.items())
+    elif inspected.question:
+        rows['question'] = inspected.question
     rows |= {f'recipe of {source}': recipe for source, recipe in inspected.recipes.items()}
     for name in ('stage', 'step', 'validation'):
         if name in inspected.notes:

@@ -197,10 +197,6 @@ def import_command(
 ) -> None:
     """Import features made elsewhere into a store.
 
-    \b
-    affekt features import chinese-hubert-large-UTT --out features
-    affekt features import egemaps.csv --modality audio --out features
-
     Takes a folder of .npy files, one per sample, (D,) or (T, D), or a folder of frames per sample; a .csv, .tsv,
     .jsonl, .parquet or .xlsx with a column of names and columns of numbers; an .npz with one array per sample; a folder
     of such files, one per sample; or a dataset saved by save_to_disk of Hugging Face.

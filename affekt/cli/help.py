@@ -43,14 +43,30 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     'corpus list': ('affekt corpus list',),
     'corpus check': ('affekt corpus check meld.parquet', 'affekt corpus check meld.parquet --accept dialogue'),
-    'corpus folds': ('affekt corpus folds clips.parquet --out folds.parquet --count 5',),
+    'corpus folds': (
+        'affekt corpus folds clips.parquet --out folds.parquet --count 5',
+        'affekt corpus folds clips.parquet --by speaker --by dialogue --out folds.parquet',
+    ),
     'corpus show': ('affekt corpus show meld.parquet --samples 10',),
     'features list': ('affekt features list --runs',),
-    'features import': ('affekt features import clip-vit-large-UTT --out features --manifest meld.parquet',),
+    'features import': (
+        'affekt features import clip-vit-large-UTT --out features --manifest meld.parquet',
+        'affekt features import egemaps.csv --modality audio --out features',
+    ),
     'features check': ('affekt features check features/minilm-utt --manifest meld.parquet',),
-    'track write': ('affekt track write mer2024-semi predictions.csv --out submission.csv',),
-    'track check': ('affekt track check mer2024-semi submission.csv --candidates names.csv',),
-    'track score': ('affekt track score mer2024-semi submission.csv --truth truth.csv',),
+    'track write': (
+        'affekt track write mer2024-semi predictions.csv --out submission.csv',
+        'affekt track write abaw6-va answers.parquet --out VA.txt --frames sample.txt',
+    ),
+    'track check': (
+        'affekt track check mer2024-semi submission.csv --candidates names.csv',
+        'affekt track check abaw6-va VA.txt --frames sample.txt',
+        'affekt track check abaw6-va VA.txt',
+    ),
+    'track score': (
+        'affekt track score mer2024-semi submission.csv --truth truth.csv',
+        'affekt track score abaw6-va VA.txt --truth affwild2.parquet',
+    ),
     'finetune': (
         'affekt finetune --from run --manifest m.parquet --label emotion --out tuned',
         'affekt finetune --from checkpoint.pth --manifest m.parquet --kind linear --validation 0.2 --out quick',
@@ -59,6 +75,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'checkpoint convert': (
         'affekt checkpoint convert checkpoint-99.pth --out hicmae.safetensors --licence MIT',
         'affekt checkpoint convert model.bin --out model.safetensors --dtype float16',
+        'affekt checkpoint convert hicmae.pth --out hicmae.onnx',
     ),
     'caption run': (
         'affekt caption run clips.parquet --audio-model http://localhost:8000/v1 '

@@ -260,10 +260,6 @@ def convert_command(
 ) -> None:
     """Write the model in FILE as safetensors with a card, or as ONNX.
 
-    \b
-    affekt checkpoint convert hicmae.pth --out hicmae.safetensors
-    affekt checkpoint convert hicmae.pth --out hicmae.onnx
-
     The card is written beside it as .md: source, its sha256, family, size, epoch, settings, licence. The output is read
     back and compared before it appears. An ONNX file (of HiCMAE or SVFAP) takes any number of windows of any length,
     and is compared with torch at several.
@@ -429,10 +425,6 @@ def finetune_command(
     **chosen: Any,
 ) -> None:
     """Fine-tune an encoder of faces and voices on labelled clips.
-
-    \b
-    affekt finetune --from run --manifest m.parquet --label emotion --out tuned
-    affekt finetune --from run --manifest m.parquet --kind linear --out quick
 
     The epoch is chosen on validation alone. OUT holds the model (weights.safetensors, labels.json), card.md with data,
     scores and intervals by speaker, predictions.csv and history.html; affekt.pretraining.predict(OUT, FILE) predicts

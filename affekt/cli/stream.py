@@ -210,6 +210,8 @@ class _Streaming:
             if self._folder is not None and session.latency.frames:
                 if not is_unread:
                     say('saving …', err=True, style='dim')
+                if self._feed is not None:
+                    self._feed.say('saving')
                 result = session.save()
         self.is_lost = bool(session.source.loss)
         if not is_unread and (stopped_by is None or session.latency.frames):

@@ -238,12 +238,9 @@ def write(
 def check(
     name: str, file: Path, candidates: Path | None, frames: Path | None, partition: str | None, allow_empty: bool
 ) -> None:
-    """Check a submission FILE: every problem at once, with its row.
+    """Check a submission FILE: every problem at once, with its row or line.
 
-    \b
-    affekt track check mer2024-semi answers.csv --candidates names.csv
-    affekt track check abaw6-va VA.txt --frames sample.txt
-    affekt track check abaw6-va VA.txt                       # its lines alone
+    Without --frames the lines of an ABAW submission are checked, but not whether every frame is answered.
     """
     from affekt.challenges import FRAME_TRACKS, check_submission, read_candidates
 

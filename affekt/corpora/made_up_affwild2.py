@@ -1,16 +1,17 @@
-"""A made-up Aff-Wild2: videos with sound, annotations in the official layout of ABAW6, and the true curves apart.
+"""A synthetic Aff-Wild2: videos with audio, annotations in the official layout of ABAW6, and the true curves
+separately.
 
 People of `affekt.face3d` show one emotion after another while they speak, blink and look about; another `Cast` has
 other faces, driven by the same curves. The annotations follow from the commanded curves by one rule (`frame_truth`);
 valence and arousal may have a rater's noise and delay.
 Some videos show two people side by side, some are short, and now and then a person is away (annotated as invalid) or
-covered (still annotated, as by raters of the real corpus). The sound is tones in phrases, or given speech: pitch and
-level follow arousal while the person speaks. No person is in two partitions.
+covered (still annotated, as in the real corpus). The audio is tones in phrases, or given speech: pitch and level
+follow arousal while the person speaks. No person is in two partitions.
 
     videos/                       <video>.mp4
     6th ABAW Annotations/         three challenges, each with Train_Set and Validation_Set
-    test_names/                   the names of the test videos, a list a challenge
-    key/                          annotations of the test videos; curves.parquet, a row a frame of every video
+    test_names/                   the names of the test videos, one list per challenge
+    key/                          annotations of the test videos; curves.parquet, one row per frame of every video
 
 T frames.
 """
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
     from affekt.voice import BorrowedSpeech
 
 SHOWN_FROM = 0.3
-"""Least intensity of an emotion that becomes the frame's expression; below, the frame is neutral."""
+"""Minimum intensity of an emotion to become the frame's expression; below, the frame is neutral."""
 RATE_HZ = 16_000
 MOST_VIDEOS = 100_000
 SHORT_S = 3.0
 SPOKEN = 3.0
 """Gain of recorded speech that makes it about as loud as the tones."""
 SALT = 0x61626177
-"""Separates the random seeds of these videos from those of other made-up corpora."""
+"""Separates the random seeds of these videos from those of other synthetic corpora."""
 DEALT = 0x706F7274
 """Separates the random seed by which portraits and recordings are assigned to people."""
 PARTS = {'train': 'Train_Set', 'val': 'Validation_Set', 'test': 'Test_Set'}
@@ -76,9 +77,9 @@ class FrameTruth(NamedTuple):
 
 
 def frame_truth(curves: SceneCurves) -> FrameTruth:
-    """The annotation that follows from commanded curves.
+    """The annotation derived from commanded curves.
 
-    1. Expression: the emotion with the largest intensity, if that is SHOWN_FROM or more; else neutral.
+    1. Expression: the emotion with the largest intensity, if that is at least SHOWN_FROM; otherwise neutral.
     2. Valence and arousal: as commanded (`affekt.face3d.made_up_scene`).
     3. Action units: active where `affekt.frames.unit_amounts` of the commanded shapes is 1 or more.
     """
@@ -97,13 +98,13 @@ def frame_truth(curves: SceneCurves) -> FrameTruth:
 
 @dataclass(frozen=True)
 class AffWild2Settings:
-    """Size, timing and annotation noise of a made-up Aff-Wild2.
+    """Size, timing and annotation noise of a synthetic Aff-Wild2.
 
     Args:
         videos: number of videos; three in five are for training, one each for validation and test.
         seconds: length of a video in seconds; one in eight has at most SHORT_S.
         rate_hz: frames per second.
-        size: height and width of one person's picture in pixels, even.
+        size: height and width of one person's image in pixels, even.
         noise: standard deviation of a rater's valence and arousal around the true ones.
         delay_s: delay in seconds by which a rater follows them.
         seed: seed of all randomness.
@@ -140,7 +141,7 @@ class AffWild2Settings:
         return ('train', 'train', 'train', 'val', 'test')[number % 5]
 
     def sides(self, number: int) -> tuple[str, ...]:
-        """Suffixes of the annotations of a video: two where it shows two people."""
+        """Suffixes of the annotations of a video: two if it shows two people."""
         return ('_left', '_right') if number % 7 == 2 else ('',)
 
     def times_s(self, number: int) -> Floats:
@@ -168,7 +169,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Name of the annotation: that of the video, with the side where it shows two people."""
+        """Name of the annotation: that of the video, with the side if it shows two people."""
         return self.settings.name(self.number) + self.side
 
     def rng(self, stream: int) -> np.random.Generator:
@@ -201,7 +202,7 @@ class Part:
         return states
 
     def person(self) -> Person:
-        """The person who is seen."""
+        """The visible person."""
         from affekt.face3d import made_up_person
 
         return made_up_person(self.rng(2))
@@ -248,7 +249,7 @@ class Part:
         return np.asarray(np.clip(voice * syllables * level * speaks + hiss, -1, 1), dtype=np.float32)
 
     def pictures(self, cast: Cast | None = None) -> Iterator[Picture]:
-        """(size, size, 3) uint8 sRGB, one picture per frame.
+        """(size, size, 3) uint8 sRGB, one image per frame.
 
         Args:
             cast: renders the person; by default `MadeUpCast`.
@@ -276,7 +277,7 @@ class Part:
 
 
 class Room(NamedTuple):
-    """The surroundings in which a person is filmed."""
+    """The surroundings of a person."""
 
     background: Picture
     """(size, size, 3) uint8 sRGB, seen while the person is away."""
@@ -286,7 +287,7 @@ class Room(NamedTuple):
 
 
 Shot = Callable[[int, np.random.Generator], Picture]
-"""From the index of a frame (from 0, ascending) and a random generator for its noise to its (size, size, 3) picture."""
+"""From the index of a frame (from 0, ascending) and a random generator for its noise to its (size, size, 3) image."""
 
 
 class Cast(Protocol):
@@ -303,14 +304,14 @@ class Cast(Protocol):
         """A function that renders the frames of a person."""
 
     def marked(self, picture: Picture) -> Picture:
-        """A frame of the finished video, with the mark by which it identifies itself."""
+        """A frame of the finished video, with its identifying mark."""
 
     def seal(self, path: Path, parts: Sequence[Part]) -> None:
         """Complete a finished video file, for example by a manifest."""
 
 
 class MadeUpCast:
-    """Renders made-up people."""
+    """Renders synthetic people."""
 
     def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
         """No settings besides those of the corpus."""
@@ -324,7 +325,7 @@ class MadeUpCast:
         return lambda number, rng: studio.picture(curves.expression[number], curves.pose[number], rng)
 
     def marked(self, picture: Picture) -> Picture:
-        """The picture unchanged: it cannot be mistaken for a photograph."""
+        """The image unchanged: it cannot be mistaken for a photograph."""
         return picture
 
     def seal(self, path: Path, parts: Sequence[Part]) -> None:
@@ -332,7 +333,7 @@ class MadeUpCast:
 
 
 def fewest_people(settings: AffWild2Settings) -> int:
-    """Least number of people for which no one is in two partitions or twice in one video."""
+    """Minimum number of people such that nobody is in two partitions or twice in one video."""
     return sum(_at_once(settings).values())
 
 
@@ -378,9 +379,9 @@ def made_up_affwild2(
         out: folder of the corpus.
         settings: size, timing and annotation noise.
         cast: renders the people; by default `MadeUpCast`.
-        speech: recordings for the sound; None for tones.
+        speech: recordings for the audio; None for tones.
         processes: number of processes that render videos; 1 for this one. The files are the same for any number.
-        resume: continue in a folder that an interrupted run left.
+        resume: continue in the folder of an interrupted run.
         progress: called with 'videos', the videos done and the number of videos.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Answers of a model to many clips, each on disk before the next is asked for; and labels read out of them.
+"""Answers of a model to many clips, each stored before the next is requested; and labels extracted from them.
 
-A run folder holds `journal.jsonl` with every answer. An answer is remembered as long as the model, its question and
-what is read of the clip are the same; a clip without an answer is tried again.
+A run folder has `journal.jsonl` with every answer. An answer is reused as long as the model, its question and the
+content read from the clip are the same; a clip without an answer is tried again.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def answered(
         model: the model to be asked.
         manifest: the samples.
         folder: folder of the run.
-        resume: whether to go on where answers lie.
-        progress: called with 'ask', clips done, and their number.
+        resume: whether to continue in a folder with answers.
+        progress: called with 'ask', clips done, total clips.
 
     Raises:
         RunError: the folder holds the answers of another model, or these without `resume`.
-        LLMError: a server is gone; what was answered is kept.
+        LLMError: a server is down; answers are kept.
     """
     record = {name: value for name, value in model.record().items() if name != 'versions'}
     with Run(folder, {'record': record}, resume=resume) as run:
@@ -66,13 +66,13 @@ def _batch(model: Answering, manifest: Manifest, samples: Sequence[Sample], run:
 def labels_of(
     answers: Sequence[ClipAnswer], extractor: LabelExtractor, *, at_once: int = 1, progress: Progress | None = None
 ) -> list[Extraction]:
-    """The labels in every answer, in order; none where there is no answer.
+    """The labels in every answer, in order; none without an answer.
 
     Args:
         answers: answers of a model.
-        extractor: reads the labels of one answer; a language model's answers should be cached.
-        at_once: answers read at one time.
-        progress: called with 'read', answers done, and their number.
+        extractor: extracts the labels of one answer; a language model's answers should be cached.
+        at_once: answers processed concurrently.
+        progress: called with 'read', answers done, total answers.
     """
     extracted = []
     for extraction in in_order(extractor.extract, [each.text for each in answers], at_once, 'read'):
@@ -83,7 +83,7 @@ def labels_of(
 
 
 def restricted(manifest: Manifest, names: Sequence[str]) -> Manifest:
-    """The samples of these names, in their order; a name without a row becomes a sample without anything.
+    """The samples with these names, in order; a name without a row becomes an empty sample.
 
     Raises:
         UnknownNameError: the manifest has none of them.

@@ -1,11 +1,10 @@
-"""Describing in words how a person comes across: a language model that perceives clips through soft tokens.
+"""Describing in words how a person comes across: a language model that receives clips as soft tokens.
 
-In come features of a clip (voice, face, frames) and what was spoken; out goes an answer in free language. Read
-`sources.py` first (what is perceived), then `questions.py` (how it is asked), `model.py` (the describer) and
-`published.py` (AffectGPT's settings and checkpoints); `trunk.py` opens the language model, `answers.py` reads what was
-answered, and `describing.py` goes over many clips; `clips.py` makes prompts of media files, and `opening.py` opens any
-describer that a user names. It learns by `training.py` from `examples.py`; `wordings.py` writes coarse descriptions by
-template. Needs torch.
+The input is features of a clip (voice, face, frames) and its spoken words, the output an answer in free text. Read
+`sources.py` first (what is perceived), then `questions.py` (prompts), `model.py` (the describer) and `published.py`
+(AffectGPT's settings and checkpoints). `trunk.py` opens the language model, `answers.py` parses answers,
+`describing.py` processes many clips, `clips.py` makes prompts of media files, and `opening.py` opens any describer that
+a user names. `training.py` trains on `examples.py`; `wordings.py` writes coarse descriptions by template. Needs torch.
 """
 
 from affekt.description.answering import Generated, Limits

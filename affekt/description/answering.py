@@ -1,7 +1,7 @@
-"""Answers token by token for a whole batch: left-padded, with explicit positions, stops over all of what was said.
+"""Generation for a whole batch: left-padded, with explicit positions, and stop strings tested on the whole text.
 
-A clip that has finished leaves the batch, so that the others go faster; which clips stand beside one another changes
-no answer. Greedy, or drawn by a generator of its own for each clip.
+A finished clip leaves the batch, so that the others go faster; an answer does not depend on the other clips of the
+batch. Greedy, or sampled with a separate generator for each clip.
 
 Axes: B clips still answering, L positions, H width of the trunk, V vocabulary.
 """
@@ -27,10 +27,11 @@ class Limits:
     """When an answer ends, and how its tokens are chosen.
 
     Args:
-        tokens: most tokens of an answer.
-        temperature: 0 for the likeliest token each time.
-        top_p: with a temperature, draw among the likeliest tokens that together have this share of the probability.
-        seed: seed of the draws, where there is a temperature; each clip draws by itself, whatever its neighbours.
+        tokens: maximum tokens of an answer.
+        temperature: 0 for the most probable token each time.
+        top_p: with a temperature, sample from the most probable tokens that together have this share of the
+            probability.
+        seed: seed of sampling with a temperature; independent of the other clips in the batch.
         stops: strings that end the answer; None for those of the family.
     """
 
@@ -146,7 +147,7 @@ def _chosen(logits: Tensor, rows: Sequence[_Row], limits: Limits) -> Tensor:
 
 
 class _Row:
-    """The answer to one clip as generated so far."""
+    """The answer to one clip, as generated so far."""
 
     def __init__(self, vocabulary: Vocabulary, ends: set[int], stops: Sequence[str], seed: int) -> None:
         self.tokens: list[int] = []

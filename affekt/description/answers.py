@@ -1,20 +1,20 @@
-"""An answer as read: its labels, its text, the form it has, and the clues that it names.
+"""Parsed answers: labels, text, form and the clues they name.
 
     read_answer("The character's emotional state is happy, calm.").labels == ('happy', 'calm')
 
-Forms, of which the first that fits counts:
+Forms; the first that fits counts:
 
 | form | an answer that |
 |---|---|
-| `empty` | says nothing, or thinks aloud without end |
-| `nonsense` | repeats itself, or is mostly no words |
+| `empty` | is empty, or is only unfinished thinking |
+| `nonsense` | repeats itself, or is mostly not words |
 | `refusal` | says that it cannot or will not, and names no feeling apart from that |
-| `template` | is one of the answers that `QUESTIONS` has, alone or before clues, or a sentence like them |
-| `list` | is labels alone, or labels and then clues |
+| `template` | is an answer of `QUESTIONS`, alone or before clues, or a similar sentence |
+| `list` | is only labels, or labels and then clues |
 | `free` | is any other text |
 
-Labels are read by the one rule of affekt (`affekt.llm.LexiconExtractor`); where it is known what a clip has, clauses on
-what it has not are set apart, and their labels do not count.
+Labels are extracted by `affekt.llm.LexiconExtractor`, as everywhere in affekt. If it is known which modalities a clip
+has, clauses on modalities that it lacks are set apart, and their labels do not count.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from affekt.llm import LexiconExtractor
 
 Form = Literal['template', 'list', 'free', 'refusal', 'nonsense', 'empty']
 LONGEST = 100_000
-"""Characters of an answer that are read."""
+"""Maximum characters of an answer that are parsed."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Answer:
     """An answer as parsed: its labels, text, form and evidence."""
 
     labels: tuple[str, ...]
-    """Lower-case, in the order of the text, each once; none of a refusal or of nonsense."""
+    """Lower-case, unique, in the order of the text; none for a refusal or nonsense."""
     text: str
-    """The answer without thinking, without what follows its end, and without clauses on what was not perceived."""
+    """The answer without thinking, without text after its end, and without clauses on what was not perceived."""
     form: Form
     evidence: tuple[Clue, ...] = ()
-    """Clauses that say what was seen, heard or read."""
+    """Clauses on what was seen, heard or read."""
     invented: tuple[Clue, ...] = ()
     """Clauses on what the clip does not have; neither text nor evidence contains them."""
     question: str = ''
-    """Name of the question of `QUESTIONS` whose answer this has the form of; '' for none."""
+    """Name of the question in `QUESTIONS` whose answers have this form; '' for none."""
     value: str = ''
     """The value in a template that is not a label: a valence, sentiment, preferred description or verdict."""
 
@@ -57,17 +57,17 @@ class Answer:
 def read_answer(
     text: str | None, *, perceived: Collection[str] | None = None, is_cut: bool = False, table: str = 'affekt'
 ) -> Answer:
-    """An answer as read; no text makes it fail.
+    """Parse an answer; accepts any text.
 
     Args:
         text: the answer as generated; None counts as an empty one.
-        perceived: what can be perceived of the clip (`perceived_through` says it for its sources); None where that is
+        perceived: what can be perceived in the clip (see `perceived_through`); None if that is
             not known, so that nothing counts as invented.
-        is_cut: whether it ended at its limit of tokens: a last piece, which may be half a word, is left out.
+        is_cut: whether it ended at the token limit: its last piece, which may be half a word, is dropped.
         table: name of the word table that defines the known labels; see `affekt.labels.load_table`.
 
     Raises:
-        UnknownNameError: perceived names something unknown.
+        UnknownNameError: `perceived` has an unknown name.
 
     >>> read_answer('I am sorry, but I cannot judge that.').form
     'refusal'
@@ -187,7 +187,7 @@ def _of_template(text: str, table: str) -> Answer | None:
 
 
 def _leading_labels(text: str, table: str) -> Answer | None:
-    """Labels in a first sentence, by a template or all of them known words; the text is that of the clues behind.
+    """Labels in a first sentence, from a template or all known words; the text is that of the clues after it.
 
     None for an answer of another form.
     """

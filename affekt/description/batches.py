@@ -1,8 +1,8 @@
-"""Examples as batches: of like length, within a number of tokens, label words weighed, sources withheld.
+"""Batches of examples: of similar length, within a token limit, with weighted label words and withheld sources.
 
-Which examples stand together, and what is withheld of them, depends on seed and epoch alone, so that a killed run goes
-to the same values. Words for emotions weigh more in the loss than the sentence around them: of an answer of forty
-tokens the label is one.
+The composition of batches, and the sources withheld, depend on seed and epoch alone, so that a killed run resumes with
+the same values. Words for emotions weigh more in the loss than the sentence around them: in an answer of forty tokens
+the label is one.
 
     'The person seems angry.'    label 'angry', weight 3
      1   1      1     3    1
@@ -36,13 +36,13 @@ def with_label_weights(
     Args:
         pieces: prompt and answer, as `tokenized` made them.
         answer: text of the answer.
-        labels: words in it; each counts wherever it stands by itself, in either case.
-        weight: above 0.
+        labels: words in it; each counts wherever it occurs as a whole word, ignoring case.
+        weight: weight of their tokens, > 0.
         vocabulary: the trunk's tokens.
         family: prompt form of the trunk.
 
     Raises:
-        ValueRangeError: the weight is not above 0, or the answer is another one.
+        ValueRangeError: the weight is not above 0, or the answer is not that of `pieces`.
     """
     if not 0.0 < weight < float('inf'):
         raise ValueRangeError(expected='a weight of label words above 0', came=f'{weight}', todo='give another')
@@ -64,10 +64,10 @@ def with_label_weights(
 
 
 def length_of(pieces: Pieces, tokens: Mapping[str, int]) -> int:
-    """Positions of a prompt and its answer.
+    """Number of positions of a prompt and its answer.
 
     Args:
-        pieces: tokenized.
+        pieces: tokenized prompt and answer.
         tokens: source to its number of soft tokens.
     """
     prompt = sum(tokens[piece] if isinstance(piece, str) else len(piece) for piece in pieces.prompt)
@@ -76,22 +76,22 @@ def length_of(pieces: Pieces, tokens: Mapping[str, int]) -> int:
 
 @dataclass(frozen=True)
 class LengthBatches:
-    """Batches of examples of like length, by number and each with its epoch, in a new order each epoch, without end.
+    """Endless batches of example indices of similar length, each with its epoch, in a new order each epoch.
 
-    A batch is as many examples as fit: at most `batch_size`, and padded to the longest of them at most `tokens`. Where
-    several processes share an epoch, batches that do not go round are left out of that epoch.
+    A batch has as many examples as fit: at most `batch_size`, and at most `tokens` positions when padded. If
+    several processes share an epoch, leftover batches are dropped from that epoch.
 
     Args:
         lengths: number of positions of every example.
-        batch_size: most examples per batch.
-        tokens: most positions of a padded batch; None for no limit.
+        batch_size: maximum examples per batch.
+        tokens: maximum positions of a padded batch; None for no limit.
         seed: seed of the order.
-        rank: this process, from 0.
-        ranks: processes, each of which reads its own batches.
+        rank: index of this process, from 0.
+        ranks: number of processes, each with its own batches.
         spread: batches among which examples are sorted by length; 1 mixes all.
 
     Raises:
-        ValueRangeError: there are too few examples, or one does not fit by itself.
+        ValueRangeError: there are too few examples, or one does not fit alone.
     """
 
     lengths: tuple[int, ...]
@@ -121,7 +121,7 @@ class LengthBatches:
             )  # fmt: skip
 
     def epoch(self, number: int) -> list[list[int]]:
-        """The batches of an epoch, of all processes; each example is in one of them.
+        """The batches of an epoch for all processes; each example is in one of them.
 
         Args:
             number: number of the epoch, from 0.
@@ -162,14 +162,14 @@ class LengthBatches:
 
 
 class ExampleBatches:
-    """Examples as a describer reads them, batch after batch without end; any place is reached at once.
+    """Endless batches of examples for a describer, with random access.
 
     Args:
-        describer: makes the prompts.
+        describer: describer that makes the prompts.
         examples: the training examples.
-        kind: which sources the prompts have, and whether the words.
+        kind: sources of the prompts, and whether they contain the words.
         settings: sizes of batches, weights of labels, and what is withheld.
-        rank, ranks: this process, and how many there are.
+        rank, ranks: index of this process, and number of processes.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class ExampleBatches:
 
     @cached_property
     def order(self) -> LengthBatches:
-        """The examples' assignment to batches by length."""
+        """The assignment of examples to batches by length."""
         settings, tokens = self._settings, {name: source.tokens for name, source in self._describer.table.items()}
         lengths = [self._longest(self.asked(number).pieces, tokens) for number in range(len(self._examples))]
         return LengthBatches(
@@ -256,7 +256,7 @@ class ExampleBatches:
 
 
 def tensors_of(example: Example, withheld: frozenset[str] = frozenset()) -> dict[str, torch.Tensor]:
-    """The features of an example, without what is withheld."""
+    """The features of an example, without withheld sources."""
     return {
         name: torch.tensor(np.asarray(values), dtype=torch.float32)
         for name, values in example.sources.items()

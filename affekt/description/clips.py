@@ -1,11 +1,11 @@
-"""From a media file to a prompt: features by the recipes that a describer was trained on, and the transcript.
+"""From a media file to a prompt: features by the recipes a describer was trained on, and the transcript.
 
     reader = ClipReader(describer, clip_form(describer, notes))
     clip = reader.read(manifest, manifest.samples[0])
     asked = reader.asked(clip)
 
-Features come from `affekt.features`, from the very code that extracts those of training. What a clip lacks is left out
-of its prompt, with the reason: a video without a face, audio without a voice, speech of which no word was understood.
+Features come from `affekt.features`, the same code that extracts those for training. What a clip lacks is left out of
+its prompt, with the reason: a video without a face, audio without a voice, speech in which no word was recognised.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from affekt.text import characters_read
 
 Span = tuple[float, float]
 Hear = Callable[[Path, Span | None], str]
-"""From a media file, and an optional span of it in seconds, to its transcript; '' where nothing was understood."""
+"""From a media file, and an optional span of it in seconds, to its transcript; '' if nothing was recognised."""
 PERCEIVED: Mapping[str, tuple[str, ...]] = {'audio': ('voice',), 'video': ('face',), 'text': ('words',)}
-"""Modality of a recipe to what can be perceived through it, for sources that `GIVEN_BY` does not have."""
+"""Modality of a recipe to what can be perceived through it, for sources not in `GIVEN_BY`."""
 SENTENCES = 'minilm-l6-int8.onnx'
-"""The encoder of sentences, which reads the beginning of a long text alone."""
+"""The sentence encoder, which reads only the beginning of a long text."""
 LONGEST_WORDS = 200_000
-"""Characters of a transcript that are looked at; a prompt holds far fewer."""
+"""Maximum characters of a transcript that are used; a prompt holds far fewer."""
 
 
 @dataclass(frozen=True)
 class ClipForm:
-    """The input that a describer gets of a clip, and the question.
+    """A describer's input for a clip, and its question.
 
     Args:
-        recipes: source to the recipe that makes its features; sources that join others have none.
-        kind: which sources its prompts have, and whether the transcript.
+        recipes: source to the recipe of its features; sources that join others have none.
+        kind: sources of its prompts, and whether they contain the transcript.
         question: text of the question.
     """
 
@@ -60,11 +60,11 @@ class ClipForm:
         return self.kind.words or any(recipe.modality == 'text' for recipe in self.recipes.values())
 
     def gives(self) -> dict[str, tuple[str, ...]]:
-        """Source to what is perceived through it, as `describe` takes it."""
+        """Source to what is perceived through it, as for `describe`."""
         return {name: GIVEN_BY.get(name, PERCEIVED[recipe.modality]) for name, recipe in self.recipes.items()}
 
     def digest(self) -> str:
-        """Changes with every recipe, the order of a prompt, and the question."""
+        """A digest of the recipes, the order of a prompt, and the question."""
         parts = {name: recipe.hash for name, recipe in sorted(self.recipes.items())}
         return hashlib.sha256(repr((parts, self.kind, self.question)).encode()).hexdigest()
 
@@ -81,16 +81,16 @@ def clip_form(
 
     Args:
         describer: the opened describer.
-        notes: its folder's: `recipes` (source to name), `kind` (a published name, the row of sources, or a whole
-            record) and `question` (a name of `QUESTIONS` or its text), each of which may be absent.
-        recipes: others, source to name or recipe; they go before those that are noted. `NAME@PATH` is a recipe of an
-            encoder with the place of its weights.
-        question: another one.
-        device: where recipes of encoders run.
+        notes: notes of its folder: `recipes` (source to name), `kind` (a published name, a list of sources, or a whole
+            record) and `question` (a name of `QUESTIONS` or its text), each optional.
+        recipes: source to name or recipe; these override the noted ones. `NAME@PATH` is a recipe of an
+            encoder with the path of its weights.
+        question: a question instead of the noted one.
+        device: device of encoder recipes.
 
     Raises:
-        WeightsError: nobody noted the recipe of a source, or it gives features of another width.
-        UnknownNameError: there is no such recipe or kind.
+        WeightsError: the recipe of a source is not noted, or gives features of another width.
+        UnknownNameError: unknown recipe or kind.
     """
     kind = _noted_kind(notes.get('kind'), describer)
     wanted = {own for name in kind.sources for own in describer.table[name].joins or (name,)}
@@ -131,10 +131,10 @@ def _is_plain(name: str) -> bool:
 
 
 def _noted_kind(noted: Any, describer: Describer) -> Kind:
-    """A kind of input as it is noted: a published name, a row of sources, or a record; all sources for None.
+    """A noted kind of input: a published name, a list of sources, or a record; all sources for None.
 
     Raises:
-        WeightsError: it names a source that the describer lacks, or has another form.
+        WeightsError: the kind names a source that the describer lacks, or has another form.
     """
     try:
         if noted is None or noted == '':
@@ -166,9 +166,9 @@ class PerceivedClip:
     Args:
         name: name of the clip.
         features: source to its (T, D) features, for the sources that the clip has.
-        words: the transcript; '' where there is none.
-        lacking: source, or `words`, to the reason why it is absent, or which part of it alone is read; `certainty` and
-            `question` to what has to be known of the answer.
+        words: the transcript; '' if there is none.
+        lacking: source, or `words`, to the reason why it is absent or which part of it is used; `certainty` and
+            `question` to remarks on the answer.
     """
 
     name: str
@@ -178,12 +178,12 @@ class PerceivedClip:
 
 
 class ClipReader:
-    """Reads clips for one describer; encoders are opened when a clip first needs them, and kept.
+    """Reads clips for one describer; encoders are opened on first use and kept.
 
     Args:
         describer: the describer to be asked.
         form: the input of its prompts, and the question.
-        hear: gives the words of a recording where the manifest has none; None for no words.
+        hear: returns the words of a recording if the manifest has none; None for no words.
     """
 
     def __init__(self, describer: Describer, form: ClipForm, *, hear: Hear | None = None) -> None:
@@ -196,11 +196,11 @@ class ClipReader:
         Args:
             manifest: the manifest whose folder has the media.
             sample: a row of the manifest.
-            words: the transcript, where known; None for that of the sample, or else speech recognition.
+            words: the transcript, if known; None for that of the sample, or else speech recognition.
 
         Raises:
             MediaError: the file cannot be read.
-            WeightsError: a recipe's model cannot be had.
+            WeightsError: a recipe's model is not available.
         """
         withheld = set((sample.missing or '').split(','))
         features: dict[str, Floats32] = {}
@@ -233,7 +233,7 @@ class ClipReader:
         """The prompt on a clip.
 
         Raises:
-            ValueRangeError: it has nothing that the describer perceives; the message gives the reasons.
+            ValueRangeError: the clip has nothing that the describer perceives; the message gives the reasons.
         """
         words = clip.words if self.form.kind.words else ''
         if not clip.features and not words.strip():
@@ -246,7 +246,7 @@ class ClipReader:
         return self.describer.prompt(features, self.form.kind, self.form.question, words=words)
 
     def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
-        """Changes with the content of the media, the text, the recipes and the question; the prompt need not be made.
+        """A digest of the media, the text, the recipes and the question, computed without the prompt.
 
         Raises:
             MediaError: a file cannot be read.
@@ -293,7 +293,7 @@ def _require_readable(manifest: Manifest, sample: Sample) -> None:
     """Check that the media of a sample exist and can be opened.
 
     Raises:
-        MediaError: they are not.
+        MediaError: a file is missing or cannot be opened.
     """
     from affekt.media import Recording
 
@@ -317,7 +317,7 @@ def _content(path: Path) -> object:
 
 
 class Recognition:
-    """Speech recognition: the understood utterances of a recording, in order.
+    """Speech recognition: the recognised utterances of a recording, in order.
 
     Args:
         name: 'tiny.en' (English), 'base' (99 languages), or a folder in CTranslate2's format.
@@ -328,7 +328,7 @@ class Recognition:
         self._models: tuple[Any, Any] | None = None
 
     def __call__(self, path: Path, span: Span | None = None) -> str:
-        """The transcript of a file; '' where it has no audio or nothing was understood.
+        """The transcript of a file; '' if it has no audio or nothing was recognised.
 
         Args:
             path: the media file.
@@ -336,7 +336,7 @@ class Recognition:
 
         Raises:
             MediaError: the file cannot be read.
-            WeightsError: the model cannot be had.
+            WeightsError: the model is not available.
         """
         from affekt.media import Recording
         from affekt.text import Recognizer, judged_together
@@ -373,14 +373,14 @@ def _stretch(recording: Any, span: Span) -> Any:
 
 
 def clips_manifest(clips: Sequence[tuple[str, Path]], texts: Mapping[str, str] | None = None) -> Manifest:
-    """Media files as samples, each under a name of its own.
+    """Media files as samples with unique names.
 
     Args:
         clips: names and paths.
-        texts: name to transcript, where that is known.
+        texts: name to transcript, if known.
 
     Raises:
-        TableError: a name comes twice.
+        TableError: a name occurs twice.
     """
     from affekt.containers import AUDIO
 
@@ -393,7 +393,7 @@ def clips_manifest(clips: Sequence[tuple[str, Path]], texts: Mapping[str, str] |
 
 
 def shortened(asked: Asked, clip: PerceivedClip) -> PerceivedClip:
-    """The clip with a remark where its prompt holds only the beginning of the words."""
+    """The clip, with a remark if its prompt holds only the beginning of the words."""
     if not asked.pieces.cut:
         return clip
     whole = len(' '.join(clip.words.split()))

@@ -1,8 +1,8 @@
-"""What an answer claims to see, hear or read: its clauses by modality, and those that cannot be known.
+"""Claims of an answer about what is seen, heard or read: its clauses by modality, and those that cannot be known.
 
     [clue.of for clue in clues_in('Her voice is loud. She smiles. It rains.')] == [('voice',), ('face',)]
 
-A clause that speaks of what a clip does not have, *she smiles* where no face is seen, was invented by the describer.
+A clause about a modality that a clip does not have, such as *she smiles* without a visible face, was hallucinated.
 A statement that something is absent (*no face is visible*, *without sound*) is allowed for any clip. English only.
 """
 
@@ -46,7 +46,7 @@ SPEAKS_OF: dict[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }  # fmt: skip
-"""What can be perceived of a person, to the words that speak of it; a further row adds a further modality."""
+"""What can be perceived of a person, to the words that refer to it; another row adds another modality."""
 GIVEN_BY: dict[str, tuple[str, ...]] = {
     'voice': ('voice',),
     'prosody': ('voice',),
@@ -80,7 +80,7 @@ _JOINT = re.compile(r'^(?:but|while|whereas|and|although|though)\s+', re.IGNOREC
 
 @dataclass(frozen=True)
 class Clue:
-    """A clause of an answer that speaks of something perceived."""
+    """A clause of an answer about something perceived."""
 
     text: str
     of: tuple[str, ...]
@@ -88,16 +88,16 @@ class Clue:
 
 
 def clues_in(text: str) -> tuple[Clue, ...]:
-    """The clauses of a text that speak of something perceived, in their order."""
+    """The clauses of a text about something perceived, in order."""
     clues = (Clue(clause, _spoken_of(clause)) for clause in clauses(text))
     return tuple(clue for clue in clues if clue.of)
 
 
 def perceived_through(sources: Collection[str]) -> tuple[str, ...]:
-    """What can be perceived of a person through some sources of a clip.
+    """What can be perceived of a person through the given sources of a clip.
 
     Args:
-        sources: names of `GIVEN_BY`; for a source that joins others, those that it joins.
+        sources: names of `GIVEN_BY`; replace a source that joins others by those.
 
     Raises:
         UnknownNameError: a source is not in `GIVEN_BY`; name what is perceived instead.
@@ -149,7 +149,7 @@ def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[
 
 
 def clauses(text: str) -> Iterator[str]:
-    """Sentences, and where a sentence joins two with *but*, *while* or *and*, each of them."""
+    """Sentences, split further at *but*, *while* or *and* if these join two clauses."""
     for sentence in _sentences(text):
         yield from (_bare(part) for part in _parts(sentence))
 

@@ -1,9 +1,9 @@
-"""Clips to read answers, in batches; with a folder each answer is on disk before it is given, and a run goes on.
+"""Clips to parsed answers, in batches; with a folder each answer is stored before it is yielded, and a run can resume.
 
     for description in describe([('a', asked_a), ('b', asked_b)], describer, folder=Path('run')):
         description.answer.labels
 
-Keep `reproduction_record` beside answers and scores: it lists all that they depend on.
+Store `reproduction_record` with answers and scores: it lists everything they depend on.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Description:
     raw: str
     """The answer as generated."""
     finish: str
-    """How the answer ended: `end`, `stop` or `length` as in `Generated`; '' where it failed."""
+    """How the answer ended: `end`, `stop` or `length` as in `Generated`; '' if it failed."""
     failure: str = ''
-    """Why there is no answer; '' where there is."""
+    """Why there is no answer; '' if there is one."""
     certainty: float | None = None
-    """Probability of the first label, in [0, 1]; None where the describer was not calibrated for such a clip."""
+    """Probability of the first label, in [0, 1]; None if the describer is not calibrated for such a clip."""
 
 
 def describe(
@@ -54,25 +54,25 @@ def describe(
     table: str = 'affekt',
     gives: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Description]:
-    """Yield the answer to each clip, in order, read in the light of what the clip has.
+    """Yield the answer to each clip, in order, parsed with regard to the modalities the clip has.
 
-    A clip that cannot be answered (its features are of another shape, its prompt is too long) is given with its
-    failure, costs no other clip its answer, and is tried again in a run that goes on.
+    A clip that cannot be answered (its features have another shape, its prompt is too long) is yielded with its
+    failure, does not affect other clips, and is tried again on resuming.
 
     Args:
         clips: names, each once, and prompts.
         describer: the opened describer.
-        limits: when an answer ends; with a temperature each clip draws by a seed from its name.
-        batch_size: clips answered together, which changes no answer.
-        folder: folder of the run; None to keep nothing.
-        resume: go on in a folder where answers lie; those to clips that are still the same are not asked again.
+        limits: when an answer ends; with a temperature the seed of each clip depends on its name.
+        batch_size: clips answered together; does not change answers.
+        folder: folder of the run; None to store nothing.
+        resume: continue in a folder with answers; unchanged clips are not asked again.
         table: name of the word table that defines the labels.
         gives: source to what is perceived through it (names of `SPEAKS_OF`), for sources that `GIVEN_BY` lacks.
 
     Raises:
-        CorpusError: a name comes twice.
-        ValueRangeError: a batch of less than one.
-        RunError: the folder holds another run, or this one without resume.
+        CorpusError: a name occurs twice.
+        ValueRangeError: `batch_size` is below 1.
+        RunError: the folder holds another run, or this one without `resume`.
     """
     if batch_size < 1:
         raise ValueRangeError(expected='a batch of 1 or more', came=str(batch_size), todo='use for example 8')
@@ -82,7 +82,7 @@ def describe(
         yield from _described(clips, describer, limits, batch_size, None, reading)
         return
     record = reproduction_record(describer, limits, table=table)
-    del record['versions']  # the run notes them itself, and goes on after an update
+    del record['versions']  # the run records them itself, and may resume after an update
     with Run(folder, record, resume=resume) as run:
         yield from _described(clips, describer, limits, batch_size, run, reading)
 
@@ -198,10 +198,10 @@ def _add(digest: Any, name: str, value: torch.Tensor) -> None:
 
 
 def reproduction_record(describer: Describer, limits: Limits | None = None, *, table: str = 'affekt') -> dict[str, Any]:
-    """All that answers and scores depend on, as JSON has it, to be kept beside them.
+    """Everything that answers and scores depend on, as JSON values, to be stored with them.
 
-    That is: the hash of the weights, the language model, sources, prompt form and stops, limits, device, precision, the
-    table of words with its hash, and versions.
+    Contents: the hash of the weights, the language model, sources, prompt form and stops, limits, device, precision,
+    the word table with its hash, and versions.
 
     Args:
         describer: the answering describer.

@@ -1,7 +1,7 @@
-"""What a describer learns from: clips with cached features, a transcript, a question, and the right answer.
+"""Training examples of a describer: clips with cached features, a transcript, a question, and the right answer.
 
-Features come from stores that `affekt.features.extract` wrote, so that no encoder runs while training. What a clip
-lacks is left out of its example; a clip of which nothing is left is left out itself, with a reason.
+Features come from stores written by `affekt.features.extract`, so that no encoder runs during training. What a clip
+lacks is left out of its example; a clip with nothing left is skipped, with a reason.
 
     coarse = examples_from(manifest, {'voice': Store(folder)}, plain_answer)
 """
@@ -28,15 +28,15 @@ class Example:
     Args:
         name: name of the clip; several examples may share a clip.
         sources: source to its (T, D) or (D,) features, for the sources that the clip has.
-        transcript: the spoken words; '' where there are none.
+        transcript: the spoken words; '' if there are none.
         question: text of the question.
         answer: text of the right answer.
-        labels: the words for emotions in the answer, lower-case; () where it names none.
-        cites: sources that the answer speaks of; training never withholds them from this example.
+        labels: the words for emotions in the answer, lower-case; () if it names none.
+        cites: sources that the answer mentions; training never withholds them from this example.
 
     Raises:
-        ValueRangeError: there is nothing to describe, no answer, or an answer that lacks a label or cites what is not
-            there.
+        ValueRangeError: there is nothing to describe, no answer, or an answer that lacks a label or cites an absent
+            source.
         ShapeError: features are empty or have more than three axes.
     """
 
@@ -77,7 +77,7 @@ class QuestionAnswer:
         question: text of the question.
         answer: text of the right answer.
         labels: the words for emotions in the answer.
-        cites: sources that the answer speaks of.
+        cites: sources that the answer mentions.
     """
 
     question: str
@@ -92,7 +92,7 @@ class Examples:
 
     Args:
         examples: examples of all clips that can be described.
-        left_out: sample to the reason why it gave no example.
+        left_out: sample to the reason why it has no example.
     """
 
     examples: tuple[Example, ...]
@@ -103,11 +103,11 @@ class Examples:
 
 
 Asking = Callable[[Sample], Iterable[QuestionAnswer]]
-"""From a row of a manifest to its questions and answers; nothing where it is not annotated."""
+"""From a row of a manifest to its questions and answers; none if it is not annotated."""
 
 
 def named_label(sample: Sample) -> list[QuestionAnswer]:
-    """The category in the published form: *The character's emotional state is angry.*; nothing where there is none."""
+    """The category in the published form: *The character's emotional state is angry.*; none if it has no category."""
     if not sample.category:
         return []
     word = sample.category.lower()
@@ -115,9 +115,9 @@ def named_label(sample: Sample) -> list[QuestionAnswer]:
 
 
 def annotated(sample: Sample) -> list[QuestionAnswer]:
-    """The description and the labels that people or models wrote, each to its published question; of those there are.
+    """The description and the labels written by people or models, each with its published question, if they exist.
 
-    Labels count as words of a description only where they stand in it.
+    Labels count as words of a description only if they occur in it.
     """
     answers = []
     if sample.description:
@@ -140,13 +140,13 @@ def examples_from(
             read.
         stores: name of a source to the store of its features.
         asking: makes questions and answers; see `named_label`, `annotated` and `wordings.TemplateAnswers`.
-        words: use the transcript, where the manifest has one.
+        words: use the transcript, if the manifest has one.
 
     Returns:
         All examples, and why clips gave none.
 
     Raises:
-        CorpusError: no clip gave one.
+        CorpusError: no clip has an example.
     """
     made: list[Example] = []
     left_out: dict[str, str] = {}
@@ -182,7 +182,7 @@ def examples_from(
 
 
 def digest_of(*sides: Sequence[Example]) -> str:
-    """A digest that changes with any value, word or position of what is learnt from."""
+    """A digest of all values, words and positions of training examples."""
     digest = hashlib.sha256()
     for examples in sides:
         digest.update(f'{len(examples)}'.encode())

@@ -1,6 +1,6 @@
-"""Training by reward: answers are drawn, read and rewarded; those better than their group become likelier (GRPO).
+"""Training by reward: answers are sampled, parsed and rewarded; those better than their group become likelier (GRPO).
 
-As in `preference.py` the describer stays near what it was. The loss is that of trl, which cannot carry soft
+As in `preference.py` the describer stays near its initial state. The loss is that of trl, which does not support soft
 tokens; on text alone they are equal.
 
 Axes: B answers, L positions, P clips, G answers per clip; B = P G.
@@ -37,14 +37,14 @@ def group_advantages(rewards: Tensor, *, scaled: bool = True) -> Tensor:
     """Advantage of each answer over the others to the same clip.
 
     Args:
-        rewards: (P, G); nan where an answer cannot be judged.
+        rewards: (P, G); nan if an answer cannot be scored.
         scaled: divide by the standard deviation (with G - 1) of the group.
 
     Returns:
-        (P, G); 0 where the reward is nan, or all of a group are the same.
+        (P, G); 0 if the reward is nan, or all of a group are equal.
 
     Raises:
-        ShapeError: there are not two axes, or groups of one.
+        ShapeError: not two axes, or groups of one.
     """
     if rewards.ndim != 2 or rewards.shape[1] < 2:
         raise ShapeError(
@@ -69,16 +69,16 @@ def group_loss(
         KL = exp(reference - logs) - (reference - logs) - 1
 
     Args:
-        logs: log-probabilities of the drawn answers' tokens.
-        advantages: (B,) advantages, as `group_advantages` gives them, flattened.
-        before: (B, L - 1) logs when the answers were drawn; None where nothing was learnt since.
-        reference: (B, L - 1) logs of the model to stay near; None only with kl_weight 0.
+        logs: log-probabilities of the sampled answers' tokens.
+        advantages: (B,) advantages from `group_advantages`, flattened.
+        before: (B, L - 1) logs when the answers were sampled; None if no step was taken since.
+        reference: (B, L - 1) logs of the reference model; None only with kl_weight 0.
         clip: largest change of a token's probability ratio from 1 for which its advantage still counts.
-        kl_weight: weight of the KL divergence from the reference, from 0.
+        kl_weight: weight of the KL divergence from the reference, >= 0.
         over: `answers` for the mean over the tokens of each answer and then over answers, `tokens` for that over all.
 
     Raises:
-        ValueRangeError: there is a kl_weight without reference, or one that is negative.
+        ValueRangeError: kl_weight is negative, or given without a reference.
     """
     if kl_weight < 0.0 or (kl_weight > 0.0 and reference is None) or not clip > 0.0:
         raise ValueRangeError(
@@ -97,25 +97,25 @@ def group_loss(
 
 
 def kl_of(values: Tensor, reference: Tensor) -> Tensor:
-    """Estimated KL divergence at each drawn token, never negative: exp(r - v) - (r - v) - 1."""
+    """Estimated KL divergence at each sampled token, never negative: exp(r - v) - (r - v) - 1."""
     apart = reference - values
     return apart.exp() - apart - 1
 
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """Settings of drawing and rewarding answers.
+    """Settings of sampling and rewarding answers.
 
     Args:
-        answers: G, the answers drawn for each clip.
-        tokens: most tokens of an answer.
-        temperature: temperature of the draws.
+        answers: G, the answers sampled for each clip.
+        tokens: maximum tokens of an answer.
+        temperature: temperature of sampling.
         clip: see `group_loss`.
         kl_weight: see `group_loss`.
         over: see `group_loss`.
         scaled: see `group_advantages`.
-        gain_weight: weight of the gain in log-probability per token that a modality brings; 0 for none.
-        gain_limit: nats to which the gain is clamped, in either direction.
+        gain_weight: weight of a modality's gain in log-probability per token; 0 for none.
+        gain_limit: nats to which the magnitude of the gain is clamped.
 
     Raises:
         ValueRangeError: a setting is out of range.
@@ -145,7 +145,7 @@ class GroupStep(NamedTuple):
 
     loss: Tensor
     rewards: Tensor
-    """(P, G); nan where the truth cannot be judged"""
+    """(P, G); nan if the truth cannot be scored"""
     answers: tuple[tuple[Answer, ...], ...]
     """The parsed answers of each clip."""
     kl: float
@@ -163,25 +163,25 @@ def group_step(
     lacking: Sequence[Asked] | None = None,
     start: Start | None = None,
 ) -> GroupStep:
-    """Draw answers, read and reward them, and give the loss that makes the better ones likelier.
+    """Sample, parse and reward answers; returns the loss that makes the better ones likelier.
 
-    1. G answers per clip are drawn, each by a seed of its own. 2. They are read; a refusal, nonsense or an empty answer
-    is rewarded 0, another by its labels. 3. With a gain_weight the modality that `lacking` lacks is rewarded where it
-    made the answer likelier. 4. Advantages within each group. 5. The loss, with the distance to what the describer was.
+    1. Sample G answers per clip, each with its own seed. 2. Parse them; a refusal, nonsense or an empty answer has
+    reward 0, others that of their labels. 3. With a gain_weight, the modality absent from `lacking` is rewarded if it
+    made the answer likelier. 4. Advantages within each group. 5. The loss, with the divergence from the reference.
 
     Args:
         describer: a describer with adapters.
-        prompts: clips, answers in them left aside.
+        prompts: clips; answers in them are ignored.
         truths: true labels of each clip.
         reward: function of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward`, which punishes long
             lists.
-        settings: settings of drawing and rewarding; None for the defaults.
-        seed: seed of the draws; use another one for each step.
-        lacking: the same clips, their prompts made without one modality.
-        start: weights to stay near, as `started` gives them; None for the describer without adapters.
+        settings: settings of sampling and rewarding; None for the defaults.
+        seed: seed of sampling; use another one for each step.
+        lacking: the same clips, with prompts without one modality.
+        start: reference weights from `started`; None for the describer without adapters.
 
     Raises:
-        ShapeError: the numbers of clips differ, or a gain_weight stands without `lacking`.
+        ShapeError: the numbers of clips differ, or a gain_weight is given without `lacking`.
         WeightsError: there are no adapters.
     """
     settings = settings or GroupSettings()

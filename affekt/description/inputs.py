@@ -1,8 +1,8 @@
-"""What the published describer gets of a clip before its encoders, and what to do where a clip cannot be read.
+"""Input of the published describer's encoders, and the handling of unreadable clips.
 
 The published code standardises the audio of all clips of a batch together to mean 0 and standard deviation 1, so that a
-clip's input depends on its neighbours; here each clip is standardised by itself, as the published code does when it is
-asked about one. It also puts a random other clip in the place of one that cannot be read, without a word.
+clip's input depends on its neighbours; here each clip is standardised alone, as the published code does for a single
+clip. It also silently replaces an unreadable clip by another one at random.
 
 Axes: B clips of a batch, K segments, S samples.
 
@@ -25,7 +25,7 @@ from affekt.errors import AffektError, CorpusError, ShapeError, ValueRangeError,
 STRETCHES, STRETCH_S = 8, 2.0
 FRAMES = 8
 TRIES = 10
-"""Attempts of the published code to find a clip that can be read."""
+"""Attempts of the published code to find a readable clip."""
 _SMALL = 1e-7
 T = TypeVar('T')
 
@@ -34,7 +34,7 @@ def stretches(sound: Floats32, rate_hz: int, *, count: int = STRETCHES, seconds:
     """Segments of audio, their starts spread evenly from the first to the last possible one.
 
     Args:
-        sound: (samples,) or (channels, samples); channels are averaged, however many there are.
+        sound: (samples,) or (channels, samples); channels are averaged.
         rate_hz: sampling rate of the audio.
         count: K, the number of segments.
         seconds: duration of a segment in seconds; shorter audio is padded with zeros at its end.
@@ -62,12 +62,12 @@ def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> 
     """Audio standardised to mean 0 and standard deviation 1.
 
     Args:
-        batch: (B, K, S).
+        batch: (B, K, S) audio.
         over: `clip` takes both over all segments of a clip, `batch` over all clips, as published in training.
 
     Raises:
-        ShapeError: there are not three axes.
-        ValueRangeError: over is neither.
+        ShapeError: not three axes.
+        ValueRangeError: `over` is neither.
     """
     if batch.ndim != 3:
         raise ShapeError(
@@ -100,11 +100,11 @@ def spread(count: int, wanted: int = FRAMES) -> list[int]:
 
 @dataclass(frozen=True)
 class ReadClips(Generic[T]):
-    """Clips that were read.
+    """The readable clips, and the failures.
 
     Args:
-        clips: name to clip, in order; as published, one stands under the name of another.
-        failures: name to why it could not be read.
+        clips: name to clip, in order; with replacement, one may have the name of another.
+        failures: name to the reason why it could not be read.
     """
 
     clips: Mapping[str, T]
@@ -118,12 +118,12 @@ def read_clips(
     unreadable: Literal['leave out', 'refuse', 'replace'] = 'leave out',
     rng: np.random.Generator | None = None,
 ) -> ReadClips[T]:
-    """Clips by name, each failure counted.
+    """Read clips by name, and record failures.
 
     Args:
         names: names of the clips.
-        read: reads the clip of a name; an `AffektError` or `OSError` says that it cannot be read.
-        unreadable: leave such clips out, refuse them, or put a random other one in their place as published.
+        read: reads a clip by name; raises `AffektError` or `OSError` if it cannot be read.
+        unreadable: skip such clips, refuse them, or replace them by random others, as published.
         rng: draws the replacements.
 
     Raises:

@@ -1,7 +1,7 @@
 """A describer's files, inspected without running it or opening its language model: sources, fusions, adapters, sizes.
 
-A checkpoint of AffectGPT as published, or a folder as `save_describer` writes it. Every tensor must have its place; one
-that is absent, renamed or of another shape is refused by name.
+Accepts a published checkpoint of AffectGPT, or a folder written by `save_describer`. Every tensor must be known; a
+missing, renamed or misshapen one is refused by name.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class InspectedDescriber:
     Args:
         path: the inspected file or folder.
         form: `published` for a checkpoint of AffectGPT, `affekt` for a folder that affekt wrote.
-        trunk: name of the language model; of a published one as its sizes tell.
+        trunk: name of the language model; for a published one inferred from its sizes.
         trunk_width: H.
-        trunk_layers: number of layers with adapters; 0 where there are none.
+        trunk_layers: number of layers with adapters; 0 if there are none.
         sources: the table of sources.
         adapters: sizes of the trunk's adapters; None for a frozen trunk.
-        numbers: source, or `adapters`, to its number of learnt parameters.
-        tensors: number of tensors in all.
-        kind: kind of input that it was trained on; '' where it is not noted.
-        question: question that it was trained on; '' where it is not noted.
+        numbers: source, or `adapters`, to its number of trained parameters.
+        tensors: total number of tensors.
+        kind: kind of input that it was trained on; '' if not noted.
+        question: question that it was trained on; '' if not noted.
         recipes: source to the noted recipe of its features.
         notes: all other notes.
     """
@@ -62,18 +62,18 @@ class InspectedDescriber:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON has them."""
+        """All fields as JSON values."""
         return {**asdict(self), 'path': str(self.path)}
 
 
 def inspected_describer(path: str | os.PathLike[str]) -> InspectedDescriber:
-    """The contents of a file or folder; nothing in it is run.
+    """The contents of a file or folder; nothing in it is executed.
 
     Args:
         path: a checkpoint of AffectGPT, the folder of a describer or of the run that trained it, or `small`.
 
     Raises:
-        WeightsError: it holds no describer, or one that is not whole; what is missing or unknown is named.
+        WeightsError: it is not a describer, or is incomplete; the message names missing and unknown tensors.
     """
     place = described_place(path)
     return _of_folder(place) if place.is_dir() else _of_checkpoint(place)

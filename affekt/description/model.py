@@ -1,9 +1,9 @@
-"""The describer: soft tokens of what a clip shows go between the words of a prompt into a language model.
+"""The describer: a language model whose prompt contains soft tokens of a clip.
 
     embed             pieces and features of a batch to (B, L, H), padded right for training and left for answering
-    forward           the loss of the answers, and logits
-    generate          answers, greedy unless a temperature is given; each as it would be alone
-    beginning_logits  of some words, each as what an answer begins or goes on with
+    forward           loss of the answers, and logits
+    generate          answers, greedy unless a temperature is given; independent of the batch
+    beginning_logits  logits of given words as the beginning or continuation of an answer
 
 Positions are counted explicitly, so that padding changes nothing, and each clip has its own soft tokens, so that its
 neighbours in a batch change nothing either.
@@ -31,22 +31,22 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you
 from affekt.nn import load_published, seeded
 
 NO_LABEL = -100
-"""Label of positions that are ignored by the loss."""
+"""Label of positions ignored by the loss."""
 
 
 @dataclass(frozen=True)
 class DescriberSettings:
-    """Prompt form and limits of a describer. The last four fields are as published where they are changed.
+    """Prompt form and limits of a describer. The defaults of the last four fields differ from the published code.
 
     Args:
         family: prompt form, one of `FAMILIES`.
-        longest_prompt: most tokens of a prompt, soft ones included; the transcript is shortened to it.
-        truncation: `words` shortens the transcript; `front` cuts a prompt at its beginning, where the soft tokens
-            are, when it is to be answered.
-        end_is_read: whether the token that ends an answer is seen by attention; the published code takes it for
+        longest_prompt: maximum tokens of a prompt, soft ones included; the transcript is shortened to it.
+        truncation: `words` shortens the transcript; `front` cuts the beginning of a prompt, where the soft tokens
+            are, in generation.
+        end_is_read: whether attention sees the token that ends an answer; the published code takes it for
             padding, since the two are one token.
-        begins_answering: put the trunk's first token before a prompt also where it is to be answered.
-        keep_empty_words: keep the sentence on the subtitle where there is no transcript.
+        begins_answering: put the trunk's first token before a prompt in generation too.
+        keep_empty_words: keep the sentence on the subtitle if there is no transcript.
     """
 
     family: str = 'chatml'
@@ -71,7 +71,7 @@ class Asked:
 
 
 class Embedded(NamedTuple):
-    """A batch as the trunk takes it."""
+    """A batch as input of the trunk."""
 
     embeddings: Tensor
     """(B, L, H)"""
@@ -89,7 +89,7 @@ class Answered(NamedTuple):
     """Outputs of `forward`."""
 
     loss: Tensor
-    """Mean cross-entropy of the answers' tokens, by their weights; nan where there is none."""
+    """Weighted mean cross-entropy of the answers' tokens; nan if there are none."""
     logits: Tensor
     """(B, L, V)"""
     embedded: Embedded
@@ -99,14 +99,14 @@ class Describer(nn.Module):
     """A trunk that perceives clips through sources.
 
     Args:
-        trunk: the language model; its weights are frozen but for adapters.
+        trunk: the language model; its weights are frozen except for adapters.
         sources: the table of sources.
         settings: prompt form and limits.
         seed: seed of the initial weights of the source readers.
 
     Raises:
-        UnknownNameError: a source, fusion or family does not exist.
-        ValueRangeError: a source is impossible.
+        UnknownNameError: unknown source, fusion or family.
+        ValueRangeError: a source has invalid settings.
     """
 
     def __init__(
@@ -146,10 +146,10 @@ class Describer(nn.Module):
         return [reader for reader in self.readers.values() if isinstance(reader, SourceReader)]
 
     def reader(self, name: str) -> SourceReader:
-        """The weights through which a source goes.
+        """The module that encodes a source.
 
         Raises:
-            UnknownNameError: there is no such source.
+            UnknownNameError: unknown source.
         """
         if name not in self.table:
             raise UnknownNameError(
@@ -165,7 +165,7 @@ class Describer(nn.Module):
         return next(self.trunk.parameters()).device
 
     def learnt(self) -> dict[str, Tensor]:
-        """The tensors of a checkpoint, by name: all but the frozen weights of the trunk."""
+        """The tensors of a checkpoint, by name: all except the frozen weights of the trunk."""
         frozen = {f'trunk.{name}' for name, _ in self.trunk.named_parameters() if '.lora_' not in name}
         frozen |= {f'trunk.{name}' for name, _ in self.trunk.named_buffers()}
         tied = 'lm_head.weight'
@@ -176,10 +176,10 @@ class Describer(nn.Module):
         }
 
     def fill(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights that `learnt` gave, of this precision or another.
+        """Load weights returned by `learnt`, in any precision.
 
         Raises:
-            WeightsError: a name is unknown or absent, or a shape differs.
+            WeightsError: a name is unknown or missing, or a shape differs.
         """
         load_published(self, state, {}, part=set(self.learnt()))
 
@@ -196,14 +196,14 @@ class Describer(nn.Module):
 
         Args:
             features: source to its features, for the sources that the clip has.
-            kind: which sources in which order, or the name of a published kind.
+            kind: the sources in order, or the name of a published kind.
             question: text of the question, such as `question_of` gives.
             words: the transcript; '' for none.
-            answer: the right answer, for training; None where it is to be generated.
+            answer: the right answer, for training; None for generation.
 
         Raises:
-            UnknownNameError: no such kind, or features of an unknown source.
-            ValueRangeError: nothing is left to be described, or the prompt or the answer is too long.
+            UnknownNameError: unknown kind, or features of an unknown source.
+            ValueRangeError: nothing is left to describe, or the prompt or the answer is too long.
         """
         for name in features:
             self.reader(name)
@@ -250,7 +250,7 @@ class Describer(nn.Module):
         return features, masks
 
     def embed(self, batch: Sequence[Asked], side: Literal['right', 'left'] = 'right') -> Embedded:
-        """The batch as the trunk reads it.
+        """The batch as input of the trunk.
 
         Args:
             batch: clips, each with its prompt.
@@ -287,7 +287,7 @@ class Describer(nn.Module):
                 weights[number, behind] = torch.tensor(asked.pieces.weights or [1.0] * len(answer), device=self.device)
                 if not self.settings.end_is_read and answer[-1] == self.vocabulary.end:
                     keep_mask[number, place.stop - 1] = False
-        # padding counts for nothing in positions; an end that is not read still stands where it stands
+        # padding has no position; an end token that attention ignores keeps its own
         start = (~keep_mask).int().argmin(dim=1, keepdim=True)
         positions = (torch.arange(longest, device=self.device) - start).clamp(min=0)  # (B, L)
         return Embedded(embeddings, keep_mask, positions, labels, weights)
@@ -309,12 +309,12 @@ class Describer(nn.Module):
     def generate(
         self, batch: Sequence[Asked], limits: Limits | None = None, *, seeds: Sequence[int] | None = None
     ) -> list[Generated]:
-        """An answer to each prompt, as it would be alone; answers in the pieces are ignored.
+        """An answer to each prompt, independent of the batch; answers in the pieces are ignored.
 
         Args:
             batch: clips, each with its prompt.
             limits: when an answer ends, and how tokens are chosen.
-            seeds: seed of the draws for each clip, where the limits have a temperature; None for the limits' seed.
+            seeds: seed of sampling for each clip, if the limits have a temperature; None for the limits' seed.
 
         Raises:
             ValueRangeError: a prompt and its answer together are longer than the trunk allows.
@@ -336,16 +336,16 @@ class Describer(nn.Module):
     def beginning_logits(
         self, batch: Sequence[Asked], beginnings: Sequence[str], after: Sequence[str] | None = None
     ) -> Tensor:
-        """(N, K) logits of what an answer may begin or go on with; softmax over them says how sure a label is.
+        """(N, K) logits of beginnings or continuations of an answer; their softmax is the confidence in a label.
 
         Args:
             batch: N clips, each with its prompt.
-            beginnings: K texts as answers have them, with the space before a word; their first tokens differ. An empty
+            beginnings: K texts as in answers, with the space before a word; their first tokens differ. An empty
                 one is the end of the answer.
-            after: N texts that the answers have begun with; None for nothing.
+            after: N texts with which the answers have begun; None for none.
 
         Raises:
-            ValueRangeError: two begin with one token.
+            ValueRangeError: two begin with the same token.
         """
         numbers = [self.vocabulary.numbers(each)[0] if each else self.vocabulary.end for each in beginnings]
         if len({*numbers}) < len(numbers):
@@ -372,11 +372,11 @@ class Describer(nn.Module):
 
 
 def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of the cross-entropy of each label from the logits before it.
+    """Weighted mean cross-entropy of each label given the logits of the position before it.
 
     Args:
-        logits: (B, L, V).
-        labels: (B, L) token ids, `NO_LABEL` where there is none.
+        logits: (B, L, V) logits.
+        labels: (B, L) token ids, `NO_LABEL` for none.
         weights: (B, L) weight of each label.
     """
     each = functional.cross_entropy(

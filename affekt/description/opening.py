@@ -1,4 +1,4 @@
-"""A describer of clips by what a user names: a folder of training, a published checkpoint, or the shipped model.
+"""Opening a describer of clips by name: a training folder, a published checkpoint, or the shipped model.
 
 clips = open_clip_describer(Path('run/describer'))
 for perceived, description in clips.describe(manifest, manifest.samples):
@@ -25,14 +25,15 @@ from affekt.description.grounded import grounded, measured, noted_terciles
 from affekt.description.model import Asked, Describer
 from affekt.description.published import inspect_official, load_official
 from affekt.description.questions import KINDS
-from affekt.description.saved import SETTINGS, SHIPPED, SMALL, described_place, open_describer, saved_notes
+from affekt.description.saved import SETTINGS, SHIPPED, described_place, open_describer, saved_notes
 from affekt.description.trunk import open_trunk
 from affekt.description.wordings import Terciles
 from affekt.errors import MediaError, ShapeError, ValueRangeError, WeightsError
 from affekt.features import Recipe
+from affekt.weights import SMALL_DESCRIBER
 
 REACHES = 'reaches_targets'
-"""The note of the shipped describer on whether it surely reaches what was asked of it; where not, it is no default."""
+"""The note of the shipped describer on whether it reliably reaches its targets; if not, it is not the default."""
 PUBLISHED_RECIPES = {
     'voice': 'chinese-hubert-large-frm',
     'face': 'clip-vit-large-patch14-frm',
@@ -42,7 +43,7 @@ PUBLISHED_RECIPES = {
 
 
 def shipped_describer() -> Path | None:
-    """The folder of the small describer that comes with affekt; None where it lacks one, or one good enough."""
+    """The folder of the small describer that comes with affekt; None if there is none that reaches its targets."""
     if not (SHIPPED / SETTINGS).is_file():
         return None
     notes = saved_notes(SHIPPED).get('notes') or {}
@@ -51,21 +52,21 @@ def shipped_describer() -> Path | None:
 
 @dataclass(frozen=True)
 class LikelyLabels:
-    """The labels that an answer probably contains, in place of the single likeliest answer.
+    """The labels that an answer probably contains, instead of those of the single most probable answer.
 
     The share of answers that name a label k is at least
 
-        s(k) = p(k) + sum over the likeliest first labels j of p(j) p(k | j)
+        s(k) = p(k) + sum over the most probable first labels j of p(j) p(k | j)
 
-    with p(k) that of answers that begin with k, and p(k | j) that of those that go on with it behind j. What has a
-    share of `least` or more is named, else what has the largest; the likeliest first label stands first. One greedy
-    answer names the second label only where it is likelier than the end, after a first one that was taken for certain.
+    with p(k) the share of answers that begin with k, and p(k | j) the share that continue with it after j. Labels with
+    a share of at least `least` are named, or else the one with the largest; the most probable first label comes first.
+    A greedy answer names a second label only if it is likelier than the end, given a first one taken for certain.
 
     Args:
         words: all labels that an answer may name; they differ in their first token.
-        least: sources of a prompt, joined by +, to the share from which a label is named; other prompts are answered
+        least: sources of a prompt, joined by +, to the minimum share of a named label; other prompts are answered
             token by token.
-        width: number of likeliest first labels for which the second is examined.
+        width: number of most probable first labels for which the second is examined.
     """
 
     words: tuple[str, ...]
@@ -90,19 +91,19 @@ class LikelyLabels:
         return [self.chosen(*row) for row in zip(first, named, least, strict=True)]
 
     def chosen(self, first: Tensor, named: Tensor, least: float) -> tuple[str, ...]:
-        """The labels of a clip with these (K,) shares, the likeliest first label first."""
+        """The labels of a clip with these (K,) shares, the most probable first label first."""
         places = torch.nonzero(named >= least).flatten().tolist() or [int(named.argmax())]
         return tuple(self.words[at] for at in sorted(places, key=lambda at: -float(first[at])))
 
     def shares(self, describer: Describer, asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
-        """(N, K) shares of answers that begin with each word, and that name it first or second."""
+        """(N, K) shares of answers that begin with each word, and of those that name it first or second."""
         beginnings = [f' {word}' for word in self.words]
         first = describer.beginning_logits(asked, beginnings).double().softmax(dim=1)
         named, likeliest = first.clone(), first.topk(min(self.width, len(self.words)), dim=1).indices  # (N, W)
         for before in likeliest.T:
             begun = [f' {self.words[at]},' for at in before.tolist()]
             logits = describer.beginning_logits(asked, [*beginnings, ''], begun).double()
-            logits.scatter_(1, before.unsqueeze(1), -torch.inf)  # no label comes twice
+            logits.scatter_(1, before.unsqueeze(1), -torch.inf)  # no label occurs twice
             named += first.gather(1, before.unsqueeze(1)) * logits.softmax(dim=1)[:, :-1]
         return first, named
 
@@ -113,9 +114,9 @@ class Certainty:
 
     Args:
         words: all labels that an answer may begin with; they differ in their first token.
-        temperatures: source to the temperature of prompts in which it stands first; of other prompts nothing is known.
-        limits: source to the distance from the clips of training (`SourceReader.distance`) beyond which a clip is
-            unlike them, and nothing is known of how sure an answer is.
+        temperatures: source to the temperature of prompts in which it comes first; other prompts are not calibrated.
+        limits: source to the distance from the training clips (`SourceReader.distance`) beyond which a clip is
+            unlike them and has no calibrated confidence.
     """
 
     words: tuple[str, ...]
@@ -123,7 +124,7 @@ class Certainty:
     limits: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, describer: Describer, asked: Sequence[Asked], labels: Sequence[Sequence[str]]) -> list[float | None]:
-        """For each answer, the probability of its first label; None where its prompt has no fitted temperature.
+        """For each answer, the probability of its first label; None if its prompt has no fitted temperature.
 
         Args:
             describer: the describer that answered.
@@ -145,31 +146,32 @@ class Certainty:
         return sure
 
     def why_unknown(self, describer: Describer, asked: Asked) -> str:
-        """Why nothing is known of how sure the first label is; '' where it is known."""
+        """Why the first label has no calibrated confidence; '' if it has one."""
         sources = asked.pieces.sources
         first = next(iter(sources), '')
         if first not in self.temperatures:
             return f'none was fitted for labels of the {first or "words"}'
         for name, limit in self.limits.items():
-            if name in sources and not describer.reader(name).distance(asked.features[name]) <= limit:  # nan: unlike
+            # nan counts as unlike
+            if name in sources and not describer.reader(name).distance(asked.features[name]) <= limit:
                 return f'the {name} is unlike those that it was trained on'
         return ''
 
 
 class ClipDescriber:
-    """A describer that takes clips of media.
+    """A describer whose input is media clips.
 
     Args:
         describer: the opened describer.
         reader: reads clips for the describer.
         limits: limits of answers.
         name: name of the describer, for people and records.
-        batch_size: clips answered together, which changes no answer.
+        batch_size: clips answered together; does not change answers.
         table: name of the word table that defines the labels.
-        terciles: terciles of training clips, for a describer that names labels alone: measured readings are then stated
-            (`grounded`); None where it writes sentences of its own.
-        certainty: confidence in the first label; None where nothing was fitted.
-        likely_labels: labels by their shares, for prompts that it covers; None where all are answered token by token.
+        terciles: terciles of training clips, for a describer that only names labels: measured readings are then stated
+            (`grounded`); None if it writes sentences of its own.
+        certainty: confidence in the first label; None if not calibrated.
+        likely_labels: labels by their shares, for prompts that it covers; None if all are answered token by token.
         remark: remark on the question, for every clip; '' for none.
     """
 
@@ -184,7 +186,7 @@ class ClipDescriber:
         self._remark = remark
 
     def record(self) -> dict[str, Any]:
-        """All that answers depend on, as JSON has it; see `reproduction_record`."""
+        """Everything that answers depend on, as JSON values; see `reproduction_record`."""
         record = reproduction_record(self.describer, self.limits, table=self._table)
         recipes = {name: recipe.hash for name, recipe in self.reader.form.recipes.items()}
         noted = {'likely_labels': self._likely_labels, 'certainty': self._certainty, 'terciles': self._terciles}
@@ -192,20 +194,20 @@ class ClipDescriber:
         return {**record, 'recipes': recipes, 'question': self.reader.form.question, **fitted}
 
     def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
-        """Changes with what is read of a clip; see `ClipReader.digest`."""
+        """A digest of what is read of a clip; see `ClipReader.digest`."""
         return self.reader.digest(manifest, sample, words)
 
     def describe(
         self, manifest: Manifest, samples: Iterable[Sample], words: Mapping[str, str] | None = None
     ) -> list[tuple[PerceivedClip, Description]]:
-        """The perceived clip and its description for each sample, in order; read and answered together.
+        """The perceived clip and its description for each sample, in order.
 
-        A clip that cannot be read or answered comes with its failure, and costs no other clip its answer.
+        A clip that cannot be read or answered is returned with its failure; other clips are not affected.
 
         Args:
             manifest: the manifest of the samples.
             samples: rows of the manifest, few enough for their features to fit in memory.
-            words: name to transcript, where it is known and the sample has none.
+            words: name to transcript, for samples that have none.
         """
         clips: list[PerceivedClip] = []
         asked: list[tuple[str, Asked]] = []
@@ -302,24 +304,24 @@ def open_clip_describer(
     device: str = 'cpu',
     table: str = 'affekt',
 ) -> ClipDescriber:
-    """Open a describer that takes clips of media.
+    """Open a describer whose input is media clips.
 
     Args:
         model: the folder of a describer or of the run that trained it, a published checkpoint of AffectGPT, or `small`
-            for the shipped one; None for that one where it reaches its targets.
-        trunk: the language model, where it is not the one that the folder names; needed for a published checkpoint.
-        recipes: source to recipe or its name, where the folder does not note them.
-        question: another than the first that it was trained with: a name that its folder notes, one of `QUESTIONS`, or
-            a text.
-        asr: speech recognition where no transcript is known: a name, a folder, or `none`.
-        limits: limits of answers; None for as many tokens as training generated.
+            for the shipped one; None for that one if it reaches its targets.
+        trunk: the language model, if other than the folder's; required for a published checkpoint.
+        recipes: source to recipe or its name, if the folder does not note them.
+        question: question instead of the first that it was trained with: a name noted in its folder, one of
+            `QUESTIONS`, or a text.
+        asr: speech recognition if no transcript is known: a name, a folder, or `none`.
+        limits: limits of answers; None for the token limit of training.
         batch_size: clips answered together.
         precision: see `open_trunk`.
         device: device on which it runs.
         table: name of the word table that defines the labels.
 
     Raises:
-        WeightsError: there is no describer, it is not whole, or it does not fit the trunk or the recipes.
+        WeightsError: the describer is missing or incomplete, or does not fit the trunk or the recipes.
         LLMError: the trunk cannot be opened.
         MissingExtraError: a package is not installed.
     """
@@ -327,7 +329,7 @@ def open_clip_describer(
     if place is None:
         raise WeightsError(
             expected='a model that describes', came='none named, and none that is used without being named',
-            todo=f'name one with --model, such as {SMALL}',
+            todo=f'name one with --model, such as {SMALL_DESCRIBER}',
         )  # fmt: skip
     if not place.exists():
         raise WeightsError(
@@ -346,7 +348,7 @@ def open_clip_describer(
     remark = f'it was trained to answer {" and ".join(noted_questions)} alone' if is_strange else ''
     form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
     hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
-    is_own = not question or question == notes.get('question')  # what was fitted is of the answers to one question
+    is_own = not question or question == notes.get('question')  # calibration is for answers to one question
     certainty, likely_labels = _noted_reading(notes) if is_own else (None, None)
     limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
     return ClipDescriber(

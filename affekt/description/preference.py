@@ -1,11 +1,11 @@
 """Training by preference: of two answers to a clip the better one becomes likelier (DPO).
 
-Where answers are drawn and rewarded instead, see `groups.py`.
+For answers that are sampled and rewarded instead, see `groups.py`.
 
-The describer is compared with what it was: as it stood at the start (`started`), or, where nothing was trained before,
-without adapters. The weights that turn sources into soft tokens should be frozen meanwhile
-(`describer.readers.requires_grad_(False)`), or else a comparison without adapters moves with them.
-Losses are those of trl, which cannot carry soft tokens; on text alone they are equal.
+The reference is the describer at the start (`started`), or, if nothing was trained before, without adapters. The
+weights that turn sources into soft tokens should be frozen (`describer.readers.requires_grad_(False)`), or else a
+reference without adapters changes with them. Losses are those of trl, which does not support soft tokens; on text
+alone they are equal.
 
 Axes: B answers, L positions, V vocabulary.
 
@@ -34,7 +34,7 @@ class AnswerLogs(NamedTuple):
     """Log-probabilities of the tokens of answers."""
 
     values: Tensor
-    """(B, L - 1); 0 where no token of an answer stands"""
+    """(B, L - 1); 0 outside the answers' tokens"""
     keep_mask: Tensor
     """bool (B, L - 1)"""
 
@@ -43,7 +43,7 @@ class AnswerLogs(NamedTuple):
         return self.values.sum(dim=1)
 
     def means(self) -> Tensor:
-        """(B,) means per token; 0 for an answer without any."""
+        """(B,) means per token; 0 for an empty answer."""
         return self.sums() / self.keep_mask.sum(dim=1).clamp(min=1)
 
 
@@ -53,7 +53,7 @@ def answer_logs(describer: Describer, batch: Sequence[Asked], *, temperature: fl
     Args:
         describer: a describer in either mode, training or evaluation.
         batch: clips, each with its answer.
-        temperature: divisor of the logits, the same as when the answers were drawn.
+        temperature: divisor of the logits, the same as when the answers were sampled.
 
     Raises:
         ShapeError: a clip has no answer.
@@ -67,11 +67,11 @@ def answer_logs(describer: Describer, batch: Sequence[Asked], *, temperature: fl
 
 
 def token_logs(logits: Tensor, labels: Tensor) -> AnswerLogs:
-    """Log-probability of each label by the logits before it.
+    """Log-probability of each label given the logits of the position before it.
 
     Args:
-        logits: (B, L, V).
-        labels: (B, L), `NO_LABEL` where there is none.
+        logits: (B, L, V) logits.
+        labels: (B, L) token ids, `NO_LABEL` for none.
     """
     keep_mask = labels[:, 1:] != NO_LABEL
     each = -functional.cross_entropy(
@@ -82,10 +82,10 @@ def token_logs(logits: Tensor, labels: Tensor) -> AnswerLogs:
 
 @contextlib.contextmanager
 def adapters_off(describer: Describer) -> Iterator[None]:
-    """The describer without what its adapters add, while this lasts.
+    """Context in which the describer's adapters are disabled.
 
     Raises:
-        WeightsError: it has no adapters.
+        WeightsError: the describer has no adapters.
     """
     if describer.adapters is None:
         raise WeightsError(
@@ -109,19 +109,19 @@ def _at_rest(describer: Describer) -> Iterator[None]:
 
 
 Start = Mapping[str, Tensor]
-"""Weights by name, as `started` takes them."""
+"""Weights by name, from `started`."""
 
 
 def started(describer: Describer) -> dict[str, Tensor]:
-    """A copy of all weights that can learn, as they are now: what a trained describer is compared with later."""
+    """A copy of all current trainable weights: the reference for later training."""
     return {name: value.detach().clone() for name, value in describer.named_parameters() if value.requires_grad}
 
 
 @contextlib.contextmanager
 def as_started(describer: Describer, start: Start) -> Iterator[None]:
-    """The describer with the weights that `started` took, while this lasts.
+    """Context in which the describer has the weights of `started`.
 
-    Weights are exchanged and not written, so that a gradient through an earlier pass stays right.
+    Weights are swapped, not overwritten, so that gradients of an earlier forward pass stay valid.
     """
     own = {name: value for name, value in describer.named_parameters() if name in start}
     kept = {name: value.data for name, value in own.items()}
@@ -137,16 +137,16 @@ def as_started(describer: Describer, start: Start) -> Iterator[None]:
 def reference_logs(
     describer: Describer, batch: Sequence[Asked], *, temperature: float = 1.0, start: Start | None = None
 ) -> AnswerLogs:
-    """Log-probabilities as in `answer_logs`, without dropout or gradients, by the describer as it was at the start.
+    """Log-probabilities as in `answer_logs`, without dropout or gradients, by the describer at the start.
 
     Args:
         describer: the describer in training.
         batch: clips, each with its answer.
         temperature: see `answer_logs`.
-        start: weights at the start, as `started` gives them; None for the describer without adapters.
+        start: weights at the start, from `started`; None for the describer without adapters.
 
     Raises:
-        WeightsError: it has no adapters, and no start is given.
+        WeightsError: there are no adapters and no `start`.
         ShapeError: a clip has no answer.
     """
     with _at_rest(describer), adapters_off(describer) if start is None else as_started(describer, start):
@@ -154,17 +154,17 @@ def reference_logs(
 
 
 def modality_gain(describer: Describer, batch: Sequence[Asked], lacking: Sequence[Asked]) -> Tensor:
-    """How much likelier a token of each answer is for a modality, in nats: positive where the modality speaks for it.
+    """Gain in log-probability per token of each answer due to a modality, in nats.
 
         mean over tokens of log π(token, all of the clip) - log π(token, the clip without the modality)
 
     Args:
-        describer: a describer in either mode; dropout and gradients are off meanwhile.
+        describer: a describer in either mode; dropout and gradients are disabled.
         batch: clips with their answers.
-        lacking: the same clips with the same answers, their prompts made without the modality.
+        lacking: the same clips with the same answers, with prompts without the modality.
 
     Returns:
-        (B,)
+        (B,) gains, positive if the modality supports the answer.
 
     Raises:
         ShapeError: the answers differ.
@@ -191,14 +191,14 @@ def preference_loss(
         rejected: (B,) log-probabilities of the worse answers.
         reference_chosen: (B,) log-probabilities of the better answers under the reference model.
         reference_rejected: (B,) log-probabilities of the worse answers under the reference model.
-        beta: strength of the pull toward the reference, above 0; a larger one keeps the model nearer to it.
-        flipped: assumed share of pairs whose preference is the wrong way round, [0, 0.5).
+        beta: strength of the pull toward the reference, > 0; larger values keep the model nearer to it.
+        flipped: assumed share of pairs with the wrong preference, in [0, 0.5).
 
     Returns:
-        A scalar; log 2 where nothing differs from the reference.
+        A scalar; log 2 if nothing differs from the reference.
 
     Raises:
-        ValueRangeError: beta is not positive, or flipped not from 0 to below 0.5.
+        ValueRangeError: beta is not positive, or flipped is outside [0, 0.5).
 
     Source: Rafailov et al. 2023, arXiv:2305.18290, eq. 7; flipped: Chowdhury et al. 2024, arXiv:2403.00409.
     """
@@ -217,7 +217,7 @@ class PreferenceStep(NamedTuple):
 
     loss: Tensor
     margins: Tensor
-    """(B,) by how much the chosen answers became likelier than the rejected ones, without gradient"""
+    """(B,) gain in log-probability of the chosen over the rejected answers, without gradient"""
 
     @property
     def accuracy(self) -> float:
@@ -234,7 +234,7 @@ def preference_step(
     flipped: float = 0.0,
     reference: tuple[Tensor, Tensor] | None = None,
 ) -> PreferenceStep:
-    """The loss of pairs of answers to the same clips; its gradient reaches adapters and whatever else may learn.
+    """The loss of pairs of answers to the same clips; its gradient reaches adapters and all other trainable weights.
 
     Args:
         describer: a describer with adapters.
@@ -242,8 +242,8 @@ def preference_step(
         rejected: the same clips with the worse answers, in the same order.
         beta: see `preference_loss`.
         flipped: see `preference_loss`.
-        reference: (B,) log-probabilities of chosen and rejected answers, where known; None to compute them now,
-            with the adapters off.
+        reference: (B,) log-probabilities of chosen and rejected answers, if known; None to compute them now,
+            with adapters disabled.
 
     Raises:
         ShapeError: the numbers of answers differ, or a clip has none.

@@ -5,11 +5,10 @@
 | sources `voice`, `face`, `frame`, `image` | audio, face, frame, image |
 | `multi`, `multi_frame` | multi of face and audio, of frame and audio: one set of weights |
 | `readers.face` | `affectgpt_proj`, `video_*`: faces and frames go through the same weights |
-| `fuse.score` | `*_attention_mlp`; of multi `attention_mlp` is `mix`, `fc_att` is `score` |
+| `fuse.score` | `*_attention_mlp`; for `multi`, `attention_mlp` is `mix` and `fc_att` is `score` |
 | `trunk` | `llama_model` |
 
-A published file contains the adapters and the weights that make soft tokens; whoever loads it supplies the language
-model.
+A published file contains the adapters and the weights that make soft tokens; the language model must be supplied.
 
 Source: Lian et al. 2025, arXiv:2501.16566 (one stage); Lian et al. 2024, arXiv:2407.07653 (two stages); Lian et al.
 2023, arXiv:2306.15401 (EMER); github.com/zeroQiaoba/AffectGPT and MERTools.
@@ -33,7 +32,7 @@ AS_PUBLISHED = DescriberSettings(
     family='vicuna-hash', longest_prompt=800, truncation='front', end_is_read=False, begins_answering=False,
     keep_empty_words=True,
 )  # fmt: skip
-"""The traps of the published code as they are; training cut prompts at 1,024, answering at 2,000 - 1,200 tokens."""
+"""The published code with its faults; training cut prompts at 1,024, answering at 2,000 - 1,200 tokens."""
 CORRECTED = DescriberSettings(family='vicuna-hash')
 """The published prompt, with its faults corrected."""
 
@@ -91,10 +90,10 @@ def published_sources(
     """The six sources of AffectGPT.
 
     Args:
-        visual: feature dimension of a step of faces, frames and images.
-        sound: feature dimension of a step of audio.
+        visual: feature width per step of faces, frames and images.
+        sound: feature width per step of audio.
         video_fusion, audio_fusion, multi_fusion, image_fusion: names in `FUSIONS`.
-        tokens: `video`, `audio`, `multi`, `image` to the number of soft tokens; 1 each where absent.
+        tokens: `video`, `audio`, `multi`, `image` to the number of soft tokens; 1 if absent.
         embedded: width to which face and voice are projected before they are merged; 0 for the larger of the two.
         queries: sizes of the Q-Formers, apart from their positions.
     """
@@ -132,9 +131,9 @@ def affectgpt_2025() -> Published:
 
 
 def affectgpt_2023() -> Published:
-    """EMER's model: EVA-CLIP-G with BLIP-2's queries and ImageBind, read by Q-Formers before a frozen Vicuna-7B.
+    """EMER's model: EVA-CLIP-G with BLIP-2's queries and ImageBind, through Q-Formers into a frozen Vicuna-7B.
 
-    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each, and a picture is a video of one frame. Nothing is
+    Steps of frames hold the 32 vectors of BLIP-2's Q-Former each, and an image is a video of one frame. Nothing is
     merged before the language model.
     """
     every = published_sources(
@@ -200,7 +199,7 @@ def name_map(sources: Iterable[Source]) -> NameMap:
 
 @dataclass(frozen=True)
 class Official:
-    """A published checkpoint, as its names, shapes and notes describe it.
+    """A published checkpoint, as described by its names, shapes and notes.
 
     Args:
         inspection: inspection of the file.
@@ -208,7 +207,7 @@ class Official:
         adapters: sizes of the trunk's adapters; None for a frozen trunk.
         trunk_width: H.
         trunk_layers: number of layers with adapters.
-        kind: kind of input that it was trained on; '' where the file does not note it.
+        kind: kind of input that it was trained on; '' if the file does not note it.
     """
 
     inspection: Inspection
@@ -222,15 +221,16 @@ class Official:
 def inspect_official(
     path: str | os.PathLike[str], *, heads: int | None = None, tokens: Mapping[str, int] | None = None
 ) -> Official:
-    """Fusions, inputs and adapters of a published checkpoint; nothing in it is run.
+    """Fusions, inputs and adapters of a published checkpoint; nothing in it is executed.
 
     Args:
         path: the file as published.
-        heads: attention heads of the Q-Formers, which no shape tells; None for one per 64 units of their width.
-        tokens: source without queries to its number of soft tokens, where it is not 1 and the file does not note it.
+        heads: attention heads of the Q-Formers, which cannot be inferred from shapes; None for one per 64 units of
+            their width.
+        tokens: source without queries to its number of soft tokens, if it is not 1 and the file does not note it.
 
     Raises:
-        WeightsError: it is no whole checkpoint of AffectGPT; what is missing or unknown is named.
+        WeightsError: it is not a complete checkpoint of AffectGPT; the message names missing and unknown tensors.
     """
     inspection = inspected(path)
     known = inspection.recognition
@@ -262,18 +262,18 @@ def load_official(
     heads: int | None = None,
     tokens: Mapping[str, int] | None = None,
 ) -> tuple[Describer, Coverage]:
-    """A published checkpoint as a describer on a trunk, with a table of where each tensor went.
+    """A published checkpoint as a describer on a trunk, with a table that maps each tensor.
 
     Args:
-        path: the file as published; nothing in it is run.
-        trunk: the language model that it was trained on, without adapters; it gets those of the file.
+        path: the file as published; nothing in it is executed.
+        trunk: the language model that it was trained on, without adapters; those of the file are added.
         settings: prompt form and limits; `AS_PUBLISHED` keeps the faults of the published code.
         heads: see `inspect_official`.
         tokens: see `inspect_official`.
 
     Raises:
-        WeightsError: it is no whole checkpoint of AffectGPT (what is missing or unknown is named), or it belongs to
-            another trunk.
+        WeightsError: it is not a complete checkpoint of AffectGPT (the message names missing and unknown tensors), or
+            belongs to another trunk.
     """
     official = inspect_official(path, heads=heads, tokens=tokens)
     layers = int(getattr(trunk.network.config, 'num_hidden_layers', 0))
@@ -292,16 +292,16 @@ def load_official(
 
 
 def published_tokens(vocabulary: Vocabulary) -> Vocabulary:
-    """The first and the last token of the published model where its trunk speaks ChatML, as Qwen's do.
+    """The first and last token of the published model if its trunk uses ChatML, as Qwen's do.
 
-    Qwen's own settings have none, or another one, as the first.
+    Qwen's own settings have no first token, or another one.
     """
     first, end = (vocabulary.tokenizer.token_to_id(mark) for mark in ('<|im_start|>', '<|im_end|>'))
     return vocabulary if first is None or end is None else replace(vocabulary, first=first, end=end)
 
 
 def adapters_of(inspection: Inspection) -> Adapters | None:
-    """The adapters that a published file holds; None for a frozen trunk. Alpha is 32 at every rank."""
+    """The adapters in a published file; None for a frozen trunk. Alpha is 32 at every rank."""
     names = [name for name in inspection.checkpoint.shapes if '.lora_A.' in name]
     if not names:
         return None

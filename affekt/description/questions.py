@@ -1,12 +1,12 @@
-"""Questions to a describer and their written form: kinds of input, questions, and the prompt form of a trunk's family.
+"""Prompts of a describer: kinds of input, questions, and the prompt form of a trunk's family.
 
-A prompt is a row of parts: text, marks of the family, names of sources (where their soft tokens go), and the words that
-were spoken. Text is tokenized so that nothing in it counts as a mark, whatever a transcript says; the answer is
-tokenized apart from the prompt, as it will be generated. Where a prompt is too long its words are shortened from their
-end, never the soft tokens.
+A prompt is a sequence of parts: text, marks of the family, names of sources (for their soft tokens), and the spoken
+words. Text is tokenized so that nothing in it counts as a mark, whatever a transcript contains; the answer is tokenized
+separately, as it will be generated. If a prompt is too long, its words are shortened from the end, never the soft
+tokens.
 
-Source of the published wordings: github.com/zeroQiaoba/MERTools, MER2025_Track23; a model that was trained with them
-must be asked so.
+Source of the published wordings: github.com/zeroQiaoba/MERTools, MER2025_Track23; a model trained with them must be
+asked with them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Family:
     """Prompt form of a family of language models.
 
     Args:
-        opening: text before the question; marks stand in it as the tokenizer has them.
+        opening: text before the question, with marks as in the tokenizer.
         closing: text between the question and the answer.
         end: text after the answer, in training.
-        stops: strings at which an answer ends; the trunk's end token ends it too.
+        stops: strings that end an answer, besides the trunk's end token.
         marks: strings that are single tokens of the vocabulary.
-        begins: whether the trunk's first token stands before everything.
+        begins: whether the prompt starts with the trunk's first token.
     """
 
     opening: str
@@ -60,13 +60,13 @@ FAMILIES: dict[str, Family] = {
     ),
     'bare': Family('', '', '', ('<|im_end|>',), ('<|im_end|>',), begins=True),
 }  # fmt: skip
-"""Prompt forms by name; `vicuna-hash` is that of the published model, whatever its trunk; `bare` has nothing around
-what is asked, for small trunks that learn the form of an answer anyway."""
+"""Prompt forms by name; `vicuna-hash` is that of the published model, whatever its trunk; `bare` adds nothing around
+the question, for small trunks that learn the form of an answer anyway."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A source in a prompt: what leads to it, and the text around its soft tokens."""
+    """A source in a prompt: its introduction, and the text around its soft tokens."""
 
     source: str
     lead: str = ''
@@ -82,9 +82,9 @@ AROUND: dict[str, tuple[str, str]] = {
     'image': ('The image content is as follows: <Image>', '</Image>. '),
     WORDS: ('The subtitle of this video is: <Subtitle>', '</Subtitle>. '),
 }
-"""Source to the text before and after its tokens; the sentences on frames begin with 'W' or what leads to them."""
+"""Source to the text before and after its tokens; the sentences on frames begin with 'W' or the introduction."""
 LONGEST_WORD = 40
-"""Characters without a space that may be one word."""
+"""Maximum characters of a word without a space."""
 _BARE = ('face', 'frame')
 REQUEST = 'Now, please answer my question based on all the provided information. '
 
@@ -95,8 +95,8 @@ class Kind:
 
     Args:
         blocks: the blocks of sources.
-        words: whether the transcript stands behind them.
-        opened: whether the family's opening stands before; three published kinds lack it.
+        words: whether the transcript follows them.
+        opened: whether the family's opening comes first; three published kinds lack it.
         bare: leave out all text around soft tokens and before the question, for small trunks.
     """
 
@@ -140,7 +140,7 @@ def kind_of(sources: Sequence[str], *, words: bool = True, bare: bool = False) -
 
 @dataclass(frozen=True)
 class Question:
-    """A question and its answer, with {names} for what differs from clip to clip."""
+    """A question and its answer, with {names} for values that differ between clips."""
 
     text: str
     answer: str
@@ -188,16 +188,16 @@ QUESTIONS: dict[str, Question] = {
         'Which emotions does the person show, and what tells so? Name the emotions first.', '{labels}. {clues}'
     ),
 }
-"""The eight published types of question, and one of ours that has the labels first."""
+"""The eight published types of question, and one of ours whose answers have the labels first."""
 SAME = 'These two sentences describe the content of the video with the same accuracy.'
-"""The published answer to `preference` where neither description is better."""
+"""The published answer to `preference` if neither description is better."""
 
 
 def question_of(name: str, **values: Any) -> str:
     """The text of a question of `QUESTIONS`.
 
     Raises:
-        UnknownNameError: there is no such question, or it needs a value that was not given.
+        UnknownNameError: unknown question, or a missing value.
     """
     return _filled(_known(name).text, name, values)
 
@@ -233,7 +233,7 @@ def family_named(name: str) -> Family:
     """A prompt form of `FAMILIES`.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: unknown prompt form.
     """
     if name not in FAMILIES:
         raise UnknownNameError(
@@ -247,9 +247,9 @@ class Written:
     """A prompt before it is tokenized.
 
     Args:
-        before: parts up to the words: texts, marks as they are, and sources as `Block`.
+        before: parts before the words: texts, literal marks, and sources as `Block`.
         words: the transcript; '' for none.
-        after: text behind the transcript.
+        after: text after the transcript.
         family: prompt form of the trunk.
     """
 
@@ -261,7 +261,7 @@ class Written:
 
     @property
     def text(self) -> str:
-        """The prompt as text, with names of sources for their tokens."""
+        """The prompt as text, with names of sources instead of their tokens."""
         parts = [part if isinstance(part, str) else f'<{part.source}>' for part in self.before]
         opening = self.family.opening if self.opened else ''
         return f'{opening}{"".join(parts)}{self.words}{self.after}{self.family.closing}'
@@ -276,19 +276,19 @@ def written(
     words: str = '',
     keep_empty_words: bool = False,
 ) -> Written:
-    """The prompt on a clip; what the clip lacks is left out of it.
+    """The prompt on a clip; sources that the clip lacks are left out.
 
     Args:
-        kind: which sources, or the name of a published kind.
+        kind: the sources, or the name of a published kind.
         question: text of the question.
         family: prompt form of the trunk.
         present: names of the sources that the clip has.
         words: the transcript; '' for none.
-        keep_empty_words: keep the sentence on the subtitle where there is no transcript, as published.
+        keep_empty_words: keep the sentence on the subtitle if there is no transcript, as published.
 
     Raises:
-        UnknownNameError: there is no such kind.
-        ValueRangeError: nothing is left to be described.
+        UnknownNameError: unknown kind.
+        ValueRangeError: nothing is left to describe.
     """
     if isinstance(kind, str):
         if kind not in KINDS:
@@ -328,9 +328,9 @@ def _around(block: Block, *, is_first: bool) -> tuple[str, str]:
 
 
 def harmless(text: str, family: Family) -> str:
-    """Text in which none of the family's stops is left, since one would look like the end of a turn."""
+    """Text with the family's stops removed, since one would look like the end of a turn."""
     for stop in filter(None, family.stops):
-        kept = stop[0] if len(stop) > 1 and stop[0] == stop[-1] else ''  # shorter each time, so that this ends
+        kept = stop[0] if len(stop) > 1 and stop[0] == stop[-1] else ''  # shorter each time, so that the loop ends
         while stop in text:
             text = text.replace(stop, kept)
     return text
@@ -341,9 +341,9 @@ class Pieces:
     """A tokenized prompt and answer.
 
     Args:
-        prompt: runs of token ids, and names of sources where their soft tokens go.
-        answer: token ids; empty where it is to be generated.
-        cut: number of characters of the transcript that were left out, since the prompt was too long.
+        prompt: runs of token ids, and names of sources in place of their soft tokens.
+        answer: token ids; empty for generation.
+        cut: number of characters cut from the transcript because the prompt was too long.
         weights: weight of each of the answer's tokens in the loss; empty for 1 each.
         has_words: whether any of the transcript is in the prompt.
     """
@@ -369,18 +369,18 @@ def tokenized(
     longest: int = 1024,
     begins: bool = True,
 ) -> Pieces:
-    """A prompt as token ids and sources, with its transcript shortened where it is too long; the answer apart.
+    """A prompt as token ids and sources, with its transcript shortened if it is too long, and the answer separately.
 
     Args:
-        prompt: the prompt, as `written` gives it.
+        prompt: the prompt, from `written`.
         vocabulary: the trunk's tokens.
         tokens: source to its number of soft tokens.
-        answer: the right answer for training, which is given the trunk's end token; None where it is to be generated.
-        longest: most tokens of the prompt, soft ones included, and of the answer.
-        begins: put the trunk's first token before, where its family has one.
+        answer: the right answer for training, to which the trunk's end token is added; None for generation.
+        longest: maximum tokens of the prompt, soft ones included, and of the answer.
+        begins: start with the trunk's first token, if its family has one.
 
     Raises:
-        ValueRangeError: it is too long even without its words, or the answer is.
+        ValueRangeError: the prompt is too long even without its words, or the answer is too long.
     """
     words = prompt.words
     while True:
@@ -400,7 +400,7 @@ def tokenized(
     family = prompt.family
     if family.end in family.marks:
         numbers = (*vocabulary.numbers(harmless(answer, family)), *vocabulary.numbers(family.end, family.marks))
-    else:  # an end that is text belongs to the answer's last token where the vocabulary has them as one
+    else:  # an end in text joins the answer's last token if the vocabulary has both as one
         numbers = vocabulary.numbers(harmless(answer, family) + family.end)
     numbers = (*numbers, vocabulary.end) if not numbers or numbers[-1] != vocabulary.end else numbers
     if len(numbers) > longest:

@@ -1,4 +1,4 @@
-"""A describer as a folder: what it has learnt, its sources and settings; the language model is named, not copied."""
+"""A describer as a folder: its trained weights, sources and settings; the language model is named, not copied."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ from affekt.errors import UnknownNameError, WeightsError, listed
 from affekt.files import folder_atomically
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import read_regular_file
-from affekt.weights import PACKAGED
+from affekt.weights import PACKAGED, SMALL_DESCRIBER
 
 SETTINGS, TENSORS = 'describer.json', 'describer.safetensors'
 DTYPES = ('float32', 'float16', 'bfloat16')
 SHIPPED = PACKAGED / 'describer'
-"""The small describer that comes with affekt, where one does."""
-SMALL = 'small'
-"""Name of that describer, whether or not it is the default; a path of this name takes precedence."""
+"""The small describer that comes with affekt, if there is one."""
 
 
 def save_describer(
@@ -37,18 +35,18 @@ def save_describer(
     notes: dict[str, Any] | None = None,
     learnt: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write what a describer has learnt, whole or not at all.
+    """Write a describer's trained weights, atomically.
 
     Args:
         describer: a describer on any device.
-        folder: destination, replaced where it exists.
+        folder: destination, replaced if it exists.
         dtype: type of the written values: float32, float16 or bfloat16.
-        notes: plain data to be kept with it, such as scores.
-        learnt: its learnt weights, where they have been gathered from several processes already; None to take them from
+        notes: plain data to be stored with it, such as scores.
+        learnt: its trained weights, if already gathered from several processes; None to take them from
             the describer.
 
     Raises:
-        UnknownNameError: there is no such dtype.
+        UnknownNameError: unknown dtype.
         WeightsError: a weight does not fit the dtype, or is not finite.
         StorageError: the folder cannot be written.
     """
@@ -76,13 +74,13 @@ def save_describer(
 
 
 def described_place(path: str | os.PathLike[str]) -> Path:
-    """Where a describer lies: `describer` in the folder of the run that trained it, the shipped one for `small`.
+    """Path of a describer: `describer` in the folder of the run that trained it, the shipped one for `small`.
 
     Args:
         path: path as a user names it; a checkpoint, or the folder of a describer, is returned as it is.
     """
     place = Path(path)
-    if str(place) == SMALL and not place.exists():
+    if str(place) == SMALL_DESCRIBER and not place.exists():
         return SHIPPED
     below = place / 'describer'
     return below if not (place / SETTINGS).exists() and (below / SETTINGS).exists() else place
@@ -92,7 +90,7 @@ def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The contents of `describer.json`.
 
     Raises:
-        WeightsError: the folder holds no describer.
+        WeightsError: the folder is not a describer.
     """
     path = Path(folder) / SETTINGS
     try:
@@ -121,16 +119,16 @@ def open_describer(
     precision: str = '',
     device: str = 'cpu',
 ) -> Describer:
-    """A describer as it was saved, in evaluation mode.
+    """A saved describer, in evaluation mode.
 
     Args:
-        folder: a folder as `save_describer` writes it.
+        folder: a folder written by `save_describer`.
         trunk: the language model without adapters, opened, or its folder, file or name; None for the noted name.
         precision: see `open_trunk`.
         device: device of the describer.
 
     Raises:
-        WeightsError: the folder holds no describer, or one of another trunk.
+        WeightsError: the folder is not a describer, or has another trunk.
         LLMError: the trunk cannot be opened.
     """
     content = saved_notes(folder)
@@ -157,7 +155,7 @@ def parts_of_notes(
         folder: the folder, named in messages.
 
     Raises:
-        WeightsError: they have another form.
+        WeightsError: the notes have another form.
     """
     try:
         sources = tuple(_source(each) for each in content['sources'])

@@ -1,4 +1,4 @@
-"""A describer judged by the labels that it generates: answers to the questions of examples, and how right they are."""
+"""Evaluation of a describer by its generated labels: answers to the questions of examples, and their scores."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def generated_answers(
     *,
     batch_size: int = 16,
 ) -> list[Generated]:
-    """Generated answers to the questions of examples, in their order; the examples' own answers are not looked at.
+    """Generated answers to the questions of examples, in order; the examples' own answers are not used.
 
     Args:
         describer: the describer as it is.
         examples: examples of any clips.
         kind: see `train_describer`.
         limits: limits of answers; None for the defaults.
-        batch_size: prompts at a time; answers do not depend on it.
+        batch_size: prompts per batch; answers do not depend on it.
     """
     kind = kind or kind_of(tuple(describer.table))
     tokens = {name: source.tokens for name, source in describer.table.items()}
@@ -48,14 +48,14 @@ def beginning_logits(
     describer: Describer, examples: Sequence[Example], beginnings: Sequence[str], kind: Kind | str | None = None, *,
     batch_size: int = 64,
 ) -> npt.NDArray[np.float32]:  # fmt: skip
-    """(N, K) logits of what the answer to each example may begin with, see `Describer.beginning_logits`.
+    """(N, K) logits of beginnings of the answer to each example; see `Describer.beginning_logits`.
 
     Args:
         describer: the describer as it is.
         examples: examples of any clips.
         beginnings: K texts whose first tokens differ.
         kind: see `train_describer`.
-        batch_size: prompts at a time; logits do not depend on it.
+        batch_size: prompts per batch; logits do not depend on it.
     """
     kind = kind or kind_of(tuple(describer.table))
     rows = []
@@ -71,19 +71,19 @@ def beginning_logits(
 def label_scores(examples: Sequence[Example], answers: Sequence[Generated], known: Collection[str]) -> dict[str, float]:
     """Agreement of the labels in generated answers with the truth.
 
-        uar      mean over labels of: share of the clips with it whose answer names it
+        uar      mean over labels of the share of clips with that label whose answer names it
         f        mean over clips of 2 |named and true| / (|named| + |true|)
         valid    share of answers that end by themselves and name a label
 
-    Of an answer at most as many labels count for `uar` as the clip has, so that naming all does not help.
+    For `uar`, at most as many labels of an answer count as the clip has, so that naming all does not help.
 
     Args:
         examples: N examples with labels.
         answers: the N answers to them.
-        known: labels that are recognised in prose.
+        known: labels recognised in prose.
 
     Raises:
-        ValueRangeError: an example has no labels, or there is none.
+        ValueRangeError: an example has no labels, or there are no examples.
     """
     if not examples or not all(example.labels for example in examples):
         raise ValueRangeError(expected='examples with labels', came='none, or some without', todo='leave those out')

@@ -14,7 +14,7 @@ from affekt.training import EngineSettings, Schedule, has_precision
 STAGES = ('single', 'coarse', 'fine', 'prefer', 'reward')
 SCORES = ('uar', 'f')
 SPREAD = 16
-"""Batches among which examples are sorted by length: more waste less, fewer mix better."""
+"""Batches within which examples are sorted by length: more waste less padding, fewer mix better."""
 KINDS_OF_PRECISION = ('auto', 'float32', 'bfloat16', 'float16')
 
 
@@ -23,15 +23,15 @@ class DescribeSettings:
     """Everything that the results of a run depend on besides describer and examples.
 
     Args:
-        stage: `coarse` and `single` first measure the training features of sources that are standardised; `fine` goes
-            on with a describer that has been trained, and keeps what was measured then. `prefer` and `reward` are those
+        stage: `coarse` and `single` first measure statistics of training features for standardised sources; `fine`
+            continues with a trained describer and keeps its statistics. `prefer` and `reward` are those
             of `train_preferred` and `train_rewarded`.
-        seed: seed of the order of examples, of dropout, and of what is withheld.
-        steps: most updates.
-        batch_size: most examples per batch.
-        batch_tokens: most positions of a padded batch; None for no limit.
-        sorted_batches: batches among which examples are sorted by length. More waste less padding; 1 mixes all, which
-            short answers of several sorts need: sorted, a batch would have answers of one label alone, or of two.
+        seed: seed of the order of examples, of dropout, and of withheld sources.
+        steps: maximum optimisation steps.
+        batch_size: maximum examples per batch.
+        batch_tokens: maximum positions of a padded batch; None for no limit.
+        sorted_batches: batches within which examples are sorted by length. More waste less padding; 1 mixes all, which
+            short answers need: sorted, a batch would have only answers with one label, or only with two.
         accumulation: batches per step.
         learning_rate: peak learning rate of the source readers.
         adapter_rate: peak learning rate of the adapters.
@@ -41,17 +41,17 @@ class DescribeSettings:
         least: learning rate at the end, as a share of its peak, [0, 1]; it falls as a cosine.
         label_weight: weight of a token of a label word in the loss; other tokens have 1.
         withheld: probability that a source, or the transcript, is withheld from an example; one always stays, and so
-            does what the answer cites.
-        answer_tokens: most tokens of an answer generated on validation.
+            do those that the answer cites.
+        answer_tokens: maximum tokens of an answer generated on validation.
         score: score that chooses the best validation step: `uar`, mean recall over labels, or `f`, mean F over clips.
-        evaluate_every: steps between evaluations, each of which also writes a checkpoint.
+        evaluate_every: steps between evaluations; each also writes a checkpoint.
         log_every: steps between rows of the log, a divisor of evaluate_every.
         patience: evaluations without improvement before the run ends; None for all steps.
-        precision: `auto` for bfloat16 on an accelerator that has it, else float32.
+        precision: `auto` for bfloat16 on an accelerator that supports it, otherwise float32.
         device: device of the training.
 
     Raises:
-        UnknownNameError: no such stage, score or precision.
+        UnknownNameError: unknown stage, score or precision.
         ValueRangeError: a setting is out of range.
     """
 

@@ -1,13 +1,13 @@
-"""What a describer perceives of a clip: a table of sources, each turned into a few soft tokens.
+"""Sources of a describer: a table of features of a clip, each turned into a few soft tokens.
 
-A source is a row: how wide its features are, how many soft tokens they become, by which fusion. Two forms are special:
-one that *joins* others (face and voice merged before the language model), and one that *shares* the weights of another
-(frames go through those of faces). A source that a clip lacks is not in its prompt; nothing stands for it.
+A source is a row: the width of its features, its number of soft tokens, and their fusion. Two forms are special: one
+that *joins* others (face and voice merged before the language model), and one that *shares* the weights of another
+(frames use those of faces). A source that a clip lacks is not in its prompt; nothing replaces it.
 
 | fusion | what it does to T steps |
 |---|---|
-| `softmax`, `gated`, `mean`, `published` | one vector (`affekt.nn.pooling`), the token repeated where there are more |
-| `qformer` | so many learned queries read the steps; a token each |
+| `softmax`, `gated`, `mean`, `published` | one vector (`affekt.nn.pooling`), the token repeated if there are more |
+| `qformer` | learned queries attend to the steps; one token each |
 | `steps` | each step, or each vector of it, is a token of its own |
 
 Axes: N clips that have the source, T steps, Q vectors of a step, D width of the features, K tokens, H of the trunk.
@@ -52,13 +52,13 @@ class Source:
 
     Args:
         name: name in kinds of input, prompts and features; letters, digits and _.
-        width: D of a step; of a source that joins others, the width to which each of them is projected first.
+        width: D of a step; for a source that joins others, the width to which each is projected first.
         tokens: K, its number of soft tokens in the prompt.
         fusion: how steps become tokens, one of `FUSIONS`.
-        joins: names of the sources that it merges, in their order; features of its own it has none then.
-        shares: the source whose weights it uses; all other fields but `joins` equal those of that source.
-        recipe: recipe of `affekt.features` that makes its features; '' where they come from elsewhere.
-        queries: sizes of the Q-Former, where the fusion is `qformer`.
+        joins: names of the sources that it merges, in order; it then has no features of its own.
+        shares: the source whose weights it uses; all other fields except `joins` equal those of that source.
+        recipe: recipe of `affekt.features` for its features; '' if they come from elsewhere.
+        queries: sizes of the Q-Former, if the fusion is `qformer`.
         dropout: share of the feature values that are set to 0 in training.
         standardised: standardise features to mean 0 and standard deviation 1, as measured on training clips.
         scaled: scale each token to the root mean square of the trunk's own embeddings.
@@ -81,8 +81,8 @@ def source_table(sources: Iterable[Source]) -> dict[str, Source]:
     """Name to source, checked.
 
     Raises:
-        ValueRangeError: two have one name, or a number is out of range.
-        UnknownNameError: a fusion or a source that another names does not exist.
+        ValueRangeError: two have the same name, or a number is out of range.
+        UnknownNameError: unknown fusion, or unknown source in `joins` or `shares`.
     """
     table: dict[str, Source] = {}
     for source in sources:
@@ -134,7 +134,7 @@ class SourceReader(nn.Module):
 
     Args:
         source: row of the source.
-        widths: D of the source, or of those that it joins.
+        widths: D of the source, or of each that it joins.
         trunk_width: H.
     """
 
@@ -187,15 +187,15 @@ class SourceReader(nn.Module):
         return fused
 
     def distance(self, features: Tensor) -> float:
-        """Distance of a clip from those of training: the root mean square of its standardised columns.
+        """Distance of a clip from the training clips: the root mean square of its standardised columns.
 
             sqrt(mean over columns of ((x - mean) / deviation)**2)
 
         Args:
-            features: (D,), or (T, D) or (T, Q, D), whose mean over steps is taken.
+            features: (D,), or (T, D) or (T, Q, D), which are averaged over steps.
 
         Returns:
-            About 1 for the clips of training themselves, more for others; nan for a source that is not standardised.
+            About 1 for the training clips themselves, more for others; nan for a source that is not standardised.
         """
         if not self.source.standardised or self.source.joins:
             return float('nan')
@@ -223,14 +223,14 @@ class SourceReader(nn.Module):
 
 
 def together(source: Source, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Features of several clips as one (N, T, D) or (N, T, Q, D), with a bool (N, T) of what is kept.
+    """Features of several clips as one (N, T, D) or (N, T, Q, D), with a bool (N, T) keep mask.
 
     Args:
         source: the source of the features.
         features: (D,), (T, D) or (T, Q, D) features of each clip.
 
     Raises:
-        ShapeError: features are empty, of another width, or of unlike shapes.
+        ShapeError: features are empty, of another width, or of incompatible shapes.
         ValueRangeError: they hold nan or infinity.
     """
     each = [_steps(source, one) for one in features]

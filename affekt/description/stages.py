@@ -1,10 +1,10 @@
-"""Stages after a describer has learnt to answer: by pairs of answers of which one is preferred, and by rewards.
+"""Stages after supervised training of a describer: preference pairs (DPO), and rewards (GRPO).
 
     train_preferred(describer, pairs, judged, DescribeSettings('prefer', learning_rate=1e-5), folder=runs / 'prefer')
     train_rewarded(describer, examples, validation, DescribeSettings('reward'), reward=Reward(), folder=runs / 'reward')
 
-Both stand on the engine of `affekt.training`, resume after a kill to the same values, and stay near the describer as
-it was before: what turns sources into soft tokens is frozen, the adapters alone learn.
+Both use the engine of `affekt.training`, resume after a kill with the same values, and stay near the initial describer:
+the weights that turn sources into soft tokens are frozen, only the adapters are trained.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class PreferredAnswer:
     Args:
         name: name of the clip; several pairs may share a clip.
         sources: source to its (T, D) or (D,) features.
-        transcript: the spoken words; '' where there are none.
+        transcript: the spoken words; '' if there are none.
         question: text of the question.
         chosen: the better answer.
-        rejected: the worse one.
+        rejected: the worse answer.
     """
 
     name: str
@@ -83,21 +83,21 @@ def train_preferred(
     progress: Progress | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> TrainedDescriber:
-    """A describer that has learnt which answers are preferred (DPO), as it was where it was best on validation.
+    """Train a describer on preferred answers (DPO); returns it at its best step on validation.
 
     The log-probabilities under the reference, the describer before its first step, are computed once for every pair.
 
     Args:
-        describer: with adapters, trained to answer; changed in place.
-        training: pairs to learn from.
+        describer: a trained describer with adapters, changed in place.
+        training: pairs to train on.
         validation: pairs on other clips, whose mean loss chooses the step.
         settings: settings of stage `prefer`: `adapter_rate`, batch size, steps and the rest.
         beta, flipped: see `preference_loss`.
         kind, folder, resume, report, progress, notes: see `train_describer`.
 
     Raises:
-        LeakError: a clip is on both sides.
-        ValueRangeError: a side is empty.
+        LeakError: a clip is in both training and validation.
+        ValueRangeError: training or validation is empty.
         WeightsError: there are no adapters.
         RunError, TrainingError: see `train_describer`.
     """
@@ -188,7 +188,7 @@ def _digest(*sides: Sequence[PreferredAnswer]) -> str:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """Clips of a step, and the seed by which their answers are drawn."""
+    """Clips of a step, and the seed of their sampled answers."""
 
     seed: int
     numbers: list[int]
@@ -196,7 +196,7 @@ class _Drawing:
 
 @dataclass(frozen=True)
 class _Drawings:
-    """Batches of clips, each with a seed of its own that follows from its place."""
+    """Batches of clips, each with a seed that depends on its index."""
 
     order: IndexBatches
     seed: int
@@ -226,23 +226,24 @@ def train_rewarded(
     progress: Progress | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> TrainedDescriber:
-    """A describer whose own answers were rewarded (GRPO), as it was where those on validation were rewarded best.
+    """Train a describer by rewards for its own answers (GRPO); returns it at the step with the best validation reward.
 
     Args:
-        describer: with adapters, trained to answer; changed in place.
-        training: clips with labels; their answers are not looked at.
+        describer: a trained describer with adapters, changed in place.
+        training: clips with labels; their answers are not used.
         validation: other clips with labels.
-        settings: settings of stage `reward`; `batch_size` counts clips, each of which gets `groups.answers` answers.
+        settings: settings of stage `reward`; `batch_size` counts clips, each with `groups.answers` answers.
         reward: function of (labels, truth), such as `affekt.metrics.open_vocabulary_reward.Reward()`.
-        groups: settings of drawing and rewarding answers.
-        gain_of: the source, or `words`, whose gain in log-probability is rewarded where `groups.gain_weight` is above
-            0; clips that lack it, or have nothing else, count without.
+        groups: settings of sampling and rewarding answers.
+        gain_of: the source, or `words`, whose gain in log-probability is rewarded if `groups.gain_weight` is above
+            0; clips that lack it, or have nothing else, have no gain.
         kind, folder, resume, report, progress, notes: see `train_describer`.
 
     Raises:
-        LeakError: a clip is on both sides.
-        ValueRangeError: a side is empty, clips have no labels, or a gain is weighed of nothing.
-        UnknownNameError: `gain_of` is no source.
+        LeakError: a clip is in both training and validation.
+        ValueRangeError: training or validation is empty, clips have no labels, or there is a gain weight without
+            `gain_of`.
+        UnknownNameError: `gain_of` is not a source.
         WeightsError: there are no adapters.
         RunError, TrainingError: see `train_describer`.
     """

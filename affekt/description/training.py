@@ -1,11 +1,11 @@
-"""A describer learns from examples on the engine of `affekt.training`, and is judged by the labels that it generates.
+"""Training of a describer on examples with the engine of `affekt.training`, evaluated by its generated labels.
 
     train_describer(describer, coarse.examples, validation.examples, DescribeSettings('coarse'), folder=first)
     train_describer(describer, fine.examples, validation.examples, DescribeSettings('fine'), folder=second)
 
-Learnt are the adapters of the trunk and what turns sources into soft tokens. Features are cached: no encoder runs. A
-killed run goes on to the same losses. The step that is kept is the one whose *generated* labels are best on validation,
-as a loss over a whole answer is mostly that of the sentence around them.
+The adapters of the trunk and the weights that turn sources into soft tokens are trained. Features are cached: no
+encoder runs. A killed run resumes with the same losses. The step that is kept is the one whose *generated* labels are
+best on validation, since a loss over a whole answer is mostly that of the sentence around them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from affekt.training import BestEpoch, Engine, Ranks, whole
 
 Row = dict[str, float]
 SMALLEST_DEVIATION = 1e-6
-"""Smallest standard deviation that divides: a column that is constant in training is not blown up."""
+"""Minimum standard deviation for division, so that a column that is constant in training is not amplified."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class TrainedDescriber:
     """Result of training.
 
     Args:
-        describer: with the weights of the best step; spread over the processes where FSDP was launched, and then to be
-            opened anew from the folder before it is asked.
+        describer: with the weights of the best step; sharded over the processes if FSDP was launched, and then to be
+            opened again from the folder before use.
         step: number of the best step.
         scores: scores of its generated labels on validation, see `label_scores`.
         history: the rows of all evaluations.
@@ -69,29 +69,29 @@ def train_describer(
     progress: Progress | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> TrainedDescriber:
-    """A describer that has learnt to answer as examples do, as it was where its generated labels were best.
+    """Train a describer on examples; returns it at the step with the best generated labels.
 
     Args:
-        describer: changed in place.
+        describer: the describer, changed in place.
         training: training examples.
         validation: examples of other clips; those with labels choose the step.
-        settings: all other settings that the results depend on.
-        kind: which sources the prompts have; None for all of the table, then the words.
-        folder: folder for checkpoints, the log and its page, and the describer in `describer`; None keeps nothing.
-        resume: go on in a folder that a killed run left, or begin where there is none; the results are those of a run
-            that was not killed.
+        settings: all other settings that results depend on.
+        kind: sources of the prompts; None for all of the table, then the words.
+        folder: folder for checkpoints, the log and its page, and the describer in `describer`; None to write nothing.
+        resume: continue in the folder of a killed run, or start if there is none; results equal those of an
+            uninterrupted run.
         report: called with each row of the log.
-        progress: called with 'train', steps done, steps in all.
-        notes: saved with the describer, such as where its examples come from.
+        progress: called with 'train', steps done, total steps.
+        notes: data saved with the describer, such as the source of its examples.
 
     Raises:
-        LeakError: a clip is on both sides.
-        ValueRangeError: a side is empty, no label of validation can be scored, or an example does not fit.
+        LeakError: a clip is in both training and validation.
+        ValueRangeError: training or validation is empty, no validation label can be scored, or an example does not fit.
         ShapeError, UnknownNameError: features do not fit the sources of the describer.
         RunError: the folder holds another run.
         TrainingError: a loss or a weight is not finite.
     """
-    # 1. what is learnt from, checked before anything is computed
+    # 1. Check the examples before anything is computed.
     settings = settings or DescribeSettings()
     if settings.stage not in ('single', 'coarse', 'fine'):
         raise UnknownNameError(
@@ -103,7 +103,7 @@ def train_describer(
     initial = weights_sha256(describer)
     if settings.stage != 'fine':
         standardise(describer, training)
-    # 2. steps, each few of them judged by what is generated
+    # 2. Take steps, and evaluate generated labels every few.
     ranks = Ranks(settings.device, by_hand=True)
     batches = ExampleBatches(describer, training, kind, settings, ranks.rank, ranks.count)
 
@@ -123,10 +123,10 @@ def train_describer(
 
 
 def whole_models(settings: DescribeSettings) -> Ranks:
-    """This process among those that train together, each with the whole describer.
+    """The ranks that train together, each with the whole describer.
 
     Raises:
-        TrainingError: the launch spreads the describer over processes.
+        TrainingError: the launch shards the describer over processes.
     """
     ranks = Ranks(settings.device)
     if ranks.spreads:
@@ -157,21 +157,21 @@ def run_stage(
     progress: Progress | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> TrainedDescriber:
-    """Train a describer on the engine, and return it as it was at the step that was judged best.
+    """Train a describer with the engine; returns it at the step with the best score.
 
     Args:
-        describer: changed in place.
-        batches: batches without end; see `Engine.run`.
+        describer: the describer, changed in place.
+        batches: endless batches; see `Engine.run`.
         losses: function of the describer and a batch to its losses by name.
         settings: settings of the run.
         judge: function of the describer to its `score` and other values; the step with the largest score is kept.
-        scores: names of the values that are noted with the describer.
+        scores: names of the values stored with the describer.
         ranks: the processes.
         kind: kind of input.
         data: digest of the training data.
         initial: digest of the initial weights.
         weigh: function of a batch to its weight in the mean; None for equal weights.
-        more: further values that the results depend on.
+        more: further values that results depend on.
         folder, resume, report, progress, notes: see `train_describer`.
     """
     optimiser = torch.optim.AdamW(parameter_groups(describer, settings))
@@ -181,12 +181,13 @@ def run_stage(
     def evaluate(network: nn.Module) -> Row:
         assert isinstance(network, Describer)
         row = judge(network)
-        row['score'] = ranks.agreed(row['score'])  # what is kept is put together by all processes, or by none
+        row['score'] = ranks.agreed(row['score'])  # gathering weights needs all processes to agree
         best.offer(network, row['score'])
         return {'epoch': float(engine.number), **row}
 
     followed = ExitStack()
-    if ranks.spreads:  # layers exchange gradients in one order in all processes, also where a batch has no soft token
+    # layers must exchange gradients in the same order in all processes, even if a batch has no soft token
+    if ranks.spreads:
         embeddings = describer.trunk.get_input_embeddings()  # type: ignore[operator]
         followed.callback(embeddings.register_forward_hook(_followed).remove)
     with followed:
@@ -205,7 +206,7 @@ def run_stage(
     chosen = history[at - 1]
     reached = {name: chosen[name] for name in scores}
     describer.eval()
-    learnt = {name: whole(value) for name, value in describer.learnt().items()}  # all processes give their part
+    learnt = {name: whole(value) for name, value in describer.learnt().items()}  # all processes take part
     if folder and ranks.first:
         records = {
             'stage': settings.stage, 'step': int(chosen['step']), 'validation': reached, 'training': asdict(settings),
@@ -278,7 +279,7 @@ def standardise(describer: Describer, examples: Sequence[Example]) -> None:
     """Measure mean and deviation of each column over the steps of all clips, for sources that are standardised.
 
     Args:
-        describer: the describer whose readers get mean and deviation.
+        describer: the describer; its readers receive mean and deviation.
         examples: training examples; a clip counts once.
     """
     for source in describer.table.values():
@@ -291,7 +292,7 @@ def standardise(describer: Describer, examples: Sequence[Example]) -> None:
         count, total, squares = 0, np.zeros(source.width), np.zeros(source.width)
         centre = np.asarray(next(iter(clips.values())), np.float64).reshape(-1, source.width).mean(axis=0)
         for values in clips.values():
-            # the sum of squares of values far from 0 would cancel otherwise
+            # a sum of squares of values far from 0 would lose precision
             shifted = np.asarray(values, np.float64).reshape(-1, source.width) - centre  # (T, D)
             count += len(shifted)
             total, squares = total + shifted.sum(axis=0), squares + (shifted**2).sum(axis=0)

@@ -1,7 +1,7 @@
-"""The language model that a describer speaks with: opened from a folder or a GGUF file, with adapters, or made tiny.
+"""The language model of a describer: opened from a folder or a GGUF file, with adapters, or tiny for tests.
 
-Anything of transformers that takes `inputs_embeds` will do. Its weights stay as they are; what is trained of it are
-low-rank additions (LoRA), which peft puts beside its linear maps:
+Any transformers model that accepts `inputs_embeds` works. Its weights are frozen; the trained part is low-rank
+additions (LoRA), which peft adds to its linear maps:
 
     W x  becomes  W x + (alpha / r) B A x        A is (r, inputs), drawn; B is (outputs, r), zero at first
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 ADAPTED = ('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj')
-"""The linear maps of a layer that get an addition, as published."""
+"""The linear maps of a layer with an addition, as published."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Adapters:
 
     Args:
         rank: r, the rank of each addition.
-        alpha: 32 whatever the rank, as published, so that another rank changes the size of a step as well.
+        alpha: 32 at any rank, as published, so that the rank also changes the size of a step.
         dropout: share of inputs set to 0 in training.
-        maps: names of the linear maps that get one.
+        maps: names of the linear maps with an addition.
     """
 
     rank: int = 16
@@ -55,7 +55,7 @@ class Vocabulary:
 
     Args:
         tokenizer: text to token ids and back.
-        first: id of the token before everything; None where there is none.
+        first: id of the first token of every prompt; None if there is none.
         end: id of the token that ends an answer.
     """
 
@@ -64,7 +64,7 @@ class Vocabulary:
     end: int
 
     def numbers(self, text: str, marks: Sequence[str] = ()) -> tuple[int, ...]:
-        """Token ids of a text; only what `marks` lists counts as a mark.
+        """Token ids of a text; only strings in `marks` count as marks.
 
         Raises:
             WeightsError: the vocabulary lacks a mark.
@@ -91,7 +91,7 @@ class Vocabulary:
         return numbers
 
     def text(self, numbers: Sequence[int]) -> str:
-        """The text of token ids, marks left out."""
+        """The text of token ids, without marks."""
         decoded: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
         return decoded
 
@@ -103,8 +103,8 @@ class Trunk:
     Args:
         network: network of transformers, with or without adapters of peft.
         vocabulary: tokens of the network.
-        name: for records; where it is that of a registered model or a path, it opens the trunk again.
-        adapters: sizes of the adapters beside its linear maps; None where there are none.
+        name: name for records; the name of a registered model or a path opens the trunk again.
+        adapters: sizes of the adapters; None if there are none.
     """
 
     network: nn.Module
@@ -126,21 +126,21 @@ class Trunk:
 
     @property
     def longest(self) -> int:
-        """Most positions that the network supports, for a prompt and its answer together."""
+        """Maximum positions of the network, for a prompt and its answer together."""
         return int(getattr(self.network.config, 'max_position_embeddings', 0) or 1 << 20)
 
     @property
     def has_adapters(self) -> bool:
-        """Whether low-rank additions stand beside its maps."""
+        """Whether it has low-rank additions."""
         return self.adapters is not None
 
 
 def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
-    """The trunk with low-rank additions, which alone of it can be trained; its answers are the same at first.
+    """The trunk with low-rank additions, its only trainable weights; its answers are unchanged at first.
 
     Args:
-        trunk: changed in place.
-        adapters: sizes of the additions, and the maps that get one.
+        trunk: the trunk, changed in place.
+        adapters: sizes of the additions, and their maps.
         seed: seed of the initial weights.
 
     Raises:
@@ -154,7 +154,7 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
         r=adapters.rank, lora_alpha=adapters.alpha, lora_dropout=adapters.dropout, target_modules=list(adapters.maps),
         bias='none', task_type='CAUSAL_LM',
     )  # fmt: skip
-    with seeded(seed), warnings.catch_warnings():  # peft asks transformers for a name that it will drop
+    with seeded(seed), warnings.catch_warnings():  # peft uses a deprecated name of transformers
         warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
         network = get_peft_model(trunk.network, config)
     return Trunk(network, trunk.vocabulary, trunk.name, adapters)
@@ -170,19 +170,19 @@ def merged(trunk: Trunk) -> Trunk:
 def open_trunk(
     model: str | os.PathLike[str], *, precision: str = '', device: str = 'cpu', progress: Progress | None = None
 ) -> Trunk:
-    """A language model by name, folder or file, frozen and in evaluation mode; nothing is fetched but a named model.
+    """A language model by name, folder or file, frozen and in evaluation mode; only a named model is downloaded.
 
     Args:
-        model: a folder as `save_pretrained` writes it, a .gguf file, or a language model among `affekt weights list`.
+        model: a folder written by `save_pretrained`, a .gguf file, or a language model among `affekt weights list`.
         precision: type of its weights: float32, float16 or bfloat16; '' for float32 on a CPU, and on other devices for
-            bfloat16 where they have it, else float16.
+            bfloat16 if they support it, otherwise float16.
         device: device of the network.
         progress: called during a download.
 
     Raises:
-        LLMError: there is no such model, or transformers cannot open it.
+        LLMError: the model is missing, or transformers cannot open it.
         MissingExtraError: transformers is not installed.
-        UnknownNameError: there is no such precision.
+        UnknownNameError: unknown precision.
     """
     place = require_device(device)
     dtype = _precision(precision, place)
@@ -229,7 +229,7 @@ def _vocabulary_of(folder: Path, generation: Any) -> Vocabulary:
     first = generation.bos_token_id
     try:
         tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
-    except Exception as error:  # the library raises nothing more special
+    except Exception as error:  # the library raises nothing more specific
         raise unopened(folder, error) from error
     return Vocabulary(tokenizer, first, int(end if isinstance(end, int) else end[0]))
 
@@ -239,7 +239,7 @@ TINY = {'hidden_size': 32, 'intermediate_size': 64, 'num_hidden_layers': 2, 'num
 
 
 def tiny_trunk(family: str = 'llama', *, seed: int = 0, vocabulary: int = 0, **sizes: Any) -> Trunk:
-    """A trunk with random weights that knows nothing, for tests and for counting: its tokens are letters.
+    """An untrained trunk with random weights, for tests and for counting: its tokens are letters.
 
     Args:
         family: `llama` or `qwen2`.
@@ -248,7 +248,7 @@ def tiny_trunk(family: str = 'llama', *, seed: int = 0, vocabulary: int = 0, **s
         sizes: values of the configuration of transformers, in place of those of `TINY`.
 
     Raises:
-        UnknownNameError: another family.
+        UnknownNameError: unknown family.
         MissingExtraError: transformers is not installed.
     """
     try:
@@ -277,7 +277,7 @@ MARKS = ('<|im_start|>', '<|im_end|>')
 
 
 def letters(marks: Sequence[str] = MARKS) -> Vocabulary:
-    """A vocabulary of bytes, so that any text can be said, with marks behind them."""
+    """A vocabulary of bytes, which covers any text, followed by marks."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -1,12 +1,12 @@
-"""Descriptions by template, as coarse data: what a corpus calls a clip in hundreds of wordings, with measured clues.
+"""Descriptions by template, as coarse data: the label of a clip in hundreds of wordings, with measured clues.
 
-A sentence names the emotions; others cite readings that were measured of this very clip, each as low, middling or high
-against other clips. Nothing else can be written, so no clue is invented, and `claims` reads every clue back:
+A sentence names the emotions; others cite readings measured on the clip itself, each as low, middling or high
+relative to other clips. Nothing else can be written, so no clue is invented, and `claims` parses every clue:
 
     f0_mean_hz 280, loudness_lufs -14   ->   {'pitch': 'high', 'loudness': 'high'}
     'The voice is high in pitch and loud. The person seems angry.'   ->   the same
 
-These are no descriptions by people, and a model that has learnt them alone has learnt a form. The words are in
+These are not descriptions by people, and a model trained on them alone has learnt only a form. The words are in
 `wordings.json`.
 """
 
@@ -73,6 +73,9 @@ class Wordings:
         adjectives: category to its adjective, as said of a person.
         states: sentences that take adjectives.
         names: sentences that take any word.
+        nouns: words for what a person shows.
+        shows: verb that takes nouns, beside a verb that takes adjectives.
+        others: sentence for words that are known as neither.
         clues: reading to its phrases.
         sentences: source to sentences that take its clues.
     """
@@ -80,17 +83,45 @@ class Wordings:
     adjectives: Mapping[str, str]
     states: Sentences
     names: Sentences
+    nouns: frozenset[str]
+    shows: str
+    others: str
     clues: Mapping[str, Citable]
     sentences: Mapping[str, tuple[str, ...]]
 
     def label_of(self, category: str) -> str:
-        """The word by which answers name a category: its adjective where it has one."""
+        """The word by which answers name a category: its adjective if it has one."""
         return self.adjectives.get(category.lower(), category.lower())
 
     def statements(self, labels: Sequence[str]) -> list[str]:
-        """All sentences that name these labels and no others."""
+        """All sentences that name exactly these labels; adjectives and nouns never share a verb.
+
+        angry, sad          ->   The person seems angry and sad.
+        love                ->   The emotion is love.
+        angry, love         ->   The person seems angry and shows love.
+        love, angry, sad    ->   The person shows love, and seems angry and sad.
+        angry, saudade      ->   The person seems angry. The emotion can also be called saudade.
+        """
+        said, shown, others = self._by_class(labels)
+        if not said:
+            return self.names.written(in_words(list(labels)))
+        rest = f' {self.others.format(words=in_words(others))}' if others else ''
+        if not shown:
+            return [f'{sentence}{rest}' for sentence in self.states.written(in_words(said))]
+        joint, nouns = ' and ' if len(said) == len(shown) == 1 else ', and ', f'{self.shows} {in_words(shown)}'
+        order = slice(None, None, 1 if labels[0] in said else -1)
+        return [
+            f'{subject} {joint.join((f"{verb} {in_words(said)}", nouns)[order])}.{rest}'
+            for subject in self.states.subjects
+            for verb in self.states.verbs
+        ]
+
+    def _by_class(self, labels: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+        """Labels that are adjectives, nouns, and known as neither; each in order."""
         adjectives = set(self.adjectives.values())
-        return (self.states if adjectives.issuperset(labels) else self.names).written(in_words(list(labels)))
+        said = [label for label in labels if label in adjectives]
+        shown = [label for label in labels if label in self.nouns and label not in adjectives]
+        return said, shown, [label for label in labels if label not in adjectives | self.nouns]
 
     def cited(self, levels: Mapping[str, str], rng: np.random.Generator) -> str:
         """Sentences that cite these readings, one per source; '' for no reading.
@@ -100,7 +131,7 @@ class Wordings:
             rng: draws the words.
 
         Raises:
-            UnknownNameError: no such reading or level.
+            UnknownNameError: unknown reading or level.
         """
         phrases: dict[str, list[str]] = {}
         for name, level in levels.items():
@@ -121,13 +152,13 @@ class Wordings:
         """A description that names these labels and cites these readings, and nothing else.
 
         Args:
-            labels: at least one, as `label_of` gives them.
+            labels: at least one, from `label_of`.
             levels: reading to its level; may be empty.
             rng: draws the wording.
 
         Raises:
             ValueRangeError: no label.
-            UnknownNameError: no such reading or level.
+            UnknownNameError: unknown reading or level.
         """
         if not labels:
             raise ValueRangeError(expected='a label', came='none', todo='leave out clips that nobody has labelled')
@@ -135,7 +166,7 @@ class Wordings:
         return ' '.join(parts if rng.random() < 0.5 else parts[::-1]).strip()
 
     def claims(self, text: str) -> dict[str, set[str]]:
-        """The readings that a text cites in these words, each with the levels that it is said to have."""
+        """The readings that a text cites in these words, each with the stated levels."""
         claimed: dict[str, set[str]] = {}
         for match in self._pattern.finditer(text.lower()):
             name, level = self._meanings[match.group()]
@@ -163,10 +194,10 @@ def _drawn(choices: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def read_wordings(path: Path = PACKAGED) -> Wordings:
-    """Wordings of a file of the form of `wordings.json`.
+    """Wordings from a file in the form of `wordings.json`.
 
     Raises:
-        TableError: it has another form, or a phrase means two things.
+        TableError: the file has another form, or a phrase is ambiguous.
     """
     try:
         content = json.loads(read_regular_file(path))
@@ -175,7 +206,8 @@ def read_wordings(path: Path = PACKAGED) -> Wordings:
             Sentences(tuple(content[part]['subjects']), tuple(content[part]['verbs'])) for part in ('states', 'names')
         )
         sentences = {source: tuple(each) for source, each in content['sentences'].items()}
-        wordings = Wordings(dict(content['adjectives']), states, names, clues, sentences)
+        nouns, shows, others = frozenset(map(str, content['nouns'])), str(content['shows']), str(content['others'])
+        wordings = Wordings(dict(content['adjectives']), states, names, nouns, shows, others, clues, sentences)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TableError(
             expected=f'wordings in {path.name}, of the form of the packaged ones', came=str(error), todo='correct it'
@@ -213,10 +245,10 @@ class Terciles:
 
     @classmethod
     def of(cls, clips: Iterable[Mapping[str, float]]) -> Terciles:
-        """The terciles of readings of training clips; a reading that hardly varies has none, and is never cited.
+        """The terciles of readings of training clips; a reading that hardly varies has none and is never cited.
 
         Args:
-            clips: reading to its value in each clip; nan where it could not be measured.
+            clips: reading to its value in each clip; nan if it could not be measured.
         """
         values: dict[str, list[float]] = {}
         for readings in clips:
@@ -227,7 +259,7 @@ class Terciles:
         return cls({name: (low, high) for name, (low, high) in bounds.items() if low < high})
 
     def levels(self, readings: Mapping[str, float]) -> dict[str, str]:
-        """Reading to its level, of those that were measured and have terciles."""
+        """Reading to its level, for measured readings with terciles."""
         return {
             name: LEVELS[int(value >= self.bounds[name][0]) + int(value > self.bounds[name][1])]
             for name, value in readings.items()
@@ -243,10 +275,10 @@ def readings_from(
     Args:
         stores: feature stores whose columns have names, such as those of the recipes `acoustics-utt` and `faces-utt`.
         names: names of the clips.
-        wordings: the clues to be looked for; None for the packaged ones.
+        wordings: the clues to look for; None for the packaged ones.
 
     Returns:
-        Clip to reading to its value, a mean over steps; what a clip lacks is absent.
+        Clip to reading to its value, a mean over steps; absent if the clip lacks it.
 
     Raises:
         TableError: no store has a column that can be cited.
@@ -277,12 +309,12 @@ class TemplateAnswers:
     Args:
         form: the question, of `FORMS`: a `description` in one of hundreds of wordings, `labels_first` and a short clue
             (what a fine stage trains), or the published answers with labels alone.
-        readings: clip to its measured readings, as `readings_from` gives.
-        terciles: terciles of the training clips; None cites nothing.
-        most: most readings that an answer cites; drawn among those measured.
-        seed: seed of the wordings; each clip draws by its own name.
+        readings: clip to its measured readings, from `readings_from`.
+        terciles: terciles of the training clips; None to cite nothing.
+        most: maximum readings that an answer cites, drawn from the measured ones.
+        seed: seed of the wordings; that of each clip depends on its name.
         wordings: the words; None for the packaged ones.
-        sources: name of a source in the wordings to that of the describer's, where it differs.
+        sources: name of a source in the wordings to the describer's, if it differs.
     """
 
     form: Form = 'description'
@@ -320,7 +352,7 @@ class TemplateAnswers:
         return [QuestionAnswer(question_of(self.form), answer, (label,), tuple(cites))]
 
     def drawn_levels(self, clip: str, *, withheld: Collection[str], rng: np.random.Generator) -> dict[str, str]:
-        """The readings that the answer on a clip cites; none of a modality that is withheld."""
+        """The readings that the answer on a clip cites; none of a withheld modality."""
         if self.readings is None or self.terciles is None or self.form not in ('description', 'labels_first'):
             return {}
         clues = (self.wordings or packaged_wordings()).clues

@@ -103,7 +103,8 @@ def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> Sampl
             if window := manifest.window_s(row, column):
                 sound = sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
             if len(sound) < SHORTEST_S * RATE_HZ:
-                outcomes.append(Unable(row.sample, f'{len(sound) / RATE_HZ:.2f} s of sound'))
+                reason = f'{len(sound) / RATE_HZ:.2f} s of sound' if len(sound) else 'no sound'
+                outcomes.append(Unable(row.sample, reason))
             else:
                 outcomes.append(encode(row.sample, sound))
         return outcomes

@@ -38,6 +38,8 @@ ARROW_TYPES = {'affect': 'float', 'expression': 'int8', 'units': 'int8'}
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 _HEADERS = {'affect': ','.join(AFFECT), 'expression': ','.join(EXPRESSIONS), 'units': 'AU1,AU2,…'}
 _HEXADECIMAL = re.compile(rb'(?:^|[,\n])\s*[+-]?0[xX]')
+MOST_CELLS = 3
+"""Wrong values of a line that are named after the first."""
 _UNIT = re.compile(r'au0*([1-9]\d*)', re.IGNORECASE)
 
 
@@ -205,16 +207,34 @@ def _fault_of(task: str, labels: Sequence[str], cells: Sequence[str], most: int)
     if not any(cells):
         return 'is blank, and every line is a frame'
     if len(cells) != len(labels):
-        return misplaced(len(cells), len(labels))
-    for label, cell in zip(labels, cells, strict=True):
-        if fault := fault_of_cell(task, label, cell, most):
-            return fault
-    return ''
+        return misplaced(len(cells), labels)
+    return joined_faults(
+        (label, cell, fault_of_cell(task, label, cell, most)) for label, cell in zip(labels, cells, strict=True)
+    )
 
 
-def misplaced(count: int, wanted: int) -> str:
+def misplaced(count: int, labels: Sequence[str]) -> str:
     """The error for a line with too many or too few values."""
-    return f'{counted(count, "value")} where {wanted} belong{"s" * (wanted == 1)}'
+    if len(labels) > 1:
+        return f'{counted(count, "value")} where {len(labels)} belong'
+    return f'{counted(count, "value")} where the number of the {labels[0]} belongs'
+
+
+def joined_faults(cells: Iterable[tuple[str, str, str]]) -> str:
+    """The errors of a line's values, the first in full; '' where there is none.
+
+    >>> joined_faults([('AU1', '2', "AU1 '2' is not 0 or 1"), ('AU2', '0', ''), ('AU4', 'x', "AU4 'x' is not 0 or 1")])
+    "AU1 '2' is not 0 or 1; also wrong: AU4 'x'"
+
+    Args:
+        cells: label, value and error of each.
+    """
+    wrong = [(label, cell, fault) for label, cell, fault in cells if fault]
+    if not wrong:
+        return ''
+    others = [f'{label} {quoted(cell)}' for label, cell, _ in wrong[1:]]
+    more = f' and {len(others) - MOST_CELLS} more' if len(others) > MOST_CELLS else ''
+    return wrong[0][2] + (f'; also wrong: {", ".join(others[:MOST_CELLS])}{more}' if others else '')
 
 
 def fault_of_cell(task: str, label: str, cell: str, most: int, *, may_lack: bool = True) -> str:

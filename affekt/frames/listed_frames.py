@@ -38,6 +38,7 @@ from affekt.frames.annotations import (
     has_last_line_end,
     header_cells,
     joined_cells,
+    joined_faults,
     lines_of,
     misplaced,
     parsed_table,
@@ -319,13 +320,12 @@ def _walked(form: RowForm, body: bytes, file: str, faults: Faults, may_lack: boo
         if not is_named:
             what = f'{quoted(name)} names no frame, as VIDEO/00001.jpg does'
         elif len(values) != len(cells):
-            what = misplaced(len(values), len(cells))
+            what = misplaced(len(values), [label for _, label in cells])
         else:
-            each = (
-                fault_of_cell(task, label, value, _most(task), may_lack=may_lack)
+            what = joined_faults(
+                (label, value, fault_of_cell(task, label, value, _most(task), may_lack=may_lack))
                 for (task, label), value in zip(cells, values, strict=True)
             )
-            what = next(filter(None, each), '')
         if what:
             faults.add(file, number, what)
         if is_named:

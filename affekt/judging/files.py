@@ -1,9 +1,9 @@
-"""A judge's run on files: verdicts that `affekt rank` reads, each showing with its raw answer, settings.
+"""A judge's run on files: verdicts for `affekt rank`, every showing with its raw answer, and settings.
 
-`verdicts.csv` has a row per pair: left, right, outcome (left, right, tie, skip), sample, rater, order (empty: both),
-the verdict in each order, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has a row per
-showing, with its order, a weight of 1/2 where there are two, and the raw answer; ranked instead, it shows the effect of
-being first. `verdicts.csv.settings.json` records everything that they depend on.
+`verdicts.csv` has one row per pair: left, right, outcome (left, right, tie, skip), sample, rater, order (empty: both),
+the verdict in each order, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has one row per
+showing, with its order, a weight of 1/2 if there are two, and the raw answer; ranked instead, it shows the effect of
+being first. `verdicts.csv.settings.json` records everything that the verdicts depend on.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def judge_descriptions(
     Args:
         descriptions, media, pairs, column: see `read_described`.
         rater: the judge.
-        out: a .csv file; replaced as a whole, at the end, as are the two files beside it.
+        out: a .csv file, replaced atomically at the end, like its two companion files.
         at_once, progress: see `judge_pairs`.
         prices: price of a million tokens, by model.
-        settings: further settings to save beside the verdicts.
-        raw_csv: write texts that a spreadsheet would take for formulas without a protective apostrophe.
+        settings: further settings to save with the verdicts.
+        raw_csv: write texts that a spreadsheet would take for formulas as they are, without a protective apostrophe.
 
     Raises:
         ComparisonError: the output is not a .csv file, or the input has no pairs.
-        AffektError: see `read_described` and `judge_pairs`; no file has changed then.
+        AffektError: see `read_described` and `judge_pairs`; no file is changed then.
     """
     if out.suffix.lower() != '.csv':
         raise ComparisonError(expected='an --out that ends in .csv', came=out.name, todo='name it verdicts.csv')
@@ -66,7 +66,7 @@ def judge_descriptions(
     described = read_described(descriptions, column=column, pairs=pairs, media=media)
     # 2. Both orders of every pair.
     judged = judge_pairs(described.pairs, rater, at_once=at_once, progress=progress)
-    # 3. Report, beside people's verdicts.
+    # 3. Report, compared with people's verdicts.
     report = report_on(judged, described.preferences, prices=prices, rng=np.random.default_rng(0))
     report = replace(report, left_out=described.left_out)
     # 4. Write; the verdicts themselves last.
@@ -79,7 +79,7 @@ def judge_descriptions(
 
 
 def showings_path(out: Path) -> Path:
-    """Path of the showings: verdicts.showings.csv beside verdicts.csv."""
+    """Path of the showings: verdicts.showings.csv next to verdicts.csv."""
     return out.with_name(f'{out.stem}.showings{out.suffix}')
 
 

@@ -1,9 +1,9 @@
-"""The interface of judges: which of two describers did better on a sample, asked in both orders.
+"""The interface of judges: which of two descriptions of a sample is better, asked in both orders.
 
-In come pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`; out come `Judgements`: one
-outcome per pair, with the verdict in each order beside it. A judge gets a pair with one side shown first and answers
-left, right, tie, or that it cannot tell. `LanguageModelJudge` (`language_judge.py`) asks models; `plain_judges.py` has
-people's verdicts from files, a trained preference model, and references that do not read. A judge of your own needs a
+The input is pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`, the output `Judgements`: one
+outcome per pair, with the verdict in each order. A judge receives a pair with one side shown first and answers left,
+right, tie, or that it cannot decide. `LanguageModelJudge` (`language_judge.py`) uses models; `plain_judges.py` has
+people's verdicts from files, a trained preference model, and baselines that do not read. A judge of your own needs a
 name and one method.
 """
 
@@ -21,7 +21,7 @@ from affekt.progress import Progress
 ABSTAIN = 'abstain'
 OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}
 ORDERS = (LEFT, RIGHT)
-"""Side that is shown first; every pair is shown both ways."""
+"""Side that is shown first; every pair is shown in both orders."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Verdict:
     order: str
     """The side that was shown first."""
     how: str = ''
-    """How the verdict was found in the answer; '' where nothing had to be read."""
+    """How the verdict was found in the answer; '' if nothing had to be parsed."""
     answers: tuple[Answer, ...] = ()
     """Raw answers in the order in which they were given; the last one contains the verdict."""
     unanswered: str = ''
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def raw(self) -> str | None:
-        """The unchanged answer that contains the verdict; None where no model was asked."""
+        """The unchanged answer that contains the verdict; None if no model was asked."""
         return self.answers[-1].reply.text if self.answers else None
 
 
@@ -64,7 +64,7 @@ class Judge(Protocol):
         """The rater's name in the verdicts."""
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict | None:
-        """The verdict when the side `order` is shown first; None where the judge has none for that order.
+        """The verdict when the side `order` is shown first; None if the judge has none for that order.
 
         Raises:
             LLMError: a language model gave no answer.
@@ -86,13 +86,13 @@ class Judgement:
 
     @property
     def is_consistent(self) -> bool | None:
-        """Whether both orders have the same outcome; None where one order is missing, or has an abstention."""
+        """Whether both orders have the same outcome; None if one order is missing, or is an abstention."""
         outcomes = [verdict.outcome for verdict in self.verdicts]
         return None if len(outcomes) < 2 or ABSTAIN in outcomes else outcomes[0] == outcomes[1]
 
     @property
     def outcome(self) -> str:
-        """Outcome over both orders: the common one; a tie where they differ; abstain where either abstains."""
+        """Outcome over both orders: the common one; a tie if they differ; abstain if either abstains."""
         outcomes = {verdict.outcome for verdict in self.verdicts}
         if ABSTAIN in outcomes or not outcomes:
             return ABSTAIN
@@ -114,9 +114,9 @@ def judge_pairs(
 
     Args:
         pairs: pairs to judge, each combination of sample, left and right once.
-        judge: the judge; called from several threads where `at_once` is above 1.
+        judge: the judge; called from several threads if `at_once` is above 1.
         at_once: number of pairs judged concurrently; more than 1 is useful for language models on a server.
-        progress: called with 'judge', pairs done and pairs in all.
+        progress: called with 'judge', pairs done and total pairs.
 
     Returns:
         Judgements in the order of the pairs.

@@ -9,7 +9,7 @@ from affekt.labels.answer_files import read_answers
 from affekt.labels.circumplex import CIRCUMPLEX, affect_sd, certainty, coordinates, expected_affect
 from affekt.labels.ekman_names import EKMAN_NAMES, ekman_of
 from affekt.labels.everyday_words import words_of
-from affekt.labels.official_tables import load_table
+from affekt.labels.official_tables import TABLE_NAMES, load_table
 from affekt.labels.prose import Lexicon, labels_in_prose
 from affekt.labels.refusals import is_nonsense, without_refusals
 from affekt.labels.sets import (
@@ -39,6 +39,7 @@ __all__ = [
     'NEUTRAL',
     'RAVDESS8',
     'RAVDESS8_TO_EKMAN',
+    'TABLE_NAMES',
     'Answer',
     'FinalAnswer',
     'Lexicon',

@@ -24,6 +24,8 @@ from affekt.tables import first_sheet, read_table
 from affekt.weights import lookup, model_path
 
 OFFICIAL = ('2025', '2026')
+TABLE_NAMES = ('affekt', *OFFICIAL)
+"""Names of word tables, which take precedence over paths."""
 KNOWN_HASHES: Mapping[str, str] = {
     '2025': '8e1e7c6b32160cfb1554e8c6982c995b7c1396e509aad1f4cbe2fa0cc67e8cbb',
     '2026': 'd7898c2915ee6769b600f46e913d99c09b23d4e3ef6496c2056cfad214b0a694',
@@ -45,7 +47,7 @@ def load_table(name: str | Path) -> WordTable:
         TableError: the files are damaged or incomplete.
         WeightsError: the official files of that name are not here and could not be downloaded.
     """
-    if str(name) == 'affekt':
+    if str(name) == TABLE_NAMES[0]:
         return packaged_table()
     if str(name) in OFFICIAL:
         return official_table(str(name))

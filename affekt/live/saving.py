@@ -16,7 +16,7 @@ from affekt.analysis import Analysis, Source
 from affekt.analysis.assemble import assemble
 from affekt.analysis.model_cache import LoadedModels
 from affekt.analysis.model_choice import licence_notes, models_used, trust_of
-from affekt.analysis.observations import FACES, TURNS, VOICE, Observed, conform
+from affekt.analysis.observations import FACES, LASTS, TURNS, VOICE, Observed, conform
 from affekt.analysis.results import DONE, entry_of, results_name
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.utterances import read_words as words_read
@@ -32,6 +32,11 @@ from affekt.typed_json import json_file
 
 LATENCY_FILE = 'latency.json'
 FRAMES_FILE = 'frames.parquet'
+LONGEST_FRAME_S = 1.0
+"""The longest time that one frame stands for, where the next comes later still."""
+UNEVEN = 1.5
+"""Frames are uneven where a gap is longer than so many usual ones."""
+SAME_TIME_S = 1e-4
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,7 @@ def _observed(
     voice = conform(journal.read_rows(folder, 'voice', VOICE), 'voice')
     words = words_read(journal.read_words(folder), (models or LoadedModels(settings)).get)
     times = frames['time_s'].to_numpy()
+    faces = _with_lasting(faces, frames) if faces.num_rows else faces
     step_s = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
     ends = [float(times[-1]) + step_s] if len(times) else []
     ends += [float(table[name][-1].as_py()) for table, name in ((turns, 'end_s'), (voice, 'time_s')) if table.num_rows]
@@ -152,6 +158,21 @@ def _observed(
         ),
         still_at=kept.still_at,
     )  # fmt: skip
+
+
+def _with_lasting(faces: pa.Table, frames: pa.Table) -> pa.Table:
+    """The rows, with how long each frame stands where frames are unevenly spaced; unchanged otherwise.
+
+    Frames with faces take longer, so that more frames are dropped while somebody is seen: the number of frames alone
+    says little about time.
+    """
+    times = frames['time_s'].to_numpy()
+    gaps = np.diff(times)
+    if not len(gaps) or gaps.max() <= UNEVEN * np.median(gaps):
+        return faces
+    lasting = np.minimum(np.append(gaps, gaps[-1]), LONGEST_FRAME_S)
+    frame = np.clip(np.searchsorted(times, faces['time_s'].to_numpy() - SAME_TIME_S), 0, len(times) - 1)
+    return faces.append_column(LASTS, pa.array(lasting[frame].astype(np.float32)))
 
 
 def _stream_notes(streamed: Streamed, kept: Kept, faces: pa.Table, turns: pa.Table, *, has_frames: bool) -> list[str]:

@@ -1,10 +1,10 @@
 """Clips to masked batches: windows, augmentation and masks that depend on seed, epoch and clip alone.
 
-Whatever process, thread or moment makes up a sample, it comes out the same, so that a resumed run, and one on several
-processes, sees what a single run sees. Clips that have both modalities, audio alone or frames alone come apart into
-parts of a batch, for a model reads nothing where a modality is missing.
+A sample is the same whatever process, thread or moment makes it, so that a resumed run, and one on several processes,
+sees what a single run sees. Clips with both modalities, with audio alone and with frames alone are separate parts of a
+batch, since a model reads nothing for a missing modality.
 
-    clips  both  audio  both  neither      parts  (2 with both), (1 with audio); 1 clip is left out and counted
+    clips  both  audio  both  neither      parts  (2 with both), (1 with audio); 1 clip is skipped and counted
 
 Axes: B clips, N tokens.
 """
@@ -36,9 +36,9 @@ from affekt.pretraining.windows import SHORTEST_SOUND, Sampling, cut, pretrainin
 from affekt.training import IndexBatches, epoch_seed
 
 MOST_REASONS = 3
-"""Most reasons that an error names."""
+"""Maximum number of reasons in an error."""
 AHEAD = 2
-"""Batches that are made up while one is learnt from."""
+"""Batches prepared in advance."""
 Place = tuple[int, int]
 """Epoch and clip."""
 
@@ -54,7 +54,7 @@ class Clips(Protocol):
 
 
 class Part(NamedTuple):
-    """Clips of a batch that have the same modalities, with what is hidden of each."""
+    """Clips of a batch with the same modalities, with their masks."""
 
     video: Tensor | None
     """(B, 3, T, H, W)"""
@@ -66,20 +66,20 @@ class Part(NamedTuple):
 
     @property
     def size(self) -> int:
-        """B."""
+        """B, the number of clips."""
         return len(self.video if self.video is not None else self.audio)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """The clips of one step of one process, and counts of those that lacked something."""
+    """The clips of one step of one process, and counts of those with missing modalities."""
 
     parts: tuple[Part, ...]
     clips: int
     without_video: int
     without_audio: int
     unread: int
-    """Clips in whose window there was nothing to read, which are in no part."""
+    """Clips with an empty window, which are in no part."""
 
     def to(self, device: torch.device | str) -> MaskedBatch:
         """The batch on a device."""
@@ -95,14 +95,14 @@ class MaskedBatch:
 
 @dataclass(frozen=True)
 class Survey:
-    """Counts of the modalities in the clips of a run, among those that the form reads."""
+    """Counts of the modalities that the form reads in the clips of a run."""
 
     clips: int
     with_video: int
     with_audio: int
     with_both: int
     unread: tuple[str, ...]
-    """Names of clips that have neither; they are left out."""
+    """Names of clips that have neither; they are skipped."""
     readable: Tensor
     """(C,) indices of the other clips."""
     sha256: str
@@ -116,16 +116,16 @@ class Survey:
         )
 
     def counts(self) -> dict[str, int | str]:
-        """The counts that are saved beside a run."""
+        """The counts that are saved with a run."""
         names = ('clips', 'with_video', 'with_audio', 'with_both')
         return {name: getattr(self, name) for name in names} | {'unread': len(self.unread), 'sha256': self.sha256}
 
 
 def surveyed(clips: Clips, form: Form) -> Survey:
-    """Look through all clips once; of `PackedClips` and `DecodedClips` none is read.
+    """Count the modalities of all clips; `PackedClips` and `DecodedClips` are not decoded.
 
     Raises:
-        CorpusError: there are none, or none has what the form reads.
+        CorpusError: there are no clips, or none has a modality that the form reads.
     """
     frames, samples, names = _lengths(clips)
     digest = hashlib.sha256()
@@ -171,21 +171,21 @@ def _words(form: Form) -> list[str]:
 
 @dataclass(frozen=True)
 class EpochBatches(IndexBatches):
-    """Batches of (B, 2): epoch and clip number of each sample, so that what is drawn for it can depend on both."""
+    """Batches of (B, 2): epoch and clip number of each sample, so that its random draws can depend on both."""
 
     def starting_at(self, batches: int) -> Iterator[Tensor]:
-        """The batches after the first `batches`, without going through those."""
+        """The batches after the first `batches`, without iterating over those."""
         for at, index in enumerate(super().starting_at(batches), batches):
             yield torch.stack([torch.full_like(index, at // self.per_epoch), index], dim=1)  # (B, 2)
 
 
 class MaskedClips:
-    """Makes up the batches of a run.
+    """Makes the batches of a run.
 
     Args:
-        form: form of the model; says which modalities are read and at what size.
+        form: form of the model, which determines the modalities and their sizes.
         clips: all clips.
-        readable: (C,) indices of the clips that are drawn from.
+        readable: (C,) indices of the usable clips.
         settings: settings of the run.
     """
 
@@ -197,25 +197,25 @@ class MaskedClips:
         self._rows = form.steps if isinstance(form, HicmaeForm) else 0
 
     def sample(self, place: Place) -> Part | None:
-        """One clip of an epoch as a part of its own; None where its window has nothing to read."""
+        """One clip of an epoch as a part of its own; None if its window is empty."""
         epoch, number = place
         index = int(self.readable[number])
         rng = torch.Generator().manual_seed(epoch_seed(epoch_seed(self.settings.seed, epoch, 0), index, 1) % 2**63)
-        # 1. masks first: they depend on no clip
+        # 1. Masks first: they do not depend on the clip.
         form, settings = self.form, self.settings
         video_mask = tube_mask(1, form.video_grid, settings.video_mask, rng=rng)  # (1, N)
         audio_mask = None
         if isinstance(form, HicmaeForm) and 'audio' in form.modalities:
             audio_mask = cell_mask(1, form.audio_grid, settings.audio_mask, rng=rng)  # (1, N)
-        # 2. a window of what the form reads
+        # 2. A window of the modalities that the form reads.
         try:
             clip = _without(self.clips[index], form)
-        except MediaError:  # of clips that are decoded as they are read; counted as one without anything
+        except MediaError:  # from clips decoded on access; counted as an empty one
             return None
         clip = cut(clip, pretraining_window(clip, rng, self._sampling))
         if clip.frames is None and not _is_heard(clip):
             return None
-        # 3. tensors
+        # 3. Tensors.
         batch = collate([clip], self._augmentation, rng, size=form.size, rows=self._rows or 1)
         return Part(
             batch.video, batch.audio,
@@ -239,7 +239,7 @@ class MaskedClips:
         return MaskedBatch(tuple(parts), len(samples), lacking['video'], lacking['audio'], len(samples) - len(read))
 
     def made(self, places: Iterable[list[Place]]) -> Iterator[MaskedBatch]:
-        """A batch for each list of places, in their order, made up ahead by threads."""
+        """A batch for each list of places, in order, prepared in advance by threads."""
         if not self.settings.workers:
             for each in places:
                 yield self.batch([self.sample(place) for place in each])

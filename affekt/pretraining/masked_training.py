@@ -1,12 +1,12 @@
-"""Pre-training: clips without labels come in, an encoder's weights come out, with checkpoints and a log on the way.
+"""Masked pre-training of an encoder on clips without labels, with checkpoints and a log.
 
     clips = PackedClips.open(Path('clips'))
     pretrain(hicmae_tiny(), clips, PretrainingSettings(epochs=20, batch_size=32), folder=Path('run'))
 
-Everything is published but what a machine forces: AdamW, a rate that rises and falls by half a cosine, masks of fixed
+Everything is as published unless the machine requires otherwise: AdamW, warm-up and half-cosine decay, masks of fixed
 counts, mean squared errors of hidden patches, and the contrast of both modalities. The same call with `resume=True`
-goes on where a kill left the run, to the same values; under torchrun all processes train one model. A form of one
-modality reads that alone; where a clip lacks one of two, the other is learnt from by itself, and counted.
+continues a killed run with the same results; under torchrun all processes train one model. A form of one modality
+reads only that; if a clip lacks one of two, training uses the other, and the clip is counted.
 
 Source: Sun et al. 2024, arXiv:2401.05698, section 4.1; Sun et al. 2024, arXiv:2401.00416, section 4.1.
 """
@@ -48,7 +48,7 @@ Row = dict[str, float]
 Network = HicmaePretraining | SvfapPretraining
 SNAPSHOT = 'weights-epoch-{:04d}.safetensors'
 COUNTS = ('without_video', 'without_audio', 'unread')
-"""Columns of the log: clips drawn since the row before that lacked something, in all processes."""
+"""Columns of the log: clips with missing modalities since the previous row, in all processes."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Pretrained:
 
     @property
     def drawn(self) -> dict[str, int]:
-        """Counts of clips that lacked something as they were drawn, by the names of `COUNTS`."""
+        """Counts of drawn clips with missing modalities, by the names of `COUNTS`."""
         return {name: int(sum(row[name] for row in self.history)) for name in COUNTS}
 
 
@@ -84,22 +84,22 @@ def pretrain(
         clips: any sequence of clips.
         settings: settings of the run; None for the published ones.
         folder: folder for settings, log, curves, checkpoints, snapshots and the weights.
-        resume: go on in a folder that a killed run left, or begin where there is none.
+        resume: continue in the folder of a killed run, or start if there is none.
         report: called with each row of the log.
-        progress: called with `train`, updates done and updates in all.
+        progress: called with `train`, steps done and total steps.
 
     Returns:
-        The network with its last weights, which `RUN_WEIGHTS` in the folder holds too; and a row of the log for each
-        `log_every` updates: `step`, the losses, `loss`, `learning_rate` and `COUNTS`.
+        The network with its last weights, also stored in the folder as `RUN_WEIGHTS`; and a row of the log for each
+        `log_every` steps: `step`, the losses, `loss`, `learning_rate` and `COUNTS`.
 
     Raises:
-        CorpusError: no clip has what the form reads.
-        ValueRangeError: there are too few clips for a batch, or settings do not fit together.
+        CorpusError: no clip has a modality that the form reads.
+        ValueRangeError: there are too few clips for a batch, or settings conflict.
         RunError, StorageError, TrainingError: see `Engine.run`.
     """
     settings = settings or PretrainingSettings()
     _require_bands(form)
-    # 1. what there is to learn from
+    # 1. Survey the clips.
     survey = surveyed(clips, form)
     settings.require_clips(len(survey.readable))
     ranks = Ranks(settings.device)
@@ -108,7 +108,7 @@ def pretrain(
     )
     per_epoch = order.per_epoch / settings.accumulation
     updates = settings.steps or max(int(settings.epochs * per_epoch), 1)
-    # 2. the network and its optimiser
+    # 2. Create the network and its optimiser.
     every = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
     model = new_network(form, settings, every)
     seen = _Counts(ranks)
@@ -116,7 +116,7 @@ def pretrain(
     engine = Engine(model, optimiser, seen.losses, _engine_settings(settings, ranks, updates, per_epoch), ranks=ranks)
     if settings.compiled:
         compile_blocks(model)
-    # 3. steps
+    # 3. Take steps.
     saved = _Snapshots(model, folder, ranks, settings, per_epoch, notes_of(form, settings, survey))
     if resume:
         saved.make_up()
@@ -137,13 +137,13 @@ def pretrain(
         progress=advanced,
         evaluate=seen.row,
     )
-    # 4. weights
+    # 4. Save the weights.
     saved.write(RUN_WEIGHTS, engine.number)
     return Pretrained(model, tuple(history), survey, folder / RUN_WEIGHTS)
 
 
 def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tensor], Tensor] | None = None) -> Network:
-    """A network with the first weights of a seed; torch's own generator stands where it stood."""
+    """A network with weights initialised from a seed; torch's global generator is not changed."""
     with seeded(epoch_seed(settings.seed, 0, 0)):
         if isinstance(form, SvfapForm):
             return SvfapPretraining(form)
@@ -153,7 +153,7 @@ def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tens
 
 
 def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
-    """The losses of a batch, each a mean over the clips that have what it is about; 0 where none has."""
+    """The losses of a batch, each a mean over the clips with its modalities; 0 if there are none."""
     sums: dict[str, list[Tensor]] = {name: [] for name in _loss_names(model)}
     clips = dict.fromkeys(sums, 0)
     for part in batch.parts:
@@ -161,7 +161,7 @@ def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
             sums[name].append(loss * part.size)
             clips[name] += part.size
     is_gathered = isinstance(model, HicmaePretraining) and model.every is not None
-    if is_gathered and 'contrast' in sums and not clips['contrast']:  # other processes wait for this one's none
+    if is_gathered and 'contrast' in sums and not clips['contrast']:  # other processes wait for this one's empty part
         sums['contrast'].append(_contrast_of_none(model))
         clips['contrast'] = 1
     nothing = next(model.parameters()).sum() * 0.0
@@ -185,7 +185,7 @@ def _contrast_of_none(model: Network) -> Tensor:
 
 
 class _Counts:
-    """Counts what clips lack while losses are taken, and gives the counts to the log."""
+    """Counts missing modalities while losses are computed, for the log."""
 
     def __init__(self, ranks: Ranks) -> None:
         self._ranks = ranks
@@ -198,10 +198,10 @@ class _Counts:
         return masked_losses(model, batch)
 
     def row(self, model: nn.Module) -> Row:
-        """Counts over all processes, since this was last called.
+        """Counts over all processes since the last call.
 
         Raises:
-            CorpusError: nothing at all was read, as where the media are gone.
+            CorpusError: nothing at all was read, for example because the media are gone.
         """
         *total, clips = self._ranks.total(self._since.to(self._ranks.device)).tolist()
         self._since.zero_()
@@ -215,7 +215,7 @@ class _Counts:
 
 
 class _Snapshots:
-    """Copies of the weights that stay, by epoch."""
+    """Permanent copies of the weights, by epoch."""
 
     def __init__(
         self, model: Network, folder: Path, ranks: Ranks, settings: PretrainingSettings, per_epoch: float,
@@ -260,7 +260,7 @@ def notes_of(form: Form, settings: PretrainingSettings, survey: Survey) -> dict[
 
 
 def form_notes(form: Form) -> dict[str, Any]:
-    """A form as JSON has it."""
+    """A form as JSON values."""
     return {'family': 'svfap' if isinstance(form, SvfapForm) else 'hicmae', 'form': asdict(form)}
 
 
@@ -276,7 +276,7 @@ def _engine_settings(settings: PretrainingSettings, ranks: Ranks, updates: int, 
 
 
 def compile_blocks(model: nn.Module) -> None:
-    """Have torch compile each block by itself; names of weights stay."""
+    """Compile each block separately with torch; names of weights stay the same."""
     for module in model.modules():
         if isinstance(module, Block | CrossSelfBlock):
             module.compile()

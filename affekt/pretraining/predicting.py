@@ -1,10 +1,10 @@
 """Predictions of a fine-tuned model: probabilities of classes, or values, averaged over views of each clip.
 
-    predict('tuned', 'interview.mp4')      # {'happy': .71, 'neutral': .2, …}: a folder that `affekt finetune` wrote
+    predict('tuned', 'interview.mp4')      # {'happy': .71, 'neutral': .2, …}: a folder written by `affekt finetune`
     predict_proba(model, clips)            # (N, outputs) from a model in memory
 
-A view is a window of frames with its audio. Two views lie evenly over a clip, one suffices for a short one. Published
-code reads two crops of each view that are the same crop, and views that are the same view; the average is the same.
+A view is a window of frames with its audio. Two views are spread evenly over a clip, one suffices for a short one.
+Published code reads two crops of each view that are identical, and identical views; the average is the same.
 
 Axes: N clips, V views, B views at once, K outputs.
 """
@@ -60,14 +60,14 @@ class Inputs(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TunedModel:
-    """A fine-tuned model and what its outputs mean.
+    """A fine-tuned model and the meaning of its outputs.
 
     Args:
-        model: on the CPU, in evaluation mode.
+        model: the model, on the CPU, in evaluation mode.
         names: (K,) names of the classes, or of the values.
-        is_classes: False where the outputs are values of a regression.
-        stride: distance of neighbouring frames of a window, in frames of the clip.
-        crop: how faces are cut out of recordings, see `ClipSettings`.
+        is_classes: False if the outputs are values of a regression.
+        stride: distance between frames of a window, in frames of the clip.
+        crop: how faces are cropped from recordings; see `ClipSettings`.
         notes: further notes in its file.
     """
 
@@ -84,10 +84,10 @@ class TunedModel:
         return form_of(self.model)
 
     def save(self, folder: Path) -> None:
-        """Write `weights.safetensors`, which says all of this, and `labels.json`.
+        """Write `weights.safetensors`, with all of this as notes, and `labels.json`.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         form = self.form
         said = {
@@ -100,10 +100,10 @@ class TunedModel:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> TunedModel:
-        """Read a folder, or a file of weights, back.
+        """Read a saved folder, or a file of weights.
 
         Raises:
-            WeightsError: it is no fine-tuned model, or is damaged.
+            WeightsError: it is not a fine-tuned model, or is damaged.
         """
         path = Path(folder)
         path = path / RUN_WEIGHTS if path.is_dir() else path
@@ -127,10 +127,11 @@ class TunedModel:
             ) from error  # fmt: skip
 
     def answers(self, clip: AnyClip | str | os.PathLike[str]) -> dict[str, float]:
-        """Class to probability, or name of an output to its value; what the clip lacks is masked and warned of.
+        """Class to probability, or name of an output to its value; modalities that the clip lacks are masked, with a
+        warning.
 
         Raises:
-            MediaError: the recording cannot be read, or has nothing that the model reads.
+            MediaError: the recording cannot be read, or has no modality that the model reads.
         """
         opened = _clip(clip, self)
         row = predict_proba(self.model, [opened], stride=self.stride, numbers=not self.is_classes)[0]
@@ -143,18 +144,17 @@ def predict(
     """The prediction of a fine-tuned model for one clip.
 
     Args:
-        model: a folder that `affekt finetune` wrote, what `TunedModel.open` made of it, or a model alone.
-        clip: a clip, or the path of a video with or without audio, or of audio alone. Faces are cut out of a video as
-            they were for training. Without a face, or without sound, the model answers from the other; a warning says
-            so.
+        model: a folder written by `affekt finetune`, a `TunedModel`, or a bare model.
+        clip: a clip, or the path of a video with or without audio, or of audio alone. Faces are cropped from a video as
+            for training. Without a face, or without audio, the model uses the other, with a warning.
 
     Returns:
-        Class to probability, or the name of a number to its value; of a model alone, whose classes have no names, the
+        Class to probability, or the name of an output to its value; for a bare model, whose classes have no names, the
         (K,) probabilities.
 
     Raises:
-        WeightsError: the folder holds no fine-tuned model.
-        MediaError: the recording cannot be read, or has nothing that the model reads.
+        WeightsError: the folder is not a fine-tuned model.
+        MediaError: the recording cannot be read, or has no modality that the model reads.
     """
     if isinstance(model, nn.Module):
         bare = TunedModel(model, tuple(str(at) for at in range(head_of(model).out_features)))
@@ -189,24 +189,24 @@ def predict_proba(
     numbers: bool = False,
     progress: Progress | None = None,
 ) -> Floats32:
-    """A model's answers to clips, the mean over the views of each.
+    """A model's predictions for clips, the mean over the views of each.
 
     Args:
-        model: `HicmaeClassifier` or `SvfapClassifier`, on any device, in whatever mode; it is left in that.
-        clips: N clips, or what opens them, which is then done one after another.
-        views: `distinct`, or `published` to read each view as often as published code does, and to cut audio as it
+        model: `HicmaeClassifier` or `SvfapClassifier`, on any device; its mode is restored.
+        clips: N clips, or functions that open them one after another.
+        views: `distinct`, or `published` to read each view as often as published code does, and to cut audio as that
             does.
-        batch_size: views at once.
-        segments: views of a clip, at most.
-        stride: distance of neighbouring frames of a window, in frames of the clip.
-        numbers: whether the outputs are values, whose plain mean is taken; else probabilities after a softmax.
-        progress: called with 'predict', clips done, clips in all.
+        batch_size: views per batch.
+        segments: maximum views per clip.
+        stride: distance between frames of a window, in frames of the clip.
+        numbers: whether the outputs are values, whose mean is taken; otherwise probabilities after a softmax.
+        progress: called with 'predict', clips done, total clips.
 
     Returns:
         (N, K) float32 probabilities or values.
 
     Raises:
-        MediaError: a clip has nothing that the model reads.
+        MediaError: a clip has no modality that the model reads.
     """
     total = len(clips) if isinstance(clips, Sequence) else 0
     device = next(model.parameters()).device
@@ -243,13 +243,13 @@ def viewed(
     stride: int = 4,
     batch_size: int = 8,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield the index of a clip, and what `answers` gives for one of its views, for all views of all clips in order.
+    """Yield the index of a clip and the result of `answers` for one of its views, for all views of all clips in order.
 
-    The model is in evaluation mode meanwhile, without gradients.
+    The model runs in evaluation mode, without gradients.
 
     Raises:
-        MediaError: a clip has nothing that the form reads.
-        UnknownNameError: no such views.
+        MediaError: a clip has no modality that the form reads.
+        UnknownNameError: unknown kind of views.
     """
     if views not in VIEWS:
         raise UnknownNameError(expected=f'views {" or ".join(VIEWS)}', came=repr(views), todo='choose one')
@@ -270,18 +270,18 @@ def viewed(
 
 
 def views_of(clip: Clip, form: Form, views: Views = 'distinct', segments: int = 2, stride: int = 4) -> list[Clip]:
-    """The views of a clip that hold something that the form reads; of audio that is mute in all of them, the loudest
-    stretch.
+    """The views of a clip with something that the form reads; if the audio is silent in all of them, its loudest
+    segment.
 
     Raises:
-        MediaError: there is none.
+        MediaError: there is no such view.
     """
     reference = views == 'published'
     wanted = read_by(clip, form)
     sampling = sampling_of(form, stride)
     windows = evaluation_windows(wanted, sampling, segments=segments, reference=reference)
     shown = _readable(wanted, windows)
-    if not shown:  # a word in the middle of a long pause
+    if not shown:  # such as a word in the middle of a long pause
         heard = _readable(wanted, [window for window, _ in consecutive_windows(wanted, sampling)])
         shown = sorted(heard, key=_energy)[-1:]
     if not shown:
@@ -298,10 +298,10 @@ def _energy(view: Clip) -> float:
 
 
 def read_by(clip: Clip, form: Form) -> Clip:
-    """The clip without what the form does not read.
+    """The clip with only the modalities that the form reads.
 
     Raises:
-        MediaError: nothing is left.
+        MediaError: no modality is left.
     """
     wanted = clip
     if 'video' not in form.modalities and clip.frames is not None:
@@ -314,14 +314,14 @@ def read_by(clip: Clip, form: Form) -> Clip:
 
 
 def is_readable(view: Clip) -> bool:
-    """Whether a model can read a view: frames, or audio of some length that is not one value alone."""
+    """Whether a model can read a view: frames, or audio that is neither empty nor constant."""
     if view.frames is not None and len(view.frames):
         return True
     return view.sound is not None and len(view.sound) >= WINDOW and bool(np.ptp(view.sound))
 
 
 def nothing_to_read(clip: Clip, form: Form) -> MediaError:
-    """The error for a clip that has nothing that the form reads."""
+    """The error for a clip without any modality that the form reads."""
     reasons = [f'{name}: {reason}' for name, reason in clip.missing.items() if name in form.modalities]
     return MediaError(
         expected=f'{" or ".join(form.modalities)} in {clip.name}',
@@ -343,7 +343,7 @@ def inputs_of(batch: ClipBatch) -> Inputs:
 
 
 def sampling_of(form: Form, stride: int) -> Sampling:
-    """The sampling of windows with as many frames as the form reads."""
+    """The sampling of windows with the form's number of frames."""
     return Sampling(form.frames, stride)
 
 

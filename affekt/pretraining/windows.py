@@ -1,15 +1,15 @@
-"""The frames and the stretch of audio of a clip that a model reads: the published rules, drawn from a generator.
+"""The frames and the audio segment of a clip that a model reads, by the published rules, drawn from a generator.
 
-A window names T frames (16, about every fourth) and the samples of their audio. Of a clip of 70 frames, with the
+A window is T frames (16, about every fourth) and the samples of their audio. For a clip of 70 frames, with the
 fine-tuning rule and an end drawn as 66:
 
     16 points from 2 to 66:  2.0, 6.27, 10.5, …, 61.7, 66.0    as frames  2, 6, 10, …, 61, 65
-    their audio: from frame 2 to 66; of 69,000 samples, from 2,000 to 66,000 where no times are known
+    their audio: from frame 2 to 66; of 69,000 samples, from 2,000 to 66,000 if no times are known
 
-Where frames have times, audio is cut by them; the published fine-tuning code knows none and spreads the frames evenly
-over the whole audio, the last at its end, which `reference=True` repeats. A stretch of at most 1,024 samples counts as
-a wrong one: the whole audio is taken where it is shorter than 2.56 s; elsewhere published code stops, and here the
-audio is missing, a masked sample. A clip without frames is cut to stretches of 2.56 s, which is as long as 64 frames.
+If frames have times, audio is cut by them; the published fine-tuning code has none and spreads the frames evenly over
+the whole audio, the last at its end, which `reference=True` repeats. A segment of at most 1,024 samples counts as
+wrong: the whole audio is used if it is shorter than 2.56 s; otherwise published code stops, and here the audio is
+missing, a masked sample. A clip without frames is cut to segments of 2.56 s, the duration of 64 frames.
 
 Axes: n frames of a clip, T of a window, S samples.
 
@@ -29,7 +29,7 @@ from affekt.errors import ValueRangeError
 from affekt.pretraining.draws import whole
 
 SHORTEST_SOUND = 1024
-"""Samples; a stretch that is not longer counts as cut wrongly."""
+"""Samples; a segment that is not longer counts as wrong."""
 SOUND_SAMPLES = 40_960
 """2.56 s: 256 rows of a spectrogram."""
 SLICE_SAMPLES = 2560
@@ -41,12 +41,12 @@ class Sampling:
     """Number of frames of a window, and their distance.
 
     Raises:
-        ValueRangeError: fewer than one of either.
+        ValueRangeError: either is below 1.
     """
 
     frames: int = 16
     stride: int = 4
-    """4 everywhere but for Werewolf-XL (3) and FERV39k (1)."""
+    """4 except for Werewolf-XL (3) and FERV39k (1)."""
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.stride < 1:
@@ -63,10 +63,10 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The part of a clip that is read; a modality that is None is not read, and a model masks it."""
+    """The part of a clip that is read; a modality that is None is masked by the model."""
 
     frames: Ints | None
-    """(T,) indices into the clip's frames; short clips repeat their last."""
+    """(T,) indices into the clip's frames; short clips repeat their last frame."""
     sound: slice | None
     """Slice of the clip's samples."""
 
@@ -75,9 +75,9 @@ def pretraining_window(clip: Clip, rng: torch.Generator, sampling: Sampling | No
     """T frames at the stride from a start drawn uniformly, and the audio from the first to the end of one stride more.
 
     Args:
-        clip: any clip; of one shorter than the span, frames are taken from its start and the last is repeated.
+        clip: any clip; if shorter than the span, frames are taken from its start and the last is repeated.
         rng: draws the start.
-        sampling: 16 frames, every fourth, where None.
+        sampling: 16 frames, every fourth, if None.
     """
     sampling = sampling or Sampling()
     if clip.frames is None:
@@ -154,17 +154,17 @@ def consecutive_windows(
 ) -> list[tuple[Window, range]]:
     """Windows one after another over a whole clip, each with the slices of it that no window before has shown.
 
-    The last window ends with the clip and overlaps the one before; a clip shorter than a window repeats its last frame,
-    in slices that do not count. Of 40 frames, every fourth read, 4 to a window and 2 to a slice:
+    The last window ends with the clip and overlaps the previous one; a clip shorter than a window repeats its last
+    frame, in slices that do not count. For 40 frames, every fourth read, 4 per window and 2 per slice:
 
         frames  0 4 8 12 | 16 20 24 28 | 24 28 32 36        slices  0, 1 | 0, 1 | 1
 
-    A clip without frames is cut to stretches of 2.56 s; slices are then tenths and more of seconds, 16 to a stretch,
-    and those count that begin within the audio.
+    A clip without frames is cut to segments of 2.56 s, with 16 slices of 0.16 s each; slices count if they begin within
+    the audio.
 
     Args:
         clip: any clip.
-        sampling: 16 frames, every fourth, where None.
+        sampling: 16 frames, every fourth, if None.
         slice_frames: frames of a slice, a divisor of a window's.
 
     Returns:
@@ -221,17 +221,17 @@ def _sound_window(clip: Clip, rng: torch.Generator) -> Window:
 
 
 def _stretch(clip: Clip, first: int, last: int, *, through: bool = False, is_even: bool = False) -> slice | None:
-    """The samples from the start of one frame to the start of another, to its end where it is the clip's last.
+    """The samples from the start of one frame to the start of another, to its end if it is the clip's last.
 
     Args:
         clip: a clip with frames.
         first: index of the first frame.
         last: index of the last frame.
-        through: whether to go to the end of the last frame wherever it is.
-        is_even: whether frames lie evenly over the audio, the last at its end.
+        through: whether to always include the last frame to its end.
+        is_even: whether frames are spread evenly over the audio, the last at its end.
     """
     samples = _samples(clip)
-    if _last(clip) == 0:  # one picture, which lasts as long as the sound
+    if _last(clip) == 0:  # a single image, which lasts as long as the audio
         return _longer(clip, slice(0, samples))
     if clip.times_s is None or is_even:
         final = _last(clip)

@@ -30,6 +30,7 @@ from affekt.analysis import (
     column,
     headline,
     rows_of,
+    seconds_of_faces,
     time_mean,
     told_course,
     told_people,
@@ -242,7 +243,8 @@ def _frames(analysis: Analysis, person: str) -> PersonSeries | None:
     if not np.isfinite(shares).all(axis=1).any():
         return None
     rate_hz = analysis.source.analyzed_rate_hz
-    return frame_series(person, column(table, 'time_s'), shares, 1.0 / rate_hz if rate_hz > 0 else 1.0)
+    lengths = seconds_of_faces(table, rate_hz) if rate_hz > 0 else np.ones(table.num_rows)
+    return frame_series(person, column(table, 'time_s'), shares, lengths)
 
 
 def _boxes(analysis: Analysis, person: str) -> Json | None:

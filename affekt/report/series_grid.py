@@ -24,20 +24,20 @@ LETTERS = ('v', 'a')
 """Valence and arousal in a drawn series."""
 
 
-def frame_series(person: str, times_s: Floats, shares: Floats, length_s: float) -> PersonSeries:
+def frame_series(person: str, times_s: Floats, shares: Floats, lengths_s: Floats | float) -> PersonSeries:
     """Readings per frame as a series; each reading lasts until the next one.
 
     Args:
         person: person of the face.
         times_s: (N,) times of the frames in seconds.
         shares: (N, 7) probabilities in EKMAN order, nan where a frame was not evaluated.
-        length_s: duration of one frame in seconds.
+        lengths_s: (N,) for how long each frame stands, seconds.
     """
     count = len(times_s)
     unknown, blank = np.full((count, 2), np.nan), np.full(count, '', dtype=object)
     certainty = shares.max(axis=1)
     return PersonSeries(
-        person, 'face', times_s, times_s + length_s, shares, unknown, unknown, unknown, certainty, np.ones(count),
+        person, 'face', times_s, times_s + lengths_s, shares, unknown, unknown, unknown, certainty, np.ones(count),
         np.full((count, len(WEIGHTED)), np.nan), blank, blank,
     )  # fmt: skip
 

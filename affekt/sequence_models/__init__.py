@@ -58,13 +58,20 @@ from affekt.sequence_models.pseudo_labels import (
     train_with_pseudo_labels,
 )
 from affekt.sequence_models.rows import FrameRows, NeighbourRows
-from affekt.sequence_models.settings import FRAME_TASKS, FrameTask, FrameTrainingSettings
+from affekt.sequence_models.settings import (
+    FRAME_TASKS,
+    LOSS_SETTINGS,
+    FrameTask,
+    FrameTrainingSettings,
+    loss_settings,
+)
 from affekt.sequence_models.training import TrainedFrames, train_frames, tuned_frame_smoothing
 from affekt.sequence_models.transformer import FrameTransformer
 
 __all__ = [
     'FRAME_CLOCKS',
     'FRAME_TASKS',
+    'LOSS_SETTINGS',
     'OFFICIAL_SCORES',
     'PUBLISHED_EXPRESSION_LOSS',
     'SEQUENCE_MODELS',
@@ -108,6 +115,7 @@ __all__ = [
     'constant_predictions',
     'frame_videos',
     'load_published_sequence',
+    'loss_settings',
     'mean_prediction',
     'mean_predictions',
     'official_scores',

@@ -1,8 +1,8 @@
-"""Folds of the training part, a model for each, and their mean as one predictor.
+"""Folds of the training part with one model each, and their mean as one predictor.
 
-Recordings are dealt to folds; a model learns from all but its own fold. The official validation part is never replaced:
-by default a fold chooses its model's epoch, and validation, which none of them has seen, judges models and ensemble
-alike. Every training video is answered once by a model that did not learn from it.
+Recordings are assigned to folds; a model is trained on all but its own fold. The official validation part is never
+replaced: by default a fold chooses its model's epoch, and validation, which none of them has seen, evaluates models and
+ensemble alike. Every training video is predicted once by a model that was not trained on it.
 
 N videos, K folds.
 """
@@ -36,15 +36,15 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class FrameEnsemble:
-    """Several models that answer together.
+    """Several models that predict together.
 
     Args:
         members: predictors of the same tasks and names, at least one.
         smoothing: task to the smoothing of their mean curves; that of the members is not used.
-        notes: notes on where it comes from.
+        notes: notes on its origin.
 
     Raises:
-        ShapeError: members answer for different things.
+        ShapeError: members predict different outputs.
     """
 
     members: tuple[FramePredictor, ...] = field(repr=False)
@@ -60,15 +60,15 @@ class FrameEnsemble:
             )
 
     def predict(self, videos: FrameVideos, *, smooth: bool = True, draws: int = 0) -> dict[str, FramePrediction]:
-        """The mean of what the members answer; `spread` is that among them.
+        """The mean of the members' predictions; `spread` is their standard deviation.
 
         Args:
             videos: with the features that all members were trained on.
-            smooth: False leaves the curves as they come.
-            draws: draws with dropout as for one predictor, where there is one member; unused where there are several.
+            smooth: False for curves without smoothing.
+            draws: predictions with dropout, as for one predictor, if there is a single member; unused with several.
 
         Raises:
-            ShapeError: other features.
+            ShapeError: the features differ.
         """
         draws = draws if len(self.members) == 1 else 0
         every = [each.predict(videos, smooth=False, draws=draws) for each in self.members]
@@ -76,10 +76,10 @@ class FrameEnsemble:
         return {name: each.smoothed(self.smoothing) if smooth else each for name, each in means.items()}
 
     def save(self, folder: Path) -> None:
-        """Write `settings.json`, and each member into a folder of its own.
+        """Write `settings.json`, and each member into its own folder.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         for number, member in enumerate(self.members, 1):
             member.save(folder / f'member{number}')
@@ -91,10 +91,10 @@ class FrameEnsemble:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> FrameEnsemble:
-        """Read a folder back.
+        """Read a saved folder.
 
         Raises:
-            WeightsError: it is no ensemble, or a member is missing or damaged.
+            WeightsError: the folder is not an ensemble, or a member is missing or damaged.
         """
         path = Path(folder)
         try:
@@ -117,15 +117,15 @@ class FrameEnsemble:
 
 @dataclass(frozen=True)
 class TrainedFolds:
-    """K finished runs and what they are together.
+    """K finished runs and their ensemble.
 
     Args:
         members: a run for each fold.
         folds: training video to its fold, from 1.
         ensemble: mean of the models, with its own smoothing.
         member_scores: official scores of each model on the official validation part.
-        scores: official scores of the ensemble there, without smoothing.
-        held_out: official scores over all training videos, each answered by the model of the fold that it is in.
+        scores: official scores of the ensemble on the same part, without smoothing.
+        held_out: official scores over all training videos, each predicted by the model of its fold.
         smoothing: task to the results of smoothing on validation.
     """
 
@@ -149,14 +149,14 @@ class TrainedFolds:
 
 
 def recording_folds(lengths: Mapping[str, int], count: int, seed: int) -> dict[str, int]:
-    """Folds that no recording crosses, of about as many frames each.
+    """Folds of whole recordings with about equally many frames.
 
-    Recordings are shuffled by the seed and dealt, the longest first, each to the fold that has the fewest frames.
+    Recordings are shuffled by the seed and assigned, the longest first, to the fold with the fewest frames.
 
     Args:
-        lengths: video to its frames; `video59` and `video59_left` are of one recording.
+        lengths: video to its number of frames; `video59` and `video59_left` are of one recording.
         count: K, at least 2.
-        seed: seed of the order of recordings that are equally long.
+        seed: seed of the order of equally long recordings.
 
     Returns:
         Video to its fold, from 1.
@@ -203,38 +203,39 @@ def train_folds(
     """A model for each fold of the training part, and their mean.
 
     Args:
-        training: divided by recording. Guesses are in no fold; all models learn from those.
-        validation: the official part, which no model learns from.
-        settings: settings of every model; the seed also divides.
+        training: training videos, split by recording. Pseudo-labelled ones are in no fold; all models are trained on
+            them.
+        validation: the official part, on which no model is trained.
+        settings: settings of every model; the seed also determines the folds.
         count: K, the number of folds.
-        chooses: part that chooses a model's epoch: the `fold` that it does not learn from, so that validation is clean
+        chooses: part that chooses a model's epoch: its own `fold`, so that validation is free
             of any choice but smoothing; or `validation`.
-        folder: keeps each run in a folder of its own, and the mean in `ensemble`.
-        resume: go on in a folder that a killed run left; finished folds are not trained again.
-        report: called with each epoch's row, which has its `fold`.
+        folder: folder with a subfolder for each run, and the ensemble in `ensemble`.
+        resume: continue in the folder of a killed run; finished folds are not trained again.
+        report: called with the row of each epoch, which includes its `fold`.
         progress, expressions, action_units, notes: as for `train_frames`.
 
     Raises:
         LeakError, ShapeError, RunError, TrainingError: see `train_frames`.
-        ValueRangeError: too few recordings for so many folds, or a fold has no truth of a task.
-        UnknownNameError: something else is to choose.
+        ValueRangeError: too few recordings for the folds, or a fold has no truth for a task.
+        UnknownNameError: `chooses` is neither.
     """
     if chooses not in ('fold', 'validation'):
         raise UnknownNameError(expected='fold or validation to choose', came=repr(chooses), todo='choose one')
     require_disjoint({'training': training.names, 'validation': validation.names})
-    # 1. whole recordings to folds
+    # 1. Assign whole recordings to folds.
     annotated = {name: length for name, length in training.lengths.items() if name not in training.guessed}
     folds = recording_folds(annotated, count, settings.seed)
     own_videos = [training.take(name for name in folds if folds[name] == fold) for fold in range(1, count + 1)]
     others = [
         training.take(name for name in training.names if folds.get(name) != fold) for fold in range(1, count + 1)
     ]  # fmt: skip
-    for own, rest in zip(own_videos, others, strict=True):  # what would stop the last fold stops the first
+    for own, rest in zip(own_videos, others, strict=True):  # errors of later folds are raised before the first
         require_fit(rest, own if chooses == 'fold' else validation, settings)
     runs: list[TrainedFrames] = []
     held_out: dict[str, FramePrediction] = {}
     for fold, (own, rest) in enumerate(zip(own_videos, others, strict=True), 1):
-        # 2. a model for each, which does not learn from its own
+        # 2. Train a model for each on the other folds.
         tell = None if report is None else _with_fold(report, fold)
         run = train_frames(
             rest, own if chooses == 'fold' else validation, settings,
@@ -244,7 +245,7 @@ def train_folds(
         )  # fmt: skip
         runs.append(run)
         held_out |= run.predictor.predict(own, smooth=False)
-    # 3. their mean, judged by the official validation part
+    # 3. Evaluate their mean on the official validation part.
     ensemble = FrameEnsemble(tuple(run.predictor for run in runs))
     classes = max(len(runs[0].predictor.expressions), 1)
     member_scores = tuple(

@@ -1,11 +1,11 @@
-"""Confident answers on videos without annotations become truths that count for less, and a new model learns from both.
+"""Pseudo-labels: confident predictions on videos without annotations become truths of lower weight for a new model.
 
-Round 0 learns from annotated videos alone. Each further round the best model so far answers for the other videos; what
-it is sure of is learnt from, by a new model from the same start. Validation alone chooses the round. A video of a
-validation part, or another person of its recording, is never guessed. Where guesses come from is kept with the model.
+Round 0 trains on annotated videos alone. In each further round the best model so far predicts the other videos; its
+confident predictions train a new model from the same initial weights. Validation alone chooses the round. A video of
+a validation part, or another person of its recording, never has pseudo-labels. Their origin is stored with the model.
 
-How sure: an expression by its probability, an action unit by that of showing or of not showing, valence and arousal by
-their deviation among answers with dropout, or among the models of an ensemble.
+Confidence: an expression by its probability, an action unit by that of being active or inactive, valence and arousal by
+their standard deviation among predictions with dropout, or among the models of an ensemble.
 
 N videos, F frames.
 
@@ -39,14 +39,14 @@ CARD = 'pseudo_labels.json'
 
 @dataclass(frozen=True)
 class PseudoLabelSettings:
-    """Which answers become truths, and their weight.
+    """Selection and weight of pseudo-labels.
 
     Args:
-        least_probability: least probability of an expression, and of a unit's showing or not showing, (0.5, 1].
-        most_spread: largest standard deviation of valence and arousal, above 0.
-        draws: answers with dropout over which the deviation is taken, 2 or more.
-        weight: weight of a guessed frame; an annotated one has 1; in (0, 1).
-        rounds: number of times that a new model learns from the guesses of the best before.
+        least_probability: minimum probability of an expression, and of a unit being active or inactive, (0.5, 1].
+        most_spread: maximum standard deviation of valence and arousal, > 0.
+        draws: predictions with dropout for the deviation, >= 2.
+        weight: weight of a pseudo-labelled frame, in (0, 1); annotated ones have 1.
+        rounds: number of rounds after the first.
 
     Raises:
         ValueRangeError: a setting is out of range.
@@ -69,13 +69,13 @@ class PseudoLabelSettings:
 
 @dataclass(frozen=True)
 class PseudoLabelCard:
-    """The record of where guesses come from.
+    """The record of the origin of pseudo-labels.
 
     Args:
-        source: notes of the guessing model: its round, epoch, and scores on validation.
-        settings: settings that decided what became a guess.
-        videos: video to its partition, and how many of its frames are guessed for each task.
-        counts: guessed frames of each expression, and of each action unit, shown.
+        source: notes on the predicting model: its round, epoch, and validation scores.
+        settings: settings of the pseudo-labels.
+        videos: video to its partition, and its number of pseudo-labelled frames per task.
+        counts: pseudo-labelled frames of each expression, and of each active action unit.
     """
 
     source: Mapping[str, Any]
@@ -85,7 +85,7 @@ class PseudoLabelCard:
 
     @property
     def frames(self) -> dict[str, int]:
-        """Task to its guessed frames in all videos."""
+        """Task to its number of pseudo-labelled frames in all videos."""
         return {task: sum(int(video[task]) for video in self.videos.values()) for task in TASKS}
 
 
@@ -94,8 +94,8 @@ class TrainedWithPseudoLabels:
     """All rounds.
 
     Args:
-        rounds: the first learnt from annotated videos alone.
-        cards: records of the guesses of each round after the first.
+        rounds: all rounds; the first used annotated videos alone.
+        cards: records of the pseudo-labels of each round after the first.
     """
 
     rounds: tuple[TrainedFrames | TrainedFolds, ...] = field(repr=False)
@@ -103,7 +103,7 @@ class TrainedWithPseudoLabels:
 
     @property
     def best(self) -> TrainedFrames | TrainedFolds:
-        """The round that is best on validation; the earlier of equals."""
+        """The round with the best validation score; of equals the earlier."""
         return max(self.rounds, key=lambda trained: trained.score)
 
 
@@ -127,17 +127,17 @@ def pseudo_labelled(
     action_units: Sequence[str] = ACTION_UNITS,
     source: Mapping[str, Any] | None = None,
 ) -> tuple[FrameVideos, PseudoLabelCard]:
-    """Videos with what a model is sure of for labels; those of which it is sure of nothing are left out.
+    """Videos with a model's confident predictions as labels; videos without any are skipped.
 
     Args:
-        predictor: the model that guesses.
-        videos: labels that they may have are not read.
-        settings: least certainty, and weight of a guess.
-        tasks: fields of `FrameLabels` that are guessed.
-        never: validation videos; neither they nor other people of their recordings are guessed.
+        predictor: the predicting model.
+        videos: videos; any labels are not read.
+        settings: thresholds and weight of pseudo-labels.
+        tasks: fields of `FrameLabels` to predict.
+        never: validation videos; neither they nor other people of their recordings are predicted.
         expressions: names of the classes.
         action_units: names of the units.
-        source: notes on the model for the card, besides its own.
+        source: notes on the model for the card, in addition to its own.
 
     Raises:
         LeakError: a video is of a validation part.
@@ -184,28 +184,29 @@ def train_with_pseudo_labels(
     action_units: Sequence[str] = ACTION_UNITS,
     notes: Mapping[str, Any] | None = None,
 ) -> TrainedWithPseudoLabels:
-    """Rounds of training, each after the first with the guesses of the best before.
+    """Rounds of training, each after the first with pseudo-labels of the best before.
 
     Args:
         training: annotated videos.
-        unlabelled: others; labels that they may have are not read. Those of an official test part may be among them:
-            the card says so.
-        validation: chooses epoch, smoothing and round.
+        unlabelled: other videos; any labels are not read. They may include an official test part,
+            which the card then states.
+        validation: videos that choose epoch, smoothing and round.
         settings: settings of every round.
-        pseudo: settings of the guesses.
-        folds: number of folds of each round, see `train_folds`; their mean guesses. 0 for a single model.
-        folder: keeps each round in a folder of its own, with a card of its guesses.
-        resume: go on in a folder that a killed run left, to the same values.
-        report: called with each epoch's row, which has its `round`.
+        pseudo: settings of the pseudo-labels.
+        folds: number of folds of each round, see `train_folds`; their mean makes the pseudo-labels. 0 for a single
+            model.
+        folder: folder with a subfolder for each round and the card of its pseudo-labels.
+        resume: continue in the folder of a killed run, with the same results.
+        report: called with the row of each epoch, which includes its `round`.
         progress, expressions, action_units, notes: as for `train_frames`.
 
     Raises:
         LeakError: an unlabelled video is of a validation part, or see `train_frames`.
-        UnknownNameError: an unlabelled video is one of the training.
+        UnknownNameError: an unlabelled video is also a training video.
         ShapeError: the unlabelled videos have other features, or see `train_frames`.
         RunError, ValueRangeError, TrainingError: see `train_frames`.
     """
-    # what would stop the second round stops the first
+    # errors of later rounds are raised before the first
     _require_no_validation(unlabelled, settings.tasks, validation.names)
     require_same_features(training.sizes, training.alignment, unlabelled)
     if twice := sorted(set(training.names) & set(unlabelled.names)):
@@ -254,7 +255,7 @@ def _guess(
         known = seen[:, None] & (shown | hidden)
         parts['units'] = np.where(known, shown, -1).astype(np.int8)
     if 'affect' in tasks:
-        steady = seen & (prediction.spread <= settings.most_spread)  # nan, of one answer alone, is never steady
+        steady = seen & (prediction.spread <= settings.most_spread)  # nan, from a single prediction, is never steady
         parts['affect'] = np.where(steady[:, None], prediction.affect, np.float32(np.nan))
     return replace(labels, **parts)
 

@@ -1,15 +1,15 @@
-"""Recurrences that give a state for every frame, without a loop over frames, and wait where a frame is not kept.
+"""Recurrences that give a state for every frame, without a loop over frames, and hold their state at masked frames.
 
-The kept frames are moved together, read by one call of `nn.LSTM`, and their states are spread over all frames again: a
-frame that is not kept has the state of the last kept one before it. Of five frames, three of which are kept:
+The kept frames are packed together, read by one call of `nn.LSTM`, and their states are spread over all frames again: a
+masked frame has the state of the last kept frame before it. Of five frames, three of which are kept:
 
     frame     0 1 2 3 4        moved together    a c d 0 0        states    A C D . .
     feature   a - c d -        onward            A A C D D        backward  from the next kept one: A C C D 0
 
-An LSTM's cells of all frames, which no call gives out, follow from its states in one product and a linear recurrence.
-A memory with gates that depend on itself is guessed for all frames at once and put right by sweeps: with the gates of
-the last guess it is linear. Each sweep makes at least one more frame exact, and where gates depend little on the
-memory, as those that were met here do, three or four make all frames exact to rounding. Gradients are found alike.
+An LSTM's cells, which `nn.LSTM` returns only for the last frame, follow from its states by one product and a linear
+recurrence. A memory whose gates depend on itself is estimated for all frames at once and corrected by sweeps: with
+the gates of the last estimate it is linear. Each sweep makes at least one more frame exact, and if gates depend little
+on the memory, as in all cases tested, three or four make all frames exact to rounding. Gradients are computed alike.
 
 Axes: B batch, T frames, D feature, H hidden, W memory.
 """
@@ -30,9 +30,9 @@ from affekt.nn import kept_first
 from affekt.sequence_models.steps import CACHED, CellWeights, _before, _parts_from_the_end, gated_memory
 
 SWEEPS = 30
-"""Most sweeps; where a memory has not come to rest after so many, it is computed step by step."""
+"""Maximum number of sweeps; a memory that has not converged by then is computed step by step."""
 ROUNDING = 16
-"""Units of the last place, of the largest value, to which a memory comes to rest."""
+"""Convergence threshold, in units in the last place of the largest value."""
 
 
 class Recurrence(nn.Module):
@@ -75,7 +75,7 @@ class TwoWayRecurrence(nn.Module):
 
 
 def read_onward(cells: nn.LSTM, sequence: Tensor, keep: Tensor | None) -> Tensor:
-    """(B, T, H) states over the kept frames of (B, T, D), each lasts until the next."""
+    """(B, T, H) states over the kept frames of (B, T, D), each held until the next."""
     if keep is None:
         states: Tensor = cells(sequence)[0]
         return states
@@ -83,7 +83,7 @@ def read_onward(cells: nn.LSTM, sequence: Tensor, keep: Tensor | None) -> Tensor
 
 
 def spread_over(states: Tensor, keep: Tensor) -> Tensor:
-    """States of the kept frames, which stand first, spread over all frames: each lasts until the next.
+    """States of the kept frames, which come first, spread over all frames: each is held until the next.
 
     Args:
         states: (B, T, H).
@@ -98,10 +98,10 @@ def spread_over(states: Tensor, keep: Tensor) -> Tensor:
 
 
 def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -> tuple[Tensor, Tensor]:
-    """The states and cells of M LSTMs, as `recurrent_states` gives them.
+    """The states and cells of M LSTMs, as returned by `recurrent_states`.
 
     Args:
-        features: (B, T, D) of each.
+        features: (B, T, D) features of each.
         weights: weights of each LSTM.
 
     Returns:
@@ -112,7 +112,7 @@ def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -
         for each, (inward, recurrent, biases) in zip(features, weights, strict=True):
             frames, own_inward, own_biases = each.float().transpose(0, 1).contiguous(), inward, biases  # (T, B, D)
             start = frames.new_zeros((1, frames.shape[1], recurrent.shape[1]))
-            if frames.shape[2] > len(inward):  # what is wider than the gates is projected once, not twice
+            if frames.shape[2] > len(inward):  # input wider than the gates is projected once, not twice
                 frames = functional.linear(frames, inward, biases)  # (T, B, 4H)
                 own_inward, own_biases = torch.eye(len(inward), device=frames.device), torch.zeros_like(biases)
             parameters = [own_inward, recurrent, own_biases, torch.zeros_like(biases)]
@@ -125,7 +125,7 @@ def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -
 class _CellsOfStates(torch.autograd.Function):
     """(T, B, H) cells of an LSTM whose (T, B, H) states are known: its gates are one product.
 
-    With tanh(x) = 1 - 2 σ(-2x) one call bounds all gates, at a third of the time that tanh takes.
+    With tanh(x) = 1 - 2 σ(-2x) one sigmoid call computes all gates, in a third of tanh's time.
     """
 
     @staticmethod
@@ -179,8 +179,8 @@ def linear_recurrence(decay: Tensor, given: Tensor) -> Tensor:
     """(T, …) u of u^t = decay^t u^(t-1) + given^t, u^(-1) being 0, in about 2 √T steps.
 
     Args:
-        decay: (T, …).
-        given: (T, …).
+        decay: (T, …) factors.
+        given: (T, …) inputs.
     """
     states: Tensor = _LinearRecurrence.apply(decay, given)  # type: ignore[no-untyped-call]
     return states
@@ -202,7 +202,7 @@ class _LinearRecurrence(torch.autograd.Function):
 
 
 def _in_blocks(decay: Tensor, given: Tensor, *, is_backward: bool = False) -> Tensor:
-    """`linear_recurrence` without gradients: all blocks of √T frames from 0 on, then what each hands to the next.
+    """`linear_recurrence` without gradients: all blocks of √T frames from 0 on, then what each passes to the next.
 
     Of six frames in two blocks, the second takes u^2 of the first times the product of its decays so far:
 
@@ -210,7 +210,7 @@ def _in_blocks(decay: Tensor, given: Tensor, *, is_backward: bool = False) -> Te
         block 2     u^3 + d3 u^2   u^4 + d4 d3 u^2    u^5 + d5 d4 d3 u^2        u^3 to u^5 as if u^2 were 0
 
     Args:
-        decay: (T, …); lacking frames at the end have a decay of 0.
+        decay: (T, …); padding frames at the end have a decay of 0.
         given: (T, …).
         is_backward: u^t follows from u^(t+1).
     """
@@ -263,9 +263,9 @@ def memory_at_once(
 
 
 def _at_rest(sweep: Callable[[Tensor | None], Tensor]) -> Tensor | None:
-    """The fixed point of a sweep, to rounding, from 0 on, for which None stands; None where it does not come to rest.
+    """The fixed point of a sweep, to rounding, starting from 0, given as None; None if it does not converge.
 
-    Where each change is below a tenth of the one before, the next can be foretold, and need not be seen.
+    If each change is below a tenth of the previous one, the next is predicted instead of computed.
     """
     values, change = sweep(None), math.inf
     least = ROUNDING * torch.finfo(values.dtype).eps
@@ -289,7 +289,7 @@ def _opened(
     """The (T, B, 2, H) units and the (T, B, 2, W) gates of all frames.
 
     Args:
-        memories: (T, B, W) as they were guessed; None where all are 0.
+        memories: (T, B, W) estimates; None if all are 0.
     """
     frames, rows, _, hidden = inputs.shape
     units = inputs.reshape(frames * rows, 2 * hidden).clone()
@@ -326,7 +326,7 @@ class _MemoryAtOnce(torch.autograd.Function):
         retain, update = gates.unbind(2)
         frames, rows, _, hidden = units.shape
         earlier = memories[:-1].flatten(0, 1)
-        # what a gradient of the memory adds to each gate's, before σ
+        # contribution of the memory's gradient to each gate's, before σ
         through = torch.stack([_earlier(memories), proposed], dim=2).mul_(torch.addcmul(gates, gates, gates, value=-1))
         slopes = (units > 0).to(units.dtype) if passing is None else (units > 0) * passing
         of_units = torch.empty_like(units).flatten(0, 1).flatten(1)  # (T·B, 2H)
@@ -344,7 +344,8 @@ class _MemoryAtOnce(torch.autograd.Function):
                 return _from_the_end(retain, gradients[0])
             falls(totals)
             given = gradients[0].clone()
-            given[:-1].add_((of_units[rows:] @ entry.flatten(1).t()).view(frames - 1, rows, -1))  # to the frame before
+            # to the previous frame
+            given[:-1].add_((of_units[rows:] @ entry.flatten(1).t()).view(frames - 1, rows, -1))
             return _from_the_end(retain, given)
 
         totals = _at_rest(swept)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
 from affekt.frames import OVERLAP_WEIGHTS, OverlapWeights
 from affekt.training import EngineSettings, Schedule
 
@@ -20,6 +20,41 @@ FRAME_TASKS: dict[FrameTask, tuple[str, ...]] = {
 }
 """Task of a challenge to the answers that it asks for: fields of `affekt.frames.FrameLabels`."""
 AffectLoss = Literal['ccc', 'mse', 'both']
+LOSS_SETTINGS = (
+    'affect_loss', 'affect_across', 'affect_moments', 'smoothing', 'focal', 'divergence', 'class_balance',
+    'unit_balance', 'expression_weight', 'affect_weight', 'units_weight',
+)  # fmt: skip
+"""Fields of `FrameTrainingSettings` that say what is minimised."""
+
+
+def loss_settings(given: Mapping[str, str]) -> dict[str, Any]:
+    """Loss settings from text, each of the type of its default.
+
+    >>> loss_settings({'focal': '2', 'affect_loss': 'both', 'unit_balance': 'no'})
+    {'focal': 2.0, 'affect_loss': 'both', 'unit_balance': False}
+
+    Raises:
+        UnknownNameError: no such setting, or not one of the names that it can be.
+        ValueRangeError: no number, or one out of range.
+    """
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in LOSS_SETTINGS:
+            raise UnknownNameError(
+                expected=f'one of {", ".join(LOSS_SETTINGS)}', came=repr(name), todo=did_you_mean(name, LOSS_SETTINGS)
+            )
+        default = getattr(FrameTrainingSettings(), name)
+        try:
+            values[name] = text if isinstance(default, str) else _number_or_switch(text, default)
+        except (ValueError, LookupError) as error:
+            expected = 'yes or no' if isinstance(default, bool) else 'a number'
+            raise ValueRangeError(expected=f'{expected} for {name}', came=repr(text), todo='correct it') from error
+    FrameTrainingSettings(**values)
+    return values
+
+
+def _number_or_switch(text: str, default: float | bool) -> float | bool:
+    return {'yes': True, 'no': False}[text.casefold()] if isinstance(default, bool) else float(text)
 
 
 @dataclass(frozen=True)

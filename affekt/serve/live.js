@@ -7,7 +7,7 @@ import { SPAN_S, colours, drawAffect, drawShare, drawVoice } from './live_curves
 const STRONGEST = 5;
 const LOST = 'The connection to affekt is lost. Is the command still running?';
 const NOT_LET_IN = 'This page is not connected: open the link that affekt stream --page printed.';
-const STATES = { starting: 'starting', live: 'live', stopped: 'stopped', ended: 'ended', failed: 'failed' };
+const STATES = { starting: 'starting', live: 'live', saving: 'saving', stopped: 'stopped', ended: 'ended', failed: 'failed' };
 const node = (id) => document.getElementById(id);
 const percent = (share) => `${Math.round(100 * share)} %`;
 const signed = (value) => (value === null || value === undefined ? '–' : `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`);
@@ -232,7 +232,7 @@ function drawSound(now, paint) {
   const emotion = Object.entries(voice?.emotion ?? {}).filter(([, share]) => share !== null).sort((a, b) => b[1] - a[1])[0];
   const words = voice ? [voice.is_speech ? 'speech' : 'no speech', voice.level_db === null ? '' : `${Math.round(voice.level_db)} dB`.replace('-', '−'),
     emotion ? `${emotion[0]} ${percent(emotion[1])}` : '', voice.valence === null ? '' : `valence ${signed(voice.valence)}`,
-    voice.arousal === null ? '' : `arousal ${signed(voice.arousal)}`] : ['no sound'];
+    voice.arousal === null ? '' : `arousal ${signed(voice.arousal)}`] : [readings.length ? 'no sound' : '–'];
   node('voice-now').textContent = words.filter(Boolean).join(' · ');
   drawVoice(node('voice'), points, now, paint);
   node('voice').setAttribute('aria-label', `Level of the sound: ${node('voice-now').textContent}`);

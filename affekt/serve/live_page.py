@@ -129,7 +129,7 @@ class LiveFeed:
         """Set the state of the stream.
 
         Args:
-            state: 'starting', 'live', 'stopped', or one of ENDS; None to keep it.
+            state: 'starting', 'live', 'saving', 'stopped', or one of ENDS; None to keep it.
             message: a sentence for viewers.
             figures: values for the whole stream to show, such as frames, dropped and reconnects.
         """

@@ -1,10 +1,10 @@
-"""One engine for whatever is trained, and training on samples with truth, which stands on it.
+"""One engine for all training, and supervised training built on it.
 
-`Engine` takes steps over any batches, with schedules, averages, checkpoints and several processes; pretraining and
-frame-level training stand on it too. `train` takes samples in memory and settings; the model as it was at its best
-epoch on validation comes out, with its history and whether it may be reported. `train_semi` also learns from samples
-without truth; `train_together` trains folds and draws of hyper-parameters as one batched model. Read `supervised.py`
-first, or `engine.py` for what is below it. Needs torch.
+`Engine` takes steps over any batches, with schedules, weight averages, checkpoints and several processes; pretraining
+and frame-level training use it too. `train` takes samples in memory and settings, and returns the model at its best
+epoch on validation, with its history and whether it may be reported. `train_semi` also uses samples without truth;
+`train_together` trains folds and draws of hyper-parameters as one batched model. Read `supervised.py` first, or
+`engine.py` for what is below it. Needs torch.
 """
 
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps

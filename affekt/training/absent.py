@@ -1,6 +1,6 @@
 """Evaluation of a trained model with missing modalities: every subset of the modalities, and random gaps.
 
-M modalities; a sample that has none of the modalities kept gets no answer.
+M modalities; a sample with none of the modalities kept gets no prediction.
 
 Source: Zhao et al. 2021 (MMIN), doi:10.18653/v1/2021.acl-long.203; Lian et al. 2023 (GCNet), arXiv:2203.02177.
 """
@@ -23,21 +23,21 @@ from affekt.training.supervised import predict
 
 COMPLETE = 'complete'
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-"""The usual missing rates; with three modalities 0.7 means two thirds, the most that leaves one to every sample."""
+"""The usual missing rates; with three modalities 0.7 means two thirds, the maximum that leaves one in every sample."""
 
 
 @dataclass(frozen=True)
 class PartlyAnswered:
-    """A model's answers with some modalities missing."""
+    """A model's predictions with some modalities missing."""
 
     name: str
     """`complete`; the modalities kept, such as `audio+text`; or `any:0.3` for random gaps at rate 0.3."""
     kind: str
     """`complete`, `fixed` or `random`."""
     index: Tensor
-    """(K,) indices of the samples that were answered."""
+    """(K,) indices of the samples with predictions."""
     predicted: Predicted
-    """Answers for these K samples."""
+    """Predictions for these K samples."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class MissingScores:
     random: dict[str, float]
     """`any:RATE` to score."""
     answered: dict[str, int]
-    """Name to the number of samples that have any of the modalities kept."""
+    """Name to the number of samples with any of the modalities kept."""
 
     @property
     def fixed_mean(self) -> float:
@@ -93,11 +93,11 @@ def missing_modality_scores(
 def missing_modality_answers(
     model: nn.Module, samples: Samples, *, rates: Sequence[float] = RATES, seed: int = 0
 ) -> Iterator[PartlyAnswered]:
-    """A model's answers with all modalities, with every proper subset, and with random gaps.
+    """A model's predictions with all modalities, with every proper subset, and with random gaps.
 
     Args:
         model: trained model that accepts a keep mask.
-        samples: samples to answer; their truth is not read.
+        samples: samples to predict; their truth is not read.
         rates: as for `missing_modality_scores`.
         seed: seed of the gaps.
 

@@ -1,6 +1,6 @@
-"""The weights of the best epoch of a run of `Engine`, kept beside its checkpoints, and when to stop waiting for better.
+"""The weights of the best epoch of an `Engine` run, stored with its checkpoints, and early stopping.
 
-A validation score chooses the epoch. What is kept survives a kill: a resumed run chooses the same epoch.
+The epoch is chosen by validation score. The state survives a kill: a resumed run chooses the same epoch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ BEST = 'best.safetensors'
 
 
 class BestEpoch:
-    """What is best so far, by `score` in the rows of epochs.
+    """The best epoch so far, by `score` in the rows of epochs.
 
     Args:
-        folder: of the run; None keeps the weights in memory alone.
-        resume: begin with what a killed run left there.
-        patience: epochs without a better one before `is_over` says so; None for no end.
-        writes: this process writes the file; one of several does.
+        folder: folder of the run; None to keep the weights in memory only.
+        resume: continue from the state of a killed run.
+        patience: epochs without improvement before `is_over` is true; None for no limit.
+        writes: whether this process writes the file; exactly one of several does.
     """
 
     def __init__(
@@ -40,24 +40,24 @@ class BestEpoch:
             self._score = float(notes.get('score', -math.inf))
 
     def offer(self, model: nn.Module, score: float) -> None:
-        """Keep a copy of what is trained of the model, where its score is above all before."""
+        """Store a copy of the trained weights if the score is the best so far."""
         if score > self._score:
             self._score, self._weights = score, _copied(model)
             if self._path and self._writes:
                 save_tensors(self._path, self._weights, {'score': repr(score)})
 
     def is_over(self, rows: Sequence[Mapping[str, float]]) -> bool:
-        """Validation has waited long enough, by the rows of a log, of which those of epochs have `epoch`."""
+        """Whether patience is exhausted, by the rows of a log; those at the end of an epoch have `epoch`."""
         scores = [row.get('score', math.nan) for row in rows if 'epoch' in row]
         return self._patience is not None and len(scores) - 1 - best_of(scores) >= self._patience and bool(scores)
 
     def put_into(self, model: nn.Module, history: Sequence[Mapping[str, float]], score: str) -> tuple[int, float]:
-        """Give the model the best weights; returns their epoch, counted from 1, and its score.
+        """Load the best weights into the model; returns their epoch, counted from 1, and its score.
 
         Args:
-            model: that was trained.
-            history: the rows of all epochs.
-            score: what it is called, for messages.
+            model: the trained model.
+            history: rows of all epochs.
+            score: name of the score, for messages.
 
         Raises:
             TrainingError: the score was undefined after every epoch.
@@ -78,7 +78,7 @@ class BestEpoch:
 
 
 def best_of(scores: Sequence[float]) -> int:
-    """The place of the first of the largest scores that are defined; -1 where none is."""
+    """Index of the first maximum of the defined scores; -1 if none is defined."""
     defined = [(score, -at) for at, score in enumerate(scores) if not math.isnan(score)]
     return -max(defined)[1] if defined else -1
 

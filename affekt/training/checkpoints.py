@@ -1,6 +1,6 @@
-"""Checkpoints: tensors and JSON of a step in one file, whole or not at all, of which the last few are kept.
+"""Checkpoints: the tensors and JSON notes of a step in one file, written atomically; the last few are kept.
 
-Tensors that are spread over processes are saved whole, so that one process alone can read them.
+Tensors that are sharded over processes are saved whole, so that one process alone can read them.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ LOG = logging.getLogger('affekt')
 NAME = 'step-{:09d}.safetensors'
 _STEP = re.compile(r'step-\d{9,}\.safetensors')
 FORMAT = 1
-"""Of the notes; counted up where older ones can no longer be read."""
+"""Version of the notes; increased when older ones can no longer be read."""
 
 
 def save_step(folder: Path, step: int, tensors: Mapping[str, Tensor], notes: Mapping[str, Any], keep: int) -> None:
-    """Write a step's file, then remove all others but the `keep` - 1 before it.
+    """Write a step's file, then remove all others except the `keep` - 1 before it.
 
-    A file of a later step is one that could not be read, as the run stands before it.
+    A file of a later step is removed too: it could not be read, or the run would have continued from it.
 
     Raises:
-        StorageError: there is no room; the files before stay.
+        StorageError: the disk is full; earlier files stay.
     """
     current = folder / NAME.format(step)
     save_tensors(current, tensors, {'notes': json.dumps({**notes, 'format': FORMAT})})
     kept = [path for path in step_files(folder) if path.name <= current.name][-keep:]
     others = [path for path in step_files(folder) if path not in kept]
     for path in [*others, *folder.glob(part_of(folder / 'step-*.safetensors').name)]:
-        path.unlink(missing_ok=True)  # those of a killed run that were not whole, too
+        path.unlink(missing_ok=True)  # incomplete files of a killed run, too
 
 
 def step_files(folder: Path) -> list[Path]:
-    """All steps' files, the last one last; another file that is called nearly so is none of them."""
+    """The checkpoint files in the order of their steps; files with similar names are ignored."""
     return sorted(path for path in folder.glob('step-*.safetensors') if _STEP.fullmatch(path.name))
 
 
 def kept_steps(folder: Path) -> str:
-    """What an interrupted run leaves in its folder, as a sentence."""
+    """A sentence on the checkpoints of an interrupted run."""
     files = step_files(folder)
     if not files:
         return f'no checkpoint is written yet in {folder}'
@@ -61,10 +61,10 @@ def kept_steps(folder: Path) -> str:
 
 
 def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The tensors and notes of the last step whose file is whole; None where there is none.
+    """The tensors and notes of the last step with a complete file; None if there is none.
 
     Raises:
-        TrainingError: it was written by another version of affekt.
+        TrainingError: the file was written by another version of affekt.
     """
     for path in reversed(step_files(folder)):
         try:
@@ -83,7 +83,7 @@ def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 
 def last_weights(folder: Path) -> tuple[dict[str, Tensor], int] | None:
-    """What was trained of a model at the last checkpoint of a run's folder, and its step; None where there is none.
+    """The trained weights at the last checkpoint in a run's folder, and its step; None if there is none.
 
     Raises:
         TrainingError: see `last_step`.
@@ -102,10 +102,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 @contextlib.contextmanager
 def fitting(what: str) -> Iterator[None]:
-    """Whatever goes wrong within the block, a checkpoint does not fit what is filled from it.
+    """Context that reports any failure to load as a checkpoint that does not fit.
 
     Raises:
-        TrainingError: it does not.
+        TrainingError: loading failed.
     """
     try:
         yield
@@ -120,19 +120,19 @@ def fitting(what: str) -> Iterator[None]:
 
 
 def changing(model: nn.Module) -> dict[str, Tensor]:
-    """Its weights and buffers without parameters that are not trained."""
+    """A model's weights and buffers without frozen parameters."""
     every = model.named_parameters(remove_duplicate=False)
     fixed = {name for name, parameter in every if not parameter.requires_grad}
     return {name: value for name, value in model.state_dict().items() if name not in fixed}
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The tensors that an optimiser remembers, by name."""
+    """The tensors of an optimiser's state, by name."""
     return {name: value for name, value in _memory(optimiser).items() if isinstance(value, Tensor)}
 
 
 def counts_of(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """What an optimiser remembers besides tensors, by name: some count their steps in plain numbers."""
+    """The rest of an optimiser's state, by name: some count their steps in plain numbers."""
     return {name: value for name, value in _memory(optimiser).items() if not isinstance(value, Tensor)}
 
 
@@ -144,12 +144,12 @@ def _memory(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
 def restore_moments(
     optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], counts: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Give an optimiser back what it remembered.
+    """Restore an optimiser's state.
 
     Args:
-        optimiser: of as many parameters, in the same order.
-        tensors: those of `moments_of` among others.
-        counts: of `counts_of`.
+        optimiser: optimiser with the same parameters in the same order.
+        tensors: tensors that include those of `moments_of`.
+        counts: result of `counts_of`.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group['params']]
     state: dict[int, dict[str, Any]] = {}
@@ -164,7 +164,7 @@ def described(optimiser: torch.optim.Optimizer, rates: Sequence[float]) -> dict[
     """An optimiser's name and the settings of its groups, as a run saves them.
 
     Args:
-        optimiser: any.
+        optimiser: any optimiser.
         rates: the learning rate of each group before any schedule.
     """
     groups = [
@@ -177,17 +177,17 @@ def described(optimiser: torch.optim.Optimizer, rates: Sequence[float]) -> dict[
 
 
 def below(tensors: Mapping[str, T], prefix: str) -> dict[str, T]:
-    """The tensors whose names begin so, by the rest of their names."""
+    """The tensors whose names start with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor that is spread over processes, put together in each of them."""
+    """The whole of a tensor sharded over processes, in each of them."""
     return tensor.full_tensor() if hasattr(tensor, 'full_tensor') else tensor
 
 
 def spread_like(value: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor spread over processes as another of its shape is."""
+    """A whole tensor sharded over processes like another of its shape."""
     if not hasattr(like, 'full_tensor') or value.shape != like.shape:
         return value
     from torch.distributed.tensor import DTensor, distribute_tensor
@@ -197,7 +197,7 @@ def spread_like(value: Tensor, like: Tensor) -> Tensor:
 
 
 def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Where all generators stand that code may draw from without naming one: torch's, NumPy's and Python's."""
+    """The states of all global random generators: torch's, NumPy's and Python's."""
     tensors = {'cpu': torch.get_rng_state()}
     if device.type == 'cuda':
         tensors['cuda'] = torch.cuda.get_rng_state(device)
@@ -206,14 +206,14 @@ def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def seed_all(seed: int) -> None:
-    """Let all generators begin by one number."""
+    """Seed all global random generators."""
     seed_torch(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 
 
 def restore_random_states(device: torch.device, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Let all generators stand where they stood."""
+    """Restore the states of all global random generators."""
     torch.set_rng_state(tensors['cpu'])
     if device.type == 'cuda' and 'cuda' in tensors:
         torch.cuda.set_rng_state(tensors['cuda'], device)
@@ -225,7 +225,7 @@ def restore_random_states(device: torch.device, tensors: Mapping[str, Tensor], n
 
 @contextlib.contextmanager
 def random_states_kept(device: torch.device) -> Iterator[None]:
-    """After the block all generators stand where they stood before it."""
+    """Context that restores all global random generators after the block."""
     before = random_states(device)
     try:
         yield

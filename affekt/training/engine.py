@@ -1,8 +1,8 @@
-"""Steps over any batches: what every kind of training here stands on, from a head on features to a pretrained encoder.
+"""Optimisation steps over any batches: the basis of all training here, from a head on features to a pretrained encoder.
 
-A model, an optimiser and a function from a batch to named losses come in; `Engine.run` takes a number of steps, or as
-many as there are batches for. It keeps checkpoints, resumes after a kill at any moment to the same numbers, and writes
-a log and a page of curves. `Engine.steps` is the bare loop, for callers that keep their own checkpoints.
+The input is a model, an optimiser and a function from a batch to named losses; `Engine.run` takes a number of steps, or
+one for each batch. It saves checkpoints, resumes after a kill at any moment with the same results, and writes a log and
+a page of curves. `Engine.steps` is the bare loop, for callers that save their own checkpoints.
 
     engine = Engine(model, AdamW(layered_groups(model, model.blocks, learning_rate=1e-4)), losses, settings)
     engine.run(LoadedBatches(order, loader), steps=100_000, folder=Path('runs/pretraining'), resume=True)
@@ -57,19 +57,19 @@ Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
 Row = dict[str, float]
 CURVES_FILE = 'curves.html'
 STEADIER = 'lower the learning rate, clip gradients or lengthen the warm-up, in a new folder'
-"""What helps where numbers are not finite."""
+"""Advice if numbers are not finite."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One update that was made.
+    """One optimisation step.
 
     Args:
-        number: of the step, counted from 1.
-        names: of the L losses.
-        losses: (L,) their means over this process's batches, times what those count for among all processes.
-        weight: what the step counts for in a mean over steps.
-        norm: length of the gradient before it was clipped; None where it was not measured.
+        number: number of the step, counted from 1.
+        names: names of the L losses.
+        losses: (L,) their means over this process's batches, times the weight of these among all processes.
+        weight: weight of the step in a mean over steps.
+        norm: norm of the gradient before clipping; None if it was not measured.
     """
 
     number: int
@@ -80,7 +80,7 @@ class Step:
 
 
 class _Group(NamedTuple):
-    """The batches of a step, what each counts for among those of all processes, and what all of them weigh."""
+    """The batches of a step, the share of each among all processes, and their total weight."""
 
     batches: list[Any]
     shares: list[float]
@@ -88,17 +88,17 @@ class _Group(NamedTuple):
 
 
 class Engine:
-    """Takes steps of one model.
+    """Optimises one model.
 
     Args:
-        model: changed in place; moved to the device.
-        optimiser: of its parameters.
-        losses: from the model and a batch to its losses by name, the same at each step, each a mean over the batch;
+        model: the model, changed in place and moved to the device.
+        optimiser: optimiser of its parameters.
+        losses: maps the model and a batch to losses by name, the same names at each step, each a mean over the batch;
             their sum is minimised.
-        settings: everything else that the numbers depend on.
-        weigh: what a batch counts for among those of a step, such as its number of samples or of tokens that a loss is
-            a mean over; None for all alike.
-        ranks: this process's place; None to join the others where there are any.
+        settings: everything else that results depend on.
+        weigh: weight of a batch within a step, such as its number of samples, or of tokens if a loss is
+            a mean over these; None for equal weights.
+        ranks: rank of this process; None to join the others if there are any.
     """
 
     def __init__(
@@ -125,19 +125,19 @@ class Engine:
 
     @property
     def precision(self) -> Precision:
-        """What products are computed in; what was asked for only where the device has it."""
+        """Precision of matrix products: the requested one if the device supports it."""
         return self._objective.precision
 
     def steps(self, batches: Iterable[Any]) -> Iterator[Step]:
-        """One step for every `accumulation` batches, and one for the rest of them.
+        """One step for every `accumulation` batches, and one for the remainder.
 
-        The caller's generators are drawn from.
+        Draws from the caller's global random generators.
 
         Args:
-            batches: of this process; tensors, and what holds them, are moved to the device.
+            batches: batches of this process; tensors, also in containers, are moved to the device.
 
         Raises:
-            TrainingError: other processes have more or fewer batches, or one is gone.
+            TrainingError: other processes have more or fewer batches, or one died.
         """
         self.model.train()
         iterator, is_even = iter(batches), _is_even(batches)
@@ -157,47 +157,47 @@ class Engine:
         evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
         is_over: Callable[[Sequence[Row]], bool] | None = None,
     ) -> list[Row]:
-        """Take steps until there are `steps` of them, no batch is left, or `is_over` says so.
+        """Take steps until there are `steps` of them, no batch is left, or `is_over` returns true.
 
         Args:
-            batches: with or without an end. A resumed run asks them to begin where it stopped, by `starting_at(number)`
-                (as `IndexBatches` has it) or `load_state_dict` of what `state_dict` gave, or goes through those before,
-                whose order must not depend on what is drawn while training.
-            steps: how many at most, those before a kill included.
-            folder: for checkpoints, the log and its page; None keeps nothing.
-            resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a
-                run that was not killed.
-            depends_on: what else the numbers depend on, such as the model's sizes and the data; saved with the settings
-                and those of the optimiser.
+            batches: batches, finite or endless. A resumed run continues them by `starting_at(number)` (as
+                `IndexBatches` has it), or by `load_state_dict` of what `state_dict` returned, or else iterates over
+                the earlier ones, whose order must not depend on random draws during training.
+            steps: maximum number of steps, those before a kill included.
+            folder: folder for checkpoints, the log and its page; None to write nothing.
+            resume: continue in the folder of a killed run, or start if there is none; results equal those of an
+                uninterrupted run.
+            depends_on: everything else that results depend on, such as the model's sizes and the data; saved with the
+                settings and those of the optimiser.
             report: called with each row of the log.
-            progress: called in every process with `train`, steps done and steps in all; `affekt.terminal.StageBars`
-                says the time left.
-            evaluate: gives what is added to a row, from the model with its averaged weights where there are any.
-            is_over: asked after each row, and where a run is gone on with, by the rows so far; what it says must follow
-                from them.
+            progress: called in every process with `train`, steps done and total steps; `affekt.terminal.StageBars`
+                shows the time left.
+            evaluate: returns what to add to a row, from the model with averaged weights if there are any.
+            is_over: called with the rows so far, after each row and on resuming; its result must depend on
+                them alone.
 
         Returns:
-            The rows of the log: `step`, the mean losses since the row before, `loss` (their sum), `learning_rate` of
-            the first group, and `gradient_norm` where gradients are clipped.
+            The rows of the log: `step`, the mean losses since the previous row, `loss` (their sum), `learning_rate` of
+            the first group, and `gradient_norm` if gradients are clipped.
 
         Raises:
             RunError: the folder holds another run, or one of other settings or another number of processes.
-            StorageError: there is no room; what was written before stays.
-            TrainingError: a loss or a weight is not finite, losses are no numbers of the same names at each step, or
-                another process is gone or has more or fewer batches. The checkpoints before stay.
+            StorageError: the disk is full; what was written before stays.
+            TrainingError: a loss or a weight is not finite, losses are not numbers with the same names at each step, or
+                another process died or has more or fewer batches. Earlier checkpoints stay.
         """
         saved = asdict(self.settings) | {
             'steps': steps, 'processes': self.ranks.count, 'optimiser': described(self.optimiser, self._rates),
             'depends_on': dict(depends_on or {}),
         }  # fmt: skip
         with random_states_kept(self.device), run_folder(folder, saved, resume, self.ranks, kept=kept_steps) as place:
-            # 1. where the run stands
+            # 1. Start or resume.
             seed_all(epoch_seed(self.settings.seed, 0, 1 + self.ranks.rank))
             start = last_step(place) if place and resume else None
             log = ScalarLog(place / LOG_FILE if place and self.ranks.first else None)
             taken, iterator = self._begin(batches, start)
             log.cut(self.number)
-            # 2. steps, and a row of each few
+            # 2. Take steps and log rows.
             latest: list[Step] = []
             self.model.train()
             is_even, ended = _is_even(batches), self._agreed(is_over, log)
@@ -207,7 +207,7 @@ class Engine:
                 if self.number % self.settings.log_every == 0 or self.number == steps:
                     self._row(latest, log, report, evaluate, steps)
                     latest, ended = [], self._agreed(is_over, log)
-                # 3. on disk before the next
+                # 3. Save before the next step.
                 if place and self.settings.save_every and self.number % self.settings.save_every == 0:
                     self._save(place, batches, taken, log)
                 if progress:
@@ -231,7 +231,7 @@ class Engine:
         return dict(zip([*steps[0].names, 'loss'], [*means.tolist(), means.sum().item()], strict=True))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What a checkpoint needs of model, optimiser and mean of weights; all processes must ask."""
+        """Model, optimiser and mean of weights for a checkpoint; all processes must call it."""
         tensors = {f'model.{name}': value for name, value in changing(self.model).items()} | moments_of(self.optimiser)
         notes: dict[str, Any] = {'step': self.number, 'scaler': self._scaler.state_dict()}
         notes['optimiser'] = counts_of(self.optimiser)
@@ -241,15 +241,15 @@ class Engine:
         return {name: whole(value) for name, value in tensors.items()}, notes
 
     def restore(self, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-        """Stand where `state` was taken; of an older checkpoint, where model and optimiser stood.
+        """Restore a `state`; from an older checkpoint, model and optimiser only.
 
         Raises:
-            TrainingError: it was taken of another model or optimiser.
+            TrainingError: the state is from another model or optimiser.
         """
         own, trained = self.model.state_dict(), changing(self.model)
         fixed = {name: value for name, value in own.items() if name not in trained}
         given = below(tensors, 'model.')
-        # names that only an older version of the model had are the model's own to read
+        # names of older versions are handled by the model itself
         given = {name: spread_like(value, own[name]) if name in own else value for name, value in given.items()}
         with fitting('model'):
             self.model.load_state_dict(fixed | given)
@@ -266,9 +266,9 @@ class Engine:
                     value.copy_(spread_like(averages[name], value))
 
     def _group(self, iterator: Iterator[Any], is_even: bool) -> _Group:
-        """The batches of the next step, as many in every process; none at the end.
+        """The batches of the next step, equally many in every process; none at the end.
 
-        Where they are known to be as many and count alike, no process need wait for the others here.
+        If their number and weights are known to be equal, processes do not wait for each other here.
         """
         batches = list(islice(iterator, self.settings.accumulation))
         weights = [1.0 if self._weigh is None else float(self._weigh(batch)) for batch in batches]
@@ -279,7 +279,8 @@ class Engine:
             numbers = [total, len(batches), len(batches) ** 2]
             sums = self.ranks.total(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
             total, together, squares = sums
-            if self.ranks.count * squares != together**2:  # by Cauchy and Schwarz, and so in every process alike
+            # Cauchy-Schwarz: unequal if and only if counts differ, which all processes see
+            if self.ranks.count * squares != together**2:
                 raise TrainingError(
                     expected='as many batches in every process',
                     came=f'{len(batches)} for step {self.number + 1} in rank {self.ranks.rank}, '
@@ -302,7 +303,7 @@ class Engine:
         for at, (batch, share) in enumerate(zip(group.batches, group.shares, strict=True), 1):
             with self.ranks.stepping(self._joined, is_last=at == len(group.batches)):
                 losses: Tensor = self._joined(on_device(batch, self.device))  # (L,)
-                factor = share * self.ranks.count  # processes average: each multiplies by their number before
+                factor = share * self.ranks.count  # gradients are averaged over processes, so multiply by their number
                 loss = losses.sum() if factor == 1.0 else losses.sum() * factor
                 (self._scaler.scale(loss) if self._scaler.is_enabled() else loss).backward()
             part = losses.detach() if share == 1.0 else losses.detach() * share
@@ -408,7 +409,7 @@ def _is_even(batches: Iterable[Any]) -> bool:
 
 
 class _Objective(nn.Module):
-    """From a batch to the losses of a model, as one module: what several processes share has one way in."""
+    """A model and its losses as one module, since wrappers for several processes need a single `forward`."""
 
     def __init__(self, model: nn.Module, losses: Losses, precision: Precision, device: torch.device) -> None:
         super().__init__()
@@ -434,12 +435,12 @@ class _Objective(nn.Module):
 def clip_gradients(
     parameters: Sequence[nn.Parameter], clip_norm: float | None, clip_value: float | None
 ) -> Tensor | None:
-    """Shorten all gradients together to `clip_norm`, then each entry to `clip_value`; returns the length before.
+    """Clip the norm of all gradients to `clip_norm`, then each element to `clip_value`; returns the norm before.
 
     Args:
-        parameters: those without a gradient are left out.
-        clip_norm: None for any length, which is then not measured.
-        clip_value: None for any.
+        parameters: parameters; those without a gradient are skipped.
+        clip_norm: maximum norm; None for no limit, and no measurement.
+        clip_value: maximum magnitude; None for no limit.
     """
     trained = [p for p in parameters if p.grad is not None]
     norm = None
@@ -453,7 +454,7 @@ def clip_gradients(
 
 
 def on_device(batch: Any, device: torch.device) -> Any:
-    """A batch with all tensors in it on the device: in tuples, lists and mappings, or in what has a `to`."""
+    """A batch with all its tensors on the device: in tuples, lists and mappings, or in objects with a `to` method."""
     if hasattr(batch, 'to'):
         return batch.to(device)
     if isinstance(batch, Mapping):
@@ -473,13 +474,13 @@ def run_folder(
     renamed: Mapping[str, str] | None = None,
     kept: Callable[[Path], str] | None = None,
 ) -> Iterator[Path | None]:
-    """A run's folder, which the first rank alone writes; the others read its checkpoint.
+    """A run's folder, written by the first rank only; the others read its checkpoint.
 
     Args:
         folder: None for none.
-        saved: settings, which a run that is gone on with must have.
-        resume: go on in it.
-        ranks: the processes, which wait until it is there.
+        saved: settings, which must be the same on resuming.
+        resume: continue in it.
+        ranks: the processes, which wait until it exists.
         renamed: old to new names of settings.
         kept: function from the folder to a sentence on what an interrupted run leaves there; None for finished results.
     """

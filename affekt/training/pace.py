@@ -1,4 +1,4 @@
-"""How fast a run goes and how much memory it takes, from the rows of its log as they come."""
+"""Speed and memory of a run, from the rows of its log."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 
 Row = Mapping[str, float]
 OTHERS = ('step', 'loss', 'learning_rate', 'gradient_norm', 'without_video', 'without_audio', 'unread')
-"""Columns of a log that are no losses of their own."""
+"""Columns of a log that are not single losses."""
 
 
 class Pace:
-    """Clips a second since the start and since the last row.
+    """Clips per second since the start and since the last row.
 
-    The first row pays for what is done once, such as compiling, and does not count where there are others.
+    The first row includes one-time costs, such as compilation, and is ignored once there are others.
 
     Args:
-        batch_size: clips an update.
-        clock: seconds, from any moment on.
+        batch_size: clips per step.
+        clock: returns seconds, from any origin.
     """
 
     def __init__(self, batch_size: int, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -33,7 +33,7 @@ class Pace:
         """Clips a second between the last two rows; nan before there are two."""
 
     def row(self, row: Row) -> None:
-        """Take in a row of the log."""
+        """Add a row of the log."""
         here = (row['step'], self._clock())
         if self._last is None:
             self._first = here
@@ -43,7 +43,7 @@ class Pace:
 
     @property
     def mean(self) -> float:
-        """Clips a second from the first row to the last; nan before there are two."""
+        """Clips per second from the first row to the last; nan before there are two."""
         return self._between(self._first, self._last) if self._last else float('nan')
 
     def _between(self, start: tuple[float, float], end: tuple[float, float]) -> float:
@@ -52,11 +52,11 @@ class Pace:
 
 
 def peak_memory_bytes(device: str) -> int:
-    """The most that this process has held, on a CUDA device what its tensors have; 0 where the system does not say."""
+    """Peak memory of this process, or of its tensors on a CUDA device; 0 if the system does not report it."""
     if torch.device(device).type == 'cuda':
         return torch.cuda.max_memory_allocated(device)
     status = Path('/proc/self/status')
-    if status.exists():  # `ru_maxrss` would count the process that started this one, too
+    if status.exists():  # `ru_maxrss` would include the parent process
         line = next(line for line in status.read_text().splitlines() if line.startswith('VmHWM'))
         return int(line.split()[1]) * 1024
     if sys.platform == 'win32':

@@ -1,18 +1,19 @@
-"""One run on several devices, by accelerate: every process takes its share of each batch, gradients are averaged.
+"""One run on several devices, by accelerate: every process computes its share of each batch; gradients are averaged.
 
-Under `torchrun` or `accelerate launch` a run joins the other processes by itself, so that any script that calls `train`
-or `Engine.run` will do:
+Under `torchrun` or `accelerate launch` a run joins the other processes automatically, so any script that calls `train`
+or `Engine.run` works:
 
     torchrun --nproc-per-node 2 my_training.py
     accelerate launch --use_fsdp --fsdp_version 2 my_training.py
 
-The first copies the model to each process (DDP), the second spreads it over CUDA devices (FSDP2); accelerate spreads
-nothing over CPUs, so `Ranks(by_hand=True)` does it there. CPUs talk over gloo, CUDA devices (one a process) over NCCL.
-`on_processes` starts processes on one machine without either. In one process nothing changes, and accelerate is not
-imported.
+The first copies the model to each process (DDP), the second shards it over CUDA devices (FSDP2). accelerate does not
+shard over CPUs; `Ranks(by_hand=True)` does. CPUs communicate over gloo, CUDA devices (one per process) over NCCL.
+`on_processes` starts processes on one machine without either launcher. In a single process nothing changes, and
+accelerate is not imported.
 
-Losses over a whole batch (the contrast of `mmim`, the moments of `misa`) are those of each share; an average over known
-truths is one over shares. Both are the batch's own where no truth is unknown and the loss is a mean over samples.
+Losses over a whole batch (the contrast of `mmim`, the moments of `misa`) are computed on each share; a mean over known
+truths becomes a mean over shares. Both equal the whole batch's if no truth is unknown and the loss is a mean over
+samples.
 """
 
 from __future__ import annotations
@@ -40,36 +41,36 @@ T = TypeVar('T')
 LOG = logging.getLogger('affekt')
 
 PATIENCE_S = 600.0
-"""How long a process waits for the others before it gives up."""
+"""Seconds that a process waits for the others before it fails."""
 PATIENCE = 'AFFEKT_PATIENCE_S'
 STARTED_BY = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
-"""What torchrun and its like leave in the environment of each process."""
+"""Environment variables set by torchrun and similar launchers."""
 TALK = ('gloo', 'NCCL', 'nccl', 'Connection', 'Timeout', 'timed out')
-"""One of these stands in what torch says when another process does not answer."""
+"""Words in torch's errors when another process does not answer."""
 
 
 def is_launched() -> bool:
-    """Other processes were started beside this one, or one with FSDP alone."""
+    """Whether several processes were launched, or one with FSDP."""
     if not dist.is_available() or any(name not in os.environ for name in STARTED_BY):
         return False
     return int(os.environ['WORLD_SIZE']) > 1 or is_spread_wanted()
 
 
 def is_spread_wanted() -> bool:
-    """A configuration of accelerate asks for FSDP."""
+    """Whether a configuration of accelerate requests FSDP."""
     return os.environ.get('ACCELERATE_USE_FSDP', '').lower() == 'true'
 
 
 class Ranks:
-    """This process's place among those that train together.
+    """This process's rank among those that train together.
 
     Args:
-        device: of this process; `cuda` without a number becomes its own.
-        by_hand: where a launch asks for FSDP on CPUs, spread the model all the same; else each has the whole model.
+        device: device of this process; `cuda` without a number becomes its own.
+        by_hand: shard the model if FSDP is requested on CPUs; otherwise each process has the whole model.
 
     Raises:
-        ValueRangeError: this torch has no such device.
-        TrainingError: another process does not come.
+        ValueRangeError: the device is not available in this torch.
+        TrainingError: another process does not join.
     """
 
     def __init__(self, device: str = 'cpu', *, by_hand: bool = False) -> None:
@@ -98,27 +99,27 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """It is the one that writes."""
+        """Whether this process writes files."""
         return self.rank == 0
 
     @property
     def spreads(self) -> bool:
-        """Each process holds a part of the model alone (FSDP)."""
+        """Whether each process holds only a shard of the model (FSDP)."""
         if self._spreads_by_hand:
             return True
         return self._accelerator is not None and str(self._accelerator.distributed_type).endswith('FSDP')
 
     @contextlib.contextmanager
     def put_together(self, module: nn.Module) -> Iterator[None]:
-        """Parameters outside the layers of a spread module are whole meanwhile, so that it can be asked in other ways.
+        """Context in which parameters outside the layers of a sharded module are whole, so that other methods work.
 
         Args:
-            module: of `joined`; one that is not spread stays as it is.
+            module: module returned by `joined`; unchanged if it is not sharded.
         """
         if not self.spreads:
             yield
             return
-        from torch.distributed.fsdp import FSDPModule  # takes 43 MB
+        from torch.distributed.fsdp import FSDPModule  # importing takes 43 MB
 
         if not isinstance(module, FSDPModule):
             yield
@@ -130,15 +131,16 @@ class Ranks:
             module.reshard()
 
     def share(self, index: Tensor) -> tuple[Tensor, float]:
-        """This rank's samples of a batch, every `count`-th, and what they weigh; one of weight 0 where none is left."""
+        """This rank's samples of a batch, every `count`-th, and their weight; one sample of weight 0 if none is
+        left."""
         own = index[self.rank :: self.count]
         return (own, len(own) / len(index)) if len(own) else (index[:1], 0.0)
 
     def joined(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """The module whose gradients are averaged over all ranks, which begin with the weights of the first.
+        """The module with gradients averaged over all ranks, which start with the weights of the first.
 
         Raises:
-            TrainingError: another rank is gone, does not answer, or has a model of another size.
+            TrainingError: another rank died, does not answer, or has a model of another size.
         """
         if self._accelerator is None:
             return module, optimiser
@@ -161,7 +163,7 @@ class Ranks:
 
     @contextlib.contextmanager
     def stepping(self, module: nn.Module, *, is_last: bool) -> Iterator[None]:
-        """Around a pass forward and back: gradients are averaged at the last one of a step."""
+        """Context of a forward and backward pass: gradients are averaged in the last one of a step."""
         if self._accelerator is None:
             yield
             return
@@ -172,7 +174,7 @@ class Ranks:
         """The sum over all ranks.
 
         Raises:
-            TrainingError: another rank is gone, or does not answer.
+            TrainingError: another rank died, or does not answer.
         """
         if self.count == 1:
             return numbers
@@ -180,17 +182,17 @@ class Ranks:
             return self._accelerator.reduce(numbers, 'sum')  # type: ignore[no-any-return]
 
     def all_rows(self, rows: Tensor) -> Tensor:
-        """The rows of all ranks in their order, with gradients for this rank's own.
+        """The rows of all ranks in order, with gradients for this rank's own.
 
-        A loss over all rows is the same in every rank, and gradients of parameters are averaged over ranks: what comes
-        back to this rank's rows is therefore multiplied by the number of ranks, so that the sum over ranks is that of
-        one process with all rows.
+        A loss over all rows is the same in every rank, and gradients of parameters are averaged over ranks. The
+        gradient of this rank's rows is therefore multiplied by the number of ranks, so that the sum over ranks is that
+        of one process with all rows.
 
         Args:
-            rows: (R, D) of any R, also none.
+            rows: (R, D), R >= 0, which may differ between ranks.
 
         Raises:
-            TrainingError: another rank is gone, or does not answer.
+            TrainingError: another rank died, or does not answer.
         """
         if self.count == 1:
             return rows
@@ -204,14 +206,14 @@ class Ranks:
         return gathered
 
     def agreed(self, number: float) -> float:
-        """What the first rank says, so that all stop at the same epoch."""
+        """The first rank's value, so that all stop at the same epoch."""
         return self.gathered(number)[0]
 
     def gathered(self, value: T) -> list[T]:
-        """One value of each rank, in their order.
+        """One value per rank, in order.
 
         Raises:
-            TrainingError: another rank is gone, or does not answer.
+            TrainingError: another rank died, or does not answer.
         """
         if self.count == 1:
             return [value]
@@ -221,10 +223,10 @@ class Ranks:
             return every
 
     def wait(self) -> None:
-        """Until all ranks are here.
+        """Wait until all ranks arrive.
 
         Raises:
-            TrainingError: another rank is gone, or does not answer.
+            TrainingError: another rank died, or does not answer.
         """
         if self.count > 1:
             with self._together():
@@ -246,13 +248,13 @@ class Ranks:
 
 
 def spread_by_layers(module: nn.Module, optimiser: torch.optim.Optimizer) -> nn.Module:
-    """The module with its parameters spread over all processes (FSDP2), one layer of a transformer at a time.
+    """The module with its parameters sharded over all processes (FSDP2), one transformer layer at a time.
 
-    As accelerate does on accelerators, over gloo as well. All processes begin with the weights of the first.
+    As accelerate does on accelerators, but also over gloo. All processes start with the weights of the first.
 
     Args:
-        module: whole in each process; layers are the modules that a model of transformers calls indivisible.
-        optimiser: of its parameters, which it then has in their new form.
+        module: module, whole in each process; its layers are the modules that transformers declares indivisible.
+        optimiser: optimiser of its parameters, updated to the sharded ones.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -273,7 +275,7 @@ def spread_by_layers(module: nn.Module, optimiser: torch.optim.Optimizer) -> nn.
 
 
 class _AllRows(torch.autograd.Function):
-    """All ranks' rows as one result of this rank's."""
+    """All ranks' rows as a function of this rank's."""
 
     @staticmethod
     def forward(context: Any, rows: Tensor, every: Tensor, begin: int, ranks: int) -> Tensor:
@@ -289,16 +291,16 @@ class _AllRows(torch.autograd.Function):
 
 
 def on_processes(count: int, job: Callable[..., None], *given: Any, patience_s: float = PATIENCE_S) -> None:
-    """Run `job(*given)` in processes of this machine that train together over gloo; returns when all are done.
+    """Run `job(*given)` in several processes on this machine that train together over gloo; returns when all are done.
 
     Args:
-        count: of processes.
+        count: number of processes.
         job: a function at a module's top level.
-        given: what it is called with.
-        patience_s: how long one waits for the others before it gives up.
+        given: its arguments.
+        patience_s: seconds that a process waits for the others before it fails.
 
     Raises:
-        torch.multiprocessing.ProcessRaisedException: one failed; the others are ended.
+        torch.multiprocessing.ProcessRaisedException: one failed; the others are terminated.
     """
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -319,8 +321,8 @@ def _joined(
         job(*given)
     finally:
         _leave()
-    # Threads of torch that ask for the interpreter while it ends bring the whole process down (SIGABRT, now and then on
-    # a busy machine), after all that was asked is done; and this process has nothing more to do.
+        # Threads of torch that call the interpreter while it shuts down abort the whole process (SIGABRT, now and then
+        # on a busy machine) after all work is done; and this process has nothing more to do.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(0)

@@ -1,7 +1,7 @@
-"""Samples that stay in memory as tensors: features of several modalities, what is there of each, and truths.
+"""Samples in memory as tensors: features of several modalities, their presence, and truths.
 
-Sequences of unequal length lie end to end without padding; a batch is padded to its own longest only. Axes: N samples,
-B batch, T time, D feature, V values.
+Sequences of unequal length are concatenated without padding; a batch is padded to its own longest only. Axes: N
+samples, B batch, T time, D feature, V values.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from torch import Tensor
 from affekt.errors import ShapeError, ValueRangeError, listed
 
 UNKNOWN = -1
-"""The label of a sample whose category is not known; an unknown value is nan."""
+"""The label of a sample with unknown category; an unknown value is nan."""
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """N sequences end to end.
+    """N concatenated sequences.
 
     Args:
-        rows: (ΣT, D) all steps of all sequences; of any number type: tokens are whole numbers, pictures are bytes.
-        starts: (N,) where each begins.
-        lengths: (N,) how many steps each has; 0 where it is missing.
+        rows: (ΣT, D) all steps of all sequences, of any numeric type: tokens are integers, images are bytes.
+        starts: (N,) start of each.
+        lengths: (N,) number of steps of each; 0 if it is missing.
     """
 
     rows: Tensor
@@ -38,7 +38,7 @@ class Sequences:
 
     @classmethod
     def of(cls, sequences: Sequence[npt.NDArray[Any]]) -> Sequences:
-        """Sequences from one (T, D) array a sample: bytes and whole numbers stay what they are, others are float32."""
+        """Sequences from one (T, D) array per sample: bytes and integers keep their type, others become float32."""
         lengths = torch.tensor([len(sequence) for sequence in sequences])
         joined = np.concatenate(sequences)
         rows = torch.from_numpy(joined if joined.dtype.kind in 'iu' else joined.astype(np.float32, copy=False))
@@ -71,14 +71,14 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a model and its loss read at one step; `labels` and `values` are None where no sample has them."""
+    """The input of a model and its loss at one step; `labels` and `values` are None if no sample has them."""
 
     features: dict[str, Tensor]
     keep_mask: dict[str, Tensor]
     labels: Tensor | None
     values: Tensor | None
     is_known: bool = False
-    """No truth is unknown, for certain."""
+    """Whether all truths are known for certain."""
 
     def __len__(self) -> int:
         return len(next(iter(self.features.values())))
@@ -90,13 +90,13 @@ class Samples:
 
     Args:
         features: modality to (N, D) vectors, (N, T, D) sequences of one length, or `Sequences`.
-        labels: (N,) int64 categories, `UNKNOWN` where not known; None for a task without.
-        values: (N, V) float32, nan where not known; None for a task without.
-        present: modality to (N,) bool; one that it lacks is present wherever it has steps.
-        names: N names, for messages; numbers where empty.
+        labels: (N,) int64 categories, `UNKNOWN` where not known; None for a task without categories.
+        values: (N, V) float32, nan where not known; None for a task without values.
+        present: modality to (N,) bool; a modality not listed is present wherever it has steps.
+        names: N names, for messages; indices if empty.
 
     Raises:
-        ShapeError: not all have N samples, or there is none.
+        ShapeError: not all have N samples, or N = 0.
         ValueRangeError: a feature that is present is not a finite number, or a sample has no modality.
     """
 
@@ -154,7 +154,7 @@ class Samples:
         return f'Samples({len(self)}, {", ".join(self.features)})'
 
     def presence(self, name: str) -> Tensor:
-        """(N,) bool: the modality is there."""
+        """(N,) bool: whether the modality is present."""
         value = self.features[name]
         there = torch.ones(len(value), dtype=torch.bool, device=self._device)
         if isinstance(value, Sequences):
@@ -167,25 +167,25 @@ class Samples:
 
     @property
     def has_vectors(self) -> bool:
-        """All features are (N, D)."""
+        """Whether all features are (N, D)."""
         return all(isinstance(value, Tensor) and value.ndim == 2 for value in self.features.values())
 
     @cached_property
     def aligned(self) -> bool:
-        """Every sample has equally many steps in all modalities that it has: they may share one clock."""
+        """Whether every sample has the same number of steps in all its modalities, so that they may share one clock."""
         lengths = torch.stack([_lengths(value) for value in self.features.values()])
         return bool(((lengths == lengths.amax(dim=0)) | (lengths == 0)).all())
 
     @cached_property
     def is_known(self) -> bool:
-        """No truth is unknown."""
+        """Whether all truths are known."""
         return not (
             (self.labels is not None and bool((self.labels == UNKNOWN).any()))
             or (self.values is not None and bool(self.values.isnan().any()))
         )
 
     def batch(self, index: Tensor | slice) -> Batch:
-        """The samples at `index`, each modality padded to its longest; one length for all where they are aligned."""
+        """The samples at `index`, each modality padded to its longest; one length for all if they are aligned."""
         features, keep = {}, {}
         for name, value in self.features.items():
             if isinstance(value, Sequences):
@@ -218,7 +218,7 @@ class Samples:
         )
 
     def steps(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Features and mask of every step there is, sequences as one long sample: nothing is padded."""
+        """Features and mask of all steps, sequences as one long sample, without padding."""
         features, keep = {}, {}
         for name, value in self.features.items():
             here = self.presence(name)
@@ -252,7 +252,7 @@ def _finite(value: Tensor | Sequences) -> Tensor:
     """(N,) bool: all numbers of a sample are finite. A sum is finite only where its terms are, and costs no copy."""
     if not isinstance(value, Sequences):
         finite = value.flatten(1).sum(dim=1).isfinite()  # (N,)
-        doubtful = (~finite).nonzero().flatten()  # or the sum alone is too large
+        doubtful = (~finite).nonzero().flatten()  # or only the sum overflowed
         finite[doubtful] = value[doubtful].flatten(1).isfinite().all(dim=1)
         return finite
     sums = torch.zeros(len(value), dtype=torch.float64, device=value.rows.device)
@@ -284,7 +284,7 @@ def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None
 
 
 def epoch_seed(seed: int, epoch: int, use: int) -> int:
-    """One number for each seed, epoch and use of it, below 2**63, beyond which torch takes none."""
+    """One number for each seed, epoch and use, below 2**63, the limit of torch."""
     return ((seed * 1_000_003 + epoch) * 1_009 + use) % (1 << 63)
 
 
@@ -296,13 +296,13 @@ def epoch_batches(
     Args:
         index: (M,) samples to train on.
         lengths: (N,) steps of every sample.
-        size: samples a batch.
+        size: samples per batch.
         rng: decides the order.
-        shuffle: False leaves the order as it is.
+        shuffle: False keeps the order.
 
     Returns:
-        Index tensors of at most `size`, in shuffled order. Where lengths differ, samples are sorted within
-        shuffled stretches of 16 batches, so that batches stay random and padding small.
+        Index tensors of at most `size`, in shuffled order. If lengths differ, samples are sorted within
+        shuffled blocks of 16 batches, so that batches stay random and padding small.
     """
     if not shuffle:
         return list(index.split(size))

@@ -1,4 +1,4 @@
-"""What is minimised while training, and what is best on validation.
+"""Training losses and validation scores.
 
 Axes: N samples, C classes, V values.
 """
@@ -19,15 +19,15 @@ from affekt.training.samples import UNKNOWN, Batch, Samples
 
 
 class Answer(Protocol):
-    """What a model that is trained here returns."""
+    """Output of a model trained here."""
 
     @property
     def logits(self) -> Tensor:
-        """(B, C)."""
+        """(B, C) logits of the categories."""
 
     @property
     def values(self) -> Tensor:
-        """(B, V)."""
+        """(B, V) values."""
 
     @property
     def losses(self) -> dict[str, Tensor]:
@@ -36,11 +36,11 @@ class Answer(Protocol):
 
 @dataclass(frozen=True)
 class Predicted:
-    """A model's answers to N samples, on the CPU.
+    """A model's predictions for N samples, on the CPU.
 
     Args:
-        logits: (N, C).
-        values: (N, V).
+        logits: (N, C) logits.
+        values: (N, V) values.
     """
 
     logits: Tensor
@@ -56,7 +56,7 @@ def task_losses(answer: Answer, batch: Batch) -> dict[str, Tensor]:
 
 
 def truth_losses(logits: Tensor, values: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Cross-entropy `category` and squared error `value` over the samples whose truth is known.
+    """Cross-entropy `category` and squared error `value` over the samples with known truth.
 
     Each is a mean over known truths, 0 without any.
     """
@@ -145,15 +145,15 @@ SCORES: dict[str, Callable[[Predicted, Samples], float]] = {
 }
 """Name to score of validation predictions; higher is better, so losses and errors are negative.
 
-`sign_weighted_f1` leaves out truths of exactly 0, as MOSI-like sets are scored; the last is MER2023's.
+`sign_weighted_f1` skips truths of exactly 0, as usual for sets like MOSI; the last is MER2023's.
 """
 
 
 def score_of(name: str) -> Callable[[Predicted, Samples], float]:
-    """The score of that name.
+    """The score with a name.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: unknown score.
     """
     if name not in SCORES:
         raise UnknownNameError(expected=f'a score among {listed(SCORES)}', came=repr(name), todo='choose one')
@@ -161,7 +161,7 @@ def score_of(name: str) -> Callable[[Predicted, Samples], float]:
 
 
 def is_constant(predicted: Predicted, truth: Samples) -> bool:
-    """All samples get one answer: one category, or values that vary by less than 0.01 deviations of the truth.
+    """Whether all samples get one answer: one category, or values that vary by less than 0.01 deviations of the truth.
 
     With categories and values both must be constant.
     """

@@ -32,20 +32,20 @@ class Round:
 
     trained: Trained
     guessed: tuple[int, ...] = ()
-    """Unlabelled samples used per pseudo-label category; () without pseudo-labels, or with guesses at each step."""
+    """Unlabelled samples used per pseudo-label category; () without pseudo-labels, or with predictions at each step."""
     least: float = float('nan')
-    """Least probability among the pseudo-labels; nan without any."""
+    """Minimum probability among the pseudo-labels; nan without any."""
 
 
 @dataclass(frozen=True)
 class SemiTrained:
-    """All rounds; the first one of `pseudo` used labelled samples alone."""
+    """All rounds; the first one of `pseudo` used labelled samples only."""
 
     rounds: tuple[Round, ...]
 
     @property
     def best(self) -> Trained:
-        """The round with the best validation score: among healthy ones if there are any; the earlier of equals."""
+        """The round with the best validation score, among healthy ones if there are any; of equals the earlier."""
         every = (each.trained for each in self.rounds)
         return max(every, key=lambda trained: (trained.status == 'healthy', trained.best_score))
 
@@ -110,9 +110,9 @@ def train_semi(
 def pseudo_labelled(
     model: nn.Module, unlabelled: Samples, labelled: Samples, semi: SemiSettings
 ) -> tuple[Samples, float] | None:
-    """Unlabelled samples with confident predictions as their truth, and the least probability among them.
+    """Unlabelled samples with confident predictions as their truth, and the minimum probability among them.
 
-    Returns None where no prediction is confident.
+    Returns None if no prediction is confident.
 
     Args:
         model: trained model.

@@ -1,4 +1,4 @@
-"""Settings that determine the result of a training run: of the engine, of supervised and semi-supervised training."""
+"""Settings that determine the result of a training run: engine, supervised and semi-supervised training."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SemiKind = Literal['pseudo', 'consistency']
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How optimisation steps are taken, evaluated and saved; stored beside a run.
+    """How optimisation steps are taken, evaluated and saved; stored with a run.
 
     Args:
         seed: seed of all random draws in steps, such as dropout and masks, of torch, NumPy and Python.
         accumulation: batches per step, whose gradients are averaged.
-        precision: precision of matrix products; half precision only where the device supports it natively, otherwise
+        precision: precision of matrix products; half precision only if the device supports it natively, otherwise
             float32 with a warning. Weights keep their precision.
         clip_norm: largest norm of the gradient of all parameters; None for no limit.
         clip_value: largest absolute value of an element of the gradient; None for no limit.
@@ -86,7 +86,7 @@ class TrainingSettings:
 
     Args:
         seed: seed of the order of samples and of dropout.
-        epochs: largest number of epochs.
+        epochs: maximum number of epochs.
         batch_size: samples per step.
         shuffle: draw a new order each epoch; False keeps the order of the samples, as in some published loaders.
         learning_rate: learning rate of Adam.
@@ -96,7 +96,7 @@ class TrainingSettings:
         clip_value: largest absolute value of an element of the gradient, as in published code; None for no limit.
         patience: epochs without a better validation score before training stops; None to train for all epochs.
         score: validation score by which the epoch is selected: a key of `SCORES`.
-        precision: precision of matrix products; bfloat16 where the device supports it natively, otherwise float32 with
+        precision: precision of matrix products; bfloat16 if the device supports it natively, otherwise float32 with
             a warning. Weights are float32.
         device: device of the training.
     """
@@ -143,22 +143,23 @@ class SemiSettings:
     """Settings of semi-supervised training.
 
     Args:
-        kind: `pseudo` learns from confident predictions of a model trained on labelled samples; `consistency` requires
-            equal answers for a sample and a perturbed copy of it.
-        threshold: least probability of a guessed category, in [0, 1); 0 accepts all.
-        share: for `pseudo`: instead of the threshold, the share in (0, 1] of most confident guesses to use per
-            category; None to use the threshold.
-        balanced: for `pseudo`: limit each category's share of the guesses to its share of the labelled samples.
-        rounds: for `pseudo`: number of rounds in which a new model learns from guesses of the best one so far.
+        kind: `pseudo` trains on confident predictions of a model trained on labelled samples; `consistency` requires
+            equal predictions for a sample and a perturbed copy of it.
+        threshold: minimum probability of a pseudo-label, in [0, 1); 0 accepts all.
+        share: for `pseudo`: instead of the threshold, the share in (0, 1] of the most confident pseudo-labels to use
+            per category; None to use the threshold.
+        balanced: for `pseudo`: limit each category's share of the pseudo-labels to its share of the labelled samples.
+        rounds: for `pseudo`: number of rounds in which a new model is trained on pseudo-labels of the best one so far.
         weight: weight of the losses of unlabelled samples relative to labelled ones.
         ratio: unlabelled samples per labelled sample in each step.
         ramp: for `consistency`: epochs over which the weight rises from 0; 0 for none.
-        weak_noise: standard deviation of Gaussian noise on the copy used for guesses, relative to that of each feature.
-        strong_noise: the same for the copy used for learning.
-        feature_dropout: share of features of the learning copy that are set to their mean, in [0, 1).
-        modality_dropout: probability of removing each modality of the learning copy, in [0, 1); one always stays.
-        teacher_decay: for `consistency`: decay per step, in (0, 1), of a running mean of the weights, which makes the
-            guesses and is the resulting model; None to use the weights themselves.
+        weak_noise: standard deviation of Gaussian noise on the copy used for pseudo-labels, relative to that of each
+            feature.
+        strong_noise: the same for the copy used for training.
+        feature_dropout: share of features of the training copy that are set to their mean, in [0, 1).
+        modality_dropout: probability of removing each modality of the training copy, in [0, 1); one always stays.
+        teacher_decay: for `consistency`: decay per step, in (0, 1), of a running mean of the weights, which predicts
+            the pseudo-labels and is the resulting model; None to use the weights themselves.
     """
 
     kind: SemiKind = 'consistency'

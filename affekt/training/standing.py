@@ -1,4 +1,4 @@
-"""Where a run stands: its best epoch so far, what of that may be reported, and what a checkpoint must hold."""
+"""The state of a run: its best epoch so far, whether it may be reported, and the content of a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: its model holds the weights of the best epoch.
+    """A finished run; its model has the weights of the best epoch.
 
     Args:
-        model: on the CPU, in evaluation mode.
+        model: the model, on the CPU, in evaluation mode.
         best_epoch: counted from 1.
-        best_score: on validation.
-        history: one row an epoch: losses by name, and `score`.
-        status: `constant` where the best epoch gives every sample one answer, `not_finite` where training broke
+        best_score: its score on validation.
+        history: one row per epoch: losses by name, and `score`.
+        status: `constant` if the best epoch gives every sample one answer, `not_finite` if training broke
             down before any epoch was good.
     """
 
@@ -42,10 +42,10 @@ class Trained:
         return f'Trained(epoch {self.best_epoch} of {len(self.history)}, score {self.best_score:z.4f}, {self.status})'
 
     def healthy(self) -> Trained:
-        """Itself.
+        """The run itself, if it may be reported.
 
         Raises:
-            TrainingError: the run is not one to report.
+            TrainingError: the run may not be reported.
         """
         if self.status != 'healthy':
             raise TrainingError(
@@ -58,7 +58,7 @@ class Trained:
 
 @dataclass
 class Standing:
-    """Where a run stands after an epoch: its best weights so far, and whether its last epoch broke down."""
+    """The state of a run after an epoch: its best weights so far, and whether the last epoch broke down."""
 
     best: dict[str, Tensor]
     best_epoch: int = 0
@@ -74,17 +74,17 @@ class Standing:
         return self.history
 
     def notes(self) -> dict[str, Any]:
-        """All but the weights, for a checkpoint."""
+        """Everything except the weights, for a checkpoint."""
         return {name: getattr(self, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
 
     def restore(self, noted: dict[str, Any], best: dict[str, Tensor]) -> None:
-        """Stand where a checkpoint stood."""
+        """Restore the state of a checkpoint."""
         self.best = best
         for name, value in noted.items():
             setattr(self, name, value)
 
     def trained(self, model: nn.Module) -> Trained:
-        """The finished run, its model at the best epoch."""
+        """The finished run, with the model at the best epoch."""
         model.load_state_dict(model.state_dict() | self.best)
         model.to('cpu').eval()
         status: Status = 'not_finite' if not self.best_epoch else 'constant' if self.constant else 'healthy'
@@ -92,7 +92,7 @@ class Standing:
 
 
 def judge(standing: Standing, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
-    """Keep the epoch where it is the best so far; a broken one never is."""
+    """Keep the epoch if it is the best so far; one that broke down never is."""
     standing.rows().append(row)
     finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
     standing.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
@@ -102,11 +102,11 @@ def judge(standing: Standing, model: nn.Module, row: Row, predicted: Predicted, 
 
 
 def ended(standing: Standing, epoch: int, settings: TrainingSettings) -> bool:
-    """The run stops before this epoch: it broke down, or waited long enough for a better one."""
+    """Whether the run stops before this epoch: it broke down, or patience is exhausted."""
     waited = epoch - 1 - standing.best_epoch
     return standing.broken or (settings.patience is not None and waited >= settings.patience)
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of what training changes."""
+    """A copy of the tensors that training changes."""
     return {name: value.detach().clone() for name, value in changing(model).items()}

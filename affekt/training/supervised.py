@@ -1,4 +1,4 @@
-"""Training on samples with truth: seeded, stopped by validation alone, resumed to the same numbers after a kill.
+"""Supervised training: seeded, with early stopping by validation alone, resumable after a kill with the same results.
 
 Read `train` first; its steps are those of `engine.py`. It never sees a test set.
 """
@@ -28,7 +28,7 @@ from affekt.training.standing import CHECKPOINT, Row, Standing, Trained, ended, 
 from affekt.training.unlabelled import Lesson, Unlabelled
 
 STEPS_AT_ONCE = 16_384
-"""Of all samples together when a model answers; the padding is counted."""
+"""Maximum steps of all samples in a prediction batch, padding included."""
 
 
 def train(
@@ -42,33 +42,33 @@ def train(
     report: Callable[[Row], None] | None = None,
     unlabelled: Unlabelled | None = None,
 ) -> Trained:
-    """Train a model and return it as it was at its best epoch on validation.
+    """Train a model; returns it at its best epoch on validation.
 
     Args:
-        model: what maps features and a keep mask to logits, values and losses; changed in place. A module of it named
-            `backbone` may have a rate of its own, or none.
-        training: what it learns from.
-        validation: what decides when to stop and which epoch is best.
-        settings: all that the numbers depend on.
-        folder: keeps a checkpoint of each epoch, without the parameters that are not trained.
-        resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
-        report: called with each epoch's row.
-        unlabelled: what each step learns from besides; see `train_semi`.
+        model: maps features and a keep mask to logits, values and losses; changed in place. A submodule named
+            `backbone` may have a learning rate of its own, or be frozen.
+        training: samples to train on.
+        validation: samples that decide when to stop and which epoch is best.
+        settings: all settings that results depend on.
+        folder: folder for a checkpoint of each epoch, without frozen parameters.
+        resume: continue in the folder of a killed run; results equal those of an uninterrupted run.
+        report: called with the row of each epoch.
+        unlabelled: unlabelled samples for each step; see `train_semi`.
 
     Raises:
         RunError: the folder holds another run.
-        UnknownNameError: no such score.
+        UnknownNameError: unknown score.
         ShapeError: the model needs modalities on one clock, and their lengths differ.
-        TrainingError: the checkpoint in the folder is of another model; or another process that trains along (see
-            `parallel.py`) is gone, or does not answer.
+        TrainingError: the checkpoint in the folder is of another model, or another process of the run (see
+            `parallel.py`) died or does not answer.
     """
-    # 1. place everything on the device, once
+    # 1. Move everything to the device.
     score = score_of(settings.score)
     require_clock(model, training, validation, *([unlabelled.samples] if unlabelled else []))
     ranks = _ranks(settings.device)
     training, there = training.to(ranks.device), validation.to(ranks.device)
     model.to(ranks.device)
-    # 2. take the scale of the inputs from training data
+    # 2. Estimate the scale of the inputs from the training data.
     standardise(model, training)
     lessons = _Lessons(unlabelled)
     optimiser = Adam(_groups(model, settings), settings.learning_rate, settings.weight_decay)
@@ -84,13 +84,13 @@ def train(
             if ended(standing, epoch, settings):
                 break
             with taking_those():
-                # 3. one pass over the training samples
+                # 3. Train for one epoch.
                 row = _pass(engine, lessons, scaled, settings, epoch)
-                # 4. what validation says
+                # 4. Evaluate on validation.
                 predicted = predict(judged, there)
             row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation))}
             judge(standing, judged, row, predicted, validation)
-            # 5. on disk before the next epoch
+            # 5. Save before the next epoch.
             if place and ranks.first:
                 _save(place / CHECKPOINT, engine, standing, unlabelled)
             if report and ranks.first:
@@ -99,12 +99,12 @@ def train(
 
 
 def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> Predicted:
-    """A model's answers, in the order of the samples; sequences of like length are read together.
+    """A model's predictions, in the order of the samples; sequences of similar length are batched together.
 
     Args:
-        model: in whatever mode; it is left in that.
-        samples: of its modalities, on its device.
-        batch: samples at once, at most; None for what the model says in `reads_at_once`, or 512.
+        model: the model; its mode (training or evaluation) is restored.
+        samples: samples with its modalities, on its device.
+        batch: maximum samples at once; None for the model's `reads_at_once`, or 512.
     """
     require_clock(model, samples)
     batch = batch or int(getattr(model, 'reads_at_once', 512))
@@ -137,10 +137,10 @@ def _pieces(order: Tensor, lengths: Tensor, most: int) -> Iterator[Tensor]:
 
 
 def require_clock(model: nn.Module, *parts: Samples) -> None:
-    """Check that the samples have a common clock where the model needs one.
+    """Check that the samples have a common clock if the model needs one.
 
     Raises:
-        ShapeError: they have not.
+        ShapeError: they have not, but the model needs it.
     """
     if getattr(model, 'aligned', False) and not all(part.aligned for part in parts):
         raise ShapeError(
@@ -151,7 +151,7 @@ def require_clock(model: nn.Module, *parts: Samples) -> None:
 
 
 def standardise(model: nn.Module, training: Samples) -> None:
-    """Let a model that can take the scale of its inputs from training data."""
+    """Let the model estimate the scale of its inputs from training data, if it can."""
     fit = getattr(model, 'standardise_on', None)
     if callable(fit):
         fit(*training.steps())
@@ -166,7 +166,8 @@ class _Scaling(Protocol):
 def scaled_once(
     model: nn.Module, training: Samples, validation: Samples, unlabelled: Unlabelled | None
 ) -> tuple[Samples, Samples, Callable[[], contextlib.AbstractContextManager[None]]]:
-    """Both parts, their vectors scaled once and not at each step where the model scales; and how it takes those."""
+    """Both parts with vectors scaled once instead of at each step, if the model scales; and the way to call it on
+    those."""
     if unlabelled or not isinstance(model, _Scaling) or not (training.has_vectors and validation.has_vectors):
         return training, validation, contextlib.nullcontext
     parts = [replace(part, features=model.standardised(part.features)) for part in (training, validation)]
@@ -217,7 +218,7 @@ def _size_of(part: _Part) -> float:
 
 
 class _Lessons:
-    """The losses of a step: of labelled samples, and of those without truth where there are any."""
+    """The losses of a step: of labelled samples, and of unlabelled ones if there are any."""
 
     def __init__(self, unlabelled: Unlabelled | None) -> None:
         self.unlabelled = unlabelled

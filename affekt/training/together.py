@@ -1,12 +1,12 @@
-"""Folds and draws of hyper-parameters trained as one batched model: a measured trick for small models on a CPU.
+"""Folds and draws of hyper-parameters trained as one batched model: measured to be faster for small models on a CPU.
 
-The steps are those of `train`, in one pass through the program for all models. It pays where a step is very short:
+The steps are those of `train`, in one pass through the program for all models. It is faster if a step is very short:
 eight linear models on 384 features take less than half the CPU time, four of H = 64 on 384 features a fifth less, ten
-of H = 64 on three features of 512 the same. It costs where their weights together outgrow the cache: at H = 128 on
+of H = 64 on three features of 512 the same. It is slower if their weights together outgrow the cache: at H = 128 on
 features of 512 and more, one by one is faster on a CPU.
 
-Models of one shape have their weights stacked, (K, …), and every step runs them all on their own batches. Axes: K
-models, B batch.
+Models of one shape have their weights stacked, (K, …), and every step runs each on its own batch. Axes: K models, B
+batch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from affekt.training.supervised import predict, require_clock, standardise
 
 @dataclass(frozen=True)
 class Split:
-    """What one model learns from and is judged by: (M,) indices of samples each."""
+    """The training and validation samples of one model: (M,) indices each."""
 
     training: Tensor
     validation: Tensor
@@ -54,32 +54,34 @@ def train_together(
     resume: bool = False,
     report: Callable[[list[Row]], None] | None = None,
 ) -> list[Trained]:
-    """What `train` gives for each model alone, but for the draws of dropout.
+    """The results of `train` for each model alone, except for the draws of dropout.
 
     Args:
-        models: of one class and shape; changed in place.
-        samples: of all splits.
-        splits: one a model.
-        settings: one a model; they may differ in seed, rate, decay and clipping.
-        folder: keeps a checkpoint of each epoch.
-        resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
-        report: called with each epoch's rows, one a model.
+        models: models of one class and shape; changed in place.
+        samples: samples of all splits.
+        splits: one per model.
+        settings: one per model; they may differ in seed, learning rate, weight decay and clipping.
+        folder: folder for a checkpoint of each epoch.
+        resume: continue in the folder of a killed run; results equal those of an uninterrupted run.
+        report: called with the rows of each epoch, one per model.
 
     Raises:
         RunError: the folder holds another run.
-        ShapeError: not as many of each, the models differ in shape, or need a clock that the samples lack.
-        ValueRangeError: settings differ in what must be one for all.
-        TrainingError: the checkpoint in the folder is of other models; or the model has a layer that torch cannot batch
+        ShapeError: the numbers of models, splits and settings differ, the models differ in shape, or need a common
+            clock that the samples lack.
+        ValueRangeError: settings differ in what must be the same for all.
+        TrainingError: the checkpoint in the folder is of other models; or the models have a layer that torch cannot
+            batch
             over models: an LSTM.
     """
     common = _checked(models, splits, settings)
     score = score_of(common.score)
     require_clock(models[0], samples)
-    # 1. every model takes the scale of its own training samples
+    # 1. Estimate the scale of each model's own training samples.
     parts = [(samples.subset(split.training), samples.subset(split.validation)) for split in splits]
     for model, (training, _) in zip(models, parts, strict=True):
         standardise(model, training)
-    # 2. weights stacked, everything on the device
+    # 2. Stack the weights; move everything to the device.
     samples = samples.to(common.device)
     weights, buffers = stack_module_state([model.to(common.device) for model in models])
     base = copy.deepcopy(models[0]).to('meta').train()
@@ -93,9 +95,9 @@ def train_together(
         for epoch in range(max(len(p.rows()) for p in standing) + 1, common.epochs + 1):
             if all(ended(p, epoch, common) for p in standing):
                 break
-            # 3. one epoch of all models
+            # 3. Train all models for one epoch.
             rows = _epoch(base, weights, buffers, optimiser, samples, splits, settings, lengths, epoch)
-            # 4. each is judged by its own validation
+            # 4. Evaluate each on its own validation.
             for k, (model, (_, validation)) in enumerate(zip(models, parts, strict=True)):
                 if ended(standing[k], epoch, common):
                     continue
@@ -103,7 +105,7 @@ def train_together(
                 predicted = predict(model, validation)
                 rows[k] |= {'epoch': float(epoch), 'score': score(predicted, validation)}
                 judge(standing[k], model, rows[k], predicted, validation)
-            # 5. on disk before the next epoch
+            # 5. Save before the next epoch.
             if run:
                 _save(run.folder / CHECKPOINT, weights, optimiser, standing)
             if report:
@@ -133,7 +135,7 @@ def _restore(
     with fitting('run'):
         if len(saved) != len(weights):
             raise ValueError(f'{len(saved)} stacked tensors for a model of {len(weights)}')
-        for k, model in enumerate(models):  # a model knows the names under which older versions saved it
+        for k, model in enumerate(models):  # the model itself renames keys of older versions
             model.load_state_dict(model.state_dict() | {name: value[k] for name, value in saved.items()})
         states = [model.state_dict() for model in models]
         with torch.no_grad():

@@ -1,6 +1,6 @@
-"""Losses on samples without truth: on pseudo-labels, or on guesses for a weakly perturbed copy of each sample.
+"""Losses on unlabelled samples: on pseudo-labels, or on predictions for a weakly perturbed copy of each sample.
 
-A guess of a category counts if its probability reaches a threshold; guesses of values have no confidence, so that all
+A predicted category counts if its probability reaches a threshold; predicted values have no confidence, so that all
 of them count.
 
 Axes: B batch, T time, D feature, C classes, V values.
@@ -31,10 +31,10 @@ ORDER, VIEWS = 400, 500
 
 
 class Unlabelled:
-    """Samples on which `train` learns besides the labelled ones, with the teacher that guesses for them.
+    """Unlabelled samples for `train`, with the teacher that predicts their labels.
 
     Args:
-        samples: for `pseudo` with guesses as labels and values, otherwise without any.
+        samples: samples; for `pseudo` with predictions as labels and values, otherwise without any.
         settings: settings of semi-supervised training.
     """
 
@@ -54,7 +54,7 @@ class Unlabelled:
         return {'semi': asdict(self.settings), 'unlabelled': {'count': len(self.samples), 'digest': digest.hexdigest()}}
 
     def begin(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Move everything to the device; returns the model whose answers count: the teacher, if there is one."""
+        """Move everything to the device; returns the model to evaluate: the teacher, if there is one."""
         self.samples = self.samples.to(device)
         if self.settings.kind == 'consistency':
             self._scales = _scales(self.samples)
@@ -87,7 +87,8 @@ class Unlabelled:
         return Lesson(self, settings, epoch, ranks)
 
     def guesses(self, model: nn.Module, batch: Batch) -> Batch:
-        """The batch with answers of the teacher, or of the model without dropout; unsure categories are `UNKNOWN`."""
+        """The batch with predictions of the teacher, or of the model without dropout; categories below the threshold
+        are `UNKNOWN`."""
         judge, was_training = self._teacher or model, model.training
         with torch.no_grad():
             answer: Answer = judge.eval()(batch.features, batch.keep_mask)
@@ -136,7 +137,8 @@ class Lesson:
         self._sure = torch.zeros((), device=device)
 
     def losses(self, model: nn.Module) -> dict[str, Tensor]:
-        """Weighted losses of one step: `unlabelled_category`, to which unsure samples add 0, and `unlabelled_value`."""
+        """Weighted losses of one step: `unlabelled_category`, to which samples below the threshold add 0, and
+        `unlabelled_value`."""
         of, settings = self._of, self._of.settings
         chosen = next(index for index in self._batches if len(index) >= self._ranks.count)
         batch = of.samples.batch(self._ranks.share(chosen)[0])
@@ -154,7 +156,7 @@ class Lesson:
         return {f'unlabelled_{name}': self._weight * loss for name, loss in losses.items()}
 
     def facts(self) -> dict[str, float]:
-        """The share of processed samples whose guessed category was confident enough."""
+        """The share of processed samples whose predicted category was confident enough."""
         return {'sure': self._sure.item() / max(self._seen, 1)}
 
 

@@ -161,6 +161,31 @@ def test_tables_fit_a_terminal_and_files_hold_the_same(outcome):
         assert sum(widths) + len(widths) <= 80, section.title
 
 
+def test_the_smoothing_that_was_chosen_is_a_table_of_its_own(outcome):
+    tables = {section.title: section for section in abaw_sheet(outcome[0]).sections}
+    each = tables['Smoothing that validation chose, frames']
+    assert each.heads == ('system', 'expr', 'va', 'au')
+    assert [cells[0] for cells in each.cells] == ['reading', 'per_frame', 'convolution']
+    three = tables['Smoothing that validation chose where all three are learnt, frames']
+    assert three.heads == ('system', 'expression', 'affect', 'units')
+    row = next(row for row in outcome[0].rows if (row.task, row.system) == ('mtl', 'reading'))
+    cells = next(cells for cells in three.cells if cells[0] == 'reading')
+    for task, cell in zip(three.heads[1:], cells[1:], strict=True):
+        chosen = row.smoothing[task]
+        assert cell == (f'{chosen.method} {chosen.width}' if chosen.method != 'none' else 'none')
+
+
+def test_a_part_of_one_recording_has_no_interval_and_says_so(inputs, outcome):
+    assert not any('no interval' in note for note in outcome[0].notes)
+    table, *others = inputs
+    few = FrameTable(tuple(each for each in table if each.video not in ('e', 'g')))
+    result = _run((few, *others), ALONE)
+    wanted = [
+        f'one recording in the {part} part of va: no interval, which needs two' for part in ('validation', 'test')
+    ]
+    assert [note for note in result.notes if 'no interval' in note] == wanted
+
+
 def test_a_finished_run_goes_on_to_the_same_numbers_and_refuses_other_settings(outcome, inputs):
     result, folder = outcome
     again = _run(inputs, folder=folder / 'training', resume=True)
@@ -212,6 +237,10 @@ def test_what_cannot_be_trained_is_refused(inputs):
         AbawSettings(tasks=('va', 'va'))
     with pytest.raises(ValueRangeError, match='seed'):
         AbawSettings(seed=-1)
+    with pytest.raises(UnknownNameError, match='hidden'):
+        _run(inputs, dataclasses.replace(TINY, losses={'hidden': 3}))
+    with pytest.raises(ValueRangeError, match='focal'):
+        _run(inputs, dataclasses.replace(TINY, losses={'focal': -1.0}))
     table, stores, *others = inputs
     lone = {'sound': stores['sound']}
     with pytest.raises(ValueRangeError, match='at least 2 modalities'):
@@ -335,9 +364,25 @@ def test_all_ways_are_in_tables_page_and_json_and_go_on_after_a_kill(every_way, 
         assert repr(row.final) == repr(same.final)
 
 
+def test_losses_that_are_asked_for_are_what_every_model_minimises(inputs, outcome, tmp_path):
+    losses = {'focal': 2.0, 'smoothing': 0.1, 'affect_loss': 'both', 'unit_balance': False}
+    settings = dataclasses.replace(TINY, tasks=('expr', 'va'), losses=losses)
+    result = _run(inputs, settings, folder=tmp_path / 'training')
+    models = tmp_path / 'training' / 'models'
+    for task, name in (('expr', 'per_frame'), ('va', 'convolution')):
+        saved = json.loads((models / task / name / 'model' / 'settings.json').read_text())['settings']
+        assert {of: saved[of] for of in losses} == losses
+    assert settings.as_json()['losses'] == losses
+    assert 'loss: focal 2, smoothing 0.1, affect_loss both, unit_balance no' in abaw_sheet(result).lines
+    usual = {(row.task, row.system): row for row in outcome[0].rows}
+    for row in result.rows:
+        if row.system in ('constant', 'mean', 'reading'):
+            assert repr(row.scores) == repr(usual[row.task, row.system].scores)
+
+
 def test_options_that_are_not_used_leave_no_trace(outcome):
     """A run that was begun before they existed goes on."""
-    later = {'clock', 'folds', 'pseudo_labels', 'labelled', 'seeds'}
+    later = {'clock', 'folds', 'pseudo_labels', 'labelled', 'seeds', 'losses'}
     assert not later & set(AbawSettings().as_json())
     facts = json.loads((outcome[1] / 'abaw.json').read_text())
     assert not later & set(facts['settings'])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow.parquet
 import pytest
 from caption_runs import settings_for
@@ -237,3 +239,8 @@ def test_paths_of_models_are_written_from_the_root_for_workers_that_begin_elsewh
     )  # fmt: skip
     assert (absolute.visual, absolute.labels) == (server, None)
     assert Place('small', 'small 12', trunk='smollm2-135m-instruct.gguf').absolute().where == 'small'
+    (tmp_path / 'affekt').mkdir()  # a folder of the name of a table: the table is meant
+    (tmp_path / 'own.json').write_text('{}')
+    settings = CaptionSettings(Models(server, server, server))
+    assert settings.absolute() == settings
+    assert replace(settings, table='own.json').absolute().table == str(tmp_path / 'own.json')

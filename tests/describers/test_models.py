@@ -53,6 +53,14 @@ def test_what_lies_at_a_place_says_how_it_answers(tmp_path):
         assert ModelChoice('m', str(tmp_path / 'nowhere')).form
 
 
+def test_the_describer_that_comes_with_affekt_is_named_small_unless_a_path_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (choice,) = model_choices(['small'])
+    assert (choice.name, choice.form) == ('small', 'describer')
+    (tmp_path / 'small').mkdir()
+    assert choice.form == 'predictions'
+
+
 def describer(server, **more) -> ServedDescriber:
     chat = Endpoint(server.url, 'tiny', attempts=1, timeout_s=5.0)
     return ServedDescriber(chat, SERVERS['openai'], ClipLimits(sound=True), at_once=1, **more)

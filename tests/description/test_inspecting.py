@@ -125,3 +125,9 @@ def test_json_has_everything_of_both_forms(folder, shared_data, tmp_path, same_p
     theirs = json.loads(_inspect(_published(tmp_path / 'a.pth', shared_data), '--json').stdout)
     assert theirs['form'] == 'published'
     assert theirs['numbers']['adapters'] > 0
+
+
+def test_the_small_describer_is_called_by_its_name_with_all_its_questions():
+    shown = _inspect('small').stdout
+    assert shown.startswith('the small describer of affekt: ')
+    assert 'Feeling (labels), Sentiment (sentiment)' in shown

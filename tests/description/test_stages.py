@@ -31,7 +31,7 @@ from affekt.nn import read_tensors
 from affekt.training.curves import read_log
 
 TRAINING, VALIDATION = toy_examples(12, 0, seed=0), toy_examples(6, 100, seed=1)
-PREFER = DescribeSettings('prefer', steps=6, batch_size=4, evaluate_every=2, log_every=1, adapter_rate=5e-3)
+PREFER = DescribeSettings('prefer', steps=4, batch_size=4, evaluate_every=2, log_every=1, adapter_rate=5e-3)
 REWARD = DescribeSettings(
     'reward', steps=4, batch_size=3, evaluate_every=2, log_every=1, answer_tokens=4, adapter_rate=1e-2
 )

@@ -27,7 +27,7 @@ from affekt.errors import LeakError, RunError, UnknownNameError, ValueRangeError
 
 TRAINING, VALIDATION, UNSEEN = toy_examples(12, 0, seed=0), toy_examples(6, 100, seed=1), toy_examples(12, 200, seed=2)
 SHORT = DescribeSettings(
-    steps=12, batch_size=4, evaluate_every=4, log_every=2, answer_tokens=4, withheld=0.3, learning_rate=1e-2,
+    steps=8, batch_size=4, evaluate_every=4, log_every=2, answer_tokens=4, withheld=0.3, learning_rate=1e-2,
     adapter_rate=1e-2,
 )  # fmt: skip
 
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_to_the_same_losses_and_weights(tmp_path):
     resumed = train_describer(
         _rich_describer(), training, validation, SHORT, folder=tmp_path / 'killed', resume=True, report=rows.append
     )
-    assert [row['step'] for row in rows] == [2, 4, 6, 8, 10, 12]
+    assert [row['step'] for row in rows] == [2, 4, 6, 8]
     assert [row['loss'] for row in rows] == pytest.approx([row['loss'] for row in whole], abs=1e-6)
     assert resumed.history == straight.history
     assert resumed.step == straight.step

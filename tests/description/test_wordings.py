@@ -7,6 +7,7 @@ import pytest
 
 from affekt.corpora import Sample
 from affekt.description import TemplateAnswers, Terciles, packaged_wordings, read_wordings
+from affekt.description.saved import SHIPPED, saved_notes
 from affekt.description.wordings import LEVELS, PACKAGED
 from affekt.errors import TableError, UnknownNameError, ValueRangeError
 from affekt.features import RECIPES
@@ -15,12 +16,53 @@ from affekt.labels import load_table, read_labels
 WORDINGS = packaged_wordings()
 
 
-@pytest.mark.parametrize('labels', [('angry',), ('neutral',), ('happy', 'sad'), ('happy', 'sad', 'calm'), ('saudade',)])
+@pytest.mark.parametrize(
+    'labels',
+    [
+        ('angry',),
+        ('neutral',),
+        ('happy', 'sad'),
+        ('happy', 'sad', 'calm'),
+        ('saudade',),
+        ('admiration', 'love'),
+        ('angry', 'admiration'),
+        ('love', 'caring', 'sad', 'nervous'),
+        ('angry', 'saudade'),
+        ('love', 'saudade'),
+    ],
+)
 def test_a_label_set_has_200_wordings_and_each_is_read_back(labels):
     wordings = WORDINGS.statements(labels)
     assert len(set(wordings)) == len(wordings) >= 200
     known = {*load_table('affekt').bases, 'saudade'}
     assert [text for text in wordings if read_labels(text, known).labels != labels] == []
+
+
+@pytest.mark.parametrize(
+    ('labels', 'text'),
+    [
+        (('admiration',), 'The emotion is admiration.'),
+        (('admiration', 'love'), 'The emotion is admiration and love.'),
+        (('angry', 'admiration'), 'The person seems angry and shows admiration.'),
+        (('admiration', 'angry'), 'The person shows admiration and seems angry.'),
+        (('angry', 'disapproval', 'annoyed'), 'The person seems angry and annoyed, and shows disapproval.'),
+        (('love', 'caring', 'sad'), 'The person shows love and caring, and seems sad.'),
+        (('angry', 'saudade'), 'The person seems angry. The emotion can also be called saudade.'),
+        (
+            ('angry', 'love', 'saudade'),
+            'The person seems angry and shows love. The emotion can also be called saudade.',
+        ),
+        (('saudade', 'ire'), 'The emotion is saudade and ire.'),
+    ],
+)
+def test_adjectives_and_nouns_never_share_a_verb(labels, text):
+    assert WORDINGS.statements(labels)[0] == text
+
+
+def test_every_label_of_the_small_describer_has_a_known_class():
+    labels = saved_notes(SHIPPED)['notes']['labels']
+    known = {*WORDINGS.adjectives.values(), *WORDINGS.nouns}
+    assert [label for label in labels if label not in known] == []
 
 
 def test_every_adjective_is_read_back_from_a_description():

@@ -76,6 +76,23 @@ def test_forms_that_releases_and_editors_leave_are_read_alike(tmp_path, content)
     assert values_of(tmp_path, content) == [[0.5, -0.25]]
 
 
+def test_every_wrong_value_of_a_line_is_named(tmp_path):
+    assert faults_of(tmp_path, 'valence,arousal\n1.5,-3\n0,0,0\n') == [
+        "video1.txt, line 2: valence '1.5' is not a number in [-1, 1], nor -5 (no label); also wrong: arousal '-3'",
+        'video1.txt, line 3: 3 values where 2 belong',
+    ]
+    units = ','.join(ACTION_UNITS) + '\n' + ','.join('2' * 12) + '\n'
+    assert faults_of(tmp_path, units) == [
+        "video1.txt, line 2: AU1 '2' is not 0 or 1, nor -1 (no label); also wrong: AU2 '2', AU4 '2', AU6 '2' and 8 more"
+    ]
+
+
+def test_probabilities_where_the_number_of_the_class_belongs_are_told_so(tmp_path):
+    assert faults_of(tmp_path, f'{CLASSES}\n' + ','.join(['0.125'] * 8) + '\n') == [
+        'video1.txt, line 2: 8 values where the number of the class belongs'
+    ]
+
+
 def test_a_file_with_a_header_alone_has_no_frames(tmp_path):
     assert values_of(tmp_path, 'valence,arousal\n') == []
     assert read(tmp_path, ','.join(ACTION_UNITS))[0].values.shape == (0, 12)
@@ -87,7 +104,7 @@ def test_every_bad_line_is_named_with_what_is_wrong(tmp_path):
         'video1.txt, line 3: is blank, and every line is a frame',
         "video1.txt, line 4: valence '1.2' is not a number in [-1, 1], nor -5 (no label)",
         'video1.txt, line 5: 1 value where 2 belong',
-        "video1.txt, line 7: valence 'x' is not a number in [-1, 1], nor -5 (no label)",
+        "video1.txt, line 7: valence 'x' is not a number in [-1, 1], nor -5 (no label); also wrong: arousal 'inf'",
     ]
 
 

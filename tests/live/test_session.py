@@ -14,7 +14,7 @@ from live_streams import grey_frames, quiet
 import affekt
 from affekt.analysis import Analysis
 from affekt.analysis.observations import FACES
-from affekt.batch import export_run, report_run
+from affekt.batch import export_run, report_run, with_changes
 from affekt.errors import MediaError, PurposeError, RunError, UnknownNameError, ValueRangeError
 from affekt.faces import FaceStream, expression_model, observe_faces
 from affekt.labels import EKMAN
@@ -26,6 +26,7 @@ from affekt.live.journal import read_rows
 from affekt.live.saving import Kept, save_stream
 from affekt.live.store import recovered_in
 from affekt.media import Frame, Recording
+from affekt.people import Rename
 from affekt.runs import Run
 from affekt.voice import VoiceStream
 
@@ -198,10 +199,26 @@ def test_a_stream_is_saved_as_an_analysis_that_can_be_reported_and_exported(clip
     assert analysis.tables['faces'].num_rows == sum(len(reading.faces) for reading in readings)
     assert [person.name for person in analysis.people] == ['person 1']
     assert analysis.source.duration_s == pytest.approx(24 / 30, abs=0.05)
+    assert 'lasts_s' not in analysis.tables['faces'].column_names, 'frames are even'
     assert any(note.startswith('Latency p50') for note in analysis.source.notes)
     assert (result / 'latency.json').exists()
     assert len(report_run(tmp_path / 'run')) == 1
     assert len(export_run(tmp_path / 'run', 'csv')) == 1
+
+
+def test_a_person_is_seen_from_each_frame_to_the_next_however_many_were_dropped(clip_frames, tmp_path):
+    """Frames without a face are read 25 times a second here, those with one five times."""
+    seen = [Frame(1 + number / 5, frame.image) for number, frame in enumerate(clip_frames[:10])]
+    height, width = seen[0].image.shape[:2]
+    with LiveSession([*grey_frames(25, size=(width, height)), *seen], PATIENT) as session:
+        list(session)
+        analysis = Analysis.load(session.save(tmp_path / 'run'))
+    rows = analysis.tables['faces'].num_rows
+    assert rows >= 8
+    assert analysis.people[0].seen_s == pytest.approx(rows / 5, abs=1e-3)
+    assert with_changes(analysis, [Rename('person 1', 'A.')]).people[0].seen_s == analysis.people[0].seen_s
+    assert export_run(tmp_path / 'run', 'csv')
+    assert report_run(tmp_path / 'run')
 
 
 def test_what_was_not_asked_for_is_not_said_to_be_missing(clip_frames, tmp_path):

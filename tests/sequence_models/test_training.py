@@ -12,6 +12,7 @@ from frame_cases import FRAMES, RATE_HZ, TINY, both_sides, face_of, labels_of, v
 from affekt.errors import LeakError, RunError, ShapeError, StorageError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.frames import FrameLabels, overlap_average, windows_over
 from affekt.sequence_models import (
+    LOSS_SETTINGS,
     SEQUENCE_MODELS,
     FrameLosses,
     FramePredictor,
@@ -19,6 +20,7 @@ from affekt.sequence_models import (
     SequenceShape,
     build_sequence_model,
     frame_videos,
+    loss_settings,
     mean_prediction,
     official_scores,
     predict_frames,
@@ -370,6 +372,21 @@ def test_settings_out_of_range_are_refused(wrong, error):
     with pytest.raises(error):
         replace(TINY, **wrong)
     assert FrameTrainingSettings('mtl').tasks == ('expression', 'affect', 'units')
+
+
+def test_losses_are_named_in_text():
+    given = {'focal': '2', 'affect_loss': 'mse', 'unit_balance': 'No', 'class_balance': '.999'}
+    assert loss_settings(given) == {'focal': 2.0, 'affect_loss': 'mse', 'unit_balance': False, 'class_balance': 0.999}
+    assert loss_settings({}) == {}
+    fields = FrameTrainingSettings.__dataclass_fields__
+    assert set(LOSS_SETTINGS) <= set(fields)
+    for wrong, error in (
+        ({'hidden': '8'}, UnknownNameError), ({'affect_loss': 'mae'}, UnknownNameError),
+        ({'focal': 'nan'}, ValueRangeError), ({'divergence': '2'}, ValueRangeError),
+        ({'unit_balance': '1'}, ValueRangeError), ({'focal': ''}, ValueRangeError),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            loss_settings(wrong)
 
 
 def test_labels_of_other_units_than_are_named_are_refused(sides):

@@ -154,6 +154,9 @@ def test_the_notice_and_its_whole_text_are_there(page):
 def test_stop_asks_and_start_begins_with_empty_curves(page, feed):
     page.execute_script('document.getElementById("turn").click()')
     assert feed.asked_to_stop.wait(5)
+    feed.say('saving')
+    wait(page, said('state', 'saving'))
+    assert page.execute_script('return document.getElementById("turn").disabled')
     feed.say('stopped', 'Stopped. It is saved in run.')
     wait(page, said('banner', 'saved in run'))
     wait(page, said('turn', 'Start'))

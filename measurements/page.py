@@ -1005,9 +1005,9 @@ def encoder_precision(result: dict[str, Any]) -> str:
         '## What fewer bits change\n\n'
         f'`measurements/encoder_precision.py`: the audio branch of HiCMAE (width {model["width"]}, {model["depth"]} '
         f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
-        "actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a column's "
-        f'deviation. The processor has {", ".join(result["units"]) or "no units for 8 or 16 bits"}; bfloat16 is timed '
-        'where there is one for it. Weights of eight bits take seven, so that no sum saturates.\n\n'
+        'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
+        f"column's deviation. The processor has {', '.join(result['units']) or 'no units for 8 or 16 bits'}; "
+        'bfloat16 is timed where there is one for it. Weights of eight bits take seven, so that no sum saturates.\n\n'
     )
     text += table(
         ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],

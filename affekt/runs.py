@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -52,6 +53,11 @@ RECORDED_PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that affect results."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     installed = {'python': sys.version.split()[0]}
     for package in RECORDED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):

@@ -3,9 +3,9 @@
     for outcome in describe_many(['clips'], Describing(model='run/describer'), out=Path('described')):
         outcome.described.text
 
-Clips come as media files, folders of them, or manifests. Each answer is on disk before it is given; a run that goes on
-asks again only about clips that changed, and about those that failed. A clip that cannot be described has its failure,
-and the others go on. At the end stand `descriptions.csv` and `descriptions.jsonl`, which other verbs read.
+Clips are given as media files, folders of them, or manifests. Each answer is stored before it is yielded; a resumed run
+asks again only about changed clips and failed ones. A clip that cannot be described has a failure, and the others
+continue. The run ends with `descriptions.csv` and `descriptions.jsonl`, which other commands read.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ USED: Mapping[str, tuple[str, ...]] = {
     ),
     BY_MEASUREMENTS: ('transcript', 'asr'),
 }  # fmt: skip
-"""Who describes, to the settings that change what is said."""
+"""Kind of describer to the settings that change its answers."""
 _OPTIONS = {
     'recipes': '--recipe',
     'batch_size': '--batch-size',
@@ -80,34 +80,34 @@ _OPTIONS = {
         )
     },
 }
-"""Settings to their options on the command line; the others are settings of `Describing` alone."""
+"""Settings to their options on the command line; the others exist only in `Describing`."""
 
 
 @dataclass(frozen=True)
 class Describing:
-    """By what clips are described, and how.
+    """The describer and its settings.
 
     Args:
         model: folder or checkpoint of a describer, `small` for the one that comes with affekt, or `plain` for
-            sentences from measurements; '' for the small one where it reaches its targets and all that it needs is
-            here, and else for measurements.
-        trunk: its language model, where its folder does not say or it is elsewhere.
-        recipes: source to recipe of features, where its folder does not say.
-        question: another than the one that it was trained with: a name of `QUESTIONS`, or a text.
-        transcript: of the one clip that is described (SRT, VTT, TextGrid, ELAN or plain text).
-        asr: speech recognition where no transcript is known: tiny.en, base, none, or a folder.
-        tokens: of an answer, at most; None for as many as training generated.
-        batch_size: clips answered together, which changes no answer.
-        temperature: 0 for the likeliest token each time.
-        seed: with a temperature.
-        precision: of weights; '' for what the device is best at.
-        device: where it runs.
-        table: whose words are labels.
-        endpoint: address of a server whose model is asked instead; `model` is then its name there.
-        server: which server runs there, one of `affekt.llm.SERVERS`: how it is handed media.
-        at_once: questions to it at one time.
-        timeout_s: to wait for an answer of it.
-        is_probed: ask first whether media reach its model.
+            sentences from measurements; '' for the small one if it reaches its targets and everything it needs is
+            installed, otherwise for measurements.
+        trunk: its language model, if its folder does not name it or it was moved.
+        recipes: source to recipe of features, if its folder does not say.
+        question: question instead of the one it was trained with: a name in `QUESTIONS`, or a text.
+        transcript: transcript file of a single clip (SRT, VTT, TextGrid, ELAN or plain text).
+        asr: speech recognition if no transcript is known: tiny.en, base, none, or a folder.
+        tokens: maximum tokens of an answer; None for the limit of training.
+        batch_size: clips answered together; does not change answers.
+        temperature: 0 for the most probable token each time.
+        seed: seed of sampling with a temperature.
+        precision: type of the weights; '' for the device's default.
+        device: device of the describer.
+        table: name of the word table that defines the labels.
+        endpoint: address of a server whose model is used instead; `model` is then its name on the server.
+        server: name of the server software, one of `affekt.llm.SERVERS`, which determines the form of media.
+        at_once: number of concurrent requests.
+        timeout_s: seconds to wait for an answer.
+        is_probed: check first whether media reach the model.
     """
 
     model: str = ''
@@ -151,13 +151,13 @@ class Describing:
             )  # fmt: skip
 
     def require_used(self, by: str) -> None:
-        """Check that every setting that was chosen changes what is said.
+        """Check that every chosen setting changes the answers.
 
         Args:
-            by: who describes, one of `USED`.
+            by: kind of describer, a key of `USED`.
 
         Raises:
-            ValueRangeError: one is of another describer.
+            ValueRangeError: a setting belongs to another kind of describer.
         """
         chosen = [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != _default_of(each)]
         if unused := [name for name in chosen if name not in USED[by]]:
@@ -174,40 +174,40 @@ def _default_of(setting: dataclasses.Field[Any]) -> Any:
 
 @dataclass(frozen=True)
 class DescribedClip:
-    """One clip and what was said of it."""
+    """One clip and its description."""
 
     name: str
-    """The path below what was named, or the sample of a manifest."""
+    """Path relative to the named folder, or name of the sample."""
     path: str
-    """Of its media; '' where it has none."""
+    """Path of its media; '' if it has none."""
     described: Described
     resumed: bool = False
-    """The answer lay there before this run began."""
+    """Whether the answer existed before this run."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON has it."""
+        """All fields as JSON values."""
         return {'name': self.name, 'path': self.path, **plain(self.described)}
 
 
 class ClipsDescriber(Protocol):
-    """What answers about clips."""
+    """Interface of what describes clips."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
 
     @property
     def batch_size(self) -> int:
-        """Clips that are answered together."""
+        """Number of clips answered together."""
 
     def record(self) -> Mapping[str, Any]:
-        """All that answers depend on, as JSON has it."""
+        """Everything that answers depend on, as JSON values."""
 
     def digest(self, manifest: Manifest, sample: Sample) -> str:
-        """Changes with what is read of a clip."""
+        """A digest of what is read of a clip."""
 
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterable[Described]:
-        """An answer to each, in order, as soon as it is there; none raises for a clip that cannot be described."""
+        """Yield an answer to each, in order; a clip that cannot be described has a failure instead of an error."""
 
 
 Advanced = Callable[[DescribedClip, int, int], None]
@@ -224,33 +224,33 @@ def describe_many(
     describer: ClipsDescriber | None = None,
     advanced: Advanced | None = None,
 ) -> Iterator[DescribedClip]:
-    """What is said of each clip, in order.
+    """Yield the description of each clip, in order.
 
     Args:
         paths: media files, folders, and manifests (.parquet).
-        settings: by what, and how.
-        out: folder of the run; None to keep nothing.
-        resume: go on in it.
-        root: folder that the media of manifests are in now, if they moved.
-        limit: the first so many clips alone.
-        describer: another one than the settings name; its owner closes it.
-        advanced: called after each clip with how many are done, and how many there are.
+        settings: the describer and its settings.
+        out: folder of the run; None to store nothing.
+        resume: continue in it.
+        root: present folder of the manifests' media, if they were moved.
+        limit: maximum number of clips, from the first; None for all.
+        describer: describer instead of the settings' one; the caller closes it.
+        advanced: called after each clip with the number done and the total.
 
     Raises:
-        MediaError: nothing that can be described was named.
-        ValueRangeError: a setting is of no use to what describes, or a root is given without a manifest.
-        TableError: a manifest cannot be read, or two clips have one name.
+        MediaError: the paths have nothing to describe.
+        ValueRangeError: a setting does not apply to the describer, or a root is given without a manifest.
+        TableError: a manifest cannot be read, or two clips have the same name.
         RunError: the folder cannot be used.
         WeightsError, LLMError, MissingExtraError: the describer cannot be opened.
     """
-    # 1. which clips
+    # 1. Find the clips.
     settings = settings or Describing()
     manifest, problems = clips_of(paths, root)
     samples = list(islice(manifest.samples, limit))
     if settings.transcript:
         samples = _with_transcript(samples, settings.transcript)
     total, done = len(samples) + len(problems), 0
-    # 2. by what
+    # 2. Open the describer.
     answering = describer or open_describing(settings)
     run: Run | None = None
     with contextlib.ExitStack() as stack:
@@ -258,7 +258,7 @@ def describe_many(
             stack.callback(getattr(answering, 'close', lambda: None))
         if out is not None:
             run = stack.enter_context(Run(out, dict(answering.record()), resume=resume))
-        # 3. some at a time, in order
+        # 3. Describe a few at a time, in order.
         clips: list[DescribedClip] = []
         every = [_failed(answering.name, name, path, error) for name, path, error in problems]
         for clip in (*every, *_answered(answering, manifest, samples, run)):
@@ -267,16 +267,16 @@ def describe_many(
             if advanced:
                 advanced(clip, done, total)
             yield clip
-        # 4. tables
+        # 4. Write the tables.
         if out is not None:
             write_descriptions(out, clips)
 
 
 def _with_transcript(samples: list[Sample], path: str) -> list[Sample]:
-    """The one sample with what is said in it by a file.
+    """The single sample with the transcript from a file.
 
     Raises:
-        ValueRangeError: there are several.
+        ValueRangeError: there are several samples.
         TranscriptError: the file cannot be read.
     """
     if len(samples) != 1:
@@ -317,7 +317,7 @@ def _together(
     answers = answering.described(manifest, asking) if asking else []
     made: dict[str, Described] = {}
     digests = {sample.sample: digest for sample, digest, _ in waiting}
-    for sample, answer in zip(asking, answers, strict=True):  # each on disk before the next is waited for
+    for sample, answer in zip(asking, answers, strict=True):  # each is stored before waiting for the next
         made[sample.sample] = described = _in_order(answer)
         if run is not None and not described.failure:
             run.note(sample.sample, SETTINGS, digest=digests[sample.sample], described=plain(described))
@@ -336,7 +336,7 @@ def _remembered(run: Run | None, name: str, digest: str, path: str) -> Described
         return None
     try:
         return DescribedClip(name, path, typed(Described, entry.facts['described']), resumed=True)
-    except (LookupError, TypeError, ValueError):  # of another version: asked again
+    except (LookupError, TypeError, ValueError):  # written by another version: asked again
         return None
 
 
@@ -350,7 +350,7 @@ def _path_of(manifest: Manifest, sample: Sample) -> str:
 
 
 def write_descriptions(out: Path, clips: Sequence[DescribedClip]) -> None:
-    """The tables of a run: names, descriptions and labels as other verbs read them, and all that is known as JSON."""
+    """Write the tables of a run: names, descriptions and labels for other commands, and everything as JSON."""
     rows = [
         {
             'name': clip.name, 'description': clip.described.text, 'labels': ', '.join(clip.described.labels),
@@ -366,11 +366,11 @@ def write_descriptions(out: Path, clips: Sequence[DescribedClip]) -> None:
 def clips_of(
     paths: Sequence[str | Path], root: Path | None = None
 ) -> tuple[Manifest, list[tuple[str, str, AffektError]]]:
-    """The clips that paths name as samples, and entries that cannot be read.
+    """The clips in the paths as samples, and unreadable entries.
 
     Raises:
-        MediaError: there is none.
-        TableError: a manifest cannot be read, two clips have one name, or manifests stand beside other paths.
+        MediaError: there are no clips.
+        TableError: a manifest cannot be read, two clips have the same name, or manifests are mixed with other paths.
         ValueRangeError: a root is given without a manifest.
     """
     tables = [Path(path) for path in paths if str(path).lower().endswith('.parquet')]
@@ -410,10 +410,10 @@ def _sample_of(name: str, path: Path) -> Sample:
 
 
 def open_describing(settings: Describing) -> ClipsDescriber:
-    """What the settings name; sentences from measurements where they name nothing and no model comes with affekt.
+    """Open the describer of the settings; by default sentences from measurements if no model comes with affekt.
 
     Raises:
-        ValueRangeError: a setting is of no use to it.
+        ValueRangeError: a setting does not apply to it.
         WeightsError, LLMError, MissingExtraError: it cannot be opened.
     """
     if settings.endpoint:
@@ -437,7 +437,7 @@ def open_describing(settings: Describing) -> ClipsDescriber:
 
 
 class ModelClips:
-    """A describer that was trained, in this process.
+    """A trained describer in this process.
 
     Args:
         clips: an `affekt.description.ClipDescriber`.
@@ -450,7 +450,7 @@ class ModelClips:
 
     @classmethod
     def open(cls, settings: Describing) -> ModelClips:
-        """The one that the settings name, or the shipped one.
+        """Open the describer of the settings, or the shipped one.
 
         Raises:
             WeightsError, LLMError, MissingExtraError: it cannot be opened.
@@ -474,7 +474,7 @@ class ModelClips:
         return cls(clips)
 
     def record(self) -> Mapping[str, Any]:
-        """What a run's answers depend on, but for versions, which a run notes itself."""
+        """Everything a run's answers depend on, except versions, which a run records itself."""
         if not self._record:
             self._record = self._clips.record()
         return {name: value for name, value in self._record.items() if name != 'versions'}
@@ -484,7 +484,7 @@ class ModelClips:
         return str(self._clips.digest(manifest, sample))
 
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> list[Described]:
-        """Read and answered together."""
+        """Descriptions of the samples, read and answered together."""
         sha256 = str(self.record()['weights_sha256'])
         answers = self._clips.describe(manifest, samples)
         return [described_by(self.name, clip, description, sha256) for clip, description in answers]

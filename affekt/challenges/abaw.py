@@ -24,7 +24,15 @@ from affekt.challenges.abaw_files import (
 )
 from affekt.challenges.tracks import TrackScore
 from affekt.errors import TableError, listed
-from affekt.frames import TASK_NAMES, FrameLabels, FrameList, FrameTable, read_affwild2, read_multitask
+from affekt.frames import (
+    TASK_NAMES,
+    FrameLabels,
+    FrameList,
+    FrameTable,
+    find_annotations,
+    read_affwild2,
+    read_multitask,
+)
 from affekt.metrics import (
     FrameMeasure,
     affect_measure,
@@ -147,12 +155,16 @@ def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> F
 def read_frame_truth(name: str, path: Path) -> FrameTable:
     """The truth of a track, from a table of frames, the manifest beside it, or the folder of a release.
 
+    A folder without a file of all tasks gives those of the multi-task track side by side.
+
     Raises:
         UnknownNameError: the track does not exist.
         TableError, CorpusError: as for `FrameTable.load` and `read_affwild2`.
     """
     if path.is_dir():
-        return read_multitask(path) if frame_track_named(name).form == 'multitask' else read_affwild2(path)
+        is_multitask = frame_track_named(name).form == 'multitask'
+        has_one_file = is_multitask and bool(find_annotations(path).of_task('multitask'))
+        return read_multitask(path) if has_one_file else read_affwild2(path)
     return frame_table(path)
 
 

@@ -376,6 +376,8 @@ def score_command(
     say(f'{scored.track}, {scored.samples:,} {"frames" if name in FRAME_TRACKS else "samples"}')
     if scored.table:
         say(f'word table {scored.table}', style='' if scored.table_is_official else 'yellow')
+    if name in FRAME_TRACKS and resamples and scored.score.low != scored.score.low:
+        say('note: no interval, which needs labelled frames of two recordings or more', style='yellow')
     if not scored.table_is_official:
         say("not the challenge's table: this is not its score", style='yellow')
     say()
@@ -403,4 +405,4 @@ def _value(part: str, interval: Interval) -> str:
     if not any(word in part.lower() for word in ('error', 'ccc', 'pearson', 'sum')):
         return spread(interval.value, interval)
     between = '' if interval.low != interval.low else f' [{interval.low:z.3f} {interval.high:z.3f}]'
-    return f'{interval.value:z.4f}{between}'
+    return f'{interval.value:z.4f}{between}'.replace('-', '\N{MINUS SIGN}')

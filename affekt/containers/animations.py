@@ -1,6 +1,6 @@
 """GIF and animated PNG: checks of the chain of blocks, and of the compressed pixels of a GIF without drawing them.
 
-A damaged length joins the data of two pictures of a GIF; the decoder stops when the first is full and silently loses
+A damaged length joins the data of two images of a GIF; the decoder stops when the first is full and silently loses
 the second. The codes are therefore followed to their end mark, after which nothing should follow.
 
 Source: GIF89a specification, sections 17 to 27 (blocks), appendices A and F (LZW codes of growing width); PNG third
@@ -23,7 +23,7 @@ HAS_TABLE, TABLE_SIZE = 0x80, 0x07
 HEADER = 13
 """Bytes before the first colour table or block."""
 MOST_BYTES = 1 << 20
-"""Largest file whose codes are followed: about a second of work."""
+"""Maximum size of a file whose codes are followed: about a second of work."""
 WIDEST_CODE = 12
 SPARE_BYTES = 4
 PIECE = 1 << 20
@@ -37,7 +37,7 @@ class Gif:
     width: int = 0
     height: int = 0
     pictures: int = 0
-    """Number of whole pictures, which end within the file."""
+    """Number of complete images."""
     damage: str = ''
     """A sentence on where the chain of blocks breaks; '' if it does not."""
     end: int = 0
@@ -45,7 +45,7 @@ class Gif:
 
 
 def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
-    """Count the pictures, up to `most_pictures` if given."""
+    """Count the images, up to `most_pictures` if given."""
     gif = Gif()
     with source.open(60.0) as file:
         head = file.read(HEADER)
@@ -76,7 +76,7 @@ def check_gif(source: Source, report: ContainerReport) -> None:
 
 
 def check_apng(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of chunks breaks, a checksum fails, or there are fewer pictures than announced."""
+    """Notes where the chain of chunks breaks, a checksum fails, or there are fewer images than announced."""
     announced = pictures = 0
     position = 8
     with source.open(60.0) as file:
@@ -156,7 +156,7 @@ def _skip_sub_blocks(file: WatchedFile) -> bool:
 
 
 def doubt_in_gif(source: Source) -> str:
-    """What a GIF with one picture contains besides it, in one line; '' for nothing."""
+    """Other content of a GIF with one image, in one line; '' for none."""
     report = ContainerReport()
     check_gif(source, report)
     check_codes(source, report)
@@ -164,7 +164,7 @@ def doubt_in_gif(source: Source) -> str:
 
 
 def check_codes(source: Source, report: ContainerReport) -> None:
-    """Notes pictures whose compressed data continue after their end, or end before the picture is full."""
+    """Notes images whose compressed data continue after their end, or end before the image is full."""
     if not HEADER <= source.size <= MOST_BYTES:
         return
     with Window(source, CHAIN) as window:
@@ -198,7 +198,7 @@ def count_pixels(data: bytes, width: int, most: int) -> tuple[int, int]:
     Args:
         data: codes; the first one is in the lowest bits.
         width: bits per pixel.
-        most: number of pixels of the picture; further ones are not counted.
+        most: number of pixels of the image; further ones are not counted.
     """
     clear, end = 1 << width, (1 << width) + 1
     lengths = [1] * clear + [0] * (4096 - clear)

@@ -1,11 +1,11 @@
 """A leaderboard of several describers: labels against a truth, MER-UniBench, verdicts, and the biases in these.
 
-In come models or tables of what they said; out goes a `Board`, as tables and plain values (`board_tables.py`) and as a
-page (`board_page.py`). Pairs are made of the clips that both describe; how many each one describes is said.
+The input is models or tables of their answers, the output a `Board`, as tables and plain values (`board_tables.py`) and
+as a page (`board_page.py`). Pairs are formed from clips that both describe; the number of clips of each is stated.
 
-1. Descriptions: asked for and kept, or read from tables. 2. Labels, read out of each. 3. Open labels against a truth,
-by every word table that is here. 4. Verdicts: of people, of a judging model, of a learned preference model, and of
-rules that read nothing; each is ranked as it stands and with the effects of length and order taken out.
+1. Descriptions: requested and stored, or read from tables. 2. Labels, extracted from each. 3. Open labels against a
+truth, by every available word table. 4. Verdicts: of people, of a judging model, of a learned preference model, and of
+baselines that do not read; each is ranked as it is and with the effects of length and order removed.
 5. MER-UniBench.
 """
 
@@ -38,7 +38,7 @@ from affekt.tables import csv_bytes
 from affekt.typed_json import json_file
 
 WEAK_PRIOR = 1.0
-"""Standard deviation in log-odds of the prior on strengths where one describer wins every time."""
+"""Standard deviation in log-odds of the prior on strengths, used if one describer wins every time."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Describer:
     failures: Mapping[str, str]
     """Clip to the reason why there is no description."""
     record: Mapping[str, Any]
-    """All that its descriptions depend on, as far as it is known."""
+    """Everything its descriptions depend on, as far as known."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Verdicts:
     source: str
     plain: Ranking
     controlled: Ranking | None
-    """Ranking without the effects of length and of being shown first; None where the comparisons do not tell them."""
+    """Ranking without the effects of length and of being shown first; None if the comparisons cannot estimate them."""
     report: JudgeReport | None
-    """Report on a judge that was asked: position bias, consistency of both orders, cost."""
+    """Report on a judging model: position bias, consistency of both orders, cost."""
     file: Path
     is_reference: bool = False
-    """Whether it is a rule that reads nothing: what any judge has to differ from."""
+    """Whether it is a baseline that does not read, which a judge has to beat."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Board:
 
     describers: tuple[Describer, ...]
     clips: int
-    """Number of clips that were to be described."""
+    """Number of clips to describe."""
     shared: tuple[str, ...] = field(repr=False)
     """Clips that every describer describes."""
     open_labels: Ovmer | None
@@ -98,9 +98,9 @@ class Sources:
     """Sources of verdicts.
 
     Args:
-        votes: files of verdicts that are there, in any shape that `affekt rank` reads.
-        judges: judges that are asked about every pair in both orders.
-        references: rules that read nothing.
+        votes: files of existing verdicts, in any form that `affekt rank` reads.
+        judges: judges for every pair in both orders.
+        references: baselines that do not read.
     """
 
     votes: Sequence[Path] = ()
@@ -112,7 +112,7 @@ def clips_of(path: Path) -> Manifest:
     """The clips of a manifest, of a table with a column of names, or of a folder of media files.
 
     Raises:
-        TableError, CorpusError: there is nothing of these.
+        TableError, CorpusError: the path is none of these.
     """
     if path.suffix.lower() == '.parquet':
         return Manifest.load(path)
@@ -151,21 +151,21 @@ def compare_describers(
     Args:
         choices: two or more models or tables of descriptions.
         out: folder of the run.
-        clips: manifest of the clips to be described; None where all choices are tables.
-        open_model: opens a model that answers; see `opened`.
-        extractor: reads labels out of descriptions.
+        clips: manifest of the clips to be described; None if all choices are tables.
+        open_model: opens a model; see `opened`.
+        extractor: extracts labels from descriptions.
         rng: draws resamples.
-        truth: clip to its true labels; the manifest's own labels where None.
+        truth: clip to its true labels; None for the manifest's own labels.
         sources: sources of verdicts; None for none.
-        media: folder of clips that judges are shown, named after them; None for texts alone.
+        media: folder of clips for judges, with files named after them; None for texts alone.
         unibench: the same models on MER-UniBench.
-        tables: word tables of open labels; those that are here where empty.
-        at_once: answers read, and pairs judged, at one time.
+        tables: word tables of open labels; if empty, all available ones.
+        at_once: answers processed, and pairs judged, concurrently.
         resamples: number of resamples for intervals.
-        progress: called with the stage, what is done and the total.
+        progress: called with the stage, units done and total units.
 
     Raises:
-        ValueRangeError: fewer than two describers, or one that must be asked without clips.
+        ValueRangeError: fewer than two describers, or a model without clips to describe.
         ComparisonError: no two describe the same clip.
         AffektError: a model, a table or a judge cannot be used.
     """

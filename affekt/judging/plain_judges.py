@@ -1,6 +1,6 @@
-"""Judges without a language model: people's verdicts from a file, a trained model, and references that do not read.
+"""Judges without a language model: people's verdicts from a file, a trained model, and baselines that do not read.
 
-A judge is useful where it does better than the references: the longer text, the first text shown, a coin.
+A judge is useful if it does better than the baselines: the longer text, the first text shown, a coin.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class AlwaysLeft:
     name = 'always left'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """Left."""
+        """The verdict: left."""
         return Verdict(LEFT, order)
 
 
@@ -35,7 +35,7 @@ class FirstShown:
     name = 'first shown'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The side shown first."""
+        """The verdict: the side shown first."""
         return Verdict(order, order)
 
 
@@ -45,7 +45,7 @@ class LongerText:
     name = 'longer text'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The longer side."""
+        """The verdict: the longer side."""
         left, right = len(pair.left_text.strip()), len(pair.right_text.strip())
         return Verdict(TIE if left == right else LEFT if left > right else RIGHT, order)
 
@@ -62,7 +62,7 @@ class Coin:
         self.name = f'random, seed {seed}'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """Left or right, with equal probability."""
+        """The verdict: left or right, with equal probability."""
         drawn = hashlib.sha256('\0'.join((str(self._seed), pair.sample, pair.left, pair.right, order)).encode())
         return Verdict(LEFT if drawn.digest()[0] & 1 else RIGHT, order)
 
@@ -70,7 +70,7 @@ class Coin:
 class RecordedJudge:
     """Verdicts that already exist, by people or other judges, in any file that `read_comparisons` reads.
 
-    A verdict counts for the order in which the pair was shown, or for both where it was shown side by side. A pair
+    A verdict counts for the order in which the pair was shown, or for both if it was shown side by side. A pair
     without a verdict gives None.
 
     Args:

@@ -138,10 +138,14 @@ class Hearer:
 
     def _judge(self) -> None:
         yields_to_others()
+        is_turn_first = False  # where windows always wait, finished turns would wait for ever
         while self._work.get():
-            if (window := self._windows.take(0.0)) is not None:
+            turn = self._turns.take(0.0) if is_turn_first else None
+            window = self._windows.take(0.0) if turn is None else None
+            is_turn_first = window is not None
+            if window is not None:
                 self._emotion = window[0], self._stream.read(window[1])
-            elif (turn := self._turns.take(0.0)) is not None:
+            elif turn is not None or (turn := self._turns.take(0.0)) is not None:
                 self._keep(turn)
 
     def _keep(self, turn: Turn) -> None:

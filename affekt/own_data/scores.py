@@ -1,8 +1,8 @@
-"""How well readings of clips match their labels: categories, abstention, certainty, valence and arousal, by source.
+"""Agreement of readings of clips with their labels: categories, abstention, certainty, valence and arousal, by source.
 
-N clips, K categories that occur among the labels, R draws. A source that names no category for a clip is silent there.
-*Where it speaks*, silent clips are left out; *of all*, silence is no answer and counts as wrong, so that a source gains
-nothing by hiding. A category that no label has, but that is named, is wrong.
+N clips, K categories that occur among the labels, R draws. A source that names no category for a clip abstains there.
+*Where it speaks*, abstentions are skipped; *of all*, an abstention counts as wrong, so that a source gains nothing by
+abstaining. A named category that no label has is wrong.
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ from affekt.own_data.labelled import DIMENSIONS, LabelledClip
 from affekt.own_data.readings import NOTHING, ClipReading, SourceReading
 
 SILENT = len(EKMAN)
-"""Stands where a category's number would."""
+"""Index used for an abstention."""
 ORDER = (SOURCES[-1], *SOURCES[:-1])
-"""All together first, then each source alone."""
+"""The fusion of all first, then each source alone."""
 CALIBRATION_BINS = 10
 HIGH, LOW = 0.5, 0.0
-"""Arousal of a category's place on the circumplex from which it counts as high, and up to which as low."""
+"""Arousal on the circumplex from which a category counts as high, and up to which as low."""
 CLEARLY = 0.05
-"""A valence so far below 0 is negative; the report shows less as 0.0."""
+"""Magnitude from which a valence below 0 counts as negative; the report rounds smaller ones to 0.0."""
 _FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """How a source, or an answer that needs no analysis, does on categories."""
+    """Scores of a source, or of a trivial answer, on categories."""
 
     clips: int
     spoken: int
     """Clips for which a category is named."""
     scores: Mapping[str, Interval]
-    """'speaks', 'right', 'says' (mean certainty), 'excess' (says less right), 'uar' and 'macro_f1' where it speaks;
+    """'speaks', 'right', 'says' (mean certainty), 'excess' (says minus right), 'uar' and 'macro_f1' where it speaks;
     'right_of_all' and 'uar_of_all' with silence as wrong."""
     calibration_error: float = float('nan')
-    """Over 10 bins, where it speaks."""
+    """Expected calibration error over 10 bins, where it speaks."""
     log_loss: float = float('nan')
-    """Where it speaks; that of the label shares and of seven equal shares on the same clips beside it."""
+    """Log loss where it speaks; compared with those of the label shares and of seven equal shares on the same clips."""
     log_loss_of_shares: float = float('nan')
     log_loss_of_uniform: float = float('nan')
     recall: Mapping[str, float] = field(default_factory=dict)
-    """Category to the share of all its clips that are named so."""
+    """Category to the share of its clips that are named correctly."""
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Category to what its clips are called; '' for none."""
+    """Category to the named categories of its clips, with counts; '' for none."""
     silent_because: Mapping[str, int] = field(default_factory=dict)
     """Reason to number of clips."""
 
 
 @dataclass(frozen=True)
 class DimensionScore:
-    """How a source does on valence or arousal."""
+    """Scores of a source on valence or arousal."""
 
     clips: int
     """Clips with a rating and a reading."""
@@ -75,7 +75,8 @@ class DimensionScore:
     """'concordance', 'pearson', 'mae' against ratings; 'auc' of high against low, 'sign' the mean share of high and of
     low clips on the right side of 0."""
     from_categories: bool = False
-    """Without ratings 'high' and 'low' are told by the category's place on the circumplex; only 'auc' and 'sign'."""
+    """Whether 'high' and 'low' come from the category's position on the circumplex, without ratings; only 'auc' and
+    'sign'."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,17 @@ class Scores:
     categories: Mapping[str, CategoryScore]
     """Source to score; then 'majority' and 'chance'."""
     gains: Mapping[str, Mapping[str, Interval]]
-    """Source to what all together are better by than it alone: 'of_all', 'both_speak'."""
+    """Source to the gain of the fusion over it: 'of_all', 'both_speak'."""
     dimensions: Mapping[str, Mapping[str, DimensionScore]]
     """'valence' and 'arousal' to source to score."""
     strangers: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
-    """Label that is no category, to source, to what its clips are called; '' for none."""
+    """Label that is not a category, to source, to the named categories of its clips, with counts; '' for none."""
     neutral: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Source to mean valence of the clips labelled neutral and the share of them below -0.05."""
 
     @property
     def lead(self) -> str:
-        """The source that sentences are about: 'fused', or the only one where only one was read."""
+        """The source that sentences are about: 'fused', or the only one."""
         known = [source for source in ORDER if source in self.categories or source in self.dimensions['valence']]
         return known[0] if known else ORDER[0]
 
@@ -113,10 +114,10 @@ def scored(
     """Every score, with 95 % intervals over the clips' groups.
 
     Args:
-        clips: N, as labelled.
-        readings: of the same clips.
-        rng: draws the resamples.
-        resamples: how many.
+        clips: N labelled clips.
+        readings: readings of the same clips.
+        rng: generator of the resamples.
+        resamples: number of resamples.
     """
     groups = np.array([clip.group for clip in clips])
     truth = np.array([EKMAN.index(clip.category) if clip.category else SILENT for clip in clips], dtype=np.int64)
@@ -189,9 +190,9 @@ def clip_measure(truth: Ints, answers: Ints, certainty: Floats) -> Measure:
     """All scores of categories as functions of sums over clips.
 
     Args:
-        truth: (N,) numbers in EKMAN.
-        answers: (N,) numbers in EKMAN, SILENT where none is named.
-        certainty: (N,) of the named category; not read where none is.
+        truth: (N,) indices in EKMAN.
+        answers: (N,) indices in EKMAN, SILENT for abstentions.
+        certainty: (N,) certainty of the named category; ignored for abstentions.
 
     >>> truth, answers = np.array([0, 0, 3, 3]), np.array([0, 3, 3, SILENT])
     >>> scores = clip_measure(truth, answers, np.array([0.5, 0.7, 0.9, np.nan])).scores()
@@ -310,16 +311,16 @@ def _told_by_category(clips: Sequence[LabelledClip], name: str) -> Floats:
 
 
 def area_under_curve(is_high: Bools, values: Floats) -> float:
-    """How often a high clip has the larger value of a high and a low one; ties count half.
+    """Probability that a high clip has a larger value than a low one; ties count half.
 
         (pairs of a high and a low one in which the high one is larger + half of the ties) / (H L)
 
     Args:
-        is_high: (N,)
-        values: (N,)
+        is_high: (N,) whether each clip is high
+        values: (N,) values
 
     Returns:
-        A float in [0, 1]; nan where there are no high or no low ones.
+        A float in [0, 1]; nan if there are no high or no low ones.
 
     Source: Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747.
 

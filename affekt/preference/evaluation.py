@@ -1,4 +1,4 @@
-"""Evaluation of preference models and judges against shortcuts: scores with intervals, beside rules and people.
+"""Evaluation of preference models and judges: scores with intervals, compared with shortcuts and people.
 
 `evaluate_preferences` takes pairs and the verdicts of one judge, and computes for it and for every shortcut
 1. the official scores, and even ones that treat both sides alike (`scores.py`);
@@ -32,7 +32,7 @@ from affekt.preference.views import SHORTCUTS, cell_weights, cells
 
 ALL = 'all pairs'
 UNCERTAIN_BELOW = 30.0
-"""Effective number of pairs below which a view is too uncertain; its scores are given nevertheless."""
+"""Effective number of pairs below which a view is too uncertain; its scores are reported nevertheless."""
 _SWAPPED = (2, 1, 0)
 
 
@@ -56,7 +56,7 @@ class JudgeScores:
     lead: Mapping[str, Interval]
     """View to the evaluated judge's even accuracy minus this one's; empty for the judge itself."""
     swap_consistency: float
-    """Share of pairs with the same answer after swapping; nan where swapped pairs were not asked."""
+    """Share of pairs with the same answer after swapping; nan if swapped pairs were not asked."""
     ties: float
     """Share of answers that are *same*."""
     longer: float
@@ -76,7 +76,7 @@ class PreferenceEvaluation:
     judge: JudgeScores
     shortcuts: Mapping[str, JudgeScores]
     in_hindsight: bool
-    """Whether shortcuts used the winners of these very pairs."""
+    """Whether shortcuts used the winners of these same pairs."""
     annotators: Mapping[str, float]
     level: float
 
@@ -97,7 +97,7 @@ def evaluate_preferences(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> PreferenceEvaluation:
-    """Scores of a judge with intervals, beside those of shortcuts and annotators.
+    """Scores of a judge with intervals, compared with those of shortcuts and annotators.
 
     Args:
         pairs: judged pairs, some of them decided.

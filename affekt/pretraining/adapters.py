@@ -1,19 +1,19 @@
-"""Few weights to learn where clips are few: a linear probe, or low-rank additions to a model's own weights.
+"""Training of few weights if clips are few: a linear probe, or low-rank additions to a model's own weights.
 
-A linear probe learns the head alone, on features that are computed once, so that it takes seconds. The features are
-those before the head, for each view of each clip, brought to mean 0 and deviation 1 over the training views. The head
-is the one that minimises
+A linear probe trains only the head, on features that are computed once, so that it takes seconds. The features are
+those before the head, for each view of each clip, standardised over the training views. The head is the one that
+minimises
 
     mean loss + strength / 2 |W|²
 
-for the strength that is best on validation; scale and shift then go into its weights, so that the model is plain.
+for the strength that is best on validation; scale and shift are then merged into its weights.
 
-With additions every linear map of the blocks (queries, keys, values, projections, perceptrons) gets one, by peft:
+With additions, peft adds one to every linear map of the blocks (queries, keys, values, projections, perceptrons):
 
     W x  becomes  W x + (alpha / r) B A x        A is (r, inputs), drawn; B is (outputs, r), zero at first
 
-The map itself stays as it is. What is learnt besides: the weights of layers, the last norm and the head. Once learnt,
-`merged` adds (alpha / r) B A to W, and the model is one like any other.
+The map itself is frozen. Also trained are the weights of layers, the last norm and the head. After training, `merged`
+adds (alpha / r) B A to W, and the model is a plain one.
 
 Axes: V views, F features, K outputs.
 
@@ -43,21 +43,21 @@ from affekt.progress import Progress
 from affekt.runs import Run
 
 ADAPTED = r'.*(attn|cross_attn)\.(qkv|q|kv|proj)|.*blocks.*\.mlp\.fc[12]'
-"""Names of the linear maps that get an addition; those of patches and of the head do not."""
+"""Names of the linear maps with an addition; those of patches and of the head have none."""
 WHOLE = ('fc_norm.', 'head.', 'video_layer_weights', 'audio_layer_weights')
 """Prefixes of the weights that are trained as a whole."""
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MIDDLE = 1e-1
-"""Strength that is used where there is no validation."""
+"""Strength used without validation."""
 CLIPS_AT_ONCE = 64
-"""Clips whose features are written together; a kill loses no more."""
+"""Clips whose features are written together: the maximum lost by a kill."""
 Row = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Probed:
-    """The score on validation (nan without), a row for each strength, and which row was taken, from 1."""
+    """The validation score (nan without), one row per strength, and the chosen row, from 1."""
 
     score: float
     history: tuple[Row, ...]
@@ -68,7 +68,7 @@ class Views(NamedTuple):
     """The features of the views of some clips."""
 
     features: Tensor
-    """(V, F) float64."""
+    """(V, F) float64 features."""
     owners: Tensor
     """(V,) index of each view's clip."""
 
@@ -85,18 +85,18 @@ def probe(
     depends_on: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Probed:
-    """Fit a model's head, in place; everything else of it stays as it is.
+    """Fit a model's head, in place; the rest of the model is unchanged.
 
     Args:
-        model: on the CPU afterwards, in evaluation mode.
+        model: the model; afterwards on the CPU, in evaluation mode.
         train: training clips.
         validation: clips that choose the strength; empty for the middle one.
         goal: scale and loss of the targets.
-        settings: settings of tuning, of which seed, stride, device and batch size are used.
-        folder: keeps features, so that a killed run goes on and another strength costs nothing.
-        resume: go on there.
-        depends_on: what the features depend on, settings among them; saved in the folder.
-        progress: called with 'features', clips done, clips in all.
+        settings: settings of fine-tuning; seed, stride, device and batch size are used.
+        folder: folder for features, so that a killed run resumes and another strength costs nothing.
+        resume: continue in the folder.
+        depends_on: everything the features depend on, settings included; saved in the folder.
+        progress: called with 'features', clips done, total clips.
     """
     model.to(settings.device)
     if folder is None:
@@ -251,10 +251,10 @@ def _of(model: nn.Module, clips: Sequence[LabelledClip], settings: TuningSetting
 
 
 def adapt(model: nn.Module, rank: int, seed: int) -> None:
-    """Give the maps of a model's blocks low-rank additions, and let these and the head alone be trained.
+    """Add low-rank additions to the maps of a model's blocks; only these and the head stay trainable.
 
     Args:
-        model: changed in place; its answers stay the same at first.
+        model: the model, changed in place; its outputs are the same at first.
         rank: r; alpha is twice as large.
         seed: seed of the initial weights of the additions.
 
@@ -273,7 +273,7 @@ def adapt(model: nn.Module, rank: int, seed: int) -> None:
 
 
 def merged(model: nn.Module) -> None:
-    """Add what was learnt to the weights, in place; names and shapes are again those before `adapt`."""
+    """Merge the trained additions into the weights, in place; names and shapes are again those before `adapt`."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     adapted = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]

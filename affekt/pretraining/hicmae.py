@@ -1,7 +1,7 @@
-"""HiCMAE: two encoders, of faces and of voices, and a fusion encoder; pre-trained by rebuilding what is hidden.
+"""HiCMAE: two encoders, of faces and of voices, and a fusion encoder; pre-trained by reconstructing masked patches.
 
-Names and shapes are those of the published states, which load strictly. `HicmaePretraining` gives the three losses,
-`HicmaeClassifier` the outputs of a task, from both modalities or from whichever a clip has: what is absent is masked,
+Names and shapes are those of the published states, which load strictly. `HicmaePretraining` returns the three losses,
+`HicmaeClassifier` the outputs of a task, from both modalities or from whichever a clip has: a missing one is masked,
 never read as zeros.
 
 | here | paper |
@@ -48,7 +48,7 @@ PATCHES = {'video': TUBE, 'audio': TILE}
 
 
 class Branch(nn.Module):
-    """The encoder of one modality: patches, positions, blocks, and one norm that every layer's output goes through."""
+    """The encoder of one modality: patches, positions, blocks, and one norm shared by all layers' outputs."""
 
     def __init__(self, form: HicmaeForm, modality: str, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Branch(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Two streams that read each other as they were one layer before."""
+    """Two streams that attend to each other's previous layer."""
 
     def __init__(self, form: HicmaeForm, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Fusion(nn.Module):
     def forward(
         self, video: Tensor | None, audio: Tensor | None, has_video: Tensor | None, has_audio: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Both streams' (B, N, C) tokens; a clip without the other modality reads its own alone."""
+        """Both streams' (B, N, C) tokens; a clip without the other modality uses only its own."""
         for block, block_audio in zip(self.blocks, self.blocks_audio, strict=True):
             was_video, was_audio = video, audio
             if was_video is not None:
@@ -102,7 +102,8 @@ class Fusion(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A decoder from visible tokens to the hidden patches; every block but the first reads a layer of the encoder."""
+    """A decoder from visible tokens to the hidden patches; every block but the first attends to a layer of the
+    encoder."""
 
     def __init__(self, form: HicmaeForm, outputs: int) -> None:
         super().__init__()
@@ -113,7 +114,7 @@ class Decoder(nn.Module):
         self.head = Linear(form.decoder_width, outputs)
 
     def forward(self, tokens: Tensor, skips: list[Tensor], masked: int) -> Tensor:
-        """The (B, M, D) tokens of hidden patches, which the head makes patches of.
+        """The (B, M, D) tokens of hidden patches, from which the head predicts patches.
 
         Args:
             tokens: (B, N, D), the visible ones first.
@@ -123,7 +124,7 @@ class Decoder(nn.Module):
         first, *crossing = self.blocks
         tokens = first(tokens)
         for block, skip in zip(crossing, reversed(skips), strict=True):
-            # nothing reads what the last block would make of the visible tokens
+            # the last block's output for visible tokens is not used
             tokens = block(tokens, skip, last=masked if block is crossing[-1] else None)
         hidden: Tensor = self.norm(tokens[:, -masked:])
         return hidden
@@ -133,20 +134,20 @@ class Rebuilt(NamedTuple):
     """Outputs of pre-training for a batch; None for a modality that the form or the batch lacks."""
 
     video: Tensor | None
-    """(B, M, 1536) hidden video patches as rebuilt; within the network their (B, M, D) tokens before the head."""
+    """(B, M, 1536) reconstructed video patches; within the network their (B, M, D) tokens before the head."""
     audio: Tensor | None
-    """(B, M, 256) hidden audio patches as rebuilt, likewise."""
+    """(B, M, 256) reconstructed audio patches, likewise."""
     video_layers: list[Tensor]
     """(B, C) mean of the visible tokens at each kept layer."""
     audio_layers: list[Tensor]
 
 
 class HicmaePretraining(nn.Module):
-    """Rebuilds hidden patches of both modalities, and matches the two at three depths.
+    """Reconstructs masked patches of both modalities, and contrasts the two at three depths.
 
     Args:
-        form: the size.
-        is_difference: rebuild the second frame of each patch as what it has more than the first, as published.
+        form: sizes of the network.
+        is_difference: reconstruct the second frame of each patch as its difference from the first, as published.
         contrast_weight: weight of the contrast among the losses.
         every: see `contrast`.
     """
@@ -186,16 +187,16 @@ class HicmaePretraining(nn.Module):
         video_mask: Tensor | None = None,
         audio_mask: Tensor | None = None,
     ) -> Rebuilt:
-        """The hidden patches as rebuilt.
+        """The reconstructed patches.
 
         Args:
             video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet.
             audio: (B, 1, steps, bands) normalised spectrograms.
-            video_mask: (B, N) bool, True where hidden, as many in each clip.
-            audio_mask: (B, N) bool, True where audio tokens are hidden, as many in each clip.
+            video_mask: (B, N) bool, True where hidden, equally many in each clip.
+            audio_mask: (B, N) bool, True where audio tokens are hidden, equally many in each clip.
 
         Raises:
-            ShapeError: the batch has nothing that the form reads, or a mask does not fit it.
+            ShapeError: the batch has no modality that the form reads, or a mask does not fit it.
         """
         hidden = self._hidden(*self._input('video', video, video_mask), *self._input('audio', audio, audio_mask))
         return hidden._replace(
@@ -210,13 +211,13 @@ class HicmaePretraining(nn.Module):
         video_mask: Tensor | None = None,
         audio_mask: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The scalar losses of a batch by name, each with its weight: their sum is what is minimised.
+        """The scalar losses of a batch by name, each with its weight; their sum is minimised.
 
         Args:
-            video, audio, video_mask, audio_mask: as `forward`.
+            video, audio, video_mask, audio_mask: as for `forward`.
 
         Returns:
-            `video` and `audio` (mean squared errors) and `contrast`, of what the batch has.
+            `video` and `audio` (mean squared errors) and `contrast`, for the modalities of the batch.
         """
         frames, frames_split = self._input('video', video, video_mask)
         sounds, sounds_split = self._input('audio', audio, audio_mask)
@@ -259,14 +260,14 @@ class HicmaePretraining(nn.Module):
         """What `forward` gives, before the heads."""
         if frames is None and sounds is None:
             raise _nothing_to_read(self.form)
-        # 1. each modality by itself, visible tokens alone
+        # 1. Each modality alone, visible tokens only.
         seen = self._layers(self.encoder, frames, frames_split) if frames is not None else []
         heard = self._layers(self.encoder_audio, sounds, sounds_split) if sounds is not None else []
-        # 2. the two together
+        # 2. Both together.
         video, audio = (layers[-1] if layers else None for layers in (seen, heard))
         if len(self.form.modalities) == 2:
             video, audio = self.encoder_fusion(video, audio, None, None)
-        # 3. hidden tokens from visible ones
+        # 3. Hidden tokens from visible ones.
         unseen = unheard = None
         if video is not None and frames_split:
             unseen = _decoded(self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split)
@@ -286,8 +287,8 @@ class HicmaeClassifier(nn.Module):
     """A network from clips to the outputs of a task: classes, or values of a regression.
 
     Args:
-        form: the size.
-        outputs: K.
+        form: sizes of the network.
+        outputs: K, the number of outputs.
         drop_path: probability of dropping a path in the last block; it rises evenly from 0 in the first.
     """
 
@@ -317,13 +318,13 @@ class HicmaeClassifier(nn.Module):
         """The (B, K) outputs.
 
         Args:
-            video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet; None where no clip has any.
-            audio: (B, 1, steps, bands) normalised spectrograms; None where no clip has any.
-            has_video: (B,) bool, False for clips whose frames are to be ignored; None where all count.
-            has_audio: (B,) bool, False for clips whose audio is to be ignored; None where all count.
+            video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet; None if no clip has any.
+            audio: (B, 1, steps, bands) normalised spectrograms; None if no clip has any.
+            has_video: (B,) bool, False for clips whose frames are to be ignored; None if all count.
+            has_audio: (B,) bool, False for clips whose audio is to be ignored; None if all count.
 
         Raises:
-            ShapeError: the batch, or a clip of it, has nothing that the form reads.
+            ShapeError: the batch, or a clip of it, has no modality that the form reads.
         """
         outputs: Tensor = self.head(self.normalised(*self.features(video, audio, has_video, has_audio)))
         return outputs
@@ -338,9 +339,9 @@ class HicmaeClassifier(nn.Module):
         """The features of each clip, before the last norm.
 
         Returns:
-            (B, 4C): the video encoder's layers, weighed, the audio encoder's, and both streams of the fusion, each a
-            mean over tokens; (B, C) of a form of one modality. Then a (B, 4C) bool, True where a value comes from
-            something that the clip has, or None where all do.
+            (B, 4C): the weighted layers of the video encoder, those of the audio encoder, and both streams of the
+            fusion, each a mean over tokens; (B, C) of a form of one modality. Then a (B, 4C) bool, True where a value
+            comes from a modality that the clip has, or None if all do.
         """
         is_bimodal = len(self.form.modalities) == 2
         video = _blanked(video, has_video) if 'video' in self.form.modalities else None

@@ -1,11 +1,11 @@
-"""Networks filled from checkpoints: whole ones strictly, fine-tuning ones from what pre-training learned.
+"""Networks loaded from checkpoints: complete ones strictly, fine-tuning ones from pre-trained weights.
 
     classifier, transfer = classifier_from('checkpoint-99.pth', outputs=6)     # a published file, or a run's folder
-    print(transfer)                                                            # what was taken, left out, and is new
+    print(transfer)                                                            # transferred, ignored and new tensors
 
-Encoders, their norms and the fusion encoder go over name by name. New are the weights of layers, the norm before the
-head and the head; decoders, mask tokens and projections are left out, and so is SVFAP's norm after pre-training, which
-is another one than the norm before the head. Anything else that is missing or of another shape is an error.
+Encoders, their norms and the fusion encoder are transferred by name. New are the weights of layers, the norm before the
+head and the head; decoders, mask tokens and projections are ignored, and so is SVFAP's norm after pre-training, which
+differs from the norm before the head. Anything else that is missing or of another shape is an error.
 
 Axes: C width, N tokens, T time slices, Y rows, X columns.
 """
@@ -37,7 +37,7 @@ Pretraining = HicmaePretraining | SvfapPretraining
 HEAD_WIDTH = 64
 """Width of an attention head, at every published size."""
 NEW = re.compile(r'(video_layer_weights|audio_layer_weights|fc_norm\.\w+|head\.\w+)$')
-"""Names of the weights that fine-tuning learns from scratch."""
+"""Names of the weights that fine-tuning trains from scratch."""
 POSITIONS = re.compile(r'(^|\.)pos_embed$')
 
 
@@ -46,11 +46,11 @@ class Transfer:
     """The tensors that a fine-tuning network took from a checkpoint.
 
     Args:
-        source: the file's name.
+        source: name of the file.
         recognition: system and stage of the file.
-        coverage: where each of its tensors went; None where it was left out.
-        new: names that the file could not fill, as they were drawn.
-        remarks: sentences on tensors that were not taken as they are.
+        coverage: tensor of the file to that of the network; None if it was ignored.
+        new: names not in the file, which keep their random values.
+        remarks: sentences on tensors that were changed on transfer.
     """
 
     source: str
@@ -72,7 +72,7 @@ def opened_checkpoint(source: str | os.PathLike[str] | Checkpoint) -> Checkpoint
     """The checkpoint of a file, or of the folder of a run.
 
     Raises:
-        WeightsError: it cannot be read, or the folder holds no weights.
+        WeightsError: the file cannot be read, or the folder has no weights.
     """
     if isinstance(source, Checkpoint):
         return source
@@ -81,16 +81,16 @@ def opened_checkpoint(source: str | os.PathLike[str] | Checkpoint) -> Checkpoint
 
 
 def stored_form(source: Checkpoint, **changes: Any) -> Form:
-    """The form of the network in a checkpoint: as the file notes it, or as its shapes tell.
+    """The form of the network in a checkpoint: from the notes of the file, or inferred from its shapes.
 
-    Published files say nothing of the size of clips, which then is the published one.
+    Published files do not state the size of clips; the published one is used.
 
     Args:
         source: checkpoint of HiCMAE or SVFAP, of any stage.
         changes: fields to set, such as `size=96`.
 
     Raises:
-        WeightsError: it is of neither, or its width is no multiple of a published head's.
+        WeightsError: it is neither, or its width is not a multiple of a published head's.
     """
     known = _known(source)
     noted = source.notes.get('form')
@@ -104,10 +104,10 @@ def stored_form(source: Checkpoint, **changes: Any) -> Form:
 
 
 def noted_form(family: str, noted: Mapping[str, Any]) -> Form:
-    """A form as `form_notes` writes it; fields that a later version may add are left out.
+    """A form written by `form_notes`; unknown fields of later versions are ignored.
 
     Raises:
-        AffektError, TypeError: no form has these values.
+        AffektError, TypeError: the values are not those of a form.
     """
     form_class = SvfapForm if family == 'svfap' else HicmaeForm
     names = {field.name for field in fields(form_class)}
@@ -162,13 +162,13 @@ def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> HicmaeForm
     modalities = tuple(name for name in MODALITIES if depths[name])
     fusion = sizes.get('fusion blocks', 0) or HicmaeForm.fusion_depth
     depth = max(depths.values())
-    deepest = {'decoder_depth': min(HicmaeForm.decoder_depth, (depth + 5) // 3)} | common  # what the encoder allows
+    deepest = {'decoder_depth': min(HicmaeForm.decoder_depth, (depth + 5) // 3)} | common  # maximum for this encoder
     return HicmaeForm(**deepest, depth=depth, fusion_depth=fusion, modalities=modalities)
 
 
 def _svfap_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> SvfapForm:
     plain, cross, later = sizes['plain blocks'], sizes['cross-self blocks'], sizes['stages'] - 1
-    # the published sizes give the second stage twice as many blocks as the third; names alone do not part them
+    # the published sizes give the second stage twice as many blocks as the third; names alone do not distinguish them
     depths = (plain, *((cross,) if later == 1 else (cross * 2 // 3, cross - cross * 2 // 3) if later == 2 else ()))
     return SvfapForm(
         **common, depths=depths, summaries=sizes['bottleneck tokens'], summary_width=sizes['scoring width']
@@ -179,14 +179,14 @@ def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any
     """A pre-training network with every weight of a checkpoint.
 
     Args:
-        source: a file, a run's folder, or what `opened` gave.
+        source: a file, a run's folder, or the result of `opened`.
         changes: fields of the form to set, such as `size=96`.
 
     Returns:
-        The network in float32, and where each tensor went.
+        The network in float32, and the mapping of each tensor.
 
     Raises:
-        WeightsError: the file is no whole pre-training state of HiCMAE or SVFAP.
+        WeightsError: the file is not a complete pre-training state of HiCMAE or SVFAP.
     """
     checkpoint = opened_checkpoint(source)
     known = _known(checkpoint)
@@ -204,7 +204,7 @@ def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any
     def made() -> Pretraining:
         return SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
 
-    # the network takes these tensors as they are, and clips come in float32
+    # assigned tensors keep their type, and clips are float32
     state = {name: value.float() if value.is_floating_point() else value for name, value in checkpoint.state().items()}
     return built(made, state, names | unread)
 
@@ -217,18 +217,18 @@ def classifier_from(
     allow_missing: bool = False,
     **changes: Any,
 ) -> tuple[Classifier, Transfer]:
-    """A fine-tuning network with what a checkpoint of any stage has for it.
+    """A fine-tuning network with weights from a checkpoint of any stage.
 
     Args:
-        source: a file, a run's folder, or what `opened` gave.
-        outputs: number of outputs; None for those of a fine-tuned file. A head of another number is dropped and
-            drawn anew.
+        source: a file, a run's folder, or the result of `opened`.
+        outputs: number of outputs; None for those of a fine-tuned file. A head with another number is dropped and
+            initialised again.
         drop_path: probability of dropping a path in the network's last block.
-        allow_missing: also take a file that lacks tensors of the encoders, which then stay as they were drawn.
+        allow_missing: also accept a file that lacks tensors of the encoders, which then keep their random values.
         changes: fields of the form to set, such as `size=96` or `modalities=('audio',)`.
 
     Returns:
-        The network, and what it took.
+        The network, and the record of the transfer.
 
     Raises:
         WeightsError: the file is of another system, or lacks tensors of the encoders.
@@ -252,18 +252,18 @@ def classifier_from(
 def transferred(
     model: nn.Module, source: str | os.PathLike[str] | Checkpoint, *, allow_missing: bool = False
 ) -> Transfer:
-    """Fill a fine-tuning network from a checkpoint of any stage, all or nothing.
+    """Load a checkpoint of any stage into a fine-tuning network, all or nothing.
 
     Args:
         model: `HicmaeClassifier` or `SvfapClassifier`, or one with more parameters, such as learned positions.
-        source: a file, a run's folder, or what `opened` gave.
-        allow_missing: also where tensors of the encoders are missing or of another shape; they stay as they are.
+        source: a file, a run's folder, or the result of `opened`.
+        allow_missing: also accept missing or misshapen tensors of the encoders; those of the network stay unchanged.
 
     Returns:
-        What was taken, left out, and is new.
+        The record of the transfer: transferred, ignored and new tensors.
 
     Raises:
-        WeightsError: tensors of the encoders are missing or of another shape; it names them.
+        WeightsError: tensors of the encoders are missing or of another shape; the message names them.
     """
     checkpoint = opened_checkpoint(source)
     checkpoint.check_values()
@@ -345,7 +345,7 @@ def _faults(lacking: list[str], wrong: list[str]) -> str:
 
 
 def grid_of(model: nn.Module, name: str) -> tuple[int, ...]:
-    """Tokens on each axis of the input that a table of positions belongs to."""
+    """Number of tokens on each axis of the input of a table of positions."""
     form: Form = model.form  # type: ignore[assignment]
     if isinstance(form, HicmaeForm) and name.startswith('encoder_audio.'):
         return form.audio_grid
@@ -355,11 +355,11 @@ def grid_of(model: nn.Module, name: str) -> tuple[int, ...]:
 def resized_positions(table: Tensor, grid: tuple[int, ...], tokens: int) -> Tensor:
     """A learned table of positions for another number of tokens.
 
-    Of a video, rows and columns are resized by bicubic interpolation, time slice by time slice, where time is as long
-    as before; of a spectrogram, time is cut at its end.
+    For a video, rows and columns are resized by bicubic interpolation in each time slice, if time is as long
+    as before; for a spectrogram, time is cut at its end.
 
     Args:
-        table: (1, N, C) of the file.
+        table: (1, N, C) table of the file.
         grid: (T, Y, X) of the network's video, or (T, mel bands) of its audio.
         tokens: number of the network's tokens.
 
@@ -367,7 +367,7 @@ def resized_positions(table: Tensor, grid: tuple[int, ...], tokens: int) -> Tens
         (1, tokens, C).
 
     Raises:
-        ShapeError: the table is of no square video of T slices, or of a shorter spectrogram.
+        ShapeError: the table is not of a square video with T slices, or is of a shorter spectrogram.
     """
     count, width = (table.shape[1], table.shape[2]) if table.ndim == 3 else (0, 0)
     if len(grid) == 2:

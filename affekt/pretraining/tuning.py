@@ -1,11 +1,11 @@
-"""Fine-tuning: an encoder and a few hundred clips with truth in, a model that says the truth of others out.
+"""Fine-tuning of an encoder on a few hundred labelled clips.
 
     tuned = tune(HicmaeClassifier(form, 6), train, validation, TuningSettings())
     predict_proba(tuned.model, clips)
 
-Validation alone decides which epoch is taken and when to stop; no clip of a test is ever seen. A run in a folder goes
-on after a kill to the same values. Read `tune` first; `objectives.py` says what is learnt, `adapters.py` how
-few weights suffice.
+Validation alone decides which epoch is used and when to stop; test clips are never used. A run in a folder resumes
+after a kill with the same results. Read `tune` first; `objectives.py` defines the losses, `adapters.py` trains few
+weights.
 
 Axes: N clips, B batch, K outputs.
 """
@@ -50,7 +50,7 @@ from affekt.progress import Progress
 from affekt.training import BestEpoch, Engine, IndexBatches, Ranks, layered_groups
 
 TRIES = 4
-"""Most windows that are drawn of a clip until one can be read."""
+"""Maximum number of windows drawn from a clip until one is readable."""
 Row = dict[str, float]
 
 
@@ -59,10 +59,10 @@ class Tuned:
     """A finished run.
 
     Args:
-        model: on the CPU, in evaluation mode, at the epoch that was chosen.
+        model: the model, on the CPU, in evaluation mode, at the chosen epoch.
         best_score: score on validation at that epoch; nan without validation.
-        history: a row for each epoch, or for each strength of a linear probe.
-        epoch: the chosen epoch, from 1; of a linear probe the row.
+        history: one row per epoch, or per strength of a linear probe.
+        epoch: the chosen epoch, from 1; for a linear probe the row.
     """
 
     model: nn.Module
@@ -83,36 +83,37 @@ def tune(
     progress: Progress | None = None,
     depends_on: Mapping[str, Any] | None = None,
 ) -> Tuned:
-    """A model that has learnt what the clips' targets are.
+    """Fine-tune a model on the clips' targets.
 
     Args:
-        model: `HicmaeClassifier` or `SvfapClassifier` with as many outputs as there are classes or values, usually
-            filled from pre-training; changed in place.
+        model: `HicmaeClassifier` or `SvfapClassifier` with one output per class or value, usually
+            with pre-trained weights; changed in place.
         train: training clips.
-        validation: chooses the epoch; None or empty for the last one.
-        settings: all other settings that the results depend on.
-        folder: folder for checkpoints, the log and its page; None keeps nothing.
-        resume: go on in a folder that a killed run left, or begin where there is none; the results are those of a run
-            that was not killed.
+        validation: clips that choose the epoch; None or empty for the last one.
+        settings: all other settings that results depend on.
+        folder: folder for checkpoints, the log and its page; None to write nothing.
+        resume: continue in the folder of a killed run, or start if there is none; results equal those of an
+            uninterrupted run.
         report: called with each row of the history.
-        progress: called with 'train', steps done, steps in all; by a linear probe with 'features', clips done, in all.
-        depends_on: what else the results depend on, such as where clips come from; saved with the settings.
+        progress: called with 'train', steps done, total steps; by a linear probe with 'features', clips done, total
+            clips.
+        depends_on: everything else that results depend on, such as the source of the clips; saved with the settings.
 
     Raises:
-        ShapeError, ValueRangeError, UnknownNameError: targets that cannot be learnt, see `Goal.of`.
-        MediaError: a clip has nothing that the model reads.
+        ShapeError, ValueRangeError, UnknownNameError: invalid targets, see `Goal.of`.
+        MediaError: a clip has no modality that the model reads.
         RunError: the folder holds another run.
         TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
-        MissingExtraError: adapters are asked for, and peft is not installed.
+        MissingExtraError: adapters are requested, and peft is not installed.
     """
-    # 1. what is learnt, checked before anything is computed
+    # 1. Check the targets before anything is computed.
     goal = Goal.of(train, head_of(model).out_features, settings)
     held_out = validation or ()
     if held_out:
         _require_same_sort(targets_of(held_out, goal.outputs, 'validation')[1], goal)
     depends = {**(depends_on or {}), 'data': _digest(train, held_out), 'start': _state_digest(model)}
     ranks = _ranks(settings.device)
-    if settings.method == 'linear':  # which each process does by itself; the first alone writes
+    if settings.method == 'linear':  # each process does it itself; only the first writes
         kept = folder if ranks.first else None
         outcome = probe(
             model, train, held_out, goal, replace(settings, device=ranks.device), folder=kept,
@@ -124,10 +125,10 @@ def tune(
         return Tuned(model, outcome.score, outcome.history, outcome.number)
     if settings.method == 'lora':
         adapt(model, settings.rank, settings.seed)
-    # 2. batches, and the rate of each layer
+    # 2. Batches, and the learning rate of each layer.
     batches = TuningBatches(train, goal, model, settings, ranks)
     engine = _engine(model, goal, batches, settings, ranks)
-    # 3. an epoch after another, each judged by validation
+    # 3. Train; evaluate each epoch on validation.
     judge = _Judge(engine, goal, held_out, settings, batches.per_epoch, folder, resume)
     rows = engine.run(
         batches, steps=settings.epochs * batches.per_epoch, folder=folder, resume=resume,
@@ -135,7 +136,7 @@ def tune(
         evaluate=judge, is_over=judge.is_over,
     )  # fmt: skip
     history = tuple(row for row in rows if 'epoch' in row)
-    # 4. the chosen weights, as a plain model
+    # 4. Take the best weights, as a plain model.
     epoch, score = judge.chosen(history)
     if settings.method == 'lora':
         merged(model)
@@ -153,13 +154,13 @@ class TuningBatch(NamedTuple):
 
 
 class TuningBatches:
-    """Batches without end, each drawn from its number alone, so that a run can go on at any of them.
+    """Endless batches, each drawn from its number alone, so that a run can resume at any of them.
 
     Args:
-        clips: N of them.
+        clips: N clips.
         goal: scale and loss of the targets.
-        model: the model, whose form says what is read.
-        settings: settings of tuning.
+        model: the model, whose form determines the modalities.
+        settings: settings of fine-tuning.
         ranks: the processes; each reads its own share.
     """
 
@@ -184,7 +185,7 @@ class TuningBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[TuningBatch]:
-        """The batches after the first `batches`, which are not read."""
+        """The batches after the first `batches`, which are not loaded."""
         numbered = enumerate(self._order.starting_at(batches), batches)
         if not self._settings.readers:
             return (self._batch(number, index.tolist()) for number, index in numbered)
@@ -208,7 +209,7 @@ class TuningBatches:
 
     def _batch(self, number: int, index: list[int]) -> TuningBatch:
         seed, first = self._settings.seed, self._order.rank * self._order.batch_size
-        # a window depends on its place in the step, so that several processes read what one would
+        # a window depends on its index in the step, so that several processes read what one would
         views = [
             self._window(self._clips[at].opened(), _generator(seed, number, 1 + place))
             for place, at in enumerate(index, first)

@@ -1,14 +1,14 @@
 """Flags of unreliable raters: one rule for the leaderboard, the tables and `affekt rank`.
 
-A flag removes nobody. Votes of flagged raters count, and a ranking is also shown without them. The flags:
+A flag does not remove anybody. Votes of flagged raters count, and a ranking is also shown without them. The flags:
 
-    fast         half of the votes or more within 1.5 s, too soon to have read two descriptions; skips left out
-    one-sided    at least 80 % of the winners stood on one side of the screen, which a rater who tosses a fair coin
-                 would do once in a thousand; each rater sees every pair equally often either way round
-    unwatched    of half of the judged clips or more less than half was played
-    below gold   of at least 4 known questions judged after the test fewer right than the test asks for
+    fast        at least half of the votes within 1.5 s, too fast to read two descriptions; skips excluded
+    one-sided   at least 80 % of the winners were on one side of the screen, which a rater who tosses a fair coin
+                would do once in a thousand; each rater sees every pair equally often in both orders
+    unwatched   less than half was played of at least half of the judged clips
+    below gold  of at least 4 known questions after the test, a smaller share correct than the test requires
 
-A skip speaks against nobody: it is the only choice where a clip does not play.
+A skip is never held against a rater: it is the only choice if a clip does not play.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from affekt.tables import number
 FAST, ONE_SIDED, UNWATCHED, BELOW_GOLD = FLAGS = ('fast', 'one-sided', 'unwatched', 'below gold')
 FASTEST_S = 1.5
 FEWEST_TIMED = 5
-"""Least number of votes for flags on speed or watching."""
+"""Minimum number of votes for flags on speed or watching."""
 MOST_ON_ONE_SIDE = 0.8
 CHANCE = 0.001
 LEAST_WATCHED = 0.5
@@ -34,12 +34,12 @@ JOINED = ', '
 
 @dataclass(frozen=True)
 class RaterRecord:
-    """Statistics of one rater's votes, those of the test included; skips are left out."""
+    """Statistics of one rater's votes, those of the test included, skips excluded."""
 
     seconds: Sequence[float] = ()
-    """Time from showing to choosing of each vote, in seconds, where it is known."""
+    """Time from showing to choosing of each vote, in seconds, if known."""
     on_left: int = 0
-    """Number of winners that stood on the left of the screen."""
+    """Number of winners on the left of the screen."""
     on_right: int = 0
     watched: Sequence[float] = ()
     """Share played of each clip that could be played, from 0 to 1."""
@@ -47,11 +47,11 @@ class RaterRecord:
     gold_of: int = 0
     """Number of known questions judged after the test; `gold_right` of them correctly."""
     gold_share: float = 0.0
-    """Share of correct answers that the test asks for."""
+    """Share of correct answers that the test requires."""
 
 
 def rater_flags(record: RaterRecord) -> tuple[str, ...]:
-    """The flags of a rater, in the order of `FLAGS`; () where too little is known.
+    """The flags of a rater, in the order of `FLAGS`; () if too little is known.
 
     >>> rater_flags(RaterRecord(seconds=[0.2] * 40, on_left=38, on_right=2))
     ('fast', 'one-sided')
@@ -61,7 +61,7 @@ def rater_flags(record: RaterRecord) -> tuple[str, ...]:
         flags.append(FAST)
     decided = record.on_left + record.on_right
     most = max(record.on_left, record.on_right)
-    chance = 2.0 * bdtrc(most - 1, decided, 0.5)  # of as many on one of two sides, by a fair coin
+    chance = 2.0 * bdtrc(most - 1, decided, 0.5)  # probability of this many on one side for a fair coin
     if decided and most >= MOST_ON_ONE_SIDE * decided and chance < CHANCE:
         flags.append(ONE_SIDED)
     if len(record.watched) >= FEWEST_TIMED and _are_half(share < LEAST_WATCHED for share in record.watched):
@@ -84,15 +84,15 @@ def flags_in_table(
 ) -> dict[str, tuple[str, ...]]:
     """Flags of the raters in a table of votes.
 
-    A column `flags`, as `affekt annotate` writes it, is taken as it is. Without one, or where it holds other words,
-    the rule is applied to `seconds`, the order and `watched`, where the table has the first two; gold is not in a table
+    A column `flags` written by `affekt annotate` is used as it is. Without one, or if it has other words,
+    the rule is applied to `seconds`, the order and `watched`, if the table has the first two; gold is not in a table
     of votes.
 
     Args:
         columns: name of a column to its cells.
         raters: (N,) rater of each row.
         outcomes: (N,) left, right, tie or skip.
-        orders: (N,) 1 where the left item was shown on the left, -1 where on the right, 0 where unknown; None without a
+        orders: (N,) 1 if the left item was shown on the left, -1 if on the right, 0 if unknown; None without a
             column for it.
 
     Returns:

@@ -1,8 +1,7 @@
 """Videos with labels and features on one clock, as tensors, and windows of them as batches.
 
-`FrameVideos`, made by `frame_videos`, holds all frames of all videos end to end, so that a window is a stretch of rows.
-Each modality has a mask of its own: frames before, after or between its rows, and whole videos that lack it, are not
-kept.
+`FrameVideos`, made by `frame_videos`, has all frames of all videos concatenated, so that a window is a range of rows.
+Each modality has its own mask: frames before, after or between its rows, and whole videos that lack it, are masked.
 
 N videos, F frames of all, B windows of a batch, T frames of the longest of them, D columns, U action units.
 """
@@ -29,15 +28,15 @@ FRAME_CLOCKS: dict[str, str] = {
     **CLOCK_METHODS,
     'learned': 'what a convolution that is learnt with the model makes of it',
 }
-"""Name of a clock to the rule by which a frame gets its features."""
+"""Name of a clock to its rule for the features of a frame."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Settings of bringing features to the frames; a model answers for videos that were aligned as in its training.
+    """Settings of resampling features to the frames; a model needs videos aligned as in its training.
 
     Args:
-        methods: modality to one of `FRAME_CLOCKS`; linear for one that is not named.
+        methods: modality to one of `FRAME_CLOCKS`; linear if not named.
         longest_gap_s: see `affekt.frames.on_clock`.
         of_recording: modalities that two people of one recording share.
         neighbours: K, rows around a frame that a learned clock reads.
@@ -50,15 +49,15 @@ class Alignment:
 
     @property
     def learned(self) -> dict[str, int]:
-        """Modality to K, for those that come by a learned clock."""
+        """Modality to K, for those with a learned clock."""
         return {name: self.neighbours for name, method in self.methods.items() if method == 'learned'}
 
 
 class WindowBatch(NamedTuple):
-    """Input of a training step; frames after the end of a short window are not kept and have no truth."""
+    """Input of a training step; frames after the end of a short window are masked and have no truth."""
 
     features: dict[str, Tensor]
-    """(B, T, D) of each modality; (B, T, K, D + 1) of those that come by a learned clock."""
+    """(B, T, D) of each modality; (B, T, K, D + 1) of those with a learned clock."""
     keep_mask: dict[str, Tensor]
     """(B, T) bool of each modality, True where kept."""
     expression: Tensor
@@ -68,24 +67,24 @@ class WindowBatch(NamedTuple):
     units: Tensor
     """(B, T, U) 1 where the unit is active, else 0; -1 where unknown."""
     weights: Tensor
-    """(B, T) weight of each frame's truth: 1, less where it is a guess."""
+    """(B, T) weight of each frame's truth: 1, less for a pseudo-label."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameVideos:
-    """N videos end to end.
+    """N concatenated videos.
 
     Args:
         labels: labels of each video, in the order of the rows.
-        features: modality to a row for each frame, 0 where not kept, or to the rows around it.
+        features: modality to a row for each frame, 0 where masked, or to the rows around it.
         keep_mask: modality to (F,) bool.
         weights: (F,) weight of each frame's truth.
-        guessed: videos whose labels are guesses of a model.
-        alignment: settings of how the features were brought to the frames.
+        guessed: videos with pseudo-labels.
+        alignment: settings of the resampling of features to the frames.
 
     Raises:
-        ShapeError: features are not of as many frames as the labels.
-        UnknownNameError: a video stands twice.
+        ShapeError: features and labels differ in their number of frames.
+        UnknownNameError: a video occurs twice.
     """
 
     labels: tuple[FrameLabels, ...]
@@ -160,7 +159,7 @@ class FrameVideos:
         """Windows as one batch, the shorter ones padded at their ends.
 
         Raises:
-            ValueRangeError: there is none, or one reaches beyond its video or has no frame.
+            ValueRangeError: there is no window, or one exceeds its video or is empty.
             UnknownNameError: a window is of another video.
         """
         self._require_windows(windows)
@@ -195,7 +194,7 @@ class FrameVideos:
         """A selection of videos, in this order; features are shared, not copied.
 
         Raises:
-            UnknownNameError: no such video.
+            UnknownNameError: unknown video.
         """
         names = tuple(names)
         by_name = {each.video: each for each in self.labels}
@@ -231,20 +230,20 @@ class FrameVideos:
         )
 
     def relabelled(self, labels: Sequence[FrameLabels], weights: Tensor) -> FrameVideos:
-        """The same videos with a model's guesses as labels.
+        """The same videos with pseudo-labels.
 
         Args:
             labels: labels of the same videos in the same order.
-            weights: (F,) weight of each guess.
+            weights: (F,) weight of each pseudo-label.
         """
         return replace(self, labels=tuple(labels), weights=weights, guessed=frozenset(self.names))
 
 
 def require_same_features(sizes: Mapping[str, int], alignment: Alignment, videos: FrameVideos) -> None:
-    """Require that the videos have features of these sizes that came to the frames in this way.
+    """Require that the videos have features of these sizes and this alignment.
 
     Raises:
-        ShapeError: they have not.
+        ShapeError: they differ.
     """
     if videos.sizes != dict(sizes):
         raise ShapeError(
@@ -259,15 +258,15 @@ def require_same_features(sizes: Mapping[str, int], alignment: Alignment, videos
 
 
 class WindowBatches:
-    """Batches of windows without end, in a new order each epoch that depends on the seed alone.
+    """Endless batches of windows, in a new order each epoch that depends on the seed alone.
 
     Args:
         videos: the videos.
-        windows: windows of these; those without a frame that is seen, or without truth, may be left out before.
-        batch_size: windows per batch of one process; fewer where there are fewer.
+        windows: windows of these; those without a kept frame or without truth may be omitted.
+        batch_size: windows per batch of one process; fewer if there are fewer windows.
         seed: seed of the order.
-        rank: this process, from 0.
-        ranks: processes.
+        rank: index of this process, from 0.
+        ranks: number of processes.
     """
 
     def __init__(
@@ -283,7 +282,7 @@ class WindowBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[WindowBatch]:
-        """The batches after the first `batches`, which are not read."""
+        """The batches after the first `batches`, which are not loaded."""
         for index in self._order.starting_at(batches):
             yield self._videos.batch([self._windows[at] for at in index.tolist()])
 

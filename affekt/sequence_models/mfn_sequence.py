@@ -1,12 +1,11 @@
 """Memory fusion networks with an answer for every frame: an LSTM per modality, and a memory that reads them all.
 
-The published code takes all of a frame's steps in one loop. Here the recurrences, which do not read the memory, run
-first, and attention, what is proposed and the gates' other inputs are then batched over all frames. What is left
-needs the frame before it, and is had in one of two ways, with the same answers to rounding:
+The published code computes all of a frame's steps in one loop. Here the recurrences, which do not depend on the memory,
+run first, and attention, the proposals and the gates' other inputs are then batched over all frames. The rest depends
+on the previous frame, and is computed in one of two ways, with the same results to rounding:
 
 - all frames at once (`recurrence.py`), the default: no loop over frames, more products and fewer operators;
-- one frame after another (`steps.py`), a few operators for each: the least work where a step has many windows, and on a
-  processor alone.
+- one frame after another (`steps.py`), a few operators for each: fastest on a CPU if a step has many windows.
 
 Axes: B batch, T frames, M modalities, H hidden, W memory. In the symbols of the paper, n being a modality:
 
@@ -35,12 +34,12 @@ from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_st
 class MemorySequence(SequenceModel):
     """`mfn_sequence`: states and memory of every frame, then a recurrence that reads them in both directions.
 
-    In the corrected form a modality's state waits where its frame is not kept, and the memory where no modality's is.
+    In the corrected form a modality's state is held where its frame is masked, and the memory where all are.
     The published settings are H 128, W 128 and dropout 0.5.
 
     Args:
         memory: width W.
-        at_once: False for one frame after another on a processor.
+        at_once: False for one frame after another on a CPU.
 
     Source: Zadeh et al. 2018, arXiv:1802.00927, section 3, as the entry of Wen et al. to the sixth ABAW competition
     has it.
@@ -68,10 +67,10 @@ class MemorySequence(SequenceModel):
         return two_layers(size, self.shape.hidden, out, self.shape.dropout)
 
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, F) states of both directions, F being twice ⌊H / 2⌋; no loss of its own."""
+        """The (B, T, F) states of both directions, F being twice ⌊H / 2⌋; no auxiliary loss."""
         masked = self.shape.corrected and not kept.whole
         keep = kept.frames if masked else None
-        # 1. all recurrences; their kept frames stand first where some are not kept
+        # 1. All recurrences; kept frames are packed first if some are masked.
         if masked:
             features = {name: kept_first(value, kept.of[name])[0] for name, value in features.items()}
         cells_of = self.recurrences.cells
@@ -82,9 +81,9 @@ class MemorySequence(SequenceModel):
         if masked:
             masks = [kept.of[name] for name in cells_of]
             states, cells = _spread(states, masks), _spread(cells, masks)
-        # 2. what the memory sees of the cells before and after each frame, then the memory
+        # 2. Attention over the cells before and after each frame, then the memory.
         memory = self._memory(cells.flatten(2), keep)  # (T, B, W), from (T, B, M·H)
-        # 3. each frame's code, and what is read of all codes
+        # 3. The code of each frame, and the recurrence over all codes.
         first, second = _linear_layers(self.output)
         of_states, of_memory = first.weight.split([self.seen_width // 2, memory.shape[2]], dim=1)
         inner = functional.linear(states.flatten(2), of_states, first.bias) + functional.linear(memory, of_memory)

@@ -344,8 +344,8 @@ class _MemoryAtOnce(torch.autograd.Function):
                 return _from_the_end(retain, gradients[0])
             falls(totals)
             given = gradients[0].clone()
-            # to the previous frame
-            given[:-1].add_((of_units[rows:] @ entry.flatten(1).t()).view(frames - 1, rows, -1))
+            back = of_units[rows:] @ entry.flatten(1).t()  # to the previous frame
+            given[:-1].add_(back.view(frames - 1, *memories.shape[1:]))
             return _from_the_end(retain, given)
 
         totals = _at_rest(swept)

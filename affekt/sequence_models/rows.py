@@ -1,4 +1,4 @@
-"""The features of all frames end to end, of which parts are taken without copies.
+"""The concatenated features of all frames, with selections that share memory.
 
 F frames, S stored rows, K neighbours, D columns.
 """
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 PIECE = 1 << 14
-"""Frames per piece, where all are gone through."""
+"""Frames per piece when iterating over all."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameRows:
-    """A feature of F frames, each a row of what is stored.
+    """A feature of F frames, each an index into stored rows.
 
     Args:
-        stored: (S, D), in memory or mapped from a file.
+        stored: (S, D) rows, in memory or memory-mapped.
         index: (F,) the row of each frame.
     """
 
@@ -40,18 +40,18 @@ class FrameRows:
         return self.stored[self.index[frames]]
 
     def take(self, frames: Tensor) -> FrameRows:
-        """The feature of these frames alone; what is stored is shared."""
+        """The feature of these frames only; stored rows are shared."""
         return replace(self, index=self.index[frames])
 
     def joined(self, other: FrameRows) -> FrameRows:
-        """The feature of these frames, then of others; what both share is kept once."""
+        """The feature of these frames, then of others; shared rows are stored once."""
         if self.stored is other.stored:
             return replace(self, index=torch.cat([self.index, other.index]))
         index = torch.cat([self.index, other.index + len(self.stored)])
         return FrameRows(torch.cat([self.stored, other.stored]), index)
 
     def parts(self) -> Iterator[Tensor]:
-        """(at most PIECE, D) of the frames, a piece at a time."""
+        """(at most PIECE, D) features of the frames, one piece at a time."""
         yield from (self[slice(begin, begin + PIECE)] for begin in range(0, len(self), PIECE))
 
 
@@ -60,9 +60,9 @@ class NeighbourRows:
     """A feature of F frames as the rows around each of them.
 
     Args:
-        rows: (R, D).
+        rows: (R, D) stored rows.
         index: (F, K) rows around each frame.
-        distances: (F, K) steps by which each lies after the frame; nan where there is no such row.
+        distances: (F, K) steps from the frame to each row, > 0 after it; nan if there is no such row.
     """
 
     rows: Tensor
@@ -82,15 +82,15 @@ class NeighbourRows:
         return torch.cat([self.rows[self.index[frames]], self.distances[frames].unsqueeze(-1)], dim=-1)
 
     def take(self, frames: Tensor) -> NeighbourRows:
-        """The feature of these frames alone; the rows are shared."""
+        """The feature of these frames only; the rows are shared."""
         return replace(self, index=self.index[frames], distances=self.distances[frames])
 
     def parts(self) -> Iterator[Tensor]:
-        """All that the values of these frames follow from, a piece at a time."""
+        """All rows from which the values of these frames are computed, one piece at a time."""
         yield from (self[slice(begin, begin + PIECE)].flatten(1) for begin in range(0, len(self), PIECE))
 
     def joined(self, other: NeighbourRows) -> NeighbourRows:
-        """The feature of these frames, then of others; rows that both share are kept once."""
+        """The feature of these frames, then of others; shared rows are stored once."""
         distances = torch.cat([self.distances, other.distances])
         if self.rows is other.rows:
             return replace(self, index=torch.cat([self.index, other.index]), distances=distances)

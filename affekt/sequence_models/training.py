@@ -1,10 +1,10 @@
-"""Training on windows, chosen by whole videos: what is best on validation by the official score is taken.
+"""Training on windows; the epoch with the best official score on whole validation videos is chosen.
 
     trained = train_frames(videos.take(train), videos.take(val), FrameTrainingSettings('va'), folder=Path('runs/va'))
     trained.predictor.predict(test)
 
-No recording is on both sides, no official validation or test video is learnt from, and no test is ever seen. A run in a
-folder goes on after a kill to the same values. Read `train_frames` first.
+No recording is in both parts, no official validation or test video is trained on, and the test is never used. A run in
+a folder resumes after a kill with the same results. Read `train_frames` first.
 
 N videos, F frames.
 """
@@ -54,7 +54,7 @@ from affekt.training import BestEpoch, Engine, Ranks
 
 Row = dict[str, float]
 SCALE_FRAMES = 200_000
-"""Most frames, evenly over all, from which the scale of inputs is taken; rows, where several are read of each."""
+"""Maximum number of frames, evenly over all, for the scale of inputs; of rows, if each frame has several."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class TrainedFrames:
     """A finished run.
 
     Args:
-        predictor: the model at the epoch that was chosen, with the smoothing that was chosen.
+        predictor: the model at the chosen epoch, with the chosen smoothing.
         epoch: the chosen epoch, from 1.
         scores: official scores on validation by name, and `score`, their sum; without smoothing.
-        smoothing: task to what was tried on validation, before and after. The score after is that of the best of all
-            that were tried, and so a little too good.
-        history: a row for each epoch.
+        smoothing: task to the smoothing tried on validation, with scores before and after. The score after is the best
+            of all tried, and so slightly optimistic.
+        history: one row per epoch.
     """
 
     predictor: FramePredictor
@@ -101,37 +101,37 @@ def train_frames(
     notes: Mapping[str, Any] | None = None,
     build: Callable[[SequenceShape], SequenceModel] | None = None,
 ) -> TrainedFrames:
-    """A model that has learnt the labels of the frames of videos.
+    """Train a model on frame labels of videos.
 
     Args:
-        training: training videos, with guesses of another model where there are any.
+        training: training videos, including any pseudo-labelled ones.
         validation: whole videos that choose the epoch and the smoothing.
-        settings: all other settings that the results depend on.
-        folder: folder for checkpoints, the log and its page, and the finished model in `model`; None keeps nothing.
-        resume: go on in a folder that a killed run left, or begin where there is none; the results are those of a run
-            that was not killed.
-        report: called with each epoch's row.
-        progress: called with 'train', steps done, steps in all.
+        settings: all other settings that results depend on.
+        folder: folder for checkpoints, the log and its page, and the finished model in `model`; None to write nothing.
+        resume: continue in the folder of a killed run, or start if there is none; results equal those of an
+            uninterrupted run.
+        report: called with the row of each epoch.
+        progress: called with 'train', steps done, total steps.
         expressions: names of the classes.
         action_units: names of the units.
-        notes: saved with the model, such as where its videos come from.
-        build: makes the model instead of `build_sequence_model`; such a model cannot be loaded again by itself.
+        notes: data saved with the model, such as the source of its videos.
+        build: makes the model instead of `build_sequence_model`; such a model cannot be loaded again on its own.
 
     Raises:
-        LeakError: a recording is on both sides, a video of an official validation or test part is learnt from, or
-            one of a test part is to choose.
-        ValueRangeError: one side has no truth of a task, or a class has no name.
-        ShapeError: the sides differ in their features.
+        LeakError: a recording is in both parts, a video of an official validation or test part is trained on, or
+            one of a test part is used for validation.
+        ValueRangeError: a part has no truth for a task, or a class has no name.
+        ShapeError: the parts differ in their features.
         RunError: the folder holds another run.
         TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
     """
-    # 1. what is learnt and from what, checked before anything is computed
+    # 1. Check the inputs before anything is computed.
     require_fit(training, validation, settings)
     shape = _shape(training, settings, expressions, action_units)
     model = with_learned_clocks(_built(shape, settings, build), training.alignment.learned)
     _standardise(model, training)
     windows = _learnable(training, settings)
-    # 2. batches, losses and the engine
+    # 2. Batches, losses and the engine.
     ranks = _ranks(settings.device)
     batches = WindowBatches(training, windows, settings.batch_size, settings.seed, ranks.rank, ranks.count)
     losses = FrameLosses(settings, training, shape.classes)
@@ -145,14 +145,14 @@ def train_frames(
         best.offer(network, scores['score'])
         return {'epoch': float(engine.number // batches.per_epoch), **scores}
 
-    # 3. an epoch after another, each judged on whole validation videos
+    # 3. Train; evaluate each epoch on whole validation videos.
     rows = engine.run(
         batches, steps=settings.epochs * batches.per_epoch, folder=folder, resume=resume,
         depends_on={'frames': asdict(settings), 'data': _digest(training, validation), 'notes': dict(notes or {})},
         report=None if report is None else lambda row: report(row) if 'epoch' in row else None,
         progress=progress, evaluate=evaluate, is_over=best.is_over,
     )  # fmt: skip
-    # 4. the chosen weights, and the smoothing that helps them
+    # 4. Take the best weights, and tune the smoothing.
     history = tuple(row for row in rows if 'epoch' in row)
     epoch, _ = best.put_into(model, history, ' + '.join(OFFICIAL_SCORES[task] for task in settings.tasks))
     predictions = predict_as_trained(model, validation, settings)
@@ -172,12 +172,12 @@ def train_frames(
 def tuned_frame_smoothing(
     validation: FrameVideos, predictions: Predictions, settings: FrameTrainingSettings, classes: int = 8
 ) -> dict[str, SmoothingChoice]:
-    """Task to the smoothing that is best on validation videos, and what it changes there.
+    """Task to the best smoothing on validation videos, and its effect.
 
     Args:
         validation: videos with truth; never of a test.
         predictions: predictions for these videos, without smoothing.
-        settings: settings with the tasks, and the widths to try; none for ().
+        settings: settings with the tasks, and the widths to try; () for none.
         classes: number of expressions.
     """
     if not settings.curve_widths:
@@ -198,10 +198,10 @@ def tuned_frame_smoothing(
 
 
 def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
-    """Require that one side may be learnt from and the other may choose.
+    """Require that one part may be trained on and the other may choose.
 
     Raises:
-        LeakError, ShapeError, ValueRangeError: as `train_frames`.
+        LeakError, ShapeError, ValueRangeError: as for `train_frames`.
     """
     require_disjoint({'training': training.names, 'validation': validation.names})
 
@@ -274,7 +274,7 @@ def _standardise(model: nn.Module, training: FrameVideos) -> None:
     fit = getattr(model, 'standardise_on', None)
     if not callable(fit):
         return
-    rows = max(training.alignment.learned.values(), default=1)  # of each frame
+    rows = max(training.alignment.learned.values(), default=1)  # rows per frame
     frames = slice(None, None, max(1, math.ceil(len(training.weights) * rows / SCALE_FRAMES)))
     fit(
         {name: value[frames].float() for name, value in training.features.items()},

@@ -22,19 +22,18 @@ TEXTS = (
 
 
 def check_judge(judge: Judge | Callable[[], Judge] | str, *, is_blind: bool = True) -> None:
-    """Check that a judge's verdict names a side of the pair, is reproducible, and follows what it was shown.
+    """Check that a judge's verdict names a side of the pair, is reproducible, and depends on what was shown.
 
-    1. It has a name of one line.
+    1. Its name is a single line.
     2. For each pair and order it returns None, or a verdict of left, right, tie or abstain with that order; or raises
-       one of affekt's errors, for texts that it cannot take.
+       one of affekt's errors, for texts that it cannot handle.
     3. Repeated calls, and concurrent ones, give the same verdict.
-    4. With the sides swapped, and the order with them, the same texts are shown in the same places: the same text
-       wins.
+    4. With sides and order swapped together, the same texts are shown in the same positions: the same text wins.
 
     Args:
         judge: judge, its constructor, or its name.
-        is_blind: whether it decides by the shown texts alone, so that 4 holds. A control that answers by side, or by
-            describer, is not.
+        is_blind: whether it decides by the shown texts alone, so that 4 holds. A baseline that answers by side, or by
+            describer, does not.
 
     Raises:
         ContractError: a check fails.

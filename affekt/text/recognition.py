@@ -89,17 +89,17 @@ class Recognizer:
     def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Utterance | None:
         """Recognize the words of a turn.
 
-        1. Append silent states; 2. determine the language; 3. decode, a second time with a repetition penalty where the
+        1. Append silent states; 2. determine the language; 3. decode, a second time with a repetition penalty if the
         text repeats itself; 4. align the tokens with the frames; 5. judge whether it was understood.
 
         Args:
-            turn: turn, whose times the words are placed in.
+            turn: turn that determines the times of words.
             encoded: states of this turn from the encoder of the same model.
             language: a code such as 'en'; None for the most probable one over all turns since `start`.
 
         Returns:
             The utterance, with words in order within the turn, each with a confidence in [0, 1]; the speaker is '', and
-            `reason` says why the words should not be read. None where no word was recognized.
+            `reason` states why the words should not be used. None if no word was recognized.
 
         Raises:
             ShapeError: the states are not of this model's width.

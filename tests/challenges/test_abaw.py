@@ -20,7 +20,15 @@ from affekt.challenges import (
 )
 from affekt.cli import main
 from affekt.errors import TableError, UnknownNameError
-from affekt.frames import EXPRESSIONS, ROW_FORMS, FrameLabels, FrameList, FrameTable
+from affekt.frames import (
+    ACTION_UNITS,
+    EXPRESSIONS,
+    ROW_FORMS,
+    FrameLabels,
+    FrameList,
+    FrameTable,
+    write_annotation,
+)
 
 VIDEOS = (('a', 'train', 4), ('b_left', 'val', 7), ('b_right', 'val', 5), ('c', 'val', 3))
 
@@ -321,6 +329,20 @@ def test_a_manifest_stands_for_the_table_of_frames_beside_it(tmp_path, rng):
     (tmp_path / 'm.parquet').write_bytes(b'')
     assert len(frames_to_answer('abaw6-va', tmp_path / 'm.parquet')) == 15
     assert read_frame_truth('abaw6-va', tmp_path / 'm.parquet').frames == 19
+
+
+def test_files_of_each_task_are_the_truth_of_all_tasks_where_no_one_file_has_them(tmp_path, rng):
+    for folder, task, values, names in (
+        ('VA_Estimation_Challenge', 'affect', np.full((3, 2), 0.5, np.float32), ()),
+        ('EXPR_Recognition_Challenge', 'expression', np.array([0, 1, 7], np.int8), EXPRESSIONS),
+        ('AU_Detection_Challenge', 'units', np.ones((3, 12), np.int8), ACTION_UNITS),
+    ):
+        path = tmp_path / folder / 'Validation_Set' / 'a.txt'
+        path.parent.mkdir(parents=True)
+        write_annotation(path, task, values, names)
+    truth = read_frame_truth('abaw6-mtl', tmp_path)
+    assert truth['a'].tasks == ('expression', 'affect', 'units')
+    assert score_frames('abaw6-mtl', truth, truth, rng=rng, resamples=5).parts['unit_f1'].value == 1.0
 
 
 def test_an_unknown_track_is_named():

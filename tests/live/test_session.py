@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from affekt.live.clocks import MachineClock
 from affekt.live.feeds import merged
 from affekt.live.hearing import Hearer
 from affekt.live.journal import read_rows
+from affekt.live.mailbox import Mailbox
 from affekt.live.saving import Kept, save_stream
 from affekt.live.store import recovered_in
 from affekt.media import Frame, Recording
@@ -288,6 +290,38 @@ def test_hearing_that_fails_ends_the_readings_also_while_sound_waits(monkeypatch
         LiveSession(units, PATIENT.changed({'voice': True})) as session,
     ):
         list(session)
+
+
+def test_a_finished_turn_is_read_although_the_voice_that_goes_on_always_waits():
+    done = []
+
+    class Slow:
+        """A machine on which the next window waits before the one before it is read."""
+
+        def read(self, window):
+            done.append('window')
+            if len(done) == 20:
+                hearer._work.put(False)
+            else:
+                hearer._windows.put((0, window))
+                hearer._work.put(True)
+
+        def add(self, turn):
+            done.append(turn)
+
+        def taken(self):
+            return pa.table({}), pa.table({})
+
+    hearer = Hearer(Mailbox(1), Slow(), SimpleNamespace(write=lambda name, rows: None), MachineClock())
+    hearer._windows.put((0, np.zeros(1, np.float32)))
+    for turn in ('first turn', 'second turn'):
+        hearer._turns.put(turn)
+    for _ in range(3):
+        hearer._work.put(True)
+    thread = threading.Thread(target=hearer._judge)
+    thread.start()
+    thread.join()
+    assert done[:5] == ['window', 'first turn', 'window', 'second turn', 'window']
 
 
 def test_words_of_the_last_turn_come_after_the_last_frame(monkeypatch):

@@ -36,6 +36,16 @@ def test_answers_have_one_row_a_frame_and_an_empty_axis_where_a_task_is_absent(n
 
 
 @every_model
+@pytest.mark.parametrize('frames', [1, 2])
+def test_windows_of_a_frame_or_two_can_be_learnt_from(name, frames):
+    model = built(name).train()
+    all_of(model(features_of(3, frames))).sum().backward()
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    assert gradients
+    assert all(each.isfinite().all() for each in gradients)
+
+
+@every_model
 def test_a_frame_that_is_not_kept_changes_no_other_answer(name):
     model, features = built(name), features_of(2, 12)
     keep = torch.ones(2, 12, dtype=torch.bool)

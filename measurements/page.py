@@ -1004,15 +1004,16 @@ def encoder_precision(result: dict[str, Any]) -> str:
     text = (
         '## Effect of lower precision\n\n'
         f'`measurements/encoder_precision.py`: the audio branch of HiCMAE (width {model["width"]}, {model["depth"]} '
-        f'layers, {model["file"]} {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} actors of '
-        'RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
-        "column's deviation.\n\n"
+        f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
+        'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
+        f"column's deviation. The processor has {', '.join(result['units']) or 'no units for 8 or 16 bits'}; "
+        'bfloat16 is timed where there is one for it. Weights of eight bits take seven, so that no sum saturates.\n\n'
     )
     text += table(
         ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],
         [
             [
-                name, row['cpu_ms_per_clip'], row['megabytes'] or '–', row['difference_mean'],
+                name, row['cpu_ms_per_clip'] or '–', row['megabytes'] or '–', row['difference_mean'],
                 row['difference_largest'], row['uar'], row['same_answer'],
             ]
             for name, row in result['rows'].items()

@@ -345,12 +345,13 @@ def _print_presence(checked: CorpusCheck) -> None:
     for modality, count in checked.present.items():
         lost = len(checked.gone.get(modality, ()))
         in_video = modality == 'audio' and checked.sound_in_video
+        files = f'{counted(lost, "file")} {"is" if lost == 1 else "are"}'
         remark = (
             'read from the videos'
             if count == lost and in_video
             else 'none: what needs it cannot run'
             if count == lost
-            else f'{lost:,} files are missing, empty or not fetched by Git LFS: {listed(checked.gone[modality], 2)}'
+            else f'{files} missing, empty or not fetched by Git LFS: {listed(checked.gone[modality], 2)}'
             if lost
             else ''
         )

@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -40,7 +41,7 @@ from affekt.moved_names import with_new_names
 __all__ = [
     'JOURNAL', 'Entry', 'Run', 'entry_at', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked',
     'only_regular', 'place_atomically', 'placed_entries', 'read_journal', 'read_regular_file', 'read_settings',
-    'record_beside', 'remove_run', 'require_regular_file', 'sampled', 'versions', 'write_atomically',
+    'record_beside', 'remove_run', 'require_new_run', 'require_regular_file', 'sampled', 'versions', 'write_atomically',
 ]  # fmt: skip
 
 SETTINGS = 'settings.json'
@@ -52,11 +53,62 @@ RECORDED_PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that affect results."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     installed = {'python': sys.version.split()[0]}
     for package in RECORDED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             installed[package] = version(package)
     return installed
+
+
+def require_new_run(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that `Run` would refuse for what it holds: before work that takes long.
+
+    Args:
+        folder: folder of the run.
+        resume: whether the run that it holds is to be continued.
+
+    Raises:
+        RunError: it holds other files, or a run although `resume` is False.
+    """
+    if not folder.exists():
+        return
+    try:
+        _refuse_strangers(folder)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    if (folder / SETTINGS).exists() and not resume:
+        raise RunError(
+            expected='a new folder', came=f'a run in {folder}',
+            todo='add --resume to go on with it, or choose another --out',
+        )  # fmt: skip
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse a folder that holds no run and is not empty, except for the remains of a run killed while it began."""
+    path = folder / SETTINGS
+    if path.exists():
+        if not isinstance(_read_json(path).get('settings'), dict):
+            raise RunError(
+                expected='an empty folder or a run', came=f'{folder} with a {SETTINGS} of something else',
+                todo='choose another --out',
+            )  # fmt: skip
+        return
+    ours = {LOCK, part_of(path).name}
+    strangers = sorted(entry.name for entry in folder.iterdir() if entry.name not in ours)
+    if LOCK not in strangers and (folder / LOCK).exists() and (folder / LOCK).stat().st_size:
+        strangers.append(LOCK)
+    if strangers:
+        others = f'{len(strangers)} other {"entry" if len(strangers) == 1 else "entries"}'
+        raise RunError(
+            expected='an empty folder or a run',
+            came=f'{folder} with {others} ({", ".join(strangers[:3])}{", …" if len(strangers) > 3 else ""})',
+            todo='choose another --out',
+        )
 
 
 class Run:
@@ -100,7 +152,7 @@ class Run:
         was_there, was_begun = os.path.exists(folder), os.path.exists(folder / LOCK)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._refuse_strangers()  # before anything is written
+            _refuse_strangers(folder)  # before anything is written
             self._lock = locked(folder, in_use)
             self._begin(wanted, resume)
         except BaseException as error:
@@ -115,38 +167,10 @@ class Run:
                 raise storage_error(error, folder) from error
             raise
 
-    def _refuse_strangers(self) -> None:
-        """Refuse a folder that holds no run and is not empty, except for the remains of a run killed while it began."""
-        path = self.folder / SETTINGS
-        if path.exists():
-            if not isinstance(_read_json(path).get('settings'), dict):
-                raise RunError(
-                    expected='an empty folder or a run',
-                    came=f'{self.folder} with a {SETTINGS} of something else',
-                    todo='choose another --out',
-                )
-            return
-        ours = {LOCK, part_of(path).name}
-        strangers = sorted(entry.name for entry in self.folder.iterdir() if entry.name not in ours)
-        if LOCK not in strangers and (self.folder / LOCK).exists() and (self.folder / LOCK).stat().st_size:
-            strangers.append(LOCK)
-        if strangers:
-            others = f'{len(strangers)} other {"entry" if len(strangers) == 1 else "entries"}'
-            raise RunError(
-                expected='an empty folder or a run',
-                came=f'{self.folder} with {others} ({", ".join(strangers[:3])}{", …" if len(strangers) > 3 else ""})',
-                todo='choose another --out',
-            )
-
     def _begin(self, wanted: dict[str, Any], resume: bool) -> None:
         path = self.folder / SETTINGS
         if path.exists():
-            if not resume:
-                raise RunError(
-                    expected='a new folder',
-                    came=f'a run in {self.folder}',
-                    todo='add --resume to go on with it, or choose another --out',
-                )
+            require_new_run(self.folder, resume=resume)
             saved = with_new_names(_read_json(path).get('settings'), self._renamed)
             if saved != wanted:
                 saved = saved if isinstance(saved, dict) else {}

@@ -3,10 +3,10 @@
     python encoder_precision.py --model CHECKPOINT [--data DIR] [--actors 8] [--clips 24]
 
 The audio branch of HiCMAE reads speech of RAVDESS in two windows a clip, in single precision by torch, in bfloat16
-where the processor computes it by itself, and from an exported ONNX file in single precision and with weights of eight
-bits. A logistic regression on the features of all other actors says the emotion of each actor's clips; its strength is
-fixed. Differences are shares of the deviation of a column; scores are unweighted average recall over eight emotions,
-with the share of clips that both probes call the same.
+(timed only where the processor computes it by itself: elsewhere affekt takes single precision), and from an exported
+ONNX file in single precision and with weights of eight bits. A logistic regression on the features of all other actors
+says the emotion of each actor's clips; its strength is fixed. Differences are shares of the deviation of a column;
+scores are unweighted average recall over eight emotions, with the share of clips that both probes call the same.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from affekt.checkpoints import opened
 from affekt.clips import decoded
 from affekt.encoders import EncoderSettings, open_encoder
 from affekt.files import file_sha256
@@ -38,6 +39,8 @@ from affekt.training import has_precision
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / 'results' / 'encoder_precision.json'
+UNITS = ('avx512_vnni', 'avx_vnni', 'amx_int8', 'avx512_bf16', 'amx_bf16')
+"""Flags of processors that compute with fewer bits by themselves."""
 
 
 def speech(data: Path, actors: int, clips: int) -> tuple[list[Path], np.ndarray, np.ndarray]:
@@ -61,8 +64,9 @@ def folds(features: np.ndarray, emotions: np.ndarray, actors: np.ndarray) -> np.
 
 
 def by_torch(model: Path, precision: str) -> Callable[[Any], np.ndarray]:
-    """Clips to features by torch."""
-    encoder = open_encoder(model, EncoderSettings(is_for_one_row=True, precision=precision))
+    """Clips to features by torch; bfloat16 also where the processor has none, which `precision` would refuse."""
+    encoder = open_encoder(model, EncoderSettings(is_for_one_row=True, precision='float32'))
+    encoder.network.to(getattr(torch, precision))
     return lambda clip: encoder.encode([clip])[0].rows[0]
 
 
@@ -77,6 +81,12 @@ def by_onnx(path: Path, steps: int) -> Callable[[Any], np.ndarray]:
         return session.run(['features'], {'audio': batch.audio.numpy()})[0].mean(axis=0)
 
     return encode
+
+
+def units() -> list[str]:
+    """Flags of this processor, of `UNITS`."""
+    flags = Path('/proc/cpuinfo').read_text().split()
+    return [name for name in UNITS if name in flags]
 
 
 def main() -> None:
@@ -95,15 +105,15 @@ def main() -> None:
         quantise(small)  # as `export_onnx(precision='int8')` does
         sizes = {'onnx float32': exported.stat().st_size, 'onnx int8': small.stat().st_size}
         form = open_encoder(options.model, EncoderSettings()).form
-        encoders = {'float32': by_torch(options.model, 'float32')}
-        if has_precision('cpu', 'bfloat16'):
-            encoders['bfloat16'] = by_torch(options.model, 'bfloat16')
+        encoders = {name: by_torch(options.model, name) for name in ('float32', 'bfloat16')}
         encoders |= {'onnx float32': by_onnx(exported, form.steps), 'onnx int8': by_onnx(small, form.steps)}
         rows, features = {}, {}
         for name, encode in encoders.items():
             begun = time.process_time()
             features[name] = np.stack([encode(clip) for clip in clips])
-            rows[name] = {'cpu_ms_per_clip': round(1000 * (time.process_time() - begun) / len(clips), 1)}
+            taken_ms = round(1000 * (time.process_time() - begun) / len(clips), 1)
+            is_native = name != 'bfloat16' or has_precision('cpu', 'bfloat16')
+            rows[name] = {'cpu_ms_per_clip': taken_ms if is_native else None}
     truth = folds(features['float32'], emotions, actors)
     deviation = features['float32'].std(axis=0).clip(min=1e-6)
     for name, values in features.items():
@@ -117,8 +127,11 @@ def main() -> None:
         }  # fmt: skip
     weights = options.model / 'weights.safetensors' if options.model.is_dir() else options.model
     result = {
-        'model': {'file': weights.name, 'sha256': file_sha256(weights), 'width': form.width, 'depth': form.depth},
-        'clips': len(clips), 'actors': options.actors, 'rows': rows, 'versions': versions(),
+        'model': {
+            'file': weights.name, 'sha256': file_sha256(weights), 'width': form.width, 'depth': form.depth,
+            'epoch': opened(weights).notes.get('epoch'),
+        },
+        'clips': len(clips), 'actors': options.actors, 'units': units(), 'rows': rows, 'versions': versions(),
     }  # fmt: skip
     write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
     print(json.dumps(result, indent=2))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from affekt.analysis.records import Evidence
 from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
-from affekt.tables import flag_array, flags, floats, joined_view, text_array, text_scalar
+from affekt.tables import flag_array, flags, floats, joined_view, number_array, text_array, text_scalar
 from affekt.text import NOT_READ
 
 DIMENSIONS = ('valence', 'arousal')
@@ -244,13 +244,25 @@ class Readings:
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         self.tables = tables
         self._columns: dict[tuple[str, str, str], Floats] = {}
+        self._places: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
 
     def column(self, table: str, person: str, name: str) -> Floats:
         """(N,) one column of one person's rows; nan where it was not measured."""
         if (table, person, name) not in self._columns:
-            rows = rows_of(self.tables.get(table, pa.table({})), person, (name, 'person'))
-            self._columns[table, person, name] = column(rows, name)
+            values = column(self.tables.get(table, pa.table({})), name)
+            self._columns[table, person, name] = values[self._rows(table, person)]
         return self._columns[table, person, name]
+
+    def _rows(self, table: str, person: str) -> npt.NDArray[np.intp]:
+        """Places of one person's rows, looked for once for all columns."""
+        if (table, person) not in self._places:
+            measured = self.tables.get(table, pa.table({}))
+            numbers = pa.table({'at': number_array(np.arange(measured.num_rows))})
+            if 'person' in measured.column_names:
+                numbers = numbers.append_column('person', measured['person'])
+            kept = rows_of(numbers, person, ('at', 'person'))['at']
+            self._places[table, person] = joined_view(kept, np.int64, 0)
+        return self._places[table, person]
 
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
         """A source's evidence about a person over a span: the mean over time of each measured column, and the words."""

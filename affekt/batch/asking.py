@@ -30,7 +30,7 @@ class EndpointClips:
     Args:
         endpoint: the server.
         asr: speech recognition model for clips without a transcript; `none` for no words.
-        tokens: largest number of tokens in an answer.
+        tokens: maximum number of tokens in an answer.
         at_once: number of concurrent questions.
         is_probed: check first whether the media of the clips reach the model.
         table: word table whose words are labels.

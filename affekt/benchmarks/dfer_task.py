@@ -213,7 +213,7 @@ def open_dfer(
     # 1. Targets and people.
     dimensions = _dimensions(manifest, target)
     divisions, notes = _divided(manifest, settings, share)
-    manifest = divisions.manifest
+    manifest = divisions.manifest if dimensions else _of_used_categories(divisions.manifest, notes)
     labels = None if dimensions else manifest.labels()
     values = np.stack([manifest.column(name) for name in dimensions], axis=1) if dimensions else None
     _require_truth(manifest, labels, values, dimensions)
@@ -232,11 +232,38 @@ def open_dfer(
         (), dimensions,
     )  # fmt: skip
     require_variety(task)
+    _require_every_class(task)
     for name, there in present.items():
         if not there.all():
             notes.append(f'{counted(int((~there).sum()), "clip")} without features of {name}')
     of_task = task_notes(manifest, task.fair, labels, features, present)
     return dataclasses.replace(task, notes=(*divisions.notes, *notes, *of_task))
+
+
+def _of_used_categories(manifest: Manifest, notes: list[str]) -> Manifest:
+    """The corpus without the categories that no clip has, which no network could learn; a note names them."""
+    known = set(manifest.column('category'))
+    unused = [name for name in manifest.facts.categories if name not in known]
+    if not unused or len(unused) == len(manifest.facts.categories):
+        return manifest
+    notes.append(f'no clip shows {listed(unused, 8)}: models answer with the other categories')
+    used = tuple(name for name in manifest.facts.categories if name in known)
+    return Manifest(dataclasses.replace(manifest.facts, categories=used), manifest.samples)
+
+
+def _require_every_class(task: DferTask) -> None:
+    """Require that each training part has clips of every category, which a network that is tuned has an output for."""
+    if task.labels is None:
+        return
+    for folds in (task.fair, task.reference):
+        for number, fold in enumerate(folds, 1):
+            learnt = set(task.labels[fold.train].tolist())
+            if absent := [name for at, name in enumerate(task.manifest.facts.categories) if at not in learnt]:
+                raise CorpusError(
+                    expected='training clips of every category in each fold',
+                    came=f'none of {listed(absent)}' + (f' in fold {number}' if len(folds) > 1 else ''),
+                    todo='take the other categories alone, or divide the corpus anew',
+                )  # fmt: skip
 
 
 def _dimensions(manifest: Manifest, target: str) -> tuple[str, ...]:

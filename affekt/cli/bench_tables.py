@@ -219,7 +219,9 @@ def _pair(metrics: Mapping[str, Agreement], metric: str) -> str:
 
 
 def _short(value: float) -> str:
-    return f'{value:.3f}'.replace('0.', '.', 1)
+    """At most four characters, since five tables stand side by side: .886, 1.00, -.50, -1.0."""
+    texts = (f'{value:.{digits}f}'.replace('0.', '.', 1) for digits in (3, 2, 1))
+    return next(text for text in texts if len(text) <= 4)
 
 
 def _moves(outcome: Ovmer) -> list[str]:

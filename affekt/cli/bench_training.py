@@ -11,6 +11,7 @@ import click
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, fusion_models, refuse_unused
 from affekt.cli.group import table_notes
+from affekt.runs import require_new_run
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def finetune(
 )  # fmt: skip
 @click.option(
     '--scratch', is_flag=False, flag_value='same', type=Named(('same', *FORM_NAMES)), metavar='NAME',
-    help='Architecture to train from random weights: that of --from (the default), or hicmae-tiny …',
+    help='Architecture to train from random weights too: that of --from where no NAME follows, or hicmae-tiny …',
 )  # fmt: skip
 @click.option(
     '--protocol', type=Named(('fair', 'reference', 'both')), default='fair',
@@ -330,6 +331,8 @@ def dfer(
 
     if out is None:
         refuse_unused('--out', 'resume')
+    else:
+        require_new_run(out, resume=resume)
     settings = DferSettings(protocol, seeds, validation_share, target or '', seed=seed, resamples=resamples)
     how = TuningSettings(seed=seed, **tuning)
     with table_notes() as notes, TemporaryDirectory() as scrap:

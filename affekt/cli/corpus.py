@@ -345,12 +345,13 @@ def _print_presence(checked: CorpusCheck) -> None:
     for modality, count in checked.present.items():
         lost = len(checked.gone.get(modality, ()))
         in_video = modality == 'audio' and checked.sound_in_video
+        files = f'{counted(lost, "file")} {"is" if lost == 1 else "are"}'
         remark = (
             'read from the videos'
             if count == lost and in_video
             else 'none: what needs it cannot run'
             if count == lost
-            else f'{lost:,} files are missing, empty or not fetched by Git LFS: {listed(checked.gone[modality], 2)}'
+            else f'{files} missing, empty or not fetched by Git LFS: {listed(checked.gone[modality], 2)}'
             if lost
             else ''
         )
@@ -368,7 +369,7 @@ def _print_notes(notes: Sequence[str], most: int = 8) -> None:
 
 
 def _frames_beside(path: Path) -> FrameTable | None:
-    """The labels by frame that lie beside a manifest; None where there are none."""
+    """The labels by frame that lie beside a manifest; None if there are none."""
     from affekt.corpora import frames_path
     from affekt.frames import FrameTable
 

@@ -15,6 +15,7 @@ from affekt.cli.choices import Named
 from affekt.cli.group import AS_JSON, main
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.files import require_room_for_folder
+from affekt.runs import require_new_run
 from affekt.terminal import LINE_S, StageBars, plain_table, say, say_json
 from affekt.wording import counted
 
@@ -122,6 +123,7 @@ def pretrain_command(
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
     # 2. from which clips
     require_room_for_folder(out)
+    require_new_run(out, resume=resume or not is_first)
     manifest = Manifest.load(path, root)
     require_device(settings.device)
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
@@ -345,7 +347,7 @@ def _say_tensors(inspection: Inspection) -> None:
     table = plain_table(width=80)
     is_known = inspection.recognition is not None
     for heading in ('in the file', 'goes to')[: 1 + is_known]:
-        table.add_column(heading, overflow='fold', ratio=1)
+        table.add_column(heading, overflow='fold')
     table.add_column('shape', overflow='fold', max_width=18)
     for row in inspection.rows:
         place = row.ours if row.fate == 'loads' and row.ours else row.fate

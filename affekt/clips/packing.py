@@ -26,7 +26,7 @@ from affekt.clips.cache_files import (
     write_index,
 )
 from affekt.clips.cache_size import estimate, in_words
-from affekt.clips.clip import Clip, ClipSettings
+from affekt.clips.clip import CROPS, SIZE, Clip, ClipSettings
 from affekt.clips.sources import content, sample_clip, stated
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, RunError, StorageError, TableError, UnknownNameError, ValueRangeError
@@ -52,6 +52,7 @@ def pack(
 ) -> None:
     """Write a cache of a manifest's clips; see `PackedClips.write`."""
     _require_choices(sound, processes)
+    settings = settings_for(manifest, settings)
     # 1. Everything the cache depends on, and what an earlier run has recorded.
     statements = statements_of(manifest, settings)
     header = CacheHeader(settings.size, sound, asdict(settings))
@@ -103,6 +104,13 @@ def pack_clips(folder: Path, clips: Iterable[Clip], sound: SoundType) -> None:
             writer.flush()
         header = replace(header, frames=writer.frames, samples=writer.samples)
         write_index(staging, list(stretches.values()), header)
+
+
+def settings_for(manifest: Manifest, settings: ClipSettings) -> ClipSettings:
+    """The settings that clips of a manifest depend on: without frames their size and crop do not count."""
+    names_frames = any(manifest.samples.known(column).any() for column in ('video', 'frames'))
+    has_frames = names_frames and 'video' in settings.modalities
+    return settings if has_frames else replace(settings, size=SIZE, crop=CROPS[0])
 
 
 def statements_of(manifest: Manifest, settings: ClipSettings) -> dict[str, str]:

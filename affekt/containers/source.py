@@ -131,7 +131,7 @@ class WatchedFile:
         """Raise Stalled if the time is over, LimitError if the processor time is; later calls raise the same again."""
         if self.failure is not None:
             raise self.failure
-        if time.thread_time() > self._last_work_s:
+        if self._last_work_s < math.inf and time.thread_time() > self._last_work_s:  # the clock is a system call
             self.failure = LimitError(
                 expected='headers that open with a few seconds of work',
                 came='more',

@@ -87,7 +87,7 @@ def finetune_clips(
         processes: number of processes that decode.
         resume: go on with the run in the folder; a finished one is read back.
         report: called with each row of the history.
-        progress: called with the stage ('clips', 'train', 'features', 'predict'), units done and units in all.
+        progress: called with the stage ('clips', 'train', 'features', 'predict'), units done and total units.
         say: called with a sentence on the size of the cache, before anything is written to it, and with one on which
             weights the checkpoint provided.
 
@@ -194,7 +194,7 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
     """The readable clips of each part, and notes on the clips that are left out.
 
     Raises:
-        CorpusError: no clip of a part is readable.
+        CorpusError: no clip of a part, or of a class of training, is readable.
     """
     from affekt.pretraining import LabelledClip
 
@@ -220,6 +220,13 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
                 expected=f'{part} clips with {" or ".join(form.modalities)} that can be read',
                 came='; '.join(packed.sentences), todo='check the paths in the manifest, or name the folder of media',
             )  # fmt: skip
+    learnt = [each.target for each in every['train']] if parts.classes else []
+    if absent := [name for number, name in enumerate(parts.classes) if number not in learnt]:
+        raise CorpusError(
+            expected='training clips of every class that can be read',
+            came=f'none of {listed(absent)} ({"; ".join(packed.sentences)})',
+            todo='see why they cannot be read, or choose other parts',
+        )  # fmt: skip
     notes = list(packed.sentences)
     if lost:
         reads = ' or '.join(form.modalities)

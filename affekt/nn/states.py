@@ -46,7 +46,7 @@ class Coverage:
 
 
 def renamed(name: str, names: NameMap) -> str | None:
-    """Our name for a published name; None where the map says that it is unused.
+    """Our name for a published name; None if the map says that it is unused.
 
     >>> renamed('encoder.linear_1.weight', {'encoder': 'audio', 'encoder.linear_1': 'audio.layers.0'})
     'audio.layers.0.weight'
@@ -165,6 +165,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework='pt') as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
+        strange = f'another file, or a damaged one ({error})'
+        came = (error.strerror or str(error)) if isinstance(error, OSError) else strange
         raise WeightsError(
-            expected=f'a safetensors file at {path.name}', came=str(error), todo='check the path, or save it again'
+            expected=f'a safetensors file at {path}', came=came, todo='check the path, or save it again'
         ) from error

@@ -1,16 +1,16 @@
-"""Random augmentation of clips while a model learns: the published changes of frames and audio, on whole clips.
+"""Random augmentation of clips in training: the published transforms of frames and audio, on whole clips.
 
-`pretraining_augmentation`, `tuning_augmentation` and `evaluation_augmentation` give what is published for each, which
-`collate` takes. All frames of a clip are changed alike, and everything is drawn from one generator.
+`pretraining_augmentation`, `tuning_augmentation` and `evaluation_augmentation` return the published ones for `collate`.
+All frames of a clip are transformed alike, and all random draws are from one generator.
 
 | | frames | audio |
 |---|---|---|
-| pre-training | a box of 1, .875, .75 or .66 of the short side at one of 13 places | shift, gain |
-| fine-tuning | RandAugment, a box of 8 to 100 % of the area, mirrored or not, a block erased | shift, gain |
-| evaluation | as they are | as it is; published code changes the gain here too |
+| pre-training | a box of 1, .875, .75 or .66 of the short side at one of 13 positions | shift, gain |
+| fine-tuning | RandAugment, a box of 8 to 100 % of the area, random mirroring, a block erased | shift, gain |
+| evaluation | unchanged | unchanged; published code changes the gain here too |
 
-The shift that published code intends rotates the samples by any number; by a slip it draws from the number
-of channels and never shifts, which `reference=True` repeats.
+The shift intended by the published code rotates the samples by any number; by a mistake it draws from the number of
+channels and never shifts, which `reference=True` repeats.
 
 Axes: T frames, H, W pixels, S samples, R rows and M bands of a spectrogram.
 
@@ -35,18 +35,18 @@ from affekt.pretraining.spectrograms import FILLED
 Box = tuple[int, int, int, int]
 """Box: top, left, height, width in pixels."""
 SCALES = (1.0, 0.875, 0.75, 0.66)
-"""Sides of a box in pre-training, of the short side of the frame."""
+"""Sides of a box in pre-training, as shares of the short side of the frame."""
 PLACES = (
     *((row, column) for row in (0, 2, 4) for column in (0, 2, 4)),
     *((row, column) for row in (1, 3) for column in (1, 3)),
 )
-"""Rows and columns of boxes in quarters of the room there is: corners, middles of sides, the centre, and between."""
+"""Rows and columns of boxes in quarters of the free range: corners, midpoints of sides, the centre, and between."""
 CROP_AREAS, CROP_RATIOS = (0.08, 1.0), (3 / 4, 4 / 3)
 """Area as a share of the frame, and ratio of width to height, of a box in fine-tuning; a remark in the published code
 says .8, its value is .08."""
 ERASED_AREAS, ERASED_RATIOS = (0.02, 1 / 3), (0.3, 1 / 0.3)
 GAIN = 10.0
-"""Both parameters of the beta distribution around 1."""
+"""Both parameters of the beta distribution of the gain around 1."""
 
 
 def pretraining_augmentation(*, reference: bool = False) -> Augmentation:
@@ -61,13 +61,13 @@ def tuning_augmentation(name: str = 'rand-m7-n4-mstd0.5-inc1', *, reference: boo
 
 
 def evaluation_augmentation(*, reference: bool = False) -> Augmentation | None:
-    """None, so that an evaluation gives the same values twice; published code draws a gain for each view."""
+    """None, so that evaluation is reproducible; published code draws a gain for each view."""
     return Augmentation(sounds=SoundChanges(shifts=False)) if reference else None
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The changes that `collate` makes to each clip: of frames and of audio, either of which may be None."""
+    """The transforms that `collate` applies to each clip: of frames and of audio; either may be None."""
 
     pictures: ScaledCrop | TuningPictures | None = None
     sounds: SoundChanges | None = None
@@ -79,21 +79,21 @@ class Augmentation:
         return self.pictures(frames, size, rng)
 
     def sound(self, sound: Tensor, rng: torch.Generator) -> Tensor:
-        """(S,) samples shifted and louder or softer."""
+        """(S,) samples, shifted and scaled."""
         return sound if self.sounds is None else self.sounds(sound, rng)
 
     def spectrogram(self, spectrogram: Tensor, rng: torch.Generator) -> Tensor:
-        """(R, M) spectrogram with stretches of time and bands hidden."""
+        """(R, M) spectrogram with ranges of time and bands masked."""
         return spectrogram if self.sounds is None else self.sounds.hidden(spectrogram, rng)
 
 
 @dataclass(frozen=True)
 class ScaledCrop:
-    """Boxes of a few sizes at a few places, for pre-training."""
+    """Boxes of a few sizes at a few positions, for pre-training."""
 
     scales: tuple[float, ...] = SCALES
     distortion: int = 1
-    """Largest distance of the scales of height and width in `scales`."""
+    """Maximum distance between the scales of height and width in `scales`."""
 
     def __call__(self, frames: Tensor, size: int, rng: torch.Generator) -> Tensor:
         """(T, 3, H, W) uint8 to (3, T, size, size) float32, normalised."""
@@ -102,7 +102,7 @@ class ScaledCrop:
         return normalised_frames(resized(cropped.contiguous(), size))
 
     def box(self, height: int, width: int, size: int, rng: torch.Generator) -> Box:
-        """A box, each allowed pair of scales and each place as likely as any; nearly `size` pixels become `size`."""
+        """A box with uniformly drawn pair of allowed scales and position; nearly `size` pixels become `size`."""
         short = min(height, width)
         sides = [max(int(short * scale), 1) for scale in self.scales]
         sides = [size if abs(side - size) < 3 and size <= short else side for side in sides]
@@ -142,9 +142,9 @@ class TuningPictures:
 def cropped_box(
     height: int, width: int, areas: tuple[float, float], ratios: tuple[float, float], rng: torch.Generator
 ) -> Box:
-    """A box of an area drawn evenly and a ratio of width to height drawn evenly by its logarithm.
+    """A box with uniform area and log-uniform ratio of width to height.
 
-    Ten draws are tried; where none fits, the largest box in the middle whose ratio is allowed.
+    After ten draws that do not fit, the largest central box with an allowed ratio.
     """
     logarithms = math.log(ratios[0]), math.log(ratios[1])
     for _ in range(10):
@@ -161,7 +161,7 @@ def cropped_box(
 def with_noise(video: Tensor, rng: torch.Generator) -> Tensor:
     """A (3, T, H, W) video, changed in place: a block of pixels, through all frames, becomes standard normal noise.
 
-    The block has 2 to 33 % of the area, spread evenly, and a ratio of height to width from .3 to 3.3.
+    The block has 2 to 33 % of the area, drawn uniformly, and a ratio of height to width from .3 to 3.3.
     """
     height, width = video.shape[-2:]
     logarithms = math.log(ERASED_RATIOS[0]), math.log(ERASED_RATIOS[1])
@@ -179,7 +179,7 @@ def with_noise(video: Tensor, rng: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class SoundChanges:
-    """A shift in time, a gain, and stretches hidden.
+    """A shift in time, a gain, and masked ranges.
 
     Raises:
         ValueRangeError: a width below 0.
@@ -190,7 +190,7 @@ class SoundChanges:
     gain: bool = True
     """Multiply by .5 plus a draw from Beta(10, 10): .5 to 1.5, mostly .9 to 1.1."""
     hidden_rows: int = 0
-    """Most rows of a spectrogram that are hidden; published are 0."""
+    """Maximum number of masked rows of a spectrogram; 0 as published."""
     hidden_bands: int = 0
 
     def __post_init__(self) -> None:
@@ -204,7 +204,7 @@ class SoundChanges:
         return sound * (0.5 + beta(GAIN, GAIN, rng)) if self.gain else sound
 
     def hidden(self, spectrogram: Tensor, rng: torch.Generator) -> Tensor:
-        """A (R, M) spectrogram of which stretches have the value that lies beyond the end of the audio."""
+        """A (R, M) spectrogram with ranges set to the value used beyond the end of the audio."""
         if not self.hidden_rows and not self.hidden_bands:
             return spectrogram
         spectrogram = spectrogram.clone()

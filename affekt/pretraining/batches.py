@@ -1,7 +1,7 @@
-"""Clips as the tensors of one step: frames normalised, audio as spectrograms, and which modalities each clip has.
+"""Clips as the tensors of one step: normalised frames, spectrograms, and the modalities of each clip.
 
-A modality that a clip lacks is a masked sample: its place in the tensor is filled, and `has_video` or `has_audio` tells
-a model to leave it out. Where no clip of a batch has a modality its tensor is None.
+A missing modality is a masked sample: its position in the tensor is filled, and `has_video` or `has_audio` makes a
+model ignore it. If no clip of a batch has a modality, its tensor is None.
 
 Axes: B batch, T frames (16), H, W pixels, S samples.
 """
@@ -27,9 +27,9 @@ class ClipBatch(NamedTuple):
     """B clips: the input of a model of frames and audio at one step."""
 
     video: Tensor | None
-    """(B, 3, T, H, W) float32 by ImageNet's mean and deviation."""
+    """(B, 3, T, H, W) float32, normalised by ImageNet's mean and standard deviation."""
     audio: Tensor | None
-    """(B, 1, 256, 128) float32."""
+    """(B, 1, 256, 128) float32 spectrograms."""
     has_video: Tensor
     """(B,) bool, False where the clip has no frames."""
     has_audio: Tensor
@@ -37,11 +37,11 @@ class ClipBatch(NamedTuple):
 
     @property
     def size(self) -> int:
-        """B."""
+        """B, the number of clips."""
         return len(self.has_video)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
-        """The batch on another device; without waiting where the memory is pinned and `non_blocking`."""
+        """The batch on another device; without waiting if the memory is pinned and `non_blocking` is set."""
         return self._each(lambda part: part.to(device, non_blocking=non_blocking))
 
     def pin(self) -> ClipBatch:
@@ -54,7 +54,7 @@ class ClipBatch(NamedTuple):
 
 
 class Changes(Protocol):
-    """Random changes to clips before a batch is made of them; `augmentation.py` has the published ones."""
+    """Random transforms of clips before batching; `augmentation.py` has the published ones."""
 
     def video(self, frames: Tensor, size: int, rng: torch.Generator) -> Tensor:
         """(T, 3, H, W) uint8 to (3, T, size, size) float32, normalised."""
@@ -74,13 +74,13 @@ def collate(
     size: int = SIZE,
     rows: int = ROWS,
 ) -> ClipBatch:
-    """One batch of clips that are already cut to their windows (`windows.py`).
+    """One batch of clips already cut to their windows (`windows.py`).
 
     Args:
-        clips: B clips, each with T frames or none and its stretch of audio or none. Audio of fewer than 400 samples,
-            or of one single value, counts as none.
-        augmentation: None leaves everything as it is.
-        rng: required with an augmentation.
+        clips: B clips, each with T frames or none, and its segment of audio or none. Audio of fewer than 400 samples,
+            or with constant values, counts as none.
+        augmentation: None for no augmentation.
+        rng: generator, required with an augmentation.
         size: H and W; frames of another size are resized.
         rows: rows of a spectrogram.
 
@@ -109,7 +109,7 @@ def collate(
 
 
 def normalised_frames(frames: Tensor) -> Tensor:
-    """(T, 3, H, W) frames of 0 to 255 as (3, T, H, W) float32 by ImageNet's mean and deviation."""
+    """(T, 3, H, W) frames of 0 to 255 as (3, T, H, W) float32, normalised by ImageNet's mean and standard deviation."""
     mean, deviation = (
         torch.tensor(numbers, device=frames.device).view(3, 1, 1, 1) for numbers in (IMAGENET_MEAN, IMAGENET_DEVIATION)
     )
@@ -118,7 +118,7 @@ def normalised_frames(frames: Tensor) -> Tensor:
 
 
 def resized(frames: Tensor, size: int) -> Tensor:
-    """(T, 3, H, W) uint8 frames at another size, bilinear as Pillow does it; the same tensor where they have it."""
+    """(T, 3, H, W) uint8 frames at another size, bilinear as in Pillow; the same tensor if they already have it."""
     if tuple(frames.shape[2:]) == (size, size):
         return frames
     return torch.nn.functional.interpolate(frames, (size, size), mode='bilinear', antialias=True)

@@ -1,4 +1,4 @@
-"""What the results of a pre-training run depend on besides form and clips: as published where not changed."""
+"""All settings that results of a pre-training run depend on besides form and clips; the defaults are as published."""
 
 from __future__ import annotations
 
@@ -18,47 +18,52 @@ RATE_BATCH = 256
 WARM_UP_EPOCHS, WARM_UP_SHARE = 5, 0.1
 BETAS = (0.9, 0.95)
 PLACES = ('workers', 'device', 'snapshot_every', 'log_every', 'save_every', 'keep', 'precision', 'compiled')
-"""Settings that a run's order of clips, masks and rates do not depend on."""
+"""Settings that do not affect a run's order of clips, masks and learning rates."""
 
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """Settings of pre-training a model; saved beside the run.
+    """Settings of pre-training a model; saved with the run.
 
     Args:
         seed: seed of the initial weights, the order of clips, windows, augmentation and masks.
         epochs: passes over all clips.
-        steps: number of updates, in place of epochs; None goes by epochs.
-        batch_size: clips per update, of all processes and accumulated batches together; published runs had 160 (HiCMAE)
+        steps: number of steps, instead of epochs; None to use epochs.
+        batch_size: clips per step, over all processes and accumulated batches; published runs had 160 (HiCMAE)
             and 256 (SVFAP).
-        accumulation: batches per update, for devices that cannot hold its clips at once.
-        learning_rate: peak rate of AdamW for 256 clips per update; the rate used is in proportion to `batch_size`.
-        least_share: share of the peak learning rate that is left at the last update.
-        warm_up_epochs: epochs over which the rate rises from 0; None for 5, or a tenth of runs shorter than 50 epochs.
-        weight_decay: weight decay of all weights but vectors and mask tokens.
+        accumulation: batches per step, for devices without memory for all of its clips.
+        learning_rate: peak learning rate of AdamW for 256 clips per step; the rate used is proportional to
+            `batch_size`.
+        least_share: share of the peak learning rate at the last step.
+        warm_up_epochs: epochs over which the learning rate rises from 0; None for 5, or a tenth of runs shorter than
+            50 epochs.
+        weight_decay: weight decay of all weights except vectors and mask tokens.
         decays_audio_mask_token: decay the audio mask token too, as the published program does by an oversight.
         contrast_weight: weight of the contrast of both modalities among the losses.
-        gathers_contrast: contrast each clip with those of all processes; False with those of its own, as published.
-        is_difference: rebuild the second frame of each pair as its difference from the first (HiCMAE).
+        gathers_contrast: contrast each clip with those of all processes; False for those of its own process, as
+            published.
+        is_difference: reconstruct the second frame of each pair as its difference from the first (HiCMAE).
         video_mask: share of video tokens hidden.
         audio_mask: share of audio tokens hidden.
-        augments: whether frames are cut to a random box, and audio is shifted and made louder or softer.
-        shifts_sound: False leaves out the shift of audio, which the published program has but for a slip never does.
-        stride: distance of neighbouring frames of a window, in frames of the clip.
+        augments: whether frames are cropped to a random box, and audio is shifted and scaled.
+        shifts_sound: False for no shift of audio, which the published program contains but, by a mistake, never
+            applies.
+        stride: distance between frames of a window, in frames of the clip.
         clip_norm: largest norm of the gradient; None for no limit, as published.
-        precision: precision of matrix products; `auto` is bfloat16 where the device computes it itself, else float32.
-        compiled: have torch compile the blocks of the model.
-        log_every: updates per row of the log.
-        save_every: updates between checkpoints, a multiple of `log_every`.
-        keep: number of the latest checkpoints that are kept.
-        snapshot_every: epochs between copies of the weights that stay, for a curve of what pre-training brings; None
-            for the last alone.
-        workers: threads that prepare batches ahead; 0 prepares each when it is its turn. Results are the same.
+        precision: precision of matrix products; `auto` is bfloat16 if the device supports it natively, otherwise
+            float32.
+        compiled: compile the blocks of the model with torch.
+        log_every: steps per row of the log.
+        save_every: steps between checkpoints, a multiple of `log_every`.
+        keep: number of most recent checkpoints to keep.
+        snapshot_every: epochs between permanent copies of the weights, for a curve of the effect of pre-training; None
+            for the last only.
+        workers: threads that prepare batches in advance; 0 to prepare each when needed. Results are the same.
         device: device of the training.
 
     Raises:
         ValueRangeError: a setting is out of range.
-        UnknownNameError: no such precision.
+        UnknownNameError: unknown precision.
     """
 
     seed: int = 0
@@ -127,7 +132,7 @@ class PretrainingSettings:
         """Clips of one batch of one process.
 
         Raises:
-            ValueRangeError: an update's clips cannot be shared out evenly.
+            ValueRangeError: a step's clips cannot be divided evenly.
         """
         parts = processes * self.accumulation
         if self.batch_size % parts:
@@ -138,7 +143,7 @@ class PretrainingSettings:
         return self.batch_size // parts
 
     def require_clips(self, clips: int) -> None:
-        """Raise where there are too few clips for a batch.
+        """Check that there are enough clips for a batch.
 
         Raises:
             ValueRangeError: there are too few.
@@ -164,7 +169,7 @@ class PretrainingSettings:
         return Schedule('cosine', round(warm_up), updates, self.least_share)
 
     def numbers(self) -> dict[str, Any]:
-        """The settings that a resumed run must share; the engine checks the rest."""
+        """The settings that must stay the same when a run resumes; the engine checks the rest."""
         return {name: value for name, value in asdict(self).items() if name not in PLACES}
 
 

@@ -1,8 +1,7 @@
 """The objective of a fine-tuned model: its targets as tensors, the losses, and the scores on validation.
 
-A target is a class (a whole number) or D values. Values are learnt on the scale of the training clips, where each has
-mean 0 and standard deviation 1, so that a rating from 1 to 9 takes no longer than one from -1 to 1;
-`reference` leaves them as they are.
+A target is a class (an integer) or D values. Values are standardised over the training clips, so that a rating from
+1 to 9 takes no longer to learn than one from -1 to 1; `reference` does not standardise them.
 
 Axes: N clips, B batch, K classes, D values.
 
@@ -39,13 +38,13 @@ class LabelledClip:
     """A class from 0, or (D,) values."""
 
     def opened(self) -> Clip:
-        """The clip."""
+        """The clip, opened."""
         return self.clip() if callable(self.clip) else self.clip
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The learnt target: classes or values, their scale, and the weight of each class."""
+    """The target of training: classes or values, their scale, and the weight of each class."""
 
     outputs: int
     """K classes or D values."""
@@ -56,23 +55,23 @@ class Goal:
     weights: Tensor | None = field(default=None, repr=False)
     """(K,) weights of the classes in the loss; None for equal weights."""
     mean: Tensor | None = field(default=None, repr=False)
-    """(D,) means of the training clips; None where values stay as they are."""
+    """(D,) means of the training clips; None without standardisation."""
     deviation: Tensor | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, clips: Sequence[LabelledClip], outputs: int, settings: TuningSettings) -> Goal:
-        """The goal that follows from the training clips.
+        """The goal derived from the training clips.
 
         Args:
             clips: N training clips.
             outputs: number of the model's outputs.
-            settings: settings of tuning, of which objective, score, smoothing, balance and reference are used.
+            settings: settings of fine-tuning; objective, score, smoothing, balance and reference are used.
 
         Raises:
-            ShapeError: targets are of several sorts, or not as many values as the model has outputs.
-            ValueRangeError: no clip; a target is missing or not finite; fewer than two classes; a class that the model
-                has and no clip; values that are all the same.
-            UnknownNameError: an objective or a score of the other sort of targets.
+            ShapeError: targets are of several kinds, or their number of values differs from the model's outputs.
+            ValueRangeError: no clip; a target is missing or not finite; fewer than two classes; a class of the model
+                without a clip; values that are all equal.
+            UnknownNameError: an objective or a score for the other kind of targets.
         """
         truth, is_classes = targets_of(clips, outputs, 'training')
         objective, score = chosen_objective(settings, is_classes)
@@ -89,7 +88,7 @@ class Goal:
         return cls(outputs, False, objective, score, mean=mean.float(), deviation=deviation.float())
 
     def targets(self, truth: Tensor) -> Tensor:
-        """(B, K) soft targets of (B,) classes, or (B, D) values on the scale that is learnt."""
+        """(B, K) soft targets of (B,) classes, or (B, D) standardised values."""
         if self.is_classes:
             return soft_targets(truth, self.outputs, self.smoothing)
         values = truth.float()
@@ -100,7 +99,7 @@ class Goal:
 
         Args:
             outputs: (B, K or D) outputs of the model.
-            targets: (B, K or D) targets, as `targets` gives them, mixed or not.
+            targets: (B, K or D) targets from `targets`, mixed or not.
         """
         outputs = outputs.float()
         if self.objective == 'cross_entropy':
@@ -110,7 +109,7 @@ class Goal:
         return (concordance_loss if self.objective == 'ccc' else correlation_loss)(outputs, targets)
 
     def answers(self, means: Floats32) -> Floats32:
-        """(N, D) values in the unit of the truth; probabilities as they are."""
+        """(N, D) values in the unit of the truth; probabilities unchanged."""
         if self.mean is None or self.deviation is None:
             return means
         answers: Floats32 = means * self.deviation.numpy() + self.mean.numpy()
@@ -142,7 +141,7 @@ class Goal:
         return {**scores, 'score': scores[self.score]}
 
     def restored(self, head: nn.Linear) -> None:
-        """Rescale a head that learnt values on their scale, in place, to give them in the unit of the truth."""
+        """Rescale the head of standardised values in place, so that its outputs are in the unit of the truth."""
         if self.mean is None or self.deviation is None:
             return
         with torch.no_grad():
@@ -206,7 +205,7 @@ def chosen_objective(settings: TuningSettings, is_classes: bool) -> tuple[str, s
     """The objective and the score of settings, defaults filled in.
 
     Raises:
-        UnknownNameError: one of them is for the other sort of targets.
+        UnknownNameError: one of them is for the other kind of targets.
     """
     sort, names = ('classes', ('cross_entropy',)) if is_classes else ('numbers', ('mse', 'ccc', 'pcc'))
     objective, score = settings.objective or names[0], settings.score or SCORES[sort][0]
@@ -223,7 +222,7 @@ def soft_cross_entropy(outputs: Tensor, targets: Tensor, weights: Tensor | None 
     """The mean over a batch of - sum_k w_k y_k log softmax(x)_k.
 
     Args:
-        outputs: (B, K).
+        outputs: (B, K) logits.
         targets: (B, K) rows that sum to 1.
         weights: (K,); None for 1.
     """

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from affekt.arrays import Floats32
 from affekt.clips import Clip, decoded
 from affekt.encoders import RUN_WEIGHTS
-from affekt.errors import MediaError, UnknownNameError, WeightsError
+from affekt.errors import AffektError, MediaError, UnknownNameError, WeightsError
 from affekt.nn import read_tensors, save_tensors
 from affekt.pretraining.batches import ClipBatch, collate
 from affekt.pretraining.forms import Form, HicmaeForm
@@ -118,8 +118,11 @@ class TunedModel:
             model.load_state_dict(tensors, assign=True)
             return cls(model.eval(), names, is_classes, int(notes['stride']), notes['crop'], notes)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            came = error.came if isinstance(error, AffektError) else ' '.join(str(error).split())[:200]
+            if isinstance(error, KeyError):
+                came = f'weights without a note of {error.args[0]}'
             raise WeightsError(
-                expected=f'a fine-tuned model in {path}', came=' '.join(str(error).split())[:200],
+                expected=f'a fine-tuned model in {path}', came=came,
                 todo='give a folder that `affekt finetune` wrote; other weights are fine-tuned first',
             ) from error  # fmt: skip
 

@@ -1,12 +1,12 @@
-"""RandAugment of a whole clip: fifteen changes of colour or place, the same for all frames, as tensor operations.
+"""RandAugment of a whole clip: fifteen colour and geometric transforms, the same for all frames, as tensor operations.
 
-Each takes and gives (T, 3, H, W) uint8 and equals the operation of Pillow that published code runs frame by frame: what
-Pillow measures of a picture (its extremes, its histogram, its mean) is measured of each frame; only the last bit may
-differ, where Pillow computes in double precision. What a move leaves open is filled with grey 128.
+Each maps (T, 3, H, W) uint8 to the same shape and equals the Pillow operation that published code runs frame by frame:
+image statistics (extremes, histogram, mean) are computed per frame; only the last bit may differ, where Pillow computes
+in double precision. Uncovered areas are filled with grey 128.
 
-`rand-m7-n4-mstd0.5-inc1` reads: four times one of the fifteen, any may come again; each then happens with probability
-one half, at a level drawn from N(7, .5) and cut to [0, 10]; changes grow with the level, which the values of
-`_ARGUMENTS` turn into degrees, shares or shades.
+`rand-m7-n4-mstd0.5-inc1` means: draw one of the fifteen four times, with repetition; each is then applied with
+probability one half, at a level drawn from N(7, .5) and clipped to [0, 10]; the strength grows with the level, which
+`_ARGUMENTS` converts to degrees, shares or shades.
 
 Axes: T frames, H, W pixels, P = 3 T planes, N = H W pixels of a plane, K taps.
 
@@ -29,11 +29,11 @@ from affekt.pretraining.draws import happens, normal, whole
 FILL = 128
 HIGHEST_LEVEL = 10.0
 _LUMA = (19595, 38470, 7471)
-"""Weights of red, green and blue in a grey picture, out of 65,536."""
+"""Weights of red, green and blue in a grey image, out of 65,536."""
 
 
 def auto_contrasted(frames: Tensor) -> Tensor:
-    """Every colour of every frame spread from its least and largest value to 0 and 255."""
+    """Every colour channel of every frame stretched from its minimum and maximum to 0 and 255."""
     low, high = torch.aminmax(frames.flatten(2), dim=2, keepdim=True)  # (T, 3, 1)
     scale = 255.0 / (high.double() - low.double())
     shades = torch.arange(256, dtype=torch.float64)
@@ -42,7 +42,7 @@ def auto_contrasted(frames: Tensor) -> Tensor:
 
 
 def equalized(frames: Tensor) -> Tensor:
-    """Every colour of every frame by its own histogram, so that shades are about as frequent as each other."""
+    """Histogram equalisation of every colour channel of every frame."""
     places = _places(frames)
     counts = torch.bincount(places, minlength=frames.shape[0] * 3 * 256).view(*frames.shape[:2], 256)
     filled = counts > 0
@@ -60,7 +60,7 @@ def inverted(frames: Tensor) -> Tensor:
 
 
 def posterized(frames: Tensor, bits: int) -> Tensor:
-    """Every value by its highest bits alone."""
+    """Every value reduced to its highest bits."""
     return frames.bitwise_and(256 - 2 ** (8 - bits))
 
 
@@ -70,28 +70,28 @@ def solarized(frames: Tensor, threshold: int) -> Tensor:
 
 
 def solar_added(frames: Tensor, more: int) -> Tensor:
-    """Values below 128 made larger."""
+    """Values below 128 increased."""
     return torch.where(frames < 128, (frames.to(torch.int16) + more).clamp(max=255).to(torch.uint8), frames)
 
 
 def coloured(frames: Tensor, factor: float) -> Tensor:
-    """Away from grey by the factor: 0 is grey, 1 the same."""
+    """Saturation scaled by a factor: 0 is grey, 1 unchanged."""
     return _blended(_grey(frames), frames, factor)
 
 
 def contrasted(frames: Tensor, factor: float) -> Tensor:
-    """Away from the frame's mean shade by the factor."""
+    """Contrast to the frame's mean shade scaled by a factor."""
     mean = (_grey(frames).flatten(1).double().mean(dim=1) + 0.5).floor()
     return _blended(mean.view(-1, 1, 1, 1), frames, factor)
 
 
 def brightened(frames: Tensor, factor: float) -> Tensor:
-    """Away from black by the factor."""
+    """Brightness scaled by a factor."""
     return _blended(torch.zeros(1, 1, 1, 1), frames, factor)
 
 
 def sharpened(frames: Tensor, factor: float) -> Tensor:
-    """Away from the smoothed frame by the factor; the outermost pixels stay."""
+    """Difference from the smoothed frame scaled by a factor; the outermost pixels stay."""
     wide = frames.to(torch.int16)
     across = wide[..., :-2] + wide[..., 1:-1] + wide[..., 2:]
     around = across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]
@@ -102,7 +102,7 @@ def sharpened(frames: Tensor, factor: float) -> Tensor:
 
 
 def rotated(frames: Tensor, degrees: float) -> Tensor:
-    """Turned about the centre, counter-clockwise."""
+    """Rotated about the centre, counter-clockwise."""
     height, width = frames.shape[-2:]
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y = width / 2, height / 2
@@ -146,7 +146,7 @@ CHANGES: dict[str, Callable[..., Tensor]] = {
     'TranslateXRel': translated_x,
     'TranslateYRel': translated_y,
 }
-"""Name in timm to the change."""
+"""Name in timm to the transform."""
 _STRENGTHS = {
     'Rotate': (0.0, 30.0),
     'ColorIncreasing': (1.0, 0.9),
@@ -158,25 +158,25 @@ _STRENGTHS = {
     'TranslateXRel': (0.0, 0.45),
     'TranslateYRel': (0.0, 0.45),
 }
-"""Argument that changes nothing, and its distance from that of the highest level, to either side."""
+"""Neutral argument, and its distance from that of the highest level, in either direction."""
 
 
 @dataclass(frozen=True)
 class RandAugment:
-    """Changes drawn at random, the same for all frames of a clip.
+    """Randomly drawn transforms, the same for all frames of a clip.
 
     Raises:
         ValueRangeError: a number outside its range.
     """
 
     level: float = 7.0
-    """Mean level of the changes, in [0, 10]."""
+    """Mean level of the transforms, in [0, 10]."""
     count: int = 4
-    """Number of changes drawn."""
+    """Number of transforms drawn."""
     deviation: float = 0.5
     """Standard deviation of the level."""
     probability: float = 0.5
-    """Probability that a drawn change is applied."""
+    """Probability that a drawn transform is applied."""
 
     def __post_init__(self) -> None:
         is_so = 0 <= self.level <= HIGHEST_LEVEL and self.count >= 0 and self.deviation >= 0
@@ -188,10 +188,11 @@ class RandAugment:
 
     @classmethod
     def named(cls, name: str) -> RandAugment:
-        """RandAugment by a name such as `rand-m7-n4-mstd0.5-inc1`; it must end in inc1, as the other sort is not here.
+        """RandAugment by a name such as `rand-m7-n4-mstd0.5-inc1`; it must end in inc1, since the other variant is not
+        supported.
 
         Raises:
-            ValueRangeError: another form of name.
+            ValueRangeError: the name has another form.
         """
         match = re.fullmatch(r'rand-m(\d+)-n(\d+)-mstd(\d+(?:\.\d+)?)-inc1', name)
         if match is None:
@@ -210,12 +211,12 @@ class RandAugment:
 
 
 def arguments(name: str, level: float, *, is_reversed: bool = False) -> tuple[float, ...]:
-    """The arguments of a change at a level.
+    """The arguments of a transform at a level.
 
     Args:
         name: key of `CHANGES`.
-        level: strength of the change, in [0, 10].
-        is_reversed: whether to change to the other side, where there are two.
+        level: strength of the transform, in [0, 10].
+        is_reversed: whether to use the opposite direction, if there are two.
     """
     share = level / HIGHEST_LEVEL
     if name in _STRENGTHS:
@@ -264,8 +265,8 @@ def _moved(frames: Tensor, x_of: tuple[float, ...], y_of: tuple[float, ...]) -> 
 
         -d + 2d² - d³    1 - 2d² + d³    d + d² - d³    -d² + d³
 
-    Beyond the edge the outermost pixels go on; a point outside is grey. All planes take the same weights, so that one
-    weighted sum of rows of P values does them all.
+    Edge pixels are repeated beyond the edge; a point outside is grey. All planes have the same weights, so that one
+    weighted sum of rows of P values computes all.
     """
     count, _, height, width = frames.shape
     column = torch.arange(width, dtype=torch.float64) + 0.5
@@ -276,10 +277,10 @@ def _moved(frames: Tensor, x_of: tuple[float, ...], y_of: tuple[float, ...]) -> 
     rows, weights_y = _taps(y, height)
     pixels = (rows.unsqueeze(2) * width + columns.unsqueeze(1)).flatten(1)  # (N, 4, 4) to (N, K)
     weights = (weights_y.unsqueeze(2) * weights_x.unsqueeze(1)).flatten(1)
-    used = (weights != 0).any(dim=0)  # along one axis alone four of the sixteen
+    used = (weights != 0).any(dim=0)  # along a single axis four of the sixteen
     table = frames.reshape(-1, height * width).t().contiguous().float()  # (P, N) to (N, P)
     values = torch.nn.functional.embedding_bag(pixels[:, used], table, per_sample_weights=weights[:, used], mode='sum')
-    values = (values + 1e-3).clamp_(0, 255).to(torch.uint8)  # a whole number stays one though its weights were rounded
+    values = (values + 1e-3).clamp_(0, 255).to(torch.uint8)  # keeps integers despite rounded weights
     values[(x < 0) | (x >= width) | (y < 0) | (y >= height)] = FILL
     return values.view(height, width, count, 3).permute(2, 3, 0, 1).contiguous()  # (T, 3, H, W)
 

@@ -76,11 +76,11 @@ def video_targets(patches: Tensor, *, is_difference: bool) -> Tensor:
 
     Args:
         patches: (B, M, P, 3) of frames normalised by the statistics of ImageNet.
-        is_difference: of the two frames of a patch, the second is replaced by what it has more than the first, so that
-            motion is rebuilt (HiCMAE); else both are rebuilt as they are (SVFAP).
+        is_difference: replace the second of the two frames of a patch by its difference from the first, so that
+            motion is reconstructed (HiCMAE); otherwise both are reconstructed as they are (SVFAP).
 
     Returns:
-        (B, M, P * 3), the colours of a cell together.
+        (B, M, P * 3), the colours of a cell adjacent.
     """
     return planes(video_truth(patches, is_difference=is_difference)).flatten(2)  # (B, M, P, 3), then (B, M, P * 3)
 
@@ -91,7 +91,7 @@ def video_truth(patches: Tensor, *, is_difference: bool) -> Tensor:
     floor = DEVIATION_FLOOR / patches.new_tensor(IMAGENET_DEVIATION)
     standard = planes(standardised_patches(patches, floor))  # (B, M, 3, P)
     if is_difference:
-        first, second = standard.chunk(2, dim=3)  # the cells of a frame stand together
+        first, second = standard.chunk(2, dim=3)  # the cells of a frame are adjacent
         second -= first
     return standard
 
@@ -109,17 +109,17 @@ def audio_truth(patches: Tensor) -> Tensor:
 def rebuilding_error(
     head: nn.Linear, tokens: Tensor, patches: Tensor, hidden: Tensor, truth: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """The mean squared error of hidden patches as a head rebuilds them from tokens, a scalar.
+    """The mean squared error of patches reconstructed by a head from tokens, a scalar.
 
-    On a CPU piece by piece, each with its gradient while the cache holds it: rebuilt patches and their truth are by far
-    the largest tensors of a step, and are never stored whole.
+    On a CPU it is computed in pieces, each with its gradient while cached: reconstructed patches and their truth are
+    by far the largest tensors of a step, and are never stored whole.
 
     Args:
-        head: linear map from D to the P * C values of a patch, the channels of a cell together.
+        head: linear map from D to the P * C values of a patch, the channels of a cell adjacent.
         tokens: (B, M, D), a decoder's output at the hidden patches.
         patches: (B, N, P, C) all patches.
         hidden: (B, M) indices of the hidden patches.
-        truth: function from (B, M, P, C) patches to (B, M, C, P), what is to be rebuilt of them.
+        truth: function from (B, M, P, C) patches to their (B, M, C, P) targets.
     """
     weight, bias = (_by_channel(part, patches.shape[3]) for part in (head.weight, head.bias))
     is_plain = tokens.device.type != 'cpu' or torch.is_autocast_enabled('cpu') or weight.dtype != patches.dtype
@@ -142,7 +142,7 @@ def _by_channel(rows: Tensor, channels: int) -> Tensor:
 
 
 class _RebuildingError(torch.autograd.Function):
-    """R = B * M tokens, O = C * P values of a patch. A loss's gradients are known with it, but for one factor."""
+    """R = B * M tokens, O = C * P values of a patch. The gradients are computed with the loss, up to one factor."""
 
     @staticmethod
     def forward(
@@ -175,19 +175,19 @@ class _RebuildingError(torch.autograd.Function):
 def contrast(
     video: Tensor, audio: Tensor, *, every: Callable[[Tensor], Tensor] | None = None, temperature: float = TEMPERATURE
 ) -> Tensor:
-    """Loss of telling clips apart by their other modality: 0 where each finds its own.
+    """Contrastive loss of matching the two modalities of clips; near 0 if each matches its own.
 
         cross-entropy of (v · aᵀ / temperature) against the diagonal, the mean of both directions
 
     Args:
-        video: (B, D) clips as the video encoder sees them; scaled to length 1 here.
-        audio: (B, D) the same clips as heard.
-        every: gives all processes' clips, in the order of the processes, from this one's, with gradients; None
-            compares within this batch, as published.
+        video: (B, D) features of the clips' video; normalised here.
+        audio: (B, D) features of the same clips' audio; normalised here.
+        every: gathers the clips of all processes, in order, with gradients; None
+            to compare within this batch, as published.
         temperature: divisor of the similarities.
 
     Returns:
-        A scalar; log B where all similarities are equal.
+        A scalar; log B if all similarities are equal.
     """
     video, audio = functional.normalize(video, dim=1), functional.normalize(audio, dim=1)
     if every is not None:

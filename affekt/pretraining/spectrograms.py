@@ -1,10 +1,10 @@
 """Log-mel spectrograms as HiCMAE's input: Kaldi's filterbank of 16 kHz, 256 rows of 10 ms by 128 bands.
 
-Audio comes in as floats in [-1, 1] at 16 kHz; frames of 25 ms begin each 10 ms and lie wholly within it. The mean of
-the whole audio is taken away first, then that of each frame; then come pre-emphasis, a symmetric Hann window, the power
+The input is audio in [-1, 1] at 16 kHz; frames of 25 ms start every 10 ms and lie wholly within it. The mean of the
+whole audio is subtracted first, then that of each frame; then follow pre-emphasis, a symmetric Hann window, the power
 spectrum of 512 points, 128 triangles on Kaldi's mel scale from 20 Hz to 8 kHz (not scaled to equal area; the fourth
-lies between two bins and is empty), and the natural logarithm with a floor. Rows are cut at 256 or filled with zeros
-*before* AudioSet's mean and deviation are applied, as published: a filled row becomes +0.467.
+lies between two bins and is empty), and the natural logarithm with a floor. Rows are cut at 256 or padded with zeros
+*before* AudioSet's mean and standard deviation are applied, as published: a padded row becomes +0.467.
 
 Axes: S samples, F frames, R rows (256), M bands (128), B batch.
 
@@ -62,7 +62,7 @@ def _window() -> Tensor:
 
 
 def frame_count(samples: int) -> int:
-    """Number of frames that lie wholly within so many samples.
+    """Number of frames that lie wholly within the given number of samples.
 
     >>> frame_count(399), frame_count(400), frame_count(16000)
     (0, 1, 98)
@@ -74,9 +74,9 @@ def log_energies(frames: Tensor) -> Tensor:
     """(F, 128) natural logarithms of band energies, at least ln 1.19e-7 = -15.94.
 
     Args:
-        frames: (F, 400) samples of each frame, after the mean of the whole audio is taken away.
+        frames: (F, 400) samples of each frame, after subtraction of the mean of the whole audio.
     """
-    if not len(frames):  # which no Fourier transform takes
+    if not len(frames):  # Fourier transforms reject empty input
         return frames.new_zeros(0, BANDS)
     frames = frames - frames.mean(dim=1, keepdim=True)
     before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)  # (F, 400) one sample earlier, the first repeated
@@ -100,11 +100,11 @@ def filterbank(sound: Tensor | Floats32, rows: int = ROWS) -> Tensor:
 
     Args:
         sound: (S,) in [-1, 1] at 16 kHz.
-        rows: R; of longer audio only the first rows are taken.
+        rows: R; longer audio is cut.
 
     Raises:
         ShapeError: the audio is not (S,).
-        ValueRangeError: fewer than one row.
+        ValueRangeError: `rows` is below 1.
     """
     return filterbanks([sound], rows)[0]
 

@@ -408,6 +408,9 @@ def _as_weights(checkpoint: Checkpoint) -> Iterator[None]:
     except (AffektError, TypeError, ValueError, ArithmeticError) as error:
         if isinstance(error, WeightsError):
             raise
+        if isinstance(error, AffektError):
+            came = f'{error.came} in {checkpoint.path.name}'
+            raise WeightsError(expected=error.expected, came=came, todo='get the file again') from error
         raise WeightsError(
             expected=f'a form of HiCMAE or SVFAP in {checkpoint.path.name}',
             came=' '.join(str(error).split())[:200],

@@ -1,9 +1,9 @@
-"""Everything that the results of fine-tuning depend on besides model and clips.
+"""All settings that the results of fine-tuning depend on besides model and clips.
 
-What is None is taken from the method: full tuning has the published values; adapters learn ten times as fast, and all
-layers alike; a linear probe has no rate at all. `reference=True` repeats what the published program does besides:
-audio is not mixed with the frames, is cut as if frames lay evenly over it, classes all weigh the same, and the last
-epoch counts, for its validation lists are its test lists.
+A setting of None has the method's default: full tuning has the published values; adapters use ten times the learning
+rate, the same for all layers; a linear probe has none. `reference=True` also repeats the published program: audio is
+not mixed with the frames and is cut as if frames were spread evenly over it, classes have equal weights, and the last
+epoch counts, since its validation lists are its test lists.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ SCORES: dict[str, tuple[str, ...]] = {
     'classes': ('uar', 'war', 'weighted_f1'),
     'numbers': ('ccc', 'pcc', 'negative_mse'),
 }
-"""Scores that choose on validation; the first of each sort is the default."""
+"""Scores that choose on validation; the first of each kind is the default."""
 WHOLE_BATCH = 256
-"""Samples per step that learning rates are stated for."""
+"""Samples per step for which learning rates are stated."""
 ROWS_PER_EPOCH = 50
-"""Most rows of the log in one epoch."""
+"""Maximum rows of the log per epoch."""
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """Settings of fine-tuning a model; saved beside it.
+    """Settings of fine-tuning a model; saved with it.
 
     Raises:
-        UnknownNameError: no such method, objective or score.
+        UnknownNameError: unknown method, objective or score.
         ValueRangeError: a setting is out of range.
     """
 
@@ -46,45 +46,45 @@ class TuningSettings:
     objective: Objective | Literal[''] = ''
     """Loss, one of `OBJECTIVES`; '' for cross-entropy of classes and the squared error of values."""
     score: str = ''
-    """Score that is best on validation, one of `SCORES`; '' for unweighted recall of classes, concordance of values.
+    """Validation score that chooses, one of `SCORES`; '' for unweighted recall of classes, concordance of values.
     """
     chooses: Literal['best', 'last'] | None = None
-    """The epoch that is taken: the best on validation, or the last; None for the best one, for reference the last."""
+    """The chosen epoch: the best on validation, or the last; None for the best, or with `reference` the last."""
     patience: int | None = 15
-    """Epochs without a better one on validation before stopping, where the best is chosen; None for no stop."""
+    """Epochs without improvement on validation before stopping, if the best is chosen; None for no early stopping."""
     epochs: int = 50
     warm_up: float = 5.0
-    """Epochs over which the rate rises from 0, a fifth of all at most; then it falls as a cosine."""
+    """Epochs over which the learning rate rises from 0, at most a fifth of all; then it falls as a cosine."""
     batch_size: int = 16
-    """Clips per batch of one process; fewer where there are fewer."""
+    """Clips per batch of one process; fewer if there are fewer clips."""
     accumulation: int = 1
     """Batches per step."""
     learning_rate: float | None = None
-    """Peak learning rate for 256 clips per step; it shrinks with fewer. None for 1e-3, and 1e-2 of adapters."""
+    """Peak learning rate for 256 clips per step; it shrinks with fewer. None for 1e-3, or 1e-2 with adapters."""
     least_rate: float = 1e-6
     """Learning rate at the last step, for 256 clips per step."""
     weight_decay: float = 0.05
     """Weight decay of tensors with two axes or more."""
     layer_decay: float | None = None
-    """Each layer's rate over that of the next; None for 0.75, and 1 of adapters."""
+    """Ratio of each layer's learning rate to the next layer's; None for 0.75, or 1 with adapters."""
     clip_norm: float | None = None
     """Largest norm of the gradient; None for no limit, as published."""
     smoothing: float = 0.1
-    """Label smoothing: share of a target that is spread over all classes."""
+    """Label smoothing: share of a target spread over all classes."""
     mixing: Mixing | None = field(default_factory=Mixing)
     """Mixing of clips with classes; None for none. Values are never mixed, as published."""
     augments: bool = True
-    """Change frames and loudness at random."""
+    """Whether to augment frames and loudness."""
     balanced: bool = False
-    """Classes weigh alike, however many clips each has."""
+    """Whether classes have equal total weight."""
     rank: int = 8
     """Rank of the adapters."""
     segments: int = 2
-    """Views of a clip, evenly over its time, that predictions are averaged over."""
+    """Number of views of a clip, spread evenly over its time, whose predictions are averaged."""
     stride: int = 4
-    """Distance of neighbouring frames of a window: 4 everywhere but for Werewolf-XL (3) and FERV39k (1)."""
+    """Distance between frames of a window: 4 except for Werewolf-XL (3) and FERV39k (1)."""
     reference: bool = False
-    """Train as the published program does, see above."""
+    """Whether to train as the published program; see above."""
     precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
     device: str = 'cpu'
     readers: int = 0
@@ -126,22 +126,22 @@ class TuningSettings:
 
     @property
     def rate(self) -> float:
-        """The learning rate for 256 clips a step."""
+        """The learning rate for 256 clips per step."""
         return self.learning_rate or (1e-2 if self.method == 'lora' else 1e-3)
 
     @property
     def decay(self) -> float:
-        """Each layer's rate over that of the next."""
+        """Ratio of each layer's learning rate to the next layer's."""
         return self.layer_decay or (1.0 if self.method == 'lora' else 0.75)
 
     @property
     def takes_last(self) -> bool:
-        """The last epoch is taken, whatever validation says."""
+        """Whether the last epoch is taken, regardless of validation."""
         return (self.chooses or ('last' if self.reference else 'best')) == 'last'
 
     @property
     def used_mixing(self) -> Mixing | None:
-        """Settings of mixing clips, audio with the frames unless for reference."""
+        """Settings of mixing clips; audio is mixed with the frames unless `reference`."""
         if self.mixing is None or not self.reference:
             return self.mixing
         return Mixing(
@@ -149,7 +149,7 @@ class TuningSettings:
         )
 
     def step_rate(self, clips: int) -> float:
-        """The learning rate of a step of so many clips."""
+        """The learning rate of a step with the given number of clips."""
         return self.rate * clips / WHOLE_BATCH
 
     def engine(self, per_epoch: int, accumulation: int) -> EngineSettings:
@@ -157,7 +157,7 @@ class TuningSettings:
 
         Args:
             per_epoch: steps per epoch.
-            accumulation: batches per step, as many as there are at most.
+            accumulation: batches per step, at most those of an epoch.
         """
         rows = max(rows for rows in range(1, min(per_epoch, ROWS_PER_EPOCH) + 1) if per_epoch % rows == 0)
         steps = self.epochs * per_epoch

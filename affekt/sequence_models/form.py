@@ -1,8 +1,8 @@
-"""The interface of all models of frames: features of several modalities on one clock in, an answer per frame out.
+"""The interface of all frame models: from features of several modalities on one clock to an output per frame.
 
-Every model has two forms. `reference` is the published wiring: it has no masks, what is not kept is set to 0. In
-`corrected`, the default, inputs are standardised (`standardise_on`), and a frame that is not kept changes no other
-frame's answer. Models of ours have the corrected form alone.
+Every model has two forms. `reference` is the published wiring: it has no masks, masked inputs are set to 0. In
+`corrected`, the default, inputs are standardised (`standardise_on`), and a masked frame does not change the output of
+any other frame. Our own models have only the corrected form.
 
 Axes: B batch of windows, T frames, D feature of one modality, F representation of a frame, C classes, V values,
 U action units.
@@ -25,15 +25,15 @@ from affekt.nn import NameMap
 
 Features = Mapping[str, Tensor]
 KeepMask = Tensor | Mapping[str, Tensor] | None
-"""(B, T) bool for all modalities alike, or one for each by name (those without are kept); None keeps all."""
+"""(B, T) bool for all modalities, or one for each by name (others are kept); None keeps all."""
 
 
 @dataclass(frozen=True)
 class SequenceShape:
-    """The sizes that every model of frames needs.
+    """The sizes that every frame model needs.
 
     Args:
-        sizes: modality to feature size; any number of modalities, named as the caller likes.
+        sizes: modality to feature size; any number of modalities, with any names.
         classes: number of expressions, 0 for none.
         values: number of continuous values (valence and arousal: 2), 0 for none.
         units: number of action units, 0 for none.
@@ -180,7 +180,7 @@ class SequenceModel(nn.Module, ABC):
         """Take mean and deviation of each feature from training data; nothing to do in the reference form.
 
         Args:
-            features: modality to (B, T, D) windows, or (N, D) frames in one line with masks of (N,).
+            features: modality to (B, T, D) windows, or (N, D) frames with masks of (N,).
             keep_mask: see `KeepMask`; only kept frames count.
         """
         if not self.shape.corrected:
@@ -226,7 +226,7 @@ class SequenceModel(nn.Module, ABC):
 
 
 def published_reader(theirs: str, ours: str = 'reader') -> dict[str, str | None]:
-    """The map of a published recurrence of both directions, one module there, two in ours."""
+    """The map of a published bidirectional recurrence: one module there, two in ours."""
     names: dict[str, str | None] = {}
     for part in ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'):
         names[f'{theirs}.{part}_l0'] = f'{ours}.onward.{part}_l0'

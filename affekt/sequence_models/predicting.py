@@ -1,7 +1,7 @@
-"""Answers for every frame of whole videos: windows are answered, and averaged where they overlap.
+"""Predictions for every frame of whole videos: windows are predicted, and averaged where they overlap.
 
-Probabilities are averaged, not logits; valence and arousal are cut to [-1, 1] at the end. A frame that no modality says
-anything about has an answer too, guessed from its neighbours, and a `keep_mask` that is False.
+Probabilities are averaged, not logits; valence and arousal are clipped to [-1, 1] at the end. A frame that is masked in
+every modality is predicted too, from its neighbours, with a `keep_mask` of False.
 
 N videos, B windows, T frames, C classes, U action units.
 """
@@ -31,7 +31,7 @@ SCORES = {'expression': expression_f1, 'affect': affect_ccc, 'units': unit_f1}
 
 @dataclass(frozen=True, eq=False)
 class FramePrediction:
-    """The predictions for the frames of one video; the last axis is empty where a task is absent."""
+    """The predictions for the frames of one video; the last axis is empty if a task is absent."""
 
     video: str
     expression: Floats32
@@ -41,9 +41,9 @@ class FramePrediction:
     units: Floats32
     """(T, U) probabilities of the action units."""
     keep_mask: Bools
-    """(T,) bool, False where no modality said anything, so that the answer is a guess from other frames."""
+    """(T,) bool, False where all modalities are masked, so that the prediction comes from other frames."""
     spread: Floats32
-    """(T,) mean of the standard deviations of valence and arousal among the models that answered; nan for one."""
+    """(T,) mean of the standard deviations of valence and arousal among the predicting models; nan for a single one."""
 
     def __len__(self) -> int:
         return len(self.keep_mask)
@@ -63,7 +63,7 @@ class FramePrediction:
         return replace(self, **single)
 
     def labels(self, partition: str = 'test', *, threshold: float = 0.5) -> FrameLabels:
-        """Decisions in place of labels: the most probable class, the values, and units as probable as the threshold."""
+        """Decisions as labels: the most probable class, the values, and units at or above the threshold."""
         return FrameLabels(
             self.video, partition, frames=len(self),
             expression=self.expression.argmax(axis=1).astype(np.int8) if self.expression.shape[1] else None,
@@ -86,18 +86,18 @@ def predict_frames(
     batch_size: int = 16,
     dropout: bool = False,
 ) -> dict[str, FramePrediction]:
-    """A model's answers for every frame of every video; none for one without frames, which is there all the same.
+    """A model's predictions for every frame of every video; empty for a video without frames.
 
     Args:
-        model: model of frames in either mode; it keeps its mode and its device.
-        videos: videos to be answered; labels they may have are not read.
+        model: model of frames in either mode; its mode and device stay the same.
+        videos: videos to predict; any labels are not read.
         window: length of a window in frames, see `affekt.frames.windows_over`.
-        stride: frames from one window to the next.
+        stride: frames between window starts.
         overlap: weighting of a window's frames where windows overlap.
-        batch_size: windows at once.
-        dropout: drop units as in training, by torch's generator, instead of keeping all.
+        batch_size: windows per batch.
+        dropout: use dropout as in training, with torch's global generator.
     """
-    windows = sorted(windows_over(videos.lengths, window, stride), key=len)  # alike in length: little is padded
+    windows = sorted(windows_over(videos.lengths, window, stride), key=len)  # similar lengths need little padding
     device = next((parameter.device for parameter in model.parameters()), torch.device('cpu'))
     sums: dict[str, _Answers] = {}
     sizes = [0, 0, 0]
@@ -121,7 +121,7 @@ def predict_frames(
 def predict_as_trained(
     model: nn.Module, videos: FrameVideos, settings: FrameTrainingSettings, *, dropout: bool = False
 ) -> dict[str, FramePrediction]:
-    """`predict_frames` by the windows of the settings that a model is trained with."""
+    """`predict_frames` with the windows of a model's training settings."""
     return predict_frames(
         model, videos, window=settings.window, stride=settings.stride, overlap=settings.overlap,
         batch_size=settings.batch_size, dropout=dropout,
@@ -140,7 +140,7 @@ def _in_mode(model: nn.Module, training: bool) -> Iterator[None]:
 
 
 class _Answers:
-    """The answers of the windows of one video, added up."""
+    """The sum of the predictions of one video's windows."""
 
     def __init__(self, length: int, sizes: Sequence[int], overlap: OverlapWeights) -> None:
         self._sizes = sizes
@@ -159,7 +159,7 @@ class _Answers:
 
 
 def mean_prediction(members: Sequence[FramePrediction]) -> FramePrediction:
-    """The mean of what several models answer for one video; `spread` is that among them.
+    """The mean of several models' predictions for one video; `spread` is their standard deviation.
 
     Args:
         members: predictions for one video, of the same length and tasks; at least one.
@@ -180,16 +180,16 @@ def mean_prediction(members: Sequence[FramePrediction]) -> FramePrediction:
 def official_scores(
     labels: Sequence[FrameLabels], predictions: Predictions, tasks: Sequence[str], classes: int = 8
 ) -> dict[str, float]:
-    """The official score of each task on all labelled frames in one line, and `score`, their sum.
+    """The official score of each task on all labelled frames together, and `score`, their sum.
 
     Args:
-        labels: labels of the videos that are scored.
-        predictions: predictions for these videos at least.
+        labels: labels of the videos to score.
+        predictions: predictions for at least these videos.
         tasks: fields of `FrameLabels`.
         classes: number of expressions.
 
     Returns:
-        Scores by name; nan where no frame has a label, or where the score is undefined.
+        Scores by name; nan if no frame has a label, or the score is undefined.
     """
     scores: dict[str, float] = {}
     for task in tasks:

@@ -1,6 +1,6 @@
-"""A trained model of frames as a folder: `settings.json` says what it is, `weights.safetensors` holds the rest.
+"""A trained frame model as a folder: `settings.json` has its settings, `weights.safetensors` the rest.
 
-The scales of the inputs, taken from training frames, are among the weights. Loading is strict.
+The scales of the inputs, estimated on training frames, are among the weights. Loading is strict.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class FramePredictor:
-    """A trained model and all that its answers depend on.
+    """A trained model and everything its predictions depend on.
 
     Args:
         model: the model, in evaluation mode.
         settings: settings with which it was trained.
-        alignment: settings of how the features of its training videos were brought to the frames.
+        alignment: settings of the resampling of features to the frames.
         expressions: names of the classes; () for a model without.
         action_units: names of the units; () for a model without.
         smoothing: task to the smoothing of its curves.
-        notes: where it comes from: epoch, scores on validation, videos that it learnt from.
+        notes: its origin: epoch, validation scores, training videos.
     """
 
     model: SequenceModel | OnLearnedClocks = field(repr=False)
@@ -56,18 +56,18 @@ class FramePredictor:
     notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def predict(self, videos: FrameVideos, *, smooth: bool = True, draws: int = 0) -> dict[str, FramePrediction]:
-        """Answers for every frame of every video, averaged over windows and made steady.
+        """Predictions for every frame of every video, averaged over windows and smoothed.
 
         Args:
             videos: videos with the modalities that it was trained on; their labels are not read.
-            smooth: False leaves the curves as they come.
-            draws: answers with dropout, besides, that `spread` is taken over: how far the model is from being sure
-                (Gal and Ghahramani 2016, arXiv:1506.02142). The same each time; 0 leaves `spread` nan, and one draw
-                says nothing.
+            smooth: False for no smoothing.
+            draws: additional predictions with dropout, from which `spread` estimates the model's uncertainty
+                (Gal and Ghahramani 2016, arXiv:1506.02142). Reproducible; 0 leaves `spread` nan, and one draw
+                is not enough.
 
         Raises:
-            ShapeError: other modalities, sizes or alignment.
-            ValueRangeError: draws of a model that has no dropout, or fewer than 2.
+            ShapeError: modalities, sizes or alignment differ.
+            ValueRangeError: draws of a model without dropout, or fewer than 2.
         """
         require_same_features(self.model.shape.sizes, self.alignment, videos)
         predictions = predict_as_trained(self.model, videos, self.settings)
@@ -90,14 +90,14 @@ class FramePredictor:
     def predict_features(
         self, features: Mapping[str, FeatureSource], frames: Mapping[str, int], clock: Clock, *, smooth: bool = True
     ) -> dict[str, FramePrediction]:
-        """Answers from features of any clock, which come to the frames as in training.
+        """Predictions from features on any clock, resampled to the frames as in training.
 
         Args:
-            features: modality to a source of features by video, see `frame_videos`; one that lacks all of the videos,
+            features: modality to a source of features by video, see `frame_videos`; one without any of the videos,
                 such as the voice of a silent recording, may be an empty mapping.
             frames: video to its number of frames.
             clock: times of the frames.
-            smooth: False leaves the curves as they come.
+            smooth: False for no smoothing.
 
         Raises:
             ShapeError, ValueRangeError, UnknownNameError: see `frame_videos` and `predict`.
@@ -114,7 +114,7 @@ class FramePredictor:
         """Write `settings.json` and `weights.safetensors`.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: the disk is full.
         """
         save_tensors(folder / WEIGHTS, self.model.state_dict())
         contents = {
@@ -126,10 +126,10 @@ class FramePredictor:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> FramePredictor:
-        """Read a folder back.
+        """Read a saved folder.
 
         Raises:
-            WeightsError: it is no trained model of frames, is damaged, or of a newer affekt.
+            WeightsError: it is not a trained frame model, is damaged, or is from a newer affekt.
         """
         path = Path(folder)
         try:

@@ -1,4 +1,4 @@
-"""Everything that the results of a model of frames depend on besides its videos; saved beside it."""
+"""All settings that the results of a frame model depend on besides its videos; saved with it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FRAME_TASKS: dict[FrameTask, tuple[str, ...]] = {
     'au': ('units',),
     'mtl': ('expression', 'affect', 'units'),
 }
-"""Task of a challenge to the answers that it asks for: fields of `affekt.frames.FrameLabels`."""
+"""Task of a challenge to the predicted fields of `affekt.frames.FrameLabels`."""
 AffectLoss = Literal['ccc', 'mse', 'both']
 LOSS_SETTINGS = (
     'affect_loss', 'affect_across', 'affect_moments', 'smoothing', 'focal', 'divergence', 'class_balance',
     'unit_balance', 'expression_weight', 'affect_weight', 'units_weight',
 )  # fmt: skip
-"""Fields of `FrameTrainingSettings` that say what is minimised."""
+"""Fields of `FrameTrainingSettings` that define the loss."""
 
 
 def loss_settings(given: Mapping[str, str]) -> dict[str, Any]:
@@ -34,8 +34,8 @@ def loss_settings(given: Mapping[str, str]) -> dict[str, Any]:
     {'focal': 2.0, 'affect_loss': 'both', 'unit_balance': False}
 
     Raises:
-        UnknownNameError: no such setting, or not one of the names that it can be.
-        ValueRangeError: no number, or one out of range.
+        UnknownNameError: unknown setting, or unknown name as its value.
+        ValueRangeError: not a number, or one out of range.
     """
     values: dict[str, Any] = {}
     for name, text in given.items():
@@ -59,10 +59,10 @@ def _number_or_switch(text: str, default: float | bool) -> float | bool:
 
 @dataclass(frozen=True)
 class FrameTrainingSettings:
-    """Settings of building and training a model of frames.
+    """Settings of building and training a frame model.
 
     Raises:
-        UnknownNameError: no such task, loss or weights.
+        UnknownNameError: unknown task, loss or weights.
         ValueRangeError: a setting is out of range.
     """
 
@@ -77,49 +77,49 @@ class FrameTrainingSettings:
     form: Literal['corrected', 'reference'] = 'corrected'
     """Form of the model: corrected, or as published."""
     window: int = 300
-    """Frames of a window; the published 1,000 are half a minute, of which a batch holds few different videos."""
+    """Frames per window; the published 1,000 are half a minute, so that a batch has few different videos."""
     stride: int = 150
-    """Frames from one window to the next, while training and predicting."""
+    """Frames between window starts, in training and prediction."""
     overlap: OverlapWeights = 'tapered'
     """Weighting of a window's frames where windows overlap: one of `affekt.frames.OVERLAP_WEIGHTS`."""
     epochs: int = 40
     patience: int | None = 8
-    """Epochs without improvement on validation before stopping; None for no stop."""
+    """Epochs without improvement on validation before stopping; None for no early stopping."""
     batch_size: int = 16
-    """Windows per batch of one process; fewer where there are fewer."""
+    """Windows per batch of one process; fewer if there are fewer windows."""
     learning_rate: float = 1e-3
     least_share: float = 0.05
     """Share of the learning rate at the last step; it falls as a cosine after the warm-up."""
     warm_up: float = 1.0
-    """Epochs over which the rate rises from 0, a fifth of all at most."""
+    """Epochs over which the learning rate rises from 0, at most a fifth of all."""
     weight_decay: float = 1e-3
     clip_norm: float | None = 1.0
     """Largest norm of the gradient; None for no limit."""
     affect_loss: AffectLoss = 'ccc'
     """Loss of valence and arousal: 1 - concordance, the squared error, or their sum."""
     affect_across: Literal['window', 'batch'] = 'batch'
-    """A concordance of each window, as published, or of all frames of a batch, as the official score has it."""
+    """Concordance per window, as published, or over all frames of a batch, as in the official score."""
     affect_moments: Literal['population', 'published'] = 'population'
     """Divisor of the moments in the concordance, see `concordance_loss`."""
     smoothing: float = 0.0
-    """Label smoothing: share of an expression's truth that is spread over all classes."""
+    """Label smoothing: share of an expression's truth spread over all classes."""
     focal: float = 0.0
-    """Focal exponent: how much less a frame counts of whose expression the model is sure; 0 for not at all."""
+    """Focal exponent, which reduces the weight of frames with a confident expression; 0 for none."""
     divergence: float = 0.0
     """Share of the Kullback-Leibler divergence in the loss of expressions."""
     class_balance: float = 0.0
-    """Beta of `class_weights`: 0 for none, 1 where a class counts alike however rare it is. Others tell classes
-    apart up to about 1 / (1 - beta) frames: thousands need 0.999 and more."""
+    """Beta of `class_weights`: 0 for none, 1 for equal total weight of all classes. Values between distinguish class
+    sizes up to about 1 / (1 - beta) frames: thousands need 0.999 and more."""
     unit_balance: bool = False
-    """Frames that show an action unit weigh as much as those that do not."""
+    """Whether frames with an active action unit have the same total weight as those without."""
     expression_weight: float = 1.0
     """Weight of the loss of expressions among those of `mtl`."""
     affect_weight: float = 1.0
     units_weight: float = 1.0
     curve_widths: tuple[int, ...] = (3, 5, 9, 15, 25, 45)
-    """Frames over which predictions may be smoothed; the best on validation is taken. () never smooths."""
+    """Widths of smoothing in frames to try; the best on validation is taken. () for no smoothing."""
     causal: bool = False
-    """Smooth with past frames alone."""
+    """Whether to smooth with past frames only."""
     precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
     device: str = 'cpu'
     seed: int = 0
@@ -161,7 +161,7 @@ class FrameTrainingSettings:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The answered tasks: fields of `FrameLabels`."""
+        """The predicted tasks: fields of `FrameLabels`."""
         return FRAME_TASKS[self.task]
 
     def engine(self, per_epoch: int) -> EngineSettings:

@@ -1,9 +1,9 @@
-"""The recurrences that need one step after another, as cheap as a step can be, and the attention between them.
+"""The recurrences that need one step after another, at minimal cost per step, and the attention between them.
 
-All that does not depend on the step before is one product over all steps; what is left of a step is a product and some
-elementwise calls into memory that is there, without a graph. The gradients are written out, so that the way back is as
-cheap. Both ways go through time in parts that a cache holds: a batch of windows of 1,000 frames fills hundreds of
-megabytes, and on a processor reading and writing them would cost more than the products do.
+Everything that does not depend on the previous step is one product over all steps; the rest of a step is a product and
+some elementwise calls into existing memory, without a graph. The gradients are written out, so that the backward pass
+is as cheap. Both passes go through time in pieces that fit a cache: a batch of windows of 1,000 frames fills hundreds
+of megabytes, and on a CPU reading and writing them would cost more than the products.
 
 Axes: T frames, M modalities, B batch, D feature of one modality, H hidden, W memory, C = M·H cells of all modalities,
 O outputs.
@@ -21,13 +21,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 CACHED = 2**18
-"""Elements of one tensor that are worked on at once: a megabyte of float32 stays in the nearest large cache."""
+"""Elements of one tensor processed at once: a megabyte of float32 fits the nearest large cache."""
 KEPT_NEAR = 2**21
-"""Elements of one tensor between an elementwise walk and the products that read it: eight megabytes."""
+"""Elements of one tensor between elementwise operations and the products that read it: eight megabytes."""
 
 
 class CellWeights(NamedTuple):
-    """The weights of the LSTM cell of one modality, as `nn.LSTMCell` has them."""
+    """The weights of the LSTM cell of one modality, as in `nn.LSTMCell`."""
 
     inward: Tensor
     """(4H, D) input weights, in the order i, f, g, o."""
@@ -63,7 +63,8 @@ class _RecurrentStates(torch.autograd.Function):
         features, weights = tensors[:modalities], tensors[modalities:]
         rows, frames = features[0].shape[:2]
         hidden = weights[1].shape[1]
-        gates = features[0].new_empty((frames, modalities, rows, 4 * hidden))  # i, f, o, g: what σ bounds is together
+        # i, f, o, g: the gates with σ are adjacent
+        gates = features[0].new_empty((frames, modalities, rows, 4 * hidden))
         for place, each in enumerate(features):
             inward, biases = _sigmoids_first(weights[3 * place]), _sigmoids_first(weights[3 * place + 2])
             for row, window in enumerate(each):
@@ -128,7 +129,7 @@ def _gates_backward(
     back: Tensor,
     back_cell: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the gates of some steps, and those of the state and cell of the step before.
+    """Gradients of the gates of some steps, and those of the state and cell of the previous step.
 
     Args:
         gates: (t, M, B, 4H), in the order i, f, o, g.
@@ -136,7 +137,7 @@ def _gates_backward(
         of_state: (t, M, B, H) gradients of states; of_cell: of cells.
         begin: the first of these steps.
         turned: (M, 4H, H).
-        back: (M, B, H) what the step after gives to the last state; back_cell: to the last cell.
+        back: (M, B, H) gradient from the next step to the last state; back_cell: to the last cell.
     """
     hidden = of_state.shape[3]
     falls = torch.empty_like(gates)
@@ -145,7 +146,7 @@ def _gates_backward(
         at = slice(begin + part.start, begin + part.stop)
         bounded = torch.tanh(cells[at]).transpose(1, 2)  # (t, M, B, H)
         earlier = _before(cells, at).transpose(1, 2)
-        # what a gradient of the state adds to the cell's; what one of cell (i, f, g) or state (o) adds to a gate's
+        # from the state's gradient to the cell's; from the cell's (i, f, g) or the state's (o) to a gate's
         through = o * (1 - bounded.square())
         _, by_enter, by_forget, by_out, by_new = _split(falls[part], hidden)
         torch.mul(g * i, 1 - i, out=by_enter)
@@ -256,7 +257,7 @@ class _SeenChanges(torch.autograd.Function):
             seen = shares * change
             of_outward.addmm_(given.t(), seen)
             of_seen = given @ outward  # (t·B, 2C)
-            # of a softmax s: s (g - Σ s g); s g is what the seen gets, times the seen
+            # of a softmax s: s (g - Σ s g); s g is the gradient of the attended input, times that input
             through = seen.mul_(of_seen)
             of_logits = through.addcmul_(shares, through.sum(dim=1, keepdim=True), value=-1)
             of_over.addmm_(of_logits.t(), units)
@@ -287,7 +288,7 @@ def gated_memory(
         u^t = γ_0^t u^(t-1) + γ_1^t proposed^t
 
     Args:
-        inputs: (T, B, 2, H), what does not depend on the memory, of both gates.
+        inputs: (T, B, 2, H) the part of both gates that does not depend on the memory.
         proposed: (T, B, W).
         entry: (W, 2, H).
         exits: (2, H, W).
@@ -320,7 +321,7 @@ class _GatedMemory(torch.autograd.Function):
         memory = torch.zeros_like(proposed[0])
         biases, into = biases.expand(gates.shape[1:]), entry.flatten(1)  # (2, B, W), (W, 2H)
         through = itertools.repeat(None) if passing is None else passing.unbind(0)
-        # a gate's units of all rows together, and of each row both gates' together: two views of the same
+        # two views of the same units: by gate, and by row
         by_row, by_gate = inner.flatten(2), inner.transpose(1, 2)  # (T, B, 2H), (T, 2, B, H)
         steps = (inputs.flatten(2), proposed, by_row, by_gate, inner, gates, *gates.unbind(1), memories)
         for (given, new, flat, both, units, gate, retain, update, to), passes in zip(
@@ -347,7 +348,7 @@ class _GatedMemory(torch.autograd.Function):
         out, into = exits.transpose(1, 2).contiguous(), entry.flatten(1).t().contiguous()  # (2, W, H), (2H, W)
         for part in _parts_from_the_end(len(inner), inner[0].numel(), CACHED):
             opened, falls, inners = gates[part], fall[part], fall_inner[part]
-            # what a gradient of the memory adds to each gate's: the derivative of σ, times what the gate lets through
+            # from the memory's gradient to each gate's: the derivative of σ, times the gated input
             torch.stack([earlier[part], proposed[part]], dim=1, out=falls)  # (t, 2, B, W)
             falls.mul_(opened).mul_(1 - opened)
             flat, by_gate = inners.flatten(2), inners.transpose(1, 2)  # (t, B, 2H), (t, 2, B, H)
@@ -370,9 +371,9 @@ def _parts_from_the_end(length: int, numbers: int, most: int) -> Iterator[slice]
     """Slices of several steps, the last ones first, each of at most `most` elements or one step.
 
     Args:
-        length: steps in all.
+        length: number of steps.
         numbers: elements of one step.
-        most: most elements of one slice.
+        most: maximum elements per slice.
     """
     steps = max(most // numbers, 1)
     for end in range(length, 0, -steps):

@@ -17,10 +17,10 @@ from affekt.typed_json import plain
 LOG_FILE = 'log.jsonl'
 Row = dict[str, float]
 
-WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 220, 80, 24, 10
+WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 224, 104, 30, 14
 """Size and margins of a curve in pixels."""
 MOST_POINTS = 1000
-"""Largest number of points of a curve; with more rows, each point is the mean of equally many."""
+"""Maximum number of points of a curve; with more rows, each point is the mean of equally many."""
 
 
 class ScalarLog:
@@ -86,21 +86,28 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     idle = [name for name in names if all(value == 0 for _, value in curves[name])]
     if any(points == curves.get('loss') for name, points in curves.items() if name != 'loss'):
         del curves['loss']
-    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows)}</dl>']
+    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows, idle)}</dl>']
     if idle:
-        parts.append(f'<p>Always 0: {escaped(", ".join(idle))}.</p>')
+        parts.append(f'<p class="soft">Always 0: {escaped(", ".join(map(_words, idle)))}.</p>')
+    parts.append('<div class="two">')
     for name, points in curves.items():
         if name not in idle:
-            drawn = f'<div class="scroll">{curve_svg(points, name)}</div>'
-            parts.append(f'<section class="part"><h2>{escaped(name)}</h2>{drawn}</section>')
+            drawn = f'<div class="scroll">{curve_svg(points, _words(name))}</div>'
+            parts.append(f'<section class="part"><h2>{escaped(_words(name))}</h2>{drawn}</section>')
+    parts.append('</div>')
     write_atomically(path, whole_page(f'{title}: training', title, '\n'.join(parts)).encode())
 
 
-def _last_row(rows: Sequence[Row]) -> str:
+def _words(name: str) -> str:
+    return name.replace('_', ' ')
+
+
+def _last_row(rows: Sequence[Row], idle: Sequence[str]) -> str:
     if not rows:
         return '<div><dt>steps</dt><dd>0</dd></div>'
     last = rows[-1]
-    shown = {'steps': f'{last["step"]:,.0f}'} | {name: f'{last[name]:.6g}' for name in last if name != 'step'}
+    values = {_words(name): f'{last[name]:.6g}' for name in last if name != 'step' and name not in idle}
+    shown = {'steps': f'{last["step"]:,.0f}'} | values
     return ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(text)}</dd></div>' for name, text in shown.items())
 
 
@@ -131,7 +138,7 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
         lines.append(f'<line x1="{LEFT}" y1="{y(tick)}" x2="{WIDTH - EDGE}" y2="{y(tick)}" class="grid"/>')
         lines.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end" class="tick">{tick:.4g}</text>')
     for step, anchor, said in ((first, 'start', f'step {first:,.0f}'), (last, 'end', f'{last:,.0f}')):
-        lines.append(f'<text x="{x(step)}" y="{HEIGHT - 6}" text-anchor="{anchor}" class="tick">{said}</text>')
+        lines.append(f'<text x="{x(step)}" y="{HEIGHT - 10}" text-anchor="{anchor}" class="tick">{said}</text>')
     for piece in _pieces(drawn):
         places = ' '.join(f'{x(step)},{y(value)}' for step, value in piece)
         lines.append(f'<polyline points="{places}" fill="none" stroke="var(--low)" stroke-width="2"/>')
@@ -139,7 +146,7 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
             lines.append(f'<circle cx="{x(piece[0][0])}" cy="{y(piece[0][1])}" r="3" class="dot"/>')
     summary = f'{label}: {values[0]:.4g} at first, {values[-1]:.4g} at last'
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" '
+        f'<svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" '
         f'aria-label="{escaped(summary)}">{"".join(lines)}</svg>'
     )
 

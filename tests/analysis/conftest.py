@@ -77,7 +77,7 @@ def make():
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def observed() -> Observed:
     """40 s. Person 1 is neutral, happy and smiling from 12 to 18 s, then neutral, and speaks from 2 to 6 s and 20 to 25
     s, the second time in angry words with a happy face. Person 2 is sad from 5 to 30 s and silent. Somebody unseen

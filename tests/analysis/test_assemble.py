@@ -20,7 +20,7 @@ from affekt.labels import EKMAN
 from affekt.voice import COLUMNS
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def analysis(observed) -> Analysis:
     return assemble(observed, AnalysisSettings())
 

@@ -25,14 +25,14 @@ ODD = 'Ünï <b>&amp; "quoted" \'x\' --> 🙂 \x07 end\nnext'
 ODD_CLEAN = 'Ünï <b>&amp; "quoted" \'x\' --> 🙂 end next'
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def analysis(observed) -> Analysis:
     whole = assemble(observed, AnalysisSettings())
     first, *rest = whole.utterances
     return dataclasses.replace(whole, utterances=(dataclasses.replace(first, text=ODD), *rest))
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def nothing() -> Analysis:
     return assemble(Observed(Source('empty.wav', 'audio', 3.0, '00' * 32)), AnalysisSettings())
 

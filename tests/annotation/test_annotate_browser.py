@@ -47,7 +47,7 @@ class Person:
 
     def until(self, claim: str) -> None:
         said = f'document.documentElement.{claim}' if claim.startswith('dataset') else claim
-        WebDriverWait(self.browser, 15, poll_frequency=0.02).until(lambda _: self.js(said))
+        WebDriverWait(self.browser, 15, poll_frequency=0.05).until(lambda _: self.js(said))
 
     def one(self, selector: str):
         return self.browser.find_element(By.CSS_SELECTOR, selector)

@@ -61,7 +61,7 @@ class Checker:
         return self.browser.execute_script(f'return {expression}')
 
     def until(self, claim: str) -> None:
-        WebDriverWait(self.browser, 20, poll_frequency=0.02).until(lambda _: self.js(claim))
+        WebDriverWait(self.browser, 20, poll_frequency=0.05).until(lambda _: self.js(claim))
 
     def one(self, selector: str):
         return self.browser.find_element(By.CSS_SELECTOR, selector)

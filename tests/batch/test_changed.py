@@ -19,7 +19,7 @@ from affekt.people import CHANGES_FILE, Merge, Rename, write_changes
 SETTINGS = AnalysisSettings()
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def analysis(observed):
     return assemble(dataclasses.replace(observed, trust=trust_of(SETTINGS)), SETTINGS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from functools import cache
 
 import pytest
 from click.testing import CliRunner
@@ -23,30 +24,34 @@ from tests.analysis.conftest import RATE, face_rows, table, turn_row, utterance_
 SETTINGS = AnalysisSettings(asr='none')
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A run of two recordings, with two people who take turns and a voice in each."""
+@cache
+def analysis_of(name, sha256):
+    """Two people who take turns, and a voice."""
     from affekt.analysis.observations import Observed
     from affekt.analysis.records import Source
+
+    faces = [*face_rows('person 1', 0, 6, 'happiness', 0.9, talks=True), *face_rows('person 2', 6, 12, 'sadness')]
+    return assemble(
+        Observed(
+            source=Source(name, 'video', 12.0, sha256, 640, 360, 25.0, RATE),
+            faces=table(faces, 'faces'), turns=table([turn_row(2, 6, 'happiness')], 'turns'),
+            voice=table(voice_rows(2, 6), 'voice'),
+            utterances=table([utterance_row(2, 6, 'Hello.', 'happiness')][:0], 'utterances'),
+        ),
+        SETTINGS,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run of two recordings."""
 
     class Analyzer:
         def __init__(self, settings, *, keep_models=True):
             pass
 
         def analyze(self, path, *, progress=None, spill=None):
-            faces = [
-                *face_rows('person 1', 0, 6, 'happiness', 0.9, talks=True),
-                *face_rows('person 2', 6, 12, 'sadness'),
-            ]
-            return assemble(
-                Observed(
-                    source=Source(path.name, 'video', 12.0, file_sha256(path), 640, 360, 25.0, RATE),
-                    faces=table(faces, 'faces'), turns=table([turn_row(2, 6, 'happiness')], 'turns'),
-                    voice=table(voice_rows(2, 6), 'voice'),
-                    utterances=table([utterance_row(2, 6, 'Hello.', 'happiness')][:0], 'utterances'),
-                ),
-                SETTINGS,
-            )  # fmt: skip
+            return analysis_of(path.name, file_sha256(path))
 
     monkeypatch.setattr(batch, 'Analyzer', Analyzer)
     for name in ('a.mp4', 'b.mp4'):

@@ -274,8 +274,7 @@ def test_published_rows_stand_beside_ours_and_say_where_they_were_read(calls, rn
     manifest = corpus()
     categories = ('neutral', 'calm', 'happy', 'sad', 'angry', 'fearful', 'disgust', 'surprised')
     facts = Facts('RAVDESS, speech', categories=categories)
-    names = dict(zip(CATEGORIES, ('calm', 'happy', 'angry'), strict=True))
-    samples = [dataclasses.replace(row, category=names[row.category]) for row in manifest.samples]
+    samples = [dataclasses.replace(row, category=categories[at % 8]) for at, row in enumerate(manifest.samples)]
     outcome = run_dfer(Manifest(facts, samples), clips_of(manifest, rng), [NEAREST], QUICK, Tuning())
     (table,) = [section for section in dfer_sheet(outcome).sections if section.title.startswith('Beside published')]
     cells = {line[0]: line for line in table.cells}
@@ -286,6 +285,15 @@ def test_published_rows_stand_beside_ours_and_say_where_they_were_read(calls, rn
     assert wars == sorted(wars, reverse=True)
     facts = dfer_facts(outcome)
     assert facts['published']['rows'][0]['second_hand'] is True
+
+
+def test_categories_that_no_clip_shows_are_not_among_the_answers_and_published_rows_are_not_beside_fewer(calls, rng):
+    manifest = corpus()
+    facts = Facts('RAVDESS, speech', categories=('neutral', *CATEGORIES, 'surprised'))
+    outcome = run_dfer(Manifest(facts, manifest.samples), clips_of(manifest, rng), [NEAREST], QUICK, Tuning())
+    assert outcome.task.outputs == 3
+    assert "no clip shows 'neutral', 'surprised': models answer with the other categories" in outcome.task.notes
+    assert not any(section.title.startswith('Beside published') for section in dfer_sheet(outcome).sections)
 
 
 def test_pages_are_written_and_fit_the_terminal(calls, store, rng, tmp_path):
@@ -389,6 +397,7 @@ def test_a_corpus_with_one_test_part_is_tested_once(calls, rng):
         ({'category': ['calm'] * 72}, TableError, 'two classes'),
         ({'category': [None] * 36 + ['calm', 'glad'] * 18}, CorpusError, 'category of every clip'),
         ({'fold': [None] * 72}, CorpusError, 'published folds'),
+        ({'category': ['glad'] * 6 + ['calm', 'cross'] * 33}, CorpusError, "none of 'glad' in fold 1"),
     ],
 )
 def test_a_corpus_that_cannot_be_trained_on_is_refused_before_training(calls, rng, changed, error, said):

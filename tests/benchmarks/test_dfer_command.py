@@ -77,6 +77,10 @@ def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corp
     other = run(*words[:-6], '--epochs', '2', *words[-6:], '--resume')
     assert other.exit_code == 2
     assert 'tuning' in other.output
+    refused = run(*words, '--inputs', tmp_path / 'inputs')
+    assert refused.exit_code == 2
+    assert 'add --resume' in refused.output
+    assert not (tmp_path / 'inputs').exists()  # nothing is decoded for a run that cannot begin
 
 
 def test_without_a_model_the_baselines_stand_alone(corpus, tmp_path):

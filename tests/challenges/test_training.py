@@ -19,7 +19,7 @@ from affekt.errors import CorpusError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, write_features
 
 SIX = ('neutral', 'angry', 'happy', 'sad', 'worried', 'surprise')
-QUICK = TrackSettings('gated', trials=1, folds=2, epochs=15, batch_size=4, thresholds=(0.7,), seed=4)
+QUICK = TrackSettings('gated', trials=1, folds=2, epochs=15, batch_size=8, thresholds=(0.7,), seed=4)
 FACTS = Facts('made up', categories=SIX, ranges={'valence': (-5.0, 5.0)})
 
 

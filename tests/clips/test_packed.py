@@ -251,6 +251,20 @@ def test_a_finished_cache_is_opened_and_not_written_again(cache):
         PackedClips.write(folder, manifest, SETTINGS)
 
 
+@pytest.mark.parametrize('modalities', [('audio',), ('video', 'audio')])
+def test_sound_alone_is_not_packed_anew_for_another_size_or_crop_of_frames(sources, tmp_path, modalities):
+    manifest = Manifest(Facts('made up', root=str(sources)), [Sample('voice', audio='voice.wav')])
+    settings = replace(SETTINGS, modalities=modalities)
+    clips = PackedClips.write(tmp_path / 'cache', manifest, settings)
+    other = replace(settings, size=96, crop='faces')
+    again = PackedClips.write(
+        tmp_path / 'cache', manifest, other, resume=True, progress=lambda *_: pytest.fail('decoded again')
+    )
+    assert again.settings == clips.settings
+    with pytest.raises(RunError, match=r'other values for clips\.longest_s'):
+        PackedClips.write(tmp_path / 'cache', manifest, replace(other, longest_s=1.0), resume=True)
+
+
 def test_a_reader_that_writes_into_frames_changes_nothing_on_disk(cache):
     folder, _ = cache
     before = _content(folder)

@@ -201,3 +201,9 @@ def test_what_cannot_be_tuned_from_is_refused(corpus, pretrained, tmp_path):
     nothing = manifest_of([replace(row, audio=None) for row in corpus.samples], corpus.facts.root)
     with pytest.raises(CorpusError, match='clips with audio'):
         finetune_clips(pretrained, nothing, settings(), folder=tmp_path / 'third')
+    rows = [replace(row, audio='absent.wav') if row.category == 'glad' else row for row in corpus.samples]
+    with pytest.raises(CorpusError, match=r"got none of 'glad' \(16 of 24 clips, .* no clip for 8"):
+        finetune_clips(
+            pretrained, manifest_of(rows, corpus.facts.root), settings(), folder=tmp_path / 'fourth',
+            validation='speaker=p3',
+        )  # fmt: skip

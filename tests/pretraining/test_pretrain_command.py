@@ -57,9 +57,10 @@ def test_a_run_says_what_it_learnt_from_and_goes_on(corpus, tmp_path):
         0,
         {'without_video': 4, 'without_audio': 4, 'unread': 0},
     )
-    refused = called(*words)
+    refused = called(*words, '--cache', tmp_path / 'another')
     assert refused.exit_code == 2
     assert '--resume' in refused.stderr
+    assert not (tmp_path / 'another').exists()  # nothing is decoded for a run that cannot begin
 
 
 def test_one_modality_is_learnt_from_alone(corpus, tmp_path):

@@ -162,6 +162,15 @@ def test_notes_that_the_tensors_cannot_have_are_an_error_of_the_file(tmp_path, n
         classifier_from(tmp_path, outputs=2)
 
 
+def test_a_file_that_lost_the_last_block_of_one_encoder_is_refused_in_one_sentence(tmp_path):
+    state = _numbered(HicmaePretraining(TINY))
+    for name in [name for name in state if name.startswith('encoder_audio.blocks.3.')]:
+        del state[name]
+    sentence = r'^expected encoders of one depth; got video 4, audio 3 in c\.pth; get the file again$'
+    with pytest.raises(WeightsError, match=sentence):
+        classifier_from(save_published(tmp_path / 'c.pth', state), outputs=2)
+
+
 def test_a_form_that_is_asked_for_and_cannot_be_is_no_error_of_the_file(tmp_path):
     source = save_published(tmp_path / 'c.pth', _numbered(HicmaePretraining(TINY)))
     with pytest.raises(ValueRangeError, match='an input of whole patches'):

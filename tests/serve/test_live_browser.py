@@ -63,7 +63,7 @@ def page(browser, feed):
 
 
 def wait(browser, claim: str) -> None:
-    WebDriverWait(browser, 15, poll_frequency=0.02).until(lambda opened: opened.execute_script(f'return {claim}'))
+    WebDriverWait(browser, 15, poll_frequency=0.05).until(lambda opened: opened.execute_script(f'return {claim}'))
 
 
 def said(node: str, words: str) -> str:

@@ -15,7 +15,7 @@ import torch
 import training_cases as cases
 from torch.multiprocessing import ProcessRaisedException
 
-from affekt.training import on_processes, train
+from affekt.training import parallel, train
 from affekt.training.parallel import Ranks
 
 
@@ -30,10 +30,10 @@ def _compare(folder: Path, batch: int) -> None:
 
 
 @pytest.fixture(scope='module')
-def of_two_processes(tmp_path_factory) -> Path:
+def of_two_processes(tmp_path_factory, on_loaded_processes) -> Path:
     """What two processes wrote."""
     folder = tmp_path_factory.mktemp('ranks')
-    on_processes(2, cases.all_on_two_ranks, str(folder))
+    on_loaded_processes(2, cases.all_on_two_ranks, str(folder))
     return folder
 
 
@@ -47,6 +47,10 @@ def test_two_processes_learn_from_unlabelled_samples_too(of_two_processes):
     first, second = (json.loads((of_two_processes / f'{rank}.json').read_text()) for rank in (0, 1))
     assert first == second
     assert first['sure'] > 0
+
+
+def test_other_programs_start_processes_anew():
+    assert parallel.spawn is torch.multiprocessing.spawn  # these tests start copies of a loaded process
 
 
 def test_models_that_differ_in_size_are_named_in_every_process(of_two_processes):

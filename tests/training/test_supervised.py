@@ -18,7 +18,7 @@ from affekt.training.scoring import is_constant
 
 @pytest.mark.parametrize('name', ['attention', 'gated', 'linear'])
 def test_a_model_learns_what_a_linear_function_of_the_features_says(name):
-    settings = replace(cases.SETTINGS, epochs=40, score='weighted_f1', learning_rate=1e-2)
+    settings = replace(cases.SETTINGS, epochs=25, score='weighted_f1', learning_rate=1e-2)
     trained = train(cases.model(name), cases.samples(300), cases.samples(100, 1), settings)
     assert trained.healthy().best_score > 0.85
     assert not trained.model.training

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 LONGEST_PART = 2000
-"""Largest number of characters of a part: a name from an untrusted file may have millions."""
+"""Maximum number of characters of a part: a name from an untrusted file may have millions."""
 LONGEST_FAULT = 400
-"""Largest number of characters of one fault in a list."""
+"""Maximum number of characters of one fault in a list."""
 SHOWN_FAULTS = 20
 """Number of faults of a file that an error lists; the others are counted."""
 

@@ -31,7 +31,7 @@ class Entry:
     """Path in the run to the size and hash of each file of the result; None in journals of older versions."""
 
     def damage(self, run: Path, main: str = '') -> str:
-        """How the result in the folder `run` differs from its journal entry; '' where it is complete.
+        """How the result in the folder `run` differs from its journal entry; '' if it is complete.
 
         Args:
             run: folder of the run.

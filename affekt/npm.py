@@ -53,7 +53,7 @@ def registry() -> str:
 
 
 def _registry_of_npm() -> str:
-    """The registry in the settings of npm; '' where npm is not installed."""
+    """The registry in the settings of npm; '' if npm is not installed."""
     program = shutil.which('npm')
     if program is None:
         return ''

@@ -238,7 +238,7 @@ def blamed(error: BaseException) -> PluginError | None:
     """Attribute an unexpected error to the plugin in whose code it arose, or else to the one used last.
 
     Returns:
-        The error to show; None where no code of a plugin is involved and none has been requested by name.
+        The error to show; None if no code of a plugin is involved and none has been requested by name.
 
     Args:
         error: the exception, also one from a worker process.

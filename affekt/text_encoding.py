@@ -25,11 +25,11 @@ from affekt.written_languages import LANGUAGES
 SURE = 0.9995
 """Least probability of the best reading; below it a file is refused."""
 FEWEST_BYTES = 4
-"""Least number of bytes outside ASCII for a decision on non-Latin text."""
+"""Minimum number of bytes outside ASCII for a decision on non-Latin text."""
 MOST_UNEXPECTED = 0.08
 """Largest share of characters outside ASCII that the language of the best reading may not use."""
 MOST_BYTES = 20_000
-"""Largest number of bytes by which readings are weighed; the whole file is still decoded strictly."""
+"""Maximum number of bytes by which readings are weighed; the whole file is still decoded strictly."""
 
 _WEST = ('English', 'French', 'Spanish', 'Portuguese', 'Italian', 'German', 'Dutch', 'Swedish', 'Danish', 'Finnish',
          'Icelandic')  # fmt: skip
@@ -281,7 +281,7 @@ def _candidates(raw: bytes, encoding: str) -> Iterator[_Candidate]:
 
 
 def _sample(raw: bytes, encoding: str) -> str | None:
-    """The first lines with characters outside ASCII; None where the whole is not valid in that encoding."""
+    """The first lines with characters outside ASCII; None if the whole is not valid in that encoding."""
     try:
         whole = raw.decode(encoding)
     except UnicodeError:

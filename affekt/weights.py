@@ -145,7 +145,7 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
 
 
 def wanted_path(name: str, progress: Progress | None = None) -> Path | None:
-    """The path of an optional model; None where no source has it, after which this process does not try again.
+    """The path of an optional model; None if no source has it, after which this process does not try again.
 
     A worker process downloads nothing: where sources cannot be reached, each one would wait for them.
     """

@@ -67,7 +67,7 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
 
     Args:
         items: used only in the new thread.
-        depth: largest number of finished items that wait, >= 1; one more may be in progress.
+        depth: maximum number of finished items that wait, >= 1; one more may be in progress.
     """
     # queues and not semaphores, which Python's own code locks and wakes: a stage waits a thousand times a minute
     room, ready = queue.SimpleQueue[None](), queue.SimpleQueue[tuple[str, Any]]()

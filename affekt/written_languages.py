@@ -68,7 +68,7 @@ class Language:
     words: str = ''
     """Frequent ASCII words, which distinguish languages of the Latin script."""
     rest: Callable[[str], float] | None = None
-    """Probability of a character outside `letters`; None where there are no other characters."""
+    """Probability of a character outside `letters`; None if there are no other characters."""
     is_alphabet: bool = True
     """Whether words in this script never continue in Latin letters."""
 

@@ -93,7 +93,7 @@ def end_to_end(result: dict[str, Any]) -> str:
     )
     text += _pace(result)
     if result['memory']:
-        text += '\nPeak memory at the default 12.5 frames/s, a process each:\n\n'
+        text += '\nPeak memory at the default 12.5 frames/s, one process each:\n\n'
         text += table(
             ['recording', 'peak MB', 'times real time'],
             [
@@ -124,8 +124,8 @@ def media_fuzz(result: dict[str, Any]) -> str:
     rows.append(['**all**', *result['counts'].values()])
     return (
         f'## Damaged files\n\n`measurements/media_fuzz.py`: {result["files"]:,} damaged files made of '
-        f'{len(result["by_file"])} small ones. *ok*: as long and as many pictures as before; *altered*: so, but pixels '
-        'or samples differ, as a flipped byte in plain sound must; *foretold*: the end is missing, and the report says '
+        f'{len(result["by_file"])} small ones. *ok*: the same duration and number of images; *altered*: so, but pixels '
+        'or samples differ, as a flipped byte in PCM must; *foretold*: the end is missing, and the report states '
         'that no length is stated; *reported*: what is missing is said; *refused*: one clear error. The other classes '
         f'are bugs. Each file is read in a process of its own: the largest takes {result["peak_memory_mb"]:.0f} MB at '
         f'its peak, the slowest {result["longest_cpu_s"]:.1f} s of processor time.\n\n'
@@ -151,7 +151,7 @@ def faces_agreement(result: dict[str, Any]) -> str:
     runs = result['images'] | {f'{name}, tracked': value for name, value in result['video'].items()}
     speed = [v['cpu_ms_per_frame_affekt'] / v['cpu_ms_per_frame_mediapipe'] for v in result['video'].values()]
     return (
-        f'## Faces beside {result["package"].replace("==", " ")}\n\n'
+        f'## Faces compared with {result["package"].replace("==", " ")}\n\n'
         '`measurements/faces_agreement.py`, the same model file in both.\n\n'
         + table(['input', *keys.values()], [[name, *(v[k] for k in keys)] for name, v in runs.items()])
         + "\nCPU time of a tracked frame over mediapipe's in the same run: "
@@ -178,7 +178,7 @@ def faces_limits(result: dict[str, Any]) -> str:
         '## How small a face is found\n\n`measurements/faces_limits.py`: share found of 12 placements, by side of the '
         'face in pixels.\n\n'
         + table(
-            ['picture', *sizes],
+            ['image', *sizes],
             [[size, *(round(v, 2) for v in shares.values())] for size, shares in shares_by_picture.items()],
         )
         + '\n## Skipping faces that do not move\n\nOff by default; what it would save and cost.\n\n'
@@ -197,15 +197,15 @@ def faces_turned(result: dict[str, Any]) -> str:
         for row in result['turned']
     ]
     return (
-        f'## Faces that stand on their heads\n\n`measurements/faces_turned.py`: faces of {result["pictures"]} '
-        'pictures, turned. Where the detector takes a face for one rather the other way up, it is found again '
-        'there.\n\n' + table(['turned by', 'misread at first', 'misread', 'least margin where right at first'], rows)
+        f'## Upside-down faces\n\n`measurements/faces_turned.py`: faces of {result["pictures"]} '
+        'images, rotated. If the detector takes a face for one the other way up, it is detected again '
+        'there.\n\n' + table(['rotated by', 'misread at first', 'misread', 'smallest margin if correct at first'], rows)
     )
 
 
 def faces_gaze(result: dict[str, Any]) -> str:
     return (
-        f'## Gaze\n\n`measurements/faces_gaze.py`: half the sum of what a picture and its mirror image read, over '
+        f'## Gaze\n\n`measurements/faces_gaze.py`: half the sum of the readings of an image and its mirror image, over '
         f'{result["people"]} people, 0 where no side is preferred: {result["half_sum_without_correction_deg"]}° as the '
         f'network reads, {result["half_sum_as_shipped_deg"]}° as shipped (deviation over people '
         f'{result["standard_deviation_over_people_deg"]}°). '
@@ -243,9 +243,9 @@ def faces_quality(result: dict[str, Any]) -> str:
         f'{part["best_exponent"]} at {part["quality"][0]} to {part["quality"][1]}' for part in result['by_quality']
     )
     return (
-        f"## What quality is worth\n\n`measurements/faces_quality.py`: {result['faces']} pictures of FER2013's "
+        f"## What quality is worth\n\n`measurements/faces_quality.py`: {result['faces']} images of FER2013's "
         f'validation part. The exponent that suits the probabilities best, by quality: {best}.\n\n'
-        + table(['weight of a face', 'log loss', 'speaks', 'right where it speaks', 'says'], rows)
+        + table(['weight of a face', 'log loss', 'speaks', 'correct where it speaks', 'says'], rows)
     )
 
 
@@ -269,13 +269,13 @@ def faces_identity(result: dict[str, Any]) -> str:
         f'{name}: {on["pairs_of_two"]} of two, {on["pairs_of_one"]} of one' for name, on in counts.items()
     )
     return (
-        '## Whether a person is back\n\n`measurements/faces_identity.py`: pairs of stretches with one to four pictures '
+        '## Recognising a person again\n\n`measurements/faces_identity.py`: pairs of tracks with one to four images '
         f'each ({pairs}), joined where the face is sure at {100 * result["sure"]:.0f} %. Each cell: pairs of two '
         'people joined wrongly, pairs of one person joined. Joining nothing is 0 % and 0 %, joining all 100 % and '
-        '100 %. In use are the constants of `att_faces`, whose strangers are most alike; films and the pictures taken '
-        'years apart judge them unseen.\n\n'
+        '100 %. In use are the constants of `att_faces`, whose strangers are most alike; films and images taken '
+        'years apart are unseen test sets.\n\n'
         + table(['fitted on', 'middle', 'spread', *fits], rows)
-        + '\nDistances of two people (the lowest half per cent, and the median) in small and blurred pictures, which '
+        + '\nDistances of two people (the 0.5 % quantile, and the median) in small and blurred images, which '
         'is why such faces are not compared:\n\n'
         + table(['collection', 'side, pixels', 'blur, pixels', 'low', 'median'], worse)
     )
@@ -290,12 +290,13 @@ def speakers(result: dict[str, Any]) -> str:
     keys = ('purity', 'covered', 'told_apart', 'right_number_where_told', 'split')
     rows = [[way, name, *(row[key] for key in keys)] for way, sets in judged.items() for name, row in sets.items()]
     return (
-        '## Speakers told apart by voice\n\n`measurements/speakers.py`: dialogues of one to four speakers made of '
-        f'clips (median turn {result["median_turn_s"]} s). Thresholds were chosen on nEMO; RAVDESS judges them. '
+        '## Speakers distinguished by voice\n\n`measurements/speakers.py`: dialogues of one to four speakers made of '
+        f'clips (median turn {result["median_turn_s"]} s). Thresholds were chosen on nEMO and tested on RAVDESS. '
         'Purity: share of the time with a named speaker that is of the one who has most of that name. Covered: share '
-        'of the time with a named speaker in dialogues of two and more. Told apart: share of these dialogues in which '
-        'anybody is named. Split: share of single speakers taken for several.\n\n'
-        + table(['way', 'dialogues', 'purity', 'covered', 'told apart', 'number right where told', 'split'], rows)
+        'of the time with a named speaker in dialogues of two and more. Distinguished: share of these dialogues in '
+        'which anybody is named; number correct: share of those with the right number of speakers. Split: share of '
+        'single speakers taken for several.\n\n'
+        + table(['way', 'dialogues', 'purity', 'covered', 'distinguished', 'number correct', 'split'], rows)
     )
 
 
@@ -325,7 +326,7 @@ def open_vocabulary_speed(result: dict[str, Any]) -> str:
     single = result['single']
     return (
         f'## Scores of open labels\n\n`measurements/open_vocabulary_speed.py`: {result["samples"]:,} samples, '
-        'milliseconds after load, beside a plain rendering of the published loop that gives the same EW-L1. '
+        'milliseconds after load, compared with a plain form of the published loop that gives the same EW-L1. '
         '*Consistent* is every score of that mode, the matching of near misses included.\n\n'
         + table(['answers', 'peer EW-L1', 'affekt EW-L1', 'all twelve', 'consistent', 'peer / affekt'], rows)
         + f'\nOne sample, as a reward: {1e6 * single["official_reward_s"]:.0f} µs official, '
@@ -351,7 +352,7 @@ def feature_store(result: dict[str, Any]) -> str:
     return (
         f'## Loading features\n\n`measurements/feature_store.py`: {load["samples"]:,.0f} samples of '
         f'{load["dimension"]:,.0f} float32, read by the system before; milliseconds, opening included but for '
-        f'the last row, median of {load["runs"]:.0f} runs, beside a plain loop over one .npy a sample.\n\n'
+        f'the last row, median of {load["runs"]:.0f} runs, compared with a plain loop over one .npy per sample.\n\n'
         + table(
             ['what', '.npy', 'store', '.npy / store'],
             [[what, round(1e3 * npy), round(1e3 * store, 1), round(times)] for what, npy, store, times in rows],
@@ -400,13 +401,13 @@ def clip_cache(result: dict[str, Any]) -> str:
     made, faces = result['made_up'], result.get('faces')
     rows = [
         ['decoded, published crop', 'decoded'],
-        ['16 pictures of a folder of JPG files, and a wav', 'folder'],
+        ['16 images of a folder of JPG files, and a wav', 'folder'],
         ['packed cache', 'cache'],
     ]
     tensors = 'cache_to_tensors_ms' in made
     return (
-        f'## Clips from the packed cache\n\n`measurements/clip_cache.py`: a window of 16 frames with its sound, of '
-        f'{made["clips"]:.0f} made-up videos of 224 x 224 and {made["seconds"]:.0f} s; CPU-milliseconds a clip.\n\n'
+        f'## Clips from the packed cache\n\n`measurements/clip_cache.py`: a window of 16 frames with its audio, of '
+        f'{made["clips"]:.0f} synthetic videos of 224 x 224 and {made["seconds"]:.0f} s; CPU milliseconds per clip.\n\n'
         + table(
             ['read', 'window', '/ cache', 'to tensors', '/ cache'],
             [
@@ -420,7 +421,7 @@ def clip_cache(result: dict[str, Any]) -> str:
                 for what, way in rows
             ],
         )
-        + f'\nPacking takes {made["packing_ms"]:.0f} ms a clip, once; {made["estimated_mb"]:.1f} MB were announced '
+        + f'\nPacking takes {made["packing_ms"]:.0f} ms per clip, once; {made["estimated_mb"]:.1f} MB were announced '
         f'before and {made["cache_mb"]:.1f} MB written.\n'
         + (
             f'\nReal clips, faces found and aligned: {faces["first_epoch_ms"]:.0f} ms a clip in the first epoch, '
@@ -663,8 +664,8 @@ def sequence_speed(result: dict[str, Any]) -> str:
             ['model', 'features', 'windows', 'plain form', 'plain', 'ours', 'products', 'times faster', 'at most'],
             beside,
         )
-        + '\nWhat the memory fusion network needs of the frame before it has for all frames at once, without a loop '
-        'over frames, or, where asked, for one after another:\n\n'
+        + '\nThe parts of the memory fusion network that depend on the previous frame, for all frames at once, without '
+        'a loop over frames, or, on request, for one after another:\n\n'
         + table(['features', 'windows', 'one after another', 'all at once'], once)
         + translation
         + '\nOperators that a step calls, with one window or many; on an accelerator each costs several microseconds '
@@ -732,7 +733,7 @@ def fusion_weights(result: dict[str, Any]) -> str:
         'fitted on the other voice and '
         'the other text corpus.\n\n'
         + table(['voice, face, words', 'guess', *subsets], rows)
-        + f'\nExponents as shipped: {exponents}. How often the likeliest category is right with them, over all rows '
+        + f'\nExponents as shipped: {exponents}. Accuracy of the most probable category with them, over all rows '
         'and columns:\n\n'
         + table(['stated', 'right', 'readings'], sure)
         + '\nReal and without synthetic pairs: RAVDESS with the two plain sentences that its actors speak. '
@@ -742,9 +743,9 @@ def fusion_weights(result: dict[str, Any]) -> str:
 
 
 RELATIONS = {
-    'unseen': 'no model has learnt from it',
-    'unseen part': 'models learnt from other parts of it',
-    'learnt from': 'the voice learnt from these speakers',
+    'unseen': 'no model was trained on it',
+    'unseen part': 'models were trained on other parts of it',
+    'learnt from': 'the voice was trained on these speakers',
 }
 SOURCES = {'fused': 'fused', 'face': 'face', 'voice': 'voice', 'words': 'words', 'majority': 'always the most frequent'}
 
@@ -760,13 +761,12 @@ def carried_over(result: dict[str, Any]) -> str:
             aucs = [facts['scores']['dimensions'][axis].get(source) for axis in ('valence', 'arousal')]
             rows.append([*cells, _percent_or_dash(score['calibration_error']), *map(_area, aucs)])
     text = (
-        '## How far the models carry over\n\n`measurements/carried_over.py`, through the code of '
+        '## Generalisation of the models\n\n`measurements/carried_over.py`, through the code of '
         '`affekt bench analyze` ([what the columns are](own_data.md)). In %, with 95 % intervals over speakers, or '
-        'over clips where none is known. *Of all*: silence counts as wrong. AUC: of clips high on valence or arousal, '
-        'as their categories have it, against low ones. A set that the voice has learnt from says nothing of'
-        ' new speakers.\n\n'
+        'over clips if none is known. *Of all*: silence counts as wrong. AUC: of clips high on valence or arousal, by '
+        'their categories, against low ones. A set that the voice was trained on is no evidence for new speakers.\n\n'
     )
-    heads = ['set', 'to the models', 'source', 'clips', 'speaks', 'right where it speaks', 'says', 'UAR', 'of all']
+    heads = ['set', 'to the models', 'source', 'clips', 'speaks', 'correct where it speaks', 'says', 'UAR', 'of all']
     text += table([*heads, 'ECE', 'AUC, valence', 'AUC, arousal'], rows)
     for name, facts in result['sets'].items():
         text += f'\n**{name}.** ' + ' '.join(facts['conclusions']) + '\n'
@@ -840,7 +840,7 @@ def with_example(text: str, results: Path) -> str:
 
 
 def _learnt(relation: str) -> str:
-    return 'the voice has learnt from' if relation == 'learnt from' else 'no model here has learnt from'
+    return 'the voice was trained on' if relation == 'learnt from' else 'no model here was trained on'
 
 
 def readings(result: dict[str, Any]) -> str:
@@ -867,12 +867,12 @@ def readings(result: dict[str, Any]) -> str:
     demand = peers['loudness less that of pyloudnorm, dB']
     smile = ', '.join(f'{name} {row["r"]:.2f}' for name, row in peers['beside eGeMAPSv02'].items())
     return (
-        '## What is read in a voice, beside known sounds and beside peers\n\n'
+        '## Voice readings compared with known sounds and with peers\n\n'
         'Sounds of 100 to 1000 Hz; *one pass* stops at 500 Hz.\n\n'
         + table(['source', 'right, two passes', 'one pass', 'least harmonicity, dB'], sounds)
         + f'\nHarmonicity of vowels in noise of known power is off by {noise:.2f} dB at most, loudness of sines by '
-        f'{loudness:.3f} dB. `measurements/readings.py`, {peers["clips"]} clips of RAVDESS beside {versions}; pitch '
-        'and harmonicity of the frames that both call voiced:\n\n'
+        f'{loudness:.3f} dB. `measurements/readings.py`, {peers["clips"]} clips of RAVDESS compared with {versions}; '
+        'pitch and harmonicity of the frames that both call voiced:\n\n'
         + table(
             ['who', 'pitch within 3 %', 'one pass', 'octave low', 'one pass', 'harmonicity r', 'mean difference, dB'],
             speech,
@@ -934,8 +934,8 @@ def rasteriser(result: dict[str, Any]) -> str:
             for name, mesh in result['meshes'].items()
         ],
     )  # fmt: skip
-    text += '\nPixels that differ lie on edges: the plain rendering decides them by rounded numbers.\n'
-    text += '\nClips of made-up people, 16 frames each, everybody made anew:\n\n'
+    text += '\nDiffering pixels are on edges, which the plain rendering decides by rounded numbers.\n'
+    text += '\nClips of synthetic people, 16 frames each, a new person each:\n\n'
     text += table(
         ['size', 'clips per CPU second', 'frames per CPU second'],
         [[clip['size'], clip['clips_per_cpu_s'], clip['frames_per_cpu_s']] for clip in result['clips']],
@@ -944,7 +944,7 @@ def rasteriser(result: dict[str, Any]) -> str:
         off = ', '.join(f'{axis} {angle}' for axis, angle in read['pose_off_deg'].items())
         text += (
             f'\nThe landmarker finds {read["found"]:,} of {read["frames"]:,} faces of {read["people"]} people, the '
-            f'head turned as commanded to {off} degrees on average. Its scores beside the commanded curves:\n\n'
+            f'head turned as commanded to {off} degrees on average. Its scores compared with the commanded curves:\n\n'
         )
         text += table(
             ['expression', 'correlation', 'slope'],
@@ -960,11 +960,11 @@ def _peak(mb: float, base: float) -> str:
 def encoder_speed(result: dict[str, Any]) -> str:
     text = (
         '## Encoders that see and hear\n\n'
-        '`measurements/encoder_speed.py`: CPU seconds a window on one thread, median of runs that take turns, beside a '
-        'plain rendering of the same network with the same weights (a softmax written out, dense; of SVFAP our own '
-        'network with the softmax written out). Behind each its ratio to the plain one, the median over rounds. Peak '
-        'memory is that of a process that runs four windows, and what of it is beyond a process that only imports; the '
-        'published programs were measured so on another machine, where Python and torch took 218 MB.\n\n'
+        '`measurements/encoder_speed.py`: CPU seconds per window on one thread, median of interleaved runs, compared '
+        'with a plain form of the same network with the same weights (a softmax written out, dense; for SVFAP our own '
+        'network with the softmax written out). Each is followed by its ratio to the plain one, the median over '
+        'rounds. Peak memory is that of a process that runs four windows, and its excess over a process that only '
+        'imports; the published programs were measured so on another machine, where Python and torch took 218 MB.\n\n'
     )
     rows = result['inference']
     names = {'ours': 'ours', 'bfloat16': 'bfloat16', 'onnx': 'ONNX', 'int8': 'ONNX, int8'}
@@ -1002,7 +1002,7 @@ def encoder_speed(result: dict[str, Any]) -> str:
 def encoder_precision(result: dict[str, Any]) -> str:
     model = result['model']
     text = (
-        '## What fewer bits change\n\n'
+        '## Effect of lower precision\n\n'
         f'`measurements/encoder_precision.py`: the audio branch of HiCMAE (width {model["width"]}, {model["depth"]} '
         f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
         'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
@@ -1061,7 +1061,7 @@ def live(result: dict[str, Any]) -> str:
     if kept := result.get('memory'):
         minutes = kept['resident_mib_each_minute']
         text += (
-            f'\nMemory over {kept["minutes"]} minutes of a stream (3 frames/s and all sound, read faster than they '
+            f'\nMemory over {kept["minutes"]} minutes of a stream (3 frames/s and all audio, read faster than they '
             f'last; the most of each minute): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never '
             f'further than {100 * kept["largest_departure_after_3_minutes"]:.1f} % from the median; '
             f'{kept["rows_on_disk_mib"]} MiB of rows on disk.\n'
@@ -1076,13 +1076,13 @@ def live(result: dict[str, Any]) -> str:
     smoothing, late = result['causality']['smoothing'], result['causality']['detections_late_by_frames']
     change, distance = smoothing['change_a_frame'], smoothing['rms_distance_from_centred']
     text += (
-        f'\nWhat it costs to know nothing of what comes, on {result["causality"]["clips"]} clips: valence and arousal '
+        f'\nThe cost of causality, on {result["causality"]["clips"]} clips: valence and arousal '
         f'change by {change["raw"]} from frame to frame as measured, by {change["causal"]} smoothed by the past '
         f'alone, by {change["centred"]} smoothed by both sides ({smoothing["centred"]}). Smoothing by the past lags by '
         f'{smoothing["lag_ms"]["causal"]} ms; its distance from that by both sides is {distance["causal"]} (root mean '
         f'square; without smoothing {distance["raw"]}). Faces found late are missing in the frames until then: '
         + ', '.join(f'{100 * row["missing"]:.1f} % of rows at {count} frames' for count, row in late.items())
-        + ' (each clip begins with a face that nobody knows).\n'
+        + ' (each clip begins with an unknown face).\n'
     )
     if kept := result.get('spoken'):
         rows = [
@@ -1134,11 +1134,11 @@ def cached_step(voice: dict[str, Any]) -> str:
     encoders = taken['made anew'] - taken['cached']
     passes = parts['language model forward'] + parts['language model back']
     return (
-        f'\nWith a voice alone the encoders take {encoders:.2f} s of a step. Ten times as fast would be a cached step '
-        f'of {encoders / 9:.2f} s, and the language model by itself takes {passes:.2f} s for its {parts["tokens"]:.0f} '
+        f'\nWith a voice alone the encoders take {encoders:.2f} s of a step. A tenfold gain would need a cached step '
+        f'of {encoders / 9:.2f} s, and the language model alone takes {passes:.2f} s for its {parts["tokens"]:.0f} '
         f'tokens ({parts["language model forward"]:.2f} forward, {parts["language model back"]:.2f} back); prompts and '
         f'soft tokens take {parts["prompts and soft tokens"]:.3f} s, the optimiser {parts["optimiser"]:.3f} s. So with '
-        'a voice alone that ratio cannot be had: what is left is the step itself, which no cache shortens.\n'
+        'a voice alone that ratio is impossible: what remains is the step itself, which no cache shortens.\n'
     )
 
 
@@ -1153,7 +1153,7 @@ def describer_speed(result: dict[str, Any]) -> str:
         ]  # fmt: skip
         learnt = (
             f'\nA step of training of {training["batch"]} clips, processor seconds, with features cached and with the '
-            'encoders run anew for every clip (read speech of 10 s, and the demo video):\n\n'
+            'encoders run again for every clip (read speech of 10 s, and the demo video):\n\n'
             + table(['sources', 'cached', 'made anew', 'ratio'], rows)
             + cached_step(training['voice'])
         )

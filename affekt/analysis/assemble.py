@@ -219,7 +219,7 @@ def _course(path: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ..
 
 
 def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[float, float, float] | None:
-    """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
+    """The mean of a fused dimension over time with its 95 % interval; None if nothing was measured.
 
         mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + (own_sd**2 - bias_sd**2)) / effective number)
 
@@ -310,7 +310,7 @@ def _share(timeline: Timeline, duration_s: float) -> float:
 
 
 def _impression(readings: Readings, path: PersonSeries, first: int, last: int, scope: str) -> Impression | None:
-    """The mean of a person's fused steps [first, last); None where all abstain."""
+    """The mean of a person's fused steps [first, last); None if all abstain."""
     inside = slice(first, last)
     known = ~np.isnan(path.probabilities[inside]).any(axis=1)
     if not known.any():

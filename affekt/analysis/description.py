@@ -154,7 +154,7 @@ def _seen_and_heard(person: Person, duration_s: float) -> str:
 
 
 def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[Sentence]:
-    """How one person comes across: the course, the tone, and the sources they rest on; [] where nothing was
+    """How one person comes across: the course, the tone, and the sources they rest on; [] if nothing was
     measured."""
     path = findings.timeline.series(person.name)
     how, category_sources = headline(person, findings.labels), _category_sources(path, person)
@@ -187,7 +187,7 @@ def _judged_by(sources: Sequence[str]) -> str:
 
 
 def _category_sources(path: PersonSeries, person: Person) -> tuple[str, ...]:
-    """The sources that decided the categories of a course, in the order of its stretches; () where no category is
+    """The sources that decided the categories of a course, in the order of its stretches; () if no category is
     named."""
     named = [path.where(steps_within(path, part)) for part in person.course if part.label != UNCLEAR]
     return tuple(dict.fromkeys(source for part in named for source in leading_sources(part, 'category')))
@@ -280,7 +280,7 @@ def _lacking(missing: Sequence[str]) -> str:
 
 
 def _gaps(findings: Findings) -> Sentence | None:
-    """How much time had no reading, contradicted itself, or stayed unsure; None where little did."""
+    """How much time had no reading, contradicted itself, or stayed unsure; None if little did."""
     total = findings.source.duration_s
     if findings.source.kind == 'image' or not findings.people or total <= 0:
         return None

@@ -231,7 +231,7 @@ class Fused:
 
 
 def fuse(opinions: Sequence[Opinion]) -> Fused | None:
-    """Pool the opinions of one step; None where nothing was measured (the step is then missing, not neutral).
+    """Pool the opinions of one step; None if nothing was measured (the step is then missing, not neutral).
 
     1. Leave out opinions of weight 0. 2. Pool categories. 3. Pool dimensions. 4. Abstain where they contradict.
     5. Abstain from categories where none is likely enough.

@@ -348,7 +348,7 @@ def _opposes(sources: Mapping[str, PersonSeries], start_s: float, end_s: float) 
 
 
 def _disagreement_sentence(person: str, proof: Sequence[Evidence]) -> str:
-    """One sentence that sets the two most opposite sources side by side; '' where no two disagree over the span."""
+    """One sentence that sets the two most opposite sources side by side; '' if no two disagree over the span."""
     pairs = []
     for pair in combinations(proof, 2):
         first, second = sorted(pair, key=lambda part: -part.readings.get('valence', 0.0))

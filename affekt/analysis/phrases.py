@@ -129,7 +129,7 @@ def told_course(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
 
 def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
     """How a person comes across, as a clause that follows the course: 'person 1 comes across as sad until 0:06 (54 %
-    sure), unclear, happy from 0:10 (79 % sure)'; '' where nothing was measured.
+    sure), unclear, happy from 0:10 (79 % sure)'; '' if nothing was measured.
 
     A course that stays the same is put into open words.
 

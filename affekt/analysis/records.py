@@ -104,7 +104,7 @@ class Stretch:
     label: str
     """One of the EKMAN categories, or UNCLEAR."""
     certainty: float | None
-    """Mean fused probability of the label over the time that states categories; None where it is unclear."""
+    """Mean fused probability of the label over the time that states categories; None if it is unclear."""
     valence: tuple[float, float, float] | None = None
     """Mean, low, high over the stretch, as for a `Person`."""
     arousal: tuple[float, float, float] | None = None

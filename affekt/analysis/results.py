@@ -41,6 +41,11 @@ class ResultNote:
     """Path of the clip."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def recording(self) -> Path | None:
+        """The clip; None where there never was a file, as for a camera's stream."""
+        return self.input if self.input.parts else None
+
 
 @dataclass(frozen=True)
 class Results:
@@ -242,6 +247,6 @@ def note_on(results: Path) -> ResultNote | None:
 
 
 def recording_of(results: Path) -> Path | None:
-    """The recording of a folder of results, according to the journal beside it; None if there is no note."""
+    """The recording of a folder of results, according to the journal beside it; None if there is none."""
     note = note_on(results)
-    return None if note is None else note.input
+    return None if note is None else note.recording

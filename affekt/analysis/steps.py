@@ -219,7 +219,7 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
 
 
 def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opinion | None:
-    """One source's opinions in a step as one: means weighted by shared time; None where there are none.
+    """One source's opinions in a step as one: means weighted by shared time; None if there are none.
 
     What only some of them state counts by the root of their share of the time, as a part of the step would.
     """
@@ -256,7 +256,7 @@ def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opi
 
 
 def _normal(shares: Floats) -> Floats | None:
-    """Shares that sum to 1; None where one is missing or all are 0."""
+    """Shares that sum to 1; None if one is missing or all are 0."""
     if np.isnan(shares).any() or shares.min() < 0 or shares.sum() <= 0:
         return None
     return np.asarray(shares / shares.sum())

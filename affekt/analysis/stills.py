@@ -41,7 +41,7 @@ class Stills:
         self._places.append((place, len(content)))
 
     def at(self, time_s: float) -> bytes | None:
-        """The JPEG nearest to a time; None where none was kept."""
+        """The JPEG nearest to a time; None if none was kept."""
         if not self._times:
             return None
         right = bisect.bisect_left(self._times, time_s)

@@ -168,7 +168,7 @@ def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) ->
 
 
 def read_picture(folder: Path, number: int) -> bytes | None:
-    """The bytes of one picture; None where it was not kept."""
+    """The bytes of one picture; None if it was not kept."""
     path = folder / f'{number}.jpg'
     if not path.is_file():
         return None

@@ -225,7 +225,7 @@ def _of_all(count: int, total: int) -> str:
 
 
 def _reason(utterance: Utterance, reading: Any) -> str:
-    """Why there are no categories; '' where there are."""
+    """Why there are no categories; '' if there are."""
     if utterance.reason:
         return utterance.reason
     stated = getattr(reading, 'reason', '')

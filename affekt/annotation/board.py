@@ -106,7 +106,7 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
 
 
 def notes_html(notes: Sequence[str]) -> str:
-    """Notes as a list in HTML; '' where there are none."""
+    """Notes as a list in HTML; '' if there are none."""
     listed = ''.join(f'<li>{html.escape(note)}.</li>' for note in notes)
     return f'<ul class="notes" aria-label="What is not counted">{listed}</ul>' if notes else ''
 

@@ -377,7 +377,7 @@ class Checked:
     task: CheckTask
     checkers: tuple[str, ...]
     verdict: str
-    """kept or struck; '' where no checker has given a verdict."""
+    """kept or struck; '' if no checker has given a verdict."""
     labels: tuple[str, ...]
     struck: tuple[str, ...]
     added: tuple[str, ...]

@@ -436,7 +436,7 @@ def _visible(text: str) -> str:
 
 
 def _lead_seconds(value: object) -> float | None:
-    """Duration in seconds; 0 where none is given, None where it is not a number."""
+    """Duration in seconds; 0 where none is given, None if it is not a number."""
     if value is None or value == '':
         return 0.0
     try:

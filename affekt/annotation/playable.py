@@ -67,7 +67,7 @@ def _as_it_is(clip: Clip, content: str) -> Clip:
 
 
 def _hindrance(recording: object) -> str:
-    """Why browsers may not play a recording; '' where they play it."""
+    """Why browsers may not play a recording; '' if they play it."""
     video, container = recording.video, recording.container  # type: ignore[attr-defined]
     if recording.kind == 'image':  # type: ignore[attr-defined]
         return '' if video.codec in STILL_CODECS else f'a {video.codec} picture'

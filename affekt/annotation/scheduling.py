@@ -80,7 +80,7 @@ def standing(state: State, rater: Rater, settings: StudySettings) -> Standing:
 
 
 def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, now: float) -> tuple[str, str] | None:
-    """The key and phase of the task that a rater sees next; None where no task is left.
+    """The key and phase of the task that a rater sees next; None if no task is left.
 
     Args:
         state: all votes so far.

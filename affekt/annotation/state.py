@@ -58,9 +58,9 @@ class Vote:
     shown: str = ''
     """Id of the `Shown` that is answered; '' for an imported vote."""
     seen: str = ''
-    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where it was not recorded."""
+    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' if it was not recorded."""
     heard: str = ''
-    """What was heard: sound, muted, nothing, no clip, unknown; '' where it was not recorded."""
+    """What was heard: sound, muted, nothing, no clip, unknown; '' if it was not recorded."""
 
     @property
     def is_unplayed(self) -> bool:
@@ -221,7 +221,7 @@ class State:
             rater.open.append(self.shown[vote.shown])
 
     def _why_not(self, event: Event, shown: Shown | None) -> str:
-        """Why a vote in the journal cannot be counted; '' where it can."""
+        """Why a vote in the journal cannot be counted; '' if it can."""
         if event['id'] in self.known:
             return 'its id belongs to another vote'
         if shown is None:

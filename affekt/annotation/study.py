@@ -118,7 +118,7 @@ class Study:
         self._lock = threading.Lock()
         self._is_closed = False
         self.trouble = ''
-        """Why the last event could not be written; '' where it could."""
+        """Why the last event could not be written; '' if it could."""
         self._gains: tuple[int, Mapping[Pair, float]] = (-1, {})
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class Study:
             shown: id of the `Shown` that is answered.
             choice: left or right as on the screen, tie or skip.
             seconds: time from display to choice, measured by the browser; 0 to use the server's measurement.
-            watched: share of the clip that was played; None where it was not measured.
+            watched: share of the clip that was played; None if it was not measured.
             seen, heard: what was shown and heard of the clip, as in `Vote`.
 
         Raises:
@@ -274,7 +274,7 @@ class Study:
         return True
 
     def _undoable(self, rater: Rater) -> Vote | None:
-        """The rater's last vote; None where it belongs to a finished test or was imported."""
+        """The rater's last vote; None if it belongs to a finished test or was imported."""
         last = next(reversed(rater.votes.values()), None)
         if last is None or not last.shown:
             return None
@@ -450,7 +450,7 @@ def rater_name(name: str) -> str:
 
 
 def _about_unplayed(test: Standing) -> str:
-    """Message to a rater whose browser could not play clips of the test; '' where it played them all."""
+    """Message to a rater whose browser could not play clips of the test; '' if it played them all."""
     if not test.unplayed:
         return ''
     if test.status == REFUSED and not test.of:

@@ -30,10 +30,11 @@ class EndpointClips:
     Args:
         endpoint: the server.
         asr: speech recognition model for clips without a transcript; `none` for no words.
-        tokens: largest number of tokens in an answer.
+        tokens: maximum number of tokens in an answer.
         at_once: number of concurrent questions.
-        is_probed: check first whether media reach the model.
+        is_probed: check first whether the media of the clips reach the model.
         table: word table whose words are labels.
+        limits: limits of what is sent of a clip; None for 8 frames or a video, and audio.
 
     Raises:
         MissingExtraError: torch, which is needed to read answers, is not installed.
@@ -41,16 +42,18 @@ class EndpointClips:
 
     def __init__(
         self, endpoint: Endpoint, *, asr: str = 'tiny.en', tokens: int = 400, at_once: int = 4, is_probed: bool = True,
-        table: str = 'affekt',
+        table: str = 'affekt', limits: ClipLimits | None = None,
     ) -> None:  # fmt: skip
         try:
             self._room: Any = import_module('affekt.description')
         except ImportError as error:
             raise missing_extra('torch, with whose room answers are read', 'torch', came=str(error)) from error
-        self._endpoint, self._waits_for_probe, self._table = endpoint, is_probed, table
+        self._endpoint, self._table = endpoint, table
+        self._received: set[str] = set()
         self._served = ServedDescriber(
-            endpoint, endpoint.form, ClipLimits(sound=True), endpoint.url, at_once, max_tokens=tokens
-        )
+            endpoint, endpoint.form, limits or ClipLimits(sound=True), endpoint.url, at_once, max_tokens=tokens,
+            probe=self._require_media if is_probed else None,
+        )  # fmt: skip
         self._hear = None if asr == 'none' else self._room.Recognition(asr)
         self._asr = asr
         self._gone: LLMError | None = None
@@ -59,6 +62,16 @@ class EndpointClips:
     def close(self) -> None:
         """Close the connections."""
         self._endpoint.close()
+
+    def _require_media(self, media: Sequence[str]) -> None:
+        """Check that the media that clips have reach the model; each once.
+
+        Raises:
+            LLMError: one does not.
+        """
+        if waiting := [medium for medium in media if medium not in self._received]:
+            require_media(self._endpoint, waiting)
+            self._received.update(waiting)
 
     def record(self) -> Mapping[str, Any]:
         """Server, model, form, prompt and limits."""
@@ -79,9 +92,6 @@ class EndpointClips:
         """
         if self._gone is not None:
             raise self._gone
-        if self._waits_for_probe and self._served.limits.media:
-            require_media(self._endpoint, self._served.limits.media)
-            self._waits_for_probe = False
         failed: dict[str, Described] = {}
         asking: dict[str, tuple[Sample, dict[str, str], set[str]]] = {}
         for sample in samples:
@@ -113,23 +123,27 @@ class EndpointClips:
             raise MediaError(
                 expected='a clip that is a file of its own', came='a stretch of one', todo='cut it out of the recording'
             )
-        recording = None if path is None else Recording.open(path)
-        for modality, given, has_it in (
-            ('video', SEEN, recording is not None and recording.video is not None),
-            ('audio', HEARD, recording is not None and bool(recording.audio)),
+        recording, limits = None if path is None else Recording.open(path), self._served.limits
+        has_sound = recording is not None and bool(recording.audio)
+        for modality, given, has_it, is_sent in (
+            ('video', SEEN, recording is not None and recording.video is not None, bool(limits.frames)),
+            ('audio', HEARD, has_sound, limits.sound),
         ):
-            if has_it and modality not in withheld:
+            if has_it and is_sent and modality not in withheld:
                 perceived |= {*given}
+            elif modality in withheld:
+                lacking[given[0]] = 'withheld by the manifest'
             else:
-                lacking[given[0]] = 'withheld by the manifest' if modality in withheld else f'no {modality}'
+                lacking[given[0]] = 'not sent' if has_it else f'no {modality}'
         text = '' if 'text' in withheld else sample.text
-        if text is None and path is not None and self._hear is not None and HEARD[0] in perceived:
+        if text is None and path is not None and self._hear is not None and has_sound and 'audio' not in withheld:
             text = self._hear(path, None)
         if (text or '').strip():
             perceived.add('words')
         else:
             lacking['words'] = 'no transcript' if text is None else 'no words'
-        return dataclasses.replace(sample, text=(text or '').strip() or None), lacking, perceived
+        missing = sample.missing if has_sound or not path else ','.join(sorted({*withheld, 'audio'} - {''}))
+        return dataclasses.replace(sample, text=(text or '').strip() or None, missing=missing), lacking, perceived
 
     def _read(self, clip_answer: ClipAnswer, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
         answer = self._room.read_answer(clip_answer.text, perceived=perceived, table=self._table)

@@ -34,7 +34,7 @@ from affekt.containers import AUDIO
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import AffektError, MediaError, StorageError, TableError, ValueRangeError, listed
 from affekt.files import LOG
-from affekt.llm import DEFAULT_SERVER, Endpoint
+from affekt.llm import DEFAULT_SERVER, ClipLimits, Endpoint
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
 from affekt.text import open_transcript
@@ -54,6 +54,7 @@ USED: Mapping[str, tuple[str, ...]] = {
     ),
     BY_SERVER: (
         'endpoint', 'model', 'server', 'transcript', 'asr', 'tokens', 'at_once', 'timeout_s', 'is_probed', 'table',
+        'frames', 'is_sound_sent',
     ),
     BY_MEASUREMENTS: ('transcript', 'asr'),
 }  # fmt: skip
@@ -64,6 +65,7 @@ _OPTIONS = {
     'at_once': '--at-once',
     'timeout_s': '--timeout',
     'is_probed': '--no-probe',
+    'is_sound_sent': '--no-sound',
     **{
         name: f'--{name}'
         for name in (
@@ -77,6 +79,7 @@ _OPTIONS = {
             'device',
             'endpoint',
             'server',
+            'frames',
         )
     },
 }
@@ -107,7 +110,9 @@ class Describing:
         server: name of the server software, one of `affekt.llm.SERVERS`, which determines the form of media.
         at_once: number of concurrent requests.
         timeout_s: seconds to wait for an answer.
-        is_probed: check first whether media reach the model.
+        is_probed: check first whether the media of the clips reach the model.
+        frames: maximum number of frames sent of a clip; 0 for none, and no video.
+        is_sound_sent: whether sound is sent.
     """
 
     model: str = ''
@@ -128,6 +133,8 @@ class Describing:
     at_once: int = 4
     timeout_s: float = 120.0
     is_probed: bool = True
+    frames: int = 8
+    is_sound_sent: bool = True
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or (self.tokens is not None and self.tokens < 1):
@@ -424,6 +431,7 @@ def open_describing(settings: Describing) -> ClipsDescriber:
         return EndpointClips(
             endpoint, asr=settings.asr, tokens=settings.tokens or 400, at_once=settings.at_once,
             is_probed=settings.is_probed, table=settings.table,
+            limits=ClipLimits(frames=settings.frames, sound=settings.is_sound_sent),
         )  # fmt: skip
     by_name = is_by_measurements(settings.model)
     if by_name or (not settings.model and not has_shipped_describer()):

@@ -194,7 +194,7 @@ def _named(run: Path, note: ResultNote) -> Analysis:
     """The analysis, with the path that the journal has for it."""
     analysis = Analysis.load(run / note.folder)
     source = dataclasses.replace(analysis.source, file=storable(note.file))
-    return dataclasses.replace(analysis, source=source, recording=note.input)
+    return dataclasses.replace(analysis, source=source, recording=note.recording)
 
 
 def _below(out: Path, note: ResultNote, suffix: str) -> Path:

@@ -263,5 +263,5 @@ def _smoothings(outcome: Abaw) -> Iterator[Section]:
 
 
 def _curve(*chosen: Smoothing) -> str:
-    """The smoothing of one answer; '' where it has none."""
+    """The smoothing of one answer; '' if it has none."""
     return ', '.join(f'{each.method} {each.width}' if each.method != 'none' else 'none' for each in chosen)

@@ -41,7 +41,7 @@ def save_outcome(
 
 
 def unibench_facts(outcome: UniBench) -> dict[str, Any]:
-    """All fields of the outcome as plain values; shares, not per cent; None where undefined."""
+    """All fields of the outcome as plain values; shares, not per cent; None if undefined."""
     return plain(
         {
             'benchmark': 'MER-UniBench',
@@ -104,7 +104,7 @@ def _row_facts(row: Row) -> dict[str, Any]:
 
 
 def ovmer_facts(outcome: Ovmer) -> dict[str, Any]:
-    """All fields of the outcome as plain values; shares, not per cent; None where undefined."""
+    """All fields of the outcome as plain values; shares, not per cent; None if undefined."""
     paper = published('ovmer')
     return plain(
         {

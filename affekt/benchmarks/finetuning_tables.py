@@ -37,7 +37,7 @@ def finetuning_markdown(outcome: Finetuning) -> str:
 
 
 def finetuning_facts(outcome: Finetuning) -> dict[str, Any]:
-    """All fields of the outcome as plain values; None where undefined."""
+    """All fields of the outcome as plain values; None if undefined."""
     task = outcome.task
     return outcome_facts('MERBench, fine-tuning', task, outcome.settings, outcome.encoder, outcome.rows, task.notes)
 

@@ -139,7 +139,7 @@ def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str,
 
 
 def _valence(label: str, table: WordTable) -> float | None:
-    """Mean valence over the label's bases; None where the table has none of them."""
+    """Mean valence over the label's bases; None if the table has none of them."""
     known = [table.senses[base].valence for base in table.bases.get(label, ()) if base in table.senses]
     return float(np.mean(known)) if known else None
 

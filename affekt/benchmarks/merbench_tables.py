@@ -60,7 +60,7 @@ def merbench_page(outcome: Outcome) -> str:
 
 
 def merbench_facts(outcome: Outcome) -> dict[str, Any]:
-    """All fields of the outcome as plain values; None where undefined."""
+    """All fields of the outcome as plain values; None if undefined."""
     content = outcome_facts('MERBench', outcome.task, outcome.settings, outcome.recipes, outcome.rows, outcome.notes)
     return {**content, 'feat_type': outcome.task.feat_type}
 

@@ -138,7 +138,7 @@ def run_ovmer(
         rng: generator of resamples and exchanges.
         tables: names, files or folders of tables; () for those of 2025, 2026 and affekt that are available.
         resamples: number of resamples for intervals and tests.
-        progress: called with the stage, units done and units in all.
+        progress: called with the stage, units done and total units.
 
     Raises:
         TableError: a path is missing or empty, a file is damaged, or names do not match.

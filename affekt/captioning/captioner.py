@@ -390,7 +390,7 @@ class Captioner:
 
 
 def _tokens(chat: Chat, content: str | list[Any], seed: int = 0) -> int | None:
-    """Number of tokens that a server counts for a question; None where it counts nothing, or refuses it."""
+    """Number of tokens that a server counts for a question; None if it counts nothing, or refuses it."""
     request = Request(({'role': 'user', 'content': content},), f'{VERSION} tokens', seed=seed, max_tokens=1)
     try:
         counted = chat.ask(request).usage.get(PROMPT_TOKENS)
@@ -426,6 +426,6 @@ class _Counting:
 
 
 def _whole_sentences(text: str) -> str:
-    """A text that was cut, up to its last whole sentence; '' where it has none."""
+    """A text that was cut, up to its last whole sentence; '' if it has none."""
     ends = [end.end() for end in re.finditer(r'[.!?。！？]["”’)]*(?=\s|$)', text)]
     return text[: ends[-1]].strip() if ends else ''

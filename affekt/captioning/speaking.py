@@ -73,7 +73,7 @@ class SpeakingScore:
         return self.why.startswith(UNREADABLE)
 
     def speaks(self, threshold: float = THRESHOLD) -> bool | None:
-        """Whether the visible person speaks; None where that cannot be judged."""
+        """Whether the visible person speaks; None if that cannot be judged."""
         if self.why:
             return None
         return self.score >= threshold and self.lead >= 0 and self.motion >= LEAST_MOTION

@@ -42,7 +42,7 @@ class ClosedSet:
 
     categories: tuple[str, ...]
     valence: tuple[float, float] | None = None
-    """Lowest and highest valence; None where the track has no valence."""
+    """Lowest and highest valence; None if the track has no valence."""
 
     @property
     def columns(self) -> tuple[str, ...]:

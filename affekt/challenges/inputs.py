@@ -31,18 +31,18 @@ LEARNT, CHOOSING = 'train', 'val'
 @with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class TrackSettings:
-    """Settings of a run, saved beside its answers.
+    """Settings of a run, saved with its answers.
 
     Args:
         model: a key of `affekt.fusion.FUSION_MODELS` that reads one vector per modality.
         semi: use of unlabelled clips: `none`, `pseudo` or `consistency`; see `SemiSettings`.
         thresholds: confidence thresholds, one of which validation chooses.
-        shares: `pseudo`: shares of the most confident pseudo-labels, compared beside the thresholds.
+        shares: `pseudo`: shares of the most confident pseudo-labels, compared together with the thresholds.
         balanced: `pseudo`: limit each category's share of the pseudo-labels to its share of the labelled clips.
         trials: number of configurations of the model, chosen without unlabelled clips.
-        folds: number of folds over the labelled clips, where they have no split val.
-        seeds: number of runs of the chosen configuration, whose mean answers.
-        epochs: largest number of epochs.
+        folds: number of folds over the labelled clips, if they have no split val.
+        seeds: number of runs of the chosen configuration, whose predictions are averaged.
+        epochs: maximum number of epochs.
         patience: epochs without a better validation score after which a run stops.
         batch_size: labelled samples per step.
         seed: seed of all draws.

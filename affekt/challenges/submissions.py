@@ -28,7 +28,7 @@ from affekt.wording import counted
 _LONGEST_LABEL = 60
 
 Cells = tuple[str, ...] | None
-"""The cells of a row besides the name; None where it has too few or too many cells."""
+"""The cells of a row besides the name; None if it has too few or too many cells."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def write_submission(
         allow_empty: accept answers without a label, which score 0.
 
     Raises:
-        UnknownNameError: there is no such track.
+        UnknownNameError: unknown track.
         TableError: something is wrong; all problems are in one message, and nothing is written.
     """
     track = track_named(name)
@@ -135,7 +135,7 @@ def check_submission(name: str, path: Path, candidates: Sequence[str], *, allow_
         allow_empty: accept answers without a label, which score 0.
 
     Raises:
-        UnknownNameError: there is no such track.
+        UnknownNameError: unknown track.
         TableError: all problems in one message, with their rows.
         ArchiveError: the archive is damaged.
     """

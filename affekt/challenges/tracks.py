@@ -101,7 +101,7 @@ class TrackScore:
     parts: Mapping[str, Interval]
     samples: int
     table: str
-    """Word table with version and hash; '' where none was used."""
+    """Word table with version and hash; '' if none was used."""
     table_is_official: bool
     """Whether that is the table of the challenge."""
 
@@ -110,7 +110,7 @@ def track_named(name: str) -> Track:
     """The track of a name.
 
     Raises:
-        UnknownNameError: there is no such track.
+        UnknownNameError: unknown track.
     """
     if name not in TRACKS:
         raise UnknownNameError(expected=f'one of {", ".join(TRACKS)}', came=repr(name), todo='name one of these')
@@ -139,7 +139,7 @@ def score_track(
         resamples: number of resamples for the intervals.
 
     Raises:
-        UnknownNameError: there is no such track.
+        UnknownNameError: unknown track.
         TableError: samples are missing, or groups that the track needs.
         WeightsError: the official table is not available.
     """

@@ -1,8 +1,8 @@
-"""Training for a challenge's track: labelled and unlabelled clips in, an answer for every unlabelled clip out.
+"""Training for a challenge's track: from labelled and unlabelled clips to an answer for every unlabelled clip.
 
-The labelled clips are divided as published (train and val), or into folds, by speaker where speakers are known.
+The labelled clips are split as published (train and val), or into folds, by speaker if speakers are known.
 Configuration, epoch and threshold are chosen on held-out labelled clips; the answers are the mean over models. Labels
-of unlabelled clips, where a manifest has them, are not read. torch is imported where it is used.
+of unlabelled clips in a manifest are not read. torch is imported where it is used.
 
 N unlabelled clips, C categories.
 """
@@ -55,7 +55,7 @@ class TrackAnswers:
     missing: Mapping[str, int]
     """Modality to the number of clips without it."""
     unread: int
-    """Number of unlabelled clips without any modality, which get the most frequent category."""
+    """Number of unlabelled clips without any modality, which are assigned the most frequent category."""
     notes: tuple[str, ...] = ()
     """Sentences on gaps in the labelled clips."""
 
@@ -90,14 +90,14 @@ def train_track(
         unlabelled: manifest of the clips to answer.
         stores: modality to its features.
         settings: model, use of unlabelled clips, and budgets.
-        unlabelled_stores: features of the unlabelled clips, where they are in other stores; None for `stores`.
+        unlabelled_stores: features of the unlabelled clips, if they are in other stores; None for `stores`.
         folder: folder for every finished run; None to keep nothing.
         resume: continue in the folder of an interrupted run.
-        progress: called with the stage, units done and units in all.
+        progress: called with the stage, units done and total units.
 
     Raises:
         MissingExtraError: torch is not installed.
-        UnknownNameError: there is no such track, or it has free words.
+        UnknownNameError: the track is unknown, or has free words.
         CorpusError: a clip lacks features or its label, or is both labelled and unlabelled.
         RunError: the folder has another run.
     """

@@ -65,7 +65,7 @@ class _Built:
 
 @lru_cache(maxsize=256)
 def _built(plan: _Plan) -> _Built | None:
-    """The model on the meta device, where nothing is stored; None where there is no such one."""
+    """The model on the meta device, where nothing is stored; None if there is no such one."""
     import torch
 
     from affekt.fusion import FusionShape, build_fusion

@@ -117,7 +117,7 @@ def judge(
 
 
 SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'server', 'frames', 'max_side', 'sound', 'no_schema')
-"""Options that decide verdicts and are saved beside them."""
+"""Options that decide verdicts and are saved with them."""
 
 
 OF_MODELS = (

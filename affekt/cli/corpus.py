@@ -369,7 +369,7 @@ def _print_notes(notes: Sequence[str], most: int = 8) -> None:
 
 
 def _frames_beside(path: Path) -> FrameTable | None:
-    """The labels by frame that lie beside a manifest; None where there are none."""
+    """The labels by frame that lie beside a manifest; None if there are none."""
     from affekt.corpora import frames_path
     from affekt.frames import FrameTable
 

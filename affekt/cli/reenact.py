@@ -85,7 +85,7 @@ def cast_options(command: Command) -> Command:
 
 
 def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
-    """The portraits that `cast_options` name, with the statement on the people; None where none are.
+    """The portraits that `cast_options` name, with the statement on the people; None if none are.
 
     Args:
         asked: values of options, from which those of `cast_options` are taken away.
@@ -115,7 +115,7 @@ def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
 
 
 def asked_speech(asked: dict[str, Any]) -> BorrowedSpeech | None:
-    """The recordings that --speech names; None where it names none.
+    """The recordings that --speech names; None if it names none.
 
     Args:
         asked: values of options, from which this one is taken away.

@@ -87,7 +87,7 @@ class PackedClips(Sequence[Clip]):
             processes: number of decoding processes.
             resume: continue a folder that was started with the same manifest and settings; a finished one is
                 opened.
-            progress: called with 'clips', clips done, clips in all.
+            progress: called with 'clips', clips done, total clips.
 
         Returns:
             The usable clips; `failed` says why others are not.

@@ -42,7 +42,7 @@ def packed_clips(
         folder: folder of the cache.
         settings: settings of making clips.
         processes: number of decoding processes.
-        progress: called with `clips`, clips done and clips in all.
+        progress: called with `clips`, clips done and total clips.
 
     Raises:
         CorpusError: the manifest is empty, names no such media, or has no usable clip.

@@ -53,7 +53,7 @@ def _below(root: Path | None) -> PathsBelow | None:
 
 
 def _place(path: str, below: PathsBelow | None) -> str | None:
-    """The path from the root on, or as it is where there is no root; None where it is not there."""
+    """The path from the root on, or as it is where there is no root; None if it is not there."""
     return path if below is None else below.find(path)
 
 
@@ -225,7 +225,7 @@ def _row(
 
 
 def _voxceleb_sound(video: str, below: PathsBelow | None) -> str | None:
-    """The audio beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None where none is."""
+    """The audio beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None if none is."""
     parts = PurePosixPath(video).parts
     if below is None or 'mp4' not in parts:
         return None

@@ -35,7 +35,7 @@ def with_vocals(
         manifest: samples with audio or video.
         out: folder for the separated audio, FLAC at 44.1 kHz.
         separate: separation function; None for demucs.
-        progress: called with 'vocals', files done, files in all.
+        progress: called with 'vocals', files done, total files.
 
     Returns:
         The manifest with `audio` replaced; samples without audio keep none.

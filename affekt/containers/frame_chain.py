@@ -140,7 +140,7 @@ def _tag_before(window: Window, end: int) -> int:
 
 
 def _next_frame(window: Window, position: int, header: int, length_of: Callable[[bytes], int]) -> int | None:
-    """Position of the next frame that is followed by another one; None where there is none."""
+    """Position of the next frame that is followed by another one; None if there is none."""
     while position + header <= window.size:
         stretch = window.at(position, CHAIN)
         at = stretch.find(SYNC)

@@ -62,7 +62,7 @@ class ContainerReport:
 
 
 def seconds_of(seconds: float) -> str:
-    """' (1.20 s)' for a sentence about bytes; '' where the duration is unknown."""
+    """' (1.20 s)' for a sentence about bytes; '' if the duration is unknown."""
     return f' ({seconds:.2f} s)' if seconds > 0 else ''
 
 
@@ -100,7 +100,7 @@ class StreamReport:
     ended_early: bool = False
     """Whether the caller stopped before the end, so that the rest is unknown."""
     notes: tuple[str, ...] = ()
-    """Sentences about damage or doubt; () where there is none."""
+    """Sentences about damage or doubt; () if there is none."""
 
     @property
     def is_complete(self) -> bool:

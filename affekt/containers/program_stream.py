@@ -16,7 +16,7 @@ START, PACK, END = b'\0\0\1', 0xBA, 0xB9
 FIRST_NAME = 0xBB
 """Least start code of a packet; lower ones occur within video."""
 LEAST_BYTES = 64
-"""Least number of bytes between packets that is reported."""
+"""Minimum number of bytes between packets that is reported."""
 
 
 def check_packs(source: Source, report: ContainerReport) -> None:

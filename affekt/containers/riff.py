@@ -26,7 +26,7 @@ PIPED_SIZES = range(0x7FFFF000, 0x80000100)
 ENDLESS = 0xFFFFFFFFFFFFFFFF
 HEADER_BYTES = 1 << 16
 PADDING_BYTES = 4096
-"""Largest number of zeros after the stated end that count as padding: a disk sector."""
+"""Maximum number of zeros after the stated end that count as padding: a disk sector."""
 W64_TAIL = bytes.fromhex('f3acd3118cd100c04f8edb8a')
 """End of the 16-byte chunk names of Wave64, after four letters."""
 INFORMATION = frozenset({b'LIST', b'bext', b'cue ', b'fact', b'id3 ', b'ID3 ', b'smpl', b'iXML', b'_PMX', b'afsp'})

@@ -19,7 +19,7 @@ from affekt.errors import LimitError
 
 MAX_TAGS = 5_000
 MAX_CHUNKS = 1_000
-"""Largest number of chunks of a RIFF file, or of metadata blocks of a FLAC file, that are read."""
+"""Maximum number of chunks of a RIFF file, or of metadata blocks of a FLAC file, that are read."""
 OGG_HEADER_BYTES = 1 << 24
 COMMENT_HEADERS = (b'OpusTags', b'\x03vorbis', b'\x81theora')
 BOX_PARENTS = frozenset({b'moov', b'trak', b'udta', b'meta', b'ilst', b'mdia', b'minf'})

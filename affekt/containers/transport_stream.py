@@ -23,10 +23,10 @@ STRIDES = (188, 192, 204)
 """Bytes from packet to packet: 188 alone, 192 after a timestamp (m2ts), 204 before 16 bytes of error correction."""
 FEW_PACKETS = 5
 MOST_LISTS_LOST = 2
-"""Largest number of program lists that may be lost with the packets around them; a longer jump, or one to counter 0, is
+"""Maximum number of program lists that may be lost with the packets around them; a longer jump, or one to counter 0, is
 a joint."""
 BEFORE_PROGRAMS = 2
-"""Largest number of packets of a segment before its program list, such as service names."""
+"""Maximum number of packets of a segment before its program list, such as service names."""
 
 Octets = npt.NDArray[np.uint8]
 

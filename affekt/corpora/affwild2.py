@@ -45,7 +45,7 @@ def frames_path(manifest: Path) -> Path:
 
 
 def copy_frames(manifest: Path, out: Path) -> Path | None:
-    """Copy the frame table of a manifest beside another that was made from it; None where it has none.
+    """Copy the frame table of a manifest beside another that was made from it; None if it has none.
 
     Raises:
         TableError: the table is damaged.
@@ -210,7 +210,7 @@ def crop_numbers(folder: Path) -> set[int]:
 
 
 def _pictures_of(path: Path, lines: int) -> int | None:
-    """Number of frames of a video, where it differs from the number of lines; None where it is equal or unknown."""
+    """Number of frames of a video, where it differs from the number of lines; None if it is equal or unknown."""
     pictures = _declared(path)
     if pictures is not None:
         return pictures if pictures != lines else None
@@ -219,7 +219,7 @@ def _pictures_of(path: Path, lines: int) -> int | None:
 
 
 def _declared(path: Path) -> int | None:
-    """Number of frames that a video file states; None where it does not, or cannot be opened."""
+    """Number of frames that a video file states; None if it does not, or cannot be opened."""
     video = _opened(path)[0]
     return video.pictures if video else None
 

@@ -81,7 +81,7 @@ class DescriptionCheck:
 
 
 def openset_of(cell: object) -> str | None:
-    """A list of labels in any notation of the releases as JSON, lower case, without duplicates; None where it is empty.
+    """A list of labels in any notation of the releases as JSON, lower case, without duplicates; None if it is empty.
 
     >>> openset_of("['happy', 'Self-deprecating', \\"don't care\\"]")
     '["happy", "self-deprecating", "don\\'t care"]'
@@ -148,7 +148,7 @@ def fit_to_learn(manifest: Manifest, reasons: Collection[str]) -> Manifest:
         reasons: keys of `REASONS`.
 
     Raises:
-        UnknownNameError: there is no such reason.
+        UnknownNameError: unknown reason.
         TableError: no sample is left.
     """
     for reason in reasons:

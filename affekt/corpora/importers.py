@@ -20,7 +20,7 @@ def corpus_named(name: str) -> Corpus:
     """The corpus of a name.
 
     Raises:
-        UnknownNameError: there is no such corpus.
+        UnknownNameError: unknown corpus.
     """
     plain = name.lower().replace('_', '-')
     corpus = CORPORA.get(name) or CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
@@ -57,7 +57,7 @@ def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, Fr
         folder: folder of the release, or the one above it.
 
     Raises:
-        UnknownNameError: there is no such corpus.
+        UnknownNameError: unknown corpus.
         CorpusError: the folder has no part of the release.
         TableError, ArchiveError: a label file is damaged or has contents that the corpus does not have.
     """

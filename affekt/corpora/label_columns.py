@@ -20,7 +20,7 @@ from affekt.wording import counted
 NO_LABEL = ('', 'nan', '<na>', 'null', '#n/a', 'n/a', 'nat')
 """Texts that programs write for an empty cell, case-insensitive."""
 MOST_NUMBERS = 12
-"""Largest number of distinct whole numbers that are taken as codes of categories; longer scales are measurements."""
+"""Maximum number of distinct whole numbers that are taken as codes of categories; longer scales are measurements."""
 MOST_CATEGORIES = 20
 """Number of categories above which each must have `FEWEST` samples; otherwise the column is not one of categories."""
 FEWEST = 4
@@ -34,7 +34,7 @@ WORDS = ('speaker', 'dialogue', 'session', 'recording')
 
 
 def tidied(column: str, cells: Sequence[Any], file: str, notes: list[str]) -> list[Any]:
-    """A column's cells, None where empty.
+    """A column's cells, None if empty.
 
     Args:
         column: name of the column in a manifest.
@@ -133,7 +133,7 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
 
 
 def _number(text: str) -> float | None:
-    """The finite number that a text denotes; None where it denotes none."""
+    """The finite number that a text denotes; None if it denotes none."""
     try:
         value = number(text)
     except ValueError:

@@ -54,7 +54,7 @@ def find_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: It
 
     Raises:
         ShapeError: sides are not (N,).
-        UnknownNameError: there is no such kind.
+        UnknownNameError: unknown kind.
     """
     at = sides_of(manifest) if sides is None else [str(side) for side in sides]
     if len(at) != len(manifest):

@@ -20,7 +20,7 @@ from affekt.containers import AUDIO, VIDEO
 from affekt.errors import TableError
 
 DEEPEST = 64
-"""Largest number of folders in a path."""
+"""Maximum number of folders in a path."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class PathsBelow:
         """Ending of a path, '' for folders, to what stood for its first parts and how many those were, latest first."""
 
     def find(self, path: str) -> str | None:
-        """The path relative to the folder; None where nothing exists, and for a path with `..`."""
+        """The path relative to the folder; None if nothing exists, and for a path with `..`."""
         parts = _parts(path)
         known = self._ways.get(_ending(parts), [])
         ways = dict.fromkeys((*known, *(('', cut) for cut in range(len(parts)))))

@@ -338,7 +338,7 @@ def fewest_people(settings: AffWild2Settings) -> int:
 
 
 def _at_once(settings: AffWild2Settings) -> dict[str, int]:
-    """Partition to the largest number of people in one of its videos."""
+    """Partition to the maximum number of people in one of its videos."""
     most = dict.fromkeys(PARTS, 1)
     for number in range(settings.videos):
         split = settings.split(number)

@@ -109,7 +109,7 @@ def made_up_face_corpus(
         corpus: settings of the corpus.
         processes: number of processes that render clips; 1 for this one. The files do not depend on it.
         resume: continue in the folder of an interrupted run.
-        progress: called with 'faces', clips done and clips in all.
+        progress: called with 'faces', clips done and total clips.
 
     Returns:
         The manifest, saved as manifest.parquet.

@@ -48,7 +48,7 @@ class Facts:
     """Version of the release, or of its layout."""
     language: str = ''
     categories: tuple[str, ...] = ()
-    """Categories in the order of the release's numbers; () where samples have no category."""
+    """Categories in the order of the release's numbers; () if samples have no category."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Name of a column to the lowest and highest value of its scale."""
     published: Mapping[str, int] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Manifest:
             (N,) float64, or object.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         return self.samples.column(name)
 
@@ -149,7 +149,7 @@ class Manifest:
         """One column as its distinct values, in order of first occurrence, and the (N,) index of each sample's value.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         return self.samples.coded(name)
 
@@ -166,7 +166,7 @@ class Manifest:
             wanted: name of a column to one value, or to a tuple of accepted values.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         keep_mask = np.ones(len(self), dtype=np.bool_)
         for name, value in wanted.items():
@@ -197,19 +197,19 @@ class Manifest:
             columns: name of a column to its (N,) values; None, and nan among floats, for missing.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
             ShapeError: values are not (N,).
             TableError: a value is not of its column's type, or not allowed in the corpus; the message names the sample.
         """
         return dataclasses.replace(self, samples=self.samples.replaced(**columns))
 
     def media(self, row: Sample, kind: str) -> Path | None:
-        """Path of a sample's `video`, `audio` or `frames`; None where the manifest has none."""
+        """Path of a sample's `video`, `audio` or `frames`; None if the manifest has none."""
         path = getattr(row, kind)
         return Path(self.facts.root, path) if path else None
 
     def window_s(self, row: Sample, kind: str) -> tuple[float, float] | None:
-        """The part of a media file that is the sample, in seconds; None where the sample is the whole file.
+        """The part of a media file that is the sample, in seconds; None if the sample is the whole file.
 
         `start_s` and `end_s` are times in the recording. They apply to a file only where it is that recording: has its
         name, or the row names none. A clip that was cut before, such as MELD's, is used whole.

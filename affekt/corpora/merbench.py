@@ -45,7 +45,7 @@ def labelled(
         release: folder of the release.
         archives: file names, the first existing one of which is read.
         splits: name of a dictionary in the archive to its split.
-        categories: categories in the order of the archive's numbers; () where its emotions are to be ignored.
+        categories: categories in the order of the archive's numbers; () if its emotions are to be ignored.
 
     Raises:
         CorpusError: there is no archive, or it has none of the dictionaries.

@@ -30,7 +30,7 @@ from affekt.wording import counted
 DEEPEST = 8
 """Number of levels below a release that are searched for misplaced files."""
 MOST_FOLDERS = 5000
-"""Largest number of folders that are searched; more are folders of images, one per sample, without named files."""
+"""Maximum number of folders that are searched; more are folders of images, one per sample, without named files."""
 
 
 def tree_below(folder: Path) -> dict[str, list[str]]:
@@ -77,7 +77,7 @@ class Release:
     sources: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     frames: FrameTable | None = None
-    """Labels of every frame; None where the release has none."""
+    """Labels of every frame; None if the release has none."""
     places: dict[str, None] = field(default_factory=dict)
     """Folders below the release in which media were looked for, in order."""
 
@@ -101,7 +101,7 @@ class Release:
         return tree_below(self.folder)
 
     def first(self, *names: str) -> Path | None:
-        """The first of these files or folders that exists, else the first that exists deeper; None where none does."""
+        """The first of these files or folders that exists, else the first that exists deeper; None if none does."""
         exact = next((self.folder / name for name in names if (self.folder / name).exists()), None)
         return exact or next((place for name in names for place in self.every(name)), None)
 
@@ -111,7 +111,7 @@ class Release:
         return path
 
     def table(self, *names: str) -> Columns | None:
-        """The columns of the first of these tables that exists; None, with a note, where none does.
+        """The columns of the first of these tables that exists; None, with a note, if none does.
 
         Raises:
             TableError: the table is damaged.
@@ -269,7 +269,7 @@ def need(columns: Columns, names: Sequence[str], file: str) -> list[list[Any]]:
 
 
 def number(value: object, sample: str, file: str) -> float | None:
-    """A cell as a float; None where it is empty or nan.
+    """A cell as a float; None if it is empty or nan.
 
     Raises:
         TableError: it is not a number.

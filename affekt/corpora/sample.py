@@ -13,7 +13,7 @@ MODALITIES = ('audio', 'video', 'text')
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row; None where the release has no value."""
+    """One row; None if the release has no value."""
 
     sample: str
     """Name of the sample, unique in a manifest."""
@@ -23,7 +23,7 @@ class Sample:
     frames: str | None = None
     """Path of a folder of images, or of a file of stacked ones."""
     text: str | None = None
-    """Transcript in the language of the corpus; '' where nothing was understood."""
+    """Transcript in the language of the corpus; '' if nothing was understood."""
     chinese: str | None = None
     english: str | None = None
     category: str | None = None
@@ -57,7 +57,7 @@ class Sample:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions in `openset`; () where there are none."""
+        """The emotions in `openset`; () if there are none."""
         return tuple(json.loads(self.openset)) if self.openset else ()
 
 

@@ -139,7 +139,7 @@ class SampleTable(Sequence[Sample]):
         return self.table.cast(schema())
 
     def cells(self, names: Sequence[str] = COLUMNS) -> Iterator[tuple[Any, ...]]:
-        """Values of these columns, row by row, None where missing."""
+        """Values of these columns, row by row, None if missing."""
         columns = self.table.select(list(names))
         for begin in range(0, len(self), ROWS_AT_ONCE):
             block = columns.slice(begin, ROWS_AT_ONCE).columns
@@ -174,7 +174,7 @@ class SampleTable(Sequence[Sample]):
             columns: name of a column to its (N,) values; None, and nan among floats, for missing.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
             ShapeError: values are not (N,).
             TableError: a value is not of its column's type; the message names the sample.
         """
@@ -191,7 +191,7 @@ class SampleTable(Sequence[Sample]):
         """(N,) one column: floats with nan where missing, else text or whole numbers with None.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         column = self._arrow(name)
         if name in NUMBERS:
@@ -206,7 +206,7 @@ class SampleTable(Sequence[Sample]):
         """(N,) one of `NUMBERS`, nan where missing; a read-only view where every sample has a value.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         values: npt.NDArray[np.float64] = joined_view(self._arrow(name), np.float64, np.nan)
         return values
@@ -215,7 +215,7 @@ class SampleTable(Sequence[Sample]):
         """One column as its distinct values, and the index of each sample's value.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         import pyarrow as pa
 
@@ -240,7 +240,7 @@ class SampleTable(Sequence[Sample]):
         """(N,) True where the column has a value.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         column = self._arrow(name)
         if not column.null_count:
@@ -255,7 +255,7 @@ class SampleTable(Sequence[Sample]):
         """(N,) True where a column of text has a text other than ''.
 
         Raises:
-            UnknownNameError: no such column.
+            UnknownNameError: unknown column.
         """
         if name in REPEATING:
             texts = self.coded(name)

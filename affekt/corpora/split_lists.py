@@ -31,7 +31,7 @@ class ListForm:
 
     Args:
         named: function from the parts of a frame folder's path to the name of its sample.
-        categories: categories in the order of their numbers, from 0; () where labels are dimensions.
+        categories: categories in the order of their numbers, from 0; () if labels are dimensions.
         dimensions: columns of a manifest, in the order of the numbers on a line.
         beside: function from a sample's name to further columns.
     """
@@ -111,7 +111,7 @@ def _by_part(release: Release, form: ListForm, folder: str) -> Iterator[Sample]:
 
 
 def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> dict[str, ListedClip]:
-    """Name of a sample to its line; {} where the file is missing, with a note where it is needed.
+    """Name of a sample to its line; {} if the file is missing, with a note where it is needed.
 
     Raises:
         TableError: several files have this name, or a sample is duplicated.
@@ -151,7 +151,7 @@ def _sample(
 
 
 def _place(path: str | None, release: Release, below: PathsBelow) -> str | None:
-    """Path below a release, at any depth, of a listed path; None where nothing exists."""
+    """Path below a release, at any depth, of a listed path; None if nothing exists."""
     if path is None:
         return None
     if (place := below.find(path)) is not None:

@@ -75,11 +75,11 @@ def corrupt(
         out: a new folder.
         processes: number of processes that write samples; 1 for this one. The files do not depend on it.
         resume: continue in the folder of an interrupted run.
-        progress: called with 'corrupt', samples done and samples in all.
+        progress: called with 'corrupt', samples done and total samples.
 
     Raises:
         ValueRangeError: a sample would be left without any modality, or there is less than one process.
-        UnknownNameError: no such noise.
+        UnknownNameError: unknown noise.
         CorpusError: no sample has the media to be changed, or a folder of noise is empty.
         RunError: the folder has other contents, or a run with other settings, or a worker died.
     """

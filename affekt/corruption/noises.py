@@ -44,7 +44,7 @@ def coloured_noise(colour: str, size: int, rng: np.random.Generator) -> Sound:
         (N,) with a mean square of 1.
 
     Raises:
-        UnknownNameError: no such colour.
+        UnknownNameError: unknown colour.
         ValueRangeError: fewer than 2 samples.
     """
     if colour not in COLOURS:

@@ -56,7 +56,7 @@ class Job:
         """Open the source of noise.
 
         Raises:
-            UnknownNameError: there is no such noise.
+            UnknownNameError: unknown noise.
             CorpusError: a folder of noise is empty, or there are no other voices for babble.
         """
         noise = noise_named(corruption.noise, manifest, corruption.talkers) if corruption.snr_db else None
@@ -82,7 +82,7 @@ class Job:
         return outcome
 
     def _sound(self, row: Sample, stem: Path, outcome: dict[str, Any]) -> tuple[Mixture, int] | None:
-        """Mix a sample's audio and write it; None where there is nothing to mix."""
+        """Mix a sample's audio and write it; None if there is nothing to mix."""
         audio, video = self.manifest.media(row, 'audio'), self.manifest.media(row, 'video')
         path = audio or video
         if self.noise is None or path is None:
@@ -126,7 +126,7 @@ def _target(manifest: Manifest, row: Sample, column: str, stem: Path, ending: st
 
 
 def _mixed(path: Path, row: Sample, corruption: Corruption, noise: Noise) -> tuple[Mixture, int, dict[str, Any]] | None:
-    """A file's audio mixed with noise, its rate, and what was done; None where the file has no audio."""
+    """A file's audio mixed with noise, its rate, and what was done; None if the file has no audio."""
     streams = Recording.open(path).audio
     if not streams:
         return None
@@ -186,7 +186,7 @@ def _for_aac(mixture: Mixture, rate_hz: int) -> tuple[Samples, int]:
 
 
 def _own_sound(recording: Recording, path: Path) -> tuple[Iterator[Samples] | None, int]:
-    """A video's own audio at a rate that AAC supports; None where it has none."""
+    """A video's own audio at a rate that AAC supports; None if it has none."""
     if not recording.audio:
         return None, USUAL_RATE_HZ
     rate_hz = recording.audio[0].rate_hz

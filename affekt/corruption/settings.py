@@ -26,7 +26,7 @@ class Corruption:
 
     Raises:
         ValueRangeError: no corruption is requested, or a value is out of range.
-        UnknownNameError: there is no such power or extension of audio files.
+        UnknownNameError: unknown power or extension of audio files.
     """
 
     snr_db: tuple[float, ...] = ()
@@ -118,7 +118,7 @@ def as_published(name: str, noise: str | None = None, **others: Any) -> Corrupti
         others: fields that the preset leaves open, or that replace its own.
 
     Raises:
-        UnknownNameError: there is no such preset, or no noise is given.
+        UnknownNameError: unknown preset, or no noise is given.
         ValueRangeError: see `Corruption`.
     """
     if name not in PRESETS:

@@ -61,7 +61,7 @@ def mix_at_snr(
     Raises:
         ShapeError: the two are not (N,) with at least one sample.
         ValueRangeError: speech or noise is silent or not finite, or the ratio is not from -200 to 200 dB.
-        UnknownNameError: no such power.
+        UnknownNameError: unknown power.
     """
     clean, added = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
     if clean.ndim != 1 or clean.shape != added.shape or not clean.size:

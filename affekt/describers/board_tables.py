@@ -111,7 +111,7 @@ def _judged(board: Board) -> list[Verdicts]:
 
 
 def standing_of(standings: Sequence[Standing], name: str) -> Standing | None:
-    """The row of a describer; None where it was not compared."""
+    """The row of a describer; None if it was not compared."""
     return next((standing for standing in standings if standing.item == name), None)
 
 

@@ -60,7 +60,7 @@ class Classes:
         return wheels
 
     def of_label(self, label: str) -> str | None:
-        """The class of one label; None where it has none, or two equally."""
+        """The class of one label; None if it has none, or two equally."""
         if label in self.emotions:
             return label
         votes = Counter(emotion for fold, owner in self._sectors if (emotion := owner.get(fold.get(label, ''))))

@@ -39,6 +39,7 @@ from affekt.llm import (
     require_answering,
     require_media,
 )
+from affekt.media import Recording
 from affekt.runs import file_sha256, versions
 from affekt.tables import ENDINGS
 from affekt.weights import SMALL_DESCRIBER
@@ -333,13 +334,15 @@ def content_digest(manifest: Manifest, sample: Sample) -> str:
 
 
 def _parts_of(manifest: Manifest, sample: Sample, limits: ClipLimits, form: MediaForm) -> tuple[Part, ...]:
-    """The clip's video, or its audio where there is no video; () where it has neither or they are withheld."""
+    """The clip's video, or its audio where there is no video; () if it has neither or they are withheld."""
     withheld = set((sample.missing or '').split(','))
     limits = replace(limits, sound=False) if 'audio' in withheld else limits
     limits = replace(limits, frames=0) if 'video' in withheld else limits
     for column in ('video', 'audio'):
         path = manifest.media(sample, column)
-        if path is not None and column not in withheld:
+        if path is None or (column == 'audio' and not limits.sound):
+            continue
+        if limits.frames or column == 'audio' or (limits.sound and Recording.open(path).audio):
             return clip_parts(path, limits, form)
     return ()
 

@@ -53,7 +53,7 @@ def bench_models(
         choices: the models.
         out: folder of the run; one below it for each model.
         labels: folder of labels, see `run_unibench`.
-        media: folder of clips, see `unibench_clips`; None where all choices are predictions.
+        media: folder of clips, see `unibench_clips`; None if all choices are predictions.
         open_model: opens a model that answers; see `opened`.
         extractor: reads labels out of answers.
         rng: draws resamples and exchanges.

@@ -1,8 +1,8 @@
 """MER-UniBench from models to scores: every set's clips to answers, answers to labels, labels to the published scores.
 
-In comes a model, a folder of labels and a folder of clips; out goes a folder with the answers of each set (a table that
-`affekt bench unibench --predictions` reads), the scores, and `record.json` with all that they depend on. A set that has
-no labels or no clips is named as absent. Several models also give `comparisons.csv` for `affekt rank`.
+The input is a model, a folder of labels and a folder of clips; the output a folder with the answers of each set (a
+table for `affekt bench unibench --predictions`), the scores, and `record.json` with everything they depend on. A set
+without labels or clips is listed as absent. Several models also give `comparisons.csv` for `affekt rank`.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class ModelScores:
     name: str
     outcome: UniBench
     record: Mapping[str, Any]
-    """All that the scores depend on."""
+    """Everything the scores depend on."""
     accuracy: Mapping[str, Accuracy]
     """Set of basic emotions to accuracy."""
     samples: Mapping[str, Mapping[str, float]] = field(repr=False)
     """Set to sample to score, higher is better."""
     lengths: Mapping[str, Mapping[str, int]] = field(repr=False)
-    """Set to sample to characters of the answer."""
+    """Set to sample to the length of the answer in characters."""
     counts: Mapping[str, Mapping[str, int]]
-    """Set to the counts of how answers were read, and how many failed."""
+    """Set to the counts of answers by form, and of failures."""
     folder: Path
     failures: Mapping[str, str] = field(default_factory=dict)
     """Set and clip without an answer to the reason."""
@@ -82,18 +82,18 @@ class ModelsBench:
 
 
 def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Manifest | None:
-    """The clips of a set, in the order of its labels; None where the folder has none of the set.
+    """The clips of a set, in the order of its labels; None if the folder has none of the set.
 
-    Looked for are `<set>.parquet`, `<set>.csv` or another table with a column of names, and the set's release.
+    The search covers `<set>.parquet`, `<set>.csv` or another table with a column of names, and the set's release.
 
     Args:
         each: the set.
-        media: the folder.
+        media: folder of clips.
         names: samples that have a label.
 
     Raises:
         UnknownNameError: the clips there have none of the names.
-        CorpusError, TableError: it cannot be read.
+        CorpusError, TableError: the clips cannot be read.
     """
     manifest = None
     if (media / f'{each.key}.parquet').is_file():
@@ -118,9 +118,9 @@ def limited_labels(labels: Path, folder: Path, count: int, sets: Collection[str]
 
     Args:
         labels: folder of labels, see `run_unibench`.
-        folder: folder to be written.
-        count: labels of each set.
-        sets: keys of the sets; all where empty.
+        folder: folder to write.
+        count: number of labels per set.
+        sets: keys of the sets; all if empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for each in (each for each in UNIBENCH if not sets or each.key in sets):
@@ -150,16 +150,16 @@ def answer_sets(
     """Have a model answer every set that has labels and clips, and write its labels as a folder of predictions.
 
     Args:
-        model: the model to be asked.
-        folder: folder of the model; gets `predictions/<set>/answers.csv`, `answers/<set>/` and `record.json`.
+        model: the model.
+        folder: folder of the model, for `predictions/<set>/answers.csv`, `answers/<set>/` and `record.json`.
         labels: folder of labels, see `run_unibench`.
         media: folder of clips, see `unibench_clips`.
-        sets: keys of the sets to ask about; all where empty.
-        extractor: reads labels out of an answer.
-        at_once: answers read at one time.
-        resume: go on where answers lie.
-        withheld: a modality that the model is not given: audio, video or text.
-        progress: called with the set and what is done, and the total.
+        sets: keys of the sets; all if empty.
+        extractor: extracts labels from an answer.
+        at_once: answers processed concurrently.
+        resume: continue in a folder with answers.
+        withheld: a modality to withhold from the model: audio, video or text.
+        progress: called with the set, units done and total units.
 
     Returns:
         Set to the reason why it was not answered.
@@ -224,7 +224,7 @@ def scored_model(
     resamples: int = 1000,
     progress: Progress | None = None,
 ) -> ModelScores:
-    """The scores of a model whose predictions lie in its folder, or, for a choice of predictions, where it says.
+    """The scores of a model from the predictions in its folder, or, for a choice of predictions, at their path.
 
     Args:
         choice: the model.
@@ -291,12 +291,12 @@ def _counts(columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
 def compare_models(
     models: Sequence[ModelScores], out: Path, *, rng: np.random.Generator, resamples: int = 2000
 ) -> ModelsBench:
-    """Several models side by side: ranked by score per sample, and as comparisons that `affekt rank` reads.
+    """Compare several models: ranked by score per sample, and as comparisons for `affekt rank`.
 
     Args:
-        models: scored on the same labels.
+        models: models scored on the same labels.
         out: folder for `comparisons.csv`.
-        rng: draws resamples and exchanges.
+        rng: generator of resamples and exchanges.
         resamples: number of resamples.
     """
     shared = [key for key in models[0].samples if all(key in model.samples for model in models)]

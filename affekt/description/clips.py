@@ -278,7 +278,7 @@ class ClipReader:
 
 
 def _part_read(recipe: Recipe, spoken: str) -> str:
-    """A remark where a recipe of sentences reads only the beginning of the words; '' where it reads all."""
+    """A remark where a recipe of sentences reads only the beginning of the words; '' if it reads all."""
     if recipe.facts.get('model') != SENTENCES or not spoken:
         return ''
     count = characters_read(spoken)

@@ -100,7 +100,7 @@ class _Reading:
         return read_answer(generated.text, perceived=self._perceived(describer, asked), is_cut=is_cut, table=self.table)
 
     def _perceived(self, describer: Describer, asked: Asked) -> Collection[str] | None:
-        """What can be perceived of a clip; None where a source of it is unknown."""
+        """What can be perceived of a clip; None if a source of it is unknown."""
         own = [name for source in asked.pieces.sources for name in describer.table[source].joins or (source,)]
         if any(name not in self.gives for name in own):
             return None

@@ -371,7 +371,7 @@ def _fusion(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
 
 
 def _noted(inspection: Inspection, name: str) -> Any:
-    """A setting of the model that the file notes, however deep; None where it notes none."""
+    """A setting of the model that the file notes, however deep; None if it notes none."""
     waiting: list[Any] = [inspection.checkpoint.notes]
     while waiting:
         notes = waiting.pop(0)

@@ -36,7 +36,7 @@ class Queries:
         heads: number of attention heads, a divisor of the width.
         between: hidden width of the feed-forward layers.
         layers: number of layers.
-        positions: largest number of steps.
+        positions: maximum number of steps.
     """
 
     width: int = 768
@@ -172,7 +172,7 @@ class SourceReader(nn.Module):
 
         Args:
             features: (N, T, D) or (N, T, Q, D) of the source, or of each that it joins.
-            keep_masks: bool (N, T) of each; None where all steps are kept.
+            keep_masks: bool (N, T) of each; None if all steps are kept.
         """
         if self.source.joins:
             joined: Tensor = self.fuse(features, keep_masks)  # type: ignore[misc]  # a joined one has a fusion

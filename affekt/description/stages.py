@@ -307,7 +307,7 @@ def _prompt(describer: Describer, example: Example, kind: Kind | str) -> Asked:
 
 
 def _without(describer: Describer, example: Example, kind: Kind | str, part: str) -> Asked | None:
-    """The prompt without a source or the words; None where the clip lacks it, or has nothing else."""
+    """The prompt without a source or the words; None if the clip lacks it, or has nothing else."""
     has_words = bool(example.transcript.strip())
     if (part == WORDS and not has_words) or (part != WORDS and part not in example.sources):
         return None

@@ -156,7 +156,7 @@ class FeatureNetwork:
         path: an ONNX file with input (B, 3, H, W), or (B, 3, T, H, W) for videos, 0 to 1, and output (B, D).
 
     Attributes:
-        size: H and W that it takes; None where it takes any.
+        size: H and W that it takes; None if it takes any.
         frames: T; None for a network of pictures, ANY_FRAMES where it takes any number.
 
     Raises:

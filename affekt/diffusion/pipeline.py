@@ -396,7 +396,7 @@ class _Kept:
                 path.unlink(missing_ok=True)
 
     def window(self, step: int, number: int) -> Tensor | None:
-        """The result of a window at a step, from before the run was killed; None where there is none."""
+        """The result of a window at a step, from before the run was killed; None if there is none."""
         path = self._path(step, number)
         return read_tensors(path)[0]['answer'] if path is not None and path.exists() else None
 

@@ -178,7 +178,7 @@ def learn_refiner(
     """Train a refiner on the first frames of a video; returns it and the log. See `fit_refiner`.
 
     Args:
-        progress: called with `train`, steps done and steps in all.
+        progress: called with `train`, steps done and total steps.
     """
     if drawn.shape != video.pictures.shape:
         raise ShapeError(

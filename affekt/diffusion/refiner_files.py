@@ -67,7 +67,7 @@ def judged_in_numbers(refinement: Refinement) -> dict[str, Any]:
 
 
 def _interval(interval: Interval) -> dict[str, float | None]:
-    """Value and bounds of an interval; None where they are not finite, as with too few blocks."""
+    """Value and bounds of an interval; None if they are not finite, as with too few blocks."""
     numbers = {'value': interval.value, 'low': interval.low, 'high': interval.high}
     return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
 

@@ -217,7 +217,7 @@ def train_spatial(
         folder: folder for checkpoints, log and curves; None keeps nothing.
         resume: continue a killed run in this folder, or start if there is none.
         report: called with each row of the log.
-        progress: called with `train`, steps done and steps in all.
+        progress: called with `train`, steps done and total steps.
 
     Raises:
         ValueRangeError: there are too few frames.

@@ -38,7 +38,7 @@ class Backbone(nn.Module):
 
     modality: Modality
     rate_hz: float | None = None
-    """States per second; None where a state has no duration."""
+    """States per second; None if a state has no duration."""
     clips: ClipSettings | None = None
     """How clips are prepared; None for encoders of text, audio or images."""
 

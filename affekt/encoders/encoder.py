@@ -49,7 +49,7 @@ class Encoded:
     times: Floats | None = None
     """(S,) centre of each row in seconds; None where unknown."""
     lacking: str = ''
-    """Missing part of the sample, whose features are 0, with the reason; '' where nothing is missing."""
+    """Missing part of the sample, whose features are 0, with the reason; '' if nothing is missing."""
 
 
 class Encoder(Protocol):
@@ -66,7 +66,7 @@ class Encoder(Protocol):
     size: int
     """D, the size of a state."""
     rate_hz: float | None
-    """States per second; None where a state has no duration: word pieces, images."""
+    """States per second; None if a state has no duration: word pieces, images."""
 
     def prepare(self, sample: Any) -> npt.NDArray[Any]:
         """(T, …) rows of a sample, T at least 1."""

@@ -29,18 +29,18 @@ class Family:
     corrected: str = ''
     """Processing of the states up to the mean over rows, in words; part of every recipe's hash."""
     published: str = ''
-    """Processing by the published program; '' where that program fails."""
+    """Processing by the published program; '' if that program fails."""
     loader: str = 'AutoModel'
     """Class of transformers that loads them; '' for networks of other libraries."""
     size_key: str = 'hidden_size'
     """Key of config.json with the size of a state."""
     least_layers: int = 1
-    """Least number of layers whose states can be summed; the embeddings are one more."""
+    """Minimum number of layers whose states can be summed; the embeddings are one more."""
     trains: bool = True
     """Whether networks can be trained as a whole; False where the decoder is read too."""
 
     def pooling(self, is_published: bool) -> str:
-        """Processing of the states in words; '' where the published program has none."""
+        """Processing of the states in words; '' if the published program has none."""
         return self.published if is_published else self.corrected
 
     def runner(self) -> Any:

@@ -182,7 +182,7 @@ def open_network(path: Path, loader: str, device: str, precision: str, config: A
 
     Raises:
         WeightsError: the folder cannot be opened, requires its own program, or lacks tensors.
-        ValueRangeError: there is no such device.
+        ValueRangeError: the device is not available.
     """
     torch, transformers = require_extra()
     from affekt.nn import require_device

@@ -19,7 +19,7 @@ from affekt.runs import file_sha256, only_regular
 DEEPEST = 64
 """Largest depth of nested messages; networks have a dozen."""
 MOST_FIELDS = 5_000_000
-"""Largest number of fields in a file; a language model has some hundred thousand."""
+"""Maximum number of fields in a file; a language model has some hundred thousand."""
 LONGEST_NAME = 4096
 """Largest length of a path, in bytes."""
 TENSOR = 'tensor'

@@ -43,7 +43,7 @@ def open_encoder(source: str | Path, settings: EncoderSettings | None = None, *,
         MissingExtraError: torch or transformers is not installed.
         WeightsError: there is no encoder, or its weights or its preprocessing are incomplete.
         UnknownNameError: a file comes without the name of a known network.
-        ValueRangeError: there is no such device.
+        ValueRangeError: the device is not available.
     """
     path, settings = Path(source), settings or EncoderSettings()
     encoder: Encoder

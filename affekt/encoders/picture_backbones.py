@@ -47,7 +47,7 @@ class PictureBackbone(Backbone):
         network: network of transformers.
         processor: its image processor.
         layers: see `Backbone`.
-        pictures: largest number of images, evenly spaced; None for all.
+        pictures: maximum number of images, evenly spaced; None for all.
     """
 
     modality = 'video'

@@ -140,7 +140,7 @@ def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[s
         Modality to (B, D) or (B, L, D) float32.
 
     Raises:
-        UnknownNameError: no such kind.
+        UnknownNameError: unknown kind.
         ShapeError: numbers of samples differ, a sequence is empty, or `frm_align` lacks the text.
     """
     _check(modalities, kind)

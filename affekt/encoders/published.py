@@ -29,9 +29,9 @@ class PublishedModel:
     family: str
     """One of `FAMILIES`; for a model of your own, a family that is read in the same way."""
     hub: str
-    """Repository of the weights on huggingface.co; '' where none can be run unchanged."""
+    """Repository of the weights on huggingface.co; '' if none can be run unchanged."""
     dimension: int | None
-    """Number of features; None where unknown."""
+    """Number of features; None if unknown."""
     layers: int | None
     pictures: int | None = None
     """Number of evenly spaced frames per clip; None for all."""

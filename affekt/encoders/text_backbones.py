@@ -48,7 +48,7 @@ class TextBackbone(Backbone):
         super().__init__(network, layers)
         self._tokenizer = tokenizer
         self._limit = most_tokens(network)
-        """The most tokens at once; None where the network has no end."""
+        """The most tokens at once; None if the network has no end."""
         wanted = longest or self._limit or rated_tokens(network.config)
         self._longest = min(wanted, self._limit or wanted, tokenizer.model_max_length)
         marks = sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})

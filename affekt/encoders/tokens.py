@@ -82,7 +82,7 @@ def ends_of_words(tokenizer: Any, path: Path) -> tuple[int, int | None]:
 
 
 def most_tokens(network: Any) -> int | None:
-    """Largest number of tokens per sequence, by position embeddings; None where the network has none."""
+    """Maximum number of tokens per sequence, by position embeddings; None if the network has none."""
     for name, module in network.named_modules():
         if POSITIONS.search(name) and hasattr(module, 'num_embeddings'):
             skipped = getattr(module, 'offset', None) or (0 if module.padding_idx is None else module.padding_idx + 1)

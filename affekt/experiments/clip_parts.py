@@ -70,7 +70,7 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
         seed: seed of the draw where a part is a share.
 
     Raises:
-        UnknownNameError: no such column, or no clip with such a value.
+        UnknownNameError: unknown column, or no clip with such a value.
         CorpusError: no clip has the label, a part is empty, one class only, or a class that nothing is learnt from.
         ValueRangeError: a share is not between 0 and 1.
     """
@@ -117,7 +117,7 @@ def _columns(label: str) -> tuple[str, ...]:
 
 
 def split_of(manifest: Manifest, part: str) -> str:
-    """The rule `split=NAME,NAME` for a part that the manifest's own splits contain; '' where they do not."""
+    """The rule `split=NAME,NAME` for a part that the manifest's own splits contain; '' if they do not."""
     splits = [str(name) for name in manifest.coded('split').values if name]
     if part == 'test':
         named = [name for name in splits if name.lower().startswith('test')]

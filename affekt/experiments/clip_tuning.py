@@ -87,7 +87,7 @@ def finetune_clips(
         processes: number of processes that decode.
         resume: go on with the run in the folder; a finished one is read back.
         report: called with each row of the history.
-        progress: called with the stage ('clips', 'train', 'features', 'predict'), units done and units in all.
+        progress: called with the stage ('clips', 'train', 'features', 'predict'), units done and total units.
         say: called with a sentence on the size of the cache, before anything is written to it, and with one on which
             weights the checkpoint provided.
 

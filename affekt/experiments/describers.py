@@ -218,7 +218,7 @@ class WrittenAnswers:
     table: str = 'affekt'
 
     def __call__(self, sample: Sample) -> list[QuestionAnswer]:
-        """Question and answer for one clip, with the labels that occur in its description; [] where it has none."""
+        """Question and answer for one clip, with the labels that occur in its description; [] if it has none."""
         text = (self.texts.get(sample.sample) or '').strip()
         if not text:
             return []

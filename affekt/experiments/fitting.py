@@ -256,7 +256,7 @@ def task_samples(
         task: holds the truths.
         index: (n,) which samples.
         features: modality to what a model reads of them, a row each.
-        present: modality to (n,), False where a sample does without it; None where all have all.
+        present: modality to (n,), False where a sample does without it; None if all have all.
     """
     import torch
 

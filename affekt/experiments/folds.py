@@ -98,7 +98,7 @@ def held_out(manifest: Manifest, share: float, seed: int, fewest: int = 2) -> tu
         manifest: manifest of the training part, N samples.
         share: share of the samples, between 0 and 1.
         seed: seed of the draw.
-        fewest: least number of groups that a column of `BELONGS_TOGETHER` must have.
+        fewest: minimum number of groups that a column of `BELONGS_TOGETHER` must have.
 
     Returns:
         (N,) True where a sample is selected; the column whose groups stay whole, '' where single samples are drawn; and

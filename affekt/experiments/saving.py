@@ -23,7 +23,7 @@ def outcome_facts(
     rows: Sequence[Row],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """An outcome as plain values; None where a score is undefined.
+    """An outcome as plain values; None if a score is undefined.
 
     Args:
         benchmark: name of the benchmark.

@@ -83,7 +83,7 @@ class Row:
     """Gains over the simple model on the same modalities and over single modalities; () for rows without tests."""
 
     def gain(self, kind: str) -> Gain | None:
-        """The gain of one kind (`simple`, `alone`, …); None where there is none."""
+        """The gain of one kind (`simple`, `alone`, …); None if there is none."""
         return next((each for each in self.gains if each.kind == kind), None)
 
 
@@ -173,7 +173,7 @@ def scored_rows(
         task: task with labels and test parts.
         systems: systems with their answers.
         settings: seed, seeds and resamples are read.
-        progress: called with 'score', systems done, systems in all.
+        progress: called with 'score', systems done, total systems.
         beside: function from a system to its rivals and the kind of each gain; None for the simple model and single
             modalities.
     """

@@ -36,13 +36,13 @@ def slot_of(name: str) -> str:
 @with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """Settings that all trained benchmarks share, saved beside their results.
+    """Settings that all trained benchmarks share, saved with their results.
 
     Args:
         model: a key of `affekt.fusion.FUSION_MODELS`.
         seeds: number of runs of each chosen configuration.
         trials: number of configurations drawn from the model's search space.
-        epochs: largest number of epochs.
+        epochs: maximum number of epochs.
         patience: epochs without a better validation score after which a fair run stops.
         batch_size: samples per step.
         target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.

@@ -27,7 +27,7 @@ class Section:
     left: int
     """Number of leading columns that are left-aligned."""
     rows: tuple[Row, ...] = ()
-    """Scored rows of the table, one per line; () where lines are not scored rows."""
+    """Scored rows of the table, one per line; () if lines are not scored rows."""
 
 
 @dataclass(frozen=True)

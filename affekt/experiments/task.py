@@ -39,7 +39,7 @@ class Task:
     features: Mapping[str, Floats32] = field(repr=False)
     """Modality to (N, D) float32, means over time."""
     frames: FrameInputs | None = field(repr=False)
-    """Sequences, where the model reads them; None where it reads vectors."""
+    """Sequences, where the model reads them; None if it reads vectors."""
     present: Mapping[str, npt.NDArray[np.bool_]] = field(repr=False)
     """Modality to (N,), False where the manifest withholds it or features are missing."""
     labels: Ints | None
@@ -139,7 +139,7 @@ def open_task(
         CorpusError: folds leave nothing to learn from; a sample lacks features or its label; another corpus lacks
             features of the same recipe, or has labels of another kind.
         ValueRangeError: a feature is not finite; the message names sample and file.
-        UnknownNameError: there is no such target, or the model does not read the feature type.
+        UnknownNameError: unknown target, or the model does not read the feature type.
     """
     # 1. Target, input of the model and samples in use.
     target = _target(manifest, settings.target)

@@ -73,7 +73,7 @@ class Answers:
     """`healthy`, `constant` or `not_finite`."""
     parameters: int
     test: Outputs | None = field(default=None, repr=False)
-    """Answers to the test; None where it was not read."""
+    """Answers to the test; None if it was not read."""
     oracle: Outputs | None = field(default=None, repr=False)
     """Answers of the epoch that is best on the test itself; None but for the published loop."""
     given: Mapping[str, Outputs] = field(default_factory=dict, repr=False)

@@ -333,7 +333,7 @@ class FaceTracker:
         return candidates
 
     def _confirmed(self, image: npt.NDArray[np.uint8], region: Region) -> Mesh | None:
-        """The face read again around its own landmarks; None where the two readings disagree."""
+        """The face read again around its own landmarks; None if the two readings disagree."""
         first = self._landmarker.locate_found(image, region)
         if first is None:
             return None

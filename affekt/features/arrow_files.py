@@ -30,7 +30,7 @@ SUFFIX = '.features.arrow'
 MADE_AGAIN = 'extract it again'
 """Advice for a damaged file, which cannot be distinguished from one that was never complete."""
 ROWS_AT_ONCE = 1 << 16
-"""Largest number of rows of values per record batch, unless a single sample is longer."""
+"""Maximum number of rows of values per record batch, unless a single sample is longer."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Provenance:
     """Samples without features, or with a part missing, each with the reason."""
     versions: Mapping[str, str] | None = None
     samples: str = ''
-    """Digest of the manifest's entries for the samples: texts, files, windows; '' where unknown."""
+    """Digest of the manifest's entries for the samples: texts, files, windows; '' if unknown."""
     modality: str | None = None
-    """Modality of the features: audio, text or video; None where unknown. Files store it among the facts."""
+    """Modality of the features: audio, text or video; None if unknown. Files store it among the facts."""
 
     def header(self) -> dict[str, Any]:
         """The fields as stored in a file."""

@@ -52,7 +52,7 @@ class ListedRecipe:
     modality: str
     """Modality; '' for a recipe of a package that cannot be loaded."""
     dimension: int | None
-    """Number of features of the first recipe; None where unknown."""
+    """Number of features of the first recipe; None if unknown."""
     needs: str
     """Requirements in words; '' for none."""
     runs: str
@@ -100,7 +100,7 @@ def recipe_named(
         precision: precision of an encoder; see `encoder_recipe`.
 
     Raises:
-        UnknownNameError: there is no such recipe or column, or the recipe does not read text or takes no model.
+        UnknownNameError: unknown recipe or column, or the recipe does not read text or takes no model.
         MissingExtraError: the recipe is an encoder, and torch or transformers is not installed.
         WeightsError: an encoder's weights cannot be found, or belong to another model.
     """

@@ -44,7 +44,7 @@ def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision:
             float32. A precision that the device lacks becomes float32, which the recipe's facts state.
 
     Raises:
-        UnknownNameError: no such recipe.
+        UnknownNameError: unknown recipe.
         MissingExtraError: torch is not installed.
         WeightsError: no checkpoint is given, or it belongs to another network.
     """

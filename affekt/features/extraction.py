@@ -81,10 +81,10 @@ def extract(
         gpus: number of GPUs per worker of Ray, such as 1 or 0.25; Ray hides GPUs from workers that request none.
         shard: number of the shard and of shards, (i, n): samples i, i + n, i + 2n … of the manifest, counted from 1.
         batch: samples per batch; None for the recipe's default.
-        progress: called with 'features', samples done and samples in all.
+        progress: called with 'features', samples done and total samples.
 
     Raises:
-        UnknownNameError: there is no such recipe or engine.
+        UnknownNameError: unknown recipe or engine.
         MissingExtraError: Ray is requested and not installed.
         ValueRangeError: the shard's number is out of range.
         CorpusError: no sample has the input of the recipe.

@@ -38,7 +38,7 @@ from affekt.wording import counted
 RATE_HZ = 12.5
 """Sampled frames per second of a video; of stored faces, all frames are read."""
 PEOPLE = 5
-"""Largest number of faces that are tracked at once."""
+"""Maximum number of faces that are tracked at once."""
 _STORED_HZ = 25.0
 """Assumed frame rate of stored faces, whose times are unknown, for tracking persons."""
 

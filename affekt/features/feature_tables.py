@@ -328,7 +328,7 @@ def _archive(path: Path) -> Arrays:
 
 
 def _names_and_labels(arrays: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """The array that names the samples, None where there is none, and those with labels, metadata or counts.
+    """The array that names the samples, None if there is none, and those with labels, metadata or counts.
 
     Names are text, or whole numbers under a header such as `ids`; an `index` counts rows and names nothing.
     """

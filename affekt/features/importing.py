@@ -41,7 +41,7 @@ class Imported:
     missing: tuple[tuple[str, str], ...]
     """Samples without features, with the reason."""
     modality: str | None
-    """audio, text or video; None where it was not given and no name implies it."""
+    """audio, text or video; None if it was not given and no name implies it."""
     notes: tuple[str, ...]
     """Sentences on what was left out, or reinterpreted."""
 
@@ -62,7 +62,7 @@ def import_features(
             samples; or a folder written by `save_to_disk` of Hugging Face's datasets.
         out: folder of stores; the new one is named after `given`, without its extension.
         names: names of the wanted samples, in order; None for all. Those without features are listed as missing.
-        rate_hz: rows per second, for their times; None where unknown, or where the source has times.
+        rate_hz: rows per second, for their times; None if unknown, or where the source has times.
         corpus: name of the corpus, for the header.
         modality: audio, text or video; None for that of a known recipe of this name.
 
@@ -72,7 +72,7 @@ def import_features(
         ShapeError: samples differ in D; the message names one.
         TableError, ArchiveError: a file is damaged, has other contents than numbers, or names no samples.
         ValueRangeError: a value is not finite or too large, or the rate is invalid; the message names the position.
-        UnknownNameError: there is no such modality.
+        UnknownNameError: unknown modality.
     """
     _require_choices(rate_hz, modality)
     source = _opened(given, names)

@@ -105,7 +105,7 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
             for float32 elsewhere.
 
     Raises:
-        UnknownNameError: there is no such recipe or precision, or the weights require their own program.
+        UnknownNameError: unknown recipe or precision, or the weights require their own program.
         ValueRangeError: no runnable weights are published, and none are given.
         MissingExtraError: torch or transformers is not installed.
         WeightsError: weights cannot be found, or belong to another model.

@@ -31,7 +31,7 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
         device: cpu, cuda or cuda:N.
 
     Raises:
-        UnknownNameError: no such recipe.
+        UnknownNameError: unknown recipe.
         ValueRangeError: this onnxruntime has no such device.
         WeightsError: no file is given, it is not a network, or one with other inputs or outputs.
     """

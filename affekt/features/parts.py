@@ -43,7 +43,7 @@ class Parts:
         return lost
 
     def lost(self, index: int) -> Lost | None:
-        """Samples without features according to the file of batch `index`; None where there is no file."""
+        """Samples without features according to the file of batch `index`; None if there is no file."""
         path = self.path(index)
         if not path.exists() or is_damaged(path):
             return None

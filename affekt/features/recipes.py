@@ -40,7 +40,7 @@ class Features:
     recipe: str = ''
     """Hash of the recipe."""
     lacking: str = ''
-    """Missing part of the sample, whose columns are 0, with the reason; '' where nothing is missing."""
+    """Missing part of the sample, whose columns are 0, with the reason; '' if nothing is missing."""
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -79,7 +79,7 @@ SampleEncoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unabl
 
 
 def not_finite(features: Features) -> str:
-    """Description of the first value of a sample that is nan or infinite; '' where there is none."""
+    """Description of the first value of a sample that is nan or infinite; '' if there is none."""
     wrong = ~np.isfinite(features.values)
     if not wrong.any():
         return ''

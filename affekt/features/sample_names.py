@@ -64,7 +64,7 @@ def matched(wanted: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str]
 
 
 def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
-    """Description of a pair with the same plain form but different spelling; '' where there is none."""
+    """Description of a pair with the same plain form but different spelling; '' if there is none."""
     others = _alone(given)
     for name in wanted:
         other = others.get(plain(name))

@@ -64,7 +64,7 @@ def smile_recipe(name: str, model: str | None = None) -> Recipe:
         model: path of a configuration, for `opensmile-own`; None otherwise.
 
     Raises:
-        UnknownNameError: there is no such recipe, or a set with its own configuration is given one.
+        UnknownNameError: unknown recipe, or a set with its own configuration is given one.
         MissingExtraError: openSMILE is not installed.
         WeightsError: the configuration is missing, or openSMILE cannot read it.
     """

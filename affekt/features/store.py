@@ -74,7 +74,7 @@ class Store:
 
     @property
     def modality(self) -> str | None:
-        """Modality of the features: audio, text or video; None where unknown.
+        """Modality of the features: audio, text or video; None if unknown.
 
         As stated in the file; for older files without a statement, that of the recipe of this name.
         """

@@ -133,7 +133,7 @@ def _is_test_list(name: str) -> bool:
 
 
 def _partition(name: str) -> str:
-    """The partition that a folder's or a file's name says; '' where it says none."""
+    """The partition that a folder's or a file's name says; '' if it says none."""
     match = re.search(r'(?<![a-z])(train|val(?=id|set|[^a-z]|$)|test)', name.casefold())
     return match[1] if match else ''
 

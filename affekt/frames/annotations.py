@@ -203,7 +203,7 @@ def lines_of(body: bytes) -> list[str]:
 
 
 def _fault_of(task: str, labels: Sequence[str], cells: Sequence[str], most: int) -> str:
-    """What is wrong with a line; '' where nothing is."""
+    """What is wrong with a line; '' if nothing is."""
     if not any(cells):
         return 'is blank, and every line is a frame'
     if len(cells) != len(labels):
@@ -221,7 +221,7 @@ def misplaced(count: int, labels: Sequence[str]) -> str:
 
 
 def joined_faults(cells: Iterable[tuple[str, str, str]]) -> str:
-    """The errors of a line's values, the first in full; '' where there is none.
+    """The errors of a line's values, the first in full; '' if there is none.
 
     >>> joined_faults([('AU1', '2', "AU1 '2' is not 0 or 1"), ('AU2', '0', ''), ('AU4', 'x', "AU4 'x' is not 0 or 1")])
     "AU1 '2' is not 0 or 1; also wrong: AU4 'x'"

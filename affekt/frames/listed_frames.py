@@ -267,7 +267,7 @@ class _Frames:
 
 
 def _parsed(form: RowForm, body: bytes, may_lack: bool) -> ListedLabels | None:
-    """All lines at once; None where one of them is not as it should be."""
+    """All lines at once; None if one of them is not as it should be."""
     cells = form.cells
     types = {f'{place}': ARROW_TYPES[task] for place, (task, _) in enumerate(cells)}
     table = parsed_table(body, {'picture': 'string', **types})
@@ -282,7 +282,7 @@ def _parsed(form: RowForm, body: bytes, may_lack: bool) -> ListedLabels | None:
 
 
 def _split_names(names: Any, line: int = 2) -> FrameList | None:
-    """The frames that a column of pictures names, from a line on; None where one is not called VIDEO/00001.jpg."""
+    """The frames that a column of pictures names, from a line on; None if one is not called VIDEO/00001.jpg."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -33,7 +33,7 @@ def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
         options: further options of this model, see its class.
 
     Raises:
-        UnknownNameError: there is no such model, or it has no such option.
+        UnknownNameError: unknown model, or it has no such option.
     """
     if name not in FUSION_MODELS:
         raise UnknownNameError(

@@ -102,7 +102,7 @@ def vectors(
         backbone: encoder on the device of the samples; put into evaluation mode.
         samples: samples with the backbone's modality.
         batch: samples per batch; those of similar length are batched together.
-        progress: called with 'encode', samples done and samples in all.
+        progress: called with 'encode', samples done and total samples.
     """
     backbone.eval()
     order = torch.argsort(samples.lengths(), stable=True)

@@ -103,7 +103,7 @@ def _agreed(found: list[str], how: str) -> Reading:
 
 
 def _of_object(parsed: Any) -> str | None:
-    """The verdict of a JSON object; None where it has no known one."""
+    """The verdict of a JSON object; None if it has no known one."""
     value = parsed.get(KEY) if isinstance(parsed, dict) else None
     return _MEANING.get(value.strip().lower()) if isinstance(value, str) else None
 

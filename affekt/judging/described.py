@@ -34,7 +34,7 @@ class Described:
 
     @property
     def preferences(self) -> tuple[str, ...] | None:
-        """left, right or tie for each pair; None where people have not judged."""
+        """left, right or tie for each pair; None if people have not judged."""
         return tuple(pair.outcome for pair in self.pairs) if self.is_judged else None
 
 

@@ -31,7 +31,7 @@ class LanguageModelJudge:
         form: form in which a clip is passed to the server of the model that sees it.
 
     Raises:
-        UnknownNameError: no such strategy.
+        UnknownNameError: unknown strategy.
     """
 
     def __init__(

@@ -75,11 +75,11 @@ class RecordedJudge:
 
     Args:
         comparisons: comparisons with samples, and with raters where there are several.
-        rater: name of the rater; None where there is one rater, or none is named.
+        rater: name of the rater; None if there is one rater, or none is named.
 
     Raises:
         ComparisonError: there are no samples, several raters without a choice, or one judged a pair twice in one order.
-        UnknownNameError: there is no such rater.
+        UnknownNameError: unknown rater.
     """
 
     def __init__(self, comparisons: Comparisons, rater: str | None = None) -> None:
@@ -117,7 +117,7 @@ class RecordedJudge:
                     )
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict | None:
-        """The recorded verdict; None where there is none."""
+        """The recorded verdict; None if there is none."""
         outcome = self._held.get((pair.sample, pair.left, pair.right, order))
         return None if outcome is None else Verdict(outcome, order)
 
@@ -183,7 +183,7 @@ def reference_judge(name: str) -> Judge:
     """The reference of a name.
 
     Raises:
-        UnknownNameError: there is no such reference.
+        UnknownNameError: unknown reference.
     """
     if name not in REFERENCES:
         raise UnknownNameError(

@@ -22,7 +22,7 @@ from affekt.llm import quoted_object
 VERSION = 'judge-1'
 """Version of the wordings below; changes with each of them."""
 LONGEST_TEXT = 20_000
-"""Largest number of characters of a text in a question."""
+"""Maximum number of characters of a text in a question."""
 BEGIN, END = 'BEGIN MATERIAL', 'END MATERIAL'
 
 _MATERIAL = (

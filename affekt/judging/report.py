@@ -67,7 +67,7 @@ class JudgeReport:
     """The same as computed by the released scripts, with unreadable answers as *same*."""
     use: tuple[ModelUse, ...]
     agreement: tuple[Agreement, ...] = ()
-    """Agreement of the judge, then of the references; () where there are no people's verdicts."""
+    """Agreement of the judge, then of the references; () if there are no people's verdicts."""
     with_thinking: int = 0
     """Number of answers, each question once, that include a model's reasoning, which was dropped."""
     descriptions_with_thinking: int = 0

@@ -36,7 +36,7 @@ class Panel:
     """Whether verdicts are requested with a JSON schema; servers without schemas may refuse it."""
     verdict_tokens: int = 64
     prose_tokens: int = 512
-    """Largest number of tokens of a description or an argument."""
+    """Maximum number of tokens of a description or an argument."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def strategy(name: str) -> Strategy:
     """The strategy of a name.
 
     Raises:
-        UnknownNameError: there is no such strategy.
+        UnknownNameError: unknown strategy.
     """
     if name not in STRATEGIES:
         raise UnknownNameError(

@@ -73,7 +73,7 @@ _OTHER_SCRIPT = re.compile(r'[^\W\d_a-z\u00df-\u024f\u1e00-\u1eff]')
 """A letter that is not Latin: three words in such a script are more than a label."""
 _KOREAN_CLAUSE = re.compile(r'[가-힣] [가-힣 ]*(?:다|요|까)$')
 LONGEST_WIDE = 8
-"""Largest number of characters of a label in Chinese or Japanese; a longer piece is a sentence."""
+"""Maximum number of characters of a label in Chinese or Japanese; a longer piece is a sentence."""
 
 
 def is_clause(piece: str, lexicon: Collection[str]) -> bool:

@@ -27,7 +27,7 @@ EKMAN_NAMES: Mapping[str, str] = {
 
 
 def ekman_of(name: str) -> str | None:
-    """The EKMAN category that a corpus's name means; None where it means none of them.
+    """The EKMAN category that a corpus's name means; None if it means none of them.
 
     >>> ekman_of('Angry'), ekman_of('calm'), ekman_of('pleasant_surprise'), ekman_of('boredom')
     ('anger', 'neutral', 'surprise', None)

@@ -244,7 +244,7 @@ class _Denial:
 
 
 def _denied_by(words: list[str], start: int) -> str:
-    """The denying word, within reach and in the same clause; '' where there is none."""
+    """The denying word, within reach and in the same clause; '' if there is none."""
     lowest = max(0, start - REACH)
     for index in range(start - 1, lowest - 1, -1):
         word = words[index]

@@ -52,7 +52,7 @@ class FinalAnswer:
     """An answer without thinking."""
 
     text: str
-    """Text of the answer; '' where the thinking never ends."""
+    """Text of the answer; '' if the thinking never ends."""
     has_thinking: bool
     """Whether there was any thinking."""
 
@@ -162,7 +162,7 @@ def _outside_thinking(text: str) -> tuple[str, bool]:
 
 
 def _marked_answer(text: str) -> str | None:
-    """Contents of the last non-empty answer tag; None where there is no tag."""
+    """Contents of the last non-empty answer tag; None if there is no tag."""
     marks = list(_ANSWER.finditer(text))
     if not marks:
         return None

@@ -47,7 +47,7 @@ class Wheel:
     inner: Mapping[str, str]
     middle: Mapping[str, str]
     neighbours: tuple[tuple[str, str], ...] = ()
-    """Pairs of adjacent inner sectors, which may be confused; () where the order has no meaning."""
+    """Pairs of adjacent inner sectors, which may be confused; () if the order has no meaning."""
 
     @property
     def short(self) -> str:
@@ -135,7 +135,7 @@ class WordTable:
             rule: rule that resolves ambiguity.
 
         Raises:
-            UnknownNameError: no such folding or rule.
+            UnknownNameError: unknown folding or rule.
         """
         if folding not in self.foldings or rule not in RULES:
             raise UnknownNameError(
@@ -278,7 +278,7 @@ def _check(table: WordTable, path: Path) -> None:
 
 
 def _voted(form: str, bases: Iterable[str], candidates: Sequence[str], groups: Mapping[str, str]) -> str:
-    """The word's own group where it is on the wheel, else the group of most candidates; '' where there is none."""
+    """The word's own group where it is on the wheel, else the group of most candidates; '' if there is none."""
     if form in groups:
         return groups[form]
     own = [groups[base] for base in bases if base in groups]

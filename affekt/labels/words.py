@@ -25,7 +25,7 @@ from affekt.labels.thinking import without_thinking
 LONGEST = 100_000
 """Number of characters of an answer that are read; no answer needs more."""
 MOST_WORDS = 4
-"""Largest number of words in a label; a longer piece is a sentence."""
+"""Maximum number of words in a label; a longer piece is a sentence."""
 NO_ANSWER = frozenset({
     'none', 'nan', 'null', 'n/a', 'na', 'unknown', 'unclear', 'not sure', 'no emotion', 'empty', 'yes', 'no', 'nothing',
     'nobody', 'no one', 'true', 'false', 'ok', 'okay', 'maybe', 'none of these', 'none of them', 'none of the above',
@@ -259,7 +259,7 @@ def _separated(text: str, lexicon: Collection[str]) -> list[str] | None:
 
 
 def _labels_alone(pieces: Sequence[str], lexicon: Collection[str]) -> list[str] | None:
-    """The pieces that are not empty; None where one is too long for a label, or part of a sentence."""
+    """The pieces that are not empty; None if one is too long for a label, or part of a sentence."""
     filled = [piece for piece in pieces if piece and piece.strip()]
     if not filled or any(len(piece.split()) > MOST_WORDS or is_clause(piece, lexicon) for piece in filled):
         return None

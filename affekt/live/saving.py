@@ -177,7 +177,7 @@ def _with_lasting(faces: pa.Table, frames: pa.Table) -> pa.Table:
 
 def _stream_notes(streamed: Streamed, kept: Kept, faces: pa.Table, turns: pa.Table, *, has_frames: bool) -> list[str]:
     """What was read live, how late, and what the stream does not hold."""
-    notes = [f'read live from {streamed.name} at {streamed.started}']
+    notes = [f'read live from {streamed.name} at {streamed.started.replace("T", " ")}']
     if kept.latency is not None and kept.latency.frames:
         notes.append(kept.latency.sentence)
     if not streamed.settings.get('faces', True):

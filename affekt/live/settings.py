@@ -1,4 +1,4 @@
-"""Settings of a stream: chosen once, checked once, saved beside the results."""
+"""Settings of a stream: chosen once, checked once, saved with the results."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ class LiveSource:
             self.pictures.put(Arrived(unit, read_s))
 
     def _opened_again(self, attempts: int, lost: MediaError | None) -> Feed | None:
-        """Another connection; None where the source stays away."""
+        """Another connection; None if the source stays away."""
         reason = 'it ended' if lost is None else lost_reason(lost)
         while attempts < self._settings.reconnects and not self._stop.is_set():
             self._clock.wait(self._stop, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempts))

@@ -27,7 +27,7 @@ class Request:
     seed: int = 0
     """Seed of sampling, for servers that sample even at temperature 0."""
     max_tokens: int = 512
-    """Largest number of tokens in the answer."""
+    """Maximum number of tokens in the answer."""
     response_format: Mapping[str, Any] | None = None
     """`{'type': 'json_object'}` or a schema, if the server supports it; None to leave it out."""
 

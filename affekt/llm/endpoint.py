@@ -227,7 +227,7 @@ class Endpoint:
         )
 
     def _server_words(self, error: urllib.error.HTTPError) -> str:
-        """The server's own words, shortened; '' where there are none."""
+        """The server's own words, shortened; '' if there are none."""
         try:
             text = error.read(20_000).decode('utf-8', 'replace')
         except (OSError, http.client.HTTPException, ValueError):
@@ -287,7 +287,7 @@ def _without_secrets(url: str) -> str:
 
 
 def _address(url: str) -> SplitResult | None:
-    """The parts of an http or https address; None where it is none."""
+    """The parts of an http or https address; None if it is none."""
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ('http', 'https') and parts.hostname and (parts.port or 1) > 0 and url.isascii()

@@ -193,7 +193,7 @@ class _Model:
         )  # fmt: skip
 
     def value(self, name: str) -> Any:
-        """A setting; None where there is none."""
+        """A setting; None if there is none."""
         field = self.reader.get_field(name)
         return None if field is None else field.contents()
 

@@ -322,7 +322,7 @@ def _whole_lines(journal: IO[bytes], start: int) -> Iterator[bytes]:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """An entry of the journal; None where the line is damaged."""
+    """An entry of the journal; None if the line is damaged."""
     try:
         entry = json.loads(line)
         Reply(**entry['reply'])

@@ -14,9 +14,9 @@ from urllib.request import getproxies
 
 HIDDEN = '[key]'
 SHORTEST = 8
-"""Least number of characters of a secret that is removed from answers; shorter ones, such as EMPTY, may be words."""
+"""Minimum number of characters of a secret that is removed from answers; shorter ones, such as EMPTY, may be words."""
 MOST_SHOWN = 16
-"""Largest number of characters at an end of a secret that a server shows when it masks the rest."""
+"""Maximum number of characters at an end of a secret that a server shows when it masks the rest."""
 
 
 class Secrets:

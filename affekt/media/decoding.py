@@ -221,7 +221,7 @@ def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
 
 
 def declared_seconds(probe: Probe, stream: Any) -> float | None:
-    """The length that the container declares for this stream alone; None where only the file's length is known.
+    """The length that the container declares for this stream alone; None if only the file's length is known.
 
     If two header fields disagree, the longer counts, so that a damaged table does not hide a loss.
     """

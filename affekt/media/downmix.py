@@ -20,7 +20,7 @@ Samples = npt.NDArray[np.float32]
 
 WINDOW_S = 0.25
 MAX_WINDOW = 1 << 18
-"""Largest number of samples in a window, at any sample rate."""
+"""Maximum number of samples in a window, at any sample rate."""
 CANCELLED = 0.1
 """Share of the power expected for independent channels, below which they count as cancelled."""
 RESTORED = 0.5

@@ -240,7 +240,7 @@ def _describe(container: Any, source: Source, limits: Limits) -> Probe:
 
 
 def _length(stream: Any, first: Mapping[int, int]) -> float | None:
-    """Seconds that the container states for a stream; None where it does not."""
+    """Seconds that the container states for a stream; None if it does not."""
     ticks = stream.duration
     return _positive(None if ticks is None else ticks - first.get(int(stream.id), 0), stream.time_base)
 
@@ -339,7 +339,7 @@ def _describe_audio(position: int, stream: Any, source: Source, limits: Limits) 
 
 
 def _title(stream: Any) -> str:
-    """What the file calls a stream, in one short line; '' where it is only the name of a program."""
+    """What the file calls a stream, in one short line; '' if it is only the name of a program."""
     metadata = stream.metadata
     title = str(metadata.get('title') or metadata.get('handler_name') or '')
     return '' if title in PLAIN_HANDLERS else ' '.join(title.split())[:80]

@@ -144,7 +144,7 @@ def krippendorff_alpha(ratings: npt.ArrayLike, *, level: str = 'nominal') -> flo
 
     Raises:
         ShapeError: ratings are not (J, U).
-        UnknownNameError: no such level.
+        UnknownNameError: unknown level.
 
     Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability".
     """
@@ -171,7 +171,7 @@ def alpha_interval(
 
     Raises:
         ShapeError: ratings are not (J, U).
-        UnknownNameError: no such level.
+        UnknownNameError: unknown level.
         ValueRangeError: resamples or coverage is out of range.
     """
     if resamples < 1 or not 0.0 < coverage < 1.0:

@@ -93,7 +93,7 @@ def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDA
     Raises:
         ShapeError: logits are not (K, N, C) with at least one fold.
         ValueRangeError: a logit is nan or infinite. (The published code then decides for class 0.)
-        UnknownNameError: no such mean.
+        UnknownNameError: unknown mean.
     """
     values = np.asarray(logits, dtype=np.float64)
     if values.ndim != 3 or not len(values):

@@ -217,7 +217,7 @@ def frame_intervals(
         measure: measure of one system.
         rng: generator of the resamples.
         recordings: (V,) recording of each of the given videos, where two people of one recording are separate videos
-            and are to be drawn together; None where each video is a recording.
+            and are to be drawn together; None if each video is a recording.
         resamples: number of resamples.
         level: coverage of the interval, in (0, 1).
 

@@ -25,10 +25,10 @@ class Freedom:
     factor: float
     """Factor by which the variance over resamples, or of `error`, is too small."""
     error: float | None = None
-    """Linearised standard error, uncorrected; None where that of the resamples is used."""
+    """Linearised standard error, uncorrected; None if that of the resamples is used."""
 
     def with_influences(self, influences: Floats | None) -> Freedom:
-        """A copy with the linearised error of (n,) influences; None where they are unknown, or all 0."""
+        """A copy with the linearised error of (n,) influences; None if they are unknown, or all 0."""
         square = float('nan') if influences is None else float(influences @ influences)
         return replace(self, error=float(np.sqrt(square)) if square > 0.0 else None)
 

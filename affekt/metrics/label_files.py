@@ -71,7 +71,7 @@ def reads_of(metrics: tuple[str, ...]) -> str | None:
     """Type of labels that metrics read (`categories` or `values`); None without metrics.
 
     Raises:
-        UnknownNameError: there is no such metric, or they read different types.
+        UnknownNameError: unknown metric, or they read different types.
     """
     reads = {metric_named(name).reads for name in metrics}
     if len(reads) > 1:

@@ -43,7 +43,7 @@ class Measure:
         """One score as a function of column sums, as `affekt.benchmarks.rank_systems` needs it.
 
         Raises:
-            UnknownNameError: there is no such score.
+            UnknownNameError: unknown score.
         """
         known = self.scores()
         if name not in known:
@@ -302,7 +302,7 @@ def compare_with(
 
     Raises:
         ShapeError: see `compare`.
-        UnknownNameError: there is no such score.
+        UnknownNameError: unknown score.
     """
     only = baseline.only(score)
     tests = {}

@@ -65,7 +65,7 @@ def metric_named(name: str) -> Metric:
     """The metric of a name.
 
     Raises:
-        UnknownNameError: there is no such metric.
+        UnknownNameError: unknown metric.
         PluginError: it belongs to a package that cannot be loaded.
     """
     if name not in METRICS:
@@ -95,7 +95,7 @@ def score_labels(
         resamples: number of resamples; 0 for no intervals.
 
     Raises:
-        UnknownNameError: there is no such metric, or it reads the other type.
+        UnknownNameError: unknown metric, or it reads the other type.
         ShapeError, ValueRangeError: see the metrics.
     """
     true, predicted = np.asarray(truth), np.asarray(prediction)

@@ -77,7 +77,7 @@ class Reward:
 
 
 def _f1(fold: dict[str, str], written: Iterable[str], true: Iterable[str], strangers: bool) -> float | None:
-    """F1 of the groups of both sides; None where the truth has none."""
+    """F1 of the groups of both sides; None if the truth has none."""
     if strangers:
         left, right = ({fold.get(label, label) for label in side} for side in (written, true))
     else:

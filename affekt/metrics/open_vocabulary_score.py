@@ -135,7 +135,7 @@ def score_open_vocabulary(
 
     Raises:
         TableError: there are no samples, a sample has no prediction, or there is no true label at all.
-        UnknownNameError: there is no such mode.
+        UnknownNameError: unknown mode.
     """
     # 1. Parse both sides once.
     answers = _parsed(truth, prediction, table, mode)
@@ -202,7 +202,7 @@ def compare_open_vocabulary(
 
     Raises:
         TableError: a sample of the truth lacks a prediction on a side.
-        UnknownNameError: no such mode.
+        UnknownNameError: unknown mode.
     """
     measures = [_measure(_parsed(truth, side, table, mode), table, mode) for side in (left, right)]
     ours, theirs = measures

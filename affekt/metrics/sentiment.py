@@ -97,7 +97,7 @@ def signs(
     Raises:
         ShapeError: the arrays are not both (N,).
         ValueRangeError: a value is nan or infinite.
-        UnknownNameError: there is no such convention.
+        UnknownNameError: unknown convention.
 
     >>> signs([0.5, 0, -1], [0, 0, -2])
     (array([1, 0]), array([0, 0]))

@@ -121,7 +121,7 @@ def pooling_of(name: str, width: int) -> Pooling:
     """The pooling of a name, over steps of width D.
 
     Raises:
-        UnknownNameError: there is no such pooling.
+        UnknownNameError: unknown pooling.
     """
     if name == 'mean':
         return MeanPooling()

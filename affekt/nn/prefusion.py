@@ -34,7 +34,7 @@ class Prefusion(nn.Module):
         weighing: one of `POOLINGS`.
 
     Raises:
-        UnknownNameError: there is no such weighing.
+        UnknownNameError: unknown weighing.
     """
 
     def __init__(self, widths: Sequence[int], width: int, weighing: str = 'softmax') -> None:

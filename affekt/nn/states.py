@@ -46,7 +46,7 @@ class Coverage:
 
 
 def renamed(name: str, names: NameMap) -> str | None:
-    """Our name for a published name; None where the map says that it is unused.
+    """Our name for a published name; None if the map says that it is unused.
 
     >>> renamed('encoder.linear_1.weight', {'encoder': 'audio', 'encoder.linear_1': 'audio.layers.0'})
     'audio.layers.0.weight'

@@ -71,7 +71,7 @@ def bench_analysis(
 
 
 def benchmark_facts(outcome: AnalysisBenchmark) -> dict[str, Any]:
-    """All fields of an outcome as plain values; None where undefined."""
+    """All fields of an outcome as plain values; None if undefined."""
     facts: dict[str, Any] = plain({
         'benchmark': 'analyze',
         'corpus': outcome.labelled.corpus,

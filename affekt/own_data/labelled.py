@@ -30,13 +30,13 @@ class LabelledClip:
 
     name: str
     path: Path | None
-    """Path of its file; None where the manifest refers to no existing one."""
+    """Path of its file; None if the manifest refers to no existing one."""
     window_s: tuple[float, float] | None = None
-    """Start and end of the clip within the file, in seconds; None where the clip is the whole file."""
+    """Start and end of the clip within the file, in seconds; None if the clip is the whole file."""
     label: str = ''
     """Label in the manifest; '' without a category."""
     category: str = ''
-    """Category of EKMAN; '' where the label means none of them."""
+    """Category of EKMAN; '' if the label means none of them."""
     valence: float = float('nan')
     """Valence in [-1, 1]; nan without a rating."""
     arousal: float = float('nan')
@@ -51,7 +51,7 @@ class LabelledClips:
     corpus: str
     clips: tuple[LabelledClip, ...]
     grouped_by: str
-    """'speaker', 'dialogue', 'recording' or 'session'; '' where each clip is its own group."""
+    """'speaker', 'dialogue', 'recording' or 'session'; '' if each clip is its own group."""
     unlabelled: int = 0
     """Number of rows without category and rating, which are left out."""
     scales: Mapping[str, Scale] = field(default_factory=dict)
@@ -86,7 +86,7 @@ def labelled_clips(
 
     Raises:
         TableError: the table cannot be read, no clip has a label, or a scale is unknown.
-        UnknownNameError: there is no such split, label or category.
+        UnknownNameError: unknown split, label or category.
         ValueRangeError: a rating is outside its scale.
     """
     whole = manifest if isinstance(manifest, Manifest) else _manifest(manifest, media)

@@ -37,7 +37,7 @@ class SourceReading:
 
     @property
     def category(self) -> str:
-        """The most probable category; '' where none is named."""
+        """The most probable category; '' if none is named."""
         return EKMAN[int(np.argmax(self.probabilities))] if self.probabilities else ''
 
     @property
@@ -88,7 +88,7 @@ def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None)
 
 
 def _stated_reason(analysis: Analysis, source: str, window_s: tuple[float, float] | None) -> str:
-    """The most frequent reason in a source's table for naming no category; '' where there is none."""
+    """The most frequent reason in a source's table for naming no category; '' if there is none."""
     name, reason = REASONS.get(source, ('', ''))
     table = analysis.tables.get(name)
     if table is None or not {reason, 'start_s', 'end_s'} <= set(table.column_names):

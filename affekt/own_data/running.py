@@ -34,7 +34,7 @@ class ReadClips:
     """Readings of all clips."""
 
     readings: tuple[ClipReading | None, ...]
-    """Readings of each clip, in order; None where its file is missing or cannot be analyzed."""
+    """Readings of each clip, in order; None if its file is missing or cannot be analyzed."""
     failed: Mapping[str, AffektError] = field(default_factory=dict)
     """Name of a clip to the error of its file."""
     missing: tuple[str, ...] = ()
@@ -159,7 +159,7 @@ def _note(run: Run, job: _Job, key: str, readings: Sequence[ClipReading]) -> Non
 
 
 def _stored(path: Path, size: int) -> list[ClipReading] | None:
-    """Readings that an earlier run wrote; None where they are incomplete."""
+    """Readings that an earlier run wrote; None if they are incomplete."""
     try:
         content = json.loads(read_regular_file(path))
         readings = [typed(ClipReading, each) for each in content['readings']]

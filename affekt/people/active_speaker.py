@@ -119,7 +119,7 @@ def match_speakers(
     """Match the speaker names of a transcript to people.
 
     Args:
-        speakers: speaker name of each utterance, '' where the transcript gives none.
+        speakers: speaker name of each utterance, '' if the transcript gives none.
         spans: (start_s, end_s) of each utterance.
         people: person of each utterance by mouth movement, '' for none.
 

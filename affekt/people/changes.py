@@ -234,7 +234,7 @@ def meant(who: str, names: Mapping[str, str]) -> str:
         names: name as analyzed to present name.
 
     Raises:
-        UnknownNameError: there is no such person.
+        UnknownNameError: unknown person.
     """
     present = list(dict.fromkeys(names.values()))
     asked = ' '.join(who.split()).casefold()

@@ -33,11 +33,11 @@ class DescribedPair:
     left_text: str
     right_text: str
     media: Path | None = None
-    """Path of the clip; None where there is none."""
+    """Path of the clip; None if there is none."""
     outcome: str = ''
-    """left, right or tie; '' where the pair has not been judged."""
+    """left, right or tie; '' if the pair has not been judged."""
     rater: str = ''
-    """Name of the rater; '' where unknown."""
+    """Name of the rater; '' if unknown."""
     first: str = ''
     """Side shown first to the rater; '' for side by side, or where unknown."""
     has_thinking: tuple[bool, ...] = field(default=(), compare=False, repr=False)

@@ -217,7 +217,7 @@ class FeatureSpace:
             crossed: number of these that are crossed.
 
         Raises:
-            UnknownNameError: there is no such block.
+            UnknownNameError: unknown block.
         """
         if unknown := [name for name in blocks if name not in BLOCKS]:
             raise UnknownNameError(

@@ -45,7 +45,7 @@ def train_file(
     Raises:
         ComparisonError: the pairs cannot be read, or a model cannot be trained on them.
         RunError: the folder is not new, or cannot be written.
-        UnknownNameError: there is no such control.
+        UnknownNameError: unknown control.
     """
     train = read_pairs(pairs, judged=True)
     other = read_pairs(validation, judged=True) if validation else None

@@ -8,7 +8,8 @@ negative score and the same probability of a tie. The penalised likelihood is co
 order of pairs and sides.
 
 **Control.** Preference data can often be predicted by length, or by the author. With `control=('length',)` the effect
-of length is fitted beside w and then dropped, and w is constrained to scores that are exactly uncorrelated with it over
+of length is fitted together with w and then dropped, and w is constrained to scores that are exactly uncorrelated with
+it over
 the training pairs: w is orthogonal to the sum over pairs of x z, z the odd functions of `controls`. The model keeps
 only what distinguishes texts among others of the same length.
 
@@ -101,7 +102,7 @@ GRID = tuple(
 
 @dataclass(frozen=True)
 class PairReadings:
-    """Answers of a model on N pairs."""
+    """Predictions of a model for N pairs."""
 
     score: Floats
     """(N,) scores s: above 0 where the left text is preferred."""
@@ -139,7 +140,7 @@ class PreferenceModel:
 
         Args:
             pairs: Pairs, or (left, right) texts.
-            samples: name of a sample to the features of its clip, where the model was trained with them.
+            samples: name of a sample to the features of its clip, if the model was trained with them.
 
         Raises:
             ComparisonError: there are no pairs, or a cell is not text.
@@ -180,7 +181,7 @@ def load_preferences(path: str | Path, embedder: Embedder | None = None) -> Pref
     """Load a model from its file.
 
     Args:
-        path: an .npz that `PreferenceModel.save` wrote, or a folder that holds preference.npz.
+        path: an .npz written by `PreferenceModel.save`, or a folder with preference.npz.
         embedder: the embedder that the model was trained with; None for MiniLM.
 
     Raises:
@@ -248,7 +249,7 @@ def train_preferences(
     """Train a preference model; settings are chosen by log loss on the validation pairs.
 
     Args:
-        train: judged pairs. Where there are annotators' votes, their shares are the target, not the majority alone.
+        train: judged pairs. If there are annotators' votes, their shares are the target, not the majority alone.
         validation: judged pairs of other samples; None for cross-validation over the training samples.
         embedder: embedder of texts; None for MiniLM.
         samples: name of a sample to the features of its clip.
@@ -260,7 +261,7 @@ def train_preferences(
 
     Raises:
         ComparisonError: there are no verdicts, only ties, a single sample, or no sources to control for.
-        UnknownNameError: there is no such control.
+        UnknownNameError: unknown control.
     """
     used = embedder or KeptEmbedder(SentenceEmbedder())
     chosen_control = tuple(dict.fromkeys(control))

@@ -51,7 +51,7 @@ class PairTable:
     votes: tuple[tuple[str, ...], ...] = ()
     """Verdict of each rater on each pair, where several raters have a column each; else ()."""
     prompts: tuple[str, ...] = ()
-    """Prompts; () where there are none."""
+    """Prompts; () if there are none."""
     names_samples: bool = True
     """Whether the table names the samples; else they are numbered."""
     names_describers: bool = True
@@ -140,7 +140,7 @@ def _recognised(table: Table) -> Shape:
 
 
 def _describers(table: Table, shape: Shape) -> list[list[str]] | None:
-    """Authors of the left and the right texts; None where the table does not name them."""
+    """Authors of the left and the right texts; None if the table does not name them."""
     columns = next((names for names in shape.describers if not set(names).isdisjoint(table)), None)
     if columns is None:
         return None
@@ -180,7 +180,7 @@ def _verdicts(table: Table, shape: Shape) -> list[list[str]]:
 
 
 def _side(cell: object) -> str:
-    """Side that an order shows first; '' where unknown."""
+    """Side that an order shows first; '' if unknown."""
     return {1: LEFT, -1: RIGHT}.get(ORDERS.get(as_word(cell), 0), '')
 
 

@@ -1,7 +1,7 @@
 """Pairs of descriptions as columns, with verdicts: the data of preference models.
 
-`Pairs` has many `DescribedPair`s as columns; beside the texts are the authors (`left_source`), the `prompt`, and each
-annotator's vote. Verdicts are 1 for the left text (a1), -1 for the right one (a2), 0 for neither (same).
+`Pairs` has many `DescribedPair`s as columns; besides the texts it has the authors (`left_source`), the `prompt`, and
+each annotator's vote. Verdicts are 1 for the left text (a1), -1 for the right one (a2), 0 for neither (same).
 
 Axes: N pairs, J annotators.
 """
@@ -38,7 +38,7 @@ class Pairs:
     left: tuple[str, ...]
     right: tuple[str, ...]
     outcome: Ints | None = None
-    """(N,) 1, -1 or 0; None where the pairs have not been judged."""
+    """(N,) 1, -1 or 0; None if the pairs have not been judged."""
     votes: Ints | None = None
     """(N, J) verdict of each annotator; None where unknown."""
     left_source: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Pairs:
         """Pairs from columns, checked row by row.
 
         Args:
-            left, right: (N,) texts; blank where a describer wrote nothing. A model's reasoning is dropped.
+            left, right: (N,) texts; blank if a describer wrote nothing. A model's reasoning is dropped.
             outcome: (N,) 'a1', 'a2', 'same', 'left', 'right', 'tie', or 1, -1, 0; without it, the majority of votes.
             names: (N,) samples; None to number them.
             votes: (N, J) of 1, -1, 0.
@@ -141,7 +141,7 @@ class Pairs:
 
     @cached_property
     def groups(self) -> npt.NDArray[np.str_]:
-        """(N,) groups that must stay on one side of a split: the prompt where there is one, else the sample."""
+        """(N,) groups that must stay in one part of a split: the prompt if there is one, otherwise the sample."""
         return np.asarray(self.prompt or self.names)
 
     @property
@@ -192,7 +192,7 @@ def _judged(outcome: Sequence[object] | Ints | None, votes: Ints | None, source:
 
 
 def majority(votes: Ints) -> Ints:
-    """(N,) verdict of more than half of the (N, J) votes; 0 where there is none."""
+    """(N,) verdict of more than half of the (N, J) votes; 0 if there is none."""
     half = votes.shape[1] / 2.0
     won, lost = ((votes == side).sum(axis=1) > half for side in (1, -1))
     return np.asarray(won.astype(np.int64) - lost, np.int64)

@@ -1,10 +1,10 @@
-"""Views of pairs that are weighted so that a shortcut is worthless: as often right as wrong.
+"""Views of pairs, weighted so that a shortcut is worthless: as often right as wrong.
 
-Where the longer text wins 80 % of the pairs, choosing the longer one scores 80 %. A balanced view weights the pairs so
+If the longer text wins 80 % of the pairs, choosing the longer one scores 80 %. A balanced view weights the pairs so
 that, among those of similar difference in length, the longer text wins as often as the shorter one; likewise for the
 authors of the texts, combination by combination. The result is the mean over all balanced subsets, without drawing one:
-the pairs of a cell of n beside a smaller one of m get weight m / n. Pairs that the shortcut does not decide keep their
-weight. Ties are in no balanced view.
+the pairs of a cell of n whose mirror image has fewer, m, have weight m / n. Pairs that the shortcut does not decide
+keep their weight. Ties are in no balanced view.
 
 Axes: N pairs, G strata.
 """
@@ -66,7 +66,7 @@ def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
         by: names among SHORTCUTS.
 
     Raises:
-        UnknownNameError: there is no such shortcut.
+        UnknownNameError: unknown shortcut.
         ComparisonError: `source` is requested, and the pairs do not name the sources.
     """
     coded = [_said(pairs, name) for name in by]

@@ -205,7 +205,7 @@ def form_named(family: str, size: str) -> Form:
     """The form of a family and a size, such as `hicmae` and `tiny`.
 
     Raises:
-        UnknownNameError: no such family or size.
+        UnknownNameError: unknown family or size.
     """
     name = f'{family}-{size}'
     if name not in FORMS:

@@ -238,7 +238,7 @@ class HicmaePretraining(nn.Module):
     def _input(
         self, modality: str, pixels: Tensor | None, mask: Tensor | None
     ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
-        """Patches of a modality, and which are visible and which hidden; None where the form does not read it."""
+        """Patches of a modality, and which are visible and which hidden; None if the form does not read it."""
         if pixels is None or modality not in self.form.modalities:
             return None, None
         patches = tubes(pixels) if modality == 'video' else tiles(pixels)

@@ -250,7 +250,7 @@ def _end_s(times_s: np.ndarray, frame: int) -> float:
 
 
 def _longer(clip: Clip, place: slice) -> slice | None:
-    """The slice within the audio; all of short audio where the slice is too short, None where nothing can be read."""
+    """The slice within the audio; all of short audio where the slice is too short, None if nothing can be read."""
     samples = _samples(clip)
     start, stop = min(place.start, samples), min(place.stop, samples)
     if samples <= SHORTEST_SOUND:

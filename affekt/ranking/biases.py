@@ -38,7 +38,7 @@ class Bias:
     is_controlled: bool
     """Whether the effect is already removed from the strengths."""
     note: str = ''
-    """Reason why there is no effect; '' where there is one."""
+    """Reason why there is no effect; '' if there is one."""
 
     @property
     def chance(self) -> float:

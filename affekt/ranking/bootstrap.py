@@ -68,7 +68,7 @@ def bootstrap(
 
     Raises:
         ValueRangeError: resamples is below 1.
-        UnknownNameError: there is no such cluster.
+        UnknownNameError: unknown cluster.
         ComparisonError: the comparisons have no samples or raters.
 
     Source: Efron & Tibshirani 1993; for clusters, Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x.

@@ -68,7 +68,7 @@ class Fit:
 
     @property
     def tau(self) -> float | None:
-        """The tie parameter; None where the model has none or nothing tied."""
+        """The tie parameter; None if the model has none or nothing tied."""
         return float(self.parameters[-1]) if self.likelihood.model.has_tau else None
 
     @property
@@ -108,7 +108,7 @@ def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
 
     Raises:
         UnrankableError: there is no finite maximum and no prior, or the items determine an effect completely.
-        UnknownNameError: there is no such tie model.
+        UnknownNameError: unknown tie model.
         ValueRangeError: the prior is not a positive number.
         LimitError: there are more than 5,000 items.
 

@@ -64,7 +64,7 @@ def count(comparisons: Comparisons, *, control: Sequence[str] = (), order: bool 
         order: whether the side shown first distinguishes cells.
 
     Raises:
-        UnknownNameError: there is no such covariate.
+        UnknownNameError: unknown covariate.
     """
     control = controlled(comparisons, control)
     turned = comparisons.left > comparisons.right

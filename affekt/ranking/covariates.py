@@ -67,7 +67,7 @@ def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...
     """Names of covariates with categories expanded into their levels, each once.
 
     Raises:
-        UnknownNameError: there is no such covariate.
+        UnknownNameError: unknown covariate.
     """
     wanted: list[str] = []
     for name in names:
@@ -84,7 +84,7 @@ def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...
 
 
 def _as_numbers(values: Sequence[object]) -> Floats | None:
-    """The values as numbers, nan where missing; None where a value is not a number."""
+    """The values as numbers, nan where missing; None if a value is not a number."""
     try:
         return np.asarray([_number(value) for value in values], np.float64)
     except ValueError:

@@ -32,7 +32,7 @@ class Diagnosis:
     winless: Names = ()
     """Compared, and never won or tied."""
     groups: tuple[Names, ...] = ()
-    """Groups of items without any comparison between groups; () where all compared items are connected."""
+    """Groups of items without any comparison between groups; () if all compared items are connected."""
     above: tuple[Names, ...] = ()
     """Sets of two items or more that never lost to or tied with an item outside, though compared with some."""
     below: tuple[Names, ...] = ()

@@ -32,11 +32,11 @@ from affekt.runs import file_sha256, versions
 from affekt.typed_json import plain
 
 FEWEST_CLUSTERS = 10
-"""Least number of samples or raters for robust intervals; with fewer, 'auto' does not cluster by them."""
+"""Minimum number of samples or raters for robust intervals; with fewer, 'auto' does not cluster by them."""
 MOST_PROFILED, MOST_PROFILED_ENTRIES = 150, 600_000
 """Number of items, and of items times cells, up to which profile intervals take seconds."""
 MOST_IN_NOTE = 10
-"""Largest number of items that a note names."""
+"""Maximum number of items that a note names."""
 BOOTSTRAP = 'bootstrap'
 AUTO = 'auto'
 
@@ -139,7 +139,7 @@ class Ranking:
     flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Raters whose votes count although they are flagged, with their flags."""
     without_flagged: tuple[Standing, ...] = ()
-    """The leaderboard without flagged raters; () where there are none, or where the rest cannot be ranked."""
+    """The leaderboard without flagged raters; () if there are none, or where the rest cannot be ranked."""
 
     def rows(self) -> list[dict[str, Any]]:
         """The leaderboard as plain dictionaries."""

@@ -59,7 +59,7 @@ def read_comparisons(
     Raises:
         ComparisonError: the file is missing, empty, truncated, not text, too large or of no known shape, or a row is
             invalid: the message names the row.
-        UnknownNameError: there is no such shape.
+        UnknownNameError: unknown shape.
     """
     path = Path(path)
     table = comparison_table(path)
@@ -189,7 +189,7 @@ def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Seq
 
 
 def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
-    """Meaning of each verdict; '' where it is unknown."""
+    """Meaning of each verdict; '' if it is unknown."""
     known: dict[object, str] = {}
     meanings = []
     for value in written:
@@ -222,7 +222,7 @@ def _optional(
 
 
 def _orders(table: Table) -> list[int] | None:
-    """Side shown first in each row; None where the table does not say."""
+    """Side shown first in each row; None if the table does not say."""
     column = table.columns.get('order')
     if column is None:
         return None

@@ -49,7 +49,7 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
         A whole number from 0 on; infinity where the estimates are equal.
 
     Raises:
-        UnknownNameError: there is no such item.
+        UnknownNameError: unknown item.
         ValueRangeError: both names are the same.
     """
     first, second = (_place(fit, name) for name in (left, right))
@@ -76,7 +76,7 @@ def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:
         aim: see `next_pairs`.
 
     Raises:
-        UnknownNameError: there is no such aim.
+        UnknownNameError: unknown aim.
     """
     covariance, first, second, weight = _open_questions(fit, aim)
     gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
@@ -99,7 +99,7 @@ def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
         `number` pairs, best first; equal gains by name.
 
     Raises:
-        UnknownNameError: there is no such aim.
+        UnknownNameError: unknown aim.
     """
     covariance, first, second, weight = _open_questions(fit, aim)
     chosen = []

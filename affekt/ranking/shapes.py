@@ -70,7 +70,7 @@ def as_word(cell: object) -> str:
 
 
 def shape_of_comparisons(columns: Iterable[str]) -> Shape | None:
-    """The first shape whose columns of names and verdicts exist; None where there is none."""
+    """The first shape whose columns of names and verdicts exist; None if there is none."""
     present = set(columns)
     return next((shape for shape in SHAPES.values() if shape.needed <= present), None)
 

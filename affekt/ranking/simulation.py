@@ -120,7 +120,7 @@ def recover(
         prior: standard deviation of the prior of the fits, in log-odds.
 
     Raises:
-        UnknownNameError: there is no such strategy.
+        UnknownNameError: unknown strategy.
         ValueRangeError: batch or budget is below 1.
     """
     if strategy not in STRATEGIES:

@@ -194,7 +194,7 @@ def tie_model(name: str) -> TieModel:
     """The tie model of a name.
 
     Raises:
-        UnknownNameError: there is no such tie model.
+        UnknownNameError: unknown tie model.
     """
     if name not in TIE_MODELS:
         raise UnknownNameError(

@@ -116,7 +116,7 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
             posterior); where ties count as half, times the dispersion of outcomes about their expectation.
 
     Raises:
-        UnknownNameError: there is no such cluster.
+        UnknownNameError: unknown cluster.
         ComparisonError: the comparisons have no samples or raters, or only one.
 
     Ties alone carry no information on the spread: it is 0 without a prior, and the prior's own with one.
@@ -159,7 +159,7 @@ def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.9
 
     Raises:
         ValueRangeError: the level is out of range.
-        UnknownNameError: there is no such method.
+        UnknownNameError: unknown method.
     """
     if not 0.0 < level < 1.0:
         raise ValueRangeError(expected='a level between 0 and 1', came=f'{level}', todo='give for example 0.95')
@@ -252,7 +252,7 @@ def cluster_numbers(comparisons: Comparisons, name: str) -> Ints:
     """(N,) index of each comparison's sample or rater.
 
     Raises:
-        UnknownNameError: there is no such cluster.
+        UnknownNameError: unknown cluster.
         ComparisonError: the comparisons do not have it, or only one value.
     """
     if name not in CLUSTERS:

@@ -290,7 +290,7 @@ def _as_amounts(curves: Mapping[str, Floats], count: int) -> dict[str, Floats]:
 
 
 def _face_curves(analysis: Analysis, person: str) -> tuple[Floats, dict[str, Floats]] | None:
-    """Times and curves of what a face did; None where none was read."""
+    """Times and curves of what a face did; None if none was read."""
     faces = analysis.tables['faces']
     needed = (*BLENDSHAPES[1:], *HEAD, *GAZE, TIME)
     if not faces.num_rows or not set(needed) <= set(faces.column_names):

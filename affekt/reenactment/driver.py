@@ -113,7 +113,7 @@ class Sighting:
         time_s: time of the frame in seconds.
         landmarks: (478, 3) pixels; None where no face is seen.
         scores: (52,) BLENDSHAPES; None after the calm frame was chosen.
-        mouth: the open mouth; None where the lips are closed.
+        mouth: the open mouth; None if the lips are closed.
     """
 
     time_s: float
@@ -387,7 +387,7 @@ def mouth_picture(image: npt.NDArray[np.uint8], landmarks: Floats32) -> MouthPic
 
 
 def _measured(sighting: Sighting, rest: LaidFace, canonical: CanonicalFace) -> tuple[float, MotionFrame | None]:
-    """A sighting laid on the calm face; None where there is no face."""
+    """A sighting laid on the calm face; None if there is no face."""
     if sighting.landmarks is None:
         return sighting.time_s, None
     now = laid_face(sighting.landmarks, canonical, rest.points)

@@ -194,7 +194,7 @@ def motion_of_emotion(
         onset_s: time from rest to apex; None takes the recipe's. offset_s likewise, back to rest.
 
     Raises:
-        UnknownNameError: no such emotion.
+        UnknownNameError: unknown emotion.
         ValueRangeError: a number is out of range.
     """
     chosen = recipe(name)
@@ -222,7 +222,7 @@ def apex_of_emotion(name: str, intensity: float, time_s: float = 0.0) -> MotionF
     """The frame of an emotion at its apex.
 
     Raises:
-        UnknownNameError: no such emotion.
+        UnknownNameError: unknown emotion.
         ValueRangeError: the intensity is outside [0, 1].
     """
     require_intensity(intensity)

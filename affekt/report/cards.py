@@ -40,7 +40,7 @@ def model_entry(model: ModelUse) -> dict[str, Any]:
 
 
 def score(entries: Sequence[tuple[str, str]]) -> str:
-    """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' where a card states neither.
+    """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' if a card states neither.
 
     Scores on test data have priority over those on validation data, the calibration error is the one nearest to the
     score in the card, and scores of baselines and of other people's models are not used.

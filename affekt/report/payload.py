@@ -235,7 +235,7 @@ def _utterances(analysis: Analysis, person: str) -> list[Json]:
 
 
 def _frames(analysis: Analysis, person: str) -> PersonSeries | None:
-    """The categories of one face frame by frame, finer than the timeline's steps; None where there are none."""
+    """The categories of one face frame by frame, finer than the timeline's steps; None if there are none."""
     table = rows_of(analysis.tables.get('faces', pa.table({})), person)
     if not table.num_rows:
         return None
@@ -248,7 +248,7 @@ def _frames(analysis: Analysis, person: str) -> PersonSeries | None:
 
 
 def _boxes(analysis: Analysis, person: str) -> Json | None:
-    """Face boxes in thousandths of the frame with times in milliseconds, thinned to MAX_BOXES; None where unseen."""
+    """Face boxes in thousandths of the frame with times in milliseconds, thinned to MAX_BOXES; None if unseen."""
     rows = rows_of(analysis.tables.get('faces', pa.table({})), person)
     width, height = analysis.source.width, analysis.source.height
     if not rows.num_rows or not width or not height:

@@ -18,7 +18,7 @@ from affekt.labels import EKMAN
 
 REASONS = ('contradiction', 'unsure')
 MAX_BINS = 3600
-"""Largest number of bins of a series: two per pixel of a wide screen; longer recordings get longer bins."""
+"""Maximum number of bins of a series: two per pixel of a wide screen; longer recordings get longer bins."""
 LEAST_STEP_S = 0.2
 LETTERS = ('v', 'a')
 """Valence and arousal in a drawn series."""

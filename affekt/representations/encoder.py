@@ -100,7 +100,7 @@ class ClipBackbone(Backbone):
 
         Raises:
             WeightsError: the file is not a checkpoint of HiCMAE or SVFAP.
-            UnknownNameError: there is no such precision.
+            UnknownNameError: unknown precision.
         """
         form = stored_form(opened(checkpoint_at(path) or path))
         reading = 'each layer' if settings.each_layer else 'clip' if settings.is_for_one_row else 'time slices'
@@ -120,7 +120,7 @@ class ClipBackbone(Backbone):
 
         Raises:
             WeightsError: the file is not a complete checkpoint of HiCMAE or SVFAP.
-            ValueRangeError: there is no such device.
+            ValueRangeError: the device is not available.
         """
         network, _ = classifier_from(checkpoint_at(path) or path, 1, drop_path=0.0)
         precision = used_precision(settings.device, settings.precision)
@@ -228,7 +228,7 @@ class ClipBackbone(Backbone):
         return collate([view.clip for view in views], size=self.form.size, rows=_steps(self.form))
 
     def _absent(self, clip: Clip, batch: ClipBatch) -> str:
-        """The modalities that no window of a clip has, with reasons; '' where none is missing."""
+        """The modalities that no window of a clip has, with reasons; '' if none is missing."""
         has = {'video': batch.has_video, 'audio': batch.has_audio}
         absent = [name for name in self.form.modalities if not has[name].any()]
         return lacking(clip, absent) if absent else ''
@@ -242,7 +242,7 @@ def used_precision(device: str, wanted: str) -> str:
         wanted: float32, float16, bfloat16, or 'auto' for bfloat16.
 
     Raises:
-        UnknownNameError: there is no such precision.
+        UnknownNameError: unknown precision.
     """
     if wanted not in (*PRECISIONS, 'auto'):
         raise UnknownNameError(

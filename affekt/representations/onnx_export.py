@@ -97,11 +97,11 @@ def export_onnx(
         modalities: inputs of the file, a subset of the network's modalities; None for all. The others are masked.
         precision: float32, or int8 for 8-bit weights, which change the results; `apart` states by how much.
         licence: licence of the weights, as their publisher states it.
-        progress: called with the stage ('load', 'export', 'compare'), units done and units in all.
+        progress: called with the stage ('load', 'export', 'compare'), units done and total units.
 
     Raises:
         WeightsError: the source is not a complete checkpoint, or the file would differ from torch.
-        UnknownNameError: there is no such modality or precision.
+        UnknownNameError: unknown modality or precision.
         MissingExtraError: onnx or onnxscript is not installed.
         StorageError: `out` exists, or does not end in .onnx.
     """

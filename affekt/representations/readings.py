@@ -53,7 +53,7 @@ def widths(form: Form, *, each_layer: bool = False) -> tuple[int, ...]:
 
 
 def of_windows(network: Network, inputs: Inputs) -> list[Tensor | None]:
-    """The (V, C) groups of the published feature, before the last norm; None where no window has the modality."""
+    """The (V, C) groups of the published feature, before the last norm; None if no window has the modality."""
     features, _ = network.features(*inputs)
     parts = features.split(widths(network.form), dim=1)
     return [part if _is_there(name, inputs) else None for name, part in zip(groups(network.form), parts, strict=True)]

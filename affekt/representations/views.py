@@ -56,7 +56,7 @@ def slice_frames(form: Form) -> int:
 
 
 def views_of(clip: Clip, form: Form, *, is_whole: bool) -> list[View]:
-    """The windows of a clip that have a modality of the form; [] where the clip has none of them.
+    """The windows of a clip that have a modality of the form; [] if the clip has none of them.
 
     Args:
         clip: clip to read.

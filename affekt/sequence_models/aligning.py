@@ -176,7 +176,7 @@ def _begins(every: Sequence[FrameLabels]) -> list[int]:
 
 
 def _key(video: str, source: FeatureSource, is_shared: bool) -> str | None:
-    """The name that a source has for a video; None where it lacks it."""
+    """The name that a source has for a video; None if it lacks it."""
     if video in source:
         return video
     recording = recording_of(video)

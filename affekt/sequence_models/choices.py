@@ -28,7 +28,7 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
         options: further options of this model; see its class.
 
     Raises:
-        UnknownNameError: no such model, or it has no such option.
+        UnknownNameError: unknown model, or it has no such option.
         ValueRangeError: the model has no such form, needs more modalities, or an option is out of its range or not a
             number, or True or False, as its default is.
     """

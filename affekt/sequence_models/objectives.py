@@ -1,9 +1,9 @@
-"""The objective of a training step: a loss for each task, over frames that are seen and whose truth is known.
+"""The objective of a training step: a loss for each task, over visible frames with known truth.
 
-Truths that are guesses count less. Their loss is taken apart from that of real ones, and the two are averaged by what
-their frames count for:
+Pseudo-labels have a lower weight. Their loss is computed separately from that of real truths, and the two are averaged
+by the total weight of their frames:
 
-    (n L(real) + w m L(guessed)) / (n + w m),  n and m: frames with a truth, w: what a guess counts for
+    (n L(real) + w m L(guessed)) / (n + w m),  n and m: frames with a truth, w: weight of a pseudo-label
 
 B windows, T frames.
 """
@@ -33,7 +33,7 @@ class FrameLosses:
 
     Args:
         settings: settings that name the tasks and their losses.
-        training: videos whose classes and units are counted, where the settings balance them; guesses do not count.
+        training: videos whose classes and units are counted, if the settings balance them; pseudo-labels do not count.
         classes: number of expressions.
     """
 
@@ -51,9 +51,9 @@ class FrameLosses:
         self._unit_weights = balanced_units(training.units[real]) if is_balanced else None
 
     def __call__(self, model: nn.Module, batch: WindowBatch) -> dict[str, Tensor]:
-        """The loss of each task by its name, weighted, and the model's own, `model_` before their names.
+        """The weighted loss of each task by name, and the model's own, with the prefix `model_`.
 
-        A model may name its losses by modality, and a modality may be called as a task is.
+        The prefix avoids clashes: a model may name its losses by modality, and a modality may share a task's name.
         """
         answers = model(batch.features, batch.keep_mask)
         seen = torch.stack(list(batch.keep_mask.values())).any(dim=0)  # (B, T)

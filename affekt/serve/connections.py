@@ -25,7 +25,7 @@ class PatientProtocol(H11Protocol):
     stalled_s = 120.0
     """Time in seconds without reading what is ready; browsers with a paused video request its rest again."""
     most = 500
-    """Largest number of open connections of all clients together."""
+    """Maximum number of open connections of all clients together."""
 
     def __init__(self, *settings: Any, **more: Any) -> None:
         super().__init__(*settings, **more)

@@ -134,7 +134,7 @@ def _is_address(name: str) -> bool:
 
 
 def _host(headers: Mapping[str, str]) -> str:
-    """The name in Host without its port; '' where Host is malformed."""
+    """The name in Host without its port; '' if Host is malformed."""
     try:
         parts = urlsplit(f'//{headers.get("host", "")}')
         return parts.hostname or '' if parts.port is None or parts.port else ''

@@ -1,9 +1,9 @@
 """The page of a live stream: the newest frame and the last 30 seconds of readings, for several viewers at a time.
 
-The session gives each reading with its frame to a `LiveFeed` and continues; all work for viewers, encoding included, is
-done in the server's thread. A viewer is sent what is new, at most every SEND_EVERY_S: all readings, and only the newest
-frame. A message consists of the size of its JSON in four bytes, little-endian, the JSON, and a JPEG if there is a new
-frame.
+The session passes each reading with its frame to a `LiveFeed` and continues; all work for viewers, encoding included,
+is done in the server's thread. A viewer is sent what is new, at most every SEND_EVERY_S: all readings, and only the
+newest frame. A message consists of the size of its JSON in four bytes, little-endian, the JSON, and a JPEG if there is
+a new frame.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ ADDRESS = '127.0.0.1'
 KEPT_S = 30.0
 """Length of the curves in seconds."""
 MOST_KEPT = 2000
-"""Largest number of readings that are kept, at any rate."""
+"""Maximum number of stored readings, at any rate."""
 SEND_EVERY_S = 0.06
 STALLED_S = 20.0
 """Time in seconds for which a viewer may leave a message unread before it is disconnected."""
 MOST_VIEWERS = 8
 TRY_AGAIN_LATER = 1013
-"""Code for closing a WebSocket where there are too many viewers: the IANA registry of RFC 6455."""
+"""Code for closing a WebSocket if there are too many viewers: the IANA registry of RFC 6455."""
 VIEW_SIDE = 800
 """Longest side of the displayed frames in pixels."""
 QUALITY = 75
@@ -89,7 +89,7 @@ class LiveFeed:
     def __init__(self, title: str, purpose: str = '') -> None:
         self._about = {'title': title, 'purpose': purpose, 'notice': NOTICE, 'notice_line': NOTICE_LINE}
         self._changed = threading.Condition()
-        self._number = 1  # viewers before the first reading get the title
+        self._number = 1  # viewers receive the title even before the first reading
         self._readings: deque[tuple[int, Showable]] = deque(maxlen=MOST_KEPT)
         self._state: dict[str, Any] = {'state': 'starting', 'message': '', 'session': 1}
         self._frame: tuple[int, NDArray[np.uint8]] | None = None
@@ -162,7 +162,7 @@ class LiveFeed:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[bool]:
-        """Count a viewer during the block; yields False where there are too many."""
+        """Count a viewer during the block; yields False if there are too many."""
         with self._changed:
             is_welcome = self._viewers < MOST_VIEWERS
             self._viewers += is_welcome
@@ -201,7 +201,7 @@ def live_app(feed: LiveFeed, tokens: Tokens, *, cookie: str = 'affekt', hosts: f
         feed: source of readings and frames.
         tokens: tokens, one of them for VIEWER.
         cookie: name of the cookie; browsers share cookies among all ports of a machine.
-        hosts: host names that are answered, as for `Guard`.
+        hosts: accepted host names, as for `Guard`.
     """
     routes = APIRouter(dependencies=[needs(VIEWER, otherwise=OTHERWISE)])
 

@@ -59,7 +59,7 @@ def required_rows(text: str, columns: Sequence[str], problems: list[str]) -> lis
         problems: list to which a sentence on each fault is appended.
 
     Returns:
-        Row number and cells of each row, also of rows of a wrong length; [] where the header is wrong.
+        Row number and cells of each row, also of rows of a wrong length; [] if the header is wrong.
     """
     try:
         header, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]

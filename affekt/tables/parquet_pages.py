@@ -23,7 +23,7 @@ ALONE = {0, 2, 3, 4, 8}
 """Encodings in which texts do not depend on previous ones: plain, run lengths, dictionary indices."""
 LONGEST_HEAD = 1 << 14
 MOST_PAGES = 1 << 17
-"""Largest number of pages read in a column; a real page holds about a megabyte."""
+"""Maximum number of pages read in a column; a real page holds about a megabyte."""
 DATA, DICTIONARY, DATA_2 = 0, 2, 3
 """Types of pages with values."""
 _TYPE, _UNFOLDED, _SIZE = 1, 2, 3  # of PageHeader

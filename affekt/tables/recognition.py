@@ -142,7 +142,7 @@ def _checked(lines: Iterable[str], path: Path) -> Iterator[str]:
 
 
 def _first_undecodable(path: Path, encoding: str) -> int | None:
-    """Position of the first byte that is not valid in an encoding; None where the whole file is."""
+    """Position of the first byte that is not valid in an encoding; None if the whole file is."""
     decoder, begin = codecs.getincrementaldecoder(encoding)(), 0
     with path.open('rb') as file:
         while True:

@@ -1,8 +1,8 @@
-"""Tables of text, and what their cells may hold: the rules that every reader and writer of CSV files goes through.
+"""Writing of text tables, and the rules for cells that every reader and writer of CSV files uses.
 
-`table_bytes` writes a table as what a file's ending says, `csv_bytes` as CSV. A text that a spreadsheet would run as a
-formula gets an apostrophe in front, which `as_written` takes off again where the table is read; numbers stay numbers.
-`storable` makes any text one that UTF-8, Parquet and HTML can hold.
+`table_bytes` writes a table in the form given by a file's ending, `csv_bytes` as CSV. A text that a spreadsheet would
+run as a formula gets a leading apostrophe, which `as_written` removes when the table is read; numbers stay numbers.
+`storable` makes any text valid in UTF-8, Parquet and HTML.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from affekt.errors import TableError
 
 FORMULA_STARTS = '=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}'
 FORMULA_STARTS += '\N{FULLWIDTH COMMERCIAL AT}'
-"""Characters that make spreadsheets read what follows as a formula.
+"""Leading characters that make spreadsheets read a text as a formula.
 
 Source: OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
 """
@@ -28,11 +28,11 @@ _QUOTED_FORMULA = re.compile(f"'+[{re.escape(FORMULA_STARTS)}]")
 _NUMBER = re.compile(r'[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?')
 _SURROGATE = re.compile('[\ud800-\udfff]')
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)
-"""Surrogates by which Python stands for bytes of a file's name that are no UTF-8."""
+"""Surrogates by which Python represents bytes of a file name that are not UTF-8."""
 
 
 def spreadsheet_safe(text: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would run it; numbers as they are.
+    """The text with a leading apostrophe if a spreadsheet would run it; numbers unchanged.
 
     >>> spreadsheet_safe('=1+1'), spreadsheet_safe('-0.5'), spreadsheet_safe('fine')
     ("'=1+1", '-0.5', 'fine')
@@ -41,7 +41,7 @@ def spreadsheet_safe(text: str) -> str:
 
 
 def as_written(cell: str) -> str:
-    """The text that `spreadsheet_safe` made a cell of.
+    """The original text of a cell from `spreadsheet_safe`.
 
     >>> as_written("'=1+1"), as_written("'tis")
     ('=1+1', "'tis")
@@ -50,9 +50,10 @@ def as_written(cell: str) -> str:
 
 
 def storable(text: str) -> str:
-    r"""The text without halves of surrogate pairs, which UTF-8 cannot hold.
+    r"""The text without lone surrogates, which UTF-8 cannot encode.
 
-    A byte of a file's name that is no UTF-8 becomes `\xNN`, so that names stay apart; other halves become U+FFFD.
+    A byte of a file name that is not UTF-8 becomes `\xNN`, so that names stay distinct; other lone surrogates become
+    U+FFFD.
     """
     return _SURROGATE.sub(_visible, text)
 
@@ -69,7 +70,7 @@ def csv_bytes(
 
     Args:
         columns: the header.
-        rows: cells in the order of the columns, or by their names; a name that is no column is left out, None and
+        rows: cells in the order of the columns, or by their names; unknown names are ignored, None and
             nan are empty cells.
         raw: write texts that start like a formula as they are.
     """
@@ -80,7 +81,7 @@ def csv_bytes(
 
 
 def csv_line(cells: Sequence[object], *, raw: bool = False) -> bytes:
-    """One line of such a table, with its end; for tables that are written row by row."""
+    """One line of such a table, with its line end; for tables written row by row."""
     text = io.StringIO(newline='')
     csv.writer(text, lineterminator='\n').writerow([_cell(cell, raw) for cell in cells])
     return text.getvalue().encode()
@@ -91,7 +92,7 @@ WRITTEN = ('.csv', '.jsonl', '.parquet')
 
 
 def require_written(ending: str, name: str) -> None:
-    """A table can be written under this ending.
+    """Check that a table can be written with this ending.
 
     Raises:
         TableError: it cannot.
@@ -109,18 +110,18 @@ def table_bytes(
     in_csv: Sequence[str] | None = None,
     raw: bool = False,
 ) -> bytes:
-    """A table of texts and lists of texts, as a file of this ending holds it.
+    """A table of texts and lists of texts, in the form of a file with this ending.
 
     Args:
         ending: one of `WRITTEN`.
-        columns: columns of .jsonl and .parquet; unknown names are left out.
-        rows: cells by name; halves of surrogate pairs are replaced.
+        columns: columns of .jsonl and .parquet; unknown names are ignored.
+        rows: cells by name; lone surrogates are replaced.
         lists: columns whose cells are lists of texts.
-        in_csv: the columns of a .csv, where that holds fewer.
-        raw: write texts that start like a formula as they are; only CSV has others.
+        in_csv: the columns of a .csv, if it has fewer.
+        raw: write texts that start like a formula unchanged; only CSV escapes them.
 
     Raises:
-        TableError: another ending.
+        TableError: unknown ending.
     """
     require_written(ending, ending)
     if ending == '.csv':

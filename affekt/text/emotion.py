@@ -152,7 +152,7 @@ class TextEmotion:
             N readings; a text without letters or digits gives one that abstains with 'no words'.
 
         Raises:
-            UnknownNameError: no such register.
+            UnknownNameError: unknown register.
         """
         register = register or self.register
         if register not in REGISTERS:

@@ -55,7 +55,7 @@ def foreign_letters(text: str) -> float:
 
 
 def language_of_letters(text: str) -> str:
-    """Code of the language that alone uses these letters; '' where several do.
+    """Code of the language that alone uses these letters; '' if several do.
 
     >>> language_of_letters('我很高兴'), language_of_letters('うれしい'), language_of_letters('Ich bin froh')
     ('zh', 'ja', '')
@@ -93,7 +93,7 @@ def are_english(texts: Sequence[str], count_pieces: Callable[[str], int]) -> lis
 
 
 def _verdict(text: str, count_pieces: Callable[[str], int]) -> bool | None:
-    """True for English, False for another language, None where the text is too short to decide."""
+    """True for English, False for another language, None if the text is too short to decide."""
     if foreign_letters(text) >= FOREIGN_LETTERS:
         return False
     words = _WORD.findall(text)

@@ -1,7 +1,7 @@
 """Speech recognition by Whisper's decoder, on states that the voice room has already encoded.
 
 A turn and its `Encoded` come in, an `Utterance` comes out, with a reason where the words cannot be trusted
-(`understanding.py`); None where there are none. The encoder is not run again. Whisper was trained on 30 s of audio and
+(`understanding.py`); None if there are none. The encoder is not run again. Whisper was trained on 30 s of audio and
 repeats itself without silence after a short turn; so the states of encoded silence, computed once, are appended to
 those of the turn. On 20 RAVDESS sentences that recognizes 20 correctly where the turn alone gives 6, at a tenth of the
 cost of padding the audio. They cost as much as the words of ten turns, so they are cached in a file beside the model.
@@ -231,7 +231,7 @@ def is_kept_silence(name: str) -> bool:
 
 
 def _kept_states(path: Path) -> Floats32 | None:
-    """Silent states from an earlier run; None where there is no valid file."""
+    """Silent states from an earlier run; None if there is no valid file."""
     with contextlib.suppress(AffektError):
         states = read_npz(path).get('states')
         if isinstance(states, np.ndarray) and states.dtype == np.float32 and states.ndim == 2:

@@ -3,11 +3,11 @@
 Whisper writes something for any audio. Its own statistics distinguish three cases:
 
 1. *Phantoms*: text for audio without speech, loops, and the closing lines of the videos in its training data ("Thanks
-   for watching"). They are dropped. A short sentence that people do say ("Thank you.") is a phantom only where the
+   for watching"). They are dropped. A short sentence that people do say ("Thank you.") is a phantom only if the
    recognizer is unsure of it.
 2. *Not understood*: speech in another language with an English-only recognizer, or too noisy. The words are kept and
-   shown, but not used. A turn counts as not understood where the mean confidence of its words is below
-   `Trust.lowest_confidence`; where most of a recording's recognized time is like this, so do its other turns, unless
+   shown, but not used. A turn counts as not understood if the mean confidence of its words is below
+   `Trust.lowest_confidence`; if most of a recording's recognized time is like this, so do its other turns, unless
    their confidence is high (`Trust.sure_confidence`).
 3. *Understood*: the rest.
 
@@ -69,7 +69,7 @@ class Trust:
 
 
 def judged(utterance: Utterance, trust: Trust | None = None) -> Utterance:
-    """The utterance with its reason for not being used, judged by itself; unchanged where it was not recognized."""
+    """The utterance with its reason for not being used, judged on its own; unchanged if it was not recognized."""
     if utterance.recognition is None:
         return utterance
     return dataclasses.replace(utterance, reason=_reason(utterance, trust or Trust()))
@@ -78,7 +78,7 @@ def judged(utterance: Utterance, trust: Trust | None = None) -> Utterance:
 def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None) -> tuple[Utterance, ...]:
     """The utterances of one recording, judged also by the majority of it.
 
-    Where less than `few_understood` of the recognized seconds was understood, the rest is not trusted either: in a
+    If less than `few_understood` of the recognized seconds was understood, the rest is not trusted either: in a
     language that the recognizer does not support, a turn occasionally looks fluent. Turns of high confidence stay.
 
     Args:
@@ -100,7 +100,7 @@ def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None)
 
 
 def confidence(utterance: Utterance) -> float:
-    """Mean confidence of the words; nan where none is stated."""
+    """Mean confidence of the words; nan if none is stated."""
     stated = [word.confidence for word in utterance.words if math.isfinite(word.confidence)]
     return float(np.mean(stated)) if stated else math.nan
 

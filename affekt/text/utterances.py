@@ -39,12 +39,12 @@ class Utterance:
     """Seconds from the start of the recording; nan for text without times."""
     end_s: float
     speaker: str
-    """Name of the speaker in the transcript; '' where unknown."""
+    """Name of the speaker in the transcript; '' if unknown."""
     text: str
     words: tuple[Word, ...] = ()
-    """Timed words; () where only the utterance as a whole is timed."""
+    """Timed words; () if only the utterance as a whole is timed."""
     language: str = ''
-    """Language code such as 'en' or 'zh'; '' where unknown."""
+    """Language code such as 'en' or 'zh'; '' if unknown."""
     recognition: Recognition | None = None
     """Confidence measures; None for text from a transcript."""
     reason: str = ''

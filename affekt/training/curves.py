@@ -20,7 +20,7 @@ Row = dict[str, float]
 WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 224, 104, 30, 14
 """Size and margins of a curve in pixels."""
 MOST_POINTS = 1000
-"""Largest number of points of a curve; with more rows, each point is the mean of equally many."""
+"""Maximum number of points of a curve; with more rows, each point is the mean of equally many."""
 
 
 class ScalarLog:

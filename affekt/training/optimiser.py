@@ -22,7 +22,7 @@ PARAMETERS = (
 
 
 def one_call() -> Callable[..., Any] | None:
-    """torch's private function for a whole step; None where it is missing or has other parameters."""
+    """torch's private function for a whole step; None if it is missing or has other parameters."""
     function: Callable[..., Any] | None = getattr(torch, FUNCTION, None)
     try:
         schema = getattr(torch.ops.aten, FUNCTION).default._schema

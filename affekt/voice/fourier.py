@@ -68,7 +68,7 @@ def quick_length(least: int) -> int:
 
 @cache
 def _kernel() -> Any:
-    """SciPy's compiled transforms; None where they do not lie where they are looked for, or do not answer."""
+    """SciPy's compiled transforms; None if they do not lie where they are looked for, or do not answer."""
     package = find_spec('scipy')
     for folder in (package and package.submodule_search_locations) or ():
         for suffix in EXTENSION_SUFFIXES:

@@ -190,6 +190,7 @@ def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monke
     [
         ({'device': 'cuda', 'tokens': 5}, '--tokens, --device'), ({'precision': 'float16'}, '--precision'),
         ({'batch_size': 3}, '--batch-size'), ({'at_once': 9}, '--at-once'), ({'is_probed': False}, '--no-probe'),
+        ({'frames': 3}, '--frames'), ({'is_sound_sent': False}, '--no-sound'),
         ({'recipes': {'voice': 'acoustics-utt'}}, '--recipe'), ({'table': '2025'}, 'table'),
         ({'server': 'vllm'}, '--server'), ({'model': 'm', 'timeout_s': 3.0}, '--timeout'),
         ({'model': 'm', 'seed': 3}, 'a seed'),
@@ -311,6 +312,25 @@ def test_a_model_on_a_server_is_asked_and_its_inventions_are_struck_out(media, t
     assert server.is_open  # its owner closes it
     with pytest.raises(ValueRangeError, match='--model'):
         Describing(endpoint='http://localhost:1/v1')
+
+
+def test_media_that_clips_have_are_probed_once_and_what_is_not_sent_is_not_perceived(media, tmp_path, monkeypatch):
+    from affekt.batch import asking
+    from affekt.llm import ClipLimits
+
+    probed = []
+    monkeypatch.setattr(asking, 'require_media', lambda endpoint, wanted: probed.append(tuple(wanted)))
+    rows = [Sample(f'{at:02d}', audio='a.wav', text='I am fine.') for at in range(9)]  # more than one batch
+    Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
+    server = _Server("The character's emotional state is sad. Her voice is low. She says so.")
+    list(describe_many([tmp_path / 'm.parquet'], describer=asking.EndpointClips(server, asr='none')))
+    assert probed == [('sound',)]
+    words_alone = asking.EndpointClips(server, asr='none', limits=ClipLimits(frames=0))
+    (clip,) = describe_many([tmp_path / 'm.parquet'], describer=words_alone, limit=1)
+    assert len(probed) == 1
+    assert isinstance(server.requests[-1].messages[0]['content'], str)
+    assert clip.described.lacking == {'face': 'no video', 'voice': 'not sent'}
+    assert [clue.text for clue in clip.described.invented] == ['Her voice is low.']
 
 
 def test_answers_before_a_server_goes_away_are_kept_and_the_rest_is_asked_again(media, tmp_path):

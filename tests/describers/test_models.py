@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,18 @@ def test_a_question_holds_the_words_as_material_and_only_what_the_clip_has(serve
     silent = manifest.replaced(missing=['audio'] * len(manifest))
     list(model.answers(silent, [silent.samples[0]]))
     assert server.questions[-1]['messages'][-1]['content'].startswith('You are given the words of one person.')
+
+
+def test_words_alone_are_asked_where_nothing_else_is_to_be_sent_and_sound_of_a_withheld_video_is_heard(server, sets):
+    server.answer = hears
+    manifest = Manifest.load(sets[1] / 'meld.parquet')
+    row = manifest.samples[0]
+    bare = ServedDescriber(Endpoint(server.url, 'tiny', attempts=1), SERVERS['openai'], ClipLimits(frames=0), at_once=1)
+    assert [answer.failure for answer in bare.answers(manifest, [row])] == ['']
+    assert server.questions[-1]['messages'][-1]['content'].startswith('You are given the words of one person.')
+    unseen = replace(row, video=row.audio, audio=None, missing='video')
+    assert [answer.failure for answer in describer(server).answers(manifest, [unseen])] == ['']
+    assert [part['type'] for part in seeing.content_of(server.questions[-1])] == ['input_audio', 'text']
 
 
 def test_a_clip_that_cannot_be_asked_about_costs_no_other_its_answer(server, tmp_path):

@@ -7,7 +7,6 @@ from typing import Any
 
 from affekt.benchmarks.finetuning import FROZEN, LINEAR, TUNED, Finetuning
 from affekt.experiments import (
-    Row,
     Section,
     Sheet,
     broken_runs,
@@ -28,7 +27,7 @@ HOW = {
 
 
 def finetuning_sheet(outcome: Finetuning) -> Sheet:
-    """Title, a table per test part, and notes."""
+    """Title, tables of each test part, and notes."""
     return Sheet(_title(outcome), tuple(_sections(outcome)), tuple(_lines(outcome)))
 
 
@@ -59,19 +58,22 @@ def _title(outcome: Finetuning) -> str:
 
 
 def _sections(outcome: Finetuning) -> list[Section]:
-    """One section per test part."""
-    several, heads = len(outcome.task.tests) > 1, ('model', 'mean [95 %]', 'sd', 'over frozen', 'p', 'over linear', 'p')
-    tables = []
+    """For each test part the scores, and what each model gains over the simpler ones."""
+    several, tables = len(outcome.task.tests) > 1, []
     for test in outcome.task.tests:
         rows = tuple(row for row in outcome.rows if row.test == test)
-        title = f'{test}: {rows[0].headline}' if several else rows[0].headline
-        tables.append(Section(title, heads, tuple(_cells(row) for row in rows), 1, rows))
+        before = f'{test}: ' if several else ''
+        scores = tuple((row.system.name, *score_cells(row)) for row in rows)
+        tables.append(Section(f'{before}{rows[0].headline}', ('model', 'mean [95 %]', 'sd'), scores, 1, rows))
+        gains = tuple(
+            (row.system.name, name, *gain_cells(row.gain(name)))
+            for row in rows
+            for name in (FROZEN, LINEAR)
+            if row.gain(name) is not None
+        )
+        if gains:
+            tables.append(Section(f'{before}What training adds', ('model', 'over', 'gain [95 %]', 'p'), gains, 2))
     return tables
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    gains = [cell for name in (FROZEN, LINEAR) for cell in gain_cells(row.gain(name))]
-    return (row.system.name, *score_cells(row), *gains)
 
 
 def _lines(outcome: Finetuning) -> list[str]:

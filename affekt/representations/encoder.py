@@ -12,6 +12,7 @@ Axes: B batch, V windows, R bytes of a window, D feature.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -41,6 +42,7 @@ from affekt.representations.readings import Form, Inputs, Network, groups, of_la
 from affekt.representations.views import SEGMENTS, STRIDE, View, is_heard, lacking, rows_of, views_of
 from affekt.training import has_precision
 
+LOG = logging.getLogger('affekt')
 AT_ONCE = 4
 """Number of windows per forward pass of a frozen network."""
 ROWS, BANDS = 256, 128
@@ -122,6 +124,8 @@ class ClipBackbone(Backbone):
         """
         network, _ = classifier_from(checkpoint_at(path) or path, 1, drop_path=0.0)
         precision = used_precision(settings.device, settings.precision)
+        if settings.precision not in ('auto', precision):
+            LOG.warning('%s computes no %s by itself: float32 is taken', settings.device, settings.precision)
         try:
             network = network.to(torch.device(settings.device), getattr(torch, precision))
         except (RuntimeError, AssertionError) as error:

@@ -123,9 +123,9 @@ def export_onnx(
     chosen = tuple(modalities or form.modalities)
     if not chosen or not set(chosen) <= set(form.modalities):
         raise UnknownNameError(
-            expected=f'of {", ".join(form.modalities)}',
+            expected=f'modalities that the network reads: {", ".join(form.modalities)}',
             came=', '.join(chosen) or 'nothing',
-            todo='leave it out for all',
+            todo='choose among them, or leave it out for all',
         )
     outputs = _outputs_of(checkpoint)
     network, _ = classifier_from(checkpoint, outputs or 1, drop_path=0.0)

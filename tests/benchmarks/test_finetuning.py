@@ -184,7 +184,9 @@ def test_the_command_prints_json_keeps_the_run_and_goes_on(corpus, bert, tmp_pat
     assert {path.name for path in (tmp_path / 'run').iterdir()} >= {'finetuning.json', 'finetuning.md'}
     again = CliRunner().invoke(main, [*command, '--resume'])
     assert again.exit_code == 0, again.output
-    assert 'fine-tuned' in again.output
+    assert 'What training adds' in again.stdout
+    assert max(map(len, again.stdout.splitlines())) <= 80
+    assert '…' not in again.stdout  # no number is cut off
     wrong = CliRunner().invoke(main, [*command, '--resume', '--encoder', str(tmp_path)])
     assert wrong.exit_code == 2
     assert 'config.json' in wrong.output
@@ -195,4 +197,5 @@ def test_markdown_has_a_line_for_every_model(corpus, bert):
     lines = [line for line in finetuning_markdown(outcome).splitlines() if line.startswith('| ')]
     assert [line.split(' | ')[0] for line in lines] == [
         '| model', '| ---', '| constant', '| linear', '| frozen', '| fine-tuned',
+        '| model', '| ---', '| frozen', '| fine-tuned', '| fine-tuned',
     ]  # fmt: skip

@@ -177,6 +177,16 @@ def test_half_precision_is_taken_only_where_the_processor_computes_it(monkeypatc
     assert [used_precision('cpu', wanted) for wanted in ('auto', 'bfloat16')] == ['bfloat16'] * 2
 
 
+def test_a_precision_that_the_processor_lacks_is_replaced_with_a_warning_and_auto_without_one(
+    monkeypatch, tmp_path, caplog
+):
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'avx2': True}, raising=False)
+    opened('audio', replace(CLIP, precision='auto'), tmp_path / 'auto')
+    assert not caplog.messages
+    opened('audio', replace(CLIP, precision='bfloat16'), tmp_path / 'half')
+    assert caplog.messages == ['cpu computes no bfloat16 by itself: float32 is taken']
+
+
 def test_a_network_says_the_precision_that_it_really_runs_in(monkeypatch, tmp_path):
     folder = cases.run_folder(tmp_path / 'audio', cases.AUDIO)
     monkeypatch.setattr(torch.cpu, 'get_capabilities', dict, raising=False)

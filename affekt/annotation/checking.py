@@ -330,7 +330,7 @@ def plain_label(text: str) -> str:
     """A label as it is stored: lower-case, on one line.
 
     Raises:
-        ValueRangeError: it is empty, too long, or has characters that a list of labels cannot hold.
+        ValueRangeError: the label is empty, too long, or has characters that a list of labels cannot hold.
     """
     label = ' '.join(text.lower().split())
     if not label or len(label) > LONGEST_LABEL or not label.isprintable() or any(sign in label for sign in '[]{}",;'):

@@ -72,7 +72,7 @@ def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
 def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; return their paths.
 
-    A fourth table, left_out.csv, is written where the journal holds votes that cannot be counted. Only work votes are
+    A fourth table, left_out.csv, is written if the journal contains votes that cannot be counted. Only work votes are
     compared, without those of raters who failed the test; the journal keeps everything. With `raw`, no apostrophe is
     put before texts that start like a formula.
 

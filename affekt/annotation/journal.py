@@ -169,7 +169,7 @@ def _event(line: bytes, fields: Fields) -> Event:
     """Parse a line as an event.
 
     Raises:
-        ValueError: it is no event; the message says why.
+        ValueError: the line is not an event; the message gives the reason.
     """
     try:
         event = json.loads(line)

@@ -89,7 +89,7 @@ def read_label_studio(rows: object, source: str = 'the export') -> Imported:
         source: name of the export in messages.
 
     Raises:
-        TableError: it is not a list of tasks, or none of them holds two texts; the message says what was found.
+        TableError: the export is not a list of tasks, or no task has two texts; the message says what was found.
     """
     listed = [rows] if isinstance(rows, dict) and is_label_studio(rows) else rows
     if not isinstance(listed, list) or not listed:

@@ -157,8 +157,8 @@ class Study:
             seen, heard: what was shown and heard of the clip, as in `Vote`.
 
         Raises:
-            VoteError: this rater was not shown a task of this id, it is answered by another vote, or the id belongs to
-                another vote.
+            VoteError: this rater was not shown a task of this id, the task is answered by another vote, or the id
+                belongs to another vote.
             ValueRangeError: the choice is unknown, or the id has the wrong form.
             RunError: the vote could not be written; nothing changed.
         """
@@ -437,7 +437,7 @@ def rater_name(name: str) -> str:
     """A rater's name as it is stored: in one Unicode form, without white space at its ends or twice in a row.
 
     Raises:
-        ValueRangeError: it is empty, too long, or holds invisible characters.
+        ValueRangeError: the name is empty, too long, or contains invisible characters.
     """
     clean = shown(name)
     if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():

@@ -127,7 +127,7 @@ def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> F
     """A prediction cut to the frames of the truth.
 
     Raises:
-        TableError: it lacks a labelled frame.
+        TableError: the prediction lacks a labelled frame.
     """
     labels: dict[str, Any] = {}
     for task in track.tasks:

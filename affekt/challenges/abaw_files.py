@@ -248,7 +248,7 @@ def require_names(
     """Check that predictions have these classes and action units, in this order.
 
     Raises:
-        TableError: they differ.
+        TableError: classes or action units differ.
     """
     for task, here, wanted in (
         ('expression', prediction.expressions, expressions),
@@ -272,7 +272,7 @@ def check_frame_submission(name: str, path: Path, wanted: FrameList | None) -> F
 
     Raises:
         UnknownNameError: unknown track.
-        TableError: all faults in one message, with their lines.
+        TableError: the submission is invalid; all faults are in one message, with their lines.
     """
     track = frame_track_named(name)
     rows = _read(track, path, wanted)

@@ -82,7 +82,7 @@ def check_prefer_submission(path: Path, names: Sequence[str]) -> PreferSubmissio
         names: names of the candidates, in order.
 
     Raises:
-        TableError: all problems in one message, with their rows.
+        TableError: the submission is invalid; all problems are in one message, with their rows.
     """
     try:
         content = read_regular_file(path).decode('utf-8-sig')

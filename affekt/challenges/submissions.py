@@ -136,7 +136,7 @@ def check_submission(name: str, path: Path, candidates: Sequence[str], *, allow_
 
     Raises:
         UnknownNameError: unknown track.
-        TableError: all problems in one message, with their rows.
+        TableError: the submission is invalid; all problems are in one message, with their rows.
         ArchiveError: the archive is damaged.
     """
     track = track_named(name)

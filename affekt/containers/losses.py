@@ -24,7 +24,7 @@ class ContainerReport:
     states_length: bool = True
     """Whether the container states its end anywhere."""
     remarks: list[str] = field(default_factory=list)
-    """Sentences on content that is left out on purpose, which is no damage."""
+    """Sentences on content that is left out on purpose, which is not damage."""
     _sentences: dict[str, list[str]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
 
@@ -115,7 +115,7 @@ class DecodeReport:
     video: StreamReport | None = None
     audio: StreamReport | None = None
     remarks: tuple[str, ...] = ()
-    """Sentences about the whole file that are no damage, such as a wrong extension."""
+    """Sentences about the whole file that do not report damage, such as a wrong extension."""
     file_damage: tuple[str, ...] = ()
     """Sentences about the container: cut short, bytes missing, a second recording that is not read."""
     unread_bytes: int = 0

@@ -2,7 +2,7 @@
 
 The counters are the only sign of missing packets. FFmpeg marks some frames for it and silently drops others. Where
 segments of a broadcast were joined, all counters restart at the program list that opens each segment: at 0, as
-muxers write it, or anywhere. So a jump by one or two lists is no joint, unless it is to 0.
+muxers write it, or anywhere. So a jump by one or two lists does not count as a joint, unless it is to 0.
 
 Source: ISO/IEC 13818-1, section 2.4.3.
 """

@@ -115,7 +115,7 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
     """Whole numbers as names of classes.
 
     Raises:
-        TableError: they are measurements: fractional, or more than a handful of values.
+        TableError: the numbers are measurements: fractional, or more than a handful of values.
     """
     values = sorted({value for name in known if (value := _number(name)) is not None})
     if any(value != round(value) for value in values) or len(values) > MOST_NUMBERS:

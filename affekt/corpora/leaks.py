@@ -77,7 +77,8 @@ def require_no_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kin
         kinds: see `find_leaks`.
 
     Raises:
-        LeakError: something is; the message names the first of each kind.
+        LeakError: a speaker, dialogue, recording or other item is on several sides; the message names the first of each
+            kind.
     """
     leaks = find_leaks(manifest, sides, kinds)
     if leaks:

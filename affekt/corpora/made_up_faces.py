@@ -117,7 +117,7 @@ def made_up_face_corpus(
     Raises:
         ValueRangeError: a length, rate or size is out of range, or there is less than one process.
         RunError: the folder has other contents, or a run with other settings.
-        StorageError: it cannot be written.
+        StorageError: the folder cannot be written.
     """
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')

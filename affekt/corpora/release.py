@@ -129,7 +129,7 @@ class Release:
 
         Raises:
             CorpusError: none exists.
-            ArchiveError: it is damaged, or has other contents than arrays and plain values.
+            ArchiveError: the archive is damaged, or has other contents than arrays and plain values.
         """
         path = self.first(*names)
         if path is None:
@@ -163,7 +163,7 @@ class Release:
         """A label file as text.
 
         Raises:
-            TableError: its encoding is ambiguous.
+            TableError: the encoding of the file is ambiguous.
         """
         decoded = decode_text(self.source(path).read_bytes(), str(path))
         self.notes += decoded.notes
@@ -256,7 +256,7 @@ def need(columns: Columns, names: Sequence[str], file: str) -> list[list[Any]]:
     """These columns of a table, in order.
 
     Raises:
-        TableError: one is missing.
+        TableError: a column is missing.
     """
     absent = [name for name in names if name not in columns]
     if absent:
@@ -272,7 +272,7 @@ def number(value: object, sample: str, file: str) -> float | None:
     """A cell as a float; None if it is empty or nan.
 
     Raises:
-        TableError: it is not a number.
+        TableError: the cell is not a number.
     """
     if value is None or str(value).strip() in ('', 'nan', 'NaN'):
         return None

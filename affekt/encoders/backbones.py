@@ -67,7 +67,7 @@ class Backbone(nn.Module):
             family: family, which names the class of transformers that loads it.
 
         Raises:
-            WeightsError: it cannot be opened, or is not of this family.
+            WeightsError: the encoder cannot be opened, or is not of this family.
         """
 
     @abstractmethod

@@ -123,7 +123,7 @@ def require_extra() -> tuple[Any, Any]:
     """The modules torch and transformers.
 
     Raises:
-        MissingExtraError: one is not installed.
+        MissingExtraError: torch or transformers is not installed.
     """
     try:
         torch, transformers = (importlib.import_module(name) for name in NEEDED)

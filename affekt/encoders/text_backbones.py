@@ -60,7 +60,8 @@ class TextBackbone(Backbone):
         """The network and the tokenizer of a folder.
 
         Raises:
-            WeightsError: one cannot be opened, they do not belong together, or the network also generates.
+            WeightsError: network or tokenizer cannot be opened, they do not belong together, or the network also
+                generates.
         """
         _, network = open_network(path, family.loader, settings.device, settings.precision)
         architecture = network.config.model_type

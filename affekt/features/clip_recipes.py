@@ -46,7 +46,7 @@ def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision:
     Raises:
         UnknownNameError: unknown recipe.
         MissingExtraError: torch is not installed.
-        WeightsError: no checkpoint is given, or it belongs to another network.
+        WeightsError: no checkpoint is given, or the checkpoint belongs to another network.
     """
     if name not in CLIP_RECIPES:
         raise UnknownNameError(expected='a known encoder', came=repr(name), todo='see `affekt features list`')

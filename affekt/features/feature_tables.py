@@ -56,7 +56,7 @@ def table_of_samples(path: Path) -> Arrays:
         path: a .csv, .tsv, .jsonl, .parquet or .npz file, or another format that `affekt.tables` reads.
 
     Raises:
-        TableError, ArchiveError: it cannot be read, names no samples, or has no numbers.
+        TableError, ArchiveError: the file cannot be read, names no samples, or has no numbers.
         ValueRangeError: a cell is empty or not a number; the message names row and column.
     """
     if path.suffix.lower() in ('.npz', '.npy'):

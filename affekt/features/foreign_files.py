@@ -35,10 +35,10 @@ def require_known(path: Path) -> None:
     """Check that a file is not one of those that are never opened.
 
     Raises:
-        TableError: it is one, by its name or its first bytes; the message shows how to save it elsewhere in three
-            lines.
-        FileError: it is a pipe or a device.
-        OSError: it cannot be read.
+        TableError: the file is one of them, by its name or its first bytes; the message shows how to save it elsewhere
+            in three lines.
+        FileError: the path is a pipe or a device.
+        OSError: the file cannot be read.
     """
     ending = path.suffix.lower()
     if ending not in WAYS:
@@ -53,7 +53,7 @@ def foreign(path: Path, ending: str = '') -> TableError:
     """The error for a file that is not opened here, with the three lines to run where it was made.
 
     Raises:
-        FileError: it is a pipe or a device.
+        FileError: the path is a pipe or a device.
     """
     if path.exists() and not path.is_file():
         raise FileError(expected='a regular file', came=f'{path}', todo='name a file')

@@ -173,7 +173,7 @@ def _family(name: str, published: PublishedModel, folder: ModelFolder) -> Family
     """The family of the folder's architecture.
 
     Raises:
-        WeightsError: it reads another modality than the recipe, or the published program does not run it.
+        WeightsError: the family reads another modality than the recipe, or the published program does not run it.
     """
     family, is_own = family_of(folder.architecture), published.name in OWN
     if (family.modality == published.modality) if is_own else (family.name == published.family):

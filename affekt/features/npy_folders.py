@@ -51,7 +51,7 @@ class NpyFolder:
         wanted: requested samples, which distinguish a folder of frames from one of another recipe's samples.
 
     Raises:
-        CorpusError: it has folders of several recipes, or nothing.
+        CorpusError: the folder has folders of several recipes, or nothing.
     """
 
     columns: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ def _require_one_recipe(folder: Path, paths: Mapping[str, Sequence[Path]], wante
     """Check that the folders below this one are samples of frames, not recipes of samples.
 
     Raises:
-        CorpusError: they are recipes, or it cannot be decided.
+        CorpusError: the folders are recipes, or ambiguous.
     """
     below = {name: each for name, each in paths.items() if each[0].parent != folder}
     are_named = any(level_of(name)[1] for name in below)

@@ -33,7 +33,7 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
     Raises:
         UnknownNameError: unknown recipe.
         ValueRangeError: this onnxruntime has no such device.
-        WeightsError: no file is given, it is not a network, or one with other inputs or outputs.
+        WeightsError: no file is given, the file is not a network, or its inputs or outputs differ.
     """
     if name not in exported_names():
         raise UnknownNameError(expected='a known encoder', came=repr(name), todo='see `affekt features list`')

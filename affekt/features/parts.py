@@ -84,7 +84,7 @@ def is_damaged(path: Path) -> bool:
     """Whether a file of features written here is damaged, so that it must be made again.
 
     Raises:
-        TableError: it is of a newer format.
+        TableError: the file is of a newer format.
     """
     try:
         Store(path, partial=True)

@@ -109,7 +109,7 @@ def _smile(chosen: str, stage: str) -> Any:
     """openSMILE with a configuration, ready to process.
 
     Raises:
-        WeightsError: it cannot read the configuration.
+        WeightsError: openSMILE cannot read the configuration.
     """
     opensmile = _opensmile()
     is_known = chosen in {name for name, *_ in SETS.values()}

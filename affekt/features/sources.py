@@ -153,7 +153,7 @@ def as_float32(values: npt.NDArray[Any], where: str) -> Floats32:
 
     Raises:
         TableError: the values are not real numbers.
-        ValueRangeError: one is not finite, or too large for float32; the message names its position.
+        ValueRangeError: a value is not finite, or too large for float32; the message names its position.
     """
     require_numbers(values, where)
     with np.errstate(over='ignore', invalid='ignore'):

@@ -137,7 +137,7 @@ def _read(text: str, lexicon: Collection[str]) -> Answer:
     text = _FENCE.sub(' ', without_markup(text[:LONGEST], lexicon)).strip()
     if not text:
         return Answer((), 'empty')
-    if text.strip(EDGES).lower() in NO_ANSWER:  # *n/a* is no list of two
+    if text.strip(EDGES).lower() in NO_ANSWER:  # *n/a* is not a list of two labels
         return Answer((), 'list')
     readers = _READERS
     if lexicon and _is_description(text):  # brackets and "the mood is …" in prose are not lists

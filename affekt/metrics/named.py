@@ -66,7 +66,7 @@ def metric_named(name: str) -> Metric:
 
     Raises:
         UnknownNameError: unknown metric.
-        PluginError: it belongs to a package that cannot be loaded.
+        PluginError: the metric belongs to a package that cannot be loaded.
     """
     if name not in METRICS:
         raise UnknownNameError(

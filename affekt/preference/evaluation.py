@@ -109,7 +109,7 @@ def evaluate_preferences(
         level: coverage of the intervals, in (0, 1).
 
     Raises:
-        ComparisonError: these pairs have no verdicts, or every pair is a tie.
+        ComparisonError: the pairs have no verdicts, or every pair is a tie.
         ShapeError: there is not one answer per pair.
     """
     if not pairs.truth.any():

@@ -41,7 +41,7 @@ def verdicts(words: Sequence[object]) -> Ints:
     """(N,) verdicts from a1, a2, same (or left, right, tie), case-insensitive.
 
     Raises:
-        UnknownNameError: another word; the message names the first one.
+        UnknownNameError: there is another word; the message names the first one.
 
     >>> verdicts(['a1', 'Same', 'a2'])
     array([ 1,  0, -1])
@@ -63,7 +63,7 @@ def official_scores(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Official
         truth, prediction: (N,) verdicts.
 
     Raises:
-        ShapeError: they are not both (N,) of 1, -1 and 0.
+        ShapeError: the arrays are not both (N,) of 1, -1 and 0.
     """
     true, predicted = _pair(truth, prediction)
     decided = true != 0
@@ -87,7 +87,7 @@ def even_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, swapped: npt.
         A float in [0, 1]; nan without decided pairs.
 
     Raises:
-        ShapeError: they are not all (N,) of 1, -1 and 0.
+        ShapeError: the arrays are not all (N,) of 1, -1 and 0.
     """
     true, predicted = _pair(truth, prediction)
     decided = true != 0
@@ -106,7 +106,7 @@ def swap_consistency(forward: npt.ArrayLike, swapped: npt.ArrayLike) -> float:
         forward, swapped: (N,) answers on the pairs and on the swapped pairs, not mapped back.
 
     Raises:
-        ShapeError: they are not both (N,) of 1, -1 and 0.
+        ShapeError: the arrays are not both (N,) of 1, -1 and 0.
     """
     first, second = _pair(forward, swapped)
     return accuracy(first, -second)

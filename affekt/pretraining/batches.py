@@ -85,8 +85,8 @@ def collate(
         rows: rows of a spectrogram.
 
     Raises:
-        ValueRangeError: no clip, a clip with neither frames nor audio, audio that is not finite, or an augmentation
-            without a generator.
+        ValueRangeError: there is no clip, a clip with neither frames nor audio, audio that is not finite, or an
+            augmentation without a generator.
         ShapeError: clips have unequal numbers of frames.
     """
     if not clips or (augmentation is not None and rng is None):

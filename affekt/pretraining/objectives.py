@@ -69,9 +69,9 @@ class Goal:
 
         Raises:
             ShapeError: targets are of several types, or their number of values differs from the model's outputs.
-            ValueRangeError: no clip; a target is missing or not finite; fewer than two classes; a class of the model
-                without a clip; values that are all equal.
-            UnknownNameError: an objective or a score for the other kind of targets.
+            ValueRangeError: there is no clip; a target is missing or not finite; fewer than two classes; a class of the
+                model without a clip; values that are all equal.
+            UnknownNameError: the objective or the score is for the other type of targets.
         """
         truth, is_classes = targets_of(clips, outputs, 'training')
         objective, score = chosen_objective(settings, is_classes)
@@ -205,7 +205,7 @@ def chosen_objective(settings: TuningSettings, is_classes: bool) -> tuple[str, s
     """The objective and the score of settings, defaults filled in.
 
     Raises:
-        UnknownNameError: one of them is for the other kind of targets.
+        UnknownNameError: the objective or the score is for the other type of targets.
     """
     sort, names = ('classes', ('cross_entropy',)) if is_classes else ('numbers', ('mse', 'ccc', 'pcc'))
     objective, score = settings.objective or names[0], settings.score or SCORES[sort][0]

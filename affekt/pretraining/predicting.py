@@ -103,7 +103,7 @@ class TunedModel:
         """Read a saved folder, or a file of weights.
 
         Raises:
-            WeightsError: it is not a fine-tuned model, or is damaged.
+            WeightsError: the source is not a fine-tuned model, or is damaged.
         """
         path = Path(folder)
         path = path / RUN_WEIGHTS if path.is_dir() else path

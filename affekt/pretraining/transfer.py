@@ -90,7 +90,7 @@ def stored_form(source: Checkpoint, **changes: Any) -> Form:
         changes: fields to set, such as `size=96`.
 
     Raises:
-        WeightsError: it is neither, or its width is not a multiple of a published head's.
+        WeightsError: the checkpoint is of neither, or its width is not a multiple of a published head's.
     """
     known = _known(source)
     noted = source.notes.get('form')

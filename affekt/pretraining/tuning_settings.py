@@ -17,7 +17,7 @@ from affekt.training import EngineSettings, Schedule
 
 Method = Literal['full', 'lora', 'linear']
 METHODS: tuple[Method, ...] = ('full', 'lora', 'linear')
-"""All weights; low-rank additions to those of the blocks; or the head alone, on features that are computed once."""
+"""All weights; low-rank adapters of those of the blocks; or the head alone, on features that are computed once."""
 Objective = Literal['cross_entropy', 'mse', 'ccc', 'pcc']
 OBJECTIVES: tuple[Objective, ...] = ('cross_entropy', 'mse', 'ccc', 'pcc')
 """For classes, cross-entropy; for values, mean squared error, 1 - Lin's concordance, 1 - Pearson's correlation."""

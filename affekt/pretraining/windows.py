@@ -29,7 +29,7 @@ from affekt.errors import ValueRangeError
 from affekt.pretraining.draws import whole
 
 SHORTEST_SOUND = 1024
-"""Samples; a segment that is not longer counts as wrong."""
+"""Number of samples; a segment that is not longer is invalid."""
 SOUND_SAMPLES = 40_960
 """2.56 s: 256 rows of a spectrogram."""
 SLICE_SAMPLES = 2560
@@ -76,8 +76,8 @@ def pretraining_window(clip: Clip, rng: torch.Generator, sampling: Sampling | No
 
     Args:
         clip: any clip; if shorter than the span, frames are taken from its start and the last is repeated.
-        rng: draws the start.
-        sampling: 16 frames, every fourth, if None.
+        rng: generator of the start.
+        sampling: number and distance of the frames; None for 16 frames, every fourth.
     """
     sampling = sampling or Sampling()
     if clip.frames is None:
@@ -98,9 +98,9 @@ def tuning_window(
 
     Args:
         clip: any clip.
-        rng: draws the end.
-        sampling: 16 frames, every fourth, where None.
-        reference: cut audio as if frames lay evenly over it, whatever their times.
+        rng: generator of the end.
+        sampling: number and distance of the frames; None for 16 frames, every fourth.
+        reference: cut audio as if frames were spread evenly over it, whatever their times.
     """
     sampling = sampling or Sampling()
     if clip.frames is None:
@@ -124,14 +124,14 @@ def evaluation_windows(
 
     Args:
         clip: any clip; of one of at most T such frames there is one window, its last frame repeated.
-        sampling: 16 frames, every fourth, where None.
-        segments: windows at most, evenly spread.
+        sampling: number and distance of the frames; None for 16 frames, every fourth.
+        segments: maximum number of windows, evenly spread.
         reference: every segment, though several may be the same, and each twice, since published code cuts two crops
             that are the same for square frames; audio as if frames lay evenly over it. The average of predictions does
             not change with repetition.
 
     Raises:
-        ValueRangeError: no segment.
+        ValueRangeError: `segments` is below 1.
     """
     if segments < 1:
         raise ValueRangeError(expected='one segment at least', came=f'{segments}', todo='give more')
@@ -164,7 +164,7 @@ def consecutive_windows(
 
     Args:
         clip: any clip.
-        sampling: 16 frames, every fourth, if None.
+        sampling: number and distance of the frames; None for 16 frames, every fourth.
         slice_frames: frames of a slice, a divisor of a window's.
 
     Returns:
@@ -200,7 +200,7 @@ def cut(clip: Clip, window: Window) -> Clip:
 
 
 def _starts(room: int, segments: int, reference: bool) -> list[int]:
-    """Where segments begin, from 0 to `room`, evenly and rounded down; for reference with those that are the same."""
+    """Starts of segments, evenly spaced from 0 to `room` and rounded down; with duplicates if `reference`."""
     step = max(room, 0) / max(segments - 1, 1)
     starts = [int(i * step) for i in range(segments)]
     return [start for start in starts for _ in range(2)] if reference else list(dict.fromkeys(starts))
@@ -215,7 +215,7 @@ def _samples(clip: Clip) -> int:
 
 
 def _sound_window(clip: Clip, rng: torch.Generator) -> Window:
-    """2.56 s from anywhere in a clip without pictures."""
+    """2.56 s of audio at a random position of a clip without frames."""
     start = whole(max(_samples(clip) - SOUND_SAMPLES, 0) + 1, rng)
     return Window(None, _longer(clip, slice(start, start + SOUND_SAMPLES)))
 
@@ -231,7 +231,7 @@ def _stretch(clip: Clip, first: int, last: int, *, through: bool = False, is_eve
         is_even: whether frames are spread evenly over the audio, the last at its end.
     """
     samples = _samples(clip)
-    if _last(clip) == 0:  # a single image, which lasts as long as the audio
+    if _last(clip) == 0:  # a single image, which has the duration of the audio
         return _longer(clip, slice(0, samples))
     if clip.times_s is None or is_even:
         final = _last(clip)
@@ -243,7 +243,7 @@ def _stretch(clip: Clip, first: int, last: int, *, through: bool = False, is_eve
 
 
 def _end_s(times_s: np.ndarray, frame: int) -> float:
-    """When a frame gives way to the next; the last one lasts as long as half of all frames do."""
+    """End of a frame in seconds: the start of the next; the last frame has the median duration."""
     if frame + 1 < len(times_s):
         return float(times_s[frame + 1])
     return float(times_s[frame] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))

@@ -129,7 +129,7 @@ def refuse_unrankable(diagnosis: Diagnosis) -> None:
     """Raise where no finite strengths exist.
 
     Raises:
-        UnrankableError: it names the items.
+        UnrankableError: there are none; the message names the items.
     """
     if not diagnosis.is_rankable:
         raise UnrankableError(

@@ -39,8 +39,7 @@ def constant_predictions(
 def mean_predictions(
     training: Sequence[FrameLabels], videos: FrameVideos, tasks: Sequence[str], classes: int = len(EXPRESSIONS)
 ) -> dict[str, FramePrediction]:
-    """The share of each class, the mean valence and arousal, the share of each unit; arguments of
-    `constant_predictions`."""
+    """The share of each class, the mean valence and arousal, the share of each unit."""
     return _same(videos, tasks, _means(training, classes))
 
 

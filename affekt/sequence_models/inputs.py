@@ -243,7 +243,7 @@ def require_same_features(sizes: Mapping[str, int], alignment: Alignment, videos
     """Require that the videos have features of these sizes and this alignment.
 
     Raises:
-        ShapeError: they differ.
+        ShapeError: sizes or alignment differ.
     """
     if videos.sizes != dict(sizes):
         raise ShapeError(

@@ -210,7 +210,7 @@ def class_weights(counts: Tensor, beta: float = 1.0) -> tuple[float, ...]:
         C weights; 0 for a class without any frame.
 
     Raises:
-        ValueRangeError: no frame, a negative count, or beta outside its range.
+        ValueRangeError: there is no frame, a count is negative, or beta is out of range.
 
     Source: Cui et al. 2019, arXiv:1901.05555, equation 4.
     """
@@ -239,7 +239,7 @@ def unit_loss(
         positive_weights: (U,) weights w of frames with the unit active, see `balanced_units`; None for 1.
 
     Raises:
-        ShapeError: the shapes differ, or the mask is no (B, T) bool.
+        ShapeError: the shapes differ, or the mask is not a (B, T) bool.
     """
     known = _known(units >= 0, keep_mask, logits)
     each = functional.binary_cross_entropy_with_logits(

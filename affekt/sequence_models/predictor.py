@@ -129,7 +129,7 @@ class FramePredictor:
         """Read a saved folder.
 
         Raises:
-            WeightsError: it is not a trained frame model, is damaged, or is from a newer affekt.
+            WeightsError: the folder is not a trained frame model, is damaged, or is from a newer affekt.
         """
         path = Path(folder)
         try:

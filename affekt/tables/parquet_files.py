@@ -50,7 +50,7 @@ def require_bounded(path: Path) -> None:
     """Refuse a Parquet file that decompresses to far more than its size allows; for callers that read it as Arrow.
 
     Raises:
-        TableError: it does, the file is damaged, or a column occurs twice.
+        TableError: the file decompresses to too much, is damaged, or has a column twice.
         OSError: the file cannot be opened.
     """
     import pyarrow

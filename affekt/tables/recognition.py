@@ -104,7 +104,7 @@ def text_lines(path: Path) -> tuple[Iterator[str], list[str]]:
     """The lines of a text file with their ends, and notes on how it was decoded.
 
     Raises:
-        TableError: the file is not text, its encoding is uncertain, or a line is too long or holds zero bytes.
+        TableError: the file is not text, its encoding is uncertain, or a line is too long or contains zero bytes.
     """
     if path.stat().st_size <= MOST_DECODED:
         decoded = decode_text(read_regular_file(path), str(path))

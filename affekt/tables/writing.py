@@ -95,7 +95,7 @@ def require_written(ending: str, name: str) -> None:
     """Check that a table can be written with this ending.
 
     Raises:
-        TableError: it cannot.
+        TableError: tables cannot be written with this ending.
     """
     if ending not in WRITTEN:
         raise TableError(expected=f'a table: {", ".join(WRITTEN)}', came=name, todo='use one of these endings')
@@ -139,7 +139,7 @@ def table_bytes(
 
 
 def _storable(content: Any) -> Any:
-    """The same without halves of surrogate pairs, which JSON may hold and UTF-8 may not."""
+    """The same value with lone surrogates replaced, which JSON may contain and UTF-8 may not."""
     if isinstance(content, dict):
         return {key: _storable(value) for key, value in content.items()}
     if isinstance(content, list):

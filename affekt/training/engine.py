@@ -137,7 +137,7 @@ class Engine:
             batches: batches of this process; tensors, also in containers, are moved to the device.
 
         Raises:
-            TrainingError: other processes have more or fewer batches, or one died.
+            TrainingError: other processes have more or fewer batches, or a process died.
         """
         self.model.train()
         iterator, is_even = iter(batches), _is_even(batches)

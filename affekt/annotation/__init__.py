@@ -1,9 +1,9 @@
 """Human annotation: raters watch clips and choose between descriptions; people check captions; a host follows both.
 
 Files of pairs and a folder of clips go in; votes come out, each written to disk before it is acknowledged, as
-comparisons that `affekt rank` reads and as Label Studio tasks. Captions go in and come out as people leave them: labels
-accepted, struck and added (`check_captions.py`, `checking.py`). Read `annotate.py` first, then `study.py`, which keeps
-the votes, and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
+comparisons that `affekt rank` reads and as Label Studio tasks. Captions go in and come out corrected: with labels
+accepted, struck and added (`check_captions.py`, `checking.py`). Read `annotate.py` first, then `study.py`, which stores
+the votes, and `app.py`, which serves the pages. Only serving needs FastAPI and uvicorn.
 """
 
 from affekt.annotation.annotate import Prepared, annotate, prepare

@@ -90,9 +90,9 @@ class CheckState:
         self.order = tuple(self.tasks)
         self.raters: dict[str, dict[str, Marks]] = {}
         self.known: dict[str, Event] = {}
-        """Every event by its id: what comes twice is recognised."""
+        """Every event by its id, so that repeated events are recognised."""
         self.strangers = 0
-        """Events of clips that are not checked here."""
+        """Events about clips that are not among the tasks."""
 
     def apply(self, event: Event) -> None:
         """Apply one event; an event whose id is known already changes nothing."""
@@ -123,7 +123,7 @@ class CheckState:
         return sum(bool(marks.verdict) for marks in self.raters.get(rater, {}).values())
 
     def next_for(self, rater: str) -> int:
-        """Index of the next clip to check: of those without a verdict, the one that fewest others did; -1 for none."""
+        """Index of the next clip to check: the one without a verdict that fewest other checkers judged; -1 for none."""
         mine = self.raters.get(rater, {})
         others = Counter(
             name for each in self.raters.values() for name, marks in each.items() if marks.verdict in (KEPT, STRUCK)

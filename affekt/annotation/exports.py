@@ -60,7 +60,7 @@ def comparisons_csv(
 
 
 def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
-    """A table of raters: test results and agreement; cells are empty where a share has no votes to count."""
+    """A table of raters: test results and agreement; a cell is empty if its share has no votes to count."""
     names = [one.name for one in fields(RaterFigures)]
     rows = []
     for one in figures:

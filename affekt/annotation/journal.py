@@ -59,7 +59,7 @@ class Journal:
     def __init__(self, path: Path, fields: Fields = FIELDS) -> None:
         self.path, self._fields = path, fields
         self.events: tuple[Event, ...]
-        """What the file held when it was opened."""
+        """The events that the file contained when it was opened."""
         self.cut: int
         """Bytes of a last line that a kill cut short; they were never acknowledged."""
         if path.exists() and not path.is_symlink():

@@ -1,7 +1,7 @@
 """Reads an export of Label Studio as tasks and votes, from any pairwise project.
 
-JSON, JSON-MIN and CSV exports are read. What cannot be used is left out and counted in `Imported.notes`, by task: an
-annotation without a verdict does not keep the others from being imported.
+JSON, JSON-MIN and CSV exports are read. Unusable entries are left out and counted in `Imported.notes`, by task: an
+annotation without a verdict does not prevent the import of the others.
 
 Source: https://labelstud.io/guide/export, https://labelstud.io/guide/task_format.
 """
@@ -330,7 +330,7 @@ def _is_minimal(row: Mapping[str, Any]) -> bool:
 
 
 def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of JSON-MIN or CSV, in which data and answers stand side by side, as a task with one annotation."""
+    """A row of JSON-MIN or CSV, in which data and answers are in the same row, as a task with one annotation."""
     kept = {'left', 'right', 'name', 'id', *PLACES, *MINIMAL_FIELDS, *(name for pair in TEXTS for name in pair)}
     result = []
     for name, value in row.items():

@@ -149,7 +149,7 @@ def _of_describers(paths: Sequence[Path]) -> list[DescribedPair]:
 
 
 def checked(pairs: Sequence[DescribedPair], source: str) -> tuple[DescribedPair, ...]:
-    """The pairs, after checking that each occurs once and compares two different describers.
+    """The pairs, after a check that each occurs once and compares two different describers.
 
     Raises:
         TableError: a pair does not; the message names it.

@@ -1,7 +1,7 @@
 """Finds clips that browsers cannot play before a rater meets one.
 
-The extension does not decide: an mp4 may hold HEVC, of which most browsers play the sound over a black picture without
-an error. The codecs decide. Some browsers play more than these, so that a clip is only reported, with the command that
+The extension does not decide: an mp4 may hold HEVC, of which most browsers play the audio over a black image without an
+error. The codecs decide. Some browsers play more than these, so that a clip is only reported, with the command that
 converts it, and the page checks for itself.
 """
 
@@ -30,7 +30,7 @@ MOST_NAMED = 5
 def playable_clips(clips: Mapping[str, Clip]) -> tuple[dict[str, Clip], tuple[str, ...]]:
     """The clips with their type corrected by their contents, and notes on those that browsers may not play.
 
-    A video file that holds only sound becomes an audio clip, and vice versa.
+    A video file that contains only audio becomes an audio clip, and vice versa.
     """
     from affekt.media import Recording
 

@@ -32,7 +32,7 @@ class Shown:
     task: str
     """Key of the task."""
     first: str
-    """left or right: the describer of the task that stood on the left of the screen."""
+    """left or right: the describer of the task that was on the left of the screen."""
     phase: str
     """test, gold or work."""
     time: float
@@ -88,7 +88,7 @@ class Rater:
     votes: dict[str, Vote] = field(default_factory=dict)
     """Task key to the vote that counts, oldest first."""
     orders: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Pair of describers to how often the first of the pair stood left, minus how often right."""
+    """Pair of describers to how often the first of them was shown on the left, minus how often on the right."""
     shown: int = 0
     last_seen: float = 0.0
 
@@ -110,25 +110,25 @@ class State:
         self.asked = tuple(task.key for task in tasks)
         self.gold = tuple(task.key for task in gold)
         self.items = tuple(sorted({name for task in tasks for name in task.describers}))
-        """Describers by name, those of gold left out."""
+        """Names of the describers, sorted, without those that occur in gold only."""
         self.raters: dict[str, Rater] = {}
         self.shown: dict[str, Shown] = {}
         self.answers: dict[str, str] = {}
-        """Showing to the id of the vote that answers it."""
+        """Id of a `Shown` to the id of the vote that answers it."""
         self.known: dict[str, Event] = {}
-        """Every vote and undo by its id, undone ones too: what came twice is recognised."""
+        """Every vote and undo by its id, undone votes included, so that repeated events are recognised."""
         self.task_votes: Counter[str] = Counter()
-        """Votes that count, by task, skips left out."""
+        """Task to its number of votes that count, without skips."""
         self.pair_votes: Counter[tuple[str, str]] = Counter()
         self.task_orders: Counter[str] = Counter()
-        """Task to how often its left describer stood left, less how often right."""
+        """Task to how often its left describer was shown on the left, minus how often on the right."""
         self.left_out: list[LeftOut] = []
-        """Votes that the journal holds and that count for nothing."""
+        """Votes in the journal that are not counted."""
         self.changes = 0
-        """Grows with every vote and undo."""
+        """Number that increases with every vote and undo."""
 
     def apply(self, event: Event) -> None:
-        """Apply one event; a vote that answers nothing shown is kept in `left_out`."""
+        """Apply one event; a vote on a task that was not shown is added to `left_out`."""
         HANDLERS[event['kind']](self, event)
 
     def rater(self, name: str) -> Rater:
@@ -207,7 +207,7 @@ class State:
 
     def _undo(self, event: Event) -> None:
         if event == self.known.get(event['id']):
-            return  # the same line a second time
+            return  # the same event repeated
         vote = next((one for one in self.rater(event['rater']).votes.values() if one.id == event['vote']), None)
         if vote is None:
             self._leave_out(event, 'it takes back a vote that is not there')

@@ -62,7 +62,7 @@ class FrameTrack:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks answered for each frame."""
+        """The tasks predicted for each frame."""
         return self.rows.tasks
 
     def takes(self, table: FrameTable) -> bool:
@@ -327,7 +327,7 @@ def _compare(answered: FrameList, wanted: FrameList, file: str, faults: Faults) 
 
 
 def _of_frames(lacking: Ints, count: int, what: str) -> str:
-    """Which of a video's frames are meant: all, or how many with the first of them."""
+    """Description of a video's frames: all, or their number and the first of them."""
     if len(lacking) == count:
         return f'all {count:,} frames are {what}'
     numbers = ', '.join(f'{frame}' for frame in np.sort(lacking)[:SHOWN_FRAMES].tolist())
@@ -336,7 +336,7 @@ def _of_frames(lacking: Ints, count: int, what: str) -> str:
 
 
 def _counts(track: FrameTrack, videos: Sequence[tuple[FrameLabels, Ints]]) -> dict[str, int]:
-    """How often each class is answered, and each action unit said to be shown."""
+    """Number of frames predicted as each class, and with each action unit active."""
     counts: Counter[str] = Counter()
     for labels, frames in videos:
         if 'expression' in track.tasks and labels.expression is not None:

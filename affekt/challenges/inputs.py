@@ -104,7 +104,7 @@ def track_task(
     """A task with labelled clips as train and val, and unlabelled ones as the test of all folds.
 
     Raises:
-        UnknownNameError: the track has free words.
+        UnknownNameError: the track has open-vocabulary labels.
         CorpusError: a clip lacks features or its label, or is both labelled and unlabelled.
     """
     if track.closed is None:

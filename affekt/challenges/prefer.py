@@ -1,8 +1,9 @@
 """MER-Prefer (MER2026 track 3): writing, strict checking and scoring of submissions.
 
 The candidates are a csv of name, a1 and a2; a submission has name and preference for each of them, in the same order:
-the released scorer matches by row and ignores names, so a missing or moved row spoils all that follow. The truth is
-hidden among the candidates. Systems are ranked by weighted F1 of two classes: tied truths are dropped, and a preference
+the released scorer matches by row and ignores names, so a missing or moved row invalidates all that follow. The truth
+is hidden among the candidates. Systems are ranked by weighted F1 of two classes: tied truths are dropped, and a
+preference
 *same* counts as a1.
 
 Source: MER2026_Track3/README.md in github.com/zeroQiaoba/MERTools.
@@ -63,7 +64,7 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
         path: path that ends in .csv.
 
     Raises:
-        TableError: something is wrong; all problems are in one message, and nothing is written.
+        TableError: the preferences are invalid; all problems are in one message, and nothing is written.
     """
     words = [OFFICIAL.get(int(side), '') for side in prediction]
     # Names are never changed, as the challenge compares them.

@@ -86,7 +86,7 @@ def write_submission(
 
     Raises:
         UnknownNameError: unknown track.
-        TableError: something is wrong; all problems are in one message, and nothing is written.
+        TableError: the answers are invalid; all problems are in one message, and nothing is written.
     """
     track = track_named(name)
     order = tuple(prediction) if candidates is None else tuple(candidates)

@@ -48,7 +48,7 @@ class Track:
     kinds: tuple[str, ...]
     """Accepted file extensions; the first is the one that the organizers request."""
     closed: ClosedSet | None = None
-    """Accepted answers; None for free words."""
+    """Accepted answers; None for open-vocabulary labels."""
     rows: int | None = None
     """Number of rows that the organizers require; None for any."""
 

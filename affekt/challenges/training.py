@@ -97,7 +97,7 @@ def train_track(
 
     Raises:
         MissingExtraError: torch is not installed.
-        UnknownNameError: the track is unknown, or has free words.
+        UnknownNameError: the track is unknown, or has open-vocabulary labels.
         CorpusError: a clip lacks features or its label, or is both labelled and unlabelled.
         RunError: the folder has another run.
     """
@@ -171,7 +171,7 @@ def save_track(folder: Path, trained: TrackAnswers, candidates: Sequence[str] | 
     Args:
         folder: folder of the run.
         trained: answers to write.
-        candidates: names of the clips that the challenge asks for, in order; None for all clips.
+        candidates: names of the clips that the challenge requests, in order; None for all clips.
 
     Raises:
         CorpusError: a candidate has no answer.

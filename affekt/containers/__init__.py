@@ -1,9 +1,9 @@
-"""The bytes of a media file, read before anything decodes them: which container it is, and whether it is whole.
+"""The bytes of a media file, read before decoding: which container it is, and whether it is complete.
 
-A file or bytes come in (`source.py`, regular files within `limits.py` only); the streams' structure, and a sentence for
-whatever the file itself shows to be missing, cut or contradictory, goes out. Read `structure.py` first, which asks the
-one reader of each format (`boxes.py` for mp4, `ebml.py` for Matroska, `riff.py` for WAV, `ogg_pages.py` …), then
-`losses.py`. `endings.py` is the one list of the endings that a folder is searched for.
+A file or bytes come in (`source.py`, regular files within `limits.py` only); the structure of the streams, and a
+sentence on every missing, truncated or contradictory part that the file itself reveals, come out. Read `structure.py`
+first, which calls the reader of each format (`boxes.py` for mp4, `ebml.py` for Matroska, `riff.py` for WAV,
+`ogg_pages.py` …), then `losses.py`. `endings.py` lists the file extensions for which a folder is searched.
 """
 
 from affekt.containers.endings import AUDIO, MEDIA, PICTURES, VIDEO, is_media_name

@@ -1,7 +1,7 @@
 """FLAC: the checksum of every frame, and data after the last one.
 
-FFmpeg silently skips a frame whose checksum fails, and continues after the last frame with anything that looks like
-another. N frames, W words of 16 bits.
+FFmpeg silently skips a frame whose checksum fails, and after the last frame continues with any bytes that look like
+another one. N frames, W words of 16 bits.
 
 Source: RFC 9639, sections 8.2, 9.1 and 9.3.
 """

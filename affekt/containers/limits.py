@@ -14,16 +14,16 @@ SMALLER = 'scale it down first, or '
 class Limits:
     """Limits for one recording, all inclusive.
 
-    The defaults allow three hours of 4K video and most photographs of 36 million pixels, and anything between that can
-    be read with less than 500 MB.
+    The defaults allow three hours of 4K video and most photographs of 36 million pixels, and any size between these
+    that can be read with less than 500 MB.
     """
 
     max_pixels: int = 36_000_000
     """Width times height of a frame in pixels, before rotation and scaling."""
     max_side: int = 65_535
-    """Width or height of a frame in pixels; JPEG allows no more either."""
+    """Width or height of a frame in pixels; also the limit of JPEG."""
     max_picture_bytes: int = 420_000_000
-    """Memory for reading one frame in bytes, with which the whole program stays below 500 MB."""
+    """Memory in bytes for reading one frame; with the default the whole program stays below 500 MB."""
     max_duration_s: float = 3 * 3600.0
     """Duration of a stream in seconds."""
     max_streams: int = 64

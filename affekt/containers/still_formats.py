@@ -1,7 +1,6 @@
-"""Image format of a photograph by its first bytes: a single picture in an image format.
-
-A moving picture counts as video whatever its format: a GIF or PNG with several pictures, an image sequence in HEIF or
-AVIF. Photographs in unsupported formats are refused by the name of the format.
+"""Image format of a photograph (a single image) by its first bytes. An animation counts as video whatever its format: a
+GIF or PNG with several images, an image sequence in HEIF or AVIF. Photographs in unsupported formats are refused by the
+name of the format.
 
 Source: ISO/IEC 23008-12 (HEIF) 10; AVIF 1.1.0, section 3; PNG third edition, 11.3.2.1; GIF89a.
 """
@@ -70,7 +69,7 @@ def picture_format(source: Source) -> str | None:
 
 
 def _moves(source: Source, name: str) -> bool:
-    """Whether a file in an image format contains a moving picture."""
+    """Whether a file in an image format contains an animation."""
     if name == 'GIF':
         gif = walk_gif(source, most_pictures=2)
         return gif.pictures > 1 or (gif.pictures == 1 and bool(gif.damage))
@@ -78,7 +77,7 @@ def _moves(source: Source, name: str) -> bool:
 
 
 def _is_animated_png(source: Source) -> bool:
-    """Whether a chunk before the pixels announces more than one picture."""
+    """Whether a chunk before the pixels announces more than one image."""
     with source.open(60.0) as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:

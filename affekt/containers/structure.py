@@ -1,6 +1,6 @@
 """Kind of a file by its content, and whether its container is complete.
 
-FFmpeg decodes what is there and does not always report a missing end. Containers state their own sizes, ends and
+FFmpeg decodes the existing bytes and does not always report a missing end. Containers state their own sizes, ends and
 checksums; `boxes.py`, `ebml.py`, `riff.py`, `ogg_pages.py` and `mp3_frames.py` compare them with the file.
 """
 

@@ -194,7 +194,7 @@ def _tasks(table: FrameTable) -> Iterable[str]:
 
 
 def _labelled_without(labels: FrameLabels, numbers: set[int]) -> int:
-    """Number of labelled frames whose number is none of these; 0 where there are no images at all."""
+    """Number of labelled frames whose frame number is not among these; 0 if there are no images."""
     if not numbers:
         return 0
     is_labelled = np.any([labels.labelled(task) for task in labels.tasks], axis=0)

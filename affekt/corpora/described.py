@@ -42,7 +42,7 @@ REASONS: Mapping[str, str] = {
     'unknown label': 'a label is in no word table of affekt',
     'language': 'the English text is Chinese, or the Chinese one is not',
 }
-"""Reason for leaving out a sample to its sentence."""
+"""Reason for leaving out a sample, to the sentence that states it."""
 _HAN = re.compile(r'[\u3400-\u9fff\uf900-\ufaff]')
 _LETTER = re.compile(r'[^\W\d_]')
 MOST_HAN, FEWEST_HAN = 0.3, 0.5

@@ -127,14 +127,14 @@ class PathsBelow:
     def __init__(self, folder: Path, place_of: Callable[[Path], Path | None] | None = None) -> None:
         self.folder, self._place_of = folder, place_of or _itself
         self._ways: dict[str, list[tuple[str, int]]] = {}
-        """Ending of a path, '' for folders, to what stood for its first parts and how many those were, latest first."""
+        """Extension of a path, '' for folders, to (replacement of its first parts, number of these), latest first."""
 
     def find(self, path: str) -> str | None:
         """The path relative to the folder; None if nothing exists, and for a path with `..`."""
         parts = _parts(path)
         known = self._ways.get(_ending(parts), [])
         ways = dict.fromkeys((*known, *(('', cut) for cut in range(len(parts)))))
-        for way in sorted(ways, key=lambda way: way[1]):  # of equal ends, those that led somewhere before
+        for way in sorted(ways, key=lambda way: way[1]):  # of equally long ends, earlier successes first
             before, cut = way
             if cut < len(parts) and (place := self._place_of(self.folder.joinpath(before, *parts[cut:]))) is not None:
                 self._learn(parts, way)
@@ -160,7 +160,7 @@ class PathsBelow:
 def _itself(path: Path) -> Path | None:
     try:
         return path if path.exists() else None
-    except OSError:  # a name longer than any file's
+    except OSError:  # a name too long for a file
         return None
 
 

@@ -287,7 +287,7 @@ class Room(NamedTuple):
 
 
 Shot = Callable[[int, np.random.Generator], Picture]
-"""From the index of a frame (from 0, ascending) and a random generator for its noise to its (size, size, 3) image."""
+"""Function from a frame's index (from 0, ascending) and a random generator to its (size, size, 3) image with noise."""
 
 
 class Cast(Protocol):

@@ -270,7 +270,7 @@ class Manifest:
 
         Args:
             path: the Parquet file.
-            root: present folder of the media, if they were moved; None for the stored one.
+            root: current folder of the media, if they were moved; None for the stored one.
 
         Raises:
             TableError: the file is missing, damaged, not a manifest, or of a newer format.

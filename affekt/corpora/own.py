@@ -33,7 +33,7 @@ NAMES = {
 PATHS = ('file', 'filename', 'path')
 """Headers of a column with each sample's file, where another column names the sample."""
 SEEN = (*PICTURES, *VIDEO)
-"""Extensions of media that can be seen; a photograph is a clip of one frame, and a video of the same name wins."""
+"""Extensions of visual media; a photograph is a clip of one frame; a video of the same name takes precedence."""
 
 
 def own_samples(release: Release, tables: Sequence[str] = TABLES) -> Iterator[Sample]:

@@ -53,7 +53,7 @@ class Sample:
     chinese_description: str | None = None
     """The description in Chinese, where the release has both."""
     openset: str | None = None
-    """Emotions in free words, as a JSON list; `labels` parses it."""
+    """Open-vocabulary emotion labels, as a JSON list; `labels` parses it."""
 
     @property
     def labels(self) -> tuple[str, ...]:

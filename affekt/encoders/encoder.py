@@ -119,7 +119,7 @@ class EncoderSettings:
     """Whether one feature per sample is needed: exported VideoMAE and VGGish then read fewer windows, encoders of clips
     two windows."""
     each_layer: bool = False
-    """Whether an encoder of clips returns all its layers side by side."""
+    """Whether an encoder of clips returns all its layers, concatenated."""
     device: str = 'cpu'
     precision: str = 'float32'
 

@@ -48,7 +48,7 @@ class TextBackbone(Backbone):
         super().__init__(network, layers)
         self._tokenizer = tokenizer
         self._limit = most_tokens(network)
-        """The most tokens at once; None if the network has no end."""
+        """Maximum number of tokens at once; None if the network has no limit."""
         wanted = longest or self._limit or rated_tokens(network.config)
         self._longest = min(wanted, self._limit or wanted, tokenizer.model_max_length)
         marks = sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
@@ -124,9 +124,9 @@ class TextBackbone(Backbone):
         return answers
 
     def _rows_of_words(self, sequences: Sequence[Sequence[Window]]) -> dict[tuple[int, int], Floats32]:
-        """Text and window to the (words, D) states of the tokens that are words."""
+        """Index of a text and of its window to the (words, D) states of the tokens that are words."""
         places: dict[int, list[tuple[int, int]]] = {}
-        """Length to the windows that have it."""
+        """Length to the windows of this length."""
         for at, pieces in enumerate(sequences):
             for number, (tokens, _) in enumerate(pieces):
                 places.setdefault(len(tokens['input_ids']), []).append((at, number))

@@ -81,7 +81,7 @@ def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any]) -> str:
 
 
 def score_notes(outcome: FinetunedClips) -> list[str]:
-    """What a reader must know about the scores, one bullet per sentence."""
+    """Notes on how to read the scores, one bullet per sentence."""
     lines = ['Intervals draw whole groups: speakers where they are known, else what stands in for them.']
     lines.append('The constant answer is the most frequent class, or the mean, of the training clips.')
     if any(math.isnan(row.interval.low) for row in outcome.rows):

@@ -65,13 +65,13 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
     Args:
         manifest: manifest of the corpus.
         label: `emotion` (the column `category`), or one or several of `NUMBERS` with commas between.
-        validation: `COLUMN=VALUE,VALUE`, or a share; '' for the split that is called so, else for a share of 0.15.
+        validation: `COLUMN=VALUE,VALUE`, or a share; '' for the split of that name, else for a share of 0.15.
         test: the same; '' for the splits whose names begin with test, else for none.
         seed: seed of the draw where a part is a share.
 
     Raises:
         UnknownNameError: unknown column, or no clip with such a value.
-        CorpusError: no clip has the label, a part is empty, one class only, or a class that nothing is learnt from.
+        CorpusError: no clip has the label, a part is empty, there is one class only, or a class without training clips.
         ValueRangeError: a share is not between 0 and 1.
     """
     # 1. labelled clips

@@ -3,7 +3,7 @@
     finetune_clips(Path('run'), Manifest.load(Path('m.parquet')), TuningSettings(), folder=Path('tuned'))
     affekt.pretraining.predict('tuned', 'interview.mp4')
 
-The epoch is chosen on validation alone; test clips, where there are any, are answered once, at the end. torch is
+The epoch is chosen on validation alone; test clips, if there are any, are predicted once, at the end. torch is
 imported where it is used. Read `finetune_clips` first, then `clip_parts.py`.
 """
 
@@ -85,7 +85,7 @@ def finetune_clips(
         drop_path: stochastic depth rate of the last block; it rises evenly from 0 over the blocks.
         cache: folder of decoded clips, which several runs can share; None for one in the folder.
         processes: number of processes that decode.
-        resume: go on with the run in the folder; a finished one is read back.
+        resume: continue the run in the folder; a finished one is read back.
         report: called with each row of the history.
         progress: called with the stage ('clips', 'train', 'features', 'predict'), units done and total units.
         say: called with a sentence on the size of the cache, before anything is written to it, and with one on which

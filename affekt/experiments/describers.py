@@ -309,7 +309,7 @@ def learn_describer(
 def _examples(
     side: Manifest, stores: Mapping[str, Store], answers: Any, *, words: bool
 ) -> tuple[Sequence[Example], Mapping[str, str]]:
-    """What is learnt from the clips of a side, and why others give nothing."""
+    """The training examples or pairs of the clips of a part, and why the other clips are left out."""
     made = examples_from(side, stores, answers, words=words)
     return made.examples, made.left_out
 

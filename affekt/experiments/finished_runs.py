@@ -51,7 +51,7 @@ class FinishedRuns:
         return value
 
     def answers(self, key: str, trial: Trial, run: RunTrial) -> Answers:
-        """The answers of a trial, which is run unless it was finished before."""
+        """The predictions of a trial, which is run unless it was finished before."""
         entry = self._run.finished(key) if self._run else None
         answers = _loaded(self._run.folder / entry.folder, entry.facts, trial) if self._run and entry else None
         if answers is None:
@@ -80,7 +80,7 @@ class FinishedRuns:
 
 
 def _packed(answers: Answers) -> bytes:
-    """Answers as Parquet: two columns (logits, values) each for the test, the oracle and every reduced input."""
+    """Predictions as Parquet: two columns (logits, values) each for the test, the oracle and every reduced input."""
     import pyarrow
     from pyarrow import parquet
 
@@ -98,7 +98,7 @@ def _packed(answers: Answers) -> bytes:
 
 
 def _loaded(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers | None:
-    """A trial's answers from a file; None, with a warning, where the file does not hold them."""
+    """A trial's predictions from a file; None, with a warning, where the file does not contain them."""
     try:
         return _read(path, noted, trial)
     except (KeyError, ValueError, OSError) as error:
@@ -133,6 +133,6 @@ def _read(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers:
 
 
 def _separated(side_by_side: Outputs, names: tuple[str, ...]) -> dict[str, Outputs]:
-    """Answers of an older file, whose reduced inputs stand side by side without names: (T, G C) and (T, G V)."""
+    """Predictions of an older file, whose reduced inputs are concatenated without names: (T, G C) and (T, G V)."""
     both = zip(*(np.split(columns, len(names), axis=1) for columns in side_by_side), strict=True)
     return {name: Outputs(*parts) for name, parts in zip(names, both, strict=True)}

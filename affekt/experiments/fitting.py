@@ -1,8 +1,8 @@
 """A trial run by one of two protocols. torch is imported where it is used.
 
-`fair_run` chooses its epoch on validation and reads the test once, or not at all. `reference_run` is the published
-loop, faults included: the test is read after every epoch, gradients are clipped by value, features are neither
-standardised nor masked, published splits are read in file order, and a single store fills all three slots.
+`fair_run` chooses its epoch on validation and predicts the test part once, or not at all. `reference_run` is the
+published loop, faults included: the test part is predicted after every epoch, gradients are clipped by value, features
+are neither standardised nor masked, published splits are read in file order, and a single store fills all three slots.
 
 T tested samples, C classes, V values (0 or 1).
 """
@@ -31,7 +31,7 @@ TRAINING = ('learning_rate', 'weight_decay', 'clip_value')
 
 
 def fair_run(trial: Trial) -> Answers:
-    """Train with early stopping on validation, then answer the test once."""
+    """Train with early stopping on validation, then predict the test part once."""
     from affekt.training import TrainingSettings, predict, train, train_semi
 
     task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
@@ -55,7 +55,7 @@ def fair_run(trial: Trial) -> Answers:
     answers = Answers(trained.best_score, trained.best_epoch, trained.status, _size(network))
     if not trial.reads_test:
         return answers
-    # A sample without any modality gets the constant answer.
+    # A sample without any modality gets the constant prediction.
     outputs = constant_outputs(task, fold)
     known = able[fold.test]
     if known.any():
@@ -72,7 +72,7 @@ def _able(trial: Trial) -> npt.NDArray[np.bool_]:
 
 
 def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
-    """Reduced input to the answers to the test; a sample without any modality left gets the constant answer."""
+    """Reduced input to the predictions of the test part; a sample without any modality left gets the constant one."""
     from affekt.training import missing_modality_answers
 
     task, fold = trial.task, trial.fold
@@ -89,7 +89,7 @@ def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
 
 
 def reference_run(trial: Trial) -> Answers:
-    """The published loop: all epochs, the test read after each, the best epoch by validation.
+    """The published loop: all epochs, the test part predicted after each, the best epoch by validation.
 
     Source: MERBench, arXiv:2401.03429, its training script, which set no seed; here the trial's seed is used.
     """
@@ -123,7 +123,7 @@ def reference_run(trial: Trial) -> Answers:
                 if draw['clip_value'] is not None:
                     torch.nn.utils.clip_grad_value_(network.parameters(), draw['clip_value'])
                 optimiser.step()
-            # 2. validation and test are both answered
+            # 2. validation and test are both predicted
             answer = tested.answered(network)
             best = _better(best, score(choosing.answered(network), choosing.truth), epoch, answer)
             oracle = _better(oracle, score(answer, tested.truth), epoch, answer)
@@ -174,7 +174,7 @@ class PublishedSamples:
     back: Ints
     """Permutation from the order of `parts` to the requested order."""
     batch: int
-    """Batch size, equal to that of training: the answers of one published model depend on the rest of the batch."""
+    """Batch size, equal to that of training: the predictions of one published model depend on the rest of the batch."""
 
     def answered(self, network: FusionModel) -> Predicted:
         """A model's predictions in the requested order."""
@@ -254,9 +254,9 @@ def task_samples(
 
     Args:
         task: holds the truths.
-        index: (n,) which samples.
-        features: modality to what a model reads of them, a row each.
-        present: modality to (n,), False where a sample does without it; None if all have all.
+        index: (n,) row numbers of the samples.
+        features: modality to the model's input, one row per sample.
+        present: modality to (n,), False where a sample lacks it; None if every sample has every modality.
     """
     import torch
 

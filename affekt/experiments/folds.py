@@ -78,10 +78,10 @@ def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
 
 
 def require_trainable(divisions: Divisions) -> None:
-    """Check that each fair fold leaves something to learn from.
+    """Check that each fair fold has training samples.
 
     Raises:
-        CorpusError: one has no training samples, as where there are two folds in all.
+        CorpusError: a fold has no training samples, as with only two folds.
     """
     if any(not len(fold.train) for fold in divisions.fair):
         raise CorpusError(
@@ -174,7 +174,7 @@ def _by_fold(manifest: Manifest) -> Divisions:
 
 
 def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
-    """Each published fold is validation in turn for models trained on the others; all models answer the tests."""
+    """Each published fold is validation in turn for models trained on the others; all models predict the test parts."""
     manifest = manifest.take((published_folds(manifest) != 0) | manifest.coded('split').where(tests))
     numbers = np.where(manifest.samples.filled('split'), 0, published_folds(manifest))
     parts = _parts(manifest, tests)

@@ -23,17 +23,17 @@ from affekt.metrics import Interval, Measure, holm, mean_of_folds, measure_inter
 from affekt.progress import Progress
 
 ORACLE = 'best test'
-"""Not a protocol: the published loop's scores where the test chose the epoch, as happens where no other part does."""
+"""Not a protocol: scores of the published loop with the epoch chosen on the test part, for lack of another."""
 
 
 @dataclass(frozen=True)
 class System:
-    """One model by one protocol on one set of modalities, with its answers."""
+    """One model by one protocol on one set of modalities, with its predictions."""
 
     modalities: tuple[str, ...]
     name: str
     protocol: str
-    """`fair`, `reference`, `best test`, or '' for a constant answer."""
+    """`fair`, `reference`, `best test`, or '' for a constant prediction."""
     logits: Floats32 = field(repr=False)
     """(S, N, C) class logits, nan where a sample is not tested."""
     values: Floats32 = field(repr=False)
@@ -100,12 +100,12 @@ class Outcome:
 
 
 def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None], mean: str) -> Outputs:
-    """(N, C) and (N, V) answers: a sample that several folds test gets the mean of their answers.
+    """(N, C) and (N, V) predictions: a sample that several folds test gets the mean of theirs.
 
     Args:
         task: task with N samples.
         folds: the folds that were tested.
-        outputs: answers of each fold; None for a fold without answers.
+        outputs: predictions of each fold; None for a fold without any.
         mean: kind of mean, see `affekt.metrics.mean_of_folds`.
     """
     size, width = len(task.manifest), task.width
@@ -127,12 +127,12 @@ def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None],
 def over_seeds(
     task: Task, folds: Sequence[Fold], outputs: Sequence[Sequence[Outputs | None]], mean: str
 ) -> tuple[Floats32, Floats32]:
-    """(S, N, C) and (S, N, V) answers: the folds of each seed joined.
+    """(S, N, C) and (S, N, V) predictions: the folds of each seed joined.
 
     Args:
         task: task with N samples.
         folds: the folds that were tested.
-        outputs: for each seed, the answers of each fold.
+        outputs: for each seed, the predictions of each fold.
         mean: as for `joined`.
     """
     by_seed = [joined(task, folds, each, mean) for each in outputs]
@@ -143,7 +143,7 @@ def run_facts(answers: Sequence[Sequence[Answers]], begun: float) -> dict[str, A
     """Fields of a `System` that describe its runs: validation, statuses, parameters and seconds.
 
     Args:
-        answers: for each seed, the answers of each fold.
+        answers: for each seed, the predictions of each fold.
         begun: start of the first run, as returned by `time.monotonic`, in seconds.
     """
     flat = [each for by_fold in answers for each in by_fold]
@@ -167,11 +167,11 @@ def scored_rows(
     progress: Progress | None = None,
     beside: Beside | None = None,
 ) -> tuple[Row, ...]:
-    """Score every system on every test part, a constant answer first, with paired tests against its rivals.
+    """Score every system on every test part, a constant prediction first, with paired tests against its rivals.
 
     Args:
         task: task with labels and test parts.
-        systems: systems with their answers.
+        systems: systems with their predictions.
         settings: seed, seeds and resamples are read.
         progress: called with 'score', systems done, total systems.
         beside: function from a system to its rivals and the kind of each gain; None for the simple model and single
@@ -206,7 +206,7 @@ def scored_rows(
 
 
 def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
-    """Rivals that a system is tested against; [] for a constant answer, and where the test chose the epoch."""
+    """Rivals that a system is tested against; [] for a constant prediction or an epoch chosen on the test part."""
     if system.protocol not in ('fair', 'reference') or system.given:
         return []
     complete = [other for other in systems if not other.given]
@@ -241,7 +241,7 @@ def _measure(task: Task, test: str, system: System) -> Measure:
 
 
 def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
-    """The mean of every score over seeds, as one measure whose columns are those of all seeds side by side.
+    """The mean of every score over seeds, as one measure whose columns are those of all seeds, concatenated.
 
     Args:
         measures: one measure per seed, each (N, K), on the same samples with the same scores.

@@ -105,11 +105,11 @@ class Task:
         return self.values is not None and self.labels is not None and bool(np.isfinite(self.values[index]).all())
 
     def measure(self, test: str, logits: npt.NDArray[Any], values: npt.NDArray[Any]) -> Measure:
-        """The measure of answers to one test part.
+        """The measure of predictions of one test part.
 
         Args:
             test: name of the part.
-            logits: (T, C) answers to its samples.
+            logits: (T, C) class logits of its samples.
             values: (T, V) predicted values, V 0 where there are none.
         """
         index = self.tests[test]
@@ -136,7 +136,7 @@ def open_task(
         others: further corpora to test on.
 
     Raises:
-        CorpusError: folds leave nothing to learn from; a sample lacks features or its label; another corpus lacks
+        CorpusError: folds leave no training samples; a sample lacks features or its label; another corpus lacks
             features of the same recipe, or has labels of another kind.
         ValueRangeError: a feature is not finite; the message names sample and file.
         UnknownNameError: unknown target, or the model does not read the feature type.

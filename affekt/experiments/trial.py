@@ -1,7 +1,5 @@
-"""A trial: one configuration of one model on one fold with one seed, and its answers.
-
-`fitting.py` runs it, `finished_runs.py` saves its answers, `scored.py` makes a system from the trials of all folds
-and seeds.
+"""A trial: one configuration of one model on one fold with one seed, and its predictions. `fitting.py` runs it,
+`finished_runs.py` saves its predictions, `scored.py` makes a system from the trials of all folds and seeds.
 
 T tested samples, C classes, V values (0, 1 or several dimensions).
 """
@@ -36,8 +34,8 @@ class Trial:
         configuration: hyper-parameters, one draw from the model's search space.
         settings: epochs, patience and batch size are read.
         seed: seed of initial weights, order of samples and dropout.
-        reads_test: answer the test at the end.
-        withholds: also answer the test with modalities missing.
+        reads_test: predict the test part at the end.
+        withholds: also predict the test part with modalities missing.
         semi: semi-supervised use of the test samples, without their labels; only for a challenge's unlabelled clips.
     """
 
@@ -54,7 +52,7 @@ class Trial:
 
 
 class Outputs(NamedTuple):
-    """A model's answers to the tested samples of a fold."""
+    """A model's predictions of the tested samples of a fold."""
 
     logits: Floats32
     """(T, C) class logits."""
@@ -73,11 +71,11 @@ class Answers:
     """`healthy`, `constant` or `not_finite`."""
     parameters: int
     test: Outputs | None = field(default=None, repr=False)
-    """Answers to the test; None if it was not read."""
+    """Predictions of the test part; None if it was not read."""
     oracle: Outputs | None = field(default=None, repr=False)
-    """Answers of the epoch that is best on the test itself; None but for the published loop."""
+    """Predictions of the epoch that is best on the test part itself; None except for the published loop."""
     given: Mapping[str, Outputs] = field(default_factory=dict, repr=False)
-    """Reduced input (a name of `given_names`) to the answers to the test; empty where `withholds` is False."""
+    """Reduced input (a name of `given_names`) to the predictions of the test part; empty if `withholds` is False."""
 
 
 def given_names(modalities: Sequence[str]) -> tuple[str, ...]:
@@ -89,7 +87,7 @@ def given_names(modalities: Sequence[str]) -> tuple[str, ...]:
 
 
 def constant_outputs(task: Task, fold: Fold) -> Outputs:
-    """Constant answer for every tested sample: the most frequent category and the mean values of training."""
+    """Constant prediction for every tested sample: the most frequent category and the mean values of training."""
     size = len(fold.test)
     logits = np.zeros((size, task.classes), dtype=np.float32)
     if task.labels is not None:

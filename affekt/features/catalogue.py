@@ -37,8 +37,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
 TEXTS = ('text', 'chinese', 'english')
 """Columns of a manifest that a recipe of text can read."""
 STATES = ('yes', 'fetch', 'give', 'no')
-"""Availability of a recipe: ready; after its weights are downloaded, which it does itself, or are given; with a file
-given by --model; not before something is installed."""
+"""Availability of a recipe: ready; needs weights, which it downloads itself or which are given; needs a file given by
+--model; needs something to be installed."""
 
 
 @dataclass(frozen=True)

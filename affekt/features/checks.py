@@ -37,7 +37,7 @@ class StoreCheck:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing would spoil training; zero samples and missing ones may be intended."""
+        """Whether the store is fit for training; samples of zeros and missing ones may be intended and are allowed."""
         return not self.not_finite and self.samples > 0 and not self.strangers
 
 

@@ -53,7 +53,7 @@ def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landm
 
     tracker = FaceTracker(landmarker or FaceLandmarker(), 5, 0.0)
     seen: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
-    """Person to time, area and picture."""
+    """Person to time in seconds, area in square pixels and image, one triple per frame."""
     for frame in _frames(video, window):
         for face in tracker.update(frame.time_s, frame.image):
             image = align_face(frame.image, five_points(face.landmarks), SIDE, in_colour=True)

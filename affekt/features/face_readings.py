@@ -208,7 +208,7 @@ def _open_all(recipe: Recipe) -> SampleEncoder:
             try:
                 seen = watched(manifest, row)
                 outcome = Unable(row.sample, seen.reason) if isinstance(seen, Unable) else _of_person(recipe, row, seen)
-            except AffektError as error:  # a video or picture that cannot be read
+            except AffektError as error:  # a video or image that cannot be read
                 outcome = unreadable(row.sample, error.came)
             outcomes.append(outcome)
         return outcomes

@@ -66,7 +66,7 @@ class Unable:
 
 
 UNREADABLE = 'unreadable: '
-"""How the reason begins where a file of the sample cannot be read, rather than lacks what the recipe measures."""
+"""Start of the reason if a file is unreadable, as opposed to lacking what the recipe measures."""
 
 
 def unreadable(sample: str, came: str) -> Unable:
@@ -91,7 +91,7 @@ def not_finite(features: Features) -> str:
 def outcomes(encoder: SampleEncoder, manifest: Manifest, rows: Sequence[Sample]) -> list[Features | Unable]:
     """Result of each sample, in order; an exception at one sample becomes the reason of that one alone.
 
-    A sample whose features are not finite has none: they would spoil every mean.
+    Features that are not finite are discarded: they would invalidate every mean.
 
     Raises:
         AffektError: an error that would recur for every sample: a missing model, a folder that cannot be written.

@@ -129,7 +129,7 @@ def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> Sample
                 continue
             try:
                 outcomes.append(encode(row.sample, pictures))
-            except AffektError as error:  # a picture that cannot be read
+            except AffektError as error:  # an image that cannot be read
                 outcomes.append(unreadable(row.sample, error.came))
         return outcomes
 

@@ -84,7 +84,7 @@ class EndToEnd(torch.nn.Module):
 
 
 def pooled(backbone: Backbone, rows: Tensor, keep: Tensor) -> Tensor:
-    """(B, D) float32: the mean of an encoder's states over real ones."""
+    """(B, D) float32: the mean over an encoder's kept states."""
     states, counted = backbone(rows, keep)
     return mean_kept(states.float(), counted)
 

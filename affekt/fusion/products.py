@@ -71,7 +71,7 @@ class LowRankFusion(FusionModel):
         self.weights = nn.Parameter(torch.empty(1, rank))
         self.bias = nn.Parameter(torch.zeros(1, out))
         for parameter in (*self.factors.values(), self.weights):
-            if not parameter.is_meta:  # nothing to draw, and torch would load its compiler
+            if not parameter.is_meta:  # a meta tensor has no values, and drawing would load the compiler
                 nn.init.xavier_normal_(parameter)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:

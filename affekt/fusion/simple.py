@@ -46,7 +46,7 @@ class LinearFusion(SimpleFusion):
         super().__init__(shape, width=sum(shape.sizes.values()))
         self.dropout = Dropout(shape.dropout)
         for head in (self.emotion_head, self.value_head):
-            if head is not None:  # a convex problem needs no random start
+            if head is not None:  # a convex problem needs no random initialisation
                 nn.init.zeros_(head.weight)
                 nn.init.zeros_(head.bias)
 

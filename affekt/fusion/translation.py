@@ -171,7 +171,7 @@ class Translator(nn.Module):
         target: D.
         shape: `hidden` and `dropout` are read.
         teacher_forcing: share of steps that read the truth in training.
-        at_once: in training the other steps read answers of a first pass, so that there is no loop over steps
+        at_once: in training the other steps read outputs of a first pass, so that there is no loop over steps
             (parallel scheduled sampling, Duckworth et al. 2019, arXiv:1906.04331).
     """
 
@@ -194,7 +194,7 @@ class Translator(nn.Module):
         order = _reversed_order(keep).unsqueeze(2)  # (B, T, 1)
         ahead = self.onward(source)[0]  # (B, T, H)
         turned = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
-        back = torch.take_along_dim(self.onward_reversed(turned)[0], order, dim=1)  # (B, T, H), in the old order again
+        back = torch.take_along_dim(self.onward_reversed(turned)[0], order, dim=1)  # (B, T, H), in the original order
         joint = self.dropout(ahead + back) * keep.unsqueeze(2)  # (B, T, H), the mask as (B, T, 1)
         return joint, torch.tanh(self.start(last_kept(ahead, keep) + back[:, 0]))
 
@@ -210,7 +210,7 @@ class Translator(nn.Module):
         return joint, self._in_turn(joint, state, target, forced, keep)
 
     def _in_turn(self, joint: Tensor, state: Tensor, target: Tensor, forced: Tensor | None, keep: Tensor) -> Tensor:
-        """(B, T, D) answers, each of which reads the one before, or the truth where it is forced, (B, T, 1)."""
+        """(B, T, D) outputs, each of which reads the previous one, or the truth where `forced`, (B, T, 1), is true."""
         projected = self.attention.project(joint)
         carried, given = torch.zeros_like(state), torch.zeros_like(target[:, 0])
         translated = []
@@ -223,10 +223,11 @@ class Translator(nn.Module):
         return torch.stack(translated, dim=1)
 
     def _in_two_passes(self, joint: Tensor, start: Tensor, target: Tensor, forced: Tensor, keep: Tensor) -> Tensor:
-        """(B, T, D) answers of all steps at once.
+        """(B, T, D) outputs of all steps at once.
 
-        The first pass reads the truth, and what the state before all steps attends to. The second reads the answers of
-        the first where it is not forced, and what its states attend to; the gradient is that of the second pass.
+        The first pass reads the truth, and the context to which the initial state attends. The second reads the outputs
+        of the first where it is not forced, and the contexts to which its states attend; the gradient is that of the
+        second pass.
         """
         projected = self.attention.project(joint)
         with torch.no_grad():
@@ -240,7 +241,7 @@ class Translator(nn.Module):
         return translated
 
     def _states(self, answers: Tensor, contexts: Tensor, start: Tensor) -> Tensor:
-        """(B, T, H) states where each step reads its context and what was answered at the one before."""
+        """(B, T, H) states, where each step reads its context and the previous output."""
         given = functional.pad(answers, (0, 0, 1, 0))[:, :-1]  # (B, T, D), zeros first
         cell, begin = self.decoder, start.unsqueeze(0)  # (1, B, H)
         weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]

@@ -51,7 +51,7 @@ def coordinates(labels: Sequence[str]) -> npt.NDArray[np.float64]:
 
 
 def certainty(probabilities: npt.ArrayLike, reference: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
-    """Distance of a posterior from ignorance: 0 at the reference, 1 where all probability is on one category.
+    """Distance of a posterior from the uninformed one: 0 at the reference, 1 where all probability is on one category.
 
         c = TV(p, r) / (1 - p . r),    TV(p, r) = 1 - sum_k min(p_k, r_k)
 
@@ -77,7 +77,7 @@ def certainty(probabilities: npt.ArrayLike, reference: npt.ArrayLike | None = No
 def expected_affect(
     probabilities: npt.ArrayLike, reference: npt.ArrayLike | None = None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Expected valence and arousal over categories, corrected so that ignorance is (0, 0).
+    """Expected valence and arousal over categories, corrected so that an uninformed posterior gives (0, 0).
 
         x = E_p[x] - (1 - c) E_r[x],    c = certainty(p, r)
 

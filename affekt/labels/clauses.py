@@ -1,6 +1,6 @@
 """Distinguishes a list of labels from a sentence: *happy, worried* and *the speaker smiles and sounds cheerful*.
 
-A sentence must not be split at its commas into labels that nobody gave; it is read as prose. The signs are finite
+A sentence must not be split at its commas into spurious labels; it is read as prose. The signs are finite
 verbs, pronouns and determiners in English, words that occur only in sentences in Chinese, and verb endings in Japanese
 and Korean. A part that is a known form is a label, whatever its shape.
 """

@@ -115,7 +115,7 @@ def _is_direction(mark: re.Match[str], text: str, lexicon: Collection[str], is_b
 
 
 def _is_sign(label: str) -> bool:
-    """Whether a piece says what a person does or what is heard: *laughs*, *sighs deeply*, *speaker 1*, 笑."""
+    """Whether a piece describes an action or a sound: *laughs*, *sighs deeply*, *speaker 1*, 笑."""
     words = label.split()
     return bool(_WIDE_SIGN.fullmatch(label)) or (len(words) <= 4 and words[0] in _SIGNS)
 

@@ -6,8 +6,8 @@
 The result is deterministic: no model, no random draw. The longest matching form wins. Left out are
 
 1. quoted speech: anything in double quotes, except one or two quoted words without a verb of saying;
-2. denied words: *not happy*, *no anger or fear*, *without joy*, *a lack of enthusiasm*, *neither sad nor angry*,
-   *calm rather than angry*; kept is what is only seemingly denied: *not only sad*, *cannot hide his joy*;
+2. negated words: *not happy*, *no anger or fear*, *without joy*, *a lack of enthusiasm*, *neither sad nor angry*,
+   *calm rather than angry*; words that are only seemingly negated are kept: *not only sad*, *cannot hide his joy*;
 3. words about somebody or something else: *a tense situation*, *the weather is gloomy*, *the other person's anger*;
 4. words that descriptions mostly use otherwise (`everyday_words.py`): *content of*, *open mouth*, *kind of*.
 
@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterator
 from affekt.labels.everyday_words import EVERYDAY, IN_STATE_ONLY, NOT_BEFORE, words_of
 
 REACH = 6
-"""Number of words before an emotion word in which a denial is searched."""
+"""Number of words before an emotion word that are searched for a negation."""
 
 
 class Lexicon(Collection[str]):
@@ -162,7 +162,7 @@ _SCENE_SUBJECTS = _SCENE_NOUNS - frozenset({'posture', 'position', 'show', 'ligh
 
 
 def _names_a_feeling(words: list[str], start: int, end: int, lexicon: Lexicon) -> bool:
-    """False where a form is in its everyday sense."""
+    """Whether a form names an emotion here; False where it has its everyday sense."""
     word, following = ' '.join(words[start:end]), words[end] if end < len(words) else ''
     if word in EVERYDAY or following in NOT_BEFORE.get(word, ()):
         return False
@@ -221,21 +221,21 @@ _TURNS = words_of('but however yet although though because while whereas and the
 
 
 class _Denial:
-    """Remembers the last denied word, for *no anger, fear or sadness*."""
+    """Remembers the last negated word, for *no anger, fear or sadness*."""
 
     def __init__(self) -> None:
         self._end = -1
         self._by = ''
 
     def covers(self, words: list[str], start: int, end: int) -> bool:
-        """Whether the word from start to end is denied."""
+        """Whether the word from start to end is negated."""
         by = _denied_by(words, start) or (self._by if self._is_continued(words, start) else '')
         if by:
             self._end, self._by = end, by
         return bool(by)
 
     def _is_continued(self, words: list[str], start: int) -> bool:
-        """Whether there are only a comma and *or*, *nor*, *and* since the last denied word."""
+        """Whether there are only a comma and *or*, *nor*, *and* since the last negated word."""
         between = words[self._end : start] if self._end >= 0 and start - self._end <= 3 else ['.']
         joined = [word for word in between if word not in _DEGREES and word not in ('any', 'of')]
         if joined == [',']:
@@ -244,7 +244,7 @@ class _Denial:
 
 
 def _denied_by(words: list[str], start: int) -> str:
-    """The denying word, within reach and in the same clause; '' if there is none."""
+    """The negating word, within reach and in the same clause; '' if there is none."""
     lowest = max(0, start - REACH)
     for index in range(start - 1, lowest - 1, -1):
         word = words[index]

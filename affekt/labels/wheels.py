@@ -2,7 +2,7 @@
 
     annoyances -> annoyed -> (wheel 4) irritated -> irritated (middle ring) -> anger (inner ring)
 
-Free words for emotions are compared after folding. The score depends on the table that folds them, so a table is one
+Open-vocabulary labels are compared after folding. The score depends on the table that folds them, so a table is one
 file with a name, a version and a hash, and every score prints them. Tables with known names:
 
 - `2025`, `2026`: the word lists and five wheels of the MER challenges (arXiv:2410.01495, arXiv:2501.16566), read from

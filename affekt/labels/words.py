@@ -299,7 +299,7 @@ def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
             kept |= dict.fromkeys(_in_prose(piece, lexicon))
             continue
         label = ' '.join(piece.replace('_', ' ').lower().split()).strip(EDGES)
-        if (felt := _FELT.sub('', label)) in lexicon:  # *feeling happy* is what *happy* is
+        if (felt := _FELT.sub('', label)) in lexicon:  # *feeling happy* is the label *happy*
             label = felt
         short = label if label in lexicon else _TAIL.sub('', DEGREE.sub('', label)) or label
         if short and short not in NO_ANSWER:

@@ -20,7 +20,7 @@ from affekt.metrics.measures import correlations, middle_of, offsets_from
 from affekt.metrics.resampling import Statistic
 
 Videos = npt.NDArray[Any] | Sequence[npt.NDArray[Any] | None]
-"""One array per video, None if a video has no part in the task; a single array is one video."""
+"""One array per video, None if a video is not part of the task; a single array is one video."""
 VideoSums = tuple[Floats, Statistic, Ints]
 """(V, K) sums of each video, the function from sums to scores, and (V,) numbers of labelled frames."""
 

@@ -14,9 +14,9 @@ samples is used.
 
 `measurements/interval_coverage.py` measures coverage and width of the intervals. In scenarios that were not used to
 choose the rule, coverage is 94 to 96.6 of 100 cases, each known to within 0.7: none differs significantly from 94 to
-96, but for 24 and 50 groups of very unequal sizes, of which the largest has a fifth of all samples, with 96.8 and 97.3.
-Scores of .98 with 5 groups, which rest on an error or two, are covered in up to 97.9. Percentiles of 5 and 10 groups
-cover 79 to 91.
+96, except for 24 and 50 groups of very unequal sizes, of which the largest has a fifth of all samples, with 96.8 and
+97.3. Intervals of scores of .98 with 5 groups, which depend on one or two errors, cover the truth in up to 97.9.
+Percentiles of 5 and 10 groups cover 79 to 91.
 """
 
 from __future__ import annotations
@@ -249,11 +249,11 @@ def difference_interval(
     bounds: Bounds = UNBOUNDED,
     known: Freedom | None = None,
 ) -> Interval:
-    """The interval of one score less another of its kind: symmetrical, and cut at what they can differ by.
+    """The interval of the difference of two scores of one kind: symmetric, clipped to the largest possible difference.
 
     Args:
-        value, draws, units, level, known: see `student_interval`, of the difference.
-        bounds: range of either score.
+        value, draws, units, level, known: those of the difference, see `student_interval`.
+        bounds: range of each of the two scores.
 
     >>> print(difference_interval(0.9, np.array([0.8, 0.9, 1.0]), units=10, bounds=(0, 1)))
     0.900 [0.705, 1.000]

@@ -1,7 +1,7 @@
-"""Open-vocabulary emotion: scores of free labels against free labels, as published and in a form hard to game.
+"""Open-vocabulary emotion: scores of predicted against true free-form labels, as published and in a form hard to game.
 
-Task: truth and prediction give each of N samples a few free words. Words are compared after folding by a word table
-(`affekt.labels.wheels`). Two modes:
+Task: truth and prediction give each of N samples a few words of any vocabulary. Words are compared after folding by a
+word table (`affekt.labels.wheels`). Two modes:
 
 - `official` reproduces published scores to the last digit. P and R are means over samples of shared / predicted and
   shared / true groups, F = 2PR / (P + R) of these means. Samples whose truth folds to nothing are skipped, so n

@@ -57,9 +57,9 @@ class Closeness:
         self.bases = np.array(
             [names.setdefault(fold.get(label, f'?{label}'), len(names)) for label in labels], np.int64
         )
-        """(V,) base word of each label; a stranger is its own."""
+        """(V,) base word of each label; a word outside the table is its own."""
         self.names = list(names)
-        """B base words; a stranger's begins with '?'."""
+        """B base words; those of words outside the table begin with '?'."""
         own = [index for index, wheel in enumerate(table.wheels) if index not in table.published]
         self._wheels = own or list(table.published)
         self._table = table

@@ -1,9 +1,9 @@
 """Building blocks of networks that at least two rooms train: transformers, masks, dropout, loading of weights by name.
 
-Tensors come in, tensors go out. `attention.py` is read first, then `transformer.py` (blocks), `patches.py` (images,
-spectrograms and videos to tokens, and back) and `positions.py`; `masks.py` is for sequences of unequal length;
+Tensors come in, tensors go out. Read `attention.py` first, then `transformer.py` (blocks), `patches.py` (images,
+spectrograms and videos to tokens, and back) and `positions.py`; `masks.py` handles sequences of unequal length;
 `pooling.py`, `qformer.py` and `prefusion.py` reduce many vectors to few.
-`load_published` fills a model from a file saved by the code that published it and says where each tensor went.
+`load_published` fills a model from a file saved by its authors' code and reports where each tensor went.
 Needs torch.
 """
 

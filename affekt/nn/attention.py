@@ -1,7 +1,8 @@
 """Multi-head scaled dot-product attention: self-attention, and attention to a context.
 
-Weights are named as VideoMAE, HiCMAE and SVFAP publish theirs (`qkv`, `q_bias`, `v_bias`, `proj`), so that their
-states load as they are. `keep_mask` is True where a token may be read; a query that may read nothing gets zeros.
+Weights are named as VideoMAE, HiCMAE and SVFAP publish theirs (`qkv`, `q_bias`, `v_bias`, `proj`), so that their states
+load unchanged. `keep_mask` is True where a token may be attended to; the output of a query without any such token is
+zero.
 
 Axes: B batch, T queries, S keys and values, D width, H heads, E = D / H width of a head.
 
@@ -37,11 +38,11 @@ def attend(
         keys: (B, H, S, E).
         values: (B, H, S, E).
         keep_mask: bool, (B, S) for all tokens alike, or four axes that broadcast to (B, H, T, S); None keeps all.
-        fused: use torch's fused kernel, which never stores the (T, S) scores; False for `torch.vmap`, which has no rule
-            for that kernel on a CPU, and for results that are identical in every bit.
+        fused: use torch's fused kernel, which never stores the (T, S) scores; False for `torch.vmap`, which does not
+            support that kernel on a CPU, and for bit-identical results.
 
     Returns:
-        (B, H, T, E); zeros where a query may read nothing.
+        (B, H, T, E); zeros for a query without any kept key.
 
     Raises:
         ShapeError: the mask is not boolean, or has neither two nor four axes.
@@ -78,7 +79,7 @@ def join_heads(tokens: Tensor) -> Tensor:
 class _Projection(Linear):
     """A linear layer whose owner initialises its weights and may pass a bias.
 
-    It is called, its weights are never read, so that a wrapper such as a low-rank adapter takes effect.
+    Other modules call it and never read its weights, so that a wrapper such as a low-rank adapter takes effect.
     """
 
     def reset_parameters(self) -> None:

@@ -1,6 +1,6 @@
 """Dropout at a quarter of the cost of its random numbers: one 64-bit draw decides four units.
 
-On a CPU, with thousands of features, drawing takes `nn.Dropout` a fifth of a training step.
+On a CPU, with thousands of features, drawing random numbers in `nn.Dropout` takes a fifth of a training step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Dropout(nn.Module):
         flat = units.reshape(-1)  # one row of all units, four to a draw
         draws = torch.empty_like(flat[: (len(flat) + 3) // 4], dtype=torch.int64).random_(-(2**63), None)
         limit = round(self.share * 65536) - 32768
-        # 1 from the limit on, 0 below: in place, and cheaper than a comparison and its conversion
+        # 1 at or above the limit, 0 below: in place, and cheaper than a comparison and a conversion of its result
         kept = draws.view(torch.int16)[: len(flat)].to(torch.float32).sub_(limit - 1)
         kept = nn.functional.hardtanh_(kept, 0.0, 1.0).mul_(1 / (1 - self.share))
         return units * kept.to(units.dtype).view(units.shape)

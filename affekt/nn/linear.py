@@ -26,7 +26,7 @@ MOST_ROWS = 128
 FEWEST_INPUTS = 512
 """The product is transposed from this number of inputs on, and up to this number of rows."""
 LEAST_WORK = 2**27
-"""Multiplications of a product; below, repacking the weights costs oneDNN what it gains."""
+"""Number of multiplications of a product below which repacking the weights costs oneDNN as much time as it saves."""
 
 
 class Linear(nn.Linear):
@@ -80,7 +80,7 @@ class _Product(torch.autograd.Function):
         for_rows, for_weight, for_bias = ctx.needs_input_grad
         return (
             product(gradient, weight.t()) if for_rows else None,  # (B, D)
-            gradient.t() @ rows if for_weight else None,  # (O, D), where MKL is no slower
+            gradient.t() @ rows if for_weight else None,  # (O, D); MKL is not slower here
             gradient.sum(dim=0) if for_bias else None,
         )
 

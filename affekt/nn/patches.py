@@ -5,9 +5,9 @@ Tokens and cells are in the order of the axes, the last one fastest; the channel
 2 x 4, cut into 2 x 2:
 
     a b c d
-    e f g h    is the tokens (a b e f) and (c d g h), and only within a token does the order of cells change
+    e f g h    becomes the tokens (a b e f) and (c d g h)
 
-In memory the channels of a patch lie one after another, as they do in the input: cutting then copies whole rows, and an
+In memory the channels of a patch are stored one after another, as in the input: cutting then copies whole rows, and an
 operation per channel reads contiguous memory. `planes` gives patches in that order.
 
 Axes: B batch, C channels, then n pixel axes; N tokens, P cells of a patch, D width.
@@ -126,7 +126,7 @@ def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> T
 
 
 def standardised_patches(patches: Tensor, floor: float | Tensor = DEVIATION_FLOOR) -> Tensor:
-    """(B, N, P, C) patches, each channel of each standardised by itself: the target of masked pre-training.
+    """(B, N, P, C) patches, each channel of each patch standardised separately: the target of masked pre-training.
 
         (x - mean) / (standard deviation + floor), the variance divided by P - 1
 

@@ -1,4 +1,4 @@
-"""Where torch's own generator begins, for code that draws from it without naming one."""
+"""Seeding of torch's default generators, for code that draws from them without passing a generator."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 
 def seed_torch(seed: int) -> None:
-    """Let torch's own generators begin by `seed`, on the CPU and on accelerators.
+    """Seed torch's default generators, on the CPU and on accelerators.
 
-    The numbers are those after `torch.manual_seed`. Where there is no accelerator, that function keeps the stack of
-    every call for one that may yet come, which takes milliseconds a call and memory that is never given back.
+    Draws equal those after `torch.manual_seed`. Without an accelerator, that function stores the stack of every call
+    for an accelerator that may be initialised later, which takes milliseconds per call and memory that is never freed.
     """
     if torch.accelerator.is_available():
         torch.manual_seed(seed)
@@ -22,11 +22,11 @@ def seed_torch(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """What draws inside depends on `seed` alone; behind it, torch's own generators stand where they stood before.
+    """Context in which random draws depend on `seed` alone; torch's default generators are restored after it.
 
     Args:
-        seed: where drawing begins.
-        device: an accelerator whose generator is put back too; the CPU's always is.
+        seed: seed of the draws within the context.
+        device: a CUDA device whose generator is restored too; the CPU's always is.
     """
     with torch.random.fork_rng(devices=[device] if device is not None and device.type == 'cuda' else []):
         seed_torch(seed)

@@ -34,7 +34,7 @@ class CoverageRow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Our name for every tensor of a published state. All of our tensors are filled, or loading would have raised."""
+    """Our name for every tensor of a published state; loading raises unless all of our tensors are filled."""
 
     rows: tuple[CoverageRow, ...]
 
@@ -119,7 +119,7 @@ def built(make: Callable[[], M], state: Mapping[str, Tensor], names: NameMap) ->
         make: makes the model; nothing is drawn or allocated for it, so a buffer that is not in its state must be
             computed when it is used.
         state: see `load_published`; the model takes over the tensors themselves where the precision is the same, so
-            each model needs a state of its own.
+            each model needs its own state.
         names: the map of this model.
 
     Returns:
@@ -146,7 +146,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, 
     """Write tensors as a safetensors file, completely or not at all.
 
     Args:
-        path: path of the file, which is replaced where it exists.
+        path: path of the file; an existing file is replaced.
         tensors: name to tensor; moved to the CPU.
         notes: metadata for the file's header, texts by name.
     """

@@ -1,7 +1,7 @@
 """Transformer blocks: attention, then a two-layer perceptron, each with a norm and a residual connection.
 
-`Block` and `CrossSelfBlock` name their weights as VideoMAE, HiCMAE and SVFAP publish theirs. A `BlockForm` has what
-all blocks of a network share; only the rate of stochastic depth differs between blocks.
+`Block` and `CrossSelfBlock` name their weights as VideoMAE, HiCMAE and SVFAP publish theirs. A `BlockForm` has the
+hyper-parameters that all blocks of a network share; only the rate of stochastic depth differs between blocks.
 
 Axes: B batch, T tokens, S tokens of a context, D width, C width of a context.
 """
@@ -108,8 +108,8 @@ class Block(nn.Module):
         x ← x + A(norm1 x, norm1 context);  x ← x + P(norm2 x)             pre-norm
         x ← norm1(x + A(x, context));       x ← norm2(x + P x)             post-norm
 
-    A context goes through the tokens' own projection and norm, as MulT reads another modality. For a context with
-    separate weights see `CrossSelfBlock`.
+    A context goes through the same projection and norm as the tokens, as in MulT for another modality. For a context
+    with separate weights see `CrossSelfBlock`.
 
     Args:
         form: hyper-parameters that all blocks of the network share.
@@ -154,7 +154,7 @@ class CrossSelfBlock(Block):
 
         x ← x + CA(cross_norm1 x, cross_norm2 context), then as `Block`
 
-    Tokens without a context, or with one that is wholly masked, skip the first step.
+    Tokens without a context, or with a fully masked one, skip the first step.
 
     Args:
         form: hyper-parameters that all blocks of the network share.

@@ -81,7 +81,7 @@ class Pairs:
 
         Raises:
             ComparisonError: there are no rows, columns differ in length, a cell is not text, or a verdict is unknown;
-                it names the first bad row.
+                the message names the first bad row.
         """
         source = Source(source) if isinstance(source, str) else source
         size = len(left)

@@ -1,4 +1,4 @@
-"""Scores of verdicts on pairs against people's: the published ones, and forms that treat both sides alike.
+"""Scores of verdicts on pairs against people's verdicts: the published ones, and forms that treat both sides alike.
 
 Verdicts are (N,) of 1 (a1, left), -1 (a2, right), 0 (same).
 

@@ -97,7 +97,7 @@ def _both(side: Ints) -> Answers:
 
 
 def _by(wins: Mapping[str, float], left: Sequence[str], right: Sequence[str]) -> Ints:
-    """The side whose name usually wins; 0 where neither has the better record."""
+    """The side whose name usually wins; 0 if both have the same record."""
     gap = [wins.get(a, 0.0) - wins.get(b, 0.0) for a, b in zip(left, right, strict=True)]
     return np.sign(gap).astype(np.int64)
 

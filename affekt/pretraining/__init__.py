@@ -1,8 +1,8 @@
-"""Published face-and-voice encoders that learn without labels (HiCMAE, SVFAP): trained, tuned and asked.
+"""Published self-supervised encoders of face and voice (HiCMAE, SVFAP): pre-training, fine-tuning, prediction.
 
 Recordings, official frame folders or a packed cache come in as `Clip`s; pre-trained and fine-tuned models, clip
-features and predictions go out. Read `forms.py` first, then `hicmae.py`; `affekt.clips` says what a clip is. Names are
-imported as they are asked for: settings can be read without torch, which models and tensors need.
+features and predictions go out. Read `forms.py` first, then `hicmae.py`; `affekt.clips` defines clips. Names are
+imported on first access, so that settings can be used without torch, which models and tensors need.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ _LATER = {
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
 }
-"""Public name to the file that has it."""
+"""Public name to the module that defines it."""
 
 __all__ = [
     'FORMS',

@@ -1,4 +1,4 @@
-"""Training of few weights if clips are few: a linear probe, or low-rank additions to a model's own weights.
+"""Training of few weights on few clips: a linear probe, or low-rank adapters (LoRA) on a model's weights.
 
 A linear probe trains only the head, on features that are computed once, so that it takes seconds. The features are
 those before the head, for each view of each clip, standardised over the training views. The head is the one that
@@ -8,16 +8,16 @@ minimises
 
 for the strength that is best on validation; scale and shift are then merged into its weights.
 
-With additions, peft adds one to every linear map of the blocks (queries, keys, values, projections, perceptrons):
+With adapters, peft adds one to every linear map of the blocks (queries, keys, values, projections, perceptrons):
 
-    W x  becomes  W x + (alpha / r) B A x        A is (r, inputs), drawn; B is (outputs, r), zero at first
+    W x  becomes  W x + (alpha / r) B A x        A is (r, inputs), initially random; B is (outputs, r), initially zero
 
-The map itself is frozen. Also trained are the weights of layers, the last norm and the head. After training, `merged`
+The map itself is frozen. The layer weights, the last norm and the head are trained too. After training, `merged`
 adds (alpha / r) B A to W, and the model is a plain one.
 
 Axes: V views, F features, K outputs.
 
-Source of the additions: Hu et al. 2021, arXiv:2106.09685.
+Source of the adapters: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ from affekt.progress import Progress
 from affekt.runs import Run
 
 ADAPTED = r'.*(attn|cross_attn)\.(qkv|q|kv|proj)|.*blocks.*\.mlp\.fc[12]'
-"""Names of the linear maps with an addition; those of patches and of the head have none."""
+"""Names of the linear maps with an adapter; patch embedding and head have none."""
 WHOLE = ('fc_norm.', 'head.', 'video_layer_weights', 'audio_layer_weights')
-"""Prefixes of the weights that are trained as a whole."""
+"""Prefixes of the weights that are trained in full."""
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MIDDLE = 1e-1
 """Strength used without validation."""
 CLIPS_AT_ONCE = 64
-"""Clips whose features are written together: the maximum lost by a kill."""
+"""Number of clips whose features are written together; a kill loses at most these."""
 Row = dict[str, float]
 
 
@@ -146,7 +146,7 @@ def _fitted(
 
 
 def _chosen(rows: Sequence[Row], is_judged: bool) -> int:
-    """The strongest of those that are best on validation."""
+    """Index of the largest strength among those with the best validation score."""
     if not is_judged:
         return STRENGTHS.index(MIDDLE)
     scores = [row['score'] for row in rows]
@@ -161,7 +161,7 @@ def _chosen(rows: Sequence[Row], is_judged: bool) -> int:
 def _minimum(features: Tensor, targets: Tensor, shares: Tensor, strength: float, goal: Goal) -> tuple[Tensor, Tensor]:
     """Weight and bias at the minimum."""
     weight = torch.zeros(targets.shape[1], features.shape[1], dtype=torch.float64, requires_grad=True)
-    if goal.objective in ('ccc', 'pcc'):  # a constant answer correlates with nothing
+    if goal.objective in ('ccc', 'pcc'):  # a constant output has no correlation
         with torch.no_grad():
             weight.copy_(targets.T @ features / len(features))
     bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
@@ -180,7 +180,7 @@ def _minimum(features: Tensor, targets: Tensor, shares: Tensor, strength: float,
 
 
 def _loss(outputs: Tensor, targets: Tensor, shares: Tensor, goal: Goal) -> Tensor:
-    """The mean loss of clips whose views share their weight; of correlations, over all views."""
+    """The mean loss over clips, whose views share the clip's weight; for correlations, over all views."""
     if goal.objective in ('ccc', 'pcc'):
         return goal.loss(outputs, targets)
     if goal.objective == 'mse':
@@ -206,7 +206,7 @@ def _features(
     run: Run | None,
     progress: Progress | None,
 ) -> list[Views]:
-    """The features of each part; those that a killed run wrote are read."""
+    """The features of each part; those written by a killed run are read."""
     total, done = sum(map(len, parts)), 0
     every = []
     for number, clips in enumerate(parts):
@@ -251,12 +251,12 @@ def _of(model: nn.Module, clips: Sequence[LabelledClip], settings: TuningSetting
 
 
 def adapt(model: nn.Module, rank: int, seed: int) -> None:
-    """Add low-rank additions to the maps of a model's blocks; only these and the head stay trainable.
+    """Add low-rank adapters to the linear maps of a model's blocks; only these and `WHOLE` stay trainable.
 
     Args:
         model: the model, changed in place; its outputs are the same at first.
         rank: r; alpha is twice as large.
-        seed: seed of the initial weights of the additions.
+        seed: seed of the initial weights of the adapters.
 
     Raises:
         MissingExtraError: peft is not installed.
@@ -273,7 +273,7 @@ def adapt(model: nn.Module, rank: int, seed: int) -> None:
 
 
 def merged(model: nn.Module) -> None:
-    """Merge the trained additions into the weights, in place; names and shapes are again those before `adapt`."""
+    """Merge the trained adapters into the weights, in place; names and shapes are then as before `adapt`."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     adapted = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]

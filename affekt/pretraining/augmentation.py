@@ -9,8 +9,8 @@ All frames of a clip are transformed alike, and all random draws are from one ge
 | fine-tuning | RandAugment, a box of 8 to 100 % of the area, random mirroring, a block erased | shift, gain |
 | evaluation | unchanged | unchanged; published code changes the gain here too |
 
-The shift intended by the published code rotates the samples by any number; by a mistake it draws from the number of
-channels and never shifts, which `reference=True` repeats.
+The shift intended by the published code rotates the samples by any number; by mistake it draws from the number of
+channels and never shifts, which `reference=True` reproduces.
 
 Axes: T frames, H, W pixels, S samples, R rows and M bands of a spectrogram.
 
@@ -42,11 +42,11 @@ PLACES = (
 )
 """Rows and columns of boxes in quarters of the free range: corners, midpoints of sides, the centre, and between."""
 CROP_AREAS, CROP_RATIOS = (0.08, 1.0), (3 / 4, 4 / 3)
-"""Area as a share of the frame, and ratio of width to height, of a box in fine-tuning; a remark in the published code
+"""Area as a share of the frame, and ratio of width to height, of a box in fine-tuning; a comment in the published code
 says .8, its value is .08."""
 ERASED_AREAS, ERASED_RATIOS = (0.02, 1 / 3), (0.3, 1 / 0.3)
 GAIN = 10.0
-"""Both parameters of the beta distribution of the gain around 1."""
+"""Value of both parameters of the beta distribution of the gain, which is centred at 1."""
 
 
 def pretraining_augmentation(*, reference: bool = False) -> Augmentation:
@@ -55,7 +55,7 @@ def pretraining_augmentation(*, reference: bool = False) -> Augmentation:
 
 
 def tuning_augmentation(name: str = 'rand-m7-n4-mstd0.5-inc1', *, reference: bool = False) -> Augmentation:
-    """RandAugment by its name, boxes, mirroring, erasing, shift and gain."""
+    """RandAugment of the given name, boxes, mirroring, erasing, shift and gain."""
     pictures = TuningPictures(RandAugment.named(name))
     return Augmentation(pictures=pictures, sounds=SoundChanges(shifts=not reference))
 

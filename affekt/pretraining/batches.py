@@ -135,7 +135,7 @@ def _video(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None
 
 
 def _sound(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None) -> Tensor | None:
-    """(S,) samples of one clip; None where there is nothing to hear."""
+    """(S,) samples of one clip; None if it has no usable audio."""
     if clip.sound is None or len(clip.sound) < WINDOW:
         return None
     sound = torch.from_numpy(np.ascontiguousarray(clip.sound, dtype=np.float32))

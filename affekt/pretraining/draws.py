@@ -1,4 +1,4 @@
-"""Single values drawn from a torch generator, which decides everything that is random about a clip."""
+"""Single values drawn from a torch generator, the source of all randomness of a clip."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def whole(count: int, rng: torch.Generator) -> int:
 
 
 def happens(probability: float, rng: torch.Generator) -> bool:
-    """True as often as the probability says."""
+    """True with the given probability."""
     return uniform(0.0, 1.0, rng) < probability
 
 
@@ -27,6 +27,6 @@ def normal(mean: float, deviation: float, rng: torch.Generator) -> float:
 
 
 def beta(first: float, second: float, rng: torch.Generator) -> float:
-    """A draw in [0, 1] from a beta distribution, which torch draws from no generator but its global one."""
+    """A draw in [0, 1] from a beta distribution, which torch itself draws from its global generator only."""
     seed = int(torch.randint(2**62, (), generator=rng))
     return float(np.random.default_rng(seed).beta(first, second))

@@ -1,4 +1,4 @@
-"""First weights of the networks here: linear maps drawn as the published programs draw them, biases 0."""
+"""Initial weights of the networks here: linear maps drawn as in the published programs, biases 0."""
 
 from __future__ import annotations
 

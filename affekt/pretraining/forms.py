@@ -1,7 +1,7 @@
 """The sizes of the published networks: widths, heads and depths of HiCMAE and SVFAP, one short function per size.
 
-A form states everything that fixes the names and shapes of a network's state. Any field can be changed with
-`dataclasses.replace`, such as `size=96` for a run on one processor; checkpoints then fit that form alone.
+A form determines the names and shapes of a network's state. Any field can be changed with `dataclasses.replace`, such
+as `size=96` for a run on one CPU; checkpoints then fit that form only.
 
 T frames, G patches on each axis of the input, C width.
 
@@ -39,7 +39,7 @@ class HicmaeForm:
         size: height and width of a frame, in pixels.
         steps: rows of a spectrogram, 10 ms each.
         bands: mel bands of a spectrogram.
-        modalities: `('video', 'audio')` as published; one of them builds that branch alone, without fusion.
+        modalities: `('video', 'audio')` as published; with one of them only its branch is built, without fusion.
     """
 
     width: int
@@ -62,7 +62,7 @@ class HicmaeForm:
                 came=repr(self.modalities),
                 todo='choose one of the three',
             )
-        least = max(1, 3 * self.decoder_depth - 5)  # each third layer is kept, counted from the last
+        least = max(1, 3 * self.decoder_depth - 5)  # every third layer is kept, counted from the last
         if self.decoder_depth < 1 or self.depth < least or self.fusion_depth < 1:
             raise ValueRangeError(
                 expected=f'a fusion encoder and a decoder of one block or more, and an encoder of {least}',
@@ -116,9 +116,9 @@ class SvfapForm:
         summary_width: hidden width of the two linear layers that score tokens for them.
         frames: T of a clip.
         size: height and width of a frame, in pixels.
-        is_published_wiring: pre-training as the published program has it and the paper has not: the last block of a
-            later stage reads all tokens of the clip, hidden ones too, in place of the bottleneck tokens, and a later
-            stage's tokens are put back on the clock of the first as if they were twice as many slices.
+        is_published_wiring: pre-training as in the published program, which differs from the paper: the last block of a
+            later stage reads all tokens of the clip, including hidden ones, instead of the bottleneck tokens, and a
+            later stage's tokens are upsampled in time as if they were twice as many slices.
     """
 
     width: int
@@ -177,7 +177,7 @@ Form = HicmaeForm | SvfapForm
 
 
 def hicmae_tiny() -> HicmaeForm:
-    """20.5 million parameters when fine-tuned. Its decoder's width was not published: half the encoder's is ours."""
+    """20.5 million parameters when fine-tuned. The unpublished width of the decoder is half the encoder's here."""
     return HicmaeForm(width=256, heads=4, decoder_width=128, decoder_heads=2)
 
 
@@ -192,7 +192,7 @@ def hicmae_base() -> HicmaeForm:
 
 
 def svfap_small() -> SvfapForm:
-    """29.7 million parameters when fine-tuned. Its decoder's width was not published: half the encoder's is ours."""
+    """29.7 million parameters when fine-tuned. The unpublished width of the decoder is half the encoder's here."""
     return SvfapForm(width=384, heads=6, decoder_width=192, decoder_heads=3)
 
 
@@ -222,7 +222,7 @@ def changed_form(form: Form, size: int | None = None, modalities: Sequence[str] 
         modalities: names of the modalities to read; () for all of the form.
 
     Raises:
-        ValueRangeError: it does not read one of them, or the size is no multiple of a patch.
+        ValueRangeError: the form does not read one of them, or the size is not a multiple of that of a patch.
     """
     if strange := [name for name in modalities if name not in form.modalities]:
         raise ValueRangeError(

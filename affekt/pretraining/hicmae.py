@@ -1,7 +1,7 @@
 """HiCMAE: two encoders, of faces and of voices, and a fusion encoder; pre-trained by reconstructing masked patches.
 
 Names and shapes are those of the published states, which load strictly. `HicmaePretraining` returns the three losses,
-`HicmaeClassifier` the outputs of a task, from both modalities or from whichever a clip has: a missing one is masked,
+`HicmaeClassifier` the outputs of a task, from both modalities or the one that a clip has: a missing modality is masked,
 never read as zeros.
 
 | here | paper |
@@ -63,7 +63,7 @@ class Branch(nn.Module):
         yield from map(self.norm, self._through(tokens + position_table(tokens.shape[1], tokens.shape[2], tokens)))
 
     def visible_layers(self, patches: Tensor, visible: Tensor, kept: Collection[int]) -> list[Tensor]:
-        """The kept layers of the (B, V) visible tokens alone, (B, V, C) each, from (B, N, P, channels) patches."""
+        """The kept layers, (B, V, C) each, from the visible patches of (B, N, P, channels) at (B, V) indices."""
         count = patches.shape[1]
         tokens = self.patch_embed.of_patches(taken(patches, visible))  # (B, V, C)
         through = self._through(tokens + position_table(count, tokens.shape[2], tokens)[visible])
@@ -257,7 +257,7 @@ class HicmaePretraining(nn.Module):
         sounds: Tensor | None,
         sounds_split: tuple[Tensor, Tensor] | None,
     ) -> Rebuilt:
-        """What `forward` gives, before the heads."""
+        """The result of `forward` before the heads."""
         if frames is None and sounds is None:
             raise _nothing_to_read(self.form)
         # 1. Each modality alone, visible tokens only.
@@ -267,7 +267,7 @@ class HicmaePretraining(nn.Module):
         video, audio = (layers[-1] if layers else None for layers in (seen, heard))
         if len(self.form.modalities) == 2:
             video, audio = self.encoder_fusion(video, audio, None, None)
-        # 3. Hidden tokens from visible ones.
+        # 3. Reconstruct hidden tokens from visible ones.
         unseen = unheard = None
         if video is not None and frames_split:
             unseen = _decoded(self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split)
@@ -391,7 +391,7 @@ class HicmaeClassifier(nn.Module):
 
     @staticmethod
     def _weighed(layers: Iterator[Tensor], weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean over tokens of all layers, weighed: (B, C); and the last layer's (B, N, C) tokens."""
+        """The (B, C) weighted mean over layers and tokens; and the last layer's (B, N, C) tokens."""
         means, last = [], None
         for tokens in layers:
             means.append(tokens.mean(dim=1))
@@ -420,7 +420,7 @@ def _decoded(
 
 
 def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[Tensor, Tensor | None]:
-    """(B, C) parts side by side, and a mask of the values that count; None where all of them do."""
+    """The (B, C) parts concatenated, and a mask of the values that count; None if all count."""
     like = next(part for part in parts if part is not None)
     if all(part is not None for part in parts) and all(has is None for has in present):
         return torch.cat([part for part in parts if part is not None], dim=1), None
@@ -439,13 +439,13 @@ def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[T
 
 
 def _nothing_to_read(form: HicmaeForm) -> ShapeError:
-    """The error for a batch without anything that the form reads."""
+    """The error for a batch without any modality that the form reads."""
     came = 'neither' if len(form.modalities) == 2 else 'none'
     return ShapeError(expected=f'clips with {" or ".join(form.modalities)}', came=came, todo='check the batch')
 
 
 def _blanked(pixels: Tensor | None, has: Tensor | None) -> Tensor | None:
-    """(B, …) with zeros where a clip has nothing: whatever stood there, even nan, would reach gradients as nan."""
+    """(B, …) with zeros where a clip lacks the modality: nan there would make gradients nan."""
     if pixels is None or has is None:
         return pixels
     return pixels.masked_fill(~has.view(-1, *[1] * (pixels.ndim - 1)), 0.0)  # (B, 1, …)

@@ -1,8 +1,8 @@
 """Clips to masked batches: windows, augmentation and masks that depend on seed, epoch and clip alone.
 
-A sample is the same whatever process, thread or moment makes it, so that a resumed run, and one on several processes,
-sees what a single run sees. Clips with both modalities, with audio alone and with frames alone are separate parts of a
-batch, since a model reads nothing for a missing modality.
+A sample does not depend on the process, thread or time that makes it, so that a resumed run, or one on several
+processes, sees the same samples as a single run. Clips with both modalities, with audio alone and with frames alone are
+separate parts of a batch, since a model has no input for a missing modality.
 
     clips  both  audio  both  neither      parts  (2 with both), (1 with audio); 1 clip is skipped and counted
 
@@ -158,7 +158,7 @@ def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
 
 
 def _reasons(clips: Clips, form: Form) -> Iterator[str]:
-    """The reasons why clips lack what is read."""
+    """The reasons why clips lack the modalities that the form reads."""
     for index in range(0 if isinstance(clips, DecodedClips) else len(clips)):
         clip = clips[index]
         yield from (f'{clip.name}, {name}: {why}' for name, why in clip.missing.items() if name in form.modalities)
@@ -197,7 +197,7 @@ class MaskedClips:
         self._rows = form.steps if isinstance(form, HicmaeForm) else 0
 
     def sample(self, place: Place) -> Part | None:
-        """One clip of an epoch as a part of its own; None if its window is empty."""
+        """One clip of an epoch as a separate part; None if its window is empty."""
         epoch, number = place
         index = int(self.readable[number])
         rng = torch.Generator().manual_seed(epoch_seed(epoch_seed(self.settings.seed, epoch, 0), index, 1) % 2**63)
@@ -210,7 +210,7 @@ class MaskedClips:
         # 2. A window of the modalities that the form reads.
         try:
             clip = _without(self.clips[index], form)
-        except MediaError:  # from clips decoded on access; counted as an empty one
+        except MediaError:  # for clips decoded on access; counted as an empty window
             return None
         clip = cut(clip, pretraining_window(clip, rng, self._sampling))
         if clip.frames is None and not _is_heard(clip):
@@ -223,7 +223,7 @@ class MaskedClips:
         )  # fmt: skip
 
     def batch(self, samples: Sequence[Part | None]) -> MaskedBatch:
-        """Samples side by side, those of the same modalities together."""
+        """Samples batched by their modalities."""
         read = [sample for sample in samples if sample is not None]
         groups: dict[tuple[bool, bool], list[Part]] = {}
         for sample in read:
@@ -239,7 +239,7 @@ class MaskedClips:
         return MaskedBatch(tuple(parts), len(samples), lacking['video'], lacking['audio'], len(samples) - len(read))
 
     def made(self, places: Iterable[list[Place]]) -> Iterator[MaskedBatch]:
-        """A batch for each list of places, in order, prepared in advance by threads."""
+        """A batch for each list of samples, in order, prepared in advance by threads."""
         if not self.settings.workers:
             for each in places:
                 yield self.batch([self.sample(place) for place in each])
@@ -258,7 +258,7 @@ class MaskedClips:
 
 
 def _without(clip: Clip, form: Form) -> Clip:
-    """The clip with only the form's modalities, so that audio that is read alone comes from anywhere in it."""
+    """The clip with only the form's modalities, so that windows of audio alone are drawn from the whole clip."""
     has_video, has_audio = ('video' in form.modalities), ('audio' in form.modalities)
     if has_video and has_audio:
         return clip
@@ -271,5 +271,5 @@ def _without(clip: Clip, form: Form) -> Clip:
 
 
 def _is_heard(clip: Clip) -> bool:
-    """Whether there is audio that `collate` takes."""
+    """Whether there is audio that `collate` accepts."""
     return clip.sound is not None and len(clip.sound) >= WINDOW and bool((clip.sound != clip.sound[0]).any())

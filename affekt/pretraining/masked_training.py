@@ -161,7 +161,7 @@ def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
             sums[name].append(loss * part.size)
             clips[name] += part.size
     is_gathered = isinstance(model, HicmaePretraining) and model.every is not None
-    if is_gathered and 'contrast' in sums and not clips['contrast']:  # other processes wait for this one's empty part
+    if is_gathered and 'contrast' in sums and not clips['contrast']:  # others wait for it
         sums['contrast'].append(_contrast_of_none(model))
         clips['contrast'] = 1
     nothing = next(model.parameters()).sum() * 0.0
@@ -175,7 +175,7 @@ def _loss_names(model: Network) -> list[str]:
 
 
 def _contrast_of_none(model: Network) -> Tensor:
-    """The contrast of other processes' clips alone, as those compute it; 0 where they have none either."""
+    """The contrast of the clips of the other processes, as computed there; 0 if they have none either."""
     assert isinstance(model, HicmaePretraining)
     assert model.every is not None
     none = next(model.parameters()).new_zeros(0, model.form.width, requires_grad=True)
@@ -201,7 +201,7 @@ class _Counts:
         """Counts over all processes since the last call.
 
         Raises:
-            CorpusError: nothing at all was read, for example because the media are gone.
+            CorpusError: no clip could be read, for example because the media were removed.
         """
         *total, clips = self._ranks.total(self._since.to(self._ranks.device)).tolist()
         self._since.zero_()
@@ -225,25 +225,25 @@ class _Snapshots:
         self._every = settings.snapshot_every
 
     def after(self, step: int) -> None:
-        """Write a copy where an epoch that has one ends with this step."""
+        """Write a copy if an epoch that gets one ends with this step."""
         if epoch := self._epoch_of(step):
             self.write(SNAPSHOT.format(epoch), step)
 
     def make_up(self) -> None:
-        """Write the copy that a kill between a checkpoint and its copy has cost."""
+        """Write the copy that is missing after a kill between checkpoint and copy."""
         last = last_weights(self._folder) if self._ranks.first and self._every else None
         epoch = self._epoch_of(last[1]) if last else 0
         if last and epoch and not (path := self._folder / SNAPSHOT.format(epoch)).exists():
             save_tensors(path, last[0], self._header(last[1]))
 
     def write(self, name: str, step: int) -> None:
-        """Write the weights as they are; all processes must ask."""
+        """Write the current weights; all processes must call this."""
         tensors = {name: whole(value) for name, value in self._model.state_dict().items()}
         if self._ranks.first:
             save_tensors(self._folder / name, tensors, self._header(step))
 
     def _epoch_of(self, step: int) -> int:
-        """The epoch that ends with a step, where it is one with a copy; else 0."""
+        """The epoch that ends with a step, if it gets a copy; otherwise 0."""
         if self._every is None:
             return 0
         epoch = round(step / self._per_epoch)

@@ -1,10 +1,10 @@
-"""Masks of hidden tokens in pre-training: always the same number, so that every batch has the same shapes.
+"""Masks of hidden tokens in pre-training: a fixed number, so that all batches have the same shapes.
 
-Masks are (B, N) bool, True where a token is hidden and must be rebuilt; `split_tokens` in `rebuilding.py` turns them
-into the indices of both sorts, by which networks gather. Of a video the same cells are hidden in all time slices (a
-tube), so that nothing can be copied from the slice before. Two slices of 2 x 2 cells, three of four hidden:
+Masks are (B, N) bool, True where a token is hidden and must be reconstructed; `split_tokens` in `rebuilding.py`
+converts them to indices of visible and hidden tokens. In a video the same cells are hidden in all time slices (tube
+masking), so that none can be copied from the previous slice. Two slices of 2 x 2 cells, three of four hidden:
 
-    noise .8 .1 .5 .9   hides   1 0 1 1 | 1 0 1 1   since the smallest stays visible
+    noise .8 .1 .5 .9   hides   1 0 1 1 | 1 0 1 1   since the smallest noise stays visible
 
 Axes: B batch, N tokens (slices, then rows, then columns).
 
@@ -22,16 +22,16 @@ from torch import Tensor
 from affekt.errors import ValueRangeError
 
 VIDEO_GRID, VIDEO_RATIO = (8, 10, 10), 0.9
-"""Slices, rows, columns of tokens of 16 frames at 160 pixels; 90 of 100 cells are hidden, 80 tokens stay."""
+"""Slices, rows, columns of tokens of 16 frames at 160 pixels; 90 of 100 cells are hidden, 80 tokens stay visible."""
 AUDIO_GRID, AUDIO_RATIO = (16, 8), 0.8
-"""Steps and bands of tokens of 256 x 128; 102 of 128 are hidden, 26 stay."""
+"""Steps and bands of tokens of 256 x 128; 102 of 128 are hidden, 26 stay visible."""
 
 
 def masked_count(cells: int, ratio: float) -> int:
-    """Cells hidden of so many: the ratio of them, rounded down as published.
+    """Number of hidden cells: `ratio` times `cells`, rounded down as published.
 
     Raises:
-        ValueRangeError: no cell, or none left, would be hidden or visible.
+        ValueRangeError: no cell would be hidden, or none visible.
     """
     count = int(ratio * cells) if math.isfinite(ratio) else 0
     if not 0 < count < cells:
@@ -43,11 +43,12 @@ def masked_count(cells: int, ratio: float) -> int:
 
 
 def mask_of_noise(noise: Tensor, masked: int) -> Tensor:
-    """(B, cells) bool: visible are the cells of the smallest noise, the first among equals; `masked` others are hidden.
+    """(B, cells) bool: cells of the smallest noise are visible, the first of equals; the other `masked` cells are
+    hidden.
 
     Args:
-        noise: (B, cells) of any order.
-        masked: cells to hide in each row.
+        noise: (B, cells) of any values.
+        masked: number of cells to hide in each row.
     """
     order = torch.argsort(noise, dim=1, stable=True)
     mask = torch.ones_like(noise, dtype=torch.bool)
@@ -57,7 +58,7 @@ def mask_of_noise(noise: Tensor, masked: int) -> Tensor:
 def cell_mask(
     count: int, grid: Sequence[int] = AUDIO_GRID, ratio: float = AUDIO_RATIO, *, rng: torch.Generator
 ) -> Tensor:
-    """(B, N) masks that hide tokens anywhere, for audio.
+    """(B, N) masks that hide tokens at any position, for audio.
 
     Args:
         count: B.

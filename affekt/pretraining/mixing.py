@@ -1,16 +1,15 @@
-"""Clips mixed in pairs while fine-tuning: mixup and CutMix, one draw for the whole batch, and targets to match.
+"""Mixing of clips in pairs during fine-tuning: mixup and CutMix, one draw for the whole batch, with mixed targets.
 
-Clip i is mixed with clip B - 1 - i and keeps the share λ of itself:
+Clip i is mixed with clip B - 1 - i and has the share λ:
 
     mixup    x_i ← λ x_i + (1 - λ) x_{B-1-i}
     CutMix   a box, the same in all frames, comes from the other clip; λ becomes 1 - its area
     target   y_i ← λ y_i + (1 - λ) y_{B-1-i}
 
-Published code leaves the audio alone while it mixes frames and targets, so that what is heard contradicts a part of
-the target; `mixes_audio=False` repeats that. By default spectrograms are mixed as well: by λ under mixup, and under
-CutMix a stretch of time, as long as the box is large, comes from the other clip. Clips of which only one has frames,
-or only one has audio, are not mixed with each other, and of an odd number the clip in the middle stays itself;
-published code takes even batches only.
+Published code mixes frames and targets but not the audio, so that the audio contradicts a part of the target;
+`mixes_audio=False` reproduces that. By default spectrograms are mixed too: by λ in mixup; in CutMix a segment in time,
+with the same share as the box, comes from the other clip. Two clips of which only one has frames, or only one has
+audio, are not mixed, nor is the middle clip of a batch of odd size; published code accepts even batches only.
 
 Axes: B batch, T frames, H, W pixels, R rows of a spectrogram, K classes or values.
 
@@ -38,15 +37,15 @@ class Mixing:
     """Settings of mixing clips.
 
     Raises:
-        ValueRangeError: a setting is out of its range, or neither sort of mixing is on.
+        ValueRangeError: a setting is out of range, or both kinds of mixing are off.
     """
 
     mixup: float = 0.8
-    """Both parameters of the beta distribution of λ under mixup; 0 for none."""
+    """Value of both parameters of the beta distribution of λ in mixup; 0 for no mixup."""
     cutmix: float = 1.0
-    """Both parameters of the beta distribution of λ under CutMix; 0 for none."""
+    """Value of both parameters of the beta distribution of λ in CutMix; 0 for no CutMix."""
     cutmix_share: float = 0.5
-    """Share of the mixed batches that are under CutMix, where both sorts are on."""
+    """Share of the mixed batches that use CutMix, if both kinds are on."""
     probability: float = 1.0
     """Probability that a batch is mixed at all."""
     mixes_audio: bool = True
@@ -71,7 +70,7 @@ def soft_targets(labels: Tensor, classes: int, smoothing: float = 0.1) -> Tensor
         smoothing: share of a target that is spread over all classes, in [0, 1).
 
     Raises:
-        ValueRangeError: a label that is no class, or smoothing outside its range.
+        ValueRangeError: a label is not a class, or smoothing is out of range.
     """
     low, high = (int(bound) for bound in torch.aminmax(labels)) if len(labels) else (0, 0)
     if low < 0 or high >= classes or not 0 <= smoothing < 1:
@@ -84,13 +83,13 @@ def soft_targets(labels: Tensor, classes: int, smoothing: float = 0.1) -> Tensor
 
 
 def mixed(batch: ClipBatch, targets: Tensor, mixing: Mixing, rng: torch.Generator) -> tuple[ClipBatch, Tensor]:
-    """A batch whose clips are mixed in pairs, and the targets of it; the given tensors are not changed.
+    """A batch whose clips are mixed in pairs, and its targets; the given tensors are not changed.
 
     Args:
         batch: B clips, on any device.
         targets: (B, K) soft targets of classes, or values.
         mixing: settings of mixing.
-        rng: generator on the CPU; decides whether, which sort, λ, and where.
+        rng: generator on the CPU of all draws: whether and how to mix, λ and positions.
 
     Raises:
         ShapeError: targets are not (B, K).
@@ -121,7 +120,7 @@ def mixed(batch: ClipBatch, targets: Tensor, mixing: Mixing, rng: torch.Generato
 
 
 def cut_box(height: int, width: int, share: float, rng: torch.Generator) -> tuple[Box, float]:
-    """A box of about 1 - share of the area around a cell drawn uniformly, cut off at the edges, and the true share."""
+    """A box of about 1 - share of the area around a random pixel, clipped at the edges, and the exact share."""
     ratio = math.sqrt(1 - share)
     sides = []
     for length in (height, width):
@@ -134,7 +133,7 @@ def cut_box(height: int, width: int, share: float, rng: torch.Generator) -> tupl
 
 
 def _pairs(batch: ClipBatch, mixing: Mixing) -> Tensor:
-    """(B,) bool: the clip and its partner are two, both have the same modalities, and one of them is mixed."""
+    """(B,) bool: the clip and its partner differ, have the same modalities, and have one that is mixed."""
     alike = (batch.has_video == batch.has_video.flip(0)) & (batch.has_audio == batch.has_audio.flip(0))
     if batch.size % 2:
         alike[batch.size // 2] = False
@@ -142,7 +141,7 @@ def _pairs(batch: ClipBatch, mixing: Mixing) -> Tensor:
 
 
 def _stretch(rows: int, share: float, rng: torch.Generator) -> slice:
-    """1 - share of the rows, from anywhere."""
+    """Rows of a segment with 1 - share of all rows, at a random position."""
     length = round((1 - share) * rows)
     start = whole(rows - length + 1, rng)
     return slice(start, start + length)

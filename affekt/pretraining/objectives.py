@@ -68,7 +68,7 @@ class Goal:
             settings: settings of fine-tuning; objective, score, smoothing, balance and reference are used.
 
         Raises:
-            ShapeError: targets are of several kinds, or their number of values differs from the model's outputs.
+            ShapeError: targets are of several types, or their number of values differs from the model's outputs.
             ValueRangeError: no clip; a target is missing or not finite; fewer than two classes; a class of the model
                 without a clip; values that are all equal.
             UnknownNameError: an objective or a score for the other kind of targets.
@@ -116,7 +116,7 @@ class Goal:
         return answers
 
     def scores(self, truth: Any, answers: Floats32) -> dict[str, float]:
-        """Every score by name, and `score`, the one that chooses; nan where undefined.
+        """Every score by name, and `score`, the one that chooses the epoch; nan if undefined.
 
         Args:
             truth: (N,) classes or (N, D) values.

@@ -46,7 +46,7 @@ def equalized(frames: Tensor) -> Tensor:
     places = _places(frames)
     counts = torch.bincount(places, minlength=frames.shape[0] * 3 * 256).view(*frames.shape[:2], 256)
     filled = counts > 0
-    last = 255 - filled.flip(2).to(torch.uint8).argmax(dim=2, keepdim=True)  # (T, 3, 1): the highest shade there is
+    last = 255 - filled.flip(2).to(torch.uint8).argmax(dim=2, keepdim=True)  # (T, 3, 1): the highest shade that occurs
     step = (counts.sum(dim=2, keepdim=True) - counts.gather(2, last)) // 255
     before = counts.cumsum(dim=2) - counts
     spread = ((step // 2 + before) // step.clamp(min=1)).clamp(max=255)
@@ -253,7 +253,7 @@ def _grey(frames: Tensor) -> Tensor:
 
 
 def _blended(degenerate: Tensor, frames: Tensor, factor: float) -> Tensor:
-    """degenerate + factor (frames - degenerate), cut to 0 … 255 and to whole numbers."""
+    """degenerate + factor (frames - degenerate), clipped to [0, 255] and truncated to whole numbers."""
     return frames.float().sub_(degenerate).mul_(factor).add_(degenerate).clamp_(0, 255).to(torch.uint8)
 
 

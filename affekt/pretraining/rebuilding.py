@@ -1,4 +1,4 @@
-"""Targets and losses of masked pre-training: hidden patches to rebuild, and two modalities of one clip to match.
+"""Targets and losses of masked pre-training: reconstruction of hidden patches, and contrast of two modalities.
 
 Axes: B clips, N tokens of a clip (V visible, M masked), P cells of a patch, C channels, D width.
 
@@ -20,7 +20,7 @@ from affekt.pretraining.forms import TILE, TUBE
 
 TEMPERATURE = 0.07
 PIECE = 2**18
-"""Values rebuilt at once on a CPU: a megabyte of float32."""
+"""Number of values reconstructed at once on a CPU: a megabyte of float32."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 """Standard deviations of red, green and blue in [0, 1]."""
@@ -30,13 +30,13 @@ def split_tokens(mask: Tensor) -> tuple[Tensor, Tensor]:
     """Indices of visible and of masked tokens, each in ascending order.
 
     Args:
-        mask: (B, N) bool, True where masked, as many in each clip.
+        mask: (B, N) bool, True where masked, equally many in each clip.
 
     Returns:
         (B, V) and (B, M) indices.
 
     Raises:
-        ShapeError: the mask has another form, hides nothing or everything, or not as many tokens in each clip.
+        ShapeError: the mask is not a (B, N) bool, hides nothing or everything, or different numbers of tokens per clip.
     """
     counts = mask.sum(dim=1) if mask.ndim == 2 else torch.zeros(0)
     if (
@@ -56,7 +56,7 @@ def split_tokens(mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def taken(tokens: Tensor, index: Tensor) -> Tensor:
-    """The (B, K, …) tokens at (B, K) indices of (B, N, …); patches as they lie in memory."""
+    """The (B, K, …) tokens at (B, K) indices of (B, N, …); patches keep their memory layout."""
     rows = torch.arange(len(index), device=index.device).unsqueeze(1)  # (B, 1)
     return planes(planes(tokens)[rows, index]) if tokens.ndim == 4 else tokens[rows, index]
 
@@ -86,8 +86,8 @@ def video_targets(patches: Tensor, *, is_difference: bool) -> Tensor:
 
 
 def video_truth(patches: Tensor, *, is_difference: bool) -> Tensor:
-    """`video_targets` by colour, (B, M, 3, P), as a loss compares them: it is the same in any order."""
-    # in [0, 1] a patch has the same standard form, for a floor that is as much larger here as its colours are
+    """`video_targets` by colour, (B, M, 3, P), for the loss, which does not depend on the order of values."""
+    # equal to standardising colours in [0, 1], as the floor is scaled like the colours
     floor = DEVIATION_FLOOR / patches.new_tensor(IMAGENET_DEVIATION)
     standard = planes(standardised_patches(patches, floor))  # (B, M, 3, P)
     if is_difference:
@@ -136,13 +136,14 @@ def rebuilding_error(
 
 
 def _by_channel(rows: Tensor, channels: int) -> Tensor:
-    """(P * C, …) rows, the channels of a cell together, as (C * P, …): a head's rows, not its many answers."""
+    """(P * C, …) rows of a head, the channels of a cell adjacent, as (C * P, …): cheaper than reordering its
+    outputs."""
     ordered: Tensor = rows.unflatten(0, (-1, channels)).transpose(0, 1).flatten(0, 1)  # (P, C, …), then (C, P, …)
     return ordered
 
 
 class _RebuildingError(torch.autograd.Function):
-    """R = B * M tokens, O = C * P values of a patch. The gradients are computed with the loss, up to one factor."""
+    """R = B * M tokens, O = C * P values of a patch. Gradients are computed with the loss, up to one factor."""
 
     @staticmethod
     def forward(
@@ -182,8 +183,8 @@ def contrast(
     Args:
         video: (B, D) features of the clips' video; normalised here.
         audio: (B, D) features of the same clips' audio; normalised here.
-        every: gathers the clips of all processes, in order, with gradients; None
-            to compare within this batch, as published.
+        every: function that gathers the clips of all processes, in order, with gradients; None to compare within this
+            batch, as published.
         temperature: divisor of the similarities.
 
     Returns:

@@ -80,13 +80,13 @@ class Pyramid(nn.Module):
                 pre-training; None for the bottleneck tokens.
         """
         blocks = iter(self.blocks)
-        # 1. all tokens read one another
+        # 1. all tokens attend to each other
         slices = tokens.shape[1]
         flat = tokens.flatten(1, 2)  # (B, T * S, C)
         for _ in range(self.depths[0]):
             flat = next(blocks)(flat)
         outputs = [flat.unflatten(1, (slices, -1))]  # (B, T, S, C)
-        # 2. half as many slices; a few tokens of each read all, then all read the few
+        # 2. half as many slices; bottleneck tokens attend to all tokens, then all to the bottleneck tokens
         later = zip(self.depths[1:], self.temporal_downsamples, self.spatial_downsamples, strict=True)
         for depth, halve, summarise in later:
             tokens = _halved(outputs[-1], halve)
@@ -103,7 +103,7 @@ class SvfapClassifier(Pyramid):
 
     Args:
         form: the size.
-        outputs: K classes or values.
+        outputs: K, the number of outputs: classes or values.
         drop_path: probability of dropping a path in the last block; it rises evenly from 0 in the first.
     """
 
@@ -136,7 +136,7 @@ class SvfapClassifier(Pyramid):
         has_video: Tensor | None = None,
         has_audio: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """The (B, C) mean over the tokens of the last stage, before the last norm; and None, for all of it counts.
+        """The (B, C) mean over the tokens of the last stage, before the last norm; and None, as all values count.
 
         Raises:
             ShapeError: the batch has no video, or a clip of it has none.
@@ -163,7 +163,7 @@ class SvfapClassifier(Pyramid):
 
 
 class _Encoder(Pyramid):
-    """The encoder as pre-training saves it: with a norm of its own."""
+    """The encoder as saved by pre-training: with its own norm."""
 
     def __init__(self, form: SvfapForm) -> None:
         super().__init__(form)
@@ -179,17 +179,17 @@ class _Decoder(nn.Module):
         self.head = Linear(form.decoder_width, 3 * TUBE[0] * TUBE[1] * TUBE[2])
 
     def forward(self, tokens: Tensor, masked: int) -> Tensor:
-        """The last `masked` of (B, N, D) tokens as (B, M, D), which the head makes patches of."""
+        """The last `masked` of (B, N, D) tokens as (B, M, D), from which the head predicts patches."""
         *blocks, last = self.blocks
         for block in blocks:
             tokens = block(tokens)
-        # nothing reads what the last block would make of the visible tokens
+        # the last block's output for visible tokens is not used
         hidden: Tensor = self.norm(last(tokens[:, -masked:], tokens))
         return hidden
 
 
 class SvfapPretraining(nn.Module):
-    """Rebuilds the hidden patches of a clip from the three stages' tokens, put back on one clock and added.
+    """Reconstructs the hidden patches of a clip from the tokens of three stages, upsampled in time and added.
 
     Args:
         form: the size.
@@ -206,11 +206,11 @@ class SvfapPretraining(nn.Module):
         nn.init.trunc_normal_(self.mask_token, std=0.02)
 
     def forward(self, video: Tensor, video_mask: Tensor) -> Tensor:
-        """The (B, M, 1536) hidden patches as rebuilt.
+        """The (B, M, 1536) reconstructed hidden patches.
 
         Args:
             video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet.
-            video_mask: (B, N) bool, True where hidden: the same cells of each time slice, as many in each clip.
+            video_mask: (B, N) bool, True where hidden: the same cells in each time slice, equally many in each clip.
         """
         rebuilt: Tensor = self.decoder.head(self._hidden(tubes(video), *self._split(video_mask)))
         return rebuilt
@@ -222,7 +222,7 @@ class SvfapPretraining(nn.Module):
         video_mask: Tensor | None = None,
         audio_mask: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """`video`, the mean squared error of a batch; audio is ignored. As `HicmaePretraining.losses`."""
+        """`video`, the mean squared error of a batch; audio is ignored. See `HicmaePretraining.losses`."""
         if video is None or video_mask is None:
             raise ShapeError(expected='clips with video, and a mask', came='none', todo='give both')
         patches, (visible, masked) = tubes(video), self._split(video_mask)
@@ -230,7 +230,7 @@ class SvfapPretraining(nn.Module):
         return {'video': rebuilding_error(self.decoder.head, hidden, patches, masked, truth)}
 
     def encoded(self, patches: Tensor, visible: Tensor) -> Tensor:
-        """The (B, V, C) visible tokens: the sum of all stages at the clock of the first, normalised."""
+        """The (B, V, C) visible tokens: the normalised sum of all stages, upsampled to the slices of the first."""
         encoder, count = self.encoder, patches.shape[1]
         table = position_table(count, self.form.width, patches)
         if self.form.is_published_wiring:
@@ -243,7 +243,7 @@ class SvfapPretraining(nn.Module):
         stages = encoder.stages(tokens.unflatten(1, (slices, -1)), every)  # each (B, T, S, C)
         total = stages[0].flatten(1, 2)  # (B, T * S, C)
         for at, stage in enumerate(stages[1:], 1):
-            if self.form.is_published_wiring:  # it takes the slices for those of the stage before, each half as large
+            if self.form.is_published_wiring:  # reshaped as the previous stage's slices, each half as large
                 stage = stage.flatten(1, 2).unflatten(1, (2 * stage.shape[1], -1))  # (B, 2T, S / 2, C)
             total = total + stage.repeat_interleave(2**at, dim=1).flatten(1, 2)
         normal: Tensor = encoder.norm(total)
@@ -261,7 +261,7 @@ class SvfapPretraining(nn.Module):
         """Visible and hidden tokens.
 
         Raises:
-            ShapeError: another grid, or not the same cells in each time slice.
+            ShapeError: the mask has another grid, or differs between time slices.
         """
         slices, *plane = self.form.video_grid
         cells = plane[0] * plane[1]
@@ -276,7 +276,7 @@ class SvfapPretraining(nn.Module):
 
 
 def _halved(tokens: Tensor, halve: nn.Module) -> Tensor:
-    """(B, T, S, C) to (B, T / 2, S, C), each token's course through a convolution of stride 2."""
+    """(B, T, S, C) to (B, T / 2, S, C) by a convolution in time of stride 2 for each token."""
     clips = tokens.shape[0]
     courses = tokens.permute(0, 2, 3, 1).flatten(0, 1)  # (B, S, C, T), then (B * S, C, T)
     fewer: Tensor = halve(courses).unflatten(0, (clips, -1))  # (B * S, C, T / 2), then (B, S, C, T / 2)

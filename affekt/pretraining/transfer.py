@@ -116,7 +116,7 @@ def noted_form(family: str, noted: Mapping[str, Any]) -> Form:
 
 
 def _require_agreement(form: Form, sizes: Mapping[str, Any]) -> None:
-    """Require the noted sizes of a file to be those of its tensors: no network larger than the file is ever built."""
+    """Check the noted sizes of a file against its tensors, so that no larger network is built."""
     wanted: dict[str, int] = {'width': form.width}
     if isinstance(form, SvfapForm):
         wanted |= {'plain blocks': form.depths[0], 'cross-self blocks': sum(form.depths[1:])}
@@ -288,7 +288,7 @@ def transferred(
 def _matched(
     checkpoint: Checkpoint, known: Recognised, model: nn.Module, wanted: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], list[CoverageRow], list[str], list[str]]:
-    """Tensors by the network's names, a row for each of the file, remarks, and which do not fit."""
+    """Tensors by the network's names, a row for each tensor of the file, remarks, and tensors that do not fit."""
     taken: dict[str, Tensor] = {}
     rows, remarks, wrong = [], [], []
     dropped = _dropped(checkpoint, known, wanted)
@@ -320,7 +320,7 @@ def _matched(
 
 
 def _dropped(checkpoint: Checkpoint, known: Recognised, wanted: Mapping[str, Tensor]) -> set[str]:
-    """Parts of a fine-tuned file that do not fit: a head of other outputs, and all that reads other features."""
+    """Parts of a fine-tuned file that do not fit: a head with other outputs, and layers that read other features."""
     if known.kept:
         return set()
     shapes = {known.ours(name): stored.shape for name, stored in checkpoint.tensors.items()}
@@ -402,7 +402,7 @@ def _known(checkpoint: Checkpoint) -> Recognised:
 
 @contextlib.contextmanager
 def _as_weights(checkpoint: Checkpoint) -> Iterator[None]:
-    """Raise values of a file that no form can have as an error of the file."""
+    """Context that reports values that no form can have as an error of the file."""
     try:
         yield
     except (AffektError, TypeError, ValueError, ArithmeticError) as error:

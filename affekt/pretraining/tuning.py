@@ -154,7 +154,7 @@ class TuningBatch(NamedTuple):
 
 
 class TuningBatches:
-    """Endless batches, each drawn from its number alone, so that a run can resume at any of them.
+    """Batches without end, each drawn from its number alone, so that a run can resume at any of them.
 
     Args:
         clips: N clips.
@@ -192,7 +192,7 @@ class TuningBatches:
         return self._ahead(numbered)
 
     def _ahead(self, numbered: Iterator[tuple[int, Tensor]]) -> Iterator[TuningBatch]:
-        """The batches, prepared by threads while others are learnt from."""
+        """The batches, prepared by threads during training steps."""
         with ThreadPoolExecutor(self._settings.readers, 'affekt-clips') as threads:
             waiting: deque[Future[TuningBatch]] = deque()
             try:
@@ -209,7 +209,7 @@ class TuningBatches:
 
     def _batch(self, number: int, index: list[int]) -> TuningBatch:
         seed, first = self._settings.seed, self._order.rank * self._order.batch_size
-        # a window depends on its index in the step, so that several processes read what one would
+        # a window depends on its index in the step, so that it is the same for any number of processes
         views = [
             self._window(self._clips[at].opened(), _generator(seed, number, 1 + place))
             for place, at in enumerate(index, first)
@@ -222,7 +222,7 @@ class TuningBatches:
         return TuningBatch(batch, targets)
 
     def _window(self, clip: Clip, rng: torch.Generator) -> Clip:
-        """A stretch of the clip; one of its views where what is drawn is mute and has no pictures."""
+        """A window of the clip; one of its views if the drawn window has neither frames nor usable audio."""
         wanted, sampling = read_by(clip, self._form), sampling_of(self._form, self._settings.stride)
         for _ in range(TRIES):
             view = cut(wanted, tuning_window(wanted, rng, sampling, reference=self._settings.reference))
@@ -263,17 +263,17 @@ class _Judge:
         return row
 
     def is_over(self, rows: Sequence[Mapping[str, float]]) -> bool:
-        """Whether validation has waited long enough for a better epoch."""
+        """Whether patience is exhausted."""
         return self._chooses and self._best.is_over(rows)
 
     def chosen(self, history: Sequence[Row]) -> tuple[int, float]:
-        """The epoch that is taken and its score, its weights put into the model."""
+        """The chosen epoch and its score, after loading its weights into the model."""
         if self._chooses:
             return self._best.put_into(self._engine.model, history, self._goal.score)
         return len(history), history[-1].get('score', math.nan) if history else math.nan
 
     def _answers(self, model: nn.Module) -> Any:
-        """(N, K) answers on validation; each process answers its share."""
+        """(N, K) predictions on validation; each process predicts its share."""
         ranks = self._engine.ranks
         shares = [list(range(rank, len(self._validation), ranks.count)) or [0] for rank in range(ranks.count)]
         own = predict_proba(
@@ -287,7 +287,7 @@ class _Judge:
 
 
 def _generator(*numbers: int) -> torch.Generator:
-    """A generator of its own for each row of numbers."""
+    """A separate generator for each tuple of numbers."""
     words = np.random.SeedSequence([abs(number) for number in numbers]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
 
@@ -303,7 +303,7 @@ def _ranks(device: str) -> Ranks:
 
 
 def _engine(model: nn.Module, goal: Goal, batches: TuningBatches, settings: TuningSettings, ranks: Ranks) -> Engine:
-    """The published optimiser: AdamW, each layer slower than the next, vectors without weight decay."""
+    """The published optimiser: AdamW with layer-wise learning rate decay, vectors without weight decay."""
     groups = layered_groups(
         model, model.layers_by_depth(), learning_rate=settings.step_rate(batches.clips_a_step),  # type: ignore[operator]
         weight_decay=settings.weight_decay, layer_decay=settings.decay,
@@ -336,7 +336,7 @@ def _require_same_sort(is_classes: bool, goal: Goal) -> None:
 
 
 def _digest(*parts: Sequence[LabelledClip]) -> str:
-    """SHA-256 of the clips' names, where they are known, and targets."""
+    """SHA-256 of the clips' names, where known, and targets."""
     digest = hashlib.sha256()
     for part in parts:
         for each in part:

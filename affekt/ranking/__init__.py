@@ -2,8 +2,8 @@
 
 `read_comparisons` reads a file of verdicts, in any of `SHAPES`; `rank` turns it into strengths with intervals, ranks,
 biases and the next pairs to compare; data that cannot be ranked is refused with the names of what is missing. Read
-`leaderboard.py` first, then `bradley_terry.py` and `uncertainty.py`. NumPy and SciPy are all it needs; Parquet files
-need pyarrow. Which of two descriptions is preferred is for `affekt.preference`, models as judges for `affekt.judging`.
+`leaderboard.py` first, then `bradley_terry.py` and `uncertainty.py`. It needs NumPy and SciPy only; Parquet files need
+pyarrow. Which of two descriptions is preferred is for `affekt.preference`, models as judges for `affekt.judging`.
 """
 
 from typing import TYPE_CHECKING

@@ -1,8 +1,8 @@
 """Influences on verdicts besides the items themselves: the side shown first, length, style, source.
 
 Each influence has two measures. The share is raw: how often the favoured side won where one side was favoured and there
-was a winner, as a rule that knows nothing else would score. The effect is the remainder between equally strong items,
-with its interval.
+was a winner, the score of a rule that always chooses that side. The effect is the remainder between equally strong
+items, with its interval.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class Comparisons:
 
         Raises:
             ComparisonError: there are no rows or only one item, an item meets itself, an outcome is unknown or a number
-                is invalid; it names the first bad row, counted from 1 unless the source says otherwise.
+                is invalid; the message names the first bad row, counted from 1 unless the source says otherwise.
         """
         source = Source(source) if isinstance(source, str) else source
         size = len(left)

@@ -132,7 +132,7 @@ class Ranking:
     next_pairs: tuple[Pair, ...]
     """Pairs to compare next."""
     notes: tuple[str, ...]
-    """Sentences that a reader must know."""
+    """Sentences that are needed for reading the leaderboard."""
     facts: Mapping[str, int]
     """Numbers of comparisons, ties, samples and raters, and counts from reading."""
     settings: RankSettings

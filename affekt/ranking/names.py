@@ -61,7 +61,7 @@ def refuse_alike(names: Sequence[str], rows: Mapping[str, str], what: str) -> No
         what: 'item' or 'rater', for the message.
 
     Raises:
-        ComparisonError: two names differ so; it names both, and their rows.
+        ComparisonError: two names differ only in capitals; the message names both, and their rows.
     """
     for one, other in alike(names):
         where = ' and '.join(f'{name!r} in {rows[name]}' if name in rows else repr(name) for name in (one, other))
@@ -81,7 +81,7 @@ def refuse_lookalikes(names: Iterable[str], source: object, what: str) -> None:
         what: kind of the names, such as 'describer', for the message.
 
     Raises:
-        ComparisonError: two names look alike; it names both.
+        ComparisonError: two names look alike; the message names both.
     """
     first: dict[str, str] = {}
     for name in dict.fromkeys(names):

@@ -1,12 +1,12 @@
 """Reliability of each rater, estimated together with the strengths: the crowd Bradley–Terry model.
 
-A rater of skill q votes as the strengths say with probability q, and the other way round otherwise:
+A rater of skill q votes according to the strengths with probability q, and the opposite way otherwise:
 
     p(rater says i beats j) = q p_ij + (1 - q) (1 - p_ij),  p_ij = 1 / (1 + exp(s_j - s_i))
 
-Skill 1 is a rater who errs only as the strengths allow, 1/2 one who tosses a coin, 0 one who took the task the wrong
-way round. Strengths have a Gaussian prior and skills a Beta prior, always: without them a wrong vote can be put down to
-the rater for good, and strengths run away.
+Skill 1 is a rater whose votes follow the strengths, 1/2 one who votes at random, 0 one who reversed the task. Strengths
+always have a Gaussian prior and skills a Beta prior: without them every contrary vote can be attributed to its rater,
+and strengths diverge.
 
 Source: Chen, Bennett, Collins-Thompson & Horvitz 2013, doi:10.1145/2433396.2433420.
 

@@ -4,7 +4,7 @@ A shape (`shapes.py`) defines which columns hold the items, the outcome and the 
 it is recognised by its columns. A new shape is one more entry there, or an argument.
 
 Besides its own columns every shape may have `weight`, `order` (which side was shown first: left, right, or empty), and
-pairs of columns left_NAME and right_NAME for anything that may sway a verdict.
+pairs of columns left_NAME and right_NAME for anything that may influence a verdict.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ class ClipBackbone(Backbone):
 
     Args:
         network: `HicmaeClassifier` or `SvfapClassifier`.
-        settings: with `is_for_one_row`, one row per clip, else one per time slice; with `each_layer`, the layers side
-            by side. `layers` is ignored: the checkpoint has weights for them.
+        settings: with `is_for_one_row`, one row per clip, else one per time slice; with `each_layer`, the layers
+            concatenated. `layers` is ignored: the checkpoint has weights for them.
 
     Raises:
         ValueRangeError: `each_layer` was requested for time slices.
@@ -251,7 +251,7 @@ def used_precision(device: str, wanted: str) -> str:
     used = cast(Literal['float32', 'bfloat16', 'float16'], 'bfloat16' if wanted == 'auto' else wanted)
     try:
         return used if has_precision(device, used) else 'float32'
-    except (RuntimeError, AssertionError):  # no such device, which raises where it is used
+    except (RuntimeError, AssertionError):  # an unavailable device raises where it is used
         return 'float32'
 
 

@@ -131,7 +131,7 @@ def export_onnx(
     network, _ = classifier_from(checkpoint, outputs or 1, drop_path=0.0)
     model = _Answers(network.eval().requires_grad_(False), chosen, bool(outputs))
     report('load', 1, 1)
-    # 2. the file, and what it says
+    # 2. the file and its metadata
     with place_atomically(out) as part:
         report('export', 0, 1)
         _write(model, form, part)

@@ -1,7 +1,7 @@
 """Features that a network gives for windows, in groups of columns: per window, per time slice or per layer.
 
-HiCMAE has four groups: the video encoder, the audio encoder, and the two streams of the fusion, which hold video and
-audio as each reads the other. A checkpoint of one branch has one group, and so has SVFAP.
+HiCMAE has four groups: the video encoder, the audio encoder, and the two streams of the fusion, video attending to
+audio and audio attending to video. A checkpoint of one branch has one group, and so has SVFAP.
 
 Axes: V windows, N tokens, T time slices, L layers, C width.
 """
@@ -60,7 +60,7 @@ def of_windows(network: Network, inputs: Inputs) -> list[Tensor | None]:
 
 
 def of_layers(network: Network, inputs: Inputs) -> list[Tensor | None]:
-    """The (V, L * C) groups of all layers side by side, each averaged over its tokens; for SVFAP, of all stages."""
+    """The (V, L * C) groups of all layers, concatenated, each averaged over its tokens; for SVFAP, of all stages."""
     return [
         None if part is None else part.mean(dim=2).transpose(0, 1).flatten(1)  # (L, V, C), (V, L, C), (V, L * C)
         for part in _parts(network, inputs, is_whole=True)

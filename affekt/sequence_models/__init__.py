@@ -1,9 +1,7 @@
-"""Models that answer for every frame: expression, valence and arousal, and action units over time.
-
-Features of several modalities on the clock of the video come in, in windows; an answer for each frame comes out. Read
-`form.py` first, then `attention_sequence.py`; `losses.py` is what they minimise and `choices.py` their list.
-`frame_videos` brings labels and features of any clock together, `train_frames` trains, and `FramePredictor` answers for
-whole videos. Needs torch.
+"""Frame-level models: expression, valence and arousal, and action units for every frame of a video. Features of several
+modalities, aligned to the frames, come in as windows; a prediction for each frame comes out. Read `form.py` first, then
+`attention_sequence.py`; `losses.py` has the losses, `choices.py` the list of models. `frame_videos` aligns labels and
+features with any timestamps, `train_frames` trains, and `FramePredictor` predicts whole videos. Needs torch.
 """
 
 from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos

@@ -1,4 +1,4 @@
-"""Labels and features of any clock, brought together at the frames of each video.
+"""Alignment of labels and features with any timestamps to the frames of each video.
 
 N videos, F frames of all, T of one, D columns, K neighbours.
 """
@@ -23,11 +23,11 @@ from affekt.sequence_models.inputs import FRAME_CLOCKS, Alignment, FrameClock, F
 from affekt.sequence_models.rows import FrameRows, NeighbourRows
 
 Clock = float | Mapping[str, float | Floats]
-"""Frames per second of all videos, or of each by name; or the times of its frames in seconds."""
+"""Frames per second of all videos, or of each video by name; or the times of a video's frames in seconds."""
 
 
 class FeatureSource(Protocol):
-    """Features by the name of a video, as `affekt.features.Store` has them, or a mapping to `Features`."""
+    """Features by name of a video: an `affekt.features.Store`, or a mapping to `Features`."""
 
     def __contains__(self, name: object, /) -> bool: ...
 
@@ -46,28 +46,29 @@ def frame_videos(
     keep_in: Path | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> FrameVideos:
-    """Labels and features brought to the frames of each video.
+    """Align labels and features to the frames of each video.
 
     Args:
-        labels: labels of each video; a `FrameTable` will do. Labels may all be None where nothing is known.
-        features: modality to a source. A video that a source lacks is not kept there.
-        clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate. Labels that go on
-            after the last of given times stay, and nothing is seen there; frames after the last label are left out.
-        methods: method by which each modality is brought to the frames, one of `FRAME_CLOCKS`.
+        labels: labels of each video, such as a `FrameTable`; they may all be None if nothing is known.
+        features: modality to a source. A video that a source lacks is masked in that modality.
+        clock: the times of frames, see `Clock`; frame t is at (t - 1) / rate. Labels after the last of given times
+            stay, with features masked there; frames after the last label are left out.
+        methods: method by which each modality is resampled to the frames, one of `FRAME_CLOCKS`.
         longest_gap_s: see `affekt.frames.on_clock`.
-        of_recording: modalities, such as audio, that two people of one recording share: where `video59_left` has no
-            features, those of `video59` are taken.
-        around: K, even: rows around a frame that a learned clock reads; about four for each frame's own.
-        keep_in: a folder for features on the frames that do not fit in memory, which are then read from there; files
-            of an earlier call are replaced.
-        sizes: modality to D, where that is known: a modality that has none of the videos is then kept nowhere.
+        of_recording: modalities, such as audio, that two people of one recording share: if `video59_left` has no
+            features, those of `video59` are used.
+        around: K, even: number of rows around a frame that a learned clock reads; about four times the rows per frame.
+        keep_in: folder for aligned features that do not fit in memory, which are then memory-mapped from it; files of
+            an earlier call are replaced.
+        sizes: modality to D, where known: a modality without any of the videos is then masked everywhere.
 
     Raises:
-        ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality of
-            unknown size has none of the videos.
-        ShapeError: rows without times are not as many as frames, or a feature changes its size.
-        StorageError: there is no room in the folder.
-        UnknownNameError: the clock lacks a video, or a method is named for no modality.
+        ValueRangeError: a feature is not finite (the message names it, the video and the row), or a modality of unknown
+            size lacks all videos.
+        ShapeError: the number of rows without times differs from that of frames, or features of a modality differ in
+            size.
+        StorageError: the disk is full.
+        UnknownNameError: the clock lacks a video, or a method is given for an unknown modality.
     """
     every = tuple(labels)
     _require_known(features, methods, of_recording, around)
@@ -97,12 +98,12 @@ def frame_videos(
 
 
 class _Line:
-    """One feature of all videos, end to end.
+    """One feature of all videos, concatenated.
 
     Args:
         name: name of the feature.
         frames: (F,) indices of the frames.
-        alignment: settings of how it is brought to the frames.
+        alignment: settings of the resampling to the frames.
         path: path of a file for its rows; None for memory.
     """
 
@@ -116,7 +117,7 @@ class _Line:
         self._distances = torch.zeros(0, 0)
 
     def put(self, begin: int, times: Floats, feature: Features, path: Path | None) -> None:
-        """The feature of one video, whose first frame is `begin`, from a store at this path if any."""
+        """Add the feature of one video, whose first frame is `begin`; `path` is that of its store, if any."""
         method, where = self._alignment.methods[self._name], f' in {path}' if path else ''
         aligned = on_clock(
             feature.values, feature.times, times, 'nearest' if method == 'learned' else method,
@@ -135,15 +136,15 @@ class _Line:
         self._around.append(torch.from_numpy(np.array(feature.values, dtype=np.float32)))
 
     def rows(self) -> FrameRows | NeighbourRows:
-        """The rows of all frames; 0, or without neighbours, where a video has none."""
+        """The rows of all frames; zeros, or no neighbours, for a video without the feature."""
         if self._alignment.methods[self._name] != 'learned':
             return FrameRows(self._stored, self._frames)
         index = self._index.masked_fill(self._distances.isnan(), 0)
-        around = self._around or [torch.zeros(1, self.columns)]  # a row to point to, where no video has any
+        around = self._around or [torch.zeros(1, self.columns)]  # frames need a row to index, even if no video has any
         return NeighbourRows(torch.cat(around), index, self._distances)
 
     def require_columns(self, columns: int, video: str = '') -> None:
-        """Allocate room for so many columns, or refuse another number than that of the videos before."""
+        """Allocate memory for this number of columns, or raise if it differs from that of earlier videos."""
         if self.columns == 0:
             self.columns = columns
             if self._alignment.methods[self._name] == 'learned':
@@ -159,12 +160,12 @@ class _Line:
 
 
 def _room(frames: int, columns: int, path: Path | None) -> Tensor:
-    """(frames, columns) zeros, in memory or mapped from a file that is written anew."""
+    """(frames, columns) zeros, in memory or mapped from a new file."""
     if path is None:
         return torch.zeros(frames, columns)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # who still reads an older one keeps it
+        path.unlink(missing_ok=True)  # a process that still maps the old file keeps it
         return torch.from_numpy(np.lib.format.open_memmap(path, 'w+', np.float32, (frames, columns)))
     except OSError as error:
         raise storage_error(error, path) from error
@@ -176,7 +177,7 @@ def _begins(every: Sequence[FrameLabels]) -> list[int]:
 
 
 def _key(video: str, source: FeatureSource, is_shared: bool) -> str | None:
-    """The name that a source has for a video; None if it lacks it."""
+    """Name of a video in a source; None if the source lacks it."""
     if video in source:
         return video
     recording = recording_of(video)
@@ -196,7 +197,7 @@ def _frame_times(labels: FrameLabels, clock: Clock) -> Floats:
     if not times.ndim:
         return frame_clock(labels.frames, float(times))
     missing = labels.frames - len(times)
-    if missing > 0:  # labels go on after the video: nothing is seen there
+    if missing > 0:  # labels continue after the video: masked there
         step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
         times = np.concatenate([times, (times[-1] if len(times) else 0.0) + step * np.arange(1, missing + 1)])
     return times[: labels.frames]

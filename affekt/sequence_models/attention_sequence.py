@@ -1,6 +1,5 @@
-"""Attention over modalities at every frame, then a recurrence that reads the fused frames in both directions.
-
-No step of it is a Python loop over frames: the recurrences are calls of `nn.LSTM`.
+"""Attention over modalities at every frame, then a bidirectional recurrence over the fused frames. There is no Python
+loop over frames: the recurrences are calls of `nn.LSTM`.
 
 Axes: B batch, T frames, D feature of one modality, M modalities, H hidden. In the symbols of the utterance model
 (`affekt.fusion.AttentionFusion`), for a frame t:
@@ -22,10 +21,11 @@ from affekt.sequence_models.recurrence import Recurrence, TwoWayRecurrence
 
 
 class AttentionSequence(SequenceModel):
-    """`attention_sequence`: a weighted sum of the modalities' codes at every frame, read in both directions.
+    """`attention_sequence`: a weighted sum of the modalities' codes at every frame, then a bidirectional LSTM.
 
-    The published weights are raw outputs of a linear layer, and its text slot holds the video feature once more. The
-    corrected form takes a softmax over the modalities that the frame has; a code waits where its modality is not kept.
+    The published weights are raw outputs of a linear layer, and its text slot contains the video feature again. The
+    corrected form takes a softmax over the modalities that are present at the frame; the code of a masked modality is
+    held from its last kept frame.
 
     Source: the entry of Wen et al. to the sixth ABAW competition, 2024, after Lian et al. 2023, arXiv:2304.08981.
     """
@@ -40,7 +40,7 @@ class AttentionSequence(SequenceModel):
         self.reader = TwoWayRecurrence(shape.hidden, shape.hidden)
 
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, 2H) states of both directions; no loss of its own."""
+        """The (B, T, 2H) states of both directions; no auxiliary loss."""
         masked = self.shape.corrected and not kept.whole
         codes = [encoder(features[name], kept.of[name] if masked else None) for name, encoder in self.encoders.items()]
         weights = self.weights(self.weigher(torch.cat(codes, dim=2)))  # (B, T, M), from (B, T, M·H)

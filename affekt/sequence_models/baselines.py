@@ -1,7 +1,6 @@
-"""Predictions for every frame without a model of time: a constant, the mean of training, and readings of the face.
-
-All come as `FramePrediction`s, so that they are scored, smoothed and shown beside trained models. T frames, C classes,
-U action units.
+"""Frame-level predictions without a model of time: a constant, the mean of training, and readings of the face. All are
+`FramePrediction`s, so that they are scored, smoothed and shown like those of trained models. T frames, C classes, U
+action units.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from affekt.sequence_models.predicting import FramePrediction
 def constant_predictions(
     training: Sequence[FrameLabels], videos: FrameVideos, tasks: Sequence[str], classes: int = len(EXPRESSIONS)
 ) -> dict[str, FramePrediction]:
-    """The most frequent class, valence and arousal of 0, and every unit active, which is the constant of the best F1.
+    """The most frequent class, valence and arousal of 0, and every unit active, which gives the best F1 of a constant.
 
     Args:
-        training: labels in which classes are counted.
+        training: labels whose classes are counted.
         videos: videos to be answered.
         tasks: fields of `FrameLabels`.
         classes: number of expressions.
@@ -40,7 +39,8 @@ def constant_predictions(
 def mean_predictions(
     training: Sequence[FrameLabels], videos: FrameVideos, tasks: Sequence[str], classes: int = len(EXPRESSIONS)
 ) -> dict[str, FramePrediction]:
-    """The share of each class, the mean valence and arousal, and the share of each unit; arguments as above."""
+    """The share of each class, the mean valence and arousal, the share of each unit; arguments of
+    `constant_predictions`."""
     return _same(videos, tasks, _means(training, classes))
 
 
@@ -51,17 +51,18 @@ def read_predictions(
     action_units: Sequence[str] = ACTION_UNITS,
     classes: int = len(EXPRESSIONS),
 ) -> dict[str, FramePrediction]:
-    """The readings of `affekt.faces` for each frame, as they are: nothing is learnt.
+    """The readings of `affekt.faces` for each frame, without any training.
 
-    Expressions are those of the expression head, which knows no other; valence and arousal are derived from them
-    (`affekt.faces.affect`); units follow from blendshapes (`affekt.frames.unit_amounts`), half of the amount from which
-    they are active. A frame without a face has the reading of the nearest that has one; a video without any is neutral.
+    Expressions are those of the expression head, which has no other classes; valence and arousal are derived from them
+    (`affekt.faces.affect`); units follow from blendshapes (`affekt.frames.unit_amounts`), a probability of one half
+    where the amount reaches that at which they are active. A frame without a face gets the reading of the nearest frame
+    with one; a video without any face is neutral.
 
     Args:
         videos: videos to be answered.
-        columns: modality to names of its columns; one has those of `faces-all-frm` or `faces-frm`.
+        columns: modality to names of its columns; one modality must have those of `faces-all-frm` or `faces-frm`.
         tasks: fields of `FrameLabels`.
-        action_units: names of the units that are asked for.
+        action_units: names of the requested units.
         classes: number of expressions.
 
     Raises:
@@ -99,12 +100,12 @@ def read_predictions(
 
 
 def reading_modality(columns: Mapping[str, Sequence[str]]) -> str | None:
-    """The modality that has the readings of a face among its columns."""
+    """The modality whose columns include the readings of a face."""
     return next((name for name, each in columns.items() if {*EKMAN, *UNIT_SHAPES} <= set(each)), None)
 
 
 def _means(training: Sequence[FrameLabels], classes: int) -> dict[str, Floats]:
-    """The mean of each task over all labelled frames; evenly spread, or 0, where there are none."""
+    """The mean of each task over all labelled frames; uniform, or 0, if there are none."""
     counts = np.zeros(classes)
     affect: list[npt.NDArray[Any]] = [np.zeros((0, 2))]
     units: list[npt.NDArray[Any]] = []
@@ -148,7 +149,7 @@ def _rows(videos: FrameVideos, modality: str, video: str) -> tuple[Floats32, Boo
 
 
 def _filled(rows: Floats32, keep: Bools) -> Floats:
-    """(T, D) with the nearest kept row where none is kept."""
+    """(T, D) with masked rows replaced by the nearest kept row."""
     kept = np.flatnonzero(keep)
     if not len(kept):
         return np.zeros(rows.shape)

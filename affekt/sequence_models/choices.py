@@ -1,4 +1,4 @@
-"""The models of frames by name, and how to build one."""
+"""Frame-level models by name, and building one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
 
     Raises:
         UnknownNameError: unknown model, or it has no such option.
-        ValueRangeError: the model has no such form, needs more modalities, or an option is out of its range or not a
-            number, or True or False, as its default is.
+        ValueRangeError: the model has no such form or needs more modalities, or an option is out of range or not of the
+            type of its default.
     """
     if name not in SEQUENCE_MODELS:
         raise UnknownNameError(
@@ -53,7 +53,7 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
 
 
 def _require_type(option: str, value: object, wanted: type) -> None:
-    """Require an option's type; a whole number will do for a float, and True and False are no numbers."""
+    """Check an option's type; a whole number is accepted for a float, True and False are not numbers."""
     if type(value) is wanted or (wanted is float and type(value) is int):
         return
     names = {bool: 'True or False', int: 'a whole number', float: 'a number'}

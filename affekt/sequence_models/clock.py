@@ -1,10 +1,8 @@
-"""Features brought to the frames by a convolution that is learnt with the model, not by a fixed rule.
-
-Each frame gets its K nearest rows in time and how far they lie away. A kernel over that distance says what each counts
-for; it begins as a bell of half a step, which is near to interpolation, and learns whether to lead, lag or smooth. What
-rows count for sums to 1, so that lost rows change no scale.
-
-K neighbours, D columns, H kernels, G places of a kernel's table; ... any leading axes.
+"""Resampling of features to the frames by a convolution that is learned with the model, instead of a fixed rule. Each
+frame gets its K nearest rows in time and their distances. A kernel over the distance gives the weight of each row; it
+starts as a Gaussian with a standard deviation of half a step, which is close to interpolation, and can learn to lead,
+lag or smooth. Weights sum to 1, so that missing rows do not change the scale. K neighbours, D columns, H kernels, G
+entries of a kernel's table; ... any leading axes.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 from affekt.sequence_models.form import Features, FrameAnswers, KeepMask, SequenceModel
 
 KERNELS = 8
-"""Most kernels for groups of columns; as many as divide the columns."""
+"""Maximum number of kernels, one per group of columns; the largest one up to it that divides the columns is used."""
 PER_STEP = 4
 """Entries of a kernel's table per step."""
 
@@ -29,7 +27,7 @@ class LearnedClock(nn.Module):
 
     Args:
         columns: D.
-        neighbours: K. Rows further away than half of them and a step count for nothing.
+        neighbours: K. Rows further away than K / 2 + 1 steps have weight 0.
     """
 
     def __init__(self, columns: int, neighbours: int) -> None:
@@ -40,9 +38,9 @@ class LearnedClock(nn.Module):
         self.table = nn.Parameter((-2 * places.square()).unsqueeze(1).repeat(1, self.kernels))  # (G, H)
 
     def forward(self, around: Tensor) -> Tensor:
-        """(..., D) from (..., K, D + 1) of `NeighbourRows`; 0 where a frame has no row near."""
+        """(..., D) from the (..., K, D + 1) of `NeighbourRows`; 0 for a frame without a row in reach."""
         rows, distances = around[..., :-1], around[..., -1]
-        exists = distances.abs() <= self.reach  # nan is not
+        exists = distances.abs() <= self.reach  # False for nan
         place = (torch.where(exists, distances, 0.0) + self.reach) * PER_STEP
         left = place.floor().clamp(max=len(self.table) - 2)
         share = (place - left).unsqueeze(-1)
@@ -54,10 +52,10 @@ class LearnedClock(nn.Module):
 
 
 class OnLearnedClocks(nn.Module):
-    """A model of frames, some of whose modalities come by learned clocks.
+    """A frame-level model with learned clocks for some modalities.
 
     Args:
-        model: the model of frames.
+        model: the frame-level model.
         neighbours: modality to its K.
     """
 
@@ -70,12 +68,12 @@ class OnLearnedClocks(nn.Module):
         )
 
     def forward(self, features: Features, keep_mask: KeepMask = None) -> FrameAnswers:
-        """The model's answers; features of learned clocks are (B, T, K, D + 1)."""
+        """The model's predictions; features with learned clocks are (B, T, K, D + 1)."""
         answers: FrameAnswers = self.model(self._on_frames(features), keep_mask)
         return answers
 
     def standardise_on(self, features: Features, keep_mask: KeepMask = None) -> None:
-        """As the model's `standardise_on`, with the clocks as they begin."""
+        """As the model's `standardise_on`, with the initial clocks."""
         with torch.no_grad():
             self.model.standardise_on(self._on_frames(features), keep_mask)
 
@@ -87,10 +85,10 @@ class OnLearnedClocks(nn.Module):
 
 
 def with_learned_clocks(model: SequenceModel, neighbours: Mapping[str, int]) -> SequenceModel | OnLearnedClocks:
-    """The model itself where no modality comes by a learned clock.
+    """The model with its learned clocks; the model itself if no modality has one.
 
     Args:
-        model: the model of frames.
-        neighbours: modality to K, for those that come by a learned clock.
+        model: the frame-level model.
+        neighbours: modality to K, for those with a learned clock.
     """
     return OnLearnedClocks(model, neighbours) if neighbours else model

@@ -1,4 +1,4 @@
-"""Temporal convolution: blocks whose reach doubles from one to the next, over the features of all modalities.
+"""Temporal convolution: blocks with doubling dilation over the features of all modalities.
 
 Axes: B batch, T frames, H hidden, K kernel.
 """
@@ -21,13 +21,13 @@ class TemporalConvolution(SequenceModel):
 
         x ← x + W gelu(conv_d(norm x)),  d = 1, 2, 4, …
 
-    A frame that is not kept is a zero to every convolution, as what lies outside the window is, so that frames around
-    a window that are not kept change nothing, and windows may have any length.
+    A masked frame is zero for every convolution, like frames outside the window. So masked frames around a window
+    change nothing, and windows may have any length.
 
     Args:
         layers: number of blocks.
         kernel: K, odd. A frame reads ⌊K / 2⌋ (2**layers − 1) frames to each side: 126 by default, 4 s at 30 per second.
-        causal: read past frames alone, twice as far back.
+        causal: read only past frames, twice as far back.
 
     Source: Bai et al. 2018, arXiv:1803.01271, section 3, with the norm first and by default not causal.
     """
@@ -47,7 +47,7 @@ class TemporalConvolution(SequenceModel):
         self.norm = nn.LayerNorm(shape.hidden)
 
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, H) representation; no loss of its own."""
+        """The (B, T, H) representation; no auxiliary loss."""
         tokens = self.projection(features, kept)
         keep = None if kept.whole else kept.frames.unsqueeze(2)  # (B, T, 1)
         for block in self.blocks:
@@ -56,7 +56,7 @@ class TemporalConvolution(SequenceModel):
 
 
 class _Block(nn.Module):
-    """One residual block; what is not kept is zero to its convolution."""
+    """One residual block; masked frames are zero for its convolution."""
 
     def __init__(self, hidden: int, kernel: int, dilation: int, dropout: float, *, causal: bool) -> None:
         super().__init__()

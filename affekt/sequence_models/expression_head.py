@@ -1,4 +1,4 @@
-"""The head of a published entry for expressions: a frame's feature, what it reads by attention, and a transformer's.
+"""The head of a published entry for expressions: a frame's feature, its attention output and a transformer's output.
 
 Axes: B batch, T frames, D features of all modalities together, G heads, E width of a head. Of frame t, before the last
 linear layer:
@@ -20,9 +20,9 @@ from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape
 class ExpressionHead(SequenceModel):
     """`expression_head`: pooled, attention-pooled and transformer features of every frame together.
 
-    Its width is that of the features, so `hidden` changes nothing; the published dropout is 0.5, its windows are of 64
-    frames. Several modalities are one feature, side by side. The published module also has a perceptron that nothing
-    calls, which is not here.
+    Its width is that of the features, so `hidden` has no effect; the published dropout is 0.5, the published windows
+    have 64 frames. Several modalities are concatenated into one feature. The published module also has an unused
+    perceptron, which is left out here.
 
     Args:
         heads: G, the number of attention heads.
@@ -46,7 +46,7 @@ class ExpressionHead(SequenceModel):
         self.dropout = Dropout(shape.dropout)
 
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, 3D) representation; no loss of its own."""
+        """The (B, T, 3D) representation; no auxiliary loss."""
         frames = torch.cat(list(features.values()), dim=2)  # (B, T, D)
         keep = kept.frames if self.shape.corrected and not kept.whole else None
         tokens = frames + self.block_attention(self.norm1(frames), keep)
@@ -54,7 +54,7 @@ class ExpressionHead(SequenceModel):
         return self.dropout(torch.cat([frames, self.attention(frames, keep), tokens], dim=2)), {}
 
     def published_names(self) -> NameMap:
-        """Published state names to ours; of the perceptron that nothing calls, and of the picture's encoder, none."""
+        """Published state names to ours; those of the unused perceptron and of the image encoder map to None."""
         block = 'trans.layers.0'
         return {
             'fc': 'expression_head',
@@ -73,7 +73,7 @@ class ExpressionHead(SequenceModel):
 
 
 class _NarrowAttention(nn.Module):
-    """(B, T, D) frames read one another through G heads whose widths are not D / G."""
+    """Self-attention over (B, T, D) frames with G heads whose width is not D / G."""
 
     def __init__(self, width: int, heads: int, head_width: int) -> None:
         super().__init__()

@@ -38,7 +38,7 @@ class SequenceShape:
         values: number of continuous values (valence and arousal: 2), 0 for none.
         units: number of action units, 0 for none.
         hidden: width H.
-        dropout: share of units set to 0 while training.
+        dropout: dropout probability.
         form: corrected, or reference for the published wiring.
     """
 
@@ -52,7 +52,7 @@ class SequenceShape:
 
     def __post_init__(self) -> None:
         known = {name: self.sizes[name] for name in MODALITIES if name in self.sizes}
-        object.__setattr__(self, 'sizes', known | dict(self.sizes))  # one order of the three, whatever the caller's
+        object.__setattr__(self, 'sizes', known | dict(self.sizes))  # a fixed order, independent of the caller
         if self.form not in ('reference', 'corrected'):
             raise UnknownNameError(expected='form reference or corrected', came=repr(self.form), todo='choose one')
         tasks = (self.classes, self.values, self.units)
@@ -78,12 +78,12 @@ class SequenceShape:
 
     @property
     def corrected(self) -> bool:
-        """The form is the corrected one."""
+        """Whether the form is the corrected one."""
         return self.form == 'corrected'
 
 
 class FrameAnswers(NamedTuple):
-    """Answers of a model for every frame; the last axis is empty where a task is absent."""
+    """Predictions of a model for every frame; the last axis is empty if a task is absent."""
 
     logits: Tensor
     """(B, T, C) logits of the expressions, before any softmax."""
@@ -92,7 +92,7 @@ class FrameAnswers(NamedTuple):
     units: Tensor
     """(B, T, U) logits of the action units, before any sigmoid."""
     losses: Mapping[str, Tensor] = MappingProxyType({})
-    """The model's own losses by name, each already weighted; most models have none."""
+    """Auxiliary losses by name, already weighted; most models have none."""
 
     def __repr__(self) -> str:
         shapes = f'logits {tuple(self.logits.shape)}, values {tuple(self.values.shape)}'
@@ -104,9 +104,9 @@ class Kept:
     """The frames of a batch that are kept.
 
     Args:
-        frames: (B, T) bool: some modality's frame is.
+        frames: (B, T) bool: the frame is kept in at least one modality.
         of: modality to its (B, T) bool.
-        whole: every frame of every modality is, so that nothing need be masked.
+        whole: every frame of every modality is kept, so that no masking is needed.
     """
 
     frames: Tensor
@@ -143,22 +143,22 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, F) representation and the model's own losses, from prepared features."""
+        """The (B, T, F) representation and auxiliary losses, from prepared features."""
 
     def published_names(self) -> NameMap:
-        """Published state names to ours, by prefix; empty for models of ours."""
+        """Published state names to ours, by prefix; empty for our own models."""
         return {}
 
     def forward(self, features: Features, keep_mask: KeepMask = None) -> FrameAnswers:
-        """Answer for every frame of a batch of windows.
+        """Predict every frame of a batch of windows.
 
         Args:
-            features: modality to (B, T, D); what is not kept may hold anything, nan included.
-            keep_mask: see `KeepMask`. What a frame that is not kept is answered is the model's guess from its
-                neighbours, and worth no more.
+            features: modality to (B, T, D); masked entries may have any values, nan included.
+            keep_mask: see `KeepMask`. The prediction for a masked frame is inferred from its neighbours, and less
+                reliable.
 
         Raises:
-            UnknownNameError: the modalities are not those that the model was built for.
+            UnknownNameError: the modalities differ from those of the model.
             ShapeError: a feature or a mask has another shape.
         """
         kept = self._kept(features, keep_mask)
@@ -177,7 +177,7 @@ class SequenceModel(nn.Module, ABC):
         return FrameAnswers(logits, values, units, losses)
 
     def standardise_on(self, features: Features, keep_mask: KeepMask = None) -> None:
-        """Take mean and deviation of each feature from training data; nothing to do in the reference form.
+        """Compute mean and standard deviation of each feature from training data; no effect in the reference form.
 
         Args:
             features: modality to (B, T, D) windows, or (N, D) frames with masks of (N,).
@@ -192,7 +192,7 @@ class SequenceModel(nn.Module, ABC):
             scale.fit(value.flatten(0, -2) if keep is None else value[keep])  # (N, D) kept frames
 
     def _kept(self, features: Features, keep_mask: KeepMask) -> Kept:
-        """The masks, once names and shapes are checked."""
+        """The masks, after a check of names and shapes."""
         given = keep_mask if isinstance(keep_mask, Mapping) else {}
         if set(features) != set(self.shape.sizes) or not set(given) <= set(features):
             raise UnknownNameError(
@@ -226,7 +226,7 @@ class SequenceModel(nn.Module, ABC):
 
 
 def published_reader(theirs: str, ours: str = 'reader') -> dict[str, str | None]:
-    """The map of a published bidirectional recurrence: one module there, two in ours."""
+    """The map of names of a published bidirectional recurrence: one module there, two here."""
     names: dict[str, str | None] = {}
     for part in ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'):
         names[f'{theirs}.{part}_l0'] = f'{ours}.onward.{part}_l0'

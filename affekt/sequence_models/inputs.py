@@ -258,7 +258,7 @@ def require_same_features(sizes: Mapping[str, int], alignment: Alignment, videos
 
 
 class WindowBatches:
-    """Endless batches of windows, in a new order each epoch that depends on the seed alone.
+    """Batches of windows without end, in a new order each epoch that depends on the seed alone.
 
     Args:
         videos: the videos.
@@ -288,7 +288,7 @@ class WindowBatches:
 
 
 def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], absent: float) -> npt.NDArray[Any]:
-    """(F, ...) of one task, `absent` where a video has no part in it."""
+    """(F, ...) labels of one task, `absent` for a video without any."""
     parts = [
         np.full((each.frames, *shape), absent) if getattr(each, task) is None else getattr(each, task)
         for each in labels
@@ -297,13 +297,13 @@ def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], ab
 
 
 def _rows_of(value: FrameRows | NeighbourRows, rows: Tensor, outside: Tensor) -> Tensor:
-    """(B, T, ...) of frames by number, 0 where outside."""
+    """(B, T, ...) values of frames by index, 0 outside the video."""
     taken = value[rows].float()
     return taken.masked_fill_(outside.reshape(*outside.shape, *[1] * (taken.ndim - 2)), 0)
 
 
 def _after(first: FrameRows | NeighbourRows, second: FrameRows | NeighbourRows) -> FrameRows | NeighbourRows:
-    """The frames of both, which are aligned alike."""
+    """The frames of both, which have the same alignment."""
     if isinstance(first, NeighbourRows):
         assert isinstance(second, NeighbourRows)
         return first.joined(second)

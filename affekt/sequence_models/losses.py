@@ -1,6 +1,7 @@
-"""The losses of models of frames, each over the frames that are kept and whose truth is known.
+"""The losses of frame-level models, each over kept frames with known truth.
 
-Unknown is -1 for an expression or an action unit and nan for a value. A loss over nothing is 0, with a gradient of 0.
+Unknown is -1 for an expression or an action unit and nan for a value. A loss without any such frame is 0, with a
+gradient of 0.
 
 Axes: B windows, T frames, N any leading axes, C classes, V values, U action units.
 """
@@ -37,23 +38,23 @@ def concordance_loss(
 
         1 - 2 cov(t, v) / (var(t) + var(v) + (mean(t) - mean(v))**2)
 
-    The official score is of all frames in one line, so `across='batch'` is nearer to it; a window's own is what the
-    published entry minimises: their `2 - (CCC_v + CCC_a)` is V times this mean.
+    The official score is computed over all frames together, so `across='batch'` is closer to it; the published entry
+    minimises one per window: its `2 - (CCC_v + CCC_a)` is V times this mean.
 
     Args:
-        values: (B, T, V) answers.
+        values: (B, T, V) predictions.
         truth: (B, T, V); nan where unknown.
         keep_mask: (B, T) bool; None keeps all.
-        moments: population, which divide by their number n, as the score does; or published: a covariance divided by
-            n, but deviations by n - 1, so that a perfect answer loses 1 / n.
+        moments: `population` divides all moments by the number n of frames, as the score does; `published` divides the
+            covariance by n but variances by n - 1, so that the loss of a perfect prediction is 1 / n.
         across: `window` for one score per window, `batch` for one of all frames of the batch.
 
     Returns:
-        A scalar; 1 for a window whose truth or answer is constant. A window without any known frame does not count.
+        A scalar; 1 for a window whose truth or prediction is constant. A window without any known frame does not count.
 
     Raises:
-        ShapeError: the shapes differ, or the mask is no (B, T) bool.
-        UnknownNameError: other moments, or another way to average.
+        ShapeError: the shapes differ, or the mask is not a (B, T) bool.
+        UnknownNameError: unknown `moments` or `across`.
 
     Source: Lin 1989, doi:10.2307/2532051.
     """
@@ -92,7 +93,7 @@ def squared_loss(values: Tensor, truth: Tensor, keep_mask: Tensor | None = None)
 
 @dataclass(frozen=True)
 class ExpressionLoss:
-    """The loss of expressions; as it stands, plain cross-entropy.
+    """The loss of expressions; with the defaults, plain cross-entropy.
 
         q_c = (1 - smoothing) [c = label] + smoothing / C
         (1 - divergence) mean of w alpha (1 - p_label)**gamma (-Σ_c q_c log p_c)
@@ -101,9 +102,9 @@ class ExpressionLoss:
     Means are weighted by the weights w of the labels, and divide by their sum.
 
     Args:
-        smoothing: share of the truth that is spread over all classes, in [0, 1).
+        smoothing: share of the truth that is spread evenly over all classes, in [0, 1).
         alpha: factor of the focal term.
-        gamma: the focal exponent: how much less a frame counts of which the model is sure; 0 for not at all.
+        gamma: focal exponent, which reduces the weight of frames with a confident prediction; 0 for no reduction.
         divergence: share in [0, 1] of the Kullback-Leibler divergence from the smoothed truth.
         weights: weight of each class, see `class_weights`; () for none.
 
@@ -136,7 +137,7 @@ class ExpressionLoss:
 
         Raises:
             ShapeError: the shapes differ.
-            ValueRangeError: a label is no class, or there are not as many weights as classes.
+            ValueRangeError: a label is not a class, or the number of weights differs from that of classes.
         """
         classes = logits.shape[-1]
         if labels.shape != logits.shape[:-1] or (keep_mask is not None and keep_mask.shape != labels.shape):
@@ -182,7 +183,7 @@ class ExpressionLoss:
         return factor
 
     def divergences(self, log_shares: Tensor, label: Tensor) -> Tensor:
-        """(N) Kullback-Leibler divergences of the answer from the smoothed truth."""
+        """(N) Kullback-Leibler divergences of the prediction from the smoothed truth."""
         classes = log_shares.shape[-1]
         spread = self.smoothing / classes
         least = (1 - self.smoothing + spread) * math.log(1 - self.smoothing + spread)  # Σ q log q, of every frame
@@ -202,8 +203,8 @@ def class_weights(counts: Tensor, beta: float = 1.0) -> tuple[float, ...]:
 
     Args:
         counts: (C,) frames n_c of each class in the training part.
-        beta: in [0, 1]; 0 weighs all alike, and so, nearly, does any other below 1 where all classes have far more than
-            1 / (1 - beta) frames.
+        beta: in [0, 1]; 0 gives equal weights, and so, approximately, does any value below 1 if all classes have far
+            more than 1 / (1 - beta) frames.
 
     Returns:
         C weights; 0 for a class without any frame.
@@ -227,7 +228,7 @@ def class_weights(counts: Tensor, beta: float = 1.0) -> tuple[float, ...]:
 def unit_loss(
     logits: Tensor, units: Tensor, keep_mask: Tensor | None = None, *, positive_weights: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy of action units, the mean over what is known.
+    """Binary cross-entropy of action units, the mean over known labels.
 
         -(w_u y log σ(x) + (1 - y) log(1 - σ(x)))
 
@@ -235,7 +236,7 @@ def unit_loss(
         logits: (B, T, U).
         units: (B, T, U) of 0 and 1, -1 where unknown.
         keep_mask: (B, T) bool; None keeps all.
-        positive_weights: (U,) w of frames that show the unit, see `balanced_units`; None for 1.
+        positive_weights: (U,) weights w of frames with the unit active, see `balanced_units`; None for 1.
 
     Raises:
         ShapeError: the shapes differ, or the mask is no (B, T) bool.
@@ -249,16 +250,15 @@ def unit_loss(
 
 
 def balanced_units(units: Tensor) -> Tensor:
-    """(U,) weights of shown units, frames without over frames with each, of (N, U) known truths; 1 where it has none.
-
-    A truth of -1 does not count.
+    """(U,) weights of active units from (N, U) truths: frames without the unit divided by frames with it; 1 if there
+    are none with it. A truth of -1 does not count.
     """
     shown, hidden = (units == 1).flatten(0, -2).sum(dim=0), (units == 0).flatten(0, -2).sum(dim=0)
     return torch.where((shown > 0) & (hidden > 0), hidden / shown.clamp(min=1), 1.0)
 
 
 def _known(known: Tensor, keep_mask: Tensor | None, answers: Tensor) -> Tensor:
-    """(B, T, V) bool: known and kept, once the shapes are checked."""
+    """(B, T, V) bool: known and kept, after a check of the shapes."""
     if known.shape != answers.shape or known.ndim != 3:
         raise ShapeError(
             expected='answers and truth of one shape (B, T, V)',
@@ -277,5 +277,5 @@ def _known(known: Tensor, keep_mask: Tensor | None, answers: Tensor) -> Tensor:
 
 
 def _mean(each: Tensor, counted: Tensor) -> Tensor:
-    """The mean of the values that count; 0 where none does."""
+    """The mean of the values that count; 0 if none does."""
     return torch.where(counted, each, 0.0).sum() / counted.sum().clamp(min=1)

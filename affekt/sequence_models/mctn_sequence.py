@@ -1,9 +1,8 @@
-"""MCTN with an answer for every frame: a chain of translations between modalities, whose joint code is read.
-
-The first modality is translated to the second and back, and what was learned to each of the others in turn; the last
-joint code predicts, so that the answer reads the first modality alone. The others teach, while training: the decoders
-run then only. A decoder reads all codes at every step, T² of them in a window, and its steps follow one another, as the
-method is defined: of all models here it is by far the slowest to train.
+"""MCTN with a prediction for every frame: a chain of translations between modalities, whose joint code is read. The
+first modality is translated to the second and back, and the joint code to each of the others in turn; the last joint
+code predicts, so that the prediction depends on the first modality only. The others are targets in training; the
+decoders run only then. By the definition of the method, a decoder attends to all codes at every step, T² in a window,
+and its steps are sequential: of all models here it is by far the slowest to train.
 
 Axes: B batch, T frames, D the largest feature size, H hidden.
 """
@@ -27,16 +26,16 @@ CHAIN = ('text', 'video', 'audio')
 
 
 class TranslationSequence(SequenceModel):
-    """`mctn_sequence`: translators in a chain, then a recurrence that reads the joint code in both directions.
+    """`mctn_sequence`: translators in a chain, then a bidirectional recurrence over the joint code.
 
-    The published code reads the first axis, the windows of a batch, as time, so that they change each other's answers,
-    and its decoder is given the truth at every step. The corrected form reads time, and its decoders read the truth or
-    their answers of a first pass, so that no step waits for the one before. Its published settings are H 256, dropout
-    0.2, teacher forcing 0.3 and a weight of 0.5. Modalities that are not audio, text or video are translated to
-    last, in the order given.
+    The published code reads the first axis, the windows of a batch, as time, so that they change each other's
+    predictions, and its decoder is given the truth at every step. The corrected form reads time, and its decoders read
+    the truth or their own output of a first pass, so that no step depends on the previous one. Its published settings
+    are H 256, dropout 0.2, teacher forcing 0.3 and a weight of 0.5. Modalities that are not audio, text or video are
+    translated to last, in the order given.
 
     Args:
-        teacher_forcing: share of steps that read the truth while training.
+        teacher_forcing: share of steps that read the truth in training.
         translation: weight of the errors of all translations.
 
     Source: Pham et al. 2019, arXiv:1812.07809, section 3, as the entry of Wen et al. to the sixth ABAW competition has
@@ -67,12 +66,12 @@ class TranslationSequence(SequenceModel):
         self.reader = TwoWayRecurrence(shape.hidden, shape.hidden)
 
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, 2H) states of both directions; while training, the losses of each translation by modality."""
+        """The (B, T, 2H) states of both directions; in training, the loss of each translation by modality."""
         masked = self.shape.corrected and not kept.whole
         keep = kept.of
         frames = kept.frames
         if masked:
-            # a modality's frame may be missing where another's is kept: its mask moves along as a feature
+            # a frame may be missing in one modality and kept in another, so each mask is moved along as a feature
             moved = {
                 name: kept_first(torch.cat([value, keep[name].unsqueeze(2)], dim=2), kept.frames)[0]
                 for name, value in features.items()
@@ -92,7 +91,7 @@ class TranslationSequence(SequenceModel):
         return self.reader(joint, kept.frames if masked else None), losses
 
     def _translate(self, padded: dict[str, Tensor], keep: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The last (B, T, H) joint code; while training, modality to its (B, T, D) translation."""
+        """The last (B, T, H) joint code; in training, also modality to its (B, T, D) translation."""
         joint = padded[self.chain[0]]
         rebuilt = {}
         for number, (name, translator) in enumerate(zip(self.chain[1:], self.translators, strict=True)):

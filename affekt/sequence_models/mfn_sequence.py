@@ -1,4 +1,4 @@
-"""Memory fusion networks with an answer for every frame: an LSTM per modality, and a memory that reads them all.
+"""Memory fusion networks with a prediction for every frame: an LSTM per modality, and a memory that reads them all.
 
 The published code computes all of a frame's steps in one loop. Here the recurrences, which do not depend on the memory,
 run first, and attention, the proposals and the gates' other inputs are then batched over all frames. The rest depends
@@ -32,7 +32,7 @@ from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_st
 
 
 class MemorySequence(SequenceModel):
-    """`mfn_sequence`: states and memory of every frame, then a recurrence that reads them in both directions.
+    """`mfn_sequence`: states and memory of every frame, then a bidirectional recurrence over them.
 
     In the corrected form a modality's state is held where its frame is masked, and the memory where all are.
     The published settings are H 128, W 128 and dropout 0.5.
@@ -91,14 +91,14 @@ class MemorySequence(SequenceModel):
         return self.reader(codes, keep), {}
 
     def _memory(self, cells: Tensor, keep: Tensor | None) -> Tensor:
-        """(T, B, W) memories of what is seen of the (T, B, M·H) cells."""
+        """(T, B, W) memories of the attended (T, B, M·H) cells."""
         proposing, propose = _linear_layers(self.propose)
         firsts, seconds = zip(*(_linear_layers(gate) for gate in (self.retain, self.update)), strict=True)
         of_seen, of_memory = zip(
             *(first.weight.split([self.seen_width, first.in_features - self.seen_width], dim=1) for first in firsts),
             strict=True,
         )
-        # what reads the seen, in one product: (T, B, 3H), the first layer of what is proposed and of both gates
+        # first layers of the proposal and of both gates, which read the attended cells, in one product: (T, B, 3H)
         weights, biases = torch.cat([proposing.weight, *of_seen]), [proposing.bias, *(first.bias for first in firsts)]
         attend = [parameter for layer in _linear_layers(self.attend) for parameter in (layer.weight, layer.bias)]
         read = seen_changes(cells, attend, weights, torch.cat(biases), self._passing(cells, self.shape.hidden))
@@ -125,7 +125,7 @@ class MemorySequence(SequenceModel):
         return self.at_once or values.device.type != 'cpu'
 
     def _passing(self, cells: Tensor, units: int) -> Tensor | None:
-        """(T, B, units) dropout factors of each frame; None where all units pass."""
+        """(T, B, units) dropout factors of each frame; None without dropout."""
         if not self.training or not self.shape.dropout:
             return None
         passing: Tensor = self.dropout(cells.new_ones((*cells.shape[:2], units)))

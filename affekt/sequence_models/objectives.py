@@ -86,7 +86,7 @@ class FrameLosses:
 
 
 def _weighted(loss: Callable[[Tensor], Tensor], counted: Tensor, weights: Tensor) -> Tensor:
-    """The loss over what is counted, that of guesses (weights below 1) apart."""
+    """The loss over the counted frames, that of pseudo-labels (weights below 1) computed separately."""
     is_guess = counted & (weights < 1)
     if not is_guess.any():
         return loss(counted)

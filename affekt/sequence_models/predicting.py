@@ -147,7 +147,7 @@ class _Answers:
         self._average = OverlapAverage(length, sum(sizes), overlap)
 
     def add(self, begin: int, answers: Sequence[Floats32]) -> None:
-        """Add the answers of one window: three arrays of (T, size)."""
+        """Add the predictions of one window: three arrays of (T, size)."""
         self._average.add(begin, np.concatenate(answers, axis=1))
 
     def prediction(self, video: str, keep_mask: Bools) -> FramePrediction:
@@ -202,7 +202,7 @@ def official_scores(
 
 
 def _seen(videos: FrameVideos, name: str) -> Bools:
-    """(T,) frames of a video that some modality says something about."""
+    """(T,) frames of a video that are kept in at least one modality."""
     begin = videos.starts[name]
     rows = slice(begin, begin + videos.lengths[name])
     masks: Bools = torch.stack([mask[rows] for mask in videos.keep_mask.values()]).any(dim=0).numpy()

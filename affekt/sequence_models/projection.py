@@ -1,4 +1,4 @@
-"""The features of all modalities of a frame as one vector, and the model that reads nothing but that."""
+"""The features of all modalities of a frame as one vector, and the model that reads this vector only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape
 class FrameProjection(nn.Module):
     """(B, T, D) features of each modality to one (B, T, H): the mean of their linear projections.
 
-    Where a modality is not kept, a learned vector stands for it.
+    A masked modality is replaced by a learned vector.
     """
 
     def __init__(self, shape: SequenceShape) -> None:
@@ -34,7 +34,7 @@ class FrameProjection(nn.Module):
 
 
 class PerFrame(SequenceModel):
-    """`per_frame`: each frame by itself, without any model of time; what the other models are compared with."""
+    """`per_frame`: each frame separately, without any model of time; a baseline for the other models."""
 
     forms = ('corrected',)
 
@@ -45,6 +45,6 @@ class PerFrame(SequenceModel):
         self.dropout = Dropout(shape.dropout)
 
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, H) representation; no loss of its own."""
+        """The (B, T, H) representation; no auxiliary loss."""
         tokens = torch.relu(self.projection(features, kept))
         return torch.relu(self.inner(self.dropout(tokens))), {}

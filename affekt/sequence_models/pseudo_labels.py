@@ -244,7 +244,7 @@ def train_with_pseudo_labels(
 def _guess(
     prediction: FramePrediction, labels: FrameLabels, tasks: Sequence[str], settings: PseudoLabelSettings
 ) -> FrameLabels:
-    """The confident answers for one video, as labels."""
+    """The confident predictions for one video, as labels."""
     seen, least = prediction.keep_mask, settings.least_probability
     parts: dict[str, Any] = dict.fromkeys(TASKS)
     if 'expression' in tasks:
@@ -255,13 +255,13 @@ def _guess(
         known = seen[:, None] & (shown | hidden)
         parts['units'] = np.where(known, shown, -1).astype(np.int8)
     if 'affect' in tasks:
-        steady = seen & (prediction.spread <= settings.most_spread)  # nan, from a single prediction, is never steady
+        steady = seen & (prediction.spread <= settings.most_spread)  # never for nan, the spread of a single prediction
         parts['affect'] = np.where(steady[:, None], prediction.affect, np.float32(np.nan))
     return replace(labels, **parts)
 
 
 def _guessed_frames(guess: FrameLabels, task: str) -> int:
-    """Frames with a guess; of units, for one of them at least."""
+    """Frames with a pseudo-label; of action units, with at least one."""
     if task == 'units' and guess.units is not None:
         return int((guess.units >= 0).any(axis=1).sum())
     return int(guess.labelled(task).sum())

@@ -78,7 +78,7 @@ class NeighbourRows:
         return len(self.index), self.rows.shape[1]
 
     def __getitem__(self, frames: Tensor | slice) -> Tensor:
-        """(..., K, D + 1) rows around these frames, and how far they lie away in the last column."""
+        """(..., K, D + 1) rows around these frames, with their distances in steps in the last column."""
         return torch.cat([self.rows[self.index[frames]], self.distances[frames].unsqueeze(-1)], dim=-1)
 
     def take(self, frames: Tensor) -> NeighbourRows:

@@ -198,7 +198,7 @@ def tuned_frame_smoothing(
 
 
 def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameTrainingSettings) -> None:
-    """Require that one part may be trained on and the other may choose.
+    """Check that one part may be used for training and the other for validation.
 
     Raises:
         LeakError, ShapeError, ValueRangeError: as for `train_frames`.
@@ -237,7 +237,7 @@ def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameT
 
 
 def _partition(labels: FrameLabels, settings: FrameTrainingSettings) -> str:
-    """The partition of a video for the one task that is learnt; for several tasks the strictest."""
+    """The partition of a video for the task; the strictest if several tasks are trained."""
     return labels.partition_of(settings.tasks[0]) if len(settings.tasks) == 1 else labels.partition
 
 
@@ -264,13 +264,13 @@ def _shape(
 def _built(
     shape: SequenceShape, settings: FrameTrainingSettings, build: Callable[[SequenceShape], SequenceModel] | None
 ) -> SequenceModel:
-    """A model with weights that depend on the seed alone; generators stay where they are."""
+    """A model whose initial weights depend on the seed alone; the states of random generators are restored."""
     with seeded(settings.seed):
         return build(shape) if build else build_sequence_model(settings.model, shape, **settings.options)
 
 
 def _standardise(model: nn.Module, training: FrameVideos) -> None:
-    """Let a model that can take the scale of its inputs from training frames."""
+    """Let the model estimate the scale of its inputs from training frames, if it can."""
     fit = getattr(model, 'standardise_on', None)
     if not callable(fit):
         return
@@ -283,7 +283,7 @@ def _standardise(model: nn.Module, training: FrameVideos) -> None:
 
 
 def _learnable(training: FrameVideos, settings: FrameTrainingSettings) -> list[Window]:
-    """Windows in which something is seen of a frame that has a truth."""
+    """Windows with at least one labelled frame that is kept in some modality."""
     known = torch.zeros(len(training.weights), dtype=torch.bool)
     if 'expression' in settings.tasks:
         known |= training.expression >= 0

@@ -1,7 +1,6 @@
-"""An encoder of transformer blocks over the frames of a window, which knows a frame's place by its neighbours.
-
-A table of positions says nothing of places that training never saw; here a convolution of each unit over the nearest
-frames tells a token what is before and after it, wherever it stands and however long the window is.
+"""Transformer blocks over the frames of a window, with positions encoded by a convolution. A table of positions does
+not generalise to positions that do not occur in training; here a convolution of each unit over the nearest frames
+encodes what is before and after a frame, at any position in a window of any length.
 
 Axes: B batch, T frames, H hidden, K reach of the positions.
 """
@@ -20,13 +19,13 @@ from affekt.sequence_models.projection import FrameProjection
 
 
 class FrameTransformer(SequenceModel):
-    """`transformer`: every kept frame reads every other.
+    """`transformer`: every kept frame attends to every other.
 
     Args:
         layers: number of blocks.
         heads: heads of each attention, a divisor of the hidden width.
-        reach: K, odd: frames around each that encode its position.
-        causal: read past frames alone.
+        reach: K, odd: number of frames around each one that encode its position.
+        causal: attend to past frames only.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3, with the norm first; positions by a convolution after Chu
     et al. 2021, arXiv:2102.10882, section 3.2.
@@ -51,7 +50,7 @@ class FrameTransformer(SequenceModel):
         self.norm = form.norm()
 
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
-        """The (B, T, H) representation; no loss of its own."""
+        """The (B, T, H) representation; no auxiliary loss."""
         tokens = self.projection(features, kept)
         near = tokens if kept.whole else torch.where(kept.frames.unsqueeze(2), tokens, 0.0)  # the mask as (B, T, 1)
         wide = functional.pad(near.transpose(1, 2), self.margins)  # (B, H, T and margins)

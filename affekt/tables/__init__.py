@@ -1,11 +1,12 @@
-"""Tables in files: any of them to named columns, and rows to CSV that a spreadsheet may open.
+"""Tables in files: any supported format to named columns, and rows to CSV that is safe to open in a spreadsheet.
 
-`read_table(path)` is the one reader of the package. What a file is, its content says: CSV as every Excel writes it
-(commas, semicolons or tabs, UTF-8, UTF-16 or Windows-1252), JSON, JSON Lines, Parquet, an .npz, a sheet of Excel; else
-it is refused by its name. A `Table` maps each column's name to its cells and knows the number of each row; `Source`
-names rows in messages. `by_name` and `answers_by_name` read one column by the column of samples. `number` reads a cell
-as a number, with a decimal comma too. What reading took for granted stands in `Table.notes`; `reading_notes` gathers
-it where tables are read deep inside. `table_bytes` writes a table as .csv, .jsonl or .parquet, `csv_bytes` as CSV.
+`read_table(path)` is the one reader of the package. The format is determined by the content: CSV as written by any
+version of Excel (commas, semicolons or tabs, UTF-8, UTF-16 or Windows-1252), JSON, JSON Lines, Parquet, .npz or an
+Excel sheet; other formats are refused by name. A `Table` maps each column's name to its cells and knows the number of
+each row; `Source` names rows in messages. `by_name` and `answers_by_name` read one column by the column of samples.
+`number` reads a cell as a number, with a decimal comma too. Assumptions made in reading are in `Table.notes`;
+`reading_notes` collects them from tables that are read within a computation. `table_bytes` writes a table as .csv,
+.jsonl or .parquet, `csv_bytes` as CSV.
 
 Read first: `reading.py`.
 """

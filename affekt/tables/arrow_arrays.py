@@ -1,10 +1,10 @@
 """Python's and NumPy's values as Arrow arrays and back, without pandas.
 
 Where pandas is installed, `pyarrow.array`, `pyarrow.scalar`, `Schema.empty_table` and `to_numpy` load it, and so do
-comparisons with a Python value and `numpy.asarray` of a column: half a second and 40 MB for nothing. These go by
-buffers.
+comparisons with a Python value and `numpy.asarray` of a column: half a second and 40 MB without any use. The functions
+here work on buffers.
 
-N values; None and a nan that stands for it are null in Arrow.
+N values; None, and nan where it stands for None, are null in Arrow.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def arrow_array(values: Sequence[Any] | npt.NDArray[Any], dtype: Any) -> Any:
         dtype: `pyarrow.string()`, `pyarrow.bool_()`, or a type of numbers.
 
     Raises:
-        ValueRangeError: a value is of another kind, such as a text among numbers.
+        ValueRangeError: a value is of another type, such as a text among numbers.
         UnicodeEncodeError, OverflowError: see `text_array`.
         pyarrow.ArrowInvalid: a whole number does not fit the type.
     """
@@ -67,7 +67,7 @@ def empty_table(schema: Any) -> Any:
 
 
 def text_scalar(text: str) -> Any:
-    """A text that Arrow compares columns with."""
+    """A text as an Arrow scalar, for comparison with columns."""
     return text_array([text])[0]
 
 
@@ -76,7 +76,7 @@ def number_array(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None =
 
     Args:
         values: (N,) of any width.
-        valid: (N,) False where the value is null; None where none is.
+        valid: (N,) False where the value is null; None if no value is null.
     """
     import pyarrow as pa
 
@@ -88,8 +88,8 @@ def text_array(values: Sequence[str | None]) -> Any:
     """Texts as an Arrow array of strings.
 
     Raises:
-        UnicodeEncodeError: a text holds what Unicode has no bytes for.
-        OverflowError: all together have more than two gigabytes.
+        UnicodeEncodeError: a text has characters that UTF-8 cannot encode.
+        OverflowError: the texts together have more than two gigabytes.
     """
     import pyarrow as pa
 
@@ -122,8 +122,8 @@ def joined_view(column: Any, dtype: type[np.generic], null: float) -> Any:
 
     Args:
         column: numbers of this width; an array is a column of one chunk.
-        dtype: their width.
-        null: stands for what is null.
+        dtype: NumPy type of that width.
+        null: value for null entries.
     """
     filled = column.fill_null(number_array(np.array([null], dtype))[0]) if column.null_count else column
     views = [view(chunk, dtype) for chunk in getattr(filled, 'chunks', [filled])]
@@ -146,7 +146,7 @@ def flags(column: Any) -> npt.NDArray[np.bool_]:
 
 
 def _require_kind(values: Sequence[Any], noun: str, *kinds: type) -> None:
-    for kind in {*map(type, values)} - {type(None)}:  # by buffers, a flag or a text would become another number
+    for kind in {*map(type, values)} - {type(None)}:  # in its buffer, a flag or a text is another number
         if not issubclass(kind, kinds) or (kind is bool and bool not in kinds):
             strange = next(value for value in values if type(value) is kind)
             raise ValueRangeError(expected=f'{noun}, or None', came=repr(strange)[:60], todo='convert it first')

@@ -2,8 +2,8 @@
 
 A transcript file (or the recognizer, from speech) gives `Utterance`s; `SentenceEncoder` embeds sentences; `TextEmotion`
 estimates probabilities of GoEmotions' 28 labels, the seven shared categories, and valence, arousal and dominance;
-`observe_text` puts all of it into one table. `understanding.py` detects speech that a recognizer did not understand and
-words that it invented. Read `utterances.py` first, then `transcripts.py`, then `emotion.py`.
+`observe_text` puts all of it into one table. `understanding.py` detects speech that a recognizer did not understand,
+and hallucinated words. Read `utterances.py` first, then `transcripts.py`, then `emotion.py`.
 """
 
 from affekt.text.emotion import TextEmotion, TextReading

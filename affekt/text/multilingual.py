@@ -141,5 +141,5 @@ def tokenizer_of(model: bytes) -> Any:
 
 
 def _contents(message: Field) -> dict[int, memoryview]:
-    """What the fields of a message within another hold, by number."""
+    """Contents of the fields of a nested message, by field number."""
     return {part.number: part.content for part in fields(message.content)}

@@ -6,7 +6,7 @@ Three forms, distinguished by the content:
   else to the next time, else to the end of the recording, else as long as its characters take at `SPEED`; a line
   without a time continues the previous one.
 - Otherwise, with a known duration, each non-empty line (or each sentence, where the text is one line) is an utterance,
-  and they share the duration by their characters. A note says that these times are guesses.
+  and they share the duration by their characters. A note says that these times are estimates.
 - Without a duration the times are nan.
 """
 
@@ -20,7 +20,7 @@ from affekt.text.speakers import shared_out
 from affekt.text.utterances import Utterance
 
 SPEED = 15.0
-"""Characters per second of conversational English; only for the end of a last utterance that nothing else gives."""
+"""Characters per second of conversational English; only for the end of a last utterance that is not given otherwise."""
 
 _CLOCK = r'(?:\d{1,3}:)?\d{1,3}:\d{2}(?:[.,]\d{1,3})?'
 _MARK = re.compile(rf'\s*[\[(<]?\s*({_CLOCK})(?:\s*(?:-->|[-–—])\s*({_CLOCK}))?\s*[\])>]?(?=\s|$)\s*[-–—:]?\s*')

@@ -1,4 +1,4 @@
-"""Protocol buffers as models are stored in: their fields, and pieces of them written anew."""
+"""Protocol buffers, as model files use them: reading fields and encoding new ones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ _LONGEST_VARINT = 63
 
 
 class Field(NamedTuple):
-    """A field that holds bytes or a four-byte number.
+    """A field that contains bytes or a four-byte number.
 
-    number: number of the field. content: its bytes. begin, end: position of the whole field in its message.
+    Args:
+        number: number of the field.
+        content: bytes of its value.
+        begin, end: position of the whole field in its message.
     """
 
     number: int
@@ -22,11 +25,11 @@ class Field(NamedTuple):
 
 
 def fields(message: bytes | memoryview) -> Iterator[Field]:
-    """The fields of a message that hold bytes or four-byte numbers, in order, not copied.
+    """The fields of a message that contain bytes or four-byte numbers, in order, without a copy.
 
     Raises:
-        ValueError: the bytes are no message.
-        IndexError: they end within a number.
+        ValueError: the bytes are not a message.
+        IndexError: the bytes end within a number.
     """
     message, at = memoryview(message), 0
     while at < len(message):
@@ -46,23 +49,23 @@ def fields(message: bytes | memoryview) -> Iterator[Field]:
 
 
 def bytes_field(number: int, content: bytes) -> bytes:
-    """A field that holds bytes."""
+    """An encoded field that contains bytes."""
     return _encoded(number << 3 | _BYTES) + _encoded(len(content)) + content
 
 
 def number_field(number: int, value: int) -> bytes:
-    """A field that holds a whole number, at least 0."""
+    """An encoded field that contains a whole number, at least 0."""
     return _encoded(number << 3 | _VARINT) + _encoded(value)
 
 
 def _encoded(value: int) -> bytes:
-    """A number, seven bits a byte, the lowest first."""
+    """An encoded whole number: seven bits per byte, the lowest first."""
     groups = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
     return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number at a place, seven bits a byte, and the place behind it."""
+    """The whole number at a position, seven bits per byte, and the position after it."""
     value = shift = 0
     while True:
         byte = message[at]

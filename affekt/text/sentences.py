@@ -40,7 +40,7 @@ _OUTPUTS = (
 )  # fmt: skip
 """Outputs of each layer in this very file (its sha256 is registered in affekt.weights)."""
 _TABLE, _ROWS = 'inner.embeddings.word_embeddings.weight', 'embedding'
-"""The table of words in the file, and what is looked up in it."""
+"""Names of the word table in the file, and of the node output that looks up its rows."""
 _UNPACKED_TABLE = (f'{_TABLE}_f', _TABLE)
 _GRAPH, _NODE, _OUTPUT = 7, 1, 2
 """Fields of a model, of a graph and of a node in ONNX."""
@@ -60,7 +60,7 @@ def _tokenizer() -> Tokenizer:
 
 
 def characters_read(text: str) -> int:
-    """How many characters of a text, from its beginning, `SentenceEncoder` reads: up to 256 word pieces.
+    """Number of characters of a text, from its start, that `SentenceEncoder` reads: up to 256 word pieces.
 
     Raises:
         WeightsError: the tokenizer is not available.
@@ -137,7 +137,7 @@ class SentenceEncoder:
             texts: N texts, see `encode`.
 
         Yields:
-            Indices of B texts and their (B, T, L D) states, layers side by side, from the shortest texts to the
+            Indices of B texts and their (B, T, L D) states, layers concatenated, from the shortest texts to the
             longest; every text once.
         """
         encoded = [piece.ids for piece in self._tokenizer.encode_batch(list(texts))]
@@ -166,10 +166,10 @@ def _with_outputs(names: Sequence[str]) -> bytes:
 
 
 def _with_rows_unpacked(model: bytes) -> bytes:
-    """The ONNX file with the rows of words looked up in 8 bits and then made floats.
+    """The ONNX file changed to look up the rows of words in 8 bits and convert only these to floats.
 
-    As stored, the whole table of 30,522 words is made floats in each call, and then a few rows are looked up: the same
-    numbers, for 94 MB and most of the time that a short text takes.
+    As stored, each call converts the whole table of 30,522 words to floats before a few rows are looked up: the same
+    numbers, at the cost of 94 MB and most of the time that a short text takes.
     """
     graph = next(part for part in fields(model) if part.number == _GRAPH)
     parts: list[bytes | memoryview] = []

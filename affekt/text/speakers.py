@@ -26,7 +26,7 @@ _VOICE = re.compile(r'<v(?:\.[^ <>\t]*)?[ \t]+([^<>]{1,100})>')
 
 
 def without_markup(text: str) -> str:
-    """Text without tags, overrides, entities or musical notes; a description of a sound alone becomes ''.
+    """Text without tags, overrides, entities or musical notes; a mere description of a sound becomes ''.
 
     >>> without_markup('{\\\\an8}<i>I&amp;you</i>')
     'I&you'

@@ -52,7 +52,7 @@ class Transcript:
     utterances: tuple[Utterance, ...]
     """Utterances by start, at least one."""
     notes: tuple[str, ...]
-    """Sentences on what was guessed, moved, clipped or left out."""
+    """Sentences on what was inferred, moved, clipped or left out."""
 
 
 def read_transcript(
@@ -75,7 +75,7 @@ def read_transcript(
 
 
 def open_transcript(path: str | Path, duration_s: float | None = None, *, encoding: str | None = None) -> Transcript:
-    """As `read_transcript`, with notes on what was guessed, moved or left out.
+    """As `read_transcript`, with notes on what was inferred, moved or left out.
 
     Args:
         path: a file of one of the kinds above.

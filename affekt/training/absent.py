@@ -150,7 +150,7 @@ def _kept(samples: Samples, present: Tensor, rate: float, seed: int) -> Tensor:
 def _answered(
     model: nn.Module, samples: Samples, name: str, kind: str, modalities: Sequence[str], kept: Tensor
 ) -> PartlyAnswered:
-    """Answers for the samples that keep any modality; missing features are replaced by zeros."""
+    """Predictions for the samples that keep any modality; missing features are replaced by zeros."""
     index = kept.any(dim=1).nonzero().flatten()
     part = samples.subset(index)
     present = {each: kept[index, at].to(part.presence(each).device) for at, each in enumerate(modalities)}

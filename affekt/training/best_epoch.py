@@ -84,5 +84,5 @@ def best_of(scores: Sequence[float]) -> int:
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:
-    """What training changes, whole and on the CPU; where it is spread over processes, all of them must ask."""
+    """The tensors that training changes, whole and on the CPU; if sharded, all processes must call this."""
     return {name: whole(value.detach()).cpu().clone() for name, value in changing(model).items()}

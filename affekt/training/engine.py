@@ -219,7 +219,7 @@ class Engine:
         return log.rows
 
     def _agreed(self, is_over: Callable[[Sequence[Row]], bool] | None, log: ScalarLog) -> bool:
-        """The run ends here, as the first process, which has the log, finds."""
+        """Whether the run ends here, as decided by the first process, which has the log."""
         return is_over is not None and bool(self.ranks.agreed(float(self.ranks.first and is_over(log.rows))))
 
     def mean_losses(self, steps: Sequence[Step]) -> Row:
@@ -404,7 +404,7 @@ class Engine:
 
 
 def _is_even(batches: Iterable[Any]) -> bool:
-    """They are as many in every process by the way they are made."""
+    """Whether every process has equally many batches by construction."""
     return isinstance(batches, IndexBatches | LoadedBatches)
 
 

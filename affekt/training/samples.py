@@ -249,7 +249,7 @@ class Samples:
 
 
 def _finite(value: Tensor | Sequences) -> Tensor:
-    """(N,) bool: all numbers of a sample are finite. A sum is finite only where its terms are, and costs no copy."""
+    """(N,) bool: all numbers of a sample are finite. A sum is finite only if its terms are, and needs no copy."""
     if not isinstance(value, Sequences):
         finite = value.flatten(1).sum(dim=1).isfinite()  # (N,)
         doubtful = (~finite).nonzero().flatten()  # or only the sum overflowed
@@ -273,7 +273,7 @@ def _over_steps(there: Tensor, value: Tensor) -> Tensor:
 
 
 def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None:
-    """Pad all sequences to the longest: where a modality is missing from a batch, its own length is not theirs."""
+    """Pad all sequences to the longest, since a modality that is missing from a batch has a length of its own."""
     longest = max((value.shape[1] for value in features.values() if value.ndim == 3), default=0)
     for name, value in list(features.items()):
         more = longest - value.shape[1] if value.ndim == 3 else 0

@@ -101,7 +101,7 @@ def _balanced_accuracy(predicted: Predicted, truth: Samples) -> float:
 
 
 def _concordance(predicted: Predicted, truth: Samples) -> float:
-    """The mean over values; 0 where truth and predictions are one same constant."""
+    """The mean over values; 0 where truth and predictions are the same constant."""
     values = _needed(truth.values, 'values')
     scores = []
     for known, true, answered in zip((~values.isnan()).T, values.T, predicted.values.T, strict=True):
@@ -161,7 +161,8 @@ def score_of(name: str) -> Callable[[Predicted, Samples], float]:
 
 
 def is_constant(predicted: Predicted, truth: Samples) -> bool:
-    """Whether all samples get one answer: one category, or values that vary by less than 0.01 deviations of the truth.
+    """Whether all samples get the same prediction: one category, or values that vary by less than 0.01 standard
+    deviations of the truth.
 
     With categories and values both must be constant.
     """

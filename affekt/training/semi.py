@@ -65,9 +65,9 @@ def train_semi(
     """Train on labelled and unlabelled samples.
 
     `consistency` is one run of `train` in which each step adds losses of unlabelled samples. `pseudo` trains on the
-    labelled samples first; then, in each round, the best model so far predicts pseudo-labels, confident ones are kept,
-    and a new model is trained on both, until none is confident. Each round starts from the initial weights of the
-    model.
+    labelled samples first; then, in each round, the best model so far predicts pseudo-labels, the confident ones are
+    selected, and a new model is trained on both, until no prediction is confident. Each round starts from the initial
+    weights of the model.
 
     Args:
         model: initial model, as for `train`; it is not changed.

@@ -48,7 +48,7 @@ def train(
         model: maps features and a keep mask to logits, values and losses; changed in place. A submodule named
             `backbone` may have a learning rate of its own, or be frozen.
         training: samples to train on.
-        validation: samples that decide when to stop and which epoch is best.
+        validation: samples for early stopping and the choice of the epoch.
         settings: all settings that results depend on.
         folder: folder for a checkpoint of each epoch, without frozen parameters.
         resume: continue in the folder of a killed run; results equal those of an uninterrupted run.
@@ -126,7 +126,7 @@ def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> 
 
 
 def _pieces(order: Tensor, lengths: Tensor, most: int) -> Iterator[Tensor]:
-    """Samples in order of length, at most so many at once, and so few that long sequences fit in memory."""
+    """Samples in order of length, in batches that are limited in samples, and in steps so that they fit in memory."""
     begin = 0
     while begin < len(order):
         part = order[begin : begin + most]
@@ -140,7 +140,7 @@ def require_clock(model: nn.Module, *parts: Samples) -> None:
     """Check that the samples have a common clock if the model needs one.
 
     Raises:
-        ShapeError: they have not, but the model needs it.
+        ShapeError: the lengths of the modalities differ, and the model needs a common clock.
     """
     if getattr(model, 'aligned', False) and not all(part.aligned for part in parts):
         raise ShapeError(
@@ -166,8 +166,7 @@ class _Scaling(Protocol):
 def scaled_once(
     model: nn.Module, training: Samples, validation: Samples, unlabelled: Unlabelled | None
 ) -> tuple[Samples, Samples, Callable[[], contextlib.AbstractContextManager[None]]]:
-    """Both parts with vectors scaled once instead of at each step, if the model scales; and the way to call it on
-    those."""
+    """Both parts, with vectors scaled once if the model scales its inputs; and the context for calling it on them."""
     if unlabelled or not isinstance(model, _Scaling) or not (training.has_vectors and validation.has_vectors):
         return training, validation, contextlib.nullcontext
     parts = [replace(part, features=model.standardised(part.features)) for part in (training, validation)]
@@ -186,7 +185,7 @@ def _ranks(device: str) -> Ranks:
 
 
 def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
-    """What is trained at which rate: a backbone apart from the rest."""
+    """Parameter groups with their learning rates: the backbone separate from the rest."""
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, nn.Module):
         return [{'params': list(model.parameters())}]
@@ -207,7 +206,7 @@ def _engine_settings(settings: TrainingSettings) -> EngineSettings:
 
 @dataclass(frozen=True)
 class _Part:
-    """This process's share of a batch, and how many of its samples count."""
+    """This process's share of a batch, and the number of its samples that count."""
 
     batch: Batch
     size: int
@@ -264,12 +263,12 @@ def _save(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabelled
 
 
 def _restore(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabelled | None) -> None:
-    """Go on from a checkpoint; from the start where the run was killed before its first."""
+    """Continue from a checkpoint, or from the start if the run was killed before the first one."""
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
     with fitting('run'):
-        engine.restore(tensors, json.loads(notes.get('engine', '{}')))  # which older versions did not write
+        engine.restore(tensors, json.loads(notes.get('engine', '{}')))  # older versions did not write it
         standing.restore(json.loads(notes['progress']), below(tensors, 'best.'))
         if unlabelled:
             unlabelled.restore(below(tensors, 'unlabelled.'))

@@ -127,7 +127,7 @@ def _restore(
     optimiser: torch.optim.Optimizer,
     standing: list[Standing],
 ) -> None:
-    """Go on from a checkpoint; from the start where the run was killed before its first."""
+    """Continue from a checkpoint, or from the start if the run was killed before the first one."""
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
@@ -211,7 +211,7 @@ def _batched(every: Callable[..., dict[str, Tensor]], *given: Any) -> dict[str, 
 
 
 def _stacked_batch(samples: Samples, plans: list[list[Tensor]], step: int) -> tuple[Batch, Tensor]:
-    """The step's batches as (K, B, …), and which rows are real; the others are kept from and known of nothing."""
+    """The step's batches as (K, B, …), and (K, B) True for real rows; padding rows are masked and have no truth."""
     chosen = [plan[step] if step < len(plan) else plan[0][:0] for plan in plans]
     size = max(map(len, chosen))
     real = torch.stack([torch.arange(size) < len(index) for index in chosen])  # (K, B)
@@ -235,7 +235,7 @@ def _stacked_batch(samples: Samples, plans: list[list[Tensor]], step: int) -> tu
 
 
 class _RatesAdam(torch.optim.Optimizer):
-    """Adam with a rate and a decay of its own for each of K stacked models."""
+    """Adam with a separate learning rate and weight decay for each of K stacked models."""
 
     def __init__(self, weights: list[Tensor], rates: Tensor, decays: Tensor) -> None:
         super().__init__(weights, {})
@@ -274,7 +274,7 @@ def _optimiser(weights: list[Tensor], settings: Sequence[TrainingSettings]) -> t
 
 
 def _clip(weights: dict[str, Tensor], settings: Sequence[TrainingSettings]) -> None:
-    """Each model's gradient to its own longest norm, then its own largest entry."""
+    """Clip each model's gradient to its own maximum norm, then to its own maximum entry."""
     gradients = [weight.grad for weight in weights.values() if weight.grad is not None]
     if any(own.clip_norm is not None for own in settings):
         norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])  # (tensors, K)
@@ -299,7 +299,7 @@ def _unstack(model: nn.Module, weights: dict[str, Tensor], k: int) -> None:
 def _checked(
     models: Sequence[nn.Module], splits: Sequence[Split], settings: Sequence[TrainingSettings]
 ) -> TrainingSettings:
-    """The settings that all share."""
+    """The settings that all models share."""
     shapes = [{name: value.shape for name, value in model.state_dict().items()} for model in models]
     if not len(models) == len(splits) == len(settings) >= 1 or any(shape != shapes[0] for shape in shapes):
         raise ShapeError(

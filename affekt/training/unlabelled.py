@@ -147,7 +147,7 @@ class Lesson:
             strong = of.thinned(of.disturbed(batch, settings.strong_noise, self._rng), self._rng)
             batch = replace(strong, labels=guessed.labels, values=guessed.values, is_known=False)
         answer: Answer = model(batch.features, batch.keep_mask)
-        losses = truth_losses(answer.logits, answer.values, batch)  # a model's own losses may read truth: left out
+        losses = truth_losses(answer.logits, answer.values, batch)  # without its own losses, which may read truth
         self._seen += len(batch)
         if batch.labels is not None and 'category' in losses:
             sure = (batch.labels != UNKNOWN).sum()
@@ -179,7 +179,7 @@ def _scales(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
         rows = value.flatten(0, -2) if keep[name].all() else value[keep[name]]  # (rows there are, D)
         rows = rows if len(rows) else value.new_zeros((1, value.shape[-1]))
         mean = rows.mean(dim=0, dtype=torch.float64)
-        pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, a piece at a time
+        pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, piece by piece
         squares = torch.stack([(piece - mean).square().sum(dim=0) for piece in pieces]).sum(dim=0)
         scales[name] = (mean.float(), (squares / len(rows)).sqrt().float())
     return scales

@@ -44,7 +44,7 @@ def part_of(path: Path, ending: str = PART, *, keeps_suffix: bool = False) -> Pa
     return path.with_name(f'.{name}{ending}{path.suffix[:16] if keeps_suffix else ""}')
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that readers see the old or the new content, never a part of it.
 
     Raises:
@@ -55,29 +55,30 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def file_atomically(path: Path) -> Iterator[IO[bytes]]:
+def file_atomically(path: str | Path) -> Iterator[IO[bytes]]:
     """A file to write that appears as `path` when complete, or not at all; an older file is replaced.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    with _published(path, keeps_suffix=False) as (_, handle), os.fdopen(handle, 'wb', closefd=False) as file:
+    with _published(Path(path), keeps_suffix=False) as (_, handle), os.fdopen(handle, 'wb', closefd=False) as file:
         yield file
 
 
 @contextlib.contextmanager
-def place_atomically(path: Path) -> Iterator[Path]:
+def place_atomically(path: str | Path) -> Iterator[Path]:
     """As `file_atomically`, for writers that need a path with the right suffix instead of an open file."""
-    with _published(path, keeps_suffix=True) as (part, _):
+    with _published(Path(path), keeps_suffix=True) as (part, _):
         yield part
 
 
-def require_writable(path: Path) -> None:
+def require_writable(path: str | Path) -> None:
     """Check that a file can be written as `path`, before its content is computed.
 
     Raises:
         StorageError: it cannot, for example because the name is too long or belongs to a folder.
     """
+    path = Path(path)
     with _explained(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))

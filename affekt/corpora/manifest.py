@@ -252,7 +252,7 @@ class Manifest:
                 return np.array(shared.values)[shared.codes]
         return np.array(self.names)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the manifest as Parquet, completely or not at all."""
         from pyarrow import parquet
 
@@ -265,7 +265,7 @@ class Manifest:
             writer.add_key_value_metadata({'affekt': header})
 
     @classmethod
-    def load(cls, path: Path, root: Path | None = None) -> Manifest:
+    def load(cls, path: str | Path, root: str | Path | None = None) -> Manifest:
         """Load a manifest.
 
         Args:
@@ -278,7 +278,8 @@ class Manifest:
         """
         import pyarrow
 
-        if root is not None and not root.is_dir():
+        path = Path(path)
+        if root is not None and not Path(root).is_dir():
             raise CorpusError(
                 expected='a folder that the media of the manifest are in now', came=f'{root}', todo='check the path'
             )

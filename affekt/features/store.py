@@ -41,7 +41,8 @@ class Store:
             several is missing.
     """
 
-    def __init__(self, path: Path, *, partial: bool = False) -> None:
+    def __init__(self, path: str | Path, *, partial: bool = False) -> None:
+        path = Path(path)
         is_folder = path.is_dir()
         files = sorted(each for each in path.glob(f'*{SUFFIX}') if each.name[0] != '.') if is_folder else [path]
         if not files:

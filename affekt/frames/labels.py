@@ -300,7 +300,7 @@ class FrameTable:
     def _of(self, labels: Iterable[FrameLabels]) -> FrameTable:
         return dataclasses.replace(self, labels=tuple(labels))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the table as Parquet with a row per frame, atomically."""
         import pyarrow as pa
         from pyarrow import parquet
@@ -351,7 +351,7 @@ class FrameTable:
         return np.concatenate([np.zeros((0, *shape), dtype), *parts])
 
     @classmethod
-    def load(cls, path: Path) -> FrameTable:
+    def load(cls, path: str | Path) -> FrameTable:
         """Read a table back.
 
         Raises:
@@ -361,6 +361,7 @@ class FrameTable:
 
         from affekt.tables import require_bounded
 
+        path = Path(path)
         try:
             require_bounded(path)
             header, columns = _read(path)

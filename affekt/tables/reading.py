@@ -31,7 +31,7 @@ _TEXTS = ('.csv', '.tsv', '.txt', '.tab')
 LARGEST_FILE = 2 * 2**30
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: str | Path) -> Table:
     """The columns of a table file of any supported kind.
 
     Headers keep their case but not surrounding spaces; cells are unchanged: text in a text file, numbers and lists
@@ -42,6 +42,7 @@ def read_table(path: Path) -> Table:
             a table; rows differ in length, or two columns have one name. The message gives the row where possible.
         ArchiveError: an archive is damaged or holds more than arrays and plain values.
     """
+    path = Path(path)
     _require_file(path)
     ending = path.suffix.lower()
     try:

@@ -65,6 +65,8 @@ def test_the_made_up_corpus_is_balanced_known_and_written_back(tmp_path):
     assert all(manifest.media(row, 'audio').is_file() for row in manifest.samples)
     manifest.save(tmp_path / 'm.parquet')
     assert Manifest.load(tmp_path / 'm.parquet') == manifest
+    manifest.save(str(tmp_path / 'again.parquet'))
+    assert Manifest.load(str(tmp_path / 'again.parquet')) == manifest
     (tmp_path / 'elsewhere').mkdir()
     moved = Manifest.load(tmp_path / 'm.parquet', root=tmp_path / 'elsewhere')
     assert moved.media(moved.samples[0], 'audio').parent == tmp_path / 'elsewhere'

@@ -38,4 +38,4 @@ def test_the_figures_of_injected_orders_are_those_of_the_result():
     shifts = [
         f'{one["mean_shift_log_odds"]:.2f} (standard error {one["standard_error"]:.2f})' for one in every.values()
     ]
-    assert f'by {shifts[0]} against {shifts[1]}' in _words()
+    assert f'gained {shifts[0]} with quoting and {shifts[1]} with pasting' in _words()

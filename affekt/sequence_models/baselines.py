@@ -27,7 +27,7 @@ def constant_predictions(
 
     Args:
         training: labels whose classes are counted.
-        videos: videos to be answered.
+        videos: videos to predict.
         tasks: fields of `FrameLabels`.
         classes: number of expressions.
     """
@@ -39,7 +39,14 @@ def constant_predictions(
 def mean_predictions(
     training: Sequence[FrameLabels], videos: FrameVideos, tasks: Sequence[str], classes: int = len(EXPRESSIONS)
 ) -> dict[str, FramePrediction]:
-    """The share of each class, the mean valence and arousal, the share of each unit."""
+    """The share of each class, the mean valence and arousal, and the share of each unit.
+
+    Args:
+        training: labels from which the means are computed.
+        videos: videos to predict.
+        tasks: fields of `FrameLabels`.
+        classes: number of expressions.
+    """
     return _same(videos, tasks, _means(training, classes))
 
 
@@ -58,7 +65,7 @@ def read_predictions(
     with one; a video without any face is neutral.
 
     Args:
-        videos: videos to be answered.
+        videos: videos to predict.
         columns: modality to names of its columns; one modality must have those of `faces-all-frm` or `faces-frm`.
         tasks: fields of `FrameLabels`.
         action_units: names of the requested units.

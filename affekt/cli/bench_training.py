@@ -329,10 +329,7 @@ def dfer(
     require_torch()
     from affekt.pretraining import TuningSettings
 
-    if out is None:
-        refuse_unused('--out', 'resume')
-    else:
-        require_new_run(out, resume=resume)
+    _require_place(out, resume)
     settings = DferSettings(protocol, seeds, validation_share, target or '', seed=seed, resamples=resamples)
     how = TuningSettings(seed=seed, **tuning)
     with table_notes() as notes, TemporaryDirectory() as scrap:
@@ -361,6 +358,14 @@ def dfer(
     if out is not None:
         save_dfer(out, outcome, answer)
     _show(answer, dfer_sheet(outcome), as_json)
+
+
+def _require_place(out: Path | None, resume: bool) -> None:
+    """Refuse a folder in use, and --resume without a folder, before clips are decoded."""
+    if out is None:
+        refuse_unused('--out', 'resume')
+    else:
+        require_new_run(out, resume=resume)
 
 
 def _manifest(corpus: str, release: Path | None) -> Manifest:

@@ -119,9 +119,9 @@ class Wordings:
     def _by_class(self, labels: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
         """Labels that are adjectives, nouns, and known as neither; each in order."""
         adjectives = set(self.adjectives.values())
-        said = [label for label in labels if label in adjectives]
+        known = [label for label in labels if label in adjectives]
         shown = [label for label in labels if label in self.nouns and label not in adjectives]
-        return said, shown, [label for label in labels if label not in adjectives | self.nouns]
+        return known, shown, [label for label in labels if label not in adjectives | self.nouns]
 
     def cited(self, levels: Mapping[str, str], rng: np.random.Generator) -> str:
         """Sentences that cite these readings, one per source; '' for no reading.

@@ -1,10 +1,9 @@
 """Reenactment measured over a table of pairs: self- and cross-reenactment.
 
 Self-reenactment: a driver's first frame is the portrait, and each frame is compared with the driver's own. Cross-
-reenactment: another portrait, for which only movement and identity can be compared. All readings of faces
-are affekt's own, which the engine also uses: the scores compare engines measured alike, not with the truth. The
-user's own networks add LPIPS per frame, FID over all frames, and FVD over all segments. Each measured
-pair is stored, so that a killed run resumes.
+reenactment: another portrait, for which only movement and identity can be compared. All readings of faces are affekt's
+own, which the engine also uses: the scores compare engines, not with the truth. The user's own networks add LPIPS per
+frame, FID over all frames, and FVD over all segments. Each pair is stored, so that a killed run resumes.
 """
 
 from __future__ import annotations
@@ -149,8 +148,7 @@ def compare_reenactment(
     Raises:
         PortraitError, MediaError: the only pair, or the last if none can be measured, shows no face, or a file of it
             cannot be read.
-        ValueRangeError: the frame rate is not above 0, or the settings have a personal refiner, which fits one
-            portrait only.
+        ValueRangeError: the frame rate is not above 0, or the settings have a personal refiner, made for one portrait.
         RunError: the folder holds other files, or a run without `resume` or with other settings.
         WeightsError: a network of the user does not take images.
         MissingExtraError: c2pa-python is not installed.

@@ -207,7 +207,7 @@ def _training(result: Mapping[str, Any]) -> list[str]:
     steps, scores = (', '.join(map(str, each)) for each in ((run['step'] for run in runs), choice['f']))
     return [
         f'First on words and faces ({before["steps"]} steps of {before["batch_size"]}, without speakers of RAVDESS), '
-        f'then for each fold on equal shares of voices, mixed voices, artificial pairs, words and faces '
+        f'then for each fold on voices, mixed voices and artificial pairs, and about as many words and faces again '
         f'({then["steps"]} steps of {then["batch_size"]}). Two actors outside training and test and 120 comments of '
         f'the development part chose the steps: {steps}. Training took {minutes:.0f} minutes on one shared processor '
         'core.', '',

@@ -125,7 +125,7 @@ def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> Sample
 
                 landmarkers.append(FaceLandmarker())
             damage: list[str] = []
-            pictures = face_pictures(manifest, row, *landmarkers, damage=damage)
+            pictures = face_pictures(manifest, row, next(iter(landmarkers), None), damage)
             if isinstance(pictures, Unable):
                 outcomes.append(pictures)
                 continue

@@ -334,7 +334,7 @@ def content_digest(manifest: Manifest, sample: Sample) -> str:
 
 
 def _parts_of(manifest: Manifest, sample: Sample, limits: ClipLimits, form: MediaForm) -> tuple[Part, ...]:
-    """The clip's video, or its audio where there is no video; () if it has neither or they are withheld."""
+    """The clip's video, or its audio where there is no video; () if it has neither, or both are not to be sent."""
     withheld = set((sample.missing or '').split(','))
     limits = replace(limits, sound=False) if 'audio' in withheld else limits
     limits = replace(limits, frames=0) if 'video' in withheld else limits

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 SHOWN = 20
-"""Of so many clips the whole answer is shown; of more a line each."""
+"""Maximum number of clips whose answers are shown in full; for more, one line each."""
 SHOWN_REASONS = 5
-"""Of so many reasons the clips that were left out are counted."""
+"""Maximum number of reasons for which left-out clips are counted."""
 
 
 @main.group('describe', cls=VerbWithVerbs)

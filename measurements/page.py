@@ -124,10 +124,11 @@ def media_fuzz(result: dict[str, Any]) -> str:
     rows.append(['**all**', *result['counts'].values()])
     return (
         f'## Damaged files\n\n`measurements/media_fuzz.py`: {result["files"]:,} damaged files made of '
-        f'{len(result["by_file"])} small ones. *ok*: the same duration and number of images; *altered*: so, but pixels '
-        'or samples differ, as a flipped byte in PCM must; *foretold*: the end is missing, and the report states '
-        'that no length is stated; *reported*: what is missing is said; *refused*: one clear error. The other classes '
-        f'are bugs. Each file is read in a process of its own: the largest takes {result["peak_memory_mb"]:.0f} MB at '
+        f'{len(result["by_file"])} small ones. *ok*: the same duration and number of images; *altered*: the same, but '
+        'pixels or samples differ, as a flipped byte in PCM must; *foretold*: the end is missing, and the report '
+        'states that no length is stated; *reported*: what is missing is said; *refused*: one clear error. The other '
+        'classes are bugs. Each file is read in a process of its own: the largest takes '
+        f'{result["peak_memory_mb"]:.0f} MB at '
         f'its peak, the slowest {result["longest_cpu_s"]:.1f} s of processor time.\n\n'
         + table(['damage', *result['counts']], rows)
     )
@@ -1007,7 +1008,7 @@ def encoder_precision(result: dict[str, Any]) -> str:
         f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
         'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
         f"column's deviation. The processor has {', '.join(result['units']) or 'no units for 8 or 16 bits'}; "
-        'bfloat16 is timed where there is one for it. Weights of eight bits take seven, so that no sum saturates.\n\n'
+        'bfloat16 is timed where there is one for it. 8-bit weights use seven bits, so that no sum saturates.\n\n'
     )
     text += table(
         ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],
@@ -1093,7 +1094,7 @@ def live(result: dict[str, Any]) -> str:
             f'\nReadings while somebody speaks, ten a second, of {" and ".join(kept["recordings"])}, by how long a '
             'voice may pause until another one is thought to begin (the last line is what affekt does):\n\n'
         )
-        text += table(['pause, s', 'readings', 'say an arousal', 'say an emotion'], rows)
+        text += table(['pause, s', 'readings', 'with arousal', 'with an emotion'], rows)
     return text
 
 

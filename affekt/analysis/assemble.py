@@ -228,7 +228,7 @@ def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[
 
         measured seconds / length of a step * (1 - r) / (1 + r),  at least 1
 
-    with r the correlation of neighbouring steps, at most 0.8 and at least that of a correlation of 0.3 over one second.
+    with r the correlation of neighbouring steps, at most 0.8 and at least 0.3 ** (length of a step in seconds).
     A model's error about a person does not average out, so no length of recording makes the interval narrower than the
     bias.
 

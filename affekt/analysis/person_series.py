@@ -36,8 +36,8 @@ class PersonSeries:
 
     start_s, end_s: (T,). probabilities: (T, 7) in EKMAN order, nan where the step abstains. values, low, high: (T, 2)
     valence and arousal with their 95 % intervals. confidence, coverage: (T,). weights: (T, 3) contribution of each of
-    the sources WEIGHTED to the odds of the likeliest category, as shares in hundredths, nan for those that take no
-    part. abstained, evidence: (T,) texts. dimension_weights: (T, 2, 3) shares in valence and in arousal.
+    the sources WEIGHTED to the odds of the likeliest category, as shares rounded to hundredths, nan for those that take
+    no part. abstained, evidence: (T,) texts. dimension_weights: (T, 2, 3) shares in valence and in arousal.
     """
 
     person: str
@@ -254,7 +254,7 @@ class Readings:
         return self._columns[table, person, name]
 
     def _rows(self, table: str, person: str) -> npt.NDArray[np.intp]:
-        """Places of one person's rows, looked for once for all columns."""
+        """Indices of one person's rows, found once for all columns."""
         if (table, person) not in self._places:
             measured = self.tables.get(table, pa.table({}))
             numbers = pa.table({'at': number_array(np.arange(measured.num_rows))})

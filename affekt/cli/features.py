@@ -181,7 +181,7 @@ def extract_command(
         for reason, count in reasons.most_common(5):
             say(f'{count:,} without features: {reason}', style='yellow')
         for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
-            say(f'{count:,} with a part of them: {reason}', style='yellow')
+            say(f'{count:,} incomplete: {reason}', style='yellow')
     end_with(made.unreadable)
 
 

@@ -1,12 +1,12 @@
 """ABAW: expression, valence and arousal, and action units of every frame, by models that read features over time.
 
 The input is labels of all frames, features on any clock, and a list of models. For each task the output compares a
-constant, the training mean, the untrained face readings, a head that sees single frames, and every temporal model: by
-the official score on whole videos, before and after smoothing, with intervals over videos. The official validation part
-chooses epoch and smoothing; a test part is scored if its truth is known. If curves were commanded, their recovery is
-scored too. Models may be folds whose predictions are averaged, train on pseudo-labels of videos without annotations,
-and resample their features by learned clocks. Read `run_abaw` first; `frame_models.py` trains, `abaw_scores.py` scores,
-`abaw_inputs.py` opens files, `abaw_tables.py` renders.
+constant, the training mean, the readings of faces as they are, a head that sees single frames, and every temporal
+model: by the official score on whole videos, before and after smoothing, with intervals over videos. The official
+validation part chooses epoch and smoothing; a test part is scored if its truth is known. If curves were commanded,
+their recovery is scored too. Models may be folds whose predictions are averaged, train on pseudo-labels of videos
+without annotations, and resample their features by learned clocks. Read `run_abaw` first; `frame_models.py` trains,
+`abaw_scores.py` scores, `abaw_inputs.py` opens files, `abaw_tables.py` renders.
 
 torch is imported where it is used.
 """

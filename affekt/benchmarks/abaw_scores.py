@@ -75,7 +75,8 @@ class AbawSettings:
         labelled: share of the training recordings whose annotations are used; the others count as unlabelled.
         seeds: number of seeds per model, from `seed` on; scores and intervals are of the first, and the spread is
             shown.
-        losses: losses other than the defaults: `affekt.sequence_models.LOSS_SETTINGS` by name.
+        losses: losses other than the defaults, by name from `affekt.sequence_models.LOSS_SETTINGS`; the defaults are
+            those of `FrameTrainingSettings`, but with `unit_balance`.
     """
 
     tasks: tuple[str, ...] = ('expr', 'va', 'au', 'mtl')

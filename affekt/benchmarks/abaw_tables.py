@@ -244,7 +244,7 @@ def _setting(value: Any) -> str:
 
 
 def _smoothings(outcome: Abaw) -> Iterator[Section]:
-    """The smoothing that was chosen: a table of the tasks that answer one thing, one of the task that answers three."""
+    """The chosen smoothing: one table of the tasks with one target, one of the multi-task."""
     by_key = {(row.system, row.task): row.smoothing for row in outcome.rows if row.smoothing}
     names = list(dict.fromkeys(system for system, _ in by_key))
     answered = {task for _, task in by_key}

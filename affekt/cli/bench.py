@@ -74,7 +74,7 @@ def asked_options(command: Command) -> Command:
         ),
         click.option('--no-sound', is_flag=True, help='Do not send audio to servers.'),
         click.option(
-            '--tokens', type=click.IntRange(1), default=400, help="Maximum tokens of an answer (default 400)."
+            '--tokens', type=click.IntRange(1), default=400, help="Maximum tokens of a server's answer (default 400)."
         ),
         click.option('--no-probe', is_flag=True, help="Do not first check that media reach a server's model."),
         click.option('--reader', metavar='URL', help='Server of a model that reads labels (default: word table).'),

@@ -299,7 +299,7 @@ def dfer(
     as_json: bool,
     **tuning: Any,
 ) -> None:
-    """Dynamic facial expressions: fine-tune pre-trained encoders on every published fold.
+    """DFER: fine-tune encoders of faces and voices on every published fold.
 
     \b
     affekt bench dfer --corpus ravdess --release RAVDESS --from run --scratch \\

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from affekt.sequence_models.form import Features, FrameAnswers, KeepMask, SequenceModel
 
 KERNELS = 8
-"""Maximum number of kernels, one per group of columns; the largest one up to it that divides the columns is used."""
+"""Maximum number of kernels, one per group of columns; the largest number up to it that divides D is used."""
 PER_STEP = 4
 """Entries of a kernel's table per step."""
 

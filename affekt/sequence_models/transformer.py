@@ -25,7 +25,7 @@ class FrameTransformer(SequenceModel):
         layers: number of blocks.
         heads: heads of each attention, a divisor of the hidden width.
         reach: K, odd: number of frames around each one that encode its position.
-        causal: attend to past frames only.
+        causal: attend to no later frame.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3, with the norm first; positions by a convolution after Chu
     et al. 2021, arXiv:2102.10882, section 3.2.

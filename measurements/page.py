@@ -95,9 +95,13 @@ def end_to_end(result: dict[str, Any]) -> str:
     if result['memory']:
         text += '\nPeak memory at the default 12.5 frames/s, one process each:\n\n'
         text += table(
-            ['recording', 'peak MB', 'times real time'],
+            ['recording', 'peak MB', 'CPU seconds per minute'],
             [
-                [f'{m["duration_s"] / 60:.0f} min', round(m['peak_mb']), round(m['duration_s'] / m['analyze_s'], 1)]
+                [
+                    f'{m["duration_s"] / 60:.0f} min',
+                    round(m['peak_mb']),
+                    round(60 * m['analyze_cpu_s'] / m['duration_s']),
+                ]
                 for m in result['memory']
             ],
         )
@@ -246,7 +250,7 @@ def faces_quality(result: dict[str, Any]) -> str:
     return (
         f"## What quality is worth\n\n`measurements/faces_quality.py`: {result['faces']} images of FER2013's "
         f'validation part. The exponent that suits the probabilities best, by quality: {best}.\n\n'
-        + table(['weight of a face', 'log loss', 'speaks', 'correct where it speaks', 'says'], rows)
+        + table(['weight of a face', 'log loss', 'speaks', 'right where it speaks', 'says'], rows)
     )
 
 
@@ -767,7 +771,7 @@ def carried_over(result: dict[str, Any]) -> str:
         'over clips if none is known. *Of all*: silence counts as wrong. AUC: of clips high on valence or arousal, by '
         'their categories, against low ones. A set that the voice was trained on is no evidence for new speakers.\n\n'
     )
-    heads = ['set', 'to the models', 'source', 'clips', 'speaks', 'correct where it speaks', 'says', 'UAR', 'of all']
+    heads = ['set', 'to the models', 'source', 'clips', 'speaks', 'right where it speaks', 'says', 'UAR', 'of all']
     text += table([*heads, 'ECE', 'AUC, valence', 'AUC, arousal'], rows)
     for name, facts in result['sets'].items():
         text += f'\n**{name}.** ' + ' '.join(facts['conclusions']) + '\n'

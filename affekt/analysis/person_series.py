@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from affekt.analysis.observations import LASTS
 from affekt.analysis.records import Evidence
 from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
@@ -264,6 +265,11 @@ class Readings:
             self._places[table, person] = joined_view(kept, np.int64, 0)
         return self._places[table, person]
 
+    def seconds(self, table: str, person: str) -> Floats:
+        """(N,) weights of one person's frames in a mean over time: the seconds they last, or 1 each if that is even."""
+        is_uneven = LASTS in self.tables.get(table, pa.table({})).column_names
+        return self.column(table, person, LASTS) if is_uneven else np.ones(len(self._rows(table, person)))
+
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
         """A source's evidence about a person over a span: the mean over time of each measured column, and the words."""
         table = TABLE_OF[source]
@@ -272,7 +278,7 @@ class Readings:
             times = self.column(table, person, 'time_s')
             low, high = np.searchsorted(times, [start_s - 1e-9, end_s + 1e-9])
             inside: Any = slice(int(low), int(high))
-            seconds = np.ones(int(high) - int(low))
+            seconds = self.seconds(table, person)[inside]
         else:
             starts, ends = (self.column(table, person, name) for name in ('start_s', 'end_s'))
             inside = (starts < end_s) & (ends > start_s)

@@ -114,6 +114,20 @@ def test_constants_score_what_constants_score(outcome):
     assert not rows['va', 'constant'].smoothed
 
 
+def test_a_recording_on_both_sides_is_refused_or_its_training_videos_are_left_out(inputs):
+    table, *rest = inputs
+    moved = {'c_right': 'val', 'g': 'train'}
+    apart = FrameTable(
+        tuple(dataclasses.replace(each, partition=moved.get(each.video, each.partition)) for each in table)
+    )
+    va = dataclasses.replace(TINY, tasks=('va',), models=(), epochs=1)
+    with pytest.raises(LeakError, match=r'c_left \(train\) and c_right \(val\).*--leave-out-shared'):
+        _run((apart, *rest), va)
+    result = _run((apart, *rest), dataclasses.replace(va, leave_out_shared=True))
+    assert (result.counts['train videos'], result.counts['val videos']) == (2, 3)  # a and b; c_right, d and e
+    assert any('left out of training' in note and 'c_left' in note for note in result.notes)
+
+
 def test_readings_of_faces_are_taken_as_they_are(outcome):
     rows = {(row.task, row.system): row for row in outcome[0].rows}
     reading = rows['expr', 'reading']

@@ -40,7 +40,7 @@ from affekt.training import has_precision
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / 'results' / 'encoder_precision.json'
 UNITS = ('avx512_vnni', 'avx_vnni', 'amx_int8', 'avx512_bf16', 'amx_bf16')
-"""Flags of processors that compute with fewer bits by themselves."""
+"""Flags of processors with arithmetic of 8 or 16 bits."""
 
 
 def speech(data: Path, actors: int, clips: int) -> tuple[list[Path], np.ndarray, np.ndarray]:

@@ -206,8 +206,12 @@ def main() -> None:
         return
     from clips import talking_face
 
-    clip = talking_face(options.clips / f'face_{options.seconds:g}s.mp4', options.seconds)
     result: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    given = {'against': options.against, 'mediapipe': options.venv, 'every_frame': True, 'memory': options.minutes}
+    stays = [part for part in PARTS if part in result and not (given[part] and part in options.only)]
+    if stays and result.get('processor') != processor():
+        parser.error(f'{", ".join(stays)} of {options.out} is of another processor: measure all, or name another --out')
+    clip = talking_face(options.clips / f'face_{options.seconds:g}s.mp4', options.seconds)
     result |= {
         'clip': '640x360 at 30 frames/s, one talking face, read speech',
         'processor': processor(),

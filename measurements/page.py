@@ -95,9 +95,13 @@ def end_to_end(result: dict[str, Any]) -> str:
     if result['memory']:
         text += '\nPeak memory at the default 12.5 frames/s, one process each:\n\n'
         text += table(
-            ['recording', 'peak MB', 'times real time'],
+            ['recording', 'peak MB', 'CPU seconds per minute'],
             [
-                [f'{m["duration_s"] / 60:.0f} min', round(m['peak_mb']), round(m['duration_s'] / m['analyze_s'], 1)]
+                [
+                    f'{m["duration_s"] / 60:.0f} min',
+                    round(m['peak_mb']),
+                    round(60 * m['analyze_cpu_s'] / m['duration_s']),
+                ]
                 for m in result['memory']
             ],
         )
@@ -124,10 +128,11 @@ def media_fuzz(result: dict[str, Any]) -> str:
     rows.append(['**all**', *result['counts'].values()])
     return (
         f'## Damaged files\n\n`measurements/media_fuzz.py`: {result["files"]:,} damaged files made of '
-        f'{len(result["by_file"])} small ones. *ok*: the same duration and number of images; *altered*: so, but pixels '
-        'or samples differ, as a flipped byte in PCM must; *foretold*: the end is missing, and the report states '
-        'that no length is stated; *reported*: what is missing is said; *refused*: one clear error. The other classes '
-        f'are bugs. Each file is read in a process of its own: the largest takes {result["peak_memory_mb"]:.0f} MB at '
+        f'{len(result["by_file"])} small ones. *ok*: the same duration and number of images; *altered*: the same, but '
+        'pixels or samples differ, as a flipped byte in PCM must; *foretold*: the end is missing, and the report '
+        'states that no length is stated; *reported*: what is missing is said; *refused*: one clear error. The other '
+        'classes are bugs. Each file is read in a process of its own: the largest takes '
+        f'{result["peak_memory_mb"]:.0f} MB at '
         f'its peak, the slowest {result["longest_cpu_s"]:.1f} s of processor time.\n\n'
         + table(['damage', *result['counts']], rows)
     )
@@ -245,7 +250,7 @@ def faces_quality(result: dict[str, Any]) -> str:
     return (
         f"## What quality is worth\n\n`measurements/faces_quality.py`: {result['faces']} images of FER2013's "
         f'validation part. The exponent that suits the probabilities best, by quality: {best}.\n\n'
-        + table(['weight of a face', 'log loss', 'speaks', 'correct where it speaks', 'says'], rows)
+        + table(['weight of a face', 'log loss', 'speaks', 'right where it speaks', 'says'], rows)
     )
 
 
@@ -766,7 +771,7 @@ def carried_over(result: dict[str, Any]) -> str:
         'over clips if none is known. *Of all*: silence counts as wrong. AUC: of clips high on valence or arousal, by '
         'their categories, against low ones. A set that the voice was trained on is no evidence for new speakers.\n\n'
     )
-    heads = ['set', 'to the models', 'source', 'clips', 'speaks', 'correct where it speaks', 'says', 'UAR', 'of all']
+    heads = ['set', 'to the models', 'source', 'clips', 'speaks', 'right where it speaks', 'says', 'UAR', 'of all']
     text += table([*heads, 'ECE', 'AUC, valence', 'AUC, arousal'], rows)
     for name, facts in result['sets'].items():
         text += f'\n**{name}.** ' + ' '.join(facts['conclusions']) + '\n'
@@ -1007,7 +1012,7 @@ def encoder_precision(result: dict[str, Any]) -> str:
         f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
         'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
         f"column's deviation. The processor has {', '.join(result['units']) or 'no units for 8 or 16 bits'}; "
-        'bfloat16 is timed where there is one for it. Weights of eight bits take seven, so that no sum saturates.\n\n'
+        'bfloat16 is timed where there is one for it. 8-bit weights use seven bits, so that no sum saturates.\n\n'
     )
     text += table(
         ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],
@@ -1093,7 +1098,7 @@ def live(result: dict[str, Any]) -> str:
             f'\nReadings while somebody speaks, ten a second, of {" and ".join(kept["recordings"])}, by how long a '
             'voice may pause until another one is thought to begin (the last line is what affekt does):\n\n'
         )
-        text += table(['pause, s', 'readings', 'say an arousal', 'say an emotion'], rows)
+        text += table(['pause, s', 'readings', 'with arousal', 'with an emotion'], rows)
     return text
 
 

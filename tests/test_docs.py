@@ -30,6 +30,24 @@ def test_links_to_files_resolve(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_to_sections_resolve(page):
+    targets = re.findall(r'\]\(([^):\s]*\.md)?#([^)\s]+)\)', page.read_text())
+    assert [(file, part) for file, part in targets if part not in _sections(page.parent / file if file else page)] == []
+
+
+def test_sections_are_named_as_hubs_name_them():
+    named = {'generalisation-of-the-models', 'faces-compared-with-mediapipe-122'}
+    assert named <= _sections(ROOT / 'docs' / 'performance.md')
+
+
+def _sections(page: Path) -> set[str]:
+    """Names by which links reach the headings of a Markdown page."""
+    headings = re.findall(r'^#+ (.+)$', re.sub(r'```.*?```', '', page.read_text(), flags=re.S), flags=re.M)
+    plain = [re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', heading) for heading in headings]
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-') for heading in plain}
+
+
 def test_the_readme_names_every_room_and_no_other():
     readme = (ROOT / 'README.md').read_text()
     start = readme.index('## File map')

@@ -129,7 +129,7 @@ class Analyzer:
         Raises:
             MediaError: the file is missing, unusably damaged, or of an unknown kind.
             LimitError: it is larger than allowed.
-            UnknownNameError: it has no audio stream of that number.
+            UnknownNameError: it has no audio stream of the number in the settings.
             TranscriptError: the transcript cannot be read.
             WeightsError: a model file is not available.
         """

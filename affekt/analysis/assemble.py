@@ -107,18 +107,18 @@ def with_speakers(observed: Observed) -> Observed:
     faces, turns, utterances = observed.faces, observed.turns, observed.utterances
     if not turns.num_rows and not utterances.num_rows:
         return observed
+    rate = observed.source.analyzed_rate_hz
     mouths = [
         mouth
         for name in _names(faces)
-        if (mouth := _mouth(rows_of(faces, name, ('time_s', *MOUTH_COLUMNS)), name)) is not None
+        if (mouth := _mouth(rows_of(faces, name, ('time_s', LASTS, *MOUTH_COLUMNS)), name, rate)) is not None
     ]
     sound = (column(observed.voice, 'time_s'), column(observed.voice, 'loudness_db'))
-    rate = observed.source.analyzed_rate_hz
     turn_spans, utterance_spans = _spans(turns), _spans(utterances)
-    heard = [speaker.person for speaker in attribute_turns(turn_spans, mouths, *sound, rate)]
+    heard = [speaker.person for speaker in attribute_turns(turn_spans, mouths, *sound)]
     if not mouths and observed.speakers:
         heard = list(observed.speakers)
-    spoke = [speaker.person for speaker in attribute_turns(utterance_spans, mouths, *sound, rate)]
+    spoke = [speaker.person for speaker in attribute_turns(utterance_spans, mouths, *sound)]
 
     # A transcript's name overrides mouth movement; utterances without either take the person of their turn.
     given = utterances['speaker'].to_pylist()
@@ -228,7 +228,7 @@ def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[
 
         measured seconds / length of a step * (1 - r) / (1 + r),  at least 1
 
-    with r the correlation of neighbouring steps, at most 0.8 and at least that of a correlation of 0.3 over one second.
+    with r the correlation of neighbouring steps, at most 0.8 and at least 0.3 ** (length of a step in seconds).
     A model's error about a person does not average out, so no length of recording makes the interval narrower than the
     bias.
 
@@ -344,9 +344,10 @@ def _spans(table: pa.Table) -> list[tuple[float, float]]:
     return list(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
 
 
-def _mouth(rows: pa.Table, person: str) -> Mouth | None:
+def _mouth(rows: pa.Table, person: str, rate_hz: float) -> Mouth | None:
     name = next((name for name in MOUTH_COLUMNS if name in rows.column_names), None)
-    return None if name is None else Mouth(person, column(rows, 'time_s'), column(rows, name))
+    lasting = seconds_of_faces(rows, rate_hz)
+    return None if name is None else Mouth(person, column(rows, 'time_s'), column(rows, name), lasting)
 
 
 def _most_shared(span: tuple[float, float], spans: Sequence[tuple[float, float]], people: Sequence[str]) -> str:

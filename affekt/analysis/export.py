@@ -1,8 +1,7 @@
 """An analysis in the formats of other programs.
 
-    parquet   the timeline, all rows and columns, and what identifies the recording: file (its path below the folder
-    that
-              was analyzed), part1, part2, … (the folders in that path), sha256
+    parquet   the timeline, all rows and columns, and what identifies the recording: file (its path relative to the
+              analyzed folder), part1, part2, … (the folders in that path), sha256
     csv       the same with start and end for start_s and end_s, as in audformat's segmented tables; an empty cell where
               nothing was measured
     json      everything except images

@@ -1,16 +1,14 @@
 """Fusion of face, voice and words of one person in one time step.
 
 Each source gives an `Opinion`: calibrated probabilities of the seven categories, valence and arousal with a standard
-deviation, and weights for each. `fuse` pools the categories by a log-linear opinion pool with a
-uniform prior,
+deviation, and weights for each. `fuse` pools the categories by a log-linear opinion pool with a uniform prior,
 
     p(k) ~ product over sources of (p_s(k) / prior_s(k)) ** w_s
     w_s  = reliability * quality * sqrt(coverage)
 
 (naive Bayes with discounted exponents: a source counts in full only if its model is perfect, its input clean and the
-step wholly covered; the root means that half a second loses less than half). Valence and arousal are pooled likewise,
-as
-normal distributions: a source adds to the precision
+step wholly covered; by the root, a source that covers half of a step loses less than half of its weight). Valence and
+arousal are pooled likewise, as normal distributions: a source adds to the precision
 
     w_s * c_s / (sd_s**2 + between)        c_s: certainty of what the number was derived from, 0 for a flat posterior
 
@@ -60,8 +58,8 @@ nothing. Two sources with 0.7 on different emotions and the rest spread evenly r
 
 CONTRADICTION_EMOTION = 0.6
 """Minimum probability of one emotion (not neutral), by a source alone, to take part in a contradiction: a calm face
-with angry words is restraint. Faces and voices of different emotions reach it three times as often as those of the
-same."""
+with angry words is restraint. At this value, faces and voices of different emotions contradict each other three times
+as often as those of the same emotion."""
 
 CONTRADICTION_WEIGHT = 0.15
 """Minimum weight of a source to take part in a contradiction."""

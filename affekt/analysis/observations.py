@@ -50,8 +50,8 @@ is_understood: False for words that are shown but not used. language: BCP-47 or 
 utterance is not read."""
 
 LASTS = 'lasts_s'
-"""Column of `faces` where frames are unevenly spaced, as in a stream that dropped some: seconds that the frame of a row
-stands for."""
+"""Column of `faces` for unevenly spaced frames, as of a stream that dropped some: seconds that a row's frame stands
+for."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {'faces': FACES, 'turns': TURNS, 'voice': VOICE, 'utterances': UTTERANCES}
 MOUTH_COLUMNS = ('jaw_open', 'mouth_opening')

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from affekt.analysis.course import runs_in_time
-from affekt.analysis.person_series import Readings, column, rows_of
+from affekt.analysis.person_series import Readings, column, rows_of, time_mean
 from affekt.analysis.phrases import UNSEEN, headline
 from affekt.analysis.records import Evidence, Person, Sentence
 from affekt.analysis.timeline import Span, measure, union
@@ -65,7 +65,7 @@ def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[
         within = np.zeros(len(times), dtype=bool)
         for start, end in runs:
             within |= (times >= start) & (times <= end)
-        share = float(within.mean())
+        share = float(time_mean(within, readings.seconds('faces', person.name)))
         if share >= LEAST_CONDITION_SHARE:
             lasts = '' if is_picture else _how_long(person, share)
             part = 'eyes' if name == 'eyes_closed' else 'face'

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from affekt.analysis.observations import LASTS
 from affekt.analysis.records import Evidence
 from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
@@ -36,8 +37,8 @@ class PersonSeries:
 
     start_s, end_s: (T,). probabilities: (T, 7) in EKMAN order, nan where the step abstains. values, low, high: (T, 2)
     valence and arousal with their 95 % intervals. confidence, coverage: (T,). weights: (T, 3) contribution of each of
-    the sources WEIGHTED to the odds of the likeliest category, as shares in hundredths, nan for those that take no
-    part. abstained, evidence: (T,) texts. dimension_weights: (T, 2, 3) shares in valence and in arousal.
+    the sources WEIGHTED to the odds of the likeliest category, as shares rounded to hundredths, nan for those that take
+    no part. abstained, evidence: (T,) texts. dimension_weights: (T, 2, 3) shares in valence and in arousal.
     """
 
     person: str
@@ -254,7 +255,7 @@ class Readings:
         return self._columns[table, person, name]
 
     def _rows(self, table: str, person: str) -> npt.NDArray[np.intp]:
-        """Places of one person's rows, looked for once for all columns."""
+        """Indices of one person's rows, found once for all columns."""
         if (table, person) not in self._places:
             measured = self.tables.get(table, pa.table({}))
             numbers = pa.table({'at': number_array(np.arange(measured.num_rows))})
@@ -264,6 +265,11 @@ class Readings:
             self._places[table, person] = joined_view(kept, np.int64, 0)
         return self._places[table, person]
 
+    def seconds(self, table: str, person: str) -> Floats:
+        """(N,) weights of one person's frames in a mean over time: the seconds they last, or 1 each if that is even."""
+        is_uneven = LASTS in self.tables.get(table, pa.table({})).column_names
+        return self.column(table, person, LASTS) if is_uneven else np.ones(len(self._rows(table, person)))
+
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
         """A source's evidence about a person over a span: the mean over time of each measured column, and the words."""
         table = TABLE_OF[source]
@@ -272,7 +278,7 @@ class Readings:
             times = self.column(table, person, 'time_s')
             low, high = np.searchsorted(times, [start_s - 1e-9, end_s + 1e-9])
             inside: Any = slice(int(low), int(high))
-            seconds = np.ones(int(high) - int(low))
+            seconds = self.seconds(table, person)[inside]
         else:
             starts, ends = (self.column(table, person, name) for name in ('start_s', 'end_s'))
             inside = (starts < end_s) & (ends > start_s)

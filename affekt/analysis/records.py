@@ -176,7 +176,7 @@ class OpenLabel:
 
 @dataclass(frozen=True, repr=False)
 class Moment:
-    """A point worth looking at: such as a peak, a change, or a contradiction between sources."""
+    """A point worth looking at, such as a peak, a change, or a contradiction between sources."""
 
     kind: str
     """'peak', 'change', 'disagreement', 'smile', … as listed by `MOMENT_KINDS` in moments.py."""

@@ -45,8 +45,8 @@ could not be assigned to a visible person. source: one of SOURCES. name: an EKMA
 value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan. low,
 high: the 95 % interval of value, nan if unknown. coverage: measured share of the span, in [0, 1].
 evidence: where the value comes from, such as 'faces:happiness@12.0-13.0'. weight_face, weight_voice, weight_words: in
-fused rows the share of each source in this quantity in hundredths (for categories: in the odds of the likeliest one),
-nan if it takes no part. abstained: '' or the reason, 'contradiction' or 'unsure'.
+fused rows the share of each source in this quantity (for categories: in the odds of the likeliest one), rounded to
+hundredths, nan if it takes no part. abstained: '' or the reason, 'contradiction' or 'unsure'.
 """
 
 _DEFAULTS: Mapping[str, object] = {

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from affekt.analysis.fuse import Dimension, Fused, Opinion, fuse
 from affekt.analysis.observations import LASTS, Observed, Trust, seconds_of_faces
-from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, column, rows_of
+from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, column, rows_of, time_mean
 from affekt.analysis.rows import rows_by_name
 from affekt.analysis.timeline import Span, overlap
 from affekt.arrays import Floats
@@ -147,33 +147,29 @@ def _face_opinions(observed: Observed, person: str, steps: Sequence[Span], trust
     opinions = []
     for part in np.split(order, bounds):
         start, end = steps[int(index[part[0]])]
-        seen = float(lasting[part].sum()) / max(1 / rate, end - start) if rate > 0 else 1.0
+        seen = float(lasting[part].sum()) / (end - start) if rate > 0 else 1.0
         own = {name: numbers[part] for name, numbers in values.items()}
-        opinions.append(_face_opinion((start, end), shares[part], own, seen, trust))
+        opinions.append(_face_opinion((start, end), shares[part], own, lasting[part], seen, trust))
     return opinions
 
 
-def _face_opinion(span: Span, shares: Floats, values: Mapping[str, Floats], seen: float, trust: Trust) -> Opinion:
-    """The mean of a step's frames."""
-    known = ~np.isnan(shares).any(axis=1)
-    probabilities = _normal(shares[known].mean(axis=0)) if known.any() else None
+def _face_opinion(
+    span: Span, shares: Floats, values: Mapping[str, Floats], lasting: Floats, seen: float, trust: Trust
+) -> Opinion:
+    """The mean over time of a step's frames."""
+    mean_shares = time_mean(shares, lasting)  # (7,)
+    probabilities = None if np.isnan(mean_shares).any() else _normal(mean_shares)
     dimensions: dict[str, Any] = {}
     derived = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
     for name, deviation in zip(DIMENSIONS, derived, strict=True):
-        mean, stated = _mean_known(values[name]), _mean_known(values[f'{name}_sd'])
+        mean, stated = (float(time_mean(values[each], lasting)) for each in (name, f'{name}_sd'))
         dimensions |= {name: mean, f'{name}_sd': max(LEAST_SD, deviation if np.isnan(stated) else stated)}
-    quality = _mean_known(values['quality'])
+    quality = float(time_mean(values['quality'], lasting))
     return Opinion(
         'face', probabilities, **dimensions, **_trusted(trust),
         quality=float(readable_share(quality)), coverage=min(1.0, seen),
         evidence=_evidence('faces', probabilities, span), start_s=span[0], end_s=span[1],
     )  # fmt: skip
-
-
-def _mean_known(values: Floats) -> float:
-    """The mean of the frames of one step, which all last the same; nan where nothing was measured."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float('nan')
 
 
 def _trusted(trust: Trust) -> dict[str, Any]:

@@ -46,8 +46,8 @@ class Timeline:
 
     Raises:
         ShapeError: a column is missing, unknown, or of a type that does not fit.
-        ValueRangeError: a time is not finite, a span ends before it starts, or a confidence or coverage is outside [0,
-            1].
+        ValueRangeError: a time is not finite, a span ends before it starts, or a confidence or coverage is outside
+            [0, 1].
         UnknownNameError: a source is not one of SOURCES.
     """
 

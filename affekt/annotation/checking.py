@@ -123,7 +123,7 @@ class CheckState:
         return sum(bool(marks.verdict) for marks in self.raters.get(rater, {}).values())
 
     def next_for(self, rater: str) -> int:
-        """Index of the next clip to check: the one without a verdict that fewest other checkers judged; -1 for none."""
+        """Index of the next clip to check: of those without this rater's verdict, the one with fewest; -1 for none."""
         mine = self.raters.get(rater, {})
         others = Counter(
             name for each in self.raters.values() for name, marks in each.items() if marks.verdict in (KEPT, STRUCK)

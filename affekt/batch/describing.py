@@ -238,7 +238,7 @@ def describe_many(
         settings: the describer and its settings.
         out: folder of the run; None to store nothing.
         resume: continue in it.
-        root: present folder of the manifests' media, if they were moved.
+        root: current folder of the manifests' media, if they were moved.
         limit: maximum number of clips, from the first; None for all.
         describer: describer instead of the settings' one; the caller closes it.
         advanced: called after each clip with the number done and the total.

@@ -28,7 +28,7 @@ TITLES = {
 }  # fmt: skip
 SHORT_TITLES = {'expr': 'expressions', 'va': 'valence and arousal', 'au': 'action units', 'mtl': 'all three at once'}
 CURVES = {'expr': 'intensity of 7 emotions', 'va': 'valence and arousal', 'au': 'amount of 12 action units'}
-SMOOTHED = 'Smoothing that validation chose'
+SMOOTHED = 'Smoothing chosen on validation'
 
 
 def abaw_sheet(outcome: Abaw) -> Sheet:
@@ -244,7 +244,7 @@ def _setting(value: Any) -> str:
 
 
 def _smoothings(outcome: Abaw) -> Iterator[Section]:
-    """The smoothing that was chosen: a table of the tasks that answer one thing, one of the task that answers three."""
+    """The chosen smoothing: one table of the tasks with one target, one of the multi-task."""
     by_key = {(row.system, row.task): row.smoothing for row in outcome.rows if row.smoothing}
     names = list(dict.fromkeys(system for system, _ in by_key))
     answered = {task for _, task in by_key}
@@ -259,7 +259,7 @@ def _smoothings(outcome: Abaw) -> Iterator[Section]:
             for name in names
             if (name, 'mtl') in by_key
         )
-        yield Section(f'{SMOOTHED} where all three are learnt, frames', ('system', *parts), cells, 1 + len(parts))
+        yield Section(f'{SMOOTHED} for all three together, frames', ('system', *parts), cells, 1 + len(parts))
 
 
 def _curve(*chosen: Smoothing) -> str:

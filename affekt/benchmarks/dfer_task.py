@@ -199,7 +199,7 @@ def open_dfer(
 
     Args:
         manifest: manifest with folds, or with splits train, test and optionally val.
-        settings: settings of the linear baseline, whose seed is used.
+        settings: settings of the linear baseline, of which only the seed is used.
         share: share of the people of the training part used for validation in the fair split.
         stores: modality to features for the linear baseline; clips may lack them.
         target: `category` or `dimensions`; '' for the one in the manifest.
@@ -241,7 +241,7 @@ def open_dfer(
 
 
 def _of_used_categories(manifest: Manifest, notes: list[str]) -> Manifest:
-    """The corpus without the categories that no clip has, which no network could learn; a note names them."""
+    """The corpus without categories that no clip has, since no network could learn them; a note names them."""
     known = set(manifest.column('category'))
     unused = [name for name in manifest.facts.categories if name not in known]
     if not unused or len(unused) == len(manifest.facts.categories):
@@ -252,7 +252,7 @@ def _of_used_categories(manifest: Manifest, notes: list[str]) -> Manifest:
 
 
 def _require_every_class(task: DferTask) -> None:
-    """Require that each training part has clips of every category, which a network that is tuned has an output for."""
+    """Check that each training part has clips of every category: a fine-tuned network has an output for each."""
     if task.labels is None:
         return
     for folds in (task.fair, task.reference):

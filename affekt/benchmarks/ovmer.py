@@ -2,8 +2,8 @@
 
 The input is predictions and one truth. For every table the systems of a mode are ranked: by M-avg with the official
 scores, and by the partial credit for near misses with the table `affekt`, whose scores count every word. The output
-also has the published scores, their agreement with the language model's own grouping (column GPT), groups of systems
-without significant differences, and changes of rank between tables.
+also has the published scores, the agreement of both with the paper's own grouping by a language model (column GPT),
+groups of systems without significant differences, and changes of rank between tables.
 
 A *view* is one table with its scoring rule; a *mode* is the input of a system: `nosubtitle-addsub` (clues first, the
 subtitle merged into them later, as in the paper), `subtitle`, `nosubtitle`, or '' if a file does not say.

@@ -104,7 +104,7 @@ def folder_content(root: Path, what: str) -> list[Path]:
     """Entries of a folder, sorted, without hidden files.
 
     Raises:
-        TableError: the folder is missing, not a folder, or empty.
+        TableError: `root` is missing, not a folder, or empty.
     """
     children = sorted(path for path in root.iterdir() if not path.name.startswith('.')) if root.is_dir() else []
     if not children:

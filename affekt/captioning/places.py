@@ -88,7 +88,7 @@ class Place:
 
 
 def absolute_path(text: str) -> str:
-    """A path from the root where something lies there, links kept; what names no file stays as it is."""
+    """The absolute form of a path that exists, with symbolic links kept; any other text is returned unchanged."""
     return str(Path(text).absolute()) if text and Path(text).exists() else text
 
 

@@ -3,8 +3,7 @@
 The candidates are a csv of name, a1 and a2; a submission has name and preference for each of them, in the same order:
 the released scorer matches by row and ignores names, so a missing or moved row invalidates all that follow. The truth
 is hidden among the candidates. Systems are ranked by weighted F1 of two classes: tied truths are dropped, and a
-preference
-*same* counts as a1.
+preference *same* counts as a1.
 
 Source: MER2026_Track3/README.md in github.com/zeroQiaoba/MERTools.
 """

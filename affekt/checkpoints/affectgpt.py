@@ -1,8 +1,7 @@
 """States of AffectGPT: the adapters (LoRA) of a language model, and the projections of its inputs.
 
-Published files lack frozen parameters (the language model, the encoders), but may have buffers. Names show the fusion
-of
-each input: attention has a scoring layer, a Q-Former its query tokens, a mean nothing.
+Published files lack frozen parameters (the language model, the encoders), but may have buffers. The names of
+tensors show the fusion of each input: attention has a scoring layer, a Q-Former its query tokens, a mean nothing.
 Source: github.com/zeroQiaoba/AffectGPT; arXiv:2501.16566.
 """
 
@@ -56,7 +55,7 @@ def fusion_of(state: State, source: str) -> str:
 
 
 def adapters(state: State) -> Shapes:
-    """The adapters of every layer, if all layers have those of one."""
+    """Names and shapes of the adapters of a complete state: those found in any layer, in every layer."""
     matches = [match for name in state if (match := _ADAPTER.match(name))]
     shapes = {(match[2], match[3]): state[match[0]] for match in reversed(matches)}
     layers = depth(state, LAYERS)

@@ -1,6 +1,6 @@
 """States of the published fusion models (MERBench), and of affekt's own: sizes are found by building the model.
 
-A model is built on the meta device with unique sizes; wherever its shapes have one
+A model is built on the meta device with sizes that no other number in its shapes equals; wherever its shapes have one
 of them, the file's shapes give the actual size. Rebuilt with those sizes, a complete state matches entirely.
 """
 

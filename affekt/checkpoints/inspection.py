@@ -28,7 +28,6 @@ class CoverageRow:
         dtype: dtype in the file.
         fate: loads; known, if affekt has no model for it; other shape than in a complete state of this size;
             unknown to the family; ignored, a buffer that nothing reads; positions, a learned table of positions,
-            has; unknown to the family; ignored, a buffer that nothing reads; positions, a learned table of positions,
             which the published models do not have.
         ours: its name in affekt's model; None if it has no place there.
         wanted: the expected shape; None if unknown.

@@ -137,7 +137,10 @@ def merbench(
 )
 @click.option('--layers', type=Named(('last', 'last_four')), default='last', help='Layers to use (default last).')
 @click.option(
-    '--rates', default='1e-3,1e-4,1e-5,1e-6', metavar='RATE[,RATE]', help='Learning rates of the head, to choose from.'
+    '--rates',
+    default='1e-3,1e-4,1e-5,1e-6',
+    metavar='RATE[,RATE]',
+    help='Learning rates of the head to choose from (default 1e-3,1e-4,1e-5,1e-6).',
 )
 @click.option(
     '--backbone-share', type=float, default=0.1, help="Learning rate of the encoder over the head's (default 0.1)."
@@ -299,7 +302,7 @@ def dfer(
     as_json: bool,
     **tuning: Any,
 ) -> None:
-    """Dynamic facial expressions: fine-tune pre-trained encoders on every published fold.
+    """DFER: fine-tune encoders of faces and voices on every published fold.
 
     \b
     affekt bench dfer --corpus ravdess --release RAVDESS --from run --scratch \\

@@ -177,10 +177,10 @@ def columns() -> tuple[str, ...]:
 
 
 def leaks() -> tuple[str, ...]:
-    """Every sort of leak that a check ends with 1 for."""
+    """Every sort of leak that a check ends with 1 for; a recording, where labels are by frame."""
     from affekt.corpora.checks import TRUSTED
 
-    return tuple(TRUSTED)
+    return (*TRUSTED, 'recording')
 
 
 def reasons() -> tuple[str, ...]:
@@ -254,7 +254,7 @@ def sequence_models() -> tuple[str, ...]:
 
 
 def frame_losses() -> tuple[str, ...]:
-    """Everything that says what models of frames minimise, up to its value; none without torch."""
+    """The loss settings of frame-level models, each with `=` at its end; () without torch."""
     try:
         from affekt.sequence_models import LOSS_SETTINGS
     except ImportError:
@@ -263,7 +263,7 @@ def frame_losses() -> tuple[str, ...]:
 
 
 def frame_loss_values() -> str:
-    """The same with what each can be."""
+    """The same with the possible values of each."""
     values = {
         'affect_loss=': 'ccc|mse|both', 'affect_across=': 'batch|window', 'affect_moments=': 'population|published',
         'unit_balance=': 'yes|no',

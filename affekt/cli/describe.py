@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 SHOWN = 20
-"""Of so many clips the whole answer is shown; of more a line each."""
+"""Maximum number of clips whose answers are shown in full; for more, one line each."""
 SHOWN_REASONS = 5
-"""Of so many reasons the clips that were left out are counted."""
+"""Maximum number of reasons for which left-out clips are counted."""
 
 
 @main.group('describe', cls=VerbWithVerbs)
@@ -41,14 +41,17 @@ SHOWN_REASONS = 5
     '--endpoint', default='', metavar='URL', help='Server of a model to ask, such as http://localhost:8000/v1.'
 )
 @click.option(
-    '--server', type=Named(servers), default='openai', help='Kind of server, which decides how media are sent.'
+    '--server',
+    type=Named(servers),
+    default='openai',
+    help='Kind of server, which decides how media are sent (default openai).',
 )
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Concurrent requests to it (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @click.option(
     '--frames', type=click.IntRange(0, 64), default=8, help='Maximum number of frames to send; 0 for none (default 8).'
 )
-@click.option('--no-sound', 'is_sound_sent', is_flag=True, default=True, flag_value=False, help='Do not send sound.')
+@click.option('--no-sound', 'is_sound_sent', is_flag=True, default=True, flag_value=False, help='Do not send audio.')
 @click.option('--no-probe', 'is_probed', is_flag=True, default=True, flag_value=False,
               help='Do not first check that media reach its model.')  # fmt: skip
 @click.option('--trunk', metavar='PATH', help='Language model, if the folder does not name it: folder or GGUF.')

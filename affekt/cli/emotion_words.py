@@ -50,8 +50,7 @@ def extract_labels(
     """List the emotion words in descriptions (any table: csv, xlsx, jsonl …).
 
     Uses affekt's word table or, with --endpoint and --model, a language model at temperature 0. Every answer is saved
-    at
-    once: after an interruption, run the same command again, and only missing answers are requested. A key for the
+    at once: after an interruption, run the same command again, and only missing answers are requested. A key for the
     endpoint is read from AFFEKT_LLM_KEY.
     """
     from affekt.llm import extract

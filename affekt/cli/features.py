@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Shard(click.ParamType[tuple[int, int]]):
-    """Which of how many, written i/n."""
+    """A parameter for one of n shards, written i/n."""
 
     name = 'i/n'
 
@@ -181,7 +181,7 @@ def extract_command(
         for reason, count in reasons.most_common(5):
             say(f'{count:,} without features: {reason}', style='yellow')
         for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
-            say(f'{count:,} with a part of them: {reason}', style='yellow')
+            say(f'{count:,} incomplete: {reason}', style='yellow')
     end_with(made.unreadable)
 
 

@@ -27,7 +27,7 @@ from affekt.wording import said_once
 # Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
 for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
     os.environ.setdefault(_pool, '1')
-# What torch's compiled parts remark, such as that no weight was unused in a first step, goes past every log.
+# torch's C++ code writes warnings, such as that the first step left no weight unused, to standard error, past logging.
 os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')
 
 Command = Callable[..., Any]

@@ -133,7 +133,7 @@ class _NamesInHelp(click.Command):
         return super().invoke(ctx)
 
     def say_loading(self, ctx: click.Context) -> None:
-        """Runs before the command."""
+        """Print that a slow command is loading, and note whether it has --resume."""
         ctx.meta[HAS_RESUME] = any(param.name == 'resume' for param in self.params)
         name = name_of(ctx)
         if name in LONG:

@@ -52,15 +52,17 @@ PATIENCE_S = 1.0
 @click.option(
     '--seconds', type=click.FloatRange(0, min_open=True), metavar='S', help='Length in seconds after which it ends.'
 )
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object per reading and line on standard output.')
+@click.option(
+    '--json', 'as_json', is_flag=True, help='Print one JSON object per reading on standard output, one per line.'
+)
 @click.option('--page', is_flag=True, help='Serve a page with video and curves, for a browser on this machine.')
 @click.option('--port', type=click.IntRange(0, 65535), metavar='N', help='Port of the page (default: any).')
 @click.option('--words', type=Named(recognisers, others='PATH'), help='Speech recognition (default: none).')
 @click.option('--purpose', metavar='TEXT', help='Purpose of the readings; recorded with the results.')
 @click.option('--fps', type=float, metavar='N', help='Maximum frames read per second (default: all in time).')
 @click.option('--max-people', type=int, metavar='N', help='Faces tracked at once (default 5).')
-@click.option('--no-faces', is_flag=True, help='Sound alone.')
-@click.option('--no-voice', is_flag=True, help='Faces alone.')
+@click.option('--no-faces', is_flag=True, help='Read audio only.')
+@click.option('--no-voice', is_flag=True, help='Read faces only.')
 @click.option('--no-frames', is_flag=True, help='Keep only numbers and words: no images.')
 @click.option('--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.')
 def stream(

@@ -68,6 +68,8 @@ class Clip:
     """Requested modality to the reason why it is None."""
     notes: tuple[str, ...] = ()
     """Sentences on losses in the modalities present, such as frames without a face."""
+    damage: tuple[str, ...] = ()
+    """Those of the notes that say what of the file is missing, damaged or not read."""
 
     def __post_init__(self) -> None:
         if self.frames is not None:
@@ -129,6 +131,8 @@ class Seen(NamedTuple):
     times_s: Floats | None
     reason: str = ''
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
+    """Those of the notes that say what of the file is missing, damaged or not read."""
 
 
 class Heard(NamedTuple):
@@ -137,6 +141,8 @@ class Heard(NamedTuple):
     sound: Floats32 | None
     reason: str = ''
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
+    """Those of the notes that say what of the file is missing, damaged or not read."""
 
 
 def decoded(
@@ -194,7 +200,9 @@ def clip_of(name: str, seen: Seen, heard: Heard) -> Clip:
             came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else both,
             todo='choose another file, or another crop where faces are not needed',
         )
-    return Clip(name, seen.frames, seen.times_s, heard.sound, missing, (*seen.notes, *heard.notes))
+    notes = dict.fromkeys((*seen.notes, *heard.notes))  # both state the damage of a file that they share
+    damage = dict.fromkeys((*seen.damage, *heard.damage))
+    return Clip(name, seen.frames, seen.times_s, heard.sound, missing, tuple(notes), tuple(damage))
 
 
 def opened(path: str | os.PathLike[str]) -> Recording:
@@ -239,9 +247,8 @@ def frames_of(
         seen = Seen(np.stack(images), np.array(times)) if images else Seen(None, None, NO_PICTURE)
     if seen.reason == NO_PICTURE and window_s and recording.pictures_end_s:
         seen = seen._replace(reason=f'no picture from {window_s[0]:g} s to {window_s[1]:g} s')
-    lost = recording.decoded.video
-    damage = (*recording.decoded.file_damage, *(f'picture: {note}' for note in (lost.notes if lost else ())))
-    return seen._replace(notes=(*seen.notes, *damage))
+    damage = recording.decoded.damage
+    return seen._replace(notes=(*seen.notes, *damage), damage=damage)
 
 
 NO_PICTURE = 'no picture decodes'
@@ -364,15 +371,13 @@ def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, 
             _require_short(block.start_s + last / SOUND_RATE_HZ - start_s, longest_s, recording.name)
             blocks.append(block.samples[first:last])
     sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    lost = recording.decoded.audio
-    damage = recording.decoded.file_damage if recording.video is None else ()
-    notes = (*damage, *(f'sound: {note}' for note in (lost.notes if lost else ())))
+    damage = recording.decoded.damage
     if len(sound) < SHORTEST_SAMPLES:
         reason = f'only {1000 * len(sound) / SOUND_RATE_HZ:.0f} ms of sound' if len(sound) else 'no sound decodes'
         if is_decoded and not len(sound):
             reason = f'no sound from {start_s:g} s to {end_s:g} s'
-        return Heard(None, reason, notes)
-    return Heard(None, 'silent', notes) if is_silent(sound) else Heard(sound, '', notes)
+        return Heard(None, reason, damage, damage)
+    return Heard(None, 'silent', damage, damage) if is_silent(sound) else Heard(sound, '', damage, damage)
 
 
 def is_silent(sound: Floats32) -> bool:

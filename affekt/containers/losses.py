@@ -136,8 +136,11 @@ class DecodeReport:
     @property
     def sentences(self) -> tuple[str, ...]:
         """All sentences for the user, in the order file, video, audio, remarks."""
-        said = list(self.file_damage)
-        for name, stream in (('picture', self.video), ('sound', self.audio)):
-            if stream is not None:
-                said += [f'{name}: {note}' for note in stream.notes]
-        return (*said, *self.remarks)
+        return (*self.damage, *self.remarks)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """Sentences on what is missing, damaged or not read, in the order file, video, audio; () if nothing is."""
+        streams = (('picture', self.video), ('sound', self.audio))
+        notes = [f'{name}: {note}' for name, stream in streams if stream is not None for note in stream.notes]
+        return (*self.file_damage, *notes)

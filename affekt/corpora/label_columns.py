@@ -34,7 +34,7 @@ WORDS = ('speaker', 'dialogue', 'session', 'recording')
 
 
 def tidied(column: str, cells: Sequence[Any], file: str, notes: list[str]) -> list[Any]:
-    """A column's cells, None if empty.
+    """A column's cells, with None for empty ones.
 
     Args:
         column: name of the column in a manifest.

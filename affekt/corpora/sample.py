@@ -13,7 +13,7 @@ MODALITIES = ('audio', 'video', 'text')
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row; None if the release has no value."""
+    """One row; a field is None if the release has no value for it."""
 
     sample: str
     """Name of the sample, unique in a manifest."""

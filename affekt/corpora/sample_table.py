@@ -139,7 +139,7 @@ class SampleTable(Sequence[Sample]):
         return self.table.cast(schema())
 
     def cells(self, names: Sequence[str] = COLUMNS) -> Iterator[tuple[Any, ...]]:
-        """Values of these columns, row by row, None if missing."""
+        """Values of these columns, row by row, with None for missing ones."""
         columns = self.table.select(list(names))
         for begin in range(0, len(self), ROWS_AT_ONCE):
             block = columns.slice(begin, ROWS_AT_ONCE).columns

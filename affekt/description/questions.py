@@ -251,6 +251,7 @@ class Written:
         words: the transcript; '' for none.
         after: text after the transcript.
         family: prompt form of the trunk.
+        opened: whether the family's opening comes first.
     """
 
     before: tuple[str | Block, ...]

@@ -109,7 +109,7 @@ class Wordings:
         if not shown:
             return [f'{sentence}{rest}' for sentence in self.states.written(in_words(said))]
         joint, nouns = ' and ' if len(said) == len(shown) == 1 else ', and ', f'{self.shows} {in_words(shown)}'
-        order = slice(None, None, 1 if labels[0] in said else -1)
+        order = slice(None, None, 1 if next(label for label in labels if label not in others) in said else -1)
         return [
             f'{subject} {joint.join((f"{verb} {in_words(said)}", nouns)[order])}.{rest}'
             for subject in self.states.subjects

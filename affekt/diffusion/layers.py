@@ -1,6 +1,6 @@
 """Layers of Stable Diffusion 1.5: residual convolutions, and attention of tokens to each other, a text and a reference.
 
-Weights have its file's names, so that published states load unchanged.
+Weights have the names of the published files, so that their states load unchanged.
 
 Axes: B pictures of a batch, C channels, H height, W width, N = H W tokens of a picture, D width, M tokens of a text.
 

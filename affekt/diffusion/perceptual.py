@@ -157,7 +157,7 @@ class FeatureNetwork:
 
     Attributes:
         size: H and W that it takes; None if it takes any.
-        frames: T; None for a network of pictures, ANY_FRAMES where it takes any number.
+        frames: T; None for a network of images, ANY_FRAMES if it takes any number.
 
     Raises:
         WeightsError: the file cannot be read, or its network takes something else.

@@ -102,7 +102,7 @@ def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') 
         raise ValueRangeError(expected='precision auto, float32 or bfloat16', came=repr(precision), todo='leave it out')
     kind = number_type(device, precision)
     if precision == 'bfloat16' and kind != torch.bfloat16:
-        LOG.warning('%s computes no bfloat16 by itself and would be slower with it: float32 is taken', device)
+        LOG.warning('%s does not support bfloat16 natively and would be slower with it: float32 is used', device)
     return nets.to(require_device(device), kind)
 
 

@@ -172,8 +172,7 @@ class FaceLandmarker:
         The detector also finds faces upside down, with eyes at the mouth, and the mesh network then fits an upright
         face with full confidence: a smile becomes sadness. So the detector's score is compared for both orientations
         and, if the other one is clearly better, the face is located again there. For faces tilted by up to
-        90 degrees the other orientation never wins (measurements/faces_turned.py), so they are read as
-        before.
+        90 degrees the other orientation never wins (measurements/faces_turned.py), so their reading is unaffected.
         """
         mesh = self.locate(image, region)
         if mesh is None:

@@ -46,7 +46,7 @@ class Extraction:
     resumed: int
     """Number of batches that an earlier run had finished."""
     partial: tuple[tuple[str, str], ...] = ()
-    """Samples that lack a part of the recipe's input, whose columns are then 0, with the reason."""
+    """Samples that lack a modality, whose columns are then 0, or a part of their file, with the reason."""
 
     @property
     def unreadable(self) -> dict[str, str]:

@@ -28,13 +28,16 @@ SIDE = 112
 """Width and height of a face cut out here, in pixels."""
 
 
-def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pictures | Unable:
+def face_pictures(
+    manifest: Manifest, row: Sample, landmarker: Any = None, damage: list[str] | None = None
+) -> Pictures | Unable:
     """The faces of a sample, or the reason why there are none.
 
     Args:
         manifest: manifest of the sample.
         row: the sample.
         landmarker: an open `FaceLandmarker`; None to open the published one if a video must be read.
+        damage: list to which sentences on what could not be read of a video are added.
     """
     frames, video = manifest.media(row, 'frames'), manifest.media(row, 'video')
     try:
@@ -43,33 +46,38 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pi
             return Pictures(images, None) if len(images) else Unable(row.sample, 'no face')
         if video is None:
             return Unable(row.sample, 'no pictures: it has neither a video nor frames')
-        return _cut_out(row.sample, video, manifest.window_s(row, 'video'), landmarker)
+        return _cut_out(row.sample, video, manifest.window_s(row, 'video'), landmarker, damage)
     except AffektError as error:
         return unreadable(row.sample, error.came)
 
 
-def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landmarker: Any) -> Pictures | Unable:
+def _cut_out(
+    sample: str, video: Path, window: tuple[float, float] | None, landmarker: Any, damage: list[str] | None
+) -> Pictures | Unable:
     from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
 
     tracker = FaceTracker(landmarker or FaceLandmarker(), 5, 0.0)
     seen: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
     """Person to time in seconds, area in square pixels and image, one triple per frame."""
-    for frame in _frames(video, window):
+    recording = Recording.open(video)
+    for frame in _frames(recording, window):
         for face in tracker.update(frame.time_s, frame.image):
             image = align_face(frame.image, five_points(face.landmarks), SIDE, in_colour=True)
             area = float(face.box[2] * face.box[3])
             seen.setdefault(face.person, []).append((frame.time_s, area, image))
+    if damage is not None:
+        damage += recording.decoded.damage
     if not seen:
         return Unable(sample, 'no face')
     largest = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
     return Pictures([image for _, _, image in largest], np.array([time for time, _, _ in largest]))
 
 
-def _frames(video: Path, window: tuple[float, float] | None) -> Iterator[Any]:
+def _frames(recording: Recording, window: tuple[float, float] | None) -> Iterator[Any]:
     """Frames of a video that may show a face, within a window in seconds."""
     from affekt.faces.landmarker import SMALLEST_SIDE
 
-    for frame in Recording.open(video).frames():
+    for frame in recording.frames():
         if window is not None and frame.time_s >= window[1]:
             return
         is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE

@@ -31,7 +31,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, listed
 from affekt.faces import SHAPE_COLUMNS
 from affekt.features.face_pictures import face_pictures
-from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, unreadable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, not_whole, unreadable
 from affekt.weights import lookup
 from affekt.wording import counted
 
@@ -94,13 +94,14 @@ def _open(recipe: Recipe) -> SampleEncoder:
     landmarker, expression = FaceLandmarker(), expression_model('research')
 
     def encode(manifest: Manifest, row: Sample) -> Features | Unable:
-        seen = _seen(manifest, row, landmarker, expression)
+        damage: list[str] = []
+        seen = _seen(manifest, row, landmarker, expression, damage)
         if isinstance(seen, Unable):
             return seen
         rows, times, share = seen
-        if recipe.facts['level'] == 'FRA':
-            return recipe.features(row.sample, rows, times)
-        return recipe.features(row.sample, np.concatenate([rows.mean(axis=0), rows.std(axis=0), [share]]))
+        if recipe.facts['level'] == 'UTT':
+            rows, times = np.concatenate([rows.mean(axis=0), rows.std(axis=0), [share]]), None
+        return not_whole(recipe.features(row.sample, rows, times), damage)
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         outcomes: list[Features | Unable] = []
@@ -115,12 +116,12 @@ def _open(recipe: Recipe) -> SampleEncoder:
 
 
 def _seen(
-    manifest: Manifest, row: Sample, landmarker: Any, expression: Any
+    manifest: Manifest, row: Sample, landmarker: Any, expression: Any, damage: list[str]
 ) -> tuple[Floats32, npt.NDArray[np.float64] | None, float] | Unable:
     """(T, D) readings, (T,) times, and the share of frames that show the person; or the reason why there are none."""
     from affekt.faces import observe_faces
 
-    frames = _frames(manifest, row)
+    frames = _frames(manifest, row, damage)
     if isinstance(frames, Unable):
         return frames
     observed = observe_faces(
@@ -148,8 +149,11 @@ def _numbers(table: Any, names: Sequence[str]) -> npt.NDArray[np.float64]:
     return np.array([table.column(name).to_pylist() for name in names], np.float64).T
 
 
-def _frames(manifest: Manifest, row: Sample) -> Iterator[Any] | Unable:
-    """Stored faces, or a video sampled at a steady rate within the sample's window."""
+def _frames(manifest: Manifest, row: Sample, damage: list[str]) -> Iterator[Any] | Unable:
+    """Stored faces, or a video sampled at a steady rate within the sample's window.
+
+    Sentences on what could not be read of the video are added to `damage` at its end.
+    """
     if row.frames is not None:
         stored = face_pictures(manifest, row)
         if isinstance(stored, Unable):
@@ -158,18 +162,24 @@ def _frames(manifest: Manifest, row: Sample) -> Iterator[Any] | Unable:
     video = manifest.media(row, 'video')
     if video is None:
         return Unable(row.sample, 'no pictures: it has neither a video nor frames')
-    return _video_frames(video, manifest.window_s(row, 'video'))
+    return _video_frames(video, manifest.window_s(row, 'video'), damage)
 
 
-def _video_frames(path: Any, window: tuple[float, float] | None) -> Iterator[Any]:
+def _video_frames(
+    path: Any, window: tuple[float, float] | None, damage: list[str], numbered_hz: float | None = None
+) -> Iterator[Any]:
+    """Frames within a window: RATE_HZ per second, or all, at the times given by their numbers at `numbered_hz`."""
     from affekt.media import Recording
 
     begin_s, end_s = window or (0.0, np.inf)
-    for frame in Recording.open(path).frames(RATE_HZ):
-        if frame.time_s >= end_s:
-            return
-        if frame.time_s >= begin_s:
-            yield frame
+    recording = Recording.open(path)
+    for number, frame in enumerate(recording.frames(None if numbered_hz else RATE_HZ)):
+        time_s = number / numbered_hz if numbered_hz else frame.time_s
+        if time_s >= end_s:
+            break
+        if time_s >= begin_s:
+            yield _Frame(time_s, frame.image)
+    damage += recording.decoded.damage
 
 
 @dataclass(frozen=True)
@@ -185,6 +195,8 @@ class _Watched:
     """Width of the image, in pixels."""
     unread: tuple[str, ...] = ()
     """Names of unreadable images."""
+    damage: tuple[str, ...] = ()
+    """Sentences on what could not be read of a video."""
 
 
 def _open_all(recipe: Recipe) -> SampleEncoder:
@@ -221,7 +233,8 @@ def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) 
 
     widths = [0.0]
     unread: list[str] = []
-    frames = _numbered_frames(manifest, row, frame_rate_hz(manifest, row), unread)
+    damage: list[str] = []
+    frames = _numbered_frames(manifest, row, frame_rate_hz(manifest, row), unread, damage)
     if isinstance(frames, Unable):
         return frames
     with TemporaryDirectory() as folder:
@@ -236,7 +249,7 @@ def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) 
         times = np.array(observed.table.column('time_s').to_pylist(), np.float64)
         values = np.concatenate([_numbers(observed.table, _NAMES), _shapes(observed, people, times)], axis=1)
     boxes = _numbers(observed.table, ['box_x', 'box_y', 'box_width', 'box_height'])
-    return _Watched(people, times, boxes, values, widths[0], tuple(unread))
+    return _Watched(people, times, boxes, values, widths[0], tuple(unread), tuple(damage))
 
 
 def _lost(unread: Sequence[str]) -> list[str]:
@@ -256,7 +269,8 @@ def _of_person(recipe: Recipe, row: Sample, seen: _Watched) -> Features | Unable
     known = np.isfinite(values)
     if not known.any(axis=0).all():
         return Unable(row.sample, 'no face that could be measured')
-    return recipe.features(row.sample, _bridged(values, times, known), times, '; '.join(_lost(seen.unread)))
+    features = recipe.features(row.sample, _bridged(values, times, known), times, '; '.join(_lost(seen.unread)))
+    return not_whole(features, seen.damage)
 
 
 def _shapes(observed: Any, people: Sequence[str], times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -287,23 +301,20 @@ def _noting_width(frames: Iterator[_Frame], widths: list[float]) -> Iterator[_Fr
         yield frame
 
 
-def _numbered_frames(manifest: Manifest, row: Sample, rate_hz: float, unread: list[str]) -> Iterator[_Frame] | Unable:
+def _numbered_frames(
+    manifest: Manifest, row: Sample, rate_hz: float, unread: list[str], damage: list[str]
+) -> Iterator[_Frame] | Unable:
     """Frames of a video, or images of a folder, at the times given by their numbers.
 
-    Names of unreadable images are added to `unread`; their frames are skipped.
+    Names of unreadable images are added to `unread`; their frames are skipped. Sentences on what could not be read of
+    a video are added to `damage` at its end.
     """
-    from affekt.media import Recording
-
     if row.frames is not None:
         return _numbered_pictures(manifest, row, rate_hz, unread)
     video = manifest.media(row, 'video')
     if video is None:
         return Unable(row.sample, 'no pictures: it has neither a video nor frames')
-    begin_s, end_s = manifest.window_s(row, 'video') or (0.0, np.inf)
-    numbered = enumerate(Recording.open(video).frames())
-    return (
-        _Frame(number / rate_hz, frame.image) for number, frame in numbered if begin_s <= number / rate_hz < end_s
-    )  # fmt: skip
+    return _video_frames(video, manifest.window_s(row, 'video'), damage, rate_hz)
 
 
 def _numbered_pictures(manifest: Manifest, row: Sample, rate_hz: float, unread: list[str]) -> Iterator[_Frame] | Unable:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class Features:
     recipe: str = ''
     """Hash of the recipe."""
     lacking: str = ''
-    """Missing part of the sample, whose columns are 0, with the reason; '' if nothing is missing."""
+    """What the sample lacks: a modality, whose columns are 0, or what of its file could not be read; '' if nothing."""
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -73,6 +73,22 @@ def unreadable(sample: str, came: str) -> Unable:
     """A sample of which a file cannot be read."""
     return Unable(sample, f'{UNREADABLE}{came}')
 
+
+def not_whole(outcome: Features | Unable, damage: Sequence[str]) -> Features | Unable:
+    """The result of a sample from whose file something is missing or damaged, which its features then state.
+
+    Args:
+        outcome: result from what could be read.
+        damage: sentences on what could not be read; () if the file is whole.
+    """
+    if isinstance(outcome, Unable) or not damage:
+        return outcome
+    stated = [*damage[:SENTENCES], *([f'{len(damage) - SENTENCES} more'] if len(damage) > SENTENCES else [])]
+    return replace(outcome, lacking='; '.join(filter(None, (outcome.lacking, f'not read whole: {"; ".join(stated)}'))))
+
+
+SENTENCES = 3
+"""Maximum number of sentences on the damage of one file."""
 
 SampleEncoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
 """Function from a few samples of a manifest to the result of each, in order."""

@@ -20,7 +20,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.encoders import Encoded, Encoder, Pictures, clips_of
 from affekt.errors import AffektError
 from affekt.features.face_pictures import face_pictures
-from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, unreadable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable, not_whole, unreadable
 from affekt.media import Recording
 
 RATE_HZ = 16_000
@@ -78,10 +78,11 @@ def text_encoder(
     return encoder
 
 
-def _sound(path: Path) -> Floats32:
-    """All audio of a file at 16 kHz."""
-    blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+def _sound(path: Path) -> tuple[Floats32, tuple[str, ...]]:
+    """All audio of a file at 16 kHz, and sentences on what could not be read."""
+    recording = Recording.open(path)
+    blocks = [block.samples for block in recording.samples(RATE_HZ)]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), recording.decoded.damage
 
 
 def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> SampleEncoder:
@@ -96,7 +97,7 @@ def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> Sampl
                 outcomes.append(Unable(row.sample, 'no audio'))
                 continue
             try:
-                sound = _sound(path)
+                sound, damage = _sound(path)
             except AffektError as error:
                 outcomes.append(unreadable(row.sample, error.came))
                 continue
@@ -106,7 +107,7 @@ def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> Sampl
                 reason = f'{len(sound) / RATE_HZ:.2f} s of sound' if len(sound) else 'no sound'
                 outcomes.append(Unable(row.sample, reason))
             else:
-                outcomes.append(encode(row.sample, sound))
+                outcomes.append(not_whole(encode(row.sample, sound), damage))
         return outcomes
 
     return encoder
@@ -123,12 +124,13 @@ def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> Sample
                 from affekt.faces import FaceLandmarker
 
                 landmarkers.append(FaceLandmarker())
-            pictures = face_pictures(manifest, row, *landmarkers)
+            damage: list[str] = []
+            pictures = face_pictures(manifest, row, next(iter(landmarkers), None), damage)
             if isinstance(pictures, Unable):
                 outcomes.append(pictures)
                 continue
             try:
-                outcomes.append(encode(row.sample, pictures))
+                outcomes.append(not_whole(encode(row.sample, pictures), damage))
             except AffektError as error:  # an image that cannot be read
                 outcomes.append(unreadable(row.sample, error.came))
         return outcomes
@@ -149,7 +151,7 @@ def clip_encoder(recipe: Recipe, settings: ClipSettings, encode: Callable[[Clip]
                 landmarkers.append(FaceLandmarker())
             try:
                 clip = sample_clip(manifest, row, settings, *landmarkers)
-                outcomes.append(outcome(recipe, row.sample, encode(clip)))
+                outcomes.append(not_whole(outcome(recipe, row.sample, encode(clip)), clip.damage))
             except AffektError as error:
                 unable = unreadable if _names_unreadable(manifest, row, settings) else Unable
                 outcomes.append(unable(row.sample, error.came))

@@ -99,7 +99,7 @@ class Store:
 
     @property
     def partial(self) -> dict[str, str]:
-        """Samples that lack a part of their input, whose columns are then 0, with the reason."""
+        """Samples that lack a modality, whose columns are then 0, or a part of their file, with the reason."""
         return {name: reason for part in self.parts for name, reason in part.missing if name in self._row}
 
     def __len__(self) -> int:

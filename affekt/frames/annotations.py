@@ -39,7 +39,7 @@ BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 _HEADERS = {'affect': ','.join(AFFECT), 'expression': ','.join(EXPRESSIONS), 'units': 'AU1,AU2,…'}
 _HEXADECIMAL = re.compile(rb'(?:^|[,\n])\s*[+-]?0[xX]')
 MOST_CELLS = 3
-"""Wrong values of a line that are named after the first."""
+"""Maximum number of further wrong values of a line that an error names after the first."""
 _UNIT = re.compile(r'au0*([1-9]\d*)', re.IGNORECASE)
 
 

@@ -68,7 +68,7 @@ class FrameLabels:
     """Task to its partition, if it differs from `partition` or the task's labels are hidden: each task of a challenge
     has its own split."""
     frames: int = -1
-    """T; without labels from a list or a video, else 0."""
+    """T; without labels, the number from a list or from the video file; 0 if that is unknown."""
 
     def __post_init__(self) -> None:
         if strange := {self.partition, *self.by_task.values()} - {*PARTITIONS}:

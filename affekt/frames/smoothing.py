@@ -1,7 +1,7 @@
 """Smoothing of curves: chosen on validation, with scores before and after.
 
 A `Smoothing` is applied to one video at a time. Frames that are nan stay nan and do not affect others. Centred forms
-are for recordings; causal ones read only past values, as a live stream must.
+are for recordings; causal ones read no later value, as a live stream must.
 
 T frames, D columns, W width in frames.
 """
@@ -39,7 +39,7 @@ class Smoothing:
     Args:
         method: one of `SMOOTHING_METHODS`.
         width: W, frames; 1 changes nothing. For a centred form, an even width counts as the next odd.
-        causal: read only past frames.
+        causal: read no later frame, only the current and past ones.
         speed: for `one_euro`: increase of the bandwidth per unit change per frame; 0 for a plain low-pass.
 
     Raises:
@@ -149,7 +149,7 @@ class OneEuro:
 
     Args:
         rest: time constant at rest, >= 0; 0 does not smooth.
-        opening: decrease of the time constant per unit of speed, >= 0.
+        opening: factor of |v| by which the time constant is divided, 1 + opening |v|, >= 0.
         rest_of_speed: time constant of the speed's own filter, >= 0.
 
     Source: Casiez, Roussel & Vogel 2012, doi:10.1145/2207676.2208639, algorithm 1.

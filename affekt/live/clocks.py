@@ -49,13 +49,13 @@ class SteadyClock:
         self._begin_s = 0.0
 
     def begin(self, at_s: float) -> None:
-        """Start a new connection, whose first timestamp counts as this time."""
+        """Starts a new connection, whose first timestamp counts as this time."""
         self._newest = None
         self._own.clear()
         self._begin_s = at_s
 
     def begin_again(self, now_s: float) -> None:
-        """Start a new connection, whose times follow the last one by the machine's clock."""
+        """Starts a new connection: its first time is the last one plus the seconds passed on the machine's clock."""
         time_s, read_s = max(self._last.values(), default=(0.0, now_s))
         self.begin(time_s + now_s - read_s)
 

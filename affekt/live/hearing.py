@@ -138,7 +138,7 @@ class Hearer:
 
     def _judge(self) -> None:
         yields_to_others()
-        is_turn_first = False  # where windows always wait, finished turns would wait for ever
+        is_turn_first = False  # alternates: if a window were always due, finished turns would never be read
         while self._work.get():
             turn = self._turns.take(0.0) if is_turn_first else None
             window = self._windows.take(0.0) if turn is None else None

@@ -94,7 +94,7 @@ class Journal:
         """Appends rows to one of TABLES; they survive this process.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
         """
         if not rows.num_rows:
             return
@@ -136,7 +136,7 @@ class Journal:
 
 
 def is_journal(folder: Path) -> bool:
-    """Whether a folder was made by `Journal`, by its name and all its content; only such folders are removed.
+    """Whether a folder was made by `Journal`, judged by its name and all its content; only such folders are removed.
 
     A folder with anything else in it does not qualify, which a warning says.
     """

@@ -33,9 +33,9 @@ from affekt.typed_json import json_file
 LATENCY_FILE = 'latency.json'
 FRAMES_FILE = 'frames.parquet'
 LONGEST_FRAME_S = 1.0
-"""The longest time that one frame stands for, where the next comes later still."""
+"""Maximum seconds that one frame stands for if the next one comes later."""
 UNEVEN = 1.5
-"""Frames are uneven where a gap is longer than so many usual ones."""
+"""Frames are unevenly spaced if a gap is longer than this many median gaps."""
 SAME_TIME_S = 1e-4
 
 
@@ -72,7 +72,7 @@ def save_stream(
 
     Raises:
         RunError: the folder holds no journal, or the run folder holds something else.
-        StorageError: the disk is full.
+        StorageError: the run folder cannot be written, as on a full disk.
     """
     streamed = journal.read_source(folder)
     settings = _settings_of(streamed)
@@ -161,10 +161,10 @@ def _observed(
 
 
 def _with_lasting(faces: pa.Table, frames: pa.Table) -> pa.Table:
-    """The rows, with how long each frame stands where frames are unevenly spaced; unchanged otherwise.
+    """The rows with the seconds that each frame stands for, if frames are unevenly spaced; otherwise unchanged.
 
-    Frames with faces take longer, so that more frames are dropped while somebody is seen: the number of frames alone
-    says little about time.
+    Frames with faces take longer, so that more frames are dropped while somebody is visible: the number of frames alone
+    says little about duration.
     """
     times = frames['time_s'].to_numpy()
     gaps = np.diff(times)

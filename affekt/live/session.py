@@ -52,7 +52,7 @@ class LiveSession:
         source: see `LiveSource`.
         settings: the defaults if None.
         out: a run folder. Rows are written to it as they come, so that they survive this process, and `save` puts the
-            result there; unfinished rows of an earlier process are finished first. None keeps rows in a
+            result there; rows of an earlier, interrupted stream are saved first. None keeps rows in a
             temporary folder until they are saved.
         clock: the machine's; replaced in tests.
     """
@@ -78,7 +78,7 @@ class LiveSession:
         self._hearer: Hearer | None = None
         self._stills: Stills | None = None
         self.frame_scale = 1.0
-        """Pixels of the source for one of the frame at hand."""
+        """Source pixels per pixel of the current frame."""
         self._is_started = self._is_stopped = self._is_closed = False
 
     @property
@@ -314,7 +314,7 @@ class LiveSession:
 
         Raises:
             RunError: nothing was read, or the folder holds something else.
-            StorageError: the disk is full; the rows remain and can be saved elsewhere.
+            StorageError: it cannot be written, as on a full disk; the rows remain and can be saved elsewhere.
         """
         self.close()
         if not self._delays.count and (self._hearer is None or not self._hearer.heard_s):

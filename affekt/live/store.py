@@ -59,7 +59,7 @@ class Store:
         return self._run is not None and self._streamed is not None and self.journal.folder.exists()
 
     def open(self, models: LoadedModels) -> None:
-        """Creates the folder for the rows; finishes unfinished rows in the run folder.
+        """Creates the folder for the rows; first saves those that an interrupted stream left in the run folder.
 
         Raises:
             RunError, StorageError: the run folder cannot be used.

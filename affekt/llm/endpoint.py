@@ -1,8 +1,7 @@
 """An OpenAI-compatible server over plain HTTP: deadlines, retries, complete answers only.
 
 There is no client library: one POST and its errors are all that is needed, and each error has a test with a real
-socket.
-Transient errors are retried with doubling pauses: 408, 409, 425, 429, 5xx, a refused or reset connection, a
+socket. Transient errors are retried with doubling pauses: 408, 409, 425, 429, 5xx, a refused or reset connection, a
 timeout, a truncated answer, an answer that is not JSON. Others (a wrong key, an unknown model) raise
 at once with the server's message. If the server refuses a question (a damaged medium, a policy) but answers a plain
 text question, the refusal concerns only that question and is a `QuestionRefusedError`. Some servers answer HTTP 500 to

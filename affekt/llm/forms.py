@@ -5,7 +5,7 @@ anything else is refused here before it is sent, because some servers silently d
 and their model then answers about a clip that it never saw. Audio is always a separate
 part: the audio track of a video is read only by some servers, in some versions.
 
-    server        image    sound                    video
+    server        image      audio                    video
     vllm          image_url  input_audio, audio_url   video_url
     transformers  image_url  input_audio, audio_url   video_url; silently drops what its model does not take
     llama.cpp     image_url  input_audio              none: frames as images

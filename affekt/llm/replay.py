@@ -2,8 +2,7 @@
 
 A folder holds `journal.jsonl`, one line per answer, on disk before the answer is used, and `index.sqlite` with
 the position of each answer in the journal. The journal is authoritative: a lost, damaged or older index is rebuilt from
-it, and a last line cut by a kill is ignored. A question in progress at a kill is asked
-again.
+it, and a last line cut by a kill is ignored. A question in progress at a kill is asked again.
 
     chat = RememberingChat(Endpoint('http://localhost:8000/v1', 'qwen'), ReplayCache(Path('answers')))
 """

@@ -39,7 +39,7 @@ MAX_OPENING_WORK_S = 5.0
 LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
 LEAST_AUDIO_RATE_HZ = 1000
-"""Declared sample rates below this count as damage: speech cannot be heard below 500 Hz."""
+"""Declared sample rates below this count as damage: a bandwidth of 500 Hz carries no speech."""
 MAX_RATE_HZ = 1000
 """Declared frame rates above this count as damage."""
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})

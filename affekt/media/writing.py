@@ -308,7 +308,7 @@ def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -
     """Write an (H, W, 3) RGB or (H, W) grey image as .jpg, .png, .webp or .bmp.
 
     Raises:
-        StorageError: the disk is full.
+        StorageError: the file cannot be written, as on a full disk.
     """
     from PIL import Image as Pictures
 

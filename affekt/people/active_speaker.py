@@ -40,11 +40,19 @@ LEAST_SHARE = 0.6
 
 @dataclass(frozen=True)
 class Mouth:
-    """One visible person's mouth: times (N,) seconds, ascending; opening (N,) in [0, 1]."""
+    """One visible person's mouth.
+
+    Attributes:
+        person: name.
+        times_s: (N,) seconds, ascending.
+        opening: (N,) in [0, 1]; nan where it was not read.
+        lasting_s: (N,) seconds that each reading stands for, until the next frame.
+    """
 
     person: str
     times_s: Floats
     opening: Floats
+    lasting_s: Floats
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Speaker:
 
 
 def attribute_turns(
-    turns: Sequence[tuple[float, float]], mouths: Sequence[Mouth], times_s: Floats, loudness_db: Floats, rate_hz: float
+    turns: Sequence[tuple[float, float]], mouths: Sequence[Mouth], times_s: Floats, loudness_db: Floats
 ) -> list[Speaker]:
     """Assign a speaker to each turn.
 
@@ -65,14 +73,12 @@ def attribute_turns(
         mouths: mouths of all visible people.
         times_s: (M,) times of the loudness values in seconds, ascending; may be empty.
         loudness_db: (M,) loudness in dB.
-        rate_hz: analyzed frames per second, which gives the number of readings expected in a turn.
 
     Returns:
         One Speaker per turn, in order.
     """
     scored = [
-        {mouth.person: score_turn(start, end, mouth, times_s, loudness_db, rate_hz) for mouth in mouths}
-        for start, end in turns
+        {mouth.person: score_turn(start, end, mouth, times_s, loudness_db) for mouth in mouths} for start, end in turns
     ]
     first = [_leader(scores, LEAST_SCORE) for scores in scored]
     usual = _usual_speaker(first, turns)
@@ -81,16 +87,16 @@ def attribute_turns(
     return [Speaker(person, scores) for person, scores in zip(people, scored, strict=True)]
 
 
-def score_turn(
-    start_s: float, end_s: float, mouth: Mouth, times_s: Floats, loudness_db: Floats, rate_hz: float
-) -> float:
+def score_turn(start_s: float, end_s: float, mouth: Mouth, times_s: Floats, loudness_db: Floats) -> float:
     """Score of a mouth for a turn, in [0, 1]; 0 for a face that is mostly off screen."""
     low, high = np.searchsorted(mouth.times_s, [start_s, end_s])
     seen, opening = mouth.times_s[low:high], mouth.opening[low:high]
     known = ~np.isnan(opening)
     seen, opening = seen[known], opening[known]
-    presence = min(1.0, len(seen) / max(1.0, (end_s - start_s) * rate_hz))
-    if presence < LEAST_PRESENCE or len(seen) < 3:
+    if len(seen) < 3:
+        return 0.0
+    presence = min(1.0, float(mouth.lasting_s[low:high][known].sum()) / (end_s - start_s))
+    if presence < LEAST_PRESENCE:
         return 0.0
     motion = min(1.0, float(opening.std()) / MOTION_FULL)
     rhythm = _rhythm(start_s, end_s, seen, opening, times_s, loudness_db)

@@ -114,7 +114,9 @@ def paired(sample: str, left: str, right: str, answers: Mapping[str, Mapping[str
     """The pair of two describers' descriptions of a sample.
 
     Args:
-        answers: descriptions from `read_describers`.
+        sample: name of the sample.
+        left, right: names of the two describers.
+        answers: descriptions from `read_describers`, by describer and sample.
     """
     first, second = answers[left][sample], answers[right][sample]
     thinking = first.has_thinking, second.has_thinking

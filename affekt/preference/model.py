@@ -9,9 +9,8 @@ order of pairs and sides.
 
 **Control.** Preference data can often be predicted by length, or by the author. With `control=('length',)` the effect
 of length is fitted together with w and then dropped, and w is constrained to scores that are exactly uncorrelated with
-it over
-the training pairs: w is orthogonal to the sum over pairs of x z, z the odd functions of `controls`. The model keeps
-only what distinguishes texts among others of the same length.
+it over the training pairs: w is orthogonal to the sum over pairs of x z, z the odd functions of `controls`. The model
+keeps only what distinguishes texts among others of the same length.
 
 Axes: N pairs, P features, Q = 3 features of ties, Z controls.
 """

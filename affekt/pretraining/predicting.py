@@ -28,7 +28,7 @@ from affekt.arrays import Floats32
 from affekt.clips import Clip, decoded
 from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import AffektError, MediaError, UnknownNameError, WeightsError
-from affekt.nn import read_tensors, save_tensors
+from affekt.nn import built, read_tensors, save_tensors
 from affekt.pretraining.batches import ClipBatch, collate
 from affekt.pretraining.forms import Form, HicmaeForm
 from affekt.pretraining.hicmae import HicmaeClassifier
@@ -113,13 +113,13 @@ class TunedModel:
             form = noted_form(notes['family'], notes['form'])
             names, is_classes = tuple(map(str, notes['names'])), bool(notes['is_classes'])
             classifier = HicmaeClassifier if isinstance(form, HicmaeForm) else SvfapClassifier
-            with torch.device('meta'):
-                model = classifier(form, len(names))  # type: ignore[arg-type]
-            model.load_state_dict(tensors, assign=True)
+            model, _ = built(lambda: classifier(form, len(names)), tensors, {})  # type: ignore[arg-type]
             return cls(model.eval(), names, is_classes, int(notes['stride']), notes['crop'], notes)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            came = error.came if isinstance(error, AffektError) else ' '.join(str(error).split())[:200]
-            if isinstance(error, KeyError):
+        except (AffektError, KeyError, TypeError, ValueError, AttributeError) as error:
+            came = ' '.join(str(error).split())[:200]
+            if isinstance(error, AffektError):
+                came = f'{error.came} instead of {error.expected}'
+            elif isinstance(error, KeyError):
                 came = f'weights without a note of {error.args[0]}'
             raise WeightsError(
                 expected=f'a fine-tuned model in {path}', came=came,

@@ -6,7 +6,7 @@ in double precision. Uncovered areas are filled with grey 128.
 
 `rand-m7-n4-mstd0.5-inc1` means: draw one of the fifteen four times, with repetition; each is then applied with
 probability one half, at a level drawn from N(7, .5) and clipped to [0, 10]; the strength grows with the level, which
-`_ARGUMENTS` converts to degrees, shares or shades.
+`arguments` converts to degrees, shares or shades.
 
 Axes: T frames, H, W pixels, P = 3 T planes, N = H W pixels of a plane, K taps.
 

@@ -113,7 +113,7 @@ class Consent:
 
 
 def required_consent(portrayed: str | None, note: str = '', age_years: float | None = None) -> Consent:
-    """The statement; it is required.
+    """The user's statement on the portrayed person, without which nothing is made.
 
     Raises:
         ConsentError: there is none, or it says that the portrayed person is a child.

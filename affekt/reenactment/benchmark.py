@@ -2,8 +2,8 @@
 
 Self-reenactment: a driver's first frame is the portrait, and each frame is compared with the driver's own. Cross-
 reenactment: another portrait, for which only movement and identity can be compared. All readings of faces are affekt's
-own, which the engine also uses: the scores compare engines, not with the truth. The user's own networks add LPIPS per
-frame, FID over all frames, and FVD over all segments. Each pair is stored, so that a killed run resumes.
+own, which the engine also uses: scores compare engines with each other, not with the truth. The user's own networks
+add LPIPS per frame, FID over all frames, and FVD over all segments. Each pair is stored, so that a killed run resumes.
 """
 
 from __future__ import annotations

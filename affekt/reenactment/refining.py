@@ -8,8 +8,7 @@
     reenact_to('out.mp4', trained.portrait, source, settings=ReenactSettings(refiner=Path('refiner')), consent=…)
 
 The refiner learns to correct geometry's errors within the square around the head. The mouth is always the synthetic
-one,
-with which it was trained: the driver's mouth would be pixels of the target frame.
+one, with which it was trained: the driver's mouth would be pixels of the target frame.
 
 F frames, S side of the square in pixels.
 """

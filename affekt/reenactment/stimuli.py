@@ -225,6 +225,7 @@ def equally_light(
         image: (H, W, 3) sRGB.
         landmarks: (478, 3) pixels.
         goal: mean luminance of the face in linear light, 0 to 1.
+        gains: smallest and largest factor.
     """
     light = linear(image)
     face = light[face_mask(image.shape[:2], landmarks)]

@@ -6,8 +6,7 @@
 Absolute: the portrait takes the driver's expression, gaze and pose, and loses its own. 2. The expression is
 multiplied by the intensity; blinks, gaze and head motion are not. 3. Each direction stays within the range that the
 portrait has left (a face that already smiles cannot add a whole smile), each region within that of its directions. 4.
-The
-head motion is limited: the mesh has no back. `notes` says what was limited.
+The head motion is limited: the mesh has no back. `notes` says what was limited.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 For each pixel the map gives the position in the portrait that it shows. The nearest triangle decides, exactly,
 at full resolution within the face; around it at a quarter of the resolution, which is not visible and costs a
-sixteenth.
-The map stores displacements: without motion they are 0, and the portrait is returned unchanged.
+sixteenth. The map stores displacements: without motion they are 0, and the portrait is returned unchanged.
 
 V points of the mesh, F triangles, H and W of the image.
 """

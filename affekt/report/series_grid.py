@@ -31,7 +31,7 @@ def frame_series(person: str, times_s: Floats, shares: Floats, lengths_s: Floats
         person: person of the face.
         times_s: (N,) times of the frames in seconds.
         shares: (N, 7) probabilities in EKMAN order, nan where a frame was not evaluated.
-        lengths_s: (N,) for how long each frame stands, seconds.
+        lengths_s: (N,) seconds that each frame stands for, or one number for all.
     """
     count = len(times_s)
     unknown, blank = np.full((count, 2), np.nan), np.full(count, '', dtype=object)

@@ -125,7 +125,7 @@ class ClipBackbone(Backbone):
         network, _ = classifier_from(checkpoint_at(path) or path, 1, drop_path=0.0)
         precision = used_precision(settings.device, settings.precision)
         if settings.precision not in ('auto', precision):
-            LOG.warning('%s computes no %s by itself: float32 is taken', settings.device, settings.precision)
+            LOG.warning('%s does not support %s natively: float32 is used', settings.device, settings.precision)
         try:
             network = network.to(torch.device(settings.device), getattr(torch, precision))
         except (RuntimeError, AssertionError) as error:

@@ -67,7 +67,7 @@ def frame_videos(
             size lacks all videos.
         ShapeError: the number of rows without times differs from that of frames, or features of a modality differ in
             size.
-        StorageError: the disk is full.
+        StorageError: the folder cannot be written, as on a full disk.
         UnknownNameError: the clock lacks a video, or a method is given for an unknown modality.
     """
     every = tuple(labels)

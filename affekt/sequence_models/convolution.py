@@ -27,7 +27,7 @@ class TemporalConvolution(SequenceModel):
     Args:
         layers: number of blocks.
         kernel: K, odd. A frame reads ⌊K / 2⌋ (2**layers − 1) frames to each side: 126 by default, 4 s at 30 per second.
-        causal: read only past frames, twice as far back.
+        causal: read no later frame, and twice as far back.
 
     Source: Bai et al. 2018, arXiv:1803.01271, section 3, with the norm first and by default not causal.
     """

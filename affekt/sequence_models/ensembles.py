@@ -79,7 +79,7 @@ class FrameEnsemble:
         """Write `settings.json`, and each member into its own folder.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
         """
         for number, member in enumerate(self.members, 1):
             member.save(folder / f'member{number}')

@@ -104,7 +104,7 @@ class ExpressionLoss:
     Args:
         smoothing: share of the truth that is spread evenly over all classes, in [0, 1).
         alpha: factor of the focal term.
-        gamma: focal exponent, which reduces the weight of frames with a confident prediction; 0 for no reduction.
+        gamma: focal exponent, which reduces the weight of frames whose true class is already probable; 0 for none.
         divergence: share in [0, 1] of the Kullback-Leibler divergence from the smoothed truth.
         weights: weight of each class, see `class_weights`; () for none.
 

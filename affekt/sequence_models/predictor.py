@@ -114,7 +114,7 @@ class FramePredictor:
         """Write `settings.json` and `weights.safetensors`.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
         """
         save_tensors(folder / WEIGHTS, self.model.state_dict())
         contents = {

@@ -35,7 +35,7 @@ def loss_settings(given: Mapping[str, str]) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: unknown setting, or unknown name as its value.
-        ValueRangeError: not a number, or one out of range.
+        ValueRangeError: a value is not a number, or not yes or no, or out of range.
     """
     values: dict[str, Any] = {}
     for name, text in given.items():
@@ -104,7 +104,7 @@ class FrameTrainingSettings:
     smoothing: float = 0.0
     """Label smoothing: share of an expression's truth spread over all classes."""
     focal: float = 0.0
-    """Focal exponent, which reduces the weight of frames with a confident expression; 0 for none."""
+    """Focal exponent, which reduces the weight of frames whose true expression is already probable; 0 for none."""
     divergence: float = 0.0
     """Share of the Kullback-Leibler divergence in the loss of expressions."""
     class_balance: float = 0.0
@@ -119,7 +119,7 @@ class FrameTrainingSettings:
     curve_widths: tuple[int, ...] = (3, 5, 9, 15, 25, 45)
     """Widths of smoothing in frames to try; the best on validation is taken. () for no smoothing."""
     causal: bool = False
-    """Whether to smooth with past frames only."""
+    """Whether smoothing reads no later frame."""
     precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
     device: str = 'cpu'
     seed: int = 0

@@ -1,6 +1,7 @@
-"""Transformer blocks over the frames of a window, with positions encoded by a convolution. A table of positions does
-not generalise to positions that do not occur in training; here a convolution of each unit over the nearest frames
-encodes what is before and after a frame, at any position in a window of any length.
+"""Transformer blocks over the frames of a window, with positions encoded by a convolution.
+
+A table of positions does not generalise to positions that do not occur in training; here a convolution of each unit
+over the nearest frames encodes what is before and after a frame, at any position in a window of any length.
 
 Axes: B batch, T frames, H hidden, K reach of the positions.
 """
@@ -25,7 +26,7 @@ class FrameTransformer(SequenceModel):
         layers: number of blocks.
         heads: heads of each attention, a divisor of the hidden width.
         reach: K, odd: number of frames around each one that encode its position.
-        causal: attend to past frames only.
+        causal: attend to no later frame.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3, with the norm first; positions by a convolution after Chu
     et al. 2021, arXiv:2102.10882, section 3.2.

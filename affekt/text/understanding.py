@@ -83,6 +83,7 @@ def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None)
 
     Args:
         utterances: utterances from `judged`, in any order; those of a given transcript are ignored.
+        trust: thresholds; None for the defaults.
     """
     trust = trust or Trust()
     seconds: dict[bool, float] = {True: 0.0, False: 0.0}

@@ -321,8 +321,8 @@ def _joined(
         job(*given)
     finally:
         _leave()
-        # Threads of torch that call the interpreter while it shuts down abort the whole process (SIGABRT, now and then
-        # on a busy machine) after all work is done; and this process has nothing more to do.
+    # Threads of torch that call the interpreter while it shuts down abort the whole process (SIGABRT, now and then
+    # on a busy machine) after all work is done; and this process has nothing more to do.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(0)

@@ -45,5 +45,5 @@ def usable_precision(device: torch.device | str, wanted: Precision) -> Precision
     """
     if has_precision(device, wanted):
         return wanted
-    LOG.warning('%s computes no %s by itself and would be slower with it: float32 is taken', device, wanted)
+    LOG.warning('%s does not support %s natively and would be slower with it: float32 is used', device, wanted)
     return 'float32'

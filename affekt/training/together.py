@@ -71,8 +71,7 @@ def train_together(
             clock that the samples lack.
         ValueRangeError: settings differ in what must be the same for all.
         TrainingError: the checkpoint in the folder is of other models; or the models have a layer that torch cannot
-            batch
-            over models: an LSTM.
+            batch over models: an LSTM.
     """
     common = _checked(models, splits, settings)
     score = score_of(common.score)

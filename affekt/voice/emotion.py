@@ -166,8 +166,8 @@ class VocalEmotion:
 
             softmax(scores / (temperature * warmth(speech_s) * warmth(distance from speech)))
 
-        The temperature was fitted on unseen speakers of the training corpora; audio that sounds like held-out corpora
-        is divided by the temperature fitted on these.
+        The temperature was fitted on unseen speakers of the training corpora; the scores of audio as far from the
+        training speech as held-out corpora are also divided by a factor fitted on these.
 
         Args:
             features: (K, P), or (P,) of one turn.

@@ -9,7 +9,6 @@ single frames of a low voice jump up an octave. So the path is computed twice th
 
 The autocorrelation is interpolated exactly, by an inverse transform of eight times the length: the peak of a bright
 voice is narrower than a sample, and a parabola through samples would rank the one an octave below higher.
-voice is narrower than a sample, and a parabola through samples would see the one an octave below higher.
 Axes: N samples, T frames, K candidates.
 
 Source: Boersma 1993, Proceedings of the Institute of Phonetic Sciences 17, 97-110 (equation numbers below); the two

@@ -207,14 +207,14 @@ def _training(result: Mapping[str, Any]) -> list[str]:
     steps, scores = (', '.join(map(str, each)) for each in ((run['step'] for run in runs), choice['f']))
     return [
         f'First on words and faces ({before["steps"]} steps of {before["batch_size"]}, without speakers of RAVDESS), '
-        f'then for each fold on equal shares of voices, mixed voices, artificial pairs, words and faces '
+        'then for each fold on as many examples of voices, mixed voices and artificial pairs as of words and faces '
         f'({then["steps"]} steps of {then["batch_size"]}). Two actors outside training and test and 120 comments of '
         f'the development part chose the steps: {steps}. Training took {minutes:.0f} minutes on one shared processor '
         'core.', '',
         f'affekt contains the describer of fold {choice["fold"] + 1} in float16, which of the three names the '
-        f'emotions of {choice["comments"]} comments of the development part best (F {scores}). Its voice scores '
-        'above are therefore those of the shipped weights: the 8 actors tested in this fold were not used, and 2 '
-        'more only chose the step.', '',
+        f'emotions of {choice["comments"]} comments of the development part best (F {scores}). Of the voice scores '
+        'above, those of this fold are therefore of the shipped weights: the 8 actors tested in it were not used, and '
+        '2 more only chose the step.', '',
         'All folds of RAVDESS had been scored with earlier describers before training was changed to improve '
         'words. Those scores chose nothing.',
     ]  # fmt: skip

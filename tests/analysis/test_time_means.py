@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affekt.analysis.assemble import fused_timeline, mean_interval, summed_up
-from affekt.analysis.observations import Observed, conform
+from affekt.analysis.assemble import assemble, fused_timeline, mean_interval, summed_up, with_speakers
+from affekt.analysis.observations import LASTS, Observed, conform
 from affekt.analysis.person_series import Readings, fused_evidence, time_mean
 from affekt.analysis.records import Source
-from affekt.analysis.steps import steps_of
+from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.steps import opinions_of, steps_of
 from affekt.labels import EKMAN
 
 RATE = 25.0
@@ -103,3 +104,56 @@ def test_evidence_of_turns_weighs_each_by_the_time_inside_the_span(make):
     table = table.set_column(table.column_names.index('person'), 'person', [[PERSON, PERSON]])
     read = Readings({'turns': table}).evidence('voice', PERSON, 1.0, 11.0, ('happiness',)).readings['happiness']
     assert read == pytest.approx((8 * 0.9 + 1 * 0.1) / 9, abs=1e-4)
+
+
+# ---- frames that last for different times, as in a stream that dropped some
+
+
+def uneven(rows, lasting, rate_hz, duration_s, **tables):
+    """One face, each frame with the seconds that it lasts."""
+    rows = [row | {LASTS: seconds} for row, seconds in zip(rows, lasting, strict=True)]
+    return Observed(
+        source=Source('stream', 'video', duration_s, 'ab' * 32, 64, 64, RATE, rate_hz),
+        faces=conform(pa.Table.from_pylist(rows), 'faces'),
+        **tables,
+    )
+
+
+def test_frames_of_a_step_weigh_as_long_as_they_last(make):
+    happy, sad = (next(make.face_rows(PERSON, 0, 0.1, name, 0.8)) for name in ('happiness', 'sadness'))
+    rows = [happy | {'time_s': 0.0}, *[sad | {'time_s': 0.8 + 0.05 * k} for k in range(4)]]
+    observed = uneven(rows, [0.8, *[0.05] * 4], 5.0, 1.0)
+    (opinion,) = opinions_of(observed, PERSON, steps_of(1.0, 1.0))
+    # happiness 0.8 for 0.8 s, and 0.2 / 6 for 0.2 s
+    assert opinion.probabilities[EKMAN.index('happiness')] == pytest.approx(0.8 * 0.8 + 0.2 * 0.2 / 6)
+    proof = Readings(observed.tables).evidence('face', PERSON, 0.0, 1.0, ('happiness',)).readings
+    assert proof['happiness'] == pytest.approx(0.8 * 0.8 + 0.2 * 0.2 / 6, abs=1e-4)
+
+
+def test_a_long_stall_of_a_stream_does_not_lower_the_coverage_of_other_seconds(make):
+    # 2 s at 10 frames/s, 500 s without a frame, 1 s at 10 frames/s: a frame in 17 s on average
+    rows = [
+        row | {'time_s': row['time_s'] + (500.0 if row['time_s'] > 1.95 else 0.0)}
+        for row in make.face_rows(PERSON, 0, 3, 'neutral')
+    ]
+    observed = uneven(rows, [*[0.1] * 19, 1.0, *[0.1] * 10], 29 / 502.9, 503.0)
+    opinions = opinions_of(observed, PERSON, steps_of(503.0, 1.0))
+    assert [(opinion.start_s, opinion.coverage) for opinion in opinions] == [
+        (0.0, pytest.approx(1.0)), (1.0, pytest.approx(1.0)), (502.0, pytest.approx(1.0))
+    ]  # fmt: skip
+
+
+def test_a_mouth_that_is_read_slowly_speaks_as_one_that_is_read_fast(make):
+    """Five frames a second while the face is seen; 25 before, so that two thirds of those expected would be missing."""
+    rows = list(make.face_rows(PERSON, 10, 20, 'neutral', talks=True))[::2]
+    turns, voice = make.table([make.turn_row(12, 16, 'neutral')], 'turns'), make.table(make.voice_rows(10, 20), 'voice')
+    observed = uneven(rows, [0.2] * len(rows), 15.1, 20.0, turns=turns, voice=voice)
+    assert with_speakers(observed).turns['person'].to_pylist() == [PERSON]
+
+
+def test_a_condition_lasts_as_long_as_its_frames(make):
+    fast = [row | {'is_covered': False} for row in make.face_rows(PERSON, 0, 5, 'neutral')]
+    slow = [row | {'is_covered': True} for row in make.face_rows(PERSON, 5, 10, 'neutral')][::5]
+    observed = uneven([*fast, *slow], [*[0.1] * 50, *[0.5] * 10], 6.0, 10.0)
+    described = ' '.join(sentence.text for sentence in assemble(observed, AnalysisSettings()).description)
+    assert f'The face of {PERSON} is partly covered for 5 seconds' in described

@@ -164,7 +164,11 @@ def test_a_damaged_recording_gives_what_decodes_and_says_what_is_lost(video, tmp
     clip = decoded(cut, 96, crop='none')
     assert 0 < len(clip.frames) < 50
     assert [read_number(frame) for frame in clip.frames] == list(range(len(clip.frames)))
-    assert clip.notes
+    assert clip.notes == clip.damage
+    assert clip.damage[0].startswith('cut short: ')
+    of_sound = decoded(cut, modalities=('audio',))
+    assert set(of_sound.damage) < set(clip.damage)
+    assert of_sound.damage[0] == clip.damage[0]
 
 
 def test_settings_that_do_not_exist_are_refused_by_name():

@@ -52,6 +52,10 @@ def test_a_label_set_has_200_wordings_and_each_is_read_back(labels):
             ('angry', 'love', 'saudade'),
             'The person seems angry and shows love. The emotion can also be called saudade.',
         ),
+        (
+            ('saudade', 'angry', 'love'),
+            'The person seems angry and shows love. The emotion can also be called saudade.',
+        ),
         (('saudade', 'ire'), 'The emotion is saudade and ire.'),
     ],
 )

@@ -110,3 +110,17 @@ def test_a_voice_is_read_in_windows_of_two_seconds(tmp_path):
     assert long.times.tolist() == [1.0, 1.5, 2.0]
     assert short.times.tolist() == [0.5]
     assert long.values[:, :8].sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize('name', ['faces-frm', 'faces-utt', 'faces-all-frm'])
+def test_a_video_of_which_a_part_is_damaged_gives_features_that_say_so(folder, name):
+    content = bytearray((folder / 'two.mp4').read_bytes())
+    middle = (content.index(b'mdat') + len(content)) // 2
+    content[middle : middle + 600] = bytes(600)
+    (folder / 'damaged.mp4').write_bytes(content)
+    rows = (Sample('damaged', video='damaged.mp4'), Sample('whole', video='two.mp4'))
+    encoder = RECIPES[name].open(RECIPES[name])
+    damaged, whole = encoder(Manifest(Facts('toy', root=str(folder)), rows), rows)
+    assert damaged.lacking.startswith('not read whole: picture: ')
+    assert 'declared pictures did not decode' in damaged.lacking
+    assert whole.lacking == ''

@@ -280,9 +280,14 @@ def test_acoustics_of_made_up_tones_hear_their_pitch_and_name_what_cannot_be_rea
     manifest = made_up_corpus(media=tmp_path / 'sound').where(split='val')
     (tmp_path / 'sound' / 'pair05_d1_t0.wav').write_bytes(b'RIFF')
     (tmp_path / 'sound' / 'pair05_d1_t1.wav').unlink()
-    extract(manifest, 'acoustics-utt', tmp_path / 'out')
+    cut = tmp_path / 'sound' / 'pair05_d1_t2.wav'
+    cut.write_bytes(cut.read_bytes()[:-8000])
+    made = extract(manifest, 'acoustics-utt', tmp_path / 'out')
     store = Store(tmp_path / 'out' / 'acoustics-utt')
-    assert set(store.missing) == {'pair05_d1_t0', 'pair05_d1_t1'}
+    assert set(store.missing) == set(made.unreadable) == {'pair05_d1_t0', 'pair05_d1_t1'}
+    assert list(store.partial) == ['pair05_d1_t2']
+    assert store.partial['pair05_d1_t2'].startswith('not read whole: ')
+    assert dict(made.partial) == store.partial
     pitch = store.provenance.columns.index('f0_mean_hz')
     for row in manifest.samples:
         if row.sample in store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import wave
 from dataclasses import replace
@@ -133,3 +134,24 @@ def test_other_folders_and_files_are_refused(tmp_path):
         TunedModel.open(tmp_path)
     with pytest.raises(WeightsError, match='fine-tuned model'):
         predict(tmp_path, clip('a', 0.5, 300))
+
+
+@pytest.mark.parametrize(
+    ('changed', 'came'),
+    [
+        ({'heads': 7}, 'width 32, 7 heads instead of a width that is a multiple of heads'),
+        ({'modalities': ['smell']}, r"\('smell',\) instead of modalities \('video', 'audio'\)"),
+        ({'width': 128}, r'instead of .* of shape \['),
+        (None, 'weights without a note of family'),
+    ],
+)
+def test_what_is_wrong_with_a_damaged_model_is_told_with_what_it_should_be(tmp_path, changed, came):
+    from affekt.nn import read_tensors, save_tensors
+
+    TunedModel(network(), ('a', 'b', 'c')).save(tmp_path)
+    tensors, header = read_tensors(tmp_path / 'weights.safetensors')
+    notes = json.loads(header['notes'])
+    notes = {} if changed is None else {**notes, 'form': {**notes['form'], **changed}}
+    save_tensors(tmp_path / 'weights.safetensors', tensors, {'notes': json.dumps(notes)})
+    with pytest.raises(WeightsError, match=came):
+        TunedModel.open(tmp_path)

@@ -184,7 +184,7 @@ def test_a_precision_that_the_processor_lacks_is_replaced_with_a_warning_and_aut
     opened('audio', replace(CLIP, precision='auto'), tmp_path / 'auto')
     assert not caplog.messages
     opened('audio', replace(CLIP, precision='bfloat16'), tmp_path / 'half')
-    assert caplog.messages == ['cpu computes no bfloat16 by itself: float32 is taken']
+    assert caplog.messages == ['cpu does not support bfloat16 natively: float32 is used']
 
 
 def test_a_network_says_the_precision_that_it_really_runs_in(monkeypatch, tmp_path):

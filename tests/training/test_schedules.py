@@ -116,7 +116,7 @@ def test_processes_share_the_samples_of_each_batch():
 def test_half_precision_is_taken_only_where_the_processor_has_it(monkeypatch, caplog):
     monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'avx512_f': True, 'avx512_bf16': False})
     assert usable_precision('cpu', 'bfloat16') == 'float32'
-    assert 'cpu computes no bfloat16 by itself' in caplog.text
+    assert 'cpu does not support bfloat16 natively' in caplog.text
     monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'amx_bf16': True})
     assert usable_precision('cpu', 'bfloat16') == 'bfloat16'
     assert not has_precision('cpu', 'float16')

@@ -176,7 +176,7 @@ def test_weights_that_break_down_later_leave_the_best_epoch_before():
     assert any(math.isnan(value) for value in trained.history[-1].values())
 
 
-@pytest.mark.skipif(not has_precision('cpu', 'bfloat16'), reason='this processor computes no bfloat16 by itself')
+@pytest.mark.skipif(not has_precision('cpu', 'bfloat16'), reason='this processor does not support bfloat16 natively')
 def test_half_precision_products_end_near_full_precision():
     scores = [
         train(cases.model(), cases.samples(), cases.samples(40, 1), replace(cases.SETTINGS, precision=p)).best_score
@@ -258,4 +258,4 @@ def test_without_half_precision_on_the_device_full_precision_is_taken_and_a_warn
         for precision in ('bfloat16', 'float32')
     )
     assert half == full
-    assert caplog.text.count('computes no bfloat16 by itself') == 1
+    assert caplog.text.count('does not support bfloat16 natively') == 1

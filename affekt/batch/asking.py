@@ -15,10 +15,9 @@ from typing import Any
 
 from affekt.analysis import Described, described_by
 from affekt.corpora import Manifest, Sample
-from affekt.describers import ClipAnswer, ServedDescriber
-from affekt.errors import AffektError, LLMError, MediaError, StorageError, missing_extra
+from affekt.describers import ClipAnswer, ServedDescriber, media_columns
+from affekt.errors import AffektError, LLMError, StorageError, missing_extra
 from affekt.llm import ClipLimits, Endpoint, require_media
-from affekt.media import Recording
 from affekt.tables import storable
 
 SEEN, HEARD = ('face', 'body'), ('voice',)
@@ -116,34 +115,26 @@ class EndpointClips:
 
     def _perceived(self, manifest: Manifest, sample: Sample) -> tuple[Sample, dict[str, str], set[str]]:
         """The sample with its words, what it lacks and why, and what can be perceived of it."""
-        withheld = set((sample.missing or '').split(','))
-        column = 'video' if sample.video else 'audio'
-        path, lacking, perceived = manifest.media(sample, column), dict[str, str](), set[str]()
-        if path is not None and manifest.window_s(sample, column):
-            raise MediaError(
-                expected='a clip that is a file of its own', came='a stretch of one', todo='cut it out of the recording'
-            )
-        recording, limits = None if path is None else Recording.open(path), self._served.limits
-        has_sound = recording is not None and bool(recording.audio)
-        for modality, given, has_it, is_sent in (
-            ('video', SEEN, recording is not None and recording.video is not None, bool(limits.frames)),
-            ('audio', HEARD, has_sound, limits.sound),
-        ):
-            if has_it and is_sent and modality not in withheld:
-                perceived |= {*given}
-            elif modality in withheld:
+        withheld, limits = (sample.missing or '').split(','), self._served.limits
+        columns, lacking, perceived = media_columns(manifest, sample), dict[str, str](), set[str]()
+        for modality, given, is_sent in (('video', SEEN, bool(limits.frames)), ('audio', HEARD, limits.sound)):
+            if modality in withheld:
                 lacking[given[0]] = 'withheld by the manifest'
+            elif modality not in columns:
+                lacking[given[0]] = f'no {modality}'
+            elif not is_sent:
+                lacking[given[0]] = 'not sent'
             else:
-                lacking[given[0]] = 'not sent' if has_it else f'no {modality}'
+                perceived |= {*given}
         text = '' if 'text' in withheld else sample.text
-        if text is None and path is not None and self._hear is not None and has_sound and 'audio' not in withheld:
-            text = self._hear(path, None)
+        if text is None and self._hear is not None and 'audio' in columns and 'audio' not in withheld:
+            path, window_s = manifest.media(sample, columns['audio']), manifest.window_s(sample, columns['audio'])
+            text = self._hear(path, window_s)
         if (text or '').strip():
             perceived.add('words')
         else:
             lacking['words'] = 'no transcript' if text is None else 'no words'
-        missing = sample.missing if has_sound or not path else ','.join(sorted({*withheld, 'audio'} - {''}))
-        return dataclasses.replace(sample, text=(text or '').strip() or None, missing=missing), lacking, perceived
+        return dataclasses.replace(sample, text=(text or '').strip() or None), lacking, perceived
 
     def _read(self, clip_answer: ClipAnswer, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
         answer = self._room.read_answer(clip_answer.text, perceived=perceived, table=self._table)

@@ -50,9 +50,9 @@ from affekt.benchmarks.frame_models import (
     trained_model,
     training_settings,
 )
-from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed, require_torch
+from affekt.errors import LeakError, TableError, UnknownNameError, ValueRangeError, listed, require_torch
 from affekt.features import Store
-from affekt.frames import FrameLabels, FrameTable, TrueCurves, recording_of, require_disjoint
+from affekt.frames import FrameLabels, FrameTable, TrueCurves, recording_of, require_disjoint, shared_with_judged
 from affekt.metrics import FrameMeasure
 from affekt.progress import Progress, part_of
 from affekt.runs import Run
@@ -137,12 +137,16 @@ def run_abaw(
             built for these features.
         TableError: no training or validation video has labels of a task.
         RunError: the folder holds another run.
-        LeakError, ShapeError, TrainingError: as for `train_frames`.
+        LeakError: a recording of a training video is in validation or test too, and is not to be left out; or as for
+            `train_frames`.
+        ShapeError, TrainingError: as for `train_frames`.
     """
     require_trainable(settings, features, carried_over)
+    left_out = _left_out(table, settings)
 
     # 1. Labels and features on the clock of the frames.
     inputs = _aligned(table, features, clock, settings, truth, curves or {}, shared, unlabelled, folder)
+    inputs = dataclasses.replace(inputs, left_out=left_out)
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in features.items()}
     for task in settings.tasks:
         _require_labels(inputs, task)
@@ -249,6 +253,25 @@ def _withheld(table: FrameTable, settings: AbawSettings) -> Iterator[str]:
     drawn = np.random.default_rng((settings.seed, 0x6C61626C)).permutation(len(recordings))
     kept = {recordings[at] for at in drawn[: max(1, round(settings.labelled * len(recordings)))]}
     return (each.video for each in training if each.recording not in kept)
+
+
+def _left_out(table: FrameTable, settings: AbawSettings) -> dict[str, Mapping[str, str]]:
+    """Task to the training videos whose recording is in validation or test too, with the others of it.
+
+    Raises:
+        LeakError: there are some, and the settings do not say to leave them out.
+    """
+    shared = {task: shared_with_judged(table, ABAW_TASKS[task]) for task in settings.tasks}
+    videos = {video: others for of_task in shared.values() for video, others in of_task.items()}
+    if videos and not settings.leave_out_shared:
+        pairs = [f'{video} (train) and {others}' for video, others in videos.items()]
+        raise LeakError(
+            expected='each recording, with all people in it, on one side of the split',
+            came=f'{counted(len(videos), "training video")} whose recording is judged too: {listed(pairs)}',
+            todo='leave them out of training with --leave-out-shared, or move their annotations to one partition and '
+            'import the corpus again',
+        )
+    return {task: of_task for task, of_task in shared.items() if of_task}
 
 
 def _require_elsewhere(table: FrameTable, unlabelled: Unlabelled, methods: Mapping[str, FrameClock]) -> None:
@@ -439,6 +462,11 @@ def _notes(inputs: AbawRun) -> Iterator[str]:
     if not any(inputs.known(task, 'test') for task in settings.tasks):
         chose = 'the smoothing' if settings.folds else 'the epoch'
         yield f'the truth of the test videos is not known: scores are of the validation videos, which chose {chose}'
+    if dropped := {video for of_task in inputs.left_out.values() for video in of_task}:
+        yield (
+            f'left out of training, since their recording is in validation or test too: '
+            f'{counted(len(dropped), "video")} ({listed(sorted(dropped))})'
+        )
     if uncounted := [each.video for each in inputs.table if not each.frames]:
         yield f'not answered, for nobody knows their number of frames: {counted(len(uncounted), "video")}'
     without = {

@@ -8,7 +8,7 @@ T frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,7 @@ class AbawSettings:
             shown.
         losses: losses other than the defaults, by name from `affekt.sequence_models.LOSS_SETTINGS`; the defaults are
             those of `FrameTrainingSettings`, but with `unit_balance`.
+        leave_out_shared: leave training videos out whose recording is also in validation or test.
     """
 
     tasks: tuple[str, ...] = ('expr', 'va', 'au', 'mtl')
@@ -97,6 +98,7 @@ class AbawSettings:
     labelled: float = 1.0
     seeds: int = 1
     losses: Mapping[str, Any] = field(default_factory=dict)
+    leave_out_shared: bool = False
 
     def __post_init__(self) -> None:
         if not self.tasks or (strange := [task for task in self.tasks if task not in ABAW_TASKS]):
@@ -121,7 +123,10 @@ class AbawSettings:
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values; options added later are included only if used."""
-        later = {'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1, 'losses': {}}
+        later = {
+            'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1, 'losses': {},
+            'leave_out_shared': False,
+        }  # fmt: skip
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 
@@ -192,6 +197,8 @@ class AbawRun:
     """Training videos treated as unlabelled."""
     elsewhere: tuple[FrameVideos, FrameVideos] | None = None
     """Videos outside the corpus for pseudo-labels: with fixed clocks, and as in `on_clock`."""
+    left_out: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Task to training videos that are not used, because their recording is in validation or test too."""
 
     def names(self, task: str, part: str) -> tuple[str, ...]:
         """Videos of a part of a task: the labelled ones, or all of the test."""
@@ -201,7 +208,7 @@ class AbawRun:
             if not any(each.belongs_to(field) for field in fields):
                 continue
             own = each.partition_of(fields[0]) if len(fields) == 1 else each.partition
-            if each.video in self.withheld:
+            if each.video in self.withheld or each.video in self.left_out.get(task, ()):
                 continue
             if own == part and each.frames and (part == 'test' or any(each.labelled(name).any() for name in fields)):
                 chosen.append(each.video)

@@ -96,6 +96,9 @@ OF_MADE_UP = ('portraits', 'speech', 'videos', 'seconds', 'processes')
 @click.option(
     '--seeds', type=click.IntRange(1), default=1, help='Number of seeds of the models, from --seed on (default 1).'
 )
+@click.option(
+    '--leave-out-shared', is_flag=True, help='Leave out training videos whose recording is in validation or test too.'
+)
 @click.option('--carried-over', type=PATH, metavar='RUN', help='Also score the models of an earlier run.')
 @click.option('--videos', type=click.IntRange(5), default=40, help='Number of videos of --made-up (default 40).')
 @click.option('--seconds', type=float, default=20.0, help='Length of each video of --made-up (default 20).')

@@ -177,10 +177,10 @@ def columns() -> tuple[str, ...]:
 
 
 def leaks() -> tuple[str, ...]:
-    """Every sort of leak that a check ends with 1 for."""
+    """Every sort of leak that a check ends with 1 for; a recording, where labels are by frame."""
     from affekt.corpora.checks import TRUSTED
 
-    return tuple(TRUSTED)
+    return (*TRUSTED, 'recording')
 
 
 def reasons() -> tuple[str, ...]:

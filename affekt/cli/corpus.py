@@ -265,8 +265,9 @@ def _make_affwild2(
 def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], as_json: bool) -> None:
     """Check files, counts and leaks of a MANIFEST.
 
-    Exits with 1 if a speaker, a dialogue or an overlapping window is on both sides and was not accepted, if files
-    are missing, empty or not fetched by Git LFS, or if there are labels for frames that a video does not have.
+    Exits with 1 if a speaker, a dialogue or an overlapping window (with labels by frame also a recording) is on both
+    sides and was not accepted, if files are missing, empty or not fetched by Git LFS, or if there are labels for frames
+    that a video does not have.
     """
     from affekt.corpora import Manifest, check_corpus
 
@@ -274,11 +275,19 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
     frames = _frames_beside(path)
     sides = ['' if value is None else str(value) for value in manifest.column(by)] if by else None
     checked = check_corpus(manifest, sides, frames)
-    bad = checked.harmful(accept) or checked.gone or (checked.frames and checked.frames.longer + checked.frames.unknown)
+    by_frame = () if checked.frames is None else (*checked.frames.longer, *checked.frames.unknown)
+    shared = () if checked.frames is None or by == 'fold' or 'recording' in accept else checked.frames.shared
+    bad = checked.harmful(accept) or checked.gone or by_frame or shared
     if as_json:
         say_json(checked.to_dict(manifest))
     else:
         _print_check(manifest, checked, accept)
+    if shared and not as_json:
+        say(
+            'A recording on both sides cannot be benchmarked as it is: affekt bench abaw --leave-out-shared does not '
+            'train on it. Or move its annotations to one partition, and import the corpus again.',
+            style='yellow',
+        )
     if bad:
         click.get_current_context().exit(1)
 

@@ -20,7 +20,7 @@ import numpy as np
 from affekt.corpora.manifest import Manifest, Sample
 from affekt.corpora.release import Corpus, Layout, Release
 from affekt.errors import AffektError, listed
-from affekt.frames import FrameLabels, FrameTable, read_affwild2, read_multitask
+from affekt.frames import FrameLabels, FrameTable, read_affwild2, read_multitask, shared_by_task
 from affekt.wording import counted
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class FrameCheck:
     """Videos with face images of frames without a line, each with the number."""
     unknown: tuple[str, ...]
     """Rows of the manifest that the table lacks, and vice versa."""
+    shared: tuple[str, ...]
+    """Training videos whose recording is in validation or test of a task too, each with the others and the tasks."""
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -145,6 +147,7 @@ class FrameCheck:
             'has face pictures of frames without a line': self.unlabelled_crops,
             'is in the manifest or in the frame table, and not in the other': self.unknown,
             'has no labelled frame': self.unlabelled,
+            'one recording on both sides of the split': self.shared,
         }
         return tuple(f'{what}: {name}' for what, names in sentences.items() for name in names)
 
@@ -186,6 +189,7 @@ def check_frames(manifest: Manifest, table: FrameTable) -> FrameCheck:
         uncropped=uncropped,
         unlabelled_crops=tuple(beyond),
         unknown=tuple(sorted(set(rows) ^ set(table.names))),
+        shared=shared_by_task(table),
     )
 
 

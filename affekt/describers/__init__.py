@@ -18,6 +18,7 @@ from affekt.describers.models import (
     ModelChoice,
     ServedDescriber,
     content_digest,
+    media_columns,
     model_choices,
     opened,
 )
@@ -60,6 +61,7 @@ __all__ = [
     'content_digest',
     'labels_of',
     'limited_labels',
+    'media_columns',
     'model_choices',
     'opened',
     'restricted',

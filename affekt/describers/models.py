@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,6 +47,8 @@ from affekt.weights import SMALL_DESCRIBER
 if TYPE_CHECKING:
     from affekt.description import ClipDescriber
 
+COLUMNS = {'video': ('video', 'audio'), 'audio': ('audio', 'video')}
+"""Modality to the columns of a manifest that may name a file with it; the first that has it is used."""
 PROMPT_VERSION = 'describe-2'
 """Version of the prompt below; change it with the prompt."""
 _ASK = (
@@ -244,8 +246,9 @@ class ServedDescriber:
         transcript = (sample.text or '').strip()
         if not parts and not transcript:
             raise MediaError(
-                expected=f'a clip or words of {sample.sample}', came='neither', todo='name the folder of its media'
-            )
+                expected=f'a clip or words of {sample.sample}', came='neither that is sent',
+                todo='name the folder of its media, give a transcript, or let frames or sound be sent',
+            )  # fmt: skip
         text = _ASK.format(given='a clip' if parts else 'the words')
         text += _SAID.format(said=quoted_object({'says': transcript}, LONGEST_SAID)) if transcript else ''
         content: Any = [*parts, {'type': 'text', 'text': text}] if parts else text
@@ -258,8 +261,7 @@ class ServedDescriber:
             LLMError: the server gave no answer to `MOST_FAILED` clips in a row, or to none of them, nor to plain words;
                 no further clips were sent. Or media do not reach the model; then nothing was sent.
         """
-        needed = _media_of(samples, self.limits)
-        if self.probe and needed:
+        if self.probe and (needed := _media_of(manifest, samples, self.limits)):
             self.probe(needed)
         gone = _Gone(self.chat)
 
@@ -316,11 +318,46 @@ class _Gone:
             self._unanswered.clear()
 
 
-def _media_of(samples: Sequence[Sample], limits: ClipLimits) -> tuple[str, ...]:
-    """Media in questions about some clips, of `affekt.llm.MEDIA`."""
-    has_video = any(row.video and 'video' not in (row.missing or '').split(',') for row in samples)
-    has_sound = any((row.video or row.audio) and 'audio' not in (row.missing or '').split(',') for row in samples)
-    return tuple(medium for medium in limits.media if (has_sound if medium == 'sound' else has_video))
+def media_columns(manifest: Manifest, sample: Sample, wanted: Collection[str] = tuple(COLUMNS)) -> dict[str, str]:
+    """Modality to the column of the file that it is taken from; a modality that no file has is absent.
+
+    Args:
+        manifest: the manifest of the sample.
+        sample: a sample with a video, an audio file, both or neither.
+        wanted: modalities that are looked for, of `COLUMNS`; files that are not needed for them are not opened.
+
+    Raises:
+        MediaError: a file cannot be read.
+    """
+    recordings: dict[str, Recording] = {}
+    columns: dict[str, str] = {}
+    for modality in wanted:
+        for column in COLUMNS[modality]:
+            path = manifest.media(sample, column)
+            if path is None or modality in columns:
+                continue
+            recording = recordings[column] = recordings.get(column) or Recording.open(path)
+            if recording.audio if modality == 'audio' else recording.video is not None:
+                columns[modality] = column
+    return columns
+
+
+def _sent_columns(manifest: Manifest, sample: Sample, limits: ClipLimits) -> dict[str, str]:
+    """`media_columns` of what the limits allow and the manifest does not withhold."""
+    withheld = (sample.missing or '').split(',')
+    allowed = {'video': bool(limits.frames), 'audio': limits.sound}
+    return media_columns(manifest, sample, [name for name in allowed if allowed[name] and name not in withheld])
+
+
+def _media_of(manifest: Manifest, samples: Sequence[Sample], limits: ClipLimits) -> tuple[str, ...]:
+    """Media in questions about some clips, of `affekt.llm.MEDIA`; of clips that cannot be read there are none."""
+    there: set[str] = set()
+    for sample in samples:
+        with contextlib.suppress(MediaError):
+            there |= _sent_columns(manifest, sample, limits).keys()
+        if there == {'video', 'audio'}:
+            break
+    return tuple(medium for medium in limits.media if ('audio' if medium == 'sound' else 'video') in there)
 
 
 def content_digest(manifest: Manifest, sample: Sample) -> str:
@@ -334,17 +371,15 @@ def content_digest(manifest: Manifest, sample: Sample) -> str:
 
 
 def _parts_of(manifest: Manifest, sample: Sample, limits: ClipLimits, form: MediaForm) -> tuple[Part, ...]:
-    """The clip's video, or its audio where there is no video; () if it has neither, or both are not to be sent."""
-    withheld = set((sample.missing or '').split(','))
-    limits = replace(limits, sound=False) if 'audio' in withheld else limits
-    limits = replace(limits, frames=0) if 'video' in withheld else limits
-    for column in ('video', 'audio'):
+    """The frames and the audio of a clip, which may be a segment of a file; () if it has neither or none is sent."""
+    columns, parts = _sent_columns(manifest, sample, limits), list[Part]()
+    for column in dict.fromkeys(columns.values()):
         path = manifest.media(sample, column)
-        if path is None or (column == 'audio' and not limits.sound):
-            continue
-        if limits.frames or column == 'audio' or (limits.sound and Recording.open(path).audio):
-            return clip_parts(path, limits, form)
-    return ()
+        assert path is not None
+        frames = limits.frames if columns.get('video') == column else 0
+        own = replace(limits, frames=frames, sound=columns.get('audio') == column)
+        parts += clip_parts(path, own, form, window_s=manifest.window_s(sample, column))
+    return tuple(parts)
 
 
 @contextlib.contextmanager

@@ -63,12 +63,11 @@ class SeenFace:
 class Searching(Protocol):
     """The interface of a parallel search for faces."""
 
-    @property
-    def is_free(self) -> bool:
-        """True if a frame can be given."""
+    def is_free(self, is_urgent: bool) -> bool:
+        """True if a frame can be given; `is_urgent` where no face is tracked."""
 
-    def give(self, image: npt.NDArray[np.uint8], scales: int) -> None:
-        """Starts the search of a frame."""
+    def give(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> None:
+        """Starts the search of a frame; an unfinished one is given up."""
 
     def take(self) -> tuple[int, Sequence[Detection]]:
         """Scales and detections of a finished search, once; (0, ()) if none is."""
@@ -77,34 +76,52 @@ class Searching(Protocol):
         """Ends it."""
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A search that was started and whose detections were not taken."""
+
+    scales: int
+    is_urgent: bool
+    detections: Future[list[Detection]]
+
+
 class SearchAside:
-    """Searches one frame at a time in a low-priority thread."""
+    """Searches one frame at a time in another thread.
+
+    While a face is tracked the thread has a low priority, so that no frame waits for it. While none is, there is
+    nothing to delay, and on a busy machine that thread would take seconds: an urgent search runs in one of normal
+    priority, and does not wait for the other.
+    """
 
     def __init__(self, landmarker: FaceLandmarker) -> None:
-        self._detector = landmarker.another_detector()
-        self._pool = ThreadPoolExecutor(1, 'affekt-search', yields_to_others)
-        self._running: tuple[int, Future[list[Detection]]] | None = None
+        self._detectors = {is_urgent: landmarker.another_detector() for is_urgent in (False, True)}
+        self._pools = {
+            False: ThreadPoolExecutor(1, 'affekt-search', yields_to_others),
+            True: ThreadPoolExecutor(1, 'affekt-urgent-search'),
+        }
+        self._running: _Running | None = None
 
-    @property
-    def is_free(self) -> bool:
-        """Whether the last search was taken."""
-        return self._running is None
+    def is_free(self, is_urgent: bool) -> bool:
+        """Whether the last search was taken, or gives way to an urgent one."""
+        return self._running is None or (is_urgent and not self._running.is_urgent)
 
-    def give(self, image: npt.NDArray[np.uint8], scales: int) -> None:
-        """Starts the search of a frame."""
-        self._running = scales, self._pool.submit(self._detector.detect, image, scales)
+    def give(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> None:
+        """Starts the search of a frame; an unfinished one is given up."""
+        search = self._pools[is_urgent].submit(self._detectors[is_urgent].detect, image, scales)
+        self._running = _Running(scales, is_urgent, search)
 
     def take(self) -> tuple[int, Sequence[Detection]]:
         """Scales and detections of a finished search, once; (0, ()) if none is."""
-        if self._running is None or not self._running[1].done():
+        running = self._running
+        if running is None or not running.detections.done():
             return 0, ()
-        scales, search = self._running
         self._running = None
-        return scales, search.result()
+        return running.scales, running.detections.result()
 
     def close(self) -> None:
-        """Waits for the current search."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Waits for the current searches."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 class FaceStream:
@@ -176,8 +193,13 @@ class FaceStream:
         if self._search is not None:
             glance = Glance(glance.colours, *_detected(self._search.take()))
         followed = self._tracker.follow(time_s, image, glance)
-        if self._search is not None and self._search.is_free and (scales := self._tracker.scales_due(time_s)):
-            self._search.give(image, scales)
+        is_urgent = not followed
+        if (
+            self._search is not None
+            and self._search.is_free(is_urgent)
+            and (scales := self._tracker.scales_due(time_s))
+        ):
+            self._search.give(image, scales, is_urgent)
         return self._completion.observations(followed, image)
 
     def taken(self) -> pa.Table:

@@ -32,6 +32,7 @@ from affekt.frames.listed_frames import (
     read_rows,
     written_rows,
 )
+from affekt.frames.shared import shared_by_task, shared_with_judged
 from affekt.frames.sides import rows_of_person
 from affekt.frames.smoothing import (
     NO_SMOOTHING,
@@ -106,6 +107,8 @@ __all__ = [
     'recording_of',
     'require_disjoint',
     'rows_of_person',
+    'shared_by_task',
+    'shared_with_judged',
     'smoothing_candidates',
     'true_curves',
     'tuned_smoothing',

@@ -17,6 +17,7 @@ from affekt.batch import describing as module
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, MediaError, RunError, TableError, ValueRangeError
+from affekt.media import write_video
 from affekt.runs import file_sha256
 
 NAMES = ('a.wav', 'b.wav', 'deep/c.wav', 'd.wav', 'e.wav')
@@ -331,6 +332,24 @@ def test_media_that_clips_have_are_probed_once_and_what_is_not_sent_is_not_perce
     assert isinstance(server.requests[-1].messages[0]['content'], str)
     assert clip.described.lacking == {'face': 'no video', 'voice': 'not sent'}
     assert [clue.text for clue in clip.described.invented] == ['Her voice is low.']
+
+
+def test_the_words_of_a_segment_are_recognised_in_it_and_the_audio_beside_a_silent_video_is_perceived(media):
+    from affekt.batch.asking import EndpointClips
+
+    write_video(media / 'a.mp4', [np.zeros((64, 64, 3), np.uint8)] * 4, 10)
+    rows = [
+        Sample('both', video='a.mp4', audio='a.wav', text='Hi.'),
+        Sample('part', audio='b.wav', recording='b', start_s=0.0, end_s=0.005),
+    ]
+    manifest = Manifest(Facts('own', root=str(media)), rows)
+    server = _Server("The character's emotional state is sad. Her voice is low. She smiles.")
+    clips = EndpointClips(server, asr='none', is_probed=False)
+    clips._hear = lambda path, span: f'{path.name} {span}'
+    both, part = clips.described(manifest, manifest.samples)
+    assert (both.lacking, both.invented) == ({}, ())
+    assert part.lacking == {'face': 'no video'}
+    assert sum('b.wav (0.0, 0.005)' in str(request.messages) for request in server.requests) == 1
 
 
 def test_answers_before_a_server_goes_away_are_kept_and_the_rest_is_asked_again(media, tmp_path):

@@ -114,6 +114,20 @@ def test_constants_score_what_constants_score(outcome):
     assert not rows['va', 'constant'].smoothed
 
 
+def test_a_recording_on_both_sides_is_refused_or_its_training_videos_are_left_out(inputs):
+    table, *rest = inputs
+    moved = {'c_right': 'val', 'g': 'train'}
+    apart = FrameTable(
+        tuple(dataclasses.replace(each, partition=moved.get(each.video, each.partition)) for each in table)
+    )
+    va = dataclasses.replace(TINY, tasks=('va',), models=(), epochs=1)
+    with pytest.raises(LeakError, match=r'c_left \(train\) and c_right \(val\).*--leave-out-shared'):
+        _run((apart, *rest), va)
+    result = _run((apart, *rest), dataclasses.replace(va, leave_out_shared=True))
+    assert (result.counts['train videos'], result.counts['val videos']) == (2, 3)  # a and b; c_right, d and e
+    assert any('left out of training' in note and 'c_left' in note for note in result.notes)
+
+
 def test_readings_of_faces_are_taken_as_they_are(outcome):
     rows = {(row.task, row.system): row for row in outcome[0].rows}
     reading = rows['expr', 'reading']
@@ -163,10 +177,10 @@ def test_tables_fit_a_terminal_and_files_hold_the_same(outcome):
 
 def test_the_smoothing_that_was_chosen_is_a_table_of_its_own(outcome):
     tables = {section.title: section for section in abaw_sheet(outcome[0]).sections}
-    each = tables['Smoothing that validation chose, frames']
+    each = tables['Smoothing chosen on validation, frames']
     assert each.heads == ('system', 'expr', 'va', 'au')
     assert [cells[0] for cells in each.cells] == ['reading', 'per_frame', 'convolution']
-    three = tables['Smoothing that validation chose where all three are learnt, frames']
+    three = tables['Smoothing chosen on validation for all three together, frames']
     assert three.heads == ('system', 'expression', 'affect', 'units')
     row = next(row for row in outcome[0].rows if (row.task, row.system) == ('mtl', 'reading'))
     cells = next(cells for cells in three.cells if cells[0] == 'reading')

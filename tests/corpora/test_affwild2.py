@@ -134,6 +134,26 @@ def test_labels_of_frames_that_the_video_does_not_have_fail_the_check(tmp_path):
     assert 'film2 (4 lines, 3 pictures)' in checked.stdout
 
 
+def test_a_recording_on_both_sides_of_the_split_fails_the_check_unless_it_is_accepted(tmp_path):
+    layouts.affwild2(tmp_path / 'release')
+    units = tmp_path / 'release/6th ABAW Annotations/AU_Detection_Challenge'
+    (units / 'Train_Set/film1_right.txt').rename(units / 'Validation_Set/film1_right.txt')
+    for name in ('film1', 'film2'):
+        video(tmp_path / 'release/videos', name, 4)
+    out = tmp_path / 'm.parquet'
+    _run('corpus', 'import', 'affwild2', tmp_path / 'release', '--out', out)
+    checked = _run('corpus', 'check', out)
+    assert checked.exit_code == 1
+    said = ' '.join(checked.stdout.split())
+    assert 'both sides of the split: film1_left (train) and film1_right (val), for action units' in said
+    assert 'bench abaw --leave-out-shared' in said
+    stated = json.loads(_run('corpus', 'check', out, '--json').stdout)
+    assert stated['frames']['shared'] == ['film1_left (train) and film1_right (val), for action units']
+    assert _run('corpus', 'check', out, '--accept', 'recording').exit_code == 0
+    _run('corpus', 'folds', out, '--by', 'recording', '--count', 2, '--out', out)
+    assert _run('corpus', 'check', out, '--by', 'fold').exit_code == 0
+
+
 def test_a_damaged_frame_table_is_an_error_and_not_passed_over(tmp_path):
     layouts.affwild2(tmp_path / 'release')
     out = tmp_path / 'm.parquet'

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import wave
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +17,8 @@ from affekt.corpora import Facts, Manifest, Sample
 from affekt.describers import ModelChoice, ServedDescriber, bench_models, model_choices, opened
 from affekt.errors import LLMError, UnknownNameError, ValueRangeError
 from affekt.labels import load_table
-from affekt.llm import SERVERS, ClipLimits, Endpoint, LexiconExtractor
+from affekt.llm import SERVERS, ClipLimits, Endpoint, LexiconExtractor, Reply
+from affekt.media import Recording, write_video
 
 
 def test_models_are_named_by_what_stands_before_the_equals_sign_or_by_the_end_of_the_path():
@@ -92,6 +96,88 @@ def test_words_alone_are_asked_where_nothing_else_is_to_be_sent_and_sound_of_a_w
     unseen = replace(row, video=row.audio, audio=None, missing='video')
     assert [answer.failure for answer in describer(server).answers(manifest, [unseen])] == ['']
     assert [part['type'] for part in seeing.content_of(server.questions[-1])] == ['input_audio', 'text']
+
+
+class _Noting:
+    """Stands for a server; keeps the last question."""
+
+    model, url, form = 'omni', 'http://localhost:1/v1', SERVERS['openai']
+
+    def ask(self, request):
+        self.content = request.messages[0]['content']
+        return Reply('neutral', self.model)
+
+    def kinds(self) -> list[str]:
+        return [part['type'] for part in self.content]
+
+    def sound_s(self) -> float:
+        (part,) = [part for part in self.content if part['type'] == 'input_audio']
+        with wave.open(io.BytesIO(base64.b64decode(part['input_audio']['data']))) as file:
+            return file.getnframes() / file.getframerate()
+
+
+@pytest.fixture
+def silent_video_and_sound(tmp_path):
+    """A video of three seconds without audio, and its audio in a file of its own."""
+    write_video(tmp_path / 'a.mp4', [np.full((64, 64, 3), 8 * at, np.uint8) for at in range(30)], 10)
+    with wave.open(str(tmp_path / 'a.wav'), 'wb') as file:
+        file.setparams((1, 2, 16_000, 0, 'NONE', ''))
+        file.writeframes((3000 * np.sin(np.arange(48_000) / 20)).astype('<i2').tobytes())
+    return Facts('made up', root=str(tmp_path))
+
+
+def test_the_audio_beside_a_silent_video_is_sent_with_its_frames(silent_video_and_sound):
+    manifest = Manifest(silent_video_and_sound, [Sample('a', video='a.mp4', audio='a.wav')])
+    noting = _Noting()
+    list(ServedDescriber(noting, noting.form, ClipLimits(frames=2, sound=True)).answers(manifest, manifest.samples))
+    assert noting.kinds() == ['image_url', 'image_url', 'input_audio', 'text']
+    assert noting.sound_s() == 3.0
+    list(ServedDescriber(noting, noting.form, ClipLimits(frames=2)).answers(manifest, manifest.samples))
+    assert noting.kinds() == ['image_url', 'image_url', 'text']
+    list(ServedDescriber(noting, noting.form, ClipLimits(0, sound=True)).answers(manifest, manifest.samples))
+    assert noting.kinds() == ['input_audio', 'text']
+    assert noting.sound_s() == 3.0
+    (said,) = ServedDescriber(noting, noting.form, ClipLimits(0)).answers(manifest, manifest.samples)
+    assert 'let frames or sound be sent' in said.failure
+
+
+def test_an_audio_file_such_as_the_separated_voice_is_sent_in_place_of_the_audio_of_the_video(sets, tmp_path):
+    meld = Manifest.load(sets[1] / 'meld.parquet')
+    video = meld.media(meld.samples[0], 'audio')  # a file that has audio
+    with wave.open(str(tmp_path / 'vocals.wav'), 'wb') as file:
+        file.setparams((1, 2, 16_000, 0, 'NONE', ''))
+        file.writeframes(np.full(3 * 1600, 3000, '<i2').tobytes())
+    row = Sample('a', video=str(video), audio='vocals.wav')
+    manifest = Manifest(Facts('made up', root=str(tmp_path)), [row, replace(row, sample='b', audio=None)])
+    noting = _Noting()
+    lengths = []
+    for sample in manifest.samples:
+        list(ServedDescriber(noting, noting.form).answers(manifest, [sample]))
+        lengths.append(noting.sound_s())
+    assert lengths[0] == 0.3
+    assert lengths[1] == pytest.approx(Recording.open(video).duration_s, abs=0.01)
+
+
+def test_of_a_clip_that_is_a_segment_its_part_of_the_recording_is_sent(silent_video_and_sound):
+    part = Sample('part', audio='a.wav', recording='a', start_s=0.5, end_s=1.25)
+    manifest = Manifest(silent_video_and_sound, [part])
+    noting = _Noting()
+    list(ServedDescriber(noting, noting.form).answers(manifest, manifest.samples))
+    assert noting.sound_s() == 0.75
+
+
+def test_only_media_that_clips_have_are_probed(silent_video_and_sound):
+    probed = []
+    noting = _Noting()
+    model = ServedDescriber(noting, noting.form, probe=probed.append)
+    for sample in (
+        Sample('silent', video='a.mp4'), Sample('both', video='a.mp4', audio='a.wav'), Sample('heard', audio='a.wav'),
+        Sample('withheld', video='a.mp4', audio='a.wav', missing='video'), Sample('words', text='Hello'),
+        Sample('gone', audio='gone.wav'),
+    ):  # fmt: skip
+        manifest = Manifest(silent_video_and_sound, [sample])
+        list(model.answers(manifest, manifest.samples))
+    assert probed == [('picture', 'video'), ('picture', 'video', 'sound'), ('sound',), ('sound',)]
 
 
 def test_a_clip_that_cannot_be_asked_about_costs_no_other_its_answer(server, tmp_path):

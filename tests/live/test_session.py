@@ -434,11 +434,10 @@ class _Late:
         self._landmarker, self._after, self._waiting = landmarker, after, []
         self._asked = 0
 
-    @property
-    def is_free(self) -> bool:
+    def is_free(self, is_urgent) -> bool:
         return not self._waiting
 
-    def give(self, image, scales) -> None:
+    def give(self, image, scales, is_urgent) -> None:
         self._waiting.append((scales, self._landmarker.detect(image, scales)))
         self._asked = 0
 

@@ -1,0 +1,53 @@
+"""The search for new faces beside live frames: its priority, and what waits for what."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from affekt.faces.stream import SearchAside
+from affekt.workers import BEHIND
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if sys.platform == 'linux' else 0
+
+
+class _Detectors:
+    """Detectors whose searches of two scales take until `may_end` is set; each answers its thread's niceness."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+
+    def another_detector(self):
+        return self
+
+    def detect(self, image, scales):
+        if scales == 2:
+            assert self.may_end.wait(30)
+        return [_niceness()]
+
+
+def _taken(search: SearchAside) -> tuple[int, tuple[int, ...]]:
+    """Scales and niceness of the search that was given last."""
+    search._running.detections.result(30)
+    scales, detections = search.take()
+    return scales, tuple(detections)
+
+
+def test_an_urgent_search_has_normal_priority_and_does_not_wait_for_one_that_yields():
+    detectors = _Detectors()
+    search = SearchAside(detectors)
+    search.give(None, 2, is_urgent=False)
+    assert search.take() == (0, ())
+    assert not search.is_free(is_urgent=False)
+    assert search.is_free(is_urgent=True)
+    search.give(None, 4, is_urgent=True)
+    assert not search.is_free(is_urgent=True)
+    assert _taken(search) == (4, (_niceness(),))
+    detectors.may_end.set()
+    assert search.take() == (0, ())  # the given up search says nothing
+    search.give(None, 1, is_urgent=False)
+    assert _taken(search) == (1, (_niceness() + (BEHIND if sys.platform == 'linux' else 0),))
+    search.close()

@@ -188,7 +188,8 @@ class PackedClips(Sequence[Clip]):
     def sentences(self) -> tuple[str, ...]:
         """Sentences on present and missing clips and modalities, counted by reason."""
         counts = {'video': ('frames', self.frame_counts), 'audio': ('audio', self.sample_counts)}
-        read = [counts[modality] for modality in MODALITIES if modality in self.settings.modalities]
+        modalities = MODALITIES if self.settings is None else self.settings.modalities
+        read = [counts[modality] for modality in MODALITIES if modality in modalities]
         there = ' and '.join(f'{int((count > 0).sum()):,} with {name}' for name, count in read)
         sentences = [f'{len(self):,} of {len(self._table):,} clips, {there}']
         sentences += _by_reason('no clip', self.failed)

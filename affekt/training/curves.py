@@ -38,7 +38,7 @@ class ScalarLog:
         """Append a row.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the file cannot be written, as on a full disk.
         """
         self.rows.append(row)
         if self._path:

@@ -249,7 +249,7 @@ class Run:
             facts: further JSON values to record.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the journal cannot be written, as on a full disk, or the result cannot be read.
         """
         try:
             written = {name: sampled(self.folder / name) for name in self._files_of(files or (folder,))}
@@ -262,7 +262,7 @@ class Run:
         """Change recorded facts of a result; the record of its files stays, complete or not.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the journal cannot be written, as on a full disk.
         """
         entry = self._entries[key]
         self._put(replace(entry, facts={**entry.facts, **facts}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 MINUS = '\N{MINUS SIGN}'
 DASH = '\N{EN DASH}'
@@ -161,6 +161,21 @@ def listed_clauses(clauses: Sequence[str]) -> str:
     'a is seen for 2 seconds, and 3 seconds are silent'
     """
     return ''.join(clauses) if len(clauses) < 2 else f'{", ".join(clauses[:-1])}, and {clauses[-1]}'
+
+
+def said_once(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Reasons by name, each in full only where it appears first; reasons that are empty stay so.
+
+    >>> said_once({'a.mp4': 'no answer', 'b.mp4': '', 'c.mp4': 'no answer'})
+    {'a.mp4': 'no answer', 'b.mp4': '', 'c.mp4': 'as a.mp4'}
+    """
+    firsts: dict[str, str] = {}
+    for name, reason in reasons.items():
+        firsts.setdefault(reason, name)
+    return {
+        name: reason if not reason or firsts[reason] == name else f'as {firsts[reason]}'
+        for name, reason in reasons.items()
+    }
 
 
 def opened(text: str) -> str:

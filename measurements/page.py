@@ -106,9 +106,9 @@ def end_to_end(result: dict[str, Any]) -> str:
             ],
         )
         text += (
-            f'\nThe longest over the shortest: {result["peak_of_longest_over_shortest"]:.2f}. A single '
-            'recording gives each model back when it is done with, and so does one of ten seconds and more in a '
-            'folder; shorter ones leave them for the next file.\n'
+            f'\nThe longest over the shortest: {result["peak_of_longest_over_shortest"]:.2f}. Models '
+            'are released after use for a single recording, and for recordings of ten seconds or more in a folder; '
+            'shorter ones keep them for the next file.\n'
         )
     return text
 
@@ -277,8 +277,8 @@ def faces_identity(result: dict[str, Any]) -> str:
         '## Recognising a person again\n\n`measurements/faces_identity.py`: pairs of tracks with one to four images '
         f'each ({pairs}), joined where the face is sure at {100 * result["sure"]:.0f} %. Each cell: pairs of two '
         'people joined wrongly, pairs of one person joined. Joining nothing is 0 % and 0 %, joining all 100 % and '
-        '100 %. In use are the constants of `att_faces`, whose strangers are most alike; films and images taken '
-        'years apart are unseen test sets.\n\n'
+        '100 %. The constants in use are those of `att_faces`, whose different people look most alike; films and '
+        'images taken years apart are unseen test sets.\n\n'
         + table(['fitted on', 'middle', 'spread', *fits], rows)
         + '\nDistances of two people (the 0.5 % quantile, and the median) in small and blurred images, which '
         'is why such faces are not compared:\n\n'
@@ -349,7 +349,7 @@ def feature_store(result: dict[str, Any]) -> str:
         ['all, in the order of the file: a view', load['npy_s'], load['open_and_view_s'], load['view_times_faster']],
         ['the same, and a sum over every value', load['npy_and_sum_s'], load['open_view_and_sum_s'],
          load['view_and_sum_times_faster']],
-        ['all, in a drawn order: a copy', load['npy_shuffled_s'], load['open_and_copy_shuffled_s'],
+        ['all, in random order: a copy', load['npy_shuffled_s'], load['open_and_copy_shuffled_s'],
          load['copy_times_faster']],
         ['the same from an open store, samples by number', load['npy_shuffled_s'], load['copy_shuffled_s'],
          load['copy_of_open_times_faster']],
@@ -362,7 +362,7 @@ def feature_store(result: dict[str, Any]) -> str:
             ['what', '.npy', 'store', '.npy / store'],
             [[what, round(1e3 * npy), round(1e3 * store, 1), round(times)] for what, npy, store, times in rows],
         )
-        + f'\nOne sample at a time, in a drawn order: {1e3 * load["random_npy_ms"]:.0f} µs and '
+        + f'\nOne sample at a time, in random order: {1e3 * load["random_npy_ms"]:.0f} µs and '
         f'{1e3 * load["random_store_ms"]:.1f} µs. The pool of eight processes that the published loader starts takes '
         f'{load["published_pool_s"]:.1f} s here.\n\n'
         f'A store of {memory["samples"]:,.0f} samples ({memory["values_mb"]:.0f} MB) adds '
@@ -589,8 +589,8 @@ def run_kills(result: dict[str, Any]) -> str:
     return (
         '## Runs that survive a kill\n\n'
         '`measurements/run_kills.py`: `kill -9` at random moments, each followed by the same command '
-        'again, until the run is done; then another run begins. *Results*: finished ones that stood in the '
-        'journal when the kill came. The columns behind count what must not be: results lost, noted twice, written '
+        'again, until the run is done; then another run begins. *Results*: those in the '
+        'journal at the time of a kill. The other columns count errors: results lost, noted twice, written '
         'again or torn, files left over, runs that failed, and results that differ from those of a run that nobody '
         'killed.\n\n' + table(['verb', 'kills', 'runs', 'results', *broken], rows)
     )
@@ -882,7 +882,7 @@ def readings(result: dict[str, Any]) -> str:
             ['who', 'pitch within 3 %', 'one pass', 'octave low', 'one pass', 'harmonicity r', 'mean difference, dB'],
             speech,
         )
-        + f'\nLoudness less that of pyloudnorm: {demand["DeMan"]["mean"]:.3f} dB with the filters of BS.1770 '
+        + f'\nLoudness minus that of pyloudnorm: {demand["DeMan"]["mean"]:.3f} dB with the filters of BS.1770 '
         f'({demand["K-weighting"]["mean"]:.3f} dB with its default ones, which are not quite those). Correlation with '
         f'eGeMAPSv02 over clips: {smile}.\n'
     )
@@ -1012,7 +1012,7 @@ def encoder_precision(result: dict[str, Any]) -> str:
         f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
         'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
         f"column's deviation. The processor has {', '.join(result['units']) or 'no units for 8 or 16 bits'}; "
-        'bfloat16 is timed where there is one for it. 8-bit weights use seven bits, so that no sum saturates.\n\n'
+        'bfloat16 is timed only with units for it. 8-bit weights use seven bits, so that no sum saturates.\n\n'
     )
     text += table(
         ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],
@@ -1031,7 +1031,7 @@ def live(result: dict[str, Any]) -> str:
     text = (
         '## A stream, while it happens\n\n'
         f'`measurements/live.py`: a face at 25 frames/s, 640x360, H.264, with read speech; faces and voice on; '
-        f'{result["cores"]} cores. Delays run from reading a packet to its reading being ready; a round is a line.'
+        f'{result["cores"]} cores. Delays run from the arrival of a packet to its finished reading; one row per round.'
         f'{result.get("company", "")}\n\n'
     )
     rows = []
@@ -1066,8 +1066,8 @@ def live(result: dict[str, Any]) -> str:
     if kept := result.get('memory'):
         minutes = kept['resident_mib_each_minute']
         text += (
-            f'\nMemory over {kept["minutes"]} minutes of a stream (3 frames/s and all audio, read faster than they '
-            f'last; the most of each minute): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never '
+            f'\nMemory over {kept["minutes"]} minutes of a stream (3 frames/s and all audio, faster than real '
+            f'time; maximum of each minute): {minutes[3]} MiB after three minutes, {minutes[-1]} after all, never '
             f'further than {100 * kept["largest_departure_after_3_minutes"]:.1f} % from the median; '
             f'{kept["rows_on_disk_mib"]} MiB of rows on disk.\n'
         )
@@ -1095,8 +1095,8 @@ def live(result: dict[str, Any]) -> str:
             for pause_s, row in kept['by seconds of pause'].items()
         ]
         text += (
-            f'\nReadings while somebody speaks, ten a second, of {" and ".join(kept["recordings"])}, by how long a '
-            'voice may pause until another one is thought to begin (the last line is what affekt does):\n\n'
+            f'\nReadings while somebody speaks, ten per second, of {" and ".join(kept["recordings"])}, by the '
+            'pause after which a new turn begins (affekt uses that of the last row):\n\n'
         )
         text += table(['pause, s', 'readings', 'with arousal', 'with an emotion'], rows)
     return text

@@ -47,7 +47,7 @@ CHANGE_LEAST = 0.2
 CHANGE_SIDE_S = 2.0
 """Minimum time on each side over which a change is measured, in seconds."""
 OPPOSITE_LEAST = 0.25
-"""Minimum absolute valence of two sources that are called opposite."""
+"""Minimum absolute valence of two sources that are called opposite: one above 0, the other below."""
 SUPERLATIVE_LEAST = {'valence': OPPOSITE_LEAST, 'arousal': 0.15}
 """Minimum distance from 0 of an extreme that is called most positive, calmest and the like."""
 SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25

@@ -1,13 +1,13 @@
 """An analysis on disk: one folder of JSON, Parquet and JPEG files that `Analysis.load` reads back.
 
-    analysis.json        all but tables and pictures
+    analysis.json        everything except tables and images
     timeline.parquet     the timeline
-    <table>.parquet      faces, turns, voice, utterances: what was measured; each row says of which recording
+    <table>.parquet      measurements: faces, turns, voice, utterances; each row with the identity of the recording
     people/<n>.jpg       a thumbnail of each person
     moments/<n>.jpg      a still of each moment
-    people.json          what was said of people by hand afterwards, where something was
+    people.json          later edits of people by the user, if any
 
-Files are written one by one, each whole or not at all, `analysis.json` last: a folder without it is no analysis.
+Files are written one by one, each atomically, `analysis.json` last: a folder without it is not an analysis.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ FORMAT = 1
 """Version of the folder's layout."""
 ANEW = 'analyze the recording again'
 MAX_ROWS = 20_000_000
-"""Rows of a table, above what the longest recording gives: 60 faces for three hours at 30 frames a second."""
+"""Maximum rows of a table, more than the longest recording gives: 60 faces for three hours at 30 frames per second."""
 _IDENTITY = re.compile(r'file|part\d+|sha256')
-"""Columns by which a table says which recording a row is about."""
+"""Names of the columns that identify the recording of a row."""
 LARGEST = 1e12
-"""Above every number of a table: seconds, pixels, hertz, decibels."""
+"""Upper bound of the numbers in a table: seconds, pixels, hertz, decibels."""
 MAIN_FILE = 'analysis.json'
 TIMELINE_FILE = 'timeline.parquet'
 
 
 def decoded(hint: Any, value: Any) -> Any:
-    """What `typed_json.plain` made of a value of this type, made back.
+    """The value of this type from which `typed_json.plain` made a plain one.
 
     Raises:
         RunError: the value does not fit the type.
@@ -64,7 +64,7 @@ def _described(hint: Any) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON whole or not at all."""
+    """Writes JSON atomically."""
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
     write_atomically(path, text.encode())
 
@@ -73,7 +73,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        RunError: the file is absent, no JSON, or of another layout.
+        RunError: the file is missing, not JSON, or of another layout.
     """
     try:
         content = json.loads(read_regular_file(_own(path)).decode())
@@ -89,7 +89,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Writes Parquet whole or not at all."""
+    """Writes Parquet atomically."""
     with file_atomically(path) as file:
         pq.write_table(table, file, compression='zstd')
 
@@ -98,7 +98,7 @@ def read_table(path: Path) -> pa.Table:
     """The table in a Parquet file.
 
     Raises:
-        RunError: the file is absent or no Parquet.
+        RunError: the file is missing or not Parquet, or its rows or numbers exceed MAX_ROWS or LARGEST.
     """
     try:
         with pq.ParquetFile(_own(path)) as file:
@@ -125,7 +125,7 @@ def _require_plausible(table: pa.Table) -> None:
 
 
 def counted(folder: Path) -> tuple[int, int]:
-    """How many people and moments the analysis in a folder has; none where there is no whole one."""
+    """Number of people and of moments of the analysis in a folder; (0, 0) if there is no complete one."""
     try:
         content = read_json(folder / MAIN_FILE)
         return len(content['people']), len(content['moments'])
@@ -134,13 +134,13 @@ def counted(folder: Path) -> tuple[int, int]:
 
 
 def named(table: pa.Table, identity: Mapping[str, str], least_parts: int = 0, times: int = 0) -> pa.Table:
-    """The table with the columns that tell the recording from others: file in front; part1, part2, … and sha256 later.
+    """The table with the columns that identify the recording: file first; part1, part2, … and sha256 later.
 
     Args:
         table: rows about one recording.
         identity: as `Source.identity`.
-        least_parts: so many columns part1, part2, … at least.
-        times: columns of the table that stay right behind file.
+        least_parts: minimum number of columns part1, part2, ….
+        times: number of the first columns that stay right after file.
     """
     parts = [f'part{number}' for number in range(1, least_parts + 1)]
     parts += [name for name in identity if name not in ('file', *parts, 'sha256')]
@@ -150,7 +150,7 @@ def named(table: pa.Table, identity: Mapping[str, str], least_parts: int = 0, ti
 
 
 def unnamed(table: pa.Table) -> pa.Table:
-    """The table without the columns that `named` put in."""
+    """The table without the columns that `named` adds."""
     return table.drop_columns([name for name in table.column_names if _IDENTITY.fullmatch(name)])
 
 
@@ -159,7 +159,7 @@ def _repeated(text: str, times: int) -> pa.Array:
 
 
 def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) -> None:
-    """Writes JPEG files named by number, and removes the others of the `earlier` ones that stood there before."""
+    """Writes JPEG files named by number, and removes those of the `earlier` ones that are not replaced."""
     for number in range(1, earlier + 1):
         if number not in pictures:
             (folder / f'{number}.jpg').unlink(missing_ok=True)
@@ -168,7 +168,7 @@ def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) ->
 
 
 def read_picture(folder: Path, number: int) -> bytes | None:
-    """The bytes of one picture; None if it was not kept."""
+    """The bytes of one image; None if it was not kept."""
     path = folder / f'{number}.jpg'
     if not path.is_file():
         return None

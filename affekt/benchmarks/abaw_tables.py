@@ -28,7 +28,7 @@ TITLES = {
 }  # fmt: skip
 SHORT_TITLES = {'expr': 'expressions', 'va': 'valence and arousal', 'au': 'action units', 'mtl': 'all three at once'}
 CURVES = {'expr': 'intensity of 7 emotions', 'va': 'valence and arousal', 'au': 'amount of 12 action units'}
-SMOOTHED = 'Smoothing that validation chose'
+SMOOTHED = 'Smoothing chosen on validation'
 
 
 def abaw_sheet(outcome: Abaw) -> Sheet:
@@ -259,7 +259,7 @@ def _smoothings(outcome: Abaw) -> Iterator[Section]:
             for name in names
             if (name, 'mtl') in by_key
         )
-        yield Section(f'{SMOOTHED} where all three are learnt, frames', ('system', *parts), cells, 1 + len(parts))
+        yield Section(f'{SMOOTHED} for all three together, frames', ('system', *parts), cells, 1 + len(parts))
 
 
 def _curve(*chosen: Smoothing) -> str:

@@ -72,7 +72,9 @@ def _sections(outcome: Finetuning) -> list[Section]:
             if row.gain(name) is not None
         )
         if gains:
-            tables.append(Section(f'{before}What training adds', ('model', 'over', 'gain [95 %]', 'p'), gains, 2))
+            tables.append(
+                Section(f'{before}Gains over simpler models', ('model', 'over', 'gain [95 %]', 'p'), gains, 2)
+            )
     return tables
 
 

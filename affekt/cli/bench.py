@@ -228,7 +228,7 @@ def _unibench_of_models(
 
 
 def opening(asked: Mapping[str, Any]) -> Any:
-    """What opens a model with these options."""
+    """A function that opens a model with these options."""
     from functools import partial
 
     from affekt.describers import opened
@@ -245,7 +245,7 @@ def opening(asked: Mapping[str, Any]) -> Any:
 def label_reader(
     folder: Path, reader: str | None, reader_model: str | None, timeout_s: float, **_: Any
 ) -> Iterator[LabelExtractor]:
-    """What reads labels out of answers: the word table of affekt, or a model that remembers."""
+    """The reader of labels from answers: affekt's word table, or a model with stored answers."""
     from affekt.labels import load_table
     from affekt.llm import Endpoint, LanguageModelExtractor, LexiconExtractor, RememberingChat, ReplayCache
 

@@ -137,7 +137,10 @@ def merbench(
 )
 @click.option('--layers', type=Named(('last', 'last_four')), default='last', help='Layers to use (default last).')
 @click.option(
-    '--rates', default='1e-3,1e-4,1e-5,1e-6', metavar='RATE[,RATE]', help='Learning rates of the head, to choose from.'
+    '--rates',
+    default='1e-3,1e-4,1e-5,1e-6',
+    metavar='RATE[,RATE]',
+    help='Learning rates of the head to choose from (default 1e-3,1e-4,1e-5,1e-6).',
 )
 @click.option(
     '--backbone-share', type=float, default=0.1, help="Learning rate of the encoder over the head's (default 0.1)."

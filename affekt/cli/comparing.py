@@ -99,7 +99,7 @@ def judge(
     DESCRIPTIONS are two or more tables (csv, xlsx, jsonl …: name, description), one per describer; or one table of
     pairs: name,a1,a2[,preference,model1,model2]. Every pair is shown in both orders; if the two verdicts disagree,
     the pair is a tie. `affekt rank` reads the verdicts. Every answer is saved at once: after an interruption, run the
-    same command again, and only what is missing is asked. A key for the endpoint is read from AFFEKT_LLM_KEY.
+    same command again, and only missing answers are requested. A key for the endpoint is read from AFFEKT_LLM_KEY.
     """
     from affekt.judging import judge_descriptions
 

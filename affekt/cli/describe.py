@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from affekt.cli.group import AS_JSON, end_with, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.views import described_parts
 from affekt.terminal import StageBars, plain_table, say, say_json
-from affekt.wording import counted
+from affekt.wording import counted, said_once
 
 if TYPE_CHECKING:
     from affekt.batch import DescribedClip, Describing
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 SHOWN = 20
-"""Of so many clips the whole answer is shown; of more a line each."""
+"""Maximum number of clips whose answers are shown in full; for more, one line each."""
 SHOWN_REASONS = 5
-"""Of so many reasons the clips that were left out are counted."""
+"""Maximum number of reasons for which left-out clips are counted."""
 
 
 @main.group('describe', cls=VerbWithVerbs)
@@ -129,11 +130,17 @@ def describe_command(
             'clips': [_labels_alone(clip) if labels_only else clip.to_dict() for clip in clips],
         })  # fmt: skip
     elif labels_only:
+        reasons = _reasons(clips)
         for clip in clips:
-            say(f'{clip.name}: {clip.described.failure or ", ".join(clip.described.labels) or "no label"}')
+            say(f'{clip.name}: {reasons[clip.name] or ", ".join(clip.described.labels) or "no label"}')
     else:
         _say_described(clips, describer.name, out)
     end_with(failed)
+
+
+def _reasons(clips: Sequence[DescribedClip]) -> dict[str, str]:
+    """Why clips are not described, each reason in full once; '' for clips that are."""
+    return said_once({clip.name: clip.described.failure for clip in clips})
 
 
 def _labels_alone(clip: DescribedClip) -> dict[str, Any]:
@@ -150,8 +157,9 @@ def _settings_of(chosen: Mapping[str, Any]) -> Describing:
 
 def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) -> None:
     """Each answer as a block; for many clips one line each."""
+    reasons = _reasons(clips)
     for clip in clips:
-        described = clip.described
+        described = replace(clip.described, failure=reasons[clip.name])
         if len(clips) > SHOWN:
             said = f'not described: {described.failure}' if described.failure else described.text
             say(f'{clip.name}: {said}', style='yellow' if described.failure else '')

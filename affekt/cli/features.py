@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Shard(click.ParamType[tuple[int, int]]):
-    """Which of how many, written i/n."""
+    """A parameter for one of n shards, written i/n."""
 
     name = 'i/n'
 

@@ -22,6 +22,7 @@ from affekt.errors import AffektError, LimitError, StorageError
 from affekt.files import storage_error
 from affekt.plugins import blamed
 from affekt.terminal import SaidWarnings, say, show_error
+from affekt.wording import said_once
 
 # Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
 for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
@@ -159,10 +160,10 @@ def end_with(unusable: Collection[object]) -> None:
 
     Args:
         unusable: inputs that cannot be read, or that a model refuses. A mapping to reasons is printed on standard
-            error; others must have been printed before.
+            error, each reason in full once; others must have been printed before.
     """
     if isinstance(unusable, Mapping):
-        for name, reason in unusable.items():
+        for name, reason in said_once(unusable).items():
             say(f'{name}: {reason}', err=True, style='yellow')
     if unusable:
         click.get_current_context().exit(2)

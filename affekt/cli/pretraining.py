@@ -123,7 +123,8 @@ def pretrain_command(
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
     # 2. from which clips
     require_room_for_folder(out)
-    require_new_run(out, resume=resume or not is_first)
+    if is_first:  # the others may come when it has begun to write
+        require_new_run(out, resume=resume)
     manifest = Manifest.load(path, root)
     require_device(settings.device)
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]

@@ -158,7 +158,7 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
 
 
 def judge_tables(report: JudgeReport) -> Group:
-    """Who won, what swayed the judge, what it cost, and how it agrees with people, beside judges that read nothing."""
+    """Outcomes, biases and cost of the judge, and its agreement with people, compared with judges that read nothing."""
     decided = report.outcomes['left'] + report.outcomes['right']
     size = f'{counted(report.pairs, "pair")} in both orders by {report.judge}'
     ends = f'{decided} decided, {report.outcomes["tie"]} tied ({report.disagreeing_orders} of them by order), '

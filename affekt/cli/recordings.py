@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 RUNS = Path('affekt_runs')
 """Default folder of runs."""
 MOST_TABLES = 3
-"""Of so many files the people are shown; of more the paths alone."""
+"""Maximum number of files whose people are shown; for more, only the paths."""
 LINES_OF_LOSS = 2
-"""Sentences on what a file lost, where many files are listed."""
+"""Maximum number of sentences on a file's losses in a list of many files."""
 
 
 def _analysis_options(command: Command) -> Command:

@@ -168,14 +168,14 @@ def painting_options(command: Command) -> Command:
 
 
 def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
-    """What `painting_options` say, as `ReenactSettings` takes it.
+    """The values of `painting_options`, as fields of `ReenactSettings`.
 
     Args:
         asked: values of options, from which those are taken away.
         is_painted: whether networks are to draw.
 
     Raises:
-        click.UsageError: they say something of networks that do not draw, or no weights are named.
+        click.UsageError: options of networks are given but no network draws, or no weights are given.
     """
     from affekt.reenactment import PaintSettings
 

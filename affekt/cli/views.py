@@ -1,4 +1,4 @@
-"""How an analysis, a stream and a corpus look on a terminal of eighty columns.
+"""An analysis, a stream and a corpus on a terminal of eighty columns.
 
 People with their strongest moments; live: who is seen, the last 30 seconds, the voice, and the delay; and the samples
 and labelled frames of a manifest, counted.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from affekt.live import LatencyReport, LiveFace, LiveReading, LiveVoice
 
 SPAN = 30
-"""Seconds that the curves go back, one character each."""
+"""Length of the curves in seconds, one character each."""
 MOST_PEOPLE = 4
 STRONGEST = 3
 LEVELS = '▁▂▃▄▅▆▇█'
@@ -36,7 +36,7 @@ QUIETEST_DB = -60.0
 
 
 def interval(bounds: tuple[float, float, float] | None) -> str:
-    """Mean and 95 % interval, or a dash where nothing was measured."""
+    """Mean and 95 % interval, or a dash if nothing was measured."""
     if bounds is None:
         return '–'
     mean, low, high = bounds
@@ -71,7 +71,7 @@ USUAL_FORMS = ('template', 'list', 'free', 'plain')
 
 
 def described_lines(analysis: Analysis) -> list[Text | Table]:
-    """What describers say of a recording, under a heading that sets it apart from what was measured."""
+    """The answers of describers about a recording, under a heading that separates them from measurements."""
     lines: list[Text | Table] = []
     for described in analysis.described:
         heading = f'described by model {described.describer}; words, not measurements'
@@ -80,7 +80,7 @@ def described_lines(analysis: Analysis) -> list[Text | Table]:
 
 
 def described_parts(described: Described) -> list[Text | Table]:
-    """An answer, then its labels, clues by what they speak of, and what was not there."""
+    """An answer, then its labels, its clues by their source, and the missing inputs."""
     if described.failure:
         return [Text(f'not described: {described.failure}', style='yellow')]
     first, *others = described.labels or ('none',)
@@ -172,7 +172,7 @@ def _character(value: float) -> str:
 
 
 def live_screen(title: str, reading: LiveReading, recent: Recent, latency: LatencyReport) -> Group:
-    """What stands on the terminal at one time.
+    """The content of the terminal at one time.
 
     Args:
         title: what is streamed.
@@ -199,7 +199,7 @@ def live_screen(title: str, reading: LiveReading, recent: Recent, latency: Laten
 
 
 def live_line(reading: LiveReading) -> str:
-    """A reading in one line, for where there is no terminal."""
+    """A reading in one line, for output without a terminal."""
     faces = [
         f'{face.person} {_strongest(face.expression, 1)}, V {signed(face.valence)}, A {signed(face.arousal)}'
         for face in reading.faces
@@ -209,7 +209,7 @@ def live_line(reading: LiveReading) -> str:
 
 
 def summary_lines(latency: LatencyReport) -> list[str]:
-    """How late the readings came, and what was read, at the end."""
+    """The summary at the end: latency, and the numbers of readings."""
     lines = [
         f'latency  {_delays(latency)}' if latency.frames else 'latency  nothing was read',
         f'frames   {latency.frames:,} read, {latency.dropped:,} dropped; {counted(latency.reconnects, "reconnect")}',

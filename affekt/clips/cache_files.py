@@ -116,7 +116,7 @@ class CacheWriter:
         Raises:
             ShapeError: its frames have another size than those of the cache.
             ValueRangeError: its audio is not finite.
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
         """
         side = self.header.size
         stretch.first_frame, stretch.first_sample = self.frames, self.samples
@@ -148,7 +148,7 @@ class CacheWriter:
         """Bring everything to the disk.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
         """
         for name, file in self._files.items():
             try:

@@ -174,7 +174,8 @@ def decoded(
     Raises:
         MediaError: a file cannot be read, is a photograph, or has neither usable frames nor audio.
         LimitError: the clip is longer than `longest_s`, or has more than `MOST_FRAMES`.
-        ValueRangeError: the window is empty; see also `ClipSettings`, as for UnknownNameError.
+        ValueRangeError: the window begins before 0 s, or does not end after it begins; see also `ClipSettings`, as for
+            UnknownNameError.
     """
     settings = ClipSettings(size, crop, tuple(modalities), longest_s)
     recording = opened(path)
@@ -231,7 +232,7 @@ def frames_of(
     Raises:
         MediaError: no frame decodes and there is no audio either, or the crop does not fit the frames.
         LimitError: the clip is longer, or has more frames, than allowed.
-        ValueRangeError: the window starts outside the recording or ends before its start.
+        ValueRangeError: the window begins before 0 s, or does not end after it begins.
     """
     if recording.video is None:
         return Seen(None, None, 'the file has no pictures')
@@ -355,7 +356,7 @@ def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, 
     Raises:
         MediaError: no audio decodes and there are no frames either.
         LimitError: the clip is longer than allowed.
-        ValueRangeError: the window starts outside the recording or ends before its start.
+        ValueRangeError: the window begins before 0 s, or does not end after it begins.
     """
     if not recording.audio:
         return Heard(None, 'the file has no sound')

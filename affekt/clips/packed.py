@@ -94,7 +94,7 @@ class PackedClips(Sequence[Clip]):
 
         Raises:
             RunError: the folder holds other files, sources or settings, or is in use; or a process died.
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
             WeightsError: faces are requested, and the face model is missing.
         """
         settings = settings or ClipSettings()
@@ -114,7 +114,7 @@ class PackedClips(Sequence[Clip]):
             ShapeError: frames differ in size.
             ValueRangeError: the audio is not finite.
             TableError: a name occurs twice.
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
         """
         pack_clips(folder, clips, sound)
         return cls(folder)

@@ -69,6 +69,14 @@ class Verdicts:
     is_reference: bool = False
     """Whether it is a baseline that does not read, which a judge has to beat."""
 
+    @property
+    def taken_out(self) -> str:
+        """The effects that the controlled ranking is without: length, order, or both; '' if there is none."""
+        if self.controlled is None:
+            return ''
+        settings = self.controlled.settings
+        return ' and '.join([*settings.control, *(['order'] if settings.order else [])])
+
 
 @dataclass(frozen=True)
 class Board:
@@ -183,7 +191,10 @@ def compare_describers(
     paths = _written(describers, out)
     notes: list[str] = []
     if len(shared) < len(names):
-        notes.append(f'{len(names) - len(shared)} of {len(names)} clips are not described by every describer')
+        lacking = len(names) - len(shared)
+        notes.append(
+            f'{lacking} of {len(names)} clips {"is" if lacking == 1 else "are"} not described by every describer'
+        )
     # 3. Open labels.
     truth = truth or _truth_of(clips)
     open_labels, by_sample, constant = (
@@ -336,6 +347,8 @@ def _add(
         comparisons = read_comparisons(path)
         wanted = (LENGTH,) if LENGTH in comparisons.covariates else ()
         has_order = bool(np.any(comparisons.first))
+        if not wanted:
+            notes.append(f'{name}: no lengths (left_length, right_length), so that their effect is not taken out')
         try:
             plain = rank(comparisons)
             prior = None
@@ -351,7 +364,8 @@ def _add(
             )
         except AffektError as error:
             controlled = None
-            notes.append(f'{name}: the effect of length cannot be taken out: {error.came}')
+            effects = ' and '.join([*wanted, *(['order'] if has_order else [])])
+            notes.append(f'{name}: the effect of {effects} cannot be taken out: {error.came}')
     except AffektError as error:
         notes.append(f'{name} left out: {error}')
         return

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from affekt.describers.board import Board
-from affekt.describers.board_tables import bias_rows, board_sheet, headline
+from affekt.describers.board import Board, Verdicts
+from affekt.describers.board_tables import UNKNOWN, bias_rows, board_sheet, headline
 from affekt.describers.tables import short
 from affekt.experiments import Section
 from affekt.metrics import Interval
@@ -20,7 +20,7 @@ LONGEST_EXAMPLE = 600
 """Most characters of a description that is shown."""
 DRAWN = ('Labels against', 'Verdicts of')
 """Beginnings of titles of tables that the page draws in its own way."""
-NUMBERS = frozenset({'rank', 'place', 'won', 'group'})
+NUMBERS = frozenset({'rank', 'won', 'group'})
 LONGER = 'A judge whose winner is nearly always the longer text may have read nothing else.'
 
 
@@ -88,24 +88,33 @@ def _verdicts(board: Board) -> list[str]:
     for verdicts in (each for each in board.verdicts if not each.is_reference):
         rankings = {'As they stand': verdicts.plain}
         if verdicts.controlled is not None:
-            rankings['With length and order taken out'] = verdicts.controlled
+            rankings[f'With {verdicts.taken_out} taken out'] = verdicts.controlled
         scale = scale_of([
             end for ranking in rankings.values() for each in ranking.standings
             for end in (each.low, each.strength, each.high)
         ])  # fmt: skip
-        swayed = bias_rows([verdicts])[0]
         tables = ''.join(
             f'<h3>{title}</h3>{_strengths(ranking.standings, scale, f"{verdicts.source}: {title}")}'
             for title, ranking in rankings.items()
         )
         parts.append(
             f'<section class="part"><h2>Verdicts of {escaped(verdicts.source)}</h2><p class="soft">Log-odds against '
-            'the mean of all describers, with 95 % intervals. '
-            f'The longer text won {escaped(swayed[3])} of decided verdicts, the one shown first {escaped(swayed[4])}; '
-            f'{escaped(swayed[2])} are ties; agreement of both orders: {escaped(swayed[5])}. {LONGER}</p>'
-            f'{tables}</section>'
+            f'the mean of all describers, with 95 % intervals. {escaped(_swayed(verdicts))}</p>{tables}</section>'
         )
     return parts
+
+
+def _swayed(verdicts: Verdicts) -> str:
+    """What may have swayed the verdicts, in words; what is not known is left out."""
+    _, _, ties, longer, first, agree = bias_rows([verdicts])[0]
+    told = [f'{ties} are ties.']
+    if first != UNKNOWN:
+        told.append(f'The text shown first won {first} of decided verdicts.')
+    if agree != UNKNOWN:
+        told.append(f'Both orders agree in {agree}.')
+    if longer != UNKNOWN:
+        told.append(f'The longer text won {longer} of decided verdicts. {LONGER}')
+    return ' '.join(told)
 
 
 def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:
@@ -122,7 +131,7 @@ def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:
             f'<td class="strength"><b>{value}</b> <small>{ends}</small></td><td class="plot">{drawn}</td>'
             f'<td class="number">{100 * each.win_rate:.0f} %</td></tr>'
         )
-    return _scroll(label, _heads('place', 'describer', 'strength', axis_svg(scale), 'won'), rows)
+    return _scroll(label, _heads('rank', 'describer', 'strength', axis_svg(scale), 'won'), rows)
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

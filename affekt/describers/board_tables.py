@@ -20,10 +20,13 @@ from affekt.wording import percent_in_five, signed
 LINES = (
     'Score per clip: F1 of the labels in the inner sectors of five wheels; each label too many costs. In per cent.',
     'Strength: log-odds against the mean of all describers; 0 is the mean. Intervals are of 95 %.',
-    'Without bias: strengths with the effects of length, and of being shown first, taken out; at a glance, where they '
-    'can be taken out.',
+    'Without bias: strengths with the effects of length, and of being shown first, taken out, where they are known and '
+    'can be; so also at a glance.',
     'A rule that reads nothing stands beside every judge: a judge that goes with it may have read nothing too.',
 )
+
+UNKNOWN = 'unknown'
+"""A share that the verdicts do not tell."""
 
 
 def headline(board: Board) -> str:
@@ -35,7 +38,7 @@ def headline(board: Board) -> str:
     for verdicts in _judged(board):
         standings = (verdicts.controlled or verdicts.plain).standings
         first = [standing.item for standing in standings if standing.best_place == 1]
-        without = ', length taken out,' if verdicts.controlled else ''
+        without = f', {verdicts.taken_out} taken out,' if verdicts.taken_out else ''
         parts.append(f'by {verdicts.source}{without} {_leader(first, len(standings), "is preferred")}')
     text = '; '.join(parts) or 'nothing says which describer is better'
     return f'{text[:1].upper()}{text[1:]}.'
@@ -159,7 +162,7 @@ def _views(board: Board) -> list[Section]:
 
 
 def _strengths(verdicts: Verdicts) -> Section:
-    heads = ('describer', 'place', 'strength [95 %]', 'without bias', 'won', 'ties')
+    heads = ('describer', 'rank', 'strength [95 %]', 'without bias', 'won', 'ties')
     cells = []
     for standing in verdicts.plain.standings:
         other = standing_of(verdicts.controlled.standings, standing.item) if verdicts.controlled else None
@@ -167,7 +170,7 @@ def _strengths(verdicts: Verdicts) -> Section:
             f'{standing.best_place}–{standing.worst_place}'
         )  # fmt: skip
         cells.append((
-            short(standing.item), place, _with_ends(standing), _with_ends(other) if other else 'not told',
+            short(standing.item), place, _with_ends(standing), _with_ends(other) if other else UNKNOWN,
             f'{100 * standing.win_rate:.0f} %', f'{standing.ties:,.10g}',
         ))  # fmt: skip
     return Section(f'Verdicts of {verdicts.source}', heads, tuple(cells), 1)
@@ -194,13 +197,13 @@ def bias_rows(verdicts: Sequence[Verdicts]) -> list[tuple[str, ...]]:
             f'{100 * facts.get("ties", 0) / max(facts.get("comparisons", 0), 1):.0f} %',
             _share(shares.get('length', math.nan)),
             _share(first),
-            'not told' if report is None else _share(report.consistency.value),
+            UNKNOWN if report is None else _share(report.consistency.value),
         ))  # fmt: skip
     return rows
 
 
 def _share(value: float) -> str:
-    return 'not told' if math.isnan(value) else f'{100 * value:.0f} %'
+    return UNKNOWN if math.isnan(value) else f'{100 * value:.0f} %'
 
 
 BIAS_HEADS = ('source', 'verdicts', 'ties', 'longer won', 'first won', 'orders agree')

@@ -47,6 +47,8 @@ from affekt.weights import SMALL_DESCRIBER
 if TYPE_CHECKING:
     from affekt.description import ClipDescriber
 
+COLUMNS = {'video': ('video', 'audio'), 'audio': ('audio', 'video')}
+"""Modality to the columns of a manifest that may name a file with it; the first that has it is used."""
 PROMPT_VERSION = 'describe-2'
 """Version of the prompt below; change it with the prompt."""
 _ASK = (
@@ -316,26 +318,27 @@ class _Gone:
             self._unanswered.clear()
 
 
-def media_columns(manifest: Manifest, sample: Sample, wanted: Collection[str] = ('video', 'audio')) -> dict[str, str]:
-    """Modality to the column of the first file that has it, of `video` and `audio`; a modality that none has is absent.
-
-    The audio of a video takes precedence over an audio file, which is opened only where it is needed.
+def media_columns(manifest: Manifest, sample: Sample, wanted: Collection[str] = tuple(COLUMNS)) -> dict[str, str]:
+    """Modality to the column of the file that it is taken from; a modality that no file has is absent.
 
     Args:
         manifest: the manifest of the sample.
         sample: a sample with a video, an audio file, both or neither.
-        wanted: modalities that are looked for.
+        wanted: modalities that are looked for, of `COLUMNS`; files that are not needed for them are not opened.
 
     Raises:
         MediaError: a file cannot be read.
     """
+    recordings: dict[str, Recording] = {}
     columns: dict[str, str] = {}
-    for column in ('video', 'audio'):
-        path = manifest.media(sample, column)
-        if path is not None and not columns.keys() >= {*wanted}:
-            recording = Recording.open(path)
-            there = {'video': recording.video is not None, 'audio': bool(recording.audio)}
-            columns |= {name: column for name in wanted if there[name] and name not in columns}
+    for modality in wanted:
+        for column in COLUMNS[modality]:
+            path = manifest.media(sample, column)
+            if path is None or modality in columns:
+                continue
+            recording = recordings[column] = recordings.get(column) or Recording.open(path)
+            if recording.audio if modality == 'audio' else recording.video is not None:
+                columns[modality] = column
     return columns
 
 

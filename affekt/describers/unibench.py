@@ -320,11 +320,14 @@ def compare_models(
     return ModelsBench(tuple(models), ranking, tuple(shared), path)
 
 
-COMPARED = ('left', 'right', 'outcome', 'sample', 'rater', 'left_length', 'right_length')
+COMPARED = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length')
 
 
 def _compared(models: Sequence[ModelScores], names: Mapping[str, Sequence[str]]) -> list[dict[str, object]]:
-    """A row for each sample and two models: who is nearer to the truth, with the lengths of both answers."""
+    """A row for each sample and two models: who is nearer to the truth, with the lengths of both answers.
+
+    No side was shown first, so `order` is empty.
+    """
     rows: list[dict[str, object]] = []
     for key, samples in names.items():
         for name in samples:
@@ -333,7 +336,7 @@ def _compared(models: Sequence[ModelScores], names: Mapping[str, Sequence[str]])
                 rows.append({
                     'left': left.name, 'right': right.name,
                     'outcome': 'tie' if abs(gap) < 1e-9 else 'left' if gap > 0 else 'right',
-                    'sample': f'{key} {name}', 'rater': f'truth of {key}',
+                    'sample': f'{key} {name}', 'rater': f'truth of {key}', 'order': '',
                     'left_length': left.lengths[key].get(name, 0), 'right_length': right.lengths[key].get(name, 0),
                 })  # fmt: skip
     return rows

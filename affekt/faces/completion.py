@@ -1,4 +1,4 @@
-"""What following a face does not need is added after it: blendshapes and head pose, from the landmarks."""
+"""Blendshapes and head pose from landmarks, which tracking does not need and which are added after it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class FaceObservation(Face):
     Attributes:
         time_s: time of the frame, seconds from the recording's start.
         person: number of the person, from 0 in order of appearance.
-        is_measured: False where the face did not move and its last reading was taken over.
-        scene: how many cuts there may have been so far: more than those across which nobody is followed.
+        is_measured: False if the face did not move and its last reading was reused.
+        scene: number of possible cuts so far, including uncertain ones, across which tracking goes on.
     """
 
     time_s: float
@@ -31,10 +31,10 @@ class FaceObservation(Face):
 
 @dataclass(frozen=True)
 class Followed:
-    """Where one person's face is at one time.
+    """The position of one person's face at one time.
 
     Attributes:
-        mesh: the face's landmarks; the very same object as in the frame before where `is_measured` is False.
+        mesh: the face's landmarks; the same object as in the previous frame if `is_measured` is False.
         time_s, person, is_measured, scene: see `FaceObservation`.
     """
 
@@ -60,7 +60,7 @@ class Followed:
 
 
 class Completion:
-    """Adds blendshapes and head pose to the faces that were followed; feed it every frame, in order.
+    """Adds blendshapes and head pose to tracked faces; feed it every frame, in order.
 
     It may run in another thread than the tracker that shares its landmarker.
     """
@@ -70,7 +70,7 @@ class Completion:
         self._before: dict[int, tuple[Mesh, Face]] = {}
 
     def observations(self, followed: Sequence[Followed], image: npt.NDArray[np.uint8]) -> list[FaceObservation]:
-        """The faces of a frame, complete; what was taken over from the frame before is not computed again."""
+        """The completed faces of a frame; faces reused from the previous frame are not computed again."""
         height, width = image.shape[:2]
         now: dict[int, tuple[Mesh, Face]] = {}
         for each in followed:

@@ -1,14 +1,14 @@
-"""What keeps a face from being read well: it is upside down, partly covered, drawn, or blurred.
+"""Conditions that impair reading a face: it is upside down, partly covered, drawn, or blurred.
 
-All of it comes from what is measured anyway: the head's roll, and the aligned grey face of 48 x 48 pixels that the
-expression network reads. A covered face lacks texture where eyes, brows, lips and chin have it, on one side more than
-on the other, or has a straight edge across the cheeks. `COVER` weighs eleven such measures; they and the threshold were
-fitted on pictures with pasted covers (`measurements/faces_conditions.py`, which judges them on others). Real masks and
-hands were not at hand; a beard, plain glasses or hair are no covers. A drawn face has few shades in each of its
-quarters: flat areas, or lines on plain ground. A painting with the shades of a photograph is not told from one: what
-was fitted on filtered photographs of one sort did not know the next sort, so nothing is fitted here.
+They are computed from existing measurements: the head's roll, and the aligned grey face of 48 x 48 pixels that the
+expression network reads. A covered face lacks texture at eyes, brows, lips and chin, on one side more than on the
+other, or has a straight edge across the cheeks. `COVER` weights eleven such measures; the weights were fitted on images
+with pasted covers and tested on others (`measurements/faces_conditions.py`). No images of real masks and hands were
+available; a beard, plain glasses or hair do not count as covers. A drawn face has few shades in each of its quarters:
+flat areas, or lines on a plain background. A painting with the shades of a photograph is not recognised as drawn:
+classifiers fitted on photographs with one kind of filter failed on other kinds, so nothing is fitted here.
 
-Axes: 48 x 48 pixels of a crop whose eyes, nose and mouth lie as `FER_TEMPLATE` says.
+Axes: 48 x 48 pixels of a crop aligned to `FER_TEMPLATE`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from affekt.faces.readings import READINGS
 CONDITIONS = ('is_upside_down', 'is_covered', 'is_drawn', 'is_blurred')
 """Columns of the table of faces, in order."""
 UPSIDE_DOWN_DEG = 120.0
-"""Roll from which a head stands on its top."""
+"""Roll in degrees above which a head is upside down."""
 BLURRED_BELOW = 0.08
-"""Sharpness of a blurred face: passes 99.4 % of clear faces of FER2013's training part and none that was blurred by a
-twelfth to a twenty-fifth of its width."""
+"""Faces less sharp than this are blurred: 99.4 % of the clear faces of FER2013's training part are above it, and none
+that was blurred by a twelfth to a twenty-fifth of its width."""
 DRAWN_ABOVE = 0.35
-"""Share of a quarter of the face that its three commonest shades make up, in the quarter where it is least, of a drawn
-face; one in two hundred faces of FER2013's training part has more."""
+"""A face with a larger value of `few_shades` is drawn; one in two hundred faces of FER2013's training part has one."""
 SHADE, LEAST_CONTRAST = 0.06, 12.0
-"""A shade's width in standard deviations of grey, and the least deviation that is divided by, of 255."""
+"""Width of a shade in standard deviations of grey, and the minimum standard deviation, in grey levels of 255."""
 LEAST_SIZE_PX = 32.0
-"""Of smaller faces neither cover nor blur nor drawing is told: what they lack is size, which quality knows."""
+"""Smaller faces are not tested for cover, blur and drawing; their size lowers the quality already."""
 CLOSED_SCORE, CLOSED_ASPECT = 0.5, 0.15
-"""Eyes are closed where the blendshapes say so and the lids are nearer than this share of the eye's width. Of eyes that
-look down, or that a smile narrows, the score is as high, and the lids are further apart."""
+"""Eyes are closed if the blendshape score reaches the first value and the distance of the lids is below the second, as
+a share of the eye's width. Eyes that look down, or that a smile narrows, have scores as high, but lids further
+apart."""
 LESS_QUALITY: Mapping[str, float] = {
     'is_upside_down': 0.7, 'is_covered': 0.4, 'is_drawn': 0.5, 'are_eyes_closed': 0.8,
 }  # fmt: skip
-"""What quality is multiplied by; that of blurred faces is low by their sharpness. A convention, fitted to nothing."""
+"""Condition to the factor of quality; blur already lowers quality by sharpness. A convention, not fitted."""
 _NAMES = [reading.name for reading in READINGS]
 _COLUMNS = [
     _NAMES.index(name)
@@ -53,7 +53,7 @@ _BOXES: Mapping[str, tuple[int, int, int, int]] = {
     'eye_left': (10, 21, 15, 22), 'eye_right': (27, 38, 15, 22), 'brow_left': (10, 21, 11, 15),
     'brow_right': (27, 38, 11, 15), 'lip': (19, 29, 30, 34), 'mouth': (16, 32, 34, 40), 'chin': (17, 31, 41, 47),
 }  # fmt: skip
-"""Part of a face to left, right, top and bottom of its box."""
+"""Part of a face to the left, right, top and bottom of its box, in pixels of the crop."""
 
 COVER: Mapping[str, float] = {
     '': -4.1605, 'eyes': -2.7834, 'eyes_gap': 0.118, 'brows_gap': 1.0604, 'lip': -0.0979, 'mouth': -2.7083,
@@ -65,7 +65,7 @@ COVER: Mapping[str, float] = {
 
 @dataclass(frozen=True)
 class Conditions:
-    """What keeps one face from being read well."""
+    """The conditions that impair reading one face."""
 
     is_upside_down: bool = False
     is_covered: bool = False
@@ -76,7 +76,7 @@ class Conditions:
 
     @property
     def quality(self) -> float:
-        """What the quality of the face is multiplied by, in (0, 1]."""
+        """Factor of the quality of the face, in (0, 1]."""
         return float(np.prod([factor for name, factor in LESS_QUALITY.items() if getattr(self, name)]))
 
     @property
@@ -86,10 +86,10 @@ class Conditions:
 
 
 def conditions(crop: npt.NDArray[np.uint8], values: Floats32) -> Conditions:
-    """What keeps a face from being read well.
+    """The conditions that impair reading a face.
 
     Args:
-        crop: (48, 48) grey, as `align_face` gives it.
+        crop: (48, 48) grey, from `align_face`.
         values: (len(READINGS),) the face's readings.
     """
     roll, sharpness, size, closed, left, right = values[_COLUMNS].tolist()
@@ -113,10 +113,10 @@ def eyes_are_closed(score: npt.ArrayLike, aspect: npt.ArrayLike) -> Bools:
 
 
 def few_shades(crop: npt.NDArray[np.uint8]) -> float:
-    """Share of a quarter of the face that its three commonest shades make up, in the quarter where it is least.
+    """Share of the pixels of a quarter of the face that have its three commonest shades; the minimum over the quarters.
 
     Args:
-        crop: (48, 48) grey, as `align_face` gives it.
+        crop: (48, 48) grey, from `align_face`.
     """
     grey = crop.astype(np.float32)
     shades = np.floor((grey - grey.mean()) / max(float(grey.std()), LEAST_CONTRAST) / SHADE).astype(np.int64)
@@ -127,20 +127,20 @@ def few_shades(crop: npt.NDArray[np.uint8]) -> float:
 
 
 def cover_score(crop: npt.NDArray[np.uint8]) -> float:
-    """How much a face looks covered; above 0 where it does.
+    """Score of a covered face; above 0 if it counts as covered.
 
     Args:
-        crop: (48, 48) grey, as `align_face` gives it.
+        crop: (48, 48) grey, from `align_face`.
     """
     values = cover_measures(crop)
     return COVER[''] + sum(COVER[name] * value for name, value in values.items())
 
 
 def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
-    """What tells a covered face from a bare one, each measure by name.
+    """The measures that distinguish a covered face, by name.
 
-    Texture is the mean slope of grey in a part, over that of the whole picture, as a logarithm; grey is in standard
-    deviations of the picture. A gap is the distance between the left part and the right.
+    Texture is the logarithm of the mean slope of grey in a part over that of the whole crop; grey is in standard
+    deviations of the crop. A gap is the absolute difference between the left and the right part.
     """
     grey = crop.astype(np.float32)
     grey = (grey - grey.mean()) / max(float(grey.std()), 4.0)
@@ -169,7 +169,7 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
 
 
 _LITTLE = 0.02
-"""Slope that is added where a part may have none."""
+"""Slope added to a part that may have none."""
 
 
 def _part(values: Floats32, box: tuple[int, int, int, int]) -> Floats32:

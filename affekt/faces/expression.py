@@ -37,7 +37,7 @@ _BATCH = 64
 
 
 class Expression(Protocol):
-    """What both models offer."""
+    """The interface of both models."""
 
     name: str
     commercial_ok: bool

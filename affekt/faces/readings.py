@@ -195,8 +195,7 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
 
     Args:
         face: a face or an observation.
-        crop: (48, 48) grey, the face aligned by `align_face`; without it the columns on pixels are nan and
-            quality
+        crop: (48, 48) grey, the face aligned by `align_face`; without it the columns on pixels are nan, and quality
             leaves light and sharpness out.
 
     Returns:

@@ -26,7 +26,7 @@ class SceneCuts:
         self._before: npt.NDArray[np.float64] | None = None
         self._usual = 0.0
         self.suspected = 0
-        """How many times there may have been a cut, the sure ones included."""
+        """Number of possible cuts so far, including certain ones."""
 
     def is_cut(self, image: npt.NDArray[np.uint8]) -> bool:
         """True where a new scene begins with this (H, W, 3) frame; False at the first."""

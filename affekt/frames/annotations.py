@@ -217,7 +217,8 @@ def misplaced(count: int, labels: Sequence[str]) -> str:
     """The error for a line with too many or too few values."""
     if len(labels) > 1:
         return f'{counted(count, "value")} where {len(labels)} belong'
-    return f'{counted(count, "value")} where the number of the {labels[0]} belongs'
+    label = 'the number of the class' if labels[0] == 'class' else labels[0]
+    return f'{counted(count, "value")} where {label} belongs'
 
 
 def joined_faults(cells: Iterable[tuple[str, str, str]]) -> str:

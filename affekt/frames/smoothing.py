@@ -149,7 +149,7 @@ class OneEuro:
 
     Args:
         rest: time constant at rest, >= 0; 0 does not smooth.
-        opening: factor of |v| by which the time constant is divided, 1 + opening |v|, >= 0.
+        opening: the time constant is divided by 1 + opening |v|; >= 0.
         rest_of_speed: time constant of the speed's own filter, >= 0.
 
     Source: Casiez, Roussel & Vogel 2012, doi:10.1145/2207676.2208639, algorithm 1.

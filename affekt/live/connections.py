@@ -60,7 +60,7 @@ class Later:
 
 @dataclass(frozen=True)
 class Opening:
-    """How PyAV opens a source.
+    """PyAV's arguments to open a source.
 
     Attributes:
         what: name in messages.

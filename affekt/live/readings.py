@@ -71,7 +71,7 @@ class LiveReading:
         latency_s: from reading the frame from the source to this finished reading.
         dropped: frames dropped so far, because newer ones were there.
         faces: by person; empty if no face is seen.
-        voice: None without audio.
+        voice: None without audio, or before its first tenth of a second was read.
         words: words recognised since the previous reading; '' for none.
     """
 

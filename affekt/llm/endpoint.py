@@ -4,8 +4,9 @@ There is no client library: one POST and its errors are all that is needed, and 
 socket. Transient errors are retried with doubling pauses: 408, 409, 425, 429, 5xx, a refused or reset connection, a
 timeout, a truncated answer, an answer that is not JSON. Others (a wrong key, an unknown model) raise
 at once with the server's message. If the server refuses a question (a damaged medium, a policy) but answers a plain
-text question, the refusal concerns only that question and is a `QuestionRefusedError`. The key is removed from all
-server messages, in whatever form it is repeated.
+text question, the refusal concerns only that question and is a `QuestionRefusedError`. Some servers answer HTTP 500 to
+media that their model does not take, which is not retried six times (`lasting.py`). The key is removed from all server
+messages, in whatever form it is repeated.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from urllib.parse import SplitResult, urlsplit
 from affekt.errors import LLMError, QuestionRefusedError
 from affekt.llm.calls import Call, Calls
 from affekt.llm.chat import Reply, Request
-from affekt.llm.forms import DEFAULT_SERVER, form_of
+from affekt.llm.forms import DEFAULT_SERVER, MEDIA, form_of, media_of
+from affekt.llm.lasting import INTERNAL, MediaFailures
 from affekt.llm.secrets import Secrets, proxy_passwords
+from affekt.wording import listed
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Maximum size of an answer in bytes; more is an error."""
@@ -104,6 +107,7 @@ class Endpoint:
         self._timeout_s, self._attempts, self._pause_s = timeout_s, attempts, pause_s
         self._longest_pause_s = min(timeout_s, LONGEST_PAUSE_S) if longest_pause_s is None else longest_pause_s
         self._calls = Calls()
+        self._failures = MediaFailures()
         self._sleep = sleep or self._calls.pause
         self._secrets = Secrets([api_key or '', *proxy_passwords()])
         is_here = parts.hostname in ('localhost', '127.0.0.1', '::1')
@@ -138,11 +142,16 @@ class Endpoint:
         Raises:
             LLMError: it does not.
         """
-        self._reply_to(replace(like, messages=({'role': 'user', 'content': PLAIN_WORDS},)))
+        self._reply_to(_plain(like))
 
     def _reply_to(self, request: Request) -> Reply:
-        """The answer of the first attempt that brings one."""
-        body = json.dumps({'model': self._model, **request.body()}).encode()
+        """The answer of the first attempt that brings one.
+
+        Raises:
+            QuestionRefusedError: the server refuses the question.
+            LLMError: no attempt brings one, or the server fails on media like those of the question for good.
+        """
+        media, failed = media_of(request), 0
         fault = _Passing('no attempt')
         for attempt in range(self._attempts):
             if attempt:
@@ -153,13 +162,40 @@ class Endpoint:
                     expected=f'an answer from {self.url}', came='an end before it', todo='run the same again'
                 )
             try:
-                return _reply(self._post(body), self._model, self._secrets)
+                reply = self._attempt(request)
             except _Passing as passing:
                 fault = passing
+            else:
+                self._failures.note_answer(media)
+                return reply
+            failed = failed + 1 if fault.state == INTERNAL else 0
+            if failed and self._failures.is_lasting(media, failed, lambda: self._is_answering(request)):
+                raise self._lasting(media, fault)
         raise LLMError(
             expected=f'an answer from {self.url}',
             came=f'{self._shown(str(fault))} in the last of {self._attempts} attempts',
             todo='see that the server runs and has room, then run the same again: answers so far are kept',
+        )
+
+    def _attempt(self, request: Request) -> Reply:
+        """The answer of one attempt."""
+        body = json.dumps({'model': self._model, **request.body()}).encode()
+        return _reply(self._post(body), self._model, self._secrets)
+
+    def _is_answering(self, like: Request) -> bool:
+        """Whether one attempt at a plain question with the same settings is answered."""
+        try:
+            self._attempt(_plain(like))
+        except (_Passing, LLMError):
+            return False
+        return True
+
+    def _lasting(self, media: frozenset[str], fault: _Passing) -> LLMError:
+        named = listed([medium for medium in MEDIA if medium in media])
+        return LLMError(
+            expected=f'an answer from {self.url} to a question with {named}',
+            came=f'{self._shown(str(fault))} each time, while plain words are answered',
+            todo=f'serve a model that takes {named} and run the same again, or leave that out',
         )
 
     def models(self) -> tuple[str, ...]:
@@ -217,7 +253,7 @@ class Endpoint:
     def _refusal(self, error: urllib.error.HTTPError) -> Exception:
         words = self._server_words(error)
         if error.code in PASSING and not _LASTING.search(words):
-            return _Passing(f'HTTP {error.code}{words}', _seconds(error.headers.get('Retry-After')))
+            return _Passing(f'HTTP {error.code}{words}', _seconds(error.headers.get('Retry-After')), error.code)
         refused = LLMError if error.code in OF_THE_SERVER else QuestionRefusedError
         return refused(
             expected=f'an answer from {self.url}',
@@ -253,6 +289,10 @@ class Endpoint:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _plain(like: Request) -> Request:
+    return replace(like, messages=({'role': 'user', 'content': PLAIN_WORDS},))
 
 
 def _on_one_line(text: str) -> str:
@@ -298,9 +338,9 @@ def _address(url: str) -> SplitResult | None:
 class _Passing(Exception):
     """A transient error."""
 
-    def __init__(self, what: str, retry_after_s: float = 0.0) -> None:
+    def __init__(self, what: str, retry_after_s: float = 0.0, state: int = 0) -> None:
         super().__init__(what)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.state = retry_after_s, state
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -99,6 +99,11 @@ def medium_of(part: Mapping[str, Any]) -> str | None:
     return _MEDIUM_OF.get(str(part.get('type')))
 
 
+def media_of(request: Request) -> frozenset[str]:
+    """The media in a question, of `MEDIA`."""
+    return frozenset(medium for part in parts_of(request) if (medium := medium_of(part)) is not None)
+
+
 def without_media(request: Request, medium: str) -> Request:
     """The same question without its parts of one medium: the answer then cannot depend on them.
 

@@ -30,6 +30,7 @@ from affekt.llm.clips import RATE_HZ, picture_part, sound_part, video_part
 from affekt.llm.endpoint import PLAIN_WORDS, Endpoint
 from affekt.llm.forms import MEDIA, MediaForm, Part, without_media
 from affekt.runs import write_atomically
+from affekt.wording import listed as in_words
 
 VERSION = 'probe-1'
 """Must change with any question or medium below."""
@@ -101,7 +102,7 @@ def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]
     """The result for each medium sent to a model.
 
     A text question is sent first, so that a missing server or an unknown model is an error and not a
-    state. Audio is sent with images or video if these are probed too, as in clips.
+    state. Audio is sent with an image if images or video are probed too, as in clips, unless images are refused.
 
     Args:
         endpoint: the server, with the media format to test.
@@ -117,7 +118,11 @@ def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]
         )
     _ask(endpoint, (), PLAIN_WORDS)
     has_sight = 'picture' in media or 'video' in media
-    return [_probed(endpoint, medium, has_sight) for medium in MEDIA if medium in media]
+    results: list[ProbeResult] = []
+    for medium in (each for each in MEDIA if each in media):
+        is_seen = has_sight and not any(each.medium == 'picture' and each.state == REFUSED for each in results)
+        results.append(_probed(endpoint, medium, is_seen))
+    return results
 
 
 def require_answering(chat: Chat) -> None:
@@ -151,11 +156,21 @@ def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None 
         _keep(endpoint, folder, sorted(passed))
     if wrong := [result for result in results if result.state != RECEIVED]:
         raise LLMError(
-            expected=f'a model that is given every {" and ".join(media)} that {endpoint.url} is sent',
-            came='; '.join(result.sentence for result in wrong),
+            expected=f'a model that is given every {in_words(media)} that {endpoint.url} is sent',
+            came='; '.join(_sentences(wrong)),
             todo=f'serve a model that takes it, name the server that runs there with --server '
             f'(now {endpoint.form.server}), or leave that medium out',
         )
+
+
+def _sentences(results: Sequence[ProbeResult]) -> list[str]:
+    """The states in sentences; media that are refused in the same words share one."""
+    refused: dict[str, list[str]] = {}
+    for result in results:
+        if result.state == REFUSED:
+            refused.setdefault(result.refusal, []).append(result.medium)
+    sentences = [result.sentence for result in results if result.state != REFUSED]
+    return [*sentences, *(f'the server refuses the {in_words(media)}: {why}' for why, media in refused.items())]
 
 
 def sound_use(chat: Chat, requests: Iterable[Request]) -> SoundUse:

@@ -29,7 +29,8 @@ ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
 LONG_PAUSE_S = 1.0
 FEW_LISTED = 3
-"""Frames decoded while the side data of the first are still listed."""
+"""Number of first frames after which garbage is collected: the side data of the first frame are listed (see
+`Orientations`), and it may be on screen until the third comes."""
 ONE_PICTURE_A_PACKET = frozenset(
     {'mjpeg', 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4', 'wmv1', 'wmv2', 'h263', 'flv', 'png', 'ffv1', 'rawvideo'}
 )

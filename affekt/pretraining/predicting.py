@@ -87,7 +87,7 @@ class TunedModel:
         """Write `weights.safetensors`, with all of this as notes, and `labels.json`.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the folder cannot be written, as on a full disk.
         """
         form = self.form
         said = {

@@ -181,8 +181,8 @@ def contrast(
         cross-entropy of (v · aᵀ / temperature) against the diagonal, the mean of both directions
 
     Args:
-        video: (B, D) features of the clips' video; normalised here.
-        audio: (B, D) features of the same clips' audio; normalised here.
+        video: (B, D) features of the clips' video; scaled to unit length here.
+        audio: (B, D) features of the same clips' audio; scaled to unit length here.
         every: function that gathers the clips of all processes, in order, with gradients; None to compare within this
             batch, as published.
         temperature: divisor of the similarities.

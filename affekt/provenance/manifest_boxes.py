@@ -72,7 +72,7 @@ def embedded(path: Path, mime: str) -> Embedded:
     """The manifest store of a file, whose carrier must have a signer's form.
 
     Raises:
-        Malformed: it has not, or there is no carrier, or more than one.
+        Malformed: the carrier has another form, or there is none or more than one.
     """
     with path.open('rb') as file:
         try:

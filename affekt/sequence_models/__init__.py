@@ -1,7 +1,9 @@
-"""Frame-level models: expression, valence and arousal, and action units for every frame of a video. Features of several
-modalities, aligned to the frames, come in as windows; a prediction for each frame comes out. Read `form.py` first, then
-`attention_sequence.py`; `losses.py` has the losses, `choices.py` the list of models. `frame_videos` aligns labels and
-features with any timestamps, `train_frames` trains, and `FramePredictor` predicts whole videos. Needs torch.
+"""Frame-level models: expression, valence and arousal, and action units for every frame of a video.
+
+Features of several modalities, aligned to the frames, come in as windows; a prediction for each frame comes out. Read
+`form.py` first, then `attention_sequence.py`; `losses.py` has the losses, `choices.py` the list of models.
+`frame_videos` aligns labels and features with any timestamps, `train_frames` trains, and `FramePredictor` predicts
+whole videos. Needs torch.
 """
 
 from affekt.sequence_models.aligning import Clock, FeatureSource, frame_videos

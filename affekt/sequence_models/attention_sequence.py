@@ -1,5 +1,6 @@
-"""Attention over modalities at every frame, then a bidirectional recurrence over the fused frames. There is no Python
-loop over frames: the recurrences are calls of `nn.LSTM`.
+"""Attention over modalities at every frame, then a bidirectional recurrence over the fused frames.
+
+There is no Python loop over frames: the recurrences are calls of `nn.LSTM`.
 
 Axes: B batch, T frames, D feature of one modality, M modalities, H hidden. In the symbols of the utterance model
 (`affekt.fusion.AttentionFusion`), for a frame t:

@@ -1,6 +1,7 @@
-"""Frame-level predictions without a model of time: a constant, the mean of training, and readings of the face. All are
-`FramePrediction`s, so that they are scored, smoothed and shown like those of trained models. T frames, C classes, U
-action units.
+"""Frame-level predictions without a model of time: a constant, the mean of training, and readings of the face.
+
+All are `FramePrediction`s, so that they are scored, smoothed and shown like those of trained models. T frames, C
+classes, U action units.
 """
 
 from __future__ import annotations

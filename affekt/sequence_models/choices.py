@@ -64,7 +64,7 @@ def load_published_sequence(model: SequenceModel, state: Mapping[str, Tensor]) -
     """Fill a model of the reference form from a state that the published code saved.
 
     Returns:
-        Where each tensor went.
+        The coverage: where each tensor went.
 
     Raises:
         WeightsError: the state is not one of this model.

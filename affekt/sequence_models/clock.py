@@ -1,8 +1,9 @@
-"""Resampling of features to the frames by a convolution that is learned with the model, instead of a fixed rule. Each
-frame gets its K nearest rows in time and their distances. A kernel over the distance gives the weight of each row; it
-starts as a Gaussian with a standard deviation of half a step, which is close to interpolation, and can learn to lead,
-lag or smooth. Weights sum to 1, so that missing rows do not change the scale. K neighbours, D columns, H kernels, G
-entries of a kernel's table; ... any leading axes.
+"""Resampling of features to the frames by a convolution that is learned with the model, instead of a fixed rule.
+
+Each frame gets its K nearest rows in time and their distances. A kernel over the distance gives the weight of each row;
+it starts as a Gaussian with a standard deviation of half a step, which is close to interpolation, and can learn to
+lead, lag or smooth. Weights sum to 1, so that missing rows do not change the scale. K neighbours, D columns, H kernels,
+G entries of a kernel's table; ... any leading axes.
 """
 
 from __future__ import annotations

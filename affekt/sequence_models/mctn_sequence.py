@@ -1,6 +1,7 @@
-"""MCTN with a prediction for every frame: a chain of translations between modalities, whose joint code is read. The
-first modality is translated to the second and back, and the joint code to each of the others in turn; the last joint
-code predicts, so that the prediction depends on the first modality only. The others are targets in training; the
+"""MCTN with a prediction for every frame: a chain of translations between modalities, whose joint code is read.
+
+The first modality is translated to the second and back, and the joint code to each of the others in turn; the last
+joint code predicts, so that the prediction depends on the first modality only. The others are targets in training; the
 decoders run only then. By the definition of the method, a decoder attends to all codes at every step, T² in a window,
 and its steps are sequential: of all models here it is by far the slowest to train.
 

@@ -153,8 +153,8 @@ class FrameTrainingSettings:
             wrong['curve_widths'] = self.curve_widths
         if wrong:
             raise ValueRangeError(
-                expected='counts of 1 or more, a stride of no more than the window, a positive rate, and shares in '
-                '[0, 1]',
+                expected='counts of 1 or more, a stride of no more than the window, a positive rate, weights and '
+                'exponents of 0 or more, shares in [0, 1], and smoothing below 1',
                 came=', '.join(f'{name} {value}' for name, value in wrong.items()),
                 todo='correct them',
             )

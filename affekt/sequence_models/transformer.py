@@ -1,6 +1,7 @@
-"""Transformer blocks over the frames of a window, with positions encoded by a convolution. A table of positions does
-not generalise to positions that do not occur in training; here a convolution of each unit over the nearest frames
-encodes what is before and after a frame, at any position in a window of any length.
+"""Transformer blocks over the frames of a window, with positions encoded by a convolution.
+
+A table of positions does not generalise to positions that do not occur in training; here a convolution of each unit
+over the nearest frames encodes what is before and after a frame, at any position in a window of any length.
 
 Axes: B batch, T frames, H hidden, K reach of the positions.
 """

@@ -37,7 +37,7 @@ def save_step(folder: Path, step: int, tensors: Mapping[str, Tensor], notes: Map
     A file of a later step is removed too: it could not be read, or the run would have continued from it.
 
     Raises:
-        StorageError: the disk is full; earlier files stay.
+        StorageError: the file cannot be written, as on a full disk; earlier files stay.
     """
     current = folder / NAME.format(step)
     save_tensors(current, tensors, {'notes': json.dumps({**notes, 'format': FORMAT})})

@@ -182,7 +182,7 @@ class Engine:
 
         Raises:
             RunError: the folder holds another run, or one of other settings or another number of processes.
-            StorageError: the disk is full; what was written before stays.
+            StorageError: the folder cannot be written, as on a full disk; what was written before stays.
             TrainingError: a loss or a weight is not finite, losses are not numbers with the same names at each step, or
                 another process died or has more or fewer batches. Earlier checkpoints stay.
         """

@@ -83,7 +83,7 @@ class SpeakerIdentity:
 
         Returns:
             Means over windows of 1.6 s that overlap by half, at most MOST_WINDOWS per segment, shorter segments padded
-            with silence; zeros for an empty segment.
+            with silence; zeros for a silent or empty segment.
         """
         sums: list[Floats32] = []
         waiting: list[tuple[int, Floats32]] = []
@@ -127,7 +127,7 @@ class SpeakerIdentity:
 def speaker_vectors(
     network: SpeakerIdentity, blocks: Iterable[SampleBlock], spans: Sequence[tuple[float, float]]
 ) -> Floats32:
-    """(N, 256) the vector of each span of a recording; zeros for an empty one.
+    """(N, 256) the vector of each span of a recording; zeros for a silent or empty one.
 
     Args:
         network: the speaker network.

@@ -1,7 +1,7 @@
 """The voice in live audio: whether somebody speaks, how loud, and the emotion of the turn so far.
 
 Blocks of a tenth of a second come in; `hear` returns at once what needs no large network. A continuing voice is
-analysed every half second over its last seconds, short pauses included; a finished turn is analysed as a whole, as in
+analyzed every half second over its last seconds, short pauses included; a finished turn is analyzed as a whole, as in
 `observe_voice`, with the same rows.
 """
 
@@ -25,7 +25,7 @@ GAP_S = 0.05
 QUIET_S = 0.3
 """Speech ends after this long below the lower threshold, seconds."""
 PAUSE_S = 1.0
-"""A shorter pause does not end a voice, in seconds: speech before and after it is analysed together."""
+"""A shorter pause does not end a voice, in seconds: speech before and after it is analyzed together."""
 LEAST_READ_S = 1.0
 """Minimum duration of a voice for analysis, in seconds: shorter ones are hardly better than chance."""
 SILENCE_DB = -120.0
@@ -54,7 +54,7 @@ class HeardNow:
 
 
 class VoiceStream:
-    """Analyses one stream of audio.
+    """Analyzes one stream of audio.
 
     The fast methods (`hear` and `finish`) and the slow ones (`read`, `add` and `taken`) may be called from two
     different threads.
@@ -64,7 +64,7 @@ class VoiceStream:
         encoder: encoder for `emotion` and `recognizer`.
         emotion: emotion head; None for no emotion.
         recognizer: recogniser of finished turns' words; None for no words.
-        window_s: seconds of a continuing voice to analyse.
+        window_s: seconds of a continuing voice to analyze.
         every_s: seconds between analyses.
         rules: thresholds of turns.
     """
@@ -138,7 +138,7 @@ class VoiceStream:
         return self._emotion(self._encoder(turn_so_far), acoustic_summary(turn_so_far))
 
     def add(self, turn: Turn) -> Spoken | None:
-        """Analyse a finished turn; returns its words, if a recogniser finds any."""
+        """Analyze a finished turn; returns its words, if a recogniser finds any."""
         return self._record.add(turn)
 
     def taken(self) -> tuple[pa.Table, pa.Table]:

@@ -177,10 +177,10 @@ def test_tables_fit_a_terminal_and_files_hold_the_same(outcome):
 
 def test_the_smoothing_that_was_chosen_is_a_table_of_its_own(outcome):
     tables = {section.title: section for section in abaw_sheet(outcome[0]).sections}
-    each = tables['Smoothing that validation chose, frames']
+    each = tables['Smoothing chosen on validation, frames']
     assert each.heads == ('system', 'expr', 'va', 'au')
     assert [cells[0] for cells in each.cells] == ['reading', 'per_frame', 'convolution']
-    three = tables['Smoothing that validation chose where all three are learnt, frames']
+    three = tables['Smoothing chosen on validation for all three together, frames']
     assert three.heads == ('system', 'expression', 'affect', 'units')
     row = next(row for row in outcome[0].rows if (row.task, row.system) == ('mtl', 'reading'))
     cells = next(cells for cells in three.cells if cells[0] == 'reading')

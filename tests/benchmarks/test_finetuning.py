@@ -184,7 +184,7 @@ def test_the_command_prints_json_keeps_the_run_and_goes_on(corpus, bert, tmp_pat
     assert {path.name for path in (tmp_path / 'run').iterdir()} >= {'finetuning.json', 'finetuning.md'}
     again = CliRunner().invoke(main, [*command, '--resume'])
     assert again.exit_code == 0, again.output
-    assert 'What training adds' in again.stdout
+    assert 'Gains over simpler models' in again.stdout
     assert max(map(len, again.stdout.splitlines())) <= 80
     assert '…' not in again.stdout  # no number is cut off
     wrong = CliRunner().invoke(main, [*command, '--resume', '--encoder', str(tmp_path)])

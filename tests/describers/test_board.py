@@ -67,6 +67,19 @@ def test_tables_and_a_truth_give_scores_with_intervals_beside_the_best_constant_
     assert (told / 'run' / 'board.md').read_text().startswith('# Describers compared\n')
 
 
+def test_votes_without_lengths_are_not_said_to_be_free_of_their_effect(told):
+    votes = [('right', 'long', ('left', 'left', 'right')[number % 3], name) for number, name in enumerate(CLIPS)]
+    left, right, outcome, sample = map(list, zip(*votes, strict=True))
+    order = ['left', 'right'] * 12
+    write_table(told / 'order.csv', left=left, right=right, outcome=outcome, sample=sample, order=order)
+    _, facts = board(told, '--votes', told / 'order.csv')
+    page = (told / 'run' / 'board.html').read_text()
+    assert 'by order, order taken out,' in facts['headline']
+    assert 'With order taken out' in page
+    assert 'The longer text won' not in page  # of these votes; nobody counted
+    assert any(note.startswith('order: no lengths') for note in facts['notes'])
+
+
 def test_a_judge_that_likes_length_stands_beside_the_rule_that_reads_nothing(told, server):
     server.answer = longer_wins
     shown, facts = board(told, '--judge', server.url, '--judge-model', 'tiny')

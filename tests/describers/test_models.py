@@ -18,7 +18,7 @@ from affekt.describers import ModelChoice, ServedDescriber, bench_models, model_
 from affekt.errors import LLMError, UnknownNameError, ValueRangeError
 from affekt.labels import load_table
 from affekt.llm import SERVERS, ClipLimits, Endpoint, LexiconExtractor, Reply
-from affekt.media import write_video
+from affekt.media import Recording, write_video
 
 
 def test_models_are_named_by_what_stands_before_the_equals_sign_or_by_the_end_of_the_path():
@@ -131,6 +131,7 @@ def test_the_audio_beside_a_silent_video_is_sent_with_its_frames(silent_video_an
     noting = _Noting()
     list(ServedDescriber(noting, noting.form, ClipLimits(frames=2, sound=True)).answers(manifest, manifest.samples))
     assert noting.kinds() == ['image_url', 'image_url', 'input_audio', 'text']
+    assert noting.sound_s() == 3.0
     list(ServedDescriber(noting, noting.form, ClipLimits(frames=2)).answers(manifest, manifest.samples))
     assert noting.kinds() == ['image_url', 'image_url', 'text']
     list(ServedDescriber(noting, noting.form, ClipLimits(0, sound=True)).answers(manifest, manifest.samples))
@@ -138,6 +139,23 @@ def test_the_audio_beside_a_silent_video_is_sent_with_its_frames(silent_video_an
     assert noting.sound_s() == 3.0
     (said,) = ServedDescriber(noting, noting.form, ClipLimits(0)).answers(manifest, manifest.samples)
     assert 'let frames or sound be sent' in said.failure
+
+
+def test_an_audio_file_such_as_the_separated_voice_is_sent_in_place_of_the_audio_of_the_video(sets, tmp_path):
+    meld = Manifest.load(sets[1] / 'meld.parquet')
+    video = meld.media(meld.samples[0], 'audio')  # a file that has audio
+    with wave.open(str(tmp_path / 'vocals.wav'), 'wb') as file:
+        file.setparams((1, 2, 16_000, 0, 'NONE', ''))
+        file.writeframes(np.full(3 * 1600, 3000, '<i2').tobytes())
+    row = Sample('a', video=str(video), audio='vocals.wav')
+    manifest = Manifest(Facts('made up', root=str(tmp_path)), [row, replace(row, sample='b', audio=None)])
+    noting = _Noting()
+    lengths = []
+    for sample in manifest.samples:
+        list(ServedDescriber(noting, noting.form).answers(manifest, [sample]))
+        lengths.append(noting.sound_s())
+    assert lengths[0] == 0.3
+    assert lengths[1] == pytest.approx(Recording.open(video).duration_s, abs=0.01)
 
 
 def test_of_a_clip_that_is_a_segment_its_part_of_the_recording_is_sent(silent_video_and_sound):

@@ -111,6 +111,7 @@ def test_several_models_give_one_table_and_comparisons_that_rank_reads(server, s
         for left, right, outcome in zip(comparisons.left, comparisons.right, comparisons.outcome, strict=True)
         if outcome
     }
+    assert not comparisons.first.any()  # a truth is shown nothing first
     assert (won, np.sum(comparisons.outcome == 0), len(comparisons.outcome)) == ({'tuned'}, 4, 11)
     assert rank(comparisons, RankSettings(prior=1.0)).standings[0].item == 'tuned'
 

@@ -91,6 +91,7 @@ def test_probabilities_where_the_number_of_the_class_belongs_are_told_so(tmp_pat
     assert faults_of(tmp_path, f'{CLASSES}\n' + ','.join(['0.125'] * 8) + '\n') == [
         'video1.txt, line 2: 8 values where the number of the class belongs'
     ]
+    assert faults_of(tmp_path, 'AU4\n1\n1,0\n') == ['video1.txt, line 3: 2 values where AU4 belongs']
 
 
 def test_a_file_with_a_header_alone_has_no_frames(tmp_path):

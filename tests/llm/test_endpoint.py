@@ -89,6 +89,55 @@ def test_a_fault_that_stays_is_one_clear_error(server, fault):
     assert len(server.questions) == 3
 
 
+SHOWN = Request(
+    ({'role': 'user', 'content': [
+        {'type': 'text', 'text': 'What?'}, {'type': 'image_url', 'image_url': {'url': 'data:image/jpeg;base64,AA'}},
+    ]},), 'x',
+)  # fmt: skip
+
+
+def blind(question):
+    return 'yes' if isinstance(question['messages'][0]['content'], str) else 500
+
+
+def test_a_server_that_fails_on_pictures_for_good_is_told_after_three_attempts_and_then_after_one(server):
+    server.answer = blind
+    model = endpoint(server)
+    with pytest.raises(
+        LLMError, match=r'question with picture; got HTTP 500 .* each time, while plain words'
+    ) as raised:
+        model.ask(SHOWN)
+    assert not isinstance(raised.value, QuestionRefusedError)  # the same command asks again
+    assert len(server.questions) == 4  # three times the picture, once plain words
+    with pytest.raises(LLMError):
+        model.ask(SHOWN)
+    assert len(server.questions) == 5
+    assert model.ask(QUESTION).text == 'yes'  # words alone are answered as before
+
+
+def test_a_server_that_sees_again_is_asked_as_often_as_before(server):
+    server.answer = blind
+    model = endpoint(server)
+    with pytest.raises(LLMError):
+        model.ask(SHOWN)
+    server.script = ['red']
+    assert model.ask(SHOWN).text == 'red'
+    server.script = [500, 500, 500, 500, 500, 'red']
+    assert model.ask(SHOWN).text == 'red'
+
+
+def test_a_server_that_fails_on_plain_words_too_only_fails_for_a_moment(server):
+    server.script = [500, 500, 500, 500, 'red']  # the fourth is the plain question
+    assert endpoint(server).ask(SHOWN).text == 'red'
+
+
+@pytest.mark.parametrize('fault', [503, 'cut', 'close'])
+def test_faults_other_than_500_say_nothing_of_pictures(server, fault):
+    server.script = [fault] * 5 + ['red']
+    assert endpoint(server).ask(SHOWN).text == 'red'
+    assert len(server.questions) == 6
+
+
 @pytest.mark.parametrize('state', [401, 402, 404])
 def test_a_fault_of_the_key_or_the_model_is_raised_at_once_with_the_words_of_the_server(server, state):
     server.script = [state]

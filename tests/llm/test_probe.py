@@ -99,6 +99,21 @@ def test_a_server_that_says_500_because_its_model_sees_nothing_is_asked_once(ser
     assert words in result.sentence
 
 
+def test_sound_is_probed_by_itself_where_pictures_are_refused_and_one_reason_is_said_once(server):
+    def hears_alone(question):
+        parts = question['messages'][0]['content']
+        sees = not isinstance(parts, str) and any(part['type'] == 'image_url' for part in parts)
+        return 'yes' if isinstance(parts, str) else 500 if sees else seeing.answer(question)
+
+    server.answer = hears_alone
+    states = {each.medium: each.state for each in probe(endpoint(server, 'openai'))}
+    assert states == {'picture': 'refused', 'sound': 'received', 'video': 'refused'}
+    with pytest.raises(LLMError, match='every picture, sound and video') as raised:
+        require_media(endpoint(server, 'openai'), ('picture', 'sound', 'video'))
+    assert raised.value.came.count('HTTP 500') == 1
+    assert raised.value.came.startswith('the server refuses the picture and video: ')
+
+
 def test_a_server_that_is_not_there_is_an_error_and_no_state(server):
     server.answer = lambda _: 404
     with pytest.raises(LLMError, match='HTTP 404'):

@@ -387,6 +387,8 @@ def test_losses_are_named_in_text():
     ):  # fmt: skip
         with pytest.raises(error):
             loss_settings(wrong)
+    with pytest.raises(ValueRangeError, match=r'exponents of 0 or more.*; got focal -1\.0'):
+        loss_settings({'focal': '-1'})
 
 
 def test_labels_of_other_units_than_are_named_are_refused(sides):

@@ -90,7 +90,7 @@ def test_a_damaged_file_is_one_sentence_and_exit_code_2(tmp_path):
 @pytest.mark.usefixtures('same_process')
 def test_inspect_shows_the_first_of_very_many_groups(tmp_path):
     path = tmp_path / 'many.safetensors'
-    save_file({f't{number}': torch.ones(1) for number in range(MOST_GROUPS + 1)}, path)
+    save_file({f't{number:03}': torch.ones(1) for number in range(MOST_GROUPS + 1)}, path)
     shown = _said('inspect', path).splitlines()
     assert shown[-1] == f'and {MOST_GROUPS // 2 + 1} more, shown with --all'
     assert shown[-2].startswith(f't{MOST_GROUPS // 2 - 1} ')

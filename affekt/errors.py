@@ -30,6 +30,9 @@ class AffektError(Exception):
         self.faults = tuple(_shortened(fault, LONGEST_FAULT) for fault in faults)
         """What is wrong line by line, where `came` says how much; as `shown_faults` has it."""
         super().__init__(str(self))
+        if isinstance(self, OSError):
+            of_the_system: OSError = self
+            of_the_system.strerror = self.came  # code that reports the reason of any OSError quotes no whole sentence
 
     def __str__(self) -> str:
         each = ':' + ''.join(f'\n  {fault}' for fault in self.faults) if self.faults else ''

@@ -19,6 +19,13 @@ def test_the_message_holds_all_three_parts_after_pickling(kind):
     assert str(error) == 'expected a cat; got a dog; look again'
 
 
+@pytest.mark.parametrize('kind', [kind for kind in KINDS if issubclass(kind, OSError)])
+def test_the_reason_of_an_error_of_files_is_what_came_also_after_pickling(kind):
+    error = pickle.loads(pickle.dumps(kind(expected='a file', came='the folder x', todo='name a file in it')))
+    assert (error.strerror, error.errno) == ('the folder x', None)
+    assert str(error) == 'expected a file; got the folder x; name a file in it'
+
+
 @pytest.mark.parametrize('kind', [kind for kind in KINDS if kind is not errors.AffektError])
 def test_every_error_refines_a_built_in_one(kind):
     assert any(base.__module__ == 'builtins' and base is not Exception for base in kind.__mro__[:-3])

@@ -20,6 +20,9 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.cli.group import Affekt
 from affekt.cli.help import Verb
+from affekt.containers import WatchedFile
+from affekt.media import Recording, write_audio
+from affekt.media.synthetic import tone
 from affekt.runs import Run, write_atomically
 from affekt.terminal import StageBars, say
 from affekt.workers import workers
@@ -275,3 +278,48 @@ def test_workers_are_not_waited_for_when_the_work_is_stopped():
         assert pool.submit(_stopped_in_a_worker, 0).result() == 0
         raise KeyboardInterrupt
     assert time.monotonic() - begun < 300
+
+
+# raised between any two steps, the exception may come between opening a file and its `with`
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_ffmpeg_reads_a_file_stops_the_verb_and_is_not_lost_in_a_traceback(
+    tmp_path, monkeypatch, capfd, number
+):
+    write_audio(tmp_path / 'tone.wav', tone(0.5, 440.0), 16_000)
+    check, sent = WatchedFile.check, []
+
+    def checked(self) -> None:
+        check(self)
+        if not sent and sys._getframe(1).f_code.co_name == 'read':
+            sent.append(number)
+            signal.raise_signal(number)
+
+    def work() -> None:
+        recording = Recording.open(tmp_path / 'tone.wav')
+        monkeypatch.setattr(WatchedFile, 'check', checked)
+        end_s = time.monotonic() + 20.0
+        while time.monotonic() < end_s:
+            for _ in recording.samples():
+                pass
+
+    result = _ran(work)
+    assert sent == [number]
+    assert result.exit_code == 128 + number
+    assert 'Traceback' not in capfd.readouterr().err
+
+
+def test_a_signal_in_a_finaliser_stops_the_verb_a_moment_later():
+    class Finalised:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def work() -> None:
+        Finalised()
+        end_s = time.monotonic() + 20.0
+        while time.monotonic() < end_s:
+            pass
+
+    before = sys.unraisablehook
+    assert _ran(work).exit_code == 130
+    assert sys.unraisablehook is before

@@ -169,7 +169,7 @@ class Describing:
         chosen = [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != _default_of(each)]
         if unused := [name for name in chosen if name not in USED[by]]:
             raise ValueRangeError(
-                expected=f'what {by} uses ({", ".join(_OPTIONS.get(name, name) for name in USED[by])})',
+                expected=f'what {by} uses ({", ".join(_OPTIONS[name] for name in USED[by] if name in _OPTIONS)})',
                 came=', '.join(_OPTIONS.get(name, name) for name in unused),
                 todo=f'leave them out{"" if self.model else ", or name what uses them with --model or --endpoint"}',
             )  # fmt: skip

@@ -96,6 +96,7 @@ def pretrained(
     checkpoint = opened_checkpoint(source)
     form = _narrowed(stored_form(checkpoint), modalities, name)
     known = recognised(checkpoint.shapes)
+    _filled(checkpoint, form, 1, 0)  # an incomplete file is refused here, before clips are decoded
     facts = {
         'form': dataclasses.asdict(form), 'sha256': file_sha256(checkpoint.path), 'file': checkpoint.path.name,
         'stage': '' if known is None else known.form,

@@ -40,7 +40,7 @@ from affekt.metrics import (
 )
 from affekt.progress import Progress
 from affekt.tables import answers_by_name, read_columns
-from affekt.wording import counted
+from affekt.wording import counted, subject
 
 MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')
 PAPER_MODE = MODES[0]
@@ -172,8 +172,9 @@ def run_ovmer(
             'with_thinking': float(thinking),
         }
         if thinking:
+            with_thoughts = subject(thinking, 'answer', 'holds', 'hold')
             notes += (
-                f'{system.model} {system.mode}: {thinking} answers hold what the model thought aloud; official scores '
+                f'{system.model} {system.mode}: {with_thoughts} what the model thought aloud; official scores '
                 'count its words, consistent ones leave them out',
             )
         by_mode.setdefault(system.mode, {})[system.model] = about

@@ -164,7 +164,7 @@ def _checkpoints(folder: Path) -> dict[str, CheckpointFiles]:
 
 def _order(checkpoint: str) -> tuple[float, str]:
     short = short_name(checkpoint)
-    return (float(short) if short.isdigit() else float('inf'), checkpoint)
+    return (float(short) if short.isdecimal() else float('inf'), checkpoint)
 
 
 def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:

@@ -213,7 +213,7 @@ def _checked(each: UniBenchSet, name: str, value: Any, path: Path) -> Any:
             return sentiment
         if each.task == 'fine-grained':
             return value
-        if isinstance(value, (int, float)) or str(value).isdigit():
+        if isinstance(value, (int, float)) or str(value).isdecimal():
             return _emotion(each.emotions, int(value))
         label = str(value).strip().lower()
         if label not in each.emotions:

@@ -45,6 +45,7 @@ from affekt.metrics import official_parse, resampled_sums, student_interval, sum
 from affekt.metrics.group_sizes import degrees_of
 from affekt.metrics.resampling import Spread, influences_of, linearised_variances, sizes_of, spread
 from affekt.progress import Progress
+from affekt.wording import subject
 
 CONSTANTS: tuple[tuple[str, ...], ...] = (
     ('happy', 'angry', 'sad', 'worried', 'surprised', 'neutral'),
@@ -251,7 +252,8 @@ def _result(
         notes.append(f'{len(truth)} of {each.samples} samples: in no mean, and not comparable with published figures')
     thinking = max(measure.facts.get('with_thinking', 0.0) for measure in measured.values())
     if thinking:
-        notes.append(f'{thinking:.0f} answers hold what the model thought aloud; the published parser counts its words')
+        answers = subject(round(thinking), 'answer', 'holds', 'hold')
+        notes.append(f'{answers} what the model thought aloud; the published parser counts its words')
     return SetResult(
         each, len(truth), scored, scores, headlines, {name: measure.facts for name, measure in measured.items()},
         floors(each, truth, table), source, tuple(notes),

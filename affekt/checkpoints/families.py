@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from affekt.wording import counted
+
 Shape = tuple[int, ...]
 State = Mapping[str, Shape]
 """Name to shape."""
@@ -38,6 +40,7 @@ class Recognised:
         new: names in the fine-tuning form that pre-training states lack.
         meaning: prefix of names to the meaning of these tensors.
         count: number of tensors of a complete state, if only that is known; else 0.
+        differs: how a custom size differs from the published one of its width; '' if in more than block counts.
     """
 
     family: str
@@ -52,9 +55,11 @@ class Recognised:
     new: tuple[str, ...] = ()
     meaning: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
+    differs: str = ''
 
     def __str__(self) -> str:
-        return f'{self.title} {self.size}, {self.form}' if self.size else f'{self.title}, {self.form}'
+        name = f'{self.title} {self.size}, {self.form}' if self.size else f'{self.title}, {self.form}'
+        return f'{name} ({self.differs})' if self.differs else name
 
     def ours(self, name: str) -> str:
         """The name in affekt's model for a published name."""
@@ -76,7 +81,26 @@ class Family:
     recognise: Callable[[State], Recognised | None]
 
 
+MOST_BLOCKS = 9999
+"""Number of blocks that names are searched for."""
+
+
 def depth(state: State, prefix: str) -> int:
     """Number of entries of a module list: 10 if `PREFIX.9.` is the last one."""
     pattern = re.compile(re.escape(prefix) + r'\.(\d{1,4})\.')
     return max((int(match[1]) + 1 for name in state if (match := pattern.match(name))), default=0)
+
+
+def differing_blocks(size: str, counts: Mapping[str, tuple[int, int]]) -> str:
+    """How a state differs from a published size: 'like tiny, but with 9 audio blocks instead of 10'; '' if it does not.
+
+    Args:
+        size: name of the published size.
+        counts: kind of block to the number of blocks in the state, and in the published size.
+    """
+    wrong = [
+        f'{counted(has, f"{kind} block")} instead of {wanted}'
+        for kind, (has, wanted) in counts.items()
+        if has != wanted
+    ]
+    return f'like {size}, but with {" and ".join(wrong)}' if wrong else ''

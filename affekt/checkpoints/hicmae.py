@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import prod
 
-from affekt.checkpoints.families import Family, Recognised, State, depth
+from affekt.checkpoints.families import MOST_BLOCKS, Family, Recognised, State, depth, differing_blocks
 from affekt.checkpoints.listings import TILE, TUBE, Shapes, below, blocks, decoder, linear, norm
 
 WIDTHS = {256: 'tiny', 384: 'small', 512: 'base'}
-PUBLISHED_DEPTHS = ((10, 10, 2), (10, 0, 0), (0, 10, 0))
-"""Numbers of blocks of video, audio and fusion, with both modalities or only one."""
+DEPTH, FUSION_DEPTH = 10, 2
+"""Blocks of each encoder and of each stream of the fusion, at every published size."""
 HEAD = 64
 """Width of an attention head, at every size."""
 MEANING = {
@@ -73,6 +73,21 @@ def listing(
     return shapes
 
 
+def _depths(state: State) -> tuple[int, int, int]:
+    """Blocks of the video encoder, the audio encoder and each stream of the fusion in the complete state.
+
+    Encoders are equally deep, as are the streams; layer weights count blocks; two encoders always have a fusion. So a
+    state that lacks blocks of one part is told from a shallower network by the other parts.
+    """
+    there = [any(name.startswith(f'{encoder}.') for name in state) for encoder in ('encoder', 'encoder_audio')]
+    weights = [state.get(f'{name}_layer_weights', ()) for name in ('video', 'audio')]
+    counts = [min(shape[0], MOST_BLOCKS) for shape in weights if shape]
+    deepest = max(depth(state, 'encoder.blocks'), depth(state, 'encoder_audio.blocks'), *counts, 0)
+    video, audio = (deepest if is_there else 0 for is_there in there)
+    fusion = max(depth(state, 'encoder_fusion.blocks'), depth(state, 'encoder_fusion.blocks_audio'))
+    return video, audio, fusion or (FUSION_DEPTH if all(there) else 0)
+
+
 def recognise(state: State) -> Recognised | None:
     """A state of HiCMAE, of either form or of its encoders alone."""
     patch = state.get('encoder.patch_embed.proj.weight', ()) or state.get('encoder_audio.patch_embed.proj.weight', ())
@@ -82,15 +97,14 @@ def recognise(state: State) -> Recognised | None:
     if not is_ours or not patch:
         return None
     width = patch[0]
-    depths = (
-        depth(state, 'encoder.blocks'),
-        depth(state, 'encoder_audio.blocks'),
-        depth(state, 'encoder_fusion.blocks'),
-    )
+    depths = _depths(state)
     blocks_of = {name: count for name, count in zip(('video', 'audio', 'fusion'), depths, strict=True) if count}
     sizes = {'width': width, 'heads': max(width // HEAD, 1), **{f'{name} blocks': n for name, n in blocks_of.items()}}
-    published = WIDTHS.get(width, 'custom') if depths in PUBLISHED_DEPTHS else 'custom'
-    decoders = (depth(state, 'decoder.blocks'), depth(state, 'decoder_audio.blocks'))
+    counts = {name: (n, FUSION_DEPTH if name == 'fusion' else DEPTH) for name, n in blocks_of.items()}
+    differs = differing_blocks(WIDTHS[width], counts) if width in WIDTHS else ''
+    published = 'custom' if differs else WIDTHS.get(width, 'custom')
+    deepest = max(depth(state, 'decoder.blocks'), depth(state, 'decoder_audio.blocks'))
+    decoders = (deepest if depths[0] else 0, deepest if depths[1] else 0)
     if any(decoders) or 'mask_token' in state or 'mask_token_audio' in state:
         mask = state.get('mask_token', ()) or state.get('mask_token_audio', ()) or (width,)
         sizes |= {'decoder width': mask[-1], 'decoder blocks': max(decoders)}
@@ -100,7 +114,7 @@ def recognise(state: State) -> Recognised | None:
         return Recognised(
             'hicmae', 'HiCMAE', 'pretrain', published, expected, sizes, 'HicmaePretraining',
             kept={name: name for name in encoders}, new=tuple(name for name in tuned if name not in encoders),
-            meaning=MEANING,
+            meaning=MEANING, differs=differs,
         )  # fmt: skip
     head = state.get('head.weight', ())
     classes = head[0] if head else state.get('head.bias', (0,))[0]
@@ -108,12 +122,12 @@ def recognise(state: State) -> Recognised | None:
         expected, tuned = listing(width, depths), listing(width, depths, classes=1)
         return Recognised(
             'hicmae', 'HiCMAE', 'encoder', published, expected, sizes, kept={name: name for name in expected},
-            new=tuple(name for name in tuned if name not in expected), meaning=MEANING,
+            new=tuple(name for name in tuned if name not in expected), meaning=MEANING, differs=differs,
         )  # fmt: skip
     sizes['outputs'] = classes
     return Recognised(
         'hicmae', 'HiCMAE', 'finetune', published, listing(width, depths, classes=max(classes, 1)), sizes,
-        'HicmaeClassifier', meaning=MEANING,
+        'HicmaeClassifier', meaning=MEANING, differs=differs,
     )  # fmt: skip
 
 

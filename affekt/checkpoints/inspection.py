@@ -15,6 +15,9 @@ from affekt.checkpoints.opening import Checkpoint, opened
 from affekt.errors import WeightsError, listed
 from affekt.wording import counted
 
+NUMBER = re.compile(r'[0-9]{1,9}')
+"""A part of a name that counts blocks or layers."""
+
 Fate = Literal['loads', 'known', 'other shape', 'unknown', 'ignored', 'positions']
 
 
@@ -222,7 +225,7 @@ def _group_of(name: str) -> str:
     ('encoder.blocks.*', 'fc_norm', 'mask_token')
     """
     parts = name.split('.')
-    number = next((at for at, part in enumerate(parts) if part.isdecimal()), None)
+    number = next((at for at, part in enumerate(parts) if NUMBER.fullmatch(part)), None)
     if number:
         return '.'.join([*parts[:number], '*'])
     return '.'.join(parts[:2] if len(parts) > 2 else parts[:1])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from math import prod
 
-from affekt.checkpoints.families import Family, Recognised, State, depth
+from affekt.checkpoints.families import Family, Recognised, State, depth, differing_blocks
 from affekt.checkpoints.listings import TUBE, Shapes, below, blocks, decoder, linear, norm
 
 SIZES = {
@@ -52,29 +53,40 @@ def encoder_listing(width: int, plain: int, cross: int, stages: int, scores: tup
     return shapes
 
 
+def _blocks(state: State, prefix: str) -> tuple[int, int]:
+    """Plain blocks, and cross-self blocks, which come after them."""
+    pattern = re.compile(re.escape(f'{prefix}blocks') + r'\.(\d{1,4})\.cross_attn\.')
+    count = depth(state, f'{prefix}blocks')
+    plain = min((int(match[1]) for name in state if (match := pattern.match(name))), default=count)
+    return plain, count - plain
+
+
+def _size(width: int, plain: int, cross: int) -> tuple[str, str]:
+    """The published size, or 'custom' with its difference from the published size of this width."""
+    size, wanted = next(((name, size[1:]) for size, name in SIZES.items() if size[0] == width), ('custom', (0, 0)))
+    if size == 'custom':
+        return size, ''
+    counts = {'plain': (plain, wanted[0]), 'cross-self': (cross, wanted[1])}
+    differs = differing_blocks(size, counts)
+    return ('custom' if differs else size), differs
+
+
 def recognise(state: State) -> Recognised | None:
     """A state of SVFAP, of either form or of its encoder alone, under any of the published prefixes."""
     prefix = next((prefix for prefix in _PREFIXES if f'{prefix}patch_embed.proj.weight' in state), None)
     if prefix is None or not any(name.startswith(f'{prefix}spatial_downsamples.') for name in state):
         return None
     width = state[f'{prefix}patch_embed.proj.weight'][0]
-    count = depth(state, f'{prefix}blocks')
-    cross = len(
-        {
-            name.split('.')[prefix.count('.') + 1]
-            for name in state
-            if name.startswith(f'{prefix}blocks.') and '.cross_attn.' in name
-        }
-    )
+    plain, cross = _blocks(state, prefix)
     stages = 1 + depth(state, f'{prefix}spatial_downsamples')
     scores = state.get(f'{prefix}spatial_downsamples.0.mlp.fc2.weight', (SUMMARIES, SUMMARY_WIDTH))
-    encoder = encoder_listing(width, count - cross, cross, stages, (scores[-1], scores[0]))
-    size = SIZES.get((width, count - cross, cross), 'custom')
+    encoder = encoder_listing(width, plain, cross, stages, (scores[-1], scores[0]))
+    size, differs = _size(width, plain, cross)
     sizes = {
         'width': width,
         'heads': max(width // HEAD, 1),
         'stages': stages,
-        'plain blocks': count - cross,
+        'plain blocks': plain,
         'cross-self blocks': cross,
         'bottleneck tokens': scores[0],
         'scoring width': scores[-1],
@@ -102,20 +114,23 @@ def recognise(state: State) -> Recognised | None:
             if prefix == 'backbone.' and name.startswith(prefix)
         }
         return Recognised(
-            'svfap', 'SVFAP', 'pretrain', size, expected, sizes, 'SvfapPretraining', renamed, kept, new, meaning
-        )
+            'svfap', 'SVFAP', 'pretrain', size, expected, sizes, 'SvfapPretraining', renamed, kept, new, meaning,
+            differs=differs,
+        )  # fmt: skip
     if f'{prefix}head.weight' not in state and f'{prefix}fc_norm.weight' not in state:
         ends = below(f'{prefix}norm.', norm(width)) if f'{prefix}norm.weight' in state else {}
         return Recognised(
-            'svfap', 'SVFAP', 'encoder', size, below(prefix, encoder) | ends, sizes, kept=kept, new=new, meaning=meaning
-        )
+            'svfap', 'SVFAP', 'encoder', size, below(prefix, encoder) | ends, sizes, kept=kept, new=new,
+            meaning=meaning, differs=differs,
+        )  # fmt: skip
     head = state.get(f'{prefix}head.weight', ())
     sizes['outputs'] = head[0] if head else state.get(f'{prefix}head.bias', (0,))[0]
     tuned = encoder | below('fc_norm.', norm(width)) | below('head.', linear(width, max(sizes['outputs'], 1)))
     renamed = {f'{prefix}{name}': name for name in tuned} if prefix else {}
     return Recognised(
-        'svfap', 'SVFAP', 'finetune', size, below(prefix, tuned), sizes, 'SvfapClassifier', renamed, meaning=meaning
-    )
+        'svfap', 'SVFAP', 'finetune', size, below(prefix, tuned), sizes, 'SvfapClassifier', renamed, meaning=meaning,
+        differs=differs,
+    )  # fmt: skip
 
 
 SVFAP = Family('SVFAP', 'github.com/sunlicai/SVFAP', recognise)

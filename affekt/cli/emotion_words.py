@@ -15,7 +15,7 @@ from rich.text import Text
 from affekt.cli.choices import SERVER, WORD_TABLES, Named, metrics, refuse_unused
 from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.terminal import StageBars, facts_table, plain_table, say, say_json
-from affekt.wording import counted, percent, signed, within
+from affekt.wording import counted, percent, signed, subject, within
 
 if TYPE_CHECKING:
     from affekt.labels import WordTable
@@ -267,7 +267,7 @@ def _show_score(scored: OpenVocabularyScore, table: WordTable, everything: bool)
     say(_coverage_table({'truth': scored.truth, 'prediction': scored.prediction}))
     if count := scored.prediction.with_thinking:
         how = 'whose words the published parser reads as labels' if scored.mode == 'official' else 'which is left out'
-        say(f'{count} answers hold what the model thought aloud, {how}', style='yellow')
+        say(f'{subject(count, "answer", "holds", "hold")} what the model thought aloud, {how}', style='yellow')
     if scored.trivial:
         say()
         say(_trivial_table(scored))

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -57,30 +58,67 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM was received: everything is closed as for Ctrl-C."""
 
 
+AGAIN_S = 0.01
+"""Seconds until a signal is sent again that came where an exception would be lost."""
+DEAF = 'affekt.containers.source'
+"""Module of the files that FFmpeg reads through: PyAV prints an exception that is no `Exception`, and continues."""
+
+
+def is_deaf(frame: FrameType | None) -> bool:
+    """Whether an exception raised in a frame would be lost, as in a file that FFmpeg reads through."""
+    while frame is not None:
+        if frame.f_globals.get('__name__') == DEAF:
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def signals_raised() -> Iterator[None]:
     """Within the block SIGTERM and SIGINT raise an exception, once; the second one ends the process at once.
 
-    A signal that the parent process set to be ignored stays ignored, as for a background command.
+    Where an exception would be lost (see `is_deaf`), or was lost in a finaliser, it is raised a moment later. A signal
+    that the parent process set to be ignored stays ignored, as for a background command.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if is_deaf(frame):
+            _send_again(number)
+            return
         for each in before:
             signal.signal(each, signal.SIG_DFL)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     chosen = [number for number, answer in before.items() if answer not in (signal.SIG_IGN, None)]
+    hook = sys.unraisablehook
+
+    def lost(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            hook(unraisable)
+            return
+        for each in chosen:
+            signal.signal(each, stop)
+        _send_again(signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT)
+
     try:
         for number in chosen:
             signal.signal(number, stop)
+        sys.unraisablehook = lost
     except ValueError:  # not the main thread: whoever runs us there decides
         chosen = []
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number in chosen:
             signal.signal(number, before[number])
+
+
+def _send_again(number: int) -> None:
+    again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 @contextlib.contextmanager

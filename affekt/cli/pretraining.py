@@ -29,6 +29,9 @@ PATH = click.Path(path_type=Path)
 MOST_ARGUMENTS = 12
 """Settings that are shown without --all."""
 
+MOST_GROUPS = 400
+"""Groups of tensors that are shown without --all; of more, half of it."""
+
 
 SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
 """Default size of a family."""
@@ -336,11 +339,13 @@ def _say_groups(inspection: Inspection) -> None:
     table.add_column('goes to' if known and known.model else 'what it is', overflow='fold', ratio=1)
     if has_tuned:
         table.add_column('when fine-tuned', overflow='fold', max_width=16)
-    for group in groups:
+    for group in groups if len(groups) <= MOST_GROUPS else groups[: MOST_GROUPS // 2]:
         place = group.ours if known and known.model else ', '.join(filter(None, (group.meaning, group.ours)))
         cells = [group.name, str(len(group.rows)), f'{group.numbers:,}', place]
         table.add_row(*cells, *[group.tuned] * has_tuned)
     say(table, columns=80)
+    if len(groups) > MOST_GROUPS:
+        say(f'and {len(groups) - MOST_GROUPS // 2:,} more, shown with --all')
 
 
 def _say_tensors(inspection: Inspection) -> None:

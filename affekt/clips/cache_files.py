@@ -220,6 +220,8 @@ def read_index(folder: Path) -> tuple[Any, CacheHeader]:
     import pyarrow as pa
     from pyarrow import parquet
 
+    from affekt.tables import own_header, require_bounded
+
     path = folder / INDEX
     if not path.exists():
         begun = any((folder / name).exists() for name in DATA)
@@ -227,9 +229,10 @@ def read_index(folder: Path) -> tuple[Any, CacheHeader]:
         todo = 'go on with --resume' if begun else 'give the folder that clips were packed into'
         raise RunError(expected='a folder of packed clips', came=came, todo=todo)
     try:
+        require_bounded(path)
         with open(path, 'rb', opener=only_regular) as file:
             table = parquet.read_table(file)
-        stated = json.loads((table.schema.metadata or {})[b'affekt'])
+        stated = own_header(table.schema.metadata)
         if stated['format'] > FORMAT:
             raise RunError(expected=f'a cache of format {FORMAT}', came=f'{folder}, newer', todo='update affekt')
         header = CacheHeader(**stated)

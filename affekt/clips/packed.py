@@ -33,6 +33,7 @@ from affekt.clips.sources import content
 from affekt.corpora import Manifest
 from affekt.errors import RunError, UnknownNameError, listed
 from affekt.progress import Progress
+from affekt.wording import counted
 
 NUMBER = re.compile(r'\d+(?:[.,]\d+)*')
 MOST_REASONS = 5
@@ -186,14 +187,17 @@ class PackedClips(Sequence[Clip]):
     @property
     def sentences(self) -> tuple[str, ...]:
         """Sentences on present and missing clips and modalities, counted by reason."""
-        seen, heard = int((self.frame_counts > 0).sum()), int((self.sample_counts > 0).sum())
-        sentences = [f'{len(self):,} of {len(self._table):,} clips, {seen:,} with frames and {heard:,} with sound']
+        counts = {'video': ('frames', self.frame_counts), 'audio': ('audio', self.sample_counts)}
+        modalities = MODALITIES if self.settings is None else self.settings.modalities
+        read = [counts[modality] for modality in MODALITIES if modality in modalities]
+        there = ' and '.join(f'{int((count > 0).sum()):,} with {name}' for name, count in read)
+        sentences = [f'{len(self):,} of {len(self._table):,} clips, {there}']
         sentences += _by_reason('no clip', self.failed)
         for modality in MODALITIES:
             sentences += _by_reason(f'no {modality}', self.missing(modality))
         noted = [len(notes) > 0 for notes in self._table.column('notes').take(self._rows).to_pylist()]
         return (
-            (*sentences, f'{sum(noted):,} clips lost a part, as `notes` of each says')
+            (*sentences, f'{counted(sum(noted), "clip")} lost a part, as `notes` of each says')
             if any(noted)
             else tuple(sentences)
         )

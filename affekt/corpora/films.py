@@ -57,7 +57,7 @@ def _dfew(release: Release) -> Iterator[Sample]:
 
     tests = {fold: labels for fold in FOLDS if (labels := part(fold, 'test'))}
     for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}, len(FOLDS)):
-        plain = str(int(name)) if name.isdigit() else name
+        plain = name.lstrip('0') or name
         yield Sample(
             name, video=clips.get(name) or clips.get(plain), frames=frames.get(name), category=label, fold=fold
         )
@@ -65,7 +65,7 @@ def _dfew(release: Release) -> Iterator[Sample]:
 
 def _numbered(label: object, categories: Sequence[str], file: str) -> str:
     """The category of a number that counts from 1."""
-    if not str(label).isdigit() or not 1 <= int(str(label)) <= len(categories):
+    if str(label).lstrip('0') not in map(str, range(1, len(categories) + 1)):
         raise TableError(
             expected=f'a label from 1 to {len(categories)}', came=f'{label!r} in {file}', todo='correct the file'
         )

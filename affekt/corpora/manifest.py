@@ -27,7 +27,7 @@ from affekt.corpora.sample import COLUMNS, LATER, MEDIA, MODALITIES, NUMBERS, RE
 from affekt.corpora.sample_table import Coded, SampleTable
 from affekt.errors import CorpusError, TableError, UnknownNameError, listed
 from affekt.runs import file_atomically
-from affekt.tables import require_bounded
+from affekt.tables import own_header, require_bounded
 
 __all__ = ['COLUMNS', 'MEDIA', 'MODALITIES', 'NUMBERS', 'Facts', 'Manifest', 'Sample']
 
@@ -302,7 +302,7 @@ def _read(path: Path) -> tuple[Facts, SampleTable]:
     with parquet.ParquetFile(path) as file:
         repeating = [name for name in REPEATING if name in file.schema_arrow.names]
     with parquet.ParquetFile(path, read_dictionary=repeating, pre_buffer=False) as file:
-        stated = json.loads((file.schema_arrow.metadata or {})[b'affekt'])
+        stated = own_header(file.schema_arrow.metadata)
         if stated.pop('format') > FORMAT:
             raise TableError(expected=f'a manifest of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
         stated['ranges'] = {name: tuple(ends) for name, ends in stated['ranges'].items()}

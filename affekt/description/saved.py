@@ -141,7 +141,13 @@ def open_describer(
             came=f'{trunk.name} of width {trunk.width}', todo='name the one that it was trained on with --trunk',
         )  # fmt: skip
     describer = Describer(with_adapters(trunk, adapters) if adapters else trunk, sources, settings)
-    describer.fill(read_tensors(Path(folder) / TENSORS)[0])
+    try:
+        describer.fill(read_tensors(Path(folder) / TENSORS)[0])
+    except WeightsError as error:
+        raise WeightsError(
+            expected=f'the tensors of the sources and adapters in {SETTINGS}',
+            came=f'{Path(folder) / TENSORS}: {error.came}', todo='get the folder again as it was written',
+        ) from error  # fmt: skip
     return describer.to(device).eval()
 
 

@@ -232,8 +232,8 @@ def _checked(training: Sequence[Example], validation: Sequence[Example]) -> tupl
     if learnt.isdisjoint(asked):
         raise ValueRangeError(
             expected='labels of validation among those that are learnt',
-            came=f'{listed(sorted(learnt), 3)} in training',
-            todo='make the answers of both sides in one way, such as by one TemplateAnswers',
+            came=f'{listed(sorted(learnt), 3)} in training, {listed(sorted(asked), 3)} in validation',
+            todo='choose other clips for validation (--validation), whose labels occur in training too',
         )  # fmt: skip
     return judged, learnt | asked
 

@@ -108,14 +108,17 @@ def finetune_clips(
     checkpoint = opened_checkpoint(source)
     form = _form(checkpoint, parts, modalities)
     saved = _saved(checkpoint, parts, form, settings, crop=crop, drop_path=drop_path)
+    is_done = (folder / RUN_WEIGHTS).exists()
+    network, transfer = (
+        (None, None) if is_done else _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
+    )
     is_first = is_first_process()
     with Run(folder, saved, resume=resume) if is_first else contextlib.nullcontext():
         # 2. clips, decoded once
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
         # 3. the pre-trained network is fine-tuned
-        if not (folder / RUN_WEIGHTS).exists():
-            network, transfer = _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
+        if network is not None:
             if say:
                 say(str(transfer))
             tuned = tune(

@@ -22,7 +22,7 @@ from affekt.arrays import Floats32
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
 from affekt.features.recipes import Features, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
-from affekt.tables import number_array, require_bounded_messages, text_array
+from affekt.tables import number_array, own_header, require_bounded_messages, text_array
 from affekt.tables.arrow_arrays import view
 
 FORMAT = 1
@@ -175,7 +175,7 @@ class FeatureFile:
             require_regular_file(path)
             require_bounded_messages(path)
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            header = json.loads(self._reader.schema.metadata[b'affekt'])
+            header = own_header(self._reader.schema.metadata)
             if header.pop('format') > FORMAT:
                 raise TableError(expected=f'features of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
             self.provenance = Provenance.of_header(header)

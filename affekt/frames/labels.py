@@ -380,12 +380,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     """The header of a file and its columns of labels."""
     from pyarrow import parquet
 
+    from affekt.tables import own_header
+
     with parquet.ParquetFile(path) as file:
-        try:
-            header = json.loads((file.schema_arrow.metadata or {}).get(b'affekt', b'{}'))
-        except RecursionError as error:
-            raise ValueError('its header is nested too deeply') from error
-        if not isinstance(header, dict) or 'videos' not in header:
+        header = own_header(file.schema_arrow.metadata)
+        if 'videos' not in header:
             raise ValueError('it holds no labels of frames')
         return header, file.read(['expression', *AFFECT, *header['action_units']], use_threads=False)
 

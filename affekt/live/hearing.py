@@ -21,6 +21,9 @@ from affekt.workers import yields_to_others
 
 TURNS_WAIT = 8
 """Maximum number of turns that wait to be read; beyond that their audio waits, and is eventually dropped."""
+VOICE_NICENESS = 3
+"""Niceness of the thread for vocal emotion and words: frames go first, but beside other programs it still gets half of
+what one of them gets. With 10 it got a tenth, and words came only after the stream had ended."""
 
 
 class Hearer:
@@ -137,7 +140,7 @@ class Hearer:
             self._work.put(True)
 
     def _judge(self) -> None:
-        yields_to_others()
+        yields_to_others(VOICE_NICENESS)
         is_turn_first = False  # alternates: if a window were always due, finished turns would never be read
         while self._work.get():
             turn = self._turns.take(0.0) if is_turn_first else None

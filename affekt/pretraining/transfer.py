@@ -31,6 +31,7 @@ from affekt.nn import Coverage, CoverageRow, built, position_table
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm, SvfapForm
 from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
 from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+from affekt.wording import counted
 
 Classifier = HicmaeClassifier | SvfapClassifier
 Pretraining = HicmaePretraining | SvfapPretraining
@@ -152,22 +153,20 @@ def _form_of_shapes(source: Checkpoint, known: Recognised) -> Form:
 
 
 def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> HicmaeForm:
-    depths = {name: sizes.get(f'{name} blocks', 0) for name in MODALITIES}
-    if len(set(filter(None, depths.values()))) != 1:
-        raise ShapeError(
-            expected='encoders of one depth',
-            came=', '.join(f'{name} {count}' for name, count in depths.items()),
-            todo='get the file again',
-        )
-    modalities = tuple(name for name in MODALITIES if depths[name])
-    fusion = sizes.get('fusion blocks', 0) or HicmaeForm.fusion_depth
-    depth = max(depths.values())
+    modalities = tuple(name for name in MODALITIES if f'{name} blocks' in sizes)
+    fusion = sizes.get('fusion blocks', HicmaeForm.fusion_depth)
+    depth = sizes[f'{modalities[0]} blocks']  # the same in both encoders
     deepest = {'decoder_depth': min(HicmaeForm.decoder_depth, (depth + 5) // 3)} | common  # maximum for this encoder
     return HicmaeForm(**deepest, depth=depth, fusion_depth=fusion, modalities=modalities)
 
 
 def _svfap_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> SvfapForm:
     plain, cross, later = sizes['plain blocks'], sizes['cross-self blocks'], sizes['stages'] - 1
+    if later == 2 and cross % 3 and cross != 4:  # 4 can only be 2 and 2
+        raise ShapeError(
+            expected='twice as many cross-self blocks in the second stage as in the third, as published',
+            came=f'{counted(cross, "block")} in both', todo='get the file again, or one that notes its form',
+        )  # fmt: skip
     # the published sizes give the second stage twice as many blocks as the third; names alone do not distinguish them
     depths = (plain, *((cross,) if later == 1 else (cross * 2 // 3, cross - cross * 2 // 3) if later == 2 else ()))
     return SvfapForm(
@@ -274,10 +273,12 @@ def transferred(
     new = tuple(name for name in absent if NEW.search(name))
     lacking = [name for name in absent if name not in new]
     if (lacking or wrong) and not allow_missing:
+        is_cut = any(name not in checkpoint.tensors for name in known.expected)
+        better = 'get the file again' if is_cut else 'build the network in the form of the file (`stored_form`)'
         raise WeightsError(
             expected=f'every tensor of the encoders of {type(model).__name__}',
             came=f'{checkpoint.path.name} ({known}) with {_faults(lacking, wrong)}',
-            todo='build the network in the form of the file (`stored_form`), or allow missing tensors',
+            todo=f'{better}, or allow missing tensors',
         )
     if lacking:
         remarks.append(f'allowed to be missing, and as drawn: {listed(lacking, 8)}')

@@ -22,7 +22,7 @@ from affekt.tables.arrow_arrays import (
     text_array,
     text_scalar,
 )
-from affekt.tables.arrow_messages import require_bounded_messages
+from affekt.tables.arrow_messages import own_header, require_bounded_messages
 from affekt.tables.by_sample import Columns, answers_by_name, by_name, read_columns
 from affekt.tables.delimited import required_rows, table_of_lines
 from affekt.tables.parquet_files import require_bounded
@@ -62,6 +62,7 @@ __all__ = [
     'note',
     'number',
     'number_array',
+    'own_header',
     'read_columns',
     'read_table',
     'reading_notes',

@@ -9,11 +9,13 @@ Source: https://github.com/apache/arrow/tree/main/format, Message.fbs and File.f
 
 from __future__ import annotations
 
+import json
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from affekt.runs import only_regular
 from affekt.tables.parquet_files import CELLS_PER_BYTE, FREE_BYTES, FREE_CELLS
@@ -24,6 +26,8 @@ MAGIC = b'ARROW1'
 CONTINUES = 0xFFFFFFFF
 DICTIONARY, BATCH = 2, 3
 """Types of messages with values."""
+OWN_HEADER = b'affekt'
+"""Key of the metadata in which affekt states what a Parquet or Arrow file holds."""
 PLAIN = -1
 """Stated size of a buffer that is stored uncompressed among compressed ones."""
 
@@ -65,6 +69,26 @@ def require_bounded_messages(path: Path) -> None:
         or extent.unfolded > FREE_BYTES + BYTES_PER_BYTE * size
     ):
         raise ValueError(f'{size:,} bytes that stand for {extent.cells:,} cells of {extent.unfolded:,} bytes')
+
+
+def own_header(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """What affekt stated in the metadata of a Parquet or Arrow file that it wrote.
+
+    Args:
+        metadata: metadata of the file's schema; None if it has none.
+
+    Raises:
+        ValueError: another program wrote the file, or its header is damaged; the caller adds the file and the advice.
+    """
+    if not metadata or OWN_HEADER not in metadata:
+        raise ValueError('a file that affekt did not write')
+    try:
+        header = json.loads(metadata[OWN_HEADER])
+    except RecursionError as error:
+        raise ValueError('a header that is nested too deeply') from error
+    if not isinstance(header, dict) or not isinstance(header.get('format', 0), int):
+        raise ValueError('a header of another program')
+    return header
 
 
 class _Reader:

@@ -10,6 +10,7 @@ the tier's name.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ import numpy as np
 
 from affekt.errors import TranscriptError
 from affekt.text.utterances import Utterance, Word
+from affekt.wording import counted
 
 PAUSE_S = 0.5
 """Pause in seconds below which consecutive words of a speaker belong to one utterance."""
@@ -87,9 +89,12 @@ class _Cursor:
         token = self.peek()
         self.skip()
         try:
-            return float(token)
+            value = float(token)
         except ValueError:
             raise self._error('a number', token) from None
+        if not math.isfinite(value):
+            raise self._error('a finite number', token)
+        return value
 
     def words(self) -> str:
         token = self.peek()
@@ -131,7 +136,7 @@ def read_eaf(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
         raise TranscriptError(expected='an ELAN document', came=f'<{root.tag[:40]}>', todo='give an .eaf file')
     slots = _slots(root)
     tiers, dependent = [], 0
-    for tier in root.iter('TIER'):
+    for tier in root.findall('TIER'):  # not iter: tiers within tiers would be read once for each level
         name, parent = tier.get('TIER_ID', ''), tier.get('PARENT_REF')
         is_words = _WORDS.fullmatch(name) or _WORDS.fullmatch(tier.get('LINGUISTIC_TYPE_REF', ''))
         if parent and not is_words:
@@ -140,13 +145,14 @@ def read_eaf(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
         speaker = tier.get('PARTICIPANT') or ((parent or name) if is_words else name)
         tiers.append(_Tier('words' if is_words else name, speaker, _aligned(tier, slots)))
     if dependent:
-        notes.append(f'{dependent} ELAN tiers that depend on others (translations, glosses) were left out')
+        were = 'was' if dependent == 1 else 'were'
+        notes.append(f'{counted(dependent, "dependent ELAN tier")} (translations, glosses) {were} left out')
     return _utterances(tiers, notes)
 
 
 def _slots(root: ElementTree.Element) -> dict[str, float]:
     """Time of each slot in seconds; slots without a value are spaced evenly between their neighbours."""
-    order = list(root.iter('TIME_SLOT'))
+    order = root.findall('TIME_ORDER/TIME_SLOT')
     try:
         values = [None if (ms := slot.get('TIME_VALUE')) is None else int(ms) / 1000.0 for slot in order]
     except ValueError as error:
@@ -163,7 +169,7 @@ def _slots(root: ElementTree.Element) -> dict[str, float]:
 
 def _aligned(tier: ElementTree.Element, slots: dict[str, float]) -> list[Interval]:
     rows = []
-    for note in tier.iter('ALIGNABLE_ANNOTATION'):
+    for note in tier.findall('ANNOTATION/ALIGNABLE_ANNOTATION'):
         begin, end = note.get('TIME_SLOT_REF1', ''), note.get('TIME_SLOT_REF2', '')
         if begin not in slots or end not in slots:
             raise TranscriptError(
@@ -191,7 +197,7 @@ def _utterances(tiers: Sequence[_Tier], notes: list[str]) -> list[Utterance]:
         else:
             spoken += [Utterance(start_s, end_s, tier.speaker, text) for start_s, end_s, text in tier.intervals]
     if sounds:
-        notes.append(f'{sounds} tiers of single sounds were left out')
+        notes.append(f'{counted(sounds, "tier")} of single sounds {"was" if sounds == 1 else "were"} left out')
     speakers = {row.speaker for row in spoken}
     for speaker, timed in words.items():
         if speaker in speakers or (not speaker and len(speakers) == 1):

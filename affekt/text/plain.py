@@ -18,6 +18,7 @@ import re
 from affekt.errors import TranscriptError
 from affekt.text.speakers import shared_out
 from affekt.text.utterances import Utterance
+from affekt.wording import counted
 
 SPEED = 15.0
 """Characters per second of conversational English; only for the end of a last utterance that is not given otherwise."""
@@ -74,7 +75,7 @@ def _timed(
         else:
             before += 1
     if before:
-        notes.append(f'{before} lines before the first time were left out')
+        notes.append(f'{counted(before, "line")} before the first time {"was" if before == 1 else "were"} left out')
     starts = sorted(start_s for start_s, _, _, _ in entries)
     rows, guessed = [], 0
     for start_s, end_s, speaker, parts in entries:

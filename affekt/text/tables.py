@@ -19,6 +19,7 @@ from affekt.errors import TableError, TranscriptError, raised_as
 from affekt.tables import table_of_lines
 from affekt.tables.recognition import LINE
 from affekt.text.utterances import Utterance, Word
+from affekt.wording import counted
 
 START = ('start', 'start_s', 'start_time', 'starttime', 'begin', 'onset', 'from', 'start_ms', 'begin_ms')
 END = ('end', 'end_s', 'end_time', 'endtime', 'stop', 'offset', 'to', 'end_ms', 'stop_ms')
@@ -107,7 +108,7 @@ def _rows(rows: Iterable[tuple[int, Row]], source: str, notes: list[str]) -> lis
         untimed_words += lost
         utterances.append(Utterance(start_s, end_s, _cell(lower, SPEAKER, object) or '', text.strip(), words))
     if untimed_words:
-        notes.append(f'{untimed_words} words without times are in the text, but not among the timed words')
+        notes.append(f'{counted(untimed_words, "word")} without times: in the text, but not among the timed words')
     return utterances
 
 

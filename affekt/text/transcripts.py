@@ -184,7 +184,7 @@ def _settled(rows: list[Utterance], duration_s: float | None, notes: list[str], 
         return rows
     ordered = sorted(rows, key=lambda row: row.start_s)
     if ordered != rows:
-        notes.append(f'{name} was out of order and has been sorted by start')
+        notes.append(f'the transcript {name} was out of order and has been sorted by start')
     return ordered if duration_s is None else _within(ordered, duration_s, notes, name)
 
 
@@ -196,11 +196,12 @@ def _within(rows: list[Utterance], duration_s: float, notes: list[str], name: st
             came=f'{name}, whose first utterance starts at {rows[0].start_s:.1f} s',
             todo='check that it is the transcript of this recording',
         )
-    if len(inside) < len(rows):
-        notes.append(f'{len(rows) - len(inside)} utterances of {name} start after the recording ends: left out')
+    if outside := len(rows) - len(inside):
+        start = 'starts' if outside == 1 else 'start'
+        notes.append(f'{counted(outside, "utterance")} of {name} {start} after the recording ends: left out')
     cut = [_cut(row, duration_s) if row.end_s > duration_s else row for row in inside]
     if late := sum(row.end_s > duration_s for row in inside):
-        notes.append(f'{late} utterances of {name} ended after the recording: cut at {duration_s:.2f} s')
+        notes.append(f'{counted(late, "utterance")} of {name} ended after the recording: cut at {duration_s:.2f} s')
     return cut
 
 

@@ -137,7 +137,8 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
     for tick in (low, (low + high) / 2, high):
         lines.append(f'<line x1="{LEFT}" y1="{y(tick)}" x2="{WIDTH - EDGE}" y2="{y(tick)}" class="grid"/>')
         lines.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end" class="tick">{tick:.4g}</text>')
-    for step, anchor, said in ((first, 'start', f'step {first:,.0f}'), (last, 'end', f'{last:,.0f}')):
+    ends = [(first, 'start', f'step {first:,.0f}'), (last, 'end', f'{last:,.0f}')]
+    for step, anchor, said in ends if drawn[-1][0] > first else ends[:1]:
         lines.append(f'<text x="{x(step)}" y="{HEIGHT - 10}" text-anchor="{anchor}" class="tick">{said}</text>')
     for piece in _pieces(drawn):
         places = ' '.join(f'{x(step)},{y(value)}' for step, value in piece)

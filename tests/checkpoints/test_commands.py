@@ -8,8 +8,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 from published_files import published_shapes, save_published, stood_for
+from safetensors.torch import save_file
 
 from affekt.cli import main
+from affekt.cli.pretraining import MOST_GROUPS
 
 
 def _said(*words: object) -> str:
@@ -83,3 +85,18 @@ def test_a_damaged_file_is_one_sentence_and_exit_code_2(tmp_path):
     assert result.exit_code == 2
     assert 'error: expected a checkpoint of tensors and plain values' in result.stderr
     assert 'Traceback' not in result.output
+
+
+@pytest.mark.usefixtures('same_process')
+def test_inspect_shows_the_first_of_very_many_groups(tmp_path):
+    path = tmp_path / 'many.safetensors'
+    save_file({f't{number:03}': torch.ones(1) for number in range(MOST_GROUPS + 1)}, path)
+    shown = _said('inspect', path).splitlines()
+    assert shown[-1] == f'and {MOST_GROUPS // 2 + 1} more, shown with --all'
+    assert shown[-2].startswith(f't{MOST_GROUPS // 2 - 1} ')
+
+
+@pytest.mark.usefixtures('same_process')
+def test_a_number_of_any_length_in_the_name_of_a_tensor_is_shown(tmp_path):
+    save_file({f'blocks.{"9" * 5000}.weight': torch.ones(1)}, tmp_path / 'a.safetensors')
+    assert 'blocks' in _said('inspect', tmp_path / 'a.safetensors')

@@ -83,6 +83,48 @@ def test_the_form_of_a_file_that_lacks_a_tensor_is_that_of_the_whole_file(shared
 
 
 @pytest.mark.parametrize(
+    ('name', 'gone', 'lost'),
+    [
+        # the published states of tiny have 13 tensors in a plain block, 23 in one that attends to a context first
+        ('hicmae_tiny_pretrain', ('encoder.blocks.9.',), 13),
+        ('hicmae_tiny_pretrain', ('decoder_audio.blocks.3.',), 23),
+        ('hicmae_tiny_pretrain', ('encoder_fusion.blocks_audio.1.',), 23),
+        ('hicmae_tiny_finetune', ('encoder.blocks.9.', 'encoder_audio.blocks.9.'), 26),
+        ('hicmae_tiny_finetune', ('encoder_fusion.',), 96),
+        ('svfap_small_finetune', ('blocks.10.',), 23),
+    ],
+)
+def test_a_state_without_a_block_is_known_by_its_other_parts(shared_data, name, gone, lost):
+    shapes = {key: shape for key, shape in published_shapes(shared_data, name).items() if not key.startswith(gone)}
+    known = recognised(shapes)
+    missing = set(known.expected) - set(shapes)
+    assert known.size == name.split('_')[1]
+    assert len(missing) == lost
+    assert all(key.startswith(gone) for key in missing)
+
+
+@pytest.mark.parametrize(
+    ('name', 'gone', 'said'),
+    [
+        ('svfap_small_finetune', ('blocks.13.',), 'like small, but with 5 cross-self blocks instead of 6'),
+        (
+            'hicmae_tiny_pretrain', ('encoder.blocks.9.', 'encoder_audio.blocks.9.'),
+            'like tiny, but with 9 video blocks instead of 10 and 9 audio blocks instead of 10',
+        ),
+        (
+            'hicmae_tiny_pretrain', ('encoder_fusion.blocks.1.', 'encoder_fusion.blocks_audio.1.'),
+            'like tiny, but with 1 fusion block instead of 2',
+        ),
+    ],
+)  # fmt: skip
+def test_a_shallower_network_is_compared_with_the_published_one_of_its_width(shared_data, name, gone, said):
+    shapes = {key: shape for key, shape in published_shapes(shared_data, name).items() if not key.startswith(gone)}
+    known = recognised(shapes)
+    assert known.size == 'custom'
+    assert str(known).endswith(f'({said})')
+
+
+@pytest.mark.parametrize(
     ('name', 'fusions', 'queries'),
     [
         ('clip_hubert_attention', ('attention', 'attention', 'attention'), None),

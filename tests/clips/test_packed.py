@@ -88,7 +88,7 @@ def test_what_is_missing_is_counted_by_reason(manifest, tmp_path):
     assert clips.missing('video') == {'voice': 'the manifest names none'}
     assert clips.missing('audio') == {}
     first, *others = clips.sentences
-    assert first == '5 of 7 clips, 4 with frames and 5 with sound'
+    assert first == '5 of 7 clips, 4 with frames and 5 with audio'
     assert "no clip for 1: the manifest names none ('nothing')" in others
     assert "no video for 1: the manifest names none ('voice')" in others
     with pytest.raises(UnknownNameError, match="'nothing': the manifest names none"):

@@ -77,8 +77,9 @@ def test_files_that_are_no_manifests_are_refused(tmp_path):
         Manifest.load(tmp_path / 'none.parquet')
     parquet.write_table(pyarrow.table({'a': [1]}), tmp_path / 'other.parquet')
     (tmp_path / 'cut.parquet').write_bytes(b'PAR1')
+    said = {'other': r'manifest.*other\.parquet: a file that affekt did not write', 'cut': 'manifest'}
     for name in ('other', 'cut'):
-        with pytest.raises(TableError, match='manifest'):
+        with pytest.raises(TableError, match=said[name]):
             Manifest.load(tmp_path / f'{name}.parquet')
 
 

@@ -111,3 +111,14 @@ def test_weights_that_are_no_numbers_or_do_not_fit_are_not_saved(trained, tmp_pa
     with pytest.raises(WeightsError, match='float16 can hold'):
         save_describer(broken, tmp_path / 'out', dtype='float16')
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_renamed_tensor_is_named_with_its_file_and_what_to_do_with_the_folder(folder):
+    path = folder / 'describer.safetensors'
+    tensors, _ = read_tensors(path)
+    name = next(iter(tensors))
+    save_tensors(path, {f'other.{key}' if key == name else key: value for key, value in tensors.items()}, {})
+    with pytest.raises(WeightsError, match=r'describer\.safetensors: .*; get the folder again') as raised:
+        open_describer(folder, trunk=tiny_trunk())
+    assert f"'other.{name}'" in str(raised.value)
+    assert f"'{name}'" in str(raised.value)

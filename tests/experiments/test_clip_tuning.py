@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from affekt.benchmarks import pretrained as candidate_of
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import AffektError, CorpusError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.experiments import divided_clips, finetune_clips
@@ -62,6 +63,18 @@ def settings(**changes):
 
     quick = {'epochs': 2, 'batch_size': 6, 'warm_up': 1, 'mixing': None, 'augments': False}
     return TuningSettings(**{**quick, 'method': 'linear', **changes})
+
+
+@pytest.fixture
+def cut(pretrained, tmp_path):
+    """The same network without its last block."""
+    from affekt.checkpoints import opened
+    from affekt.nn import save_tensors
+
+    whole = opened(pretrained / 'weights.safetensors')
+    state = {name: value for name, value in whole.state().items() if not name.startswith('encoder_audio.blocks.1.mlp')}
+    save_tensors(tmp_path / 'cut.safetensors', state, {'notes': json.dumps(dict(whole.notes))})
+    return tmp_path / 'cut.safetensors'
 
 
 def test_whole_speakers_validate():
@@ -207,3 +220,11 @@ def test_what_cannot_be_tuned_from_is_refused(corpus, pretrained, tmp_path):
             pretrained, manifest_of(rows, corpus.facts.root), settings(), folder=tmp_path / 'fourth',
             validation='speaker=p3',
         )  # fmt: skip
+
+
+def test_an_incomplete_checkpoint_is_refused_before_clips_are_decoded(corpus, cut, tmp_path):
+    with pytest.raises(WeightsError, match=r'4 missing .*blocks\.1\.mlp.* get the file again'):
+        finetune_clips(cut, corpus, settings(), folder=tmp_path / 'tuned')
+    with pytest.raises(WeightsError, match=r'4 missing'):
+        candidate_of(cut)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['cut.safetensors']

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from affekt.errors import WeightsError
-from affekt.nn import built
+from affekt.nn import built, read_tensors
 
 
 def test_a_network_takes_the_tensors_of_a_state_and_has_its_own_precision():
@@ -22,3 +22,13 @@ def test_a_network_takes_the_tensors_of_a_state_and_has_its_own_precision():
 def test_a_state_that_lacks_a_tensor_makes_no_network():
     with pytest.raises(WeightsError, match=r"1 absent \('bias'\)"):
         built(lambda: nn.Linear(3, 2), {'weight': torch.ones(2, 3)}, {})
+
+
+def test_a_file_that_is_no_file_of_tensors_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / 'junk').write_bytes(b'junk')
+    for name, came in (('', f'the folder {str(tmp_path)!r}'), ('gone', 'No such file or directory')):
+        with pytest.raises(WeightsError) as caught:
+            read_tensors(tmp_path / name)
+        assert (caught.value.expected, caught.value.came) == (f'a safetensors file at {tmp_path / name}', came)
+    with pytest.raises(WeightsError, match='got another file, or a damaged one'):
+        read_tensors(tmp_path / 'junk')

@@ -9,7 +9,7 @@ import pytest
 import torch
 from published_files import published_shapes, save_published, unread
 
-from affekt.checkpoints import inspected
+from affekt.checkpoints import inspected, opened
 from affekt.errors import ShapeError, ValueRangeError, WeightsError
 from affekt.nn import position_table, save_tensors
 from affekt.pretraining import (
@@ -166,9 +166,19 @@ def test_a_file_that_lost_the_last_block_of_one_encoder_is_refused_in_one_senten
     state = _numbered(HicmaePretraining(TINY))
     for name in [name for name in state if name.startswith('encoder_audio.blocks.3.')]:
         del state[name]
-    sentence = r'^expected encoders of one depth; got video 4, audio 3 in c\.pth; get the file again$'
+    sentence = r"with 13 missing \('encoder_audio\.blocks\.3\..* and 8 more\); get the file again, or allow"
     with pytest.raises(WeightsError, match=sentence):
         classifier_from(save_published(tmp_path / 'c.pth', state), outputs=2)
+
+
+def test_stages_that_share_their_blocks_otherwise_than_published_are_refused_without_a_noted_form(tmp_path):
+    form = replace(STAGES, depths=(1, 4, 2), frames=16, size=160)
+    state = _numbered(SvfapPretraining(form))
+    assert stored_form(opened(save_published(tmp_path / 'whole.pth', state))).depths == (1, 4, 2)
+    for name in [name for name in state if name.startswith('encoder.blocks.6.')]:
+        del state[name]
+    with pytest.raises(WeightsError, match=r'as published; got 5 blocks in both in cut\.pth; get the file again'):
+        classifier_from(save_published(tmp_path / 'cut.pth', state), outputs=2)
 
 
 def test_a_form_that_is_asked_for_and_cannot_be_is_no_error_of_the_file(tmp_path):

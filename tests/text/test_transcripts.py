@@ -206,7 +206,7 @@ TIME_SLOT_REF2="b"><ANNOTATION_VALUE>one</ANNOTATION_VALUE></ALIGNABLE_ANNOTATIO
 def test_an_elan_slot_without_a_time_lies_between_its_neighbours(write):
     read = open_transcript(write('a.eaf', EAF))
     assert [(row.start_s, row.end_s, row.speaker) for row in read.utterances] == [(1.0, 1.5, 'Anna')]
-    assert '1 ELAN tiers that depend on others' in read.notes[0]
+    assert '1 dependent ELAN tier (translations, glosses) was left out' in read.notes[0]
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>
@@ -225,6 +225,19 @@ def test_xml_that_declares_entities_is_refused_before_it_is_parsed(write, encodi
 def test_broken_elan_files_are_named_as_such(write, broken):
     with pytest.raises(TranscriptError, match=r'ELAN|milliseconds'):
         read_transcript(write('a.eaf', broken))
+
+
+def test_tiers_within_tiers_are_not_read_once_for_each_level(write):
+    # 20,000 levels took minutes while every tier was searched to its depth
+    nested = '<TIER TIER_ID="n">' * 20_000 + '</TIER>' * 20_000
+    read = open_transcript(write('a.eaf', EAF.replace('</ANNOTATION_DOCUMENT>', f'{nested}</ANNOTATION_DOCUMENT>')))
+    assert [row.text for row in read.utterances] == ['one']
+
+
+def test_a_textgrid_of_endless_numbers_is_refused(write):
+    head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1\n<exists>\n'
+    with pytest.raises(TranscriptError, match=r'finite number at item \d+ of the TextGrid; got 1e999'):
+        read_transcript(write('a.TextGrid', f'{head}1e999\n'))
 
 
 def test_plain_text_with_marks_lasts_to_the_next_mark(write):
@@ -274,7 +287,7 @@ WHISPER = {
 def test_whisper_json_gives_words_with_confidence(write):
     read = open_transcript(write('a.json', json.dumps(WHISPER)))
     assert read.utterances == (Utterance(0.5, 1.5, 'SPEAKER_00', 'Hello there', (Word(0.5, 0.9, 'Hello', 0.8),)),)
-    assert '1 words without times' in read.notes[0]
+    assert '1 word without times' in read.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -364,6 +364,11 @@ def test_a_page_says_what_is_always_0_and_draws_a_sum_of_one_loss_once(tmp_path)
     page = (tmp_path / 'page.html').read_text()
     assert page.count('<polyline') == 1
     assert 'Always 0: unread.' in page
+    assert '<dt>unread</dt>' not in page
+    write_curves([{'step': 10.0, 'learning_rate': 0.5}], tmp_path / 'one.html', title='run')
+    page = (tmp_path / 'one.html').read_text()
+    assert '<dt>learning rate</dt><dd>0.5</dd>' in page
+    assert re.findall('class="tick">([^<]*)', page) == ['0', '0.5', '1', 'step 10']
 
 
 def test_what_a_killed_run_had_not_written_whole_is_removed(tmp_path):

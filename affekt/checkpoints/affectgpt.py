@@ -21,6 +21,8 @@ PROJECTIONS = {
 }
 """Names of projections to their input of the language model."""
 FUSED = {'video': 'affectgpt_proj', 'audio': 'audio_llama_proj', 'multi': 'multi_llama_proj'}
+SCORED = {'video': 'video_attention_mlp.', 'audio': 'audio_attention_mlp.', 'multi': ('attention_mlp.', 'fc_att.')}
+"""Fused input to the names that its attention alone has."""
 LANGUAGE_MODELS = {
     (3584, 28): 'Qwen2.5 7B',
     (2048, 36): 'Qwen2.5 3B',
@@ -47,11 +49,11 @@ _ADAPTER = re.compile(re.escape(LAYERS) + r'\.(\d{1,4})\.(\w+\.\w+)\.lora_([AB])
 
 def fusion_of(state: State, source: str) -> str:
     """How an input is fused over time (video, audio), or face with audio (multi): attention, qformer, mean or none."""
-    if any(name.startswith(f'{source}_Qformer.') for name in state):
+    if any(name.startswith((f'{source}_Qformer.', f'{source}_query_tokens')) for name in state):
         return 'qformer'
-    if ('fc_att.weight' if source == 'multi' else f'{source}_attention_mlp.weight') in state:
+    if any(name.startswith(SCORED[source]) for name in state):
         return 'attention'
-    return 'mean' if f'{FUSED[source]}.weight' in state else 'none'
+    return 'mean' if any(name.startswith(f'{FUSED[source]}.') for name in state) else 'none'
 
 
 def adapters(state: State) -> Shapes:
@@ -87,11 +89,11 @@ def query_former(width: int, context: int, between: int, layers: int) -> Shapes:
 def _fused(state: State, source: str, language: int) -> Shapes:
     """What the fusion of an input and its projection have."""
     projection = FUSED[source]
-    width = _side(state, f'{projection}.weight', 1)
+    width = _fused_width(state, source)
     shapes = below(f'{projection}.', linear(width, language))
     fusion = fusion_of(state, source)
     if source == 'multi':
-        embedded = _side(state, 'multi_audio_embs.weight', 0)
+        embedded = _side(state, 'multi_audio_embs.weight', 0, 'multi_video_embs.weight')
         shapes |= below('multi_audio_embs.', linear(_side(state, 'multi_audio_embs.weight', 1), embedded))
         shapes |= below('multi_video_embs.', linear(_side(state, 'multi_video_embs.weight', 1), embedded))
     if fusion == 'attention' and source == 'multi':
@@ -109,27 +111,39 @@ def _fused(state: State, source: str, language: int) -> Shapes:
     return shapes
 
 
-def _side(state: State, name: str, axis: int) -> int:
-    shape = state.get(name, ())
+def _fused_width(state: State, source: str) -> int:
+    """Width of an input's projection, or of what is projected if the file lacks the projection's weight."""
+    scored = 'fc_att.weight' if source == 'multi' else f'{source}_attention_mlp.weight'
+    for name, axis in ((f'{FUSED[source]}.weight', 1), (scored, 1), (f'{source}_query_tokens', 2)):
+        if name in state:
+            return _side(state, name, axis)
+    return 1
+
+
+def _side(state: State, name: str, axis: int, other: str = '') -> int:
+    """Size of an axis of a tensor, or of the other one if it is absent; 1 without either."""
+    shape = state.get(name, state.get(other, ()))
     return shape[axis] if axis < len(shape) else 1
 
 
 def recognise(state: State) -> Recognised | None:
     """A state of AffectGPT: whatever has its projections, with or without adapters."""
-    inputs = [source for name, source in PROJECTIONS.items() if f'{name}.weight' in state]
+    projections = [name for name in PROJECTIONS if any(each.startswith(f'{name}.') for each in state)]
+    inputs = [PROJECTIONS[name] for name in projections]
     has_adapters = any(_ADAPTER.match(name) for name in state)
-    if not inputs or not (has_adapters or 'affectgpt_proj.weight' in state):
+    if not inputs or not (has_adapters or 'affectgpt_proj' in projections):
         return None
     lora = adapters(state)
     layers = depth(state, LAYERS)
     first = next((shape for name, shape in lora.items() if name.endswith('lora_A.default.weight')), (0, 0))
-    language = _side(state, next(f'{name}.weight' for name in PROJECTIONS if f'{name}.weight' in state), 0)
+    language = next((state[name][0] for each in projections for name in (f'{each}.weight', f'{each}.bias')
+                     if state.get(name)), 1)  # fmt: skip
     fusions = {source: fusion_of(state, source) for source in FUSED}
     queries = {s: _side(state, f'{s}_query_tokens', 1) for s, fusion in fusions.items() if fusion == 'qformer'}
     modules = sorted({match[2].split('.')[1] for name in lora if (match := _ADAPTER.match(name))})
     expected = dict(lora)
     for source, projection in FUSED.items():
-        if f'{projection}.weight' in state:
+        if projection in projections or fusions[source] != 'none':
             expected |= _fused(state, source, language)
     if 'image' in inputs:
         expected |= below('image_llama_proj.', linear(_side(state, 'image_llama_proj.weight', 1), language))

@@ -84,6 +84,8 @@ def _of_checkpoint(path: Path) -> InspectedDescriber:
     known = official.inspection.recognition
     names, numbers = name_map(official.sources), Counter[str]()
     for row in official.inspection.rows:
+        if row.fate == 'ignored':  # a buffer, which no training changes
+            continue
         numbers[_part_of(renamed(row.name, names) or row.name)] += prod(row.shape)
     return InspectedDescriber(
         path, 'published', known.sizes.get('language model', '') if known else '', official.trunk_width,

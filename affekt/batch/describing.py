@@ -34,7 +34,7 @@ from affekt.containers import AUDIO
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import AffektError, MediaError, StorageError, TableError, ValueRangeError, listed
 from affekt.files import LOG
-from affekt.llm import DEFAULT_SERVER, ClipLimits, Endpoint
+from affekt.llm import DEFAULT_SERVER, LEFT_OUT_BY, ClipLimits, Endpoint
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import csv_bytes, storable
 from affekt.text import open_transcript
@@ -426,8 +426,9 @@ def open_describing(settings: Describing) -> ClipsDescriber:
     if settings.endpoint:
         key = os.environ.get('AFFEKT_LLM_KEY') or None
         endpoint = Endpoint(
-            settings.endpoint, settings.model, server=settings.server, api_key=key, timeout_s=settings.timeout_s
-        )
+            settings.endpoint, settings.model, server=settings.server, api_key=key, timeout_s=settings.timeout_s,
+            left_out_by=LEFT_OUT_BY,
+        )  # fmt: skip
         return EndpointClips(
             endpoint, asr=settings.asr, tokens=settings.tokens or 400, at_once=settings.at_once,
             is_probed=settings.is_probed, table=settings.table,

@@ -166,7 +166,16 @@ def _language_judge(
     timeout_s: float,
 ) -> Judge:
     from affekt.judging import LanguageModelJudge, Panel
-    from affekt.llm import ClipLimits, Endpoint, LocalModel, NobodyToAsk, RememberingChat, form_of, require_media
+    from affekt.llm import (
+        LEFT_OUT_BY,
+        ClipLimits,
+        Endpoint,
+        LocalModel,
+        NobodyToAsk,
+        RememberingChat,
+        form_of,
+        require_media,
+    )  # fmt: skip
 
     limits = ClipLimits(frames=frames, max_side=max_side, sound=sound)
 
@@ -178,7 +187,10 @@ def _language_judge(
             chat = LocalModel(Path(local), name)
         else:
             key = os.environ.get('AFFEKT_LLM_KEY') or None
-            chat = Endpoint(str(url), name, server=server, api_key=key, timeout_s=timeout_s)
+            chat = Endpoint(
+                str(url), name, server=server, api_key=key, timeout_s=timeout_s,
+                left_out_by={medium: LEFT_OUT_BY[medium] for medium in ('picture', 'video')},
+            )  # fmt: skip
             servers.enter_context(chat)
             if probe and sees and has_media:
                 require_media(chat, limits.media, answers.folder)
@@ -449,12 +461,14 @@ def _judges(
 ) -> list[Judge]:  # fmt: skip
     """A judging model that remembers, and a learned preference model, of those that were named."""
     from affekt.judging import LanguageModelJudge, Panel, PreferenceJudge
-    from affekt.llm import ClipLimits, Endpoint, RememberingChat, ReplayCache, require_media
+    from affekt.llm import LEFT_OUT_BY, ClipLimits, Endpoint, RememberingChat, ReplayCache, require_media
 
     judges: list[Judge] = []
     if url and model:
         key = os.environ.get('AFFEKT_LLM_KEY') or None
-        served = stack.enter_context(Endpoint(url, model, api_key=key, timeout_s=asked['timeout_s']))
+        served = stack.enter_context(
+            Endpoint(url, model, api_key=key, timeout_s=asked['timeout_s'], left_out_by=LEFT_OUT_BY)
+        )
         limits = ClipLimits(frames=asked['frames'], sound=not asked['no_sound'])
         if sees and not asked['no_probe']:
             require_media(served, limits.media, out / 'judge')

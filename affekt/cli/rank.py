@@ -108,7 +108,7 @@ def _board(ranking: Ranking) -> Table:
     ]
     low, high = min(*ends, -0.1), max(*ends, 0.1)
     table = plain_table()
-    table.add_column('place', justify='right', no_wrap=True)
+    table.add_column('rank', justify='right', no_wrap=True)
     table.add_column('item', no_wrap=True, max_width=22, overflow='ellipsis')
     table.add_column('strength', no_wrap=True)
     table.add_column(_scale(low, high), no_wrap=True)
@@ -116,9 +116,9 @@ def _board(ranking: Ranking) -> Table:
     for standing in ranking.standings:
         reach = '' if isnan(standing.low) else f' {signed(standing.low)} {signed(standing.high)}'
         table.add_row(
-            f'{standing.best_place}'
-            if standing.best_place == standing.worst_place
-            else f'{standing.best_place}–{standing.worst_place}',
+            f'{standing.best_rank}'
+            if standing.best_rank == standing.worst_rank
+            else f'{standing.best_rank}–{standing.worst_rank}',
             standing.item,
             Text.assemble((signed(standing.strength), 'bold'), (reach, 'dim')),
             _whisker(standing.low, standing.strength, standing.high, low, high),
@@ -128,14 +128,14 @@ def _board(ranking: Ranking) -> Table:
 
 
 def _flagged_table(ranking: Ranking) -> Table:
-    """Place and strength of each item with and without flagged raters, who are named in the notes."""
+    """Rank and strength of each item with and without flagged raters, who are named in the notes."""
     table = plain_table()
     table.add_column('flagged raters', no_wrap=True, max_width=22, overflow='ellipsis')
     table.add_column('counted', justify='right', no_wrap=True)
     table.add_column('left out', justify='right', no_wrap=True)
     without = {standing.item: standing for standing in ranking.without_flagged}
     for standing in ranking.standings:
-        both = [f'{each.place}  {signed(each.strength)}' for each in (standing, without[standing.item])]
+        both = [f'{each.rank}  {signed(each.strength)}' for each in (standing, without[standing.item])]
         table.add_row(standing.item, *both)
     return table
 

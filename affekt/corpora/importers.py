@@ -112,7 +112,7 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
     for base in (folder, *(folder / name for name in corpus.folders)):
         for layout in corpus.layouts:
             if any((base / need).exists() for need in layout.needs):
-                return base, layout
+                return (folder if _is_spread(corpus, folder, base, layout) else base), layout
     whole = Release(folder.resolve())
     for layout in corpus.layouts if corpus.cite else ():  # a user's own table is read only where it was named
         if any(whole.every(need) for need in layout.needs):
@@ -124,6 +124,13 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
         came=', '.join(entries) or 'an empty folder',
         todo=f'get {corpus.title} from {corpus.source}' if corpus.cite else 'write samples.csv there',
     )
+
+
+def _is_spread(corpus: Corpus, folder: Path, base: Path, layout: Layout) -> bool:
+    """Whether a needed file that the base lacks is in another folder of the release."""
+    others = [folder / name for name in corpus.folders if folder / name != base]
+    lacking = [need for need in layout.needs if not (base / need).exists()]
+    return base != folder and any((other / need).exists() for other in others for need in lacking)
 
 
 _FILES = (challenges, described, dialogues, sentiment, acted, films, affwild2, encounters, own)

@@ -126,7 +126,7 @@ def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:
         ends = f'{low} to {high}' if math.isfinite(each.low) else ''
         drawn = interval_svg(scale, each.low, each.strength, each.high, f'{each.item}: {value}, {ends}')
         rows.append(
-            f'<tr><td class="number">{_places(each.best_place, each.worst_place)}</td>'
+            f'<tr><td class="number">{_places(each.best_rank, each.worst_rank)}</td>'
             f'<th scope="row">{escaped(each.item)}</th>'
             f'<td class="strength"><b>{value}</b> <small>{ends}</small></td><td class="plot">{drawn}</td>'
             f'<td class="number">{100 * each.win_rate:.0f} %</td></tr>'

@@ -37,7 +37,7 @@ def headline(board: Board) -> str:
         parts.append(f'by labels {_leader(first, len(board.describers), "is best")}')
     for verdicts in _judged(board):
         standings = (verdicts.controlled or verdicts.plain).standings
-        first = [standing.item for standing in standings if standing.best_place == 1]
+        first = [standing.item for standing in standings if standing.best_rank == 1]
         without = f', {verdicts.taken_out} taken out,' if verdicts.taken_out else ''
         parts.append(f'by {verdicts.source}{without} {_leader(first, len(standings), "is preferred")}')
     text = '; '.join(parts) or 'nothing says which describer is better'
@@ -166,8 +166,8 @@ def _strengths(verdicts: Verdicts) -> Section:
     cells = []
     for standing in verdicts.plain.standings:
         other = standing_of(verdicts.controlled.standings, standing.item) if verdicts.controlled else None
-        place = f'{standing.best_place}' if standing.best_place == standing.worst_place else (
-            f'{standing.best_place}–{standing.worst_place}'
+        place = f'{standing.best_rank}' if standing.best_rank == standing.worst_rank else (
+            f'{standing.best_rank}–{standing.worst_rank}'
         )  # fmt: skip
         cells.append((
             short(standing.item), place, _with_ends(standing), _with_ends(other) if other else UNKNOWN,

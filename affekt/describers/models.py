@@ -27,6 +27,7 @@ from affekt.errors import (
 )
 from affekt.llm import (
     DEFAULT_SERVER,
+    LEFT_OUT_BY,
     Chat,
     ClipLimits,
     Endpoint,
@@ -416,8 +417,9 @@ def opened(
         limits = limits or ClipLimits(sound=True)
         key = os.environ.get('AFFEKT_LLM_KEY') or None
         served = Endpoint(
-            choice.where, choice.served or choice.name, server=choice.server, api_key=key, timeout_s=timeout_s
-        )
+            choice.where, choice.served or choice.name, server=choice.server, api_key=key, timeout_s=timeout_s,
+            left_out_by=LEFT_OUT_BY,
+        )  # fmt: skip
         with served:
             probe = (lambda media: require_media(served, media, folder)) if is_probed else None
             yield ServedDescriber(served, served.form, limits, served.url, at_once, tokens, probe=probe)

@@ -8,7 +8,7 @@ media reach the model), `local.py` (a model in this process; `gguf_models.py` co
 """
 
 from affekt.llm.chat import Chat, Reply, Request
-from affekt.llm.clips import ClipLimits, clip_parts, picture_part, sound_part
+from affekt.llm.clips import LEFT_OUT_BY, ClipLimits, clip_parts, picture_part, sound_part
 from affekt.llm.descriptions import DESCRIPTION_COLUMNS, extract, read_descriptions
 from affekt.llm.endpoint import Endpoint
 from affekt.llm.extraction import Extraction, LabelExtractor, LanguageModelExtractor, LexiconExtractor
@@ -34,6 +34,7 @@ from affekt.llm.workers import in_order
 __all__ = [
     'DEFAULT_SERVER',
     'DESCRIPTION_COLUMNS',
+    'LEFT_OUT_BY',
     'MEDIA',
     'PROBES',
     'SERVERS',

@@ -12,7 +12,7 @@ import io
 import math
 import tempfile
 import wave
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
@@ -33,6 +33,10 @@ MOST_FRAMES = 64
 MOST_VIDEO_FRAMES = 512
 MOST_UNTIMED = 600
 """Maximum number of frames read, one per second, from a file of undeclared length."""
+
+
+LEFT_OUT_BY: Mapping[str, str] = {'picture': '--frames 0', 'video': '--frames 0', 'sound': '--no-sound'}
+"""Medium to the option of verbs that ask servers about clips which does not send it."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import math
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -64,6 +64,7 @@ class Endpoint:
         longest_pause_s: upper bound of pauses, also of the server's Retry-After; by default the timeout, at most a
             minute.
         sleep: pausing function; None pauses until `close`.
+        left_out_by: medium in `MEDIA` to the command-line option that does not send it, for messages.
 
     Raises:
         LLMError: the url is not http or https or contains a password or a query, the key cannot be sent, or
@@ -83,6 +84,7 @@ class Endpoint:
         pause_s: float = 1.0,
         longest_pause_s: float | None = None,
         sleep: Callable[[float], None] | None = None,
+        left_out_by: Mapping[str, str] | None = None,
     ) -> None:
         parts = _required_address(url)
         self.form = form_of(server)
@@ -109,6 +111,7 @@ class Endpoint:
         self._calls = Calls()
         self._failures = MediaFailures()
         self._sleep = sleep or self._calls.pause
+        self._left_out_by = left_out_by or {}
         self._secrets = Secrets([api_key or '', *proxy_passwords()])
         is_here = parts.hostname in ('localhost', '127.0.0.1', '::1')
         self._handlers = [_NoRedirects(), *([urllib.request.ProxyHandler({})] if is_here else [])]
@@ -195,8 +198,14 @@ class Endpoint:
         return LLMError(
             expected=f'an answer from {self.url} to a question with {named}',
             came=f'{self._shown(str(fault))} each time, while plain words are answered',
-            todo=f'serve a model that takes {named} and run the same again, or leave that out',
+            todo=f'serve a model that takes {named} and run the same again, or {self.how_to_leave_out(media)}',
         )
+
+    def how_to_leave_out(self, media: Iterable[str]) -> str:
+        """The advice not to send these media, with the options for it where there are any."""
+        spared = {*media} & {*self._left_out_by}
+        options = dict.fromkeys(self._left_out_by[medium] for medium in MEDIA if medium in spared)
+        return 'leave that out' + (f' ({" ".join(options)})' if options else '')
 
     def models(self) -> tuple[str, ...]:
         """The models that the server lists; () if it lists none.

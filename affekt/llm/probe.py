@@ -159,7 +159,7 @@ def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None 
             expected=f'a model that is given every {in_words(media)} that {endpoint.url} is sent',
             came='; '.join(_sentences(wrong)),
             todo=f'serve a model that takes it, name the server that runs there with --server '
-            f'(now {endpoint.form.server}), or leave that medium out',
+            f'(now {endpoint.form.server}), or {endpoint.how_to_leave_out(result.medium for result in wrong)}',
         )
 
 

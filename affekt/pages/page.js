@@ -25,7 +25,7 @@ export function makeSortable(root, chosen = new Map()) {
       button.type = 'button';
       button.textContent = words;
       button.addEventListener('click', () => {
-        const isDescending = head.ariaSort ? head.ariaSort !== 'descending' : head.classList.contains('number') && words !== 'place';
+        const isDescending = head.ariaSort ? head.ariaSort !== 'descending' : head.classList.contains('number') && words !== 'rank';
         chosen.set(number, [column, isDescending]);
         sortBy(table, column, isDescending);
       });

@@ -92,11 +92,11 @@ class RankSettings:
 class Standing:
     """One row of the leaderboard."""
 
-    place: int
+    rank: int
     """Rank by strength, from 1; equal strengths share it."""
-    best_place: int
-    """Confidence set of ranks, from `best_place` to `worst_place`, which holds for all items simultaneously."""
-    worst_place: int
+    best_rank: int
+    """Confidence set of ranks, from `best_rank` to `worst_rank`, which holds for all items simultaneously."""
+    worst_rank: int
     item: str
     strength: float
     """Log-odds; 0 is the mean of all items."""
@@ -335,9 +335,9 @@ def _standings(
     open_between = ~(ranks.beats | ranks.beats.T) & ~np.eye(len(items), dtype=bool)
     return tuple(
         Standing(
-            place=1 + int((strengths > strengths[item]).sum()),
-            best_place=int(ranks.best[item]),
-            worst_place=int(ranks.worst[item]),
+            rank=1 + int((strengths > strengths[item]).sum()),
+            best_rank=int(ranks.best[item]),
+            worst_rank=int(ranks.worst[item]),
             item=items[item],
             strength=float(bounds.value[item]),
             low=float(bounds.low[item]),

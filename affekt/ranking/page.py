@@ -73,7 +73,7 @@ def _head(ranking: Ranking) -> str:
 
 def _headline(ranking: Ranking) -> str:
     """The item that ranks first, or those that may."""
-    first = [standing.item for standing in ranking.standings if standing.best_place == 1]
+    first = [standing.item for standing in ranking.standings if standing.best_rank == 1]
     top = ranking.standings[0]
     if len(first) == 1:
         return f'{top.item} is first.'
@@ -90,7 +90,7 @@ def _board(ranking: Ranking) -> str:
     rows = ''.join(_row(standing, scale) for standing in ranking.standings)
     level = f'{ranking.settings.level:.0%}'
     heads = _heads(
-        ('place', 'Places that it may truly have, right for all items at once'),
+        ('rank', 'Ranks that it may truly have, right for all items at once'),
         ('item', ''),
         ('strength', f'Log-odds against the mean of all items, with {level} interval'),
     )
@@ -104,7 +104,7 @@ def _board(ranking: Ranking) -> str:
     return (
         '<section class="part"><h2>Leaderboard</h2>'
         f'<p class="soft">Log-odds; 0 is the mean of all items. Bars are {level} {escaped(ranking.settings.intervals)} '
-        f'intervals{_clusters(ranking)}. A place such as 2–4 holds for all items at once.</p>'
+        f'intervals{_clusters(ranking)}. A rank such as 2–4 holds for all items at once.</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table class="sortable board">'
         f'<thead><tr>{heads}<th scope="col" class="plot">{axis_svg(scale)}</th>{more}</tr></thead>'
         f'<tbody>{rows}</tbody></table></div></section>'
@@ -119,7 +119,7 @@ def _flagged(ranking: Ranking) -> str:
     rows = ''.join(
         f'<tr><th scope="row">{escaped(standing.item)}</th>'
         + ''.join(
-            _number(str(side.place), side.place) + _number(_signed(side.strength), side.strength)
+            _number(str(side.rank), side.rank) + _number(_signed(side.strength), side.strength)
             for side in (standing, without[standing.item])
         )
         + '</tr>'
@@ -127,7 +127,7 @@ def _flagged(ranking: Ranking) -> str:
     )
     heads = ''.join(
         f'<th scope="col" class="number">{name}</th>'
-        for name in ('place', 'strength', 'place without them', 'strength without them')
+        for name in ('rank', 'strength', 'rank without them', 'strength without them')
     )
     named = '; '.join(f'{rater}: {", ".join(flags)}' for rater, flags in ranking.flagged.items())
     return (
@@ -140,16 +140,16 @@ def _flagged(ranking: Ranking) -> str:
 
 def _row(standing: Standing, scale: Scale) -> str:
     place = (
-        f'{standing.best_place}'
-        if standing.best_place == standing.worst_place
-        else f'{standing.best_place}–{standing.worst_place}'
+        f'{standing.best_rank}'
+        if standing.best_rank == standing.worst_rank
+        else f'{standing.best_rank}–{standing.worst_rank}'
     )
     between = '' if math.isnan(standing.low) else f'{_signed(standing.low)} to {_signed(standing.high)}'
     label = ', '.join(part for part in (f'{standing.item}: {_signed(standing.strength)}', between) if part)
     rate = percent(standing.win_rate, 0, '%')
     counts = ''.join(_number(f'{value:,.10g}', value) for value in (standing.wins, standing.losses, standing.ties))
     return (
-        f'<tr>{_number(place, standing.place)}<th scope="row">{escaped(standing.item)}</th>'
+        f'<tr>{_number(place, standing.rank)}<th scope="row">{escaped(standing.item)}</th>'
         f'<td class="strength" data-value="{standing.strength!r}">'
         f'<b>{_signed(standing.strength)}</b> <small>{between}</small></td>'
         f'<td class="plot">{interval_svg(scale, standing.low, standing.strength, standing.high, label)}</td>'
@@ -160,7 +160,7 @@ def _row(standing: Standing, scale: Scale) -> str:
 def _apart(ranking: Ranking) -> str:
     rows = ''.join(
         f'<tr><th scope="row">{escaped(standing.item)}</th>'
-        f'<td>{escaped(listed(standing.not_told_apart, MOST_NAMES)) or "nobody: its place is sure"}</td></tr>'
+        f'<td>{escaped(listed(standing.not_told_apart, MOST_NAMES)) or "nobody: its rank is sure"}</td></tr>'
         for standing in ranking.standings
     )
     drawn = better_svg([standing.item for standing in ranking.standings], ranking.better)
@@ -265,7 +265,7 @@ def _class(name: str) -> str:
     return ' class="number"' if name in NUMBERS else ''
 
 
-NUMBERS = frozenset({'place', 'won', 'wins', 'losses', 'ties', 'Elo', 'its side won'})
+NUMBERS = frozenset({'rank', 'won', 'wins', 'losses', 'ties', 'Elo', 'its side won'})
 
 
 def _number(shown: str, value: float) -> str:

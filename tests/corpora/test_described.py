@@ -194,3 +194,15 @@ def test_the_real_emer_fine_has_its_published_counts(shared_data):
     assert set(checked.reasons) == {'no clip'}
     assert all(row.chinese_description for row in manifest.samples)
     assert not [note for note in manifest.facts.notes if 'published' in note]
+
+
+def test_descriptions_and_labels_in_two_folders_of_the_release_are_one_corpus(tmp_path):
+    for file, head, row in (
+        ('dataset-v2/final-EMER-reason.csv', ['name', 'chinese', 'english'], ['s1', '她微笑。', 'She smiles.']),
+        ('ov_store/check-openset.csv', ['name', 'openset'], ['s1', "['happy']"]),
+    ):
+        (tmp_path / file).parent.mkdir()
+        table(tmp_path / file, head, row)
+    found, notes = rows('emer-fine', tmp_path)
+    assert (found['s1'].description, found['s1'].labels) == ('She smiles.', ('happy',))
+    assert not [note for note in notes if 'openset' in note]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from affekt.errors import AffektError, LLMError, QuestionRefusedError
-from affekt.llm import Endpoint, Reply, Request
+from affekt.llm import LEFT_OUT_BY, Endpoint, Reply, Request
 
 QUESTION = Request(({'role': 'user', 'content': 'How?'},), 'test-1')
 
@@ -113,6 +113,13 @@ def test_a_server_that_fails_on_pictures_for_good_is_told_after_three_attempts_a
         model.ask(SHOWN)
     assert len(server.questions) == 5
     assert model.ask(QUESTION).text == 'yes'  # words alone are answered as before
+
+
+def test_a_lasting_failure_on_media_names_the_options_that_leave_them_out(server):
+    server.answer = blind
+    with pytest.raises(LLMError, match=r'or leave that out \(--frames 0\)$'):
+        endpoint(server, left_out_by=LEFT_OUT_BY).ask(SHOWN)
+    assert Endpoint('http://localhost', 'm').how_to_leave_out(['sound']) == 'leave that out'
 
 
 def test_a_server_that_sees_again_is_asked_as_often_as_before(server):

@@ -37,18 +37,18 @@ def _biased(size: int = 3000) -> Comparisons:
 def test_the_board_is_in_order_and_complete():
     found = rank(_votes())
     assert [one.item for one in found.standings] == [f'item {place}' for place in range(5)]
-    assert [one.place for one in found.standings] == [1, 2, 3, 4, 5]
+    assert [one.rank for one in found.standings] == [1, 2, 3, 4, 5]
     assert all(one.low < one.strength < one.high for one in found.standings)
-    assert all(one.best_place <= one.place <= one.worst_place for one in found.standings)
+    assert all(one.best_rank <= one.rank <= one.worst_rank for one in found.standings)
     assert sum(one.strength for one in found.standings) == pytest.approx(0, abs=1e-12)
     assert np.isnan(found.standings[-1].more_to_next)
     assert found.facts == {'items': 5, 'comparisons': 400, 'ties': int((_votes().outcome == 0).sum())}
     assert len(found.next_pairs) == 3
 
 
-def test_equal_items_share_a_place():
+def test_equal_items_share_a_rank():
     found = rank(Comparisons.of(list('abc'), list('bca'), ['left'] * 3))
-    assert [one.place for one in found.standings] == [1, 1, 1]
+    assert [one.rank for one in found.standings] == [1, 1, 1]
     assert found.to_dict()['standings'][0]['more_to_next'] is None
 
 

@@ -35,10 +35,10 @@ def _ties(times: int = 5, **more) -> Comparisons:
 def test_ties_alone_give_no_interval_and_say_why(votes, intervals):
     found = rank(votes, RankSettings(intervals=intervals, resamples=50))
     for standing in found.standings:
-        assert (standing.strength, standing.place) == (0.0, 1)
+        assert (standing.strength, standing.rank) == (0.0, 1)
         assert math.isnan(standing.low)
         assert math.isnan(standing.high)
-        assert (standing.best_place, standing.worst_place) == (1, len(votes.items))
+        assert (standing.best_rank, standing.worst_rank) == (1, len(votes.items))
     assert 'all comparisons are ties' in found.notes[0]
     assert 'no intervals' in found.notes[0]
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))['standings'][0]['low'] is None

@@ -73,7 +73,7 @@ def _line(row: Mapping[str, float]) -> bytes:
 def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     """Write a page with one curve for every number in a log, and a sentence on those that are always 0.
 
-    A sum of losses or a chosen score that equals another curve is not drawn again, nor is the number of the epoch drawn.
+    A sum of losses or a chosen score that equals another curve is not drawn again, nor is the epoch's number drawn.
 
     Args:
         rows: rows of a log, each with `step`.

@@ -38,7 +38,7 @@ class CacheEstimate:
         return self.frame_bytes + 8 * self.frames + self.sound_bytes
 
     def __str__(self) -> str:
-        parts = f'{in_words(self.frame_bytes)} of frames and {in_words(self.sound_bytes)} of sound'
+        parts = f'{in_words(self.frame_bytes)} of frames and {in_words(self.sound_bytes)} of audio'
         basis = '' if self.looked_at == self.clips else f', judging by {self.looked_at:,} of them'
         lost = f'; {self.unreadable:,} of these cannot be read' if self.unreadable else ''
         size = f'{counted(self.clips, "clip")}, {self.frames:,} frames: about {in_words(self.bytes)}'

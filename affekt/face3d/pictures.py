@@ -85,7 +85,10 @@ def made_up_background(rng: np.random.Generator, size: int) -> Image:
 class Studio:
     """A person with one camera, one light and one background."""
 
-    def __init__(self, person: Person, light: Light, background: Image, *, noise: float = 0.0) -> None:
+    def __init__(
+        self, person: Person, light: Light, background: Image,
+        *, noise: float = 0.0, field_of_view_deg: float = FIELD_OF_VIEW_DEG,
+    ) -> None:  # fmt: skip
         """Precompute what all frames share.
 
         Args:
@@ -93,12 +96,13 @@ class Studio:
             light: the light on the person.
             background: (size, size, 3) the background, of the size of the images.
             noise: standard deviation of the sensor's noise, in units of 1/255.
+            field_of_view_deg: of the camera.
         """
         self.person, self.light, self.noise = person, light, noise
         self.size = len(background)
         side = OVERSAMPLING * self.size
         self._model = head_model()
-        self._camera = Camera(side, side, FIELD_OF_VIEW_DEG)
+        self._camera = Camera(side, side, field_of_view_deg)
         large = PillowImage.fromarray(background).resize((side, side), PillowImage.Resampling.BILINEAR)
         self._background = np.asarray(large)
         self._triangles = np.concatenate([person.surface, person.inside])

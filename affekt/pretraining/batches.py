@@ -98,9 +98,7 @@ def collate(
     sounds = [_sound(clip, augmentation, rng) for clip in clips]
     for clip, video, sound in zip(clips, videos, sounds, strict=True):
         if video is None and sound is None:
-            raise ValueRangeError(
-                expected='pictures or sound', came=f'neither in {clip.name}', todo='leave the clip out'
-            )
+            raise ValueRangeError(expected='frames or audio', came=f'neither in {clip.name}', todo='leave the clip out')
     has_video = torch.tensor([video is not None for video in videos])
     has_audio = torch.tensor([sound is not None for sound in sounds])
     return ClipBatch(
@@ -141,7 +139,7 @@ def _sound(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None
     sound = torch.from_numpy(np.ascontiguousarray(clip.sound, dtype=np.float32))
     low, high = torch.aminmax(sound)
     if not bool(torch.isfinite(high - low)):
-        raise ValueRangeError(expected='finite samples', came=f'others in {clip.name}', todo='decode the sound anew')
+        raise ValueRangeError(expected='finite samples', came=f'others in {clip.name}', todo='decode the audio again')
     if low == high:
         return None
     return sound if augmentation is None or rng is None else augmentation.sound(sound, rng)

@@ -34,6 +34,7 @@ from affekt.pretraining.masking import cell_mask, tube_mask
 from affekt.pretraining.spectrograms import WINDOW
 from affekt.pretraining.windows import SHORTEST_SOUND, Sampling, cut, pretraining_window
 from affekt.training import IndexBatches, epoch_seed
+from affekt.wording import counted
 
 MOST_REASONS = 3
 """Maximum number of reasons in an error."""
@@ -111,7 +112,7 @@ class Survey:
     def __str__(self) -> str:
         left_out = f'; {len(self.unread):,} with neither are left out' if self.unread else ''
         return (
-            f'{self.clips:,} clips: {self.with_video:,} with pictures, {self.with_audio:,} with sound, '
+            f'{self.clips:,} clips: {self.with_video:,} with frames, {self.with_audio:,} with audio, '
             f'{self.with_both:,} with both{left_out}'
         )
 
@@ -138,7 +139,7 @@ def surveyed(clips: Clips, form: Form) -> Survey:
         why = '; '.join(islice(_reasons(clips, form), MOST_REASONS))
         raise CorpusError(
             expected=f'clips with {" or ".join(_words(form))}',
-            came=(f'{len(clips):,} clips without' if len(clips) else 'no clip') + (f' ({why})' if why else ''),
+            came=(f'{counted(len(clips), "clip")} without' if len(clips) else 'no clip') + (f' ({why})' if why else ''),
             todo='see what the manifest names, and whether faces can be seen in the videos',
         )
     unread = tuple(names[at] for at in (~is_readable).nonzero()[0].tolist())
@@ -165,7 +166,7 @@ def _reasons(clips: Clips, form: Form) -> Iterator[str]:
 
 
 def _words(form: Form) -> list[str]:
-    names = dict(zip(MODALITIES, ('pictures', 'sound'), strict=True))
+    names = dict(zip(MODALITIES, ('frames', 'audio'), strict=True))
     return [names[modality] for modality in form.modalities]
 
 

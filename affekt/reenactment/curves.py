@@ -44,8 +44,8 @@ BLENDED_GAP_S = 1.0
 REST_S = 0.5
 TimelineSource = Literal['face', 'emotion']
 TIMELINE_SOURCES: dict[str, str] = {
-    'face': 'what the face did: its blendshapes by their gains, head and gaze, relative to its calm second',
-    'emotion': 'what was made of face, voice and words: shares of the emotions as intensities of their recipes',
+    'face': 'the movements of the face, head and gaze, relative to the calmest moment',
+    'emotion': 'the emotions read from face, voice and words: the probability of each is its intensity',
 }
 """Source of a person's motion in an analysis, to its description."""
 
@@ -154,7 +154,7 @@ def motion_of_timeline(
         )  # fmt: skip
     times_s, curves = by_face or _emotion_curves(analysis, name, str(run))
     motion = motion_of_series(times_s, curves, rate_hz=rate_hz)
-    motion.notes.append(f'moved by {TIMELINE_SOURCES["face" if by_face else "emotion"]}, of {name}')
+    motion.notes.append(f'{name} moves the portrait by {TIMELINE_SOURCES["face" if by_face else "emotion"]}')
     return motion
 
 
@@ -324,7 +324,7 @@ def _resting(times: Floats, curves: Mapping[str, Floats]) -> tuple[Floats, dict[
 
 
 def _emotion_curves(analysis: Analysis, person: str, run: str) -> tuple[Floats, dict[str, Floats]]:
-    """Times and intensities of the emotions that were fused.
+    """Times and intensities of the emotions that were fused, from the start of the first second to the end of the last.
 
     Raises:
         RunError: nothing was.
@@ -344,4 +344,7 @@ def _emotion_curves(analysis: Analysis, person: str, run: str) -> tuple[Floats, 
             expected=f'two seconds or more in which something was made of {person}', came=f'{run}, with fewer',
             todo='analyze a longer recording',
         )  # fmt: skip
-    return times, {name: np.clip(shares[:, EKMAN.index(name)], 0, 1) for name in EKMAN if name in RECIPES}
+    whole = np.concatenate([series.start_s[:1], times, series.end_s[-1:]])
+    unknown = np.full((1, shares.shape[1]), np.nan)  # as in the second beside it
+    shares = np.concatenate([unknown, np.clip(shares, 0, 1), unknown])
+    return whole, {name: shares[:, EKMAN.index(name)] for name in EKMAN if name in RECIPES}

@@ -15,6 +15,8 @@ from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageFilter
 from scipy.spatial import Delaunay
 
 from affekt.arrays import Floats, Floats32
@@ -69,8 +71,12 @@ edge."""
 INSET = 0.05
 """Width of the lower edge of its own mouth, in mouth widths, that a portrait loses where the jaw opens further: the rim
 of the lip, which would float otherwise."""
-MADE_UP_SIDE = 320
+MADE_UP_SIDE, MADE_UP_VIEW_DEG = 320, 13.0
+"""Side in pixels and field of view of the images of the synthetic mouth, which fills most of them."""
 MADE_UP_SEED = 7
+SMOOTHED_STEP, LEAST_SMOOTHED = 0.5, 0.3
+"""Standard deviation of the blur before an image is made smaller, over the step between the pixels that are read, and
+the least one that makes a difference."""
 
 
 def part_lips(face: Floats, portrait: Portrait) -> None:
@@ -140,14 +146,16 @@ class Mouth:
         for corner in CORNERS:
             own[corner] = now[corner]
         placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
-        shift = way_in_box(placed, self._triangles, (self._rest - placed)[:, :2], box)
+        way = np.column_stack([(self._rest - placed)[:, :2], np.ones(len(placed))])
+        *shift, is_covered = way_in_box(placed, self._triangles, way, box)
+        mask = mask * is_covered  # pixels beyond its edge would show what the portrait has there, lips or skin
         if shown:
             wide = float(np.linalg.norm(rest[CORNERS[0]] - rest[CORNERS[1]]))
             own[LOWER, 1] += INSET * wide * shown
             placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
             reaches = softened(polygon_mask(placed[:, :2], box), 0.4 * INSET * wide * self._portrait.pixels_per_cm)
             mask = mask * (1 + (reaches - 1) * np.float32(shown))
-        laid_over(picture, shifted(self._portrait.image, shift, box), mask, box)
+        laid_over(picture, shifted(self._portrait.image, np.stack(shift), box), mask, box)
 
     def _filmed(self, mouth: MouthPicture, lips: Floats, box: Box) -> Floats32:
         """(h, w, 3) the driver's mouth between these lips."""
@@ -242,12 +250,12 @@ def _with_lit_teeth(mouth: MouthPicture) -> Image:
 def _rendered_mouths() -> tuple[MouthPicture, ...]:
     """Mouths of a made-up person that open ever further."""
     model, size = head_model(), MADE_UP_SIDE
-    camera = Camera(size, size, 25.0)
+    camera = Camera(size, size, MADE_UP_VIEW_DEG)
     pose = pose_matrix(shift_cm=(0, 5.0, -38))
     white = np.ones(3)
     light = Light(direction=np.array([0.0, 0.25, 0.97]), key=0.75 * white, above=0.35 * white, below=0.3 * white)
     person = made_up_person(np.random.default_rng(MADE_UP_SEED))
-    studio = Studio(person, light, np.zeros((size, size, 3), np.uint8))
+    studio = Studio(person, light, np.zeros((size, size, 3), np.uint8), field_of_view_deg=MADE_UP_VIEW_DEG)
     names = face_model().directions
     mouths = []
     for jaw in JAWS:
@@ -265,10 +273,19 @@ def _laid_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
     """(h, w, 3) a picture of a mouth, moved so that its lips lie closest to these (20, 2)."""
     known = np.column_stack([lips[:, :2], np.ones(len(lips))])
     matrix = np.linalg.lstsq(known, mouth.inner_lips.astype(np.float64), rcond=None)[0].T.astype(np.float32)  # (2, 3)
+    image = _for_scale(mouth.image, float(np.linalg.norm(matrix[:, 0])))
     x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5)
     y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5))[:, None]
     across, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
-    return sample(mouth.image, across, down)
+    return sample(image, across, down)
+
+
+def _for_scale(image: Image, scale: float) -> Image:
+    """(H, W, 3) the image without details too fine to be seen where `scale` of its pixels become one."""
+    width = SMOOTHED_STEP * float(np.sqrt(max(scale, 1.0) ** 2 - 1))
+    if width < LEAST_SMOOTHED:
+        return image
+    return np.asarray(PillowImage.fromarray(image).filter(ImageFilter.GaussianBlur(width)))
 
 
 def _shade(mask: Floats32, lips: Floats) -> Floats32:

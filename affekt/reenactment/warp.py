@@ -27,11 +27,13 @@ Image = npt.NDArray[np.uint8]
 COARSE = 4
 MARGIN = 4
 """Pixels around the face that are drawn at full resolution."""
-EDGE_ON, FULL_TURN = (0.5, 0.05), 0.25
+EDGE_ON, FULL_TURN = (0.5, 0.05), 0.15
 """Cosines at the rim of the face: skin begins to be edge-on below the first, and is below the second; where it
 turns towards the viewer by FULL_TURN, its pixels come from within the face."""
 INSET = 0.07
 """How far within, as a share of the distance to the middle of the face."""
+RIM_STEPS = 3
+"""Landmarks that are at most so many triangles from the outline can be edge-on where the head is turned."""
 MIDDLE = 4
 """Landmark at the tip of the nose."""
 SPREAD = (0.5, 0.25)
@@ -104,7 +106,7 @@ class Warp:
         self._exact = np.r_[:POINTS, len(portrait.face) : len(portrait.face) + near]
         self._is_face = (self._triangles < POINTS).all(axis=1)
         skin = self._triangles[self._is_face]
-        self._rim = np.unique(skin[np.isin(skin, OUTLINE).any(axis=1)])
+        self._rim = _rim(skin)
         self._faced = _facing(self._rest[:POINTS], skin)[self._rim]
         self._edge_on = np.clip((EDGE_ON[0] - self._faced) / (EDGE_ON[0] - EDGE_ON[1]), 0, 1)
         self._turns = _turns(self._rest, self._triangles)
@@ -227,6 +229,14 @@ def laid_over(picture: Image, layer: Image | Floats32, mask: Floats32, box: Box)
 def _facing(points: Floats, triangles: Ints) -> Floats:
     """(468,) how far the skin at each landmark faces the viewer: 1 straight, 0 edge-on, below 0 away."""
     return np.asarray(point_normals(points * [1, -1, -1], triangles)[:, 2])
+
+
+def _rim(triangles: Ints) -> Ints:
+    """Landmarks at most RIM_STEPS triangles from the outline of the face."""
+    rim = np.asarray(OUTLINE)
+    for _ in range(RIM_STEPS):
+        rim = np.unique(triangles[np.isin(triangles, rim).any(axis=1)])
+    return rim
 
 
 def _turns(points: Floats, triangles: Ints) -> Floats:

@@ -6,7 +6,8 @@ All weights are tuned on RAVDESS's speech by six folds of actors and on nEMO by 
 last weights of `voices.py` and once from those it began with, with the same settings; the epoch is chosen on the fold
 that follows the tested one, and each fold is tested once. Beside both stand a linear map of acoustic descriptors and
 one of the layers of Whisper's encoder, on the same turns and folds (`read.py`). The last fold of a corpus has the
-people that pre-training never heard. Goes on where it was stopped, and writes `tuned-CORPUS.json`.
+people that pre-training never heard. Goes on where it was stopped, and writes `tuned-CORPUS.json`, and every answer to
+`answers-CORPUS.csv`, so that other models can be tested in pairs with these.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from affekt.pretraining import (
     tune,
 )
 from affekt.runs import write_atomically
+from affekt.tables import csv_bytes
 
 SETTINGS = TuningSettings(
     epochs=8, batch_size=16, learning_rate=8e-3, warm_up=1, mixing=None, patience=None, layer_decay=0.9
@@ -85,6 +87,7 @@ def figures(corpus: Any, store: Any, out: Path, settings: TuningSettings, *, has
             print(f'{corpus.name}, fold {fold}, {start}: {uar:.4f}', flush=True)
     for label, rows in (plain_arms(store) if has_maps else {}).items():
         predicted[label] = cross_read(np.nan_to_num(rows), truth, corpus.fold, classes)
+    write_answers(out / f'answers-{corpus.name}.csv', corpus, predicted)
     rows = {
         label: scored(truth, guess, speakers, classes)
         | {'never heard in pre-training': scored(truth[unheard], guess[unheard], speakers[unheard], classes)}
@@ -102,6 +105,14 @@ def figures(corpus: Any, store: Any, out: Path, settings: TuningSettings, *, has
             for label in others
         },
     }  # fmt: skip
+
+
+def write_answers(path: Path, corpus: Any, predicted: dict[str, Labels]) -> None:
+    """One row per clip: its file, speaker, fold and truth, and what each model answers."""
+    names = np.unique(corpus.truth)
+    columns = [corpus.files, corpus.speaker, corpus.fold, corpus.truth, *(names[said] for said in predicted.values())]
+    header = ('file', 'speaker', 'fold', 'truth', *predicted)
+    write_atomically(path, csv_bytes(header, zip(*(np.asarray(column).tolist() for column in columns), strict=True)))
 
 
 def by_fold(truth: Labels, predicted: Labels, folds: Labels) -> list[float]:

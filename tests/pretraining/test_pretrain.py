@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import torch
 from torch.distributed.run import parse_args
 
 from affekt.checkpoints import opened
+from affekt.cli.pretraining import pretrain_command
 from affekt.clips import Clip
 from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, RunError, ShapeError, ValueRangeError, WeightsError
@@ -175,6 +178,42 @@ def test_the_torchrun_example_of_the_page_runs(of_two_processes):
     assert opened(of_two_processes / 'run' / RUN_WEIGHTS).notes['step'] == 2
 
 
+def _slurm_script() -> str:
+    (script,) = [block for block in re.findall(r'```sh\n(.*?)```', PAGE, flags=re.DOTALL) if '#SBATCH' in block]
+    return script
+
+
+def test_options_of_the_slurm_example_are_those_of_torchrun_and_of_pretrain(tmp_path):
+    (line,) = re.findall(r'torchrun (.*) &$', _slurm_script().replace('\\\n', ''), flags=re.MULTILINE)
+    (tmp_path / 'voxceleb2.parquet').touch()
+    torchrun = parse_args(shlex.split(line.replace('voxceleb2', str(tmp_path / 'voxceleb2'))))
+    assert (torchrun.nnodes, torchrun.nproc_per_node, torchrun.rdzv_backend) == ('2', '4', 'c10d')
+    assert (torchrun.no_python, torchrun.training_script) == (True, 'affekt')
+    verb, *words = torchrun.training_script_args
+    options = pretrain_command.make_context(verb, words).params
+    assert (options['family'], options['size'], options['batch_size'], options['resume']) == (
+        'hicmae',
+        'base',
+        160,
+        True,
+    )
+    assert PretrainingSettings(batch_size=options['batch_size']).batch_size % 8 == 0  # two nodes of four
+
+
+@pytest.mark.parametrize(('of_srun', 'code'), [('kill -USR1 $PPID', 0), ('exit 3', 3)])
+def test_the_slurm_example_puts_itself_back_into_the_queue_when_signalled_and_ends_as_srun_does(
+    tmp_path, of_srun, code
+):
+    for name, body in {'srun': of_srun, 'scontrol': f'echo "$*" >> {tmp_path}/asked'}.items():
+        (tmp_path / name).write_text(f'#!/bin/bash\n{body}\n')
+        (tmp_path / name).chmod(0o755)
+    job = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_JOB_ID': '7', 'SLURM_JOB_NODELIST': 'a'}
+    ended = subprocess.run(['bash', '-c', _slurm_script()], env=job | {'SLURM_CPUS_PER_TASK': '2'}, check=False)
+    asked = (tmp_path / 'asked').read_text().splitlines()
+    assert asked == ['show hostnames a'] + ['requeue 7'] * (code == 0)
+    assert code == 0 or ended.returncode == code
+
+
 def test_two_processes_pretrain_as_one(of_two_processes):
     settings = replace(cases.SETTINGS, epochs=2, contrast_weight=0.5)
     alone = pretrain(cases.FORM, cases.clips(), settings, folder=of_two_processes / 'alone')
@@ -210,10 +249,10 @@ def test_accumulated_batches_are_one_batch(tmp_path):
 
 
 def test_what_cannot_be_learnt_from_is_named(tmp_path):
-    with pytest.raises(CorpusError, match='clips with pictures or sound; got no clip'):
+    with pytest.raises(CorpusError, match='clips with frames or audio; got no clip'):
         pretrain(cases.FORM, [], folder=tmp_path)
     faceless = Clip('street', None, None, None, {'video': 'no face in 75 frames', 'audio': 'silent'})
-    with pytest.raises(CorpusError, match=r'pictures; got 1 clips without \(street, video: no face in 75 frames\)'):
+    with pytest.raises(CorpusError, match=r'frames; got 1 clip without \(street, video: no face in 75 frames\)'):
         pretrain(cases.FACES, [faceless], folder=tmp_path)
     with pytest.raises(ValueRangeError, match='lower --batch-size'):
         pretrain(cases.FORM, cases.clips(3), cases.SETTINGS, folder=tmp_path)

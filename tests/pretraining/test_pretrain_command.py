@@ -44,7 +44,7 @@ def test_a_run_says_what_it_learnt_from_and_goes_on(corpus, tmp_path):
     sizes, answer = done.stderr, done.stdout
     assert re.search(r'clips in .*run-clips: 6 clips, .* 1 of these cannot be read', sizes)
     assert sizes.index('run-clips') < sizes.index('5 of 6 clips, 4 with frames and 4 with audio')
-    assert '5 clips: 4 with pictures, 4 with sound, 3 with both' in answer
+    assert '5 clips: 4 with frames, 4 with audio, 3 with both' in answer
     assert 'of the clips as they were drawn: 4 without video, 4 without audio; what is missing was masked' in answer
     assert re.search(r'4 updates: loss .*GB of memory', answer, flags=re.DOTALL)
     assert (out / 'curves.html').is_file()

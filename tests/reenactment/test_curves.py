@@ -110,12 +110,13 @@ def kept(folder, table=None):
 def test_an_analysis_without_a_face_moves_by_its_emotions(tmp_path):
     motion = motion_of_timeline(kept(tmp_path / 'run'), rate_hz=10)
     corner = [frame.offsets[291, 1] for frame in motion]
-    # from the middle of the first second to that of the last, at its widest in the middle of the second one
-    assert len(corner) == motion.count == 31
-    assert np.argmax(corner) == 10
+    # as long as the four seconds that were read, and at its widest in the middle of the second one
+    assert len(corner) == motion.count == 41
+    assert np.argmax(corner) == 15
+    assert corner[:6] == [corner[0]] * 6  # half a second of what the first second says
     full = frame_of_amounts(0, RECIPES['happiness'].amounts(0.94)).offsets[291, 1]
-    assert corner[10] == pytest.approx(full, rel=0.05)
-    assert 'shares of the emotions' in motion.notes[0]
+    assert corner[15] == pytest.approx(full, rel=0.05)
+    assert motion.notes[0].startswith('person 1 moves the portrait by the emotions')
     with pytest.raises(RunError, match='none was read'):
         motion_of_timeline(tmp_path / 'run', source='face')
 
@@ -138,7 +139,7 @@ def test_an_analysis_with_a_face_moves_by_what_the_face_did(tmp_path):
 def test_a_run_folder_of_one_recording_is_taken_and_one_of_several_is_not(tmp_path):
     kept(tmp_path / 'run' / 'first-0a')
     kept(tmp_path / 'run' / '.second-0b.part')  # of a killed analysis
-    assert motion_of_timeline(tmp_path / 'run', rate_hz=10).count == 31
+    assert motion_of_timeline(tmp_path / 'run', rate_hz=10).count == 41
     assert ByTimeline(tmp_path / 'run').as_json() == ByTimeline(tmp_path / 'run' / 'first-0a').as_json()
     kept(tmp_path / 'run' / 'second-0b')
     with pytest.raises(RunError, match=r'one recording; got .*run with 2 of them; name the folder of one.*first-0a'):

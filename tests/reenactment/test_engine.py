@@ -5,12 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from portraits import canonical, made_up_portrait, moved
+from scipy.ndimage import binary_dilation
 
 from affekt.face3d import interpolate, rasterize
+from affekt.reenactment.amounts import frame_of_amounts
+from affekt.reenactment.emotions import RECIPES
 from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenact
 from affekt.reenactment.eyes import EYES, _around, _disc, _with_whole_irises, white_of_eyes
+from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
-from affekt.reenactment.mouth import LIPS
+from affekt.reenactment.mouth import LIPS, _laid_between
 from affekt.reenactment.sampling import sample
 from affekt.reenactment.warp import Box, Warp, polygon_mask, way_in_box
 
@@ -224,3 +228,51 @@ def test_skin_that_a_turn_spreads_over_many_pixels_has_grain_like_other_skin_and
     assert uncovered == pytest.approx(nose, rel=0.35)
     assert rough(234, axis=1) == pytest.approx(uncovered, rel=0.35)  # streaks would be smooth along rows
     assert nose > 8
+
+
+def test_a_far_cheek_that_turns_into_view_shows_skin_and_no_background():
+    portrait = made_up_portrait(yaw_deg=26, size=384)
+    green = np.array([0, 255, 0], np.uint8)
+    turned = []
+    for backdrop in (portrait.image, np.where(outside_of_face(portrait)[..., None], green, portrait.image)):
+        frame = moved(angles=(-12, 0, 0))
+        engine = Engine(replace(portrait, image=backdrop))
+        turned.append(engine.picture(frame).astype(int))
+        face = portrait.place(moved_face(portrait, frame), frame.rotation, np.zeros(2), 1.0)[:, :2]
+    inside = polygon_mask(0.97 * face[list(OUTLINE)] + 0.03 * face[4], Box(0, 0, 384, 384)) == 1
+    assert np.abs(turned[0] - turned[1])[inside].max() <= 60  # a streak of the background would differ by 200
+
+
+def outside_of_face(portrait):
+    """(H, W) what lies outside of the face, or on its outermost two pixels, where landmarks are often off."""
+    height, width = portrait.size
+    rest = portrait.rest[:468]
+    triangles = portrait.triangles[(portrait.triangles < 468).all(axis=1)]
+    (covered,) = way_in_box(rest, triangles, np.ones((468, 1)), Box(0, 0, width, height))
+    return binary_dilation(covered == 0, iterations=2)
+
+
+def test_no_skin_shows_between_the_lips_of_a_portrait_with_an_open_mouth():
+    portrait = made_up_portrait(jaw=0.4, size=384)
+    own = polygon_mask(portrait.rest[LIPS, :2], Box(0, 0, 384, 384)) > 0
+    image = np.where(own[..., None], portrait.image, np.array([0, 255, 0], np.uint8))  # green skin and lips
+    frame = frame_of_amounts(0.0, RECIPES['sadness'].amounts())
+    face = moved_face(portrait, frame)
+    lips = portrait.place(face, np.eye(3), np.zeros(2), 1.0)[LIPS, :2]
+    made = Engine(replace(portrait, image=image)).picture(frame).astype(int)
+    between = polygon_mask(lips, Box(0, 0, 384, 384)) == 1
+    assert between.sum() > 100
+    assert (made[between][:, 1] - made[between][:, 0]).max() < 100
+
+
+def test_an_image_of_a_mouth_is_blurred_before_it_is_made_smaller():
+    stripes = np.zeros((90, 90, 3), np.uint8)
+    stripes[np.arange(90) % 6 < 3] = 255
+    around = np.column_stack([np.cos(np.linspace(0, 6, 20)), np.sin(np.linspace(0, 6, 20))])
+    mouth = MouthPicture(stripes, (45 + 40 * around).astype(np.float32), np.full(3, 128, np.float32))
+    small, as_large = (
+        _laid_between(mouth, size + size * around, Box(0, 0, 2 * size, 2 * size))[size // 2 : -size // 2]
+        for size in (10, 40)
+    )
+    assert np.abs(small.astype(int) - 128).max() < 40
+    assert np.ptp(as_large) > 200

@@ -323,9 +323,10 @@ def is_readable(view: Clip) -> bool:
 def nothing_to_read(clip: Clip, form: Form) -> MediaError:
     """The error for a clip without any modality that the form reads."""
     reasons = [f'{name}: {reason}' for name, reason in clip.missing.items() if name in form.modalities]
+    nothing = 'neither that can be read' if len(form.modalities) > 1 else 'none that can be read'
     return MediaError(
         expected=f'{" or ".join(form.modalities)} in {clip.name}',
-        came='; '.join(reasons) or 'neither that can be read' if len(form.modalities) > 1 else 'none that can be read',
+        came='; '.join(reasons) or nothing,
         todo='leave the clip out, or take a model that reads what it has',
     )
 

@@ -107,11 +107,21 @@ def test_a_missing_tensor_of_an_encoder_is_refused_by_name_unless_allowed(tmp_pa
     assert torch.count_nonzero(classifier.state_dict()['encoder_audio.blocks.2.mlp.fc1.bias']) == 0
 
 
+def test_a_tensor_of_another_shape_is_not_called_missing(tmp_path):
+    state = _numbered(HicmaePretraining(TINY))
+    state['encoder.norm.weight'] = state['encoder.norm.weight'][:10].clone()
+    words = r'1 that does not fit \(encoder\.norm\.weight of \[10\] where \[64\] belongs\); get the file again'
+    with pytest.raises(WeightsError, match=words):
+        classifier_from(save_published(tmp_path / 'c.pth', state), outputs=5, size=32)
+
+
 def test_nothing_is_filled_where_another_width_is_refused(tmp_path):
     source = save_published(tmp_path / 'c.pth', _numbered(SvfapPretraining(STAGES)))
     wider = SvfapClassifier(replace(STAGES, width=128, heads=2), 3)
     before = {name: value.clone() for name, value in wider.state_dict().items()}
-    with pytest.raises(WeightsError, match=r'do not fit \(encoder\.patch_embed\.proj\.weight of \[64, 3, 2, 16, 16\]'):
+    with pytest.raises(
+        WeightsError, match=r'with 66 that do not fit \(encoder\.patch_embed\.proj\.weight of \[64, 3, 2, 16, 16\]'
+    ):
         transferred(wider, source)
     assert all(_same(value, before[name]) for name, value in wider.state_dict().items())
 

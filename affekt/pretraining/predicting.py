@@ -107,8 +107,8 @@ class TunedModel:
         """
         path = Path(folder)
         path = path / RUN_WEIGHTS if path.is_dir() else path
-        tensors, header = read_tensors(path)
         try:
+            tensors, header = read_tensors(path)
             notes = json.loads(header['notes'])
             form = noted_form(notes['family'], notes['form'])
             names, is_classes = tuple(map(str, notes['names'])), bool(notes['is_classes'])

@@ -179,7 +179,7 @@ def test_a_tuned_folder_is_tuned_on_from_and_numbers_are_learnt(corpus, pretrain
         tmp_path / 'first', corpus, settings(), folder=tmp_path / 'second', label='valence', validation='speaker=p3',
         cache=tmp_path / 'first/clips',
     )  # fmt: skip
-    assert {row.title for row in numbers.rows} == {'valence CCC', 'valence PCC', 'valence mean absolute error'}
+    assert {row.title for row in numbers.rows} == {'valence CCC', 'valence PCC', 'valence MAE'}
     assert numbers.model.names == ('valence',)
 
 

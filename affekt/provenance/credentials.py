@@ -169,7 +169,12 @@ def _read(name: str, path: Path) -> bytes:
 
 
 def _unusable(expected: str, path: str | os.PathLike[str], error: Exception) -> ProvenanceError:
-    return ProvenanceError(expected=expected, came=f'{path}: {str(error)[:200]}', todo='give such a file')
+    return ProvenanceError(expected=expected, came=f'{path}{why_unusable(error)}', todo='give such a file')
+
+
+def why_unusable(error: Exception) -> str:
+    """What is wrong with a PEM file, to follow its name; the library's own words name its web pages and parts."""
+    return f': {error.strerror}' if isinstance(error, OSError) else ', in which none can be read'
 
 
 def _keep_private(key: Path) -> None:

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from typing import Any
 
+from affekt.errors import StorageError
+from affekt.files import require_folder_possible
 from affekt.plugins import GROUPS, Listed, Members, installed, strangers
 from affekt.weights import MODELS, cache_folder, state
 
@@ -84,9 +86,19 @@ def examine(*, thorough: bool = False) -> dict[str, list[dict[str, str]]]:
 
 
 def is_healthy(report: Mapping[str, list[dict[str, str]]]) -> bool:
-    """Whether all required packages are present and no model file is damaged; missing ones are downloaded later."""
+    """Whether all required packages are present, no model file is damaged, and missing ones can be kept."""
     packages = all(row['state'] == 'present' for row in report['packages'])
-    return packages and all(row['state'] != 'damaged' for row in report['models'])
+    states = {row['state'] for row in report['models']}
+    return packages and 'damaged' not in states and not ('missing' in states and unusable_cache())
+
+
+def unusable_cache() -> str:
+    """Why no model file can be kept in the cache; '' if one can."""
+    try:
+        require_folder_possible(cache_folder())
+    except StorageError as error:
+        return error.came
+    return ''
 
 
 def _machine() -> list[dict[str, str]]:

@@ -30,6 +30,34 @@ NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 """Error numbers that only a writer meets."""
 
 
+def user_folder(variable: str, below_home: str) -> Path:
+    """The user's folder that an XDG variable names, or the one below the home folder.
+
+    Args:
+        variable: such as XDG_CACHE_HOME. A relative path in it is ignored, as the XDG specification demands: it
+            would be another folder wherever a command is started.
+        below_home: such as .cache.
+
+    Raises:
+        RuntimeError: the path depends on the home folder, and the user has none.
+    """
+    named = os.environ.get(variable, '')
+    return Path(named) if os.path.isabs(named) else Path.home() / below_home
+
+
+def require_folder_possible(folder: Path) -> None:
+    """Check that a folder can be written, or made, by making one for a moment where its path begins to exist.
+
+    Raises:
+        StorageError: it cannot; the error says why.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix='.affekt-', dir=there))
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
 def part_of(path: Path, ending: str = PART, *, keeps_suffix: bool = False) -> Path:
     """The temporary path of `path` while it is being written.
 

@@ -32,7 +32,7 @@ from typing import IO
 
 from affekt.downloads import downloaded
 from affekt.errors import AffektError, StorageError, UnknownNameError, WeightsError
-from affekt.files import NO_ROOM, storage_error
+from affekt.files import NO_ROOM, storage_error, user_folder
 from affekt.npm import member_of, tarball_address
 from affekt.runs import file_sha256, locked, write_atomically
 
@@ -201,7 +201,7 @@ def _cache_folder() -> Path:
         return Path.home() / 'Library' / 'Caches' / 'affekt' / 'weights'
     if sys.platform == 'win32':
         return Path(os.environ.get('LOCALAPPDATA', Path.home())) / 'affekt' / 'weights'
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'affekt' / 'weights'
+    return user_folder('XDG_CACHE_HOME', '.cache') / 'affekt' / 'weights'
 
 
 def state(model: ModelFile, *, thorough: bool = False) -> str:

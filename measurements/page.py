@@ -385,6 +385,12 @@ def pretraining_speed(result: dict[str, Any]) -> str:
         + f'\nOurs takes {step["times_faster"]:.2f} times fewer seconds: '
         f'{step["clips_per_cpu_s"]:.2g} clips a CPU second.\n'
     )
+    if 'audio' in result:
+        audio = result['audio']
+        text += (
+            f'\nA step of audio alone handles {audio["clips_per_cpu_s"]:.0f} clips per CPU second, '
+            f'{audio["times_both"]:.1f} times as many as one of both modalities.\n'
+        )
     if 'inference_peak_mb' in result:
         memory = result['inference_peak_mb']
         rows = [[size, round(each['ours']), each['published']] for size, each in memory.items()]

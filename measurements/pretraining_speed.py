@@ -6,7 +6,8 @@ The plain step is written here from its description, on the same weights: all pa
 then picked by boolean masks; attention writes out its scores, products are torch's own; AdamW takes a step a tensor.
 Its losses are compared with ours. Both take turns in one process with one thread; the fastest of each counts, in CPU
 seconds. Peak memory is that of a process of its own for each. With `--inference`, so is that of fine-tuned networks on
-four clips, beside the figures that were measured of the published program.
+four clips, beside the figures that were measured of the published program. `--only audio` times a step of audio alone,
+beside one of both modalities, and adds it to the results that are there.
 
 On a CUDA device the base network is timed at a batch of 32 in bfloat16, compiled and not, as clips a second and as
 model-FLOPs use: the arithmetic of a step (forward and back, counted by torch) over what the device does in the same
@@ -189,6 +190,24 @@ def step_speed(form: HicmaeForm, count: int, repeats: int) -> dict[str, Any]:
     }
 
 
+def audio_speed(form: HicmaeForm, count: int, repeats: int) -> dict[str, float]:
+    """Clips per CPU second of a step of audio alone, and how many times as many as of both modalities."""
+    heard = replace(form, modalities=('audio',))
+    both = batch_of(form, count)
+    part = both.parts[0]._replace(video=None, video_mask=None)
+    steps = {'audio': (Steps(heard, 'cpu', plain=False), replace(both, parts=(part,))),
+             'both': (Steps(form, 'cpu', plain=False), both)}  # fmt: skip
+    for way, batch in steps.values():
+        way.step(batch)  # what is done once is not counted
+    jobs = {name: lambda way=way, batch=batch: way.step(batch) for name, (way, batch) in steps.items()}
+    seconds = fastest(jobs, repeats)
+    return {
+        'batch': count,
+        'clips_per_cpu_s': count / seconds['audio'],
+        'times_both': seconds['both'] / seconds['audio'],
+    }
+
+
 def peak_mb(*words: str) -> float:
     """The most resident memory of a process of its own that does one thing."""
     done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
@@ -269,6 +288,7 @@ def main() -> None:
     parser.add_argument('--inference', action='store_true', help='memory of fine-tuned networks, too')
     parser.add_argument('--compile', action='store_true', help='compiled steps on a processor, too: minutes')
     parser.add_argument('--no-device', action='store_true', help='leave out compiled steps and use of arithmetic')
+    parser.add_argument('--only', choices=('audio',), help='measure this alone')
     parser.add_argument('--alone', default='', help=argparse.SUPPRESS)
     parser.add_argument('--out', type=Path, default=RESULT)
     options = parser.parse_args()
@@ -279,9 +299,16 @@ def main() -> None:
     if options.alone:
         alone(options.alone, form, options.batch)
         return
+    result: dict[str, Any]
+    if options.only:
+        result = json.loads(options.out.read_text()) | {'audio': audio_speed(form, options.batch, options.repeats)}
+        write_atomically(options.out, json.dumps(result, indent=2).encode())
+        print(json.dumps(result['audio'], indent=2))
+        return
     shared = ('--frames-size', str(options.frames_size), '--batch', str(options.batch))
-    result: dict[str, Any] = {'form': options.size, 'frames_size': options.frames_size}
+    result = {'form': options.size, 'frames_size': options.frames_size}
     result['step'] = step_speed(form, options.batch, options.repeats)
+    result['audio'] = audio_speed(form, options.batch, options.repeats)
     result['peak_mb'] = {way: peak_mb('--alone', way, '--size', options.size, *shared) for way in ('plain', 'ours')}
     if options.inference:
         result['inference_peak_mb'] = {

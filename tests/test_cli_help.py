@@ -123,6 +123,14 @@ def test_every_verb_that_works_for_long_says_so_before_it_loads():
     assert set(LONG) <= {' '.join(path) for path, _ in COMMANDS}
 
 
+def test_a_verb_says_that_it_loads_before_it_checks_options_which_can_load_much():
+    said = _run('bench', 'abaw', '--model', 'unknown', '--out', 'x').output
+    assert said.splitlines()[0] == 'bench abaw: loading …'
+    assert 'unknown' in said
+    for words in (('bench', 'abaw', '--help'), ('describe', '-h'), ('pretrain',)):
+        assert 'loading' not in _run(*words).output
+
+
 def test_every_verb_has_a_section():
     assert sorted(name for names in SECTIONS.values() for name in names) == sorted(main.commands)
     shown = _run('--help').output

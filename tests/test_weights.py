@@ -14,7 +14,9 @@ import pytest
 
 from affekt import downloads, weights
 from affekt.cli.installation import fetch
+from affekt.doctor import unusable_cache
 from affekt.errors import StorageError, UnknownNameError, WeightsError
+from affekt.files import user_folder
 from affekt.weights import ModelFile, Part, Tarball, Wheel, cache_folder, model_path, state, wanted_path
 
 CONTENT = b'weights of a made-up model'
@@ -254,6 +256,24 @@ def test_a_cache_that_cannot_be_made_is_named_with_the_variable(made_up, tmp_pat
     monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / 'file'))
     with pytest.raises(StorageError, match=r'file/weights.*AFFEKT_CACHE'):
         model_path('made_up.bin')
+
+
+def test_a_relative_cache_folder_is_ignored_as_the_xdg_specification_demands(monkeypatch, tmp_path):
+    monkeypatch.delenv('AFFEKT_CACHE', raising=False)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('XDG_CACHE_HOME', 'below/here')
+    assert user_folder('XDG_CACHE_HOME', '.cache') == tmp_path / '.cache'
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'own'))
+    assert user_folder('XDG_CACHE_HOME', '.cache') == tmp_path / 'own'
+
+
+@pytest.mark.parametrize(('place', 'why'), [('', ''), ('a.txt/affekt', 'Not a directory')])
+def test_doctor_says_that_a_cache_cannot_be_made_and_leaves_nothing_there(monkeypatch, tmp_path, place, why):
+    (tmp_path / 'a.txt').touch()
+    monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / (place or 'new')))
+    assert why in unusable_cache()
+    assert bool(unusable_cache()) == bool(why)
+    assert [path.name for path in tmp_path.iterdir()] == ['a.txt']
 
 
 def test_a_server_that_cannot_be_reached_is_asked_once_and_not_waited_for(cache, monkeypatch):

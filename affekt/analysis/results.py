@@ -56,6 +56,8 @@ class Results:
     """Sentences on what is left out and why."""
     set_aside: tuple[ResultNote, ...] = ()
     """Results in the run that are no longer valid."""
+    lacking: tuple[str, ...] = ()
+    """Paths of clips without valid results, which --resume would analyze or note as gone."""
 
 
 def note_of(key: str, folder: str, facts: Mapping[str, Any]) -> ResultNote:
@@ -123,6 +125,7 @@ def results_that_count(run: Path) -> Results:
     kept: list[ResultNote] = []
     set_aside: list[ResultNote] = []
     remarks: list[str] = []
+    lacking: list[str] = []
     for note in notes:
         had_results = note.folder and 'same_as' not in note.facts
         if note.state != DONE and not had_results:
@@ -136,16 +139,19 @@ def results_that_count(run: Path) -> Results:
         why = _why_not(run, note)
         (set_aside if why or note.state == RENAMED else kept).append(note)
         remarks += [f'{storable(note.file)} {why}'] if why else []
+        lacking += [note.file] if why and note.state == DONE else []
     counting = {note.file for note in kept}
-    remarks += [
-        f'{storable(note.file)} could not be analyzed; --resume tries again'
-        for note in notes
-        if note.state == FAILED and note.file not in counting
-    ]
-    remarks += [_on_copy(note, counting) for note in notes if note.state == DUPLICATE]
+    failed = [note.file for note in notes if note.state == FAILED and note.file not in counting]
+    remarks += [f'{storable(file)} could not be analyzed; --resume tries again' for file in failed]
+    copies = [note for note in notes if note.state == DUPLICATE]
+    remarks += [_on_copy(note, counting) for note in copies]
+    lacking += failed + [note.file for note in copies if _is_lacking(note, counting)]
     remarks += on_namesakes(kept)
     return Results(
-        tuple(sorted(kept, key=lambda note: note.file)), tuple(filter(None, dict.fromkeys(remarks))), tuple(set_aside)
+        tuple(sorted(kept, key=lambda note: note.file)),
+        tuple(filter(None, dict.fromkeys(remarks))),
+        tuple(set_aside),
+        tuple(dict.fromkeys(lacking)),
     )
 
 
@@ -159,6 +165,12 @@ def _why_not(run: Path, note: ResultNote) -> str:
     if why := no_longer(note):
         return f'{why}: its results are left out; go on with --resume'
     return '' if (run / note.folder / MAIN_FILE).exists() else 'has no whole results; go on with --resume'
+
+
+def _is_lacking(copy: ResultNote, counting: Collection[str]) -> bool:
+    """Whether a clip with the content of another has no valid results through it, and is still there."""
+    first = str(copy.facts.get('same_as', ''))
+    return not is_gone(copy.input) if no_longer(copy) else first not in counting
 
 
 def _on_copy(note: ResultNote, counting: Collection[str]) -> str:

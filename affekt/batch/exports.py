@@ -33,6 +33,8 @@ class Written(Sequence[Path]):
     """Sentences on what was left out, and why."""
     errors: tuple[AffektError, ...] = ()
     """Errors of damaged results; the others were written."""
+    lacking: tuple[str, ...] = ()
+    """Paths of clips without valid results: they failed, changed or vanished, and --resume has not been run since."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -176,7 +178,7 @@ def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
             errors.append(error)
     if errors and not paths:
         raise errors[0]
-    return Written(tuple(paths), results.remarks, tuple(errors))
+    return Written(tuple(paths), results.remarks, tuple(errors), results.lacking)
 
 
 def _results(run: Path) -> Results:

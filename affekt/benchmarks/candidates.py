@@ -210,15 +210,31 @@ def clip_sources(clips: PackedClips) -> dict[str, ClipSource]:
 
 
 def corpus_clips(
-    manifest: Manifest, settings: ClipSettings, folder: Path, *, processes: int = 1, progress: Progress | None = None
+    manifest: Manifest,
+    settings: ClipSettings,
+    folder: Path,
+    *,
+    processes: int = 1,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> PackedClips:
     """The clips of a manifest, decoded once into `folder`/clips-…, one cache per way of making them.
+
+    Args:
+        manifest: manifest of the corpus.
+        settings: how clips are made.
+        folder: folder of inputs.
+        processes: number of processes that decode.
+        progress: called with 'clips', clips done, total clips.
+        say: called with a sentence on the size of the cache before it is written.
 
     Raises:
         CorpusError, RunError, StorageError, WeightsError: as for `affekt.clips.packed_clips`.
     """
     seen = [settings.crop, str(settings.size)] if 'video' in settings.modalities else []
     name = '-'.join(('clips', *settings.modalities, *seen))
+    if say and not (folder / name).exists():
+        say(f'clips in {folder / name}: {PackedClips.estimate(manifest, settings)}')
     return packed_clips(manifest, folder / name, settings, processes=processes, progress=progress)
 
 

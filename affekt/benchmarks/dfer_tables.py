@@ -35,13 +35,13 @@ from affekt.typed_json import plain
 from affekt.wording import counted, percent_in_five
 
 HOW = {
-    'fair': 'people of the training part choose the epoch, the tested fold is read once a seed',
+    'fair': 'people of the training part choose the epoch, the tested fold is read once per seed',
     'reference': 'as published: the last epoch, after learning from all but the tested fold',
     ORACLE: 'the epoch that is best on the tested fold, which the published program calls "val": no result',
 }
 MODELS = {
-    CONSTANT: 'the most frequent category of train, or its mean ratings',
-    PRIOR: 'the label of a clip of train drawn at random',
+    CONSTANT: 'the most frequent category of the training part, or its mean ratings',
+    PRIOR: 'the label of a random training clip',
     LINEAR: 'one layer on the features, settings and epoch chosen on validation',
 }
 SHORT = {'uar': 'UAR', 'war': 'WAR', 'weighted_f1': 'weighted F1', 'micro_f1': 'micro F1', 'macro_f1': 'macro F1'}
@@ -97,7 +97,7 @@ def _title(outcome: Dfer) -> str:
 
 
 def _sections(outcome: Dfer) -> list[Section]:
-    """Scores, what tuning adds, each fold by itself, recalls, published rows, and what the published protocol adds."""
+    """Scores, gains of fine-tuning, each fold, recalls, published rows, and what the published protocol adds."""
     tables = []
     several = len(outcome.task.tests) > 1
     for test in outcome.task.tests:
@@ -151,7 +151,7 @@ def _gains(rows: Sequence[Row], before: str) -> Iterator[Section]:
     ]
     if cells:
         yield Section(
-            f'{before}What tuning adds', ('on', 'model', 'protocol', 'over', 'gain [95 %]', 'p'), tuple(cells), 4
+            f'{before}Gain of fine-tuning', ('on', 'model', 'protocol', 'over', 'gain [95 %]', 'p'), tuple(cells), 4
         )
 
 
@@ -289,7 +289,7 @@ def _lines(outcome: Dfer) -> list[str]:
     how = (
         'CCC with unbiased moments, mean over dimensions'
         if task.dimensions
-        else 'UAR: mean recall of the categories; WAR: accuracy, which is micro F1 of one label a clip'
+        else 'UAR: mean recall of the categories; WAR: accuracy, which is micro F1 with one label per clip'
     )
     known += [
         f'figures in per cent; {how}; all folds scored together; seeds: {settings.seeds}',

@@ -326,5 +326,5 @@ def _divided(manifest: Manifest, settings: ExperimentSettings, share: float) -> 
 def _choice(column: str, parts: int) -> str:
     """Who chooses in the fair protocol, as a sentence."""
     if column:
-        return f'fair: whole {column}s of train choose, about one of {parts}'
-    return f'fair: one clip of {parts} chooses; who appears in it is not known, and may be learnt from too'
+        return f'fair: validation has whole {column}s of the training part, about one in {parts}'
+    return f'fair: validation has single clips, about one in {parts}; a person may be in both training and validation'

@@ -89,6 +89,7 @@ def _lines(outcome: Finetuning) -> list[str]:
         f'on frozen vectors: draws of each model: {settings.frozen_trials}; '
         f'{counted(settings.frozen_epochs, "epoch")} at most, patience {settings.frozen_patience}',
         'intervals and tests draw whole groups (speakers, dialogues or recordings, where known); '
-        f'{settings.resamples} resamples; p after Holm over {sum(len(row.gains) for row in outcome.rows)} tests',
+        f'{settings.resamples} resamples; p after Holm over '
+        f'{counted(sum(len(row.gains) for row in outcome.rows), "test")}',
         *broken_runs(outcome.rows), *outcome.task.notes,
     ]  # fmt: skip

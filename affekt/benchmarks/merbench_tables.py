@@ -33,7 +33,7 @@ from affekt.pages.figures import spread
 from affekt.wording import counted, percent_in_five
 
 HOW = {
-    'fair': 'settings and epoch chosen on validation, the test read once a seed',
+    'fair': 'settings and epoch chosen on validation, the test part read once per seed',
     'reference': 'as published: the test read every epoch, settings shared by all folds, inputs as they come',
     ORACLE: 'the published loop had the test itself chosen the epoch: no result, it shows what reading it can add',
 }
@@ -109,7 +109,7 @@ def lines(outcome: Outcome) -> list[str]:
         f'{settings.patience}',
         'over simple: the gain over the one of our simple models that is better on validation; intervals and tests '
         'draw whole groups (speakers, dialogues or recordings, where known); '
-        f'{settings.resamples} resamples, p after Holm over {tests} tests',
+        f'{settings.resamples} resamples, p after Holm over {counted(tests, "test")}',
     ]
     return [*known, *broken_runs(outcome.rows), *outcome.notes]
 

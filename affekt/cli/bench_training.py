@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -326,7 +327,7 @@ def dfer(
         run_dfer,
         save_dfer,
     )
-    from affekt.clips import ClipSettings, PackedClips
+    from affekt.clips import ClipSettings
     from affekt.errors import require_torch
 
     require_torch()
@@ -346,10 +347,11 @@ def dfer(
         if reads:
             size = max(each.form.size for each in candidates if each.form is not None)
             made = ClipSettings(size, crop, reads)
-            say(f'clips: {PackedClips.estimate(manifest, made)}', err=True)
         with StageBars(name_width=10) as bars:
             if reads:
-                clips = corpus_clips(manifest, made, folder, processes=processes, progress=bars)
+                clips = corpus_clips(
+                    manifest, made, folder, processes=processes, progress=bars, say=partial(say, err=True)
+                )
                 sources = clip_sources(clips)
                 notes += clips.sentences
             wanted = features or ('acoustics-utt' if 'audio' in (reads or there) else 'none')

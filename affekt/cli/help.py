@@ -127,16 +127,17 @@ def _lines(example: str, width: int) -> list[str]:
 class _NamesInHelp(click.Command):
     """A command whose help ends with the names that an option or an argument can take."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run it; slow ones first print that they load, which can take seconds."""
-        self.say_loading(ctx)
-        return super().invoke(ctx)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; slow commands print first that they load, which checking an option can begin."""
+        self.say_loading(ctx, args)
+        return super().parse_args(ctx, args)
 
-    def say_loading(self, ctx: click.Context) -> None:
-        """Print that a slow command is loading, and note whether it has --resume."""
+    def say_loading(self, ctx: click.Context, args: Sequence[str]) -> None:
+        """Print that a slow command is loading, unless help or completion is wanted; note whether it has --resume."""
         ctx.meta[HAS_RESUME] = any(param.name == 'resume' for param in self.params)
         name = name_of(ctx)
-        if name in LONG:
+        lacks_all = not args and any(param.required for param in self.params)  # only its usage is shown
+        if name in LONG and not (lacks_all or ctx.resilient_parsing or {'-h', '--help'} & set(args)):
             say(f'{name}: loading …', err=True, style='dim')
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -223,23 +224,20 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
         if args and args[0] in self.commands:
             ctx.args = args
             return args
+        self.say_loading(ctx, args)
         return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the named subcommand, else this verb."""
         if not ctx.args:
             with ctx:
-                return self._invoke_itself(ctx)
+                return click.Command.invoke(self, ctx)
         with ctx:
             name, command, args = self.resolve_command(ctx, ctx.args)
             assert command is not None  # one that is not there is a usage error
             ctx.invoked_subcommand = name
             with command.make_context(name, args, parent=ctx) as below:
                 return command.invoke(below)
-
-    def _invoke_itself(self, ctx: click.Context) -> Any:
-        self.say_loading(ctx)
-        return click.Command.invoke(self, ctx)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Its own options and arguments."""

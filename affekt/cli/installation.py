@@ -35,7 +35,7 @@ def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str,
     With --endpoint and --model: check whether images, audio and video sent to a server reach its model, by asking
     which colour, which tone and which order of colours they contained. A key is read from AFFEKT_LLM_KEY.
     """
-    from affekt.doctor import examine, is_healthy
+    from affekt.doctor import examine, is_healthy, unusable_cache
 
     if endpoint or model:
         if not (endpoint and model):
@@ -53,6 +53,8 @@ def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str,
             say()
         healthy = 'Everything needed is here.' if is_healthy(examined) else 'Something needed is missing or damaged.'
         say(f'{healthy} Model files that are missing are fetched when they are first used.')
+        if reason := unusable_cache():
+            say(f'They cannot be kept: {reason}; AFFEKT_CACHE names another folder.', style='yellow')
     sys.exit(0 if is_healthy(examined) else 2)
 
 

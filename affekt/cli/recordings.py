@@ -226,7 +226,7 @@ def _say_written(written: Written) -> None:
         say(remark, err=True, style='yellow')
     for error in written.errors:
         show_error(error)
-    end_with(written.errors)
+    end_with([*written.errors, *written.lacking])
 
 
 def _analyze_to(

@@ -336,7 +336,8 @@ def _published(image: Pixels, size: int) -> Pixels:
     if image.shape[:2] != (PUBLISHED_SIDE, PUBLISHED_SIDE):
         raise MediaError(
             expected=f'pictures of {PUBLISHED_SIDE} x {PUBLISHED_SIDE} pixels, as VoxCeleb2 is handed round',
-            came=f'{image.shape[1]} x {image.shape[0]}', todo="choose the crop 'faces' for other recordings",
+            came=f'frames of {image.shape[1]} x {image.shape[0]}, not {PUBLISHED_SIDE} x {PUBLISHED_SIDE}',
+            todo="choose the crop 'faces' for other recordings",
         )  # fmt: skip
     side = size if size in (160, 192) else SIZE
     left = (PUBLISHED_SIDE - side) // 2

@@ -334,9 +334,13 @@ def _by_reason(what: str, reasons: dict[str, str]) -> list[str]:
     """A sentence per reason, the most frequent first; reasons that differ in their numbers alone are merged."""
     plain = {name: NUMBER.sub('…', reason) for name, reason in reasons.items()}
     alike, examples = Counter(plain.values()), {reason: name for name, reason in reversed(plain.items())}
+    whole = {
+        reason: {reasons[name] for name in plain if plain[name] == reason}
+        for reason, _ in alike.most_common(MOST_REASONS)
+    }
     sentences = [
-        f'{what} for {count:,}: {reasons[examples[reason]] if count == 1 else reason} ({examples[reason]!r})'
-        for reason, count in alike.most_common(MOST_REASONS)
+        f'{what} for {alike[reason]:,}: {reason if len(stated) > 1 else min(stated)} ({examples[reason]!r})'
+        for reason, stated in whole.items()
     ]
     rest = sum(alike.values()) - sum(count for _, count in alike.most_common(MOST_REASONS))
     return [*sentences, f'{what} for {rest:,}: other reasons'] if rest else sentences

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TITLES = {
     'balanced_accuracy': 'UAR', 'accuracy': 'WAR', 'weighted_f1': 'weighted F1', 'concordance': 'CCC',
-    'pearson': 'PCC', 'mae': 'mean absolute error',
+    'pearson': 'PCC', 'mae': 'MAE',
 }  # fmt: skip
 """Name of each score that is shown, as in `Measure`, to its title."""
 

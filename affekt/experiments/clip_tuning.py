@@ -339,7 +339,7 @@ def _cells(part: str, parts: ClipParts, index: Ints, answers: Floats32) -> list[
 
 def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     """Write scores, card and the page of the training history."""
-    from affekt.training import step_files, write_curves
+    from affekt.training import BEST, step_files, write_curves
 
     facts = {
         'scores': [
@@ -356,7 +356,7 @@ def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     write_atomically(outcome.folder / CARD, tuned_card(outcome, saved).encode())
     rows = [{'step': float(at), **row} for at, row in enumerate(outcome.history, 1)]
     write_curves(rows, outcome.folder / 'history.html', title=outcome.folder.name)
-    for path in step_files(outcome.folder / TRAINING):
+    for path in (*step_files(outcome.folder / TRAINING), outcome.folder / TRAINING / BEST):
         with contextlib.suppress(OSError):  # the state for resuming; the model is saved
             path.unlink()
 

@@ -7,6 +7,7 @@ not matter: files are identical byte for byte.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -107,15 +108,17 @@ def extract(
         finished = _finished(path, manifest, recipe, rows, (names, content), size)
         parts.remove()
         return finished
+    absent = [each for each in (folder, out) if not each.exists()]
     settings = {'recipe': recipe.hash, 'samples': names, 'media': content, 'batch': size}
     with Run(work, settings, resume=work.exists()) as run:
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(map(batches.size_of, todo))
-        for index, lost in _written(manifest, batches, todo, parts, processes, on, gpus):
-            run.note(batch_key(index), parts.path(index).name, missing=lost)
-            done += batches.size_of(index)
-            if progress is not None:
-                progress('features', done, len(rows))
+        with _kept_if_begun(run, parts, range(len(batches)), absent):
+            for index, lost in _written(manifest, batches, todo, parts, processes, on, gpus):
+                run.note(batch_key(index), parts.path(index).name, missing=lost)
+                done += batches.size_of(index)
+                if progress is not None:
+                    progress('features', done, len(rows))
         entries = [entry for index in range(len(batches)) if (entry := run.finished(batch_key(index))) is not None]
         if len(entries) < len(batches):
             raise RunError(
@@ -129,6 +132,26 @@ def extract(
         write_features(path, _joined(files), made)
     parts.remove()
     return _extraction(path, Store(path, partial=True), resumed)
+
+
+@contextlib.contextmanager
+def _kept_if_begun(run: Run, parts: Parts, batches: range, absent: Sequence[Path]) -> Iterator[None]:
+    """Context after whose failure nothing is left if no batch was begun, as with weights that cannot be opened.
+
+    Otherwise the same command with other weights would be refused as another run.
+
+    Args:
+        absent: folders that did not exist before, inner ones first.
+    """
+    try:
+        yield
+    except Exception:
+        if not any(run.finished(batch_key(index)) or parts.tries(index).exists() for index in batches):
+            parts.remove()
+            for folder in absent:
+                with contextlib.suppress(OSError):  # has files of another shard or recipe
+                    folder.rmdir()
+        raise
 
 
 def _require_possible(shard: tuple[int, int], size: int, processes: int, on: str, gpus: float) -> None:

@@ -69,7 +69,8 @@ def read_clips(
 ) -> ReadClips:
     """Analyze every clip.
 
-    1. Group the clips by file. 2. Load the results of an earlier run. 3. Analyze the others, and record each.
+    1. Group the clips by file. 2. Load the results of an earlier run. 3. Analyze the others, each content once, and
+    record each.
 
     Args:
         clips: clips of a manifest.
@@ -92,29 +93,31 @@ def read_clips(
     with Run(out, recorded, resume=resume) as run:
         # 2.
         keys: dict[Path, str] = {}
-        left = []
+        left: dict[str, list[_Job]] = {}
+        """Files of equal content and windows, by their key."""
         for job in jobs:
             try:
-                keys[job.path] = job.key
+                key = keys[job.path] = job.key
             except OSError as error:
                 results[job.path] = _as_refusal(error, job.path)
                 continue
-            earlier = run.finished(keys[job.path])
+            earlier = run.finished(key)
             stored = None if earlier is None else _stored(out / earlier.folder, len(job.windows))
             if stored is None:
-                left.append(job)
+                left.setdefault(key, []).append(job)
             else:
                 results[job.path] = stored
         resumed = sum(isinstance(result, list) for result in results.values())
         # 3.
         tell = progress or (lambda stage, done, total: None)
         tell('clips', len(results), len(jobs))
-        for job, result in _each(left, settings, vocal_head, processes):
+        for job, result in _each([same[0] for same in left.values()], settings, vocal_head, processes):
             if isinstance(result, StorageError):
                 raise result
-            results[job.path] = result
+            key = keys[job.path]
+            results |= {same.path: result for same in left[key]}
             if isinstance(result, list):
-                _note(run, job, keys[job.path], result)
+                _note(run, job, key, result)
             tell('clips', len(results), len(jobs))
     return _by_clip(clips, jobs, results, resumed)
 

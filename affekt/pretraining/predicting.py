@@ -107,8 +107,8 @@ class TunedModel:
         """
         path = Path(folder)
         path = path / RUN_WEIGHTS if path.is_dir() else path
-        tensors, header = read_tensors(path)
         try:
+            tensors, header = read_tensors(path)
             notes = json.loads(header['notes'])
             form = noted_form(notes['family'], notes['form'])
             names, is_classes = tuple(map(str, notes['names'])), bool(notes['is_classes'])
@@ -323,9 +323,10 @@ def is_readable(view: Clip) -> bool:
 def nothing_to_read(clip: Clip, form: Form) -> MediaError:
     """The error for a clip without any modality that the form reads."""
     reasons = [f'{name}: {reason}' for name, reason in clip.missing.items() if name in form.modalities]
+    nothing = 'neither that can be read' if len(form.modalities) > 1 else 'none that can be read'
     return MediaError(
         expected=f'{" or ".join(form.modalities)} in {clip.name}',
-        came='; '.join(reasons) or 'neither that can be read' if len(form.modalities) > 1 else 'none that can be read',
+        came='; '.join(reasons) or nothing,
         todo='leave the clip out, or take a model that reads what it has',
     )
 

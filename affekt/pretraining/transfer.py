@@ -154,6 +154,8 @@ def _form_of_shapes(source: Checkpoint, known: Recognised) -> Form:
 
 def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> HicmaeForm:
     modalities = tuple(name for name in MODALITIES if f'{name} blocks' in sizes)
+    if not modalities:
+        raise ShapeError(expected='encoders of one block or more', came='none', todo='get the file again')
     fusion = sizes.get('fusion blocks', HicmaeForm.fusion_depth)
     depth = sizes[f'{modalities[0]} blocks']  # the same in both encoders
     deepest = {'decoder_depth': min(HicmaeForm.decoder_depth, (depth + 5) // 3)} | common  # maximum for this encoder
@@ -273,7 +275,7 @@ def transferred(
     new = tuple(name for name in absent if NEW.search(name))
     lacking = [name for name in absent if name not in new]
     if (lacking or wrong) and not allow_missing:
-        is_cut = any(name not in checkpoint.tensors for name in known.expected)
+        is_cut = any(checkpoint.shapes.get(name) != shape for name, shape in known.expected.items())
         better = 'get the file again' if is_cut else 'build the network in the form of the file (`stored_form`)'
         raise WeightsError(
             expected=f'every tensor of the encoders of {type(model).__name__}',
@@ -288,10 +290,11 @@ def transferred(
 
 def _matched(
     checkpoint: Checkpoint, known: Recognised, model: nn.Module, wanted: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], list[CoverageRow], list[str], list[str]]:
-    """Tensors by the network's names, a row for each tensor of the file, remarks, and tensors that do not fit."""
+) -> tuple[dict[str, Tensor], list[CoverageRow], list[str], dict[str, str]]:
+    """Tensors by the network's names, a row for each tensor of the file, remarks, and by name what does not fit."""
     taken: dict[str, Tensor] = {}
-    rows, remarks, wrong = [], [], []
+    rows, remarks = [], []
+    wrong: dict[str, str] = {}
     dropped = _dropped(checkpoint, known, wanted)
     if dropped:
         remarks.append(
@@ -310,12 +313,12 @@ def _matched(
             if tuple(value.shape) == shape:
                 taken[place] = value.to(wanted[place].dtype)
             else:
-                wrong.append(f'{name} of {list(stored.shape)} where {list(shape)} belongs')
+                wrong[place] = f'{name} of {list(stored.shape)} where {list(shape)} belongs'
         elif POSITIONS.search(name):
             if _is_fixed(checkpoint.tensor(name)):
                 remarks.append(f'{name} is the fixed table, which the network has by itself')
             else:
-                wrong.append(f'{name}, learned positions, where the network has a fixed table')
+                wrong[name] = f'{name}, learned positions, where the network has a fixed table'
         rows.append(CoverageRow(name, place if place in taken else None, stored.shape))
     return taken, rows, remarks, wrong
 
@@ -339,9 +342,12 @@ def _is_fixed(table: Tensor) -> bool:
     return torch.allclose(table[0].float(), fixed.float(), atol=1e-5)
 
 
-def _faults(lacking: list[str], wrong: list[str]) -> str:
-    parts = [f'{len(lacking)} missing ({listed(lacking)})'] * bool(lacking)
-    parts += [f'{len(wrong)} that do not fit ({"; ".join(wrong[:3])}{" …" * (len(wrong) > 3)})'] * bool(wrong)
+def _faults(lacking: list[str], wrong: Mapping[str, str]) -> str:
+    missing = [name for name in lacking if name not in wrong]
+    parts = [f'{len(missing)} missing ({listed(missing)})'] * bool(missing)
+    if wrong:
+        shown = '; '.join([*wrong.values()][:3]) + ' …' * (len(wrong) > 3)
+        parts.append(f'{len(wrong)} that {"does" if len(wrong) == 1 else "do"} not fit ({shown})')
     return ' and '.join(parts)
 
 

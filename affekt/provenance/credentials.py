@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import ProvenanceError, missing_extra
-from affekt.files import read_regular_file, storage_error
+from affekt.files import read_regular_file, storage_error, user_folder
 
 OWN = 'signing.pem'
 """The file with the user's own private key and chain, in the settings folder."""
@@ -69,7 +69,7 @@ def settings_folder() -> Path:
             return Path.home() / 'Library' / 'Application Support' / 'affekt'
         if sys.platform == 'win32':
             return Path(os.environ.get('APPDATA', Path.home())) / 'affekt'
-        return Path(os.environ.get('XDG_CONFIG_HOME') or Path.home() / '.config') / 'affekt'
+        return user_folder('XDG_CONFIG_HOME', '.config') / 'affekt'
     except RuntimeError as error:
         raise ProvenanceError(
             expected='a folder for the signing key', came=f'{error}', todo='name one by AFFEKT_CONFIG'
@@ -169,7 +169,12 @@ def _read(name: str, path: Path) -> bytes:
 
 
 def _unusable(expected: str, path: str | os.PathLike[str], error: Exception) -> ProvenanceError:
-    return ProvenanceError(expected=expected, came=f'{path}: {str(error)[:200]}', todo='give such a file')
+    return ProvenanceError(expected=expected, came=f'{path}{why_unusable(error)}', todo='give such a file')
+
+
+def why_unusable(error: Exception) -> str:
+    """What is wrong with a PEM file, to follow its name; the library's own words name its web pages and parts."""
+    return f': {error.strerror}' if isinstance(error, OSError) else ', in which none can be read'
 
 
 def _keep_private(key: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from affekt.errors import AffektError, MediaError, ProvenanceError
 from affekt.files import place_atomically, read_regular_file, require_regular_file, storage_error
 from affekt.provenance.consent import Consent
-from affekt.provenance.credentials import Credentials, own_credentials, require_signing
+from affekt.provenance.credentials import Credentials, own_credentials, require_signing, why_unusable
 from affekt.provenance.findings import in_words
 from affekt.provenance.manifest_boxes import MIME, Malformed, embedded, has_traces, mime_of, require_signers_form
 from affekt.typed_json import plain
@@ -211,7 +211,7 @@ def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None 
             content, state = json.loads(reader.json()), reader.get_validation_state()
     except c2pa.C2paError as error:
         if has_traces(place):
-            return Verdict(place, CHANGED, reason='its manifest is damaged', codes=(_first_words(error),))
+            return Verdict(place, CHANGED, reason='the file or its manifest is damaged', codes=(_first_words(error),))
         if 'NotFound' in type(error).__name__:
             return Verdict(place, NO_MANIFEST)
         return Verdict(place, NO_MANIFEST, reason=f'it cannot be read as {mime}', codes=(_first_words(error),))
@@ -309,7 +309,7 @@ def _anchors(trusted: str | os.PathLike[str] | None) -> str:
         certificates = x509.load_pem_x509_certificates(read_regular_file(trusted))
     except (OSError, ValueError) as error:
         raise ProvenanceError(
-            expected='a file of trusted certificates in PEM', came=f'{trusted}: {str(error)[:200]}',
+            expected='a file of trusted certificates in PEM', came=f'{trusted}{why_unusable(error)}',
             todo='give the certificate of whoever vouches for signers',
         ) from error  # fmt: skip
     return b''.join(certificate.public_bytes(Encoding.PEM) for certificate in certificates).decode()

@@ -464,37 +464,35 @@ def _thumbnail(image: Image) -> Image:
 
 def _page(comparison: Comparison) -> str:
     """Tables of means with intervals, and of all pairs."""
-    parts = [
-        '<h1>Reenactment</h1>',
-        '<p><a href="sheet.jpg">Contact sheet</a>, signed: <code>affekt verify</code>.</p>',
-    ]
+    warned = ''.join(f'<li>{escaped(name)}: {escaped(reason)}</li>' for name, reason in comparison.left_out.items())
+    notes = f'<ul class="notes" aria-label="Left out">{warned}</ul>' if warned else ''
+    sheet = '<p class="soft"><a href="sheet.jpg">Contact sheet</a>, signed: <code>affekt verify</code> checks it.</p>'
+    parts = [f'<section class="head"><h1>Reenactment</h1>{sheet}{notes}</section>']
     titles = {'self': 'Moved by themselves', 'cross': 'Moved by others'}
     for name, metrics in comparison.summary.items():
         count = sum(each.pair.is_self == (name == 'self') for each in comparison.pairs)
-        parts.append(
-            f'<h2>{titles[name]}, {counted(count, "pair")}</h2><table><tr><th>metric<th>mean [95 %]<th>meaning</tr>'
-        )
-        parts += [
-            f'<tr><td>{escaped(metric)}<td>{escaped(str(interval))}<td>{escaped(METRICS[metric])}</tr>'
-            for metric, interval in metrics.items()
-        ]
-        parts.append('</table>')
-    if comparison.sets:
-        parts.append('<h2>All pictures together</h2><table><tr><th>metric<th>value<th>samples</tr>')
-        parts += [
-            f'<tr><td>{name}<td>{f"{value:.3f}" if np.isfinite(value) else "–"}<td>{samples}</tr>'
-            for name, (value, samples) in comparison.sets.items()
-        ]
-        parts.append('</table>')
+        rows = [(metric, interval, METRICS[metric]) for metric, interval in metrics.items()]
+        parts.append(_table(f'{titles[name]}, {counted(count, "pair")}', ('metric', 'mean [95 %]', 'meaning'), rows))
+    sets = [(name, _figure(value), samples) for name, (value, samples) in comparison.sets.items()]
+    if sets:
+        parts.append(_table('All images together', ('metric', 'value', 'samples'), sets))
     names = [name for name in METRICS if any(name in each.scores for each in comparison.pairs)]
-    parts.append(
-        '<h2>Pairs</h2><table><tr><th>pair<th>frames<th>no face' + ''.join(f'<th>{n}' for n in names) + '</tr>'
-    )
-    for each in comparison.pairs:
-        cells = ''.join(f'<td>{each.scores[name]:.3f}' if name in each.scores else '<td>–' for name in names)
-        parts.append(f'<tr><td>{escaped(each.pair.name)}<td>{each.frames}<td>{each.without_face}{cells}</tr>')
-    parts.append('</table>')
-    if comparison.left_out:
-        why = ''.join(f'<li>{escaped(name)}: {escaped(reason)}</li>' for name, reason in comparison.left_out.items())
-        parts.append(f'<h2>Left out</h2><ul>{why}</ul>')
+    pairs = [
+        (each.pair.name, each.frames, each.without_face, *(_figure(each.scores.get(name)) for name in names))
+        for each in comparison.pairs
+    ]
+    parts.append(_table('Pairs', ('pair', 'frames', 'no face', *names), pairs))
     return whole_page('Reenactment', comparison.folder.name, '\n'.join(parts))
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    top = ''.join(f'<th scope="col">{escaped(head)}</th>' for head in heads)
+    lines = ''.join('<tr>' + ''.join(f'<td>{escaped(cell)}</td>' for cell in row) + '</tr>' for row in rows)
+    return (
+        f'<section class="part"><h2>{escaped(title)}</h2><div class="scroll" tabindex="0" role="region" aria-label='
+        f'"{escaped(title)}"><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div></section>'
+    )
+
+
+def _figure(value: float | None) -> str:
+    return '–' if value is None or not np.isfinite(value) else f'{value:.3f}'

@@ -16,17 +16,18 @@ from affekt.pages import escaped, whole_page
 
 THUMBNAIL = 128
 SHOWN = (
-    ('person', 'Person', ''), ('emotion', 'Emotion', ''), ('intensity', 'Asked for', '.2f'),
-    ('measured_rise', 'Rise of the named scores', '+.2f'), ('measured_share', 'Share of the category', '.2f'),
+    ('person', 'Person', ''), ('emotion', 'Emotion', ''), ('intensity', 'Requested', '.2f'),
+    ('measured_rise', 'Rise of the named scores', '+.2f'), ('measured_share', 'Probability of the emotion', '.2f'),
     ('measured_category', 'Read as', ''), ('measured_valence', 'Valence', '+.2f'),
     ('measured_arousal', 'Arousal', '+.2f'), ('measured_luminance', 'Luminance', '.3f'),
     ('measured_identity_distance', 'Distance from the portrait', '.2f'), ('file', 'File', ''),
 )  # fmt: skip
 READING = (
     "Rise: by how much the scores that the emotion's recipe names, summed, are above those of the portrait at rest.",
-    'Share and category: of seven expressions, by the network that affekt analyzes faces with. It was trained on '
-    'photographs of people in strong expressions, and calls many a slight one neutral.',
-    'Distance: of the recognition network; one person is below 0.5. Empty where that network was not there.',
+    'Probability of the requested emotion, and the most probable one of seven (read as): by the network with which '
+    'affekt analyzes faces. Trained on photographs of strong expressions, it reads most slight ones as neutral.',
+    'Distance from the portrait: largest distance by the face identity network; the same person stays below 0.5. Empty '
+    'where that network was not installed.',
     'Luminance: mean of the face in linear light over the whole clip, 0 to 1.',
 )
 
@@ -55,7 +56,7 @@ def stimulus_page(
     how = ''.join(f'<li>{escaped(line)}</li>' for line in READING)
     body = '\n'.join([
         f'<section class="head"><h1>Stimuli: {escaped(name)}</h1><dl class="facts">{listed}</dl>{notes}</section>',
-        f'<section class="part"><h2>Portraits, equally light</h2><div class="scroll">{people}</div></section>',
+        f'<section class="part"><h2>Portraits, equally bright</h2><div class="figures">{people}</div></section>',
         _section('By emotion and intensity, mean of all persons', _means(rows)),
         _section('All clips', _table(rows)),
         f'<section class="part"><h2>How to read it</h2><ul class="soft">{how}</ul></section>',

@@ -9,7 +9,7 @@ epoch on validation, with its history and whether it may be reported. `train_sem
 
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
 from affekt.training.averages import WeightAverage
-from affekt.training.best_epoch import BestEpoch
+from affekt.training.best_epoch import BEST, BestEpoch
 from affekt.training.checkpoints import last_weights, step_files, whole
 from affekt.training.curves import write_curves
 from affekt.training.engine import Engine, Step
@@ -27,6 +27,7 @@ from affekt.training.supervised import predict, train
 from affekt.training.together import Split, train_together
 
 __all__ = [
+    'BEST',
     'SCORES',
     'UNKNOWN',
     'Batch',

@@ -17,6 +17,7 @@ from affekt.nn import read_tensors, save_tensors
 from affekt.training.checkpoints import changing, spread_like, whole
 
 BEST = 'best.safetensors'
+"""File in a run's folder with the weights of the best epoch so far."""
 
 
 class BestEpoch:

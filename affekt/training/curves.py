@@ -19,6 +19,8 @@ Row = dict[str, float]
 
 WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 224, 104, 30, 14
 """Size and margins of a curve in pixels."""
+MEASURES = {'uar', 'war', 'f1', 'ccc', 'pcc', 'mae', 'mse', 'rmse'}
+"""Names of measures that are written in capitals."""
 MOST_POINTS = 1000
 """Maximum number of points of a curve; with more rows, each point is the mean of equally many."""
 
@@ -71,7 +73,7 @@ def _line(row: Mapping[str, float]) -> bytes:
 def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     """Write a page with one curve for every number in a log, and a sentence on those that are always 0.
 
-    Where there is one loss alone, its sum is not drawn again.
+    A sum of losses or a chosen score that equals another curve is not drawn again, nor is the epoch's number drawn.
 
     Args:
         rows: rows of a log, each with `step`.
@@ -84,8 +86,10 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row if name != 'step'))
     curves = {name: [(row['step'], row[name]) for row in rows if name in row] for name in names}
     idle = [name for name in names if all(value == 0 for _, value in curves[name])]
-    if any(points == curves.get('loss') for name, points in curves.items() if name != 'loss'):
-        del curves['loss']
+    for summary in ('loss', 'score'):
+        if any(points == curves.get(summary) for name, points in curves.items() if name != summary):
+            del curves[summary]
+    curves.pop('epoch', None)
     parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows, idle)}</dl>']
     if idle:
         parts.append(f'<p class="soft">Always 0: {escaped(", ".join(map(_words, idle)))}.</p>')
@@ -99,7 +103,7 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
 
 
 def _words(name: str) -> str:
-    return name.replace('_', ' ')
+    return ' '.join(word.upper() if word in MEASURES else word for word in name.split('_'))
 
 
 def _last_row(rows: Sequence[Row], idle: Sequence[str]) -> str:

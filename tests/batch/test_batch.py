@@ -168,6 +168,7 @@ def test_a_clip_that_was_cut_anew_or_removed_is_not_exported_and_that_is_said(an
     assert happy == ([file_sha256(clips / 'happy' / 'a.wav')] if resumes else [])
     assert any('sad/a.wav is gone' in remark for remark in written.remarks)
     assert any('happy/a.wav has changed' in remark for remark in written.remarks)
+    assert written.lacking == (() if resumes else ('happy/a.wav', 'sad/a.wav'))  # what exit code 2 says
 
 
 def test_a_subfolder_that_was_removed_is_gone(analyzer, clips, tmp_path):
@@ -198,8 +199,9 @@ def test_a_copy_of_what_is_left_out_is_not_lost_in_silence(analyzer, clips, tmp_
     shutil.copy(clips / 'a.wav', clips / 'z.wav')
     _run(clips, tmp_path)
     (clips / 'a.wav').unlink()
-    remarks = export_run(tmp_path / 'run', 'csv').remarks
-    assert 'z.wav has the same content as a.wav, which is left out; go on with --resume' in remarks
+    written = export_run(tmp_path / 'run', 'csv')
+    assert 'z.wav has the same content as a.wav, which is left out; go on with --resume' in written.remarks
+    assert written.lacking == ('a.wav', 'z.wav')
 
 
 def test_a_failure_that_was_overcome_is_not_told_any_more_and_a_later_one_is(analyzer, clips, tmp_path):
@@ -209,6 +211,7 @@ def test_a_failure_that_was_overcome_is_not_told_any_more_and_a_later_one_is(ana
     analyzer.does['a.mp3'] = _raises(ValueError('odd'))
     assert [outcome.file for outcome in _run(clips, tmp_path, resume=True).failed] == ['a.mp3']
     assert any('a.mp3 could not be analyzed' in remark for remark in export_run(tmp_path / 'run', 'csv').remarks)
+    assert export_run(tmp_path / 'run', 'csv').lacking == ('a.mp3',)
     (clips / 'a.mp3').write_bytes(before)
     assert _run(clips, tmp_path, resume=True).failed == ()
     assert export_run(tmp_path / 'run', 'csv').remarks == ()

@@ -350,11 +350,17 @@ def test_people_are_kept_whole_where_known_and_the_lack_is_stated_where_not():
     speakers = np.array([row.speaker for row in manifest.samples])
     assert not set(speakers[choosing]) & set(speakers[~choosing])
     assert (len(set(speakers[choosing])), column, parts) == (3, 'speaker', 4)  # a quarter of twelve
-    assert 'fair: whole speakers of train choose, about one of 4' in open_dfer(manifest, SIMPLE, share=0.25).notes
+    assert (
+        'fair: validation has whole speakers of the training part, about one in 4'
+        in open_dfer(manifest, SIMPLE, share=0.25).notes
+    )
     unknown = manifest.replaced(speaker=[None] * len(manifest))
     choosing, column, _ = held_out(unknown, 0.25, seed=0)
     assert (choosing.sum(), column) == (18, '')
-    assert any('who appears in it is not known' in note for note in open_dfer(unknown, SIMPLE, share=0.25).notes)
+    assert any(
+        'a person may be in both training and validation' in note
+        for note in open_dfer(unknown, SIMPLE, share=0.25).notes
+    )
 
 
 def test_models_of_one_name_or_of_a_baseline_are_refused(calls, rng):

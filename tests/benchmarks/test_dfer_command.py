@@ -59,7 +59,7 @@ def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corp
     done = run(*words, '--json')
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
-    assert 'clips: 48 clips, 0 frames' in done.stderr  # the size is told before anything is decoded
+    assert 'run-inputs/clips-audio: 48 clips, 0 frames' in done.stderr  # the size is told before anything is decoded
     name = checkpoint.name
     assert [row['model'] for row in facts['rows']] == ['constant', 'prior', name, 'scratch']
     row = facts['rows'][2]
@@ -72,6 +72,7 @@ def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corp
     assert not list((tmp_path / 'run' / 'running').glob('*'))
     again = run(*words, '--resume')
     assert again.exit_code == 0, again.output
+    assert 'clips-audio' not in again.stderr  # nothing is decoded again
     assert 'UAR and WAR, all folds together' in again.stdout
     assert max(map(len, again.stdout.splitlines())) <= 80
     other = run(*words[:-6], '--epochs', '2', *words[-6:], '--resume')

@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from affekt.clips import Clip, ClipSettings, PackedClips, sample_clip
 from affekt.clips.cache_files import DATA, FRAMES, INDEX, SOUND
+from affekt.clips.packed import _by_reason
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import RunError, ShapeError, StorageError, TableError, UnknownNameError, ValueRangeError
 from affekt.media import write_audio, write_video
@@ -94,6 +95,13 @@ def test_what_is_missing_is_counted_by_reason(manifest, tmp_path):
     with pytest.raises(UnknownNameError, match="'nothing': the manifest names none"):
         clips.clip('nothing')
     assert clips.places(manifest).tolist() == [0, 1, -1, 2, 3, 4, -1]
+
+
+def test_reasons_that_differ_in_numbers_alone_are_merged_and_equal_ones_keep_their_numbers():
+    same = {'a': 'frames of 360 x 288, not 224 x 224', 'b': 'frames of 360 x 288, not 224 x 224'}
+    assert _by_reason('no video', same) == ["no video for 2: frames of 360 x 288, not 224 x 224 ('a')"]
+    unlike = {'a': 'no face in 75 frames', 'b': 'no face in 80 frames'}
+    assert _by_reason('no video', unlike) == ["no video for 2: no face in … frames ('a')"]
 
 
 KILLED = """

@@ -173,13 +173,13 @@ def test_a_tuned_folder_is_tuned_on_from_and_numbers_are_learnt(corpus, pretrain
     first = finetune_clips(
         pretrained, corpus, settings(method='full'), folder=tmp_path / 'first', validation='speaker=p3'
     )
-    assert not list((tmp_path / 'first/training').glob('step-*'))
+    assert not list((tmp_path / 'first/training').glob('*.safetensors'))
     assert [row['epoch'] for row in first.history] == [1, 2]
     numbers = finetune_clips(
         tmp_path / 'first', corpus, settings(), folder=tmp_path / 'second', label='valence', validation='speaker=p3',
         cache=tmp_path / 'first/clips',
     )  # fmt: skip
-    assert {row.title for row in numbers.rows} == {'valence CCC', 'valence PCC', 'valence mean absolute error'}
+    assert {row.title for row in numbers.rows} == {'valence CCC', 'valence PCC', 'valence MAE'}
     assert numbers.model.names == ('valence',)
 
 

@@ -88,7 +88,12 @@ def test_what_is_finished_is_not_done_again_and_other_samples_are_refused(tmp_pa
 @pytest.mark.parametrize('processes', [1, 2])
 def test_a_recipe_that_cannot_be_opened_says_why_from_a_worker_too(tmp_path, processes):
     with pytest.raises(WeightsError, match='got none'):
-        extract(made_up_corpus(), WEIGHTLESS, tmp_path, processes=processes)
+        extract(made_up_corpus(), WEIGHTLESS, tmp_path / 'features', processes=processes)
+    assert list(tmp_path.iterdir()) == []  # or else other weights would be refused as another run
+    (tmp_path / 'features').mkdir()
+    with pytest.raises(WeightsError, match='got none'):
+        extract(made_up_corpus(), WEIGHTLESS, tmp_path / 'features', processes=processes)
+    assert list((tmp_path / 'features').iterdir()) == []
 
 
 def test_progress_counts_samples(tmp_path):

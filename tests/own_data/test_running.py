@@ -14,6 +14,7 @@ from affekt.cli import bench, main
 from affekt.cli import installation as cli_installation
 from affekt.errors import MediaError, RunError, StorageError
 from affekt.own_data import labelled_clips, read_clips
+from affekt.runs import read_journal
 
 SETTINGS = AnalysisSettings(asr='none')
 NAMES = ('anger.1.wav', 'fear.2.wav', 'anger.3.wav', 'quiet.4.wav')
@@ -78,6 +79,16 @@ def test_readings_that_are_cut_short_are_made_again(table, tmp_path, analyzer):
     _read(table, tmp_path / 'run')
     next(iter((tmp_path / 'run' / 'readings').glob('*.json'))).write_text('{')
     assert _read(table, tmp_path / 'run', resume=True).resumed == 3
+
+
+def test_files_of_equal_content_are_analyzed_and_noted_once(table, tmp_path, analyzer):
+    (table.parent / 'fear.2.wav').write_bytes((table.parent / 'anger.1.wav').read_bytes())
+    read = _read(table, tmp_path / 'run')
+    assert [reading.sources['fused'].category for reading in read.readings] == ['anger', 'anger', 'anger', '']
+    assert sorted(analyzer.calls) == ['anger.1.wav', 'anger.3.wav', 'quiet.4.wav']
+    keys = [entry.key for entry in read_journal(tmp_path / 'run')]
+    assert len(keys) == len(set(keys)) == 3
+    assert _read(table, tmp_path / 'run', resume=True).resumed == 4
 
 
 def test_a_missing_clip_is_named(table, tmp_path, analyzer):

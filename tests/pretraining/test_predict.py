@@ -104,6 +104,10 @@ def test_a_recording_without_anything_that_is_read_is_refused(tmp_path):
         predict(TunedModel(network(FACES), ('a', 'b', 'c')), tmp_path / 'voice.wav')
     with pytest.raises(MediaError):
         predict(TunedModel(network(), ('a', 'b', 'c')), tmp_path / 'absent.mp4')
+    empty = Clip('street', None, None, None, {'video': 'no face in 75 frames'})
+    for form, said in ((FACES, 'video in street'), (SMALL, 'video or audio in street')):
+        with pytest.raises(MediaError, match=f'expected {said}; got video: no face in 75 frames'):
+            predict_proba(network(form), [empty])
 
 
 def test_a_word_in_the_middle_of_a_long_pause_is_read_though_no_usual_window_hears_it():

@@ -107,11 +107,21 @@ def test_a_missing_tensor_of_an_encoder_is_refused_by_name_unless_allowed(tmp_pa
     assert torch.count_nonzero(classifier.state_dict()['encoder_audio.blocks.2.mlp.fc1.bias']) == 0
 
 
+def test_a_tensor_of_another_shape_is_not_called_missing(tmp_path):
+    state = _numbered(HicmaePretraining(TINY))
+    state['encoder.norm.weight'] = state['encoder.norm.weight'][:10].clone()
+    words = r'1 that does not fit \(encoder\.norm\.weight of \[10\] where \[64\] belongs\); get the file again'
+    with pytest.raises(WeightsError, match=words):
+        classifier_from(save_published(tmp_path / 'c.pth', state), outputs=5, size=32)
+
+
 def test_nothing_is_filled_where_another_width_is_refused(tmp_path):
     source = save_published(tmp_path / 'c.pth', _numbered(SvfapPretraining(STAGES)))
     wider = SvfapClassifier(replace(STAGES, width=128, heads=2), 3)
     before = {name: value.clone() for name, value in wider.state_dict().items()}
-    with pytest.raises(WeightsError, match=r'do not fit \(encoder\.patch_embed\.proj\.weight of \[64, 3, 2, 16, 16\]'):
+    with pytest.raises(
+        WeightsError, match=r'with 66 that do not fit \(encoder\.patch_embed\.proj\.weight of \[64, 3, 2, 16, 16\]'
+    ):
         transferred(wider, source)
     assert all(_same(value, before[name]) for name, value in wider.state_dict().items())
 
@@ -169,6 +179,14 @@ def test_a_file_that_lost_the_last_block_of_one_encoder_is_refused_in_one_senten
     sentence = r"with 13 missing \('encoder_audio\.blocks\.3\..* and 8 more\); get the file again, or allow"
     with pytest.raises(WeightsError, match=sentence):
         classifier_from(save_published(tmp_path / 'c.pth', state), outputs=2)
+
+
+def test_a_file_without_any_block_is_refused_in_one_sentence(tmp_path):
+    source = save_published(tmp_path / 'c.pth', {'encoder_audio.patch_embed.proj.weight': torch.zeros(256, 1, 16, 16)})
+    with pytest.raises(
+        WeightsError, match=r'^expected encoders of one block or more; got none in c\.pth; get the file'
+    ):
+        classifier_from(source, outputs=2)
 
 
 def test_stages_that_share_their_blocks_otherwise_than_published_are_refused_without_a_noted_form(tmp_path):

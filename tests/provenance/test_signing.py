@@ -177,7 +177,7 @@ def test_a_broken_key_is_an_error_in_words(tmp_path, content):
     (tmp_path / 'key.pem').write_bytes(content)
     with pytest.raises(ProvenanceError):
         read_credentials(tmp_path / 'chain.pem', tmp_path / 'key.pem')
-    with pytest.raises(ProvenanceError):
+    with pytest.raises(ProvenanceError, match=r'chain in PEM; got .*key.pem, in which none can be read; give'):
         read_credentials(tmp_path / 'key.pem', tmp_path / 'chain.pem')
 
 

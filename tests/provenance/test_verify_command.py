@@ -58,7 +58,7 @@ def test_a_damaged_manifest_is_said_to_be_so_and_programs_get_the_readers_own_wo
     picture.write_bytes(content[:at] + content[at + 1 :])
     shown = _verified(str(picture))
     assert shown.exit_code == 2
-    assert 'reason: its manifest is damaged' in shown.output
+    assert 'reason: the file or its manifest is damaged' in shown.output
     assert json.loads(_verified(str(picture), '--json').stdout)['codes']
 
 

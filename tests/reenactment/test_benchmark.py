@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -117,7 +118,10 @@ def test_a_still_person_moved_by_themselves_is_unchanged_and_the_sheet_is_signed
     assert record['summary']['self']['ssim']['mean'] == pytest.approx(scores['ssim'])
     assert record['consent']['portrayed'] == 'nobody'
     assert (tmp_path / 'out' / 'pairs.csv').read_text().startswith('pair,driver,portrait,frames')
-    assert 'sheet.jpg' in (tmp_path / 'out' / 'page.html').read_text()
+    page = (tmp_path / 'out' / 'page.html').read_text()
+    assert 'sheet.jpg' in page
+    # a wide table scrolls within its own frame, and the page stays as wide as the window
+    assert page.count('<table>') == len(re.findall(r'<div class="scroll" [^>]*><table>', page)) >= 2
 
 
 @pytest.fixture

@@ -365,6 +365,11 @@ def test_a_page_says_what_is_always_0_and_draws_a_sum_of_one_loss_once(tmp_path)
     assert page.count('<polyline') == 1
     assert 'Always 0: unread.' in page
     assert '<dt>unread</dt>' not in page
+    of_epochs = [
+        {'step': at, 'epoch': at, 'training': 1 / at, 'loss': 1 / at, 'uar': at, 'score': at} for at in (1.0, 2.0)
+    ]
+    write_curves(of_epochs, tmp_path / 'history.html', title='tuned')
+    assert re.findall('<h2>([^<]*)', (tmp_path / 'history.html').read_text()) == ['training', 'UAR']
     write_curves([{'step': 10.0, 'learning_rate': 0.5}], tmp_path / 'one.html', title='run')
     page = (tmp_path / 'one.html').read_text()
     assert '<dt>learning rate</dt><dd>0.5</dd>' in page

@@ -21,7 +21,11 @@ PROJECTIONS = {
 }
 """Names of projections to their input of the language model."""
 FUSED = {'video': 'affectgpt_proj', 'audio': 'audio_llama_proj', 'multi': 'multi_llama_proj'}
-SCORED = {'video': ('video_attention_mlp.',), 'audio': ('audio_attention_mlp.',), 'multi': ('attention_mlp.', 'fc_att.')}
+SCORED = {
+    'video': ('video_attention_mlp.',),
+    'audio': ('audio_attention_mlp.',),
+    'multi': ('attention_mlp.', 'fc_att.'),
+}
 """Fused input to the names that its attention alone has."""
 LANGUAGE_MODELS = {
     (3584, 28): 'Qwen2.5 7B',

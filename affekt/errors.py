@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,6 +17,10 @@ LONGEST_FAULT = 400
 """Maximum number of characters of one fault in a list."""
 SHOWN_FAULTS = 20
 """Number of faults of a file that an error lists; the others are counted."""
+
+
+_USER_INFO = re.compile(r'(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)[^\s/@]*@')
+"""What stands before the @ of an address; as a `Path` it has one slash."""
 
 
 class AffektError(Exception):
@@ -43,10 +48,13 @@ class AffektError(Exception):
 
 
 def _shortened(part: str, most: int = LONGEST_PART) -> str:
-    """A part whose middle is cut out if it is too long; the end is kept, as it often holds the essential."""
-    if len(part) <= most:
-        return part
-    return f'{part[: most // 2]} … ({len(part):,} characters) … {part[-most // 4 :]}'
+    """A part whose middle is cut out if it is too long, and without names and passwords of addresses.
+
+    The end is kept, as it often holds the essential.
+    """
+    if len(part) > most:
+        part = f'{part[: most // 2]} … ({len(part):,} characters) … {part[-most // 4 :]}'
+    return _USER_INFO.sub(r'\1…@', part)
 
 
 def _rebuild(

@@ -67,3 +67,14 @@ def test_faults_stand_line_by_line_and_are_kept_when_an_error_is_sent_or_raised_
 def test_one_long_fault_does_not_flood_the_terminal():
     error = errors.TableError(expected='a table', came='a fault', todo='correct it', faults=('x' * 1_000_000,))
     assert len(str(error)) < 600
+
+
+@pytest.mark.parametrize('sign', ['://', ':/'])
+def test_no_error_repeats_the_password_of_an_address(sign):
+    error = errors.LLMError(
+        expected='a folder', came=f'http{sign}me:secret@host/v1', todo=f'see rtsp{sign}you:secret@h'
+    )
+    assert 'secret' not in str(error)
+    assert f'http{sign}…@host/v1' in str(error)
+    kept = 'https://registry.npmjs.org/@scope/name and C:/a@b and me@host'
+    assert errors.LLMError(expected='a', came=kept, todo='b').came == kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.cli.group import Affekt
 from affekt.cli.help import Verb
-from affekt.containers import WatchedFile
+from affekt.containers import Limits, Source, WatchedFile
 from affekt.media import Recording, write_audio
 from affekt.media.synthetic import tone
 from affekt.runs import Run, write_atomically
@@ -323,3 +324,18 @@ def test_a_signal_in_a_finaliser_stops_the_verb_a_moment_later():
     before = sys.unraisablehook
     assert _ran(work).exit_code == 130
     assert sys.unraisablehook is before
+
+
+def test_a_signal_while_a_file_is_hashed_stops_the_verb_at_once():
+    class Long(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.reads += 1
+            if self.reads == 1:
+                signal.raise_signal(signal.SIGINT)
+            return b'x' if self.reads < 100_000 else b''
+
+    long = Long(b'x')
+    assert _ran(lambda: Source(long, Limits()).sha256()).exit_code == 130
+    assert long.reads == 1

@@ -25,6 +25,7 @@ from affekt.ranking import comparison_table
 from affekt.runs import read_regular_file, write_atomically
 from affekt.serve import LOOPBACK, App, hosts_of, listen, require_serving_parts, serve_until_stopped
 from affekt.tables import reading_notes
+from affekt.text_encoding import decode_text
 
 LABEL_STUDIO_COLUMNS = {'annotation_id', 'annotator'}
 """Columns that mark a table as Label Studio's CSV export."""
@@ -199,7 +200,7 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
         rows: object = list(table.records())
     else:
         try:
-            rows = json.loads(read_regular_file(path).decode('utf-8-sig'))
+            rows = _tasks(decode_text(read_regular_file(path), path.name).text)
         except RecursionError as error:
             raise TableError(
                 expected='JSON of some hundred levels at most', came=path.name, todo='export it again'
@@ -207,6 +208,15 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
         except (OSError, ValueError):
             return None  # read_tasks raises the error
     return read_label_studio(rows, path.name) if is_label_studio(rows) else None
+
+
+def _tasks(text: str) -> object:
+    """The tasks in JSON: a list, one task, an object with a list of tasks, or one task per line."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return [json.loads(line) for line in text.split('\n') if line.strip()]
+    return content['tasks'] if isinstance(content, dict) and isinstance(content.get('tasks'), list) else content
 
 
 def _links(prepared: Prepared, host: str, address: Address) -> Links:

@@ -47,7 +47,7 @@ function drawLabels() {
     const number = element('span', { class: 'number', 'aria-hidden': 'true' }, at < 9 ? String(at + 1) : '');
     return element('li', { class: `chip ${mark}` }, number, element('span', { class: 'word' }, label), yes, no);
   }));
-  if (!screen.labels.length) one('labels').append(element('li', { class: 'none' }, 'No label. Add one, if the clip shows a feeling.'));
+  if (!screen.labels.length) one('labels').append(element('li', { class: 'none' }, 'No label. Add one, if the clip shows an emotion.'));
 }
 
 function drawSentences() {

@@ -116,7 +116,8 @@ class EndpointClips:
     def _perceived(self, manifest: Manifest, sample: Sample) -> tuple[Sample, dict[str, str], set[str]]:
         """The sample with its words, what it lacks and why, and what can be perceived of it."""
         withheld, limits = (sample.missing or '').split(','), self._served.limits
-        columns, lacking, perceived = media_columns(manifest, sample), dict[str, str](), set[str]()
+        columns = media_columns(manifest, sample, [name for name in ('video', 'audio') if name not in withheld])
+        lacking, perceived = dict[str, str](), set[str]()
         for modality, given, is_sent in (('video', SEEN, bool(limits.frames)), ('audio', HEARD, limits.sound)):
             if modality in withheld:
                 lacking[given[0]] = 'withheld by the manifest'
@@ -127,7 +128,7 @@ class EndpointClips:
             else:
                 perceived |= {*given}
         text = '' if 'text' in withheld else sample.text
-        if text is None and self._hear is not None and 'audio' in columns and 'audio' not in withheld:
+        if text is None and self._hear is not None and 'audio' in columns:
             path, window_s = manifest.media(sample, columns['audio']), manifest.window_s(sample, columns['audio'])
             text = self._hear(path, window_s)
         if (text or '').strip():

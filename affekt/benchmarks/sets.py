@@ -8,6 +8,7 @@ Source: AffectGPT, arXiv:2501.16566 (composition); MERBench, arXiv:2401.03429 (l
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -214,7 +215,9 @@ def _checked(each: UniBenchSet, name: str, value: Any, path: Path) -> Any:
         if each.task == 'fine-grained':
             return value
         if isinstance(value, (int, float)) or str(value).isdecimal():
-            return _emotion(each.emotions, int(value))
+            if not math.isfinite(at := float(value)) or at != int(at):
+                raise ValueError(f'label {value!r}')
+            return _emotion(each.emotions, int(at))
         label = str(value).strip().lower()
         if label not in each.emotions:
             raise ValueError(f'label {label!r}')

@@ -60,17 +60,23 @@ class Terminated(KeyboardInterrupt):
 
 AGAIN_S = 0.01
 """Seconds until a signal is sent again that came where an exception would be lost."""
-DEAF = 'affekt.containers.source'
-"""Module of the files that FFmpeg reads through: PyAV prints an exception that is no `Exception`, and continues."""
+DEAF, CALLED = 'affekt.containers.source', frozenset({'read', 'seek', 'tell'})
+"""Module of the files that FFmpeg reads through, and their methods that it calls: PyAV prints an exception that is no
+`Exception`, and continues."""
 
 
 def is_deaf(frame: FrameType | None) -> bool:
     """Whether an exception raised in a frame would be lost, as in a file that FFmpeg reads through."""
     while frame is not None:
-        if frame.f_globals.get('__name__') == DEAF:
-            return True
-        frame = frame.f_back
+        caller = frame.f_back
+        if _module_of(frame) == DEAF and frame.f_code.co_name in CALLED and _module_of(caller) != DEAF:
+            return True  # in other functions of the module, such as the hash of a whole file, nothing is lost
+        frame = caller
     return False
+
+
+def _module_of(frame: FrameType | None) -> object:
+    return None if frame is None else frame.f_globals.get('__name__')
 
 
 @contextlib.contextmanager

@@ -371,14 +371,20 @@ def content_digest(manifest: Manifest, sample: Sample) -> str:
 
 
 def _parts_of(manifest: Manifest, sample: Sample, limits: ClipLimits, form: MediaForm) -> tuple[Part, ...]:
-    """The frames and the audio of a clip, which may be a segment of a file; () if it has neither or none is sent."""
+    """The frames and the audio of a clip, which may be a segment of a file; () if it has neither or none is sent.
+
+    Raises:
+        MediaError: a file cannot be read, or none of them has anything in this segment.
+    """
     columns, parts = _sent_columns(manifest, sample, limits), list[Part]()
-    for column in dict.fromkeys(columns.values()):
+    files = list(dict.fromkeys(columns.values()))
+    for column in files:
         path = manifest.media(sample, column)
         assert path is not None
         frames = limits.frames if columns.get('video') == column else 0
         own = replace(limits, frames=frames, sound=columns.get('audio') == column)
-        parts += clip_parts(path, own, form, window_s=manifest.window_s(sample, column))
+        window_s, may_be_empty = manifest.window_s(sample, column), bool(parts) or column != files[-1]
+        parts += clip_parts(path, own, form, window_s=window_s, may_be_empty=may_be_empty)
     return tuple(parts)
 
 

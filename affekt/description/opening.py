@@ -334,7 +334,7 @@ def open_clip_describer(
     if not place.exists():
         raise WeightsError(
             expected='a describer: a folder of training, a checkpoint, or small', came=f'{model}, which is not there',
-            todo='check the path',
+            todo='give a server with --endpoint and its model with --model' if ':/' in str(model) else 'check the path',
         )  # fmt: skip
     notes: Mapping[str, Any]
     if place.is_dir():

@@ -126,7 +126,7 @@ def _session(path: Path, device: str) -> Any:
     options.log_severity_level = 3
     threads = os.environ.get('OMP_NUM_THREADS', '')
     in_worker = multiprocessing.parent_process() is not None
-    options.intra_op_num_threads = int(threads) if threads.isdigit() else int(in_worker)  # 0 uses all cores
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else int(in_worker)  # 0 uses all cores
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above

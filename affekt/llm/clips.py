@@ -79,6 +79,7 @@ def clip_parts(
     form: MediaForm = SERVERS[DEFAULT_SERVER],
     *,
     window_s: tuple[float, float] | None = None,
+    may_be_empty: bool = False,
 ) -> tuple[Part, ...]:
     """The video, or images sorted by time, then the audio, as message parts.
 
@@ -87,9 +88,10 @@ def clip_parts(
         limits: limits of the parts.
         form: media format of the server.
         window_s: the segment of the file, in seconds; None for the whole.
+        may_be_empty: return () if nothing in it may be sent, as where another file of the clip has parts.
 
     Raises:
-        MediaError: the file cannot be read, or nothing in it may be sent under these limits.
+        MediaError: the file cannot be read, or nothing in it may be sent under these limits and it may not be empty.
         LLMError: the server does not take images or audio that are to be sent.
     """
     from affekt.media import Recording  # decoders are loaded only when needed
@@ -100,7 +102,7 @@ def clip_parts(
         samples = _samples(recording, limits.longest_sound_s, window_s)
         if len(samples):  # no part for a segment without audio: an empty one would be answered too
             parts.append(sound_part(samples, form))
-    if not parts:
+    if not parts and not may_be_empty:
         raise MediaError(
             expected='pictures, or sound that may be sent',
             came=f'{recording.name}, {recording.kind}, with {limits.frames} frames and sound {limits.sound}',

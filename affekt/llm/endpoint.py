@@ -310,9 +310,9 @@ def _required_address(url: str) -> SplitResult:
         )
     if '@' in parts.netloc or '@' in url or any(sign in url for sign in '?#'):
         raise LLMError(
-            expected='an address without a name, a password or a query: it is shown and saved',
+            expected='an address without a name, a password, ? or #: it is shown and saved',
             came=repr(_without_secrets(url)),
-            todo='leave out what stands before @ or after ?, and give the key in the environment as AFFEKT_LLM_KEY',
+            todo='leave out what stands before @ or after ? or #, and give a key in the environment as AFFEKT_LLM_KEY',
         )
     return parts
 

@@ -59,6 +59,8 @@ def read_label_pair(
     columns = [[side[name] for name in names] for side in sides]
     if reads is None:
         reads = READS[all(_is_number(cell) for cells in columns for cell in cells)]
+        if reads == 'categories':
+            _refuse_words_among_numbers(columns, names, (truth, prediction))
     if reads == 'values':
         arrays = [_values(cells, names, path) for cells, path in zip(columns, (truth, prediction), strict=True)]
     else:
@@ -104,7 +106,21 @@ def _column(path: Path, *names: str) -> dict[str, Any]:
 
 
 def _is_nothing(cell: object) -> bool:
-    return cell is None or (isinstance(cell, str) and not cell.strip()) or cell != cell
+    if isinstance(cell, str):
+        return cell.strip().lower() in ('', 'nan')
+    return cell is None or cell != cell
+
+
+def _refuse_words_among_numbers(columns: Sequence[list[Any]], names: tuple[str, ...], paths: Sequence[Path]) -> None:
+    """Refuse to take numbers for categories because some cells hold no number; whole numbers may number classes."""
+    sides = zip(columns, paths, strict=True)
+    cells = [(cell, name, path) for side, path in sides for cell, name in zip(side, names, strict=True)]
+    if any(_is_number(cell) and number(cell) % 1 for cell, _, _ in cells):
+        word, name, path = next(each for each in cells if not _is_number(each[0]))
+        raise TableError(
+            expected='a number for every sample, as for others', came=f'{path} with {str(word)[:40]!r} for {name}',
+            todo='correct it, or name another column by --column',
+        )  # fmt: skip
 
 
 def _is_number(cell: object) -> bool:

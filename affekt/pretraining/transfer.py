@@ -154,6 +154,8 @@ def _form_of_shapes(source: Checkpoint, known: Recognised) -> Form:
 
 def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> HicmaeForm:
     modalities = tuple(name for name in MODALITIES if f'{name} blocks' in sizes)
+    if not modalities:
+        raise ShapeError(expected='encoders of one block or more', came='none', todo='get the file again')
     fusion = sizes.get('fusion blocks', HicmaeForm.fusion_depth)
     depth = sizes[f'{modalities[0]} blocks']  # the same in both encoders
     deepest = {'decoder_depth': min(HicmaeForm.decoder_depth, (depth + 5) // 3)} | common  # maximum for this encoder

@@ -307,6 +307,20 @@ def test_an_empty_export_is_refused_in_a_sentence(tmp_path, name, content):
     assert not (tmp_path / 'votes').exists()
 
 
+@pytest.mark.parametrize('shape', ['a task a line', 'within an object', 'UTF-16'])
+def test_tasks_saved_again_in_another_shape_are_imported(tmp_path, shape):
+    rows = [_judged(1, 'left'), _judged(2, 'right')]
+    text = {
+        'a task a line': '\n'.join(map(json.dumps, rows)) + '\n', 'within an object': json.dumps({'tasks': rows}),
+        'UTF-16': json.dumps(rows),
+    }[shape]  # fmt: skip
+    (tmp_path / 'tasks.json').write_text(text, encoding='utf-16' if shape == 'UTF-16' else 'utf-8')
+    prepare([tmp_path / 'tasks.json'], tmp_path / 'out', without_media=True).study.close()
+    export_votes(tmp_path / 'out')
+    comparisons = read_comparisons(tmp_path / 'out' / 'comparisons.csv')
+    assert len(comparisons) == 2
+
+
 def test_json_too_deep_is_refused_in_a_sentence(tmp_path):
     (tmp_path / 'deep.json').write_text('[' * 100_000)
     with pytest.raises(TableError):

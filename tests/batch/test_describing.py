@@ -346,6 +346,9 @@ def test_the_words_of_a_segment_are_recognised_in_it_and_the_audio_beside_a_sile
     server = _Server("The character's emotional state is sad. Her voice is low. She smiles.")
     clips = EndpointClips(server, asr='none', is_probed=False)
     clips._hear = lambda path, span: f'{path.name} {span}'
+    (media / 'broken.mp4').write_bytes(b'no video')
+    unseen = Sample('unseen', video='broken.mp4', audio='a.wav', text='Hi.', missing='video')
+    assert [each.failure for each in clips.described(manifest, [unseen])] == ['']  # what is withheld is not opened
     both, part = clips.described(manifest, manifest.samples)
     assert (both.lacking, both.invented) == ({}, ())
     assert part.lacking == {'face': 'no video'}

@@ -14,7 +14,7 @@ from affekt.benchmarks import UNIBENCH, published, run_unibench
 from affekt.benchmarks.facts import unibench_facts
 from affekt.benchmarks.measures import derived_sentiment, measure_basic, measure_fine_grained, measure_sentiment
 from affekt.benchmarks.predictions import prediction_files, short_name
-from affekt.benchmarks.sets import read_labels_of, set_named
+from affekt.benchmarks.sets import _checked, read_labels_of, set_named
 from affekt.cli import main
 from affekt.errors import AffektError, ArchiveError, TableError, UnknownNameError
 from affekt.labels import load_table
@@ -253,6 +253,7 @@ def test_means_of_published_rows_are_those_that_the_paper_prints():
         (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_text('name,reason\na,b\n'), TableError, 'openset'),
         (lambda p, q: (p / 'sims' / 'checkpoint_3-openset.npz').write_bytes(b'PK\x03\x04'), ArchiveError, 'whole'),
         (lambda p, q: _add(q / 'meld.csv', 'x,ecstatic'), TableError, "label 'ecstatic'"),
+        (lambda p, q: _add(q / 'meld.csv', 'x,' + '9' * 400), TableError, 'correct the label file'),
         (lambda p, q: _add(q / 'sims.csv', 'x,much'), TableError, 'is no number'),
         (lambda p, q: _add(q / 'sims.csv', 'x,nan'), TableError, 'outside'),
         (lambda p, q: shutil.copytree(p / 'sims', p / 'results-sims'), TableError, 'one folder for CH-SIMS'),
@@ -341,3 +342,11 @@ def test_facts_hold_every_checkpoint_and_no_label(released):
     text = json.dumps(unibench_facts(released), allow_nan=False)
     assert 'test_dia0_utt0' not in text
     assert text.count('"headline"') == 5 * 7
+
+
+@pytest.mark.parametrize('value', [math.inf, -math.inf, math.nan, 1.5, 7, -1])
+def test_a_number_that_is_none_of_a_label_is_refused(value, tmp_path):
+    meld = set_named('MELD')
+    assert _checked(meld, 'x', 1.0, tmp_path) == meld.emotions[1]
+    with pytest.raises(TableError, match=r"sample 'x'.*correct the label file"):
+        _checked(meld, 'x', value, tmp_path)

@@ -166,6 +166,19 @@ def test_of_a_clip_that_is_a_segment_its_part_of_the_recording_is_sent(silent_vi
     assert noting.sound_s() == 0.75
 
 
+def test_a_segment_behind_the_end_of_its_audio_file_is_shown_without_sound(silent_video_and_sound, tmp_path):
+    with wave.open(str(tmp_path / 'a.wav'), 'wb') as file:
+        file.setparams((1, 2, 16000, 0, 'NONE', ''))
+        file.writeframes(bytes(32000))
+    part = Sample('part', video='a.mp4', audio='a.wav', recording='a', start_s=1.5, end_s=2.5)
+    manifest = Manifest(silent_video_and_sound, [part, replace(part, sample='heard', video=None)])
+    noting = _Noting()
+    model = ServedDescriber(noting, noting.form, ClipLimits(frames=2, sound=True), at_once=1)
+    seen, heard = model.answers(manifest, manifest.samples)
+    assert (seen.failure, noting.kinds()) == ('', ['image_url', 'image_url', 'text'])
+    assert 'got a.wav, audio' in heard.failure
+
+
 def test_only_media_that_clips_have_are_probed(silent_video_and_sound):
     probed = []
     noting = _Noting()

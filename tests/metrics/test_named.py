@@ -86,6 +86,16 @@ def test_a_word_where_numbers_are_wanted_is_named(tables):
         read_label_pair(*tables, reads='values')
 
 
+@pytest.mark.parametrize(
+    ('cell', 'message'), [('nan', 'label of every sample.*without one for a'), ('n/a', "number for every.*'n/a' for a")]
+)
+def test_nan_is_no_label_and_a_word_among_numbers_makes_no_classes_of_them(tables, cell, message):
+    tables[0].write_text(f'name,valence\na,{cell}\nb,-0.5\nc,0.2\nd,-0.2\n')
+    tables[1].write_text('name,valence\na,0.5\nb,0.5\nc,0.2\nd,-0.2\n')
+    with pytest.raises(TableError, match=message):
+        read_label_pair(*tables)
+
+
 def test_metrics_of_different_labels_are_asked_for_in_turn(tables):
     words = ['score', 'labels', '--truth', str(tables[0]), '--prediction', str(tables[1]), '--metric', 'mae,accuracy']
     shown = CliRunner().invoke(main, words)

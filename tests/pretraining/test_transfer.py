@@ -181,6 +181,14 @@ def test_a_file_that_lost_the_last_block_of_one_encoder_is_refused_in_one_senten
         classifier_from(save_published(tmp_path / 'c.pth', state), outputs=2)
 
 
+def test_a_file_without_any_block_is_refused_in_one_sentence(tmp_path):
+    source = save_published(tmp_path / 'c.pth', {'encoder_audio.patch_embed.proj.weight': torch.zeros(256, 1, 16, 16)})
+    with pytest.raises(
+        WeightsError, match=r'^expected encoders of one block or more; got none in c\.pth; get the file'
+    ):
+        classifier_from(source, outputs=2)
+
+
 def test_stages_that_share_their_blocks_otherwise_than_published_are_refused_without_a_noted_form(tmp_path):
     form = replace(STAGES, depths=(1, 4, 2), frames=16, size=160)
     state = _numbered(SvfapPretraining(form))

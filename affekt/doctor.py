@@ -20,18 +20,21 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
         ('fastapi', 'uvicorn', 'wsproto'),
         'pages in a browser: affekt annotate, affekt stream --page',
     ),
-    'torch': (('torch',), 'train the shipped models again with the scripts under recipes/'),
+    'torch': (
+        ('torch', 'accelerate', 'peft', 'safetensors', 'sklearn', 'onnx', 'onnxscript'),
+        'train: affekt pretrain, finetune, track train, describe train, and the benchmarks that train',
+    ),
     'llm': (
-        ('torch', 'transformers', 'gguf'),
-        'ask a small language model in this process, for `affekt judge --local`',
+        ('torch', 'transformers', 'gguf', 'accelerate'),
+        'run language models in this process: affekt describe --model, affekt judge --local',
     ),
     'encoders': (
-        ('torch', 'transformers', 'sentencepiece'),
+        ('torch', 'transformers', 'sentencepiece', 'safetensors', 'huggingface_hub'),
         'run published encoders over a corpus: affekt features extract --recipe chinese-hubert-large-utt',
     ),
     'ray': (('ray',), 'extract features on many machines: affekt features extract --on ray'),
     'opensmile': (('opensmile',), 'measure sound with openSMILE, free for research: --recipe egemaps-v02-utt'),
-    'reenact': (('cv2', 'c2pa'), 'sign moved portraits, and draw them faster: affekt reenact'),
+    'reenact': (('cv2', 'c2pa', 'cryptography'), 'sign moved portraits, and draw them faster: affekt reenact'),
     'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
 }
 """Extra to its modules and what they add."""

@@ -215,10 +215,10 @@ class Portrait(Portraits):
     name = 'reenact'
 
     def words(self, out: Path) -> list[str]:
-        """A few windows of pictures."""
+        """Three windows of 250 pictures."""
         return [
-            'reenact', str(self.folder / 'portraits' / 'day.png'), '--emotion', 'surprise', '--seconds', '12', '--fps',
-            '10', '--portrayed', 'nobody', '-o', str(out / 'out.mp4'), '--json',
+            'reenact', str(self.folder / 'portraits' / 'day.png'), '--emotion', 'surprise', '--seconds', '15', '--fps',
+            '50', '--portrayed', 'nobody', '-o', str(out / 'out.mp4'), '--json',
         ]  # fmt: skip
 
     def journal(self, out: Path) -> Path:

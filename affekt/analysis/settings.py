@@ -87,7 +87,7 @@ class AnalysisSettings:
             raise ValueRangeError(
                 expected='a sound stream counted from 0',
                 came=f'{self.sound_stream}',
-                todo='use None for the default one',
+                todo='name one counted from 0, or none to take the default one',
             )
         if self.encoding is not None:
             require_encoding(self.encoding)

@@ -52,9 +52,10 @@ def _shortened(part: str, most: int = LONGEST_PART) -> str:
 
     The end is kept, as it often holds the essential.
     """
-    if len(part) > most:
-        part = f'{part[: most // 2]} … ({len(part):,} characters) … {part[-most // 4 :]}'
-    return _USER_INFO.sub(r'\1…@', part)
+    part = _USER_INFO.sub(r'\1…@', part)
+    if len(part) <= most:
+        return part
+    return f'{part[: most // 2]} … ({len(part):,} characters) … {part[-most // 4 :]}'
 
 
 def _rebuild(

@@ -78,3 +78,10 @@ def test_no_error_repeats_the_password_of_an_address(sign):
     assert f'http{sign}…@host/v1' in str(error)
     kept = 'https://registry.npmjs.org/@scope/name and C:/a@b and me@host'
     assert errors.LLMError(expected='a', came=kept, todo='b').came == kept
+
+
+def test_a_password_that_is_cut_out_of_a_long_error_is_not_repeated_in_part():
+    came = f'http://me:{"secret" * 1000}@host/v1 {"x" * 3000}'
+    error = errors.LLMError(expected='a folder', came=came, todo='check')
+    assert 'secret' not in str(error)
+    assert 'http://…@host/v1' in str(error)

@@ -125,8 +125,7 @@ def run_abaw(
         shared: modalities that two people of one recording share, such as audio.
         unlabelled: additional videos for pseudo-labels.
         carried_over: folder of another run, whose models are also scored, unchanged.
-        folder: folder for models and logs, with features too large for memory next to it; None to store
-            nothing.
+        folder: folder for models and logs, with features too large for memory beside it; None for none.
         resume: continue in the folder of a killed run.
         progress: called with the stage, units done and total units.
 
@@ -137,9 +136,8 @@ def run_abaw(
             built for these features.
         TableError: no training or validation video has labels of a task.
         RunError: the folder holds another run.
-        LeakError: a recording of a training video is in validation or test too, and is not to be left out; or as for
-            `train_frames`.
-        ShapeError, TrainingError: as for `train_frames`.
+        LeakError: a recording of a training video is in validation or test too, and is not to be left out.
+        LeakError, ShapeError, TrainingError: see `train_frames`.
     """
     require_trainable(settings, features, carried_over)
     left_out = _left_out(table, settings)

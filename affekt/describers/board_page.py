@@ -107,14 +107,14 @@ def _verdicts(board: Board) -> list[str]:
 def _swayed(verdicts: Verdicts) -> str:
     """What may have swayed the verdicts, in words; what is not known is left out."""
     _, _, ties, longer, first, agree = bias_rows([verdicts])[0]
-    told = [f'{ties} are ties.']
+    sentences = [f'{ties} are ties.']
     if first != UNKNOWN:
-        told.append(f'The text shown first won {first} of decided verdicts.')
+        sentences.append(f'The text shown first won {first} of decided verdicts.')
     if agree != UNKNOWN:
-        told.append(f'Both orders agree in {agree}.')
+        sentences.append(f'Both orders agree in {agree}.')
     if longer != UNKNOWN:
-        told.append(f'The longer text won {longer} of decided verdicts. {LONGER}')
-    return ' '.join(told)
+        sentences.append(f'The longer text won {longer} of decided verdicts. {LONGER}')
+    return ' '.join(sentences)
 
 
 def _strengths(standings: Sequence[Standing], scale: Scale, label: str) -> str:

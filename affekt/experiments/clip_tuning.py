@@ -85,11 +85,10 @@ def finetune_clips(
         drop_path: stochastic depth rate of the last block; it rises evenly from 0 over the blocks.
         cache: folder of decoded clips, which several runs can share; None for one in the folder.
         processes: number of processes that decode.
-        resume: continue the run in the folder; a finished one is read back.
+        resume: continue the run in the folder, or read back a finished one.
         report: called with each row of the history.
         progress: called with the stage ('clips', 'train', 'features', 'predict'), units done and total units.
-        say: called with a sentence on the size of the cache, before anything is written to it, and with one on which
-            weights the checkpoint provided.
+        say: called with a sentence on the size of a cache to be written, and one on the weights from the checkpoint.
 
     Raises:
         CorpusError: see `divided_clips`; or no clip of a part has the modalities that the model reads.
@@ -109,16 +108,15 @@ def finetune_clips(
     form = _form(checkpoint, parts, modalities)
     saved = _saved(checkpoint, parts, form, settings, crop=crop, drop_path=drop_path)
     is_done = (folder / RUN_WEIGHTS).exists()
-    network, transfer = (
-        (None, None) if is_done else _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
-    )
+    made = None if is_done else _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
     is_first = is_first_process()
     with Run(folder, saved, resume=resume) if is_first else contextlib.nullcontext():
         # 2. clips, decoded once
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
         # 3. the pre-trained network is fine-tuned
-        if network is not None:
+        if made is not None:
+            network, transfer = made
             if say:
                 say(str(transfer))
             tuned = tune(

@@ -1,8 +1,9 @@
 """Frame-level data of videos: annotations, features resampled to frames, smoothing.
 
-Annotation files in the official layouts become `FrameLabels`, arrays with one row per frame. Features
-of any rate are resampled to the frame times and cut into windows, and predictions of overlapping windows are merged
-again. Torch is not needed: the models for such windows are in `affekt.sequence_models`.
+Annotation files in the official layouts become `FrameLabels`, arrays with one row per frame; `shared.py` finds
+recordings on both sides of a split. Features of any rate are resampled to the frame times and cut into windows, and
+predictions of overlapping windows are merged again. Torch is not needed: the models for such windows are in
+`affekt.sequence_models`.
 """
 
 from affekt.frames.affwild2 import find_annotations, read_affwild2, read_multitask

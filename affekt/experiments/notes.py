@@ -89,7 +89,7 @@ def group_notes(manifest: Manifest) -> Iterator[str]:
 
 
 def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: Mapping[str, Bools]) -> Iterator[str]:
-    """Sentences on features that are constant, and on tested samples whose features equal those of a training sample."""
+    """Sentences on constant features, and on tested samples whose features equal those of a training sample."""
     for name, rows in features.items():
         present_rows = rows[present[name]]
         if len(present_rows) > 1 and (present_rows == present_rows[0]).all():

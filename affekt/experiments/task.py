@@ -214,13 +214,13 @@ def feat_type_of(settings: ExperimentSettings) -> str:
     model = FUSION_MODELS[settings.model]
     frames = ('frm_align',) if model.aligned else ('frm_align', 'frm_unalign')
     types_of_levels = tuple(('utt',) if level == 'utterance' else frames for level in model.levels)
-    readable = tuple(name for types in types_of_levels for name in types)
-    if settings.feat_type and settings.feat_type not in readable:
+    known = tuple(name for types in types_of_levels for name in types)
+    if settings.feat_type and settings.feat_type not in known:
         raise UnknownNameError(
-            expected=f'a feature type that {settings.model} reads: {", ".join(readable)}', came=repr(settings.feat_type),
+            expected=f'a feature type that {settings.model} reads: {", ".join(known)}', came=repr(settings.feat_type),
             todo='choose one of these, or another model',
         )  # fmt: skip
-    return settings.feat_type or readable[-1 if readable[0] != 'utt' else 0]
+    return settings.feat_type or known[-1 if known[0] != 'utt' else 0]
 
 
 def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, Store]:

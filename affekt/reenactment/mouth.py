@@ -10,6 +10,7 @@ Canonical frame: centimetres, x right, y up.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from functools import cache, cached_property
 
@@ -74,6 +75,7 @@ of the lip, which would float otherwise."""
 MADE_UP_SIDE, MADE_UP_VIEW_DEG = 320, 13.0
 """Side in pixels and field of view of the images of the synthetic mouth, which fills most of them."""
 MADE_UP_SEED = 7
+RENDERING = threading.Lock()
 SMOOTHED_STEP, LEAST_SMOOTHED = 0.5, 0.3
 """Standard deviation of the blur before an image is made smaller, over the step between the pixels that are read, and
 the least one that makes a difference."""
@@ -246,9 +248,14 @@ def _with_lit_teeth(mouth: MouthPicture) -> Image:
     return made
 
 
-@cache
 def _rendered_mouths() -> tuple[MouthPicture, ...]:
-    """Mouths of a made-up person that open ever further."""
+    """Mouths of a made-up person that open ever further; rendered once, also where several threads draw."""
+    with RENDERING:
+        return _newly_rendered_mouths()
+
+
+@cache
+def _newly_rendered_mouths() -> tuple[MouthPicture, ...]:
     model, size = head_model(), MADE_UP_SIDE
     camera = Camera(size, size, MADE_UP_VIEW_DEG)
     pose = pose_matrix(shift_cm=(0, 5.0, -38))

@@ -17,6 +17,7 @@ from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS, _laid_between
 from affekt.reenactment.sampling import sample
 from affekt.reenactment.warp import Box, Warp, polygon_mask, way_in_box
+from affekt.workers import done_in_order
 
 MOVEMENTS = {
     'a turn': moved(angles=(20, 0, 0)),
@@ -159,6 +160,19 @@ def test_a_motion_gives_a_picture_for_each_frame_and_ends(engine):
     pictures = list(reenact(engine.portrait, Motion((moved(time_s=t) for t in (0.0, 0.1, 0.3)), 10.0)))
     assert len(pictures) == 3
     assert all(np.array_equal(picture, engine.portrait.image) for picture in pictures)
+
+
+@pytest.mark.parametrize('jaw', [0.0, 0.4])
+def test_two_threads_draw_what_one_draws(jaw):
+    frames = [frame for share in (0.3, 0.7, 1.0) for frame in (
+        moved(jawOpen=share, opening=(1 - share, 1)), moved(angles=(20 * share, -8 * share, 3), mouthSmileLeft=share),
+        moved(gaze=((0.1 * share, 0.05), (0.1 * share, 0.05))), *MOVEMENTS.values(),
+    )]  # fmt: skip
+    engine = Engine(made_up_portrait(jaw=jaw))
+    at_once = list(done_in_order(engine.picture, frames, 2))
+    assert engine.threads == 2
+    for picture, frame in zip(at_once, frames, strict=True):
+        assert np.array_equal(picture, engine.picture(frame))
 
 
 def test_an_error_of_the_motion_comes_out_of_the_pictures(engine):

@@ -41,7 +41,7 @@ class EngineSettings:
 
 
 class Engine:
-    """Draws one portrait moved by any motion frame. Several threads may draw at once: a picture changes nothing here."""
+    """Draws one portrait moved by any motion frame; several threads may draw at once."""
 
     threads = THREADS
 

@@ -110,7 +110,7 @@ def white_of_eyes(portrait: Portrait) -> Floats | None:
         radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
         is_white = np.hypot(x - iris[0, 0], y - iris[0, 1]) > IRIS_MARGIN * radius
         is_white &= polygon_mask(lids, box) == 1
-        pixels.append(portrait.image[box.top : box.bottom, box.left : box.right][is_white])
+        pixels.append(portrait.image[box.cut][is_white])
     seen = np.concatenate(pixels or [np.zeros((0, 3))]).astype(np.float64)
     if len(seen) < LEAST_WHITE_PX:
         return None
@@ -226,7 +226,7 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         known = [number for number, ring in enumerate(members) if ring.any()]
         if not known:
             continue
-        part = made[box.top : box.bottom, box.left : box.right]
+        part = made[box.cut]
         colors = np.array([np.quantile(part[members[number]], DULL, axis=0) for number in known])
         filled = np.stack([np.interp(rings, known, channel) for channel in colors.T], axis=-1)
         laid_over(made, filled.astype(np.float32), (1 - seen).astype(np.float32), box)

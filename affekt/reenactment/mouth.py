@@ -219,7 +219,7 @@ def lit_teeth() -> Floats:
     for mouth in _rendered_mouths():
         box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
         inside = polygon_mask(mouth.inner_lips.astype(np.float64), box) == 1
-        pixels.append(mouth.image[box.top : box.bottom, box.left : box.right][inside].astype(np.float64))
+        pixels.append(mouth.image[box.cut][inside].astype(np.float64))
     brightness = np.concatenate(pixels).mean(axis=1)
     return np.asarray(np.concatenate(pixels)[brightness >= np.quantile(brightness, TEETH_SHARE)].mean(axis=0))
 
@@ -235,7 +235,7 @@ def _with_lit_teeth(mouth: MouthPicture) -> Image:
     """(H, W, 3) the picture with light on all of the teeth, which lie in the shadow of the head's lips, and less behind
     them, where a mouth is dark."""
     box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
-    colors = mouth.image[box.top : box.bottom, box.left : box.right].astype(np.float32)
+    colors = mouth.image[box.cut].astype(np.float32)
     brightness = np.maximum(colors.mean(axis=2), 1)
     least, most = TEETH_CHROMA
     is_tooth = np.clip((least - np.ptp(colors, axis=2) / brightness) / (least - most), 0, 1)

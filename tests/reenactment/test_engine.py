@@ -1,5 +1,6 @@
 """A portrait that does nothing stays as it is; one that moves, moves as it is told."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,16 @@ from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS, _laid_between
 from affekt.reenactment.sampling import sample
-from affekt.reenactment.warp import Box, Warp, polygon_mask, way_in_box
+from affekt.reenactment.warp import (
+    BLUR_MARGIN,
+    STEP_PX,
+    Box,
+    Warp,
+    _hold_border,
+    polygon_mask,
+    softened,
+    way_in_box,
+)
 from affekt.workers import done_in_order
 
 MOVEMENTS = {
@@ -194,6 +204,34 @@ def test_the_face_is_drawn_as_the_exact_raster_of_the_whole_mesh_says(engine):
     apart = Warp(portrait).picture(target).astype(int) - sample(portrait.image, x + way[..., 0], y + way[..., 1])
     is_face = raster.face < len(canonical().triangles)
     assert (np.abs(apart[is_face]).max(axis=1) <= 2).mean() >= 0.999
+
+
+def test_edges_are_sought_only_where_the_displacement_has_steps(engine):
+    warp = Warp(engine.portrait)
+    sought = 0
+    for frame in (*MOVEMENTS.values(), moved(translation=(40, 0)), moved()):
+        target = engine.portrait.mesh(
+            moved_face(engine.portrait, frame), frame.rotation, frame.translation, frame.scale
+        )
+        shift, uneven = warp._shift(target, warp._uncovered(target))
+        _hold_border(shift, warp._box, engine.portrait.size)
+        shift[:, *uneven.grown(-1).cut] = np.nan  # a pair of which one is outside has no edge either
+        assert not (np.abs(np.diff(shift, axis=1)) > STEP_PX).any()
+        assert not (np.abs(np.diff(shift, axis=2)) > STEP_PX).any()
+        sought += uneven.width * uneven.height / shift[0].size
+    assert sought < len(MOVEMENTS)  # not the whole each time
+
+
+@pytest.mark.parametrize('width', [0.7, 2.3, 6.1])
+def test_a_blur_reaches_no_farther_than_the_margin_that_is_cut_around_it(width):
+    mask = np.zeros((90, 110), np.float32)
+    mask[40:52, 50:60] = np.random.default_rng(0).uniform(size=(12, 10))
+    box = Box(0, 0, 110, 90)
+    cut = Box(50, 40, 60, 52).grown(3 * math.ceil(width) + BLUR_MARGIN).cut_to(box).cut
+    blurred = softened(mask, width)
+    assert np.array_equal(blurred[cut], softened(mask[cut], width))
+    blurred[cut] = 0
+    assert not blurred.any()
 
 
 def _with_white_eyes(portrait, color):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from portraits import canonical, made_up_portrait, moved
+from portraits import canonical, made_up_face, made_up_portrait, moved
 from scipy.ndimage import binary_dilation
 
 from affekt.face3d import interpolate, rasterize
@@ -16,6 +16,7 @@ from affekt.reenactment.eyes import EYES, _around, _disc, _with_whole_irises, wh
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS, _laid_between
+from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sampling import sample
 from affekt.reenactment.warp import (
     BLUR_MARGIN,
@@ -93,6 +94,29 @@ def _drawn_eye():
     ring = [(-20, 0), *zip(across[1:8], lower[1:8], strict=True), (20, 0)]
     ring += zip(across[7:0:-1], upper[7:0:-1], strict=True)
     return np.array([*ring, (0, 0), (8, 0), (0, -8), (-8, 0), (0, 8)], dtype=np.float64) + 30
+
+
+@pytest.mark.parametrize(('size', 'is_large'), [(0.8, False), (1.0, False), (1.5, True)])
+def test_irises_of_drawn_figures_look_aside_only_a_little(size, is_large):
+    image, face = made_up_face(size=768)
+    drawn = image.copy()
+    for eye in EYES:
+        lids, iris = face.landmarks[list(eye.ring), :2], face.landmarks[list(eye.iris), :2].astype(np.float64)
+        box = Box.around(lids, image.shape[:2], 2)
+        x, y = np.arange(box.left, box.right) + 0.5, np.arange(box.top, box.bottom)[:, None] + 0.5
+        distance = np.hypot(x - iris[0, 0], y - iris[0, 1]) / np.linalg.norm(iris[1:] - iris[0], axis=1).mean()
+        eyeball = np.where(distance < 0.4, 20, np.where(distance < size, 110, 220))  # pupil, iris, white
+        drawn[box.cut] = np.where(polygon_mask(lids, box) > 0.5, eyeball, 90)[..., None]
+    portrait = Portrait.from_face(drawn, face, canonical())
+    assert portrait.large_irises == is_large
+    assert any('larger than human' in note for note in portrait.notes) == is_large
+    wide_open = moved_face(portrait, moved(opening=(1.5, 1.5), gaze=((0.2, 0.1), (0.2, 0.1))))
+    aside = wide_open - portrait.face
+    for eye in EYES:
+        wide = np.linalg.norm(portrait.face[eye.outer] - portrait.face[eye.inner])
+        assert aside[eye.iris[0], :2] / wide == pytest.approx((0.05, -0.04) if is_large else (0.2, -0.1), abs=1e-6)
+        gap, calm = (face[eye.upper[3], 1] - face[eye.lower[3], 1] for face in (wide_open, portrait.face))
+        assert gap / calm == pytest.approx(1.2 if is_large else 1.5)
 
 
 def test_an_iris_stays_round_where_the_lid_goes_up():

@@ -225,7 +225,7 @@ def _coverage(positions: Floats, corners: Ints, size: tuple[int, int], front_onl
     pixel += within
 
     # 4. The smallest (depth, face) at each pixel that more than one triangle covers.
-    shared = np.flatnonzero(np.bincount(pixel, minlength=height * width)[pixel] > 1)
+    shared = np.flatnonzero((np.bincount(pixel, minlength=height * width) > 1)[pixel])
     if len(shared):
         low, depth_range = float(positions[:, 2].min()), float(np.ptp(positions[:, 2]))
         near = (positions[:, 2] - low) / (depth_range or 1.0)

@@ -157,6 +157,7 @@ class VideoPass:
         """Frames with strictly increasing times on the recording's clock."""
         last_s: float | None = None
         base = opened.stream.time_base or Fraction(1, 1000)
+        numerator, denominator = base.numerator, base.denominator  # their quotient rounds as a Fraction does
         try:
             for unit in decoded_units(opened, self.tally, self.limits):
                 self._check_limits(unit, opened.pictures_held)
@@ -165,10 +166,10 @@ class VideoPass:
                     time_s = self.end_s
                     self.tally.add_note('pictures without a time were put right after the one before')
                 else:
-                    time_s = float(ticks * base) - self.probe.origin_s
+                    time_s = ticks * numerator / denominator - self.probe.origin_s
                 if not self._is_plausible(time_s, last_s):
                     continue
-                self._advance(time_s, last_s, float(unit.duration * base))
+                self._advance(time_s, last_s, unit.duration * numerator / denominator)
                 self.tally.corrupt_frames += int(bool(unit.is_corrupt))
                 last_s = time_s
                 timed = _Timed(time_s, unit)

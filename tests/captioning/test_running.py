@@ -216,7 +216,7 @@ def test_a_clip_without_media_is_not_judged_and_nobody_is_asked(corpus, serve, t
 
 @pytest.mark.parametrize(
     ('server', 'video', 'frames', 'media'),
-    [('vllm', 'a.jpg', None, ('video',)), ('vllm', None, 'a', ('picture',)), ('openai', 'a.jpg', None, ('picture',))],
+    [('vllm', 'a.jpg', None, ('video',)), ('vllm', None, 'a', ('image',)), ('openai', 'a.jpg', None, ('image',))],
 )
 def test_what_is_probed_is_what_will_be_sent(tmp_path, server, video, frames, media):
     (tmp_path / 'a').mkdir()

@@ -190,7 +190,7 @@ def test_only_media_that_clips_have_are_probed(silent_video_and_sound):
     ):  # fmt: skip
         manifest = Manifest(silent_video_and_sound, [sample])
         list(model.answers(manifest, manifest.samples))
-    assert probed == [('picture', 'video'), ('picture', 'video', 'sound'), ('sound',), ('sound',)]
+    assert probed == [('image', 'video'), ('image', 'video', 'audio'), ('audio',), ('audio',)]
 
 
 def test_a_clip_that_cannot_be_asked_about_costs_no_other_its_answer(server, tmp_path):

@@ -104,7 +104,7 @@ def test_a_server_that_fails_on_pictures_for_good_is_told_after_three_attempts_a
     server.answer = blind
     model = endpoint(server)
     with pytest.raises(
-        LLMError, match=r'question with picture; got HTTP 500 .* each time, while plain words'
+        LLMError, match=r'question with image; got HTTP 500 .* each time, while plain words'
     ) as raised:
         model.ask(SHOWN)
     assert not isinstance(raised.value, QuestionRefusedError)  # the same command asks again
@@ -119,7 +119,7 @@ def test_a_lasting_failure_on_media_names_the_options_that_leave_them_out(server
     server.answer = blind
     with pytest.raises(LLMError, match=r'or leave that out \(--frames 0\)$'):
         endpoint(server, left_out_by=LEFT_OUT_BY).ask(SHOWN)
-    assert Endpoint('http://localhost', 'm').how_to_leave_out(['sound']) == 'leave that out'
+    assert Endpoint('http://localhost', 'm').how_to_leave_out(['audio']) == 'leave that out'
 
 
 def test_a_server_that_sees_again_is_asked_as_often_as_before(server):

@@ -75,7 +75,9 @@ def clips(describer: Describer, count: int) -> list[Asked]:
         if number % 3 == 2:
             del features['face']
         words = ' '.join(WORDS[: 2 + 2 * number % len(WORDS)])
-        asked.append(describer.prompt(features, kind_of(('voice', 'face')), 'What does the person feel?', words=words))
+        asked.append(
+            describer.prompt(features, kind_of(('voice', 'face')), 'How does the person come across?', words=words)
+        )
     return asked
 
 

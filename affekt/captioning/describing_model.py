@@ -23,7 +23,7 @@ from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import LLMError, QuestionRefusedError, missing_extra
 from affekt.llm import MediaForm, Part, Reply, Request, medium_of, parts_of
 from affekt.runs import file_sha256
-from affekt.weights import PACKAGED, SMALL_DESCRIBER
+from affekt.weights import PACKAGED, is_small_describer
 
 FORM = MediaForm('a describer in this process', video=('video_url',))
 """Video as one silent part, audio as another: a describer receives what a server would receive."""
@@ -38,11 +38,11 @@ def describer_at(where: str) -> Path | None:
     """The folder or checkpoint of a describer named by a text; None if it names none.
 
     A describer is a folder with `describer.json`, the folder of the run that trained it, a `.pth` of AffectGPT, or
-    `small`, unless a file or folder has that name.
+    `small` (a folder of that name is `./small`).
     """
-    path = Path(where)
-    if where == SMALL_DESCRIBER and not path.exists():
+    if is_small_describer(where):
         return PACKAGED / 'describer'
+    path = Path(where)
     if path.is_file():
         return path if path.suffix.lower() == CHECKPOINT else None
     return next((place for place in (path, path / 'describer') if (place / SETTINGS).is_file()), None)
@@ -60,7 +60,7 @@ def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str
     files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
     parts = [*((file.name, file_sha256(file)) for file in files), Path(trunk).name, *recipes]
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()
-    name = place.parent.name if place.name == 'describer' and where != SMALL_DESCRIBER else Path(where).name
+    name = place.parent.name if place.name == 'describer' and not is_small_describer(where) else Path(where).name
     return f'{name} {digest[:12]}'
 
 

@@ -42,7 +42,7 @@ from affekt.llm import (
 )
 from affekt.runs import file_sha256, versions
 from affekt.tables import ENDINGS
-from affekt.weights import SMALL_DESCRIBER
+from affekt.weights import is_small_describer
 
 if TYPE_CHECKING:
     from affekt.description import ClipDescriber
@@ -88,9 +88,9 @@ class ModelChoice:
         """
         if _ADDRESS.match(self.where):
             return 'served'
-        path = Path(self.where)
-        if self.where == SMALL_DESCRIBER and not path.exists():
+        if is_small_describer(self.where):
             return 'describer'
+        path = Path(self.where)
         if path.is_file():
             return 'table' if path.suffix.lower() in ENDINGS else 'describer'
         if any((path / below / 'describer.json').is_file() for below in ('.', 'describer')):
@@ -377,6 +377,4 @@ def opened(
         return
     from affekt.description import open_clip_describer
 
-    yield LocalDescriber(
-        open_clip_describer(Path(choice.where), trunk=trunk, asr=asr, device=device, batch_size=batch_size)
-    )
+    yield LocalDescriber(open_clip_describer(choice.where, trunk=trunk, asr=asr, device=device, batch_size=batch_size))

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from affekt.description.answering import Generated, Limits, answered
 from affekt.description.questions import Kind, Pieces, family_named, tokenized, written
-from affekt.description.sources import Source, SourceReader, present, source_table, together
+from affekt.description.sources import Source, SourceReader, present, source_table, steps_of, together
 from affekt.description.trunk import Trunk, Vocabulary
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you_mean, listed
 from affekt.nn import load_published, seeded
@@ -105,8 +105,8 @@ class Describer(nn.Module):
         seed: seed of the initial weights of the source readers.
 
     Raises:
-        UnknownNameError: unknown source, fusion or family.
-        ValueRangeError: a source has invalid settings.
+        UnknownNameError: unknown source or family.
+        ValueRangeError: two sources have the same name.
     """
 
     def __init__(
@@ -203,10 +203,13 @@ class Describer(nn.Module):
 
         Raises:
             UnknownNameError: unknown kind, or features of an unknown source.
-            ValueRangeError: nothing is left to describe, or the prompt or the answer is too long.
+            ShapeError: features of another shape than the source takes.
+            ValueRangeError: nothing is left to describe, the prompt or the answer is too long, or features are not
+                finite.
         """
-        for name in features:
+        for name, values in features.items():
             self.reader(name)
+            steps_of(self.table[name], values)
         text = written(
             kind, question, self.family, present=present(self.table, features), words=words,
             keep_empty_words=self.settings.keep_empty_words,

@@ -171,8 +171,10 @@ def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
         assert (describer.name, note in describer.note, bool(describer.note)) == (measured.PLAIN, True, bool(note))
     by_name = open_describing(Describing(model='plain', asr='none'))
     assert (by_name.name, by_name.note) == (measured.PLAIN, '')
-    with pytest.raises(ValueRangeError):
+    with pytest.raises(ValueRangeError, match=r'description from measurements uses .*got --question; leave it out, or'):
         open_describing(Describing(model='plain', question='What?'))
+    with pytest.raises(ValueRangeError, match=r'description from measurements uses .*got --frames;'):
+        Describing(model='plain', frames=4)
 
 
 def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monkeypatch):

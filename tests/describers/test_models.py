@@ -58,12 +58,14 @@ def test_what_lies_at_a_place_says_how_it_answers(tmp_path):
         assert ModelChoice('m', str(tmp_path / 'nowhere')).form
 
 
-def test_the_describer_that_comes_with_affekt_is_named_small_unless_a_path_is(tmp_path, monkeypatch):
+def test_a_folder_called_small_does_not_hide_the_describer_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (choice,) = model_choices(['small'])
     assert (choice.name, choice.form) == ('small', 'describer')
     (tmp_path / 'small').mkdir()
-    assert choice.form == 'predictions'
+    assert choice.form == 'describer'
+    (folder,) = model_choices(['./small'])
+    assert (folder.name, folder.form) == ('small', 'predictions')
 
 
 def describer(server, **more) -> ServedDescriber:

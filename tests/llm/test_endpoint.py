@@ -103,9 +103,7 @@ def blind(question):
 def test_a_server_that_fails_on_pictures_for_good_is_told_after_three_attempts_and_then_after_one(server):
     server.answer = blind
     model = endpoint(server)
-    with pytest.raises(
-        LLMError, match=r'question with image; got HTTP 500 .* each time, while plain words'
-    ) as raised:
+    with pytest.raises(LLMError, match=r'question with image; got HTTP 500 .* each time, while plain words') as raised:
         model.ask(SHOWN)
     assert not isinstance(raised.value, QuestionRefusedError)  # the same command asks again
     assert len(server.questions) == 4  # three times the picture, once plain words

@@ -136,7 +136,7 @@ def training_speed(trunk: Trunk, batch: int, rounds: int) -> dict[str, Any]:
                 describer.prompt({n: torch.tensor(each[LEARNT[n]]) for n in sources}, kind, 'Emotions:', answer=' sad')
                 for each in features
             ]
-            describer(asked).loss.backward()
+            describer(asked, is_whole=False).loss.backward()
             optimiser.step()
             optimiser.zero_grad()
 
@@ -183,7 +183,7 @@ def step_parts(trunk: Trunk, batch: int, rounds: int) -> dict[str, float]:
         asked = [describer.prompt(features, kind, 'Emotions:', answer=' sad') for _ in range(batch)]
         embedded = describer.embed(asked)
         begin = taken('prompts and soft tokens', begin)
-        loss = describer(asked).loss
+        loss = describer(asked, is_whole=False).loss
         begin = taken('language model forward', begin)
         loss.backward()
         begin = taken('language model back', begin)

@@ -180,7 +180,7 @@ class SourceReader(nn.Module):
         if self.source.joins:
             joined: Tensor = self.fuse(features, keep_masks)  # type: ignore[misc]  # a joined one has a fusion
             return joined
-        own = features[0]
+        own: Tensor = features[0]
         if self.source.standardised:
             own = (own - self.mean) / self.deviation
         own = self.dropout(own)

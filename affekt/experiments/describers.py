@@ -135,11 +135,12 @@ def _as_published(name: str, trunk: Trunk, stores: Mapping[str, Store], seed: in
 
 def _kind_of(describer: Describer, stores: Iterable[str], *, words: bool) -> Kind:
     """For the published prompts, the published kind of input with these sources; otherwise these in order."""
-    names = present(describer.table, stores) if describer.settings.family == CORRECTED.family else set[str]()
-    return next(
-        (kind for kind in KINDS.values() if {*kind.sources} == names and kind.words == words and kind.opened),
-        kind_of(tuple(stores), words=words),
-    )
+    own = kind_of(tuple(stores), words=words)
+    if describer.settings.family != CORRECTED.family:
+        return own
+    names = present(describer.table, stores)
+    published = (kind for kind in KINDS.values() if {*kind.sources} == names and kind.words == words and kind.opened)
+    return next(published, own)
 
 
 def _has_steps(store: Store) -> bool:

@@ -140,7 +140,7 @@ def test_the_audio_beside_a_silent_video_is_sent_with_its_frames(silent_video_an
     assert noting.kinds() == ['input_audio', 'text']
     assert noting.sound_s() == 3.0
     (said,) = ServedDescriber(noting, noting.form, ClipLimits(0)).answers(manifest, manifest.samples)
-    assert 'let frames or sound be sent' in said.failure
+    assert 'let frames or audio be sent' in said.failure
 
 
 def test_an_audio_file_such_as_the_separated_voice_is_sent_in_place_of_the_audio_of_the_video(sets, tmp_path):
@@ -234,7 +234,7 @@ def test_a_server_that_drops_sound_is_not_asked_about_any_clip(server, sets, tmp
     server.answer = deaf
     manifest = Manifest.load(sets[1] / 'meld.parquet')
     choice = ModelChoice('m', server.url)
-    with opened(choice, tmp_path / 'm') as model, pytest.raises(LLMError, match='the sound is dropped'):
+    with opened(choice, tmp_path / 'm') as model, pytest.raises(LLMError, match='the audio is dropped'):
         list(model.answers(manifest, manifest.samples))
     assert not any('emotional state' in json.dumps(question) for question in server.questions)
     with opened(choice, tmp_path / 'm', limits=ClipLimits(sound=False)) as model:

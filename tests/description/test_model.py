@@ -62,6 +62,25 @@ def test_logits_are_the_same_beside_others(describer, clips):
             torch.testing.assert_close(together.logits[row, : len(single)], single, atol=1e-4, rtol=0)
 
 
+def test_logits_before_tokens_of_answers_alone_give_the_same_loss_and_gradients(clips):
+    describer = Describer(with_adapters(tiny_trunk(), Adapters(rank=2)), SOURCES)
+    batch = [
+        Asked(replace(clip.pieces, answer=(70, *[71] * at, 257), weights=(3.0, *[1.0] * (at + 1))), clip.features)
+        for at, clip in enumerate(clips[:4])
+    ]
+    losses, gradients = [], []
+    for is_whole in (True, False):
+        describer.zero_grad()
+        answered = describer.eval()(batch, is_whole=is_whole)
+        answered.loss.backward()
+        losses.append(answered.loss.item())
+        gradients.append({name: each.grad for name, each in describer.named_parameters() if each.grad is not None})
+    places = (answered.embedded.labels[:, 1:] != -100).any(dim=0)
+    assert answered.logits.shape[1] == int(places.sum()) < answered.embedded.labels.shape[1] / 2
+    assert losses[1] == pytest.approx(losses[0], abs=1e-6)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-5)
+
+
 def test_generation_agrees_with_the_logits_of_the_whole_text(describer, clips):
     answer = describer.generate([clips[2]], SHORT)[0]
     with torch.no_grad():

@@ -136,7 +136,7 @@ def test_what_came_through_is_not_asked_again_in_a_folder_and_what_did_not_is(se
     server.answer = seeing.answer
     require_media(endpoint(server), ['image', 'audio'], tmp_path)
     assert json.loads((tmp_path / 'probes.json').read_text()) == {
-        f'probe-2 vllm {server.url}/chat/completions tiny': ['image', 'audio']
+        f'probe-2 vllm {server.url}/chat/completions tiny': ['audio', 'image']
     }
     require_media(endpoint(server, 'openai'), ['image'], tmp_path)  # another form is another question
     assert len(server.questions) == asked + 3 * 5 + 5

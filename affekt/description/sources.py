@@ -184,8 +184,8 @@ class SourceReader(nn.Module):
         if self.source.standardised:
             own = (own - self.mean) / self.deviation
         own = self.dropout(own)
-        if self.fuse is None:
-            return own
+        if self.fuse is None:  # each vector is a token
+            return own.flatten(1, 2) if own.ndim == 4 else own  # (N, K, D)
         fused: Tensor = self.fuse(own, keep_masks[0])
         return fused
 

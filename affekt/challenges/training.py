@@ -109,18 +109,11 @@ def train_track(
     track = track_named(name)
     task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
     folds, draws, semi_settings = task.fair, drawn(settings.model, settings.trials, settings.seed), settings.tried()
-    inputs = {
-        'track': name, 'settings': dataclasses.asdict(settings),
-        'features': {
-            modality: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for modality, store in stores.items()
-        },
-        'samples': _digest(task),
-    }  # fmt: skip
     trial = Trial(
         task, folds[0], tuple(stores), settings.model, draws[0], settings.bench(task.target), settings.seed,
         reads_test=False,
     )  # fmt: skip
-    with FinishedRuns(folder, inputs, resume=resume) as runs:
+    with FinishedRuns(folder, _inputs(name, task, stores, settings), resume=resume) as runs:
         runs.expect(len(folds) * (len(draws) + len(semi_settings) + settings.seeds), progress)
 
         def scores(name: str, trials: Sequence[Trial]) -> npt.NDArray[np.float64]:
@@ -217,6 +210,16 @@ def track_facts(trained: TrackAnswers) -> dict[str, Any]:
         'missing': dict(trained.missing), 'unread': trained.unread, 'notes': list(trained.notes),
         'answers': len(trained.names),
         'by_category': dict(zip(trained.track.closed.categories, counts.tolist(), strict=True)),
+    }  # fmt: skip
+
+
+def _inputs(name: str, task: Task, stores: Mapping[str, Store], settings: TrackSettings) -> dict[str, Any]:
+    """All that the runs of a track depend on, as JSON values."""
+    features = {
+        modality: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for modality, store in stores.items()
+    }
+    return {
+        'track': name, 'settings': dataclasses.asdict(settings), 'features': features, 'samples': _digest(task)
     }  # fmt: skip
 
 

@@ -113,7 +113,7 @@ def _with_frames_counted(table: FrameTable, rows: Iterable[Sample], release: Rel
     if uncounted := [labels.video for labels in counted_labels if not labels.tasks and not labels.frames]:
         release.notes.append(
             f'{counted(len(uncounted), "test video")} without labels, a video or face images, whose number of frames '
-            f'is unknown: {listed(uncounted, 3)}'
+            f'is not known: {listed(uncounted, 3)}'
         )
     return dataclasses.replace(table, labels=tuple(counted_labels))
 

@@ -176,8 +176,8 @@ def test_columns_that_differ_in_case_or_space_only_are_one_name_twice(tmp_path):
 @pytest.mark.parametrize(
     ('content', 'name'),
     [
-        (b'<!DOCTYPE html><html><body>404</body></html>', 'page of the web'),
-        (b'\n <html>', 'page of the web'),
+        (b'<!DOCTYPE html><html><body>404</body></html>', 'web page'),
+        (b'\n <html>', 'web page'),
         (b'\x1f\x8b\x08\x00rest', 'gzip'),
         (b'BZh91AY', 'bzip2'),
         (b'%PDF-1.7', 'PDF'),

@@ -263,7 +263,7 @@ def _rows(
         rows[name] = row
     if repeated:
         release.notes.append(
-            f'{file}: {counted(len(repeated), "row")} repeated another and counted once ({listed(repeated, 2)})'
+            f'{file}: {counted(len(repeated), "row")} left out that repeated another ({listed(repeated, 2)})'
         )
     return rows
 

@@ -93,16 +93,19 @@ def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, Fr
 
 
 def _without_media(samples: SampleTable, release: Release) -> list[str]:
-    """Notes on samples without a clip, and on the folders that were searched."""
+    """A note on samples of which no media file was found, and on the folders that were searched."""
     is_lacking = ~np.any([samples.filled(column) for column in MEDIA], axis=0)
     lacking = samples.column('sample')[is_lacking].tolist()
     if not lacking or not release.places:
         return []
     places = list(release.places)
     where = ', '.join(places[:6]) + (f' and {len(places) - 6} more' if len(places) > 6 else '')
+    whose = f'{len(lacking):,} of {len(samples):,} samples'
+    if len(lacking) == len(samples):
+        whose = f'all {len(samples):,} samples' if len(samples) > 1 else 'the only sample'
     return [
-        f'{len(lacking):,} of {len(samples):,} samples have no clip: {listed(lacking, 3)}; looked in {where}, and in '
-        'folders of these names further down'
+        f'no video, audio or face images found for {whose}: {listed(lacking, 3)}; searched {where}, and folders of '
+        'these names further down'
     ]
 
 

@@ -355,10 +355,10 @@ def _readings(images: list[np.ndarray], file: Path) -> Iterator[Any]:
 
 
 def busy(data: Path) -> dict[str, Any]:
-    """A stream with words beside two programs a core that never rest, by the priority of its threads."""
+    """A stream with words beside a program on each core that never rests, by the priority of its threads."""
     others = [
         subprocess.Popen([sys.executable, '-c', 'while True: pass'])  # as busy as a program can be
-        for _ in range(2 * (os.cpu_count() or 1))
+        for _ in range(os.cpu_count() or 1)
     ]
     urgent = faces_stream.SearchAside._coarse_first
     try:
@@ -422,7 +422,7 @@ def main() -> None:
     parser.add_argument('--data', type=Path, default=DATA)
     parser.add_argument('--only', nargs='+', choices=PARTS, default=list(PARTS))
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--company', default='', help='a sentence on what else ran on the machine')
+    parser.add_argument('--company', help='a sentence on what else ran on the machine (default: as stored)')
     parser.add_argument('--crowded', action='store_true', help='keep the delays as those of a crowded machine')
     parser.add_argument('--part', choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument('--send', nargs=2, type=Path, help=argparse.SUPPRESS)
@@ -442,7 +442,9 @@ def main() -> None:
             runs.append(json.loads(done.stdout))
         name = f'{part}_crowded' if options.crowded else part
         result[name] = runs if part in TIMED else runs[0]
-        result |= {'company': f' {options.company}'.rstrip(), 'cores': os.cpu_count(), 'versions': versions()}
+        result |= {'cores': os.cpu_count(), 'versions': versions()}
+        if options.company is not None:
+            result['company'] = f' {options.company}'.rstrip()
         write_atomically(RESULT, json.dumps(result, indent=1).encode() + b'\n')
         sys.stdout.write(f'{part}: {json.dumps(result[name])}\n')
 

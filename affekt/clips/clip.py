@@ -196,10 +196,12 @@ def clip_of(name: str, seen: Seen, heard: Heard) -> Clip:
     missing = {modality: part.reason for modality, part in (('video', seen), ('audio', heard)) if part.reason}
     if seen.frames is None and heard.sound is None:
         both = '; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither'
+        nouns = {'video': 'frames', 'audio': 'audio'}
+        wanted = [nouns[modality] for modality in missing or nouns]
         raise MediaError(
-            expected=f'frames or sound that can be used in {name}',
+            expected=f'{" or ".join(wanted)} that can be used in {name}',
             came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else both,
-            todo='choose another file, or another crop where faces are not needed',
+            todo='choose another file' + (', or another crop where faces are not needed' if 'frames' in wanted else ''),
         )
     notes = dict.fromkeys((*seen.notes, *heard.notes))  # both state the damage of a file that they share
     damage = dict.fromkeys((*seen.damage, *heard.damage))

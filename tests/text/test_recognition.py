@@ -12,6 +12,7 @@ import pytest
 from affekt.errors import ShapeError, UnknownNameError
 from affekt.text import recognition
 from affekt.text.recognition import Recognizer, compression, spelled, word_edges
+from affekt.text.understanding import confidence, judged_together
 from affekt.voice import Encoded, SpeechDetector, Turn, WhisperEncoder, speech_turns, whisper_directory
 from affekt.weights import MODELS, state
 
@@ -81,8 +82,13 @@ def test_polish_is_not_understood_by_a_recognizer_of_english(tiny, shared_data):
     paths = sorted((shared_data / 'nemo').glob('*/*_neutral_1*.opus'))[:6]
     if not paths:
         pytest.skip('nemo is absent')
-    said = [recognizer.recognize(turn, encoder(turn.samples)) for path in paths for turn in turns_of(path)]
-    assert all(utterance is None or utterance.reason for utterance in said)
+    turns = [turn for path in paths for turn in turns_of(path)]
+    utterances = [utterance for turn in turns if (utterance := recognizer.recognize(turn, encoder(turn.samples)))]
+    assert len(utterances) == 6
+    # 8-bit products differ between processors: one of the six has a mean confidence of 0.51, the threshold
+    assert sum(bool(utterance.reason) for utterance in utterances) >= 5
+    assert max(map(confidence, utterances)) < 0.55
+    assert all(utterance.reason for utterance in judged_together(utterances))
 
 
 def test_noise_and_a_whistle_are_not_words(tiny, rng):
@@ -143,10 +149,10 @@ def test_silence_is_encoded_once_for_all_runs(tiny, tmp_path, monkeypatch):
         if not part.name.startswith('silence-'):
             (tmp_path / part.name).symlink_to(part)
     short = Encoded(np.zeros((5, 10, 384), np.float32), 10, np.zeros((20, 80), np.float32), 'tiny.en')
-    states = Recognizer(tmp_path)._filled(short)
+    states = Recognizer(tmp_path)._padded_states(short)
     (kept,) = tmp_path.glob('silence-*.npz')
     monkeypatch.setattr(Recognizer, '_encoded_silence', lambda self: pytest.fail('encoded again'))
-    assert np.array_equal(Recognizer(tmp_path)._filled(short), states)
+    assert np.array_equal(Recognizer(tmp_path)._padded_states(short), states)
     kept.write_bytes(kept.read_bytes()[:100_000])  # cut short: what is left is not believed
-    assert recognition._kept_states(kept) is None
-    assert recognition._kept_states(tmp_path / 'absent.npz') is None
+    assert recognition._cached_states(kept) is None
+    assert recognition._cached_states(tmp_path / 'absent.npz') is None

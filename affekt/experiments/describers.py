@@ -10,7 +10,7 @@ template from categories and measured readings. Needs torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ import numpy as np
 from affekt.arrays import Ints
 from affekt.corpora import Manifest, Sample
 from affekt.description import (
+    CORRECTED,
+    KINDS,
+    PUBLISHED,
     Adapters,
     Describer,
     DescriberSettings,
@@ -32,12 +35,14 @@ from affekt.description import (
     TemplateAnswers,
     Terciles,
     TrainedDescriber,
+    Trunk,
     described_place,
     examples_from,
     kind_of,
     open_describer,
     open_trunk,
     packaged_wordings,
+    present,
     question_of,
     readings_from,
     saved_notes,
@@ -75,6 +80,8 @@ class DescriberForm:
         dropout: dropout rate of the features.
         rank: rank of the LoRA adapters; alpha is twice that.
         longest_prompt: longest prompt, in tokens.
+        published: name in `affekt.description.PUBLISHED` of a form whose fusions, soft tokens, prompts and adapters
+            are used instead of all others here, for sources of its names; '' for none.
     """
 
     soft_tokens: int = 1
@@ -82,13 +89,17 @@ class DescriberForm:
     dropout: float = 0.1
     rank: int = 16
     longest_prompt: int = 1024
+    published: str = ''
 
     def built(self, trunk: str, stores: Mapping[str, Store], *, device: str, seed: int) -> Describer:
         """A new describer on a language model, with one source per store.
 
         Raises:
             LLMError: the language model cannot be opened.
+            UnknownNameError: a store has the name of no source of the published form.
         """
+        if self.published:
+            return _as_published(self.published, open_trunk(trunk, device=device), stores, seed)
         adapters = Adapters(rank=self.rank, alpha=2 * self.rank)
         opened = with_adapters(open_trunk(trunk, device=device), adapters, seed=seed)
         sources = [
@@ -99,6 +110,39 @@ class DescriberForm:
             for name, store in stores.items()
         ]  # fmt: skip
         return Describer(opened, sources, DescriberSettings(longest_prompt=self.longest_prompt), seed=seed)
+
+
+def _as_published(name: str, trunk: Trunk, stores: Mapping[str, Store], seed: int) -> Describer:
+    """A published form on these stores: its own rows, with the width of each store, and those that join them."""
+    form = PUBLISHED[name]()
+    rows = {source.name: source for source in form.sources}
+    own = [name for name, source in rows.items() if not source.joins]
+    if strange := sorted({*stores} - {*own}):
+        raise UnknownNameError(
+            expected=f'stores of the sources of {name}: {listed(own)}', came=listed(strange),
+            todo='name them as SOURCE=FOLDER, or choose another form',
+        )  # fmt: skip
+    sources: list[Source] = []
+    for source in form.sources:
+        if source.joins and {*source.joins} <= {*stores}:
+            sources.append(replace(source, width=max(stores[joined].dimension for joined in source.joins)))
+        elif source.name in stores:
+            store = stores[source.name]
+            sources.append(replace(source, width=store.dimension, recipe=store.provenance.recipe))
+    widths = {source.name: source.width for source in sources}
+    sources = [replace(each, shares=each.shares if widths.get(each.shares) == each.width else '') for each in sources]
+    adapted = with_adapters(trunk, form.adapters, seed=seed) if form.adapters else trunk
+    return Describer(adapted, sources, form.settings, seed=seed)
+
+
+def _kind_of(describer: Describer, stores: Iterable[str], *, words: bool) -> Kind:
+    """For the published prompts, the published kind of input with these sources; otherwise these in order."""
+    own = kind_of(tuple(stores), words=words)
+    if describer.settings.family != CORRECTED.family:
+        return own
+    names = present(describer.table, stores)
+    published = (kind for kind in KINDS.values() if {*kind.sources} == names and kind.words == words and kind.opened)
+    return next(published, own)
 
 
 def _has_steps(store: Store) -> bool:
@@ -297,7 +341,7 @@ def learn_describer(
     else:
         describer = (form or DescriberForm()).built(trunk or TRUNK, stores, device=settings.device, seed=settings.seed)
     # 4. steps
-    kind = kind_of(tuple(stores), words=words)
+    kind = _kind_of(describer, stores, words=words)
     metadata = _metadata(manifest, stores, kind, question, chosen_by, terciles, by_template=descriptions is None)
     trained = _trained(
         describer, [side for side, _ in parts], settings, rewarding, kind=kind, folder=folder, resume=resume,

@@ -248,7 +248,7 @@ def frames_of(
         seen = Seen(np.stack(images), np.array(times)) if images else Seen(None, None, NO_PICTURE)
     if seen.reason == NO_PICTURE and window_s and recording.pictures_end_s:
         seen = seen._replace(reason=f'no picture from {window_s[0]:g} s to {window_s[1]:g} s')
-    damage = recording.decoded.damage
+    damage = recording.decoded.damage_within(window_s)
     return seen._replace(notes=(*seen.notes, *damage), damage=damage)
 
 
@@ -373,7 +373,7 @@ def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, 
             _require_short(block.start_s + last / SOUND_RATE_HZ - start_s, longest_s, recording.name)
             blocks.append(block.samples[first:last])
     sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    damage = recording.decoded.damage
+    damage = recording.decoded.damage_within(window_s)
     if len(sound) < SHORTEST_SAMPLES:
         reason = f'only {1000 * len(sound) / SOUND_RATE_HZ:.0f} ms of sound' if len(sound) else 'no sound decodes'
         if is_decoded and not len(sound):

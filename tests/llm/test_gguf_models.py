@@ -271,7 +271,9 @@ LIES = {
         'does not lie in the file',
     ),
     'tensors that overlap': (
-        _file(tensors=2) + b''.join(_text(each) + struct.pack('<IQIQ', 1, 16, 0, 0) for each in (b'a', b'b')) + bytes(99),
+        _file(tensors=2)
+        + b''.join(_text(each) + struct.pack('<IQIQ', 1, 16, 0, 0) for each in (b'a', b'b'))
+        + bytes(99),
         "the tensors 'a' and 'b' overlap",
     ),
 }  # fmt: skip

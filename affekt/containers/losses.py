@@ -178,9 +178,10 @@ class DecodeReport:
         reached_s = min((stream.end_s for _, stream in streams), default=0.0)
         inner = [span for _, stream in streams for span in stream.damaged_spans if span[0] > 0 and span[1] < math.inf]
         is_located = sum(line.startswith(DAMAGED) for line in self.file_damage) <= len(inner)
-        elsewhere = (CUT_SHORT,) if end_s <= reached_s else ()
-        elsewhere += (DAMAGED,) if is_located and not touches(inner) and not any(map(_counts, self.file_damage)) else ()
-        lines = [line for line in self.file_damage if not line.startswith(elsewhere)]
+        is_later = end_s <= reached_s
+        is_elsewhere = is_located and not touches(inner) and not any(map(_counts, self.file_damage))
+        elsewhere = [start for start, is_so in ((CUT_SHORT, is_later), (DAMAGED, is_elsewhere)) if is_so]
+        lines = [line for line in self.file_damage if not line.startswith(tuple(elsewhere))]
         for name, stream in streams:
             if touches(stream.damaged_spans or ((0.0, math.inf),)):
                 lines += [f'{name}: {note}' for note in stream.notes]

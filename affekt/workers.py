@@ -9,8 +9,9 @@ import queue
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, TypeVar
@@ -102,6 +103,45 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
         is_over.set()
         room.put(None)
         thread.join()
+
+
+def done_in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Generator[Result]:
+    """Yield `work(item)` of each item in the order of the items, by threads that work ahead.
+
+    An exception is raised in place of its result, after the results before it. When the consumer stops early, work that
+    has not begun is left out, threads end after what they are at, and the iterable is closed.
+
+    Args:
+        work: function of one item that several threads may call at once; with one thread, the consumer's own calls it.
+        items: used only in the consumer's thread.
+        threads: number of threads, >= 1; at most one item more than there are threads is begun or waits.
+    """
+    with contextlib.closing(closable(items)) as given:
+        if threads == 1:
+            yield from map(work, given)
+            return
+        pool = ThreadPoolExecutor(threads, 'affekt-in-order')
+        try:
+            waiting = deque[Future[Result]]()
+            for future in _begun(pool, work, given):
+                waiting.append(future)
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begun(pool: Executor, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Future[Result]]:
+    """The result of each item as a future; an exception of `items` is that of a last one."""
+    try:
+        for item in items:
+            yield pool.submit(work, item)
+    except Exception as error:
+        failed = Future[Result]()
+        failed.set_exception(error)
+        yield failed
 
 
 def yields_to_others(niceness: int = BEHIND) -> None:

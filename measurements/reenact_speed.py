@@ -74,6 +74,8 @@ def parts(video: Path, engine: Engine, networks: FaceLandmarker) -> dict[str, fl
     class Ready:
         """Gives pictures that were drawn before."""
 
+        threads = 1
+
         def picture(self, frame: MotionFrame) -> np.ndarray:
             return images[round(frame.time_s * 25) % count]
 

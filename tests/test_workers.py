@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 
 from affekt.errors import RunError
-from affekt.workers import each_done, made_ahead, surviving, yields_to_others
+from affekt.workers import done_in_order, each_done, made_ahead, surviving, yields_to_others
 
 
 def names_of_threads() -> set[str]:
@@ -72,6 +72,63 @@ def test_where_the_use_ends_early_thread_and_iterable_end_too():
     inner.close()
     assert closed == ['inner']
     assert 'affekt-ahead' not in names_of_threads()
+
+
+def test_results_of_several_threads_come_in_the_order_of_their_items():
+    # The first of each pair waits for the second: with one thread, or results in order of completion, this would hang
+    # or be reversed.
+    is_done = [threading.Event() for _ in range(10)]
+
+    def work(n):
+        if n % 2 == 0:
+            assert is_done[n + 1].wait(30)
+        is_done[n].set()
+        return n, threading.current_thread().name
+
+    made = list(done_in_order(work, range(10), 2))
+    assert [n for n, _ in made] == list(range(10))
+    assert len({name for _, name in made}) == 2
+    assert list(done_in_order(str, [], 2)) == []
+    assert list(done_in_order(lambda _: threading.get_ident(), range(2), 1)) == [threading.get_ident()] * 2
+
+
+@pytest.mark.parametrize('threads', [1, 2])
+@pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
+def test_an_error_of_work_or_of_its_items_comes_after_the_results_before_it(threads, error):
+    def items():
+        yield from range(3)
+        raise OSError('the disk is gone')
+
+    def work(n):
+        if n == 2 and error is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return n
+
+    done = []
+    with pytest.raises(error):
+        for n in done_in_order(work, items(), threads):
+            done.append(n)
+    assert done == ([0, 1] if error is KeyboardInterrupt else [0, 1, 2])
+    assert not any(name.startswith('affekt-in-order') for name in names_of_threads())
+
+
+def test_where_the_use_of_results_ends_early_threads_end_and_little_was_begun():
+    given, closed = [], []
+
+    def items():
+        try:
+            for n in count():
+                given.append(n)
+                yield n
+        finally:
+            closed.append(True)
+
+    results = done_in_order(lambda n: n, items(), 2)
+    assert [next(results) for _ in range(5)] == list(range(5))
+    results.close()
+    assert closed == [True]
+    assert len(given) <= 8  # five were taken, two more begun, one waits
+    assert not any(name.startswith('affekt-in-order') for name in names_of_threads())
 
 
 def test_an_iterator_that_nobody_reads_starts_no_thread():

@@ -24,6 +24,7 @@ DerSimonian & Kacker 2007, doi:10.1016/j.cct.2006.04.004, equation 6 (variance b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -133,21 +134,26 @@ class Opinion:
     @property
     def weight(self) -> float:
         """reliability times quality times the root of coverage: the weight for categories."""
-        return self.reliability * self.quality * float(np.sqrt(self.coverage))
+        return self.reliability * self.quality * math.sqrt(self.coverage)
 
     def weight_for(self, quantity: str) -> float:
         """Weight for one of QUANTITIES; 0 if the source has no value for it."""
         if quantity == 'category':
             return self.weight if self.probabilities is not None else 0.0
         value, deviation = getattr(self, quantity), getattr(self, f'{quantity}_sd')
-        if not (np.isfinite(value) and np.isfinite(deviation) and deviation > 0):
+        if not (math.isfinite(value) and math.isfinite(deviation) and deviation > 0):
             return 0.0
         reliability = getattr(self, f'{quantity}_reliability')
         reliability = self.reliability if reliability is None else reliability
         sureness = getattr(self, f'{quantity}_certainty')
         if sureness is None:
             sureness = self._certainty
-        return float(reliability * self.quality * np.sqrt(self.coverage) * max(sureness, _LEAST_CERTAINTY))
+        return float(reliability * self.quality * math.sqrt(self.coverage) * max(sureness, _LEAST_CERTAINTY))
+
+    @cached_property
+    def ratio(self) -> Floats:
+        """See `likelihood_ratio`."""
+        return likelihood_ratio(self)
 
     @cached_property
     def _certainty(self) -> float:
@@ -170,7 +176,7 @@ _LEAST_CERTAINTY = 1e-6
 
 def alone(opinion: Opinion) -> Floats:
     """(7,) the pool if this opinion were the only one with categories, at full weight."""
-    odds = likelihood_ratio(opinion) * _prior(REFERENCE_PRIOR)
+    odds = opinion.ratio * _REFERENCE
     return np.asarray(odds / odds.sum())
 
 
@@ -181,7 +187,7 @@ def likelihood_ratio(opinion: Opinion) -> Floats:
     the likeliest emotion, whichever is higher.
     """
     shares = np.maximum(np.asarray(opinion.probabilities), _FLOOR)
-    ratio = np.asarray(shares / _prior(opinion.prior or REFERENCE_PRIOR))
+    ratio = np.asarray(shares / (_prior(opinion.prior) if opinion.prior else _REFERENCE))
     limit = AGAINST_AT_MOST.get(opinion.source)
     if limit is not None:
         emotions = np.maximum(ratio[:-1], 1 / limit)
@@ -268,9 +274,9 @@ def pool(opinions: Sequence[Opinion]) -> Floats | None:
     voices = [opinion for opinion in opinions if opinion.probabilities is not None]
     if not voices:
         return None
-    scores = np.log(_prior(REFERENCE_PRIOR))
+    scores = np.log(_REFERENCE)
     for opinion in sorted(voices, key=lambda o: o.source):
-        scores = scores + opinion.weight * np.log(likelihood_ratio(opinion))
+        scores = scores + opinion.weight * np.log(opinion.ratio)
     odds = np.exp(scores - scores.max())
     return np.asarray(odds / odds.sum())
 
@@ -286,7 +292,7 @@ def contributions(opinions: Sequence[Opinion]) -> dict[str, float]:
     others /= others.sum()
     added = {}
     for opinion in opinions:
-        ratio = np.log(likelihood_ratio(opinion))
+        ratio = np.log(opinion.ratio)
         added[opinion.source] = max(0.0, opinion.weight * float(ratio[winner] - others @ ratio))
     return added if sum(added.values()) > _ROUNDING else {opinion.source: opinion.weight for opinion in opinions}
 
@@ -399,3 +405,6 @@ def _prior(shares: Mapping[str, float]) -> Floats:
     """(7,) in EKMAN order, summing to 1."""
     values = np.maximum(np.array([shares.get(category, 0.0) for category in EKMAN]), _FLOOR)
     return np.asarray(values / values.sum())
+
+
+_REFERENCE = _prior(REFERENCE_PRIOR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -196,7 +197,7 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
     opinions = []
     for row in range(rows.num_rows):
         start, end, quality, valence, arousal, valence_sd, arousal_sd = (columns[name][row] for name in names)
-        if not (np.isfinite(start) and np.isfinite(end) and end > start and understood[row]):
+        if not (math.isfinite(start) and math.isfinite(end) and end > start and understood[row]):
             continue
         probabilities = None if silent[row] else _normal(shares[row])
         valence = float('nan') if silent[row] else valence
@@ -259,7 +260,7 @@ def _normal(shares: Floats) -> Floats | None:
 
 
 def _deviation(value: float) -> float:
-    return max(LEAST_SD, value) if np.isfinite(value) and value > 0 else PLAIN_SD
+    return max(LEAST_SD, value) if math.isfinite(value) and value > 0 else PLAIN_SD
 
 
 def _or_nan(probabilities: Floats | None) -> Floats:

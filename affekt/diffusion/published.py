@@ -120,9 +120,10 @@ def weight_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
     has_text = 'prompt' in parts or 'text_encoder' in parts
     missing = [part for part in NEEDED if part not in parts and not (part == 'text' and has_text)]
     if missing:
+        needed, lacking = (', '.join(SHOWN.get(part, part) for part in names) for names in (NEEDED, missing))
         raise WeightsError(
-            expected='the published weights: ' + ', '.join(SHOWN.get(part, part) for part in NEEDED),
-            came=f'{root}, which lacks {", ".join(SHOWN.get(part, part) for part in missing)}',
+            expected=f'the published weights: {needed}',
+            came=f'{root}, which {"has none of them" if lacking == needed else f"lacks {lacking}"}',
             todo='put the files there under these names (.safetensors, .pth, .ckpt or .bin)',
         )
     return parts

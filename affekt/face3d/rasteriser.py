@@ -223,7 +223,7 @@ def _coverage(located: Floats, corners: Ints, size: tuple[int, int], front_only:
     place += within
 
     # 4. The smallest (depth, face) at each pixel that more than one triangle covers.
-    shared = np.flatnonzero(np.bincount(place, minlength=height * width)[place] > 1)
+    shared = np.flatnonzero((np.bincount(place, minlength=height * width) > 1)[place])
     if len(shared):
         low, depth_range = float(located[:, 2].min()), float(np.ptp(located[:, 2]))
         near = (located[:, 2] - low) / (depth_range or 1.0)

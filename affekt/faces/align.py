@@ -8,6 +8,9 @@ Source: Umeyama 1991, doi:10.1109/34.88573 (the closed form); ITU-R BT.601 (grey
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -73,18 +76,19 @@ def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
             came=f'{start.shape} and {goal.shape}',
             todo='give one target per point',
         )
-    start_mean, goal_mean = start.mean(axis=0), goal.mean(axis=0)
+    start_mean, goal_mean = np.add.reduce(start) / len(start), np.add.reduce(goal) / len(goal)
     moved, aimed = start - start_mean, goal - goal_mean
-    spread = float((moved**2).sum())
+    spread = float(np.add.reduce(moved**2, axis=None))
     if not (spread > 0 and np.isfinite(spread) and np.isfinite(aimed).all()):
         raise ValueRangeError(
             expected='finite points that do not coincide', came=f'{start.tolist()}', todo='drop this face'
         )
     # s cos and s sin of the best rotation, from the parallel and the perpendicular moments
-    along = float((moved * aimed).sum()) / spread
-    across = float((moved[:, 0] * aimed[:, 1] - moved[:, 1] * aimed[:, 0]).sum()) / spread
-    turn = np.array([[along, -across], [across, along]])
-    return np.column_stack([turn, goal_mean - turn @ start_mean])
+    along = float(np.add.reduce(moved * aimed, axis=None)) / spread
+    across = float(np.add.reduce(moved[:, 0] * aimed[:, 1] - moved[:, 1] * aimed[:, 0])) / spread
+    result = np.array([[along, -across, 0.0], [across, along, 0.0]])
+    result[:, 2] = goal_mean - result[:, :2] @ start_mean
+    return result
 
 
 def align_face(
@@ -124,8 +128,9 @@ def align_face(
     offset = -back @ forward[:, 2]
 
     # 2. The part of the image that the crop sees.
-    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64) @ back.T + offset
-    patch, low = _patch(image, corners.min(axis=0) - 2, corners.max(axis=0) + 3, 'RGB' if in_colour else 'L')
+    corners = _corners(size) @ back.T + offset
+    lowest, highest = np.minimum.reduce(corners) - 2, np.maximum.reduce(corners) + 3
+    patch, low = _patch(image, lowest, highest, 'RGB' if in_colour else 'L')
 
     # 3. Shrink by integer factors first, then sample at double density and average 2 x 2.
     spacing = float(np.hypot(back[0, 0], back[1, 0]))
@@ -140,16 +145,23 @@ def align_face(
     return np.asarray(crop.reduce(dense) if dense > 1 else crop)
 
 
+@lru_cache(maxsize=8)
+def _corners(size: int) -> Floats:
+    """(4, 2) corners of a crop."""
+    return np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64)
+
+
 def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats, mode: str) -> tuple[Image.Image, Floats]:
     """The rectangle between two corners (x, y), its edge repeated outside the image, and its origin."""
-    if (highest - lowest).max() > LARGEST_SPAN or np.abs([lowest, highest]).max() > 1e6:
+    edges = [*lowest.tolist(), *highest.tolist()]
+    if max(edges[2] - edges[0], edges[3] - edges[1]) > LARGEST_SPAN or max(map(abs, edges)) > 1e6:
         raise ValueRangeError(
             expected=f'a face within reach of the image and below {LARGEST_SPAN} pixels',
             came=f'a crop from {lowest.round().tolist()} to {highest.round().tolist()}',
             todo='drop this face',
         )
-    left, top = (int(value) for value in np.floor(lowest))
-    right, bottom = (int(value) for value in np.ceil(highest))
+    left, top = math.floor(edges[0]), math.floor(edges[1])
+    right, bottom = math.ceil(edges[2]), math.ceil(edges[3])
     part = rectangle(image, left, top, right, bottom)
     return Image.fromarray(part).convert(mode), np.array([left, top], dtype=np.float64)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Bools, Floats32
+from affekt.arrays import Bools, Floats32, moments
 from affekt.faces.readings import READINGS
 
 CONDITIONS = ('is_upside_down', 'is_covered', 'is_drawn', 'is_blurred')
@@ -118,12 +118,11 @@ def few_shades(crop: npt.NDArray[np.uint8]) -> float:
     Args:
         crop: (48, 48) grey, from `align_face`.
     """
-    grey = crop.astype(np.float32)
-    shades = np.floor((grey - grey.mean()) / max(float(grey.std()), LEAST_CONTRAST) / SHADE).astype(np.int64)
+    grey, deviation = _centred(crop)
+    shades = np.floor(grey / max(deviation, LEAST_CONTRAST) / SHADE).astype(np.int64)
     shades -= shades.min()
-    quarters = [shades[top : top + 20, left : left + 20] for top in (6, 26) for left in (4, 24)]
-    counts = [np.sort(np.bincount(quarter.ravel())) for quarter in quarters]
-    return float(min(count[-3:].sum() / count.sum() for count in counts))
+    quarters = [shades[top : top + 20, left : left + 20].ravel() for top in (6, 26) for left in (4, 24)]
+    return float(min(sum(sorted(np.bincount(quarter).tolist())[-3:]) / quarter.size for quarter in quarters))
 
 
 def cover_score(crop: npt.NDArray[np.uint8]) -> float:
@@ -142,8 +141,8 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
     Texture is the logarithm of the mean slope of grey in a part over that of the whole crop; grey is in standard
     deviations of the crop. A gap is the absolute difference between the left and the right part.
     """
-    grey = crop.astype(np.float32)
-    grey = (grey - grey.mean()) / max(float(grey.std()), 4.0)
+    grey, deviation = _centred(crop)
+    grey /= max(deviation, 4.0)
     down = np.zeros_like(grey)  # no slope at the lower edge, nor at the right one
     np.abs(grey[1:] - grey[:-1], out=down[:-1])
     slope = down.copy()
@@ -159,7 +158,7 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
         'brows_gap': abs(texture['brow_left'] - texture['brow_right']),
         'lip': texture['lip'],
         'mouth': texture['mouth'],
-        'chin': float(np.log(_part(grey, _BOXES['chin']).std() + 0.05)),
+        'chin': float(np.log(_root(moments(_part(grey, _BOXES['chin']))[1]) + 0.05)),
         'edge_across': float(np.log((edges.max() + 1e-3) / (edges.mean() + _LITTLE))),
         'flat_above': _share(flat[4:24]),
         'flat_below': _share(flat[26:46]),
@@ -170,6 +169,18 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
 
 _LITTLE = 0.02
 """Slope added to a part that may have none."""
+
+
+def _centred(crop: npt.NDArray[np.uint8]) -> tuple[Floats32, float]:
+    """The grey of a crop minus its mean, and its standard deviation."""
+    grey = crop.astype(np.float32)
+    mean, variance = moments(grey)
+    grey -= mean
+    return grey, float(_root(variance))
+
+
+def _root(variance: float) -> np.float32:
+    return np.float32(np.sqrt(np.float32(variance)))
 
 
 def _part(values: Floats32, box: tuple[int, int, int, int]) -> Floats32:

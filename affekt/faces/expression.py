@@ -157,6 +157,11 @@ def affect(
     shares = _checked_shares(probabilities)
     if blendshapes is not None:
         checked_blendshapes(blendshapes, len(shares))
+    return _affect(shares, neutral_lean)
+
+
+def _affect(shares: Floats, neutral_lean: float) -> tuple[Floats, Floats]:
+    """`affect` of checked probabilities."""
     valence, arousal = expected_affect(shares)
     neutral = shares[:, EKMAN.index('neutral')]
     lean = neutral_lean * np.maximum(neutral - 1 / len(EKMAN), 0.0) * (1 - neutral)
@@ -190,7 +195,7 @@ def affect_seen(
         raise ShapeError(expected=f'quality of shape ({len(shares)},)', came=f'{seen.shape}', todo='give one per face')
     known = readable_share(seen)[:, None]
     mixed = known * shares + (1 - known) / len(EKMAN)
-    return (*affect(mixed, neutral_lean=neutral_lean), *affect_sd(mixed))
+    return (*_affect(mixed, neutral_lean), *affect_sd(mixed))
 
 
 def _checked_shares(probabilities: npt.ArrayLike) -> Floats:
@@ -202,7 +207,7 @@ def _checked_shares(probabilities: npt.ArrayLike) -> Floats:
             todo='give one row per face',
         )
     known = shares[~np.isnan(shares).all(axis=1)]
-    if not ((known >= 0).all() and np.allclose(known.sum(axis=1), 1.0, atol=1e-3)):
+    if not ((known >= 0).all() and (np.abs(known.sum(axis=1) - 1) <= 1e-3).all()):
         raise ValueRangeError(
             expected='rows of probabilities that are >= 0 and sum to 1, or all nan',
             came='a row that does not',

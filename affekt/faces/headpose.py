@@ -11,6 +11,7 @@ doi:10.3929/ethz-a-004656648, section 2.4 (weighted Procrustes).
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ FIELD_OF_VIEW_DEG = 63.0
 NEAR_CM = 1.0
 MESH_POINTS = 468
 _VERTEX_SIZE = 5  # x, y, z, u, v
+_FLIPPED = np.array([1.0, 1.0, -1.0])
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: Cano
     depth = near[:, 2] - every_depth.mean() + NEAR_CM
 
     # 2. A first scale from the flat projection, a second from points pushed back to that distance.
-    flat = np.column_stack([near[:, :2], -near[:, 2]])
+    flat = near * _FLIPPED
     first = _scale(_similarity(fixed, flat))
     second = _scale(_similarity(fixed, _unproject(near, depth / first)))
     return _similarity(fixed, _unproject(near, depth / (first * second)))
@@ -151,7 +153,8 @@ def _similarity(source: WeightedPoints, target: Floats) -> Floats:
         return np.full((4, 4), np.nan)
     left, singular, right = np.linalg.svd((aimed * source.share[:, None]).T @ source.moved)
     sign = np.array([1.0, 1.0, -1.0 if _mirrors(left) != _mirrors(right) else 1.0])
-    transform = np.eye(4)
+    transform = np.zeros((4, 4))
+    transform[3, 3] = 1.0
     transform[:3, :3] = (float(singular @ sign) / source.spread) * ((left * sign) @ right)
     transform[:3, 3] = target_mean - transform[:3, :3] @ source.mean
     return transform
@@ -178,20 +181,25 @@ def euler_angles_deg(pose: npt.ArrayLike) -> Floats:
         nan.
     """
     matrix = np.asarray(pose, dtype=np.float64)[..., :3, :3]
-    rotation = matrix / np.linalg.norm(matrix[..., :, :1], axis=-2, keepdims=True)
+    first = matrix[..., :, :1]
+    rotation = matrix / np.sqrt(np.add.reduce(first * first, axis=-2, keepdims=True))
     yaw = np.arctan2(rotation[..., 0, 2], rotation[..., 2, 2])
-    pitch = np.arcsin(np.clip(-rotation[..., 1, 2], -1.0, 1.0))
+    pitch = np.arcsin(np.minimum(np.maximum(-rotation[..., 1, 2], -1.0), 1.0))
     roll = np.arctan2(rotation[..., 1, 0], rotation[..., 1, 1])
     return np.asarray(np.degrees(np.stack([yaw, -pitch, roll], axis=-1)), dtype=np.float64)
 
 
 def _unproject(near: Floats, depth: Floats) -> Floats:
     """Points at distance `depth` behind `near` on the near plane; z turned to point at the viewer."""
-    return np.column_stack([near[:, :2] * depth[:, None] / NEAR_CM, -depth])
+    points = near * depth[:, None]
+    points /= NEAR_CM
+    np.negative(depth, out=points[:, 2])
+    return points
 
 
 def _scale(transform: Floats) -> float:
-    return float(np.linalg.norm(transform[:3, 0]))
+    column = transform[:3, 0].copy()
+    return math.sqrt(column @ column)
 
 
 def _fields(packed: bytes | int) -> Iterator[tuple[int, bytes | int]]:

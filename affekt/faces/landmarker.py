@@ -109,10 +109,11 @@ class FaceLandmarker:
         scale = region.side / MESH_SIDE
         cos, sin = np.cos(region.angle_rad) * scale, np.sin(region.angle_rad) * scale
         x, y = points[:, 0] - MESH_SIDE / 2, points[:, 1] - MESH_SIDE / 2
-        placed = np.column_stack(
-            [x * cos - y * sin + region.center_x, x * sin + y * cos + region.center_y, points[:, 2] * scale]
-        )
-        return placed.astype(np.float32), float(1 / (1 + np.exp(-logit)))
+        placed = np.empty((478, 3), dtype=np.float32)
+        placed[:, 0] = x * cos - y * sin + region.center_x
+        placed[:, 1] = x * sin + y * cos + region.center_y
+        placed[:, 2] = points[:, 2] * scale
+        return placed, float(1 / (1 + np.exp(-logit)))
 
     def _show(self, crop: Pixels) -> None:
         """Writes a (256, 256, 3) picture where the mesh network reads it, which refuses to run while a view is left."""
@@ -132,7 +133,7 @@ class FaceLandmarker:
         landmarks, presence = self.mesh(image, region)
         if not presence >= self.presence_threshold or not np.isfinite(landmarks).all():
             return None
-        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+        low, high = np.minimum.reduce(landmarks[:, :2]), np.maximum.reduce(landmarks[:, :2])
         return Mesh(box=np.concatenate([low, high - low]), landmarks=landmarks, presence=presence)
 
     def completed(self, mesh: Mesh, width: int, height: int) -> Face:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from affekt.arrays import Floats32
+from affekt.arrays import Floats, Floats32
 from affekt.errors import ShapeError
 from affekt.faces.detector import Detection, overlap
 
@@ -53,11 +54,11 @@ class Region:
     @classmethod
     def from_landmarks(cls, landmarks: Floats32) -> Region:
         """The square around known landmarks (478, 3), level with the outer eye corners."""
-        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+        low, high = np.minimum.reduce(landmarks[:, :2]), np.maximum.reduce(landmarks[:, :2])
         across = landmarks[263] - landmarks[33]
         angle = float(np.arctan2(across[1], across[0]))
-        x, y = (low + high) / 2
-        return cls(float(x), float(y), MARGIN * float((high - low).max()), angle)
+        x, y = ((low + high) / 2).tolist()
+        return cls(x, y, MARGIN * max((high - low).tolist()), angle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,16 @@ class Mesh:
                 raise ShapeError(
                     expected=f'{name} of shape {shape}', came=f'{value.shape}', todo='pass one face at a time'
                 )
+
+    @cached_property
+    def center(self) -> Floats:
+        """(2,) middle of the box, pixels."""
+        return np.asarray(self.box[:2] + self.box[2:] / 2, dtype=np.float64)
+
+    @cached_property
+    def size(self) -> float:
+        """Geometric mean of the box's sides, pixels."""
+        return float(np.sqrt(max(float(self.box[2] * self.box[3]), 1.0)))
 
     def __repr__(self) -> str:
         x, y, width, height = (round(float(value)) for value in self.box)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats32
+from affekt.arrays import Floats32, moments
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.mesh import Face
@@ -305,9 +305,9 @@ def _pixels(crop: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
     """Sharpness, brightness and contrast of an aligned grey face."""
     grey = crop.astype(np.float32)
     edges = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-    variance = float(grey.var())
-    sharpness = min(float(edges.var()) / variance, 20.0) if variance > 1e-6 else 0.0
-    return sharpness, float(grey.mean()) / 255, min(variance**0.5 / 255, 0.5)
+    mean, variance = moments(grey)
+    sharpness = min(moments(edges)[1] / variance, 20.0) if variance > 1e-6 else 0.0
+    return sharpness, mean / 255, min(variance**0.5 / 255, 0.5)
 
 
 def _quality(presence: float, size: float, yaw: float, pitch: float, brightness: float, sharpness: float) -> float:

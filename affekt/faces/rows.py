@@ -32,6 +32,7 @@ _BOX = ('box_x', 'box_y', 'box_width', 'box_height')
 _AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd')
 NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, *_AFFECT)
 """The columns of numbers, in order."""
+_UNJUDGED = np.full(len(EKMAN) + len(_AFFECT), np.nan, dtype=np.float32)
 _QUALITY = NUMBERS.index('quality')
 _QUALITY_READING = _QUALITY - len(_BOX)
 ROW_SCHEMA = pa.schema([
@@ -162,8 +163,7 @@ class _Rows:
         self._people.append(name)
         self._measured.append(face.is_measured)
         self._conditions.append(keeps_from.columns)
-        judged = np.full(len(EKMAN) + len(_AFFECT), np.nan, dtype=np.float32)
-        self._numbers.append(np.concatenate([face.box, values, judged]))
+        self._numbers.append(np.concatenate([face.box, values, _UNJUDGED]))
         self._crops.append(crop)
         self._blendshapes.append(face.blendshapes)
         if len(self._crops) == self._batch:

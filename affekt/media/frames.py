@@ -155,6 +155,7 @@ class VideoPass:
         """Pictures with strictly increasing times on the recording's clock."""
         last_s: float | None = None
         base = opened.stream.time_base or Fraction(1, 1000)
+        seconds, per = base.numerator, base.denominator  # their quotient rounds as a Fraction does
         try:
             for picture in decoded_units(opened, self.tally, self.limits):
                 self._hold_limits(picture, opened.pictures_held)
@@ -163,11 +164,11 @@ class VideoPass:
                     time_s = self.end_s
                     self.tally.say('pictures without a time were put right after the one before')
                 else:
-                    time_s = float(ticks * base) - self.probe.origin_s
+                    time_s = ticks * seconds / per - self.probe.origin_s
                 if not self._is_plausible(time_s, last_s):
                     continue
                 before_s = self.end_s
-                self._advance(time_s, last_s, float(picture.duration * base))
+                self._advance(time_s, last_s, picture.duration * seconds / per)
                 self.tally.corrupt_frames += int(bool(picture.is_corrupt))
                 self._note_damage(before_s)
                 last_s = time_s

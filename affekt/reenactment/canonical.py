@@ -19,11 +19,59 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.faces import CanonicalFace, similarity
 from affekt.reenactment.motion import HEAD_CENTER_CM
 
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EyePoints:
+    """Landmarks of an eye."""
+
+    outer: int
+    inner: int
+    lower: tuple[int, ...]
+    """Landmarks of the lower lid, from the outer corner to the inner one."""
+    upper: tuple[int, ...]
+    """Landmarks of the upper lid, each above its partner in `lower`."""
+    iris: tuple[int, ...]
+    """Landmarks of the iris: its middle, then four on the rim."""
+
+    @property
+    def ring(self) -> tuple[int, ...]:
+        """Landmarks all around the opening."""
+        return (self.outer, *self.lower, self.inner, *reversed(self.upper))
+
+
+EYES = (
+    EyePoints(
+        263, 362, (249, 390, 373, 374, 380, 381, 382), (466, 388, 387, 386, 385, 384, 398), (473, 474, 475, 476, 477)
+    ),
+    EyePoints(
+        33, 133, (7, 163, 144, 145, 153, 154, 155), (246, 161, 160, 159, 158, 157, 173), (468, 469, 470, 471, 472)
+    ),
+)  # fmt: skip
+"""The left eye, then the right one."""
 EYE_CORNERS = ((263, 362), (33, 133))
 """Outer and inner corner of the left and of the right eye."""
 IRIS_CENTERS = (473, 468)
 LID_PAIRS = (((386, 374), (385, 380), (387, 373)), ((159, 145), (158, 153), (160, 144)))
 """Upper and lower lid of the left and of the right eye, the middle first."""
+IRIS_SIZES = np.arange(0.85, 1.65, 0.05)
+"""Radii of circles in which an iris is sought, over that of its landmarks."""
+IRIS_SHIFTS = np.linspace(-0.3, 0.3, 7)
+"""Their horizontal distance from the iris of the landmarks, over the same radius."""
+ARCS = np.radians(np.add.outer([0.0, 180.0], np.linspace(-30, 30, 13)))
+"""Angles on both sides of an iris at which its edge is sought: above and below, lids hide it."""
+LEAST_SEEN = 4
+"""Least number of angles on each side at which the edge is between the lids."""
+EDGE_WIDE = 0.12
+"""Distance of the two circles whose brightness is compared from the edge between them, over its radius."""
+LEAST_EDGE, EDGE_SHARE = 20.0, 0.5
+"""Least difference in brightness across the edge of an iris, in levels, and over that of the clearest circle, which may
+be the pupil."""
+LARGE = 1.3
+"""Size from which an iris counts as larger than its landmarks, whose size is that of a human one."""
+LEAST_RADIUS_PX = 8.0
+"""Least radius of an iris whose size is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,3 +147,50 @@ def laid_face(landmarks: npt.ArrayLike, canonical: CanonicalFace, own: Floats | 
     return LaidFace(
         located @ to_canonical[:3, :3].T + to_canonical[:3, 3], rotation, 1 / cm_per_pixel, center
     )  # fmt: skip
+
+
+def has_large_irises(image: Image, landmarks: npt.ArrayLike) -> bool:
+    """Whether the irises in an image are larger than those of its landmarks, which are of human size.
+
+    Args:
+        image: (H, W, 3) RGB.
+        landmarks: (478, 3) pixels.
+    """
+    located = np.asarray(landmarks, dtype=np.float64)
+    return any(_has_large_iris(image, located, eye) for eye in EYES)  # one may be hidden by its lids
+
+
+def _has_large_iris(image: Image, located: Floats, eye: EyePoints) -> bool:
+    """Whether a circle of at least LARGE has a clear edge on both sides, and is darker within than beyond.
+
+    Source: the search for an edge is that of Daugman 1993, doi:10.1109/34.244676, equation 1.
+    """
+    middle = located[eye.iris[0], :2]
+    radius = float(np.linalg.norm(located[list(eye.iris[1:]), :2] - middle, axis=1).mean())
+    if radius < LEAST_RADIUS_PX:
+        return False
+    shifts, sizes = (grid.ravel() for grid in np.meshgrid(IRIS_SHIFTS, IRIS_SIZES))
+    middles = middle + radius * np.column_stack([shifts, np.zeros_like(shifts)])
+    beyond, within = (
+        _brightness(image, middles, radius * sizes * share, located, eye) for share in (1 + EDGE_WIDE, 1 - EDGE_WIDE)
+    )
+    rises, is_seen = beyond - within, np.isfinite(beyond - within)  # (K, 2, A)
+    counts = is_seen.sum(axis=2)
+    arcs = np.where(counts >= LEAST_SEEN, np.where(is_seen, rises, 0).sum(axis=2) / np.maximum(counts, 1), -np.inf)
+    edges = arcs.min(axis=1)
+    clear = edges >= max(LEAST_EDGE, EDGE_SHARE * float(edges.max()))
+    return bool((clear & (sizes >= LARGE)).any())
+
+
+def _brightness(image: Image, middles: Floats, radii: Floats, located: Floats, eye: EyePoints) -> Floats:
+    """(K, 2, A) brightness of an eye at ARCS on circles, (K, 2) and (K,); nan beyond its lids and corners."""
+    x = middles[:, 0, None, None] + radii[:, None, None] * np.cos(ARCS)
+    y = middles[:, 1, None, None] + radii[:, None, None] * np.sin(ARCS)
+    corners = [eye.outer, eye.inner]
+    lids = [located[[eye.outer, *lid, eye.inner], :2] for lid in (eye.upper, eye.lower)]
+    above, below = (np.interp(x, *lid[np.argsort(lid[:, 0])].T) for lid in lids)
+    column, row = np.floor(x).astype(int), np.floor(y).astype(int)
+    is_seen = (y > above) & (y < below) & (x > located[corners, 0].min()) & (x < located[corners, 0].max())
+    is_seen &= (column >= 0) & (column < image.shape[1]) & (row >= 0) & (row < image.shape[0])
+    grey = image[np.where(is_seen, row, 0), np.where(is_seen, column, 0)].mean(axis=-1)
+    return np.where(is_seen, grey, np.nan)

@@ -368,6 +368,8 @@ class DiffusedEngine:
         RunError: the folder holds windows of a drawing with other settings.
     """
 
+    threads = 1
+
     def __init__(
         self,
         portrait: Portrait,

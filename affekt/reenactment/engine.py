@@ -26,6 +26,8 @@ from affekt.workers import made_ahead
 Image = npt.NDArray[np.uint8]
 AHEAD = 4
 """Maximum number of frames that the driver is read ahead of drawing."""
+THREADS = 2
+"""Threads that draw at once. Beside reading and encoding, more gain nothing on two cores."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class EngineSettings:
 
 
 class Engine:
-    """Draws one portrait moved by any motion frame."""
+    """Draws one portrait moved by any motion frame; several threads may draw at once."""
+
+    threads = THREADS
 
     def __init__(self, portrait: Portrait, settings: EngineSettings | None = None) -> None:
         self.portrait, self._settings = portrait, settings or EngineSettings()

@@ -10,7 +10,6 @@ Canonical frame: centimetres, x right, y up. Left and right are the person's own
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from PIL import ImageDraw, ImageFilter
 from scipy.spatial import Delaunay
 
 from affekt.arrays import Floats, Floats32, Ints
+from affekt.reenactment.canonical import EYES, EyePoints
 from affekt.reenactment.motion import MotionFrame
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sampling import sample
@@ -26,40 +26,14 @@ from affekt.reenactment.warp import OVERSAMPLING, Box, laid_over, polygon_mask, 
 
 Image = npt.NDArray[np.uint8]
 
-
-@dataclass(frozen=True)
-class EyePoints:
-    """Landmarks of an eye."""
-
-    outer: int
-    inner: int
-    lower: tuple[int, ...]
-    """Landmarks of the lower lid, from the outer corner to the inner one."""
-    upper: tuple[int, ...]
-    """Landmarks of the upper lid, each above its partner in `lower`."""
-    iris: tuple[int, ...]
-    """Landmarks of the iris: its middle, then four on the rim."""
-
-    @property
-    def ring(self) -> tuple[int, ...]:
-        """Landmarks all around the opening."""
-        return (self.outer, *self.lower, self.inner, *reversed(self.upper))
-
-
-EYES = (
-    EyePoints(
-        263, 362, (249, 390, 373, 374, 380, 381, 382), (466, 388, 387, 386, 385, 384, 398), (473, 474, 475, 476, 477)
-    ),
-    EyePoints(
-        33, 133, (7, 163, 144, 145, 153, 154, 155), (246, 161, 160, 159, 158, 157, 173), (468, 469, 470, 471, 472)
-    ),
-)  # fmt: skip
-"""The left eye, then the right one."""
 OUTER, INNER, MIDDLE, RIM = 0, 8, 16, slice(17, 21)
 UPPER_LID, LOWER_LID = [0, *range(9, 16), 8], list(range(9))
 """Indices into ring and iris (21, …) of an eye: corners, middle and rim of the iris, lids with both corners."""
 MOST_GAZE = (0.25, 0.16)
 """Largest movement of an iris from its position in the portrait, horizontal and vertical, in eye widths."""
+LARGE_GAZE, LARGE_OPENING = (0.05, 0.04), 1.2
+"""The same of irises larger than human ones, and how far their lids open: what lies beyond the landmarks stays behind
+and would tear."""
 IRIS_MARGIN = 1.15
 """Distance from the iris centre, in iris radii, within which the eyeball does not count as white."""
 LEAST_WHITE_PX = 16
@@ -87,12 +61,14 @@ LASHES_WIDE = 0.05
 
 def move_eyes(face: Floats, portrait: Portrait, frame: MotionFrame) -> None:
     """Set lids and irises of a moved face (478, 3), canonical frame, in place."""
+    most = LARGE_GAZE if portrait.large_irises else MOST_GAZE
     for eye, share, gaze in zip(EYES, frame.opening, frame.gaze, strict=True):
         upper, lower, iris = list(eye.upper), list(eye.lower), list(eye.iris)
         gap = np.maximum(portrait.face[upper, 1] - portrait.face[lower, 1], 0)
-        face[upper, 1] = face[lower, 1] + float(share) * gap
+        share = min(float(share), LARGE_OPENING) if portrait.large_irises else float(share)
+        face[upper, 1] = face[lower, 1] + share * gap
         wide = float(np.linalg.norm(portrait.face[eye.outer] - portrait.face[eye.inner]))
-        way = np.clip(gaze.astype(np.float64), np.negative(MOST_GAZE), MOST_GAZE) * [wide, -wide]
+        way = np.clip(gaze.astype(np.float64), np.negative(most), most) * [wide, -wide]
         face[iris] = portrait.face[iris] + _corner_shift(eye, face, portrait)
         face[iris, :2] += way
 
@@ -110,7 +86,7 @@ def white_of_eyes(portrait: Portrait) -> Floats | None:
         radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
         is_white = np.hypot(x - iris[0, 0], y - iris[0, 1]) > IRIS_MARGIN * radius
         is_white &= polygon_mask(lids, box) == 1
-        pixels.append(portrait.image[box.top : box.bottom, box.left : box.right][is_white])
+        pixels.append(portrait.image[box.cut][is_white])
     seen = np.concatenate(pixels or [np.zeros((0, 3))]).astype(np.float64)
     if len(seen) < LEAST_WHITE_PX:
         return None
@@ -226,7 +202,7 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         known = [number for number, ring in enumerate(members) if ring.any()]
         if not known:
             continue
-        part = made[box.top : box.bottom, box.left : box.right]
+        part = made[box.cut]
         colors = np.array([np.quantile(part[members[number]], DULL, axis=0) for number in known])
         filled = np.stack([np.interp(rings, known, channel) for channel in colors.T], axis=-1)
         laid_over(made, filled.astype(np.float32), (1 - seen).astype(np.float32), box)

@@ -185,6 +185,11 @@ class Noted:
     def __init__(self, drawing: Drawing) -> None:
         self._drawing = drawing
 
+    @property
+    def threads(self) -> int:
+        """Number of threads that may draw at once."""
+        return self._drawing.threads
+
     def picture(self, frame: MotionFrame) -> Image:
         """(H, W, 3) of one frame."""
         return with_note(even_sided(self._drawing.picture(frame)))

@@ -10,6 +10,7 @@ Canonical frame: centimetres, x right, y up.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from functools import cache, cached_property
 
@@ -74,6 +75,7 @@ of the lip, which would float otherwise."""
 MADE_UP_SIDE, MADE_UP_VIEW_DEG = 320, 13.0
 """Side in pixels and field of view of the images of the synthetic mouth, which fills most of them."""
 MADE_UP_SEED = 7
+RENDERING = threading.Lock()
 SMOOTHED_STEP, LEAST_SMOOTHED = 0.5, 0.3
 """Standard deviation of the blur before an image is made smaller, over the step between the pixels that are read, and
 the least one that makes a difference."""
@@ -217,7 +219,7 @@ def lit_teeth() -> Floats:
     for mouth in _rendered_mouths():
         box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
         inside = polygon_mask(mouth.inner_lips.astype(np.float64), box) == 1
-        pixels.append(mouth.image[box.top : box.bottom, box.left : box.right][inside].astype(np.float64))
+        pixels.append(mouth.image[box.cut][inside].astype(np.float64))
     brightness = np.concatenate(pixels).mean(axis=1)
     return np.asarray(np.concatenate(pixels)[brightness >= np.quantile(brightness, TEETH_SHARE)].mean(axis=0))
 
@@ -233,7 +235,7 @@ def _with_lit_teeth(mouth: MouthPicture) -> Image:
     """(H, W, 3) the picture with light on all of the teeth, which lie in the shadow of the head's lips, and less behind
     them, where a mouth is dark."""
     box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
-    colors = mouth.image[box.top : box.bottom, box.left : box.right].astype(np.float32)
+    colors = mouth.image[box.cut].astype(np.float32)
     brightness = np.maximum(colors.mean(axis=2), 1)
     least, most = TEETH_CHROMA
     is_tooth = np.clip((least - np.ptp(colors, axis=2) / brightness) / (least - most), 0, 1)
@@ -246,9 +248,14 @@ def _with_lit_teeth(mouth: MouthPicture) -> Image:
     return made
 
 
-@cache
 def _rendered_mouths() -> tuple[MouthPicture, ...]:
-    """Mouths of a made-up person that open ever further."""
+    """Mouths of a made-up person that open ever further; rendered once, also where several threads draw."""
+    with RENDERING:
+        return _newly_rendered_mouths()
+
+
+@cache
+def _newly_rendered_mouths() -> tuple[MouthPicture, ...]:
     model, size = head_model(), MADE_UP_SIDE
     camera = Camera(size, size, MADE_UP_VIEW_DEG)
     pose = pose_matrix(shift_cm=(0, 5.0, -38))

@@ -2,8 +2,8 @@
 
 A window is a segment of frames, encoded separately and recorded in a hidden folder beside the output once it is on
 disk. At the end the windows are joined without re-encoding, with the driver's audio on the same clock, and the folder
-is removed. Frames keep the driver's times, even or not. Reading and tracking the driver, drawing, and encoding run
-in parallel; none holds more than a few frames.
+is removed. Frames keep the driver's times, even or not. Reading and tracking the driver, drawing (by several
+threads where the engine allows it) and encoding run in parallel; none holds more than a few frames.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from affekt.media import MediaWriter, PictureStyle, Recording, even_sided
 from affekt.progress import Progress
 from affekt.reenactment.motion import Motion, MotionFrame
 from affekt.runs import SETTINGS, Entry, Run, locked, read_settings
-from affekt.workers import made_ahead
+from affekt.workers import done_in_order, made_ahead
 
 Image = npt.NDArray[np.uint8]
 KINDS = ('.mp4',)
@@ -71,6 +71,10 @@ class Reenacted:
 
 class Drawing(Protocol):
     """Draws the picture of a frame of motion."""
+
+    @property
+    def threads(self) -> int:
+        """Number of threads that draw at once: 1 if a picture may depend on those drawn before."""
 
     def picture(self, frame: MotionFrame) -> Image:
         """(H, W, 3) of one frame."""
@@ -190,18 +194,25 @@ class _Drawn:
     shows_driver: bool
 
 
-def _drawn(run: Run, engine: Drawing, frames: Generator[MotionFrame], window: int) -> Iterator[_Drawn]:
+def _drawn(run: Run, engine: Drawing, frames: Generator[MotionFrame], window: int) -> Generator[_Drawn]:
     """Every frame; drawn, where its window is not on disk yet."""
-    is_done: dict[int, bool] = {}
-    with closing(frames):
-        for number, frame in enumerate(frames):
-            key = number // window
-            if key not in is_done:
-                is_done[key] = run.finished(f'window_{key:05d}') is not None
-            if is_done[key]:
-                yield _Drawn(key, frame.time_s, None, False)
-            else:
-                yield _Drawn(key, frame.time_s, even_sided(engine.picture(frame)), engine.shows_driver(frame))
+
+    def numbered() -> Iterator[tuple[int, bool, MotionFrame]]:
+        is_done: dict[int, bool] = {}
+        with closing(frames):
+            for number, frame in enumerate(frames):
+                key = number // window
+                if key not in is_done:
+                    is_done[key] = run.finished(f'window_{key:05d}') is not None
+                yield key, is_done[key], frame
+
+    def drawn(frame_of_window: tuple[int, bool, MotionFrame]) -> _Drawn:
+        key, is_done, frame = frame_of_window
+        if is_done:
+            return _Drawn(key, frame.time_s, None, False)
+        return _Drawn(key, frame.time_s, even_sided(engine.picture(frame)), engine.shows_driver(frame))
+
+    return done_in_order(drawn, numbered(), engine.threads)
 
 
 def _encoded(place: Path, stretch: Iterable[_Drawn], rate_hz: float) -> tuple[list[float], bool]:

@@ -33,7 +33,7 @@ from affekt.faces import (
     readings,
 )
 from affekt.media import Recording
-from affekt.reenactment.canonical import laid_face
+from affekt.reenactment.canonical import has_large_irises, laid_face
 from affekt.reenactment.head import OUTLINE, Surroundings, head_rings, surroundings
 from affekt.reenactment.motion import HEAD_CENTER_CM, POINTS
 
@@ -49,6 +49,7 @@ OTHERS_SHARE = 0.2
 """A face with a smaller side than this share of the largest is part of the background."""
 CHEEKS = (205, 425)
 EYE_CORNERS = (33, 263)
+LARGE_IRISES = 'The irises of the portrait are larger than human ones: gaze and widened eyes are limited.'
 FROM_BELOW = np.array([1.0, -1.0, -1.0])
 """Between the axes of the picture and those of the canonical frame."""
 
@@ -68,6 +69,7 @@ class Portrait:
         triangles: (F, 3) of the whole mesh: the face with filled eyes and mouth, then its surroundings.
         blendshapes: (52,) scores of `affekt.faces.BLENDSHAPES`.
         notes: sentences for the user about limits of the result.
+        large_irises: whether the irises are larger than human ones, as in drawn figures.
     """
 
     image: Image
@@ -80,6 +82,7 @@ class Portrait:
     triangles: Ints
     blendshapes: Floats32
     notes: tuple[str, ...] = ()
+    large_irises: bool = False
 
     @classmethod
     def from_picture(
@@ -114,7 +117,7 @@ class Portrait:
         """
         size = image.shape[0], image.shape[1]
         laid = laid_face(seen.landmarks, canonical)
-        face = laid.points
+        face, large = laid.points, has_large_irises(image, seen.landmarks)
         rings = head_rings(face)
         around = surroundings(
             rings, seen.landmarks[:POINTS, :2].astype(np.float64), laid.in_picture(rings)[:, :2], size
@@ -130,7 +133,8 @@ class Portrait:
             around=around,
             triangles=np.concatenate([canonical.triangles, shifted]),
             blendshapes=seen.blendshapes,
-            notes=tuple(_notes(image, seen, around)),
+            notes=(*_notes(image, seen, around), *([LARGE_IRISES] if large else [])),
+            large_irises=large,
         )
 
     @property

@@ -152,6 +152,8 @@ class RefinedEngine:
         depth: nearest and farthest depth of maps, pixels of the square of S.
     """
 
+    threads = 1
+
     def __init__(self, engine: Engine, refiner: Refiner, size: int, depth: tuple[float, float]) -> None:
         self._engine, self._refiner, self._size, self._depth = engine, refiner, size, depth
         self._square = Square.around(engine.portrait)

@@ -9,6 +9,7 @@ V points of the mesh, F triangles, H and W of the image.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,8 @@ SPREAD = (0.5, 0.25)
 to be stretched so far that its grain becomes streaks; below the second, it is fully smoothed."""
 SMOOTHED_CM = 0.12
 """Standard deviation of the blur of stretched skin, and of the edge of the blurred area."""
+BLUR_MARGIN = 4
+"""Pixels that Pillow's blur reaches at most beyond three standard deviations."""
 GRAIN_CM, GRAIN_SHARES = 0.8, (0.03, 0.97)
 """Half the side of the cheek square that provides grain, and quantiles that exclude moles."""
 GRAIN_SIDE = 256
@@ -90,6 +93,15 @@ class Box:
             min(self.right, other.right), min(self.bottom, other.bottom),
         )  # fmt: skip
 
+    def grown(self, margin: int) -> Box:
+        """This box with a margin on all sides."""
+        return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
+
+    @property
+    def cut(self) -> tuple[slice, slice]:
+        """Rows and columns as an index of an image."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
     def within(self, outer: Box) -> Box:
         """This box relative to the corner of another."""
         return Box(self.left - outer.left, self.top - outer.top, self.right - outer.left, self.bottom - outer.top)
@@ -117,16 +129,17 @@ class Warp:
     def picture(self, target: Floats) -> Image:
         """(H, W, 3) the portrait with its mesh at `target` (V, 3)."""
         portrait, box = self._portrait, self._box
-        shift = self._shift(target)
+        uncovered = self._uncovered(target)
+        shift, uneven = self._shift(target, uncovered)
         _hold_border(shift, box, portrait.size)
         made = portrait.image.copy()
         drawn = shifted(portrait.image, shift, box)
-        self._smooth_spread(drawn, shift, target)
-        _soften_edges(drawn, shift)
-        made[box.top : box.bottom, box.left : box.right] = drawn
+        self._smooth_spread(drawn, shift, target, uncovered)
+        _soften_edges(drawn[uneven.cut], shift[:, *uneven.cut])
+        made[box.cut] = drawn
         return made
 
-    def _source(self, target: Floats) -> Floats:
+    def _source(self, uncovered: Floats) -> Floats:
         """(V, 3) positions in the portrait from which the points take their pixels.
 
         A part of the outline that the portrait shows edge-on has hardly any pixels, next to
@@ -134,49 +147,43 @@ class Warp:
         """
         rim = self._rim
         source = self._rest.copy()
-        inset = INSET * self._turned(target) * self._edge_on
-        source[rim] += inset[:, None] * (self._rest[MIDDLE] - self._rest[rim])
+        source[rim] += (INSET * uncovered)[:, None] * (self._rest[MIDDLE] - self._rest[rim])
         return source
 
-    def _turned(self, target: Floats) -> Floats:
-        """(R,) how far each point of the rim has turned towards the viewer, 0 to 1."""
+    def _uncovered(self, target: Floats) -> Floats:
+        """(R,) how far each point of the rim, as far as it is edge-on in the portrait, turns to the viewer, 0 to 1."""
         facing = _facing(target[:POINTS], self._triangles[self._is_face])[self._rim]
-        return np.asarray(np.clip((facing - self._faced) / FULL_TURN, 0, 1))
+        return np.asarray(np.clip((facing - self._faced) / FULL_TURN, 0, 1) * self._edge_on)
 
-    def _smooth_spread(self, picture: Image, shift: Floats32, target: Floats) -> None:
+    def _smooth_spread(self, picture: Image, shift: Floats32, target: Floats, uncovered: Floats) -> None:
         """Give skin that a turn of the head spreads over many pixels the grain of the near cheek, in place."""
-        uncovered = self._rim[self._turned(target) * self._edge_on > 0]
-        if not len(uncovered):
+        turned = self._rim[uncovered > 0]
+        if not len(turned):
             return
-        near = Box.around(target[uncovered], self._portrait.size).cut_to(self._box)
+        near = Box.around(target[turned], self._portrait.size).cut_to(self._box)
         if near.height < 2 or near.width < 2:
             return
-        outline = target[list(OUTLINE), :2]
-        inner = near.within(self._box)
-        inside = shift[:, inner.top : inner.bottom, inner.left : inner.right]
-        spread = _spread(inside)
-        if not spread.any():
+        spread = _spread(shift[:, *near.within(self._box).cut])
+        stretched = _box_of(spread, near)
+        if stretched is None:
             return
-        spread = softened(spread, SMOOTHED_CM * self._portrait.pixels_per_cm) * polygon_mask(outline, near)
-        rows, columns = np.flatnonzero(spread.any(axis=1)), np.flatnonzero(spread.any(axis=0))
-        if not len(rows):
+        width = SMOOTHED_CM * self._portrait.pixels_per_cm
+        near, outer = stretched.grown(3 * math.ceil(width) + BLUR_MARGIN).cut_to(near), near
+        spread = softened(spread[near.within(outer).cut], width) * polygon_mask(target[list(OUTLINE), :2], near)
+        some = _box_of(spread, near)
+        if some is None:
             return
-        some = Box(
-            near.left + int(columns[0]), near.top + int(rows[0]),
-            near.left + int(columns[-1]) + 1, near.top + int(rows[-1]) + 1,
-        )  # fmt: skip
-        part = some.within(near)
-        cut = np.s_[part.top : part.bottom, part.left : part.right]
-        layer = shifted(self._smooth, inside[:, *cut], some)
+        layer = shifted(self._smooth, shift[:, *some.within(self._box).cut], some)
         left, top = np.rint(target[MIDDLE, :2]).astype(int)  # the grain moves with the face
         down, across = np.ogrid[some.top - top : some.bottom - top, some.left - left : some.right - left]
         grain = self._grain[down % len(self._grain), across % len(self._grain)]
-        laid_over(picture, np.clip(layer + grain, 0, 255), spread[cut], some.within(self._box))
+        laid_over(picture, np.clip(layer + grain, 0, 255), spread[some.within(near).cut], some.within(self._box))
 
-    def _shift(self, target: Floats) -> Floats32:
-        """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y."""
+    def _shift(self, target: Floats, uncovered: Floats) -> tuple[Floats32, Box]:
+        """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y. Beyond the box that is
+        returned with it, within the moving one, no step is larger than STEP_PX."""
         box = self._box
-        way = (self._source(target) - target)[:, :2]
+        way = (self._source(uncovered) - target)[:, :2]
         # Around the face, a flipped triangle shows its back; one that is not flipped covers its position.
         keep_mask = (_turns(target, self._triangles) == self._turns) | self._is_face
         triangles = self._triangles[keep_mask]
@@ -187,13 +194,14 @@ class Warp:
         small = target.copy()
         small[:, :2] = (target[:, :2] - [box.left, box.top]) / COARSE
         around = triangles[~_within(target, near, 2 * COARSE)[triangles].all(axis=1)]
-        shift = _enlarged(drawn_attribute(small, around, way, cells), (box.height, box.width))
+        coarse = _continued(drawn_attribute(small, around, way, cells))
+        shift = _enlarged(coarse, (box.height, box.width))
 
         # 2. The face at full resolution.
         if not near.is_empty:
-            inner = near.within(box)
-            shift[:, inner.top : inner.bottom, inner.left : inner.right] = way_in_box(target, triangles, way, near)
-        return shift
+            shift[:, *near.within(box).cut] = way_in_box(target, triangles, way, near)
+        whole, inner = Box(0, 0, box.width, box.height), near.within(box)
+        return shift, whole if near.is_empty or not _is_even(coarse, inner) else inner.grown(2).cut_to(whole)
 
 
 def way_in_box(target: Floats, triangles: Ints, way: Floats, box: Box) -> Floats32:
@@ -221,7 +229,7 @@ def polygon_mask(corners: Floats, box: Box) -> Floats32:
 
 def laid_over(picture: Image, layer: Image | Floats32, mask: Floats32, box: Box) -> None:
     """Blend a layer (h, w, 3) into a box of an image, in place."""
-    under = picture[box.top : box.bottom, box.left : box.right]
+    under = picture[box.cut]
     share = mask[..., None]
     under[:] = np.rint(under + (layer - under.astype(np.float32)) * share).astype(np.uint8)
 
@@ -253,8 +261,7 @@ def _grain(portrait: Portrait, smooth: Image) -> Floats32:
     box = Box.around(near + np.outer([-1, 1], [GRAIN_CM * portrait.pixels_per_cm] * 2), portrait.size)
     if box.is_empty:
         return np.zeros((1, 1, 1), np.float32)
-    part = np.s_[box.top : box.bottom, box.left : box.right]
-    seen = (portrait.image[part].astype(np.float64) - smooth[part]).mean(axis=2)
+    seen = (portrait.image[box.cut].astype(np.float64) - smooth[box.cut]).mean(axis=2)
     seen = np.clip(seen, *np.quantile(seen, GRAIN_SHARES))
     size = GRAIN_SIDE, GRAIN_SIDE
     noise = np.fft.rfft2(np.random.default_rng(0).standard_normal(size))
@@ -272,7 +279,9 @@ def _spread(shift: Floats32) -> Floats32:
     """(h, w) 1 where neighbours show places of the portrait that lie close together, 0 where about a pixel apart."""
     least, most = SPREAD
     across, down = np.gradient(shift, axis=2), np.gradient(shift, axis=1)
-    step = np.minimum(np.hypot(1 + across[0], across[1]), np.hypot(down[0], 1 + down[1]))
+    across[0] += 1
+    down[1] += 1
+    step = np.sqrt(np.minimum(*(np.square(plane, out=plane).sum(axis=0) for plane in (across, down))))
     return np.asarray(np.clip((least - step) / (least - most), 0, 1), dtype=np.float32)
 
 
@@ -313,15 +322,45 @@ def _within(points: Floats, box: Box, margin: float) -> Bools:
     return np.asarray(((points[:, :2] > low) & (points[:, :2] < high)).all(axis=1))
 
 
-def _enlarged(planes: Floats32, size: tuple[int, int]) -> Floats32:
-    """(C, H, W) planes at COARSE times their size; around the box they go on with the opposite sign, for 0 on the edge
-    itself."""
+def _box_of(values: Floats32, box: Box) -> Box | None:
+    """The smallest part of a box that holds all values (h, w) which are not 0; None if all are."""
+    rows, columns = np.flatnonzero(values.any(axis=1)), np.flatnonzero(values.any(axis=0))
+    if not len(rows):
+        return None
+    return Box(
+        box.left + int(columns[0]), box.top + int(rows[0]), box.left + int(columns[-1]) + 1, box.top + int(rows[-1]) + 1
+    )
+
+
+def _continued(planes: Floats32) -> Floats32:
+    """(C, H + 2, W + 2) planes that go on around their edge with the opposite sign, for 0 on the edge itself."""
     padded = np.pad(planes, ((0, 0), (1, 1), (1, 1)), mode='edge')
     padded[:, [0, -1]] *= -1
     padded[:, :, [0, -1]] *= -1
+    return padded
+
+
+def _is_even(continued: Floats32, inner: Box) -> bool:
+    """Whether planes, once enlarged, have no step above STEP_PX but within a box of the enlarged ones.
+
+    A step there is a quarter of one here. Where the border is held at 0, it is three eighths: both sides of the edge
+    have the same value with opposite signs.
+    """
+    top, left = (-(-side // COARSE) + 2 for side in (inner.top, inner.left))
+    bottom, right = (side // COARSE for side in (inner.bottom, inner.right))
+    for axis in (1, 2):
+        steps = np.abs(np.diff(continued, axis=axis))
+        steps[:, top:bottom, left:right] = 0
+        if steps.max() > STEP_PX * 8 / 3:
+            return False
+    return True
+
+
+def _enlarged(continued: Floats32, size: tuple[int, int]) -> Floats32:
+    """(C, H, W) planes at COARSE times their size, without the margin that `_continued` added."""
     height, width = size
-    made = np.empty((len(planes), height, width), dtype=np.float32)
-    for plane, wide in zip(made, padded, strict=True):
+    made = np.empty((len(continued), height, width), dtype=np.float32)
+    for plane, wide in zip(made, continued, strict=True):
         plane[:] = enlarged(wide, COARSE)[COARSE : COARSE + height, COARSE : COARSE + width]
     return made
 

@@ -40,6 +40,9 @@ def test_files_are_taken_by_name_and_every_tensor_has_a_place(nets):
 def test_missing_files_are_all_named(tmp_path):
     with pytest.raises(WeightsError, match='none'):
         weight_files(tmp_path / 'nowhere')
+    with pytest.raises(WeightsError) as caught:
+        weight_files(tmp_path)
+    assert caught.value.came == f'{tmp_path}, which has none of them'
     (tmp_path / 'reference_unet.pth').write_bytes(b'')
     with pytest.raises(WeightsError) as caught:
         weight_files(tmp_path)

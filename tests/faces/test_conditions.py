@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from affekt.arrays import moments
 from affekt.faces import CONDITIONS, READINGS, FaceLandmarker, align_face, conditions, five_points, observe_faces
 from affekt.faces import readings as readings_of
 from affekt.faces.conditions import COVER, Conditions, cover_measures, cover_score, few_shades
@@ -163,3 +164,10 @@ def test_the_weights_are_those_that_the_measurement_found_and_bare_faces_hardly_
 
 def test_an_even_grey_has_a_score():
     assert np.isfinite(cover_score(np.full((48, 48), 128, np.uint8)))
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (46, 46), (48, 48), (6, 14)])
+def test_moments_have_the_bits_of_numpy(shape):
+    grey = np.random.default_rng(0).integers(0, 256, (60, 60)).astype(np.float32)
+    for values in (grey[: shape[0], : shape[1]], np.ascontiguousarray(grey[: shape[0], : shape[1]]), 0 * grey + 77):
+        assert moments(values) == (float(values.mean()), float(values.var()))

@@ -1,10 +1,11 @@
 """A portrait that does nothing stays as it is; one that moves, moves as it is told."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from portraits import canonical, made_up_portrait, moved
+from portraits import canonical, made_up_face, made_up_portrait, moved
 from scipy.ndimage import binary_dilation
 
 from affekt.face3d import interpolate, rasterize
@@ -15,8 +16,19 @@ from affekt.reenactment.eyes import EYES, _around, _disc, _with_whole_irises, wh
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
 from affekt.reenactment.mouth import LIPS, _laid_between
+from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sampling import sample
-from affekt.reenactment.warp import Box, Warp, polygon_mask, way_in_box
+from affekt.reenactment.warp import (
+    BLUR_MARGIN,
+    STEP_PX,
+    Box,
+    Warp,
+    _hold_border,
+    polygon_mask,
+    softened,
+    way_in_box,
+)
+from affekt.workers import done_in_order
 
 MOVEMENTS = {
     'a turn': moved(angles=(20, 0, 0)),
@@ -82,6 +94,29 @@ def _drawn_eye():
     ring = [(-20, 0), *zip(across[1:8], lower[1:8], strict=True), (20, 0)]
     ring += zip(across[7:0:-1], upper[7:0:-1], strict=True)
     return np.array([*ring, (0, 0), (8, 0), (0, -8), (-8, 0), (0, 8)], dtype=np.float64) + 30
+
+
+@pytest.mark.parametrize(('size', 'is_large'), [(0.8, False), (1.0, False), (1.5, True)])
+def test_irises_of_drawn_figures_look_aside_only_a_little(size, is_large):
+    image, face = made_up_face(size=768)
+    drawn = image.copy()
+    for eye in EYES:
+        lids, iris = face.landmarks[list(eye.ring), :2], face.landmarks[list(eye.iris), :2].astype(np.float64)
+        box = Box.around(lids, image.shape[:2], 2)
+        x, y = np.arange(box.left, box.right) + 0.5, np.arange(box.top, box.bottom)[:, None] + 0.5
+        distance = np.hypot(x - iris[0, 0], y - iris[0, 1]) / np.linalg.norm(iris[1:] - iris[0], axis=1).mean()
+        eyeball = np.where(distance < 0.4, 20, np.where(distance < size, 110, 220))  # pupil, iris, white
+        drawn[box.cut] = np.where(polygon_mask(lids, box) > 0.5, eyeball, 90)[..., None]
+    portrait = Portrait.from_face(drawn, face, canonical())
+    assert portrait.large_irises == is_large
+    assert any('larger than human' in note for note in portrait.notes) == is_large
+    wide_open = moved_face(portrait, moved(opening=(1.5, 1.5), gaze=((0.2, 0.1), (0.2, 0.1))))
+    aside = wide_open - portrait.face
+    for eye in EYES:
+        wide = np.linalg.norm(portrait.face[eye.outer] - portrait.face[eye.inner])
+        assert aside[eye.iris[0], :2] / wide == pytest.approx((0.05, -0.04) if is_large else (0.2, -0.1), abs=1e-6)
+        gap, calm = (face[eye.upper[3], 1] - face[eye.lower[3], 1] for face in (wide_open, portrait.face))
+        assert gap / calm == pytest.approx(1.2 if is_large else 1.5)
 
 
 def test_an_iris_stays_round_where_the_lid_goes_up():
@@ -161,6 +196,19 @@ def test_a_motion_gives_a_picture_for_each_frame_and_ends(engine):
     assert all(np.array_equal(picture, engine.portrait.image) for picture in pictures)
 
 
+@pytest.mark.parametrize('jaw', [0.0, 0.4])
+def test_two_threads_draw_what_one_draws(jaw):
+    frames = [frame for share in (0.3, 0.7, 1.0) for frame in (
+        moved(jawOpen=share, opening=(1 - share, 1)), moved(angles=(20 * share, -8 * share, 3), mouthSmileLeft=share),
+        moved(gaze=((0.1 * share, 0.05), (0.1 * share, 0.05))), *MOVEMENTS.values(),
+    )]  # fmt: skip
+    engine = Engine(made_up_portrait(jaw=jaw))
+    at_once = list(done_in_order(engine.picture, frames, 2))
+    assert engine.threads == 2
+    for picture, frame in zip(at_once, frames, strict=True):
+        assert np.array_equal(picture, engine.picture(frame))
+
+
 def test_an_error_of_the_motion_comes_out_of_the_pictures(engine):
     def frames():
         yield moved()
@@ -180,6 +228,34 @@ def test_the_face_is_drawn_as_the_exact_raster_of_the_whole_mesh_says(engine):
     apart = Warp(portrait).picture(target).astype(int) - sample(portrait.image, x + way[..., 0], y + way[..., 1])
     is_face = raster.face < len(canonical().triangles)
     assert (np.abs(apart[is_face]).max(axis=1) <= 2).mean() >= 0.999
+
+
+def test_edges_are_sought_only_where_the_displacement_has_steps(engine):
+    warp = Warp(engine.portrait)
+    sought = 0
+    for frame in (*MOVEMENTS.values(), moved(translation=(40, 0)), moved()):
+        target = engine.portrait.mesh(
+            moved_face(engine.portrait, frame), frame.rotation, frame.translation, frame.scale
+        )
+        shift, uneven = warp._shift(target, warp._uncovered(target))
+        _hold_border(shift, warp._box, engine.portrait.size)
+        shift[:, *uneven.grown(-1).cut] = np.nan  # a pair of which one is outside has no edge either
+        assert not (np.abs(np.diff(shift, axis=1)) > STEP_PX).any()
+        assert not (np.abs(np.diff(shift, axis=2)) > STEP_PX).any()
+        sought += uneven.width * uneven.height / shift[0].size
+    assert sought < len(MOVEMENTS)  # not the whole each time
+
+
+@pytest.mark.parametrize('width', [0.7, 2.3, 6.1])
+def test_a_blur_reaches_no_farther_than_the_margin_that_is_cut_around_it(width):
+    mask = np.zeros((90, 110), np.float32)
+    mask[40:52, 50:60] = np.random.default_rng(0).uniform(size=(12, 10))
+    box = Box(0, 0, 110, 90)
+    cut = Box(50, 40, 60, 52).grown(3 * math.ceil(width) + BLUR_MARGIN).cut_to(box).cut
+    blurred = softened(mask, width)
+    assert np.array_equal(blurred[cut], softened(mask[cut], width))
+    blurred[cut] = 0
+    assert not blurred.any()
 
 
 def _with_white_eyes(portrait, color):

@@ -19,8 +19,8 @@ SETTINGS = {'portrait': 'a', 'driver': 'b'}
 class Numbering:
     """Draws the number of the frame, by its time at 25 a second."""
 
-    def __init__(self, width=64, height=48, fails_at=None):
-        self.width, self.height, self.fails_at = width, height, fails_at
+    def __init__(self, width=64, height=48, fails_at=None, threads=1):
+        self.width, self.height, self.fails_at, self.threads = width, height, fails_at, threads
         self.drawn = []
 
     def picture(self, frame):
@@ -56,9 +56,10 @@ def test_windows_join_to_one_video_of_all_pictures(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ['out.mp4']
 
 
-def test_a_killed_run_goes_on_with_the_window_it_was_at(tmp_path):
+@pytest.mark.parametrize('threads', [1, 2])
+def test_a_killed_run_goes_on_with_the_window_it_was_at(tmp_path, threads):
     out = tmp_path / 'out.mp4'
-    killed = Numbering(fails_at=17)
+    killed = Numbering(fails_at=17, threads=threads)
     with pytest.raises(KeyboardInterrupt):
         write_reenactment(out, killed, motion(23), depends_on=SETTINGS, window=5)
     assert not out.exists()
@@ -67,6 +68,14 @@ def test_a_killed_run_goes_on_with_the_window_it_was_at(tmp_path):
     assert again.drawn == list(range(15, 23))
     assert made.resumed == 15
     assert [number for number, _ in shown(out)] == list(range(23))
+
+
+def test_two_threads_write_the_video_that_one_writes(tmp_path):
+    for threads in (1, 2):
+        drawing = Numbering(threads=threads)
+        write_reenactment(tmp_path / f'{threads}.mp4', drawing, motion(60), depends_on=SETTINGS, window=25)
+        assert sorted(drawing.drawn) == list(range(60))
+    assert (tmp_path / '1.mp4').read_bytes() == (tmp_path / '2.mp4').read_bytes()
 
 
 def test_a_run_with_other_settings_begins_anew(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from sounds import blocks, read_sound
 
 from affekt.voice import LoudVoice, TurnFinder, observe_voice, speech_turns
+from affekt.voice.loud_voice import lengthened
 
 RATE_HZ = 16000
 
@@ -199,3 +200,15 @@ def test_only_what_is_periodic_and_varies_in_level_is_raised():
     witness = LoudVoice(Deaf())
     raised = [witness.raised((0.2 * sound).astype(np.float32), unheard, 0.5) for sound in (voice, level, noise)]
     assert [float((scores >= 0.5).mean()) > 0.5 for scores in raised] == [True, False, False]
+
+
+@pytest.mark.parametrize(('longer', 'than'), [(7, 4), (2, 1), (3, 1), (3, 2), (1, 3)])
+@pytest.mark.parametrize('count', [1, 5, 511, 4799])
+def test_samples_are_lengthened_as_scipy_does(longer, than, count):
+    from scipy.signal import resample_poly
+
+    samples = np.random.default_rng(count).standard_normal(count).astype(np.float32)
+    ours, theirs = lengthened(samples, longer, than), resample_poly(samples, longer, than)
+    assert ours.dtype == np.float32
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() < 2e-6

@@ -41,7 +41,16 @@ Progress = Callable[[str, int, int], None]
 
 PACKAGED = Path(__file__).parent / 'models'
 SMALL_DESCRIBER = 'small'
-"""Name of the describer that comes with affekt, wherever a describer is named; a path of this name takes precedence."""
+"""Name of the describer that comes with affekt, wherever a describer is named."""
+
+
+def is_small_describer(where: str | os.PathLike[str]) -> bool:
+    """Whether a text names the describer that comes with affekt; a folder of that name is `./small`, or a `Path`.
+
+    >>> is_small_describer('small'), is_small_describer('./small'), is_small_describer(Path('small'))
+    (True, False, False)
+    """
+    return isinstance(where, str) and where == SMALL_DESCRIBER
 
 
 @dataclass(frozen=True)

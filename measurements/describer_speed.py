@@ -75,7 +75,9 @@ def clips(describer: Describer, count: int) -> list[Asked]:
         if number % 3 == 2:
             del features['face']
         words = ' '.join(WORDS[: 2 + 2 * number % len(WORDS)])
-        asked.append(describer.prompt(features, kind_of(('voice', 'face')), 'What does the person feel?', words=words))
+        asked.append(
+            describer.prompt(features, kind_of(('voice', 'face')), 'How does the person come across?', words=words)
+        )
     return asked
 
 
@@ -134,7 +136,7 @@ def training_speed(trunk: Trunk, batch: int, rounds: int) -> dict[str, Any]:
                 describer.prompt({n: torch.tensor(each[LEARNT[n]]) for n in sources}, kind, 'Emotions:', answer=' sad')
                 for each in features
             ]
-            describer(asked).loss.backward()
+            describer(asked, is_whole=False).loss.backward()
             optimiser.step()
             optimiser.zero_grad()
 
@@ -181,7 +183,7 @@ def step_parts(trunk: Trunk, batch: int, rounds: int) -> dict[str, float]:
         asked = [describer.prompt(features, kind, 'Emotions:', answer=' sad') for _ in range(batch)]
         embedded = describer.embed(asked)
         begin = taken('prompts and soft tokens', begin)
-        loss = describer(asked).loss
+        loss = describer(asked, is_whole=False).loss
         begin = taken('language model forward', begin)
         loss.backward()
         begin = taken('language model back', begin)

@@ -132,7 +132,7 @@ def worth_of_rules(descriptions: Mapping[str, str], truth: Mapping[str, str], ta
     """Scores on the odd half with one rule left out at a time."""
     patches: dict[str, Any] = {
         'all rules': nullcontext(),
-        'without denials': mock.patch.object(prose._Denial, 'covers', return_value=False),
+        'without denials': mock.patch.object(prose._Negation, 'covers', return_value=False),
         'without scene and others': mock.patch.object(prose, '_is_of_something_else', return_value=False),
         'without quoted speech left out': mock.patch.object(prose, '_without_speech', lambda text: text),
         'without everyday words left out': mock.patch.object(prose, '_names_a_feeling', return_value=True),

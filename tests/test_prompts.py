@@ -8,7 +8,7 @@ import pytest
 
 from affekt.captioning.prompts import audio_prompt, labels_prompt, merge_prompt, translation_prompt, visual_prompt
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.describers import ServedDescriber
+from affekt.describers import ClipFiles, ServedDescriber
 from affekt.judging.prompts import argue_prompt, extract_prompt, judge_prompt
 from affekt.llm import SERVERS, ClipLimits, LanguageModelExtractor, NobodyToAsk, quoted_object
 
@@ -20,7 +20,7 @@ WICKED = (
 def _served(text, tmp_path):
     describer = ServedDescriber(NobodyToAsk('m', tmp_path), SERVERS['openai'], ClipLimits())
     row = Sample('a', text=text)
-    return describer.request(Manifest(Facts('made up'), [row]), row).messages[-1]['content']
+    return describer.request(ClipFiles(Manifest(Facts('made up'), [row]), row)).messages[-1]['content']
 
 
 def _extracted(text, tmp_path):

@@ -74,6 +74,8 @@ class AnalysisSettings:
     """Folder or checkpoint of that describer; '' means `small`, the one in affekt."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.describe_model, os.PathLike):  # as text, a folder called `small` would be that name
+            object.__setattr__(self, 'describe_model', os.path.abspath(self.describe_model))
         require_types(self)
         if self.fps is not None and not 0.1 <= self.fps <= 1000:
             raise ValueRangeError(expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='use None for every frame')

@@ -7,15 +7,15 @@ a clause on what a clip does not have is removed.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
 from affekt.analysis import Described, described_by
 from affekt.corpora import Manifest, Sample
-from affekt.describers import ClipAnswer, ServedDescriber, media_columns
+from affekt.describers import ClipAnswer, ClipFiles, ServedDescriber
 from affekt.errors import AffektError, LLMError, StorageError, missing_extra
 from affekt.llm import ClipLimits, Endpoint, require_media
 from affekt.tables import storable
@@ -92,18 +92,18 @@ class EndpointClips:
         if self._gone is not None:
             raise self._gone
         failed: dict[str, Described] = {}
-        asking: dict[str, tuple[Sample, dict[str, str], set[str]]] = {}
+        asking: dict[str, _Asking] = {}
         for sample in samples:
             try:
-                asking[sample.sample] = self._perceived(manifest, sample)
+                asking[sample.sample] = self._asking(manifest, sample)
             except StorageError:
                 raise
             except AffektError as error:
                 failed[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
-        asked = [sample for sample, *_ in asking.values()]
-        answers, is_answered = iter(self._served.answers(manifest, asked) if asked else ()), False
+        asked = [each.files for each in asking.values()]
+        answers, is_answered = iter(self._served.answers_about(asked) if asked else ()), False
         for sample in samples:
-            described = failed.get(sample.sample) or self._read(next(answers), *asking[sample.sample])
+            described = failed.get(sample.sample) or self._read(next(answers), asking[sample.sample])
             is_answered = is_answered or not described.failure
             yield described
         try:
@@ -113,31 +113,47 @@ class EndpointClips:
                 raise
             self._gone = error
 
-    def _perceived(self, manifest: Manifest, sample: Sample) -> tuple[Sample, dict[str, str], set[str]]:
-        """The sample with its words, what it lacks and why, and what can be perceived of it."""
-        withheld, limits = (sample.missing or '').split(','), self._served.limits
-        columns = media_columns(manifest, sample, [name for name in ('video', 'audio') if name not in withheld])
-        lacking, perceived = dict[str, str](), set[str]()
+    def _asking(self, manifest: Manifest, sample: Sample) -> _Asking:
+        """The sample with its words, and what it lacks and why.
+
+        Raises:
+            MediaError: a file cannot be read.
+        """
+        limits, files = self._served.limits, ClipFiles(manifest, sample)
+        columns, lacking = files.columns(), dict[str, str]()
         for modality, given, is_sent in (('video', SEEN, bool(limits.frames)), ('audio', HEARD, limits.sound)):
-            if modality in withheld:
+            if modality in files.withheld:
                 lacking[given[0]] = 'withheld by the manifest'
             elif modality not in columns:
                 lacking[given[0]] = f'no {modality}'
             elif not is_sent:
                 lacking[given[0]] = 'not sent'
-            else:
-                perceived |= {*given}
-        text = '' if 'text' in withheld else sample.text
+        text = '' if 'text' in files.withheld else sample.text
         if text is None and self._hear is not None and 'audio' in columns:
-            path, window_s = manifest.media(sample, columns['audio']), manifest.window_s(sample, columns['audio'])
-            text = self._hear(path, window_s)
-        if (text or '').strip():
-            perceived.add('words')
-        else:
+            column = columns['audio']
+            text = self._hear(files.recording(column), files.window_s(column))
+        if not (text or '').strip():
             lacking['words'] = 'no transcript' if text is None else 'no words'
-        return dataclasses.replace(sample, text=(text or '').strip() or None), lacking, perceived
+        return _Asking(files.with_text((text or '').strip() or None), lacking)
 
-    def _read(self, clip_answer: ClipAnswer, sample: Sample, lacking: dict[str, str], perceived: set[str]) -> Described:
+    def _read(self, clip_answer: ClipAnswer, asking: _Asking) -> Described:
+        """The answer, read in the light of what the model was sent: a segment may have no audio where its file has."""
+        lacking, perceived = dict(asking.lacking), set[str]()
+        for modality, given, media in (('video', SEEN, {'image', 'video'}), ('audio', HEARD, {'audio'})):
+            if clip_answer.media & media:
+                perceived |= {*given}
+            elif not clip_answer.failure:
+                lacking.setdefault(given[0], f'no {modality} in this segment')
+        perceived |= set() if 'words' in lacking else {'words'}
         answer = self._room.read_answer(clip_answer.text, perceived=perceived, table=self._table)
-        clip = SimpleNamespace(lacking=lacking, words=sample.text or '')
+        clip = SimpleNamespace(lacking=lacking, words=asking.files.sample.text or '')
         return described_by(self.name, clip, SimpleNamespace(answer=answer, failure=clip_answer.failure))
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A clip to be asked about."""
+
+    files: ClipFiles
+    lacking: dict[str, str]
+    """Input to the reason why the clip lacks it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 from typing import Any
 
 from affekt.runs import read_regular_file
@@ -16,13 +15,13 @@ from affekt.weights import MODELS, PACKAGED, lookup, state
 
 PACKAGES = ('torch', 'transformers', 'peft')
 MEASUREMENTS = 'plain'
-"""Name for sentences from measurements, whatever the default is; an existing path of this name has priority."""
+"""Name for sentences from measurements, whatever the default is; a folder of that name is `./plain`."""
 SHIPPED = PACKAGED / 'describer' / 'describer.json'
 
 
 def is_by_measurements(model: str) -> bool:
     """Whether a user requests sentences from measurements by name."""
-    return model == MEASUREMENTS and not Path(model).exists()
+    return model == MEASUREMENTS
 
 
 def has_shipped_describer() -> bool:

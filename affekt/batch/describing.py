@@ -148,6 +148,8 @@ class Describing:
             )
         if self.endpoint:
             self.require_used(BY_SERVER)
+        elif is_by_measurements(self.model):
+            self.require_used(BY_MEASUREMENTS)
         elif self.model:
             self.require_used(BY_DESCRIBER)
         if self.seed and not self.temperature:
@@ -167,11 +169,14 @@ class Describing:
             ValueRangeError: a setting belongs to another kind of describer.
         """
         chosen = [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != _default_of(each)]
-        if unused := [name for name in chosen if name not in USED[by]]:
+        used = (*USED[by], *(['model'] if is_by_measurements(self.model) else []))
+        if unused := [name for name in chosen if name not in used]:
+            their = 'it' if len(unused) == 1 else 'them'
+            another = f', or name a describer that uses {their} with --model, or a server with --endpoint'
             raise ValueRangeError(
-                expected=f'what {by} uses ({", ".join(_OPTIONS[name] for name in USED[by] if name in _OPTIONS)})',
+                expected=f'options that {by} uses ({", ".join(_OPTIONS[name] for name in used if name in _OPTIONS)})',
                 came=', '.join(_OPTIONS.get(name, name) for name in unused),
-                todo=f'leave them out{"" if self.model else ", or name what uses them with --model or --endpoint"}',
+                todo=f'leave {their} out{another if by == BY_MEASUREMENTS else ""}',
             )  # fmt: skip
 
 
@@ -436,7 +441,7 @@ def open_describing(settings: Describing) -> ClipsDescriber:
         )  # fmt: skip
     by_name = is_by_measurements(settings.model)
     if by_name or (not settings.model and not has_shipped_describer()):
-        (dataclasses.replace(settings, model='') if by_name else settings).require_used(BY_MEASUREMENTS)
+        settings.require_used(BY_MEASUREMENTS)
         return PlainClips(
             AnalysisSettings(asr=settings.asr, transcript=settings.transcript or None, keep_frames=False),
             note='' if by_name else note_on_shipped(),

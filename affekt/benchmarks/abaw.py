@@ -125,7 +125,7 @@ def run_abaw(
         shared: modalities that two people of one recording share, such as audio.
         unlabelled: additional videos for pseudo-labels.
         carried_over: folder of another run, whose models are also scored, unchanged.
-        folder: folder for models and logs, with features too large for memory beside it; None for none.
+        folder: folder for models and logs; features too large for memory go into `<folder>-rows`; None for none.
         resume: continue in the folder of a killed run.
         progress: called with the stage, units done and total units.
 
@@ -136,7 +136,7 @@ def run_abaw(
             built for these features.
         TableError: no training or validation video has labels of a task.
         RunError: the folder holds another run.
-        LeakError: a recording of a training video is in validation or test too, and is not to be left out.
+        LeakError: a recording of a training video is in validation or test too, and `leave_out_shared` is off.
         LeakError, ShapeError, TrainingError: see `train_frames`.
     """
     require_trainable(settings, features, carried_over)
@@ -153,28 +153,28 @@ def run_abaw(
     # 2. Every system on every task; each model in its own folder, from which a killed run resumes.
     depends_on = {'settings': settings.as_json(), 'features': recipes, 'videos': list(inputs.videos.names)}
     if unlabelled is not None:
-        depends_on['unlabelled'] = [each.video for each in unlabelled.labels]
+        depends_on['unlabelled'] = [video.video for video in unlabelled.labels]
     systems = _systems(inputs)
     total = len(settings.tasks) * len(systems)
     rows: list[AbawRow] = []
     answers: dict[tuple[str, str], FrameTable] = {}
-    with _noted(folder, depends_on, resume) as run:
+    with _run_of(folder, depends_on, resume) as run:
         for task in settings.tasks:
-            of_task: list[tuple[AbawRow, FrameMeasure]] = []
+            task_rows: list[tuple[AbawRow, FrameMeasure]] = []
             for done, name in enumerate(systems, settings.tasks.index(task) * len(systems)):
-                row, measure, answered = _judged(inputs, task, name, folder, _within(progress, done, total))
-                of_task.append((row, measure))
-                answers[task, name] = _handed_in(inputs, task, answered)
-                if run is not None and answered.epoch and run.finished(f'{task}/{name}') is None:
+                row, measure, predictions = _scored_system(inputs, task, name, folder, _within(progress, done, total))
+                task_rows.append((row, measure))
+                answers[task, name] = _submission(inputs, task, predictions)
+                if run is not None and predictions.epoch and run.finished(f'{task}/{name}') is None:
                     run.note(f'{task}/{name}', f'models/{task}/{name}')
                 if progress is not None:
                     progress('train', done + 1, total)
             # 3. Unchanged models of another run, then each system compared with the single-frame head.
             for name, predictor in carried.get(task, {}).items():
-                answered = carried_answers(inputs, task, predictor)
-                of_task.append(scored(inputs, task, name, answered))
-                answers[task, name] = _handed_in(inputs, task, answered)
-            rows += with_gains(inputs, task, of_task)
+                predictions = carried_answers(inputs, task, predictor)
+                task_rows.append(scored(inputs, task, name, predictions))
+                answers[task, name] = _submission(inputs, task, predictions)
+            rows += with_gains(inputs, task, task_rows)
     counts, notes = dict(_counts(inputs)), tuple(_notes(inputs))
     return Abaw(corpus, settings, recipes, counts, tuple(rows), answers, notes)
 
@@ -190,22 +190,24 @@ def _aligned(
     unlabelled: Unlabelled | None,
     folder: Path | None,
 ) -> AbawRun:
-    """What all systems of a run share."""
+    """Labels and features of all videos, on the clock of the frames, for all systems of a run."""
     from affekt.sequence_models import require_same_features
 
-    labels = [each for each in table if each.frames]
+    labels = [video for video in table if video.frames]
     methods = _by_modality(settings.clock, features)
-    rows_in = _rows_in(folder, sum(each.frames for each in labels), features)
-    videos, on_clock = _on_both_clocks(labels, features, clock, methods, shared, rows_in)
+    rows_folder = _rows_folder(folder, sum(video.frames for video in labels), features)
+    videos, on_clock = _on_both_clocks(labels, features, clock, methods, shared, rows_folder)
     columns = {name: store.provenance.columns for name, store in features.items()}
     withheld = frozenset(_withheld(table, settings))
     inputs = AbawRun(table, videos, columns, truth, curves, settings, on_clock, withheld)
     if unlabelled is None:
         return inputs
     _require_elsewhere(table, unlabelled, methods)
-    bare = [FrameLabels(each.video, each.partition, frames=each.frames) for each in unlabelled.labels if each.frames]
+    without_labels = [
+        FrameLabels(video.video, video.partition, frames=video.frames) for video in unlabelled.labels if video.frames
+    ]
     sources = {name: unlabelled.features[name] for name in methods}
-    elsewhere = _on_both_clocks(bare, sources, unlabelled.clock, methods, shared, None)
+    elsewhere = _on_both_clocks(without_labels, sources, unlabelled.clock, methods, shared, None)
     require_same_features(videos.sizes, videos.alignment, elsewhere[0])
     return dataclasses.replace(inputs, elsewhere=elsewhere)
 
@@ -216,51 +218,51 @@ def _on_both_clocks(
     clock: Mapping[str, float],
     methods: Mapping[str, FrameClock],
     shared: Sequence[str],
-    rows_in: Path | None,
+    rows_folder: Path | None,
 ) -> tuple[FrameVideos, FrameVideos]:
-    """Videos by clocks without anything to learn, and by those that were asked for."""
+    """Videos on fixed clocks, where linear stands for learned, and on the clocks of the settings."""
     from affekt.sequence_models import frame_videos
 
     fixed: dict[str, FrameClock] = {
         name: 'linear' if method == 'learned' else method for name, method in methods.items()
     }  # fmt: skip
-    videos = frame_videos(labels, features, clock, methods=fixed, of_recording=shared, keep_in=rows_in)
+    videos = frame_videos(labels, features, clock, methods=fixed, of_recording=shared, keep_in=rows_folder)
     if fixed == methods:
         return videos, videos
-    kept = None if rows_in is None else rows_in / 'learned'
-    return videos, frame_videos(labels, features, clock, methods=methods, of_recording=shared, keep_in=kept)
+    learned_folder = None if rows_folder is None else rows_folder / 'learned'
+    return videos, frame_videos(labels, features, clock, methods=methods, of_recording=shared, keep_in=learned_folder)
 
 
 def _by_modality(
     clock: FrameClock | Mapping[str, FrameClock], features: Collection[str]
 ) -> dict[str, FrameClock]:  # fmt: skip
-    """Modality to its method, of all."""
+    """Each modality to its clock; `linear` where the settings name none."""
     if isinstance(clock, str):
         return dict.fromkeys(features, clock)
-    if strange := sorted(set(clock) - set(features)):
+    if unknown := sorted(set(clock) - set(features)):
         raise UnknownNameError(
-            expected=f'clocks of features among {", ".join(features)}', came=listed(strange), todo='correct the names'
+            expected=f'clocks of features among {", ".join(features)}', came=listed(unknown), todo='correct the names'
         )
     return {name: clock.get(name, 'linear') for name in features}
 
 
 def _withheld(table: FrameTable, settings: AbawSettings) -> Iterator[str]:
-    """Training videos whose annotations are not learnt from: whole recordings, drawn by the seed."""
-    training = [each for each in table if 'train' in {each.partition, *each.by_task.values()}]
-    recordings = sorted({each.recording for each in training})
-    drawn = np.random.default_rng((settings.seed, 0x6C61626C)).permutation(len(recordings))
-    kept = {recordings[at] for at in drawn[: max(1, round(settings.labelled * len(recordings)))]}
-    return (each.video for each in training if each.recording not in kept)
+    """Training videos whose annotations are not learnt from: whole recordings, chosen at random by the seed."""
+    training = [video for video in table if 'train' in {video.partition, *video.by_task.values()}]
+    recordings = sorted({video.recording for video in training})
+    order = np.random.default_rng((settings.seed, 0x6C61626C)).permutation(len(recordings))
+    kept = {recordings[index] for index in order[: max(1, round(settings.labelled * len(recordings)))]}
+    return (video.video for video in training if video.recording not in kept)
 
 
 def _left_out(table: FrameTable, settings: AbawSettings) -> dict[str, Mapping[str, str]]:
-    """Task to the training videos whose recording is in validation or test too, with the others of it.
+    """Task to the training videos whose recording is in validation or test too, each to the names of those.
 
     Raises:
         LeakError: there are some, and the settings do not say to leave them out.
     """
     shared = {task: shared_with_judged(table, ABAW_TASKS[task]) for task in settings.tasks}
-    videos = {video: others for of_task in shared.values() for video, others in of_task.items()}
+    videos = {video: others for task_videos in shared.values() for video, others in task_videos.items()}
     if videos and not settings.leave_out_shared:
         pairs = [f'{video} (train) and {others}' for video, others in videos.items()]
         raise LeakError(
@@ -269,7 +271,7 @@ def _left_out(table: FrameTable, settings: AbawSettings) -> dict[str, Mapping[st
             todo='leave them out of training with --leave-out-shared, or move their annotations to one partition and '
             'import the corpus again',
         )
-    return {task: of_task for task, of_task in shared.items() if of_task}
+    return {task: task_videos for task, task_videos in shared.items() if task_videos}
 
 
 def _require_elsewhere(table: FrameTable, unlabelled: Unlabelled, methods: Mapping[str, FrameClock]) -> None:
@@ -284,12 +286,12 @@ def _require_elsewhere(table: FrameTable, unlabelled: Unlabelled, methods: Mappi
             expected=f'features {listed(methods)} of the unlabelled videos', came=listed(unlabelled.features) or 'none',
             todo='extract the same recipes of both, and name the stores alike',
         )  # fmt: skip
-    sides = {'the corpus': table.names, 'unlabelled videos': [each.video for each in unlabelled.labels]}
+    sides = {'the corpus': table.names, 'unlabelled videos': [video.video for video in unlabelled.labels]}
     require_disjoint(sides)
 
 
-def _rows_in(folder: Path | None, frames: int, features: Mapping[str, Store]) -> Path | None:
-    """Beside the run's folder, where the features of all frames take more room than IN_MEMORY; None for memory."""
+def _rows_folder(folder: Path | None, frames: int, features: Mapping[str, Store]) -> Path | None:
+    """Folder next to the run's for features of all frames larger than IN_MEMORY bytes; None if they fit."""
     size = 4 * frames * sum(store.provenance.dimension for store in features.values())  # bytes of float32
     return None if folder is None or size <= IN_MEMORY else folder.with_name(f'{folder.name}-rows')
 
@@ -311,17 +313,17 @@ def require_trainable(
     from affekt.nn import require_device
     from affekt.sequence_models import FRAME_CLOCKS, SEQUENCE_MODELS
 
-    if strange := [name for name in settings.models if name not in SEQUENCE_MODELS]:
+    if unknown_models := [name for name in settings.models if name not in SEQUENCE_MODELS]:
         raise UnknownNameError(
-            expected=f'models among {", ".join(SEQUENCE_MODELS)}', came=listed(strange), todo='choose others'
+            expected=f'models among {", ".join(SEQUENCE_MODELS)}', came=listed(unknown_models), todo='choose others'
         )
     require_device(settings.device)
     for task in settings.tasks:
         training_settings(settings, cast('FrameTask', task), PER_FRAME, settings.seed)
     methods = [settings.clock] if isinstance(settings.clock, str) else settings.clock.values()
-    if unknown := [method for method in methods if method not in FRAME_CLOCKS]:
+    if unknown_clocks := [method for method in methods if method not in FRAME_CLOCKS]:
         raise UnknownNameError(
-            expected=f'clocks among {", ".join(FRAME_CLOCKS)}', came=listed(unknown), todo='choose others'
+            expected=f'clocks among {", ".join(FRAME_CLOCKS)}', came=listed(unknown_clocks), todo='choose others'
         )
     if features is not None:
         _by_modality(settings.clock, features)
@@ -330,7 +332,7 @@ def require_trainable(
 
 
 def _require_models(inputs: AbawRun) -> None:
-    """Check that every model can be built for the features: the last is trained hours after the first."""
+    """Check that every model can be built for the features; the last may be trained hours after the first."""
     import torch
 
     from affekt.sequence_models import SequenceShape, build_sequence_model
@@ -345,10 +347,10 @@ def _within(progress: Progress | None, done: int, total: int) -> Progress | None
     """Progress of one system as a part of all."""
     if progress is None:
         return None
-    return lambda _, steps, of: progress('train', done + min(steps / max(of, 1), 1.0), total)
+    return lambda _, steps, total_steps: progress('train', done + min(steps / max(total_steps, 1), 1.0), total)
 
 
-def _noted(folder: Path | None, depends_on: Mapping[str, Any], resume: bool) -> Any:
+def _run_of(folder: Path | None, depends_on: Mapping[str, Any], resume: bool) -> Any:
     if folder is None:
         return nullcontext()
     return Run(folder, depends_on, resume=resume and folder.exists())
@@ -382,18 +384,18 @@ def _systems(inputs: AbawRun) -> tuple[str, ...]:
     return (*first, *(name for name in inputs.settings.models if name != PER_FRAME))
 
 
-def _judged(
+def _scored_system(
     inputs: AbawRun, task: str, name: str, folder: Path | None, progress: Progress | None
 ) -> tuple[AbawRow, FrameMeasure, Answered]:
-    """A system's row with the scores of all seeds, and of the first seed what it sums to and what it answers."""
+    """A system's row with the scores of all seeds, and the first seed's column sums and predictions."""
     seeds = inputs.settings.seeds
-    answered = _answered(inputs, task, name, inputs.settings.seed, folder, part_of(progress, 0, seeds))
-    row, measure = scored(inputs, task, name, answered)
+    predictions = _predictions(inputs, task, name, inputs.settings.seed, folder, part_of(progress, 0, seeds))
+    row, measure = scored(inputs, task, name, predictions)
     over_seeds = tuple(_over_seeds(inputs, row, measure, folder, progress))
-    return dataclasses.replace(row, over_seeds=over_seeds), measure, answered
+    return dataclasses.replace(row, over_seeds=over_seeds), measure, predictions
 
 
-def _answered(
+def _predictions(
     inputs: AbawRun, task: str, name: str, seed: int, folder: Path | None, progress: Progress | None
 ) -> Answered:  # fmt: skip
     from affekt.sequence_models import (
@@ -403,30 +405,30 @@ def _answered(
         tuned_frame_smoothing,
     )
 
-    fields, table, begun = ABAW_TASKS[task], inputs.table, time.monotonic()
+    fields, table, started = ABAW_TASKS[task], inputs.table, time.monotonic()
     train, val, test = (inputs.names(task, part) for part in ('train', *PARTS))
-    asked = inputs.videos.take((*val, *test))
+    predicted_videos = inputs.videos.take((*val, *test))
     classes = len(table.expressions)
-    known = [inputs.table[video] for video in train]
+    training_labels = [inputs.table[video] for video in train]
     if name == CONSTANT:
-        return Answered(constant_predictions(known, asked, fields, classes), {})
+        return Answered(constant_predictions(training_labels, predicted_videos, fields, classes), {})
     if name == MEAN:
-        return Answered(mean_predictions(known, asked, fields, classes), {})
+        return Answered(mean_predictions(training_labels, predicted_videos, fields, classes), {})
     settings = training_settings(inputs.settings, cast('FrameTask', task), name if name != READING else PER_FRAME, seed)
     epoch = parameters = 0
     training = Training()
     if name == READING:
-        raw = read_predictions(asked, inputs.columns, fields, table.action_units, classes)
+        raw = read_predictions(predicted_videos, inputs.columns, fields, table.action_units, classes)
         choices = tuned_frame_smoothing(inputs.videos.take(val), raw, settings, classes)
     else:
         trained, training = trained_model(inputs, task, name, settings, folder, progress)
         raw = trained.predictor.predict(read_by(inputs, name).take((*val, *test)), smooth=False)
         choices, members = dict(trained.smoothing), members_of(trained)
-        epoch = round(sum(each.epoch for each in members) / len(members))
-        parameters = sum(each.numel() for member in members for each in member.predictor.model.parameters())
-    smoothing = {of: choice.chosen for of, choice in choices.items()}
-    smoothed = {video: each.smoothed(smoothing) for video, each in raw.items()}
-    return Answered(raw, smoothed, smoothing, epoch, parameters, time.monotonic() - begun, training)
+        epoch = round(sum(member.epoch for member in members) / len(members))
+        parameters = sum(weight.numel() for member in members for weight in member.predictor.model.parameters())
+    smoothing = {field: choice.chosen for field, choice in choices.items()}
+    smoothed = {video: prediction.smoothed(smoothing) for video, prediction in raw.items()}
+    return Answered(raw, smoothed, smoothing, epoch, parameters, time.monotonic() - started, training)
 
 
 def _over_seeds(
@@ -438,14 +440,14 @@ def _over_seeds(
         return
     yield official_score(row.task, measure)
     for number in range(1, settings.seeds):
-        at = part_of(progress, number, settings.seeds)
-        answered = _answered(inputs, row.task, row.system, settings.seed + number, folder, at)
-        yield official_score(row.task, last_measure(inputs, row.task, answered))
+        seed_progress = part_of(progress, number, settings.seeds)
+        predictions = _predictions(inputs, row.task, row.system, settings.seed + number, folder, seed_progress)
+        yield official_score(row.task, last_measure(inputs, row.task, predictions))
 
 
-def _handed_in(inputs: AbawRun, task: str, answered: Answered) -> FrameTable:
-    decided = [answered.final[video].labels() for video in inputs.names(task, 'test')]
-    return dataclasses.replace(inputs.table, labels=tuple(decided), notes=())
+def _submission(inputs: AbawRun, task: str, predictions: Answered) -> FrameTable:
+    labels = [predictions.final[video].labels() for video in inputs.names(task, 'test')]
+    return dataclasses.replace(inputs.table, labels=tuple(labels), notes=())
 
 
 def _counts(inputs: AbawRun) -> Iterator[tuple[str, int]]:
@@ -458,31 +460,31 @@ def _counts(inputs: AbawRun) -> Iterator[tuple[str, int]]:
 def _notes(inputs: AbawRun) -> Iterator[str]:
     settings = inputs.settings
     if not any(inputs.known(task, 'test') for task in settings.tasks):
-        chose = 'the smoothing' if settings.folds else 'the epoch'
-        yield f'the truth of the test videos is not known: scores are of the validation videos, which chose {chose}'
-    if dropped := {video for of_task in inputs.left_out.values() for video in of_task}:
+        choice = 'the smoothing' if settings.folds else 'the epoch'
+        yield f'the truth of the test videos is not known: scores are of the validation videos, which chose {choice}'
+    if dropped := {video for videos in inputs.left_out.values() for video in videos}:
         yield (
             f'left out of training, since their recording is in validation or test too: '
             f'{counted(len(dropped), "video")} ({listed(sorted(dropped))})'
         )
-    if uncounted := [each.video for each in inputs.table if not each.frames]:
-        yield f'not answered, for nobody knows their number of frames: {counted(len(uncounted), "video")}'
-    without = {
+    if without_count := [labels.video for labels in inputs.table if not labels.frames]:
+        yield f'not answered, for nobody knows their number of frames: {counted(len(without_count), "video")}'
+    missing = {
         name: sum(not bool(mask[begin : begin + count].any()) for begin, count in _spans(inputs.videos))
         for name, mask in inputs.videos.keep_mask.items()
     }
-    if lost := {name: count for name, count in without.items() if count}:
-        yield f'videos without features: {", ".join(f"{count} of {name}" for name, count in lost.items())}'
+    if lacking := {name: count for name, count in missing.items() if count}:
+        yield f'videos without features: {", ".join(f"{count} of {name}" for name, count in lacking.items())}'
     for part, name in PART_NAMES.items():
-        lone = [task for task in settings.tasks if len(_recordings(inputs, task, part)) == 1]
-        if lone:
-            yield f'one recording in the {name} part of {", ".join(lone)}: no interval, which needs two'
+        single = [task for task in settings.tasks if len(_recordings(inputs, task, part)) == 1]
+        if single:
+            yield f'one recording in the {name} part of {", ".join(single)}: no interval, which needs two'
     if settings.seeds == 1:
         yield f'one seed ({settings.seed}): how much another one would change is not measured'
 
 
 def _recordings(inputs: AbawRun, task: str, part: str) -> set[str]:
-    return {each.recording for each in inputs.known(task, part).values()}
+    return {labels.recording for labels in inputs.known(task, part).values()}
 
 
 def _spans(videos: FrameVideos) -> list[tuple[int, int]]:
@@ -491,6 +493,6 @@ def _spans(videos: FrameVideos) -> list[tuple[int, int]]:
 
 def save_answers(folder: Path, outcome: Abaw) -> None:
     """Write each system's predictions for the test videos, one table of frames each, into `answers`."""
-    for (task, system), answered in outcome.answers.items():
-        if len(answered):
-            answered.save(folder / 'answers' / f'{task}-{system}.parquet')
+    for (task, system), table in outcome.answers.items():
+        if len(table):
+            table.save(folder / 'answers' / f'{task}-{system}.parquet')

@@ -28,7 +28,7 @@ from affekt.progress import Progress
 from affekt.voice import BorrowedSpeech
 
 KEY, CURVES = 'key', 'curves.parquet'
-"""Folder of a synthetic corpus with the truth of its test videos, and the file of all curves in it."""
+"""In a synthetic corpus: the folder with the truth of its test videos, and the file of all curves in that folder."""
 RECIPES = ('faces-all-frm', 'acoustics-frm', 'voice-emotion-frm')
 """Recipes extracted from a synthetic corpus: all that need only affekt's own weights."""
 MADE_UP_FEATURES = tuple(name.removesuffix('-frm') for name in RECIPES)
@@ -96,16 +96,16 @@ def unlabelled_inputs(manifest: Path, features: Sequence[str]) -> Unlabelled:
         UnknownNameError: two stores have the same name, or there are none.
     """
     opened = Manifest.load(manifest)
-    judged = [row.sample for row in opened.samples if row.split not in (None, '', 'train')]
-    if judged:
+    held_out = [row.sample for row in opened.samples if row.split not in (None, '', 'train')]
+    if held_out:
         raise LeakError(
             expected='unlabelled videos of no validation or test part',
-            came=f'{len(judged)} that are: {listed(judged)}', todo='leave them out of that manifest',
+            came=f'{len(held_out)} that are: {listed(held_out)}', todo='leave them out of that manifest',
         )  # fmt: skip
     stores = _stores(features)
     clock = {row.sample: frame_rate_hz(opened, row) for row in opened.samples}
     labels = tuple(
-        _counted(opened, row, FrameLabels(row.sample, 'train'), clock[row.sample], 0) for row in opened.samples
+        _with_frame_count(opened, row, FrameLabels(row.sample, 'train'), clock[row.sample], 0) for row in opened.samples
     )
     return Unlabelled(labels, stores, clock)
 
@@ -129,11 +129,17 @@ def made_up_inputs(
         RunError: the folder holds another corpus.
         WeightsError: a recipe's weights are missing.
     """
-    films = folder / 'corpus'
+    corpus_folder = folder / 'corpus'
     made_up_affwild2(
-        films, corpus, cast=cast, speech=speech, processes=processes, resume=films.exists(), progress=progress
+        corpus_folder,
+        corpus,
+        cast=cast,
+        speech=speech,
+        processes=processes,
+        resume=corpus_folder.exists(),
+        progress=progress,
     )
-    manifest, table = import_with_frames('affwild2', films)
+    manifest, table = import_with_frames('affwild2', corpus_folder)
     if table is None:
         raise TableError(expected='labels of frames', came='none', todo='remove the folder, and make it anew')
     path = folder / 'corpus.parquet'
@@ -141,16 +147,18 @@ def made_up_inputs(
     table.save(frames_path(path))
     for name in recipes:
         extract(manifest, recipe_named(name), folder / 'features', processes=processes, progress=progress)
-    inputs = _inputs(manifest, table, _stores([str(folder / 'features' / name) for name in recipes]), films / KEY)
+    inputs = _inputs(
+        manifest, table, _stores([str(folder / 'features' / name) for name in recipes]), corpus_folder / KEY
+    )
     return replace(inputs, corpus=f'made-up Aff-Wild2{"" if cast is None else " of portraits"}')
 
 
 def _stores(features: Sequence[str]) -> dict[str, Store]:
     stores: dict[str, Store] = {}
-    for each in features:
-        before, has_name, path = each.partition('=')
-        store = Store(Path(path if has_name else each))
-        name = before if has_name else store.provenance.recipe.removesuffix('-frm').replace('.', '_')
+    for argument in features:
+        given_name, has_name, path = argument.partition('=')
+        store = Store(Path(path if has_name else argument))
+        name = given_name if has_name else store.provenance.recipe.removesuffix('-frm').replace('.', '_')
         if name in stores:
             raise UnknownNameError(
                 expected='stores of different names', came=f'two of {name}', todo='write NAME=STORE for one of them'
@@ -163,22 +171,31 @@ def _stores(features: Sequence[str]) -> dict[str, Store]:
 
 def _inputs(manifest: Manifest, table: FrameTable, stores: Mapping[str, Store], key: Path | None) -> AbawInputs:
     rows = {row.sample: row for row in manifest.samples}
-    if lost := [name for name in table.names if name not in rows]:
+    if absent := [name for name in table.names if name not in rows]:
         raise TableError(
-            expected='every video of the labels in the manifest', came=f'{len(lost)} that are not: {listed(lost)}',
+            expected='every video of the labels in the manifest', came=f'{len(absent)} that are not: {listed(absent)}',
             todo='give the labels that were imported with this manifest',
         )  # fmt: skip
     clock = {name: frame_rate_hz(manifest, rows[name]) for name in table.names}
     truth = None if key is None else read_affwild2(key)
-    annotated = {} if truth is None else {each.video: each.frames for each in truth}
+    annotated = {} if truth is None else {video.video: video.frames for video in truth}
     labels = tuple(
-        _counted(manifest, rows[each.video], each, clock[each.video], annotated.get(each.video, 0)) for each in table
+        _with_frame_count(
+            manifest,
+            rows[video.video],
+            video,
+            clock[video.video],
+            annotated.get(video.video, 0),
+        )
+        for video in table
     )
     curves = true_curves(key / CURVES) if key is not None and (key / CURVES).is_file() else {}
     return AbawInputs(manifest.facts.corpus, replace(table, labels=labels), stores, clock, truth, curves)
 
 
-def _counted(manifest: Manifest, row: Sample, labels: FrameLabels, rate_hz: float, annotated: int) -> FrameLabels:
+def _with_frame_count(
+    manifest: Manifest, row: Sample, labels: FrameLabels, rate_hz: float, annotated: int
+) -> FrameLabels:
     """Empty labels of a test video, whose annotations are not released, with the number of frames of its video.
 
     Args:

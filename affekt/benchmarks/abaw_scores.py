@@ -43,14 +43,18 @@ ABAW_TASKS: Mapping[str, tuple[str, ...]] = {
 HEADLINES = {'expr': 'expression_f1', 'va': 'affect_ccc', 'au': 'unit_f1', 'mtl': 'multitask'}
 """Task to its official score."""
 CONSTANT, MEAN, READING, PER_FRAME = 'constant', 'mean', 'reading', 'per_frame'
+"""Names of the baselines."""
 BASELINES: Mapping[str, str] = {
     CONSTANT: 'the most frequent class; valence and arousal 0; every action unit active',
     MEAN: 'the mean of training: the share of each class and unit, mean valence and arousal',
     READING: "what affekt reads of each face as it is: its expression head, blendshapes' action units; nothing learnt",
     PER_FRAME: 'a head of two layers on the features of one frame, without any model of time',
 }
+"""Baseline to a description of it, for the notes of the tables."""
 PARTS = ('val', 'test')
+"""Scored parts; the last one with truth decides gains."""
 PART_NAMES = {'val': 'validation', 'test': 'test'}
+"""Part to its name in tables."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,9 @@ class AbawSettings:
     leave_out_shared: bool = False
 
     def __post_init__(self) -> None:
-        if not self.tasks or (strange := [task for task in self.tasks if task not in ABAW_TASKS]):
+        if not self.tasks or (unknown := [task for task in self.tasks if task not in ABAW_TASKS]):
             raise UnknownNameError(
-                expected=f'tasks among {", ".join(ABAW_TASKS)}', came=listed(strange if self.tasks else ['none']),
+                expected=f'tasks among {", ".join(ABAW_TASKS)}', came=listed(unknown if self.tasks else ['none']),
                 todo='name one or more',
             )  # fmt: skip
         if len(set(self.models)) < len(self.models) or len(set(self.tasks)) < len(self.tasks):
@@ -123,11 +127,13 @@ class AbawSettings:
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values; options added later are included only if used."""
-        later = {
+        added_later = {
             'clock': 'linear', 'folds': 0, 'pseudo_labels': False, 'labelled': 1.0, 'seeds': 1, 'losses': {},
             'leave_out_shared': False,
         }  # fmt: skip
-        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
+        return {
+            name: value for name, value in asdict(self).items() if name not in added_later or value != added_later[name]
+        }
 
 
 @dataclass(frozen=True)
@@ -201,45 +207,53 @@ class AbawRun:
     """Task to training videos that are not used, because their recording is in validation or test too."""
 
     def names(self, task: str, part: str) -> tuple[str, ...]:
-        """Videos of a part of a task: the labelled ones, or all of the test."""
+        """Videos of a part (`train`, `val`, `test`) of a task: the labelled ones, or all of the test part."""
         fields = ABAW_TASKS[task]
-        chosen = []
-        for each in self.table:
-            if not any(each.belongs_to(field) for field in fields):
+        videos = []
+        for labels in self.table:
+            if not any(labels.belongs_to(field) for field in fields):
                 continue
-            own = each.partition_of(fields[0]) if len(fields) == 1 else each.partition
-            if each.video in self.withheld or each.video in self.left_out.get(task, ()):
+            partition = labels.partition_of(fields[0]) if len(fields) == 1 else labels.partition
+            if labels.video in self.withheld or labels.video in self.left_out.get(task, ()):
                 continue
-            if own == part and each.frames and (part == 'test' or any(each.labelled(name).any() for name in fields)):
-                chosen.append(each.video)
-        return tuple(chosen)
+            if (
+                partition == part
+                and labels.frames
+                and (part == 'test' or any(labels.labelled(name).any() for name in fields))
+            ):
+                videos.append(labels.video)
+        return tuple(videos)
 
     def without_labels(self, task: str) -> tuple[str, ...]:
         """Videos of this corpus allowed for pseudo-labels: not trained on, and of no validation or test recording.
 
         With folds, other people of training recordings are excluded too.
         """
-        fields, learnt = ABAW_TASKS[task], set(self.names(task, 'train'))
-        judged = {
-            each.recording
-            for each in self.table
-            if {each.partition, *each.by_task.values()} & set(PARTS)
+        fields, training = ABAW_TASKS[task], set(self.names(task, 'train'))
+        excluded = {
+            labels.recording
+            for labels in self.table
+            if {labels.partition, *labels.by_task.values()} & set(PARTS)
         }  # fmt: skip
         if self.settings.folds:
-            judged |= {self.table[name].recording for name in learnt}
+            excluded |= {self.table[name].recording for name in training}
         return tuple(
-            each.video
-            for each in self.table
-            if each.frames and each.recording not in judged and each.video not in learnt
-            and (each.video in self.withheld or not any(each.labelled(of).any() for of in fields))
+            labels.video
+            for labels in self.table
+            if labels.frames and labels.recording not in excluded and labels.video not in training
+            and (labels.video in self.withheld or not any(labels.labelled(field).any() for field in fields))
         )  # fmt: skip
 
     def known(self, task: str, part: str) -> dict[str, FrameLabels]:
         """Truth of a part by video; empty if there is none."""
         source = self.truth if part == 'test' else self.table
         names = [name for name in self.names(task, part) if source is not None and name in source]
-        labels = {name: source[name] for name in names} if source is not None else {}
-        return {name: each for name, each in labels.items() if any(each.labelled(of).any() for of in ABAW_TASKS[task])}
+        labels_of = {name: source[name] for name in names} if source is not None else {}
+        return {
+            name: labels
+            for name, labels in labels_of.items()
+            if any(labels.labelled(field).any() for field in ABAW_TASKS[task])
+        }
 
 
 @dataclass(frozen=True)
@@ -265,18 +279,18 @@ def _measure(
 ) -> FrameMeasure:
     """All scores of a task on the videos of a truth."""
     table = inputs.table
-    answers = [_on_frames_of(each, predictions[video].labels()) for video, each in truth.items()]
-    sides = {
-        of: ([getattr(each, of) for each in truth.values()], [getattr(each, of) for each in answers])
-        for of in ABAW_TASKS[task]
+    answers = [_on_frames_of(labels, predictions[video].labels()) for video, labels in truth.items()]
+    pairs = {
+        field: ([getattr(labels, field) for labels in truth.values()], [getattr(labels, field) for labels in answers])
+        for field in ABAW_TASKS[task]
     }
     if task == 'expr':
-        return expression_measure(*sides['expression'], len(table.expressions), table.expressions)
+        return expression_measure(*pairs['expression'], len(table.expressions), table.expressions)
     if task == 'va':
-        return affect_measure(*sides['affect'])
+        return affect_measure(*pairs['affect'])
     if task == 'au':
-        return unit_measure(*sides['units'], table.action_units)
-    return multitask_measure(sides['expression'], sides['affect'], sides['units'], len(table.expressions))
+        return unit_measure(*pairs['units'], table.action_units)
+    return multitask_measure(pairs['expression'], pairs['affect'], pairs['units'], len(table.expressions))
 
 
 def last_measure(inputs: AbawRun, task: str, answered: Answered) -> FrameMeasure:
@@ -291,10 +305,10 @@ def scored(inputs: AbawRun, task: str, name: str, answered: Answered) -> tuple[A
     for part in PARTS:
         if not (truth := inputs.known(task, part)):
             continue
-        recordings = [each.recording for each in truth.values()]
-        for form, predictions in (('raw', answered.raw), ('smoothed', answered.smoothed)):
+        recordings = [labels.recording for labels in truth.values()]
+        for version, predictions in (('raw', answered.raw), ('smoothed', answered.smoothed)):
             if predictions:
-                scores[form][part] = frame_intervals(
+                scores[version][part] = frame_intervals(
                     _measure(inputs, task, truth, predictions), rng=_rng(inputs), recordings=recordings,
                     resamples=inputs.settings.resamples,
                 )  # fmt: skip
@@ -312,7 +326,7 @@ def official_score(task: str, measure: FrameMeasure) -> float:
 
 
 def _on_frames_of(truth: FrameLabels, answer: FrameLabels) -> FrameLabels:
-    """The answer with as many frames as the annotation, which may end before or after the video: the last one lasts."""
+    """The answer cut to the length of the annotation, or continued with its last frame, as the two may differ."""
     if answer.frames == truth.frames:
         return answer
     rows = np.minimum(np.arange(truth.frames), answer.frames - 1)
@@ -324,71 +338,74 @@ def _rng(inputs: AbawRun) -> np.random.Generator:
 
 
 def with_gains(inputs: AbawRun, task: str, rows: Sequence[tuple[AbawRow, FrameMeasure]]) -> list[AbawRow]:
-    """The rows of a task, each with its official score minus that of `per_frame`, on the same resamples of
-    recordings."""
+    """The rows of a task, each with its official score minus that of `per_frame`, on the same resampled recordings."""
     truth = inputs.known(task, 'test') or inputs.known(task, 'val')
-    recordings = np.array([each.recording for each in truth.values()])
-    theirs = next((measure for row, measure in rows if row.system == PER_FRAME), None)
-    if theirs is None:
+    recordings = np.array([labels.recording for labels in truth.values()])
+    baseline = next((measure for row, measure in rows if row.system == PER_FRAME), None)
+    if baseline is None:
         return [row for row, _ in rows]
     return [
-        row if measure is theirs else replace(row, gain=_gain(inputs, task, measure, theirs, recordings[theirs.places]))
+        row
+        if measure is baseline
+        else replace(row, gain=_gain(inputs, task, measure, baseline, recordings[baseline.places]))
         for row, measure in rows
     ]
 
 
 def _gain(
-    inputs: AbawRun, task: str, ours: FrameMeasure, theirs: FrameMeasure, groups: npt.NDArray[Any]
+    inputs: AbawRun, task: str, system: FrameMeasure, baseline: FrameMeasure, groups: npt.NDArray[Any]
 ) -> Interval:  # fmt: skip
-    """The official score minus another system's.
+    """The official score minus the baseline's.
 
     Args:
-        groups: recording of each row of both.
+        groups: (N,) recording of each row of both.
     """
-    headline, sides = HEADLINES[task], []
-    tables = [summed_by(measure.columns, groups) for measure in (ours, theirs)]
-    for measure, columns in zip((ours, theirs), tables, strict=True):
-        drawn = resampled_sums(columns, rng=_rng(inputs), resamples=inputs.settings.resamples)
-        sides.append((measure.scores()[headline], measure.statistic(drawn)[headline]))
-    (value, draws), (other, others) = sides
-    sizes = summed_by(ours.sizes[:, None].astype(np.float64), groups)[:, 0]
+    headline, scores = HEADLINES[task], []
+    tables = [summed_by(measure.columns, groups) for measure in (system, baseline)]
+    for measure, columns in zip((system, baseline), tables, strict=True):
+        resampled = resampled_sums(columns, rng=_rng(inputs), resamples=inputs.settings.resamples)
+        scores.append((measure.scores()[headline], measure.statistic(resampled)[headline]))
+    (system_value, system_draws), (baseline_value, baseline_draws) = scores
+    sizes = summed_by(system.sizes[:, None].astype(np.float64), groups)[:, 0]
     width = tables[0].shape[1]
 
     def gain(sums: Floats) -> dict[str, Floats]:
-        return {headline: ours.statistic(sums[:, :width])[headline] - theirs.statistic(sums[:, width:])[headline]}
+        return {headline: system.statistic(sums[:, :width])[headline] - baseline.statistic(sums[:, width:])[headline]}
 
-    known = None
+    spread = None
     if len(sizes) > 1:
-        added = influences_of(gain, np.concatenate(tables, axis=1), sizes)[headline]
-        known = freedom(sizes, float('inf')).with_influences(added)
-    bounds = ours.bounds.get(headline, UNBOUNDED)
-    return difference_interval(value - other, draws - others, units=len(sizes), bounds=bounds, known=known)
+        influences = influences_of(gain, np.concatenate(tables, axis=1), sizes)[headline]
+        spread = freedom(sizes, float('inf')).with_influences(influences)
+    bounds = system.bounds.get(headline, UNBOUNDED)
+    return difference_interval(
+        system_value - baseline_value, system_draws - baseline_draws, units=len(sizes), bounds=bounds, known=spread
+    )
 
 
 def _recovery(
     inputs: AbawRun, task: str, predictions: Mapping[str, FramePrediction], *, only_unseen: bool
 ) -> dict[str, Interval]:
-    """Concordance with what was commanded: of all frames of the test, or of those without a face to see."""
-    known = [video for video in inputs.names(task, 'test') if video in inputs.curves]
-    if not known or task == 'mtl':
+    """Concordance with the commanded curves on the test videos: of all frames, or of those without a visible face."""
+    videos = [video for video in inputs.names(task, 'test') if video in inputs.curves]
+    if not videos or task == 'mtl':
         return {}
     names: Sequence[str] = {
         'expr': inputs.table.expressions[1:], 'va': AFFECT, 'au': inputs.table.action_units,
     }[task]  # fmt: skip
-    truth, answers = [], []
-    for video in known:
+    commanded_rows, predicted_rows = [], []
+    for video in videos:
         curves, prediction = inputs.curves[video], predictions[video]
         count = min(len(prediction), len(curves.is_seen))
         rows = np.flatnonzero(~curves.is_seen[:count]) if only_unseen else np.arange(count)
-        of: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
+        pairs: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
             'expr': (curves.expression, prediction.expression[:, 1:]), 'va': (curves.affect, prediction.affect),
             'au': (curves.units, prediction.units),
         }  # fmt: skip
-        true, answer = of[task]
-        truth.append(np.asarray(true[rows]))
-        answers.append(np.asarray(answer[rows]))
-    if truth[0].shape[1] != len(names) or not sum(map(len, truth)):
+        commanded, predicted = pairs[task]
+        commanded_rows.append(np.asarray(commanded[rows]))
+        predicted_rows.append(np.asarray(predicted[rows]))
+    if commanded_rows[0].shape[1] != len(names) or not sum(map(len, commanded_rows)):
         return {}
-    measure = curve_measure(truth, answers, names)
-    recordings = [inputs.table[video].recording for video in known]
+    measure = curve_measure(commanded_rows, predicted_rows, names)
+    recordings = [inputs.table[video].recording for video in videos]
     return frame_intervals(measure, rng=_rng(inputs), recordings=recordings, resamples=inputs.settings.resamples)

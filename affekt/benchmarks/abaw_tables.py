@@ -28,6 +28,7 @@ TITLES = {
 }  # fmt: skip
 SHORT_TITLES = {'expr': 'expressions', 'va': 'valence and arousal', 'au': 'action units', 'mtl': 'all three at once'}
 CURVES = {'expr': 'intensity of 7 emotions', 'va': 'valence and arousal', 'au': 'amount of 12 action units'}
+"""Task to the content of its commanded curves."""
 SMOOTHED = 'Smoothing chosen on validation'
 
 
@@ -62,16 +63,16 @@ def save_abaw(folder: Path, outcome: Abaw, facts: Mapping[str, Any]) -> None:
 
 def _row_facts(row: AbawRow) -> dict[str, Any]:
     training = {name: value for name, value in dataclasses.asdict(row.training).items() if value}
-    more: dict[str, Any] = {'training': training} if training else {}
+    optional: dict[str, Any] = {'training': training} if training else {}
     if row.over_seeds:
-        more['over_seeds'] = [round(score, 4) for score in row.over_seeds]
-    return more | {
+        optional['over_seeds'] = [round(score, 4) for score in row.over_seeds]
+    return optional | {
         'task': row.task, 'system': row.system, 'headline': row.headline,
-        'scores': {part: _figures(each) for part, each in row.scores.items()},
-        'smoothed': {part: _figures(each) for part, each in row.smoothed.items()},
+        'scores': {part: _figures(scores) for part, scores in row.scores.items()},
+        'smoothed': {part: _figures(scores) for part, scores in row.smoothed.items()},
         'gain_over_per_frame': None if row.gain is None else _figure(row.gain),
         'recovery': _figures(row.recovery), 'recovery_unseen': _figures(row.unseen),
-        'smoothing': {task: dataclasses.asdict(each) for task, each in row.smoothing.items()},
+        'smoothing': {field: dataclasses.asdict(smoothing) for field, smoothing in row.smoothing.items()},
         'epoch': row.epoch, 'parameters': row.parameters, 'seconds': round(row.seconds, 1),
     }  # fmt: skip
 
@@ -115,15 +116,16 @@ def _cell(scores: Mapping[str, Interval] | None, name: str) -> str:
 
 
 def _gains(outcome: Abaw) -> Iterator[Section]:
-    """What each system has over the head that sees one frame, on the last part with truth, both smoothed."""
+    """Gain of each system over `per_frame` on the last part with truth, both smoothed."""
     names = list(dict.fromkeys(row.system for row in outcome.rows if row.system != PER_FRAME))
     gains = {(row.system, row.task): row.gain for row in outcome.rows}
     last = PART_NAMES['test' if any('test' in row.scores for row in outcome.rows) else 'val']
     tasks = outcome.settings.tasks
-    for two in (tasks[at : at + 2] for at in range(0, len(tasks), 2)):  # more columns would not fit a terminal
-        cells = tuple((name, *(_gain_cell(gains.get((name, task))) for task in two)) for name in names)
-        of = ' and '.join(two)
-        yield Section(f'Points over {PER_FRAME} on the {last} videos, {of} [95 %]', ('system', *two), cells, 1)
+    for index in range(0, len(tasks), 2):  # a terminal has no room for more columns
+        pair = tasks[index : index + 2]
+        cells = tuple((name, *(_gain_cell(gains.get((name, task))) for task in pair)) for name in names)
+        task_names = ' and '.join(pair)
+        yield Section(f'Points over {PER_FRAME} on the {last} videos, {task_names} [95 %]', ('system', *pair), cells, 1)
 
 
 def _gain_cell(gain: Interval | None) -> str:
@@ -135,7 +137,7 @@ def _gain_cell(gain: Interval | None) -> str:
 
 
 def _trainings(outcome: Abaw) -> Iterator[Section]:
-    """What came of folds, pseudo-labels and several seeds."""
+    """Scores of folds, of the rounds of pseudo-labels, and over several seeds."""
     folds: list[tuple[str, ...]] = [
         (
             row.system,
@@ -178,8 +180,8 @@ def _range(shares: Sequence[float]) -> str:
 
 
 def _guessed(counts: Mapping[str, int]) -> str:
-    """Frames of the task that has most of them, and of how many videos."""
-    frames = max((count for of, count in counts.items() if of != 'videos'), default=0)
+    """Number of frames with pseudo-labels, of the task with most of them, and number of videos."""
+    frames = max((count for name, count in counts.items() if name != 'videos'), default=0)
     return f'{frames:,} of {counted(counts["videos"], "video")}' if frames else 'none: not sure enough of any'
 
 
@@ -187,11 +189,17 @@ def _recovered(outcome: Abaw) -> Iterator[Section]:
     tasks = [task for task in outcome.settings.tasks if task in CURVES]
     names = list(dict.fromkeys(row.system for row in outcome.rows))
     by_key = {(row.system, row.task): row for row in outcome.rows}
-    for title, of in (('Recovery of commanded curves', 'recovery'), ('Recovery where no face is to be seen', 'unseen')):
-        if not any(getattr(row, of) for row in outcome.rows):
+    for title, field in (
+        ('Recovery of commanded curves', 'recovery'),
+        ('Recovery where no face is to be seen', 'unseen'),
+    ):
+        if not any(getattr(row, field) for row in outcome.rows):
             continue
         cells = tuple(
-            (name, *(_cell(getattr(by_key[name, task], of), 'ccc') if (name, task) in by_key else '' for task in tasks))
+            (
+                name,
+                *(_cell(getattr(by_key[name, task], field), 'ccc') if (name, task) in by_key else '' for task in tasks),
+            )
             for name in names
         )
         yield Section(f'{title}, test videos: mean concordance', ('system', *tasks), cells, 1)
@@ -200,8 +208,8 @@ def _recovered(outcome: Abaw) -> Iterator[Section]:
 def _lines(outcome: Abaw) -> Iterator[str]:
     settings = outcome.settings
     yield 'figures in per cent; intervals draw whole recordings; official scores are of all frames of a part together'
-    shown = {row.system for row in outcome.rows}
-    yield from (f'{name}: {how}' for name, how in BASELINES.items() if name in shown)
+    systems = {row.system for row in outcome.rows}
+    yield from (f'{name}: {description}' for name, description in BASELINES.items() if name in systems)
     yield 'features: ' + ', '.join(f'{name} ({recipe.split()[0]})' for name, recipe in outcome.recipes.items())
     yield (
         f'models: windows of {settings.window} frames every {settings.stride}, hidden {settings.hidden}, at most '
@@ -209,14 +217,14 @@ def _lines(outcome: Abaw) -> Iterator[str]:
         + ('a fold chooses the epoch, validation the smoothing' if settings.folds
            else 'epoch and smoothing chosen on validation')
     )  # fmt: skip
-    yield from _ways(outcome)
+    yield from _deviations(outcome)
     if any(row.recovery for row in outcome.rows):
         yield 'recovery: ' + '; '.join(f'{task} {CURVES[task]}' for task in settings.tasks if task in CURVES)
     yield from outcome.notes
 
 
-def _ways(outcome: Abaw) -> Iterator[str]:
-    """How this run differs from the usual one."""
+def _deviations(outcome: Abaw) -> Iterator[str]:
+    """Sentences on settings that differ from the defaults."""
     settings = outcome.settings
     if settings.folds:
         yield (
@@ -244,24 +252,26 @@ def _setting(value: Any) -> str:
 
 
 def _smoothings(outcome: Abaw) -> Iterator[Section]:
-    """The chosen smoothing: one table of the tasks with one target, one of the multi-task."""
+    """Chosen smoothing: a table of the tasks with one target, and one of the multi-task."""
     by_key = {(row.system, row.task): row.smoothing for row in outcome.rows if row.smoothing}
     names = list(dict.fromkeys(system for system, _ in by_key))
-    answered = {task for _, task in by_key}
-    single = [task for task in outcome.settings.tasks if task in answered and len(ABAW_TASKS[task]) == 1]
+    smoothed_tasks = {task for _, task in by_key}
+    single = [task for task in outcome.settings.tasks if task in smoothed_tasks and len(ABAW_TASKS[task]) == 1]
     if single:
         cells = tuple((name, *(_curve(*by_key.get((name, task), {}).values()) for task in single)) for name in names)
         yield Section(f'{SMOOTHED}, frames', ('system', *single), cells, 1 + len(single))
-    if 'mtl' in answered:
+    if 'mtl' in smoothed_tasks:
         parts = ABAW_TASKS['mtl']
         cells = tuple(
-            (name, *(_curve(each) for each in by_key[name, 'mtl'].values()))
+            (name, *(_curve(smoothing) for smoothing in by_key[name, 'mtl'].values()))
             for name in names
             if (name, 'mtl') in by_key
         )
         yield Section(f'{SMOOTHED} for all three together, frames', ('system', *parts), cells, 1 + len(parts))
 
 
-def _curve(*chosen: Smoothing) -> str:
-    """The smoothing of one answer; '' if it has none."""
-    return ', '.join(f'{each.method} {each.width}' if each.method != 'none' else 'none' for each in chosen)
+def _curve(*smoothings: Smoothing) -> str:
+    """Method and width of each smoothing, separated by commas; '' for none."""
+    return ', '.join(
+        f'{smoothing.method} {smoothing.width}' if smoothing.method != 'none' else 'none' for smoothing in smoothings
+    )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CONSTANT, PRIOR, LINEAR, SCRATCH = 'constant', 'prior', 'linear', 'scratch'
 """Names of the baseline rows."""
 NO_FEATURES = 'none'
+"""Value of the option for features that leaves out the linear baseline."""
 SOUND_RECIPE = 'acoustics-utt'
 """Default recipe of the linear baseline for audio."""
 
@@ -65,12 +66,14 @@ class ClipSource:
     has: frozenset[str]
     """`video`, `audio`, both or neither."""
     made: str = ''
-    """How it was cut from its media, if known: results on clips cut in another way belong to another run."""
+    """Settings by which it was cut from its media, '' if unknown; other settings belong to another run."""
 
 
 def scratch(form: Form, name: str = SCRATCH) -> Candidate:
     """A form with random weights: the result without pre-training."""
-    return Candidate(name, partial(_drawn, form), tuple(form.modalities), {'form': dataclasses.asdict(form)}, form=form)
+    return Candidate(
+        name, partial(_initialised, form), tuple(form.modalities), {'form': dataclasses.asdict(form)}, form=form
+    )
 
 
 def pretrained(
@@ -95,13 +98,13 @@ def pretrained(
     name = name or source.resolve().name
     checkpoint = opened_checkpoint(source)
     form = _narrowed(stored_form(checkpoint), modalities, name)
-    known = recognised(checkpoint.shapes)
-    _filled(checkpoint, form, 1, 0)  # an incomplete file is refused here, before clips are decoded
+    recognised_checkpoint = recognised(checkpoint.shapes)
+    _loaded(checkpoint, form, 1, 0)  # an incomplete file is refused here, before clips are decoded
     facts = {
         'form': dataclasses.asdict(form), 'sha256': file_sha256(checkpoint.path), 'file': checkpoint.path.name,
-        'stage': '' if known is None else known.form,
+        'stage': '' if recognised_checkpoint is None else recognised_checkpoint.form,
     }  # fmt: skip
-    return Candidate(name, partial(_filled, checkpoint, form), tuple(form.modalities), facts, tuple(beside), form)
+    return Candidate(name, partial(_loaded, checkpoint, form), tuple(form.modalities), facts, tuple(beside), form)
 
 
 def dfer_candidates(checkpoints: Sequence[Path], from_scratch: str, modalities: Sequence[str]) -> list[Candidate]:
@@ -122,8 +125,8 @@ def dfer_candidates(checkpoints: Sequence[Path], from_scratch: str, modalities: 
             todo='name one, such as hicmae-tiny',
         )  # fmt: skip
     names = [path.resolve().name for path in checkpoints]
-    times = Counter((*names, CONSTANT, PRIOR, LINEAR, SCRATCH))
-    unique = [name if times[name] == 1 else f'{name} {at}' for at, name in enumerate(names, 1)]
+    counts = Counter((*names, CONSTANT, PRIOR, LINEAR, SCRATCH))
+    unique = [name if counts[name] == 1 else f'{name} {number}' for number, name in enumerate(names, 1)]
     beside = (SCRATCH,) if from_scratch else ()
     models = [
         pretrained(path, modalities, name=name, beside=beside) for path, name in zip(checkpoints, unique, strict=True)
@@ -160,7 +163,7 @@ def _narrowed(form: Form, modalities: Sequence[str], name: str) -> Form:
     return narrowed
 
 
-def _drawn(form: Form, outputs: int, seed: int) -> Classifier:
+def _initialised(form: Form, outputs: int, seed: int) -> Classifier:
     from affekt.nn import seeded
     from affekt.pretraining import HicmaeClassifier, HicmaeForm, SvfapClassifier
 
@@ -168,11 +171,11 @@ def _drawn(form: Form, outputs: int, seed: int) -> Classifier:
         return HicmaeClassifier(form, outputs) if isinstance(form, HicmaeForm) else SvfapClassifier(form, outputs)
 
 
-def _filled(checkpoint: Checkpoint, form: Form, outputs: int, seed: int) -> Classifier:
-    """The encoders of the checkpoint below a head of the seed's, whatever head a fine-tuned file brings."""
+def _loaded(checkpoint: Checkpoint, form: Form, outputs: int, seed: int) -> Classifier:
+    """The encoders of the checkpoint with a head initialised by the seed, not that of a fine-tuned file."""
     from affekt.pretraining import transferred
 
-    model = _drawn(form, outputs, seed)
+    model = _initialised(form, outputs, seed)
     head = {name: value.clone() for name, value in model.head.state_dict().items()}
     transferred(model, checkpoint)
     model.head.load_state_dict(head)
@@ -180,7 +183,7 @@ def _filled(checkpoint: Checkpoint, form: Form, outputs: int, seed: int) -> Clas
 
 
 def modalities_of(manifest: Manifest, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """Which of `video` and `audio` clips of a manifest can have; audio may be part of videos.
+    """Modalities (`video`, `audio`) that clips of a manifest can have; audio may be part of videos.
 
     Args:
         manifest: manifest of the corpus.
@@ -189,23 +192,23 @@ def modalities_of(manifest: Manifest, wanted: Sequence[str] = ()) -> tuple[str, 
     Raises:
         CorpusError: there is none, or a requested one is missing.
     """
-    able = tuple(name for name in MODALITIES if named_media(manifest, name).any())
-    if not able or not set(wanted) <= set(able):
+    available = tuple(name for name in MODALITIES if named_media(manifest, name).any())
+    if not available or not set(wanted) <= set(available):
         raise CorpusError(
             expected=f'clips of {manifest.facts.corpus} with {" and ".join(wanted) or "video or audio"}',
-            came=f'a manifest that names {f"{able[0]} alone" if able else "none"}',
+            came=f'a manifest that names {f"{available[0]} alone" if available else "none"}',
             todo='import the corpus again, from the folder that holds its media, or choose another modality',
         )  # fmt: skip
-    return tuple(name for name in able if not wanted or name in wanted)
+    return tuple(name for name in available if not wanted or name in wanted)
 
 
 def clip_sources(clips: PackedClips) -> dict[str, ClipSource]:
-    """Sample to its clip in a cache; samples without a clip are skipped."""
-    sources, made = {}, repr(clips.settings)
-    for at, name in enumerate(clips.names):
-        counts = {'video': clips.frame_counts[at], 'audio': clips.sample_counts[at]}
-        there = frozenset(modality for modality, count in counts.items() if count)
-        sources[name] = ClipSource(partial(clips.__getitem__, at), there, made)
+    """Sample to its clip in a cache; samples without a clip are absent."""
+    sources, settings = {}, repr(clips.settings)
+    for index, name in enumerate(clips.names):
+        counts = {'video': clips.frame_counts[index], 'audio': clips.sample_counts[index]}
+        modalities = frozenset(modality for modality, count in counts.items() if count)
+        sources[name] = ClipSource(partial(clips.__getitem__, index), modalities, settings)
     return sources
 
 
@@ -218,7 +221,7 @@ def corpus_clips(
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> PackedClips:
-    """The clips of a manifest, decoded once into `folder`/clips-…, one cache per way of making them.
+    """The clips of a manifest, decoded once into `folder`/clips-…; modalities, crop and size each have their cache.
 
     Args:
         manifest: manifest of the corpus.
@@ -231,8 +234,8 @@ def corpus_clips(
     Raises:
         CorpusError, RunError, StorageError, WeightsError: as for `affekt.clips.packed_clips`.
     """
-    seen = [settings.crop, str(settings.size)] if 'video' in settings.modalities else []
-    name = '-'.join(('clips', *settings.modalities, *seen))
+    crop_parts = [settings.crop, str(settings.size)] if 'video' in settings.modalities else []
+    name = '-'.join(('clips', *settings.modalities, *crop_parts))
     if say and not (folder / name).exists():
         say(f'clips in {folder / name}: {PackedClips.estimate(manifest, settings)}')
     return packed_clips(manifest, folder / name, settings, processes=processes, progress=progress)

@@ -32,6 +32,7 @@ from affekt.metrics.resampling import Spread, influences_of, linearised_variance
 Score = Callable[[Floats], Floats]
 """Function from column sums (R, K) to (R,) scores."""
 _CHUNK_CELLS = 4_000_000
+"""Random numbers held at once by `_exchanged`; 32 MB as float64."""
 
 
 @dataclass(frozen=True)
@@ -90,91 +91,109 @@ def rank_systems(
         raise ShapeError(expected='columns of the same samples', came=f'{shapes}', todo='score all on one truth')
     names = list(columns)
     width = next(iter(columns.values())).shape[1]
-    at = {name: slice(width * index, width * (index + 1)) for index, name in enumerate(names)}
-    every = np.concatenate([columns[name] for name in names], axis=1)
-    samples = len(every)
-    by_sample = every
+    column_slices = {name: slice(width * index, width * (index + 1)) for index, name in enumerate(names)}
+    joined = np.concatenate([columns[name] for name in names], axis=1)
+    samples = len(joined)
+    by_sample = joined
     if groups is not None:
-        every = summed_by(every, np.asarray(groups))
-    values = {name: float(score[name](every[:, at[name]].sum(axis=0, keepdims=True))[0]) for name in names}
-    sums = resampled_sums(every, rng=rng, resamples=resamples)
-    drawn = _scored(score, at, sums)
+        joined = summed_by(joined, np.asarray(groups))
+    values = {name: float(score[name](joined[:, column_slices[name]].sum(axis=0, keepdims=True))[0]) for name in names}
+    sums = resampled_sums(joined, rng=rng, resamples=resamples)
+    resampled_scores = _scored(score, column_slices, sums)
     order = tuple(sorted(names, key=lambda name: (-values[name], name)))
     pairs = list(combinations(order, 2))
-    apart = {pair: drawn[pair[0]] - drawn[pair[1]] for pair in pairs}
-    spreads = {name: Spread(draws) for name, draws in drawn.items()}
-    gap_spreads = {pair: Spread(draws) for pair, draws in apart.items()}
-    if groups is not None and len(every) > 1:
-        aside, sizes = rng.spawn(1)[0], sizes_of(groups)
-        each = cache(lambda count: _scored(score, at, resampled_sums(by_sample, rng=aside, resamples=count)))
-        systems = partial(_scored, score, at)
+    pair_differences = {pair: resampled_scores[pair[0]] - resampled_scores[pair[1]] for pair in pairs}
+    spreads = {name: Spread(draws) for name, draws in resampled_scores.items()}
+    gap_spreads = {pair: Spread(draws) for pair, draws in pair_differences.items()}
+    if groups is not None and len(joined) > 1:
+        sample_rng, sizes = rng.spawn(1)[0], sizes_of(groups)
+        scores_of_samples = cache(
+            lambda count: _scored(score, column_slices, resampled_sums(by_sample, rng=sample_rng, resamples=count))
+        )
+        score_all = partial(_scored, score, column_slices)
         spreads = spread(
-            drawn, sizes, each, lambda: linearised_variances(systems, by_sample), influences_of(systems, every, sizes)
+            resampled_scores,
+            sizes,
+            scores_of_samples,
+            lambda: linearised_variances(score_all, by_sample),
+            influences_of(score_all, joined, sizes),
         )
 
         def gaps_of(sums: Floats) -> dict[tuple[str, str], Floats]:
-            scored = systems(sums)
-            return {(left, right): scored[left] - scored[right] for left, right in pairs}
+            scores = score_all(sums)
+            return {(left, right): scores[left] - scores[right] for left, right in pairs}
 
         gap_spreads = spread(
-            apart,
+            pair_differences,
             sizes,
-            lambda count: {(left, right): each(count)[left] - each(count)[right] for left, right in pairs},
+            lambda count: {
+                (left, right): scores_of_samples(count)[left] - scores_of_samples(count)[right] for left, right in pairs
+            },
             lambda: linearised_variances(gaps_of, by_sample),
-            influences_of(gaps_of, every, sizes),
+            influences_of(gaps_of, joined, sizes),
         )
-        drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
-    gaps = _gaps(every, at, order, values, drawn, gap_spreads, score, rng, resamples, level)
+        resampled_scores = {name: spread_of.draws for name, spread_of in spreads.items()}
+    gaps = _gaps(joined, column_slices, order, values, resampled_scores, gap_spreads, score, rng, resamples, level)
     from scipy.stats import rankdata  # importing it takes half a second, which all scoring would wait for
 
-    placed = (
-        rankdata(-np.array([drawn[name] for name in order]), axis=0, method='min')
+    resampled_ranks = (
+        rankdata(-np.array([resampled_scores[name] for name in order]), axis=0, method='min')
         if resamples
         else np.ones((len(order), 0))
     )
-    if len(every) < 2:  # a single group has no spread
+    if len(joined) < 2:  # a single group has no spread
         ranks = {name: (index + 1, 1, len(order)) for index, name in enumerate(order)}
     else:
-        ranks = {name: (index + 1, *_rank_bounds(placed[index], index + 1, level)) for index, name in enumerate(order)}
+        ranks = {
+            name: (index + 1, *_rank_bounds(resampled_ranks[index], index + 1, level))
+            for index, name in enumerate(order)
+        }
     intervals = {
         name: student_interval(
-            values[name], drawn[name], units=len(every), samples=samples, level=level, known=spreads[name].known
+            values[name],
+            resampled_scores[name],
+            units=len(joined),
+            samples=samples,
+            level=level,
+            known=spreads[name].known,
         )
         for name in order
     }
-    return Ranking(order, intervals, ranks, gaps, _runs(order, gaps, 1 - level))
+    return Ranking(order, intervals, ranks, gaps, _groups(order, gaps, 1 - level))
 
 
-def _scored(score: Mapping[str, Score], at: Mapping[str, slice], sums: Floats) -> dict[str, Floats]:
+def _scored(score: Mapping[str, Score], column_slices: Mapping[str, slice], sums: Floats) -> dict[str, Floats]:
     """(R,) score of each system."""
-    return {name: score[name](sums[:, place]) for name, place in at.items()}
+    return {name: score[name](sums[:, columns]) for name, columns in column_slices.items()}
 
 
 def _gaps(
-    every: Floats,
-    at: Mapping[str, slice],
+    joined: Floats,
+    column_slices: Mapping[str, slice],
     order: Sequence[str],
     values: Mapping[str, float],
-    drawn: Mapping[str, Floats],
-    apart: Mapping[tuple[str, str], Spread],
+    resampled_scores: Mapping[str, Floats],
+    pair_spreads: Mapping[tuple[str, str], Spread],
     score: Mapping[str, Score],
     rng: np.random.Generator,
     resamples: int,
     level: float,
 ) -> dict[tuple[str, str], Gap]:
     """Difference of every pair with interval and p-value, in the order of the ranking."""
-    coins = _exchanged(every, rng, resamples)
-    totals = every.sum(axis=0)
+    half_sums = _exchanged(joined, rng, resamples)
+    totals = joined.sum(axis=0)
     differences: dict[tuple[str, str], tuple[Interval, float]] = {}
     for left, right in combinations(order, 2):
-        moved = coins[:, at[right]] - coins[:, at[left]]
-        swapped = score[left](totals[at[left]] + moved) - score[right](totals[at[right]] - moved)
+        exchanged = half_sums[:, column_slices[right]] - half_sums[:, column_slices[left]]
+        exchanged_differences = score[left](totals[column_slices[left]] + exchanged) - score[right](
+            totals[column_slices[right]] - exchanged
+        )
         observed = values[left] - values[right]
-        extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
-        draws, known = apart[left, right]
-        scores = np.concatenate([[values[right]], drawn[left], drawn[right]])
+        extreme = int((np.abs(exchanged_differences) >= abs(observed) - 1e-12).sum())
+        draws, known = pair_spreads[left, right]
+        scores = np.concatenate([[values[right]], resampled_scores[left], resampled_scores[right]])
         bounds = inferred_bounds(values[left], scores[~np.isnan(scores)])
-        difference = difference_interval(observed, draws, units=len(every), level=level, bounds=bounds, known=known)
+        difference = difference_interval(observed, draws, units=len(joined), level=level, bounds=bounds, known=known)
         differences[left, right] = (difference, (1 + extreme) / (1 + resamples))
     corrected = holm([p for _, p in differences.values()])
     return {
@@ -183,29 +202,29 @@ def _gaps(
     }
 
 
-def _exchanged(every: Floats, rng: np.random.Generator, draws: int) -> Floats:
-    """(R, columns) sums over a random half of the samples, in which two systems are exchanged."""
-    step = max(1, _CHUNK_CELLS // max(len(every), 1))
-    sizes = [min(step, draws - begin) for begin in range(0, draws, step)]
-    parts = [rng.integers(0, 2, (size, len(every))).astype(np.float64) @ every for size in sizes]
-    return np.concatenate(parts) if parts else np.zeros((0, every.shape[1]))
+def _exchanged(joined: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+    """(R, S K) column sums over the samples whose coin fell on exchange, each with probability 1/2."""
+    step = max(1, _CHUNK_CELLS // max(len(joined), 1))
+    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
+    chunks = [rng.integers(0, 2, (size, len(joined))).astype(np.float64) @ joined for size in sizes]
+    return np.concatenate(chunks) if chunks else np.zeros((0, joined.shape[1]))
 
 
-def _runs(order: Sequence[str], gaps: Mapping[tuple[str, str], Gap], level: float) -> tuple[tuple[str, ...], ...]:
+def _groups(order: Sequence[str], gaps: Mapping[tuple[str, str], Gap], level: float) -> tuple[tuple[str, ...], ...]:
     """Maximal runs without a significant difference."""
-    runs: list[tuple[int, int]] = []
-    for begin in range(len(order)):
-        end = begin + 1
-        while end < len(order) and all(gaps[order[i], order[end]].p_holm >= level for i in range(begin, end)):
+    groups: list[tuple[int, int]] = []
+    for start in range(len(order)):
+        end = start + 1
+        while end < len(order) and all(gaps[order[i], order[end]].p_holm >= level for i in range(start, end)):
             end += 1
-        if not runs or end > runs[-1][1]:
-            runs.append((begin, end))
-    return tuple(tuple(order[begin:end]) for begin, end in runs)
+        if not groups or end > groups[-1][1]:
+            groups.append((start, end))
+    return tuple(tuple(order[start:end]) for start, end in groups)
 
 
-def _rank_bounds(placed: Floats, rank: int, level: float) -> tuple[int, int]:
-    if not len(placed):
+def _rank_bounds(resampled_ranks: Floats, rank: int, level: float) -> tuple[int, int]:
+    if not len(resampled_ranks):
         return rank, rank
     tail = (1 - level) / 2
-    low, high = np.quantile(placed, [tail, 1 - tail], method='nearest')
+    low, high = np.quantile(resampled_ranks, [tail, 1 - tail], method='nearest')
     return int(low), int(high)

@@ -89,11 +89,11 @@ class _Inputs:
     settings: DferSettings
     tuning: TuningSettings
 
-    def able(self, candidate: Candidate, index: Ints) -> Ints:
-        """Those of the clips that have something which the model reads."""
+    def readable(self, candidate: Candidate, index: Ints) -> Ints:
+        """Indices of the clips with at least one modality that the model reads."""
         names = self.task.manifest.names
-        there = [bool(self.clips[names[at]].has & set(candidate.reads)) for at in index.tolist()]
-        return index[np.array(there, dtype=np.bool_)]
+        is_readable = [bool(self.clips[names[clip]].has & set(candidate.reads)) for clip in index.tolist()]
+        return index[np.array(is_readable, dtype=np.bool_)]
 
     def labelled(self, index: Ints) -> list[LabelledClip]:
         """These clips with their targets: a category, or (V,) values."""
@@ -101,9 +101,11 @@ class _Inputs:
 
         task, names = self.task, self.task.manifest.names
         if task.labels is not None:
-            return [LabelledClip(self.clips[names[at]].load, int(task.labels[at])) for at in index.tolist()]
+            return [LabelledClip(self.clips[names[clip]].load, int(task.labels[clip])) for clip in index.tolist()]
         assert task.values is not None
-        return [LabelledClip(self.clips[names[at]].load, task.values[at].astype(np.float32)) for at in index.tolist()]
+        return [
+            LabelledClip(self.clips[names[clip]].load, task.values[clip].astype(np.float32)) for clip in index.tolist()
+        ]
 
 
 def run_dfer(
@@ -142,9 +144,9 @@ def run_dfer(
     # 1. The corpus, its folds, and the modalities of each clip.
     stores = stores or {}
     task = open_dfer(manifest, settings.simple, share=settings.validation_share, stores=stores, target=settings.target)
-    gone = ClipSource(_nothing, frozenset())
-    inputs = _Inputs(task, {name: clips.get(name, gone) for name in task.manifest.names}, settings, tuning)
-    notes = [*task.notes, *_absences(inputs, candidates)]
+    missing_clip = ClipSource(_nothing, frozenset())
+    inputs = _Inputs(task, {name: clips.get(name, missing_clip) for name in task.manifest.names}, settings, tuning)
+    notes = [*task.notes, *_clip_notes(inputs, candidates)]
     # 2. Linear layers, then each model by each protocol; every finished run is saved at once.
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
     models = {candidate.name: {'reads': list(candidate.reads), **candidate.facts} for candidate in candidates}
@@ -157,8 +159,8 @@ def run_dfer(
     with FinishedRuns(folder, depends_on, resume=resume) as runs:
         sets = [(name,) for name in stores] + ([tuple(stores)] if len(stores) > 1 else [])
         draws = drawn(LINEAR, settings.trials, settings.seed)
-        of_linear = len(sets) * len(task.fair) * (len(draws) + settings.seeds - 1)
-        runs.expect(of_linear + sum(1 for _ in _plan(inputs, candidates)), bar)
+        linear_runs = len(sets) * len(task.fair) * (len(draws) + settings.seeds - 1)
+        runs.expect(linear_runs + sum(1 for _ in _plan(inputs, candidates)), bar)
         systems += [_linear(inputs, modalities, draws, runs) for modalities in sets]
         for candidate in candidates:
             for protocol in settings.protocols:
@@ -166,17 +168,17 @@ def run_dfer(
     if folder is not None:
         shutil.rmtree(folder / RUNNING, ignore_errors=True)
     # 3. Scores, intervals, tests.
-    rows = scored_rows(task, systems, settings.simple, progress, partial(_beside, candidates))
+    rows = scored_rows(task, systems, settings.simple, progress, partial(_rivals, candidates))
     published = published_dfer(task.manifest.facts.corpus, task.classes)
     return Dfer(task, settings, dataclasses.asdict(tuning), models, recipes, rows, published, tuple(notes))
 
 
 def _require_names(candidates: Sequence[Candidate]) -> None:
-    """A name stands for one row of a protocol, and for its finished runs."""
-    times = Counter([*(candidate.name for candidate in candidates), CONSTANT, PRIOR, LINEAR])
-    if twice := [name for name, count in times.items() if count > 1]:
+    """Check that names are unique, since a name identifies rows and finished runs."""
+    counts = Counter([*(candidate.name for candidate in candidates), CONSTANT, PRIOR, LINEAR])
+    if repeated := [name for name, count in counts.items() if count > 1]:
         raise ValueRangeError(
-            expected=f'models of different names, none of them {CONSTANT}, {PRIOR} or {LINEAR}', came=listed(twice),
+            expected=f'models of different names, none of them {CONSTANT}, {PRIOR} or {LINEAR}', came=listed(repeated),
             todo='give each a name of its own',
         )  # fmt: skip
 
@@ -193,7 +195,7 @@ class _Bar:
             self._progress(stage, done, total)
 
     def part(self, share: float) -> None:
-        """So much of the run at work is done."""
+        """Report the finished share of the current run."""
         if self._progress:
             self._progress('train', self._done + min(share, 1.0), self._total)
 
@@ -202,8 +204,8 @@ def _nothing() -> Clip:
     raise TableError(expected='a clip', came='none', todo='check what the manifest names')
 
 
-def _absences(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[str]:
-    """How many clips lack a modality, and how many all that a model reads; and which models know labels already."""
+def _clip_notes(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[str]:
+    """Notes on models that were fine-tuned before, and on clips without some or all modalities of a model."""
     notes = []
     for candidate in candidates:
         if candidate.facts.get('stage') == 'finetune':
@@ -211,16 +213,16 @@ def _absences(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[str]:
                 f'{candidate.name} was fine-tuned before; its head is new here, but if it learnt the labels of these '
                 'clips, its scores are too high'
             )
-        has = [source.has & set(candidate.reads) for source in inputs.clips.values()]
+        present = [source.has & set(candidate.reads) for source in inputs.clips.values()]
         for modality in candidate.reads:
-            masked = sum(bool(there) and modality not in there for there in has)
+            masked = sum(bool(modalities) and modality not in modalities for modalities in present)
             if masked:
                 notes.append(f'{candidate.name}: {counted(masked, "clip")} without {modality}, masked')
-        lost = sum(not there for there in has)
-        if lost:
+        unreadable = sum(not modalities for modalities in present)
+        if unreadable:
             notes.append(
-                f'{candidate.name}: {counted(lost, "clip")} without {" and ".join(candidate.reads)}, not learnt from '
-                'and answered as the most frequent one'
+                f'{candidate.name}: {counted(unreadable, "clip")} without {" and ".join(candidate.reads)}, not learnt '
+                'from and answered as the most frequent one'
             )
     return notes
 
@@ -229,10 +231,10 @@ def _plan(inputs: _Inputs, candidates: Sequence[Candidate]) -> list[tuple[str, s
     """Every run of a candidate: its name, protocol, fold and seed."""
     task, settings = inputs.task, inputs.settings
     return [
-        (candidate.name, protocol, t, seed)
+        (candidate.name, protocol, fold, seed)
         for candidate in candidates
         for protocol in settings.protocols
-        for t in range(len(task.fair if protocol == 'fair' else task.reference))
+        for fold in range(len(task.fair if protocol == 'fair' else task.reference))
         for seed in _seeds(settings)
     ]
 
@@ -242,7 +244,7 @@ def _seeds(settings: DferSettings) -> range:
 
 
 def _digest(inputs: _Inputs) -> str:
-    """Of labels and divisions, and of what is there of each clip and how it was made."""
+    """SHA-256 of labels, divisions, and the modalities and settings of each clip."""
     digest = hashlib.sha256()
     cells = ('sample', 'split', 'fold', 'category', 'arousal', 'valence', 'dominance', 'audio', 'video', 'frames')
     for row in inputs.task.manifest.samples.cells(cells):
@@ -252,18 +254,18 @@ def _digest(inputs: _Inputs) -> str:
 
 
 def _prior(inputs: _Inputs) -> System:
-    """Every tested clip gets the truth of a clip of train that is drawn at random."""
+    """The baseline that predicts the truth of a random training clip."""
     task, settings = inputs.task, inputs.settings
     outputs = []
     for seed in _seeds(settings):
         rng = np.random.default_rng([seed, *b'prior'])
         by_fold = []
         for fold in task.fair:
-            drawn_from = rng.choice(fold.train, len(fold.test))
+            sampled = rng.choice(fold.train, len(fold.test))
             logits = np.zeros((len(fold.test), task.classes), dtype=np.float32)
             if task.labels is not None:
-                logits[np.arange(len(fold.test)), task.labels[drawn_from]] = 1.0
-            values = np.zeros((len(fold.test), 0)) if task.values is None else task.values[drawn_from]
+                logits[np.arange(len(fold.test)), task.labels[sampled]] = 1.0
+            values = np.zeros((len(fold.test), 0)) if task.values is None else task.values[sampled]
             by_fold.append(Outputs(logits, values.astype(np.float32)))
         outputs.append(by_fold)
     return System((), PRIOR, '', *over_seeds(task, task.fair, outputs, 'probabilities'))
@@ -273,60 +275,60 @@ def _linear(
     inputs: _Inputs, modalities: tuple[str, ...], draws: Sequence[dict[str, Any]], runs: FinishedRuns
 ) -> System:
     """A linear layer on features, its settings and epoch chosen on validation; the first seed's runs are the search."""
-    task, settings, begun = inputs.task, inputs.settings, time.monotonic()
+    task, settings, start = inputs.task, inputs.settings, time.monotonic()
     seeds = list(_seeds(settings))
 
-    def answers(t: int, d: int, seed: int) -> Answers:
-        trial = Trial(task, task.fair[t], modalities, LINEAR, draws[d], settings.simple, seed)
-        return runs.answers(f'{LINEAR}/{"+".join(modalities)}/turn{t}/draw{d}/seed{seed}', trial, fair_run)
+    def answers(fold: int, draw: int, seed: int) -> Answers:
+        trial = Trial(task, task.fair[fold], modalities, LINEAR, draws[draw], settings.simple, seed)
+        return runs.answers(f'{LINEAR}/{"+".join(modalities)}/turn{fold}/draw{draw}/seed{seed}', trial, fair_run)
 
-    first = [[answers(t, d, seeds[0]) for d in range(len(draws))] for t in range(len(task.fair))]
-    best = [int(np.argmax([each.score for each in by_draw])) for by_draw in first]
-    by_seed = [[first[t][d] for t, d in enumerate(best)]]
-    by_seed += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
-    outputs = [[each.test for each in by_fold] for by_fold in by_seed]
+    search = [[answers(fold, draw, seeds[0]) for draw in range(len(draws))] for fold in range(len(task.fair))]
+    best = [int(np.argmax([run.score for run in by_draw])) for by_draw in search]
+    by_seed = [[search[fold][draw] for fold, draw in enumerate(best)]]
+    by_seed += [[answers(fold, draw, seed) for fold, draw in enumerate(best)] for seed in seeds[1:]]
+    outputs = [[run.test for run in by_fold] for by_fold in by_seed]
     return System(
-        modalities, LINEAR, 'fair', *over_seeds(task, task.fair, outputs, 'probabilities'), **run_facts(by_seed, begun),
-        chosen=tuple(draws[d] for d in best),
+        modalities, LINEAR, 'fair', *over_seeds(task, task.fair, outputs, 'probabilities'), **run_facts(by_seed, start),
+        chosen=tuple(draws[draw] for draw in best),
     )  # fmt: skip
 
 
 def _tuned(
     inputs: _Inputs, candidate: Candidate, protocol: str, runs: FinishedRuns, folder: Path | None, bar: _Bar
 ) -> list[System]:
-    """A model by one protocol; the published one gives also the epoch that is best on its test."""
-    task, settings, begun = inputs.task, inputs.settings, time.monotonic()
+    """A model by one protocol; the published one also with the epoch that is best on the tested fold."""
+    task, settings, start = inputs.task, inputs.settings, time.monotonic()
     folds = task.fair if protocol == 'fair' else task.reference
 
-    def answers(t: int, seed: int) -> Answers:
-        key = f'{candidate.name}/{protocol}/turn{t}/seed{seed}'
-        trial = Trial(task, folds[t], candidate.reads, candidate.name, {}, settings.simple, seed)
+    def answers(fold: int, seed: int) -> Answers:
+        key = f'{candidate.name}/{protocol}/turn{fold}/seed{seed}'
+        trial = Trial(task, folds[fold], candidate.reads, candidate.name, {}, settings.simple, seed)
         return runs.answers(key, trial, lambda trial: _run(inputs, candidate, protocol, folder, bar, trial, key))
 
-    by_seed = [[answers(t, seed) for t in range(len(folds))] for seed in _seeds(settings)]
+    by_seed = [[answers(fold, seed) for fold in range(len(folds))] for seed in _seeds(settings)]
 
-    def outputs(part: Callable[[Answers], Outputs | None]) -> tuple[Floats32, Floats32]:
-        return over_seeds(task, folds, [[part(each) for each in by_fold] for by_fold in by_seed], 'probabilities')
+    def outputs(select: Callable[[Answers], Outputs | None]) -> tuple[Floats32, Floats32]:
+        return over_seeds(task, folds, [[select(run) for run in by_fold] for by_fold in by_seed], 'probabilities')
 
-    chosen = tuple({'epochs': [by_fold[t].epoch for by_fold in by_seed]} for t in range(len(folds)))
-    of_runs = {**run_facts(by_seed, begun), 'chosen': chosen}
-    systems = [System(candidate.reads, candidate.name, protocol, *outputs(lambda each: each.test), **of_runs)]
+    chosen = tuple({'epochs': [by_fold[fold].epoch for by_fold in by_seed]} for fold in range(len(folds)))
+    run_fields = {**run_facts(by_seed, start), 'chosen': chosen}
+    systems = [System(candidate.reads, candidate.name, protocol, *outputs(lambda run: run.test), **run_fields)]
     if protocol == 'reference':
-        systems.append(System(candidate.reads, candidate.name, ORACLE, *outputs(lambda each: each.oracle), **of_runs))
+        systems.append(System(candidate.reads, candidate.name, ORACLE, *outputs(lambda run: run.oracle), **run_fields))
     return systems
 
 
 def _run(
     inputs: _Inputs, candidate: Candidate, protocol: str, folder: Path | None, bar: _Bar, trial: Trial, key: str
 ) -> Answers:
-    """One model tuned on one fold, and its answers to what the fold tests; each epoch is on disk before the next."""
+    """Predictions of one model, tuned on one fold, for its test part; each epoch is saved before the next."""
     from affekt.pretraining import tune
 
     task, fold = inputs.task, trial.fold
-    train, validation = (inputs.labelled(inputs.able(candidate, index)) for index in (fold.train, fold.validation))
-    where = None if folder is None else folder / RUNNING / key.replace('/', '.')
+    train, validation = (inputs.labelled(inputs.readable(candidate, index)) for index in (fold.train, fold.validation))
+    run_folder = None if folder is None else folder / RUNNING / key.replace('/', '.')
 
-    def tuned(chooses: Literal['best', 'last'], at: Path | None) -> Tuned:
+    def tune_once(chooses: Literal['best', 'last'], checkpoint_folder: Path | None) -> Tuned:
         settings = dataclasses.replace(
             inputs.tuning, seed=trial.seed, chooses=chooses, reference=protocol == 'reference',
             patience=inputs.tuning.patience if protocol == 'fair' else None,
@@ -336,24 +338,29 @@ def _run(
             bar.part(row.get('epoch', 0.0) / (settings.epochs + 1))
 
         return tune(
-            candidate.open(task.outputs, trial.seed), train, validation, settings, folder=at,
-            resume=at is not None and at.exists(), report=report,
+            candidate.open(task.outputs, trial.seed), train, validation, settings, folder=checkpoint_folder,
+            resume=checkpoint_folder is not None and checkpoint_folder.exists(), report=report,
         )  # fmt: skip
 
     with TemporaryDirectory() as scrap:
         # 1. Open the model; fine-tune it, from the last saved epoch after a kill.
-        at = where or (Path(scrap) / 'run' if protocol == 'reference' else None)
-        best = tuned('best', at)
-        answered = _outputs(inputs, candidate, protocol, fold, best.model)
-        answers = Answers(best.best_score, best.epoch, _status(answered), _size(best.model), answered)
+        checkpoint_folder = run_folder or (Path(scrap) / 'run' if protocol == 'reference' else None)
+        best = tune_once('best', checkpoint_folder)
+        outputs = _outputs(inputs, candidate, protocol, fold, best.model)
+        answers = Answers(best.best_score, best.epoch, _status(outputs), _size(best.model), outputs)
         # 2. The published program reports the last epoch, whose weights the run has stored.
         if protocol == 'reference':
-            last = _last_model(best, at) or tuned('last', at and at.with_name(f'{at.name}.last')).model
-            of_last = _outputs(inputs, candidate, protocol, fold, last)
-            answers = dataclasses.replace(
-                answers, epoch=inputs.tuning.epochs, status=_status(of_last), test=of_last, oracle=answered
+            last_model = (
+                _last_model(best, checkpoint_folder)
+                or tune_once(
+                    'last', checkpoint_folder and checkpoint_folder.with_name(f'{checkpoint_folder.name}.last')
+                ).model
             )
-    for finished in () if where is None else (where, where.with_name(f'{where.name}.last')):
+            last_outputs = _outputs(inputs, candidate, protocol, fold, last_model)
+            answers = dataclasses.replace(
+                answers, epoch=inputs.tuning.epochs, status=_status(last_outputs), test=last_outputs, oracle=outputs
+            )
+    for finished in () if run_folder is None else (run_folder, run_folder.with_name(f'{run_folder.name}.last')):
         shutil.rmtree(finished, ignore_errors=True)
     return answers
 
@@ -376,36 +383,34 @@ def _size(model: Any) -> int:
 
 
 def _outputs(inputs: _Inputs, candidate: Candidate, protocol: str, fold: Fold, model: Any) -> Outputs:
-    """(T, C) probabilities, or (T, V) values; a clip of which nothing is there gets the constant answer."""
+    """(T, C) probabilities, or (T, V) values; the constant prediction for clips without modalities of the model."""
     from affekt.pretraining import predict_proba
 
     outputs = constant_outputs(inputs.task, fold)
-    able = inputs.able(candidate, fold.test)
-    if len(able):
+    readable = inputs.readable(candidate, fold.test)
+    if len(readable):
         names = inputs.task.manifest.names
-        answered = predict_proba(
-            model, [inputs.clips[names[at]].load for at in able.tolist()],
+        predicted = predict_proba(
+            model, [inputs.clips[names[clip]].load for clip in readable.tolist()],
             views='published' if protocol == 'reference' else 'distinct', batch_size=inputs.tuning.batch_size,
             segments=inputs.tuning.segments, stride=inputs.tuning.stride, numbers=bool(inputs.task.dimensions),
         )  # fmt: skip
-        part = outputs.values if inputs.task.dimensions else outputs.logits
-        part[np.isin(fold.test, able)] = answered
+        rows = outputs.values if inputs.task.dimensions else outputs.logits
+        rows[np.isin(fold.test, readable)] = predicted
     return outputs
 
 
 def _status(outputs: Outputs) -> str:
     """`healthy`, `constant` or `not_finite`."""
-    answered = outputs.logits if outputs.logits.shape[1] else outputs.values
-    if not np.isfinite(answered).all():
+    values = outputs.logits if outputs.logits.shape[1] else outputs.values
+    if not np.isfinite(values).all():
         return 'not_finite'
-    different = (
-        len(np.unique(outputs.logits.argmax(axis=1))) if outputs.logits.shape[1] else np.ptp(answered, axis=0).max()
-    )
-    return 'constant' if len(answered) > 1 and different <= (1 if outputs.logits.shape[1] else 1e-6) else 'healthy'
+    variety = len(np.unique(outputs.logits.argmax(axis=1))) if outputs.logits.shape[1] else np.ptp(values, axis=0).max()
+    return 'constant' if len(values) > 1 and variety <= (1 if outputs.logits.shape[1] else 1e-6) else 'healthy'
 
 
-def _beside(candidates: Sequence[Candidate], systems: Sequence[System], system: System) -> list[tuple[str, System]]:
-    """What a system is tested against: the linear layer that did best on validation, and the candidates named."""
+def _rivals(candidates: Sequence[Candidate], systems: Sequence[System], system: System) -> list[tuple[str, System]]:
+    """Systems to test a system against: the linear layer best on validation, and those that its candidate names."""
     if system.protocol not in ('fair', 'reference') or system.name == LINEAR:
         return []
     linear = [other for other in systems if other.name == LINEAR]

@@ -27,13 +27,13 @@ from affekt.metrics import Measure, categorical_measure, dimensional_measure
 from affekt.wording import counted
 
 DIMENSIONS = ('arousal', 'valence', 'dominance')
+"""Columns of a manifest that can be predicted as dimensions."""
 FEWEST_GROUPS = 3
 """Minimum number of people: one for validation, two for training."""
 CATEGORY_SCORES = {'uar': 'balanced_accuracy', 'war': 'accuracy', 'weighted_f1': 'weighted_f1', 'macro_f1': 'macro_f1'}
 """Our name of a score to that of `categorical_measure`; micro F1 with one label per clip is WAR."""
-
-
 TARGETS = ('', 'category', 'dimensions')
+"""Allowed targets; '' for the one in the manifest."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class DferSettings:
     resamples: int = 2000
 
     def __post_init__(self) -> None:
-        for name, known in (('protocol', PROTOCOLS), ('target', TARGETS)):
-            if getattr(self, name) not in known:
+        for name, allowed in (('protocol', PROTOCOLS), ('target', TARGETS)):
+            if getattr(self, name) not in allowed:
                 raise UnknownNameError(
-                    expected=f'a {name} among {", ".join(filter(None, known))}', came=repr(getattr(self, name)),
+                    expected=f'a {name} among {", ".join(filter(None, allowed))}', came=repr(getattr(self, name)),
                     todo='choose one',
                 )  # fmt: skip
         if not 0.05 <= self.validation_share <= 0.5:
@@ -147,9 +147,9 @@ def category_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: i
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         scores = measure.statistic(sums)
-        return {name: scores[theirs] for name, theirs in CATEGORY_SCORES.items()} | {'micro_f1': scores['accuracy']}
+        return {name: scores[source] for name, source in CATEGORY_SCORES.items()} | {'micro_f1': scores['accuracy']}
 
-    bounds = {name: measure.bounds[theirs] for name, theirs in CATEGORY_SCORES.items()}
+    bounds = {name: measure.bounds[source] for name, source in CATEGORY_SCORES.items()}
     return Measure(measure.columns, statistic, bounds | {'micro_f1': measure.bounds['accuracy']})
 
 
@@ -163,27 +163,37 @@ def dimensions_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, names: S
         prediction: (N, V) predictions in the same units.
         names: (V,) names of the dimensions: `pcc_arousal` …; `pcc` is the mean over them, nan if one of them is.
     """
-    true, predicted = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
-    measures = [dimensional_measure(true[:, v], predicted[:, v], ddof=1) for v in range(len(names))]
+    truths, predicted = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    measures = [dimensional_measure(truths[:, v], predicted[:, v], ddof=1) for v in range(len(names))]
     width = measures[0].columns.shape[1]
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         scores: dict[str, list[Floats]] = {}
         for v, measure in enumerate(measures):
-            part = measure.statistic(sums[:, v * width : (v + 1) * width])
-            each = {'pcc': part['pearson'], 'ccc': part['concordance'], 'mae': part['mae'], 'mse': part['mse']}
-            each |= {'rmse': np.sqrt(part['mse']), 'acc': 1 - part['mae']}
-            for name, values in each.items():
+            scores_of_dimension = measure.statistic(sums[:, v * width : (v + 1) * width])
+            by_name = {
+                'pcc': scores_of_dimension['pearson'],
+                'ccc': scores_of_dimension['concordance'],
+                'mae': scores_of_dimension['mae'],
+                'mse': scores_of_dimension['mse'],
+            }
+            by_name |= {'rmse': np.sqrt(scores_of_dimension['mse']), 'acc': 1 - scores_of_dimension['mae']}
+            for name, values in by_name.items():
                 scores.setdefault(name, []).append(values)
         means = {name: np.mean(values, axis=0) for name, values in scores.items()}
-        single = {f'{name}_{names[v]}': each for name, values in scores.items() for v, each in enumerate(values)}
+        single = {f'{name}_{names[v]}': value for name, values in scores.items() for v, value in enumerate(values)}
         return means | single
 
     columns = np.concatenate([measure.columns for measure in measures], axis=1)
-    theirs = measures[0].bounds
-    bounds = {'pcc': theirs['pearson'], 'ccc': theirs['concordance'], 'mae': theirs['mae'], 'mse': theirs['mse']}
-    bounds |= {'rmse': theirs['mae'], 'acc': (-np.inf, 1.0)}
-    bounds |= {f'{name}_{each}': ends for name, ends in tuple(bounds.items()) for each in names}
+    source_bounds = measures[0].bounds
+    bounds = {
+        'pcc': source_bounds['pearson'],
+        'ccc': source_bounds['concordance'],
+        'mae': source_bounds['mae'],
+        'mse': source_bounds['mse'],
+    }
+    bounds |= {'rmse': source_bounds['mae'], 'acc': (-np.inf, 1.0)}
+    bounds |= {f'{name}_{dimension}': ends for name, ends in tuple(bounds.items()) for dimension in names}
     return Measure(columns, statistic, bounds)
 
 
@@ -205,8 +215,8 @@ def open_dfer(
         target: `category` or `dimensions`; '' for the one in the manifest.
 
     Raises:
-        CorpusError: a clip has no label, or the manifest has none of the kind; there is no training part, or no
-            test.
+        CorpusError: a clip has no label, the manifest has no labels of the target, or there is no training part or no
+            test part.
         TableError: a part is empty or of one class.
         UnknownNameError: unknown target.
     """
@@ -220,11 +230,11 @@ def open_dfer(
     # 2. Features of the linear baseline, if there are any.
     features, present = {}, {}
     for name, store in (stores or {}).items():
-        there = np.array([each in store for each in manifest.names], dtype=np.bool_)
+        has_features = np.array([sample in store for sample in manifest.names], dtype=np.bool_)
         rows = np.zeros((len(manifest), store.dimension), dtype=np.float32)
-        if there.any():
-            rows[there] = store.matrix([each for each in manifest.names if each in store])
-        features[name], present[name] = np.nan_to_num(rows), there & np.isfinite(rows).all(axis=1)
+        if has_features.any():
+            rows[has_features] = store.matrix([sample for sample in manifest.names if sample in store])
+        features[name], present[name] = np.nan_to_num(rows), has_features & np.isfinite(rows).all(axis=1)
     # 3. Check every part.
     target = 'dimensions' if dimensions else 'category'
     task = DferTask(
@@ -233,21 +243,21 @@ def open_dfer(
     )  # fmt: skip
     require_variety(task)
     _require_every_class(task)
-    for name, there in present.items():
-        if not there.all():
-            notes.append(f'{counted(int((~there).sum()), "clip")} without features of {name}')
-    of_task = task_notes(manifest, task.fair, labels, features, present)
-    return dataclasses.replace(task, notes=(*divisions.notes, *notes, *of_task))
+    for name, has_features in present.items():
+        if not has_features.all():
+            notes.append(f'{counted(int((~has_features).sum()), "clip")} without features of {name}')
+    common_notes = task_notes(manifest, task.fair, labels, features, present)
+    return dataclasses.replace(task, notes=(*divisions.notes, *notes, *common_notes))
 
 
 def _of_used_categories(manifest: Manifest, notes: list[str]) -> Manifest:
     """The corpus without categories that no clip has, since no network could learn them; a note names them."""
-    known = set(manifest.column('category'))
-    unused = [name for name in manifest.facts.categories if name not in known]
+    present = set(manifest.column('category'))
+    unused = [name for name in manifest.facts.categories if name not in present]
     if not unused or len(unused) == len(manifest.facts.categories):
         return manifest
     notes.append(f'no clip shows {listed(unused, 8)}: models answer with the other categories')
-    used = tuple(name for name in manifest.facts.categories if name in known)
+    used = tuple(name for name in manifest.facts.categories if name in present)
     return Manifest(dataclasses.replace(manifest.facts, categories=used), manifest.samples)
 
 
@@ -257,11 +267,11 @@ def _require_every_class(task: DferTask) -> None:
         return
     for folds in (task.fair, task.reference):
         for number, fold in enumerate(folds, 1):
-            learnt = set(task.labels[fold.train].tolist())
-            if absent := [name for at, name in enumerate(task.manifest.facts.categories) if at not in learnt]:
+            trained = set(task.labels[fold.train].tolist())
+            if missing := [name for label, name in enumerate(task.manifest.facts.categories) if label not in trained]:
                 raise CorpusError(
                     expected='training clips of every category in each fold',
-                    came=f'none of {listed(absent)}' + (f' in fold {number}' if len(folds) > 1 else ''),
+                    came=f'none of {listed(missing)}' + (f' in fold {number}' if len(folds) > 1 else ''),
                     todo='take the other categories alone, or divide the corpus anew',
                 )  # fmt: skip
 
@@ -272,26 +282,26 @@ def _dimensions(manifest: Manifest, target: str) -> tuple[str, ...]:
         raise UnknownNameError(
             expected='a target among category, dimensions', came=repr(target), todo='choose one of these'
         )
-    rated = tuple(name for name in DIMENSIONS if manifest.samples.known(name).any())
+    available = tuple(name for name in DIMENSIONS if manifest.samples.known(name).any())
     if manifest.facts.categories and target != 'dimensions':
         return ()
-    if not rated or target == 'category':
-        what = 'categories' if target == 'category' else 'arousal, valence or dominance'
+    if not available or target == 'category':
+        needed = 'categories' if target == 'category' else 'arousal, valence or dominance'
         raise CorpusError(
-            expected=f'a manifest with {what}', came=f'{manifest.facts.corpus} without',
+            expected=f'a manifest with {needed}', came=f'{manifest.facts.corpus} without',
             todo='choose the other target, or check the labels',
         )  # fmt: skip
-    return rated
+    return available
 
 
 def _require_truth(manifest: Manifest, labels: Ints | None, values: Floats | None, dimensions: tuple[str, ...]) -> None:
-    lacking = np.zeros(len(manifest), dtype=np.bool_)
+    is_unlabelled = np.zeros(len(manifest), dtype=np.bool_)
     if labels is not None:
-        lacking |= labels < 0
+        is_unlabelled |= labels < 0
     if values is not None:
-        lacking |= np.isnan(values).any(axis=1)
-    if lacking.any():
-        names = [manifest.names[at] for at in np.flatnonzero(lacking).tolist()]
+        is_unlabelled |= np.isnan(values).any(axis=1)
+    if is_unlabelled.any():
+        names = [manifest.names[index] for index in np.flatnonzero(is_unlabelled).tolist()]
         raise CorpusError(
             expected=f'{", ".join(dimensions) or "category"} of every clip of {manifest.facts.corpus}',
             came=f'none for {len(names)} ({listed(names, 2)})', todo='leave these clips out of the manifest',
@@ -299,7 +309,7 @@ def _require_truth(manifest: Manifest, labels: Ints | None, values: Floats | Non
 
 
 def _divided(manifest: Manifest, settings: ExperimentSettings, share: float) -> tuple[Divisions, list[str]]:
-    """The published division, and beside it the fair one, in which whole people of train choose."""
+    """The published division, and the fair one, whose validation has whole people of the training part; with notes."""
     divisions = divided(manifest, settings)
     manifest = divisions.manifest
     by_fold = list(divisions.tests) == ['folds']
@@ -310,21 +320,21 @@ def _divided(manifest: Manifest, settings: ExperimentSettings, share: float) -> 
         train = np.flatnonzero(
             splits.where(['train']) if 'train' in splits.values else ~splits.where([*divisions.tests])
         )
-        every = np.concatenate(list(divisions.tests.values()))
-        reference = (Fold(train, every, every),)
+        tested = np.concatenate(list(divisions.tests.values()))
+        reference = (Fold(train, tested, tested),)
     if not by_fold and 'val' in manifest.coded('split').values:
         return dataclasses.replace(divisions, reference=reference), []
     fair: list[Fold] = []
     notes: dict[str, None] = {}
     for fold in reference:
-        choosing, column, parts = held_out(manifest.take(fold.train), share, settings.seed, FEWEST_GROUPS)
-        fair.append(Fold(fold.train[~choosing], fold.train[choosing], fold.test))
+        is_validation, column, parts = held_out(manifest.take(fold.train), share, settings.seed, FEWEST_GROUPS)
+        fair.append(Fold(fold.train[~is_validation], fold.train[is_validation], fold.test))
         notes[_choice(column, parts)] = None
     return dataclasses.replace(divisions, fair=tuple(fair), reference=reference), list(notes)
 
 
 def _choice(column: str, parts: int) -> str:
-    """Who chooses in the fair protocol, as a sentence."""
+    """A sentence on the validation part of the fair protocol."""
     if column:
         return f'fair: validation has whole {column}s of the training part, about one in {parts}'
     return f'fair: validation has single clips, about one in {parts}; a person may be in both training and validation'

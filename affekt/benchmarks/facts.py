@@ -30,13 +30,13 @@ def save_outcome(
     Raises:
         StorageError: the folder cannot be written.
     """
-    beside = {
+    run_record = {
         'settings': dict(settings),
         'versions': versions(),
         'inputs': {str(path): file_sha256(path) for path in dict.fromkeys(inputs)},
         'records': {str(path): record for path in dict.fromkeys(inputs) if (record := record_beside(path))},
     }
-    for stem, saved in ((name, facts), ('settings', beside)):
+    for stem, saved in ((name, facts), ('settings', run_record)):
         write_atomically(folder / f'{stem}.json', json_file(saved))
 
 

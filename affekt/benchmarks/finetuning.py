@@ -57,10 +57,13 @@ if TYPE_CHECKING:
     from affekt.training import Predicted, Samples, Sequences, Trained, TrainingSettings
 
 LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
+"""Names of the models."""
 BESIDE = {TUNED: (FROZEN, LINEAR), FROZEN: (LINEAR,), LINEAR: ()}
 """Model to the models to test it against."""
 VECTORS = 'frozen.features.arrow'
+"""File of the frozen vectors in a run's folder."""
 RUNNING = 'running'
+"""Folder of checkpoints of the current run."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +136,13 @@ def run_finetuning(
         encoder, layers=settings.layers, longest=settings.longest, longest_s=settings.longest_s,
         pictures=settings.pictures,
     )  # fmt: skip
-    about = _encoder_facts(encoder, backbone)
+    encoder_facts = _encoder_facts(encoder, backbone)
     rows = prepared(manifest, backbone, settings.column, progress)
-    depends_on = {'settings': dataclasses.asdict(settings), 'encoder': about, 'samples': _digest_of(manifest, settings)}
+    depends_on = {
+        'settings': dataclasses.asdict(settings),
+        'encoder': encoder_facts,
+        'samples': _digest_of(manifest, settings),
+    }
     bar, systems = _Bar(progress), []
     with TemporaryDirectory() as scratch, FinishedRuns(folder, depends_on, resume=resume) as runs:
         # 2. Frozen vectors, and the task with all its checks.
@@ -149,7 +156,7 @@ def run_finetuning(
         for name, (draws, run) in plan.items():
             systems.append(_trained(inputs, name, draws, run, runs))
     # 4. Scores, intervals, tests.
-    return Finetuning(task, settings, about, scored_rows(task, systems, settings.simple, progress, _beside))
+    return Finetuning(task, settings, encoder_facts, scored_rows(task, systems, settings.simple, progress, _rivals))
 
 
 RunNamed = Callable[[Trial, str], Answers]
@@ -186,22 +193,25 @@ def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[lis
 def _trained(inputs: Inputs, name: str, draws: Sequence[dict[str, Any]], run: RunNamed, runs: FinishedRuns) -> System:
     """A model after its search, which is the first seed's runs, and the other seeds of the chosen configurations."""
     task, settings, modalities = inputs.task, inputs.settings, (inputs.backbone.modality,)
-    begun = time.monotonic()
+    start = time.monotonic()
     seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
 
-    def answers(t: int, d: int, seed: int) -> Answers:
-        key = f'{name}/turn{t}/draw{d}/seed{seed}'
-        trial = Trial(task, task.fair[t], modalities, name, draws[d], settings.simple, seed)
+    def answers(fold: int, draw: int, seed: int) -> Answers:
+        key = f'{name}/turn{fold}/draw{draw}/seed{seed}'
+        trial = Trial(task, task.fair[fold], modalities, name, draws[draw], settings.simple, seed)
         return runs.answers(key, trial, lambda trial: run(trial, key))
 
-    first = [[answers(t, d, seeds[0]) for d in range(len(draws))] for t in range(len(task.fair))]
-    best = [int(np.argmax([each.score for each in by_draw])) for by_draw in first]
-    by_seed = [[first[t][d] for t, d in enumerate(best)]]
-    by_seed += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
-    outputs = [[each.test for each in by_fold] for by_fold in by_seed]
+    search = [[answers(fold, draw, seeds[0]) for draw in range(len(draws))] for fold in range(len(task.fair))]
+    chosen = [int(np.argmax([answer.score for answer in by_draw])) for by_draw in search]
+    by_seed = [[search[fold][draw] for fold, draw in enumerate(chosen)]]
+    by_seed += [[answers(fold, draw, seed) for fold, draw in enumerate(chosen)] for seed in seeds[1:]]
+    outputs = [[answer.test for answer in by_fold] for by_fold in by_seed]
     return System(
-        modalities, name, 'fair', *over_seeds(task, task.fair, outputs, 'probabilities'), **run_facts(by_seed, begun),
-        chosen=tuple({**draws[d], 'epochs': [each[t].epoch for each in by_seed]} for t, d in enumerate(best)),
+        modalities, name, 'fair', *over_seeds(task, task.fair, outputs, 'probabilities'), **run_facts(by_seed, start),
+        chosen=tuple(
+            {**draws[draw], 'epochs': [by_fold[fold].epoch for by_fold in by_seed]}
+            for fold, draw in enumerate(chosen)
+        ),
     )  # fmt: skip
 
 
@@ -210,11 +220,11 @@ def _frozen_run(inputs: Inputs, trial: Trial, key: str) -> Answers:
     from affekt.training import predict, train
 
     settings, fold, head = inputs.settings, trial.fold, _head(inputs, trial)
-    how = dataclasses.replace(
-        _how(inputs, trial), epochs=settings.frozen_epochs, patience=settings.frozen_patience,
+    training_settings = dataclasses.replace(
+        _training_settings(inputs, trial), epochs=settings.frozen_epochs, patience=settings.frozen_patience,
         precision='float32', device='cpu',
     )  # fmt: skip
-    trained = train(head, inputs.vectors(fold.train), inputs.vectors(fold.validation), how)
+    trained = train(head, inputs.vectors(fold.train), inputs.vectors(fold.validation), training_settings)
     return _answers(trained, predict(trained.model, inputs.vectors(fold.test)))
 
 
@@ -230,16 +240,17 @@ def _tuned_run(inputs: Inputs, folder: Path | None, bar: _Bar, trial: Trial, key
     head.standardise_on(*inputs.vectors(fold.train).steps())
     model = EndToEnd(copy.deepcopy(inputs.backbone), head)
     # 2. training, from the last saved epoch
-    where = None if folder is None else folder / RUNNING / key.replace('/', '.')
+    run_folder = None if folder is None else folder / RUNNING / key.replace('/', '.')
     trained = train(
-        model, inputs.samples(fold.train), inputs.samples(fold.validation), _how(inputs, trial), folder=where,
-        resume=where is not None and where.exists(), report=lambda row: bar.epoch(row['epoch'] / (settings.epochs + 1)),
+        model, inputs.samples(fold.train), inputs.samples(fold.validation), _training_settings(inputs, trial),
+        folder=run_folder, resume=run_folder is not None and run_folder.exists(),
+        report=lambda row: bar.epoch(row['epoch'] / (settings.epochs + 1)),
     )  # fmt: skip
     # 3. the test
     best = trained.model.to(settings.device)
     answers = _answers(trained, predict(best, inputs.samples(fold.test).to(settings.device)))
-    if where is not None:
-        remove_run(where, [CHECKPOINT])
+    if run_folder is not None:
+        remove_run(run_folder, [CHECKPOINT])
     return answers
 
 
@@ -247,16 +258,16 @@ def _head(inputs: Inputs, trial: Trial) -> BackboneHead:
     from affekt.fusion import BackboneHead, FusionShape
     from affekt.nn import seeded
 
-    task, backbone, draw = inputs.task, inputs.backbone, trial.configuration
+    task, backbone, configuration = inputs.task, inputs.backbone, trial.configuration
     shape = FusionShape(
         {backbone.modality: backbone.size}, task.classes, values=0 if task.values is None else 1,
-        hidden=draw['hidden'], dropout=draw['dropout'],
+        hidden=configuration['hidden'], dropout=configuration['dropout'],
     )  # fmt: skip
     with seeded(trial.seed):
         return BackboneHead(shape)
 
 
-def _how(inputs: Inputs, trial: Trial) -> TrainingSettings:
+def _training_settings(inputs: Inputs, trial: Trial) -> TrainingSettings:
     from affekt.training import TrainingSettings
 
     settings = inputs.settings
@@ -291,11 +302,11 @@ def _frozen_vectors(
         samples = Samples({backbone.modality: rows}, names=manifest.names)
         encoded = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
         name, digest = f'{depends_on["encoder"]["name"]}-{settings.layers}', depends_on['encoder']['sha256']
-        each = (Features(sample, row[None]) for sample, row in zip(manifest.names, encoded.numpy(), strict=True))
-        origin = Provenance(
+        features = (Features(sample, row[None]) for sample, row in zip(manifest.names, encoded.numpy(), strict=True))
+        provenance = Provenance(
             name, digest, backbone.size, dict(depends_on), corpus=manifest.facts.corpus, modality=backbone.modality
         )
-        write_features(path, each, origin)
+        write_features(path, features, provenance)
     return Store(path)
 
 
@@ -303,14 +314,14 @@ def _in_order(rows: Sequences, manifest: Manifest, task: Task) -> Sequences:
     """The inputs of the task's samples, which are a subset of the manifest's."""
     import torch
 
-    at = {name: number for number, name in enumerate(manifest.names)}
-    return rows[torch.tensor([at[name] for name in task.manifest.names])]
+    row_of = {name: index for index, name in enumerate(manifest.names)}
+    return rows[torch.tensor([row_of[name] for name in task.manifest.names])]
 
 
 def _encoder_facts(encoder: Path, backbone: Backbone) -> dict[str, Any]:
     digest = hashlib.sha256()
-    for name, of_file in sorted(deciding_files(encoder).items()):
-        digest.update(f'{name} {of_file}\n'.encode())
+    for name, file_digest in sorted(deciding_files(encoder).items()):
+        digest.update(f'{name} {file_digest}\n'.encode())
     return {
         'name': encoder.resolve().name, 'kind': backbone.architecture, 'modality': backbone.modality,
         'parameters': sum(parameter.numel() for parameter in backbone.parameters()), 'sha256': digest.hexdigest(),
@@ -320,12 +331,12 @@ def _encoder_facts(encoder: Path, backbone: Backbone) -> dict[str, Any]:
 def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
     """Hash of the labels, the divisions, and the names of the encoder's inputs."""
     digest = hashlib.sha256()
-    given = ('split', 'fold', 'category', 'sentiment', 'valence', 'audio', 'video', 'frames', settings.column)
-    for cells in manifest.samples.cells(('sample', *given)):
+    columns = ('split', 'fold', 'category', 'sentiment', 'valence', 'audio', 'video', 'frames', settings.column)
+    for cells in manifest.samples.cells(('sample', *columns)):
         digest.update(repr(cells).encode())
     return digest.hexdigest()
 
 
-def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
-    by_name = {each.name: each for each in systems}
+def _rivals(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
+    by_name = {other.name: other for other in systems}
     return [(name, by_name[name]) for name in BESIDE.get(system.name, ())]

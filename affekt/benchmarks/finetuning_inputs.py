@@ -37,27 +37,27 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
     from affekt.training import Sequences
 
     rows: list[Rows] = []
-    lacking: list[str] = []
+    unusable: list[str] = []
     kept = manifest.keep_mask(backbone.modality)
     for done, row in enumerate(manifest.samples):
         try:
-            read = _rows(manifest, row, backbone, column) if kept[done] else Unable(row.sample, 'withheld')
+            inputs = _rows(manifest, row, backbone, column) if kept[done] else Unable(row.sample, 'withheld')
         except AffektError as error:
-            read = Unable(row.sample, error.came)
+            inputs = Unable(row.sample, error.came)
         except MemoryError:
             raise
         except Exception as error:  # libraries raise anything on unusual files
-            read = Unable(row.sample, f'{type(error).__name__}: {error}')
-        if isinstance(read, Unable):
-            lacking.append(f'{read.sample} ({read.reason})')
+            inputs = Unable(row.sample, f'{type(error).__name__}: {error}')
+        if isinstance(inputs, Unable):
+            unusable.append(f'{inputs.sample} ({inputs.reason})')
         else:
-            rows.append(read)
+            rows.append(inputs)
         if progress:
             progress('read', done + 1, len(manifest))
-    if lacking:
+    if unusable:
         raise CorpusError(
             expected=f'{backbone.modality} of every sample of {manifest.facts.corpus}',
-            came=f'none of {len(lacking)} of {len(manifest)}: {listed(lacking, 2)}',
+            came=f'none of {len(unusable)} of {len(manifest)}: {listed(unusable, 2)}',
             todo='leave these samples out of the manifest, or correct its paths',
         )
     return Sequences.of(rows)
@@ -71,8 +71,8 @@ def _rows(manifest: Manifest, row: Sample, backbone: Backbone, column: str) -> R
         text = getattr(row, column)
         return Unable(row.sample, f'no {column}') if text is None else backbone.prepare(text)
     if backbone.modality == 'audio':
-        read_sound = audio_encoder(lambda sample, sound: Features(sample, backbone.prepare(sound)))
-        (sound_rows,) = read_sound(manifest, [row])
-        return sound_rows if isinstance(sound_rows, Unable) else sound_rows.values
-    pictures = face_pictures(manifest, row)
-    return pictures if isinstance(pictures, Unable) else backbone.prepare(pictures.images)
+        read_audio = audio_encoder(lambda sample, samples: Features(sample, backbone.prepare(samples)))
+        (audio_rows,) = read_audio(manifest, [row])
+        return audio_rows if isinstance(audio_rows, Unable) else audio_rows.values
+    images = face_pictures(manifest, row)
+    return images if isinstance(images, Unable) else backbone.prepare(images.images)

@@ -13,6 +13,7 @@ from affekt.experiments import ExperimentSettings
 from affekt.moved_names import with_old_names
 
 RATES = (1e-3, 1e-4, 1e-5, 1e-6)
+"""Default learning rates of the head."""
 SPACE: Mapping[str, Sequence[Any]] = {'hidden': (128, 256), 'dropout': (0.2, 0.3, 0.4, 0.5)}
 """Together with `RATES`, the published search space of MER2024's end-to-end model."""
 KNOWN: Mapping[str, Sequence[str]] = {
@@ -20,6 +21,7 @@ KNOWN: Mapping[str, Sequence[str]] = {
     'column': ('text', 'chinese', 'english'),
     'precision': ('float32', 'bfloat16'),
 }
+"""Setting to its allowed values."""
 
 
 @with_old_names(batch='batch_size', rates='learning_rates', frozen_rates='frozen_learning_rates')
@@ -76,18 +78,18 @@ class FinetuningSettings:
     device: str = 'cpu'
 
     def __post_init__(self) -> None:
-        for name, known in KNOWN.items():
-            if getattr(self, name) not in known:
+        for name, allowed in KNOWN.items():
+            if getattr(self, name) not in allowed:
                 raise UnknownNameError(
-                    expected=f'{name} among {", ".join(known)}', came=repr(getattr(self, name)), todo='choose one'
+                    expected=f'{name} among {", ".join(allowed)}', came=repr(getattr(self, name)), todo='choose one'
                 )
         counts = ('trials', 'epochs', 'patience', 'frozen_trials', 'longest', 'pictures')
-        least: dict[str, float] = {name: getattr(self, name) for name in (*counts, 'longest_s', 'backbone_share')}
-        least |= {f'rate {rate}': rate for rate in (*self.learning_rates, *self.frozen_learning_rates)}
-        wrong = {name: value for name, value in least.items() if not value > 0}
-        if wrong or not self.learning_rates or not self.frozen_learning_rates:
+        positive: dict[str, float] = {name: getattr(self, name) for name in (*counts, 'longest_s', 'backbone_share')}
+        positive |= {f'rate {rate}': rate for rate in (*self.learning_rates, *self.frozen_learning_rates)}
+        invalid = {name: value for name, value in positive.items() if not value > 0}
+        if invalid or not self.learning_rates or not self.frozen_learning_rates:
             raise ValueRangeError(
-                expected='positive rates, at least one, and positive counts', came=str(wrong or 'no rate'),
+                expected='positive rates, at least one, and positive counts', came=str(invalid or 'no rate'),
                 todo='correct them',
             )  # fmt: skip
         _ = self.simple  # checks what both share
@@ -102,19 +104,18 @@ class FinetuningSettings:
         )  # fmt: skip
 
     def draws(self, rates: Sequence[float], trials: int) -> list[dict[str, Any]]:
-        """Distinct configurations of the head with their learning rate; all of them if there are fewer than
-        `trials`.
+        """At most `trials` distinct configurations of the head, each with its learning rate.
 
         Args:
             rates: learning rates, used in turn; the rest is drawn.
-            trials: number of configurations.
+            trials: number of configurations; all are returned if there are fewer.
         """
         rng = np.random.default_rng([self.seed, *b'end to end'])
-        shapes = [{'hidden': hidden, 'dropout': share} for hidden in SPACE['hidden'] for share in SPACE['dropout']]
+        shapes = [{'hidden': hidden, 'dropout': dropout} for hidden in SPACE['hidden'] for dropout in SPACE['dropout']]
         orders = {rate: rng.permutation(len(shapes)) for rate in rates}
-        return [{'learning_rate': rate, **shapes[orders[rate][at]]} for at in range(len(shapes)) for rate in orders][
-            :trials
-        ]
+        return [
+            {'learning_rate': rate, **shapes[orders[rate][index]]} for index in range(len(shapes)) for rate in orders
+        ][:trials]
 
 
 def rates_of(text: str) -> tuple[float, ...]:
@@ -127,7 +128,7 @@ def rates_of(text: str) -> tuple[float, ...]:
     (0.001, 0.0001)
     """
     try:
-        return tuple(float(each) for each in text.split(','))
+        return tuple(float(rate) for rate in text.split(','))
     except ValueError as error:
         raise ValueRangeError(
             expected='rates with commas between', came=repr(text), todo='write for example 1e-3,1e-4'

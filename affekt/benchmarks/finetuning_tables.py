@@ -24,6 +24,7 @@ HOW = {
     FROZEN: "the fine-tuned model's head on the frozen vectors",
     TUNED: 'the same head, trained together with the encoder',
 }
+"""Model to its description in the notes of the tables."""
 
 
 def finetuning_sheet(outcome: Finetuning) -> Sheet:
@@ -58,13 +59,13 @@ def _title(outcome: Finetuning) -> str:
 
 
 def _sections(outcome: Finetuning) -> list[Section]:
-    """For each test part the scores, and what each model gains over the simpler ones."""
-    several, tables = len(outcome.task.tests) > 1, []
+    """Scores of each test part, and gains of each model over the simpler ones."""
+    has_several_tests, tables = len(outcome.task.tests) > 1, []
     for test in outcome.task.tests:
         rows = tuple(row for row in outcome.rows if row.test == test)
-        before = f'{test}: ' if several else ''
+        prefix = f'{test}: ' if has_several_tests else ''
         scores = tuple((row.system.name, *score_cells(row)) for row in rows)
-        tables.append(Section(f'{before}{rows[0].headline}', ('model', 'mean [95 %]', 'sd'), scores, 1, rows))
+        tables.append(Section(f'{prefix}{rows[0].headline}', ('model', 'mean [95 %]', 'sd'), scores, 1, rows))
         gains = tuple(
             (row.system.name, name, *gain_cells(row.gain(name)))
             for row in rows
@@ -73,7 +74,7 @@ def _sections(outcome: Finetuning) -> list[Section]:
         )
         if gains:
             tables.append(
-                Section(f'{before}Gains over simpler models', ('model', 'over', 'gain [95 %]', 'p'), gains, 2)
+                Section(f'{prefix}Gains over simpler models', ('model', 'over', 'gain [95 %]', 'p'), gains, 2)
             )
     return tables
 
@@ -82,7 +83,7 @@ def _lines(outcome: Finetuning) -> list[str]:
     settings = outcome.settings
     rates = ', '.join(f'{rate:g}' for rate in settings.learning_rates)
     return [
-        *(f'{name}: {how}' for name, how in HOW.items()),
+        *(f'{name}: {description}' for name, description in HOW.items()),
         f'in per cent; settings and epoch chosen on validation alone; seeds: {settings.seeds}',
         f'fine-tuned: rates {rates}, the encoder at {settings.backbone_share:g} of them; draws: {settings.trials}; '
         f'{counted(settings.epochs, "epoch")} at most, patience {settings.patience}, {settings.precision}',

@@ -39,9 +39,9 @@ def training_settings(settings: AbawSettings, task: FrameTask, model: str, seed:
     """
     from affekt.sequence_models import LOSS_SETTINGS, FrameTrainingSettings
 
-    if strange := [name for name in settings.losses if name not in LOSS_SETTINGS]:
+    if unknown := [name for name in settings.losses if name not in LOSS_SETTINGS]:
         raise UnknownNameError(
-            expected=f'losses among {", ".join(LOSS_SETTINGS)}', came=listed(strange), todo='correct the names'
+            expected=f'losses among {", ".join(LOSS_SETTINGS)}', came=listed(unknown), todo='correct the names'
         )
     return FrameTrainingSettings(
         task=task, model=model, hidden=settings.hidden, window=settings.window, stride=settings.stride,
@@ -59,15 +59,15 @@ def trained_model(
     folder: Path | None,
     progress: Progress | None,
 ) -> tuple[TrainedFrames | TrainedFolds, Training]:
-    """Train a model, or folds of it; returns also what folds and pseudo-labels contributed."""
+    """Train a model, or folds of it; returns also the scores of folds and of rounds of pseudo-labels."""
     from affekt.sequence_models import PseudoLabelSettings, train_folds, train_frames, train_with_pseudo_labels
 
     seed = '' if settings.seed == inputs.settings.seed else f'-seed{settings.seed}'
-    where = None if folder is None else folder / 'models' / task / f'{name}{seed}'
+    model_folder = None if folder is None else folder / 'models' / task / f'{name}{seed}'
     videos, folds = read_by(inputs, name), inputs.settings.folds
     train, val = (videos.take(inputs.names(task, part)) for part in ('train', 'val'))
     options: dict[str, Any] = {
-        'folder': where, 'resume': where is not None, 'progress': progress,
+        'folder': model_folder, 'resume': model_folder is not None, 'progress': progress,
         'expressions': inputs.table.expressions, 'action_units': inputs.table.action_units,
     }  # fmt: skip
     if not inputs.settings.pseudo_labels:
@@ -78,16 +78,16 @@ def trained_model(
         )
         return trained, _training(trained)
     rounds = train_with_pseudo_labels(
-        train, _to_guess(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **options
+        train, _unlabelled(inputs, task, name), val, settings, PseudoLabelSettings(), folds=folds, **options
     )
-    if where is not None:
-        rounds.best.predictor.save(where / ('ensemble' if folds else 'model'))
+    if model_folder is not None:
+        rounds.best.predictor.save(model_folder / ('ensemble' if folds else 'model'))
     guessed = {}
     if rounds.cards:
         card = rounds.cards[-1]
-        guessed = {'videos': len(card.videos), **{of: count for of, count in card.frames.items() if count}}
+        guessed = {'videos': len(card.videos), **{field: count for field, count in card.frames.items() if count}}
     return rounds.best, dataclasses.replace(
-        _training(rounds.best), rounds=tuple(each.score for each in rounds.rounds), guessed=guessed
+        _training(rounds.best), rounds=tuple(result.score for result in rounds.rounds), guessed=guessed
     )
 
 
@@ -100,14 +100,14 @@ def _training(trained: TrainedFrames | TrainedFolds) -> Training:
     return Training(members, trained.score, trained.held_out['score'])
 
 
-def _to_guess(inputs: AbawRun, task: str, name: str) -> FrameVideos:
+def _unlabelled(inputs: AbawRun, task: str, name: str) -> FrameVideos:
     """Videos without annotations, as inputs of a model."""
-    own = read_by(inputs, name).take(inputs.without_labels(task))
-    return own if inputs.elsewhere is None else own.joined(inputs.elsewhere[name != PER_FRAME])
+    videos = read_by(inputs, name).take(inputs.without_labels(task))
+    return videos if inputs.elsewhere is None else videos.joined(inputs.elsewhere[name != PER_FRAME])
 
 
 def read_by(inputs: AbawRun, name: str) -> FrameVideos:
-    """The inputs of a model: a per-frame head gets them without the common clock that other models need."""
+    """The inputs of a model: fixed clocks for `per_frame`, those of the settings for all others."""
     return inputs.videos if name == PER_FRAME else inputs.on_clock
 
 
@@ -132,7 +132,7 @@ def carried_models(inputs: AbawRun, run: Path) -> dict[str, dict[str, FramePredi
     carried: dict[str, dict[str, FramePredictor | FrameEnsemble]] = {}
     for task in inputs.settings.tasks:
         folder = run / 'training' / 'models' / task
-        for name in _named(inputs.settings):
+        for name in _model_names(inputs.settings):
             predictor: FramePredictor | FrameEnsemble
             if (folder / name / 'ensemble').is_dir():
                 predictor = FrameEnsemble.load(folder / name / 'ensemble')
@@ -158,7 +158,7 @@ def require_models(settings: AbawSettings, run: Path) -> None:
     Raises:
         RunError: it has none.
     """
-    folders = [run / 'training' / 'models' / task / name for task in settings.tasks for name in _named(settings)]
+    folders = [run / 'training' / 'models' / task / name for task in settings.tasks for name in _model_names(settings)]
     if not any((folder / part).is_dir() for folder in folders for part in ('ensemble', 'model')):
         raise RunError(
             expected=f'a run with models of {", ".join(settings.tasks)}', came=f'none in {run}',
@@ -166,7 +166,7 @@ def require_models(settings: AbawSettings, run: Path) -> None:
         )  # fmt: skip
 
 
-def _named(settings: AbawSettings) -> tuple[str, ...]:
+def _model_names(settings: AbawSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((PER_FRAME, *settings.models)))
 
 
@@ -179,7 +179,7 @@ def carried_answers(inputs: AbawRun, task: str, predictor: FramePredictor | Fram
     from affekt.sequence_models import FrameEnsemble
 
     first = predictor.members[0] if isinstance(predictor, FrameEnsemble) else predictor
-    asked = [video for part in PARTS for video in inputs.names(task, part)]
-    raw = predictor.predict(_for_clock(inputs, first.alignment).take(asked), smooth=False)
-    smoothed = {video: each.smoothed(predictor.smoothing) for video, each in raw.items()}
+    names = [video for part in PARTS for video in inputs.names(task, part)]
+    raw = predictor.predict(_for_clock(inputs, first.alignment).take(names), smooth=False)
+    smoothed = {video: prediction.smoothed(predictor.smoothing) for video, prediction in raw.items()}
     return Answered(raw, smoothed, predictor.smoothing)

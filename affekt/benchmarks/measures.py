@@ -18,6 +18,7 @@ from affekt.metrics import LabelledAnswers, OfficialMeasure, Statistic, official
 from affekt.metrics.label_sets import bits, count
 
 SIGNS = ('positive', 'negative', 'neutral')
+"""Words that are read as a sentiment."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,23 @@ def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: W
         name = f'{table.wheels[index].short}-L1'
         rows.append(name)
         groups, _ = answers.vocabulary.groups(table.fold(name), strangers_stand_alone=False)
-        true, predicted = bits(answers.truth, groups), bits(answers.prediction, groups)
-        able = np.bitwise_count(predicted & np.bitwise_or.reduce(true, axis=0)).sum(axis=1)
-        kept = (true != 0).any(axis=1)
-        hits = count(answers.truth, answers.prediction, groups).shared * kept
-        parts += [kept, hits, np.divide(hits, able, out=np.zeros(len(able)), where=able > 0)]
+        truths, predicted = bits(answers.truth, groups), bits(answers.prediction, groups)
+        sizes = np.bitwise_count(predicted & np.bitwise_or.reduce(truths, axis=0)).sum(axis=1)
+        # sizes (N,): predicted groups that occur in the truth of any sample, the divisor of mscore
+        has_truth = (truths != 0).any(axis=1)
+        hits = count(answers.truth, answers.prediction, groups).shared * has_truth
+        parts += [
+            has_truth,
+            hits,
+            np.divide(hits, sizes, out=np.zeros(len(sizes)), where=sizes > 0),
+        ]
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         scores: dict[str, Floats] = {}
         for index, row in enumerate(rows):
             n, hits, share = sums[:, 3 * index : 3 * index + 3].T
             scores[f'{row} n'] = n
-            scores[f'{row} hit_rate'], scores[f'{row} mscore'] = _over(hits, n), _over(share, n)
+            scores[f'{row} hit_rate'], scores[f'{row} mscore'] = _ratio(hits, n), _ratio(share, n)
         for part in ('n', 'hit_rate', 'mscore'):
             scores[f'HIT {part}'] = np.mean([scores[f'{row} {part}'] for row in rows], axis=0)
         return scores
@@ -82,14 +88,16 @@ def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: W
 
 
 def measure_sentiment(truth: Mapping[str, float], sentiment: Mapping[str, str]) -> Measured:
-    """WAF as headline, with accuracy; samples of exactly 0 are dropped; any word other than `positive` counts as
-    negative."""
+    """WAF as headline, with accuracy.
+
+    Samples of exactly 0 are dropped; any word other than `positive` counts as negative.
+    """
     require_names(truth, sentiment, 'the sentiment')
     names = tuple(name for name, value in truth.items() if value != 0)
     words = [str(sentiment[name]).strip().lower() for name in names]
-    true = np.array([truth[name] > 0 for name in names], dtype=bool)
+    truths = np.array([truth[name] > 0 for name in names], dtype=bool)
     predicted = np.array([word == 'positive' for word in words], dtype=bool)
-    cells = [true & predicted, ~true & predicted, true & ~predicted, ~true & ~predicted]
+    cells = [truths & predicted, ~truths & predicted, truths & ~predicted, ~truths & ~predicted]
     facts = {
         'unread': float(sum(word not in SIGNS for word in words)),
         'neutral': float(sum(word == 'neutral' for word in words)),
@@ -99,12 +107,12 @@ def measure_sentiment(truth: Mapping[str, float], sentiment: Mapping[str, str]) 
 
 def _sentiment_statistic(sums: Floats) -> dict[str, Floats]:
     """F1 of both signs weighted by their frequency in the truth, and accuracy."""
-    hit, false_alarm, miss, rest = sums.T
-    n = hit + false_alarm + miss + rest
-    positive = _over(2 * hit, 2 * hit + false_alarm + miss, empty=0.0)
-    negative = _over(2 * rest, 2 * rest + false_alarm + miss, empty=0.0)
-    weighted = _over((hit + miss) * positive + (rest + false_alarm) * negative, n)
-    return {'WAF': weighted, 'accuracy': _over(hit + rest, n), 'n': n}
+    hit, false_alarm, miss, correct_rejection = sums.T
+    n = hit + false_alarm + miss + correct_rejection
+    positive = _ratio(2 * hit, 2 * hit + false_alarm + miss, empty=0.0)
+    negative = _ratio(2 * correct_rejection, 2 * correct_rejection + false_alarm + miss, empty=0.0)
+    weighted = _ratio((hit + miss) * positive + (correct_rejection + false_alarm) * negative, n)
+    return {'WAF': weighted, 'accuracy': _ratio(hit + correct_rejection, n), 'n': n}
 
 
 def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str, str]:
@@ -127,21 +135,21 @@ def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str,
     words = {}
     for name, answer in openset.items():
         text = without_thinking(answer).text if isinstance(answer, str) else answer
-        known = []
+        valences = []
         for label in official_parse(text):
             if label not in valence:
                 valence[label] = _valence(label, table)
-            if (each := valence[label]) is not None:
-                known.append(each)
-        mean = float(np.mean(known)) if known else 0.0
+            if (label_valence := valence[label]) is not None:
+                valences.append(label_valence)
+        mean = float(np.mean(valences)) if valences else 0.0
         words[name] = 'positive' if mean > 0 else 'negative' if mean < 0 else 'neutral'
     return words
 
 
 def _valence(label: str, table: WordTable) -> float | None:
     """Mean valence over the label's bases; None if the table has none of them."""
-    known = [table.senses[base].valence for base in table.bases.get(label, ()) if base in table.senses]
-    return float(np.mean(known)) if known else None
+    valences = [table.senses[base].valence for base in table.bases.get(label, ()) if base in table.senses]
+    return float(np.mean(valences)) if valences else None
 
 
 def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: str) -> None:
@@ -159,17 +167,17 @@ def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: 
 
 
 def _answer_facts(answers: LabelledAnswers, openset: Mapping[str, Any], table: WordTable) -> dict[str, float]:
-    known = np.array([word in table.bases for word in answers.vocabulary.words], dtype=bool)
-    known_predicted = known[answers.prediction.ids]
+    is_known = np.array([word in table.bases for word in answers.vocabulary.words], dtype=bool)
+    is_known_prediction = is_known[answers.prediction.ids]
     return {
         'labels_per_answer': float(answers.prediction.sizes.mean()),
         'empty_answers': float((answers.prediction.sizes == 0).sum()),
         'with_thinking': float(count_thinking(openset[name] for name in answers.names)),
-        'unknown_words': float(1 - known_predicted.mean()) if len(known_predicted) else float('nan'),
-        'unknown_true_words': float(1 - known[answers.truth.ids].mean()) if len(answers.truth.ids) else float('nan'),
+        'unknown_words': float(1 - is_known_prediction.mean()) if len(is_known_prediction) else float('nan'),
+        'unknown_true_words': float(1 - is_known[answers.truth.ids].mean()) if len(answers.truth.ids) else float('nan'),
     }
 
 
-def _over(top: Floats, bottom: Floats, empty: float = float('nan')) -> Floats:
-    quotient: Floats = np.divide(top, bottom, out=np.full(len(top), empty), where=bottom > 0)
+def _ratio(numerator: Floats, denominator: Floats, empty: float = float('nan')) -> Floats:
+    quotient: Floats = np.divide(numerator, denominator, out=np.full(len(numerator), empty), where=denominator > 0)
     return quotient

@@ -52,6 +52,7 @@ from affekt.moved_names import with_old_names
 from affekt.progress import Progress
 
 PROTOCOLS = ('fair', 'reference', 'both')
+"""Allowed protocols."""
 
 
 @with_old_names(batch='batch_size')
@@ -128,22 +129,22 @@ def run_merbench(
 
 
 def _plan(modalities: tuple[str, ...], settings: MerbenchSettings) -> list[tuple[tuple[str, ...], str, str]]:
-    """Sets of features to train on: each alone, pairs if requested, then one of each modality together."""
+    """(features, model, protocol) of all runs: features alone, pairs if requested, then one of each modality."""
     slots = list(dict.fromkeys(map(slot_of, modalities)))
     sizes = {1, *((2,) if settings.pairs else ()), len(slots)}
     by_slot = {slot: [name for name in modalities if slot_of(name) == slot] for slot in slots}
     sets = [
-        each
+        feature_set
         for size in sorted(sizes)
-        for chosen in combinations(slots, size)
-        for each in product(*(by_slot[slot] for slot in chosen))
+        for subset in combinations(slots, size)
+        for feature_set in product(*(by_slot[slot] for slot in subset))
     ]
     protocols = ('fair', 'reference') if settings.protocol == 'both' else (settings.protocol,)
     plan = []
-    for each in sets:
-        plan += [(each, name, 'fair') for name in SIMPLE]
+    for feature_set in sets:
+        plan += [(feature_set, name, 'fair') for name in SIMPLE]
         published = protocols if settings.model not in SIMPLE else ()
-        plan += [(each, settings.model, protocol) for protocol in published]
+        plan += [(feature_set, settings.model, protocol) for protocol in published]
     return plan
 
 
@@ -168,8 +169,8 @@ def _trained(
     runs: FinishedRuns,
 ) -> list[System]:
     """A model after its search and its seeds; for the published loop also with its best test epoch."""
-    begun = time.monotonic()
-    where = f'{"+".join(each.partition(":")[0] for each in modalities)}/{name}/{protocol}'
+    start = time.monotonic()
+    key_prefix = f'{"+".join(modality.partition(":")[0] for modality in modalities)}/{name}/{protocol}'
     draws = drawn(name, settings.trials, settings.seed)
     is_fair = protocol == 'fair'
     run, folds = (fair_run, task.fair) if is_fair else (reference_run, task.reference)
@@ -181,7 +182,7 @@ def _trained(
     scores = np.empty((len(folds), len(draws)))
     for t, d in np.ndindex(scores.shape):
         searched = replace(trial, fold=folds[t], configuration=draws[d])
-        scores[t, d] = runs.score(f'{where}/turn{t}/draw{d}', searched, run)
+        scores[t, d] = runs.score(f'{key_prefix}/turn{t}/draw{d}', searched, run)
     # 2. Fair: the best draw of each fold by its own validation. Published: one draw for all folds.
     best = scores.argmax(axis=1) if is_fair else np.full(len(folds), scores.mean(axis=0).argmax())
     # 3. Seeds.
@@ -189,20 +190,22 @@ def _trained(
     for seed in range(settings.seed + 1, settings.seed + 1 + settings.seeds):
         chosen = replace(trial, seed=seed, reads_test=True)
         answers.append([
-            runs.answers(f'{where}/turn{t}/seed{seed}', replace(chosen, fold=fold, configuration=draws[best[t]]), run)
+            runs.answers(
+                f'{key_prefix}/turn{t}/seed{seed}', replace(chosen, fold=fold, configuration=draws[best[t]]), run
+            )
             for t, fold in enumerate(folds)
         ])  # fmt: skip
     # 4. Predictions for each form of the test, as separate systems.
-    of_runs = run_facts(answers, begun)
-    of_runs['chosen'] = tuple(draws[number] for number in (best if is_fair else best[:1]))
+    run_fields = run_facts(answers, start)
+    run_fields['chosen'] = tuple(draws[draw] for draw in (best if is_fair else best[:1]))
     mean = 'probabilities' if is_fair else 'logits'
 
-    def outputs(part: Callable[[Answers], Outputs | None]) -> tuple[Floats32, Floats32]:
-        return over_seeds(task, folds, [[part(each) for each in by_fold] for by_fold in answers], mean)
+    def outputs(select: Callable[[Answers], Outputs | None]) -> tuple[Floats32, Floats32]:
+        return over_seeds(task, folds, [[select(answer) for answer in by_fold] for by_fold in answers], mean)
 
-    systems = [System(modalities, name, protocol, *outputs(lambda each: each.test), **of_runs)]
+    systems = [System(modalities, name, protocol, *outputs(lambda answer: answer.test), **run_fields)]
     if not is_fair:
-        systems.append(System(modalities, name, ORACLE, *outputs(lambda each: each.oracle), **of_runs))
+        systems.append(System(modalities, name, ORACLE, *outputs(lambda answer: answer.oracle), **run_fields))
     for given in answers[0][0].given:
-        systems.append(System(modalities, name, protocol, *outputs(lambda each: each.given[given]), given=given))  # noqa: B023
+        systems.append(System(modalities, name, protocol, *outputs(lambda answer: answer.given[given]), given=given))  # noqa: B023
     return systems

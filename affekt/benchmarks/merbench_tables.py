@@ -37,11 +37,13 @@ HOW = {
     'reference': 'as published: the test read every epoch, settings shared by all folds, inputs as they come',
     ORACLE: 'the published loop had the test itself chosen the epoch: no result, it shows what reading it can add',
 }
+"""Protocol to its description in the notes of the tables."""
 FEAT_TYPES = {
     'utt': 'the mean over time of each modality',
     'frm_align': 'sequences, a sixth as long, at the times of the text',
     'frm_unalign': 'sequences, a twelfth as long, each at its own times',
 }
+"""Type of features to its description in the notes of the tables."""
 
 
 def merbench_sheet(outcome: Outcome) -> Sheet:
@@ -77,32 +79,33 @@ def save_merbench(folder: Path, outcome: Outcome, facts: dict[str, Any]) -> None
 
 def sections(outcome: Outcome) -> list[Section]:
     """Scores of every test part, gains of fusion, and gains of the published protocol."""
-    several = len(outcome.task.tests) > 1
+    has_several_tests = len(outcome.task.tests) > 1
     tables = []
     for test in outcome.task.tests:
         rows = tuple(row for row in outcome.rows if row.test == test and not row.system.given)
         heads = ('on', 'model', 'protocol', 'mean [95 %]', 'sd', 'over simple', 'p')
-        title = f'{test}: {rows[0].headline}' if several else rows[0].headline
+        title = f'{test}: {rows[0].headline}' if has_several_tests else rows[0].headline
         tables.append(Section(title, heads, tuple(_scores(row) for row in rows), 3, rows))
-    fused = [(row, gain) for row in outcome.rows if (gain := row.gain('alone')) is not None]
-    if fused:
-        heads = (*(('test',) if several else ()), 'on', 'model', 'protocol', 'alone', 'gain [95 %]', 'p')
-        cells = tuple(((row.test,) if several else ()) + _fused(row, gain) for row, gain in fused)
+    fusion_gains = [(row, gain) for row in outcome.rows if (gain := row.gain('alone')) is not None]
+    if fusion_gains:
+        heads = (*(('test',) if has_several_tests else ()), 'on', 'model', 'protocol', 'alone', 'gain [95 %]', 'p')
+        cells = tuple(((row.test,) if has_several_tests else ()) + _fused(row, gain) for row, gain in fusion_gains)
         tables.append(Section('What more than one modality adds', heads, cells, len(heads) - 2))
-    tables += _missing(outcome, several)
-    if buys := tuple(_buys(outcome.rows, several)):
-        heads = (*(('test',) if several else ()), 'on', 'fair', 'reference', 'difference', ORACLE, 'it would add')
-        tables.append(Section('What the published protocol adds', heads, buys, 2 if several else 1))
+    tables += _missing(outcome, has_several_tests)
+    if differences := tuple(_protocol_differences(outcome.rows, has_several_tests)):
+        first_heads = ('test', 'on') if has_several_tests else ('on',)
+        heads = (*first_heads, 'fair', 'reference', 'difference', ORACLE, 'it would add')
+        tables.append(Section('What the published protocol adds', heads, differences, 2 if has_several_tests else 1))
     return tables
 
 
 def lines(outcome: Outcome) -> list[str]:
     """Sentences on how to read the tables."""
-    settings, shown = outcome.settings, {row.system.protocol for row in outcome.rows}
-    known = ['on: ' + ', '.join(f'{initials((name,))} {_spelled(name)}' for name in outcome.recipes)]
-    known += [f'{protocol}: {how}' for protocol, how in HOW.items() if protocol in shown]
+    settings, protocols = outcome.settings, {row.system.protocol for row in outcome.rows}
+    sentences = ['on: ' + ', '.join(f'{initials((name,))} {_spelled(name)}' for name in outcome.recipes)]
+    sentences += [f'{protocol}: {description}' for protocol, description in HOW.items() if protocol in protocols]
     tests = sum(len(row.gains) for row in outcome.rows)
-    known += [
+    sentences += [
         f'figures in per cent; {settings.model} reads {FEAT_TYPES[outcome.task.feat_type]}; budget of each model: '
         f'{counted(settings.trials, "draw")} at most, {counted(settings.seeds, "seed")}, '
         f'{counted(settings.epochs, "epoch")} at most, patience '
@@ -111,7 +114,7 @@ def lines(outcome: Outcome) -> list[str]:
         'draw whole groups (speakers, dialogues or recordings, where known); '
         f'{settings.resamples} resamples, p after Holm over {counted(tests, "test")}',
     ]
-    return [*known, *broken_runs(outcome.rows), *outcome.notes]
+    return [*sentences, *broken_runs(outcome.rows), *outcome.notes]
 
 
 def title(outcome: Outcome) -> str:
@@ -133,26 +136,26 @@ def _fused(row: Row, gain: Gain) -> tuple[str, ...]:
     return (*named(row.system), initials(gain.over.modalities), *gain_cells(gain))
 
 
-def _missing(outcome: Outcome, several: bool) -> Iterator[Section]:
+def _missing(outcome: Outcome, has_several_tests: bool) -> Iterator[Section]:
     """For each test part, scores of the models of all modalities when some are missing, one column per model."""
     for test in outcome.task.tests:
         rows = [row for row in outcome.rows if row.test == test]
-        gone = [row for row in rows if row.system.given]
-        if not gone:
+        reduced = [row for row in rows if row.system.given]
+        if not reduced:
             continue
-        names = list(dict.fromkeys(row.system.name for row in gone))
-        full = gone[0].system.modalities
-        scores = {(row.system.given, row.system.name): row.scores[row.headline] for row in gone}
+        names = list(dict.fromkeys(row.system.name for row in reduced))
+        all_modalities = reduced[0].system.modalities
+        scores = {(row.system.given, row.system.name): row.scores[row.headline] for row in reduced}
         scores |= {
             ('all', row.system.name): row.scores[row.headline]
             for row in rows
-            if row.system.modalities == full and row.system.protocol == 'fair' and not row.system.given
+            if row.system.modalities == all_modalities and row.system.protocol == 'fair' and not row.system.given
         }
         cells = tuple(
             (_given(given), *(spread(scores[given, name].value, scores[given, name]) for name in names))
-            for given in ('all', *dict.fromkeys(row.system.given for row in gone))
+            for given in ('all', *dict.fromkeys(row.system.given for row in reduced))
         )
-        yield Section(f'{test + ": " if several else ""}With modalities missing', ('given', *names), cells, 1)
+        yield Section(f'{test + ": " if has_several_tests else ""}With modalities missing', ('given', *names), cells, 1)
 
 
 def _given(given: str) -> str:
@@ -161,9 +164,10 @@ def _given(given: str) -> str:
     return given if given == 'all' else initials(given.split('+'))
 
 
-def _buys(rows: Sequence[Row], several: bool) -> Iterator[tuple[str, ...]]:
-    asked = [row for row in rows if row.system.name not in ('constant', *SIMPLE) and not row.system.given]
-    by_key = {(row.system.modalities, row.test, row.system.protocol): row for row in asked}
+def _protocol_differences(rows: Sequence[Row], has_several_tests: bool) -> Iterator[tuple[str, ...]]:
+    """Scores by each protocol and their differences, for models that ran by all."""
+    model_rows = [row for row in rows if row.system.name not in ('constant', *SIMPLE) and not row.system.given]
+    by_key = {(row.system.modalities, row.test, row.system.protocol): row for row in model_rows}
     for modalities, test in dict.fromkeys((key[0], key[1]) for key in by_key):
         by_protocol = [by_key.get((modalities, test, protocol)) for protocol in HOW]
         if not all(by_protocol):
@@ -176,4 +180,4 @@ def _buys(rows: Sequence[Row], several: bool) -> Iterator[tuple[str, ...]]:
             percent_in_five(oracle),
             signed_percent(oracle - reference),
         )
-        yield (*((test,) if several else ()), initials(modalities), *cells)
+        yield (*((test,) if has_several_tests else ()), initials(modalities), *cells)

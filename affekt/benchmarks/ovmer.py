@@ -43,10 +43,13 @@ from affekt.tables import answers_by_name, read_columns
 from affekt.wording import counted, subject
 
 MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')
+"""Modes that file and folder names can state; a longer name precedes its own beginning."""
 PAPER_MODE = MODES[0]
+"""Mode of the published table."""
 LEVEL = 0.05
 """p-value, corrected over pairs, below which two systems differ significantly."""
 TABLES = ('2025', '2026', 'affekt')
+"""Word tables that are used by default."""
 _MODE = re.compile('|'.join(MODES))
 
 
@@ -148,38 +151,38 @@ def run_ovmer(
     """
     # 1. Find the systems.
     systems = find_systems(predictions)
-    true = read_answers(truth)
-    answers = {system: _read(system, true) for system in systems}
+    labels = read_answers(truth)
+    answers = {system: _read(system, labels) for system in systems}
     loaded, notes = _tables(tables)
-    notes += _too_few(systems, resamples)
+    notes += _resample_notes(systems, resamples)
     # 2. Rank the systems of every mode under every table.
     views = []
     for done, table in enumerate(loaded):
         if progress:
             progress('rank', done, len(loaded))
-        views.append(_view(table, true, answers, rng, resamples))
+        views.append(_view(table, labels, answers, rng, resamples))
     if progress:
         progress('rank', 1, 1)
     # 3. Changes of rank, and agreement with the published grouping by a language model.
     moves = [_move(mode, views[0], view) for view in views[1:] for mode in view.rankings]
     by_mode: dict[str, dict[str, dict[str, float]]] = {}
-    for system, answered in answers.items():
-        sizes = [len(official_parse(answered[name])) for name in true]
-        thinking = count_thinking(answered[name] for name in true)
-        about = {
+    for system, predicted in answers.items():
+        sizes = [len(official_parse(predicted[name])) for name in labels]
+        thinking = count_thinking(predicted[name] for name in labels)
+        statistics = {
             'labels_per_answer': float(np.mean(sizes)),
             'empty_answers': float(sizes.count(0)),
             'with_thinking': float(thinking),
         }
         if thinking:
-            with_thoughts = subject(thinking, 'answer', 'holds', 'hold')
+            clause = subject(thinking, 'answer', 'holds', 'hold')
             notes += (
-                f'{system.model} {system.mode}: {with_thoughts} what the model thought aloud; official scores '
+                f'{system.model} {system.mode}: {clause} what the model thought aloud; official scores '
                 'count its words, consistent ones leave them out',
             )
-        by_mode.setdefault(system.mode, {})[system.model] = about
+        by_mode.setdefault(system.mode, {})[system.model] = statistics
     inputs = (truth, *(system.path for system in systems))
-    return Ovmer(len(true), systems, by_mode, tuple(views), tuple(moves), _agreements(views), notes, inputs)
+    return Ovmer(len(labels), systems, by_mode, tuple(views), tuple(moves), _agreements(views), notes, inputs)
 
 
 def find_systems(predictions: Path) -> tuple[System, ...]:
@@ -197,8 +200,8 @@ def find_systems(predictions: Path) -> tuple[System, ...]:
     systems: dict[tuple[str, str], System] = {}
     for child in folder_content(root, 'predictions'):
         files = prediction_files(child) if child.is_dir() else [child] if child in prediction_files(root) else []
-        read_out = [path for path in files if path.stem.endswith('-openset')]
-        for path in read_out or files:
+        opensets = [path for path in files if path.stem.endswith('-openset')]
+        for path in opensets or files:
             stem = path.stem.removesuffix('-openset')
             model, mode = _split(child.name if child.is_dir() else stem)
             mode = mode or (_split(stem)[1] if child.is_dir() else '')
@@ -250,10 +253,10 @@ def _tables(tables: Sequence[WordTable | str | Path]) -> tuple[list[WordTable], 
     return loaded, tuple(notes)
 
 
-def _too_few(systems: Sequence[System], resamples: int) -> tuple[str, ...]:
+def _resample_notes(systems: Sequence[System], resamples: int) -> tuple[str, ...]:
     """A note where the resamples are too few for any pair to differ significantly."""
-    most = max(Counter(system.mode for system in systems).values())
-    pairs = most * (most - 1) // 2
+    systems_of_mode = max(Counter(system.mode for system in systems).values())
+    pairs = systems_of_mode * (systems_of_mode - 1) // 2
     if pairs / (1 + resamples) < LEVEL:
         return ()
     return (
@@ -272,17 +275,18 @@ def _view(
     scores: dict[str, dict[str, dict[str, float]]] = {}
     columns: dict[str, dict[str, Floats]] = {}
     rule = headline = ''
-    for system, answered in answers.items():
-        every, samples, rule, headline = measure(table, truth, answered)
-        scores.setdefault(system.mode, {})[system.model] = every
-        columns.setdefault(system.mode, {})[system.model] = samples
+    for system, predicted in answers.items():
+        all_scores, score_columns, rule, headline = measure(table, truth, predicted)
+        scores.setdefault(system.mode, {})[system.model] = all_scores
+        columns.setdefault(system.mode, {})[system.model] = score_columns
     score = _score_of(table, rule, headline)
     rankings = {
-        mode: rank_systems(answered, dict.fromkeys(answered, score), rng=rng, resamples=resamples, level=1 - LEVEL)
-        for mode, answered in columns.items()
+        mode: rank_systems(predicted, dict.fromkeys(predicted, score), rng=rng, resamples=resamples, level=1 - LEVEL)
+        for mode, predicted in columns.items()
     }
     common = [
-        label for label, _ in Counter(w for answer in truth.values() for w in official_parse(answer)).most_common(6)
+        label
+        for label, _ in Counter(word for answer in truth.values() for word in official_parse(answer)).most_common(6)
     ]
     constants = {', '.join(words): list(words) for words in (*CONSTANTS, *(common[:size] for size in (2, 4, 6)))}
     floors = {
@@ -307,8 +311,8 @@ def _consistent(table: WordTable, truth: Mapping[str, Any], prediction: Mapping[
     values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
     headline = f'{measure.near[-1]} f1'
     # A mean over samples: the score of each sample is all that resamples need.
-    alone = np.stack([np.ones(len(measure.columns)), measure.statistic(measure.columns)[headline]], axis=1)
-    return {name: float(value[0]) for name, value in values.items()}, alone, 'consistent', headline
+    sample_scores = np.stack([np.ones(len(measure.columns)), measure.statistic(measure.columns)[headline]], axis=1)
+    return {name: float(value[0]) for name, value in values.items()}, sample_scores, 'consistent', headline
 
 
 def _score_of(table: WordTable, rule: str, headline: str) -> Callable[[Floats], Floats]:
@@ -321,28 +325,36 @@ def _score_of(table: WordTable, rule: str, headline: str) -> Callable[[Floats], 
 def _move(mode: str, before: View, after: View) -> Move:
     from scipy.stats import kendalltau  # importing it takes half a second, which all scoring would wait for
 
-    first, then = before.rankings[mode].ranks, after.rankings[mode].ranks
-    moved = {model: (first[model][0], then[model][0]) for model in first if first[model][0] != then[model][0]}
-    values = [[view.rankings[mode].scores[model].value for model in first] for view in (before, after)]
-    tau = float(kendalltau(*values).statistic) if len(first) > 1 else float('nan')
+    ranks_before, ranks_after = before.rankings[mode].ranks, after.rankings[mode].ranks
+    moved = {
+        model: (ranks_before[model][0], ranks_after[model][0])
+        for model in ranks_before
+        if ranks_before[model][0] != ranks_after[model][0]
+    }
+    values = [[view.rankings[mode].scores[model].value for model in ranks_before] for view in (before, after)]
+    tau = float(kendalltau(*values).statistic) if len(ranks_before) > 1 else float('nan')
     return Move(mode, before.name, after.name, tau, moved)
 
 
 def _agreements(views: Sequence[View]) -> dict[str, dict[str, Agreement]]:
     """Correlations (Pearson, Spearman) with the published GPT column, of published metrics and of ours."""
     rows = {row.model: row.scores for row in published('ovmer').rows}
-    ours = [model for model in rows if views and model in views[0].scores.get(PAPER_MODE, {})]
+    own_models = [model for model in rows if views and model in views[0].scores.get(PAPER_MODE, {})]
     metrics = [name for name in next(iter(rows.values())) if name != 'GPT']
-    agreements = {'published': {name: _agreement(rows, {m: rows[m][name] for m in rows}) for name in metrics}}
-    if len(ours) < 3:
+    agreements = {
+        'published': {name: _agreement(rows, {model: rows[model][name] for model in rows}) for name in metrics}
+    }
+    if len(own_models) < 3:
         return agreements
     agreements['published, same models'] = {
-        name: _agreement(rows, {m: rows[m][name] for m in ours}) for name in metrics
+        name: _agreement(rows, {model: rows[model][name] for model in own_models}) for name in metrics
     }
     for view in views:
         scores = view.scores[PAPER_MODE]
-        wanted = [name for name in scores[ours[0]] if name.endswith((' f', ' f1'))]
-        agreements[view.name] = {name: _agreement(rows, {m: scores[m][name] for m in ours}) for name in wanted}
+        metrics_of_view = [name for name in scores[own_models[0]] if name.endswith((' f', ' f1'))]
+        agreements[view.name] = {
+            name: _agreement(rows, {model: scores[model][name] for model in own_models}) for name in metrics_of_view
+        }
     return agreements
 
 

@@ -18,7 +18,9 @@ from affekt.errors import TableError, UnknownNameError, listed
 from affekt.tables import ENDINGS, answers_by_name, by_name, read_columns
 
 OPENSETS = ('openset', 'labels', 'prediction', 'answer', 'fileitems')
+"""Headers of predicted labels, in order of preference; `fileitems` is that of the released archives."""
 SENTIMENTS = ('sentiment',)
+"""Headers of predicted sentiment words."""
 _NUMBER = re.compile(r'(?:checkpoint|ckpt|epoch)?[-_]?0*(\d+)(?:_loss.*)?$')
 
 
@@ -78,19 +80,21 @@ def find_predictions(root: Path, *, sets: Collection[str] = (), model: str | Non
     strangers = []
     for child in (child for child in children if child.is_dir()):
         try:
-            each = set_named(child.name)
+            found_set = set_named(child.name)
         except UnknownNameError:
             if child.name.startswith('results-') and not sets:
                 raise
             strangers.append(child.name)
             continue
-        if sets and each.key not in sets:
+        if sets and found_set.key not in sets:
             continue
-        if each.key in by_set:
-            raise TableError(expected=f'one folder for {each.name}', came=f'a second, {child}', todo='keep one of them')
+        if found_set.key in by_set:
+            raise TableError(
+                expected=f'one folder for {found_set.name}', came=f'a second, {child}', todo='keep one of them'
+            )
         checkpoints = _checkpoints(_model_folder(child, model))
         if checkpoints:
-            by_set[each.key] = checkpoints
+            by_set[found_set.key] = checkpoints
     if not by_set:
         raise TableError(
             expected=f'folders of predictions named {", ".join(sets) or "meld, cmumosi, results-meld …"}',
@@ -123,43 +127,43 @@ def prediction_files(folder: Path) -> list[Path]:
 
 def _model_folder(folder: Path, model: str | None) -> Path:
     """Folder of the checkpoints: the given one, or the single model's folder below it."""
-    below = [part for part in sorted(folder.glob('*/')) if prediction_files(part)]
+    model_folders = [path for path in sorted(folder.glob('*/')) if prediction_files(path)]
     if model is not None:
-        chosen = [part for part in below if part.name == model]
-        if not chosen:
+        matching = [path for path in model_folders if path.name == model]
+        if not matching:
             raise UnknownNameError(
-                expected=f'a model in {folder}: {listed([part.name for part in below])}',
+                expected=f'a model in {folder}: {listed([path.name for path in model_folders])}',
                 came=repr(model),
                 todo='name one of these with --model',
             )
-        return chosen[0]
-    if prediction_files(folder) and not below:
+        return matching[0]
+    if prediction_files(folder) and not model_folders:
         return folder
-    if len(below) > 1 or (below and prediction_files(folder)):
+    if len(model_folders) > 1 or (model_folders and prediction_files(folder)):
         raise TableError(
             expected=f'the checkpoints of one model in {folder}',
-            came=f'{len(below)} folders, {listed([part.name for part in below])}',
+            came=f'{len(model_folders)} folders, {listed([path.name for path in model_folders])}',
             todo='name one with --model',
         )
-    return below[0] if below else folder
+    return model_folders[0] if model_folders else folder
 
 
 def _checkpoints(folder: Path) -> dict[str, CheckpointFiles]:
     opensets: dict[str, Path] = {}
     sentiments: dict[str, Path] = {}
-    plain: dict[str, Path] = {}
+    descriptions: dict[str, Path] = {}
     for path in prediction_files(folder):
         stem = path.stem
-        home = sentiments if stem.endswith('-sentiment') else opensets if stem.endswith('-openset') else plain
+        target = sentiments if stem.endswith('-sentiment') else opensets if stem.endswith('-openset') else descriptions
         key = stem.removesuffix('-sentiment').removesuffix('-openset')
-        if key in home:
+        if key in target:
             raise TableError(
-                expected=f'one file for checkpoint {key}', came=f'{home[key].name} and {path.name}', todo='keep one'
+                expected=f'one file for checkpoint {key}', came=f'{target[key].name} and {path.name}', todo='keep one'
             )
-        home[key] = path
+        target[key] = path
     # Released descriptions come with the labels extracted from them; they are used only if there are no labels.
-    names = sorted({*opensets, *sentiments, *plain}, key=_order)
-    return {name: CheckpointFiles(opensets.get(name, plain.get(name)), sentiments.get(name)) for name in names}
+    names = sorted({*opensets, *sentiments, *descriptions}, key=_order)
+    return {name: CheckpointFiles(opensets.get(name, descriptions.get(name)), sentiments.get(name)) for name in names}
 
 
 def _order(checkpoint: str) -> tuple[float, str]:
@@ -167,7 +171,7 @@ def _order(checkpoint: str) -> tuple[float, str]:
     return (float(short) if short.isdecimal() else float('inf'), checkpoint)
 
 
-def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
+def read_prediction(unibench_set: UniBenchSet, files: CheckpointFiles) -> Prediction:
     """The answers in a checkpoint's files.
 
     Raises:
@@ -180,7 +184,7 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
         columns = read_columns(files.openset)
         words_by_name = answers_by_name(columns, files.openset, NAMES, OPENSETS)
         words = by_name(columns, files.openset, NAMES, SENTIMENTS)
-        if words_by_name is None and (words is None or each.task != 'sentiment'):
+        if words_by_name is None and (words is None or unibench_set.task != 'sentiment'):
             raise TableError(
                 expected=f'a column {" or ".join(OPENSETS[:-1])}',
                 came=f'{files.openset} with {columns.seen()}',
@@ -205,11 +209,11 @@ def require_no_strangers(truth: Mapping[str, Any], answers: Mapping[str, Any], w
     Raises:
         TableError: some are not; the message names the first of them.
     """
-    extra = [name for name in answers if name not in truth]
-    if extra:
+    unknown = [name for name in answers if name not in truth]
+    if unknown:
         raise TableError(
             expected=f'only the {len(truth)} samples of the truth in {what}',
-            came=f'others too: {listed(extra)}',
+            came=f'others too: {listed(unknown)}',
             todo='check that labels and predictions are of the same set and split',
         )
 
@@ -220,12 +224,12 @@ def choose_checkpoint(name: str, checkpoints: Sequence[str]) -> str:
     Raises:
         UnknownNameError: there is none, or more than one.
     """
-    wanted = {name, short_name(name)}
-    meant = [key for key in checkpoints if key == name] or [key for key in checkpoints if short_name(key) in wanted]
-    if len(meant) != 1:
+    names = {name, short_name(name)}
+    matching = [key for key in checkpoints if key == name] or [key for key in checkpoints if short_name(key) in names]
+    if len(matching) != 1:
         raise UnknownNameError(
             expected=f'one of {listed([short_name(key) for key in checkpoints], 12)}',
             came=repr(name),
             todo='name a checkpoint that every set has',
         )
-    return meant[0]
+    return matching[0]

@@ -78,8 +78,8 @@ def _dfer_table(table: Mapping[str, Any], tables: Mapping[str, Any]) -> Publishe
         row = dict(zip(table['columns'], cells, strict=True))
         model, inputs, source = row.pop('model'), row.pop('inputs'), row.pop('source')
         scores = {column: round(value / 100, 10) for column, value in row.items() if value is not None}
-        where, how = tables['sources'][source]
-        rows.append(PublishedRow(model, inputs, scores, where, how == 'second hand'))
+        location, reading = tables['sources'][source]
+        rows.append(PublishedRow(model, inputs, scores, location, reading == 'second hand'))
     folds = {
         model: tuple((uar / 100, war / 100) for uar, war in by_fold)
         for model, by_fold in table.get('folds', {}).items()

@@ -66,12 +66,12 @@ def select(
     if len(checkpoints) == 1:
         return rows
     rows.append(_averaged(scores, counted, checkpoints))
-    rest = [name for name in counted if name != dev]
-    judges = [dev] if dev else list(counted) or list(scores)
-    best = max(checkpoints, key=lambda name: np.mean([scores[judge][name] for judge in judges]))
+    other_sets = [name for name in counted if name != dev]
+    deciding_sets = [dev] if dev else list(counted) or list(scores)
+    best = max(checkpoints, key=lambda name: np.mean([scores[key][name] for key in deciding_sets]))
     reason = f'the best on {dev}' if dev else 'the best mean over these test sets'
-    rows.append(_one('best single', reason, dev is None, scores, rest, dict.fromkeys(scores, best)))
-    oracle = {each: max(checkpoints, key=lambda name: by_checkpoint[name]) for each, by_checkpoint in scores.items()}
+    rows.append(_one('best single', reason, dev is None, scores, other_sets, dict.fromkeys(scores, best)))
+    oracle = {key: max(checkpoints, key=lambda name: by_checkpoint[name]) for key, by_checkpoint in scores.items()}
     reason = 'the best of each test set by itself, as the published figures were chosen'
     return [*rows, _one('oracle per set', reason, True, scores, counted, oracle)]
 
@@ -79,22 +79,22 @@ def select(
 def _one(
     protocol: str, how: str, on_test: bool, scores: Scores, counted: Sequence[str], chosen: Mapping[str, str]
 ) -> Row:
-    own = {each: scores[each][checkpoint] for each, checkpoint in chosen.items()}
-    return Row(protocol, how, on_test, own, _mean([own[each] for each in counted]), tuple(counted), chosen, {})
+    selected = {key: scores[key][checkpoint] for key, checkpoint in chosen.items()}
+    return Row(protocol, how, on_test, selected, _mean([selected[key] for key in counted]), tuple(counted), chosen, {})
 
 
 def _averaged(scores: Scores, counted: Sequence[str], checkpoints: Sequence[str]) -> Row:
-    table = {each: np.array([by_checkpoint[name] for name in checkpoints]) for each, by_checkpoint in scores.items()}
-    means = np.mean([table[each] for each in counted], axis=0) if counted else np.full(len(checkpoints), np.nan)
+    table = {key: np.array([by_checkpoint[name] for name in checkpoints]) for key, by_checkpoint in scores.items()}
+    means = np.mean([table[key] for key in counted], axis=0) if counted else np.full(len(checkpoints), np.nan)
     return Row(
         'mean',
         f'mean and standard deviation over {len(checkpoints)} checkpoints',
         False,
-        {each: float(values.mean()) for each, values in table.items()},
+        {key: float(values.mean()) for key, values in table.items()},
         float(means.mean()),
         tuple(counted),
         {},
-        {each: float(values.std(ddof=1)) for each, values in table.items()},
+        {key: float(values.std(ddof=1)) for key, values in table.items()},
         float(means.std(ddof=1)),
     )
 

@@ -21,7 +21,9 @@ from affekt.tables import ENDINGS, answers_by_name, by_name, number, read_column
 
 Task = Literal['fine-grained', 'basic', 'sentiment']
 METRICS: Mapping[Task, str] = {'fine-grained': 'EW-L1 F', 'basic': 'HIT', 'sentiment': 'WAF'}
+"""Task to its headline metric."""
 NAMES = ('name', 'names', 'filenames')
+"""Headers of the names of samples in a plain table."""
 TRUTHS: Mapping[Task, tuple[str, ...]] = {
     'fine-grained': ('openset', 'labels', 'label'),
     'basic': ('label', 'emotion', 'emo', 'discrete'),
@@ -130,16 +132,18 @@ def set_named(name: str) -> UniBenchSet:
     Raises:
         UnknownNameError: unknown set.
     """
-    plain = name.lower().removeprefix('results-')
-    for each in UNIBENCH:
-        if plain in (each.key, each.name.lower(), *each.also):
-            return each
+    key = name.lower().removeprefix('results-')
+    for unibench_set in UNIBENCH:
+        if key in (unibench_set.key, unibench_set.name.lower(), *unibench_set.also):
+            return unibench_set
     raise UnknownNameError(
-        expected=f'one of {", ".join(each.key for each in UNIBENCH)}', came=repr(name), todo='name one of these sets'
+        expected=f'one of {", ".join(unibench_set.key for unibench_set in UNIBENCH)}',
+        came=repr(name),
+        todo='name one of these sets',
     )
 
 
-def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
+def find_labels(unibench_set: UniBenchSet, labels: Path) -> Path | None:
     """The set's label file in a folder of releases; None if there is none.
 
     The search covers the release's own path (`meld-process/label.npz`), the same under the set's key
@@ -148,84 +152,90 @@ def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
     Raises:
         TableError: several files match.
     """
-    folders = (each.folder, each.folder.removesuffix('-process'), each.key, each.name)
+    folders = (unibench_set.folder, unibench_set.folder.removesuffix('-process'), unibench_set.key, unibench_set.name)
     files = (
-        each.file,
+        unibench_set.file,
         *(f'{stem}{ending}' for stem in ('labels', 'label', 'ovlabel', 'check-openset') for ending in ENDINGS),
     )
-    tried = [labels / folder / file for folder in folders for file in files]
-    tried += [labels / f'{each.key}{ending}' for ending in ENDINGS]
-    present = list(dict.fromkeys(path.resolve() for path in tried if path.is_file()))
+    candidates = [labels / folder / file for folder in folders for file in files]
+    candidates += [labels / f'{unibench_set.key}{ending}' for ending in ENDINGS]
+    present = list(dict.fromkeys(path.resolve() for path in candidates if path.is_file()))
     if len(present) > 1:
         raise TableError(
-            expected=f'one label file for {each.name}',
+            expected=f'one label file for {unibench_set.name}',
             came=listed([str(path.relative_to(labels.resolve())) for path in present]),
             todo='keep one of them in the folder',
         )
     return present[0] if present else None
 
 
-def read_labels_of(each: UniBenchSet, path: Path) -> dict[str, Any]:
+def read_labels_of(unibench_set: UniBenchSet, path: Path) -> dict[str, Any]:
     """Name of a sample to its truth: a label, a sentiment, or an answer with free labels.
 
     Raises:
         TableError: the file does not contain the set's test, or has a label that the set does not have.
         ArchiveError: the archive is damaged.
     """
-    raw = _from_archive(each, path) if path.suffix == '.npz' else _from_table(each, path)
-    if not raw:
-        raise TableError(expected=f'labels of {each.name}, {each.split}', came=f'{path} without any', todo=each.source)
-    return {name: _checked(each, name, value, path) for name, value in raw.items()}
+    labels = _from_archive(unibench_set, path) if path.suffix == '.npz' else _from_table(unibench_set, path)
+    if not labels:
+        raise TableError(
+            expected=f'labels of {unibench_set.name}, {unibench_set.split}',
+            came=f'{path} without any',
+            todo=unibench_set.source,
+        )
+    return {name: _checked(unibench_set, name, value, path) for name, value in labels.items()}
 
 
-def _from_archive(each: UniBenchSet, path: Path) -> dict[str, Any]:
+def _from_archive(unibench_set: UniBenchSet, path: Path) -> dict[str, Any]:
     archive = read_npz(path)
-    corpus = archive.get(each.corpus)
+    corpus = archive.get(unibench_set.corpus)
     if not isinstance(corpus, dict):
-        return _from_table(each, path)
-    field = 'val' if each.task == 'sentiment' else 'emo'
+        return _from_table(unibench_set, path)
+    field = 'val' if unibench_set.task == 'sentiment' else 'emo'
     try:
-        return {str(name): row[field] for name, row in corpus.items() if str(name).startswith(each.prefix)}
+        return {str(name): row[field] for name, row in corpus.items() if str(name).startswith(unibench_set.prefix)}
     except (TypeError, KeyError) as error:
         raise TableError(
-            expected=f'{each.corpus} with {field} for every sample', came=f'{path}: {error}', todo=each.source
+            expected=f'{unibench_set.corpus} with {field} for every sample',
+            came=f'{path}: {error}',
+            todo=unibench_set.source,
         ) from error
 
 
-def _from_table(each: UniBenchSet, path: Path) -> dict[str, Any]:
+def _from_table(unibench_set: UniBenchSet, path: Path) -> dict[str, Any]:
     columns = read_columns(path)
-    reader = answers_by_name if each.task == 'fine-grained' else by_name
-    labels = reader(columns, path, NAMES, TRUTHS[each.task])
+    reader = answers_by_name if unibench_set.task == 'fine-grained' else by_name
+    labels = reader(columns, path, NAMES, TRUTHS[unibench_set.task])
     if labels is None:
         raise TableError(
-            expected=f'a column {" or ".join(TRUTHS[each.task])}',
+            expected=f'a column {" or ".join(TRUTHS[unibench_set.task])}',
             came=f'{path} with {columns.seen()}',
             todo='name the columns so',
         )
     return labels
 
 
-def _checked(each: UniBenchSet, name: str, value: Any, path: Path) -> Any:
+def _checked(unibench_set: UniBenchSet, name: str, value: Any, path: Path) -> Any:
     try:
-        if each.task == 'sentiment':
+        if unibench_set.task == 'sentiment':
             sentiment = number(value)
             if not -3.0 <= sentiment <= 3.0:
                 raise ValueError(f'{sentiment} outside [-3, 3]')
             return sentiment
-        if each.task == 'fine-grained':
+        if unibench_set.task == 'fine-grained':
             return value
         if isinstance(value, (int, float)) or str(value).isdecimal():
-            if not math.isfinite(at := float(value)) or at != int(at):
+            if not math.isfinite(index := float(value)) or index != int(index):
                 raise ValueError(f'label {value!r}')
-            return _emotion(each.emotions, int(at))
+            return _emotion(unibench_set.emotions, int(index))
         label = str(value).strip().lower()
-        if label not in each.emotions:
+        if label not in unibench_set.emotions:
             raise ValueError(f'label {label!r}')
         return label
     except (ValueError, TypeError, IndexError) as error:
+        allowed = 'sentiment' if unibench_set.task == 'sentiment' else f'label among {", ".join(unibench_set.emotions)}'
         raise TableError(
-            expected=f'a {"sentiment" if each.task == "sentiment" else "label among " + ", ".join(each.emotions)} '
-            f'for every sample of {each.name}',
+            expected=f'a {allowed} for every sample of {unibench_set.name}',
             came=f'{path}, sample {name!r}: {error}',
             todo='correct the label file',
         ) from error

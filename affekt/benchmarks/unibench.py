@@ -142,36 +142,38 @@ def run_unibench(
         ArchiveError: an archive is damaged.
         WeightsError: the official table is not available.
     """
-    wanted = [set_named(name).key for name in sets]
+    set_keys = [set_named(name).key for name in sets]
     table = table if isinstance(table, WordTable) else load_table(table)
     # 1. Find predictions and labels.
-    folder = find_predictions(predictions, sets=wanted, model=model)
+    folder = find_predictions(predictions, sets=set_keys, model=model)
     predicted = folder.sets
-    truths, absent = _labels(predicted, labels, wanted)
+    truths, absent = _labels(predicted, labels, set_keys)
     # 2. Score every set at every checkpoint.
     pairs = [(set_named(key), name) for key in truths for name in predicted[key]]
     measured: dict[str, dict[str, Measured]] = {key: {} for key in truths}
-    source: dict[str, str] = {}
-    for done, (each, name) in enumerate(pairs):
+    origins: dict[str, str] = {}
+    for done, (unibench_set, name) in enumerate(pairs):
         if progress:
             progress('score', done, len(pairs))
-        measured[each.key][name], source[each.key] = _measure(each, truths[each.key], predicted[each.key][name], table)
+        measured[unibench_set.key][name], origins[unibench_set.key] = _measure(
+            unibench_set, truths[unibench_set.key], predicted[unibench_set.key][name], table
+        )
     if progress:
         progress('score', 1, 1)
     # 3. Constant answers, and notes on each set.
-    results = {key: _result(set_named(key), truths[key], measured[key], table, source[key]) for key in measured}
+    results = {key: _result(set_named(key), truths[key], measured[key], table, origins[key]) for key in measured}
     # 4. Common checkpoints, and the protocols over them.
     common, notes = _common(measured)
     notes += tuple(f'{name}: a folder named as no set, not looked at' for name in folder.strangers)
     declared = None if checkpoint is None else choose_checkpoint(checkpoint, common)
-    judge = None if dev is None else set_named(dev).key
-    if judge is not None and judge not in results:
+    deciding_set = None if dev is None else set_named(dev).key
+    if deciding_set is not None and deciding_set not in results:
         raise TableError(
-            expected=f'predictions and labels of {judge}, which chooses', came='none', todo='choose another'
+            expected=f'predictions and labels of {deciding_set}, which chooses', came='none', todo='choose another'
         )
     counted = [key for key, result in results.items() if result.whole]
     headlines = {key: result.headlines for key, result in results.items()}
-    first, *others = select(headlines, counted, common, fixed=declared, dev=judge)
+    first, *others = select(headlines, counted, common, fixed=declared, dev=deciding_set)
     # 5. Intervals of the fixed checkpoint.
     rows = (_with_intervals(first, measured, rng, resamples, progress), *others)
     inputs = [path for key in truths for files in predicted[key].values() for path in files.paths]
@@ -180,7 +182,7 @@ def run_unibench(
 
 
 def _labels(
-    predicted: Mapping[str, Any], labels: Path, wanted: Collection[str]
+    predicted: Mapping[str, Any], labels: Path, set_keys: Collection[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """The truth of every set with predictions and labels, and reasons for the absence of others."""
     if not labels.is_dir():
@@ -190,16 +192,16 @@ def _labels(
             todo='check the path',
         )
     truths, absent = {}, {}
-    for each in UNIBENCH:
-        if wanted and each.key not in wanted:
+    for unibench_set in UNIBENCH:
+        if set_keys and unibench_set.key not in set_keys:
             continue
-        path = find_labels(each, labels)
-        if each.key not in predicted:
-            absent[each.key] = 'no predictions'
+        path = find_labels(unibench_set, labels)
+        if unibench_set.key not in predicted:
+            absent[unibench_set.key] = 'no predictions'
         elif path is None:
-            absent[each.key] = f'no labels; {each.source}'
+            absent[unibench_set.key] = f'no labels; {unibench_set.source}'
         else:
-            truths[each.key] = read_labels_of(each, path)
+            truths[unibench_set.key] = read_labels_of(unibench_set, path)
     if not truths:
         raise TableError(
             expected=f'labels of {listed(list(predicted), 9)}',
@@ -210,20 +212,20 @@ def _labels(
 
 
 def _measure(
-    each: UniBenchSet, truth: Mapping[str, Any], files: CheckpointFiles, table: WordTable
+    unibench_set: UniBenchSet, truth: Mapping[str, Any], files: CheckpointFiles, table: WordTable
 ) -> tuple[Measured, str]:
     """One checkpoint's measure on one set, and the origin of its sentiment words."""
-    prediction = read_prediction(each, files)
-    what = str(files.paths[0])
+    prediction = read_prediction(unibench_set, files)
+    path = str(files.paths[0])
     for answers in (prediction.openset, prediction.sentiment):
         # Predictions cover the whole set even if only part of the labels is public.
-        if answers and len(truth) >= each.samples:
-            require_no_strangers(truth, answers, what)
-    if each.task == 'sentiment':
-        words, source = _sentiment_words(prediction, what)
+        if answers and len(truth) >= unibench_set.samples:
+            require_no_strangers(truth, answers, path)
+    if unibench_set.task == 'sentiment':
+        words, source = _sentiment_words(prediction, path)
         return measure_sentiment(truth, words), source
-    require_answers(truth, prediction.openset, what)
-    measure = measure_basic if each.task == 'basic' else measure_fine_grained
+    require_answers(truth, prediction.openset, path)
+    measure = measure_basic if unibench_set.task == 'basic' else measure_fine_grained
     return measure(truth, prediction.openset, table), ''
 
 
@@ -232,48 +234,51 @@ def _table_of_valence() -> WordTable:
     return load_table('affekt')
 
 
-def _sentiment_words(prediction: Prediction, what: str) -> tuple[Mapping[str, str], str]:
+def _sentiment_words(prediction: Prediction, path: str) -> tuple[Mapping[str, str], str]:
     if prediction.sentiment is not None:
         return prediction.sentiment, 'as predicted'
     valence = _table_of_valence()
-    require_answers(prediction.openset, prediction.openset, what)
+    require_answers(prediction.openset, prediction.openset, path)
     return derived_sentiment(prediction.openset, valence), f'derived from open labels by valence, table {valence.label}'
 
 
 def _result(
-    each: UniBenchSet, truth: Mapping[str, Any], measured: Mapping[str, Measured], table: WordTable, source: str
+    unibench_set: UniBenchSet, truth: Mapping[str, Any], measured: Mapping[str, Measured], table: WordTable, source: str
 ) -> SetResult:
     scores = {name: measure.scores() for name, measure in measured.items()}
     headlines = {name: scores[name][measure.headline] for name, measure in measured.items()}
     counts = scores[next(iter(measured))]
     scored = counts.get('HIT n', counts.get('EW-L1 n', counts.get('n', float('nan'))))
     notes = []
-    if len(truth) != each.samples:
-        notes.append(f'{len(truth)} of {each.samples} samples: in no mean, and not comparable with published figures')
+    if len(truth) != unibench_set.samples:
+        notes.append(
+            f'{len(truth)} of {unibench_set.samples} samples: in no mean, and not comparable with published figures'
+        )
     thinking = max(measure.facts.get('with_thinking', 0.0) for measure in measured.values())
     if thinking:
         answers = subject(round(thinking), 'answer', 'holds', 'hold')
         notes.append(f'{answers} what the model thought aloud; the published parser counts its words')
     return SetResult(
-        each, len(truth), scored, scores, headlines, {name: measure.facts for name, measure in measured.items()},
-        floors(each, truth, table), source, tuple(notes),
+        unibench_set, len(truth), scored, scores, headlines,
+        {name: measure.facts for name, measure in measured.items()}, floors(unibench_set, truth, table), source,
+        tuple(notes),
     )  # fmt: skip
 
 
-def floors(each: UniBenchSet, truth: Mapping[str, Any], table: WordTable) -> dict[str, float]:
+def floors(unibench_set: UniBenchSet, truth: Mapping[str, Any], table: WordTable) -> dict[str, float]:
     """Headline scores of constant answers: fixed lists, and the truth's own most frequent labels.
 
     Args:
-        each: the set; for sentiment, the answers are single signs.
+        unibench_set: the set; for sentiment, the answers are single signs.
         truth: labels of the set.
         table: word table that folds the words.
     """
-    if each.task == 'sentiment':
+    if unibench_set.task == 'sentiment':
         return {
             f'all {sign}': measure_sentiment(truth, dict.fromkeys(truth, sign)).value()
             for sign in ('positive', 'negative')
         }
-    measure = measure_basic if each.task == 'basic' else measure_fine_grained
+    measure = measure_basic if unibench_set.task == 'basic' else measure_fine_grained
     scores = {}
     frequent = [label for label, _ in Counter(_true_labels(truth)).most_common(max(MOST_FREQUENT))]
     answers = {', '.join(constant): list(constant) for constant in CONSTANTS}
@@ -305,10 +310,10 @@ def _common(measured: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, ...],
             ),
             todo='name the files alike, or choose --sets that go together',
         )
-    rest = {key: [name for name in by_checkpoint if name not in shared] for key, by_checkpoint in measured.items()}
+    others = {key: [name for name in by_checkpoint if name not in shared] for key, by_checkpoint in measured.items()}
     notes = tuple(
         f'{key}: {listed([short_name(name) for name in names])} left out, other sets lack it'
-        for key, names in rest.items()
+        for key, names in others.items()
         if names
     )
     first = next(iter(measured.values()))
@@ -323,7 +328,7 @@ def _with_intervals(
     progress: Progress | None,
 ) -> Row:
     """The row with intervals of each set's headline and of the mean, over whole dialogues or recordings."""
-    drawn: dict[str, Spread] = {}
+    spreads: dict[str, Spread] = {}
     units: dict[str, int] = {}
     for done, (key, name) in enumerate(row.checkpoints.items()):
         if progress:
@@ -332,27 +337,27 @@ def _with_intervals(
         groups = np.array([set_named(key).group(sample) for sample in measure.names])
         by_group = summed_by(measure.columns, groups)
         units[key] = len(by_group)
-        by_group_drawn = _headlines(measure, by_group, rng, resamples)
-        drawn[key] = Spread(by_group_drawn[measure.headline])
+        resampled = _headlines(measure, by_group, rng, resamples)
+        spreads[key] = Spread(resampled[measure.headline])
         if units[key] > 1:
-            of_samples = partial(_headlines, measure, measure.columns, rng.spawn(1)[0])
-            drawn[key] = spread(
-                by_group_drawn, sizes_of(groups), of_samples,
+            resampled_samples = partial(_headlines, measure, measure.columns, rng.spawn(1)[0])
+            spreads[key] = spread(
+                resampled, sizes_of(groups), resampled_samples,
                 partial(linearised_variances, measure.statistic, measure.columns),
                 influences_of(measure.statistic, by_group, sizes_of(groups)),
             )[measure.headline]  # fmt: skip
     if progress:
         progress('intervals', 1, 1)
-    means = np.mean([drawn[key].draws for key in row.counted], axis=0) if row.counted else np.zeros(0)
+    means = np.mean([spreads[key].draws for key in row.counted], axis=0) if row.counted else np.zeros(0)
     intervals = {
         key: student_interval(
-            row.scores[key], resampled.draws, units=units[key], known=resampled.known,
+            row.scores[key], spread_of_set.draws, units=units[key], known=spread_of_set.known,
             samples=len(measured[key][row.checkpoints[key]].columns),
         )
-        for key, resampled in drawn.items()
+        for key, spread_of_set in spreads.items()
     }  # fmt: skip
-    fewest = min(row.counted, key=lambda key: degrees_of(drawn[key].known, units[key]), default=None)
-    known = drawn[fewest].known if fewest else None
+    fewest = min(row.counted, key=lambda key: degrees_of(spreads[key].known, units[key]), default=None)
+    known = spreads[fewest].known if fewest else None
     mean = student_interval(
         row.mean, means, units=units[fewest] if fewest else 0, known=known and known.with_influences(None)
     )

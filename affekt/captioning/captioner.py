@@ -117,7 +117,7 @@ class CaptionSettings:
     second_language: str = ''
     """A language into which each description is translated and in which labels are read again; '' for none."""
     table: str = 'affekt'
-    """Word table that reads labels, and feelings in refusals."""
+    """Word table that reads labels, and emotions in refusals."""
     tries: int = 2
     """Maximum number of attempts of a step until an answer is usable, each with another seed."""
     max_tokens: int = 512

@@ -23,14 +23,14 @@ from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import LLMError, QuestionRefusedError, missing_extra
 from affekt.llm import MediaForm, Part, Reply, Request, medium_of, parts_of
 from affekt.runs import file_sha256
-from affekt.weights import PACKAGED, SMALL_DESCRIBER
+from affekt.weights import PACKAGED, is_small_describer
 
 FORM = MediaForm('a describer in this process', video=('video_url',))
 """Video as one silent part, audio as another: a describer receives what a server would receive."""
 SETTINGS, CHECKPOINT = 'describer.json', '.pth'
 NEEDED = {'audio': ('audio', 'hears'), 'visual': ('video', 'sees')}
 """Step to the modality that its recipes need, and the verb of an error."""
-_PICTURES_HZ = 4.0
+_IMAGES_HZ = 4.0
 """Frames per second of the video that is made of several images."""
 
 
@@ -38,11 +38,11 @@ def describer_at(where: str) -> Path | None:
     """The folder or checkpoint of a describer named by a text; None if it names none.
 
     A describer is a folder with `describer.json`, the folder of the run that trained it, a `.pth` of AffectGPT, or
-    `small`, unless a file or folder has that name.
+    `small` (a folder of that name is `./small`).
     """
-    path = Path(where)
-    if where == SMALL_DESCRIBER and not path.exists():
+    if is_small_describer(where):
         return PACKAGED / 'describer'
+    path = Path(where)
     if path.is_file():
         return path if path.suffix.lower() == CHECKPOINT else None
     return next((place for place in (path, path / 'describer') if (place / SETTINGS).is_file()), None)
@@ -60,7 +60,7 @@ def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str
     files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
     parts = [*((file.name, file_sha256(file)) for file in files), Path(trunk).name, *recipes]
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()
-    name = place.parent.name if place.name == 'describer' and where != SMALL_DESCRIBER else Path(where).name
+    name = place.parent.name if place.name == 'describer' and not is_small_describer(where) else Path(where).name
     return f'{name} {digest[:12]}'
 
 
@@ -129,16 +129,16 @@ def _opened(where: str, trunk: str, recipes: tuple[tuple[str, str], ...]) -> Any
 def _written(parts: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
     """The media of a question as files: column of a manifest to path."""
     columns: dict[str, str] = {}
-    pictures = [part for part in parts if medium_of(part) == 'picture']
+    images = [part for part in parts if medium_of(part) == 'image']
     for part in parts:
-        if (medium := medium_of(part)) == 'sound':
+        if (medium := medium_of(part)) == 'audio':
             columns['audio'] = _kept(folder / 'clip.wav', _content(part))
         elif medium == 'video':
             columns['video'] = _kept(folder / 'clip.mp4', _content(part))
-    if len(pictures) == 1:
-        columns['video'] = _kept(folder / 'clip.jpg', _content(pictures[0]))
-    elif pictures:
-        columns['video'] = str(_video_of(pictures, folder / 'clip.mp4'))
+    if len(images) == 1:
+        columns['video'] = _kept(folder / 'clip.jpg', _content(images[0]))
+    elif images:
+        columns['video'] = str(_video_of(images, folder / 'clip.mp4'))
     return columns
 
 
@@ -154,11 +154,11 @@ def _content(part: Mapping[str, Any]) -> bytes:
     return base64.b64decode(text)
 
 
-def _video_of(pictures: Sequence[Part | Mapping[str, Any]], path: Path) -> Path:
+def _video_of(parts: Sequence[Part | Mapping[str, Any]], path: Path) -> Path:
     from PIL import Image
 
     from affekt.media import write_video
 
-    images = [np.asarray(Image.open(io.BytesIO(_content(each))).convert('RGB')) for each in pictures]
+    images = [np.asarray(Image.open(io.BytesIO(_content(each))).convert('RGB')) for each in parts]
     height, width = (min(image.shape[axis] for image in images) // 2 * 2 for axis in (0, 1))
-    return write_video(path, [image[:height, :width] for image in images], _PICTURES_HZ)
+    return write_video(path, [image[:height, :width] for image in images], _IMAGES_HZ)

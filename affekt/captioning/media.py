@@ -74,7 +74,7 @@ def parts_for(manifest: Manifest, row: Sample, step: str, limits: ClipLimits, fo
 
         recording = Recording.open(path)
         if not (recording.audio if step == AUDIO else recording.video):
-            return Sent(status=ABSENT_, why=f'{path.name} has no {"sound" if step == AUDIO else "pictures"}')
+            return Sent(status=ABSENT_, why=f'{path.name} has no {"audio" if step == AUDIO else "images"}')
         return Sent(clip_parts(path, limits, form, window_s=manifest.window_s(row, column)))
     except AffektError as error:
         if type(error).__name__ == 'LLMError':  # the server has no form for this medium: true of every clip

@@ -20,6 +20,7 @@ from pathlib import Path
 from affekt.captioning.describing_model import FORM, DescribingModel, describer_at, describer_name
 from affekt.errors import LLMError, listed
 from affekt.llm import DEFAULT_SERVER, Chat, Endpoint, LocalModel, MediaForm, form_of
+from affekt.weights import is_small_describer
 
 KEY = 'AFFEKT_LLM_KEY'
 """Environment variable with the key of endpoints."""
@@ -59,7 +60,8 @@ class Place:
             return self
         parts = [(source, *recipe.partition('@')) for source, recipe in self.recipes]
         recipes = tuple((source, name + at + absolute_path(weights)) for source, name, at, weights in parts)
-        return replace(self, where=absolute_path(self.where), trunk=absolute_path(self.trunk), recipes=recipes)
+        where = self.where if is_small_describer(self.where) else absolute_path(self.where)
+        return replace(self, where=where, trunk=absolute_path(self.trunk), recipes=recipes)
 
     @property
     def form(self) -> MediaForm:

@@ -352,9 +352,9 @@ def media_to_send(manifest: Manifest, rows: Sequence[Sample], step: str, form: M
     """Media in the questions of a step, from `affekt.llm.MEDIA`; folders of frames are sent as images to every
     server."""
     if step == 'audio':
-        return ('sound',)
+        return ('audio',)
     columns = {source[0] for row in rows if (source := source_of(manifest, row, step)) is not None}
-    seen = {'video' if column == 'video' and form.takes('video') else 'picture' for column in columns}
+    seen = {'video' if column == 'video' and form.takes('video') else 'image' for column in columns}
     return tuple(sorted(seen))
 
 

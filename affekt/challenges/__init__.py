@@ -1,8 +1,8 @@
 """Tracks of the MER and ABAW challenges: writing, strict checking and scoring of submissions.
 
-Answers come in; a submission, its faults by line, and its score with an interval come out. Read `tracks.py` first, then
-`submissions.py`; `training.py` trains a model for a track, with unlabelled clips. `prefer.py` is MER-Prefer, `abaw.py`
-the frame-level tracks of ABAW.
+Predictions come in; a submission, its faults by line, and its score with an interval come out. Read `tracks.py` first,
+then `submissions.py`; `training.py` trains a model for a track, with unlabelled clips. `prefer.py` is MER-Prefer,
+`abaw.py` the frame-level tracks of ABAW.
 """
 
 from affekt.challenges.abaw import frame_measure, read_frame_answers, read_frame_truth, score_frames, write_answers

@@ -1,6 +1,6 @@
 """Scores of the ABAW challenges over all frames of all videos, with intervals over videos.
 
-`abaw_files.py` has the tracks and the forms of their submissions.
+`abaw_files.py` has the tracks and the forms of their submissions. T frames of a video, U action units.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def score_frames(
     Args:
         name: name of the track.
         truth: labels of every frame.
-        prediction: answers for every labelled frame; other videos, and frames after the last one of the truth, are
-            ignored.
+        prediction: predictions for every labelled frame; other videos, and frames after the last one of the truth,
+            are ignored.
         rng: generator of the resamples.
         partition: partition to score; '' for `test` where it has labels, otherwise `val`.
         resamples: number of bootstrap resamples for the intervals.
@@ -75,18 +75,20 @@ def score_frames(
     require_names(track, prediction, classes, truth.action_units)
     videos: list[FrameLabels] = []
     for part in (partition,) if partition else ('test', 'val'):
-        videos = videos or [each for each in part_of(track, truth, part) if _is_labelled(each, track)]
+        videos = videos or [labels for labels in part_of(track, truth, part) if _is_labelled(labels, track)]
     if not videos:
         raise TableError(
             expected=f'labelled frames of {partition or "test or val"} for {name}', came='none',
             todo='score another partition, or give the annotations',
         )  # fmt: skip
-    if lacking := [each.video for each in videos if each.video not in prediction]:
+    if missing := [labels.video for labels in videos if labels.video not in prediction]:
         raise TableError(
-            expected='a prediction for every video', came=f'none for {listed(lacking)}', todo='predict every video'
+            expected='a prediction for every video', came=f'none for {listed(missing)}', todo='predict every video'
         )
-    measure = frame_measure(track, videos, [_fitted(prediction[each.video], each, track) for each in videos], truth)
-    parts = frame_intervals(measure, rng=rng, recordings=[each.recording for each in videos], resamples=resamples)
+    measure = frame_measure(
+        track, videos, [_fitted(prediction[labels.video], labels, track) for labels in videos], truth
+    )
+    parts = frame_intervals(measure, rng=rng, recordings=[labels.recording for labels in videos], resamples=resamples)
     score = parts.pop(track.score)
     return TrackScore(name, track.metric, score, parts, int(measure.sizes.sum()), '', True)
 
@@ -94,12 +96,12 @@ def score_frames(
 def frame_measure(
     track: FrameTrack, truth: Sequence[FrameLabels], prediction: Sequence[FrameLabels], names: FrameTable
 ) -> FrameMeasure:
-    """The statistics of which a track's scores are computed, for intervals and comparisons of two systems.
+    """The measure from which a track's scores follow, for intervals and comparisons of two systems.
 
     Args:
         track: the track.
         truth: labels of each video.
-        prediction: answers for the same videos, in the same order and of the same lengths.
+        prediction: predictions for the same videos, in the same order and of the same lengths.
         names: a table with the names of classes and action units.
 
     Raises:
@@ -116,37 +118,38 @@ def frame_measure(
 
 def _sides(task: str, truth: Sequence[FrameLabels], prediction: Sequence[FrameLabels]) -> tuple[list[Any], list[Any]]:
     """The values of one task in each video, of truth and prediction."""
-    return [getattr(each, task) for each in truth], [getattr(each, task) for each in prediction]
+    return [getattr(labels, task) for labels in truth], [getattr(labels, task) for labels in prediction]
 
 
 def _is_labelled(labels: FrameLabels, track: FrameTrack) -> bool:
+    """Whether a video has a labelled frame for the track."""
     return any(labels.labelled(task).any() for task in track.tasks)
 
 
 def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> FrameLabels:
-    """A prediction cut to the frames of the truth.
+    """A prediction cut, or filled up without labels, to the frames of the truth.
 
     Raises:
         TableError: the prediction lacks a labelled frame.
     """
-    labels: dict[str, Any] = {}
+    values_by_task: dict[str, Any] = {}
     for task in track.tasks:
         if getattr(truth, task) is None:
             continue
-        values = getattr(prediction, task)
-        absent = np.nan if task == 'affect' else -1
-        fitted = np.full(getattr(truth, task).shape, absent, dtype=np.float32 if task == 'affect' else np.int8)
-        if values is not None:
-            fitted[: len(values)] = values[: len(fitted)]
-        labels[task] = fitted
-    answered = FrameLabels(truth.video, truth.partition, **labels)
-    for task in labels:
-        lacking = np.flatnonzero(truth.labelled(task) & ~answered.labelled(task))
-        if len(lacking):
+        predicted = getattr(prediction, task)
+        unlabelled = np.nan if task == 'affect' else -1
+        fitted = np.full(getattr(truth, task).shape, unlabelled, dtype=np.float32 if task == 'affect' else np.int8)
+        if predicted is not None:
+            fitted[: len(predicted)] = predicted[: len(fitted)]
+        values_by_task[task] = fitted
+    answered = FrameLabels(truth.video, truth.partition, **values_by_task)
+    for task in values_by_task:
+        missing = np.flatnonzero(truth.labelled(task) & ~answered.labelled(task))
+        if len(missing):
             raise TableError(
                 expected='a prediction for every labelled frame',
-                came=f'no {TASK_NAMES[task]} for {counted(len(lacking), "frame")} of {truth.video!r}, '
-                f'first frame {lacking[0] + 1}',
+                came=f'no {TASK_NAMES[task]} for {counted(len(missing), "frame")} of {truth.video!r}, '
+                f'first frame {missing[0] + 1}',
                 todo='predict every frame of every video',
             )
     return answered
@@ -179,10 +182,10 @@ def read_frame_answers(name: str, path: Path) -> FrameTable:
 
 
 def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -> tuple[FrameSubmission, ...]:
-    """Write the answers of `affekt.benchmarks.run_abaw` for the test videos as submissions, read back and checked.
+    """Write predictions of `affekt.benchmarks.run_abaw` for the test videos as submissions, and check the files.
 
     Args:
-        answers: task (`expr`, `va`, `au`, `mtl`) and system to answers; those without videos, and those with other
+        answers: task (`expr`, `va`, `au`, `mtl`) and system to predictions; those without videos, and those with other
             classes or action units than the track has, are left out.
         folder: folder for the files TASK-SYSTEM.txt.
 
@@ -195,6 +198,6 @@ def write_answers(answers: Mapping[tuple[str, str], FrameTable], folder: Path) -
             path = folder / f'{task}-{system}.txt'
             path.parent.mkdir(parents=True, exist_ok=True)
             write_frame_submission(f'abaw6-{task}', table, path)
-            wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in table})
-            written.append(check_frame_submission(f'abaw6-{task}', path, wanted))
+            frames = FrameList.of({labels.video: np.arange(1, labels.frames + 1) for labels in table})
+            written.append(check_frame_submission(f'abaw6-{task}', path, frames))
     return tuple(written)

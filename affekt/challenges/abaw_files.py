@@ -1,4 +1,4 @@
-"""Submissions of the ABAW challenges: written in their four forms, and checked, with the line of every fault.
+"""Submissions of the ABAW challenges: written in their four forms, and checked, with the line of each fault.
 
     image_location,valence,arousal
     video2/00001.jpg,-0.6497,0.5477
@@ -41,6 +41,7 @@ from affekt.wording import counted
 
 ADVICE = 'correct them, or write the file with `affekt track write`'
 SHOWN_FRAMES = 5
+"""Number of frames that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class FrameTrack:
         Raises:
             UnknownNameError: unknown partition.
         """
-        videos = [each for each in table if any(each.belongs_to(task) for task in self.tasks)]
+        videos = [labels for labels in table if any(labels.belongs_to(task) for task in self.tasks)]
         if len(self.tasks) == 1:
-            videos = [each.only(self.tasks[0]) for each in videos]
+            videos = [labels.only(self.tasks[0]) for labels in videos]
         return dataclasses.replace(table, labels=tuple(videos)).part(partition)
 
 
@@ -102,9 +103,12 @@ class FrameSubmission:
     """A valid submission."""
 
     track: str
+    """Name of the track."""
     path: Path
     rows: int
+    """Number of answered frames."""
     videos: int
+    """Number of answered videos."""
     follows_frames: bool | None
     """Whether the rows are in the order of the requested frames, which scorers do not require; None if unknown."""
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -141,23 +145,23 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
     """
     track = frame_track_named(name)
     if path.is_dir():
-        folders = sorted(place for place in path.iterdir() if place.is_dir())
-        wanted = FrameList.of({folder.name: sorted(crop_numbers(folder)) for folder in folders})
+        folders = sorted(child for child in path.iterdir() if child.is_dir())
+        frames = FrameList.of({folder.name: sorted(crop_numbers(folder)) for folder in folders})
     elif path.suffix == '.parquet':
         videos = part_of(track, frame_table(path), partition)
         _require_counted(track, videos)
-        wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in videos})
+        frames = FrameList.of({labels.video: np.arange(1, labels.frames + 1) for labels in videos})
     else:
         faults = Faults()
-        wanted = read_frame_list(path, faults, name=path.name)
+        frames = read_frame_list(path, faults, name=path.name)
         faults.refuse(
             'a list of frames', 'name a frame such as video2/00001.jpg in each line; names of videos are not enough'
         )
-    if not len(wanted):
+    if not len(frames):
         raise TableError(
-            expected='frames to answer', came=f'{path} without any', todo='give a list with a frame a line'
+            expected='frames to answer', came=f'{path} without any', todo='give a list with one frame per line'
         )
-    return wanted
+    return frames
 
 
 def frame_table(path: Path) -> FrameTable:
@@ -166,8 +170,8 @@ def frame_table(path: Path) -> FrameTable:
     Raises:
         TableError: as for `FrameTable.load`.
     """
-    beside = frames_path(path)
-    return FrameTable.load(beside if beside.exists() else path)
+    neighbour = frames_path(path)
+    return FrameTable.load(neighbour if neighbour.exists() else path)
 
 
 def part_of(track: FrameTrack, table: FrameTable, partition: str = '') -> FrameTable:
@@ -189,7 +193,7 @@ def part_of(track: FrameTrack, table: FrameTable, partition: str = '') -> FrameT
 
 def _require_counted(track: FrameTrack, videos: FrameTable) -> None:
     """Refuse hidden videos of unknown length: without them, an incomplete submission would pass."""
-    if uncounted := [each.video for each in videos if not each.frames and not each.tasks]:
+    if uncounted := [labels.video for labels in videos if not labels.frames and not labels.tasks]:
         raise TableError(
             expected=f'the number of frames of every video of {track.name}', came=f'none for {listed(uncounted)}',
             todo="give the organizers' list of frames, or import again with the videos or their face pictures",
@@ -215,30 +219,30 @@ def write_frame_submission(
     track = frame_track_named(name)
     require_names(track, prediction, EXPRESSIONS, ACTION_UNITS)
     if wanted is None:
-        wanted = FrameList.of({each.video: np.arange(1, each.frames + 1) for each in prediction})
+        wanted = FrameList.of({video.video: np.arange(1, video.frames + 1) for video in prediction})
     faults = Faults()
-    each = list(_answered(track, prediction, wanted, faults))
-    if not each and not faults.count:
+    answered = list(_answered(track, prediction, wanted, faults))
+    if not answered and not faults.count:
         faults.add(path.name, 0, 'would hold no frame')
     faults.refuse(f'predictions that make a submission to {name}', 'predict every frame of every video')
-    write_atomically(path, written_rows(track.rows, each))
-    return FrameSubmission(name, path, len(wanted), len(wanted.videos), True, _counts(track, each))
+    write_atomically(path, written_rows(track.rows, answered))
+    return FrameSubmission(name, path, len(wanted), len(wanted.videos), True, _counts(track, answered))
 
 
 def _answered(
-    track: FrameTrack, prediction: FrameTable, wanted: FrameList, faults: Faults
+    track: FrameTrack, prediction: FrameTable, requested: FrameList, faults: Faults
 ) -> Iterator[tuple[FrameLabels, Ints]]:
-    """The prediction of each video and the frames to write of it; a fault for what has none."""
-    for video, places in wanted.by_video().items():
-        frames = wanted.frames[places]
+    """The prediction of each video with the frames to write; frames without a prediction become faults."""
+    for video, rows in requested.by_video().items():
+        frames = requested.frames[rows]
         if not is_listable(video):
             faults.add(repr(video), 0, 'is no name that a submission can hold')
         labels = prediction[video] if video in prediction else FrameLabels(video, 'test')
-        known = np.zeros(int(frames.max(initial=0)), dtype=np.bool_)
-        answered = np.all([labels.labelled(task) for task in track.tasks], axis=0)
-        known[: len(answered)] = answered[: len(known)]
-        if (lacking := frames[~known[frames - 1]]).size:
-            faults.add(video, 0, _of_frames(lacking, len(frames), 'without a prediction'))
+        is_predicted = np.zeros(int(frames.max(initial=0)), dtype=np.bool_)
+        is_labelled = np.all([labels.labelled(task) for task in track.tasks], axis=0)
+        is_predicted[: len(is_labelled)] = is_labelled[: len(is_predicted)]
+        if (missing := frames[~is_predicted[frames - 1]]).size:
+            faults.add(video, 0, _frames_in_words(missing, len(frames), 'without a prediction'))
         yield labels, frames
 
 
@@ -250,13 +254,13 @@ def require_names(
     Raises:
         TableError: classes or action units differ.
     """
-    for task, here, wanted in (
+    for task, names, expected in (
         ('expression', prediction.expressions, expressions),
         ('units', prediction.action_units, action_units),
     ):
-        if task in track.tasks and tuple(here) != tuple(wanted):
+        if task in track.tasks and tuple(names) != tuple(expected):
             raise TableError(
-                expected=f'predictions of {", ".join(wanted)}', came=', '.join(here),
+                expected=f'predictions of {", ".join(expected)}', came=', '.join(names),
                 todo='predict these classes and action units, in this order',
             )  # fmt: skip
 
@@ -276,10 +280,10 @@ def check_frame_submission(name: str, path: Path, wanted: FrameList | None) -> F
     """
     track = frame_track_named(name)
     rows = _read(track, path, wanted)
-    each = [(labels, np.arange(1, labels.frames + 1)) for labels in rows.by_video('test')]
-    follows = None if wanted is None else rows.listed.is_as(wanted)
+    videos = [(labels, np.arange(1, labels.frames + 1)) for labels in rows.by_video('test')]
+    follows_frames = None if wanted is None else rows.listed.is_as(wanted)
     sizes = len(rows.listed), len(rows.listed.videos)
-    return FrameSubmission(name, path, *sizes, follows, _counts(track, each), rows.has_last_line_end)
+    return FrameSubmission(name, path, *sizes, follows_frames, _counts(track, videos), rows.has_last_line_end)
 
 
 def read_frame_submission(name: str, path: Path) -> FrameTable:
@@ -292,47 +296,50 @@ def read_frame_submission(name: str, path: Path) -> FrameTable:
     return FrameTable(tuple(_read(frame_track_named(name), path, None).by_video('test')))
 
 
-def _read(track: FrameTrack, path: Path, wanted: FrameList | None) -> ListedLabels:
+def _read(track: FrameTrack, path: Path, requested: FrameList | None) -> ListedLabels:
+    """The rows of a submission; an error with all of its faults."""
     faults = Faults()
     rows = read_rows(path, track.rows, faults, name=path.name)
-    if rows is not None and wanted is not None:
-        _compare(rows.listed, wanted, path.name, faults)
+    if rows is not None and requested is not None:
+        _compare(rows.listed, requested, path.name, faults)
     faults.refuse(f'a submission to {track.name}', ADVICE)
     if rows is None or not len(rows.listed):
         raise TableError(expected=f'a submission to {track.name}', came=f'{path.name} without an answer', todo=ADVICE)
     return rows
 
 
-def _compare(answered: FrameList, wanted: FrameList, file: str, faults: Faults) -> None:
-    """Report unwanted frames by line, and missing ones by video.
+def _compare(answered: FrameList, requested: FrameList, file: str, faults: Faults) -> None:
+    """Add faults for frames that are not requested, by line, and for missing ones, by video.
 
-    A wholly unwanted video is reported once, since its lines would hide all other faults.
+    A video of which no frame is requested is reported once, since its lines would hide all other faults.
     """
-    given, asked = answered.by_video(), wanted.by_video()
-    strange: dict[int, str] = {}
-    for video, places in given.items():
-        if video not in asked:
-            others = f' and {counted(len(places) - 1, "more line")} of {video!r}' if len(places) > 1 else ''
-            strange[int(places[0])] = f'{answered.name(places[0])!r}{others} {"are" if others else "is"} none of'
+    answered_rows, requested_rows = answered.by_video(), requested.by_video()
+    unrequested: dict[int, str] = {}
+    for video, rows in answered_rows.items():
+        if video not in requested_rows:
+            others = f' and {counted(len(rows) - 1, "more line")} of {video!r}' if len(rows) > 1 else ''
+            unrequested[int(rows[0])] = f'{answered.name(rows[0])!r}{others} {"are" if others else "is"} none of'
             continue
-        for place in places[~np.isin(answered.frames[places], wanted.frames[asked[video]])].tolist():
-            strange[place] = f'{answered.name(place)!r} is none of'
-    for place in sorted(strange):
-        faults.add(file, int(answered.lines[place]), f'{strange[place]} the frames to answer')
-    for video, places in asked.items():
-        frames = wanted.frames[places]
-        here = answered.frames[given[video]] if video in given else np.zeros(0, dtype=np.int64)
-        if (lacking := frames[~np.isin(frames, here)]).size:
-            faults.add(file, 0, f'{video}: {_of_frames(lacking, len(frames), "without an answer")}')
+        for row in rows[~np.isin(answered.frames[rows], requested.frames[requested_rows[video]])].tolist():
+            unrequested[row] = f'{answered.name(row)!r} is none of'
+    for row in sorted(unrequested):
+        faults.add(file, int(answered.lines[row]), f'{unrequested[row]} the frames to answer')
+    for video, rows in requested_rows.items():
+        frames = requested.frames[rows]
+        answered_frames = (
+            answered.frames[answered_rows[video]] if video in answered_rows else np.zeros(0, dtype=np.int64)
+        )
+        if (missing := frames[~np.isin(frames, answered_frames)]).size:
+            faults.add(file, 0, f'{video}: {_frames_in_words(missing, len(frames), "without an answer")}')
 
 
-def _of_frames(lacking: Ints, count: int, what: str) -> str:
+def _frames_in_words(missing: Ints, count: int, state: str) -> str:
     """Description of a video's frames: all, or their number and the first of them."""
-    if len(lacking) == count:
-        return f'all {count:,} frames are {what}'
-    numbers = ', '.join(f'{frame}' for frame in np.sort(lacking)[:SHOWN_FRAMES].tolist())
-    more = ' …' if len(lacking) > SHOWN_FRAMES else ''
-    return f'{len(lacking):,} of {count:,} frames {"is" if len(lacking) == 1 else "are"} {what}: {numbers}{more}'
+    if len(missing) == count:
+        return f'all {count:,} frames are {state}'
+    numbers = ', '.join(f'{frame}' for frame in np.sort(missing)[:SHOWN_FRAMES].tolist())
+    more = ' …' if len(missing) > SHOWN_FRAMES else ''
+    return f'{len(missing):,} of {count:,} frames {"is" if len(missing) == 1 else "are"} {state}: {numbers}{more}'
 
 
 def _counts(track: FrameTrack, videos: Sequence[tuple[FrameLabels, Ints]]) -> dict[str, int]:
@@ -341,9 +348,9 @@ def _counts(track: FrameTrack, videos: Sequence[tuple[FrameLabels, Ints]]) -> di
     for labels, frames in videos:
         if 'expression' in track.tasks and labels.expression is not None:
             classes: Any = labels.expression[frames - 1]
-            for place, count in enumerate(np.bincount(classes[classes >= 0], minlength=len(EXPRESSIONS)).tolist()):
-                counts[EXPRESSIONS[place]] += count
+            for index, count in enumerate(np.bincount(classes[classes >= 0], minlength=len(EXPRESSIONS)).tolist()):
+                counts[EXPRESSIONS[index]] += count
         if 'units' in track.tasks and labels.units is not None:
-            for place, count in enumerate((labels.units[frames - 1] == 1).sum(axis=0).tolist()):
-                counts[ACTION_UNITS[place]] += count
+            for index, count in enumerate((labels.units[frames - 1] == 1).sum(axis=0).tolist()):
+                counts[ACTION_UNITS[index]] += count
     return dict(counts)

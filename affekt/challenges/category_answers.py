@@ -34,6 +34,7 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
 """Column to the accepted headers in your own tables."""
 
 Cells = tuple[str, ...]
+"""Answer as texts, one per column."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ClosedSet:
     """The answers that a track accepts."""
 
     categories: tuple[str, ...]
+    """Categories of the track, in order."""
     valence: tuple[float, float] | None = None
     """Lowest and highest valence; None if the track has no valence."""
 
@@ -109,26 +111,28 @@ class ClosedSet:
             raise TableError(expected='samples to score', came='a truth without any', todo='check --truth')
         require_names(truth, prediction, 'the prediction')
         sides = [{name: self.cells(answers[name]) for name in truth} for answers in (truth, prediction)]
-        wrong = [
+        problems = [
             f'{side} of {name}: {problem}'
             for side, answers in zip(('truth', 'prediction'), sides, strict=True)
             for name, cells in answers.items()
             if (problem := self.problem(cells))
         ]
-        if wrong:
+        if problems:
             raise TableError(
                 expected=f'{" and ".join(self.columns)} for every sample',
-                came=f'{len(wrong)} problem{"s" * (len(wrong) > 1)}: {"; ".join(wrong[:5])}',
+                came=f'{len(problems)} problem{"s" * (len(problems) > 1)}: {"; ".join(problems[:5])}',
                 todo='correct the tables',
             )
-        at = {category: index for index, category in enumerate(self.categories)}
-        rows_of = np.eye(len(self.categories))
-        actual, predicted = (rows_of[[at[cells[0]] for cells in answers.values()]] for answers in sides)
+        index_of = {category: index for index, category in enumerate(self.categories)}
+        one_hot = np.eye(len(self.categories))
+        true, predicted = (one_hot[[index_of[cells[0]] for cells in answers.values()]] for answers in sides)
         error = np.zeros(len(truth))
         if self.valence is not None:
-            values, guesses = (np.array([float(cells[1]) for cells in answers.values()]) for answers in sides)
-            error = np.square(guesses - values)
-        return np.column_stack([actual * predicted, actual, predicted, error, np.ones(len(truth))])
+            true_values, predicted_values = (
+                np.array([float(cells[1]) for cells in answers.values()]) for answers in sides
+            )
+            error = np.square(predicted_values - true_values)
+        return np.column_stack([true * predicted, true, predicted, error, np.ones(len(truth))])
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
         """Scores (R,) from sums (R, 3C + 2): score, weighted F1, accuracy, F1 by category, mean squared error.
@@ -137,19 +141,20 @@ class ClosedSet:
         predicted counts 0, with weight 0.
         """
         size = len(self.categories)
-        hits, actual, predicted = (sums[:, begin : begin + size] for begin in (0, size, 2 * size))
-        both, count = actual + predicted, sums[:, -1]
-        each = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
-        scores = {'weighted F1': (actual * each).sum(axis=1) / count, 'accuracy': hits.sum(axis=1) / count}
+        hits, true, predicted = (sums[:, start : start + size] for start in (0, size, 2 * size))
+        total_counts, count = true + predicted, sums[:, -1]
+        f1 = np.divide(2 * hits, total_counts, out=np.zeros_like(hits), where=total_counts > 0)
+        scores = {'weighted F1': (true * f1).sum(axis=1) / count, 'accuracy': hits.sum(axis=1) / count}
         score = scores['weighted F1']
         if self.valence is not None:
             scores['mean squared error'] = sums[:, -2] / count
             score = combined_score(score, scores['mean squared error'])
-        scores |= {f'F1 {name}': each[:, index] for index, name in enumerate(self.categories)}
+        scores |= {f'F1 {name}': f1[:, index] for index, name in enumerate(self.categories)}
         return {**scores, 'score': score}
 
 
 def _number(text: str) -> float | None:
+    """A finite number; None where the text is not one."""
     try:
         value = number(text)
     except ValueError:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from affekt.training import SemiSettings
 
 KINDS = ('none', 'pseudo', 'consistency')
-LEARNT, CHOOSING = 'train', 'val'
+"""Uses of unlabelled clips."""
+TRAIN, VALIDATION = 'train', 'val'
+"""Splits for training and for the choice of settings."""
 
 
 @with_old_names(batch='batch_size')
@@ -74,7 +76,9 @@ class TrackSettings:
             raise ValueRangeError(expected='a threshold or a share', came='none', todo='give --threshold or --share')
         if feat_type_of(self.bench('category')) != 'utt':
             raise UnknownNameError(
-                expected='a model that reads one vector a modality', came=repr(self.model), todo='choose another model'
+                expected='a model that reads one vector per modality',
+                came=repr(self.model),
+                todo='choose another model',
             )
 
     def bench(self, target: str) -> ExperimentSettings:
@@ -89,8 +93,10 @@ class TrackSettings:
         if self.semi == 'none':
             return []
         semi: Any = self.semi
-        first = [SemiSettings(semi, threshold=each, balanced=self.balanced) for each in self.thresholds]
-        return first + [SemiSettings(semi, share=each, balanced=self.balanced) for each in self.shares]
+        by_threshold = [
+            SemiSettings(semi, threshold=threshold, balanced=self.balanced) for threshold in self.thresholds
+        ]
+        return by_threshold + [SemiSettings(semi, share=share, balanced=self.balanced) for share in self.shares]
 
 
 def track_task(
@@ -110,17 +116,17 @@ def track_task(
     if track.closed is None:
         raise UnknownNameError(expected='a track with categories', came=track.name, todo='choose another track')
     labelled = _in_order_of(track, track.closed.categories, labelled)
-    labelled = _learnt(labelled, has_valence=track.closed.valence is not None)
-    both = sorted(set(labelled.names) & set(unlabelled.names))
-    if both or not len(unlabelled):
+    labelled = _labelled_samples(labelled, has_valence=track.closed.valence is not None)
+    shared = sorted(set(labelled.names) & set(unlabelled.names))
+    if shared or not len(unlabelled):
         raise CorpusError(
             expected='unlabelled clips, none of which is labelled too',
-            came=f'{len(both)} on both sides: {listed(both)}' if both else 'none', todo='leave them out',
+            came=f'{len(shared)} on both sides: {listed(shared)}' if shared else 'none', todo='leave them out',
         )  # fmt: skip
     _require_same(stores, unlabelled_stores)
-    nothing = [None] * len(unlabelled)
+    empty_column = [None] * len(unlabelled)
     hidden = unlabelled.samples.replaced(
-        category=nothing, valence=nothing, split=['test'] * len(unlabelled), fold=nothing
+        category=empty_column, valence=empty_column, split=['test'] * len(unlabelled), fold=empty_column
     )
     joined = Manifest(labelled.facts, labelled.samples + hidden)
     divisions = divided(joined, settings.bench('category'))
@@ -130,8 +136,8 @@ def track_task(
         parts = ((stores[modality], labelled), (unlabelled_stores[modality], unlabelled))
         by_part = [_rows(store, manifest, settings.allow_missing) for store, manifest in parts]
         features[modality] = np.concatenate([rows for rows, _ in by_part])
-        kept = np.concatenate([manifest.keep_mask(modality) for _, manifest in parts])
-        present[modality] = np.concatenate([stored for _, stored in by_part]) & kept
+        is_available = np.concatenate([manifest.keep_mask(modality) for _, manifest in parts])
+        present[modality] = np.concatenate([stored for _, stored in by_part]) & is_available
     values = None if target == 'category' else joined.column('valence')
     return Task(
         divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
@@ -140,16 +146,16 @@ def track_task(
 
 
 def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) -> Manifest:
-    """The same samples, with the categories in the track's order.
+    """The manifest with its categories in the track's order.
 
     Raises:
         CorpusError: there are categories that the track does not have, or none.
     """
-    strangers = sorted(set(manifest.facts.categories) - set(categories))
-    if strangers or not manifest.facts.categories:
+    unknown = sorted(set(manifest.facts.categories) - set(categories))
+    if unknown or not manifest.facts.categories:
         raise CorpusError(
             expected=f'the categories of {track.name}: {", ".join(categories)}, in any order',
-            came=f'{listed(strangers)} among them' if strangers else 'none',
+            came=f'{listed(unknown)} among them' if unknown else 'none',
             todo='import the labelled clips of that challenge, or name the categories of your table so',
         )
     facts = dataclasses.replace(manifest.facts, categories=tuple(categories))
@@ -158,38 +164,40 @@ def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) ->
 
 def _unlabelled_categories(labelled: Manifest) -> list[str]:
     """Categories of the track without a labelled clip."""
-    known = set(labelled.coded('category').values)
-    absent = [name for name in labelled.facts.categories if name not in known]
-    return [f'no labelled clip is {listed(absent)}, so that no answer will be'] if absent else []
+    labelled_categories = set(labelled.coded('category').values)
+    missing = [name for name in labelled.facts.categories if name not in labelled_categories]
+    return [f'no labelled clip is {listed(missing)}, so that no answer will be'] if missing else []
 
 
-def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
+def _labelled_samples(manifest: Manifest, *, has_valence: bool) -> Manifest:
     """The labelled samples, as train, and val where there is one."""
-    if {LEARNT, CHOOSING} & set(manifest.coded('split').values):
-        manifest = manifest.where(split=(LEARNT, CHOOSING))
+    if {TRAIN, VALIDATION} & set(manifest.coded('split').values):
+        manifest = manifest.where(split=(TRAIN, VALIDATION))
     else:
-        manifest = manifest.replaced(split=[LEARNT] * len(manifest))
-    is_lacking = ~manifest.samples.known('category')
+        manifest = manifest.replaced(split=[TRAIN] * len(manifest))
+    is_unlabelled = ~manifest.samples.known('category')
     if has_valence:
-        is_lacking |= ~manifest.samples.known('valence')
-    lacking = [manifest.names[at] for at in np.flatnonzero(is_lacking)]
-    if lacking or not len(manifest):
-        what = 'category and valence' if has_valence else 'category'
+        is_unlabelled |= ~manifest.samples.known('valence')
+    unlabelled = [manifest.names[index] for index in np.flatnonzero(is_unlabelled)]
+    if unlabelled or not len(manifest):
+        columns = 'category and valence' if has_valence else 'category'
         raise CorpusError(
-            expected=f'{what} of every labelled clip', came=f'none for {len(lacking)} ({listed(lacking, 2)})'
-            if lacking else 'no labelled clips', todo='leave these samples out of the manifest',
+            expected=f'{columns} of every labelled clip', came=f'none for {len(unlabelled)} ({listed(unlabelled, 2)})'
+            if unlabelled else 'no labelled clips', todo='leave these samples out of the manifest',
         )  # fmt: skip
     return manifest
 
 
 def _require_same(stores: Mapping[str, Store], others: Mapping[str, Store]) -> None:
     """Check that both sides have the same modalities, each by one recipe."""
-    ours, theirs = ({m: _origin(s) for m, s in side.items()} for side in (stores, others))
-    if ours != theirs:
-        wrong = sorted(m for m in {*ours, *theirs} if ours.get(m) != theirs.get(m))
+    labelled, unlabelled = ({modality: _origin(store) for modality, store in side.items()} for side in (stores, others))
+    if labelled != unlabelled:
+        differing = sorted(
+            modality for modality in {*labelled, *unlabelled} if labelled.get(modality) != unlabelled.get(modality)
+        )
         raise CorpusError(
             expected='features of one recipe for labelled and unlabelled clips',
-            came=f'others for {", ".join(wrong)}', todo='extract both with the same recipe',
+            came=f'others for {", ".join(differing)}', todo='extract both with the same recipe',
         )  # fmt: skip
 
 
@@ -204,14 +212,14 @@ def _rows(
     """(N, D) features, zeros where a clip has none, and (N,) True where it has features."""
     stored = np.array([name in store for name in manifest.names], dtype=bool)
     if not stored.all() and not allow_missing:
-        lost = [manifest.names[at] for at in np.flatnonzero(~stored)]
-        hint = near_miss(lost, store.names)
+        missing = [manifest.names[index] for index in np.flatnonzero(~stored)]
+        hint = near_miss(missing, store.names)
         raise CorpusError(
             expected=f'{store.provenance.recipe} for all {len(manifest)} clips of {manifest.facts.corpus}',
-            came=f'none for {len(lost)} ({listed(lost, 2)})' + (f'; {hint}' if hint else ''),
+            came=f'none for {len(missing)} ({listed(missing, 2)})' + (f'; {hint}' if hint else ''),
             todo='extract them, or let these clips do without with --allow-missing',
         )
     rows = np.zeros((len(manifest), store.dimension), dtype=np.float32)
     if stored.any():
-        rows[stored] = store.matrix([name for name, is_there in zip(manifest.names, stored, strict=True) if is_there])
+        rows[stored] = store.matrix([name for name, is_stored in zip(manifest.names, stored, strict=True) if is_stored])
     return rows, stored

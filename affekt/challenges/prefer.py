@@ -1,9 +1,9 @@
 """MER-Prefer (MER2026 track 3): writing, strict checking and scoring of submissions.
 
 The candidates are a csv of name, a1 and a2; a submission has name and preference for each of them, in the same order:
-the released scorer matches by row and ignores names, so a missing or moved row invalidates all that follow. The truth
-is hidden among the candidates. Systems are ranked by weighted F1 of two classes: tied truths are dropped, and a
-preference *same* counts as a1.
+the released scorer matches by row and ignores names, so a missing or moved row invalidates all that follow. The scored
+samples are a hidden part of the candidates. Systems are ranked by weighted F1 of two classes: tied truths are dropped,
+and a preference *same* counts as a1.
 
 Source: MER2026_Track3/README.md in github.com/zeroQiaoba/MERTools.
 """
@@ -42,14 +42,16 @@ class PreferSubmission:
 
 @dataclass(frozen=True)
 class PreferScore:
-    """The track's ranking score, and related scores."""
+    """The track's ranking score, and related scores, all in [0, 1]."""
 
     waf: Interval
     """Weighted F1 of two classes."""
     accuracy: Interval
+    """Accuracy of two classes."""
     even: Interval
     """Accuracy with *same* as half correct, so that the order of sides does not matter."""
     decided: int
+    """Number of scored samples."""
     ties: int
     """Number of tied truths, which are not scored."""
 
@@ -65,12 +67,12 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
     Raises:
         TableError: the preferences are invalid; all problems are in one message, and nothing is written.
     """
-    words = [OFFICIAL.get(int(side), '') for side in prediction]
+    words = [OFFICIAL.get(int(verdict), '') for verdict in prediction]
     # Names are never changed, as the challenge compares them.
     content = csv_bytes(_HEADER, zip(names[: len(words)], words[: len(names)], strict=True), raw=True).decode()
-    written = _checked(path, content, names)
+    submission = _checked(path, content, names)
     write_atomically(path, content.encode())
-    return written
+    return submission
 
 
 def check_prefer_submission(path: Path, names: Sequence[str]) -> PreferSubmission:
@@ -117,18 +119,18 @@ def score_prefer(
             todo='predict all candidates',
         )
     true = np.array(list(truth.values()))
-    answers = np.array([prediction[name] for name in truth])
+    predicted = np.array([prediction[name] for name in truth])
     if not true.any():
         raise TableError(expected='samples with a preference', came='ties only', todo='check the truth')
 
-    def interval(measure: str) -> Interval:
-        def metric(sides: Ints, chosen: Ints) -> float:
-            if measure == 'even':
-                return even_accuracy(sides, chosen)
-            return float(getattr(official_scores(sides, chosen), measure))
+    def interval(score_name: str) -> Interval:
+        def metric(true_verdicts: Ints, verdicts: Ints) -> float:
+            if score_name == 'even':
+                return even_accuracy(true_verdicts, verdicts)
+            return float(getattr(official_scores(true_verdicts, verdicts), score_name))
 
-        fresh = np.random.default_rng(seed)
-        return bootstrap_interval(metric, true, answers, rng=fresh, resamples=resamples)
+        repeated_rng = np.random.default_rng(seed)
+        return bootstrap_interval(metric, true, predicted, rng=repeated_rng, resamples=resamples)
 
     seed = int(rng.integers(2**63))
     ties = int(np.sum(true == 0))
@@ -148,42 +150,47 @@ def read_preferences(path: Path) -> dict[str, int]:
         )
     names = [str(name).strip() for name in columns['name']]
     words = [str(word).strip().lower() for word in columns['preference']]
-    wrong = [f'row {row}: {short(word)!r}' for row, word in enumerate(words, 2) if word not in VERDICTS]
-    wrong += [f'{name} {times} times' for name, times in Counter(names).items() if times > 1]
-    if wrong:
+    problems = [f'row {row}: {short(word)!r}' for row, word in enumerate(words, 2) if word not in VERDICTS]
+    problems += [f'{name} {count} times' for name, count in Counter(names).items() if count > 1]
+    if problems:
         raise TableError(
             expected=f'each sample once, with {", ".join(_WORDS)}',
-            came=f'{path} with {listed(wrong)}',
+            came=f'{path} with {listed(problems)}',
             todo='correct it',
         )
     return {name: VERDICTS[word] for name, word in zip(names, words, strict=True)}
 
 
 def _checked(path: Path, content: str, names: Sequence[str]) -> PreferSubmission:
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise TableError(expected='every candidate once', came=f'{listed(twice)} again', todo='take the file anew')
+    """The submission with this content; an error with all of its problems."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise TableError(expected='every candidate once', came=f'{listed(repeated)} again', todo='take the file anew')
     problems = [] if path.suffix == '.csv' else [f'the name {path.name} does not end in .csv']
     rows = _rows(content, problems)
-    seen: dict[str, int] = {}
-    wanted, counts = set(names), Counter[str]()
+    row_of: dict[str, int] = {}
+    candidates, counts = set(names), Counter[str]()
     for row, (name, word) in rows:
         if not name:
             problems.append(f'row {row}: no name')
-        elif name in seen:
-            problems.append(f'row {row}: {name} again, first in row {seen[name]}')
-        elif name not in wanted:
+        elif name in row_of:
+            problems.append(f'row {row}: {name} again, first in row {row_of[name]}')
+        elif name not in candidates:
             problems.append(f'row {row}: {short(name)} is no candidate')
         if word not in _WORDS:
             problems.append(f'row {row}: {short(word)!r} is none of {", ".join(_WORDS)}')
-        seen.setdefault(name, row)
+        row_of.setdefault(name, row)
         counts[word] += 1
-    if (missing := [name for name in names if name not in seen]) and (rows or not problems):
+    if (missing := [name for name in names if name not in row_of]) and (rows or not problems):
         problems.append(f'{counted(len(missing), "candidate")} without an answer: {listed(missing)}')
     if not problems:
-        moved = next((row for (row, (name, _)), place in zip(rows, names, strict=True) if name != place), None)
-        if moved is not None:
-            problems.append(f'row {moved}: {names[moved - 2]} belongs here; the scorer goes by place')
+        misplaced = next(
+            (row for (row, (name, _)), expected in zip(rows, names, strict=True) if name != expected), None
+        )
+        if misplaced is not None:
+            problems.append(
+                f'row {misplaced}: {names[misplaced - 2]} belongs here; the scorer matches rows by position'
+            )
     if problems:
         raise TableError(
             expected='a submission to MER-Prefer that can be scored',

@@ -1,7 +1,7 @@
 """Submissions to challenges: written in their format, and checked as strictly as the challenge's own parser.
 
-The official parser splits labels at quotes and commas and leaves inner brackets: anything that it would misread is an
-error here, before it is sent. Every problem of a file is in one message, with its row.
+The official parser splits labels at quotes and commas and leaves inner brackets: text that it would misread is an error
+here, before the file is submitted. All problems of a file are in one message, with their rows.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from affekt.tables import csv_bytes, read_columns, required_rows
 from affekt.wording import counted
 
 _LONGEST_LABEL = 60
+"""Maximum length of a label in characters; a longer one is a sentence."""
 
 Cells = tuple[str, ...] | None
 """The cells of a row besides the name; None if it has too few or too many cells."""
@@ -36,10 +37,14 @@ class Submission:
     """A valid submission."""
 
     track: str
+    """Name of the track."""
     path: Path
     rows: int
+    """Number of answers."""
     labels_per_answer: float
+    """Mean number of labels; nan without answers."""
     empty_answers: int
+    """Number of answers without a label."""
     follows_candidates: bool
     """Whether the rows are in the candidates' order, which scorers ignore."""
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -57,10 +62,10 @@ def read_candidates(path: Path) -> tuple[str, ...]:
     if header is None:
         raise TableError(expected='a column name', came=f'{path} with {columns.seen()}', todo='name it so')
     names = tuple(str(name).strip() for name in columns[header])
-    twice = [name for name, times in Counter(names).items() if times > 1 or not name]
-    if twice:
+    repeated = [name for name, count in Counter(names).items() if count > 1 or not name]
+    if repeated:
         raise TableError(
-            expected='every candidate once', came=f'{path} with {listed(twice)}', todo='take the file anew'
+            expected='every candidate once', came=f'{path} with {listed(repeated)}', todo='take the file anew'
         )
     return names
 
@@ -95,10 +100,10 @@ def write_submission(
         *(sample for sample in prediction if sample not in set(order)),
     ]
     cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
-    written = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
+    submission = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
     content = _as_csv(track, names, cells) if path.suffix == '.csv' else _as_npz(names, [cell[0] for cell in cells])
     write_atomically(path, content)
-    return written
+    return submission
 
 
 def _cells_of(track: Track, prediction: Mapping[str, Any]) -> tuple[list[tuple[str, ...]], list[str]]:
@@ -106,13 +111,13 @@ def _cells_of(track: Track, prediction: Mapping[str, Any]) -> tuple[list[tuple[s
     if track.closed:
         return [track.closed.cells(answer) for answer in prediction.values()], []
     labels = {sample: _labels_of(answer) for sample, answer in prediction.items()}
-    split = [
+    problems = [
         f'{sample}: label {label!r} is read as {official_parse(label)}'
-        for sample, given in labels.items()
-        for label in given
+        for sample, words in labels.items()
+        for label in words
         if official_parse(label) != [label]
     ]
-    return [(f'[{", ".join(given)}]',) for given in labels.values()], split
+    return [(f'[{", ".join(words)}]',) for words in labels.values()], problems
 
 
 def _labels_of(answer: Any) -> list[str]:
@@ -120,9 +125,9 @@ def _labels_of(answer: Any) -> list[str]:
     text = answer.strip() if isinstance(answer, str) else ''
     if text.startswith('[') and text.endswith(']'):
         return official_parse(text)
-    given = read_labels(answer).labels if isinstance(answer, str) else map(str, answer or ())
+    words = read_labels(answer).labels if isinstance(answer, str) else map(str, answer or ())
     # The official parser splits at straight quotes.
-    return [label.strip().lower().replace("'", '’') for label in given]
+    return [label.strip().lower().replace("'", '’') for label in words]
 
 
 def check_submission(name: str, path: Path, candidates: Sequence[str], *, allow_empty: bool = False) -> Submission:
@@ -153,30 +158,31 @@ def _checked(
     allow_empty: bool,
     problems: Sequence[str],
 ) -> Submission:
+    """The submission with these rows; an error with all of its problems."""
     faults = list(problems)
     if not path.name.endswith(track.kinds):
         faults.insert(0, f'the name {path.name} does not end in {" or ".join(track.kinds)}')
     first_row = 2 if path.suffix == '.csv' else 1
-    wanted = set(candidates)
-    seen: dict[str, int] = {}
+    allowed = set(candidates)
+    row_of: dict[str, int] = {}
     sizes: list[int] = []
     counts: Counter[str] = Counter()
     for row, (sample, cells) in enumerate(rows, first_row):
         if not sample:
             faults.append(f'row {row}: no name')
-        elif sample in seen:
-            faults.append(f'row {row}: {sample} again, first in row {seen[sample]}')
-        elif sample not in wanted:
+        elif sample in row_of:
+            faults.append(f'row {row}: {sample} again, first in row {row_of[sample]}')
+        elif sample not in allowed:
             faults.append(f'row {row}: {sample} is no candidate')
-        seen.setdefault(sample, row)
+        row_of.setdefault(sample, row)
         if cells is None:
             continue
-        labels, wrong = _judged(track, cells)
+        labels, problem = _labels_and_problem(track, cells)
         sizes.append(len(labels))
-        if wrong and not (allow_empty and not labels):
-            faults.append(f'row {row}: {sample}: {wrong}')
-        counts.update(labels if track.closed and not wrong else ())
-    missing = [sample for sample in candidates if sample not in seen]
+        if problem and not (allow_empty and not labels):
+            faults.append(f'row {row}: {sample}: {problem}')
+        counts.update(labels if track.closed and not problem else ())
+    missing = [sample for sample in candidates if sample not in row_of]
     if missing and (rows or not problems):
         faults.append(f'{counted(len(missing), "candidate")} without an answer: {listed(missing)}')
     if track.rows is not None and rows and len(rows) != track.rows:
@@ -188,40 +194,41 @@ def _checked(
             todo='correct them, or write the file with `affekt track write`',
             faults=shown_faults(faults),
         )
-    follows = [sample for sample, _ in rows] == list(candidates)
-    mean = float(np.mean(sizes)) if sizes else float('nan')
-    return Submission(track.name, path, len(rows), mean, sizes.count(0), follows, dict(counts))
+    follows_candidates = [sample for sample, _ in rows] == list(candidates)
+    mean_labels = float(np.mean(sizes)) if sizes else float('nan')
+    return Submission(track.name, path, len(rows), mean_labels, sizes.count(0), follows_candidates, dict(counts))
 
 
-def _judged(track: Track, cells: tuple[str, ...]) -> tuple[list[str], str]:
+def _labels_and_problem(track: Track, cells: tuple[str, ...]) -> tuple[list[str], str]:
     """The labels of a row, and its fault, '' for none."""
     if track.closed:
         # An empty cell is an error even where answers without labels are allowed: there is no class for it.
         return [cells[0]], track.closed.problem(cells)
     labels = official_parse(cells[0])
-    return labels, _wrong_with(cells[0], labels)
+    return labels, _misread_part(cells[0], labels)
 
 
-def _wrong_with(cell: str, labels: Sequence[str]) -> str:
+def _misread_part(cell: str, labels: Sequence[str]) -> str:
     """The part of a cell that the official parser would misread, in words; '' for a valid cell."""
     text = cell.strip()
     if not labels:
         return 'no label; it scores 0'
     if not (text.startswith('[') and text.endswith(']')):
-        return f'{_cut(cell)} is no list in brackets'
+        return f'{_quoted(cell)} is no list in brackets'
     if cell != text:
-        return f'{_cut(cell)} has blanks around its brackets'
+        return f'{_quoted(cell)} has blanks around its brackets'
     if '\n' in text or any('[' in label or ']' in label for label in labels):
-        return f'{_cut(cell)} cannot be parsed: brackets or line breaks inside'
+        return f'{_quoted(cell)} cannot be parsed: brackets or line breaks inside'
     long = next((label for label in labels if len(label) > _LONGEST_LABEL), None)
-    return f'{_cut(long)} is a sentence, not a label' if long else ''
+    return f'{_quoted(long)} is a sentence, not a label' if long else ''
 
 
-def _cut(text: str) -> str:
+def _quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + '…')
 
 
 def _csv_rows(track: Track, path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
+    """Name and other cells of each row; faults of the file are added to the problems."""
     try:
         text = read_regular_file(path).decode('utf-8-sig')
     except OSError as error:
@@ -231,14 +238,15 @@ def _csv_rows(track: Track, path: Path, problems: list[str]) -> list[tuple[str, 
     except UnicodeDecodeError as error:
         problems.append(f'not UTF-8: {error.reason} at byte {error.start}')
         return []
-    wanted = ('name', *track.columns)
+    header = ('name', *track.columns)
     return [
-        (cells[0] if cells else '', tuple(cells[1:]) if len(cells) == len(wanted) else None)
-        for _, cells in required_rows(text, wanted, problems)
+        (cells[0] if cells else '', tuple(cells[1:]) if len(cells) == len(header) else None)
+        for _, cells in required_rows(text, header, problems)
     ]
 
 
 def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
+    """Name and labels of each entry; faults of the file are added to the problems."""
     if not path.is_file():
         raise TableError(expected='a submission', came=f'nothing at {path}', todo='check the path')
     try:

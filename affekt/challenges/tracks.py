@@ -8,8 +8,8 @@
 | `mer2023-multi`, `-noise` | weighted F1 - 0.25 squared error of valence | csv, name, discrete and valence |
 | `mer2023-semi`, `mer2024-semi`, `-noise`, `mer2025-track1`, `mer2026-track1` | weighted F1 | csv, name and discrete |
 
-The test is hidden among the candidates, so a submission (`submissions.py`) answers every candidate, and only those of
-the truth are scored.
+The test samples are a hidden part of the candidates: a submission (`submissions.py`) answers every candidate, and only
+those of the truth are scored.
 
 Source: arXiv:2404.17113 (2024); MER2025_Track23/README and MER2026_Track2/evaluation.py in
 github.com/zeroQiaoba/MERTools ("only accept *-openset.npz").
@@ -41,6 +41,7 @@ class Track:
 
     name: str
     score: str
+    """The ranking score in words."""
     table: str
     """Name of the word table; '' for tracks with stored groups or categories."""
     rings: tuple[int, ...]
@@ -89,6 +90,7 @@ TRACKS: Mapping[str, Track] = {
         _closed('mer2026-track1', 'mer2026', 20_000),
     )
 }
+"""Name to track."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,15 @@ class TrackScore:
     """The ranking score of a track, and its parts."""
 
     track: str
+    """Name of the track."""
     metric: str
+    """The ranking score in words."""
     score: Interval
+    """The ranking score."""
     parts: Mapping[str, Interval]
+    """Name of a related score to its value."""
     samples: int
+    """Number of scored samples, or of frames."""
     table: str
     """Word table with version and hash; '' if none was used."""
     table_is_official: bool
@@ -107,7 +114,7 @@ class TrackScore:
 
 
 def track_named(name: str) -> Track:
-    """The track of a name.
+    """The track with a name, such as 'mer2026-track2'.
 
     Raises:
         UnknownNameError: unknown track.
@@ -150,18 +157,18 @@ def score_track(
         return TrackScore(name, track.score, parts.pop('score'), parts, len(truth), '', True)
     if not track.table:
         return _grouped(track, truth, prediction, groups, rng, resamples)
-    loaded = table if isinstance(table, WordTable) else load_table(table or track.table)
-    measure = OfficialMeasure(loaded, LabelledAnswers.of(truth, prediction, official_parse))
+    word_table = table if isinstance(table, WordTable) else load_table(table or track.table)
+    measure = OfficialMeasure(word_table, LabelledAnswers.of(truth, prediction, official_parse))
     rows = [f'EW-L{ring} f' for ring in track.rings]
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         values = measure.statistic(sums)
-        kept = {key: value for key, value in values.items() if key.startswith('EW') and not key.endswith(' n')}
-        return {**kept, 'score': np.mean([values[row] for row in rows], axis=0)}
+        shown = {key: value for key, value in values.items() if key.startswith('EW') and not key.endswith(' n')}
+        return {**shown, 'score': np.mean([values[row] for row in rows], axis=0)}
 
     parts = intervals(measure.columns, statistic, rng=rng, resamples=resamples)
     score = parts.pop('score')
-    return TrackScore(name, track.score, score, parts, len(truth), loaded.label, loaded.name == track.table)
+    return TrackScore(name, track.score, score, parts, len(truth), word_table.label, word_table.name == track.table)
 
 
 def _grouped(
@@ -180,8 +187,8 @@ def _grouped(
         )
     require_names(groups, truth, 'the truth')
     require_names(groups, prediction, 'the prediction')
-    each = [grouped_scores(truth, prediction, {name: raw}) for name, raw in groups.items()]
-    columns = np.array([[1.0, sample.precision, sample.recall] for sample in each])
+    scores = [grouped_scores(truth, prediction, {name: raw_groups}) for name, raw_groups in groups.items()]
+    columns = np.array([[1.0, sample.precision, sample.recall] for sample in scores])
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         precision, recall = sums[:, 1] / sums[:, 0], sums[:, 2] / sums[:, 0]
@@ -207,4 +214,4 @@ def read_groups(path: Path) -> dict[str, str]:
         raise TableError(
             expected='the columns name and groups', came=f'{path} with {columns.seen()}', todo='name them so'
         )
-    return {str(name): str(raw) for name, raw in zip(columns['name'], columns['groups'], strict=True)}
+    return {str(name): str(raw_groups) for name, raw_groups in zip(columns['name'], columns['groups'], strict=True)}

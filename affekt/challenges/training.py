@@ -1,8 +1,8 @@
 """Training for a challenge's track: from labelled and unlabelled clips to an answer for every unlabelled clip.
 
 The labelled clips are split as published (train and val), or into folds, by speaker if speakers are known.
-Configuration, epoch and threshold are chosen on held-out labelled clips; the answers are the mean over models. Labels
-of unlabelled clips in a manifest are not read. torch is imported where it is used.
+Configuration, epoch and threshold are chosen on held-out labelled clips; answers are the mean of all models. Labels
+that the manifest of unlabelled clips may have are not read. torch is imported where it is used.
 
 N unlabelled clips, C categories.
 """
@@ -50,8 +50,11 @@ class TrackAnswers:
     with_unlabelled: tuple[float, ...]
     """The same with unlabelled clips; () without. Both also chose epoch and settings, so both are slightly too high."""
     chosen: Mapping[str, Any]
+    """Chosen configuration of the model."""
     semi: Mapping[str, Any] | None
+    """Chosen settings for unlabelled clips; None without them."""
     statuses: Mapping[str, int]
+    """Status of a training run to the number of runs."""
     missing: Mapping[str, int]
     """Modality to the number of clips without it."""
     unread: int
@@ -63,7 +66,7 @@ class TrackAnswers:
         """Name of a clip to the cells of its row in a submission."""
         closed = self.track.closed
         assert closed is not None
-        cells_of: list[tuple[str, ...]] = [(closed.categories[at],) for at in self.probabilities.argmax(axis=1)]
+        cells_of: list[tuple[str, ...]] = [(closed.categories[index],) for index in self.probabilities.argmax(axis=1)]
         if self.valence is not None:
             cells_of = [(*cells, f'{value:.4f}') for cells, value in zip(cells_of, self.valence.tolist(), strict=True)]
         return dict(zip(self.names, cells_of, strict=True))
@@ -105,47 +108,47 @@ def train_track(
     # 1. Check everything.
     track = track_named(name)
     task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
-    folds, draws, tried = task.fair, drawn(settings.model, settings.trials, settings.seed), settings.tried()
-    depends_on = {
-        'track': name, 'settings': dataclasses.asdict(settings),
-        'features': {m: f'{s.provenance.recipe} {s.provenance.hash[:12]}' for m, s in stores.items()},
-        'samples': _digest(task),
-    }  # fmt: skip
+    folds, draws, semi_settings = task.fair, drawn(settings.model, settings.trials, settings.seed), settings.tried()
     trial = Trial(
         task, folds[0], tuple(stores), settings.model, draws[0], settings.bench(task.target), settings.seed,
         reads_test=False,
     )  # fmt: skip
-    with FinishedRuns(folder, depends_on, resume=resume) as runs:
-        runs.expect(len(folds) * (len(draws) + len(tried) + settings.seeds), progress)
+    with FinishedRuns(folder, _inputs(name, task, stores, settings), resume=resume) as runs:
+        runs.expect(len(folds) * (len(draws) + len(semi_settings) + settings.seeds), progress)
 
         def scores(name: str, trials: Sequence[Trial]) -> npt.NDArray[np.float64]:
-            """(trials, folds)"""
+            """(trials, folds) validation scores."""
             return np.array([
-                [runs.score(f'{name}{d}/turn{t}', replace(each, fold=fold), fair_run) for t, fold in enumerate(folds)]
-                for d, each in enumerate(trials)
+                [
+                    runs.score(f'{name}{number}/turn{fold_number}', replace(compared, fold=fold), fair_run)
+                    for fold_number, fold in enumerate(folds)
+                ]
+                for number, compared in enumerate(trials)
             ])  # fmt: skip
 
         # 2. Configuration of the model, then settings for unlabelled clips, by the mean score over folds.
-        alone = scores('draw', [replace(trial, configuration=draw) for draw in draws])
-        best = int(alone.mean(axis=1).argmax())
+        without_unlabelled = scores('draw', [replace(trial, configuration=draw) for draw in draws])
+        best = int(without_unlabelled.mean(axis=1).argmax())
         trial = replace(trial, configuration=draws[best])
-        both: list[float] = []
-        if tried:
-            with_semi = scores('semi', [replace(trial, semi=semi) for semi in tried])
+        with_unlabelled: list[float] = []
+        if semi_settings:
+            with_semi = scores('semi', [replace(trial, semi=semi) for semi in semi_settings])
             best_semi = int(with_semi.mean(axis=1).argmax())
-            trial, both = replace(trial, semi=tried[best_semi]), with_semi[best_semi].tolist()
+            trial, with_unlabelled = replace(trial, semi=semi_settings[best_semi]), with_semi[best_semi].tolist()
         # 3. Answers of the chosen configuration, with further seeds.
         answers = [
-            runs.answers(f'turn{t}/seed{seed}', replace(trial, fold=fold, seed=seed, reads_test=True), fair_run)
+            runs.answers(
+                f'turn{fold_number}/seed{seed}', replace(trial, fold=fold, seed=seed, reads_test=True), fair_run
+            )
             for seed in range(settings.seed + 1, settings.seed + 1 + settings.seeds)
-            for t, fold in enumerate(folds)
+            for fold_number, fold in enumerate(folds)
         ]
     probabilities, valence = _mean_answers(track, answers)
     return TrackAnswers(
-        track, settings, unlabelled.names, probabilities, valence, tuple(alone[best].tolist()),
-        tuple(both), draws[best], None if trial.semi is None else dataclasses.asdict(trial.semi),
-        Counter(each.status for each in answers),
-        {m: int((~present).sum()) for m, present in task.present.items() if not present.all()},
+        track, settings, unlabelled.names, probabilities, valence, tuple(without_unlabelled[best].tolist()),
+        tuple(with_unlabelled), draws[best], None if trial.semi is None else dataclasses.asdict(trial.semi),
+        Counter(compared.status for compared in answers),
+        {modality: int((~present).sum()) for modality, present in task.present.items() if not present.all()},
         int((~np.any([present[folds[0].test] for present in task.present.values()], axis=0)).sum()),
         task.notes,
     )  # fmt: skip
@@ -157,11 +160,11 @@ def _mean_answers(
     """(N, C) mean probabilities of all models, and (N,) mean valence within the track's range, where it has one."""
     closed = track.closed
     assert closed is not None
-    outputs = [each.test for each in answers if each.test is not None]
-    probabilities = mean_of_folds(np.stack([each.logits for each in outputs]))
+    outputs = [answer.test for answer in answers if answer.test is not None]
+    probabilities = mean_of_folds(np.stack([answer.logits for answer in outputs]))
     if closed.valence is None:
         return probabilities, None
-    valence = np.mean([each.values.astype(np.float64)[:, 0] for each in outputs], axis=0)
+    valence = np.mean([answer.values.astype(np.float64)[:, 0] for answer in outputs], axis=0)
     return probabilities, np.clip(valence, *closed.valence)
 
 
@@ -179,16 +182,16 @@ def save_track(folder: Path, trained: TrackAnswers, candidates: Sequence[str] | 
     """
     closed, answers = trained.track.closed, trained.answers()
     assert closed is not None
-    lacking = [name for name in candidates or () if name not in answers]
-    if lacking:
+    missing = [name for name in candidates or () if name not in answers]
+    if missing:
         raise CorpusError(
-            expected='every candidate among the unlabelled clips', came=f'{len(lacking)} that are not: '
-            f'{listed(lacking)}', todo='give a manifest that holds them',
+            expected='every candidate among the unlabelled clips', came=f'{len(missing)} that are not: '
+            f'{listed(missing)}', todo='give a manifest that holds them',
         )  # fmt: skip
-    at = dict(zip(trained.names, trained.probabilities.tolist(), strict=True))
+    probabilities = dict(zip(trained.names, trained.probabilities.tolist(), strict=True))
     columns = ['name', *closed.columns, *(f'p_{category}' for category in closed.categories)]
-    asked = trained.names if candidates is None else candidates
-    rows = [[name, *answers[name], *(f'{share:.6f}' for share in at[name])] for name in asked]
+    names = trained.names if candidates is None else candidates
+    rows = [[name, *answers[name], *(f'{probability:.6f}' for probability in probabilities[name])] for name in names]
     write_atomically(folder / 'predictions.csv', csv_bytes(columns, rows))
     write_atomically(folder / 'training.json', json_file(track_facts(trained) | {'versions': versions()}))
     return folder / 'predictions.csv'
@@ -210,10 +213,20 @@ def track_facts(trained: TrackAnswers) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _inputs(name: str, task: Task, stores: Mapping[str, Store], settings: TrackSettings) -> dict[str, Any]:
+    """All that the runs of a track depend on, as JSON values."""
+    features = {
+        modality: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for modality, store in stores.items()
+    }
+    return {
+        'track': name, 'settings': dataclasses.asdict(settings), 'features': features, 'samples': _digest(task)
+    }  # fmt: skip
+
+
 def _digest(task: Task) -> str:
     """Hash of the labelled and unlabelled samples."""
     digest = hashlib.sha256()
-    for at, cells in enumerate(task.manifest.samples.cells(('sample', 'split', 'category', 'valence'))):
-        modalities = ','.join(name for name, present in task.present.items() if present[at])
+    for index, cells in enumerate(task.manifest.samples.cells(('sample', 'split', 'category', 'valence'))):
+        modalities = ','.join(name for name, present in task.present.items() if present[index])
         digest.update('\t'.join((*map(str, cells), f'{modalities}\n')).encode())
     return digest.hexdigest()

@@ -189,7 +189,7 @@ def _language_judge(
             key = os.environ.get('AFFEKT_LLM_KEY') or None
             chat = Endpoint(
                 str(url), name, server=server, api_key=key, timeout_s=timeout_s,
-                left_out_by={medium: LEFT_OUT_BY[medium] for medium in ('picture', 'video')},
+                left_out_by={medium: LEFT_OUT_BY[medium] for medium in ('image', 'video')},
             )  # fmt: skip
             servers.enter_context(chat)
             if probe and sees and has_media:

@@ -197,14 +197,14 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
     '--validation', default='', metavar='PART',
     help='Validation clips: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
 )  # fmt: skip
-@click.option('--steps', type=click.IntRange(1), default=1000, help='Maximum number of updates (default 1000).')
+@click.option('--steps', type=click.IntRange(1), default=1000, help='Maximum number of steps (default 1000).')
 @click.option('--batch-size', type=click.IntRange(1), default=16, help='Maximum examples per batch (default 16).')
 @click.option('--batch-tokens', type=click.IntRange(1), help='Maximum tokens of a padded batch.')
 @click.option(
     '--sorted-batches', type=click.IntRange(1), default=16,
     help='Number of batches sorted by length together; 1 mixes all (default 16).',
 )  # fmt: skip
-@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches per update (default 1).')
+@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches per step (default 1).')
 @click.option(
     '--learning-rate', type=click.FloatRange(0, min_open=True), default=1e-3,
     help='Learning rate of the soft-token modules (default 1e-3).',
@@ -230,6 +230,10 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
 @click.option(
     '--fusion', type=Named(('softmax', 'gated', 'mean', 'published')), default='softmax',
     help='Fusion over the time steps of a source (default softmax).',
+)  # fmt: skip
+@click.option(
+    '--form', type=Named(('affectgpt-2025', 'affectgpt-2023')),
+    help='Published form: its fusions, soft tokens, prompts and adapters, for sources voice, face, frame.',
 )  # fmt: skip
 @click.option('--rank', type=click.IntRange(1), default=16, help='Rank of the adapters (default 16).')
 @click.option(
@@ -317,7 +321,9 @@ def _refuse_options_of_other_stages(stage: str, chosen: Mapping[str, Any], *, ha
         if stage not in stages.replace(' or ', ', ').split(', '):
             refuse_unused(f'--stage {stages}', *names)
     if chosen['init'] is not None:
-        refuse_unused('a new describer (without --init)', 'soft_tokens', 'fusion', 'rank')
+        refuse_unused('a new describer (without --init)', 'soft_tokens', 'fusion', 'rank', 'form')
+    if chosen['form'] is not None:
+        refuse_unused('a form of your own (without --form)', 'soft_tokens', 'fusion', 'rank')
     if not has_descriptions:
         refuse_unused('--descriptions', 'column')
     if not chosen['gain_of']:
@@ -337,7 +343,9 @@ def _training_settings(stage: str, chosen: Mapping[str, Any]) -> tuple[DescribeS
     )  # fmt: skip
     named: dict[str, Any] = {name: chosen[name] for name in own}
     settings = DescribeSettings(stage, steps=steps, evaluate_every=every, log_every=log_every, **named)  # type: ignore[arg-type]
-    form = DescriberForm(soft_tokens=chosen['soft_tokens'], fusion=chosen['fusion'], rank=chosen['rank'])
+    form = DescriberForm(
+        soft_tokens=chosen['soft_tokens'], fusion=chosen['fusion'], rank=chosen['rank'], published=chosen['form'] or ''
+    )
     weight = chosen['gain_weight']
     rewarding = Rewarding(
         chosen['draws'], chosen['kl_weight'], gain_of=chosen['gain_of'], beta=chosen['beta'],
@@ -386,9 +394,9 @@ def _say_learnt(learnt: LearntDescriber, as_json: bool) -> None:
 
 
 @describe_command.command('inspect')
-@click.argument('path', type=PATH)
+@click.argument('path')
 @AS_JSON
-def inspect_command(path: Path, as_json: bool) -> None:
+def inspect_command(path: str, as_json: bool) -> None:
     """Show sources, fusions, adapters and sizes of a describer.
 
     \b

@@ -73,9 +73,7 @@ def _analysis_options(command: Command) -> Command:
     '--sound-stream', type=int, metavar='N', help="Audio stream, counted from 0 (default: the file's own default)."
 )
 @click.option('--describe', is_flag=True, help='Also describe people by a trained describer.')
-@click.option(
-    '--describe-model', type=click.Path(path_type=Path), help='Describer: a folder, a checkpoint, or small (default).'
-)
+@click.option('--describe-model', metavar='PATH|NAME', help='Describer: a folder, a checkpoint, or small (default).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, audio or photographs; files or whole folders."""
@@ -341,9 +339,8 @@ def settings_of(chosen: Mapping[str, Any]) -> Any:
     from affekt.analysis import AnalysisSettings
 
     given = {key: value for key, value in chosen.items() if value is not None and key != 'no_frames'}
-    for path in ('transcript', 'describe_model'):
-        if path in given:
-            given[path] = str(given[path])
+    if 'transcript' in given:
+        given['transcript'] = str(given['transcript'])
     return AnalysisSettings(keep_frames=not chosen.get('no_frames', False), **given)
 
 

@@ -2,8 +2,8 @@
 
 A video, audio, an official folder of frames, or a row of a manifest comes in; a `Clip` comes out, with the face cropped
 and aligned, audio at 16 kHz, and the reason for any missing modality. `PackedClips` stores those of a whole corpus in a
-few memory-mapped files; `split_manifest` reads the split lists of published code. Read
-`clip.py` first, then `packed.py`.
+few memory-mapped files; `split_manifest` reads the split lists of published code. Read `clip.py` first, then
+`packed.py`.
 """
 
 from affekt.clips.cache_size import CacheEstimate

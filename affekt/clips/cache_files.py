@@ -25,7 +25,9 @@ from affekt.files import file_atomically, only_regular, storage_error
 SoundType = Literal['int16', 'float32']
 SOUND_TYPES: tuple[SoundType, ...] = ('int16', 'float32')
 FRAMES, TIMES, SOUND, INDEX = 'frames.bin', 'times.bin', 'sound.bin', 'index.parquet'
+"""Names of the files of a cache: frames, their times, audio, and the table of clips."""
 DATA = (FRAMES, TIMES, SOUND)
+"""The files without the table."""
 FORMAT = 1
 """Format version of the folder; a newer one is refused."""
 FULL_SCALE = 32_768
@@ -33,8 +35,8 @@ FULL_SCALE = 32_768
 
 
 @dataclass
-class Stretch:
-    """One line of the index: a clip's part of the three files and its sources, or the reason why there is no clip."""
+class IndexRow:
+    """One row of the index: a clip's part of the three files and its sources, or the reason why there is no clip."""
 
     sample: str
     first_frame: int = 0
@@ -110,8 +112,8 @@ class CacheWriter:
         except OSError as error:
             raise storage_error(error, folder) from error
 
-    def add(self, clip: Clip, stretch: Stretch) -> int:
-        """Write a clip, and note its position in its line of the index; return the number of bytes.
+    def add(self, clip: Clip, row: IndexRow) -> int:
+        """Write a clip, and note its position in its row of the index; return the number of bytes.
 
         Raises:
             ShapeError: its frames have another size than those of the cache.
@@ -119,7 +121,7 @@ class CacheWriter:
             StorageError: the folder cannot be written, as on a full disk.
         """
         side = self.header.size
-        stretch.first_frame, stretch.first_sample = self.frames, self.samples
+        row.first_frame, row.first_sample = self.frames, self.samples
         contents: dict[str, bytes | memoryview] = {}
         if clip.frames is not None:
             if clip.frames.shape[1:] != (side, side, 3):
@@ -128,24 +130,24 @@ class CacheWriter:
             times_s = np.full(len(clip.frames), np.nan) if clip.times_s is None else clip.times_s
             contents[FRAMES] = np.ascontiguousarray(clip.frames).data.cast('B')
             contents[TIMES] = times_s.astype('<f8').tobytes()
-            stretch.frames = len(clip.frames)
+            row.frames = len(clip.frames)
         if clip.sound is not None:
             if not np.isfinite(clip.sound).all():
-                todo = 'decode the sound anew'
+                todo = 'decode the audio again'
                 raise ValueRangeError(expected='finite samples of sound', came=f'others in {clip.name}', todo=todo)
             contents[SOUND] = as_stored(clip.sound, self.header.sound).tobytes()
-            stretch.samples = len(clip.sound)
+            row.samples = len(clip.sound)
         for name, piece in contents.items():
-            stretch.checksum = zlib.crc32(piece, stretch.checksum)
+            row.checksum = zlib.crc32(piece, row.checksum)
             try:
                 self._files[name].write(piece)
             except OSError as error:
                 raise storage_error(error, self.folder / name) from error
-        self.frames, self.samples = self.frames + stretch.frames, self.samples + stretch.samples
+        self.frames, self.samples = self.frames + row.frames, self.samples + row.samples
         return sum(map(len, contents.values()))
 
     def flush(self) -> None:
-        """Bring everything to the disk.
+        """Write everything to the disk.
 
         Raises:
             StorageError: the folder cannot be written, as on a full disk.
@@ -161,33 +163,33 @@ class CacheWriter:
         return self
 
     def __exit__(
-        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self, error_class: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for file in self._files.values():
             try:
                 file.close()
-            except OSError as lost:
+            except OSError as close_error:
                 if error is None:
-                    raise storage_error(lost, self.folder) from lost
+                    raise storage_error(close_error, self.folder) from close_error
 
 
-def as_stored(sound: Floats32, sound_type: SoundType) -> npt.NDArray[Any]:
+def as_stored(audio: Floats32, sound_type: SoundType) -> npt.NDArray[Any]:
     """(S,) as stored; 16-bit audio is clipped to [-1, 1]."""
     if sound_type == 'float32':
-        return sound.astype('<f4')
-    levels: Floats32 = np.rint(sound * np.float32(FULL_SCALE))
+        return audio.astype('<f4')
+    levels: Floats32 = np.rint(audio * np.float32(FULL_SCALE))
     return np.clip(levels, -FULL_SCALE, FULL_SCALE - 1).astype('<i2')
 
 
 def as_sound(stored: npt.NDArray[Any]) -> Floats32:
     """(S,) samples in [-1, 1] from those in the file."""
-    sound: Floats32 = stored.astype(np.float32)
+    audio: Floats32 = stored.astype(np.float32)
     if stored.dtype.kind == 'i':
-        sound /= FULL_SCALE
-    return sound
+        audio /= FULL_SCALE
+    return audio
 
 
-def write_index(folder: Path, stretches: Sequence[Stretch], header: CacheHeader) -> None:
+def write_index(folder: Path, rows: Sequence[IndexRow], header: CacheHeader) -> None:
     """Write the index, which completes a cache; atomically, after all other files.
 
     Raises:
@@ -196,7 +198,7 @@ def write_index(folder: Path, stretches: Sequence[Stretch], header: CacheHeader)
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = {part.name: [getattr(each, part.name) for each in stretches] for part in fields(Stretch)}
+    columns = {column.name: [getattr(row, column.name) for row in rows] for column in fields(IndexRow)}
     table = pa.table(columns, _schema()).replace_schema_metadata({'affekt': json.dumps(asdict(header))})
     with file_atomically(folder / INDEX) as file:
         parquet.write_table(table, file, compression='zstd')
@@ -208,7 +210,7 @@ def _schema() -> Any:
 
     types = {'notes': pa.list_(pa.string()), 'checksum': pa.uint32()}
     types |= {name: pa.int64() for name in ('first_frame', 'frames', 'first_sample', 'samples')}
-    return pa.schema([(part.name, types.get(part.name, pa.string())) for part in fields(Stretch)])
+    return pa.schema([(column.name, types.get(column.name, pa.string())) for column in fields(IndexRow)])
 
 
 def read_index(folder: Path) -> tuple[Any, CacheHeader]:
@@ -224,19 +226,19 @@ def read_index(folder: Path) -> tuple[Any, CacheHeader]:
 
     path = folder / INDEX
     if not path.exists():
-        begun = any((folder / name).exists() for name in DATA)
-        came = f'{folder}, which is begun and not finished' if begun else f'{folder} without {INDEX}'
-        todo = 'go on with --resume' if begun else 'give the folder that clips were packed into'
+        is_unfinished = any((folder / name).exists() for name in DATA)
+        came = f'{folder}, which is begun and not finished' if is_unfinished else f'{folder} without {INDEX}'
+        todo = 'go on with --resume' if is_unfinished else 'give the folder that clips were packed into'
         raise RunError(expected='a folder of packed clips', came=came, todo=todo)
     try:
         require_bounded(path)
         with open(path, 'rb', opener=only_regular) as file:
             table = parquet.read_table(file)
-        stated = own_header(table.schema.metadata)
-        if stated['format'] > FORMAT:
+        header_fields = own_header(table.schema.metadata)
+        if header_fields['format'] > FORMAT:
             raise RunError(expected=f'a cache of format {FORMAT}', came=f'{folder}, newer', todo='update affekt')
-        header = CacheHeader(**stated)
-        if not table.schema.equals(_schema()) or not _lies_within(table, header):
+        header = CacheHeader(**header_fields)
+        if not table.schema.equals(_schema()) or not _is_within(table, header):
             raise ValueError('columns that are not those of a cache')
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, RunError):
@@ -247,11 +249,11 @@ def read_index(folder: Path) -> tuple[Any, CacheHeader]:
     return table, header
 
 
-def _lies_within(table: Any, header: CacheHeader) -> bool:
-    """Require that every clip's part lies within the files."""
+def _is_within(table: Any, header: CacheHeader) -> bool:
+    """Whether every clip's part lies within the files."""
     for first, count, length in (('first_frame', 'frames', header.frames), ('first_sample', 'samples', header.samples)):
-        begins, counts = (table.column(name).to_numpy() for name in (first, count))
-        if not ((begins >= 0) & (counts >= 0) & (counts <= length) & (begins <= length - counts)).all():
+        starts, counts = (table.column(name).to_numpy() for name in (first, count))
+        if not ((starts >= 0) & (counts >= 0) & (counts <= length) & (starts <= length - counts)).all():
             return False
     return True
 
@@ -268,6 +270,6 @@ def _require_whole(folder: Path, header: CacheHeader) -> None:
             )  # fmt: skip
 
 
-def stretches_of(noted: Iterable[Mapping[str, Any]]) -> list[Stretch]:
-    """Lines of the index from journal notes."""
-    return [Stretch(**each) for each in noted]
+def index_rows(entries: Iterable[Mapping[str, Any]]) -> list[IndexRow]:
+    """Rows of the index from journal entries."""
+    return [IndexRow(**entry) for entry in entries]

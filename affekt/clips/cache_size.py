@@ -1,4 +1,4 @@
-"""Size of a cache of clips, estimated before it is written: from the headers of the recordings, decoding nothing."""
+"""Size of a cache of clips, estimated from the headers of the recordings before anything is decoded or written."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class CacheEstimate:
     def __str__(self) -> str:
         parts = f'{in_words(self.frame_bytes)} of frames and {in_words(self.sound_bytes)} of audio'
         basis = '' if self.looked_at == self.clips else f', judging by {self.looked_at:,} of them'
-        lost = f'; {self.unreadable:,} of these cannot be read' if self.unreadable else ''
+        unreadable = f'; {self.unreadable:,} of these cannot be read' if self.unreadable else ''
         size = f'{counted(self.clips, "clip")}, {self.frames:,} frames: about {in_words(self.bytes)}'
-        return f'{size} ({parts}){basis}{lost}'
+        return f'{size} ({parts}){basis}{unreadable}'
 
 
 def in_words(count: int) -> str:
@@ -62,20 +62,20 @@ def estimate(
         most: maximum number of clips to read, evenly over the manifest.
     """
     settings = settings or ClipSettings()
-    chosen = np.unique(np.linspace(0, max(len(manifest) - 1, 0), min(most, len(manifest))).astype(np.int64))
+    indices = np.unique(np.linspace(0, max(len(manifest) - 1, 0), min(most, len(manifest))).astype(np.int64))
     frames, seconds, unreadable = 0.0, 0.0, 0
-    for row in (manifest.samples[int(at)] for at in chosen):
+    for row in (manifest.samples[int(index)] for index in indices):
         try:
-            its_frames, its_seconds = _declared(manifest, row, settings)
+            row_frames, row_seconds = _declared(manifest, row, settings)
         except AffektError:
             unreadable += 1
             continue
-        frames, seconds = frames + its_frames, seconds + its_seconds
-    share = len(manifest) / max(len(chosen), 1)
+        frames, seconds = frames + row_frames, seconds + row_seconds
+    share = len(manifest) / max(len(indices), 1)
     total = round(frames * share)
     width = np.dtype(sound).itemsize
     sound_bytes = round(seconds * share * SOUND_RATE_HZ) * width
-    return CacheEstimate(len(manifest), total, total * settings.size**2 * 3, sound_bytes, len(chosen), unreadable)
+    return CacheEstimate(len(manifest), total, total * settings.size**2 * 3, sound_bytes, len(indices), unreadable)
 
 
 def _declared(manifest: Manifest, row: Sample, settings: ClipSettings) -> tuple[float, float]:

@@ -3,8 +3,8 @@
     clip = decoded('interview.mp4')                    # the aligned face; audio at 16 kHz
     clip = decoded('voxceleb.mp4', crop='published')   # the part of the frame that the published code reads
 
-The recording is decoded once. Frames keep the recording's own times, so a frame without a face leaves a gap
-and shifts nothing. A missing modality is None, with the reason in `missing`; models mask it.
+The recording is decoded once. Frames keep the recording's own times, so a frame without a face leaves a gap and shifts
+nothing. A missing modality is None, with the reason in `missing`; models mask it.
 
 T frames, H rows, W columns, S samples of audio.
 """
@@ -38,6 +38,7 @@ SIZE = 160
 CROPS: tuple[Crop, ...] = ('faces', 'published', 'none')
 """The face, turned and scaled; the upper centre of VoxCeleb2's 224 x 224, as published; the whole frame, scaled."""
 MODALITIES = ('video', 'audio')
+"""Modalities of a clip."""
 LONGEST_S = 300.0
 """Longest duration of a clip in seconds, since it is held in memory."""
 MOST_FRAMES = 30_000
@@ -69,7 +70,7 @@ class Clip:
     notes: tuple[str, ...] = ()
     """Sentences on losses in the modalities present, such as frames without a face."""
     damage: tuple[str, ...] = ()
-    """Those of the notes that say what of the file is missing, damaged or not read."""
+    """The notes on what of the file is missing, damaged or not read."""
 
     def __post_init__(self) -> None:
         if self.frames is not None:
@@ -84,12 +85,12 @@ class Clip:
 
     def __repr__(self) -> str:
         frames = 'no frames' if self.frames is None else 'x'.join(map(str, self.frames.shape)) + ' frames'
-        sound = 'no sound' if self.sound is None else f'{len(self.sound) / SOUND_RATE_HZ:.2f} s of sound'
-        return f'Clip({self.name!r}, {frames}, {sound})'
+        audio = 'no sound' if self.sound is None else f'{len(self.sound) / SOUND_RATE_HZ:.2f} s of sound'
+        return f'Clip({self.name!r}, {frames}, {audio})'
 
 
-def _require(is_so: bool, expected: str, came: npt.NDArray[Any]) -> None:
-    if not is_so:
+def _require(is_valid: bool, expected: str, came: npt.NDArray[Any]) -> None:
+    if not is_valid:
         raise ShapeError(
             expected=expected, came=f'{came.shape} of {came.dtype}', todo='make clips with `affekt.clips.decoded`'
         )
@@ -124,25 +125,25 @@ class ClipSettings:
             raise ValueRangeError(expected='frames of at least 16 pixels, and some time', came=came, todo='give more')
 
 
-class Seen(NamedTuple):
-    """The frames of a clip, or why there are none."""
+class VideoPart(NamedTuple):
+    """The frames of a clip, or the reason why there are none."""
 
     frames: Pixels | None
     times_s: Floats | None
     reason: str = ''
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
-    """Those of the notes that say what of the file is missing, damaged or not read."""
+    """The notes on what of the file is missing, damaged or not read."""
 
 
-class Heard(NamedTuple):
-    """The audio of a clip, or why there is none."""
+class AudioPart(NamedTuple):
+    """The audio of a clip, or the reason why there is none."""
 
     sound: Floats32 | None
     reason: str = ''
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
-    """Those of the notes that say what of the file is missing, damaged or not read."""
+    """The notes on what of the file is missing, damaged or not read."""
 
 
 def decoded(
@@ -179,31 +180,33 @@ def decoded(
     """
     settings = ClipSettings(size, crop, tuple(modalities), longest_s)
     recording = opened(path)
-    seen, heard = Seen(None, None), Heard(None)
+    video_part, audio_part = VideoPart(None, None), AudioPart(None)
     if 'video' in settings.modalities:
-        seen = frames_of(recording, settings, window_s, landmarker)
+        video_part = frames_of(recording, settings, window_s, landmarker)
     if 'audio' in settings.modalities:
-        heard = sound_of(recording if audio is None else opened(audio), window_s, longest_s)
-    return clip_of(Path(path).stem, seen, heard)
+        audio_part = sound_of(recording if audio is None else opened(audio), window_s, longest_s)
+    return clip_of(Path(path).stem, video_part, audio_part)
 
 
-def clip_of(name: str, seen: Seen, heard: Heard) -> Clip:
+def clip_of(name: str, video: VideoPart, audio: AudioPart) -> Clip:
     """The frames and the audio as one clip.
 
     Raises:
         MediaError: there is neither.
     """
-    missing = {modality: part.reason for modality, part in (('video', seen), ('audio', heard)) if part.reason}
-    if seen.frames is None and heard.sound is None:
-        both = '; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither'
+    missing = {modality: part.reason for modality, part in (('video', video), ('audio', audio)) if part.reason}
+    if video.frames is None and audio.sound is None:
+        reasons = '; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither'
+        nouns = {'video': 'frames', 'audio': 'audio'}
+        wanted = [nouns[modality] for modality in missing or nouns]
         raise MediaError(
-            expected=f'frames or sound that can be used in {name}',
-            came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else both,
-            todo='choose another file, or another crop where faces are not needed',
+            expected=f'{" or ".join(wanted)} that can be used in {name}',
+            came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else reasons,
+            todo='choose another file' + (', or another crop where faces are not needed' if 'frames' in wanted else ''),
         )
-    notes = dict.fromkeys((*seen.notes, *heard.notes))  # both state the damage of a file that they share
-    damage = dict.fromkeys((*seen.damage, *heard.damage))
-    return Clip(name, seen.frames, seen.times_s, heard.sound, missing, tuple(notes), tuple(damage))
+    notes = dict.fromkeys((*video.notes, *audio.notes))  # both state the damage of a file that they share
+    damage = dict.fromkeys((*video.damage, *audio.damage))
+    return Clip(name, video.frames, video.times_s, audio.sound, missing, tuple(notes), tuple(damage))
 
 
 def opened(path: str | os.PathLike[str]) -> Recording:
@@ -226,7 +229,7 @@ def frames_of(
     settings: ClipSettings,
     window_s: tuple[float, float] | None = None,
     landmarker: FaceLandmarker | None = None,
-) -> Seen:
+) -> VideoPart:
     """The frames of a recording, cropped by the settings, at its own times.
 
     Raises:
@@ -235,21 +238,21 @@ def frames_of(
         ValueRangeError: the window begins before 0 s, or does not end after it begins.
     """
     if recording.video is None:
-        return Seen(None, None, 'the file has no pictures')
+        return VideoPart(None, None, 'the file has no pictures')
     frames = _within(recording, _checked(window_s), settings.longest_s)
     if settings.crop == 'faces':
-        seen = _faces(frames, settings.size, landmarker)
+        video_part = _faces(frames, settings.size, landmarker)
     else:
-        cut = _published if settings.crop == 'published' else resized
+        crop = _published if settings.crop == 'published' else resized
         images, times = [], []
         for frame in frames:
-            images.append(cut(frame.image, settings.size))
+            images.append(crop(frame.image, settings.size))
             times.append(frame.time_s)
-        seen = Seen(np.stack(images), np.array(times)) if images else Seen(None, None, NO_PICTURE)
-    if seen.reason == NO_PICTURE and window_s and recording.pictures_end_s:
-        seen = seen._replace(reason=f'no picture from {window_s[0]:g} s to {window_s[1]:g} s')
+        video_part = VideoPart(np.stack(images), np.array(times)) if images else VideoPart(None, None, NO_PICTURE)
+    if video_part.reason == NO_PICTURE and window_s and recording.pictures_end_s:
+        video_part = video_part._replace(reason=f'no picture from {window_s[0]:g} s to {window_s[1]:g} s')
     damage = recording.decoded.damage_within(window_s)
-    return seen._replace(notes=(*seen.notes, *damage), damage=damage)
+    return video_part._replace(notes=(*video_part.notes, *damage), damage=damage)
 
 
 NO_PICTURE = 'no picture decodes'
@@ -301,32 +304,33 @@ def _require_short(time_s: float, longest_s: float, name: str) -> None:
         )  # fmt: skip
 
 
-def _faces(frames: Iterator[Frame], size: int, landmarker: FaceLandmarker | None) -> Seen:
+def _faces(frames: Iterator[Frame], size: int, landmarker: FaceLandmarker | None) -> VideoPart:
     """The face of the person who fills most of the frames, aligned; frames in which it is not seen are left out."""
     from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
 
     tracker = FaceTracker(landmarker or FaceLandmarker(), SEARCHED_PEOPLE, 0.0)
     people: dict[int, list[tuple[float, float, Pixels]]] = {}
-    """Person to time, area and picture."""
-    looked_at = 0
+    """Person to time, area and image of each face."""
+    frame_count = 0
     for frame in frames:
-        looked_at += 1
+        frame_count += 1
         if min(frame.image.shape[:2]) < SMALLEST_SIDE:
             continue
         for face in tracker.update(frame.time_s, frame.image):
             image = align_face(frame.image, five_points(face.landmarks), size, in_colour=True)
             people.setdefault(face.person, []).append((frame.time_s, float(face.box[2] * face.box[3]), image))
-    if not looked_at:
-        return Seen(None, None, NO_PICTURE)
+    if not frame_count:
+        return VideoPart(None, None, NO_PICTURE)
     if not people:
-        return Seen(None, None, f'no face in {looked_at:,} frames')
+        return VideoPart(None, None, f'no face in {frame_count:,} frames')
     largest = max(people.values(), key=lambda rows: sum(area for _, area, _ in rows))
-    without = looked_at - len(largest)
-    notes = (f'{without:,} of {looked_at:,} frames do not show the face and are left out',) if without else ()
-    return Seen(np.stack([image for *_, image in largest]), np.array([row[0] for row in largest]), '', notes)
+    left_out = frame_count - len(largest)
+    notes = (f'{left_out:,} of {frame_count:,} frames do not show the face and are left out',) if left_out else ()
+    return VideoPart(np.stack([image for *_, image in largest]), np.array([row[0] for row in largest]), '', notes)
 
 
 SEARCHED_PEOPLE = 5
+"""Maximum number of faces tracked to find that of the clip."""
 SMALLEST_SIDE = 16
 """Minimum side of frames for face detection, in pixels."""
 
@@ -351,7 +355,9 @@ def resized(image: Pixels, size: int) -> Pixels:
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
 
 
-def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, longest_s: float = LONGEST_S) -> Heard:
+def sound_of(
+    recording: Recording, window_s: tuple[float, float] | None = None, longest_s: float = LONGEST_S
+) -> AudioPart:
     """The audio of a recording, resampled to `SOUND_RATE_HZ`.
 
     Raises:
@@ -360,7 +366,7 @@ def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, 
         ValueRangeError: the window begins before 0 s, or does not end after it begins.
     """
     if not recording.audio:
-        return Heard(None, 'the file has no sound')
+        return AudioPart(None, 'the file has no sound')
     start_s, end_s = _checked(window_s)
     blocks, is_decoded = [], False
     for block in recording.samples(SOUND_RATE_HZ):
@@ -372,18 +378,18 @@ def sound_of(recording: Recording, window_s: tuple[float, float] | None = None, 
         if first < last:
             _require_short(block.start_s + last / SOUND_RATE_HZ - start_s, longest_s, recording.name)
             blocks.append(block.samples[first:last])
-    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     damage = recording.decoded.damage_within(window_s)
-    if len(sound) < SHORTEST_SAMPLES:
-        reason = f'only {1000 * len(sound) / SOUND_RATE_HZ:.0f} ms of sound' if len(sound) else 'no sound decodes'
-        if is_decoded and not len(sound):
+    if len(audio) < SHORTEST_SAMPLES:
+        reason = f'only {1000 * len(audio) / SOUND_RATE_HZ:.0f} ms of sound' if len(audio) else 'no sound decodes'
+        if is_decoded and not len(audio):
             reason = f'no sound from {start_s:g} s to {end_s:g} s'
-        return Heard(None, reason, damage, damage)
-    return Heard(None, 'silent', damage, damage) if is_silent(sound) else Heard(sound, '', damage, damage)
+        return AudioPart(None, reason, damage, damage)
+    return AudioPart(None, 'silent', damage, damage) if is_silent(audio) else AudioPart(audio, '', damage, damage)
 
 
-def is_silent(sound: Floats32) -> bool:
+def is_silent(audio: Floats32) -> bool:
     """Whether no tenth of a second is louder than -60 dB."""
     step = SOUND_RATE_HZ // 10
-    padded = np.pad(sound, (0, -len(sound) % step)).reshape(-1, step)  # (S / step, step)
+    padded = np.pad(audio, (0, -len(audio) % step)).reshape(-1, step)  # (S / step, step)
     return bool((np.square(padded).mean(axis=1) <= AUDIBLE_RMS**2).all())

@@ -54,12 +54,12 @@ class DecodedClips(Sequence[Clip]):
         return len(self.manifest)
 
     @overload
-    def __getitem__(self, at: int) -> Clip: ...
+    def __getitem__(self, index: int) -> Clip: ...
 
     @overload
-    def __getitem__(self, at: slice) -> list[Clip]: ...
+    def __getitem__(self, index: slice) -> list[Clip]: ...
 
-    def __getitem__(self, at: int | slice) -> Clip | list[Clip]:
-        if isinstance(at, slice):
-            return [self[each] for each in range(*at.indices(len(self)))]
-        return sample_clip(self.manifest, self.manifest.samples[at], self.settings)
+    def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        return sample_clip(self.manifest, self.manifest.samples[index], self.settings)

@@ -1,8 +1,8 @@
 """Clips as official releases distribute them: one folder of face images each, audio in a separate file.
 
-Images of a folder are read in lexical order of their names, as in published code. OpenFace's `CLIP_aligned`
-is found where a list names `CLIP`; its table `CLIP.csv`, if present, gives the times and marks images
-without a tracked face. `split_lists.py` reads the lists of folders.
+Images of a folder are read in lexical order of their names, as in published code. OpenFace's `CLIP_aligned` is found
+where a list names `CLIP`; its table `CLIP.csv`, if present, gives the times and marks images without a tracked face.
+`split_lists.py` reads the lists of folders.
 
 T images.
 """
@@ -21,10 +21,10 @@ import numpy as np
 from affekt.clips.clip import (
     LONGEST_S,
     SIZE,
+    AudioPart,
     Clip,
-    Heard,
     Pixels,
-    Seen,
+    VideoPart,
     clip_of,
     opened,
     require_few_frames,
@@ -54,17 +54,16 @@ def folder_clip(
         longest_s: longest duration of the audio in seconds; longer clips are refused.
 
     Raises:
-        MediaError: the folder is missing, no image in it decodes and there is no audio, or the audio cannot be
-            read.
+        MediaError: the folder is missing, no image in it decodes and there is no audio, or the audio cannot be read.
         TableError: a stored array does not hold images.
         LimitError: there are more than `MOST_FRAMES`, or the audio is longer than allowed.
     """
-    seen = folder_frames(folder, size)
-    heard = Heard(None) if audio is None else sound_of(opened(audio), None, longest_s)
-    return clip_of(name or folder.name.removesuffix(ALIGNED), seen, heard)
+    video = folder_frames(folder, size)
+    audio_part = AudioPart(None) if audio is None else sound_of(opened(audio), None, longest_s)
+    return clip_of(name or folder.name.removesuffix(ALIGNED), video, audio_part)
 
 
-def folder_frames(folder: Path, size: int = SIZE) -> Seen:
+def folder_frames(folder: Path, size: int = SIZE) -> VideoPart:
     """The images of a folder in lexical order; undecodable ones are left out and counted.
 
     Raises:
@@ -72,29 +71,29 @@ def folder_frames(folder: Path, size: int = SIZE) -> Seen:
         LimitError: it holds more than `MOST_FRAMES`.
         TableError: a stored array does not hold images.
     """
-    place = placed(folder)
-    if place is None:
+    path = images_path(folder)
+    if path is None:
         todo = f'check the path; OpenFace writes {folder.name}{ALIGNED}'
         raise MediaError(expected='a folder of pictures', came=f'{folder}, which is not there', todo=todo)
-    pictures = stored_pictures(place)
-    require_few_frames(len(pictures), folder.name)
-    if not len(pictures):
-        return Seen(None, None, 'no pictures in the folder')
-    names = [path.stem for path in getattr(pictures, 'paths', ())]
-    wanted, times_s, notes = _chosen(place, names) if names else (range(len(pictures)), None, [])
+    stored = stored_pictures(path)
+    require_few_frames(len(stored), folder.name)
+    if not len(stored):
+        return VideoPart(None, None, 'no pictures in the folder')
+    names = [image_path.stem for image_path in getattr(stored, 'paths', ())]
+    selected, times_s, notes = _chosen(path, names) if names else (range(len(stored)), None, [])
     images: list[Pixels] = []
     kept: list[int] = []
-    for position, index in enumerate(wanted):
+    for position, index in enumerate(selected):
         try:
-            images.append(resized(pictures[index], size))
+            images.append(resized(stored[index], size))
             kept.append(position)
         except AffektError:
             continue
-    if lost := len(wanted) - len(kept):
-        notes.append(f'{lost:,} of {len(wanted):,} pictures do not decode and are left out')
+    if undecoded := len(selected) - len(kept):
+        notes.append(f'{undecoded:,} of {len(selected):,} pictures do not decode and are left out')
     if not images:
-        return Seen(None, None, f'none of {len(pictures):,} pictures can be used', tuple(notes))
-    return Seen(np.stack(images), None if times_s is None else times_s[kept], '', tuple(notes))
+        return VideoPart(None, None, f'none of {len(stored):,} pictures can be used', tuple(notes))
+    return VideoPart(np.stack(images), None if times_s is None else times_s[kept], '', tuple(notes))
 
 
 def picture_count(folder: Path) -> int:
@@ -103,42 +102,44 @@ def picture_count(folder: Path) -> int:
     Raises:
         TableError: a stored array does not hold images.
     """
-    place = placed(folder)
-    return 0 if place is None else len(stored_pictures(place))
+    path = images_path(folder)
+    return 0 if path is None else len(stored_pictures(path))
 
 
-def placed(folder: Path) -> Path | None:
-    """The path of the images: as given, or as OpenFace names it; None if neither exists."""
-    for place in (folder, folder.parent / f'{folder.name}{ALIGNED}'):
+def images_path(folder: Path) -> Path | None:
+    """The path of the images: the folder itself, or the one that OpenFace names; None if neither exists."""
+    for path in (folder, folder.parent / f'{folder.name}{ALIGNED}'):
         with contextlib.suppress(OSError):  # a name too long for a file
-            if place.exists():
-                return place
+            if path.exists():
+                return path
     return None
 
 
 def _chosen(
     folder: Path, names: Sequence[str]
 ) -> tuple[Sequence[int], np.ndarray[tuple[int], np.dtype[np.float64]] | None, list[str]]:
-    """Indices of the pictures that are frames of the clip, their times in seconds if known, and notes for the user."""
+    """Indices of the images that are frames of the clip, their times in seconds if known, and notes for the user."""
     matches = [OPENFACE_NAME.search(name) for name in names]
     if not all(matches):
         return range(len(names)), None, _order_notes(names)
     faces = [int(match[1]) for match in matches if match]
     frames = [int(match[2]) for match in matches if match]
-    (face, count), *others = Counter(faces).most_common()
-    notes = [f'{len(others) + 1} faces in the folder; number {face} is read, which has {count:,} pictures'] * bool(
-        others
+    (face, count), *other_faces = Counter(faces).most_common()
+    notes = [f'{len(other_faces) + 1} faces in the folder; number {face} is read, which has {count:,} pictures'] * bool(
+        other_faces
     )
-    wanted = [index for index, number in enumerate(faces) if number == face]
-    shown = _openface_times(folder, face)
-    if not shown or any(frames[index] not in shown for index in wanted):
-        return wanted, None, notes
-    tracked = [index for index in wanted if shown[frames[index]][1]]
-    if len(tracked) < len(wanted):
-        lost = len(wanted) - len(tracked)
-        notes.append(f'{lost:,} of {len(wanted):,} pictures without a tracked face, as OpenFace says, are left out')
-    times_s = np.array([shown[frames[index]][0] for index in tracked])
-    return tracked, (times_s - (min(time for time, _ in shown.values()))), notes
+    selected = [index for index, number in enumerate(faces) if number == face]
+    openface_rows = _openface_times(folder, face)
+    if not openface_rows or any(frames[index] not in openface_rows for index in selected):
+        return selected, None, notes
+    tracked = [index for index in selected if openface_rows[frames[index]][1]]
+    if len(tracked) < len(selected):
+        untracked = len(selected) - len(tracked)
+        notes.append(
+            f'{untracked:,} of {len(selected):,} pictures without a tracked face, as OpenFace says, are left out'
+        )
+    times_s = np.array([openface_rows[frames[index]][0] for index in tracked])
+    return tracked, (times_s - (min(time for time, _ in openface_rows.values()))), notes
 
 
 def _openface_times(folder: Path, face: int) -> dict[int, tuple[float, bool]]:
@@ -162,7 +163,7 @@ def _order_notes(names: Sequence[str]) -> list[str]:
     numbers = [re.findall(r'\d+', name) for name in names]
     if not all(numbers):
         return []
-    last = [int(each[-1]) for each in numbers]
-    if last == sorted(last):
+    last_numbers = [int(found[-1]) for found in numbers]
+    if last_numbers == sorted(last_numbers):
         return []
     return ['names are not in the order of their numbers: lexical order is taken, as published']

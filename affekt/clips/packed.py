@@ -5,8 +5,8 @@
     clips = PackedClips.open(folder, manifest)       # in any number of processes; refuses a cache of other sources
     clips[0], clips.failed, clips.sentences
 
-A folder holds all frames one after the other (`frames.bin`), their times (`times.bin`), all audio (`sound.bin`)
-and a table of each clip's part (`index.parquet`). `packing.py` writes it, `cache_files.py` has its layout.
+A folder holds all frames one after the other (`frames.bin`), their times (`times.bin`), all audio (`sound.bin`) and a
+table of each clip's part (`index.parquet`). `packing.py` writes it, `cache_files.py` has its layout.
 
 K usable clips, N frames and S audio samples over all clips.
 """
@@ -36,6 +36,7 @@ from affekt.progress import Progress
 from affekt.wording import counted
 
 NUMBER = re.compile(r'\d+(?:[.,]\d+)*')
+"""A number within a reason, by which otherwise equal reasons may differ."""
 MOST_REASONS = 5
 """Maximum number of reasons stated per modality."""
 
@@ -43,8 +44,8 @@ MOST_REASONS = 5
 class PackedClips(Sequence[Clip]):
     """The usable clips of a folder, read on access.
 
-    Frames are views of the file: only accessed data are loaded, and changes stay in memory.
-    A process that receives a copy of this object reopens the files.
+    Frames are views of the file: only accessed data are loaded, and changes stay in memory. A process that receives a
+    copy of this object reopens the files.
 
     Args:
         folder: a folder written by `write` or `of`.
@@ -58,7 +59,7 @@ class PackedClips(Sequence[Clip]):
         table, self._header = read_index(folder)
         self._table = table
         self._rows = np.flatnonzero([not reason for reason in table.column('failed').to_pylist()])
-        """(K,) lines of the table with a clip."""
+        """(K,) rows of the table with a clip."""
         self._spans: dict[str, Ints] = {
             name: table.column(name).to_numpy()[self._rows]
             for name in ('first_frame', 'frames', 'first_sample', 'samples')
@@ -86,8 +87,7 @@ class PackedClips(Sequence[Clip]):
             settings: settings of making clips; None for the published size with aligned faces.
             sound: type of a stored audio sample.
             processes: number of decoding processes.
-            resume: continue a folder that was started with the same manifest and settings; a finished one is
-                opened.
+            resume: continue a folder that was started with the same manifest and settings; a finished one is opened.
             progress: called with 'clips', clips done, total clips.
 
         Returns:
@@ -144,8 +144,8 @@ class PackedClips(Sequence[Clip]):
     @cached_property
     def settings(self) -> ClipSettings | None:
         """Settings with which the clips were made from media; None for given clips."""
-        stated = dict(self._header.settings)
-        return ClipSettings(**{**stated, 'modalities': tuple(stated['modalities'])}) if stated else None
+        fields = dict(self._header.settings)
+        return ClipSettings(**{**fields, 'modalities': tuple(fields['modalities'])}) if fields else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -189,16 +189,16 @@ class PackedClips(Sequence[Clip]):
         """Sentences on present and missing clips and modalities, counted by reason."""
         counts = {'video': ('frames', self.frame_counts), 'audio': ('audio', self.sample_counts)}
         modalities = MODALITIES if self.settings is None else self.settings.modalities
-        read = [counts[modality] for modality in MODALITIES if modality in modalities]
-        there = ' and '.join(f'{int((count > 0).sum()):,} with {name}' for name, count in read)
-        sentences = [f'{len(self):,} of {len(self._table):,} clips, {there}']
+        counted_modalities = [counts[modality] for modality in MODALITIES if modality in modalities]
+        present = ' and '.join(f'{int((count > 0).sum()):,} with {name}' for name, count in counted_modalities)
+        sentences = [f'{len(self):,} of {len(self._table):,} clips, {present}']
         sentences += _by_reason('no clip', self.failed)
         for modality in MODALITIES:
             sentences += _by_reason(f'no {modality}', self.missing(modality))
-        noted = [len(notes) > 0 for notes in self._table.column('notes').take(self._rows).to_pylist()]
+        has_notes = [len(notes) > 0 for notes in self._table.column('notes').take(self._rows).to_pylist()]
         return (
-            (*sentences, f'{counted(sum(noted), "clip")} lost a part, as `notes` of each says')
-            if any(noted)
+            (*sentences, f'{counted(sum(has_notes), "clip")} lost a part, as `notes` of each says')
+            if any(has_notes)
             else tuple(sentences)
         )
 
@@ -206,27 +206,27 @@ class PackedClips(Sequence[Clip]):
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Clip]:
-        return (self[at] for at in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
     @overload
-    def __getitem__(self, at: int) -> Clip: ...
+    def __getitem__(self, index: int) -> Clip: ...
 
     @overload
-    def __getitem__(self, at: slice) -> list[Clip]: ...
+    def __getitem__(self, index: slice) -> list[Clip]: ...
 
-    def __getitem__(self, at: int | slice) -> Clip | list[Clip]:
-        if isinstance(at, slice):
-            return [self[each] for each in range(*at.indices(len(self)))]
-        at = range(len(self))[at]
-        first, count, start, length = (int(self._spans[name][at]) for name in self._spans)
-        frames = self._frames[first : first + count] if count else None
-        times_s = self._times[first : first + count].copy() if count else None
+    def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        first_frame, frame_count, first_sample, sample_count = (int(self._spans[name][index]) for name in self._spans)
+        frames = self._frames[first_frame : first_frame + frame_count] if frame_count else None
+        times_s = self._times[first_frame : first_frame + frame_count].copy() if frame_count else None
         if times_s is not None and np.isnan(times_s[0]):
             times_s = None
-        sound = as_sound(self._sound[start : start + length]) if length else None
-        row = int(self._rows[at])
+        audio = as_sound(self._sound[first_sample : first_sample + sample_count]) if sample_count else None
+        row = int(self._rows[index])
         missing = {name: reason for name in MODALITIES if (reason := self._cell(f'missing_{name}', row))}
-        return Clip(self.names[at], frames, times_s, sound, missing, tuple(self._cell('notes', row)))
+        return Clip(self.names[index], frames, times_s, audio, missing, tuple(self._cell('notes', row)))
 
     def clip(self, name: str) -> Clip:
         """The clip of a sample.
@@ -234,16 +234,16 @@ class PackedClips(Sequence[Clip]):
         Raises:
             UnknownNameError: there is none; the error says why, if known.
         """
-        if name not in self._places:
+        if name not in self._index_of:
             reason = self.failed.get(name, 'which was not packed')
             raise UnknownNameError(
                 expected=f'a clip of {self.folder.name}', came=f'{name!r}: {reason}', todo='leave it out'
             )
-        return self[self._places[name]]
+        return self[self._index_of[name]]
 
     def places(self, manifest: Manifest) -> Ints:
         """(M,) index of the clip of each sample of a manifest; -1 if there is none."""
-        return np.array([self._places.get(name, -1) for name in manifest.names], np.int64)
+        return np.array([self._index_of.get(name, -1) for name in manifest.names], np.int64)
 
     def require_sources(self, manifest: Manifest, *, contents: bool = False) -> None:
         """Check that the cache was made from the files in a manifest.
@@ -257,20 +257,20 @@ class PackedClips(Sequence[Clip]):
         """
         settings = self.settings
         columns = (self._table.column(name).to_pylist() for name in ('sample', 'stated', 'content'))
-        made_of = {sample: (stated, digest) for sample, stated, digest in zip(*columns, strict=True)}
+        sources = {sample: (stated, digest) for sample, stated, digest in zip(*columns, strict=True)}
         if settings is None:
-            other = [name for name in manifest.names if name not in made_of]
+            stale = [name for name in manifest.names if name not in sources]
         else:
-            now = statements_of(manifest, settings)
-            other = [name for name, stated in now.items() if name not in made_of or made_of[name][0] != stated]
-            if contents and not other:
-                rows = (row for row in manifest.samples if made_of[row.sample][1])
-                other = [row.sample for row in rows if made_of[row.sample][1] != content(manifest, row, settings)]
-        if other:
+            current = statements_of(manifest, settings)
+            stale = [name for name, stated in current.items() if name not in sources or sources[name][0] != stated]
+            if contents and not stale:
+                rows = (row for row in manifest.samples if sources[row.sample][1])
+                stale = [row.sample for row in rows if sources[row.sample][1] != content(manifest, row, settings)]
+        if stale:
             raise RunError(
                 expected=f'clips that were packed from what the manifest of {manifest.facts.corpus} names',
-                came=f'{self.folder}, made of other files, stretches or sizes for {len(other):,} of {len(manifest):,} '
-                f'samples ({listed(other, 3)})',
+                came=f'{self.folder}, made of other files, stretches or sizes for {len(stale):,} of {len(manifest):,} '
+                f'samples ({listed(stale, 3)})',
                 todo='pack the clips again into another folder',
             )
 
@@ -282,7 +282,7 @@ class PackedClips(Sequence[Clip]):
         """
         checksums = self._table.column('checksum').to_numpy()[self._rows]
         changed = []
-        for at, (first, count, start, length) in enumerate(zip(*self._spans.values(), strict=True)):
+        for index, (first, count, start, length) in enumerate(zip(*self._spans.values(), strict=True)):
             checksum = 0
             for piece in (
                 self._frames[first : first + count],
@@ -290,8 +290,8 @@ class PackedClips(Sequence[Clip]):
                 self._sound[start : start + length],
             ):
                 checksum = zlib.crc32(np.ascontiguousarray(piece).data.cast('B'), checksum) if len(piece) else checksum
-            if checksum != checksums[at]:
-                changed.append(self.names[at])
+            if checksum != checksums[index]:
+                changed.append(self.names[index])
         if changed:
             came = f'{len(changed):,} that changed ({listed(changed, 3)})'
             raise RunError(
@@ -305,8 +305,8 @@ class PackedClips(Sequence[Clip]):
         return type(self), (self.folder,)
 
     @cached_property
-    def _places(self) -> Mapping[str, int]:
-        return {name: at for at, name in enumerate(self.names)}
+    def _index_of(self) -> Mapping[str, int]:
+        return {name: index for index, name in enumerate(self.names)}
 
     def _cell(self, name: str, row: int) -> Any:
         return self._table.column(name)[row].as_py()
@@ -330,17 +330,17 @@ class PackedClips(Sequence[Clip]):
         return np.asarray(np.memmap(self.folder / name, dtype, 'c', shape=shape))
 
 
-def _by_reason(what: str, reasons: dict[str, str]) -> list[str]:
+def _by_reason(subject: str, reasons: dict[str, str]) -> list[str]:
     """A sentence per reason, the most frequent first; reasons that differ in their numbers alone are merged."""
-    plain = {name: NUMBER.sub('…', reason) for name, reason in reasons.items()}
-    alike, examples = Counter(plain.values()), {reason: name for name, reason in reversed(plain.items())}
-    whole = {
-        reason: {reasons[name] for name in plain if plain[name] == reason}
-        for reason, _ in alike.most_common(MOST_REASONS)
+    generalised = {name: NUMBER.sub('…', reason) for name, reason in reasons.items()}
+    counts, examples = Counter(generalised.values()), {reason: name for name, reason in reversed(generalised.items())}
+    originals = {
+        reason: {reasons[name] for name in generalised if generalised[name] == reason}
+        for reason, _ in counts.most_common(MOST_REASONS)
     }
     sentences = [
-        f'{what} for {alike[reason]:,}: {reason if len(stated) > 1 else min(stated)} ({examples[reason]!r})'
-        for reason, stated in whole.items()
+        f'{subject} for {counts[reason]:,}: {reason if len(variants) > 1 else min(variants)} ({examples[reason]!r})'
+        for reason, variants in originals.items()
     ]
-    rest = sum(alike.values()) - sum(count for _, count in alike.most_common(MOST_REASONS))
-    return [*sentences, f'{what} for {rest:,}: other reasons'] if rest else sentences
+    other_count = sum(counts.values()) - sum(count for _, count in counts.most_common(MOST_REASONS))
+    return [*sentences, f'{subject} for {other_count:,}: other reasons'] if other_count else sentences

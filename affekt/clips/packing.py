@@ -20,9 +20,9 @@ from affekt.clips.cache_files import (
     SOUND_TYPES,
     CacheHeader,
     CacheWriter,
+    IndexRow,
     SoundType,
-    Stretch,
-    stretches_of,
+    index_rows,
     write_index,
 )
 from affekt.clips.cache_size import estimate, in_words
@@ -37,7 +37,7 @@ from affekt.workers import surviving
 
 NOTED_BYTES, NOTED_S = 64 << 20, 5.0
 """Bytes and seconds after which written clips are recorded."""
-Made = tuple[Stretch, Clip | None]
+DecodedRow = tuple[IndexRow, Clip | None]
 
 
 def pack(
@@ -57,24 +57,24 @@ def pack(
     statements = statements_of(manifest, settings)
     header = CacheHeader(settings.size, sound, asdict(settings))
     depends_on = {'clips': asdict(settings), 'sound': sound, 'sources': _hash(repr(statements))}
-    otherwise = f'use the same manifest and options, or choose another --cache than {folder}'
-    with Run(folder, depends_on, resume=resume, otherwise=otherwise) as run:
-        done, noted = _noted(run, header)
-        left = [row for row in manifest.samples if row.sample not in done]
-        if not left and (folder / INDEX).exists():
+    advice = f'use the same manifest and options, or choose another --cache than {folder}'
+    with Run(folder, depends_on, resume=resume, otherwise=advice) as run:
+        done, entries = _recorded(run, header)
+        remaining = [row for row in manifest.samples if row.sample not in done]
+        if not remaining and (folder / INDEX).exists():
             return
 
         # 2. Disk space and the face model, before anything is decoded.
         _require_room(folder, manifest.keep(lambda row: row.sample not in done), settings, sound)
-        if finds_faces := _finds_faces(settings, left):
+        if finds_faces := _finds_faces(settings, remaining):
             _landmarker()
 
         # 3. Clips, as they are decoded.
-        end = max(done.values(), key=_end_of, default=Stretch(''))
-        with CacheWriter(folder, header, *_end_of(end)) as writer:
-            made = _stated(_made(manifest, left, settings, processes, finds_faces), statements)
-            for stretch in _written(run, writer, made, noted):
-                done[stretch.sample] = stretch
+        last = max(done.values(), key=_end_of, default=IndexRow(''))
+        with CacheWriter(folder, header, *_end_of(last)) as writer:
+            decoded_rows = _stated(_decoded_rows(manifest, remaining, settings, processes, finds_faces), statements)
+            for index_row in _written(run, writer, decoded_rows, entries):
+                done[index_row.sample] = index_row
                 if progress is not None:
                     progress('clips', len(done), len(statements))
             header = replace(header, frames=writer.frames, samples=writer.samples)
@@ -86,24 +86,24 @@ def pack(
 def pack_clips(folder: Path, clips: Iterable[Clip], sound: SoundType) -> None:
     """Write a cache of given clips; see `PackedClips.of`."""
     _require_choices(sound, 1)
-    made, waiting, size = iter(clips), [], 0
-    for clip in made:
-        waiting.append(clip)
+    remaining, first_clips, size = iter(clips), [], 0
+    for clip in remaining:
+        first_clips.append(clip)
         if clip.frames is not None:
             size = clip.frames.shape[1]
             break
-    header, stretches = CacheHeader(size, sound, {}), dict[str, Stretch]()
+    header, rows = CacheHeader(size, sound, {}), dict[str, IndexRow]()
     with folder_atomically(folder) as staging:
         with CacheWriter(staging, header) as writer:
-            for clip in chain(waiting, made):
-                if clip.name in stretches:
+            for clip in chain(first_clips, remaining):
+                if clip.name in rows:
                     todo = 'give each clip a name of its own'
                     raise TableError(expected='every clip once, by name', came=f'{clip.name!r} twice', todo=todo)
-                stretches[clip.name] = _stretch(clip)
-                writer.add(clip, stretches[clip.name])
+                rows[clip.name] = _index_row(clip)
+                writer.add(clip, rows[clip.name])
             writer.flush()
         header = replace(header, frames=writer.frames, samples=writer.samples)
-        write_index(staging, list(stretches.values()), header)
+        write_index(staging, list(rows.values()), header)
 
 
 def settings_for(manifest: Manifest, settings: ClipSettings) -> ClipSettings:
@@ -129,29 +129,29 @@ def _require_choices(sound: str, processes: int) -> None:
         raise ValueRangeError(expected='at least one process', came=str(processes), todo='give more')
 
 
-def _end_of(stretch: Stretch) -> tuple[int, int]:
-    """Frames and samples up to the end of a clip: every clip moves both on, or leaves them where they are."""
-    return stretch.first_frame + stretch.frames, stretch.first_sample + stretch.samples
+def _end_of(row: IndexRow) -> tuple[int, int]:
+    """Frames and samples up to the end of a clip; neither falls from one clip to the next."""
+    return row.first_frame + row.frames, row.first_sample + row.samples
 
 
-def _noted(run: Run, header: CacheHeader) -> tuple[dict[str, Stretch], int]:
-    """Lines of the index that earlier runs have noted, by sample, and the number of journal lines they take.
+def _recorded(run: Run, header: CacheHeader) -> tuple[dict[str, IndexRow], int]:
+    """Rows of the index that earlier runs have recorded, by sample, and the number of their journal entries.
 
     Raises:
         RunError: a file is shorter than recorded.
     """
-    done: dict[str, Stretch] = {}
+    done: dict[str, IndexRow] = {}
     number = 0
     while (entry := run.finished(_key(number))) is not None:
-        done |= {stretch.sample: stretch for stretch in stretches_of(entry.facts['clips'])}
+        done |= {row.sample: row for row in index_rows(entry.facts['clips'])}
         number += 1
-    frames, samples = _end_of(max(done.values(), key=_end_of, default=Stretch('')))
+    frames, samples = _end_of(max(done.values(), key=_end_of, default=IndexRow('')))
     for name, length in header.bytes_of(frames, samples).items():
         path = run.folder / name
-        size = path.stat().st_size if path.is_file() else 0
-        if size < length:
+        file_bytes = path.stat().st_size if path.is_file() else 0
+        if file_bytes < length:
             raise RunError(
-                expected=f'the {length:,} bytes of {path} that were written', came=f'{size:,}',
+                expected=f'the {length:,} bytes of {path} that were written', came=f'{file_bytes:,}',
                 todo='it was cut short: remove the folder and pack the clips again',
             )  # fmt: skip
     return done, number
@@ -171,22 +171,25 @@ def _require_room(folder: Path, manifest: Manifest, settings: ClipSettings, soun
 
 
 def _finds_faces(settings: ClipSettings, rows: Sequence[Sample]) -> bool:
-    looks = settings.crop == 'faces' and 'video' in settings.modalities
-    return looks and any(row.video is not None and row.frames is None for row in rows)
+    crops_faces = settings.crop == 'faces' and 'video' in settings.modalities
+    return crops_faces and any(row.video is not None and row.frames is None for row in rows)
 
 
-def _made(
+def _decoded_rows(
     manifest: Manifest, rows: Sequence[Sample], settings: ClipSettings, processes: int, finds_faces: bool
-) -> Iterator[Made]:
+) -> Iterator[DecodedRow]:
     """Clips as they are decoded, here or in processes that each open the model once."""
-    bare = Manifest(manifest.facts, ())  # processes need the root, not every sample
+    empty_manifest = Manifest(manifest.facts, ())  # processes need the root, not every sample
     if processes == 1:
         landmarker = _landmarker() if finds_faces else None
-        yield from (_clip_or_reason(bare, row, settings, landmarker) for row in rows)
+        yield from (_clip_or_reason(empty_manifest, row, settings, landmarker) for row in rows)
         return
-    given, advice = (bare, settings, finds_faces), 'give more memory or fewer --processes, and go on with --resume'
-    for row, made in surviving(processes, _open_in_worker, given, _make_in_worker, rows, todo=advice):
-        yield made or (Stretch(row.sample, failed='the process that decoded it died'), None)
+    arguments, advice = (
+        (empty_manifest, settings, finds_faces),
+        'give more memory or fewer --processes, and go on with --resume',
+    )
+    for row, decoded_row in surviving(processes, _open_in_worker, arguments, _make_in_worker, rows, todo=advice):
+        yield decoded_row or (IndexRow(row.sample, failed='the process that decoded it died'), None)
 
 
 def _landmarker() -> Any:
@@ -204,54 +207,54 @@ def _open_in_worker(manifest: Manifest, settings: ClipSettings, finds_faces: boo
     _worker = manifest, settings, _landmarker() if finds_faces else None
 
 
-def _make_in_worker(row: Sample) -> Made:
+def _make_in_worker(row: Sample) -> DecodedRow:
     if _worker is None:
         raise RuntimeError('the worker was not opened')
     manifest, settings, landmarker = _worker
     return _clip_or_reason(manifest, row, settings, landmarker)
 
 
-def _clip_or_reason(manifest: Manifest, row: Sample, settings: ClipSettings, landmarker: Any) -> Made:
-    """A clip with its line of the index, or a line that says why there is none."""
+def _clip_or_reason(manifest: Manifest, row: Sample, settings: ClipSettings, landmarker: Any) -> DecodedRow:
+    """A clip with its row of the index, or a row with the reason why there is none."""
     try:
         clip = sample_clip(manifest, row, settings, landmarker)
     except AffektError as error:
-        return Stretch(row.sample, failed=error.came), None
+        return IndexRow(row.sample, failed=error.came), None
     except Exception as error:  # unforeseen errors of single files must not stop the others
-        return Stretch(row.sample, failed=f'{type(error).__name__}: {error}'), None
-    return replace(_stretch(clip), content=content(manifest, row, settings)), clip
+        return IndexRow(row.sample, failed=f'{type(error).__name__}: {error}'), None
+    return replace(_index_row(clip), content=content(manifest, row, settings)), clip
 
 
-def _stretch(clip: Clip) -> Stretch:
+def _index_row(clip: Clip) -> IndexRow:
     video, audio = (clip.missing.get(modality, '') for modality in ('video', 'audio'))
-    return Stretch(clip.name, missing_video=video, missing_audio=audio, notes=list(clip.notes))
+    return IndexRow(clip.name, missing_video=video, missing_audio=audio, notes=list(clip.notes))
 
 
-def _stated(made: Iterable[Made], statements: Mapping[str, str]) -> Iterator[Made]:
-    for stretch, clip in made:
-        yield replace(stretch, stated=statements[stretch.sample]), clip
+def _stated(decoded_rows: Iterable[DecodedRow], statements: Mapping[str, str]) -> Iterator[DecodedRow]:
+    for row, clip in decoded_rows:
+        yield replace(row, stated=statements[row.sample]), clip
 
 
-def _written(run: Run, writer: CacheWriter, made: Iterable[Made], noted: int) -> Iterator[Stretch]:
-    """Lines of the index as their clips are written; they are noted some at a time, once they are on disk."""
-    waiting: list[Stretch] = []
-    size, since_s = 0, time.monotonic()
+def _written(run: Run, writer: CacheWriter, decoded_rows: Iterable[DecodedRow], entry: int) -> Iterator[IndexRow]:
+    """Rows of the index as their clips are written; they are recorded in groups, once they are on disk."""
+    pending: list[IndexRow] = []
+    pending_bytes, recorded_s = 0, time.monotonic()
     try:
-        for stretch, clip in made:
+        for row, clip in decoded_rows:
             if clip is not None:
-                size += writer.add(clip, stretch)
+                pending_bytes += writer.add(clip, row)
             else:
-                stretch = replace(stretch, first_frame=writer.frames, first_sample=writer.samples)
-            waiting.append(stretch)
-            if size >= NOTED_BYTES or time.monotonic() - since_s >= NOTED_S:
-                _note(run, writer, noted, waiting)
-                waiting, size, since_s, noted = [], 0, time.monotonic(), noted + 1
-            yield stretch
+                row = replace(row, first_frame=writer.frames, first_sample=writer.samples)
+            pending.append(row)
+            if pending_bytes >= NOTED_BYTES or time.monotonic() - recorded_s >= NOTED_S:
+                _note(run, writer, entry, pending)
+                pending, pending_bytes, recorded_s, entry = [], 0, time.monotonic(), entry + 1
+            yield row
     finally:
-        if waiting:
-            _note(run, writer, noted, waiting)
+        if pending:
+            _note(run, writer, entry, pending)
 
 
-def _note(run: Run, writer: CacheWriter, number: int, stretches: Sequence[Stretch]) -> None:
+def _note(run: Run, writer: CacheWriter, number: int, rows: Sequence[IndexRow]) -> None:
     writer.flush()
-    run.note(_key(number), '', clips=[asdict(stretch) for stretch in stretches])
+    run.note(_key(number), '', clips=[asdict(row) for row in rows])

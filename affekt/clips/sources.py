@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from affekt.clips.clip import Clip, ClipSettings, Heard, Seen, clip_of, frames_of, opened, sound_of
-from affekt.clips.frame_folders import folder_frames, placed
+from affekt.clips.clip import AudioPart, Clip, ClipSettings, VideoPart, clip_of, frames_of, opened, sound_of
+from affekt.clips.frame_folders import folder_frames, images_path
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, WeightsError
 from affekt.files import files_below
@@ -18,7 +18,7 @@ from affekt.runs import file_sha256
 if TYPE_CHECKING:
     from affekt.faces import FaceLandmarker
 
-Part = TypeVar('Part', Seen, Heard)
+Part = TypeVar('Part', VideoPart, AudioPart)
 
 
 def sample_clip(
@@ -26,8 +26,8 @@ def sample_clip(
 ) -> Clip:
     """The clip of one sample; a modality that cannot be read is missing, with the reason.
 
-    Frames are those of the row's folder of faces, else of its video; audio is that of its audio file,
-    else of its video. Modalities in the column `missing` are not read.
+    Frames are those of the row's folder of faces, else of its video; audio is that of its audio file, else of its
+    video. Modalities in the column `missing` are not read.
 
     Args:
         manifest: the manifest of the row.
@@ -41,50 +41,52 @@ def sample_clip(
     """
     settings = settings or ClipSettings()
     withheld = (row.missing or '').split(',')
-    seen, heard = Seen(None, None), Heard(None)
+    video, audio = VideoPart(None, None), AudioPart(None)
     if 'video' in withheld:
-        seen = Seen(None, None, 'withheld by the manifest')
+        video = VideoPart(None, None, 'withheld by the manifest')
     elif 'video' in settings.modalities:
-        seen = _tried(Seen(None, None), lambda: _seen(manifest, row, settings, landmarker))
+        video = _tried(VideoPart(None, None), lambda: _video_part(manifest, row, settings, landmarker))
     if 'audio' in withheld:
-        heard = Heard(None, 'withheld by the manifest')
+        audio = AudioPart(None, 'withheld by the manifest')
     elif 'audio' in settings.modalities:
-        heard = _tried(Heard(None), lambda: _heard(manifest, row, settings))
-    return clip_of(row.sample, seen, heard)
+        audio = _tried(AudioPart(None), lambda: _audio_part(manifest, row, settings))
+    return clip_of(row.sample, video, audio)
 
 
-def _tried(otherwise: Part, read: Callable[[], Part]) -> Part:
+def _tried(empty: Part, read: Callable[[], Part]) -> Part:
     try:
         return read()
     except WeightsError:  # an error of this machine, not of the sample
         raise
     except AffektError as error:
-        return otherwise._replace(reason=error.came)
+        return empty._replace(reason=error.came)
 
 
-def _seen(manifest: Manifest, row: Sample, settings: ClipSettings, landmarker: FaceLandmarker | None) -> Seen:
+def _video_part(
+    manifest: Manifest, row: Sample, settings: ClipSettings, landmarker: FaceLandmarker | None
+) -> VideoPart:
     folder, video = manifest.media(row, 'frames'), manifest.media(row, 'video')
     if folder is not None:
         return folder_frames(folder, settings.size)
     if video is not None:
         return frames_of(opened(video), settings, manifest.window_s(row, 'video'), landmarker)
-    return Seen(None, None, 'the manifest names none')
+    return VideoPart(None, None, 'the manifest names none')
 
 
-def _heard(manifest: Manifest, row: Sample, settings: ClipSettings) -> Heard:
+def _audio_part(manifest: Manifest, row: Sample, settings: ClipSettings) -> AudioPart:
     for column in ('audio', 'video'):
         path = manifest.media(row, column)
         if path is not None:
             return sound_of(opened(path), manifest.window_s(row, column), settings.longest_s)
-    return Heard(None, 'the manifest names none')
+    return AudioPart(None, 'the manifest names none')
 
 
 def sources_of(manifest: Manifest, row: Sample, settings: ClipSettings) -> list[Path]:
     """The files and folders that `sample_clip` reads for a row."""
     folder, video, audio = (manifest.media(row, column) for column in ('frames', 'video', 'audio'))
-    seen = (folder or video) if 'video' in settings.modalities else None
-    heard = (audio or video) if 'audio' in settings.modalities else None
-    return list(dict.fromkeys(path for path in (seen, heard) if path is not None))
+    video_path = (folder or video) if 'video' in settings.modalities else None
+    audio_path = (audio or video) if 'audio' in settings.modalities else None
+    return list(dict.fromkeys(path for path in (video_path, audio_path) if path is not None))
 
 
 def stated(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
@@ -96,12 +98,12 @@ def stated(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Numbers of files and bytes that a path names; (0, 0) where nothing is there."""
+    """Numbers of files and bytes that a path names; (0, 0) where it names nothing."""
     try:
         if path.is_file():
             return 1, path.stat().st_size
-        place = placed(path)
-        sizes = [(place / name).stat().st_size for name in files_below(place)] if place is not None else []
+        images = images_path(path)
+        sizes = [(images / name).stat().st_size for name in files_below(images)] if images is not None else []
         return len(sizes), sum(sizes)
     except OSError:
         return 0, 0
@@ -112,10 +114,10 @@ def content(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
     digest = hashlib.sha256()
     try:
         for path in sources_of(manifest, row, settings):
-            place = path if path.is_file() else placed(path)
-            if place is None:
+            source = path if path.is_file() else images_path(path)
+            if source is None:
                 return ''
-            for file in [place] if place.is_file() else [place / name for name in files_below(place)]:
+            for file in [source] if source.is_file() else [source / name for name in files_below(source)]:
                 status = file.stat()
                 digest.update(_digest(file, status.st_size, status.st_mtime_ns))
     except OSError:
@@ -125,5 +127,5 @@ def content(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
 
 @lru_cache(maxsize=64)
 def _digest(file: Path, size: int, changed_ns: int) -> bytes:
-    """The sha256 of a file as it was at that moment: many rows may be stretches of one recording."""
+    """The sha256 of a file as it was at that moment: many rows may be segments of one recording."""
     return bytes.fromhex(file_sha256(file))

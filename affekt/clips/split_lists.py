@@ -1,7 +1,7 @@
 """The split lists of published code, as a manifest.
 
-Lists of any corpus are accepted; `affekt.corpora` imports known ones with the names of their labels. Paths
-are those of the authors' machine; with `root` they are looked for below your own folder. Where `val.csv` and `test.csv`
+Lists of any corpus are accepted; `affekt.corpora` imports known ones with the names of their labels. Paths are those of
+the authors' machine; with `root` they are sought below your own folder. Where `val.csv` and `test.csv`
 hold the same clips, as in the published folders, the manifest has no validation part and says so, since choosing on
 one would choose on the other.
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from affekt.clips.frame_folders import ALIGNED, placed
+from affekt.clips.frame_folders import ALIGNED, images_path
 from affekt.corpora import Facts, ListedClip, Manifest, PathsBelow, Sample, listed_clips
 from affekt.errors import CorpusError, TableError, UnknownNameError
 from affekt.files import read_regular_file
@@ -40,7 +40,7 @@ def read_split(path: Path, root: Path | None = None) -> list[ListedClip]:
         TableError: it is empty or cannot be read, or a line has no label, or paths with ambiguous spaces.
         FileError: it is not a regular file.
     """
-    text, below = decode_text(read_regular_file(path), path.name).text, _below(root)
+    text, below = decode_text(read_regular_file(path), path.name).text, _paths_below(root)
     clips = listed_clips(text, path.name, is_there=lambda path: below is not None and below.find(path) is not None)
     if not clips:
         came = f'{path.name}, which is empty'
@@ -48,17 +48,17 @@ def read_split(path: Path, root: Path | None = None) -> list[ListedClip]:
     return clips
 
 
-def _below(root: Path | None) -> PathsBelow | None:
-    return None if root is None else PathsBelow(root, placed)
+def _paths_below(root: Path | None) -> PathsBelow | None:
+    return None if root is None else PathsBelow(root, images_path)
 
 
-def _place(path: str, below: PathsBelow | None) -> str | None:
-    """The path from the root on, or as it is where there is no root; None if it is not there."""
+def _path_of(path: str, below: PathsBelow | None) -> str | None:
+    """The path from the root on, or unchanged without a root; None if it does not exist."""
     return path if below is None else below.find(path)
 
 
-def _absent(path: str, below: PathsBelow | None) -> str:
-    """The manifest's word for a path that was not found; one with `..` leads nowhere but below the root."""
+def _missing_path(path: str, below: PathsBelow | None) -> str:
+    """The path for the manifest of a file that was not found; `..` is removed, so that it stays below the root."""
     parts = path.replace('\\', '/').split('/')
     if below is None or '..' not in parts:
         return path
@@ -84,8 +84,8 @@ def split_manifest(
         ratings: names of the three ratings in the order of the lists: a permutation of `RATINGS`.
 
     Returns:
-        A row per clip, named by the shortest unique end of its path, with its part of the published split
-        or with the fold in which it is tested. Irregularities are in `facts.notes`.
+        A row per clip, named by the shortest unique end of its path, with its part of the published split or with the
+        fold in which it is tested. Irregularities are in `facts.notes`.
 
     Raises:
         TableError: see `read_split`; a clip has two labels, or a class has no name.
@@ -98,20 +98,20 @@ def split_manifest(
     files = _files(source)
     lists = {file: read_split(file, root) for file, *_ in files}
     notes = [*_repeats(lists), *_overlaps(files, lists)]
-    placed_in = {line.path: (line, part, fold) for file, part, fold in files for line in lists[file]}
+    membership = {line.path: (line, part, fold) for file, part, fold in files for line in lists[file]}
     _require_one_label(lists)
-    names = _names([line for line, *_ in placed_in.values()])
-    below, rows, lost = _below(root), [], Counter[str]()
-    for line, part, fold in placed_in.values():
-        row = _row(names[line.path], line, below, lost, categories, ratings)
+    names = _names([line for line, *_ in membership.values()])
+    below, rows, missing = _paths_below(root), [], Counter[str]()
+    for line, part, fold in membership.values():
+        row = _row(names[line.path], line, below, missing, categories, ratings)
         rows.append(replace(row, split=part, fold=fold))
-    if root is not None and lost['clips'] == len(rows):
+    if root is not None and missing['clips'] == len(rows):
         raise CorpusError(
             expected=f'clips of {files[0][0].name} below {root}',
             came=f'not one of {len(rows):,}, such as {rows[0].sample}',
             todo='give the folder that holds the frames, at any depth above them',
         )
-    notes += [f'{count:,} of {len(rows):,} {what} are not below {root}' for what, count in lost.items() if count]
+    notes += [f'{count:,} of {len(rows):,} {noun} are not below {root}' for noun, count in missing.items() if count]
     corpus_facts = Facts(
         corpus or files[0][0].resolve().parent.name,
         categories=_categories(rows, categories),
@@ -123,14 +123,14 @@ def split_manifest(
 
 
 def _files(source: Path | Sequence[Path]) -> list[tuple[Path, str | None, int | None]]:
-    """The lists in the order in which a later one decides where a clip belongs: list, part, fold."""
+    """Lists with their part and fold; a clip in several belongs to the last of them."""
     if not isinstance(source, Path):
         return [(path, None, fold) for fold, path in enumerate(source, 1)]
     if source.is_file():
         return [(source, source.stem if source.stem in PARTS else None, None)]
     parts = [(source / f'{part}.csv', part, None) for part in PARTS]
-    if here := [(path, part, None) for path, part, _ in parts if path.is_file()]:
-        return [*here]
+    if split_lists := [(path, part, None) for path, part, _ in parts if path.is_file()]:
+        return [*split_lists]
     folds = sorted(path for path in source.glob('*/test.csv') if path.parent.name[-1:].isdigit())
     if not folds:
         raise CorpusError(
@@ -151,18 +151,18 @@ def _repeats(lists: dict[Path, list[ListedClip]]) -> list[str]:
 
 
 def _overlaps(files: Sequence[tuple[Path, str | None, int | None]], lists: dict[Path, list[ListedClip]]) -> list[str]:
-    """Sentences on clips that stand in two lists; each is taken from the later one alone."""
+    """Sentences on clips that are in two lists; each is taken from the later one alone."""
     notes = []
-    for at, (later, *_) in enumerate(files):
-        for earlier, *_ in files[:at]:
-            ours, theirs = ({line.path for line in lists[file]} for file in (later, earlier))
-            if ours == theirs:
+    for position, (later, *_) in enumerate(files):
+        for earlier, *_ in files[:position]:
+            later_paths, earlier_paths = ({line.path for line in lists[file]} for file in (later, earlier))
+            if later_paths == earlier_paths:
                 notes.append(
-                    f'{earlier.name} holds the same {counted(len(ours), "clip")} as {later.name}: there is no '
+                    f'{earlier.name} holds the same {counted(len(later_paths), "clip")} as {later.name}: there is no '
                     f'{earlier.stem} part, and whoever chooses on it chooses on the clips of {later.stem}'
                 )
-            elif both := len(ours & theirs):
-                notes.append(f'{counted(both, "clip")} of {earlier.name} also in {later.name}, and taken from there')
+            elif shared := len(later_paths & earlier_paths):
+                notes.append(f'{counted(shared, "clip")} of {earlier.name} also in {later.name}, and taken from there')
     return notes
 
 
@@ -183,13 +183,15 @@ def _names(lines: Sequence[ListedClip]) -> dict[str, str]:
     """Path to the shortest end of it that no other clip has."""
     parts = {line.path: (*PurePosixPath(line.path).parent.parts, line.name) for line in lines}
     names: dict[str, str] = {}
-    left, depth = [*parts], 1
-    while left:
-        ends = {path: '/'.join(parts[path][-depth:]).removesuffix(ALIGNED) for path in left}
-        times = Counter(ends.values())
-        last = depth >= max(len(parts[path]) for path in left)
-        names |= {path: end if times[end] == 1 else path for path, end in ends.items() if times[end] == 1 or last}
-        left, depth = [path for path in left if path not in names], depth + 1
+    unnamed, depth = [*parts], 1
+    while unnamed:
+        ends = {path: '/'.join(parts[path][-depth:]).removesuffix(ALIGNED) for path in unnamed}
+        counts = Counter(ends.values())
+        is_whole_path = depth >= max(len(parts[path]) for path in unnamed)
+        names |= {
+            path: end if counts[end] == 1 else path for path, end in ends.items() if counts[end] == 1 or is_whole_path
+        }
+        unnamed, depth = [path for path in unnamed if path not in names], depth + 1
     return names
 
 
@@ -197,42 +199,42 @@ def _row(
     name: str,
     line: ListedClip,
     below: PathsBelow | None,
-    lost: Counter[str],
+    missing: Counter[str],
     categories: Sequence[str],
     ratings: Sequence[str],
 ) -> Sample:
     is_video = PurePosixPath(line.path).suffix.lower() in VIDEO
-    place = _place(line.path, below)
+    found = _path_of(line.path, below)
     if is_video and line.audio is None:
-        audio = _voxceleb_sound(line.path, below)
+        audio = _voxceleb_audio(line.path, below)
     else:
-        audio = line.audio and _place(line.audio, below)
-    lost['clips'] += place is None
-    lost['sound files'] += line.audio is not None and audio is None
-    path = place or _absent(line.path, below)
-    heard = audio or (_absent(line.audio, below) if line.audio else None)
-    row = Sample(name, video=path if is_video else None, frames=None if is_video else path, audio=heard)
+        audio = line.audio and _path_of(line.audio, below)
+    missing['clips'] += found is None
+    missing['sound files'] += line.audio is not None and audio is None
+    path = found or _missing_path(line.path, below)
+    audio_path = audio or (_missing_path(line.audio, below) if line.audio else None)
+    row = Sample(name, video=path if is_video else None, frames=None if is_video else path, audio=audio_path)
     if len(line.labels) == 3:
-        rated = dict(zip(ratings, line.labels, strict=True))
-        return replace(row, **{rating: rated[rating] for rating in RATINGS})  # type: ignore[arg-type]
-    label, most = int(line.labels[0]), len(categories) or MOST_CLASSES
-    if label != line.labels[0] or not 0 <= label < most:
-        expected = f'a class from 0 to {most - 1:,}'
+        ratings_by_name = dict(zip(ratings, line.labels, strict=True))
+        return replace(row, **{rating: ratings_by_name[rating] for rating in RATINGS})  # type: ignore[arg-type]
+    label, class_count = int(line.labels[0]), len(categories) or MOST_CLASSES
+    if label != line.labels[0] or not 0 <= label < class_count:
+        expected = f'a class from 0 to {class_count - 1:,}'
         raise TableError(
             expected=expected, came=f'{line.labels[0]:g} for {name}', todo='name every class, or correct it'
         )
     return replace(row, category=categories[label] if categories else str(label))
 
 
-def _voxceleb_sound(video: str, below: PathsBelow | None) -> str | None:
-    """The audio beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None if none is."""
+def _voxceleb_audio(video: str, below: PathsBelow | None) -> str | None:
+    """Audio beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None if there is none."""
     parts = PurePosixPath(video).parts
     if below is None or 'mp4' not in parts:
         return None
     renamed = ['audio' if part == 'video' else 'aac' if part == 'mp4' else part for part in parts[:-1]]
-    for ending in ('.wav', '.m4a'):
-        if place := below.find('/'.join([*renamed, PurePosixPath(video).stem + ending])):
-            return place
+    for suffix in ('.wav', '.m4a'):
+        if path := below.find('/'.join([*renamed, PurePosixPath(video).stem + suffix])):
+            return path
     return None
 
 

@@ -1,6 +1,6 @@
 """Face images as stored in releases: one array per clip, cropped by OpenFace, or a folder of image files.
 
-T images, H high, W wide; RGB.
+T images, H rows, W columns; RGB.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def stored_pictures(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
     """Face images of an array file, or of a folder with one such file or many images, each read on access.
 
     Args:
-        path: a `.npy` of (T, H, W, 3) bytes in BGR order; a folder with one; or a folder of images, read in
-            lexical order of their names.
+        path: a `.npy` of (T, H, W, 3) bytes in BGR order; a folder with one; or a folder of images, read in lexical
+            order of their names.
 
     Returns:
         T images (H, W, 3) RGB; those of a folder have the attribute `paths`.
@@ -34,23 +34,23 @@ def stored_pictures(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
             MediaError on access.
     """
     if path.is_file():
-        return _Stacked(path)
+        return _ArrayFile(path)
     if not path.is_dir():
         raise TableError(expected='a file or folder of faces', came='frames that are not there', todo='check the paths')
-    if stacks := sorted(stack for stack in path.glob('*.npy') if stack.name[0] != '.'):
-        named = next((stack for stack in stacks if stack.stem == path.name), None)
-        if named is None and len(stacks) > 1:
+    if arrays := sorted(array for array in path.glob('*.npy') if array.name[0] != '.'):
+        same_name = next((array for array in arrays if array.stem == path.name), None)
+        if same_name is None and len(arrays) > 1:
             raise TableError(
                 expected=f'one array of pictures in {path.name}, or {path.name}.npy among several',
-                came=f'{len(stacks)} ({listed([stack.name for stack in stacks], 2)})', todo='leave one there',
+                came=f'{len(arrays)} ({listed([array.name for array in arrays], 2)})', todo='leave one there',
             )  # fmt: skip
-        return _Stacked(named or stacks[0])
-    pictures = (entry for entry in path.iterdir() if entry.name[0] != '.' and entry.suffix.lower() in PICTURES)
-    return _Files(sorted(pictures))
+        return _ArrayFile(same_name or arrays[0])
+    image_paths = (entry for entry in path.iterdir() if entry.name[0] != '.' and entry.suffix.lower() in PICTURES)
+    return _ImageFiles(sorted(image_paths))
 
 
-class _Stacked(Sequence[npt.NDArray[np.uint8]]):
-    """Pictures of one array on disk, blue before red, as RGB."""
+class _ArrayFile(Sequence[npt.NDArray[np.uint8]]):
+    """Images of one array on disk, blue before red, as RGB."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -70,12 +70,12 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self._array) if self._array.size else 0
 
-    def __getitem__(self, at: Any) -> Any:
-        return np.ascontiguousarray(self._array[at][..., ::-1])
+    def __getitem__(self, index: Any) -> Any:
+        return np.ascontiguousarray(self._array[index][..., ::-1])
 
 
-class _Files(Sequence[npt.NDArray[np.uint8]]):
-    """Pictures of one folder, in order of their names."""
+class _ImageFiles(Sequence[npt.NDArray[np.uint8]]):
+    """Images of one folder, in order of their names."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
@@ -83,5 +83,5 @@ class _Files(Sequence[npt.NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, at: Any) -> Any:
-        return next(Recording.open(self.paths[at]).frames()).image
+    def __getitem__(self, index: Any) -> Any:
+        return next(Recording.open(self.paths[index]).frames()).image

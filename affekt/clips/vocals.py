@@ -21,6 +21,7 @@ from affekt.progress import Progress
 RATE_HZ = 44_100
 """Sampling rate that demucs was trained on."""
 MODEL = 'htdemucs'
+"""Default model of demucs."""
 
 Separate = Callable[[Floats32], Floats32]
 """From (N,) samples at RATE_HZ to the (N,) samples of their vocals."""
@@ -65,8 +66,8 @@ def with_vocals(
         targets[path] = out / f'{path.stem}-{digest}.flac'
         if not targets[path].is_file():
             blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
-            sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-            write_audio(targets[path], separate(sound) if len(sound) else sound, RATE_HZ)
+            samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+            write_audio(targets[path], separate(samples) if len(samples) else samples, RATE_HZ)
         if progress is not None:
             progress('vocals', done, len(files))
     audio = [str(targets[sources[row.sample]].resolve()) if row.sample in sources else None for row in manifest.samples]
@@ -90,13 +91,13 @@ def demucs_vocals(model: str = MODEL, device: str = 'cpu') -> Separate:
         raise MissingExtraError(
             expected='demucs, which separates voices from music', came=str(error),
             todo='install it with the torchaudio that fits your torch: pip install demucs torchaudio; or separate with '
-            'another program, and give the sounds as `audio`',
+            'another program, and give the results as `audio`',
         ) from error  # fmt: skip
     separator: Any = Separator(model=model, device=device, progress=False)
 
-    def separate(sound: Floats32) -> Floats32:
-        stereo = torch.from_numpy(np.stack([sound, sound]))  # (2, N)
-        _, parts = separator.separate_tensor(stereo, RATE_HZ)
-        return np.asarray(parts['vocals'].mean(dim=0).numpy(), dtype=np.float32)
+    def separate(samples: Floats32) -> Floats32:
+        stereo = torch.from_numpy(np.stack([samples, samples]))  # (2, N)
+        _, stems = separator.separate_tensor(stereo, RATE_HZ)
+        return np.asarray(stems['vocals'].mean(dim=0).numpy(), dtype=np.float32)
 
     return separate

@@ -28,7 +28,7 @@ _CREMAD_LAST = (1018, 1036, 1054, 1072, 1091)
 """Last actor of each published fold."""
 _CREMAD_LEFT_OUT = ('1076_MTI_NEU_XX', '1076_MTI_SAD_XX', '1064_TIE_SAD_XX', '1064_IEO_DIS_MD')
 """Clips without a usable face or audio, which are in no published fold."""
-_CREMAD_SAID = {
+_CREMAD_SENTENCES = {
     'IEO': "It's eleven o'clock", 'TIE': 'That is exactly what happened', 'IOM': "I'm on my way to the meeting",
     'IWW': 'I wonder what this is about', 'TAI': 'The airplane is almost full', 'MTI': 'Maybe tomorrow it will be cold',
     'IWL': 'I would like a new alarm clock', 'ITH': "I think I have a doctor's appointment",
@@ -65,7 +65,7 @@ def cremad_fold(clip: str) -> int | None:
 
 
 def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
-    """Actor_NN/03-01-….wav is audio, 01-… video with audio, 02-… video without; clips of one utterance are one sample.
+    """One sample per utterance: Actor_NN/03-01-….wav is its audio, 01-… video with audio, 02-… video without.
 
     Folders of face images, one per video, may be in face_aligned/Actor_NN.
     """
@@ -79,9 +79,9 @@ def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
         for column, paths in media.items():
             for stem, path in paths.items():
                 if (parts := _RAVDESS.fullmatch(stem)) and parts[2] == channel:
-                    at = recordings.setdefault(stem[3:], {})
-                    if column == 'audio' or parts[1] == '01' or column not in at:
-                        at[column] = path
+                    own_media = recordings.setdefault(stem[3:], {})
+                    if column == 'audio' or parts[1] == '01' or column not in own_media:
+                        own_media[column] = path
     for name, paths in recordings.items():
         columns = _ravdess_columns(name) | paths
         yield Sample(name, category=RAVDESS8[int(name.split('-')[1]) - 1], **columns)
@@ -129,8 +129,8 @@ def _cremad_columns(name: str) -> dict[str, Any]:
             expected='a clip of CREMA-D such as 1001_DFA_ANG_XX', came=repr(name),
             todo='take the lists of the release as they are',
         )  # fmt: skip
-    wording = _CREMAD_SAID.get(parts[2])
-    return {'text': wording, 'english': wording, 'speaker': parts[1]}
+    sentence = _CREMAD_SENTENCES.get(parts[2])
+    return {'text': sentence, 'english': sentence, 'speaker': parts[1]}
 
 
 def _emodb(release: Release) -> Iterator[Sample]:

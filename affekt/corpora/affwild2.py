@@ -45,17 +45,20 @@ def frames_path(manifest: Path) -> Path:
 
 
 def copy_frames(manifest: Path, out: Path) -> Path | None:
-    """Copy the frame table of a manifest beside another that was made from it; None if it has none.
+    """Copy the frame table of a manifest to the path that belongs to a derived manifest.
+
+    Returns:
+        Path of the copy; None if the manifest has no frame table.
 
     Raises:
         TableError: the table is damaged.
     """
-    beside, wanted = frames_path(manifest), frames_path(out)
-    if not beside.exists():
+    source, target = frames_path(manifest), frames_path(out)
+    if not source.exists():
         return None
-    if beside != wanted:
-        FrameTable.load(beside).save(wanted)
-    return wanted
+    if source != target:
+        FrameTable.load(source).save(target)
+    return target
 
 
 def _rows(read: Callable[[Path, Callable[[Path], object]], FrameTable]) -> Callable[[Release], Iterator[Sample]]:
@@ -84,35 +87,35 @@ def _rows(read: Callable[[Path, Callable[[Path], object]], FrameTable]) -> Calla
 def _files(release: Release) -> tuple[dict[str, str], dict[str, str]]:
     """Name to path of each video, and of each folder of face images."""
     media: dict[str, str] = {}
-    for place in reversed(VIDEOS):
-        media |= release.media(place)
+    for folder in reversed(VIDEOS):
+        media |= release.media(folder)
     crops: dict[str, str] = {}
-    for place in reversed(CROPS):
-        crops |= release.folders(place)
+    for folder in reversed(CROPS):
+        crops |= release.folders(folder)
     return media, crops
 
 
 def _with_frames_counted(table: FrameTable, rows: Iterable[Sample], release: Release) -> FrameTable:
-    """The table with numbers of frames for videos known by name only: as many as in the file, or in its crops."""
-    each, counted_here = [], 0
+    """The table with numbers of frames for unlabelled videos: those of the file, else the highest number of a crop."""
+    counted_labels, estimated = [], 0
     for labels, row in zip(table, rows, strict=True):
         frames = 0
         if not labels.tasks and not labels.frames:
-            frames = (row.video and _declared(release.folder / row.video)) or 0
+            frames = (row.video and _declared_frames(release.folder / row.video)) or 0
             frames = frames or (max(crop_numbers(release.folder / row.frames), default=0) if row.frames else 0)
-        counted_here += bool(frames)
-        each.append(dataclasses.replace(labels, frames=frames) if frames else labels)
-    if counted_here:
-        what = counted(counted_here, 'test video')
+        estimated += bool(frames)
+        counted_labels.append(dataclasses.replace(labels, frames=frames) if frames else labels)
+    if estimated:
         release.notes.append(
-            f'the frames of {what} without labels are those that the video, or its face pictures, have'
+            f'{counted(estimated, "test video")} without labels: the number of frames is that of the video file, or '
+            'the highest number of a face image'
         )
-    if uncounted := [labels.video for labels in each if not labels.tasks and not labels.frames]:
+    if uncounted := [labels.video for labels in counted_labels if not labels.tasks and not labels.frames]:
         release.notes.append(
-            f'{counted(len(uncounted), "test video")} without labels, a video or face pictures, whose number of frames '
+            f'{counted(len(uncounted), "test video")} without labels, a video or face images, whose number of frames '
             f'is not known: {listed(uncounted, 3)}'
         )
-    return dataclasses.replace(table, labels=tuple(each))
+    return dataclasses.replace(table, labels=tuple(counted_labels))
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,15 @@ class FrameCheck:
     """Disagreements between frame labels, videos and face images."""
 
     videos: int
+    """Number of annotated videos; two people in one video count twice."""
     frames: int
+    """Number of lines of labels over all videos."""
     labelled: Mapping[str, int]
     """Task to the number of frames with its label."""
     unlabelled: tuple[str, ...]
     """Videos of train and val without any labelled frame."""
     longer: tuple[str, ...]
-    """Videos with more lines of labels than frames, each with the numbers."""
+    """Videos with more lines of labels than frames, each with both numbers."""
     shorter: tuple[str, ...]
     """Videos with fewer lines of labels than frames, whose last frames have no label."""
     uncropped: int
@@ -142,18 +147,21 @@ class FrameCheck:
     def faults(self) -> tuple[str, ...]:
         """One sentence per disagreement."""
         sentences = {
-            'has more lines of labels than pictures': self.longer,
-            'has fewer lines of labels than pictures; the last pictures have no label': self.shorter,
-            'has face pictures of frames without a line': self.unlabelled_crops,
+            'has more lines of labels than frames': self.longer,
+            'has fewer lines of labels than frames; the last frames have no label': self.shorter,
+            'has face images of frames without a line': self.unlabelled_crops,
             'is in the manifest or in the frame table, and not in the other': self.unknown,
             'has no labelled frame': self.unlabelled,
             'one recording on both sides of the split': self.shared,
         }
-        return tuple(f'{what}: {name}' for what, names in sentences.items() for name in names)
+        return tuple(f'{fault}: {name}' for fault, names in sentences.items() for name in names)
 
 
 def check_frames(manifest: Manifest, table: FrameTable) -> FrameCheck:
     """Compare labels with the manifest's videos and face images, without decoding.
+
+    A video whose file does not state its number of frames is compared by duration and rate, with a tolerance of
+    `SLACK_S` and one frame; a missing or damaged video is not compared.
 
     Args:
         manifest: manifest of the videos.
@@ -161,33 +169,34 @@ def check_frames(manifest: Manifest, table: FrameTable) -> FrameCheck:
     """
     longer: list[str] = []
     shorter: list[str] = []
-    beyond: list[str] = []
+    unlabelled_crops: list[str] = []
     uncropped = 0
     rows = {row.sample: row for row in manifest.samples}
     for labels in table:
         row = rows.get(labels.video)
         video, crops = (manifest.media(row, medium) if row else None for medium in ('video', 'frames'))
-        if video is not None and labels.tasks and (pictures := _pictures_of(video, labels.frames)) is not None:
-            uneven = f'{labels.video} ({labels.frames:,} lines, {pictures:,} pictures)'
-            (longer if labels.frames > pictures else shorter).append(uneven)
+        frame_count = _differing_frame_count(video, labels.frames) if video is not None and labels.tasks else None
+        if frame_count is not None:
+            difference = f'{labels.video} ({labels.frames:,} lines, {frame_count:,} frames)'
+            (longer if labels.frames > frame_count else shorter).append(difference)
         if crops is not None and labels.tasks:
             numbers = crop_numbers(crops)
-            if after := sum(number > labels.frames for number in numbers):
-                beyond.append(f'{labels.video} ({after:,} after frame {labels.frames:,})')
-            uncropped += _labelled_without(labels, numbers)
+            if extra := sum(number > labels.frames for number in numbers):
+                unlabelled_crops.append(f'{labels.video} ({extra:,} after frame {labels.frames:,})')
+            uncropped += _uncropped_count(labels, numbers)
     return FrameCheck(
         videos=len(table),
         frames=table.frames,
-        labelled={task: sum(int(each.labelled(task).sum()) for each in table) for task in _tasks(table)},
+        labelled={task: sum(int(labels.labelled(task).sum()) for labels in table) for task in _tasks(table)},
         unlabelled=tuple(
-            each.video
-            for each in table.part('train', 'val')
-            if not any(each.labelled(task).any() for task in each.tasks)
+            labels.video
+            for labels in table.part('train', 'val')
+            if not any(labels.labelled(task).any() for task in labels.tasks)
         ),
         longer=tuple(longer),
         shorter=tuple(shorter),
         uncropped=uncropped,
-        unlabelled_crops=tuple(beyond),
+        unlabelled_crops=tuple(unlabelled_crops),
         unknown=tuple(sorted(set(rows) ^ set(table.names))),
         shared=shared_by_task(table),
     )
@@ -197,12 +206,12 @@ def _tasks(table: FrameTable) -> Iterable[str]:
     return dict.fromkeys(task for labels in table for task in labels.tasks)
 
 
-def _labelled_without(labels: FrameLabels, numbers: set[int]) -> int:
+def _uncropped_count(labels: FrameLabels, numbers: set[int]) -> int:
     """Number of labelled frames whose frame number is not among these; 0 if there are no images."""
     if not numbers:
         return 0
     is_labelled = np.any([labels.labelled(task) for task in labels.tasks], axis=0)
-    return sum(int(place) + 1 not in numbers for place in np.flatnonzero(is_labelled))
+    return sum(int(index) + 1 not in numbers for index in np.flatnonzero(is_labelled))
 
 
 def crop_numbers(folder: Path) -> set[int]:
@@ -213,29 +222,29 @@ def crop_numbers(folder: Path) -> set[int]:
     return set()
 
 
-def _pictures_of(path: Path, lines: int) -> int | None:
+def _differing_frame_count(path: Path, lines: int) -> int | None:
     """Number of frames of a video, where it differs from the number of lines; None if it is equal or unknown."""
-    pictures = _declared(path)
-    if pictures is not None:
-        return pictures if pictures != lines else None
-    estimate, slack = _estimated(path)
+    declared = _declared_frames(path)
+    if declared is not None:
+        return declared if declared != lines else None
+    estimate, slack = _estimated_frames(path)
     return estimate if estimate and abs(estimate - lines) > slack else None
 
 
-def _declared(path: Path) -> int | None:
+def _declared_frames(path: Path) -> int | None:
     """Number of frames that a video file states; None if it does not, or cannot be opened."""
-    video = _opened(path)[0]
+    video = _video_of(path)[0]
     return video.pictures if video else None
 
 
-def _estimated(path: Path) -> tuple[int, float]:
+def _estimated_frames(path: Path) -> tuple[int, float]:
     """Number of frames by duration and rate, 0 where unknown, and its tolerance."""
-    video, duration_s = _opened(path)
+    video, duration_s = _video_of(path)
     rate_hz = video.rate_hz if video else None
     return (round(duration_s * rate_hz), 1 + SLACK_S * rate_hz) if rate_hz and duration_s else (0, 0.0)
 
 
-def _opened(path: Path) -> tuple[VideoStream | None, float]:
+def _video_of(path: Path) -> tuple[VideoStream | None, float]:
     """Video stream and duration of a file; missing and damaged files are reported by `check_corpus`."""
     from affekt.media import Recording
 

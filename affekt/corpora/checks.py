@@ -28,6 +28,7 @@ LABELS = ('category', 'sentiment', 'valence', 'openset', 'description')
 POINTER = b'version https://git-lfs'
 """Start of the small text that Git LFS leaves in place of a file that it did not download."""
 LONGEST_POINTER = 1024
+"""Size in bytes up to which a file is read to see whether it is a pointer; the specification requires less."""
 VIDEOS_OPENED = 5
 """Number of videos that are opened to look for audio."""
 
@@ -37,6 +38,7 @@ class CorpusCheck:
     """Result of a check."""
 
     samples: int
+    """Number of rows."""
     present: Mapping[str, int]
     """Text, audio, video and frames to the number of samples that have them."""
     gone: Mapping[str, tuple[str, ...]]
@@ -44,7 +46,7 @@ class CorpusCheck:
     unlabelled: int
     """Number of samples without any of `LABELS`."""
     small: Mapping[str, int]
-    """Published split to the number of missing samples."""
+    """Published split to the number of samples that it lacks; complete splits are absent."""
     leaks: tuple[Leak, ...]
     unchecked: tuple[str, ...]
     """Kinds of leaks for which the manifest has no information."""
@@ -95,14 +97,14 @@ def check_corpus(
     gone: dict[str, tuple[str, ...]] = {}
     for medium in MEDIA:
         paths = manifest.samples.cells(('sample', medium))
-        if lost := tuple(name for name, path in paths if path and not _is_usable(Path(manifest.facts.root, path))):
-            gone[medium] = lost
+        if unusable := tuple(name for name, path in paths if path and not _is_usable(Path(manifest.facts.root, path))):
+            gone[medium] = unusable
     by_split = manifest.coded('split').counts()
-    here = {split: by_split.get(split, 0) if split else len(manifest) for split in manifest.facts.published}
+    counts = {split: by_split.get(split, 0) if split else len(manifest) for split in manifest.facts.published}
     by_frame = None if frames is None else check_frames(manifest, frames)
     is_labelled = np.any([manifest.samples.known(name) for name in LABELS], axis=0)
     is_described = any(manifest.samples.known(name).any() for name in ('description', 'chinese_description', 'openset'))
-    small = {split: size - here[split] for split, size in manifest.facts.published.items() if here[split] < size}
+    small = {split: size - counts[split] for split, size in manifest.facts.published.items() if counts[split] < size}
     return CorpusCheck(
         samples=len(manifest),
         present=manifest.present(),
@@ -111,21 +113,22 @@ def check_corpus(
         small=small,
         leaks=tuple(find_leaks(manifest, sides)),
         unchecked=unchecked(manifest, KINDS),
-        sound_in_video=_has_sound_in_video(manifest, gone.get('video', ())),
+        sound_in_video=_has_audio_in_video(manifest, gone.get('video', ())),
         frames=by_frame,
         descriptions=check_descriptions(manifest) if is_described else None,
     )
 
 
-def _has_sound_in_video(manifest: Manifest, gone: Sequence[str]) -> bool:
+def _has_audio_in_video(manifest: Manifest, gone: Sequence[str]) -> bool:
     """Whether one of the first existing videos has an audio track."""
-    lost = set(gone)
+    unusable = set(gone)
     cells = manifest.samples.cells(('sample', 'video'))
-    paths = (Path(manifest.facts.root, path) for name, path in cells if path and name not in lost)
-    return any(map(_holds_sound, islice(paths, VIDEOS_OPENED)))
+    paths = (Path(manifest.facts.root, path) for name, path in cells if path and name not in unusable)
+    return any(map(_has_audio, islice(paths, VIDEOS_OPENED)))
 
 
-def _holds_sound(path: Path) -> bool:
+def _has_audio(path: Path) -> bool:
+    """Whether a file has an audio track; False for a file that cannot be opened."""
     from affekt.media import Recording
 
     try:

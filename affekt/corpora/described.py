@@ -52,11 +52,11 @@ Columns = Mapping[str, str]
 """Header to the field of `Sample` that it fills."""
 _OPENSET: Columns = {'name': 'sample', 'openset': 'openset'}
 _REASON: Columns = {'name': 'sample', 'reason': 'description'}
-_FIRST = {'names': 'sample', 'emotions': 'openset'}
-_ENGLISH: Columns = {**_FIRST, 'subtitles': 'english', 'reasons': 'description'}
-_CHINESE: Columns = {**_FIRST, 'subtitles': 'chinese', 'reasons': 'chinese_description'}
+_NAME_LABELS = {'names': 'sample', 'emotions': 'openset'}
+_ENGLISH: Columns = {**_NAME_LABELS, 'subtitles': 'english', 'reasons': 'description'}
+_CHINESE: Columns = {**_NAME_LABELS, 'subtitles': 'chinese', 'reasons': 'chinese_description'}
 _BOTH: Columns = {'name': 'sample', 'chinese': 'chinese_description', 'english': 'description'}
-_SAID: Columns = {'name': 'sample', 'chinese': 'chinese', 'english': 'english'}
+_TRANSCRIPT: Columns = {'name': 'sample', 'chinese': 'chinese', 'english': 'english'}
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,13 @@ class DescriptionCheck:
     """Statistics and faults of descriptions and free labels."""
 
     descriptions: int
+    """Number of samples with a description in any language."""
     label_lists: int
     """Number of samples with at least one label."""
     labels: int
     """Number of labels over all samples."""
     different_labels: int
+    """Number of distinct labels."""
     characters: tuple[int, float, int]
     """Characters per description: fewest, mean, most; nan and 0 where there are none."""
     reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -81,15 +83,18 @@ class DescriptionCheck:
 
 
 def openset_of(cell: object) -> str | None:
-    """A list of labels in any notation of the releases as JSON, lower case, without duplicates; None if it is empty.
+    """A cell of labels as a JSON list, lower case, without duplicates; None if it has none.
+
+    A text is read as a list of Python or JSON, else as labels separated by commas; other cells that are no list have
+    none.
 
     >>> openset_of("['happy', 'Self-deprecating', \\"don't care\\"]")
     '["happy", "self-deprecating", "don\\'t care"]'
     >>> openset_of('[angry, negative emotions]')
     '["angry", "negative emotions"]'
     """
-    given = list(cell) if isinstance(cell, Iterable) else []
-    parts = _listed(cell.strip()) if isinstance(cell, str) else given
+    entries = list(cell) if isinstance(cell, Iterable) else []
+    parts = _listed(cell.strip()) if isinstance(cell, str) else entries
     labels = dict.fromkeys(text for part in parts if (text := ' '.join(str(part).lower().split())))
     return json.dumps(list(labels), ensure_ascii=False) if labels else None
 
@@ -114,28 +119,28 @@ def check_descriptions(manifest: Manifest) -> DescriptionCheck:
     english, chinese = ([_tidy(text) for text in manifest.column(name)] for name in _TEXTS)
     labels = [row.labels for row in manifest.samples] if manifest.samples.known('openset').any() else [()] * len(names)
     any_text = [first or second for first, second in zip(english, chinese, strict=True)]
-    known = load_table('affekt').bases if any(labels) else {}
-    first_with = {text: place for place, text in reversed(list(enumerate(any_text)))}
+    known_labels = load_table('affekt').bases if any(labels) else {}
+    first_index = {text: index for index, text in reversed(list(enumerate(any_text)))}
     has_clip = np.any([manifest.samples.filled(name) for name in MEDIA], axis=0)
-    wrong = {
+    faults = {
         'no clip': ~has_clip,
         'no description': [not text for text in any_text] if any(any_text) else (),
         'no labels': [not own for own in labels] if any(labels) else (),
-        'repeated': [bool(text) and first_with[text] != place for place, text in enumerate(any_text)],
-        'unknown label': [any(label not in known for label in own) for own in labels],
+        'repeated': [bool(text) and first_index[text] != index for index, text in enumerate(any_text)],
+        'unknown label': [any(label not in known_labels for label in own) for own in labels],
         'language': [
             _han(first) > MOST_HAN or (bool(second) and _han(second) < FEWEST_HAN)
             for first, second in zip(english, chinese, strict=True)
         ],
     }
     reasons = {
-        reason: tuple(name for name, is_wrong in zip(names, mask, strict=False) if is_wrong)
-        for reason, mask in wrong.items()
+        reason: tuple(name for name, is_faulty in zip(names, mask, strict=False) if is_faulty)
+        for reason, mask in faults.items()
     }
-    sizes = [len(text) for text in any_text if text]
+    lengths = [len(text) for text in any_text if text]
     return DescriptionCheck(
-        len(sizes), sum(map(bool, labels)), sum(map(len, labels)), len({label for own in labels for label in own}),
-        (min(sizes, default=0), float(np.mean(sizes)) if sizes else float('nan'), max(sizes, default=0)),
+        len(lengths), sum(map(bool, labels)), sum(map(len, labels)), len({label for own in labels for label in own}),
+        (min(lengths, default=0), float(np.mean(lengths)) if lengths else float('nan'), max(lengths, default=0)),
         {reason: samples for reason, samples in reasons.items() if samples},
     )  # fmt: skip
 
@@ -157,17 +162,19 @@ def fit_to_learn(manifest: Manifest, reasons: Collection[str]) -> Manifest:
                 expected=f'a reason among {", ".join(REASONS)}', came=repr(reason), todo=did_you_mean(reason, REASONS)
             )
     checked = check_descriptions(manifest).reasons
-    dropped = {reason: checked.get(reason, ()) for reason in reasons}
-    gone = {name for names in dropped.values() for name in names}
-    if len(gone) == len(manifest):
+    samples_by_reason = {reason: checked.get(reason, ()) for reason in reasons}
+    left_out = {name for names in samples_by_reason.values() for name in names}
+    if len(left_out) == len(manifest):
         raise TableError(
             expected=f'a sample of {manifest.facts.corpus} that is left',
-            came=', '.join(f'{reason}: {len(names)}' for reason, names in dropped.items()),
+            came=', '.join(f'{reason}: {len(names)}' for reason, names in samples_by_reason.items()),
             todo='leave fewer of them out',
         )
-    notes = [f'left out, {reason}: {counted(len(names), "sample")}' for reason, names in dropped.items() if names]
-    kept = manifest.take(np.array([name not in gone for name in manifest.names], dtype=np.bool_))
-    return replace(kept, facts=replace(kept.facts, notes=(*kept.facts.notes, *notes)))
+    notes = [
+        f'left out, {reason}: {counted(len(names), "sample")}' for reason, names in samples_by_reason.items() if names
+    ]
+    remaining = manifest.take(np.array([name not in left_out for name in manifest.names], dtype=np.bool_))
+    return replace(remaining, facts=replace(remaining.facts, notes=(*remaining.facts.notes, *notes)))
 
 
 _TEXTS = ('description', 'chinese_description')
@@ -206,18 +213,18 @@ def _described(
             break
     else:
         if texts:
-            release.notes.append(f'{" or ".join(texts)} is missing: nothing is known of what was said')
-    media, stacked = Media.of(release), release.media('openface_face', kinds=('.npy',))
-    different = set()
+            release.notes.append(f'{" or ".join(texts)} is missing: there are no transcripts')
+    media, stacks = Media.of(release), release.media('openface_face', kinds=('.npy',))
+    distinct_labels = set()
     for name, cells in rows.items():
         labels = openset_of(cells.pop('openset', None))
-        different |= set(json.loads(labels or '[]'))
+        distinct_labels |= set(json.loads(labels or '[]'))
         paths = media.paths(name)
-        paths['frames'] = paths['frames'] or stacked.get(name)
+        paths['frames'] = paths['frames'] or stacks.get(name)
         text = cells.get('chinese') or cells.get('english')
         yield Sample(name, text=text, openset=labels, **paths, **cells)
-    if types and len(different) != types:
-        release.notes.append(f'{len(different):,} different labels, {types:,} were published')
+    if types and len(distinct_labels) != types:
+        release.notes.append(f'{len(distinct_labels):,} different labels, {types:,} were published')
 
 
 def _rows(
@@ -230,38 +237,40 @@ def _rows(
     """
     table = release.table(file) or {}
     headers = [header for header in columns if header in table]
-    needed = [header for header in columns if columns[header] in ('sample', *_WHOLE)]
+    needed = [header for header in columns if columns[header] in ('sample', *_REQUIRED)]
     cells = dict(zip(headers, need(table, headers, file), strict=True))
     need(table, needed, file)
-    named = next(header for header, column in columns.items() if column == 'sample')
+    name_header = next(header for header, column in columns.items() if column == 'sample')
     rows: dict[str, dict[str, Any]] = {}
-    twice: list[str] = []
-    for place, name in enumerate(str(cell or '').strip() for cell in cells[named]):
+    repeated: list[str] = []
+    for index, name in enumerate(str(cell or '').strip() for cell in cells[name_header]):
         if only is not None and name not in only:
             continue
         row = {
-            columns[header]: str(values[place]).strip()
+            columns[header]: str(values[index]).strip()
             for header, values in cells.items()
-            if header != named and values[place] is not None and str(values[place]).strip() not in ('', 'nan')
+            if header != name_header and values[index] is not None and str(values[index]).strip() not in ('', 'nan')
         }
         if name in ('', 'nan') or rows.get(name, row) != row:
-            wrong = f' with two that differ for {name!r}' if name in rows else f', row {place + 1} without a name'
+            problem = f' with two that differ for {name!r}' if name in rows else f', row {index + 1} without a name'
             raise TableError(
-                expected='one row a sample, by name',
-                came=f'{file}{wrong}',
+                expected='one row per sample, by name',
+                came=f'{file}{problem}',
                 todo='keep one row of each',
             )
         if name in rows:
-            twice.append(name)
+            repeated.append(name)
         rows[name] = row
-    if twice:
-        release.notes.append(f'{file}: {counted(len(twice), "row")} that stood twice taken once ({listed(twice, 2)})')
+    if repeated:
+        release.notes.append(
+            f'{file}: {counted(len(repeated), "row")} left out that repeated another ({listed(repeated, 2)})'
+        )
     return rows
 
 
-_WHOLE = ('openset',)
-"""Fields that a table of the release must have."""
-_SUBTITLES = dict.fromkeys(TRANSCRIPTS, _SAID)
+_REQUIRED = ('openset',)
+"""Fields whose header must be in a table that names it."""
+_SUBTITLES = dict.fromkeys(TRANSCRIPTS, _TRANSCRIPT)
 
 
 def _corpus(

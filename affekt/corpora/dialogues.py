@@ -37,8 +37,8 @@ _MELD_VIDEO = {
 _SENTIMENT = {'negative': -1.0, 'neutral': 0.0, 'positive': 1.0}
 
 
-class Place(TypedDict):
-    """Columns of a manifest that place an utterance in its dialogue."""
+class DialogueColumns(TypedDict):
+    """Columns of a manifest for the dialogue of an utterance."""
 
     speaker: str
     dialogue: str
@@ -47,7 +47,7 @@ class Place(TypedDict):
     fold: int
 
 
-def iemocap_place(name: str) -> Place:
+def iemocap_place(name: str) -> DialogueColumns:
     """Speaker and dialogue from an utterance's name; the fold is the session.
 
     Raises:
@@ -75,34 +75,34 @@ def _iemocap_merbench(release: Release, archive: str, categories: tuple[str, ...
     texts, media = transcripts(release, [row.name for row in rows]), Media.of(release)
     for row in rows:
         chinese, english = texts.get(row.name, (None, None))
-        place = iemocap_place(row.name)
+        columns = iemocap_place(row.name)
         yield Sample(
             row.name, text=english, chinese=chinese, english=english, category=row.category,
-            **media.paths(row.name), **place,
+            **media.paths(row.name), **columns,
         )  # fmt: skip
 
 
 def _iemocap_official(release: Release, codes: Mapping[str, str]) -> Iterator[Sample]:
     """Session by session: ratings, transcripts, one wav per utterance, one avi per dialogue."""
     for session in range(1, 6):
-        at = f'Session{session}'
-        ratings = release.first(f'{at}/dialog/EmoEvaluation')
+        session_folder = f'Session{session}'
+        ratings = release.first(f'{session_folder}/dialog/EmoEvaluation')
         for path in sorted(ratings.glob('Ses*.txt')) if ratings else ():
             dialogue = path.stem
-            spoken = _spoken(release, f'{at}/dialog/transcriptions/{dialogue}.txt')
-            audio = release.media(f'{at}/sentences/wav/{dialogue}', kinds=AUDIO)
-            whole = release.media(f'{at}/dialog/avi/DivX', kinds=VIDEO).get(dialogue)
+            spoken = _spoken(release, f'{session_folder}/dialog/transcriptions/{dialogue}.txt')
+            audio = release.media(f'{session_folder}/sentences/wav/{dialogue}', kinds=AUDIO)
+            video = release.media(f'{session_folder}/dialog/avi/DivX', kinds=VIDEO).get(dialogue)
             text = release.readable_lines(path)
-            rated = _RATED.findall(text)
-            if unread := [line for line in text.splitlines() if line.startswith('[') and not _RATED.match(line)]:
-                lines = counted(len(unread), 'line')
+            rows = _RATED.findall(text)
+            if unreadable := [line for line in text.splitlines() if line.startswith('[') and not _RATED.match(line)]:
+                lines = counted(len(unreadable), 'line')
                 release.notes.append(
-                    f'{path.name}: {lines} left out that cannot be read as ratings, as {unread[0]!r:.80}'
+                    f'{path.name}: {lines} left out that cannot be read as ratings, as {unreadable[0]!r:.80}'
                 )
-            for start, end, name, code, valence, arousal, dominance in rated:
+            for start, end, name, code, valence, arousal, dominance in rows:
                 if code in codes:
                     yield Sample(
-                        name, video=whole, audio=audio.get(name), text=spoken.get(name), english=spoken.get(name),
+                        name, video=video, audio=audio.get(name), text=spoken.get(name), english=spoken.get(name),
                         category=codes[code], valence=float(valence), arousal=float(arousal),
                         dominance=float(dominance), start_s=float(start), end_s=float(end), **iemocap_place(name),
                     )  # fmt: skip
@@ -123,15 +123,15 @@ def _meld_official(release: Release) -> Iterator[Sample]:
         if columns is None:
             continue
         video = release.media(*_MELD_VIDEO[split])
-        for utterance_text, who, emotion, sentiment, dialogue, utterance, season, episode, start, end in zip(
+        for utterance_text, speaker, emotion, sentiment, dialogue, utterance, season, episode, start, end in zip(
             *need(columns, _MELD_COLUMNS, file), strict=True
         ):
             clip = f'dia{dialogue}_utt{utterance}'
-            begun, done = _seconds(start, file), _seconds(end, file)
+            start_s, end_s = _seconds(start, file), _seconds(end, file)
             yield Sample(
                 f'{split}_{clip}', video=video.get(clip), text=utterance_text, english=utterance_text, category=emotion,
-                sentiment=_sentiment(sentiment, split, clip, file), speaker=who, dialogue=f'{split}_dia{dialogue}',
-                recording=f's{season}e{episode}', start_s=begun, end_s=done, split=split,
+                sentiment=_sentiment(sentiment, split, clip, file), speaker=speaker, dialogue=f'{split}_dia{dialogue}',
+                recording=f's{season}e{episode}', start_s=start_s, end_s=end_s, split=split,
             )  # fmt: skip
 
 

@@ -27,12 +27,15 @@ _WEREWOLF = re.compile(r'(\d\d)_(\d\d)_\d+')
 
 
 def _msp_improv(release: Release) -> Iterator[Sample]:
-    """`Evalution.txt`: a line per turn with consensus and means, then raters; media by session, sentence and kind."""
+    """`Evalution.txt`: one line per turn with consensus and mean ratings, followed by lines of its raters.
+
+    Media are in folders by session, sentence and type of scene; each is searched at the first turn that it may contain.
+    """
     path = release.first(*_MSP_FILES)
     text = '' if path is None else release.readable_lines(path)
     audio: dict[str, str] = {}
     video: dict[str, str] = {}
-    looked: set[str] = set()
+    searched: set[str] = set()
     undecided = 0
     for stem, code, arousal, valence, dominance in _MSP_RATED.findall(text):
         name = f'MSP-{stem}'
@@ -40,15 +43,15 @@ def _msp_improv(release: Release) -> Iterator[Sample]:
             undecided += 1
             continue
         columns = _msp_columns(name)
-        sentence, _, _, kind = _msp_parts(name)
-        at = f'{columns["session"]}/{sentence}/{kind}'
-        if at not in looked:
-            looked.add(at)
-            audio |= release.media(f'Audio/{at}', f'audio_16k/{at}', kinds=AUDIO)
-            video |= release.media(f'Video/{at}')
-        rated = {'arousal': arousal, 'valence': valence, 'dominance': dominance}
+        sentence, _, _, scene_type = _msp_parts(name)
+        folder = f'{columns["session"]}/{sentence}/{scene_type}'
+        if folder not in searched:
+            searched.add(folder)
+            audio |= release.media(f'Audio/{folder}', f'audio_16k/{folder}', kinds=AUDIO)
+            video |= release.media(f'Video/{folder}')
+        ratings = {'arousal': arousal, 'valence': valence, 'dominance': dominance}
         values: dict[str, Any] = {
-            column: None if value == 'nan' else _rating(value, name) for column, value in rated.items()
+            column: None if value == 'nan' else _rating(value, name) for column, value in ratings.items()
         }
         clip = video.get(name) or video.get(f'UTD-{stem}')
         yield Sample(name, video=clip, audio=audio.get(name), category=_MSP_CODES[code], **values, **columns)
@@ -67,7 +70,7 @@ def _rating(text: str, name: str) -> float:
 
 
 def _msp_parts(name: str) -> tuple[str, str, int, str]:
-    """Sentence, gender, session and kind of a turn.
+    """Sentence, gender, session and type of scene (P, R, S or T) of a turn.
 
     Raises:
         TableError: the name is not one of MSP-IMPROV.

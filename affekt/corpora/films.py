@@ -24,6 +24,7 @@ _MAFW_SETS = 'Train & Test Set/single/no_caption'
 _DFEW_SETS = 'EmoLabel_DataSplit'
 _FERV39K_SETS = '4_setups/All_scenes'
 FOLDS = range(1, 6)
+"""Published folds of MAFW and DFEW."""
 
 
 def _mafw(release: Release) -> Iterator[Sample]:
@@ -57,9 +58,9 @@ def _dfew(release: Release) -> Iterator[Sample]:
 
     tests = {fold: labels for fold in FOLDS if (labels := part(fold, 'test'))}
     for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}, len(FOLDS)):
-        plain = name.lstrip('0') or name
+        unpadded = name.lstrip('0') or name
         yield Sample(
-            name, video=clips.get(name) or clips.get(plain), frames=frames.get(name), category=label, fold=fold
+            name, video=clips.get(name) or clips.get(unpadded), frames=frames.get(name), category=label, fold=fold
         )
 
 

@@ -50,15 +50,15 @@ def with_folds(manifest: Manifest, folds: Folds, note: str) -> Manifest:
     """
     if folds.shape != (len(manifest),):
         raise ShapeError(expected=f'{len(manifest)} folds', came=f'{folds.shape}', todo='give one for each sample')
-    noted = dataclasses.replace(manifest.facts, notes=(*manifest.facts.notes, note))
-    return Manifest(noted, manifest.samples.replaced(fold=[fold or None for fold in folds.tolist()]))
+    facts = dataclasses.replace(manifest.facts, notes=(*manifest.facts.notes, note))
+    return Manifest(facts, manifest.samples.replaced(fold=[fold or None for fold in folds.tolist()]))
 
 
 def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: Sequence[str] = ('speaker',)) -> Folds:
     """Folds that no speaker (dialogue, session, recording) crosses, balanced over categories.
 
     Groups are shuffled by the seed and assigned, the largest first, each to the fold whose counts of the group's
-    categories are furthest below their share.
+    categories are furthest below their share; samples without a category count as one more category.
 
     Args:
         manifest: manifest of the samples.
@@ -74,28 +74,29 @@ def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: S
         ValueRangeError: there are fewer than 2 folds, or fewer groups than folds.
     """
     groups = _groups(manifest, independent_of)
-    size = int(groups.max()) + 1 if len(groups) else 0
-    if count < 2 or size < count:
+    group_count = int(groups.max()) + 1 if len(groups) else 0
+    if count < 2 or group_count < count:
         shared = ' and '.join(independent_of) or 'sample'
         raise ValueRangeError(
             expected=f'at least 2 folds, and no more than there are groups by {shared}',
-            came=f'{count} folds of {counted(size, "group")}', todo='ask for fewer folds, or for independence of less',
+            came=f'{count} folds of {counted(group_count, "group")}',
+            todo='ask for fewer folds, or for independence of less',
         )  # fmt: skip
     labels = manifest.labels()
     labels = labels - labels.min() if len(labels) else labels
-    counts = np.zeros((size, int(labels.max()) + 1))
+    counts = np.zeros((group_count, int(labels.max()) + 1))  # (groups, categories)
     np.add.at(counts, (groups, labels), 1)
-    order = np.random.default_rng(seed).permutation(size)
+    order = np.random.default_rng(seed).permutation(group_count)
     order = order[np.argsort(-counts[order].sum(axis=1), kind='stable')]
-    share = np.maximum(counts.sum(axis=0) / count, 1e-9)
-    filled, fold_of = np.zeros((count, counts.shape[1])), np.zeros(size, dtype=np.int64)
-    for left, group in zip(range(size, 0, -1), order, strict=True):
-        need = ((1 - filled / share) * counts[group]).sum(axis=1)
-        is_empty = ~filled.any(axis=1)
-        if is_empty.sum() >= left:  # the last groups fill empty folds
-            need[~is_empty] = -np.inf
-        fold = int(np.argmax(need))
-        fold_of[group], filled[fold] = fold + 1, filled[fold] + counts[group]
+    target = np.maximum(counts.sum(axis=0) / count, 1e-9)
+    fold_counts, fold_of = np.zeros((count, counts.shape[1])), np.zeros(group_count, dtype=np.int64)
+    for remaining, group in zip(range(group_count, 0, -1), order, strict=True):
+        deficit = ((1 - fold_counts / target) * counts[group]).sum(axis=1)
+        is_empty = ~fold_counts.any(axis=1)
+        if is_empty.sum() >= remaining:  # the last groups fill empty folds
+            deficit[~is_empty] = -np.inf
+        fold = int(np.argmax(deficit))
+        fold_of[group], fold_counts[fold] = fold + 1, fold_counts[fold] + counts[group]
     return fold_of[groups]
 
 
@@ -124,37 +125,42 @@ def shuffled_folds(size: int, count: int, *, seed: int) -> Folds:
 
 def _groups(manifest: Manifest, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """(N,) group numbers: samples connected, directly or indirectly, by equal values in any column."""
-    of_each = []
+    groupings = []
     for column in columns:
-        shared = manifest.coded(column)
-        if (shared.codes < 0).any():
-            names = [manifest.names[at] for at in np.flatnonzero(shared.codes < 0)]
+        coded = manifest.coded(column)
+        if (coded.codes < 0).any():
+            names = [manifest.names[index] for index in np.flatnonzero(coded.codes < 0)]
             raise CorpusError(
                 expected=f'a {column} for every sample of {manifest.facts.corpus}',
                 came=f'none for {listed(names, 2)}',
                 todo='divide by another column, or by single samples with --by sample',
             )
-        of_each.append(shared.codes)
-    if len(of_each) == 1:  # values are numbered by first occurrence already
-        return of_each[0]
-    return _joined(len(manifest), of_each)
+        groupings.append(coded.codes)
+    if len(groupings) == 1:  # values are numbered by first occurrence already
+        return groupings[0]
+    return _joined(len(manifest), groupings)
 
 
-def _joined(size: int, of_each: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """(N,) numbers of the groups that several groupings connect."""
+def _joined(size: int, groupings: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """(N,) numbers of the groups that several groupings connect, by union and find with path halving.
+
+    Args:
+        size: N, the number of samples.
+        groupings: (N,) group numbers of each grouping, from 0.
+    """
     parent = list(range(size))
 
-    def root(at: int) -> int:
-        while parent[at] != at:
-            parent[at] = parent[parent[at]]
-            at = parent[at]
-        return at
+    def root(sample: int) -> int:
+        while parent[sample] != sample:
+            parent[sample] = parent[parent[sample]]
+            sample = parent[sample]
+        return sample
 
-    for codes in of_each:
+    for codes in groupings:
         order = np.argsort(codes, kind='stable')
-        for same in np.split(order, np.cumsum(np.bincount(codes))[:-1]) if size else ():
-            first, *others = same.tolist()
-            for at in others:
-                parent[root(at)] = root(first)
-    _, numbers = np.unique([root(at) for at in range(size)], return_inverse=True)
+        for members in np.split(order, np.cumsum(np.bincount(codes))[:-1]) if size else ():
+            first, *others = members.tolist()
+            for sample in others:
+                parent[root(sample)] = root(first)
+    _, numbers = np.unique([root(sample) for sample in range(size)], return_inverse=True)
     return np.asarray(numbers, dtype=np.int64)

@@ -17,13 +17,13 @@ from affekt.wording import counted
 
 
 def corpus_named(name: str) -> Corpus:
-    """The corpus of a name.
+    """The corpus with a name, in any case and with `_` or nothing for `-`.
 
     Raises:
         UnknownNameError: unknown corpus.
     """
-    plain = name.lower().replace('_', '-')
-    corpus = CORPORA.get(name) or CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
+    normalized = name.lower().replace('_', '-')
+    corpus = CORPORA.get(name) or CORPORA.get(normalized) or CORPORA.get(normalized.replace('-', ''))
     if corpus is None:
         raise UnknownNameError(
             expected=f'one of {", ".join(CORPORA)}', came=repr(name), todo='see `affekt corpus list`'
@@ -62,23 +62,23 @@ def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, Fr
         TableError, ArchiveError: a label file is damaged or has contents that the corpus does not have.
     """
     corpus = corpus_named(corpus) if isinstance(corpus, str) else corpus
-    base, layout = _found(corpus, folder)
+    base, layout = _layout_in(corpus, folder)
     release = Release(base.resolve())
-    absent = [need for need in layout.needs if not layout.says_missing and release.first(need) is None]
+    missing = [path for path in layout.needs if not layout.says_missing and release.first(path) is None]
     samples = SampleTable.of(layout.read(release))
     if not len(samples):
         raise CorpusError(
             expected=f'samples of {corpus.title}', came=f'{base} without any', todo='check that the release is unpacked'
         )
     notes = dict.fromkeys(
-        [*(f'{need} is missing' for need in absent), *release.notes, *_without_media(samples, release)]
+        [*(f'{path} is missing' for path in missing), *release.notes, *_without_media(samples, release)]
     )
     by_split = samples.coded('split').counts()
     for split, size in corpus.published.items():
-        here = by_split.get(split, 0) if split else len(samples)
-        if here != size:
-            notes[f'{split or "all"}: {counted(here, "sample")}, {size} were published'] = None
-    described = Facts(
+        count = by_split.get(split, 0) if split else len(samples)
+        if count != size:
+            notes[f'{split or "all"}: {counted(count, "sample")}, {size} were published'] = None
+    facts = Facts(
         corpus=corpus.title,
         version=layout.version,
         language=corpus.language,
@@ -89,38 +89,43 @@ def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, Fr
         sources=release.sources,
         notes=tuple(notes),
     )
-    return Manifest(described, samples), release.frames
+    return Manifest(facts, samples), release.frames
 
 
 def _without_media(samples: SampleTable, release: Release) -> list[str]:
     """Notes on samples without a clip, and on the folders that were searched."""
-    is_lacking = ~np.any([samples.filled(column) for column in MEDIA], axis=0)
-    lacking = samples.column('sample')[is_lacking].tolist()
-    if not lacking or not release.places:
+    has_no_clip = ~np.any([samples.filled(column) for column in MEDIA], axis=0)
+    without_clip = samples.column('sample')[has_no_clip].tolist()
+    if not without_clip or not release.places:
         return []
-    places = list(release.places)
-    where = ', '.join(places[:6]) + (f' and {len(places) - 6} more' if len(places) > 6 else '')
+    folders = list(release.places)
+    searched = ', '.join(folders[:6]) + (f' and {len(folders) - 6} more' if len(folders) > 6 else '')
     return [
-        f'{len(lacking):,} of {len(samples):,} samples have no clip: {listed(lacking, 3)}; looked in {where}, and in '
-        'folders of these names further down'
+        f'{len(without_clip):,} of {len(samples):,} samples have no clip: {listed(without_clip, 3)}; looked in '
+        f'{searched}, and in folders of these names further down'
     ]
 
 
-def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
+def _layout_in(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
+    """Folder of a release, and its layout; see `import_with_frames`.
+
+    Raises:
+        CorpusError: no layout matches.
+    """
     if not folder.is_dir():
         raise CorpusError(expected='a folder', came=f'{folder}', todo='name the folder of the release')
     for base in (folder, *(folder / name for name in corpus.folders)):
         for layout in corpus.layouts:
-            if any((base / need).exists() for need in layout.needs):
+            if any((base / path).exists() for path in layout.needs):
                 return (folder if _is_spread(corpus, folder, base, layout) else base), layout
-    whole = Release(folder.resolve())
+    release = Release(folder.resolve())
     for layout in corpus.layouts if corpus.cite else ():  # a user's own table is read only where it was named
-        if any(whole.every(need) for need in layout.needs):
+        if any(release.every(path) for path in layout.needs):
             return folder, layout
-    needs = [', '.join(layout.needs[:3]) + (' …' if len(layout.needs) > 3 else '') for layout in corpus.layouts]
+    expected = [', '.join(layout.needs[:3]) + (' …' if len(layout.needs) > 3 else '') for layout in corpus.layouts]
     entries = sorted(path.name for path in folder.iterdir())[:5]
     raise CorpusError(
-        expected=f'{" or ".join(needs)} in {folder}',
+        expected=f'{" or ".join(expected)} in {folder}',
         came=', '.join(entries) or 'an empty folder',
         todo=f'get {corpus.title} from {corpus.source}' if corpus.cite else 'write samples.csv there',
     )
@@ -129,8 +134,8 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
 def _is_spread(corpus: Corpus, folder: Path, base: Path, layout: Layout) -> bool:
     """Whether a needed file that the base lacks is in another folder of the release."""
     others = [folder / name for name in corpus.folders if folder / name != base]
-    lacking = [need for need in layout.needs if not (base / need).exists()]
-    return base != folder and any((other / need).exists() for other in others for need in lacking)
+    missing = [path for path in layout.needs if not (base / path).exists()]
+    return base != folder and any((other / path).exists() for other in others for path in missing)
 
 
 _FILES = (challenges, described, dialogues, sentiment, acted, films, affwild2, encounters, own)

@@ -22,14 +22,15 @@ NO_LABEL = ('', 'nan', '<na>', 'null', '#n/a', 'n/a', 'nat')
 MOST_NUMBERS = 12
 """Maximum number of distinct whole numbers that are taken as codes of categories; longer scales are measurements."""
 MOST_CATEGORIES = 20
-"""Number of categories above which each must have `FEWEST` samples; otherwise the column is not one of categories."""
+"""Number of categories above which they must have `FEWEST` samples on average; else the cells are no categories."""
 FEWEST = 4
+"""Minimum mean number of samples per category where there are more than `MOST_CATEGORIES`."""
 SPLITS = {
     'training': 'train', 'tr': 'train', 'dev': 'val', 'valid': 'val', 'validation': 'val', 'development': 'val',
     'testing': 'test', 'eval': 'test', 'evaluation': 'test', 'te': 'test',
 }  # fmt: skip
 """Other name of a split to the name that benchmarks use."""
-WORDS = ('speaker', 'dialogue', 'session', 'recording')
+GROUP_COLUMNS = ('speaker', 'dialogue', 'session', 'recording')
 """Columns that link samples."""
 
 
@@ -52,38 +53,41 @@ def tidied(column: str, cells: Sequence[Any], file: str, notes: list[str]) -> li
         return list(_folds(cells, file, notes))
     if column == 'split':
         return list(_splits(cells, notes))
-    if column == 'sample' or column in WORDS:
-        plain = [_stripped(cell) if isinstance(cell, str) else cell for cell in cells]
-        _note_spaces(column, cells, plain, notes)
-        if column in WORDS:
-            _note_case(column, plain, notes)
-        return plain
+    if column == 'sample' or column in GROUP_COLUMNS:
+        names = [_stripped(cell) if isinstance(cell, str) else cell for cell in cells]
+        _note_spaces(column, cells, names, notes)
+        if column in GROUP_COLUMNS:
+            _note_case(column, names, notes)
+        return names
     return list(cells)
 
 
 def _categories(cells: Sequence[Any], file: str, notes: list[str]) -> list[str | None]:
     texts = [_text(cell, file) for cell in cells]
-    plain = [None if text is None or text.strip().casefold() in NO_LABEL else _stripped(text) for text in texts]
-    if odd := Counter(text for text, kept in zip(texts, plain, strict=True) if kept is None and text not in (None, '')):
-        notes.append(f'category: {listed(odd)} taken for no label ({counted(sum(odd.values()), "sample")})')
-    _note_spaces('category', texts, plain, notes)
-    known = Counter(name for name in plain if name is not None)
-    _require_one_label(known, file)
-    if known and all(_number(name) is not None for name in known):
-        return _codes(plain, known, file, notes)
+    names = [None if text is None or text.strip().casefold() in NO_LABEL else _stripped(text) for text in texts]
+    unlabelled = Counter(text for text, name in zip(texts, names, strict=True) if name is None and text)
+    if unlabelled:
+        notes.append(
+            f'category: {listed(unlabelled)} taken for no label ({counted(sum(unlabelled.values()), "sample")})'
+        )
+    _note_spaces('category', texts, names, notes)
+    counts = Counter(name for name in names if name is not None)
+    _require_one_label(counts, file)
+    if counts and all(_number(name) is not None for name in counts):
+        return _codes(names, counts, file, notes)
     spellings: dict[str, list[str]] = {}
-    for name, _ in known.most_common():
+    for name, _ in counts.most_common():
         spellings.setdefault(name.casefold(), []).append(name)
     for first, *others in spellings.values():
         if others:
             notes.append(f'category: {listed(others)} taken for {first!r}, which differs in case alone')
-    if len(spellings) > MOST_CATEGORIES and sum(known.values()) < FEWEST * len(spellings):
+    if len(spellings) > MOST_CATEGORIES and sum(counts.values()) < FEWEST * len(spellings):
         raise TableError(
             expected='categories, each of several samples',
-            came=f'{len(spellings)} of them for {sum(known.values())} samples in {file} ({listed(known, 3)})',
+            came=f'{len(spellings)} of them for {sum(counts.values())} samples in {file} ({listed(counts, 3)})',
             todo='name the column of categories `category`, and this one otherwise',
         )
-    return [None if name is None else spellings[name.casefold()][0] for name in plain]
+    return [None if name is None else spellings[name.casefold()][0] for name in names]
 
 
 def _text(cell: Any, file: str) -> str | None:
@@ -95,9 +99,9 @@ def _text(cell: Any, file: str) -> str | None:
     return None if cell is None else str(cell)
 
 
-def _require_one_label(known: Counter[str], file: str) -> None:
-    single = {name.casefold() for name in known if not re.search(r'[;|]', name)}
-    for name in known:
+def _require_one_label(counts: Counter[str], file: str) -> None:
+    single = {name.casefold() for name in counts if not re.search(r'[;|]', name)}
+    for name in counts:
         parts = [part.strip().casefold() for part in re.split(r'[,/&+]', name)]
         if re.search(r'[;|]', name) or (len(parts) > 1 and all(part in single for part in parts)):
             raise _several(repr(name), file)
@@ -111,13 +115,13 @@ def _several(came: str, file: str) -> TableError:
     )  # fmt: skip
 
 
-def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: list[str]) -> list[str | None]:
+def _codes(names: Sequence[str | None], counts: Counter[str], file: str, notes: list[str]) -> list[str | None]:
     """Whole numbers as names of classes.
 
     Raises:
         TableError: the numbers are measurements: fractional, or more than a handful of values.
     """
-    values = sorted({value for name in known if (value := _number(name)) is not None})
+    values = sorted({value for name in counts if (value := _number(name)) is not None})
     if any(value != round(value) for value in values) or len(values) > MOST_NUMBERS:
         raise TableError(
             expected='names of categories',
@@ -129,7 +133,7 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
         f'category: the numbers {numbers} are taken for {len(values)} classes without an order; where they are '
         'a scale, name the column valence, arousal, dominance or sentiment'
     )
-    return [None if name is None else f'{_number(name):g}' for name in plain]
+    return [None if name is None else f'{_number(name):g}' for name in names]
 
 
 def _number(text: str) -> float | None:
@@ -162,13 +166,13 @@ def _folds(cells: Sequence[Any], file: str, notes: list[str]) -> list[int | None
 
 
 def _splits(cells: Sequence[Any], notes: list[str]) -> list[str | None]:
-    plain = [None if cell is None else _stripped(str(cell)) for cell in cells]
-    plain = [None if name is None or name.casefold() in NO_LABEL else name for name in plain]
-    named = {name: SPLITS.get(name.casefold(), name.casefold()) for name in plain if name is not None}
-    for name, other in named.items():
-        if name != other:
-            notes.append(f'split: {name!r} is called {other!r} here')
-    return [None if name is None else named[name] for name in plain]
+    names = [None if cell is None else _stripped(str(cell)) for cell in cells]
+    names = [None if name is None or name.casefold() in NO_LABEL else name for name in names]
+    canonical = {name: SPLITS.get(name.casefold(), name.casefold()) for name in names if name is not None}
+    for name, split in canonical.items():
+        if name != split:
+            notes.append(f'split: {name!r} is called {split!r} here')
+    return [None if name is None else canonical[name] for name in names]
 
 
 def _stripped(text: str) -> str:
@@ -176,8 +180,12 @@ def _stripped(text: str) -> str:
     return unicodedata.normalize('NFC', text).strip()
 
 
-def _note_spaces(column: str, cells: Sequence[Any], plain: Sequence[Any], notes: list[str]) -> None:
-    changed = [cell for cell, kept in zip(cells, plain, strict=True) if kept is not None and str(cell) != str(kept)]
+def _note_spaces(column: str, cells: Sequence[Any], tidy: Sequence[Any], notes: list[str]) -> None:
+    changed = [
+        cell
+        for cell, tidy_cell in zip(cells, tidy, strict=True)
+        if tidy_cell is not None and str(cell) != str(tidy_cell)
+    ]
     if changed:
         notes.append(
             f'{column}: spaces or Unicode forms evened out in {counted(len(changed), "cell")}, such as {changed[0]!r}'
@@ -188,5 +196,5 @@ def _note_case(column: str, names: Sequence[Any], notes: list[str]) -> None:
     spellings: dict[str, set[str]] = {}
     for name in names:
         spellings.setdefault(str(name).casefold(), set()).add(str(name))
-    if alike := next((each for each in spellings.values() if len(each) > 1), None):
-        notes.append(f'{column}: {listed(sorted(alike))} differ in case alone and are kept apart')
+    if variants := next((texts for texts in spellings.values() if len(texts) > 1), None):
+        notes.append(f'{column}: {listed(sorted(variants))} differ in case alone and are kept apart')

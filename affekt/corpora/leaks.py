@@ -26,6 +26,7 @@ class Leak:
     """One speaker, dialogue, recording, session or pair of windows on more than one side."""
 
     kind: str
+    """One of `KINDS`."""
     what: str
     """Name of the speaker, dialogue, …; for windows the two samples."""
     sides: tuple[str, ...]
@@ -56,15 +57,15 @@ def find_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: It
         ShapeError: sides are not (N,).
         UnknownNameError: unknown kind.
     """
-    at = sides_of(manifest) if sides is None else [str(side) for side in sides]
-    if len(at) != len(manifest):
-        raise ShapeError(expected=f'{len(manifest)} sides', came=f'{len(at)}', todo='give one for each sample')
+    side_names = sides_of(manifest) if sides is None else [str(side) for side in sides]
+    if len(side_names) != len(manifest):
+        raise ShapeError(expected=f'{len(manifest)} sides', came=f'{len(side_names)}', todo='give one for each sample')
     leaks: list[Leak] = []
     for kind in kinds:
         if kind not in KINDS:
             raise UnknownNameError(expected=f'one of {", ".join(KINDS)}', came=repr(kind), todo='name one of these')
-        each = _windows(manifest, at) if kind == 'window' else _shared(manifest, at, kind)
-        leaks += sorted(each, key=lambda leak: (-leak.samples, leak.what))
+        found = _windows(manifest, side_names) if kind == 'window' else _shared(manifest, side_names, kind)
+        leaks += sorted(found, key=lambda leak: (-leak.samples, leak.what))
     return leaks
 
 
@@ -84,8 +85,8 @@ def require_no_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kin
     if leaks:
         parts = []
         for kind in dict.fromkeys(leak.kind for leak in leaks):
-            each = [leak for leak in leaks if leak.kind == kind]
-            parts.append(f'{len(each)} {kind}s ({listed([leak.what for leak in each], 2)})')
+            of_kind = [leak for leak in leaks if leak.kind == kind]
+            parts.append(f'{len(of_kind)} {kind}s ({listed([leak.what for leak in of_kind], 2)})')
         raise LeakError(
             expected='nobody and nothing on both sides',
             came=f'{manifest.facts.corpus} with {", ".join(parts)} on more than one',
@@ -101,16 +102,17 @@ def unchecked(manifest: Manifest, kinds: Iterable[str] = KINDS) -> tuple[str, ..
     )  # fmt: skip
 
 
-def _shared(manifest: Manifest, at: Sequence[str], kind: str) -> Iterable[Leak]:
-    names, sides = np.unique(np.array(at, dtype=object), return_inverse=True)
-    shared = manifest.coded(kind)
-    counted = (shared.codes >= 0) & (names != '')[sides]
-    pairs, counts = np.unique(shared.codes[counted] * len(names) + sides[counted], return_counts=True)
-    values, side_of = np.divmod(pairs, max(len(names), 1))
-    ends = np.cumsum(np.bincount(values))  # pairs are sorted by value, then by side
-    for place in np.flatnonzero(np.diff(ends, prepend=0) > 1):
-        which = slice(ends[place - 1] if place else 0, ends[place])
-        yield Leak(kind, shared.values[place], tuple(names[side_of[which]]), int(counts[which].sum()))
+def _shared(manifest: Manifest, side_names: Sequence[str], kind: str) -> Iterable[Leak]:
+    """Values of a column that samples of more than one side have; see `find_leaks`."""
+    names, sides = np.unique(np.array(side_names, dtype=object), return_inverse=True)
+    coded = manifest.coded(kind)
+    counted = (coded.codes >= 0) & (names != '')[sides]
+    pairs, counts = np.unique(coded.codes[counted] * len(names) + sides[counted], return_counts=True)
+    values, pair_sides = np.divmod(pairs, max(len(names), 1))
+    row_ends = np.cumsum(np.bincount(values))  # pairs are sorted by value, then by side
+    for index in np.flatnonzero(np.diff(row_ends, prepend=0) > 1):
+        pair_rows = slice(row_ends[index - 1] if index else 0, row_ends[index])
+        yield Leak(kind, coded.values[index], tuple(names[pair_sides[pair_rows]]), int(counts[pair_rows].sum()))
 
 
 def _has_window(manifest: Manifest) -> npt.NDArray[np.bool_]:
@@ -119,20 +121,21 @@ def _has_window(manifest: Manifest) -> npt.NDArray[np.bool_]:
     return recording & start_s & end_s
 
 
-def _windows(manifest: Manifest, at: Sequence[str]) -> Iterable[Leak]:
+def _windows(manifest: Manifest, side_names: Sequence[str]) -> Iterable[Leak]:
     """Pairs of samples on different sides whose windows in one recording overlap."""
-    rows = np.flatnonzero(_has_window(manifest) & (np.array(at, dtype=object) != ''))
+    rows = np.flatnonzero(_has_window(manifest) & (np.array(side_names, dtype=object) != ''))
     by_recording: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
-    looked_at = manifest.samples.take(rows).cells(('recording', 'start_s', 'end_s', 'sample'))
-    for row, (recording, start_s, end_s, name) in zip(rows.tolist(), looked_at, strict=True):
-        by_recording[recording].append((start_s, end_s, at[row], name))
+    cells = manifest.samples.take(rows).cells(('recording', 'start_s', 'end_s', 'sample'))
+    for row, (recording, start_s, end_s, name) in zip(rows.tolist(), cells, strict=True):
+        by_recording[recording].append((start_s, end_s, side_names[row], name))
     for windows in by_recording.values():
         if len({side for _, _, side, _ in windows}) < 2:
             continue
         open_windows: list[tuple[float, float, str, str]] = []
         for window in sorted(windows):
-            open_windows = [each for each in open_windows if each[1] > window[0]]
-            for each in open_windows:
-                if each[2] != window[2]:
-                    yield Leak('window', f'{each[3]} and {window[3]}', tuple(sorted((each[2], window[2]))), 2)
+            start_s, _, side, name = window
+            open_windows = [other for other in open_windows if other[1] > start_s]
+            for _, _, other_side, other_name in open_windows:
+                if other_side != side:
+                    yield Leak('window', f'{other_name} and {name}', tuple(sorted((other_side, side))), 2)
             open_windows.append(window)

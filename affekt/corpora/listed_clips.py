@@ -30,6 +30,7 @@ class ListedClip:
     path: str
     """A folder of frames, or a video."""
     audio: str | None
+    """Path of the audio file; None for a line with one path."""
     labels: tuple[float, ...]
     """One class number from 0, or ratings."""
 
@@ -65,13 +66,13 @@ def listed_clips(
     rows = [(number, [cell for cell in line if cell]) for number, line in enumerate(lines, 1)]
     rows = [(number, cells) for number, cells in rows if cells]
     counts = [min(_numbers_at_end(cells), len(cells) - 1) for _, cells in rows]
-    least, wanted = min(counts, default=0), labels or 1
-    if rows and least < wanted:
+    fewest, required = min(counts, default=0), labels or 1
+    if rows and fewest < required:
         raise TableError(
-            expected=f'{"a label" if wanted == 1 else f"{wanted} ratings"} at the end of every line',
-            came=f'line {rows[counts.index(least)][0]} of {where} without', todo='give an official split list',
+            expected=f'{"a label" if required == 1 else f"{required} ratings"} at the end of every line',
+            came=f'line {rows[counts.index(fewest)][0]} of {where} without', todo='give an official split list',
         )  # fmt: skip
-    width = labels or (3 if least >= 3 else 1)
+    width = labels or (3 if fewest >= 3 else 1)
     return [_listed(cells, width, is_there, f'line {number} of {where}') for number, cells in rows]
 
 
@@ -91,19 +92,19 @@ def _listed(cells: Sequence[str], labels: int, is_there: Callable[[str], bool], 
     paths, numbers = cells[:-labels], tuple(float(cell) for cell in cells[-labels:])
     if PurePosixPath(paths[-1]).suffix.lower() not in AUDIO or len(paths) == 1:
         return ListedClip(' '.join(paths), None, numbers)
-    ways = [(' '.join(paths[:at]), ' '.join(paths[at:])) for at in range(1, len(paths))]
-    if len(ways) > 1 and paths[0].startswith('/'):
-        ways = [way for way in ways if way[1].startswith('/')] or ways
-    if len(ways) > 1:
-        same = [way for way in ways if _stem(way[0]) == _stem(way[1])]
-        there = [way for way in ways if is_there(way[0]) and is_there(way[1])]
-        ways = there if len(there) == 1 else same or ways
-    if len(ways) > 1:
+    splits = [(' '.join(paths[:index]), ' '.join(paths[index:])) for index in range(1, len(paths))]
+    if len(splits) > 1 and paths[0].startswith('/'):
+        splits = [pair for pair in splits if pair[1].startswith('/')] or splits
+    if len(splits) > 1:
+        equal_names = [pair for pair in splits if _stem(pair[0]) == _stem(pair[1])]
+        existing = [pair for pair in splits if is_there(pair[0]) and is_there(pair[1])]
+        splits = existing if len(existing) == 1 else equal_names or splits
+    if len(splits) > 1:
         raise TableError(
             expected='two paths and a label, with one space between', came=f'{where}, with more spaces',
             todo='put paths with spaces in quotes: "my frames/clip 1" "my sound/clip 1.wav" 0',
         )  # fmt: skip
-    return ListedClip(*ways[0], numbers)
+    return ListedClip(*splits[0], numbers)
 
 
 def _stem(path: str) -> str:
@@ -125,20 +126,22 @@ class PathsBelow:
     """
 
     def __init__(self, folder: Path, place_of: Callable[[Path], Path | None] | None = None) -> None:
-        self.folder, self._place_of = folder, place_of or _itself
-        self._ways: dict[str, list[tuple[str, int]]] = {}
+        self.folder, self._place_of = folder, place_of or _existing
+        self._replacements: dict[str, list[tuple[str, int]]] = {}
         """Extension of a path, '' for folders, to (replacement of its first parts, number of these), latest first."""
 
     def find(self, path: str) -> str | None:
         """The path relative to the folder; None if nothing exists, and for a path with `..`."""
         parts = _parts(path)
-        known = self._ways.get(_ending(parts), [])
-        ways = dict.fromkeys((*known, *(('', cut) for cut in range(len(parts)))))
-        for way in sorted(ways, key=lambda way: way[1]):  # of equally long ends, earlier successes first
-            before, cut = way
-            if cut < len(parts) and (place := self._place_of(self.folder.joinpath(before, *parts[cut:]))) is not None:
-                self._learn(parts, way)
-                return place.relative_to(self.folder).as_posix()
+        successes = self._replacements.get(_ending(parts), [])
+        replacements = dict.fromkeys((*successes, *(('', skipped) for skipped in range(len(parts)))))
+        for prefix, skipped in sorted(replacements, key=lambda pair: pair[1]):  # stable: latest success first
+            if skipped >= len(parts):
+                continue
+            existing = self._place_of(self.folder.joinpath(prefix, *parts[skipped:]))
+            if existing is not None:
+                self._learn(parts, (prefix, skipped))
+                return existing.relative_to(self.folder).as_posix()
         return None
 
     def learn(self, path: str, place: str) -> None:
@@ -149,15 +152,15 @@ class PathsBelow:
 
     def knows(self, path: str) -> bool:
         """Whether a path with the same extension was found before."""
-        return bool(self._ways.get(_ending(_parts(path))))
+        return bool(self._replacements.get(_ending(_parts(path))))
 
-    def _learn(self, parts: Sequence[str], way: tuple[str, int]) -> None:
-        known = self._ways.setdefault(_ending(parts), [])
-        if not known or known[0] != way:
-            self._ways[_ending(parts)] = list(dict.fromkeys((way, *known)))
+    def _learn(self, parts: Sequence[str], replacement: tuple[str, int]) -> None:
+        successes = self._replacements.setdefault(_ending(parts), [])
+        if not successes or successes[0] != replacement:
+            self._replacements[_ending(parts)] = list(dict.fromkeys((replacement, *successes)))
 
 
-def _itself(path: Path) -> Path | None:
+def _existing(path: Path) -> Path | None:
     try:
         return path if path.exists() else None
     except OSError:  # a name too long for a file

@@ -17,7 +17,7 @@ from affekt.corpora.manifest import Facts, Manifest, Sample
 
 CATEGORIES = ('neutral', 'happy', 'sad')
 _VALENCE = {'neutral': 0.0, 'happy': 2.0, 'sad': -2.0}
-_SAID = {
+_SENTENCES = {
     'neutral': ('The table is in the room', 'It is four by the clock', 'The bus stops at the corner'),
     'happy': ('What a wonderful day', 'I love this so much', 'We won, I am so glad'),
     'sad': ('I miss her every day', 'Everything is lost now', 'I could only cry'),
@@ -25,6 +25,7 @@ _SAID = {
 _SPLITS = {'train': 4, 'val': 2, 'test': 2}
 """Number of pairs of speakers per split."""
 DIALOGUES, TURNS = 3, 6
+"""Number of dialogues per pair of speakers, and of turns per dialogue."""
 RATE_HZ = 16_000
 
 
@@ -43,14 +44,14 @@ def made_up_corpus(seed: int = 0, media: Path | None = None) -> Manifest:
     samples = tuple(_samples(rng))
     if media is not None:
         media.mkdir(parents=True, exist_ok=True)
-        samples = tuple(_with_sound(row, media) for row in samples)
-    described = Facts(
+        samples = tuple(_with_audio(row, media) for row in samples)
+    facts = Facts(
         corpus='made up', version='1', language='en', categories=CATEGORIES,
         ranges={'valence': (-3.0, 3.0), 'sentiment': (-1.0, 1.0)},
         published={split: pairs * DIALOGUES * TURNS for split, pairs in _SPLITS.items()},
         root=str(media or ''), sources={}, notes=(),
     )  # fmt: skip
-    return Manifest(described, samples)
+    return Manifest(facts, samples)
 
 
 def _samples(rng: np.random.Generator) -> Iterator[Sample]:
@@ -61,7 +62,7 @@ def _samples(rng: np.random.Generator) -> Iterator[Sample]:
             for dialogue in range(1, DIALOGUES + 1):
                 for turn in range(TURNS):
                     category = CATEGORIES[(turn + dialogue) % 3]
-                    sentence = str(rng.choice(_SAID[category]))
+                    sentence = str(rng.choice(_SENTENCES[category]))
                     name = f'pair{pair:02d}_d{dialogue}'
                     yield Sample(
                         f'{name}_t{turn}', text=sentence, english=sentence, category=category,
@@ -73,13 +74,17 @@ def _samples(rng: np.random.Generator) -> Iterator[Sample]:
                     )  # fmt: skip
 
 
-def _with_sound(row: Sample, folder: Path) -> Sample:
+def _with_audio(row: Sample, folder: Path) -> Sample:
+    """The row with one second of five harmonics, whose pitch tells the category, written as a wav."""
     pitch = {'neutral': 200.0, 'happy': 300.0, 'sad': 120.0}[row.category or 'neutral']
     time = np.arange(RATE_HZ) / RATE_HZ
-    sound = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 6)) * np.sin(np.pi * time) ** 2
+    samples = (
+        sum(np.sin(2 * np.pi * pitch * harmonic * time) / harmonic for harmonic in range(1, 6))
+        * np.sin(np.pi * time) ** 2
+    )
     with wave.open(str(folder / f'{row.sample}.wav'), 'wb') as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE_HZ)
-        file.writeframes((6000 * np.asarray(sound)).astype('<i2').tobytes())
+        file.writeframes((6000 * np.asarray(samples)).astype('<i2').tobytes())
     return dataclasses.replace(row, audio=f'{row.sample}.wav')

@@ -1,5 +1,4 @@
-"""A synthetic Aff-Wild2: videos with audio, annotations in the official layout of ABAW6, and the true curves
-separately.
+"""A synthetic Aff-Wild2: videos with audio, annotations in the official layout of ABAW6, and the true curves.
 
 People of `affekt.face3d` show one emotion after another while they speak, blink and look about; another `Cast` has
 other faces, driven by the same curves. The annotations follow from the commanded curves by one rule (`frame_truth`);
@@ -47,7 +46,8 @@ SHOWN_FROM = 0.3
 RATE_HZ = 16_000
 MOST_VIDEOS = 100_000
 SHORT_S = 3.0
-SPOKEN = 3.0
+"""Length of the short videos in seconds."""
+SPEECH_GAIN = 3.0
 """Gain of recorded speech that makes it about as loud as the tones."""
 SALT = 0x61626177
 """Separates the random seeds of these videos from those of other synthetic corpora."""
@@ -63,6 +63,7 @@ VIDEOS, ANNOTATIONS, KEY, CURVES = 'videos', '6th ABAW Annotations', 'key', 'cur
 ADVICE = 'go on with --resume: finished videos are kept; fewer --processes need less memory'
 Picture = npt.NDArray[np.uint8]
 SEEN, AWAY, COVERED = range(len(STATES))
+"""Indices in `STATES`: visible, out of the frame, and covered by a board."""
 
 
 class FrameTruth(NamedTuple):
@@ -87,8 +88,8 @@ def frame_truth(curves: SceneCurves) -> FrameTruth:
 
     shapes = dict(zip(face_model().directions, curves.expression.T, strict=True))
     intensity = np.array([curves.by_emotion[emotion] for emotion in SHOWN])
-    places = np.array([EXPRESSIONS.index(emotion.capitalize()) for emotion in SHOWN])
-    expression = np.where(intensity.max(axis=0) >= SHOWN_FROM, places[intensity.argmax(axis=0)], 0)
+    expression_of = np.array([EXPRESSIONS.index(emotion.capitalize()) for emotion in SHOWN])
+    expression = np.where(intensity.max(axis=0) >= SHOWN_FROM, expression_of[intensity.argmax(axis=0)], 0)
     return FrameTruth(
         expression.astype(np.int8),
         np.stack([curves.valence, curves.arousal], axis=1).astype(np.float32),
@@ -122,7 +123,7 @@ class AffWild2Settings:
         ranges = (
             (5 <= self.videos <= MOST_VIDEOS, f'5 to {MOST_VIDEOS:,} videos', self.videos),
             (0.2 <= self.seconds <= 3600, '0.2 to 3,600 seconds', self.seconds),
-            (1 <= self.rate_hz <= 120, '1 to 120 frames a second', self.rate_hz),
+            (1 <= self.rate_hz <= 120, '1 to 120 frames per second', self.rate_hz),
             (32 <= self.size <= 1024 and not self.size % 2, 'an even size from 32 to 1024', self.size),
             (0 <= self.noise <= 1, 'noise from 0 to 1', self.noise),
             (0 <= self.delay_s <= 5, 'a delay of 0 to 5 seconds', self.delay_s),
@@ -194,11 +195,13 @@ class Part:
     def states(self) -> npt.NDArray[np.int8]:
         """(T,) SEEN, AWAY or COVERED: about every 13 s a person is away or covered for 0.8 to 2 s."""
         rng, states = self.rng(1), np.zeros(len(self.times_s), dtype=np.int8)
-        at = float(rng.exponential(8.0)) + 2.0
-        while at < self.times_s[-1]:
-            length = float(rng.uniform(0.8, 2.0))
-            states[(self.times_s >= at) & (self.times_s < at + length)] = AWAY if rng.random() < 0.5 else COVERED
-            at += length + 4.0 + float(rng.exponential(8.0))
+        onset_s = float(rng.exponential(8.0)) + 2.0
+        while onset_s < self.times_s[-1]:
+            length_s = float(rng.uniform(0.8, 2.0))
+            states[(self.times_s >= onset_s) & (self.times_s < onset_s + length_s)] = (
+                AWAY if rng.random() < 0.5 else COVERED
+            )
+            onset_s += length_s + 4.0 + float(rng.exponential(8.0))
         return states
 
     def person(self) -> Person:
@@ -239,11 +242,11 @@ class Part:
         if speech is not None:
             voice = speech.spoken(dealt(speech.recordings, self.settings)[self.name], arousal, rng)
             hiss = 0.001 * rng.standard_normal(len(time))
-            return np.asarray(np.clip(SPOKEN * voice * level * speaks + hiss, -1, 1), dtype=np.float32)
+            return np.asarray(np.clip(SPEECH_GAIN * voice * level * speaks + hiss, -1, 1), dtype=np.float32)
         pitch_hz = float(rng.uniform(95, 210)) * 2 ** (0.7 * arousal)
         phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
         weights = rng.uniform(0.5, 1.0, 12) / np.arange(1, 13)
-        voice = sum(weight * np.sin((k + 1) * phase) for k, weight in enumerate(weights)) / weights.sum()
+        voice = sum(weight * np.sin((harmonic + 1) * phase) for harmonic, weight in enumerate(weights)) / weights.sum()
         syllables = 0.3 + 0.7 * np.abs(np.sin(np.pi * rng.uniform(4, 5.2) * time))
         hiss = 0.001 * rng.standard_normal(len(time))
         return np.asarray(np.clip(voice * syllables * level * speaks + hiss, -1, 1), dtype=np.float32)
@@ -266,14 +269,14 @@ class Part:
         for number, state in enumerate(self.states.tolist()):
             if state == AWAY:
                 grain = noise * rng.standard_normal(background.shape, dtype=np.float32)
-                picture = np.clip(background + grain, 0, 255).astype(np.uint8)
+                image = np.clip(background + grain, 0, 255).astype(np.uint8)
             else:
-                picture = shot(number, rng)
+                image = shot(number, rng)
             if state == COVERED:
                 edge = self.settings.size // 12
-                picture = picture.copy()
-                picture[edge:, edge:-edge] = board
-            yield picture
+                image = image.copy()
+                image[edge:, edge:-edge] = board
+            yield image
 
 
 class Room(NamedTuple):
@@ -334,16 +337,16 @@ class MadeUpCast:
 
 def fewest_people(settings: AffWild2Settings) -> int:
     """Minimum number of people such that nobody is in two partitions or twice in one video."""
-    return sum(_at_once(settings).values())
+    return sum(_most_per_video(settings).values())
 
 
-def _at_once(settings: AffWild2Settings) -> dict[str, int]:
+def _most_per_video(settings: AffWild2Settings) -> dict[str, int]:
     """Partition to the maximum number of people in one of its videos."""
-    most = dict.fromkeys(PARTS, 1)
+    largest = dict.fromkeys(PARTS, 1)
     for number in range(settings.videos):
         split = settings.split(number)
-        most[split] = max(most[split], len(settings.sides(number)))
-    return most
+        largest[split] = max(largest[split], len(settings.sides(number)))
+    return largest
 
 
 @lru_cache(maxsize=8)
@@ -355,17 +358,17 @@ def dealt(given: tuple[Path, ...], settings: AffWild2Settings) -> dict[str, Path
         settings: settings of the corpus; the assignment depends on their seed.
     """
     people = Counter(settings.split(part.number) for part in settings.parts())
-    counts = _at_once(settings)
+    counts = _most_per_video(settings)
     for _ in range(len(given) - sum(counts.values())):
         counts[max(PARTS, key=lambda split: people[split] / counts[split])] += 1
-    shuffled = [given[place] for place in np.random.default_rng((DEALT, settings.seed)).permutation(len(given))]
+    shuffled = [given[index] for index in np.random.default_rng((DEALT, settings.seed)).permutation(len(given))]
     ends = dict(zip(PARTS, np.cumsum(list(counts.values())).tolist(), strict=True))
-    seen: Counter[str] = Counter()
+    assigned: Counter[str] = Counter()
     of_person = {}
     for part in settings.parts():
         split = settings.split(part.number)
-        of_person[part.name] = shuffled[ends[split] - counts[split] + seen[split] % counts[split]]
-        seen[split] += 1
+        of_person[part.name] = shuffled[ends[split] - counts[split] + assigned[split] % counts[split]]
+        assigned[split] += 1
     return of_person
 
 
@@ -395,12 +398,12 @@ def made_up_affwild2(
     if processes < 1:
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
     cast = cast or MadeUpCast()
-    depends_on = {**asdict(settings), **cast.settings(settings), **_speech_settings(speech, settings)}
-    with Run(out, depends_on, resume=resume) as run:
+    inputs = {**asdict(settings), **cast.settings(settings), **_speech_settings(speech, settings)}
+    with Run(out, inputs, resume=resume) as run:
         (out / VIDEOS).mkdir(exist_ok=True)
-        left = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
-        written = each_done(partial(_write_video, settings, out, cast, speech), left, processes, todo=ADVICE)
-        for done, number in enumerate(written, settings.videos - len(left) + 1):
+        remaining = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
+        written = each_done(partial(_write_video, settings, out, cast, speech), remaining, processes, todo=ADVICE)
+        for done, number in enumerate(written, settings.videos - len(remaining) + 1):
             run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
             if progress is not None:
                 progress('videos', done, settings.videos)
@@ -425,26 +428,26 @@ def _write_video(settings: AffWild2Settings, out: Path, cast: Cast, speech: Borr
     from affekt.media import write_video
 
     parts = [settings.part(number, side) for side in settings.sides(number)]
-    rows = zip(*(part.pictures(cast) for part in parts), strict=True)
-    pictures = (cast.marked(np.concatenate(row, axis=1)) for row in rows)
-    sound = np.clip(np.sum([part.sound(speech) for part in parts], axis=0), -1, 1).astype(np.float32)
+    paired_images = zip(*(part.pictures(cast) for part in parts), strict=True)
+    frames = (cast.marked(np.concatenate(images, axis=1)) for images in paired_images)
+    audio = np.clip(np.sum([part.sound(speech) for part in parts], axis=0), -1, 1).astype(np.float32)
     path = out / VIDEOS / f'{settings.name(number)}.mp4'
-    write_video(path, pictures, settings.rate_hz, sound, RATE_HZ)
+    write_video(path, frames, settings.rate_hz, audio, RATE_HZ)
     cast.seal(path, parts)
 
 
 def _write_annotations(settings: AffWild2Settings, out: Path) -> None:
-    tests = ''
+    test_names = ''
     for part in settings.parts():
         split = settings.split(part.number)
-        tests += f'{part.name}\n' if split == 'test' else ''
+        test_names += f'{part.name}\n' if split == 'test' else ''
         annotated = part.annotated()
         for task, (challenge, names) in CHALLENGES.items():
             folder = (out / KEY if split == 'test' else out) / ANNOTATIONS / challenge / PARTS[split]
             folder.mkdir(parents=True, exist_ok=True)
             write_annotation(folder / f'{part.name}.txt', task, getattr(annotated, task), names)
     for challenge, _ in CHALLENGES.values():
-        write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', tests.encode())
+        write_atomically(out / 'test_names' / f'{challenge}_test_set_release.txt', test_names.encode())
 
 
 def _write_curves(settings: AffWild2Settings, path: Path) -> None:
@@ -471,7 +474,7 @@ def _curves(part: Part) -> pyarrow.Table:
         'valence': truth.affect[:, 0], 'arousal': truth.affect[:, 1], 'intensity': curves.intensity,
         'speaking': curves.speaking, 'energy': curves.energy,
         **{f'shows_{emotion}': values for emotion, values in curves.by_emotion.items()},
-        **{name: curves.expression[:, place] for place, name in enumerate(face_model().directions)},
+        **{name: curves.expression[:, index] for index, name in enumerate(face_model().directions)},
     }  # fmt: skip
     columns: dict[str, Any] = {
         'video': pyarrow.array([part.name] * len(part.times_s)).dictionary_encode(),
@@ -480,7 +483,7 @@ def _curves(part: Part) -> pyarrow.Table:
         'time_s': part.times_s,
         'state': pyarrow.array([STATES[state] for state in part.states]).dictionary_encode(),
         'expression': truth.expression,
-        **{unit: truth.units[:, place] for place, unit in enumerate(ACTION_UNITS)},
+        **{unit: truth.units[:, index] for index, unit in enumerate(ACTION_UNITS)},
         **{name: np.asarray(values, dtype=np.float32) for name, values in numbers.items()},
     }
     return pyarrow.table(columns)

@@ -45,9 +45,13 @@ class FaceCorpus:
     clips: int = 100
     people: int = 20
     seconds: float = 2.56
+    """Length of a clip."""
     rate_hz: float = 25.0
+    """Frames per second."""
     size: int = 160
+    """Height and width of a frame in pixels, even."""
     seed: int = 0
+    """Seed of people, curves and splits."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.clips <= MOST_CLIPS:
@@ -91,8 +95,8 @@ class FaceCorpus:
 
         person = self.person(number)
         emotion = EMOTIONS[(number // self.people + person) % len(EMOTIONS)]
-        seed, who = (_seed(self.seed, stream, place) for stream, place in ((0, number), (1, person)))
-        return FaceClip.planned(seed, self.seconds, self.rate_hz, self.size, emotion=emotion, person=who)
+        clip_seed, person_seed = _seed(self.seed, 0, number), _seed(self.seed, 1, person)
+        return FaceClip.planned(clip_seed, self.seconds, self.rate_hz, self.size, emotion=emotion, person=person_seed)
 
 
 def _seed(*numbers: int) -> int:
@@ -123,9 +127,9 @@ def made_up_face_corpus(
         raise ValueRangeError(expected='at least one process', came=f'{processes}', todo='give another number')
     corpus.clip(0)  # refuses what cannot be drawn before anything is written
     with Run(out, asdict(corpus), resume=resume) as run:
-        left = [number for number in range(corpus.clips) if run.finished(corpus.name(number)) is None]
-        written = each_done(partial(_write, corpus, out), left, processes, todo=ADVICE)
-        for done, number in enumerate(written, corpus.clips - len(left) + 1):
+        remaining = [number for number in range(corpus.clips) if run.finished(corpus.name(number)) is None]
+        written = each_done(partial(_write, corpus, out), remaining, processes, todo=ADVICE)
+        for done, number in enumerate(written, corpus.clips - len(remaining) + 1):
             run.note(corpus.name(number), f'{corpus.name(number)}.mp4')
             if progress is not None:
                 progress('faces', done, corpus.clips)
@@ -187,7 +191,7 @@ def _curves(name: str, clip: FaceClip) -> pyarrow.Table:
         'intensity': clip.curves.intensity.astype(np.float32),
         'valence': clip.curves.valence.astype(np.float32),
         'arousal': clip.curves.arousal.astype(np.float32),
-        **{f'{axis}_deg': angles[:, at].astype(np.float32) for at, axis in enumerate(('yaw', 'pitch', 'roll'))},
-        **{each: clip.curves.expression[:, at].astype(np.float32) for at, each in enumerate(clip.names)},
+        **{f'{axis}_deg': angles[:, index].astype(np.float32) for index, axis in enumerate(('yaw', 'pitch', 'roll'))},
+        **{name: clip.curves.expression[:, index].astype(np.float32) for index, name in enumerate(clip.names)},
     }
     return pyarrow.table(columns)

@@ -44,9 +44,11 @@ class Facts:
     """Properties of a corpus as a whole."""
 
     corpus: str
+    """Title of the corpus."""
     version: str = ''
     """Version of the release, or of its layout."""
     language: str = ''
+    """Code of the language such as `en`; '' if it has none or several."""
     categories: tuple[str, ...] = ()
     """Categories in the order of the release's numbers; () if samples have no category."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -82,11 +84,11 @@ class Manifest:
         object.__setattr__(self, 'facts', facts)
         object.__setattr__(self, 'samples', SampleTable.of(samples))
         self._require_names()
-        if refused := min(self._refused(), key=lambda each: each[0], default=None):
-            row, expected, came = refused
-            where = ', '.join(facts.sources) or facts.corpus
+        if refusal := min(self._refused(), key=lambda refusal: refusal[0], default=None):
+            row, expected, came = refusal
+            source_name = ', '.join(facts.sources) or facts.corpus
             raise TableError(
-                expected=expected, came=f'{came} for sample {self.samples[row].sample!r} of {where}',
+                expected=expected, came=f'{came} for sample {self.samples[row].sample!r} of {source_name}',
                 todo='correct the label file',
             )  # fmt: skip
 
@@ -95,33 +97,33 @@ class Manifest:
         hashes.sort()
         if self.samples.filled('sample').all() and not (hashes[1:] == hashes[:-1]).any():
             return  # Arrow's own count of different texts takes three times as long, and 200 MB for a million
-        twice = [name for name, times in Counter(name or '' for name in self.names).items() if times > 1 or not name]
-        came = 'a row without a name' if '' in twice else f'{listed(twice)} more than once'
-        if twice:
+        repeated = [name for name, count in Counter(name or '' for name in self.names).items() if count > 1 or not name]
+        came = 'a row without a name' if '' in repeated else f'{listed(repeated)} more than once'
+        if repeated:
             todo = 'give each a name of its own, as in a column `id`'
             raise TableError(expected='every sample once, by name', came=came, todo=todo)
 
     def _refused(self) -> list[tuple[int, str, str]]:
         """The first row that each check refuses, with what was expected and what came."""
-        refused = []
+        refusals = []
         categories = self.coded('category')
         if not {*categories.values} <= {*self.facts.categories}:
             row = int(np.argmin(categories.where((None, *self.facts.categories))))
             came = repr(categories.values[categories.codes[row]])
-            refused.append((row, f'a category among {", ".join(self.facts.categories)}', came))
+            refusals.append((row, f'a category among {", ".join(self.facts.categories)}', came))
         for name in NUMBERS:
             low, high = self.facts.ranges.get(name, (-math.inf, math.inf))
             values, known = self.samples.floats(name), self.samples.known(name)
-            wrong = known & ~(np.isfinite(values) & (low <= values) & (values <= high))
-            if wrong.any():
-                row = int(np.argmax(wrong))
-                scale = f'{name} from {low:g} to {high:g}' if name in self.facts.ranges else f'a finite {name}'
-                refused.append((row, scale, f'{values[row]}'))
-        begins, ends = self.samples.floats('start_s'), self.samples.floats('end_s')
-        if (wrong := ends < begins).any():
-            row = int(np.argmax(wrong))
-            refused.append((row, 'an end that is not before the start', f'{begins[row]} to {ends[row]}'))
-        return refused
+            is_invalid = known & ~(np.isfinite(values) & (low <= values) & (values <= high))
+            if is_invalid.any():
+                row = int(np.argmax(is_invalid))
+                expected = f'{name} from {low:g} to {high:g}' if name in self.facts.ranges else f'a finite {name}'
+                refusals.append((row, expected, f'{values[row]}'))
+        starts, ends = self.samples.floats('start_s'), self.samples.floats('end_s')
+        if (is_invalid := ends < starts).any():
+            row = int(np.argmax(is_invalid))
+            refusals.append((row, 'an end that is not before the start', f'{starts[row]} to {ends[row]}'))
+        return refusals
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -155,21 +157,21 @@ class Manifest:
 
     def labels(self) -> npt.NDArray[np.int64]:
         """(N,) index of each category in `facts.categories`; -1 where a sample has none."""
-        at = {name: index for index, name in enumerate(self.facts.categories)}
+        index_of = {name: index for index, name in enumerate(self.facts.categories)}
         categories = self.coded('category')
-        return np.array([*(at[name] for name in categories.values), -1], dtype=np.int64)[categories.codes]
+        return np.array([*(index_of[name] for name in categories.values), -1], dtype=np.int64)[categories.codes]
 
-    def where(self, **wanted: object) -> Manifest:
+    def where(self, **conditions: object) -> Manifest:
         """The samples whose columns have these values, in order.
 
         Args:
-            wanted: name of a column to one value, or to a tuple of accepted values.
+            conditions: name of a column to one value, or to a tuple of accepted values.
 
         Raises:
             UnknownNameError: unknown column.
         """
         keep_mask = np.ones(len(self), dtype=np.bool_)
-        for name, value in wanted.items():
+        for name, value in conditions.items():
             keep_mask &= self.coded(name).where(value if isinstance(value, tuple) else (value,))
         return self.take(keep_mask)
 
@@ -237,7 +239,7 @@ class Manifest:
         if modality not in MODALITIES:
             raise UnknownNameError(expected=f'one of {", ".join(MODALITIES)}', came=repr(modality), todo='name one')
         missing = self.coded('missing')
-        keeps = [modality not in without.split(',') for without in missing.values]
+        keeps = [modality not in withheld.split(',') for withheld in missing.values]
         return np.array([*keeps, True], dtype=np.bool_)[missing.codes]
 
     def groups(self) -> npt.NDArray[Any]:
@@ -248,8 +250,8 @@ class Manifest:
         """
         for name in ('speaker', 'dialogue', 'recording', 'session'):
             if len(self) and self.samples.known(name).all():
-                shared = self.coded(name)
-                return np.array(shared.values)[shared.codes]
+                coded = self.coded(name)
+                return np.array(coded.values)[coded.codes]
         return np.array(self.names)
 
     def save(self, path: str | Path) -> None:
@@ -302,17 +304,19 @@ def _read(path: Path) -> tuple[Facts, SampleTable]:
     with parquet.ParquetFile(path) as file:
         repeating = [name for name in REPEATING if name in file.schema_arrow.names]
     with parquet.ParquetFile(path, read_dictionary=repeating, pre_buffer=False) as file:
-        stated = own_header(file.schema_arrow.metadata)
-        if stated.pop('format') > FORMAT:
+        header = own_header(file.schema_arrow.metadata)
+        if header.pop('format') > FORMAT:
             raise TableError(expected=f'a manifest of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
-        stated['ranges'] = {name: tuple(ends) for name, ends in stated['ranges'].items()}
-        stated |= {name: tuple(stated[name]) for name in ('categories', 'notes')}
-        facts = Facts(**stated)
-        later = {name for name in LATER if name not in file.schema_arrow.names}
+        header['ranges'] = {name: tuple(bounds) for name, bounds in header['ranges'].items()}
+        header |= {name: tuple(header[name]) for name in ('categories', 'notes')}
+        facts = Facts(**header)
+        absent = {name for name in LATER if name not in file.schema_arrow.names}
         columns: dict[str, Any] = {}
         for name in COLUMNS:  # one by one, so that at most one column is copied at a time
             column = (
-                pa.nulls(file.metadata.num_rows) if name in later else file.read([name], use_threads=False).column(name)
+                pa.nulls(file.metadata.num_rows)
+                if name in absent
+                else file.read([name], use_threads=False).column(name)
             )
             column.validate(full=True)
             columns[name] = columns['text'] if name in TEXTS and column.equals(columns['text']) else column

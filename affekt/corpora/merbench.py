@@ -33,7 +33,9 @@ class Labelled:
     name: str
     split: str
     category: str | None
+    """None where emotions are ignored."""
     value: float | None
+    """Valence, or sentiment; None for none."""
 
 
 def labelled(
@@ -85,7 +87,7 @@ def _category(emotion: object, categories: Sequence[str]) -> str:
 
 
 def transcripts(release: Release, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Name of a sample to its transcripts in Chinese and English; {} and a note where the release has none.
+    """Name of each wanted sample to its transcripts in Chinese and English; {} and a note where the release has none.
 
     Raises:
         TableError: columns are missing, or a wanted sample has two texts.
@@ -95,15 +97,21 @@ def transcripts(release: Release, wanted: Sequence[str]) -> dict[str, tuple[str,
         return {}
     file = next(reversed(release.sources))
     names, chinese, english = need(columns, ('name', 'chinese', 'english'), file)
-    asked = set(wanted)
-    twice = [name for name, times in Counter(names).items() if times > 1 and name in asked]
-    if twice:
+    required = set(wanted)
+    repeated = [name for name, count in Counter(names).items() if count > 1 and name in required]
+    if repeated:
         raise TableError(
-            expected='one transcript a sample', came=f'{file} with {listed(twice)} twice', todo='keep one row of each'
+            expected='one transcript per sample',
+            came=f'{file} with {listed(repeated)} twice',
+            todo='keep one row of each',
         )
-    pairs = {name: (zh, en) for name, zh, en in zip(names, chinese, english, strict=True) if name in asked}
-    if absent := [name for name in wanted if name not in pairs]:
-        release.notes.append(f'{counted(len(absent), "sample")} without a transcript ({listed(absent, 2)})')
+    pairs = {
+        name: (chinese_text, english_text)
+        for name, chinese_text, english_text in zip(names, chinese, english, strict=True)
+        if name in required
+    }
+    if missing := [name for name in wanted if name not in pairs]:
+        release.notes.append(f'{counted(len(missing), "sample")} without a transcript ({listed(missing, 2)})')
     return pairs
 
 

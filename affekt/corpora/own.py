@@ -32,7 +32,7 @@ NAMES = {
 """Name of a column to the accepted headers."""
 PATHS = ('file', 'filename', 'path')
 """Headers of a column with each sample's file, where another column names the sample."""
-SEEN = (*PICTURES, *VIDEO)
+VISUAL = (*PICTURES, *VIDEO)
 """Extensions of visual media; a photograph is a clip of one frame; a video of the same name takes precedence."""
 
 
@@ -51,11 +51,11 @@ def own_samples(release: Release, tables: Sequence[str] = TABLES) -> Iterator[Sa
     """
     columns = release.table(*tables) or {}
     file = next(reversed(release.sources))
-    plain = {header.lower(): header for header in columns}
+    header_of = {header.lower(): header for header in columns}
     headers = {
-        column: plain[name]
+        column: header_of[name]
         for column in COLUMNS
-        if (name := next((name for name in NAMES.get(column, (column,)) if name in plain), None))
+        if (name := next((name for name in NAMES.get(column, (column,)) if name in header_of), None))
     }
     if 'sample' not in headers:
         raise TableError(
@@ -63,26 +63,27 @@ def own_samples(release: Release, tables: Sequence[str] = TABLES) -> Iterator[Sa
             came=f'{file} with {listed(columns, 8)}',
             todo='give each sample a name',
         )
-    place = next((plain[name] for name in PATHS if name in plain and plain[name] not in headers.values()), None)
-    if unread := [header for header in columns if header not in (*headers.values(), place)]:
-        release.notes.append(f'columns that a manifest does not have, left out: {listed(unread)}')
+    path_headers = [header_of[name] for name in PATHS if name in header_of]
+    path_header = next((header for header in path_headers if header not in headers.values()), None)
+    if unused := [header for header in columns if header not in (*headers.values(), path_header)]:
+        release.notes.append(f'columns that a manifest does not have, left out: {listed(unused)}')
     media = {
         'video': {
             stem: path
-            for endings in (PICTURES, VIDEO)
-            for at in ('.', 'video')
-            for stem, path in release.media(at, kinds=endings).items()
+            for kinds in (PICTURES, VIDEO)
+            for folder in ('.', 'video')
+            for stem, path in release.media(folder, kinds=kinds).items()
         },
         'audio': {**release.media('.', kinds=AUDIO), **release.media('audio', kinds=AUDIO)},
         'frames': release.folders('frames'),
     }
-    tidy = [tidied(column, columns[header], file, release.notes) for column, header in headers.items()]
-    places = columns[place] if place else [None] * len(tidy[0])
-    for values, named in zip(zip(*tidy, strict=True), places, strict=True):
+    tidy_columns = [tidied(column, columns[header], file, release.notes) for column, header in headers.items()]
+    paths = columns[path_header] if path_header else [None] * len(tidy_columns[0])
+    for values, path in zip(zip(*tidy_columns, strict=True), paths, strict=True):
         row = {column: value for column, value in zip(headers, values, strict=True) if value not in ('', None)}
         name = str(row.pop('sample', ''))
         cells = {column: _cell(column, value, name, file) for column, value in row.items()}
-        yield Sample(name, **_media(str(named or name).strip(), release, media) | cells)
+        yield Sample(name, **_media(str(path or name).strip(), release, media) | cells)
 
 
 def own_manifest(table: Path, media: Path | None = None) -> Manifest:
@@ -99,7 +100,7 @@ def own_manifest(table: Path, media: Path | None = None) -> Manifest:
     release = Release((media or table.parent).resolve())
     samples = SampleTable.of(own_samples(release, (os.path.relpath(table.resolve(), release.folder),)))
     if not len(samples):
-        raise TableError(expected='samples', came=f'{table} without any', todo='write one row a clip')
+        raise TableError(expected='samples', came=f'{table} without any', todo='write one row per clip')
     categories = tuple(sorted(filter(None, samples.coded('category').values)))
     corpus = f'{table.resolve().parent.name}/{table.name}'
     facts = Facts(
@@ -121,22 +122,22 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
 def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The media that a sample's name refers to."""
     stem = name.rsplit('.', 1)[0]
-    for column, kinds in (('audio', AUDIO), ('video', SEEN)):
+    for column, kinds in (('audio', AUDIO), ('video', VISUAL)):
         if '/' in name and name.lower().endswith(kinds) and (release.folder / name).is_file():
             return {column: name}
     named = {column: paths[stem] for column, paths in media.items() if stem in paths}
-    for column, kinds in (('audio', AUDIO), ('video', SEEN)):
+    for column, kinds in (('audio', AUDIO), ('video', VISUAL)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():
             named[column] = name
-    return named or _further_down(name, release)
+    return named or _media_below(name, release)
 
 
-def _further_down(name: str, release: Release) -> dict[str, Any]:
+def _media_below(name: str, release: Release) -> dict[str, Any]:
     """The media of a name in any folder below; none, with a note, where several folders have one."""
     paths: dict[str, Any] = {}
     if not name or Path(name).is_absolute() or '..' in Path(name).parts:
         return paths
-    for column, kinds in (('audio', AUDIO), ('video', SEEN)):
+    for column, kinds in (('audio', AUDIO), ('video', VISUAL)):
         exact = [name] if name.lower().endswith(kinds) else []
         recoded = [f'{_stem(name)}{ending}' for ending in kinds]
         files = _files_called(exact, release) or _files_called(recoded, release)
@@ -149,7 +150,7 @@ def _further_down(name: str, release: Release) -> dict[str, Any]:
 
 def _stem(name: str) -> str:
     """The name without the extension of a media file, since a corpus may have other formats than its table names."""
-    return name.rsplit('.', 1)[0] if name.lower().endswith((*AUDIO, *SEEN)) else name
+    return name.rsplit('.', 1)[0] if name.lower().endswith((*AUDIO, *VISUAL)) else name
 
 
 def _files_called(names: Sequence[str], release: Release) -> list[Path]:

@@ -43,12 +43,12 @@ def tree_below(folder: Path) -> dict[str, list[str]]:
     level, count = [''], 0
     for _ in range(DEEPEST):
         deeper: list[str] = []
-        for at in level[: MOST_FOLDERS - count]:
+        for folder_path in level[: MOST_FOLDERS - count]:
             count += 1
-            with contextlib.suppress(OSError), os.scandir(folder / at) as entries:
-                for entry in sorted(entries, key=lambda each: each.name):
-                    if _is_own(entry.name) and not _is_picture(entry.name):
-                        path = f'{at}/{entry.name}' if at else entry.name
+            with contextlib.suppress(OSError), os.scandir(folder / folder_path) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if _is_own(entry.name) and not _is_image(entry.name):
+                        path = f'{folder_path}/{entry.name}' if folder_path else entry.name
                         tree.setdefault(entry.name.lower(), []).append(path)
                         if entry.is_dir(follow_symlinks=False):
                             deeper.append(path)
@@ -61,12 +61,12 @@ def _is_own(name: str) -> bool:
     return not name.startswith('.')
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return name.lower().endswith(PICTURES)
 
 
-def _ends_in(path: str, wanted: tuple[str, ...]) -> bool:
-    return tuple(part.lower() for part in path.split('/'))[-len(wanted) :] == wanted
+def _ends_in(path: str, ending: tuple[str, ...]) -> bool:
+    return tuple(part.lower() for part in path.split('/'))[-len(ending) :] == ending
 
 
 @dataclass
@@ -75,7 +75,9 @@ class Release:
 
     folder: Path
     sources: dict[str, str] = field(default_factory=dict)
+    """Label file that was read, relative to the folder, to its sha256."""
     notes: list[str] = field(default_factory=list)
+    """Sentences on what is missing or unusual, for the manifest."""
     frames: FrameTable | None = None
     """Labels of every frame; None if the release has none."""
     places: dict[str, None] = field(default_factory=dict)
@@ -90,10 +92,10 @@ class Release:
         exact = self.folder / name
         if name == '.':
             return [exact]
-        wanted = tuple(part.lower() for part in name.split('/'))
-        deeper = [path for path in self._below.get(wanted[-1], ()) if _ends_in(path, wanted)]
-        places = [exact] if os.path.exists(exact) else []  # also False for an invalid file name
-        return places + [self.folder / path for path in deeper if self.folder / path not in places]
+        ending = tuple(part.lower() for part in name.split('/'))
+        matches = [path for path in self._below.get(ending[-1], ()) if _ends_in(path, ending)]
+        existing = [exact] if os.path.exists(exact) else []  # also False for an invalid file name
+        return existing + [self.folder / path for path in matches if self.folder / path not in existing]
 
     @cached_property
     def _below(self) -> Mapping[str, Sequence[str]]:
@@ -201,10 +203,10 @@ class Release:
     def media(self, *folders: str, kinds: Sequence[str] = VIDEO) -> Mapping[str, str]:
         """Name without extension to path below the release, of the media files in the first folder that has any.
 
-        Deeper folders of these names are used where none is in its place; of duplicated names, the file in the
-        shallowest folder.
+        Deeper folders of these names are used where no folder at its own path has any; of duplicated names, the file in
+        the shallowest folder.
         """
-        self._note_place(folders)
+        self._note_searched(folders)
         exact = (self._files(self.folder / name, kinds) for name in folders if (self.folder / name).is_dir())
         if files := next((files for files in exact if files), None):
             return files
@@ -217,7 +219,7 @@ class Release:
         return {}
 
     def _files(self, folder: Path, kinds: Sequence[str]) -> dict[str, str]:
-        below = self._prefix(folder)
+        prefix = self._prefix(folder)
         try:
             with os.scandir(folder) as entries:
                 names = sorted(
@@ -225,25 +227,27 @@ class Release:
                 )
         except NotADirectoryError:
             return {}
-        return {name.rsplit('.', 1)[0]: f'{below}{name}' for name in names}
+        return {name.rsplit('.', 1)[0]: f'{prefix}{name}' for name in names}
 
     def _prefix(self, folder: Path) -> str:
-        at = folder.relative_to(self.folder).as_posix()
-        return '' if at == '.' else f'{at}/'
+        relative = folder.relative_to(self.folder).as_posix()
+        return '' if relative == '.' else f'{relative}/'
 
-    def _note_place(self, folders: Sequence[str]) -> None:
+    def _note_searched(self, folders: Sequence[str]) -> None:
         self.places |= dict.fromkeys('the folder itself' if name == '.' else name for name in folders)
 
     def folders(self, *folders: str) -> Mapping[str, str]:
         """Name to path below the release, of the folders (of images) in the first folder that exists."""
-        self._note_place(folders)
+        self._note_searched(folders)
         folder = self.first(*folders)
         if folder is None or not folder.is_dir():
             return {}
-        below = self._prefix(folder)
+        prefix = self._prefix(folder)
         with os.scandir(folder) as entries:
             return {
-                entry.name: f'{below}{entry.name}' for entry in sorted(entries, key=lambda e: e.name) if entry.is_dir()
+                entry.name: f'{prefix}{entry.name}'
+                for entry in sorted(entries, key=lambda entry: entry.name)
+                if entry.is_dir()
             }
 
     def lacks(self, *names: str) -> CorpusError:
@@ -281,11 +285,11 @@ def need(columns: Columns, names: Sequence[str], file: str) -> list[list[Any]]:
     Raises:
         TableError: a column is missing.
     """
-    absent = [name for name in names if name not in columns]
-    if absent:
+    missing = [name for name in names if name not in columns]
+    if missing:
         raise TableError(
             expected=f'the columns {", ".join(names)}',
-            came=f'{file} without {listed(absent)}, with {listed(columns, 12)}',
+            came=f'{file} without {listed(missing)}, with {listed(columns, 12)}',
             todo='take the file of the release as it is',
         )
     return [list(columns[name]) for name in names]
@@ -327,14 +331,19 @@ class Corpus:
     name: str
     """Name on the command line."""
     title: str
+    """Name of the corpus in manifests and reports."""
     language: str
+    """Code of the language such as `en`; '' if it has none or several."""
     layouts: tuple[Layout, ...]
     """Layouts; the first that matches a folder is read."""
     source: str
     """Where to get the corpus."""
     cite: str
+    """arXiv number or DOI of the publication; '' for own data."""
     categories: tuple[str, ...] = ()
+    """Categories in the order of the release's numbers; () for those that occur in the samples."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Name of a column to the lowest and highest value of its scale."""
     published: Mapping[str, int] = field(default_factory=dict)
     """Split to its published number of samples; '' is the whole corpus."""
     by_frame: bool = False

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import get_type_hints
 
 MEDIA = ('video', 'audio', 'frames')
+"""Columns with paths of media."""
 MODALITIES = ('audio', 'video', 'text')
+"""Modalities that the column `missing` can withhold; `video` includes `frames`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Sample:
     video: str | None = None
     """Path of a file below the manifest's root, or an absolute path."""
     audio: str | None = None
+    """Path of an audio file, likewise."""
     frames: str | None = None
     """Path of a folder of images, or of a file of stacked ones."""
     text: str | None = None
@@ -40,6 +43,7 @@ class Sample:
     """Name of the recording that `start_s` and `end_s` refer to."""
     start_s: float | None = None
     end_s: float | None = None
+    """End of the sample in its recording, in seconds; not before `start_s`."""
     split: str | None = None
     """Published split."""
     fold: int | None = None
@@ -61,7 +65,7 @@ class Sample:
         return tuple(json.loads(self.openset)) if self.openset else ()
 
 
-COLUMNS = tuple(part.name for part in dataclasses.fields(Sample))
+COLUMNS = tuple(column.name for column in dataclasses.fields(Sample))
 LATER = ('missing', 'corruption', 'description', 'chinese_description', 'openset')
 """Columns that older files of the same format lack."""
 NUMBERS = tuple(name for name, hint in get_type_hints(Sample).items() if hint == float | None)

@@ -36,14 +36,14 @@ class Coded(NamedTuple):
 
     def where(self, wanted: Iterable[Any]) -> npt.NDArray[np.bool_]:
         """(N,) True where the value, or None, is among these."""
-        among = frozenset(wanted)
-        return np.array([value in among for value in (*self.values, None)], dtype=np.bool_)[self.codes]
+        accepted = frozenset(wanted)
+        return np.array([value in accepted for value in (*self.values, None)], dtype=np.bool_)[self.codes]
 
     def objects(self) -> npt.NDArray[Any]:
         """(N,) values themselves, None where missing."""
-        every = np.empty(len(self.values) + 1, dtype=object)
-        every[:-1] = self.values
-        return every[self.codes]
+        with_missing = np.empty(len(self.values) + 1, dtype=object)
+        with_missing[:-1] = self.values
+        return with_missing[self.codes]
 
 
 class SampleTable(Sequence[Sample]):
@@ -68,11 +68,11 @@ class SampleTable(Sequence[Sample]):
             return rows
         import pyarrow as pa
 
-        left = iter(rows)
-        pieces: list[Any] = []
-        while (block := list(islice(left, ROWS_AT_ONCE))) or not pieces:
-            pieces.append(pa.Table.from_arrays([_array_of_rows(name, block) for name in COLUMNS], schema=schema()))
-        return cls.fitted(pa.concat_tables(pieces).combine_chunks())
+        iterator = iter(rows)
+        tables: list[Any] = []
+        while (block := list(islice(iterator, ROWS_AT_ONCE))) or not tables:
+            tables.append(pa.Table.from_arrays([_array_of_rows(name, block) for name in COLUMNS], schema=schema()))
+        return cls.fitted(pa.concat_tables(tables).combine_chunks())
 
     @classmethod
     def fitted(cls, table: Any) -> SampleTable:
@@ -117,8 +117,8 @@ class SampleTable(Sequence[Sample]):
     def __add__(self, other: Iterable[Sample]) -> SampleTable:
         import pyarrow as pa
 
-        both = pa.concat_tables([self.table, SampleTable.of(other).table])
-        return SampleTable(both.unify_dictionaries())
+        joined = pa.concat_tables([self.table, SampleTable.of(other).table])
+        return SampleTable(joined.unify_dictionaries())
 
     def __radd__(self, other: Iterable[Sample]) -> SampleTable:
         return SampleTable.of(other) + self
@@ -141,8 +141,8 @@ class SampleTable(Sequence[Sample]):
     def cells(self, names: Sequence[str] = COLUMNS) -> Iterator[tuple[Any, ...]]:
         """Values of these columns, row by row, with None for missing ones."""
         columns = self.table.select(list(names))
-        for begin in range(0, len(self), ROWS_AT_ONCE):
-            block = columns.slice(begin, ROWS_AT_ONCE).columns
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            block = columns.slice(start, ROWS_AT_ONCE).columns
             yield from zip(*map(_values, block), strict=True)
 
     def take(self, which: npt.NDArray[Any]) -> SampleTable:
@@ -161,9 +161,11 @@ class SampleTable(Sequence[Sample]):
             )
         rows = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.int64)
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
-            wrong = rows[(rows < 0) | (rows >= len(self))][0]
+            invalid = rows[(rows < 0) | (rows >= len(self))][0]
             raise ValueRangeError(
-                expected=f'numbers of {len(self)} samples, from 0', came=f'{wrong}', todo='count from the first sample'
+                expected=f'numbers of {len(self)} samples, from 0',
+                came=f'{invalid}',
+                todo='count from the first sample',
             )
         return SampleTable(self.table.take(number_array(rows)))
 
@@ -183,7 +185,9 @@ class SampleTable(Sequence[Sample]):
             self._arrow(name)
             if len(values) != len(self):
                 raise ShapeError(expected=f'{len(self)} values', came=f'{len(values)}', todo='give one for each sample')
-            array = _array(name, [None if value != value else value for value in values], lambda at: names[at].as_py())
+            array = _array(
+                name, [None if value != value else value for value in values], lambda row: names[row].as_py()
+            )
             table = table.set_column(COLUMNS.index(name), name, _fitted(name, array))
         return SampleTable(table)
 
@@ -228,13 +232,13 @@ class SampleTable(Sequence[Sample]):
             return Coded((), np.zeros(0, dtype=np.int64))
         values = column.chunk(0).dictionary.to_pylist()
         indices = pa.chunked_array([chunk.indices for chunk in column.chunks], type=pa.int32())
-        places = joined_view(indices, np.int32, -1).astype(np.int64)
+        raw_codes = joined_view(indices, np.int32, -1).astype(np.int64)
         first = np.full(len(values) + 1, len(self))
-        first[places[::-1]] = np.arange(len(self))[::-1]  # of several writes the last one counts: the first sample
+        first[raw_codes[::-1]] = np.arange(len(self))[::-1]  # of several writes the last one counts: the first sample
         order = np.argsort(first[:-1], kind='stable')[: int((first[:-1] < len(self)).sum())]
         rank = np.full(len(values) + 1, -1)
         rank[order] = np.arange(len(order))
-        return Coded(tuple(values[at] for at in order.tolist()), rank[places])
+        return Coded(tuple(values[raw_code] for raw_code in order.tolist()), rank[raw_codes])
 
     def known(self, name: str) -> npt.NDArray[np.bool_]:
         """(N,) True where the column has a value.
@@ -294,17 +298,17 @@ def _fitted(name: str, column: Any) -> Any:
     import pyarrow as pa
 
     is_coded = pa.types.is_dictionary(column.type)
-    values, wanted = column.type.value_type if is_coded else column.type, schema().field(name).type
+    values, required = column.type.value_type if is_coded else column.type, schema().field(name).type
     is_text = pa.types.is_string(values) or pa.types.is_large_string(values)
-    if is_text != pa.types.is_string(wanted) and not pa.types.is_null(values):
-        raise pa.ArrowInvalid(f'{values} in the column {name} instead of {wanted}')
+    if is_text != pa.types.is_string(required) and not pa.types.is_null(values):
+        raise pa.ArrowInvalid(f'{values} in the column {name} instead of {required}')
     if name in REPEATING:
-        return column if is_coded and values == wanted else column.cast(wanted).dictionary_encode()
-    return column.cast(wanted)
+        return column if is_coded and values == required else column.cast(required).dictionary_encode()
+    return column.cast(required)
 
 
 def _array_of_rows(name: str, rows: Sequence[Sample]) -> Any:
-    return _array(name, list(map(attrgetter(name), rows)), lambda at: rows[at].sample)
+    return _array(name, list(map(attrgetter(name), rows)), lambda row: rows[row].sample)
 
 
 def _array(name: str, values: Sequence[Any], sample_at: Callable[[int], str]) -> Any:
@@ -321,10 +325,10 @@ def _array(name: str, values: Sequence[Any], sample_at: Callable[[int], str]) ->
     try:
         return _array_of(name, values)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        at = next((at for at, value in enumerate(values) if not _fits(name, value)), 0)
+        row = next((row for row, value in enumerate(values) if not _fits(name, value)), 0)
         expected = 'a number' if name in NUMBERS else 'a whole number of 32 bits' if name in WHOLE else 'text in UTF-8'
         raise TableError(
-            expected=f'{expected} in the column {name}', came=f'{values[at]!r} for sample {sample_at(at)!r}',
+            expected=f'{expected} in the column {name}', came=f'{values[row]!r} for sample {sample_at(row)!r}',
             todo='correct the label file',
         ) from error  # fmt: skip
 
@@ -346,10 +350,10 @@ def _array_of(name: str, values: Sequence[Any]) -> Any:
     if len(values) and numbers.dtype.kind not in ('biuf' if name in NUMBERS else 'iu'):
         raise TypeError(f'{numbers.dtype} in the column {name}')
     dtype = np.dtype(np.float64 if name in NUMBERS else np.int32)
-    plain = numbers.astype(dtype)
-    if name in WHOLE and not np.array_equal(plain, numbers):
+    converted = numbers.astype(dtype)
+    if name in WHOLE and not np.array_equal(converted, numbers):
         raise OverflowError(f'a number in the column {name} that is too large')
-    return number_array(plain, None if valid.all() else valid)
+    return number_array(converted, None if valid.all() else valid)
 
 
 def _values(column: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from affekt.errors import TableError
 
 _SPLITS = {'train_corpus': 'train', 'val_corpus': 'val', 'test_corpus': 'test'}
 _MODES = {'train': 'train', 'valid': 'val', 'validation': 'val', 'val': 'val', 'test': 'test'}
+"""Value of the column `mode` to its split."""
 _TABLES = ('label.csv', 'meta(s).csv', 'meta.csv')
 
 
@@ -60,7 +61,7 @@ def _sentiment(
     name: str,
     title: str,
     language: str,
-    reach: float,
+    limit: float,
     sizes: tuple[int, int, int],
     folder: str,
     source: str,
@@ -70,7 +71,7 @@ def _sentiment(
     merbench = partial(_merbench, language=language, speaker_is_video=speaker_is_video)
     mmsa = partial(_mmsa, language=language, speaker_is_video=speaker_is_video)
     return Corpus(
-        name, title, language, ranges={'sentiment': (-reach, reach)}, folders=(folder,),
+        name, title, language, ranges={'sentiment': (-limit, limit)}, folders=(folder,),
         published=dict(zip(('train', 'val', 'test'), sizes, strict=True)),
         layouts=(Layout(('label.npz',), merbench, 'MERBench'), *(Layout((file,), mmsa, 'MMSA') for file in _TABLES)),
         source=f'{source}, or labels of MERBench', cite=cite,

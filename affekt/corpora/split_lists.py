@@ -33,7 +33,7 @@ class ListForm:
         named: function from the parts of a frame folder's path to the name of its sample.
         categories: categories in the order of their numbers, from 0; () if labels are dimensions.
         dimensions: columns of a manifest, in the order of the numbers on a line.
-        beside: function from a sample's name to further columns.
+        beside: function from a sample's name to further columns of a manifest.
     """
 
     named: Callable[[Sequence[str]], str]
@@ -66,25 +66,25 @@ def folds_of(
     Raises:
         TableError: a sample is tested twice, or has two labels.
     """
-    seen: dict[str, tuple[str, int]] = {}
+    tested: dict[str, tuple[str, int]] = {}
     for fold, labels in tests.items():
         for name, label in labels.items():
-            if name in seen:
-                came = f'{name} in folds {seen[name][1]} and {fold}'
+            if name in tested:
+                came = f'{name} in folds {tested[name][1]} and {fold}'
                 raise TableError(expected='every sample tested once', came=came, todo=ADVICE)
-            seen[name] = (label, fold)
+            tested[name] = (label, fold)
     for fold, labels in trains.items():
-        odd = [name for name, label in labels.items() if name in seen and seen[name][0] != label]
-        if odd:
-            came = f'another in the train list of fold {fold} for {listed(odd)}'
-            raise TableError(expected='one label a sample', came=came, todo=ADVICE)
-        both = [name for name in labels if seen.get(name, ('', 0))[1] == fold]
-        rest = {name for name, (_, at) in seen.items() if at != fold} - set(labels)
-        if both or (rest and len(tests) == count):
+        conflicting = [name for name, label in labels.items() if name in tested and tested[name][0] != label]
+        if conflicting:
+            came = f'another in the train list of fold {fold} for {listed(conflicting)}'
+            raise TableError(expected='one label per sample', came=came, todo=ADVICE)
+        overlap = [name for name in labels if tested.get(name, ('', 0))[1] == fold]
+        untested = {name for name, (_, test_fold) in tested.items() if test_fold != fold} - set(labels)
+        if overlap or (untested and len(tests) == count):
             release.notes.append(
-                f'fold {fold}: {counted(len(both), "sample")} in train and test, {len(rest)} in neither'
+                f'fold {fold}: {counted(len(overlap), "sample")} in train and test, {len(untested)} in neither'
             )
-    yield from ((name, label, fold) for name, (label, fold) in seen.items())
+    yield from ((name, label, fold) for name, (label, fold) in tested.items())
 
 
 def _by_fold(release: Release, form: ListForm) -> Iterator[Sample]:
@@ -94,20 +94,20 @@ def _by_fold(release: Release, form: ListForm) -> Iterator[Sample]:
     trains: dict[int, Labels] = {}
     for fold in range(1, MOST_FOLDS + 1):
         for side, labels in (('test', tests), ('train', trains)):
-            of_list = _list(release, f'split{fold:02d}/{side}.csv', form, is_needed=fold in tests)
-            if of_list:
-                labels[fold] = {name: repr(clip.labels) for name, clip in of_list.items()}
-                clips = of_list | clips if side == 'test' else clips
+            clips_of_list = _list(release, f'split{fold:02d}/{side}.csv', form, is_needed=fold in tests)
+            if clips_of_list:
+                labels[fold] = {name: repr(clip.labels) for name, clip in clips_of_list.items()}
+                clips = clips_of_list | clips if side == 'test' else clips
     below = PathsBelow(release.folder)
     for name, _, fold in folds_of(release, tests, trains, len(tests)):
-        yield _sample(name, clips[name], form, partial(_place, release=release, below=below), fold=fold)
+        yield _sample(name, clips[name], form, partial(_path_below, release=release, below=below), fold=fold)
 
 
 def _by_part(release: Release, form: ListForm, folder: str) -> Iterator[Sample]:
     below = PathsBelow(release.folder)
     for split in ('train', 'test'):
         for name, clip in _list(release, f'{folder}/{split}.csv', form, is_needed=True).items():
-            yield _sample(name, clip, form, partial(_place, release=release, below=below), split=split)
+            yield _sample(name, clip, form, partial(_path_below, release=release, below=below), split=split)
 
 
 def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> dict[str, ListedClip]:
@@ -150,19 +150,19 @@ def _sample(
     return Sample(name, frames=place_of(clip.path), audio=place_of(clip.audio), **form.beside(name), **cells)
 
 
-def _place(path: str | None, release: Release, below: PathsBelow) -> str | None:
+def _path_below(path: str | None, release: Release, below: PathsBelow) -> str | None:
     """Path below a release, at any depth, of a listed path; None if nothing exists."""
     if path is None:
         return None
-    if (place := below.find(path)) is not None:
-        return place
+    if (found := below.find(path)) is not None:
+        return found
     parts = [part for part in re.split(r'[/\\]', path) if part not in ('', '.')]
     if not parts or '..' in parts:
         return None
     if not below.knows(path) and (deeper := release.every('/'.join(parts[-2:]))):
-        place = deeper[0].relative_to(release.folder).as_posix()
-        below.learn(path, place)
-        return place
+        found = deeper[0].relative_to(release.folder).as_posix()
+        below.learn(path, found)
+        return found
     if not release.places:
         release.places['/'.join(parts[-3:-1]) or parts[-1]] = None
     return None

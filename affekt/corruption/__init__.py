@@ -1,8 +1,8 @@
 """Corruption of clean clips by known amounts, to measure the robustness of models.
 
-Audio is mixed with noise at an exact ratio (`sound.py`, noise from `noises.py`), frames are blurred, occluded, frozen
+Audio is mixed with noise at an exact ratio (`sound.py`, noise from `noises.py`), frames are blurred, occluded, dropped
 or darkened (`pictures.py`), modalities are withheld (`absence.py`). `corrupt` in `corrupting.py` processes a manifest
-and writes a new one, in which every sample states what was done to it. Read `sound.py` first.
+and writes a new one, in which every sample lists its corruptions. Read `sound.py` first.
 """
 
 from affekt.corruption.absence import Absence, absences, withheld_cells, withhold

@@ -27,16 +27,19 @@ from affekt.corruption.seeds import rng_of
 from affekt.errors import ValueRangeError
 
 ANY = 'any'
+"""Name of the rule that draws single cells of all modalities."""
 
 
 @dataclass(frozen=True)
 class Absence:
-    """A rule for withholding modalities."""
+    """A rule for withholding modalities; as text, the notation that `of` parses."""
 
     modalities: tuple[str, ...]
+    """Modalities that are withheld together, or all modalities where `is_any`."""
     rate: float = 1.0
     """Share of samples, or of cells where `is_any`."""
     is_any: bool = False
+    """Whether cells are drawn singly from all modalities."""
 
     @classmethod
     def of(cls, text: str) -> Absence:
@@ -52,11 +55,11 @@ class Absence:
             rate = float(share) if share else 1.0
         except ValueError:
             rate = -1.0
-        most = round((len(MODALITIES) - 1) / len(MODALITIES), 1) if is_any else 1.0
-        known = set(modalities) <= set(MODALITIES) and len(set(modalities)) == len(modalities)
-        if not known or not 0 < rate <= most or (not is_any and len(modalities) == len(MODALITIES)):
+        max_rate = round((len(MODALITIES) - 1) / len(MODALITIES), 1) if is_any else 1.0
+        is_known = set(modalities) <= set(MODALITIES) and len(set(modalities)) == len(modalities)
+        if not is_known or not 0 < rate <= max_rate or (not is_any and len(modalities) == len(MODALITIES)):
             raise ValueRangeError(
-                expected=f'audio, video or text, two of them with +, a share in (0, 1], or any:0.1 to any:{most:g}',
+                expected=f'audio, video or text, two of them with +, a share in (0, 1], or any:0.1 to any:{max_rate:g}',
                 came=repr(text), todo='write for example --missing audio:0.3',
             )  # fmt: skip
         return cls(modalities, rate, is_any)
@@ -86,19 +89,21 @@ def absences(names: Sequence[str], rules: Sequence[Absence], seed: int) -> Mappi
                 withheld[ordered[index]] |= set(rule.modalities)
             continue
         gaps = withheld_cells(np.ones((len(ordered), len(MODALITIES)), dtype=bool), rule.rate, rng)
-        for name, row in zip(ordered, gaps, strict=True):
-            withheld[name] |= {modality for modality, is_withheld in zip(MODALITIES, row, strict=True) if is_withheld}
-    bare = [name for name, without in withheld.items() if len(without) == len(MODALITIES)]
-    if bare:
+        for name, mask in zip(ordered, gaps, strict=True):
+            withheld[name] |= {modality for modality, is_withheld in zip(MODALITIES, mask, strict=True) if is_withheld}
+    empty = [name for name, of_sample in withheld.items() if len(of_sample) == len(MODALITIES)]
+    if empty:
         raise ValueRangeError(
-            expected='at least one modality for every sample', came=f'{len(bare)} without any, such as {bare[0]!r}',
+            expected='at least one modality for every sample', came=f'{len(empty)} without any, such as {empty[0]!r}',
             todo='use one rule any:RATE, or lower rates',
         )  # fmt: skip
-    return {name: frozenset(without) for name, without in withheld.items()}
+    return {name: frozenset(of_sample) for name, of_sample in withheld.items()}
 
 
 def withheld_cells(present: npt.NDArray[np.bool_], rate: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """A random share of the present cells, while every sample keeps one modality.
+    """A random share of the present cells; every sample keeps at least one modality.
+
+    N samples, M modalities.
 
     Args:
         present: (N, M) True where a sample has a modality.
@@ -108,33 +113,38 @@ def withheld_cells(present: npt.NDArray[np.bool_], rate: float, rng: np.random.G
     Returns:
         (N, M) True where withheld.
     """
-    left, withheld = present.sum(axis=1), np.zeros_like(present)
-    wanted = min(round(rate * int(left.sum())), int((left - 1).clip(min=0).sum()))
+    remaining, withheld = present.sum(axis=1), np.zeros_like(present)
+    count = min(round(rate * int(remaining.sum())), int((remaining - 1).clip(min=0).sum()))
     for cell in rng.permutation(present.size):
-        if not wanted:
+        if not count:
             break
         row, column = divmod(int(cell), present.shape[1])
-        if present[row, column] and left[row] > 1:
+        if present[row, column] and remaining[row] > 1:
             withheld[row, column] = True
-            left[row] -= 1
-            wanted -= 1
+            remaining[row] -= 1
+            count -= 1
     return withheld
 
 
 def withhold(manifest: Manifest, rules: Sequence[Absence], seed: int) -> Manifest:
     """The manifest with the column `missing` extended; modalities that were missing before stay missing.
 
+    Args:
+        manifest: manifest whose samples lose modalities.
+        rules: rules, all of which are applied.
+        seed: seed of the draws.
+
     Raises:
         ValueRangeError: see `absences`.
     """
     drawn = absences(manifest.names, rules, seed)
     missing = []
-    for name, before in manifest.samples.cells(('sample', 'missing')):
-        without = drawn[name] | {part for part in (before or '').split(',') if part}
-        if len(without) == len(MODALITIES):
+    for name, listed in manifest.samples.cells(('sample', 'missing')):
+        absent = drawn[name] | {part for part in (listed or '').split(',') if part}
+        if len(absent) == len(MODALITIES):
             raise ValueRangeError(
                 expected='at least one modality for every sample', came=f'{name!r} without any',
                 todo='start from a manifest without missing modalities',
             )  # fmt: skip
-        missing.append(','.join(m for m in MODALITIES if m in without) or None)
+        missing.append(','.join(modality for modality in MODALITIES if modality in absent) or None)
     return manifest.replaced(missing=missing)

@@ -1,7 +1,7 @@
 """Corruption of a manifest's media by stated amounts, in a run folder that can be resumed.
 
-Every sample is written completely and then recorded in the journal; what was done to it is in the column `corruption`
-of the new manifest. The same manifest, settings and seed give identical bytes, in any order and after any interruption.
+Every sample is written completely and then recorded in the journal; its corruptions are in the column `corruption` of
+the new manifest. The same manifest, settings and seed give identical bytes, in any order and after any interruption.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from affekt.corpora import Manifest, Sample
 from affekt.corruption.absence import withhold
 from affekt.corruption.noises import NAMED, digest_of_folder
-from affekt.corruption.samples import Job, renamed
+from affekt.corruption.samples import Job, with_new_media
 from affekt.corruption.settings import Corruption
 from affekt.errors import CorpusError, ValueRangeError
 from affekt.progress import Progress
@@ -28,8 +28,10 @@ from affekt.runs import Run
 from affekt.workers import as_finished, workers
 
 MANIFEST = 'manifest.parquet'
+"""File name of the new manifest."""
 
 Written = dict[str, Any]
+"""Result of `Job.write`: column to the path of its new file or None, and 'done' to the corruptions."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Corrupted:
     path: Path
     """Path of the new manifest."""
     samples: int
+    """Number of samples of the manifest."""
     changed: int
     """Number of samples whose media were written."""
     untouched: tuple[str, ...]
@@ -62,7 +65,7 @@ def corrupt(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Corrupted:
-    """Corrupted copies of a manifest's media in `out`, with a new manifest.
+    """Write corrupted copies of a manifest's media, and a new manifest, into a folder.
 
     1. Modalities are withheld.
     2. Each sample that is not in the journal is read, corrupted and written, see `samples.py`. H.264 frames are copied
@@ -89,40 +92,42 @@ def corrupt(
     job = Job.open(manifest, corruption, out)
     _require_media(manifest, corruption)
     settings = {**corruption.settings(), 'manifest': _digest(manifest)}
-    if corruption.snr_db and (folder := Path(corruption.noise)).is_dir() and corruption.noise not in NAMED:
-        settings['noise_files'] = digest_of_folder(folder)
+    if corruption.snr_db and (noise_folder := Path(corruption.noise)).is_dir() and corruption.noise not in NAMED:
+        settings['noise_files'] = digest_of_folder(noise_folder)
     with Run(out, settings, resume=resume) as run:
         written = {name: entry.facts for name in masked.names if (entry := run.finished(name)) is not None}
         resumed = len(written)
-        left = np.array([name not in written for name in masked.names], dtype=np.bool_)
-        for row, outcome in _each(job, masked.samples.take(left), processes):
+        is_left = np.array([name not in written for name in masked.names], dtype=np.bool_)
+        for row, outcome in _written(job, masked.samples.take(is_left), processes):
             media = [outcome[column] for column in ('audio', 'video', 'frames') if outcome.get(column)]
             run.note(row.sample, media[0] if media else '.', files=media, **outcome)
             written[row.sample] = outcome
             if progress is not None:
                 progress('corrupt', len(written), len(masked))
         relocated = dataclasses.replace(masked.facts, root=str(out.resolve()))
-        made = Manifest(relocated, (renamed(manifest, row, written[row.sample]) for row in masked.samples))
-        made.save(out / MANIFEST)
-    done = {name: written[name]['done'] for name in masked.names}
-    untouched = tuple(name for name, damage in done.items() if not damage)
-    failed = {name: damage['failed'] for name, damage in done.items() if 'failed' in damage}
-    levels = {name: damage.get('level', 1.0) for name, damage in done.items()}
+        new_manifest = Manifest(
+            relocated, (with_new_media(manifest, row, written[row.sample]) for row in masked.samples)
+        )
+        new_manifest.save(out / MANIFEST)
+    damages = {name: written[name]['done'] for name in masked.names}
+    untouched = tuple(name for name, damage in damages.items() if not damage)
+    failed = {name: damage['failed'] for name, damage in damages.items() if 'failed' in damage}
+    levels = {name: damage.get('level', 1.0) for name, damage in damages.items()}
     quieter = {name: -20.0 * math.log10(level) for name, level in levels.items() if level < 1.0}
-    absent = {m: int((~made.keep_mask(m)).sum()) for m in ('audio', 'video', 'text')}
-    changed = sum(any(written[name].get(column) for column in ('audio', 'video', 'frames')) for name in done)
-    return Corrupted(out / MANIFEST, len(made), changed, untouched, failed, quieter, absent, resumed)
+    absent = {modality: int((~new_manifest.keep_mask(modality)).sum()) for modality in ('audio', 'video', 'text')}
+    changed = sum(any(written[name].get(column) for column in ('audio', 'video', 'frames')) for name in damages)
+    return Corrupted(out / MANIFEST, len(new_manifest), changed, untouched, failed, quieter, absent, resumed)
 
 
-def _each(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sample, Written]]:
-    """Samples in the order in which they are written, here or by a pool of processes."""
+def _written(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sample, Written]]:
+    """Samples with their results, in the order of completion, by this process or by a pool."""
     if processes == 1 or len(rows) < 2:
         for row in rows:
             yield row, job.write(row)
         return
-    given = (job.manifest, job.corruption, job.out)
+    job_settings = (job.manifest, job.corruption, job.out)
     todo = 'go on with --resume: finished samples are kept; fewer --processes need less memory'
-    with workers(min(processes, len(rows)), _open_in_worker, given, todo=todo) as pool:
+    with workers(min(processes, len(rows)), _open_in_worker, job_settings, todo=todo) as pool:
         yield from as_finished(pool, _write_in_worker, rows, processes)
 
 
@@ -141,13 +146,14 @@ def _write_in_worker(row: Sample) -> Written:
 
 
 def _require_media(manifest: Manifest, corruption: Corruption) -> None:
-    for is_asked, kinds in (
+    """Raise CorpusError if no sample has the media that the corruption changes."""
+    for is_needed, columns in (
         (bool(corruption.snr_db), ('audio', 'video')),
         (corruption.damages_pictures, ('video', 'frames')),
     ):
-        if is_asked and not any(manifest.samples.filled(column).any() for column in kinds):
+        if is_needed and not any(manifest.samples.filled(column).any() for column in columns):
             raise CorpusError(
-                expected=f'{" or ".join(kinds)} in the manifest', came=f'{len(manifest)} samples without',
+                expected=f'{" or ".join(columns)} in the manifest', came=f'{len(manifest)} samples without',
                 todo='see `affekt corpus check`',
             )  # fmt: skip
 

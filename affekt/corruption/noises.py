@@ -25,15 +25,18 @@ COLOURS: Mapping[str, float] = {'white': 0.0, 'pink': 1.0, 'brown': 2.0}
 """Colour to the exponent of the decrease of power with frequency."""
 BABBLE = 'babble'
 NAMED = (*COLOURS, BABBLE)
+"""Built-in sources of noise."""
 TALKERS = 6
+"""Default number of voices of the babble."""
 KEPT_SOUNDS = 64
+"""Maximum number of decoded files kept in memory."""
 
 Noise = Callable[[Sample, int, int, np.random.Generator], tuple[Sound, dict[str, Any]]]
-"""Function from sample, length, rate and generator to noise (N,) and its origin."""
+"""Function from sample, N, sampling rate in Hz and generator to noise (N,) and its origin, of plain values."""
 
 
 def coloured_noise(colour: str, size: int, rng: np.random.Generator) -> Sound:
-    """Gaussian noise of a colour; without a constant component unless white.
+    """Gaussian noise of a colour; pink and brown noise have a mean of 0.
 
     Args:
         colour: one of `COLOURS`.
@@ -86,7 +89,7 @@ def babble(voices: Sequence[Sound], size: int, rate_hz: int, rng: np.random.Gene
 
 
 def noise_named(name: str, manifest: Manifest, talkers: int = TALKERS) -> Noise:
-    """The source of a name.
+    """The source of noise with a name, such as 'pink' or a folder's path.
 
     Args:
         name: one of `COLOURS`, `babble`, or a folder of audio files.
@@ -103,8 +106,8 @@ def noise_named(name: str, manifest: Manifest, talkers: int = TALKERS) -> Noise:
         return _Babble(manifest, talkers)
     folder = Path(name)
     if not folder.is_dir():
-        known = ', '.join(NAMED)
-        raise UnknownNameError(expected=f'{known} or a folder of recordings', came=repr(name), todo='check the path')
+        builtin = ', '.join(NAMED)
+        raise UnknownNameError(expected=f'{builtin} or a folder of recordings', came=repr(name), todo='check the path')
     return _Folder(folder)
 
 
@@ -113,14 +116,16 @@ class _Babble:
 
     def __init__(self, manifest: Manifest, talkers: int) -> None:
         self.manifest, self.talkers = manifest, talkers
-        heard = manifest.samples.filled('audio') | manifest.samples.filled('video')
+        has_audio = manifest.samples.filled('audio') | manifest.samples.filled('video')
         names = manifest.samples.column('sample')
-        ordered = np.flatnonzero(heard)[np.argsort(names[heard], kind='stable')]  # draws ignore the order of rows
-        self.voices = manifest.samples.take(ordered)
+        by_name = np.flatnonzero(has_audio)[
+            np.argsort(names[has_audio], kind='stable')
+        ]  # draws ignore the order of rows
+        self.voices = manifest.samples.take(by_name)
         self.names, self.speakers = self.voices.column('sample'), self.voices.column('speaker')
         if len(self.voices) < 2:
             raise CorpusError(
-                expected='at least two samples with sound to make babble from',
+                expected='at least two samples with audio to make babble from',
                 came=f'{len(self.voices)} in {manifest.facts.corpus}', todo='choose another --noise',
             )  # fmt: skip
 
@@ -133,9 +138,9 @@ class _Babble:
             raise CorpusError(
                 expected=f'other speakers than {sample.speaker}', came='none', todo='choose another --noise'
             )
-        picked = self.voices.take(others[rng.permutation(len(others))[: self.talkers]])
-        sounds = [read_sound(path, rate_hz) for row in picked if (path := sound_file(self.manifest, row))]
-        return babble(sounds, size, rate_hz, rng), {'voices': [row.sample for row in picked]}
+        talkers = self.voices.take(others[rng.permutation(len(others))[: self.talkers]])
+        sounds = [read_sound(path, rate_hz) for row in talkers if (path := sound_file(self.manifest, row))]
+        return babble(sounds, size, rate_hz, rng), {'voices': [row.sample for row in talkers]}
 
 
 class _Folder:
@@ -174,7 +179,7 @@ def sound_files(folder: Path) -> list[Path]:
 
 
 def digest_of_folder(folder: Path) -> str:
-    """SHA-256 of the names and sizes of a folder's audio files, which a resumed run must find unchanged."""
+    """SHA-256 of the paths and sizes of a folder's audio files, which a resumed run must find unchanged."""
     listed_files = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in sound_files(folder)]
     return hashlib.sha256(json.dumps(listed_files).encode()).hexdigest()
 
@@ -188,6 +193,10 @@ def sound_file(manifest: Manifest, row: Sample) -> Path | None:
 def read_sound(path: Path, rate_hz: int) -> Sound:
     """(N,) mono samples of a file, read-only; empty where the file has no audio.
 
+    Args:
+        path: path of an audio or video file.
+        rate_hz: sampling rate of the result, in Hz.
+
     Raises:
         MediaError: the file is missing or damaged.
     """
@@ -198,5 +207,6 @@ def read_sound(path: Path, rate_hz: int) -> Sound:
 
 
 def _looped(sound: Sound, size: int, rng: np.random.Generator) -> Sound:
+    """(size,) samples from a random start, repeated as needed."""
     looped: Sound = np.resize(np.roll(sound, -int(rng.integers(len(sound)))), size)
     return looped

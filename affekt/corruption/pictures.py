@@ -64,11 +64,12 @@ def pyramid_blurred(image: Image, rate: int) -> Image:
         )
     steps = BLUR_RATES.index(rate)
     for _ in range(steps):
-        # Sums of 8-bit values times 16 along each axis fit 16 bits.
+        # The kernel sums to 16 along each axis: 255 * 16 * 16 < 2**16.
         wide = image.astype(np.uint16)
         image = ((_halved(_halved(wide, 0), 1) + 128) >> 8).astype(np.uint8)
     for _ in range(steps):
         wide = image.astype(np.uint16)
+        # Both kernels of `_doubled` sum to 8 along each axis: 255 * 8 * 8 < 2**16.
         image = ((_doubled(_doubled(wide, 0), 1) + 32) >> 6).astype(np.uint8)
     return image
 
@@ -78,16 +79,20 @@ def _halved(image: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]:
     along = np.moveaxis(image, axis, 0)
     size = (len(along) + 1) // 2
     padded = np.pad(along, ((2, 2), *[(0, 0)] * (along.ndim - 1)), mode='reflect')
-    taps = [padded[at : at + 2 * size : 2] for at in range(5)]
+    taps = [padded[offset : offset + 2 * size : 2] for offset in range(5)]
     return np.moveaxis(taps[0] + 4 * taps[1] + 6 * taps[2] + 4 * taps[3] + taps[4], 0, axis)
 
 
 def _doubled(image: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]:
-    """Twice as many rows or columns, times 8: even ones are 1 6 1 of their neighbours, odd ones 4 4."""
+    """Twice as many rows or columns, times 8.
+
+    Rows a b c become 6 a + 2 b, 4 a + 4 b, a + 6 b + c, 4 b + 4 c, b + 7 c, 8 c:
+    the near edge is mirrored (b a b c), the far edge repeated (a b c c).
+    """
     along = np.moveaxis(image, axis, 0)
     before = np.concatenate([along[1:2] if len(along) > 1 else along[:1], along[:-1]])
     after = np.concatenate([along[1:], along[-1:]])
-    pairs = np.stack([before + 6 * along + after, 4 * (along + after)], axis=1)
+    pairs = np.stack([before + 6 * along + after, 4 * (along + after)], axis=1)  # (L, 2, ...), L rows or columns
     return np.moveaxis(pairs.reshape(2 * len(along), *along.shape[1:]), 0, axis)
 
 
@@ -101,17 +106,17 @@ def occlusion_box(height: int, width: int, share: float, rng: np.random.Generato
         ValueRangeError: the share is not in (0, 1].
     """
     _require('share', share, 0.0, 1.0)
-    tall = min(height, max(1, round(height * share**0.5)))
-    wide = min(width, max(1, round(share * height * width / tall)))
-    return int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1)), tall, wide
+    box_height = min(height, max(1, round(height * share**0.5)))
+    box_width = min(width, max(1, round(share * height * width / box_height)))
+    return int(rng.integers(height - box_height + 1)), int(rng.integers(width - box_width + 1)), box_height, box_width
 
 
 def covered(image: Image, box: Box) -> Image:
-    """The image with a black rectangle."""
-    top, left, tall, wide = box
-    changed = image.copy()
-    changed[top : top + tall, left : left + wide] = COVER
-    return changed
+    """A copy of the image with the box in black."""
+    top, left, height, width = box
+    occluded = image.copy()
+    occluded[top : top + height, left : left + width] = COVER
+    return occluded
 
 
 def brightened(image: Image, factor: float) -> tuple[Image, int]:
@@ -127,30 +132,37 @@ def brightened(image: Image, factor: float) -> tuple[Image, int]:
 
 @dataclass
 class PictureDamage:
-    """Corrupts the frames of one clip in order, and counts.
+    """Corrupts the frames of one clip in order, and counts them.
 
-    The steps: a dropped frame is replaced by the previous one, as a player shows it, so that times and duration stay;
-    blur; brightness; occlusion at a position that is fixed for the whole clip.
+    Steps per frame: a dropped frame is replaced by the previous one, as a player shows it, so that times and duration
+    stay; blur; brightness; occlusion at a position that is fixed for the whole clip. The first five fields are
+    settings, None for a step that is left out.
     """
 
     blur_sigma: float | None = None
+    """Standard deviation of `gaussian_blurred`, in pixels."""
     occlude_share: float | None = None
+    """Share of the image's area that is occluded, in (0, 1]."""
     drop_rate: float | None = None
     """Probability that a frame, except the first, is dropped."""
     brightness: float | None = None
+    """Factor on pixel values."""
     blur_rate: int | None = None
     """Rate of `pyramid_blurred`, applied before the Gaussian."""
     pictures: int = 0
+    """Number of frames so far."""
     dropped: int = 0
+    """Number of dropped frames."""
     saturated: int = 0
     """Number of values clipped at 255 by the brightness."""
     box: Box | None = None
+    """Occluded area; None before the first frame, and without occlusion."""
 
     @property
     def changes(self) -> bool:
         """Whether frames change at all."""
-        asked = (self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness)
-        return self.blur_rate not in (None, 1) or any(value is not None for value in asked)
+        settings = (self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness)
+        return self.blur_rate not in (None, 1) or any(value is not None for value in settings)
 
     def __call__(self, frames: Iterable[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """The corrupted frames with their original times."""
@@ -171,8 +183,8 @@ class PictureDamage:
         if self.blur_sigma is not None:
             image = gaussian_blurred(image, self.blur_sigma)
         if self.brightness is not None:
-            image, cut = brightened(image, self.brightness)
-            self.saturated += cut
+            image, clipped = brightened(image, self.brightness)
+            self.saturated += clipped
         return image if self.box is None else covered(image, self.box)
 
     def facts(self) -> dict[str, Any]:
@@ -191,7 +203,9 @@ class PictureDamage:
         return entries
 
 
-def _require(name: str, value: float, above: float, most: float) -> None:
-    if not (above < value <= most and np.isfinite(value)):
-        upto = f' and at most {most:g}' if np.isfinite(most) else ''
-        raise ValueRangeError(expected=f'{name} above {above:g}{upto}', came=f'{value}', todo='give another value')
+def _require(name: str, value: float, lower: float, upper: float) -> None:
+    if not (lower < value <= upper and np.isfinite(value)):
+        upper_bound = f' and at most {upper:g}' if np.isfinite(upper) else ''
+        raise ValueRangeError(
+            expected=f'{name} above {lower:g}{upper_bound}', came=f'{value}', todo='give another value'
+        )

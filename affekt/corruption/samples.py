@@ -32,13 +32,16 @@ from affekt.npz import read_array
 from affekt.runs import file_atomically, require_regular_file
 
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
+"""Sampling rates that AAC supports, in Hz."""
 USUAL_RATE_HZ = 48_000
-DEFAULT_PICTURE_HZ = 25.0
+"""Sampling rate of audio whose own rate AAC does not support."""
+DEFAULT_FRAME_HZ = 25.0
+"""Frame rate of videos that do not state one."""
 SAME_BYTES = PictureStyle(options={'crf': '18', 'x264-params': 'mbtree=0:threads=1:lookahead-threads=1'})
 """With macroblock-tree rate control, 40 runs of x264 on equal frames wrote up to 15 different files; without, one."""
 COPIED = ('h264',)
 """Codecs whose frames are copied into mp4 where only the audio changes."""
-KINDS = ('audio', 'video', 'frames')
+MEDIA_COLUMNS = ('audio', 'video', 'frames')
 
 
 @dataclass(frozen=True)
@@ -63,25 +66,31 @@ class Job:
         return cls(manifest, corruption, noise, out)
 
     def write(self, row: Sample) -> dict[str, Any]:
-        """Write a sample's new media; returns their paths below `out`, and what was `done`."""
-        outcome: dict[str, Any] = {**dict.fromkeys(KINDS), 'done': {}}
+        """Write a sample's new media; returns column to path below `out` or None, and 'done' to the corruptions.
+
+        A sample that cannot be read or mixed has only the reason, as 'failed' in 'done'.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        outcome: dict[str, Any] = {**dict.fromkeys(MEDIA_COLUMNS), 'done': {}}
         stem = self.out / 'media' / _file_name(row.sample)
         try:
-            mixed = self._sound(row, stem, outcome)
-            self._pictures(row, stem, outcome, mixed)
+            mixed = self._mix_audio(row, stem, outcome)
+            self._corrupt_images(row, stem, outcome, mixed)
         except StorageError:
             raise  # it would recur for every sample
         except AffektError as error:
-            outcome = {**dict.fromkeys(KINDS), 'done': {'failed': error.came}}
+            outcome = {**dict.fromkeys(MEDIA_COLUMNS), 'done': {'failed': error.came}}
         except OSError as error:
             raise storage_error(error) from error
         except MemoryError:
             raise
         except Exception as error:  # libraries raise anything on unusual files
-            outcome = {**dict.fromkeys(KINDS), 'done': {'failed': f'{type(error).__name__}: {error}'}}
+            outcome = {**dict.fromkeys(MEDIA_COLUMNS), 'done': {'failed': f'{type(error).__name__}: {error}'}}
         return outcome
 
-    def _sound(self, row: Sample, stem: Path, outcome: dict[str, Any]) -> tuple[Mixture, int] | None:
+    def _mix_audio(self, row: Sample, stem: Path, outcome: dict[str, Any]) -> tuple[Mixture, int] | None:
         """Mix a sample's audio and write it; None if there is nothing to mix."""
         audio, video = self.manifest.media(row, 'audio'), self.manifest.media(row, 'video')
         path = audio or video
@@ -92,27 +101,29 @@ class Job:
             return None
         mixture, rate_hz, damage = mixed
         outcome['done'] |= damage
-        # A window is in the video's own time, so its mixture is written into the video alone.
+        # A window's times are those of the video, so its mixture is written into the video alone.
         if audio is not None or self.manifest.window_s(row, 'video') is None:
             target = _target(self.manifest, row, 'audio', stem, self.corruption.sound)
-            outcome['audio'] = _sound_file(target, mixture.samples, rate_hz, self.out)
+            outcome['audio'] = _write_audio_file(target, mixture.samples, rate_hz, self.out)
         return mixture, rate_hz
 
-    def _pictures(self, row: Sample, stem: Path, outcome: dict[str, Any], mixed: tuple[Mixture, int] | None) -> None:
+    def _corrupt_images(
+        self, row: Sample, stem: Path, outcome: dict[str, Any], mixed: tuple[Mixture, int] | None
+    ) -> None:
         """Write a sample's video and stack, where they change."""
-        seen, stack = self.manifest.media(row, 'video'), self.manifest.media(row, 'frames')
+        video, stack = self.manifest.media(row, 'video'), self.manifest.media(row, 'frames')
         changes = self.corruption.damage(row.sample).changes
-        if self.corruption.blur_rates and (seen or stack) and not changes:
+        if self.corruption.blur_rates and (video or stack) and not changes:
             outcome['done']['blur_rate'] = 1  # frames are unchanged
-        if seen is not None and (mixed is not None or changes):
+        if video is not None and (mixed is not None or changes):
             target = _target(self.manifest, row, 'video', stem, '.mp4')
-            outcome['done'] |= _film(seen, target, row, self.corruption, mixed)
+            outcome['done'] |= _write_corrupted_video(video, target, row, self.corruption, mixed)
             outcome['video'] = target.relative_to(self.out).as_posix()
             if self.noise is not None and mixed is None:
                 outcome['done']['noise'] = None  # there is no audio to mix it with
         if stack is not None and changes:
             target = stem.with_name(f'{stem.name}.frames.npy')
-            outcome['done']['frames'] = _stack(stack, target, row, self.corruption)
+            outcome['done']['frames'] = _write_corrupted_stack(stack, target, row, self.corruption)
             if outcome['done']['frames'] is not None:
                 outcome['frames'] = target.relative_to(self.out).as_posix()
 
@@ -126,7 +137,7 @@ def _target(manifest: Manifest, row: Sample, column: str, stem: Path, ending: st
 
 
 def _mixed(path: Path, row: Sample, corruption: Corruption, noise: Noise) -> tuple[Mixture, int, dict[str, Any]] | None:
-    """A file's audio mixed with noise, its rate, and what was done; None if the file has no audio."""
+    """A file's audio mixed with noise, its rate in Hz, and the corruption; None if the file has no audio."""
     streams = Recording.open(path).audio
     if not streams:
         return None
@@ -145,30 +156,30 @@ def _mixed(path: Path, row: Sample, corruption: Corruption, noise: Noise) -> tup
     return mixture, rate_hz, damage
 
 
-def _sound_file(target: Path, samples: Sound, rate_hz: int, out: Path) -> str:
+def _write_audio_file(target: Path, samples: Sound, rate_hz: int, out: Path) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     write_audio(target, samples.astype(np.float32), rate_hz)
     return target.relative_to(out).as_posix()
 
 
-def _film(
+def _write_corrupted_video(
     path: Path, target: Path, row: Sample, corruption: Corruption, mixed: tuple[Mixture, int] | None
 ) -> dict[str, Any]:
-    """Write a video with corrupted frames, or the given audio, or both; returns what was done to the frames."""
+    """Write a video with corrupted frames, the mixed audio, or both; returns the corruption of the frames."""
     recording = Recording.open(path)
     if recording.video is None:
-        raise MediaError(expected='a film', came=f'{path}, without pictures', todo='correct the manifest')
+        raise MediaError(expected='a video', came=f'{path}, without a video stream', todo='correct the manifest')
     target.parent.mkdir(parents=True, exist_ok=True)
     damage = corruption.damage(row.sample)
     if mixed is not None and not damage.changes and recording.video.codec in COPIED:
         with_sound(path, *_for_aac(*mixed), target)
         return {'pictures': 'copied'}
     frames = damage(recording.frames(), rng_of(corruption.seed, row.sample, 'pictures'))
-    shown, timed = tee(frames)  # read in step, so that at most one frame is buffered
+    for_images, for_times = tee(frames)  # read in step, so that at most one frame is buffered
     sound, rate_hz = _for_aac(*mixed) if mixed is not None else _own_sound(recording, path)
     write_video(
-        target, (even_sided(frame.image) for frame in shown), recording.video.rate_hz or DEFAULT_PICTURE_HZ,
-        samples=sound, sample_rate_hz=rate_hz, times_s=(frame.time_s for frame in timed), picture=SAME_BYTES,
+        target, (even_sided(frame.image) for frame in for_images), recording.video.rate_hz or DEFAULT_FRAME_HZ,
+        samples=sound, sample_rate_hz=rate_hz, times_s=(frame.time_s for frame in for_times), picture=SAME_BYTES,
     )  # fmt: skip
     if not damage.changes:
         return {'pictures': 'encoded anew'}
@@ -194,36 +205,36 @@ def _own_sound(recording: Recording, path: Path) -> tuple[Iterator[Samples] | No
     return (block.samples for block in Recording.open(path).samples(rate_hz)), rate_hz
 
 
-def _stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dict[str, Any] | None:
-    """Write a corrupted stack, and return what was done; None for a folder of single images, which is not read."""
+def _write_corrupted_stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dict[str, Any] | None:
+    """Write a corrupted stack; returns the corruption, or None for a folder of single images, which is not read."""
     files = sorted(path.glob('*.npy')) if path.is_dir() else [path]
     if len(files) != 1 or files[0].suffix != '.npy':
         return None
-    pictures = _read_stack(files[0])
+    stack = _read_stack(files[0])
     damage = corruption.damage(row.sample)
-    frames = (Frame(float(at), image) for at, image in enumerate(pictures))
-    made = [frame.image for frame in damage(frames, rng_of(corruption.seed, row.sample, 'frames'))]
+    frames = (Frame(float(number), image) for number, image in enumerate(stack))
+    images = [frame.image for frame in damage(frames, rng_of(corruption.seed, row.sample, 'frames'))]
     with file_atomically(target) as file:
-        np.save(file, np.stack(made), allow_pickle=False)
+        np.save(file, np.stack(images), allow_pickle=False)
     return {'picture_seed': str(seed_of(corruption.seed, row.sample, 'frames')), **damage.facts()}
 
 
 def _read_stack(path: Path) -> Image:
-    """(T, H, W, 3) uint8, in any order of colours."""
+    """(T, H, W, 3) uint8, with channels in the file's order."""
     try:
         require_regular_file(path)
         stack = read_array(path)
     except ArchiveError as error:
-        raise MediaError(expected='a stack of pictures (.npy)', came=f'{path}: {error}', todo='make it anew') from error
+        raise MediaError(expected='a stack of images (.npy)', came=f'{path}: {error}', todo='make it anew') from error
     if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[-1] != 3 or 0 in stack.shape:
         raise MediaError(
-            expected='pictures (T, H, W, 3) of 8 bits', came=f'{path}, {stack.dtype} {stack.shape}', todo='make it anew'
+            expected='images (T, H, W, 3) of 8 bits', came=f'{path}, {stack.dtype} {stack.shape}', todo='make it anew'
         )
     return np.asarray(stack, dtype=np.uint8)
 
 
-def renamed(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Sample:
-    """The row with its new media; media that were not written keep their path, unless they were to be corrupted too.
+def with_new_media(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Sample:
+    """The row with the paths of its new media; others keep their path, unless they could not be corrupted as requested.
 
     Args:
         manifest: manifest of the clean clips.
@@ -231,14 +242,16 @@ def renamed(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Samp
         written: result of `Job.write`.
     """
     damage = written['done']
-    lost = {column for column in KINDS if 'failed' in damage or (column in damage and damage[column] is None)}
+    lost = {column for column in MEDIA_COLUMNS if 'failed' in damage or (column in damage and damage[column] is None)}
 
-    def place(column: str) -> str | None:
+    def path_of(column: str) -> str | None:
         path = manifest.media(row, column)
         return written.get(column) or (None if column in lost or path is None else str(path.resolve()))
 
-    note = json.dumps(damage, sort_keys=True) if damage else row.corruption
-    return dataclasses.replace(row, audio=place('audio'), video=place('video'), frames=place('frames'), corruption=note)
+    corruption_text = json.dumps(damage, sort_keys=True) if damage else row.corruption
+    return dataclasses.replace(
+        row, audio=path_of('audio'), video=path_of('video'), frames=path_of('frames'), corruption=corruption_text
+    )
 
 
 def _file_name(sample: str) -> str:

@@ -17,7 +17,7 @@ from affekt.corruption.seeds import rng_of
 from affekt.corruption.sound import MOST_DB, POWERS
 from affekt.errors import UnknownNameError, ValueRangeError
 
-SOUNDS = ('.wav', '.flac')
+AUDIO_EXTENSIONS = ('.wav', '.flac')
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,11 @@ class Corruption:
             for value in values:
                 if value is not None and not is_fine(value):
                     raise ValueRangeError(expected=expected, came=f'{value}', todo='give another value')
-        for name, known in ((self.power, POWERS), (self.sound, SOUNDS)):
-            if name not in known:
-                raise UnknownNameError(expected=f'one of {", ".join(known)}', came=repr(name), todo='name one of these')
+        for name, choices in ((self.power, POWERS), (self.sound, AUDIO_EXTENSIONS)):
+            if name not in choices:
+                raise UnknownNameError(
+                    expected=f'one of {", ".join(choices)}', came=repr(name), todo='name one of these'
+                )
         self.rules()
         if not (self.snr_db or self.damages_pictures or self.missing):
             raise ValueRangeError(
@@ -80,8 +82,8 @@ class Corruption:
     @property
     def damages_pictures(self) -> bool:
         """Whether frames change."""
-        asked = (self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness)
-        return bool(self.blur_rates) or any(value is not None for value in asked)
+        settings = (self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness)
+        return bool(self.blur_rates) or any(value is not None for value in settings)
 
     def rules(self) -> tuple[Absence, ...]:
         """Parsed rules for withheld modalities."""
@@ -114,8 +116,8 @@ def as_published(name: str, noise: str | None = None, **others: Any) -> Corrupti
 
     Args:
         name: a key of `PRESETS`.
-        noise: source of noise, required since no challenge's recordings are in this package.
-        others: fields that the preset leaves open, or that replace its own.
+        noise: source of noise, as for `Corruption`; required, since the package contains no challenge's recordings.
+        others: fields of `Corruption` that the preset does not set, or that replace its values.
 
     Raises:
         UnknownNameError: unknown preset, or no noise is given.

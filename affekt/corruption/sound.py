@@ -20,10 +20,13 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 
 Sound = npt.NDArray[np.float64]
 POWERS = ('whole', 'active')
+"""Definitions of the power of speech, see `mix_at_snr`."""
 FRAME_S = 0.02
+"""Length of the frames of `active_power`, in seconds."""
 MARGIN_DB = 15.9
 """Level below the active level at which a frame still counts as speech, in dB: P.56's margin."""
 MOST_DB = 200.0
+"""Largest absolute SNR that is accepted, in dB."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,20 @@ def mix_at_snr(
         ValueRangeError: speech or noise is silent or not finite, or the ratio is not from -200 to 200 dB.
         UnknownNameError: unknown power.
     """
-    clean, added = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
-    if clean.ndim != 1 or clean.shape != added.shape or not clean.size:
+    speech_samples, noise_samples = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
+    if speech_samples.ndim != 1 or speech_samples.shape != noise_samples.shape or not speech_samples.size:
         raise ShapeError(
             expected='speech and noise of one length',
-            came=f'{clean.shape} and {added.shape}',
+            came=f'{speech_samples.shape} and {noise_samples.shape}',
             todo='repeat or cut the noise',
         )
     if not abs(snr_db) <= MOST_DB:
         raise ValueRangeError(expected='an SNR from -200 to 200 dB', came=f'{snr_db}', todo='give decibels')
-    gain = float(np.sqrt(_power(clean, rate_hz, power, 'speech') / _power(added, rate_hz, 'whole', 'noise')))
+    gain = float(
+        np.sqrt(_power(speech_samples, rate_hz, power, 'speech') / _power(noise_samples, rate_hz, 'whole', 'noise'))
+    )
     gain *= 10.0 ** (-snr_db / 20.0)
-    mixed = clean + gain * added
+    mixed = speech_samples + gain * noise_samples
     peak = float(np.abs(mixed).max())
     level = 1.0 / peak if peak > 1.0 else 1.0
     return Mixture(mixed * level, gain, level, peak, int(np.count_nonzero(np.abs(mixed) > 1.0)))
@@ -86,8 +91,8 @@ def snr_db_of(speech: npt.ArrayLike, noise: npt.ArrayLike, rate_hz: int, power: 
     >>> round(snr_db_of([0.5, -0.5], [0.05, 0.05], 16_000), 9)
     20.0
     """
-    clean, added = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
-    ratio = _power(clean, rate_hz, power, 'speech') / _power(added, rate_hz, 'whole', 'noise')
+    speech_samples, noise_samples = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
+    ratio = _power(speech_samples, rate_hz, power, 'speech') / _power(noise_samples, rate_hz, 'whole', 'noise')
     return float(10.0 * np.log10(ratio))
 
 
@@ -114,17 +119,18 @@ def active_power(sound: npt.ArrayLike, rate_hz: int) -> float:
     while True:
         level = float(sums[active].sum() / sizes[active].sum())
         # The level only rises, so frames only drop out; the loudest one stays.
-        still = sums / sizes >= level * 10.0 ** (-MARGIN_DB / 10.0)
-        if (still == active).all():
+        louder = sums / sizes >= level * 10.0 ** (-MARGIN_DB / 10.0)
+        if (louder == active).all():
             return level
-        active = still
+        active = louder
 
 
-def _power(sound: Sound, rate_hz: int, power: str, what: str) -> float:
+def _power(sound: Sound, rate_hz: int, power: str, signal: str) -> float:
+    """Power of a signal by one of POWERS; an error, with the signal's name, where it is 0 or not finite."""
     if power not in POWERS:
         raise UnknownNameError(expected=f'one of {", ".join(POWERS)}', came=repr(power), todo='name one of these')
     measured = active_power(sound, rate_hz) if power == 'active' else float(np.mean(np.square(sound)))
     if not (np.isfinite(measured) and measured > 0.0):
-        came = f'{what} that is silent' if measured == 0.0 else f'{what} with nan or infinity'
-        raise ValueRangeError(expected=f'{what} that can be heard', came=came, todo='leave the sample out')
+        came = f'{signal} that is silent' if measured == 0.0 else f'{signal} with nan or infinity'
+        raise ValueRangeError(expected=f'{signal} that can be heard', came=came, todo='leave the sample out')
     return measured

@@ -11,6 +11,7 @@ from affekt.describers.board import Board, Sources, clips_of, compare_describers
 from affekt.describers.board_page import board_page
 from affekt.describers.board_tables import board_facts, board_sheet
 from affekt.describers.classes import Accuracy, Classes, accuracy_of, sample_scores
+from affekt.describers.clip_files import ClipFiles
 from affekt.describers.models import (
     Answering,
     ClipAnswer,
@@ -18,7 +19,6 @@ from affekt.describers.models import (
     ModelChoice,
     ServedDescriber,
     content_digest,
-    media_columns,
     model_choices,
     opened,
 )
@@ -40,6 +40,7 @@ __all__ = [
     'Board',
     'Classes',
     'ClipAnswer',
+    'ClipFiles',
     'LocalDescriber',
     'ModelChoice',
     'ModelScores',
@@ -61,7 +62,6 @@ __all__ = [
     'content_digest',
     'labels_of',
     'limited_labels',
-    'media_columns',
     'model_choices',
     'opened',
     'restricted',

@@ -11,12 +11,13 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from affekt.corpora import Manifest, Sample
+from affekt.describers.clip_files import ClipFiles, media_in
 from affekt.errors import (
     LLMError,
     MediaError,
@@ -32,24 +33,20 @@ from affekt.llm import (
     ClipLimits,
     Endpoint,
     MediaForm,
-    Part,
     Request,
-    clip_parts,
     in_order,
+    media_of,
     quoted_object,
     require_answering,
     require_media,
 )
-from affekt.media import Recording
 from affekt.runs import file_sha256, versions
 from affekt.tables import ENDINGS
-from affekt.weights import SMALL_DESCRIBER
+from affekt.weights import is_small_describer
 
 if TYPE_CHECKING:
     from affekt.description import ClipDescriber
 
-COLUMNS = {'video': ('video', 'audio'), 'audio': ('audio', 'video')}
-"""Modality to the columns of a manifest that may name a file with it; the first that has it is used."""
 PROMPT_VERSION = 'describe-2'
 """Version of the prompt below; change it with the prompt."""
 _ASK = (
@@ -91,9 +88,9 @@ class ModelChoice:
         """
         if _ADDRESS.match(self.where):
             return 'served'
-        path = Path(self.where)
-        if self.where == SMALL_DESCRIBER and not path.exists():
+        if is_small_describer(self.where):
             return 'describer'
+        path = Path(self.where)
         if path.is_file():
             return 'table' if path.suffix.lower() in ENDINGS else 'describer'
         if any((path / below / 'describer.json').is_file() for below in ('.', 'describer')):
@@ -165,6 +162,8 @@ class ClipAnswer:
     text: str
     failure: str = ''
     """Reason why there is no answer; '' if there is one."""
+    media: frozenset[str] = frozenset()
+    """Media of the clip that a model on a server was sent, of `affekt.llm.MEDIA`."""
 
 
 class Answering(Protocol):
@@ -237,18 +236,18 @@ class ServedDescriber:
         """A digest of the media and the words."""
         return content_digest(manifest, sample)
 
-    def request(self, manifest: Manifest, sample: Sample) -> Request:
+    def request(self, files: ClipFiles) -> Request:
         """The question about one clip.
 
         Raises:
             MediaError: the clip cannot be read, or has neither media nor words.
         """
-        parts = _parts_of(manifest, sample, self.limits, self.form)
+        sample, parts = files.sample, files.parts(self.limits, self.form)
         transcript = (sample.text or '').strip()
         if not parts and not transcript:
             raise MediaError(
                 expected=f'a clip or words of {sample.sample}', came='neither that is sent',
-                todo='name the folder of its media, give a transcript, or let frames or sound be sent',
+                todo='name the folder of its media, give a transcript, or let frames or audio be sent',
             )  # fmt: skip
         text = _ASK.format(given='a clip' if parts else 'the words')
         text += _SAID.format(said=quoted_object({'says': transcript}, LONGEST_SAID)) if transcript else ''
@@ -256,30 +255,36 @@ class ServedDescriber:
         return Request(({'role': 'user', 'content': content},), PROMPT_VERSION, max_tokens=self.max_tokens)
 
     def answers(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterator[ClipAnswer]:
+        """Yield the answers to some clips in order; see `answers_about`."""
+        return self.answers_about([ClipFiles(manifest, sample) for sample in samples])
+
+    def answers_about(self, clips: Sequence[ClipFiles]) -> Iterator[ClipAnswer]:
         """Yield the answers to some clips in order, with several requests at once.
 
         Raises:
             LLMError: the server gave no answer to `MOST_FAILED` clips in a row, or to none of them, nor to plain words;
                 no further clips were sent. Or media do not reach the model; then nothing was sent.
         """
-        if self.probe and (needed := _media_of(manifest, samples, self.limits)):
+        if self.probe and (needed := media_in(clips, self.limits)):
             self.probe(needed)
         gone = _Gone(self.chat)
 
-        def asked(sample: Sample) -> ClipAnswer:
+        def asked(files: ClipFiles) -> ClipAnswer:
+            name = files.sample.sample
             if gone.error is not None:
-                return ClipAnswer(sample.sample, '', str(gone.error))
+                return ClipAnswer(name, '', str(gone.error))
             try:
-                text = self.chat.ask(self.request(manifest, sample)).text
+                request = self.request(files)
+                text = self.chat.ask(request).text
             except (MediaError, ValueRangeError, ShapeError, QuestionRefusedError) as error:
-                return ClipAnswer(sample.sample, '', str(error))
+                return ClipAnswer(name, '', str(error))
             except LLMError as error:
                 gone.note(error)
-                return ClipAnswer(sample.sample, '', str(error))
+                return ClipAnswer(name, '', str(error))
             gone.clear()
-            return ClipAnswer(sample.sample, text)
+            return ClipAnswer(name, text, media=media_of(request))
 
-        yield from in_order(asked, samples, self.at_once, 'describe')
+        yield from in_order(asked, clips, self.at_once, 'describe')
         gone.check()
         if gone.error is not None:
             raise gone.error
@@ -319,48 +324,6 @@ class _Gone:
             self._unanswered.clear()
 
 
-def media_columns(manifest: Manifest, sample: Sample, wanted: Collection[str] = tuple(COLUMNS)) -> dict[str, str]:
-    """Modality to the column of the file that it is taken from; a modality that no file has is absent.
-
-    Args:
-        manifest: the manifest of the sample.
-        sample: a sample with a video, an audio file, both or neither.
-        wanted: modalities that are looked for, of `COLUMNS`; files that are not needed for them are not opened.
-
-    Raises:
-        MediaError: a file cannot be read.
-    """
-    recordings: dict[str, Recording] = {}
-    columns: dict[str, str] = {}
-    for modality in wanted:
-        for column in COLUMNS[modality]:
-            path = manifest.media(sample, column)
-            if path is None or modality in columns:
-                continue
-            recording = recordings[column] = recordings.get(column) or Recording.open(path)
-            if recording.audio if modality == 'audio' else recording.video is not None:
-                columns[modality] = column
-    return columns
-
-
-def _sent_columns(manifest: Manifest, sample: Sample, limits: ClipLimits) -> dict[str, str]:
-    """`media_columns` of what the limits allow and the manifest does not withhold."""
-    withheld = (sample.missing or '').split(',')
-    allowed = {'video': bool(limits.frames), 'audio': limits.sound}
-    return media_columns(manifest, sample, [name for name in allowed if allowed[name] and name not in withheld])
-
-
-def _media_of(manifest: Manifest, samples: Sequence[Sample], limits: ClipLimits) -> tuple[str, ...]:
-    """Media in questions about some clips, of `affekt.llm.MEDIA`; of clips that cannot be read there are none."""
-    there: set[str] = set()
-    for sample in samples:
-        with contextlib.suppress(MediaError):
-            there |= _sent_columns(manifest, sample, limits).keys()
-        if there == {'video', 'audio'}:
-            break
-    return tuple(medium for medium in limits.media if ('audio' if medium == 'sound' else 'video') in there)
-
-
 def content_digest(manifest: Manifest, sample: Sample) -> str:
     """A digest of a sample's media, its span of them, and its transcript."""
     parts: list[object] = [sample.text, sample.missing, sample.start_s, sample.end_s]
@@ -369,24 +332,6 @@ def content_digest(manifest: Manifest, sample: Sample) -> str:
         if path is not None:
             parts.append((column, file_sha256(path) if path.is_file() else str(path)))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _parts_of(manifest: Manifest, sample: Sample, limits: ClipLimits, form: MediaForm) -> tuple[Part, ...]:
-    """The frames and the audio of a clip, which may be a segment of a file; () if it has neither or none is sent.
-
-    Raises:
-        MediaError: a file cannot be read, or none of them has anything in this segment.
-    """
-    columns, parts = _sent_columns(manifest, sample, limits), list[Part]()
-    files = list(dict.fromkeys(columns.values()))
-    for column in files:
-        path = manifest.media(sample, column)
-        assert path is not None
-        frames = limits.frames if columns.get('video') == column else 0
-        own = replace(limits, frames=frames, sound=columns.get('audio') == column)
-        window_s, may_be_empty = manifest.window_s(sample, column), bool(parts) or column != files[-1]
-        parts += clip_parts(path, own, form, window_s=window_s, may_be_empty=may_be_empty)
-    return tuple(parts)
 
 
 @contextlib.contextmanager
@@ -432,6 +377,4 @@ def opened(
         return
     from affekt.description import open_clip_describer
 
-    yield LocalDescriber(
-        open_clip_describer(Path(choice.where), trunk=trunk, asr=asr, device=device, batch_size=batch_size)
-    )
+    yield LocalDescriber(open_clip_describer(choice.where, trunk=trunk, asr=asr, device=device, batch_size=batch_size))

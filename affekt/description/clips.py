@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,9 +29,13 @@ from affekt.features import Features, Recipe, SampleEncoder, encoder_names, outc
 from affekt.runs import file_sha256
 from affekt.text import characters_read
 
+if TYPE_CHECKING:
+    from affekt.media import Recording
+
 Span = tuple[float, float]
-Hear = Callable[[Path, Span | None], str]
-"""From a media file, and an optional span of it in seconds, to its transcript; '' if nothing was recognised."""
+Hear = Callable[[Any, Span | None], str]
+"""From a media file, by path or opened, and an optional span of it in seconds, to its transcript; '' if nothing was
+recognised."""
 PERCEIVED: Mapping[str, tuple[str, ...]] = {'audio': ('voice',), 'video': ('face',), 'text': ('words',)}
 """Modality of a recipe to what can be perceived through it, for sources not in `GIVEN_BY`."""
 SENTENCES = 'minilm-l6-int8.onnx'
@@ -327,11 +331,11 @@ class Recognition:
         self.name = name
         self._models: tuple[Any, Any] | None = None
 
-    def __call__(self, path: Path, span: Span | None = None) -> str:
+    def __call__(self, clip: Path | Recording, span: Span | None = None) -> str:
         """The transcript of a file; '' if it has no audio or nothing was recognised.
 
         Args:
-            path: the media file.
+            clip: the media file, by path or opened.
             span: start and end in seconds; None for the whole file.
 
         Raises:
@@ -342,7 +346,7 @@ class Recognition:
         from affekt.text import Recognizer, judged_together
         from affekt.voice import WhisperEncoder, observe_voice
 
-        recording = Recording.open(path)
+        recording = clip if isinstance(clip, Recording) else Recording.open(clip)
         if not recording.audio:
             return ''
         if self._models is None:

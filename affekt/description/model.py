@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from affekt.description.answering import Generated, Limits, answered
 from affekt.description.questions import Kind, Pieces, family_named, tokenized, written
-from affekt.description.sources import Source, SourceReader, present, source_table, together
+from affekt.description.sources import Source, SourceReader, present, source_table, steps_of, together
 from affekt.description.trunk import Trunk, Vocabulary
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you_mean, listed
 from affekt.nn import load_published, seeded
@@ -91,7 +91,7 @@ class Answered(NamedTuple):
     loss: Tensor
     """Weighted mean cross-entropy of the answers' tokens; nan if there are none."""
     logits: Tensor
-    """(B, L, V)"""
+    """(B, L, V); (B, K, V) of the K positions before tokens of an answer where only those are computed"""
     embedded: Embedded
 
 
@@ -105,8 +105,8 @@ class Describer(nn.Module):
         seed: seed of the initial weights of the source readers.
 
     Raises:
-        UnknownNameError: unknown source, fusion or family.
-        ValueRangeError: a source has invalid settings.
+        UnknownNameError: unknown source or family.
+        ValueRangeError: two sources have the same name.
     """
 
     def __init__(
@@ -203,10 +203,13 @@ class Describer(nn.Module):
 
         Raises:
             UnknownNameError: unknown kind, or features of an unknown source.
-            ValueRangeError: nothing is left to describe, or the prompt or the answer is too long.
+            ShapeError: features of another shape than the source takes.
+            ValueRangeError: nothing is left to describe, the prompt or the answer is too long, or features are not
+                finite.
         """
-        for name in features:
+        for name, values in features.items():
             self.reader(name)
+            steps_of(self.table[name], values)
         text = written(
             kind, question, self.family, present=present(self.table, features), words=words,
             keep_empty_words=self.settings.keep_empty_words,
@@ -294,14 +297,25 @@ class Describer(nn.Module):
 
     # Loss
 
-    def forward(self, batch: Sequence[Asked]) -> Answered:
-        """The loss of the answers, and logits."""
+    def forward(self, batch: Sequence[Asked], *, is_whole: bool = True) -> Answered:
+        """The loss of the answers, and logits.
+
+        Args:
+            batch: clips, each with its prompt and its answer.
+            is_whole: compute the logits of all positions; False for those that the loss needs, which is cheaper where
+                the vocabulary is large.
+        """
         embedded = self.embed(batch)
+        before = (embedded.labels[:, 1:] != NO_LABEL).any(dim=0).nonzero().flatten()  # (K,)
         output = self.trunk(
             inputs_embeds=embedded.embeddings, attention_mask=embedded.keep_mask.long(),
-            position_ids=embedded.positions, use_cache=False,
+            position_ids=embedded.positions, use_cache=False, logits_to_keep=0 if is_whole else before,
         )  # fmt: skip
-        return Answered(answer_loss(output.logits, embedded.labels, embedded.weights), output.logits, embedded)
+        if is_whole:
+            loss = answer_loss(output.logits, embedded.labels, embedded.weights)
+        else:
+            loss = _weighted_loss(output.logits, embedded.labels[:, before + 1], embedded.weights[:, before + 1])
+        return Answered(loss, output.logits, embedded)
 
     # Answers
 
@@ -379,8 +393,13 @@ def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         labels: (B, L) token ids, `NO_LABEL` for none.
         weights: (B, L) weight of each label.
     """
+    return _weighted_loss(logits[:, :-1], labels[:, 1:], weights[:, 1:])
+
+
+def _weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean cross-entropy of (B, K) labels, from the logits (B, K, V) of the positions before them."""
     each = functional.cross_entropy(
-        logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=NO_LABEL, reduction='none'
-    )  # (B (L - 1),)
-    shares = weights[:, 1:].flatten()
+        logits.float().flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction='none'
+    )  # (B K,)
+    shares = weights.flatten()
     return (each * shares).sum() / shares.sum()

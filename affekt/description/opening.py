@@ -19,12 +19,12 @@ from affekt.corpora import Manifest, Sample
 from affekt.description.answering import Limits
 from affekt.description.answers import Answer, read_answer
 from affekt.description.clips import ClipReader, PerceivedClip, Recognition, clip_form, shortened
-from affekt.description.clues import clues_in
+from affekt.description.clues import GIVEN_BY, clues_in
 from affekt.description.describing import Description, describe, reproduction_record
 from affekt.description.grounded import grounded, measured, noted_terciles
 from affekt.description.model import Asked, Describer
 from affekt.description.published import inspect_official, load_official
-from affekt.description.questions import KINDS
+from affekt.description.questions import KINDS, WORDS
 from affekt.description.saved import SETTINGS, SHIPPED, described_place, open_describer, saved_notes
 from affekt.description.trunk import open_trunk
 from affekt.description.wordings import Terciles
@@ -34,6 +34,8 @@ from affekt.weights import SMALL_DESCRIBER
 
 REACHES = 'reaches_targets'
 """The note of the shipped describer on whether it reliably reaches its targets; if not, it is not the default."""
+DIGITS = 3
+"""Decimal places of a certainty: the sixth depends on which clips share a batch."""
 PUBLISHED_RECIPES = {
     'voice': 'chinese-hubert-large-frm',
     'face': 'clip-vit-large-patch14-frm',
@@ -142,7 +144,7 @@ class Certainty:
             logits = describer.beginning_logits([asked[at] for at in known], [f' {word}' for word in self.words])
             for at, row in zip(known, logits.double(), strict=True):
                 shares = (row / self.temperatures[first[at]]).softmax(dim=0)
-                sure[at] = float(shares[self.words.index(labels[at][0])])
+                sure[at] = round(float(shares[self.words.index(labels[at][0])]), DIGITS)
         return sure
 
     def why_unknown(self, describer: Describer, asked: Asked) -> str:
@@ -150,12 +152,17 @@ class Certainty:
         sources = asked.pieces.sources
         first = next(iter(sources), '')
         if first not in self.temperatures:
-            return f'none was fitted for labels of the {first or "words"}'
+            return f'not calibrated for labels of the {_perceived(first or WORDS)}'
         for name, limit in self.limits.items():
             # nan counts as unlike
             if name in sources and not describer.reader(name).distance(asked.features[name]) <= limit:
-                return f'the {name} is unlike those that it was trained on'
+                return f'the {_perceived(name)} is unlike those of the training clips'
         return ''
+
+
+def _perceived(source: str) -> str:
+    """What is perceived through a source, as people call it: the voice through its acoustic readings too."""
+    return GIVEN_BY.get(source, (source,))[0]
 
 
 class ClipDescriber:

@@ -15,11 +15,11 @@ from affekt import __version__
 from affekt.description.model import Describer, DescriberSettings
 from affekt.description.sources import Queries, Source
 from affekt.description.trunk import Adapters, Trunk, open_trunk, with_adapters
-from affekt.errors import UnknownNameError, WeightsError, listed
+from affekt.errors import UnknownNameError, ValueRangeError, WeightsError, listed
 from affekt.files import folder_atomically
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import read_regular_file
-from affekt.weights import PACKAGED, SMALL_DESCRIBER
+from affekt.weights import PACKAGED, is_small_describer
 
 SETTINGS, TENSORS = 'describer.json', 'describer.safetensors'
 DTYPES = ('float32', 'float16', 'bfloat16')
@@ -77,11 +77,12 @@ def described_place(path: str | os.PathLike[str]) -> Path:
     """Path of a describer: `describer` in the folder of the run that trained it, the shipped one for `small`.
 
     Args:
-        path: path as a user names it; a checkpoint, or the folder of a describer, is returned as it is.
+        path: path as a user names it; a checkpoint, or the folder of a describer, is returned as it is. A
+            folder called `small` is named as `./small`, or by a `Path`.
     """
-    place = Path(path)
-    if str(place) == SMALL_DESCRIBER and not place.exists():
+    if is_small_describer(path):
         return SHIPPED
+    place = Path(path)
     below = place / 'describer'
     return below if not (place / SETTINGS).exists() and (below / SETTINGS).exists() else place
 
@@ -168,7 +169,7 @@ def parts_of_notes(
         settings = DescriberSettings(**content['settings'])
         noted = content['adapters']
         adapters = Adapters(**{**noted, 'maps': tuple(noted['maps'])}) if noted else None
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, UnknownNameError, ValueRangeError) as error:
         raise _none(Path(folder) / SETTINGS, f'settings of another form ({error})') from error
     return sources, settings, adapters
 

@@ -7,8 +7,8 @@ that *joins* others (face and voice merged before the language model), and one t
 | fusion | what it does to T steps |
 |---|---|
 | `softmax`, `gated`, `mean`, `published` | one vector (`affekt.nn.pooling`), the token repeated if there are more |
-| `qformer` | learned queries attend to the steps; one token each |
-| `steps` | each step, or each vector of it, is a token of its own |
+| `qformer` | learned queries attend to the steps, to at most as many as have a learned position; one token each |
+| `steps` | each step, or each vector of it, is a token of its own; a single vector is repeated |
 
 Axes: N clips that have the source, T steps, Q vectors of a step, D width of the features, K tokens, H of the trunk.
 """
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.nn import POOLINGS, Dropout, Prefusion, QueryFormer, QueryPrefusion, pooling_of
+from affekt.wording import counted
 
 FUSIONS = (*POOLINGS, 'qformer', 'steps')
 
@@ -36,7 +37,7 @@ class Queries:
         heads: number of attention heads, a divisor of the width.
         between: hidden width of the feed-forward layers.
         layers: number of layers.
-        positions: maximum number of steps.
+        positions: maximum number of steps; of a longer clip as many are read, evenly spaced.
     """
 
     width: int = 768
@@ -62,6 +63,10 @@ class Source:
         dropout: share of the feature values that are set to 0 in training.
         standardised: standardise features to mean 0 and standard deviation 1, as measured on training clips.
         scaled: scale each token to the root mean square of the trunk's own embeddings.
+
+    Raises:
+        UnknownNameError: unknown fusion.
+        ValueRangeError: a number is out of range, or the fusion lacks something or does not fit a source that joins.
     """
 
     name: str
@@ -76,13 +81,33 @@ class Source:
     standardised: bool = False
     scaled: bool = False
 
+    def __post_init__(self) -> None:
+        if self.fusion not in FUSIONS:
+            raise UnknownNameError(
+                expected=f'a fusion of {self.name} among {", ".join(FUSIONS)}', came=repr(self.fusion),
+                todo=did_you_mean(self.fusion, FUSIONS),
+            )  # fmt: skip
+        allowed = {
+            'tokens': ('1 soft token or more', self.tokens >= 1),
+            'width': ('a width of 1 or more', self.width >= 1),
+            'dropout': ('a dropout in [0, 1)', 0.0 <= self.dropout < 1.0),
+            'queries': ('the sizes of a Q-Former (Queries)', self.fusion != 'qformer' or self.queries is not None),
+            'fusion': ('a fusion that pools', not self.joins or self.fusion != 'steps'),
+        }
+        for part, (expected, is_allowed) in allowed.items():
+            if not is_allowed:
+                raise ValueRangeError(
+                    expected=f'{expected} for the source {self.name}', came=repr(getattr(self, part)),
+                    todo=f'change {part}',
+                )  # fmt: skip
+
 
 def source_table(sources: Iterable[Source]) -> dict[str, Source]:
     """Name to source, checked.
 
     Raises:
-        ValueRangeError: two have the same name, or a number is out of range.
-        UnknownNameError: unknown fusion, or unknown source in `joins` or `shares`.
+        ValueRangeError: two have the same name.
+        UnknownNameError: unknown source in `joins` or `shares`.
     """
     table: dict[str, Source] = {}
     for source in sources:
@@ -93,34 +118,12 @@ def source_table(sources: Iterable[Source]) -> dict[str, Source]:
             )  # fmt: skip
         table[source.name] = source
     for source in table.values():
-        if source.fusion not in FUSIONS:
-            raise UnknownNameError(
-                expected=f'a fusion of {source.name} among {", ".join(FUSIONS)}', came=repr(source.fusion),
-                todo=did_you_mean(source.fusion, FUSIONS),
-            )  # fmt: skip
         for other in (*source.joins, *([source.shares] if source.shares else [])):
             if other not in table or other == source.name:
                 raise UnknownNameError(
                     expected=f'a source beside {source.name}', came=repr(other), todo=did_you_mean(other, table)
                 )
-        _check(source)
     return table
-
-
-def _check(source: Source) -> None:
-    faults = {
-        'tokens': source.tokens < 1,
-        'width': source.width < 1,
-        'dropout': not 0.0 <= source.dropout < 1.0,
-        'queries': source.fusion == 'qformer' and source.queries is None,
-        'fusion': bool(source.joins) and source.fusion == 'steps',
-    }
-    for part, is_wrong in faults.items():
-        if is_wrong:
-            raise ValueRangeError(
-                expected=f'a possible value of {part} for the source {source.name}',
-                came=repr(getattr(source, part)), todo='choose another',
-            )  # fmt: skip
 
 
 def present(table: Mapping[str, Source], features: Iterable[str]) -> set[str]:
@@ -177,12 +180,12 @@ class SourceReader(nn.Module):
         if self.source.joins:
             joined: Tensor = self.fuse(features, keep_masks)  # type: ignore[misc]  # a joined one has a fusion
             return joined
-        own = features[0]
+        own: Tensor = features[0]
         if self.source.standardised:
             own = (own - self.mean) / self.deviation
         own = self.dropout(own)
-        if self.fuse is None:
-            return self._each_step(own)
+        if self.fuse is None:  # each vector is a token
+            return own.flatten(1, 2) if own.ndim == 4 else own  # (N, K, D)
         fused: Tensor = self.fuse(own, keep_masks[0])
         return fused
 
@@ -201,16 +204,6 @@ class SourceReader(nn.Module):
             return float('nan')
         columns = features.reshape(-1, features.shape[-1]).mean(dim=0).to(self.mean)
         return float(((columns - self.mean) / self.deviation).square().mean().sqrt())
-
-    def _each_step(self, features: Tensor) -> Tensor:
-        """(N, K, D): each vector is a token."""
-        vectors = features.flatten(1, 2) if features.ndim == 4 else features
-        if vectors.shape[1] not in (1, self.source.tokens):
-            raise ShapeError(
-                expected=f'{self.source.tokens} vectors of {self.source.name}, one a token',
-                came=f'{vectors.shape[1]}', todo='give as many, or choose a fusion that pools them',
-            )  # fmt: skip
-        return vectors
 
     def forward(self, features: Sequence[Tensor], keep_masks: Sequence[Tensor | None]) -> Tensor:
         """The (N, K, H) soft tokens; see `fused`."""
@@ -233,7 +226,7 @@ def together(source: Source, features: Sequence[Tensor]) -> tuple[Tensor, Tensor
         ShapeError: features are empty, of another width, or of incompatible shapes.
         ValueRangeError: they hold nan or infinity.
     """
-    each = [_steps(source, one) for one in features]
+    each = [steps_of(source, one) for one in features]
     longest = max(len(steps) for steps in each)
     if len({steps.shape[1:] for steps in each}) > 1:
         raise ShapeError(
@@ -249,8 +242,17 @@ def together(source: Source, features: Sequence[Tensor]) -> tuple[Tensor, Tensor
     return padded, keep_mask
 
 
-def _steps(source: Source, features: Tensor) -> Tensor:
-    """(T, D) or (T, Q, D) of one clip, checked."""
+def steps_of(source: Source, features: Tensor) -> Tensor:
+    """(T, D) or (T, Q, D) of one clip as the reader of its source takes them; (K, D) where each vector is a token.
+
+    Args:
+        source: the source of the features; for one that joins others, each of those.
+        features: (D,), (T, D) or (T, Q, D).
+
+    Raises:
+        ShapeError: they are empty, of another width, or not as many as the source has tokens.
+        ValueRangeError: they hold nan or infinity.
+    """
     steps = features.unsqueeze(0) if features.ndim == 1 else features
     if steps.ndim not in (2, 3) or 0 in steps.shape or steps.shape[-1] != source.width:
         raise ShapeError(
@@ -262,4 +264,17 @@ def _steps(source: Source, features: Tensor) -> Tensor:
         raise ValueRangeError(
             expected=f'features of {source.name} that are numbers', came='nan or infinity', todo='extract them again'
         )
+    if source.fusion == 'steps':
+        vectors = steps.flatten(0, -2)  # (T, D), or (T Q, D)
+        if len(vectors) not in (1, source.tokens):
+            raise ShapeError(
+                expected=f'{counted(source.tokens, "vector")} of {source.name} in each clip, one a token, or a single '
+                'one that all tokens repeat',
+                came=f'{len(vectors)}', todo='give as many, change the tokens of the source, or choose a fusion that '
+                'pools them',
+            )  # fmt: skip
+        steps = vectors.expand(source.tokens, -1)
+    elif source.queries is not None and source.fusion == 'qformer' and len(steps) > source.queries.positions > 0:
+        places = torch.linspace(0, len(steps) - 1, source.queries.positions, device=steps.device)
+        steps = steps[places.round().long()]
     return steps.float()

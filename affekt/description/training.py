@@ -239,14 +239,14 @@ def _checked(training: Sequence[Example], validation: Sequence[Example]) -> tupl
 
 
 def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
-    return {'answer': model(batch).loss}
+    return {'answer': model(batch, is_whole=False).loss}
 
 
 def _spread_losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
     """Losses with a zero gradient for readers that a batch does not use: all processes exchange the same ones."""
     assert isinstance(model, Describer)
     nothing = sum((weight.sum() for weight in model.readers.parameters()), start=torch.zeros(())) * 0.0
-    return {'answer': model(batch).loss + nothing}
+    return {'answer': model(batch, is_whole=False).loss + nothing}
 
 
 def _followed(module: nn.Module, inputs: Any, embedded: torch.Tensor) -> torch.Tensor:

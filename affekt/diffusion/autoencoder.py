@@ -20,6 +20,7 @@ from affekt.errors import ShapeError
 SCALE = 0.18215
 """Factor of the latents, so that their variance is near 1."""
 EPS = 1e-6
+"""Added to the variance in group normalisation."""
 OLD_NAMES = {
     f'{side}.mid_block.attentions.0.{old}': f'{side}.mid_block.attentions.0.{new}'
     for side in ('encoder', 'decoder')
@@ -46,7 +47,7 @@ class AutoencoderSizes:
 
     @property
     def shrinking(self) -> int:
-        """Factor by which latents are smaller than pictures, in height and width."""
+        """Factor by which latents are smaller than images, in height and width."""
         return int(2 ** (len(self.widths) - 1))
 
 
@@ -58,10 +59,10 @@ class _MidAttention(Attention):
         self.group_norm = nn.GroupNorm(groups, width, eps=EPS)
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, width) for _ in range(3))
 
-    def forward(self, pictures: Tensor, *_: object) -> Tensor:
-        """(B, C, H, W)"""
-        tokens = self.group_norm(pictures).flatten(2).transpose(1, 2)  # (B, H W, C)
-        return pictures + super().forward(tokens).transpose(1, 2).reshape(pictures.shape)
+    def forward(self, features: Tensor, *_: object) -> Tensor:
+        """(B, C, H, W) features of the same shape."""
+        tokens = self.group_norm(features).flatten(2).transpose(1, 2)  # (B, H W, C)
+        return features + super().forward(tokens).transpose(1, 2).reshape(features.shape)  # (B, C, H, W)
 
 
 class _Middle(nn.Module):
@@ -70,8 +71,8 @@ class _Middle(nn.Module):
         self.attentions = nn.ModuleList([_MidAttention(width, groups)])
         self.resnets = nn.ModuleList([ResidualBlock(width, width, None, groups, EPS) for _ in range(2)])
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        out: Tensor = self.resnets[1](self.attentions[0](self.resnets[0](pictures)))
+    def forward(self, features: Tensor) -> Tensor:
+        out: Tensor = self.resnets[1](self.attentions[0](self.resnets[0](features)))
         return out
 
 
@@ -81,19 +82,19 @@ class _Resolution(nn.Module):
     def __init__(self, inputs: int, width: int, layers: int, groups: int, resize: str) -> None:
         super().__init__()
         widths = [inputs, *[width] * (layers - 1)]
-        self.resnets = nn.ModuleList([ResidualBlock(each, width, None, groups, EPS) for each in widths])
+        self.resnets = nn.ModuleList([ResidualBlock(block_inputs, width, None, groups, EPS) for block_inputs in widths])
         if resize == 'half':
             self.downsamplers = nn.ModuleList([Halving(width, pads_before=False)])
         if resize == 'double':
             self.upsamplers = nn.ModuleList([Doubling(width)])
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         for block in self.resnets:
-            pictures = block(pictures)
+            features = block(features)
         for name in ('downsamplers', 'upsamplers'):
             if hasattr(self, name):
-                pictures = getattr(self, name)[0](pictures)
-        return pictures
+                features = getattr(self, name)[0](features)
+        return features
 
 
 class _Encoder(nn.Module):
@@ -103,20 +104,22 @@ class _Encoder(nn.Module):
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(
             [
-                _Resolution(widths[max(at - 1, 0)], width, sizes.layers, sizes.groups, 'half' if at < last else '')
-                for at, width in enumerate(widths)
+                _Resolution(
+                    widths[max(level - 1, 0)], width, sizes.layers, sizes.groups, 'half' if level < last else ''
+                )
+                for level, width in enumerate(widths)
             ]
         )
         self.mid_block = _Middle(widths[-1], sizes.groups)
         self.conv_norm_out = nn.GroupNorm(sizes.groups, widths[-1], eps=EPS)
         self.conv_out = nn.Conv2d(widths[-1], 2 * sizes.latent_width, 3, padding=1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        pictures = self.conv_in(pictures)
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.conv_in(features)
         for block in self.down_blocks:
-            pictures = block(pictures)
-        pictures = self.mid_block(pictures)
-        out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(pictures)))
+            features = block(features)
+        features = self.mid_block(features)
+        out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(features)))
         return out
 
 
@@ -128,9 +131,9 @@ class _Decoder(nn.Module):
         self.up_blocks = nn.ModuleList(
             [
                 _Resolution(
-                    widths[max(at - 1, 0)], width, sizes.layers + 1, sizes.groups, 'double' if at < last else ''
+                    widths[max(level - 1, 0)], width, sizes.layers + 1, sizes.groups, 'double' if level < last else ''
                 )
-                for at, width in enumerate(widths)
+                for level, width in enumerate(widths)
             ]
         )
         self.mid_block = _Middle(widths[0], sizes.groups)
@@ -138,15 +141,15 @@ class _Decoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, latents: Tensor) -> Tensor:
-        pictures = self.mid_block(self.conv_in(latents))
+        features = self.mid_block(self.conv_in(latents))
         for block in self.up_blocks:
-            pictures = block(pictures)
-        out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(pictures)))
+            features = block(features)
+        out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(features)))
         return out
 
 
 class Autoencoder(nn.Module):
-    """Pictures (B, 3, H, W) from -1 to 1 to latents (B, 4, H / 8, W / 8) of unit variance, and back."""
+    """Images (B, 3, H, W) from -1 to 1 to latents (B, 4, H / 8, W / 8) of unit variance, and back."""
 
     def __init__(self, sizes: AutoencoderSizes | None = None) -> None:
         super().__init__()
@@ -156,18 +159,18 @@ class Autoencoder(nn.Module):
         self.quant_conv = nn.Conv2d(2 * width, 2 * width, 1)
         self.post_quant_conv = nn.Conv2d(width, width, 1)
 
-    def encode(self, pictures: Tensor) -> Tensor:
+    def encode(self, images: Tensor) -> Tensor:
         """(B, 4, H / 8, W / 8): the mean of the encoder's distribution.
 
         Raises:
             ShapeError: height or width is no multiple of 8.
         """
-        if pictures.ndim != 4 or any(side % self.sizes.shrinking for side in pictures.shape[2:]):
+        if images.ndim != 4 or any(side % self.sizes.shrinking for side in images.shape[2:]):
             raise ShapeError(
                 expected=f'pictures (B, 3, H, W) with sides that are multiples of {self.sizes.shrinking}',
-                came=str(tuple(pictures.shape)), todo='enlarge or cut them',
+                came=str(tuple(images.shape)), todo='enlarge or cut them',
             )  # fmt: skip
-        mean, _ = self.quant_conv(self.encoder(pictures)).chunk(2, dim=1)  # the other half is the log of a variance
+        mean, _ = self.quant_conv(self.encoder(images)).chunk(2, dim=1)  # the other half is the log of a variance
         latents: Tensor = SCALE * mean
         return latents
 
@@ -176,9 +179,9 @@ class Autoencoder(nn.Module):
 
         Args:
             latents: (B, 4, H / 8, W / 8).
-            tile: largest side, in latents, that is decoded at once. Larger images are decoded in tiles that overlap
-                by a quarter and are blended; memory then does not grow with the image, and the result
-                differs slightly, since normalisation is per tile.
+            tile: largest side, in latents, that is decoded at once. Larger images are decoded in tiles that overlap by
+                a quarter and are blended; memory then does not grow with the image, and the result differs slightly,
+                since normalisation is per tile.
         """
         latents = self.post_quant_conv(latents / SCALE)
         if max(latents.shape[2:]) <= tile:
@@ -189,22 +192,22 @@ class Autoencoder(nn.Module):
     def _tiled(self, latents: Tensor, tile: int) -> Tensor:
         scale = self.sizes.shrinking
         batch, _, height, width = latents.shape
-        total = latents.new_zeros(batch, 3, height * scale, width * scale)
+        weighted_sum = latents.new_zeros(batch, 3, height * scale, width * scale)
         weights = latents.new_zeros(1, 1, height * scale, width * scale)
         for top in _starts(height, tile):
             for left in _starts(width, tile):
-                part = self.decoder(latents[:, :, top : top + tile, left : left + tile])
-                fade = _fade(part.shape[2], tile * scale // 4)[:, None] * _fade(part.shape[3], tile * scale // 4)
-                fade = fade.to(part)
-                rows = slice(top * scale, top * scale + part.shape[2])
-                columns = slice(left * scale, left * scale + part.shape[3])
-                total[:, :, rows, columns] += part * fade
+                decoded = self.decoder(latents[:, :, top : top + tile, left : left + tile])
+                fade = _fade(decoded.shape[2], tile * scale // 4)[:, None] * _fade(decoded.shape[3], tile * scale // 4)
+                fade = fade.to(decoded)
+                rows = slice(top * scale, top * scale + decoded.shape[2])
+                columns = slice(left * scale, left * scale + decoded.shape[3])
+                weighted_sum[:, :, rows, columns] += decoded * fade
                 weights[:, :, rows, columns] += fade
-        return total / weights
+        return weighted_sum / weights
 
 
 def _starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin that overlap by a quarter or more and cover a side."""
+    """Starts of tiles that overlap by a quarter or more and cover a side."""
     if length <= tile:
         return [0]
     step = max(1, tile - tile // 4)

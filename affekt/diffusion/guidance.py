@@ -17,8 +17,10 @@ from affekt.diffusion.layers import SpatialTransformer
 MAPS = ('depth', 'normal', 'render')
 """Names of the maps, in the order in which they are summed."""
 WIDTHS = (16, 32, 96, 256)
+"""Channels of the encoder's layers, as published."""
 GROUPS = 32
-UNUSED = {**{f'attentions.{at}': None for at in range(5)}, 'guidance_attention': None}
+"""Groups of channels in group normalisation, as published."""
+UNUSED = {**{f'attentions.{number}': None for number in range(5)}, 'guidance_attention': None}
 """Layers in published files that no published code reads."""
 
 
@@ -47,11 +49,11 @@ class GuidanceEncoder(nn.Module):
         nn.init.zeros_(self.conv_out.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, width, F, H / 8, W / 8)"""
-        pictures = maps.transpose(1, 2).flatten(0, 1)  # (B F, 3, H, W)
-        pictures = functional.silu(self.conv_in(pictures))
+        """(B, width, F, H / 8, W / 8) guidance of (B, 3, F, H, W) maps."""
+        features = maps.transpose(1, 2).flatten(0, 1)  # (B F, 3, H, W)
+        features = functional.silu(self.conv_in(features))
         for block in self.blocks:
-            pictures = functional.silu(block(pictures))
-        pictures = self.conv_out(self.attentions['5'](pictures))
-        read: Tensor = pictures.unflatten(0, (maps.shape[0], maps.shape[2])).transpose(1, 2)
-        return read  # (B, width, F, H / 8, W / 8)
+            features = functional.silu(block(features))
+        features = self.conv_out(self.attentions['5'](features))
+        guidance: Tensor = features.unflatten(0, (maps.shape[0], maps.shape[2])).transpose(1, 2)
+        return guidance  # (B, width, F, H / 8, W / 8)

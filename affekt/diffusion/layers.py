@@ -2,7 +2,7 @@
 
 Weights have the names of the published files, so that their states load unchanged.
 
-Axes: B pictures of a batch, C channels, H height, W width, N = H W tokens of a picture, D width, M tokens of a text.
+Axes: B images of a batch, C channels, H height, W width, N = H W tokens of an image, D width, M tokens of a text.
 
 Source: Rombach et al. 2022, arXiv:2112.10752; the names are those of diffusers (Apache-2.0).
 """
@@ -19,6 +19,7 @@ from torch.nn import functional
 from affekt.nn import attend, join_heads, split_heads
 
 HEADS = 8
+"""Heads of each attention, as in Stable Diffusion 1.5."""
 
 
 @dataclass
@@ -82,15 +83,15 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
 
     def forward(
-        self, tokens: Tensor, context: Tensor | None = None, more: tuple[Tensor, Tensor] | None = None
+        self, tokens: Tensor, context: Tensor | None = None, extra: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """(B, N, D): attention of the tokens to themselves or to the context, and to `more` keys and values."""
+        """(B, N, D): attention of the tokens to themselves or to the context, and to `extra` keys and values."""
         context = tokens if context is None else context
         keys, values = self.to_k(context), self.to_v(context)
-        if more is not None:
-            keys, values = torch.cat([keys, more[0]], dim=1), torch.cat([values, more[1]], dim=1)  # (B, 2N, D)
-        read = attend(*(split_heads(part, self.heads) for part in (self.to_q(tokens), keys, values)))
-        out: Tensor = self.to_out[0](join_heads(read))
+        if extra is not None:
+            keys, values = torch.cat([keys, extra[0]], dim=1), torch.cat([values, extra[1]], dim=1)  # (B, 2N, D)
+        attended = attend(*(split_heads(projected, self.heads) for projected in (self.to_q(tokens), keys, values)))
+        out: Tensor = self.to_out[0](join_heads(attended))
         return out
 
 
@@ -102,9 +103,9 @@ class GatedLinear(nn.Module):
         self.proj = nn.Linear(inputs, 2 * width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, N, width)"""
-        plain, gate = self.proj(tokens).chunk(2, dim=-1)
-        gated: Tensor = plain * functional.gelu(gate)
+        """(B, N, width) units from (B, N, D) tokens."""
+        values, gate = self.proj(tokens).chunk(2, dim=-1)
+        gated: Tensor = values * functional.gelu(gate)
         return gated
 
 
@@ -117,7 +118,7 @@ class FeedForward(nn.Module):
         self.net = nn.ModuleList([GatedLinear(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)])
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, N, D)"""
+        """(B, N, D) tokens of the same shape."""
         out: Tensor = self.net[2](self.net[0](tokens))
         return out
 
@@ -142,7 +143,7 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(width)
 
     def forward(self, tokens: Tensor, text: Tensor | None = None, reading: Reading | None = None) -> Tensor:
-        """(B, N, D)"""
+        """(B, N, D) tokens of the same shape."""
         tokens = tokens + self._read(self.norm1(tokens), reading)
         if self.attn2 is not None and self.norm2 is not None and text is not None:
             tokens = tokens + self.attn2(self.norm2(tokens), text)
@@ -154,27 +155,27 @@ class TransformerBlock(nn.Module):
         if reading is None or reading.writes:
             if reading is not None:
                 reading.write(tokens)
-            alone: Tensor = self.attn1(tokens)
-            return alone
+            attended: Tensor = self.attn1(tokens)
+            return attended
         keys, values = reading.next_keys(self.attn1)
         count = round(len(tokens) * reading.share)
-        parts = []
+        outputs = []
         if count < len(tokens):
-            parts.append(self.attn1(tokens[: len(tokens) - count]))
+            outputs.append(self.attn1(tokens[: len(tokens) - count]))
         if count:
-            more = tuple(_for_frames(part, count, reading.frames) for part in (keys, values))
-            parts.append(self.attn1(tokens[len(tokens) - count :], more=(more[0], more[1])))
-        return torch.cat(parts)
+            repeated = tuple(_for_frames(projected, count, reading.frames) for projected in (keys, values))
+            outputs.append(self.attn1(tokens[len(tokens) - count :], extra=(repeated[0], repeated[1])))
+        return torch.cat(outputs)
 
 
-def _for_frames(part: Tensor, count: int, frames: int) -> Tensor:
-    """(B, N, D) of pictures, repeated to (B F, N, D) for the frames of each."""
-    pictures = part[-(count // frames) :]
-    return pictures[:, None].expand(-1, frames, -1, -1).flatten(0, 1)
+def _for_frames(tokens: Tensor, count: int, frames: int) -> Tensor:
+    """(B, N, D) of portraits, repeated to (B F, N, D) for the frames of each."""
+    portraits = tokens[-(count // frames) :]
+    return portraits[:, None].expand(-1, frames, -1, -1).flatten(0, 1)  # (B, F, N, D), then (B F, N, D)
 
 
 class SpatialTransformer(nn.Module):
-    """Attention of the positions of (B, C, H, W) pictures to each other, and to a text; adds to its input."""
+    """Attention of the positions of (B, C, H, W) features to each other, and to a text; adds to its input."""
 
     def __init__(self, width: int, text_width: int | None, groups: int) -> None:
         super().__init__()
@@ -183,12 +184,12 @@ class SpatialTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([TransformerBlock(width, text_width)])
         self.proj_out = nn.Conv2d(width, width, 1)
 
-    def forward(self, pictures: Tensor, text: Tensor | None = None, reading: Reading | None = None) -> Tensor:
-        """(B, C, H, W)"""
-        tokens = self.proj_in(self.norm(pictures)).flatten(2).transpose(1, 2)  # (B, C, N), then (B, N, C)
+    def forward(self, features: Tensor, text: Tensor | None = None, reading: Reading | None = None) -> Tensor:
+        """(B, C, H, W) features of the same shape."""
+        tokens = self.proj_in(self.norm(features)).flatten(2).transpose(1, 2)  # (B, C, N), then (B, N, C)
         for block in self.transformer_blocks:
             tokens = block(tokens, text, reading)
-        out: Tensor = pictures + self.proj_out(tokens.transpose(1, 2).reshape(pictures.shape))  # (B, C, H, W)
+        out: Tensor = features + self.proj_out(tokens.transpose(1, 2).reshape(features.shape))  # (B, C, H, W)
         return out
 
 
@@ -212,14 +213,14 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.conv_shortcut = None if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
-    def forward(self, pictures: Tensor, time: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), with time (B, T)"""
-        inner = self.conv1(functional.silu(self.norm1(pictures)))
+    def forward(self, features: Tensor, time: Tensor | None = None) -> Tensor:
+        """(B, outputs, H, W) features from (B, inputs, H, W), with time (B, T)."""
+        hidden = self.conv1(functional.silu(self.norm1(features)))
         if self.time_emb_proj is not None and time is not None:
-            inner = inner + self.time_emb_proj(functional.silu(time))[:, :, None, None]
-        inner = self.conv2(functional.silu(self.norm2(inner)))
-        kept = pictures if self.conv_shortcut is None else self.conv_shortcut(pictures)
-        out: Tensor = kept + inner
+            hidden = hidden + self.time_emb_proj(functional.silu(time))[:, :, None, None]  # (B, C, 1, 1)
+        hidden = self.conv2(functional.silu(self.norm2(hidden)))
+        shortcut = features if self.conv_shortcut is None else self.conv_shortcut(features)
+        out: Tensor = shortcut + hidden
         return out
 
 
@@ -236,9 +237,9 @@ class Halving(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, stride=2, padding=1 if pads_before else 0)
         self.pads_before = pads_before
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """(B, C, H / 2, W / 2)"""
-        out: Tensor = self.conv(pictures if self.pads_before else functional.pad(pictures, (0, 1, 0, 1)))
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H / 2, W / 2) features."""
+        out: Tensor = self.conv(features if self.pads_before else functional.pad(features, (0, 1, 0, 1)))
         return out
 
 
@@ -249,10 +250,10 @@ class Doubling(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, pictures: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def forward(self, features: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """(B, C, 2H, 2W), or of the given size."""
-        size = size or (2 * pictures.shape[2], 2 * pictures.shape[3])
-        out: Tensor = self.conv(functional.interpolate(pictures, size=size, mode='nearest'))
+        size = size or (2 * features.shape[2], 2 * features.shape[3])
+        out: Tensor = self.conv(functional.interpolate(features, size=size, mode='nearest'))
         return out
 
 
@@ -266,7 +267,7 @@ class TimeEmbedding(nn.Module):
         self.linear_2 = nn.Linear(time_width, time_width)
 
     def forward(self, steps: Tensor) -> Tensor:
-        """cos and sin of t / 10000**(i / half), through two layers"""
+        """cos and sin of t / 10000**(i / half), through two layers."""
         half = self.width // 2
         rates = torch.exp(-math.log(10_000) / half * torch.arange(half, device=steps.device, dtype=torch.float32))
         angles = steps[:, None].float() * rates  # (B, half)

@@ -1,4 +1,4 @@
-"""Attention of each position of a picture to the same position in the other frames of a window.
+"""Attention of each position of an image to the same position in the other frames of a window.
 
 Axes: B videos, F frames, C channels, H height, W width.
 
@@ -16,7 +16,9 @@ from affekt.diffusion.layers import Attention, FeedForward
 from affekt.errors import ShapeError
 
 MOST_FRAMES = 32
+"""Length of the published position table."""
 GROUPS = 32
+"""Groups of channels in group normalisation, as published."""
 
 
 class FramePositions(nn.Module):
@@ -39,7 +41,7 @@ class FrameAttention(Attention):
         self.pos_encoder = FramePositions(width, frames)
 
     def forward(self, tokens: Tensor, *_: object) -> Tensor:
-        """(B H W, F, C)"""
+        """(B H W, F, C) tokens of the same shape."""
         if tokens.shape[1] > self.pos_encoder.pe.shape[1]:
             raise ShapeError(
                 expected=f'windows of at most {self.pos_encoder.pe.shape[1]} frames', came=f'{tokens.shape[1]}',
@@ -59,7 +61,7 @@ class FrameBlock(nn.Module):
         self.ff_norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B H W, F, C)"""
+        """(B H W, F, C) tokens of the same shape."""
         for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
             tokens = tokens + attention(norm(tokens))
         out: Tensor = tokens + self.ff(self.ff_norm(tokens))
@@ -78,26 +80,26 @@ class FrameTransformer(nn.Module):
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
-    def forward(self, pictures: Tensor, frames: int) -> Tensor:
-        """(B F, C, H, W)"""
-        count, width, height, across = pictures.shape
-        tokens = self.norm(pictures).reshape(count // frames, frames, width, height * across)  # (B, F, C, H W)
+    def forward(self, features: Tensor, frames: int) -> Tensor:
+        """(B F, C, H, W) features of the same shape."""
+        count, channels, height, width = features.shape
+        tokens = self.norm(features).reshape(count // frames, frames, channels, height * width)  # (B, F, C, H W)
         tokens = self.proj_in(tokens.permute(0, 3, 1, 2).flatten(0, 1))  # (B, H W, F, C), then (B H W, F, C)
         for block in self.transformer_blocks:
             tokens = block(tokens)
-        tokens = self.proj_out(tokens).reshape(count // frames, height * across, frames, width)  # (B, H W, F, C)
-        moved: Tensor = pictures + tokens.permute(0, 2, 3, 1).reshape(pictures.shape)
-        return moved  # (B, F, C, H W), then (B F, C, H, W)
+        tokens = self.proj_out(tokens).reshape(count // frames, height * width, frames, channels)  # (B, H W, F, C)
+        updated: Tensor = features + tokens.permute(0, 2, 3, 1).reshape(features.shape)
+        return updated  # (B, F, C, H W), then (B F, C, H, W)
 
 
 class MotionModule(nn.Module):
-    """Temporal attention in (B F, C, H, W) pictures of windows of F frames; at first it changes nothing."""
+    """Temporal attention in (B F, C, H, W) features of windows of F frames; at first it changes nothing."""
 
     def __init__(self, width: int, frames: int = MOST_FRAMES) -> None:
         super().__init__()
         self.temporal_transformer = FrameTransformer(width, frames)
 
-    def forward(self, pictures: Tensor, frames: int) -> Tensor:
-        """(B F, C, H, W)"""
-        out: Tensor = self.temporal_transformer(pictures, frames)
+    def forward(self, features: Tensor, frames: int) -> Tensor:
+        """(B F, C, H, W) features of the same shape."""
+        out: Tensor = self.temporal_transformer(features, frames)
         return out

@@ -1,8 +1,8 @@
 """A portrait and maps of a moving face to frames.
 
-`Drawing` has numbered steps: the portrait is read once, the maps are encoded in chunks, latents are denoised window
-by window and decoded a few at a time. With a folder, the result of each window is stored there, so that a
-killed run resumes with the unfinished window. Under torchrun or accelerate, processes share the windows.
+`Drawing` has numbered steps: the portrait is read once, the maps are encoded in chunks, latents are denoised window by
+window and decoded a few at a time. With a folder, the result of each window is stored there, so that a killed run
+resumes with the unfinished window. Under torchrun or accelerate, processes share the windows.
 
 Axes: F frames, C channels, H height, W width.
 """
@@ -43,7 +43,8 @@ Maps = Mapping[str, Image]
 Advanced = Callable[[int, int], None]
 """Called with the number of finished windows and that of all windows."""
 DRAWING = 'drawing.json'
-IN_WORDS = {
+"""File of a drawing's identity in its folder."""
+IDENTITY_NAMES = {
     'frames': 'the number of frames', 'maps': 'the movement', 'portrait': 'the portrait', 'weights': 'the weights',
     'dtype': 'the precision',
 }  # fmt: skip
@@ -100,10 +101,10 @@ def on_device(nets: PortraitNets, device: str = 'cpu', precision: str = 'auto') 
     """
     if precision not in ('auto', 'float32', 'bfloat16'):
         raise ValueRangeError(expected='precision auto, float32 or bfloat16', came=repr(precision), todo='leave it out')
-    kind = number_type(device, precision)
-    if precision == 'bfloat16' and kind != torch.bfloat16:
+    dtype = number_type(device, precision)
+    if precision == 'bfloat16' and dtype != torch.bfloat16:
         LOG.warning('%s does not support bfloat16 natively and would be slower with it: float32 is used', device)
-    return nets.to(require_device(device), kind)
+    return nets.to(require_device(device), dtype)
 
 
 def number_type(device: str, precision: str) -> torch.dtype:
@@ -141,7 +142,7 @@ class Drawing:
         self.nets, self.settings = nets, settings or DrawingSettings()
         self.folder = folder
         self._ranks = ranks
-        self._portrait = _pictures([portrait], nets)
+        self._portrait = _image_tensor([portrait], nets)
         if portrait.shape[0] % nets.autoencoder.sizes.shrinking or portrait.shape[1] % nets.autoencoder.sizes.shrinking:
             raise ShapeError(
                 expected=f'a portrait with sides that are multiples of {nets.autoencoder.sizes.shrinking}',
@@ -149,8 +150,9 @@ class Drawing:
             )  # fmt: skip
 
     def frames(self, maps: Iterable[Maps], progress: Advanced | None = None) -> Iterator[Image]:
-        """(H, W, 3) RGB frames; none in a process other than the first. Stored windows are removed after the last
-        frame.
+        """(H, W, 3) RGB frames; none in a process other than the first.
+
+        Stored windows are removed after the last frame.
 
         Args:
             maps: maps of each frame, of the portrait's size; read once, in order.
@@ -170,25 +172,25 @@ class Drawing:
     def latents(self, maps: Iterable[Maps], progress: Advanced | None = None) -> Tensor:
         """(1, C, F, H / 8, W / 8) of all frames, on the CPU; the folder keeps them. See `frames`."""
         # 1. The portrait through the reference network, once
-        of_portrait = self.nets.autoencoder.encode(2 * self._portrait - 1)
-        reference = read_portrait(self.nets.reference, of_portrait, self.nets.text)
+        portrait_latents = self.nets.autoencoder.encode(2 * self._portrait - 1)
+        reference = read_portrait(self.nets.reference, portrait_latents, self.nets.text)
         # 2. The maps through the encoders, in chunks; stored on disk
         with closing(_Guidance(self.folder)) as guidance:
             fingerprint = self._read_maps(maps, guidance)
             # 3. Denoising, from noise of the size of the video
             frames = guidance.frames
-            noise = torch.Generator().manual_seed(self.settings.seed)
-            drawn = torch.randn(1, of_portrait.shape[1], frames, *of_portrait.shape[2:], generator=noise)
-            kept = _Kept(self.folder, self._identity(fingerprint, frames), self._ranks)
-            return self._drawn(drawn, reference, guidance, kept, progress)
+            generator = torch.Generator().manual_seed(self.settings.seed)
+            noise = torch.randn(1, portrait_latents.shape[1], frames, *portrait_latents.shape[2:], generator=generator)
+            stored = _StoredDrawing(self.folder, self._identity(fingerprint, frames), self._ranks)
+            return self._denoised(noise, reference, guidance, stored, progress)
 
     @torch.no_grad()
     def pictures(self, latents: Tensor) -> list[Image]:
         """(H, W, 3) RGB of the frames of (1, C, F, H / 8, W / 8) latents, all at once."""
-        few = latents[0].transpose(0, 1).to(self._portrait)  # (F, C, H / 8, W / 8)
-        decoded = self.nets.autoencoder.decode(few, self.settings.tile)
-        shown = ((decoded.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return list(shown.cpu().numpy())
+        frame_latents = latents[0].transpose(0, 1).to(self._portrait)  # (F, C, H / 8, W / 8)
+        decoded = self.nets.autoencoder.decode(frame_latents, self.settings.tile)
+        pixels = ((decoded.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return list(pixels.cpu().numpy())
 
     def forget(self) -> None:
         """Remove the stored windows, and the folder if it is then empty."""
@@ -196,68 +198,75 @@ class Drawing:
             forget_windows(self.folder)
 
     def _read_maps(self, maps: Iterable[Maps], guidance: _Guidance) -> str:
-        """Put what the maps of all frames say together; a fingerprint of all maps."""
+        """Add the guidance of all frames to `guidance`; returns a fingerprint of their maps."""
         size = (self._portrait.shape[2], self._portrait.shape[3])
         digest = hashlib.sha256()
         stream = iter(maps)
         while chunk := list(islice(stream, self.settings.maps_at_once)):
             total: Tensor | None = None
             for name in MAPS:
-                images = [_map(each, name, size) for each in chunk]
+                images = [_map(frame_maps, name, size) for frame_maps in chunk]
                 for image in images:
                     digest.update(image.tobytes())
-                read = self.nets.guides[name](_pictures(images, self.nets).transpose(0, 1)[None])
-                total = read if total is None else total + read
+                guidance_of_map = self.nets.guides[name](_image_tensor(images, self.nets).transpose(0, 1)[None])
+                total = guidance_of_map if total is None else total + guidance_of_map
             assert total is not None
             guidance.add(total)
         if not guidance.frames:
             raise ShapeError(expected='maps of at least one frame', came='none', todo='give a driver with a face')
         return digest.hexdigest()
 
-    def _drawn(
-        self, latents: Tensor, reference: Reference, guidance: _Guidance, kept: _Kept, progress: Advanced | None
+    def _denoised(
+        self,
+        latents: Tensor,
+        reference: Reference,
+        guidance: _Guidance,
+        store: _StoredDrawing,
+        progress: Advanced | None,
     ) -> Tensor:
         """(1, C, F, H, W) denoised latents."""
         levels = timesteps(self.settings.steps)
-        each = windows(latents.shape[2], self.settings.window, self.settings.overlap, is_closed=self.settings.is_closed)
-        first, stored = kept.latents()
-        latents = latents if stored is None else stored
-        for number in range(first, len(levels)):
-            latents = self._step(latents, number, levels[number], each, reference, guidance, kept, progress)
+        frame_windows = windows(
+            latents.shape[2], self.settings.window, self.settings.overlap, is_closed=self.settings.is_closed
+        )
+        first_step, stored_latents = store.latents()
+        latents = latents if stored_latents is None else stored_latents
+        for step in range(first_step, len(levels)):
+            latents = self._step(latents, step, levels[step], frame_windows, reference, guidance, store, progress)
             if self._ranks is None or self._ranks.first:
-                kept.keep_latents(number + 1, latents)
+                store.keep_latents(step + 1, latents)
             if self._ranks is not None:
                 self._ranks.wait()
         return latents
 
     def _step(
-        self, latents: Tensor, number: int, level: int, each: list[list[int]], reference: Reference,
-        guidance: _Guidance, kept: _Kept, progress: Advanced | None,
+        self, latents: Tensor, step: int, level: int, frame_windows: list[list[int]], reference: Reference,
+        guidance: _Guidance, store: _StoredDrawing, progress: Advanced | None,
     ) -> Tensor:  # fmt: skip
         """The latents after one more step: each frame's prediction is the mean over its windows."""
         rank, count = (0, 1) if self._ranks is None else (self._ranks.rank, self._ranks.count)
         total, weights = torch.zeros_like(latents), torch.zeros(latents.shape[2])
-        for at, window in enumerate(each):
+        for index, window in enumerate(frame_windows):
             weights[window] += 1
-            if at % count != rank:
+            if index % count != rank:
                 continue
-            answer = kept.window(number, at)
-            if answer is None:
-                answer = self._answer(latents[:, :, window], level, reference, guidance.window(window))
-                kept.keep_window(number, at, answer)
-            total[:, :, window] += answer
+            velocity = store.window(step, index)
+            if velocity is None:
+                velocity = self._velocity(latents[:, :, window], level, reference, guidance.window(window))
+                store.keep_window(step, index, velocity)
+            total[:, :, window] += velocity
             if progress is not None:
-                progress(number * len(each) + at + 1, self.settings.steps * len(each))
+                progress(step * len(frame_windows) + index + 1, self.settings.steps * len(frame_windows))
         if self._ranks is not None and count > 1:
             total = self._ranks.total(total.to(self._ranks.device)).cpu()
         return ddim_step(latents, total / weights[:, None, None], level, self.settings.steps)
 
-    def _answer(self, latents: Tensor, level: int, reference: Reference, guidance: Tensor) -> Tensor:
+    def _velocity(self, latents: Tensor, level: int, reference: Reference, guidance: Tensor) -> Tensor:
         """(1, C, F, H, W) velocity predicted for the latents of one window, on the CPU in float32."""
         is_guided = self.settings.guidance > 1
         copies = 2 if is_guided else 1
         like = self._portrait
-        answer = self.nets.denoiser(
+        velocity = self.nets.denoiser(
             latents.to(like).repeat(copies, 1, 1, 1, 1),
             level,
             self.nets.text.repeat(copies, 1, 1),
@@ -265,9 +274,9 @@ class Drawing:
             guidance.to(like).repeat(copies, 1, 1, 1, 1),
         ).float().cpu()  # fmt: skip
         if not is_guided:
-            return answer  # type: ignore[no-any-return]
-        without, with_portrait = answer.chunk(2)
-        return without + self.settings.guidance * (with_portrait - without)  # type: ignore[no-any-return]
+            return velocity  # type: ignore[no-any-return]
+        without_portrait, with_portrait = velocity.chunk(2)
+        return without_portrait + self.settings.guidance * (with_portrait - without_portrait)  # type: ignore[no-any-return]
 
     def _identity(self, fingerprint: str, frames: int) -> dict[str, object]:
         """Everything that decides the result: windows of another identity are not reused."""
@@ -303,19 +312,27 @@ def require_same_drawing(folder: Path, identity: Mapping[str, object]) -> None:
     Raises:
         RunError: they belong to another drawing; the error names the differences.
     """
-    place = folder / DRAWING
-    if not place.exists():
+    path = folder / DRAWING
+    if not path.exists():
         return
     try:
-        saved = json.loads(read_regular_file(place))
+        saved = json.loads(read_regular_file(path))
     except ValueError:
         saved = None
     if not isinstance(saved, dict) or not isinstance(saved.get('settings'), dict):
         saved = {'settings': {}}
-    wanted = json.loads(json.dumps(dict(identity)))
-    before, now = saved['settings'], wanted.get('settings', {})
-    changes = [f'{name} {before.get(name)}, now {now[name]}' for name in now if before.get(name) != now[name]]
-    changes += [words for name, words in IN_WORDS.items() if name in wanted and saved.get(name) != wanted[name]]
+    requested = json.loads(json.dumps(dict(identity)))
+    saved_settings, requested_settings = saved['settings'], requested.get('settings', {})
+    changes = [
+        f'{name} {saved_settings.get(name)}, now {requested_settings[name]}'
+        for name in requested_settings
+        if saved_settings.get(name) != requested_settings[name]
+    ]
+    changes += [
+        description
+        for name, description in IDENTITY_NAMES.items()
+        if name in requested and saved.get(name) != requested[name]
+    ]
     if changes:
         raise RunError(
             expected=f'the drawing that was interrupted in {folder}', came=f'a change of {"; ".join(changes)}',
@@ -343,9 +360,9 @@ class _Guidance:
             folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by close)
 
-    def add(self, part: Tensor) -> None:
+    def add(self, guidance: Tensor) -> None:
         """The next frames, (1, width, F, H / 8, W / 8)."""
-        frames = part[0].transpose(0, 1).contiguous().cpu()  # (F, width, H / 8, W / 8)
+        frames = guidance[0].transpose(0, 1).contiguous().cpu()  # (F, width, H / 8, W / 8)
         self._shape, self._dtype = frames.shape[1:], frames.dtype
         self._size = frames[0].nbytes
         self.frames += len(frames)
@@ -355,21 +372,21 @@ class _Guidance:
 
     def window(self, frames: list[int]) -> Tensor:
         """(1, width, F, H / 8, W / 8) guidance of some frames."""
-        parts = []
-        for number in frames:
-            self._file.seek(number * self._size)
-            parts.append(torch.frombuffer(bytearray(self._file.read(self._size)), dtype=self._dtype))
-        return torch.stack(parts).reshape(len(frames), *self._shape).transpose(0, 1)[None]
+        read = []
+        for index in frames:
+            self._file.seek(index * self._size)
+            read.append(torch.frombuffer(bytearray(self._file.read(self._size)), dtype=self._dtype))
+        return torch.stack(read).reshape(len(frames), *self._shape).transpose(0, 1)[None]
 
     def close(self) -> None:
-        """Give the room back; the folder goes where nothing else lies in it."""
+        """Free the space; the folder is removed if nothing else is in it."""
         self._file.close()
         if self._folder is not None:
             with contextlib.suppress(OSError):
                 self._folder.rmdir()
 
 
-class _Kept:
+class _StoredDrawing:
     """The files of a drawing in progress: the latents of the last step, and this step's windows."""
 
     def __init__(self, folder: Path | None, identity: Mapping[str, object], ranks: Ranks | None = None) -> None:
@@ -389,29 +406,29 @@ class _Kept:
         return int(notes['steps']), tensors['latents']
 
     def keep_latents(self, steps: int, latents: Tensor) -> None:
-        """Keep the latents after a step; its windows are then not needed any more."""
+        """Keep the latents after a step; its windows are then removed."""
         if self._folder is not None:
             save_tensors(self._folder / 'latents.safetensors', {'latents': latents}, {'steps': str(steps)})
             for path in self._folder.glob(f'window-{steps - 1}-*.safetensors'):
                 path.unlink(missing_ok=True)
 
     def window(self, step: int, number: int) -> Tensor | None:
-        """The result of a window at a step, from before the run was killed; None if there is none."""
+        """The result of a window at a step, from a run that was killed; None if there is none."""
         path = self._path(step, number)
         return read_tensors(path)[0]['answer'] if path is not None and path.exists() else None
 
-    def keep_window(self, step: int, number: int, answer: Tensor) -> None:
+    def keep_window(self, step: int, number: int, velocity: Tensor) -> None:
         """Keep the result of a window."""
         path = self._path(step, number)
         if path is not None:
-            save_tensors(path, {'answer': answer})
+            save_tensors(path, {'answer': velocity})
 
     def _path(self, step: int, number: int) -> Path | None:
         return None if self._folder is None else self._folder / f'window-{step}-{number}.safetensors'
 
 
-def _pictures(images: list[Image], nets: PortraitNets) -> Tensor:
-    """(B, 3, H, W) from 0 to 1, on the nets' device."""
+def _image_tensor(images: list[Image], nets: PortraitNets) -> Tensor:
+    """(B, 3, H, W) images from 0 to 1, on the nets' device."""
     rgb = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
     stacked = torch.from_numpy(np.ascontiguousarray(np.stack(rgb)))  # (B, H, W, 3)
     return stacked.permute(0, 3, 1, 2).to(nets.device, nets.dtype) / 255

@@ -12,9 +12,9 @@ The folder holds, at any depth down to three, as .safetensors, .pth, .ckpt or .b
 | sd-vae-ft-mse/diffusion_pytorch_model, or vae/… | the autoencoder |
 | text_encoder/ and tokenizer/, or prompt | the text model of Stable Diffusion 1.5, or its output for PROMPT |
 
-None of these is downloaded: obtain the weights under their makers' terms. Files are opened without running
-anything in them. `save_nets` writes such a folder from your own networks; the numbers of groups in group
-normalisation, which shapes do not show, are in its `sizes.json`.
+None of these is downloaded: obtain the weights under their makers' terms. Files are opened without running anything in
+them. `save_nets` writes such a folder from your own networks; the numbers of groups in group normalisation, which
+shapes do not show, are in its `sizes.json`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,15 @@ PROMPT = 'A close up of a person.'
 ENDINGS = ('.safetensors', '.pth', '.ckpt', '.bin', '.pt')
 """Suffixes of files with weights; if a folder has several, the first one wins."""
 DEEPEST, MOST_FILES = 3, 10_000
+"""Depth of folders that are searched, and the maximum number of files."""
 SIZES_FILE = 'sizes.json'
+"""File with the sizes that shapes do not show."""
 GROUPED = ('unet', 'guidance', 'autoencoder')
 """Networks whose number of normalisation groups `sizes.json` states."""
 _LAYERS_BEHIND = {'conv_norm_out': None, 'conv_out': None}
 """Layers of Stable Diffusion that the reference network lacks."""
 NEEDED = ('denoising_unet', 'reference_unet', *(f'guidance_encoder_{name}' for name in MAPS), 'vae', 'text')
+"""Parts that a folder must have."""
 PLACES: Mapping[str, str] = {
     'denoising_unet': r'(^|/)denoising_unet',
     'motion_module': r'(^|/)motion_module[^/]*',
@@ -111,8 +114,8 @@ def weight_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
     if not root.is_dir():
         raise WeightsError(expected='a folder with the published weights', came=f'{root}: none', todo='check the path')
     parts: dict[str, Path] = {}
-    every = sorted(islice(_files(root), MOST_FILES), key=lambda path: ENDINGS.index(path.suffix))
-    for path in every:
+    paths = sorted(islice(_files(root), MOST_FILES), key=lambda path: ENDINGS.index(path.suffix))
+    for path in paths:
         name = path.relative_to(root).with_suffix('').as_posix()
         for part, pattern in PLACES.items():
             if part not in parts and re.search(pattern + '$', name):
@@ -154,9 +157,9 @@ def save_nets(nets: PortraitNets, folder: str | os.PathLike[str]) -> Path:
     parts |= {f'guidance_encoder_{name}': guide for name, guide in nets.guides.items()}
     parts['vae/diffusion_pytorch_model'] = nets.autoencoder
     for name, net in parts.items():
-        place = root / f'{name}.safetensors'
-        place.parent.mkdir(parents=True, exist_ok=True)
-        save_tensors(place, net.state_dict())
+        path = root / f'{name}.safetensors'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_tensors(path, net.state_dict())
     save_tensors(root / 'prompt.safetensors', {'prompt': nets.text.float()})
     counts = (nets.denoiser.sizes.groups, next(iter(nets.guides.values())).groups, nets.autoencoder.sizes.groups)
     groups = dict(zip(GROUPED, counts, strict=True))
@@ -232,30 +235,30 @@ def _require_fitting(nets: PortraitNets, files: Mapping[str, Path]) -> None:
         (files[f'guidance_encoder_{name}'], 'times that latents are smaller', guide.shrinking, autoencoder.shrinking)
         for name, guide in nets.guides.items()
     ]
-    for path, what, own, wanted in pairs:
-        if own != wanted:
+    for path, quantity, value, expected in pairs:
+        if value != expected:
             raise WeightsError(
-                expected=f'{what}: {wanted}, as the denoising net has them', came=f'{own} in {path.name}',
+                expected=f'{quantity}: {expected}, as the denoising net has them', came=f'{value} in {path.name}',
                 todo='take all files from one release',
             )  # fmt: skip
 
 
-def _groups(place: Path) -> dict[str, int]:
+def _groups(path: Path) -> dict[str, int]:
     """Network to its number of normalisation groups: as published, unless `sizes.json` differs.
 
     Raises:
         WeightsError: the file is invalid.
     """
-    if not place.exists():
+    if not path.exists():
         return dict.fromkeys(GROUPED, GROUPS)
     try:
-        content: Any = json.loads(read_regular_file(place))
+        content: Any = json.loads(read_regular_file(path))
         groups = {name: content['groups'][name] for name in GROUPED}
         if not all(isinstance(count, int) and 1 <= count <= 1024 for count in groups.values()):
             raise ValueError(groups)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
-            expected=f'groups of {", ".join(GROUPED)}, counts of 1 or more', came=f'{place.name}: {str(error)[:100]}',
+            expected=f'groups of {", ".join(GROUPED)}, counts of 1 or more', came=f'{path.name}: {str(error)[:100]}',
             todo='copy the folder again as it was written',
         ) from error  # fmt: skip
     return groups
@@ -263,11 +266,11 @@ def _groups(place: Path) -> dict[str, int]:
 
 def _files(root: Path) -> Iterator[Path]:
     """Files with weights down to a depth."""
-    for place, folders, names in os.walk(root):
-        if len(Path(place).relative_to(root).parts) >= DEEPEST:
+    for directory, folders, names in os.walk(root):
+        if len(Path(directory).relative_to(root).parts) >= DEEPEST:
             folders.clear()
         folders.sort()
-        yield from (Path(place) / name for name in sorted(names) if Path(name).suffix in ENDINGS)
+        yield from (Path(directory) / name for name in sorted(names) if Path(name).suffix in ENDINGS)
 
 
 def _state(path: Path) -> dict[str, Tensor]:
@@ -276,25 +279,25 @@ def _state(path: Path) -> dict[str, Tensor]:
 
 def _denoiser_state(files: Mapping[str, Path]) -> dict[str, Tensor]:
     """The denoising net's own tensors over those of the motion file over those of Stable Diffusion."""
-    own = _state(files['denoising_unet'])
-    has_motion = any('.motion_modules.' in name for name in own)
-    is_spatial = any('.resnets.' in name for name in own)
+    state = _state(files['denoising_unet'])
+    has_motion = any('.motion_modules.' in name for name in state)
+    is_spatial = any('.resnets.' in name for name in state)
     if 'motion_module' in files and not has_motion:
-        own = _state(files['motion_module']) | own
+        state = _state(files['motion_module']) | state
     if 'unet' in files and not is_spatial:
-        own = _state(files['unet']) | own
-    return own
+        state = _state(files['unet']) | state
+    return state
 
 
 def _unet_sizes(state: Mapping[str, Tensor], groups: int) -> UNetSizes:
-    """The sizes that the shapes tell."""
+    """The sizes as the shapes of the tensors show them; those of Stable Diffusion 1.5 where a tensor is absent."""
     try:
         widths = tuple(
-            int(state[f'down_blocks.{at}.resnets.0.conv1.weight'].shape[0])
-            for at in range(16)
-            if f'down_blocks.{at}.resnets.0.conv1.weight' in state
+            int(state[f'down_blocks.{index}.resnets.0.conv1.weight'].shape[0])
+            for index in range(16)
+            if f'down_blocks.{index}.resnets.0.conv1.weight' in state
         )
-        layers = sum(f'down_blocks.0.resnets.{at}.conv1.weight' in state for at in range(16))
+        layers = sum(f'down_blocks.0.resnets.{index}.conv1.weight' in state for index in range(16))
         text = state['down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight'].shape[1]
         latent = state['conv_in.weight'].shape[1]
     except (KeyError, IndexError):  # renamed or absent: the published sizes, against which each name is then checked
@@ -305,18 +308,18 @@ def _unet_sizes(state: Mapping[str, Tensor], groups: int) -> UNetSizes:
 
 
 def _guide_widths(state: Mapping[str, Tensor], groups: int) -> tuple[int, ...]:
-    """Channels of the first layer, and after each layer that halves the picture: every second one."""
-    names = ['conv_in.weight', *(f'blocks.{at}.weight' for at in range(1, 16, 2))]
+    """Channels of the first layer, and after each layer that halves height and width: every second one."""
+    names = ['conv_in.weight', *(f'blocks.{index}.weight' for index in range(1, 16, 2))]
     widths = tuple(int(state[name].shape[0]) for name in names if name in state and state[name].ndim)
     return widths if len(widths) > 1 and not widths[-1] % groups else WIDTHS
 
 
 def _autoencoder_sizes(state: Mapping[str, Tensor], groups: int) -> AutoencoderSizes:
-    names = [f'encoder.down_blocks.{at}.resnets.0.conv1.weight' for at in range(16)]
+    names = [f'encoder.down_blocks.{index}.resnets.0.conv1.weight' for index in range(16)]
     widths = tuple(int(state[name].shape[0]) for name in names if name in state and state[name].ndim)
     if not widths or any(width % groups for width in widths):
         return AutoencoderSizes()
-    layers = sum(f'encoder.down_blocks.0.resnets.{at}.conv1.weight' in state for at in range(16))
+    layers = sum(f'encoder.down_blocks.0.resnets.{index}.conv1.weight' in state for index in range(16))
     quantised = state.get('post_quant_conv.weight')
     latent = 4 if quantised is None or not quantised.ndim else quantised.shape[0]
     return AutoencoderSizes(widths, layers, groups, int(latent))

@@ -1,9 +1,9 @@
 """A personal refiner: a small network that corrects geometry's drawings of one person, kept only if it helps.
 
 It is trained on the first part of one video of the person and evaluated on the rest of the same video, after a gap,
-since neighbouring frames are nearly equal. It is kept if both PSNR and SSIM rise there, with intervals over blocks
-of frames above 0. `fit_refiner` does both; use `learn_refiner` and `judge_refiner` to evaluate at another
-size. `refiner_files.py` stores one in a folder.
+since neighbouring frames are nearly equal. It is kept if both PSNR and SSIM rise there, with intervals over blocks of
+frames above 0. `fit_refiner` does both; use `learn_refiner` and `judge_refiner` to evaluate at another size.
+`refiner_files.py` stores one in a folder.
 
 Axes: F frames, H height, W width.
 """
@@ -34,6 +34,7 @@ Row = dict[str, float]
 DILATIONS = (1, 2, 4, 2, 1)
 """Dilations of its layers: each position sees 10 pixels to all sides, and two more through the first and last layer."""
 AT_ONCE = 16
+"""Frames corrected at once."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class RefinerSettings:
         batch_size: frames per update.
         learning_rate: initial learning rate; it falls by half a cosine.
         learnt_share: share of the video, from its start, used for training.
-        stretch: frames of a block that counts as one for the intervals; as many are left out between training
-            and evaluation.
+        stretch: frames of a block that counts as one for the intervals; as many are left out between training and
+            evaluation.
         seed: seed of weights, order and resamples.
         log_every: steps per row of the log.
     """
@@ -73,24 +74,26 @@ class RefinerSettings:
         >>> RefinerSettings(learnt_share=0.6, stretch=5).parts(75)
         (45, 50)
         """
-        learnt = int(self.learnt_share * frames)
-        return learnt, learnt + self.stretch
+        training_frames = int(self.learnt_share * frames)
+        return training_frames, training_frames + self.stretch
 
 
 class Refiner(nn.Module):
-    """A network from the drawn picture and its maps to a corrected picture; at first it changes nothing."""
+    """A network from a drawing and its maps to a corrected image; at first it changes nothing."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
         self.first = nn.Conv2d(3 * (1 + len(MAPS)), width, 3, padding=1)
-        self.layers = nn.ModuleList([nn.Conv2d(width, width, 3, padding=by, dilation=by) for by in DILATIONS])
+        self.layers = nn.ModuleList(
+            [nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation) for dilation in DILATIONS]
+        )
         self.last = nn.Conv2d(width, 3, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
 
     def forward(self, drawn: Tensor, maps: Tensor) -> Tensor:
-        """(F, 3, H, W) corrected pictures, from drawn ones of that shape and maps (F, 9, H, W), all from 0 to 1."""
+        """(F, 3, H, W) corrected images, from drawings of that shape and maps (F, 9, H, W), all from 0 to 1."""
         hidden = functional.silu(self.first(torch.cat([drawn, maps], dim=1)))
         for layer in self.layers:
             hidden = hidden + functional.silu(layer(hidden))
@@ -99,20 +102,24 @@ class Refiner(nn.Module):
 
     @torch.no_grad()
     def pictures(self, drawn: Images, video: GuidedVideo) -> Images:
-        """(F, H, W, 3) corrected pictures, from geometry's drawings and the maps of a video."""
-        parts = []
+        """(F, H, W, 3) corrected images, from geometry's drawings and the maps of a video."""
+        chunks = []
         for start in range(0, len(drawn), AT_ONCE):
-            few = range(start, min(start + AT_ONCE, len(drawn)))
-            shown = self(*_inputs(drawn, video.maps, few)).clamp(0, 1) * 255
-            parts.append(shown.round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
-        return np.concatenate(parts)
+            frames = range(start, min(start + AT_ONCE, len(drawn)))
+            pixels = self(*_inputs(drawn, video.maps, frames)).clamp(0, 1) * 255
+            chunks.append(pixels.round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+        return np.concatenate(chunks)
 
     @torch.no_grad()
     def correction(self, drawn: Images, maps: Mapping[str, Images]) -> Floats32:
-        """(H, W, 3) the correction, in grey levels, to add to one drawing (H, W, 3) with its maps, (H, W) or (H, W,
-        3)."""
-        shown, of_maps = _inputs(drawn[None], {name: maps[name][None] for name in MAPS}, [0])
-        difference = 255 * (self(shown, of_maps) - shown)
+        """(H, W, 3) correction, in grey levels, of one drawing.
+
+        Args:
+            drawn: (H, W, 3) drawing, to which the correction is added.
+            maps: its maps, (H, W) or (H, W, 3) each.
+        """
+        drawing, map_tensor = _inputs(drawn[None], {name: maps[name][None] for name in MAPS}, [0])
+        difference = 255 * (self(drawing, map_tensor) - drawing)
         return np.asarray(difference[0].permute(1, 2, 0).numpy(), dtype=np.float32)
 
 
@@ -125,7 +132,7 @@ class Refinement:
         psnr_gain_db: gain in PSNR, with its interval.
         ssim_gain: gain in SSIM, with its interval.
         before: PSNR and SSIM of geometry's drawings.
-        after: PSNR and SSIM of the corrected pictures.
+        after: PSNR and SSIM of the corrected images.
         frames: number of evaluation frames.
         history: rows of the log.
     """
@@ -151,7 +158,7 @@ def fit_refiner(
     """Train a refiner on a video, and evaluate it on later frames of that video.
 
     Args:
-        video: the video's pictures and maps.
+        video: the video's frames and maps.
         drawn: (F, H, W, 3) geometry's drawings of the same frames.
         settings: settings of training and evaluation; None for the defaults.
         folder: folder for checkpoints and log; None keeps nothing.
@@ -159,7 +166,7 @@ def fit_refiner(
         report: called with each row of the log.
 
     Raises:
-        ShapeError: the numbers or sizes of the pictures differ.
+        ShapeError: the numbers or sizes of the images differ.
         ValueRangeError: the video is too short for training and evaluation.
         RunError, StorageError, TrainingError: see `affekt.training.Engine.run`.
     """
@@ -175,7 +182,7 @@ def learn_refiner(
     video: GuidedVideo, drawn: Images, settings: RefinerSettings, *, folder: Path | None = None, resume: bool = False,
     report: Callable[[Row], None] | None = None, progress: Progress | None = None,
 ) -> tuple[Refiner, tuple[Row, ...]]:  # fmt: skip
-    """Train a refiner on the first frames of a video; returns it and the log. See `fit_refiner`.
+    """A refiner trained on the first frames of a video, and its log. See `fit_refiner`.
 
     Args:
         progress: called with `train`, steps done and total steps.
@@ -186,12 +193,12 @@ def learn_refiner(
             came=str(drawn.shape),
             todo='draw each frame of the video',
         )
-    learnt, first = settings.parts(len(video))
-    if learnt < settings.batch_size or len(video) - first < 2 * settings.stretch:
+    training_frames, later = settings.parts(len(video))
+    if training_frames < settings.batch_size or len(video) - later < 2 * settings.stretch:
         raise ValueRangeError(
             expected=f'at least {settings.batch_size} frames to learn from, {settings.stretch} between, and '
             f'{2 * settings.stretch} to judge by',
-            came=f'{learnt} and {max(0, len(video) - first)} of {video.name}', todo='give a longer video',
+            came=f'{training_frames} and {max(0, len(video) - later)} of {video.name}', todo='give a longer video',
         )  # fmt: skip
     with seeded(epoch_seed(settings.seed, 0, 0)):
         refiner = Refiner(settings.width)
@@ -207,10 +214,13 @@ def learn_refiner(
             schedule=Schedule('cosine', warm_up=min(10, settings.steps - 1), steps=settings.steps),
         ),
     )
-    truth = images_tensor(video.pictures[:learnt])
-    order = IndexBatches(learnt, settings.batch_size, settings.seed)
+    truth = images_tensor(video.pictures[:training_frames])
+    order = IndexBatches(training_frames, settings.batch_size, settings.seed)
     batches = LoadedBatches(
-        order, lambda each: ((*_inputs(drawn, video.maps, few), truth[few].float() / 255) for few in each)
+        order,
+        lambda index_batches: (
+            (*_inputs(drawn, video.maps, indices), truth[indices].float() / 255) for indices in index_batches
+        ),
     )
     history = engine.run(
         batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
@@ -227,7 +237,7 @@ def judge_refiner(
 
     Args:
         refiner: the refiner that corrected them.
-        truth: pictures (H, W, 3) of the video.
+        truth: frames (H, W, 3) of the video.
         drawn: geometry's drawings of these frames.
         corrected: the same drawings, corrected.
         settings: settings of its training.
@@ -235,17 +245,17 @@ def judge_refiner(
     """
     scores = np.array(
         [
-            [_score(true, shown), _score(true, better)]
-            for true, shown, better in zip(truth, drawn, corrected, strict=True)
+            [_score(target, drawing), _score(target, correction)]
+            for target, drawing, correction in zip(truth, drawn, corrected, strict=True)
         ]
     )  # (F, before and after, PSNR and SSIM)
-    stretches = np.arange(len(scores)) // settings.stretch
+    blocks = np.arange(len(scores)) // settings.stretch
     psnr, ssim = (
         bootstrap_interval(
-            lambda gains: float(np.mean(gains)), scores[:, 1, at] - scores[:, 0, at], groups=stretches,
+            lambda values: float(np.mean(values)), scores[:, 1, score] - scores[:, 0, score], groups=blocks,
             rng=np.random.default_rng(settings.seed), bounds=(-np.inf, np.inf),
         )
-        for at in range(2)
+        for score in range(2)
     )  # fmt: skip
     (psnr_before, ssim_before), (psnr_after, ssim_after) = scores.mean(axis=0).tolist()
     return Refinement(
@@ -259,10 +269,10 @@ def _score(truth: Images, picture: Images) -> tuple[float, float]:
 
 
 def _inputs(drawn: Images, maps: Mapping[str, Images], frames: Iterable[int]) -> tuple[Tensor, Tensor]:
-    """Pictures (F, 3, H, W) and maps (F, 9, H, W) of some frames, 0 to 1."""
-    places = list(frames)
-    joined = torch.cat([images_tensor(maps[name][places]) for name in MAPS], dim=1)
-    return images_tensor(drawn[places]).float() / 255, joined.float() / 255
+    """Images (F, 3, H, W) and maps (F, 9, H, W) of some frames, 0 to 1."""
+    indices = list(frames)
+    joined = torch.cat([images_tensor(maps[name][indices]) for name in MAPS], dim=1)
+    return images_tensor(drawn[indices]).float() / 255, joined.float() / 255
 
 
 def _losses(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:

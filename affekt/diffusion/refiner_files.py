@@ -26,7 +26,9 @@ from affekt.runs import read_regular_file, versions, write_atomically
 
 WEIGHTS, CARD, PORTRAIT_FILE = 'refiner.safetensors', 'card.json', 'portrait.png'
 REFINER_FILES = (WEIGHTS, CARD, PORTRAIT_FILE)
+"""Names of the files of a refiner."""
 FORM = 1
+"""Format version of a card."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def save_refiner(
     folder: str | os.PathLike[str], refinement: Refinement, *, video: Path, size: int, depth: tuple[float, float],
     settings: RefinerSettings,
 ) -> RefinerCard:  # fmt: skip
-    """Write the card of a refiner beside its portrait, and its weights if it helps; older weights are removed.
+    """Write the card of a refiner beside its portrait, and its weights if it helps.
+
+    Older weights are removed.
 
     Args:
         folder: a folder with the portrait in it.

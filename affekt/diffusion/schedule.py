@@ -30,9 +30,9 @@ FIRST_VARIANCE, LAST_VARIANCE = 0.00085, 0.012
 def signal_shares() -> Tensor:
     """(1000,) ᾱ: from 0.99915 down to 0, so that the last level is pure noise."""
     variances = torch.linspace(FIRST_VARIANCE, LAST_VARIANCE, STEPS, dtype=torch.float32)
-    roots = torch.cumprod(1 - variances, dim=0).sqrt()
-    first, last = roots[0].clone(), roots[-1].clone()
-    rescaled = ((roots - last) * (first / (first - last))) ** 2
+    amplitudes = torch.cumprod(1 - variances, dim=0).sqrt()
+    first, last = amplitudes[0].clone(), amplitudes[-1].clone()
+    rescaled = ((amplitudes - last) * (first / (first - last))) ** 2
     # computed through β in float32, as in the published code, so that rounding is the same
     ratios = rescaled[1:] / rescaled[:-1]
     betas = 1 - torch.cat([rescaled[:1], ratios])
@@ -57,18 +57,18 @@ def _levels(count: int) -> tuple[int, ...]:
 
 
 def level_after(timestep: int, count: int) -> int | None:
-    """The noise level that follows in a drawing of `count` steps; None if the image does.
+    """The noise level that follows in a drawing of `count` steps; None after the last one.
+
+    For a level outside the drawing's own, the next is 1000 / count lower. The published code always uses that, which
+    departs from its own levels if 1000 / count is not an integer.
 
     >>> level_after(949, 20), level_after(49, 20), level_after(666, 3)
     (899, None, 332)
-
-    For a level outside the drawing's own, the next is 1000 / count lower. The published code always uses that,
-    which departs from its own levels if 1000 / count is not an integer.
     """
     levels = timesteps(count)
     if timestep in levels:
-        place = levels.index(timestep) + 1
-        return levels[place] if place < count else None
+        position = levels.index(timestep) + 1
+        return levels[position] if position < count else None
     lower = timestep - STEPS // count
     return lower if lower >= 0 else None
 
@@ -85,9 +85,9 @@ def ddim_step(noisy: Tensor, velocity: Tensor, timestep: int, count: int) -> Ten
         count: steps of the drawing, which decide the next level; see `level_after`.
     """
     shares = signal_shares()
-    following = level_after(timestep, count)
+    next_level = level_after(timestep, count)
     share = shares[timestep].to(noisy.device)
-    next_share = torch.ones((), device=noisy.device) if following is None else shares[following].to(noisy.device)
+    next_share = torch.ones((), device=noisy.device) if next_level is None else shares[next_level].to(noisy.device)
     clean = share.sqrt() * noisy - (1 - share).sqrt() * velocity
     noise = share.sqrt() * velocity + (1 - share).sqrt() * noisy
     return (next_share.sqrt() * clean + (1 - next_share).sqrt() * noise).to(noisy.dtype)
@@ -101,17 +101,17 @@ def with_noise(clean: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
         noise: (B, …) ε.
         steps: (B,) noise levels.
     """
-    shares = _along(steps, clean)
+    shares = _shares_at(steps, clean)
     return shares.sqrt() * clean + (1 - shares).sqrt() * noise
 
 
 def velocity_of(clean: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
     """√ᾱ ε - √(1 - ᾱ) x₀, the network's target; arguments as in `with_noise`."""
-    shares = _along(steps, clean)
+    shares = _shares_at(steps, clean)
     return shares.sqrt() * noise - (1 - shares).sqrt() * clean
 
 
-def _along(steps: Tensor, like: Tensor) -> Tensor:
+def _shares_at(steps: Tensor, like: Tensor) -> Tensor:
     """(B, 1, …) ᾱ of the steps."""
     shares = signal_shares().to(like.device)[steps]
     return shares.reshape(-1, *[1] * (like.ndim - 1))

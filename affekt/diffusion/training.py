@@ -64,11 +64,11 @@ class GuidedVideo:
 
     def __post_init__(self) -> None:
         shape = self.pictures.shape
-        wrong = [name for name in MAPS if name not in self.maps or self.maps[name].shape[:3] != shape[:3]]
-        if len(shape) != 4 or shape[-1] != 3 or wrong:
+        unfit = [name for name in MAPS if name not in self.maps or self.maps[name].shape[:3] != shape[:3]]
+        if len(shape) != 4 or shape[-1] != 3 or unfit:
             raise ShapeError(
                 expected=f'{self.name}: pictures (F, H, W, 3), and {", ".join(MAPS)} of as many frames and their size',
-                came=f'pictures {shape}' + (f', without {", ".join(wrong)}' if wrong else ''),
+                came=f'pictures {shape}' + (f', without {", ".join(unfit)}' if unfit else ''),
                 todo='draw the maps of each frame at the size of the pictures',
             )
 
@@ -86,7 +86,9 @@ class GuidedVideo:
     def frames(self, start: int, stop: int) -> GuidedVideo:
         """The frames from `start` to before `stop`."""
         return replace(
-            self, pictures=self.pictures[start:stop], maps={n: each[start:stop] for n, each in self.maps.items()}
+            self,
+            pictures=self.pictures[start:stop],
+            maps={map_name: images[start:stop] for map_name, images in self.maps.items()},
         )
 
 
@@ -196,11 +198,11 @@ class Stage(nn.Module):
             noise = noise + settings.noise_offset * torch.randn_like(noise[:, :, :1, :1, :1])
         levels = torch.randint(0, STEPS, (count,), device=clean.device)
         # 3. The prediction; samples without the portrait come first
-        alone = int((torch.rand(count) < settings.without_portrait).sum())
-        each = text.expand(count, -1, -1)
-        reading = Reading(read_portrait(self.reference, portraits, each), frames, (count - alone) / count)
-        answer = self.denoiser(with_noise(clean, noise, levels), levels, each, reading, guidance)
-        errors = (answer.float() - velocity_of(clean, noise, levels)).square().flatten(1).mean(dim=1)  # (B,)
+        without_portrait = int((torch.rand(count) < settings.without_portrait).sum())
+        texts = text.expand(count, -1, -1)
+        reading = Reading(read_portrait(self.reference, portraits, texts), frames, (count - without_portrait) / count)
+        prediction = self.denoiser(with_noise(clean, noise, levels), levels, texts, reading, guidance)
+        errors = (prediction.float() - velocity_of(clean, noise, levels)).square().flatten(1).mean(dim=1)  # (B,)
         return {'velocity': (errors * _weights(levels, settings.snr_limit)).mean()}
 
 
@@ -292,16 +294,16 @@ def without_motion(nets: PortraitNets) -> PortraitNets:
 
 def sum_of(guides: Mapping[str, nn.Module] | nn.ModuleDict, maps: Mapping[str, Tensor]) -> Tensor:
     """(B, width, F, H / 8, W / 8) summed guidance of the maps (B, F, 3, H, W), 0 to 255."""
-    read: list[Tensor] = [guides[name](maps[name].transpose(1, 2).float() / 255) for name in MAPS]
-    return torch.stack(read).sum(dim=0)
+    guidance: list[Tensor] = [guides[name](maps[name].transpose(1, 2).float() / 255) for name in MAPS]
+    return torch.stack(guidance).sum(dim=0)
 
 
 def _run(
     stage: Stage, videos: Sequence[GuidedVideo], settings: StageSettings, frames: int, name: str, folder: Path | None,
     resume: bool, report: Callable[[Row], None] | None, progress: Progress | None,
 ) -> list[Row]:  # fmt: skip
-    trained = [weight for weight in stage.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)
+    parameters = [weight for weight in stage.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
     history = _engine_run(
         stage, optimiser, _losses, videos, settings, frames, name, folder, resume, report, progress
     )  # fmt: skip
@@ -327,8 +329,8 @@ def _engine_run(
     )
     engine = Engine(model, optimiser, losses, settings.engine(), ranks=ranks)
     reader = partial(_read, videos, starts, frames, settings.stride)
-    learnt = {each.name: [len(each), each.fingerprint()] for each in videos}
-    depends_on = {'stage': name, 'settings': asdict(settings), 'videos': learnt}
+    video_identities = {video.name: [len(video), video.fingerprint()] for video in videos}
+    depends_on = {'stage': name, 'settings': asdict(settings), 'videos': video_identities}
     return engine.run(
         LoadedBatches(order, reader), steps=settings.steps, folder=folder, resume=resume, depends_on=depends_on,
         report=report, progress=progress,
@@ -336,12 +338,12 @@ def _engine_run(
 
 
 def _starts(videos: Sequence[GuidedVideo], frames: int, stride: int) -> list[tuple[int, int]]:
-    """Each window, by its video and its first frame; videos of one frame have no other to be drawn from."""
-    reach = (frames - 1) * stride + 1
+    """Video and first frame of each window; videos of one frame are left out, since they have no other as portrait."""
+    span = (frames - 1) * stride + 1
     return [
         (number, start)
         for number, video in enumerate(videos)
-        for start in range(len(video) - reach + 1)
+        for start in range(len(video) - span + 1)
         if len(video) > 1
     ]
 
@@ -353,17 +355,17 @@ def _read(
     """Batches; each portrait is any frame of its video, drawn from torch's generator, which checkpoints keep."""
     for batch in batches:
         portraits, pictures, maps = [], [], {name: list[Images]() for name in MAPS}
-        for number, start in (starts[at] for at in batch):
-            video = videos[number]
-            places = [start + stride * at for at in range(frames)]
+        for video_index, start in (starts[sample] for sample in batch):
+            video = videos[video_index]
+            indices = [start + stride * sample for sample in range(frames)]
             portraits.append(video.pictures[int(torch.randint(len(video), ()))])
-            pictures.append(video.pictures[places])
-            for name, every in maps.items():
-                every.append(video.maps[name][places])
+            pictures.append(video.pictures[indices])
+            for name, map_images in maps.items():
+                map_images.append(video.maps[name][indices])
         yield Window(
             images_tensor(np.stack(portraits)),
             images_tensor(np.stack(pictures)),
-            {name: images_tensor(np.stack(each)) for name, each in maps.items()},
+            {name: images_tensor(np.stack(map_images)) for name, map_images in maps.items()},
         )
 
 
@@ -396,28 +398,31 @@ def _weights(levels: Tensor, limit: float | None) -> Tensor:
     if limit is None:
         return torch.ones_like(levels, dtype=torch.float32)
     shares = signal_shares().to(levels.device)[levels]
-    ratio = 1 / (1 - shares)  # 1 + a / (1 - a)
+    ratio = 1 / (1 - shares)  # s = 1 + ᾱ / (1 - ᾱ)
     return ratio.clamp(max=limit) / ratio
 
 
 @torch.no_grad()
-def _to_unit_variance(autoencoder: Autoencoder, videos: Sequence[GuidedVideo], most: int = 64) -> None:
-    """Scale what is between encoder and decoder, so that latents have mean 0 and variance 1; pictures stay the same."""
+def _to_unit_variance(autoencoder: Autoencoder, videos: Sequence[GuidedVideo], most_frames: int = 64) -> None:
+    """Scale the layers between encoder and decoder so that latents have mean 0 and variance 1; images stay the same."""
     ends = np.cumsum([len(video) for video in videos])
-    chosen = np.unique(np.linspace(0, ends[-1] - 1, most).astype(int))  # evenly spaced over all frames of all videos
-    numbers = np.searchsorted(ends, chosen, side='right')
-    pictures = [videos[at].pictures[frame - ends[at]] for at, frame in zip(numbers, chosen, strict=True)]
-    place = next(autoencoder.parameters()).device
-    each = [autoencoder.encode(_signed(images_tensor(picture[None])).to(place)) for picture in pictures]
-    latents = torch.cat([latent.flatten(2) for latent in each], dim=2)  # (1, C, N H W), also of several sizes
+    indices = np.unique(np.linspace(0, ends[-1] - 1, most_frames).astype(int))  # over all frames of all videos
+    video_indices = np.searchsorted(ends, indices, side='right')
+    images = [
+        videos[video_index].pictures[index - ends[video_index]]
+        for video_index, index in zip(video_indices, indices, strict=True)
+    ]
+    device = next(autoencoder.parameters()).device
+    encoded = [autoencoder.encode(_signed(images_tensor(image[None])).to(device)) for image in images]
+    latents = torch.cat([latent.flatten(2) for latent in encoded], dim=2)  # (1, C, N H W), also of several sizes
     width = latents.shape[1]
     mean, deviation = latents.mean(dim=(0, 2)), latents.std(dim=(0, 2)).clamp(min=1e-6)
-    before, after = autoencoder.quant_conv, autoencoder.post_quant_conv
-    assert before.bias is not None
-    assert after.bias is not None
-    # encode gives S (W x + b); wanted is (S (W x + b) - mean) / deviation
-    before.bias[:width] = (before.bias[:width] - mean / SCALE) / deviation
-    before.weight[:width] /= deviation[:, None, None, None]
+    encode_layer, decode_layer = autoencoder.quant_conv, autoencoder.post_quant_conv
+    assert encode_layer.bias is not None
+    assert decode_layer.bias is not None
+    # encode gives S (W x + b); the target is (S (W x + b) - mean) / deviation
+    encode_layer.bias[:width] = (encode_layer.bias[:width] - mean / SCALE) / deviation
+    encode_layer.weight[:width] /= deviation[:, None, None, None]
     # decode takes V (z / S) + c, with z now deviation * z + mean
-    after.bias += after.weight[:, :, 0, 0] @ (mean / SCALE)
-    after.weight *= deviation[None, :, None, None]
+    decode_layer.bias += decode_layer.weight[:, :, 0, 0] @ (mean / SCALE)
+    decode_layer.weight *= deviation[None, :, None, None]

@@ -38,7 +38,7 @@ class UNetSizes:
         layers: residual blocks at each resolution on the way down; one more on the way up.
         text_width: width of the text's tokens.
         groups: number of groups of channels in group normalisation.
-        latent_width: channels of a latent picture.
+        latent_width: channels of a latent image.
         has_motion: whether it has temporal layers.
         is_reference: whether the layers after the last attention are left out.
         most_frames: length of the longest window, in frames.
@@ -76,18 +76,20 @@ class _Layers(nn.Module):
         super().__init__()
         if has_attention:
             self.attentions = nn.ModuleList([SpatialTransformer(width, sizes.text_width, sizes.groups) for _ in inputs])
-        self.resnets = nn.ModuleList([ResidualBlock(each, width, sizes.time_width, sizes.groups) for each in inputs])
+        self.resnets = nn.ModuleList(
+            [ResidualBlock(channels, width, sizes.time_width, sizes.groups) for channels in inputs]
+        )
         if sizes.has_motion:
             self.motion_modules = nn.ModuleList([MotionModule(width, sizes.most_frames) for _ in inputs])
 
-    def layer(self, number: int, pictures: Tensor, step: _Step) -> Tensor:
-        """(B F, C, H, W)"""
-        pictures = self.resnets[number](pictures, step.time)
+    def layer(self, number: int, features: Tensor, step: _Step) -> Tensor:
+        """(B F, C, H, W) features after one layer."""
+        features = self.resnets[number](features, step.time)
         if hasattr(self, 'attentions'):
-            pictures = self.attentions[number](pictures, step.text, step.reading)
+            features = self.attentions[number](features, step.text, step.reading)
         if hasattr(self, 'motion_modules'):
-            pictures = self.motion_modules[number](pictures, step.frames)
-        return pictures
+            features = self.motion_modules[number](features, step.frames)
+        return features
 
 
 class _DownBlock(_Layers):
@@ -96,14 +98,14 @@ class _DownBlock(_Layers):
         if not is_last:
             self.downsamplers = nn.ModuleList([Halving(width, pads_before=True)])
 
-    def forward(self, pictures: Tensor, kept: list[Tensor], step: _Step) -> Tensor:
+    def forward(self, features: Tensor, skips: list[Tensor], step: _Step) -> Tensor:
         for number in range(len(self.resnets)):
-            pictures = self.layer(number, pictures, step)
-            kept.append(pictures)
+            features = self.layer(number, features, step)
+            skips.append(features)
         if hasattr(self, 'downsamplers'):
-            pictures = self.downsamplers[0](pictures)
-            kept.append(pictures)
-        return pictures
+            features = self.downsamplers[0](features)
+            skips.append(features)
+        return features
 
 
 class _UpBlock(_Layers):
@@ -112,13 +114,13 @@ class _UpBlock(_Layers):
         if not is_last:
             self.upsamplers = nn.ModuleList([Doubling(width)])
 
-    def forward(self, pictures: Tensor, kept: list[Tensor], step: _Step) -> Tensor:
+    def forward(self, features: Tensor, skips: list[Tensor], step: _Step) -> Tensor:
         for number in range(len(self.resnets)):
-            pictures = self.layer(number, torch.cat([pictures, kept.pop()], dim=1), step)
+            features = self.layer(number, torch.cat([features, skips.pop()], dim=1), step)
         if hasattr(self, 'upsamplers'):
-            size = (kept[-1].shape[2], kept[-1].shape[3])  # odd sizes were rounded up on the way down
-            pictures = self.upsamplers[0](pictures, size)
-        return pictures
+            size = (skips[-1].shape[2], skips[-1].shape[3])  # odd sizes were rounded up on the way down
+            features = self.upsamplers[0](features, size)
+        return features
 
 
 class _MidBlock(nn.Module):
@@ -130,12 +132,12 @@ class _MidBlock(nn.Module):
         if sizes.has_motion:
             self.motion_modules = nn.ModuleList([MotionModule(width, sizes.most_frames)])
 
-    def forward(self, pictures: Tensor, step: _Step) -> Tensor:
-        pictures = self.resnets[0](pictures, step.time)
-        pictures = self.attentions[0](pictures, step.text, step.reading)
+    def forward(self, features: Tensor, step: _Step) -> Tensor:
+        features = self.resnets[0](features, step.time)
+        features = self.attentions[0](features, step.text, step.reading)
         if hasattr(self, 'motion_modules'):
-            pictures = self.motion_modules[0](pictures, step.frames)
-        out: Tensor = self.resnets[1](pictures, step.time)
+            features = self.motion_modules[0](features, step.frames)
+        out: Tensor = self.resnets[1](features, step.time)
         return out
 
 
@@ -160,19 +162,26 @@ class UNet(nn.Module):
         self.time_embedding = TimeEmbedding(widths[0], sizes.time_width)
         self.down_blocks = nn.ModuleList(
             [
-                _DownBlock(widths[max(at - 1, 0)], width, sizes, has_attention=at < last, is_last=at == last)
-                for at, width in enumerate(widths)
+                _DownBlock(widths[max(level - 1, 0)], width, sizes, has_attention=level < last, is_last=level == last)
+                for level, width in enumerate(widths)
             ]
         )
         self.mid_block = _MidBlock(sizes)
         self.up_blocks = nn.ModuleList()
         # skip connections in order: conv_in, then `layers` maps and the halved one of each resolution
-        kept = [widths[0], *(w for at, w in enumerate(widths) for w in [w] * (sizes.layers + (at < last)))]
-        below = widths[-1]
-        for at, width in enumerate(reversed(widths)):
-            inputs = [(below if layer == 0 else width) + kept.pop() for layer in range(sizes.layers + 1)]
-            self.up_blocks.append(_UpBlock(inputs, width, sizes, has_attention=at > 0, is_last=at == last))
-            below = width
+        skip_widths = [
+            widths[0],
+            *(
+                channels
+                for level, channels in enumerate(widths)
+                for channels in [channels] * (sizes.layers + (level < last))
+            ),
+        ]
+        width_below = widths[-1]
+        for level, width in enumerate(reversed(widths)):
+            inputs = [(width_below if layer == 0 else width) + skip_widths.pop() for layer in range(sizes.layers + 1)]
+            self.up_blocks.append(_UpBlock(inputs, width, sizes, has_attention=level > 0, is_last=level == last))
+            width_below = width
         if not sizes.is_reference:
             self.conv_norm_out = nn.GroupNorm(sizes.groups, widths[0], eps=1e-5)
             self.conv_out = nn.Conv2d(widths[0], sizes.latent_width, 3, padding=1)
@@ -205,18 +214,18 @@ class UNet(nn.Module):
         steps = torch.as_tensor(timestep, device=latents.device).reshape(-1).expand(batch)
         time = self.time_embedding(steps).repeat_interleave(frames, dim=0)  # (B F, T)
         step = _Step(time, text.repeat_interleave(frames, dim=0), frames, reading)
-        pictures = self.conv_in(_apart(latents))
+        features = self.conv_in(_frames_as_batch(latents))  # (B F, C, H, W)
         if guidance is not None:
-            pictures = pictures + _apart(guidance)
-        kept = [pictures]
+            features = features + _frames_as_batch(guidance)
+        skips = [features]
         for block in self.down_blocks:
-            pictures = block(pictures, kept, step)
-        pictures = self.mid_block(pictures, step)
+            features = block(features, skips, step)
+        features = self.mid_block(features, step)
         for block in self.up_blocks:
-            pictures = block(pictures, kept, step)
+            features = block(features, skips, step)
         if not self.sizes.is_reference:
-            pictures = self.conv_out(functional.silu(self.conv_norm_out(pictures)))
-        velocity: Tensor = pictures.unflatten(0, (batch, frames)).transpose(1, 2)
+            features = self.conv_out(functional.silu(self.conv_norm_out(features)))
+        velocity: Tensor = features.unflatten(0, (batch, frames)).transpose(1, 2)
         return velocity  # (B, F, C, H, W), then (B, C, F, H, W)
 
 
@@ -233,6 +242,6 @@ def read_portrait(net: UNet, latents: Tensor, text: Tensor) -> Reference:
     return reading.reference
 
 
-def _apart(videos: Tensor) -> Tensor:
+def _frames_as_batch(videos: Tensor) -> Tensor:
     """(B, C, F, H, W) as (B F, C, H, W)."""
     return videos.transpose(1, 2).flatten(0, 1)

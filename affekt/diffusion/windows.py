@@ -25,8 +25,8 @@ def windows(
         size: frames of a window.
         overlap: frames that neighbouring windows share, less than the size.
         is_closed: the video is a loop.
-        spreads: in a closed video, also windows of every 2nd, 4th, … frame: this many kinds in
-            total, as far as the video is long enough.
+        spreads: in a closed video, also windows of every 2nd, 4th, … frame: this many spacings in total, as far as the
+            video is long enough.
 
     Raises:
         ValueRangeError: no frames, or an overlap that leaves no step forward.
@@ -41,9 +41,9 @@ def windows(
     if is_closed:
         count = min(spreads, math.ceil(math.log2(frames / size)) + 1)
         return [
-            [at % frames for at in range(start, start + size * apart, apart)]
-            for apart in (1 << power for power in range(count))
-            for start in range(0, frames, size * apart - overlap)
+            [frame % frames for frame in range(start, start + size * spacing, spacing)]
+            for spacing in (1 << power for power in range(count))
+            for start in range(0, frames, size * spacing - overlap)
         ]
     starts = [*range(0, frames - size, size - overlap), frames - size]
     return [list(range(start, start + size)) for start in starts]

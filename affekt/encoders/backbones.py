@@ -89,11 +89,11 @@ class Backbone(nn.Module):
         large HuBERT, wav2vec 2.0 and WavLM lacks the final norm that it had when features were published, and is far
         larger than the three layers before.
         """
-        answer = self.network(**inputs, output_hidden_states=self.layers == 'last_four', return_dict=True)
-        last: Tensor = answer.last_hidden_state
-        return last if self.layers == 'last' else sum_of_layers([*answer.hidden_states[-4:-1], last])
+        output = self.network(**inputs, output_hidden_states=self.layers == 'last_four', return_dict=True)
+        last: Tensor = output.last_hidden_state
+        return last if self.layers == 'last' else sum_of_layers([*output.hidden_states[-4:-1], last])
 
-    def given(self, values: npt.NDArray[Any]) -> Tensor:
+    def as_input(self, values: npt.NDArray[Any]) -> Tensor:
         """Real values as a tensor on the network's device and in its precision."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.network.device, self.network.dtype)
 

@@ -34,17 +34,17 @@ class ExportedModel:
     """One of `FAMILIES`."""
 
 
-_NONE, _WHOLE = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+_NO_MEAN, _UNIT_DEVIATION = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
 _IMAGENET = {'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}
-_PICTURE: Mapping[str, Any] = {
-    'resize': [224, 224], 'crop': None, 'interpolation': 'bilinear', 'largest': 1, 'mean': _NONE, 'std': _WHOLE,
-    'colours': 'RGB', 'frames': 'all', 'pooling': 'one row a picture',
+_IMAGE: Mapping[str, Any] = {
+    'resize': [224, 224], 'crop': None, 'interpolation': 'bilinear', 'largest': 1, 'mean': _NO_MEAN,
+    'std': _UNIT_DEVIATION, 'colours': 'RGB', 'frames': 'all', 'pooling': 'one row a picture',
 }  # fmt: skip
 _FER_PLUS: Mapping[str, Any] = {
-    **_PICTURE, 'resize': 256, 'crop': 224, 'largest': 255, 'mean': [131.0912, 103.8827, 91.4953],
+    **_IMAGE, 'resize': 256, 'crop': 224, 'largest': 255, 'mean': [131.0912, 103.8827, 91.4953],
 }  # fmt: skip
-_FILM: Mapping[str, Any] = {
-    **_PICTURE, **_IMAGENET, 'colours': 'BGR', 'frames': '16; every fourth, twice, for UTT; around each for FRA',
+_WINDOW: Mapping[str, Any] = {
+    **_IMAGE, **_IMAGENET, 'colours': 'BGR', 'frames': '16; every fourth, twice, for UTT; around each for FRA',
     'pooling': 'one row for 16 pictures',
 }  # fmt: skip
 _SAMPLES: Mapping[str, Any] = {
@@ -63,11 +63,11 @@ EXPORTED: Mapping[str, ExportedModel] = {
     for model in (
         ExportedModel(
             'manet', 'video', 1024, f'{_SIDE224} (N, 1024): both branches before their classes, one after the other',
-            'MA-Net, RAF-DB, 88.33 %', _PICTURE, 'exported pictures',
+            'MA-Net, RAF-DB, 88.33 %', _IMAGE, 'exported pictures',
         ),
         ExportedModel(
             'emonet', 'video', 256, '(N, 3, 256, 256) to (N, 256): the pooled layer before emo_fc_2',
-            'emonet_8.pth', {**_PICTURE, 'resize': [256, 256]}, 'exported pictures',
+            'emonet_8.pth', {**_IMAGE, 'resize': [256, 256]}, 'exported pictures',
         ),
         ExportedModel(
             'resnet50face', 'video', 512, f'{_SIDE224} (N, 512, 7, 7): conv5_3_3x3_relu',
@@ -79,27 +79,27 @@ EXPORTED: Mapping[str, ExportedModel] = {
         ),
         ExportedModel(
             'msceleb', 'video', 512, f'{_SIDE224} (N, 512): ResNet18 before its classes',
-            'resnet18_msceleb.pth', {**_PICTURE, **_IMAGENET}, 'exported pictures',
+            'resnet18_msceleb.pth', {**_IMAGE, **_IMAGENET}, 'exported pictures',
         ),
         ExportedModel(
             'imagenet', 'video', 512, f'{_SIDE224} (N, 512): ResNet18 before its classes',
-            'ResNet18 of torchvision', {**_PICTURE, **_IMAGENET}, 'exported pictures',
+            'ResNet18 of torchvision', {**_IMAGE, **_IMAGENET}, 'exported pictures',
         ),
         ExportedModel(
             'eva02_base_patch14_224', 'video', 768, f'{_SIDE224} (N, 768): the pooled layer',
             'eva02_base_patch14_224.mim_in22k of timm',
             {
-                **_PICTURE, 'resize': 248, 'crop': 224, 'interpolation': 'bicubic',
+                **_IMAGE, 'resize': 248, 'crop': 224, 'interpolation': 'bicubic',
                 'mean': [0.48145466, 0.4578275, 0.40821073], 'std': [0.26862954, 0.26130258, 0.27577711],
             }, 'exported pictures',
         ),
         ExportedModel(
             'videomae-mer2023', 'video', 768, '(N, 3, 16, 224, 224) to (N, 768): what is saved as feature',
-            'videomae-base-K400-mer2023', _FILM, 'exported video',
+            'videomae-base-K400-mer2023', _WINDOW, 'exported video',
         ),
         ExportedModel(
             'videomae-voxceleb2', 'video', 768, '(N, 3, 16, 160, 160) to (N, 768): what is saved as feature',
-            'videomae-base-VoxCeleb2', {**_FILM, 'resize': [160, 160]}, 'exported video',
+            'videomae-base-VoxCeleb2', {**_WINDOW, 'resize': [160, 160]}, 'exported video',
         ),
         ExportedModel(
             'vggish', 'audio', 128, '(N, 96, 64), with or without an axis of 1, to (N, 128): the embedding',

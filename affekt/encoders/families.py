@@ -60,7 +60,7 @@ def register_family(family: Family) -> None:
     Raises:
         UnknownNameError: the name or an architecture already belongs to another family.
     """
-    taken = {name for known in FAMILIES.values() for name in known.architectures} & set(family.architectures)
+    taken = {name for registered in FAMILIES.values() for name in registered.architectures} & set(family.architectures)
     if family.name in FAMILIES or taken:
         raise UnknownNameError(
             expected='a family of encoders with a name and architectures of its own',

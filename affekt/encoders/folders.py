@@ -27,10 +27,12 @@ from affekt.encoders.model_files import SETTINGS, WEIGHTS, deciding_files
 from affekt.errors import UnknownNameError, WeightsError, missing_extra
 from affekt.runs import read_regular_file
 
-NEEDED = ('torch', 'transformers')
-PREPARES = ('preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json')
+REQUIRED = ('torch', 'transformers')
+"""Modules of the extra."""
+PREPROCESSORS = ('preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json')
 """Files one of which configures the preprocessing of audio or images."""
 PRECISIONS = ('float32', 'float16', 'bfloat16')
+"""Data types in which a network can be run."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,14 @@ def model_folder(model: str) -> ModelFolder:
         WeightsError: there is no such folder, the hub cannot be reached or refuses, or config or weights are missing.
     """
     require_extra()
-    given = Path(model).expanduser()
-    is_path = given.exists() or given.is_absolute() or not re.fullmatch(r'[\w.-]+/[\w.-]+', model) or model[0] == '.'
-    path = given if is_path else _fetched(model)
+    local_path = Path(model).expanduser()
+    is_path = (
+        local_path.exists()
+        or local_path.is_absolute()
+        or not re.fullmatch(r'[\w.-]+/[\w.-]+', model)
+        or model[0] == '.'
+    )
+    path = local_path if is_path else _fetched(model)
     if not path.is_dir():
         raise WeightsError(
             expected='a folder with config.json and weights, or a name such as facebook/wav2vec2-base-960h',
@@ -110,10 +117,10 @@ def _fetched(hub: str) -> Path:
             if any(path.glob(pattern)):
                 break
     except (OSError, ValueError, RuntimeError) as error:  # no network, offline mode, no such name, gated
-        first = (str(error).strip().splitlines() or [''])[0]
+        first_line = (str(error).strip().splitlines() or [''])[0]
         raise WeightsError(
             expected=f'{hub} from huggingface.co, or a copy of it in the cache of huggingface_hub',
-            came=f'{type(error).__name__}: {first[:200]}',
+            came=f'{type(error).__name__}: {first_line[:200]}',
             todo='give a folder with --model, or try again where the hub can be reached',
         ) from error
     return path
@@ -126,7 +133,7 @@ def require_extra() -> tuple[Any, Any]:
         MissingExtraError: torch or transformers is not installed.
     """
     try:
-        torch, transformers = (importlib.import_module(name) for name in NEEDED)
+        torch, transformers = (importlib.import_module(name) for name in REQUIRED)
     except ImportError as error:
         raise missing_extra('torch and transformers', 'encoders', came=str(error)) from error
     return torch, transformers
@@ -134,7 +141,7 @@ def require_extra() -> tuple[Any, Any]:
 
 def has_extra() -> bool:
     """Whether torch and transformers are installed; imports neither."""
-    return all(importlib.util.find_spec(name) is not None for name in NEEDED)
+    return all(importlib.util.find_spec(name) is not None for name in REQUIRED)
 
 
 @contextlib.contextmanager
@@ -153,7 +160,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_one_error(path: Path, what: str) -> Iterator[None]:
+def _as_one_error(path: Path, expected: str) -> Iterator[None]:
     """Turns the exceptions of transformers while reading a folder into `WeightsError`."""
     try:
         yield
@@ -164,7 +171,7 @@ def _as_one_error(path: Path, what: str) -> Iterator[None]:
             raise
         lines = [line for line in str(error).strip().splitlines() if line.strip()] or ['']
         raise WeightsError(
-            expected=f'{what} that transformers opens from {path} without running a program from there',
+            expected=f'{expected} that transformers opens from {path} without running a program from there',
             came=f'{type(error).__name__}: {lines[0][:200]}',
             todo='give a whole copy of the published folder, or bring features in by `affekt features import`',
         ) from error
@@ -187,7 +194,7 @@ def open_network(path: Path, loader: str, device: str, precision: str, config: A
     torch, transformers = require_extra()
     from affekt.nn import require_device
 
-    where = require_device(device)
+    torch_device = require_device(device)
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # one of several workers
     with _as_one_error(path, 'a network'), _quiet(transformers):
@@ -196,29 +203,29 @@ def open_network(path: Path, loader: str, device: str, precision: str, config: A
             use_safetensors=any(path.glob(WEIGHTS[0])), output_loading_info=True,
         )  # fmt: skip
     require_whole(network, loading, path)
-    return torch, network.to(where).eval()
+    return torch, network.to(torch_device).eval()
 
 
-def open_reader(path: Path, loader: str, **how: Any) -> Any:
+def open_reader(path: Path, loader: str, **options: Any) -> Any:
     """A tokenizer, or the preprocessing of audio or images, without a network connection.
 
     Args:
         path: path of the folder.
         loader: class of transformers that loads it, such as AutoTokenizer.
-        how: further arguments of that class.
+        options: further arguments of that class.
 
     Raises:
         WeightsError: the folder has none.
     """
     _, transformers = require_extra()
-    if not loader.endswith('Tokenizer') and not any((path / name).is_file() for name in PREPARES):
+    if not loader.endswith('Tokenizer') and not any((path / name).is_file() for name in PREPROCESSORS):
         raise WeightsError(
-            expected=f'{PREPARES[0]} in {path}, which says how sound or pictures become numbers', came='none',
+            expected=f'{PREPROCESSORS[0]} in {path}, which configures how audio or images become numbers', came='none',
             todo='copy it beside the weights: save_pretrained() of the feature extractor or image processor',
         )  # fmt: skip
-    with _as_one_error(path, 'what reads its input'), _quiet(transformers):
-        own = {'trust_remote_code': False} if loader.startswith('Auto') else {}
-        return getattr(transformers, loader).from_pretrained(path, local_files_only=True, **own, **how)
+    with _as_one_error(path, 'a tokenizer or preprocessor'), _quiet(transformers):
+        trust = {'trust_remote_code': False} if loader.startswith('Auto') else {}
+        return getattr(transformers, loader).from_pretrained(path, local_files_only=True, **trust, **options)
 
 
 def open_config(path: Path) -> Any:

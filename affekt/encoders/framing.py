@@ -28,47 +28,50 @@ def chunks(length: int) -> list[tuple[int, int]]:
     >>> chunks(25 * 16000), chunks(10 * 16000 + 5)
     ([(0, 160000), (160000, 320000), (320000, 400000)], [(0, 160005)])
     """
-    begins = [begin for begin in range(0, length, CHUNK) if begin == 0 or length - begin >= SHORTEST]
-    return list(itertools.pairwise([*begins, length]))
+    starts = [start for start in range(0, length, CHUNK) if start == 0 or length - start >= SHORTEST]
+    return list(itertools.pairwise([*starts, length]))
 
 
-def uniform(count: int, wanted: int) -> Ints:
-    """Indices of the frames that the published program selects from `count`: floor(i T / n), n the smaller of both
-    numbers; the last one is repeated where there are fewer than wanted.
+def uniform(count: int, target: int) -> Ints:
+    """Indices of the frames that the published program selects from `count`.
+
+        floor(i count / n) for i < n, the smaller of `count` and `target`; then the last of these up to `target`
 
     >>> uniform(5, 3).tolist(), uniform(3, 5).tolist()
     ([0, 1, 3], [0, 1, 2, 2, 2])
     """
-    kept = min(count, wanted)
-    taken = np.arange(kept, dtype=np.int64) * count // kept
-    return np.concatenate([taken, np.full(wanted - kept, taken[-1])])
+    distinct = min(count, target)
+    indices = np.arange(distinct, dtype=np.int64) * count // distinct
+    return np.concatenate([indices, np.full(target - distinct, indices[-1])])
 
 
-def evenly(count: int, wanted: int) -> Ints:
-    """As `uniform`, but where there are fewer frames than wanted all are repeated evenly.
+def evenly(count: int, target: int) -> Ints:
+    """As `uniform`, but where there are fewer frames than `target` all are repeated evenly.
 
     >>> evenly(5, 3).tolist(), evenly(3, 5).tolist()
     ([0, 1, 3], [0, 0, 1, 1, 2])
     """
-    return np.arange(wanted, dtype=np.int64) * count // wanted
+    return np.arange(target, dtype=np.int64) * count // target
 
 
-def stretches(count: int) -> list[Ints]:
+def two_windows(count: int) -> list[Ints]:
     """Indices of the frames that an exported VideoMAE reads for one row per sample: two windows.
 
-    >>> [taken[[0, -1]].tolist() for taken in stretches(100)], stretches(9)[0].tolist()[:5]
+    >>> [window[[0, -1]].tolist() for window in two_windows(100)], two_windows(9)[0].tolist()[:5]
     ([[0, 60], [36, 96]], [0, 4, 8, 8, 8])
     """
-    taken = np.arange(0, count, STRIDE)
-    taken = np.concatenate([taken, np.full(max(TUBE - len(taken), 0), taken[-1])])
-    return [taken[:TUBE], taken[-TUBE:]]
+    indices = np.arange(0, count, STRIDE)
+    indices = np.concatenate([indices, np.full(max(TUBE - len(indices), 0), indices[-1])])
+    return [indices[:TUBE], indices[-TUBE:]]
 
 
-def around(count: int, at: int) -> Ints:
-    """Indices of the frames that an exported VideoMAE reads for frame `at`.
+def around(count: int, frame: int) -> Ints:
+    """Indices of the frames that an exported VideoMAE reads for one frame.
 
-    >>> [around(40, at)[[0, -1]].tolist() for at in (3, 20, 35)], around(5, 4).tolist()[:7]
+    The first 16 for the first ten frames, the 16 before the last for the last nine, else from 8 before the frame.
+
+    >>> [around(40, frame)[[0, -1]].tolist() for frame in (3, 20, 35)], around(5, 4).tolist()[:7]
     ([[0, 15], [12, 27], [23, 38]], [0, 1, 2, 3, 4, 4, 4])
     """
-    begin = 0 if at < 10 else count - TUBE - 1 if at > count - 10 else at - TUBE // 2
-    return np.clip(np.arange(max(begin, 0), max(begin, 0) + TUBE), 0, count - 1)
+    start = 0 if frame < 10 else count - TUBE - 1 if frame > count - 10 else frame - TUBE // 2
+    return np.clip(np.arange(max(start, 0), max(start, 0) + TUBE), 0, count - 1)

@@ -15,9 +15,11 @@ import numpy as np
 from affekt.errors import WeightsError
 
 FEWEST = 0.9
-"""Least share of a network's tokens that its tokenizer knows: embedding tables are padded to round sizes, by at most 2
-% in published models; a tokenizer of another model knows fewer, or more tokens than there are embeddings."""
+"""Minimum share of a network's tokens that its tokenizer knows.
 
+Published models pad their embedding tables to round sizes, by at most 2 %. A tokenizer of another model knows fewer
+tokens than that, or more than there are embeddings.
+"""
 
 BY_BYTES = ('ByT5Tokenizer', 'PerceiverTokenizer', 'CanineTokenizer')
 """Tokenizers of bytes or characters, without a vocabulary; embedding tables of their networks are padded by half."""
@@ -35,8 +37,8 @@ def require_words(tokenizer: Any, vectors: int, path: Path) -> None:
         WeightsError: the vocabulary is empty, or belongs to another network.
     """
     tokens = tokenizer.get_vocab()
-    words = {token: number for token, number in tokens.items() if token not in tokenizer.get_added_vocab()}
-    words = {token: number for token, number in words.items() if number not in set(tokenizer.all_special_ids)}
+    words = {token: token_id for token, token_id in tokens.items() if token not in tokenizer.get_added_vocab()}
+    words = {token: token_id for token, token_id in words.items() if token_id not in set(tokenizer.all_special_ids)}
     if not words and type(tokenizer).__name__ not in BY_BYTES:
         raise WeightsError(
             expected=f'a tokenizer with words, for an encoder of transformers in {path} '
@@ -44,8 +46,8 @@ def require_words(tokenizer: Any, vectors: int, path: Path) -> None:
             came='none: every word would be read as the same unknown one',
             todo='copy the files of the tokenizer beside the weights: tokenizer.save_pretrained(folder)',
         )
-    marks = tokenizer('')['input_ids']
-    largest = max([*words.values(), *marks], default=0)
+    special_ids = tokenizer('')['input_ids']
+    largest = max([*words.values(), *special_ids], default=0)
     is_short = len(tokens) < FEWEST * vectors and type(tokenizer).__name__ not in BY_BYTES
     if largest >= vectors or is_short:
         raise WeightsError(
@@ -59,10 +61,10 @@ def all_unknown(tokens: Iterable[Any], tokenizer: Any) -> bool:
     """Whether all words of a text are unknown tokens.
 
     Args:
-        tokens: token numbers of the words, in any number of pieces.
+        tokens: token IDs of the words, in any number of pieces.
         tokenizer: tokenizer that made them.
     """
     unknown = tokenizer.unk_token_id
     pieces = [np.asarray(piece) for piece in tokens]
-    numbers = np.concatenate(pieces) if pieces else np.zeros(0)
-    return unknown is not None and len(numbers) > 0 and bool((numbers == unknown).all())
+    token_ids = np.concatenate(pieces) if pieces else np.zeros(0)
+    return unknown is not None and len(token_ids) > 0 and bool((token_ids == unknown).all())

@@ -31,12 +31,12 @@ def require_whole(network: Any, loading: Mapping[str, Any], path: Path) -> None:
         WeightsError: the weights belong to another network.
     """
     missing = sorted(name for name in loading['missing_keys'] if not UNREAD.search(name))
-    other = sorted(str(name) for name in loading.get('mismatched_keys', ()))
+    mismatched = sorted(str(name) for name in loading.get('mismatched_keys', ()))
     beyond = _layers_beyond(network, loading.get('unexpected_keys', ()))
     if missing:
         came = f'{len(missing)} missing ({", ".join(missing[:3])})'
-    elif other or loading.get('error_msgs'):
-        came = f'others ({", ".join(other[:3])})'
+    elif mismatched or loading.get('error_msgs'):
+        came = f'others ({", ".join(mismatched[:3])})'
     elif beyond:
         came = f'those of a larger one, with layers that config.json does not have ({listed(beyond, 2)})'
     else:
@@ -50,7 +50,7 @@ def require_whole(network: Any, loading: Mapping[str, Any], path: Path) -> None:
 
 def _layers_beyond(network: Any, unexpected: Iterable[str]) -> list[str]:
     """Names of tensors that differ from those of the network only in the number of their layer."""
-    places = {_LAYER.sub('#', name) for name in network.state_dict() if _LAYER.search(name)}
+    patterns = {_LAYER.sub('#', name) for name in network.state_dict() if _LAYER.search(name)}
     prefix = f'{network.base_model_prefix}.'
     names = (name.removeprefix(prefix) for name in unexpected)
-    return sorted(name for name in names if _LAYER.search(name) and _LAYER.sub('#', name) in places)
+    return sorted(name for name in names if _LAYER.search(name) and _LAYER.sub('#', name) in patterns)

@@ -25,7 +25,9 @@ SETTINGS = (
 WEIGHTS = ('*.safetensors', 'pytorch_model*.bin')
 """Patterns of weight files; those of the first matching pattern are read."""
 INDEXES = {'*.safetensors': 'model.safetensors.index.json', 'pytorch_model*.bin': 'pytorch_model.bin.index.json'}
+"""Pattern to the file that lists the parts of weights in several files."""
 ADAPTER = 'adapter_config.json'
+"""File that marks a folder as an adapter (LoRA) of another model."""
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 """Extensions of files that contain a complete encoder."""
 RUN_WEIGHTS = 'weights.safetensors'
@@ -66,7 +68,10 @@ def model_files(folder: Path) -> list[Path]:
             expected='a whole model', came=f'an adapter (LoRA) in {folder}, which changes the weights of another model',
             todo='join both where they were trained: merge_and_unload(), then save_pretrained() of model and tokenizer',
         )  # fmt: skip
-    pattern = next((each for each in WEIGHTS if any(folder.glob(each)) or (folder / INDEXES[each]).exists()), '')
+    pattern = next(
+        (candidate for candidate in WEIGHTS if any(folder.glob(candidate)) or (folder / INDEXES[candidate]).exists()),
+        '',
+    )
     weights = sorted(folder.glob(pattern)) if pattern else []
     if pattern and (folder / INDEXES[pattern]).exists():
         _require_parts(folder / INDEXES[pattern])
@@ -76,9 +81,9 @@ def model_files(folder: Path) -> list[Path]:
             todo='fetch the weights too; formats of TensorFlow, Flax and fairseq are not read',
         )  # fmt: skip
     files = [*(folder / name for name in SETTINGS if (folder / name).exists()), *weights]
-    if odd := [file.name for file in files if not file.is_file()]:
+    if irregular := [file.name for file in files if not file.is_file()]:
         raise WeightsError(
-            expected=f'files in {folder}', came=f'{listed(odd)}, no file that can be read to its end',
+            expected=f'files in {folder}', came=f'{listed(irregular)}, no file that can be read to its end',
             todo='copy the folder anew',
         )  # fmt: skip
     return files
@@ -94,11 +99,11 @@ def _require_parts(index: Path) -> None:
         )  # fmt: skip
     names = set(parts.values())
     outside = sorted(name for name in names if Path(name).name != name)
-    lost = sorted(name for name in names if name not in outside and not (index.parent / name).is_file())
-    if outside or lost:
+    missing = sorted(name for name in names if name not in outside and not (index.parent / name).is_file())
+    if outside or missing:
         raise WeightsError(
             expected=f'the parts that {index.name} names, beside it in {index.parent}',
-            came=f'{listed(outside)}, which lie elsewhere' if outside else f'no {listed(lost)}',
+            came=f'{listed(outside)}, which lie elsewhere' if outside else f'no {listed(missing)}',
             todo='give a whole copy of the published folder',
         )
 

@@ -81,13 +81,13 @@ class OnnxModel:
         runs = [blocks] if self._fixed is None else blocks
         return np.concatenate([self._once(np.ascontiguousarray(block)) for block in runs])
 
-    def _once(self, given: Any) -> Floats32:
+    def _once(self, examples: Any) -> Floats32:
         try:
-            output = self._session.run([self._output.name], {self._input.name: given.astype(np.float32)})[0]
+            output = self._session.run([self._output.name], {self._input.name: examples.astype(np.float32)})[0]
         except Exception as error:  # onnxruntime's exceptions have no common class
             lines = str(error).strip().splitlines() or ['']
             raise self._wrong(
-                f'a network that runs on {given.shape}', lines[0][:200], 'try the file with onnxruntime alone'
+                f'a network that runs on {examples.shape}', lines[0][:200], 'try the file with onnxruntime alone'
             ) from error
         if self._dimension not in output.shape[1:]:
             raise self._wrong(f'{self._dimension} columns', f'{output.shape}', 'export the layer that the recipe names')
@@ -96,17 +96,17 @@ class OnnxModel:
     def _only_input(self) -> Any:
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
-            raise self._wrong('one input', ', '.join(each.name for each in inputs), 'export it with one')
+            raise self._wrong('one input', ', '.join(model_input.name for model_input in inputs), 'export it with one')
         return inputs[0]
 
     def _fitting_output(self) -> Any:
         outputs = self._session.get_outputs()
-        fitting = [each for each in outputs if self._dimension in each.shape[1:]]
-        unknown = [each for each in outputs if not any(isinstance(size, int) for size in each.shape[1:])]
+        fitting = [output for output in outputs if self._dimension in output.shape[1:]]
+        unknown = [output for output in outputs if not any(isinstance(size, int) for size in output.shape[1:])]
         if not fitting and not unknown:
             raise self._wrong(
                 f'an output of {self._dimension} columns',
-                ', '.join(f'{each.name} {_in_words(each.shape)}' for each in outputs),
+                ', '.join(f'{output.name} {_in_words(output.shape)}' for output in outputs),
                 'export the layer that the recipe names, not its classes',
             )
         return (fitting or unknown)[0]
@@ -130,9 +130,9 @@ def _session(path: Path, device: str) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above
-        first = (str(error).strip().splitlines() or [''])[0]
+        first_line = (str(error).strip().splitlines() or [''])[0]
         raise WeightsError(
-            expected='an ONNX file that onnxruntime opens', came=f'{path}: {first[:200]}', todo='export it again'
+            expected='an ONNX file that onnxruntime opens', came=f'{path}: {first_line[:200]}', todo='export it again'
         ) from error
 
 
@@ -152,7 +152,8 @@ def _providers(device: str) -> list[Any]:
 
 def _fits(shape: Sequence[int | None], wanted: Shape) -> bool:
     return len(shape) == len(wanted) and all(
-        here is None or there is None or here == there for here, there in zip(shape, wanted, strict=True)
+        size is None or wanted_size is None or size == wanted_size
+        for size, wanted_size in zip(shape, wanted, strict=True)
     )
 
 

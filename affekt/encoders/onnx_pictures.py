@@ -21,19 +21,19 @@ import numpy.typing as npt
 from affekt.arrays import Bools, Floats, Floats32, Ints
 from affekt.encoders.encoder import Encoded, EncoderSettings, Modality, Pictures, encoded_each
 from affekt.encoders.exported import ExportedModel
-from affekt.encoders.framing import PICTURES_AT_ONCE, TUBE, around, stretches
+from affekt.encoders.framing import PICTURES_AT_ONCE, TUBE, around, two_windows
 from affekt.encoders.onnx_models import OnnxModel
 
 Images = Sequence[npt.NDArray[np.uint8]]
 
 
-def prepared(image: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Floats32:
+def prepared(image: npt.NDArray[np.uint8], preparation: Mapping[str, Any]) -> Floats32:
     """One image as input of a network.
 
     Args:
         image: (H, W, 3), RGB.
-        facts: `facts` of an `ExportedModel`: `resize` is [S, S], or the length of the shorter side; `crop` the side of
-            the centre crop, or None; `interpolation`; `largest` the value that 255 maps to; `mean` and `std`
+        preparation: `facts` of an `ExportedModel`: `resize` is [S, S], or the length of the shorter side; `crop` the
+            side of the centre crop, or None; `interpolation`; `largest` the value that 255 maps to; `mean` and `std`
             standardise after that; `colours` is RGB or BGR.
 
     Returns:
@@ -41,21 +41,25 @@ def prepared(image: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Floats32
     """
     from PIL import Image
 
-    if facts['colours'] == 'BGR':
+    if preparation['colours'] == 'BGR':
         image = np.ascontiguousarray(image[..., ::-1])
     filters = {'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC}
-    high, wide = image.shape[:2]
-    if isinstance(facts['resize'], int):
-        short = facts['resize']
-        wide, high = (short, int(short * high / wide)) if wide <= high else (int(short * wide / high), short)
+    height, width = image.shape[:2]
+    if isinstance(preparation['resize'], int):
+        shorter = preparation['resize']
+        width, height = (
+            (shorter, int(shorter * height / width)) if width <= height else (int(shorter * width / height), shorter)
+        )
     else:
-        high, wide = facts['resize']
-    resized = np.asarray(Image.fromarray(image).resize((wide, high), filters[facts['interpolation']]), np.float32)
-    if side := facts['crop']:
-        top, left = round((high - side) / 2), round((wide - side) / 2)
+        height, width = preparation['resize']
+    resized = np.asarray(
+        Image.fromarray(image).resize((width, height), filters[preparation['interpolation']]), np.float32
+    )
+    if side := preparation['crop']:
+        top, left = round((height - side) / 2), round((width - side) / 2)
         resized = resized[top : top + side, left : left + side]
-    mean, std = (np.array(facts[name], np.float32) for name in ('mean', 'std'))
-    return np.moveaxis((resized * np.float32(facts['largest'] / 255) - mean) / std, -1, 0)
+    mean, std = (np.array(preparation[name], np.float32) for name in ('mean', 'std'))
+    return np.moveaxis((resized * np.float32(preparation['largest'] / 255) - mean) / std, -1, 0)
 
 
 class OnnxPictures:
@@ -90,7 +94,7 @@ class OnnxPictures:
     def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
         """One state per image."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
-        states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (pictures, 3, S, S)
+        states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (images, 3, S, S)
         return states, keep_mask
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
@@ -100,8 +104,8 @@ class OnnxPictures:
     def _rows(self, pictures: Pictures) -> Floats32:
         rows = []
         for begin in range(0, len(pictures), PICTURES_AT_ONCE):
-            some = range(begin, min(begin + PICTURES_AT_ONCE, len(pictures)))
-            rows.append(_one_vector(self._network.run(self.prepare([pictures.images[at] for at in some]))))
+            indices = range(begin, min(begin + PICTURES_AT_ONCE, len(pictures)))
+            rows.append(_one_vector(self._network.run(self.prepare([pictures.images[index] for index in indices]))))
         return np.concatenate(rows)
 
 
@@ -109,7 +113,7 @@ class OnnxVideo:
     """An `Encoder` of windows of 16 frames.
 
     For one row: of every fourth frame, the last one repeated up to 16, the first 16 and the last 16; the mean of both.
-    For all rows: for each frame the 16 around it (the first 16 for the first ten, and for the last ten the 16 before
+    For all rows: for each frame the 16 around it (the first 16 for the first ten, and for the last nine the 16 before
     the last).
 
     Args:
@@ -138,19 +142,19 @@ class OnnxVideo:
 
     def prepare(self, sample: Images) -> Floats32:
         """(T, 3, 16, S, S): the frames of each window."""
-        return np.stack([self._stretch(sample, taken) for taken in self._stretches(len(sample))])
+        return np.stack([self._window(sample, indices) for indices in self._windows(len(sample))])
 
-    def _stretches(self, count: int) -> list[Ints]:
-        return stretches(count) if self._is_for_one_row else [around(count, at) for at in range(count)]
+    def _windows(self, count: int) -> list[Ints]:
+        return two_windows(count) if self._is_for_one_row else [around(count, frame) for frame in range(count)]
 
-    def _stretch(self, images: Images, taken: Ints) -> Floats32:
+    def _window(self, images: Images, indices: Ints) -> Floats32:
         """(3, 16, S, S) frames of a window."""
-        return np.stack([prepared(images[at], self._facts) for at in taken], axis=1)
+        return np.stack([prepared(images[index], self._facts) for index in indices], axis=1)
 
     def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
         """One state per window."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
-        states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (stretches, 3, 16, S, S)
+        states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (windows, 3, 16, S, S)
         return states, keep_mask
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
@@ -158,8 +162,10 @@ class OnnxVideo:
         return encoded_each(samples, lambda pictures: Encoded(self._rows(pictures.images), self._times(pictures)))
 
     def _rows(self, images: Images) -> Floats32:
-        taken = self._stretches(len(images))
-        return np.concatenate([_one_vector(self._network.run(self._stretch(images, each)[None])) for each in taken])
+        windows = self._windows(len(images))
+        return np.concatenate(
+            [_one_vector(self._network.run(self._window(images, indices)[None])) for indices in windows]
+        )
 
     def _times(self, pictures: Pictures) -> Floats | None:
         return None if self._is_for_one_row else pictures.times

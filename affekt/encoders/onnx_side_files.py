@@ -52,13 +52,13 @@ def weights_beside(path: Path) -> dict[str, str]:
                 expected=f'weights beside {path.name}, in its own folder', came=f'{path} with weights in {name!r}',
                 todo='export it again with its weights in one file, or in files beside it',
             )  # fmt: skip
-        beside = path.parent / name
-        if not beside.is_file():
+        weights_path = path.parent / name
+        if not weights_path.is_file():
             raise WeightsError(
                 expected=f'the weights that {path.name} names beside it', came=f'no {name}',
                 todo='copy both files, or export into one',
             )  # fmt: skip
-        hashes[name] = file_sha256(beside)
+        hashes[name] = file_sha256(weights_path)
     return hashes
 
 
@@ -88,32 +88,36 @@ class _Walk:
 
     def __init__(self, content: mmap.mmap) -> None:
         self._content = content
-        self._left = MOST_FIELDS
+        self._fields_left = MOST_FIELDS
 
     def names(self) -> set[str]:
         """The paths that tensors refer to."""
         names: set[str] = set()
-        waiting = [('model', 0, len(self._content), 0)]
-        while waiting:
-            message, begin, end, depth = waiting.pop()
+        pending = [('model', 0, len(self._content), 0)]
+        while pending:
+            message, begin, end, depth = pending.pop()
             if depth > DEEPEST:
                 raise ValueError(f'messages more than {DEEPEST} deep')
             if message == TENSOR:
                 names |= self._tensor(begin, end)
                 continue
-            for number, wire, first, last in self._fields(begin, end):
-                if wire == 2 and (inner := INSIDE[message].get(number)):
-                    waiting.append((inner, first, last, depth + 1))
+            for number, wire, start, stop in self._fields(begin, end):
+                if wire == 2 and (inner_message := INSIDE[message].get(number)):
+                    pending.append((inner_message, start, stop, depth + 1))
         return names
 
     def _tensor(self, begin: int, end: int) -> set[str]:
         """Paths that one tensor refers to; empty where its values are in the file itself."""
         is_external, names = False, set()
-        for number, wire, first, last in self._fields(begin, end):
+        for number, wire, start, stop in self._fields(begin, end):
             if number == DATA_LOCATION and wire == 0:
-                is_external = first == EXTERNAL
+                is_external = start == EXTERNAL
             elif number == EXTERNAL_DATA and wire == 2:
-                texts = {key: (at, to) for key, form, at, to in self._fields(first, last) if form == 2}
+                texts = {
+                    key: (text_start, text_stop)
+                    for key, text_wire, text_start, text_stop in self._fields(start, stop)
+                    if text_wire == 2
+                }
                 if {1, 2} <= set(texts) and self._text(*texts[1]) == 'location':
                     names.add(self._text(*texts[2]))
         if is_external and not names:
@@ -127,40 +131,40 @@ class _Walk:
 
     def _fields(self, begin: int, end: int) -> Iterator[Field]:
         """The fields of a message."""
-        at = begin
-        while at < end:
-            self._left -= 1
-            if self._left < 0:
+        position = begin
+        while position < end:
+            self._fields_left -= 1
+            if self._fields_left < 0:
                 raise ValueError(f'more than {MOST_FIELDS} fields')
-            key, at = self._number(at, end)
+            key, position = self._number(position, end)
             number, wire = key >> 3, key & 7
             if wire == 0:
-                value, at = self._number(at, end)
+                value, position = self._number(position, end)
                 yield number, wire, value, 0
                 continue
             if wire == 2:
-                size, at = self._number(at, end)
+                size, position = self._number(position, end)
             elif wire in (1, 5):
                 size = 8 if wire == 1 else 4
             else:
-                raise ValueError(f'no field at byte {at}')
-            if at + size > end:
-                raise ValueError(f'it ends within the field at byte {at}')
-            yield number, wire, at, at + size
-            at += size
+                raise ValueError(f'no field at byte {position}')
+            if position + size > end:
+                raise ValueError(f'it ends within the field at byte {position}')
+            yield number, wire, position, position + size
+            position += size
 
-    def _number(self, at: int, end: int) -> tuple[int, int]:
+    def _number(self, position: int, end: int) -> tuple[int, int]:
         """A variable-length integer (7 bits per byte), and its end."""
         value = 0
         for shift in range(0, 70, 7):
-            if at >= end:
-                raise ValueError(f'it ends within a number at byte {at}')
-            byte = self._content[at]
-            at += 1
+            if position >= end:
+                raise ValueError(f'it ends within a number at byte {position}')
+            byte = self._content[position]
+            position += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return value, at
-        raise ValueError(f'no number at byte {at}')
+                return value, position
+        raise ValueError(f'no number at byte {position}')
 
 
 def _is_inside(name: str) -> bool:

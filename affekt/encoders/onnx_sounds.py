@@ -28,11 +28,13 @@ from affekt.encoders.onnx_models import OnnxModel
 from affekt.errors import WeightsError
 
 BANDS, LOWEST_HZ, HIGHEST_HZ, OFFSET = 64, 125.0, 7500.0, 0.01
+"""Number of mel bands, their range, and the constant added before the logarithm."""
 WINDOW, HOP, FFT = 400, 160, 512
 """Window, hop and FFT size in samples."""
 EXAMPLE = 96
 """Windows per spectrogram."""
 AT_ONCE = 256
+"""Spectrograms per forward pass."""
 
 
 @functools.cache
@@ -42,8 +44,8 @@ def mel_bands() -> Floats:
     def mel(hertz: Any) -> Any:
         return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
 
-    edges = np.linspace(mel(LOWEST_HZ), mel(HIGHEST_HZ), BANDS + 2)
-    bins = mel(np.linspace(0.0, RATE_HZ / 2, FFT // 2 + 1))[:, None]
+    edges = np.linspace(mel(LOWEST_HZ), mel(HIGHEST_HZ), BANDS + 2)  # (66,)
+    bins = mel(np.linspace(0.0, RATE_HZ / 2, FFT // 2 + 1))[:, None]  # (257, 1)
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     weights: Floats = np.maximum(0.0, np.minimum(rising, falling))
@@ -51,29 +53,29 @@ def mel_bands() -> Floats:
     return weights
 
 
-def log_mel(sound: Floats32) -> Floats:
+def log_mel(audio: Floats32) -> Floats:
     """(T, 64) logarithms of the magnitude in each band, one row every 10 ms.
 
     Args:
-        sound: (S,) at 16 kHz, at least 400 samples.
+        audio: (S,) at 16 kHz, at least 400 samples.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(sound.astype(np.float64), WINDOW)[::HOP]
+    windows = np.lib.stride_tricks.sliding_window_view(audio.astype(np.float64), WINDOW)[::HOP]  # (T, 400)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi / WINDOW * np.arange(WINDOW))
     logarithms: Floats = np.log(np.abs(np.fft.rfft(windows * hann, FFT)) @ mel_bands() + OFFSET)
     return logarithms
 
 
-def examples(sound: Floats32, hop_s: float) -> tuple[Floats32, Floats]:
+def examples(audio: Floats32, hop_s: float) -> tuple[Floats32, Floats]:
     """(T, 96, 64) spectrograms and the (T,) centre of each in seconds.
 
     Args:
-        sound: (S,) at 16 kHz, S above 0.
+        audio: (S,) at 16 kHz, S above 0.
         hop_s: seconds between starts of consecutive spectrograms.
     """
-    if len(sound) < RATE_HZ:
-        sound = np.tile(sound, -(-RATE_HZ // len(sound)))
+    if len(audio) < RATE_HZ:
+        audio = np.tile(audio, -(-RATE_HZ // len(audio)))
     step = round(hop_s * RATE_HZ / HOP)
-    windows = np.lib.stride_tricks.sliding_window_view(log_mel(sound), EXAMPLE, axis=0)[::step]  # (T, 64, 96)
+    windows = np.lib.stride_tricks.sliding_window_view(log_mel(audio), EXAMPLE, axis=0)[::step]  # (T, 64, 96)
     times = np.arange(len(windows)) * step * HOP / RATE_HZ + EXAMPLE * HOP / RATE_HZ / 2
     return np.ascontiguousarray(np.moveaxis(windows, 2, 1), dtype=np.float32), times
 
@@ -121,8 +123,8 @@ class VggishOnnx:
         """(T, D) features of each audio; `is_published` makes no difference."""
         return encoded_each(samples, self._encoded)
 
-    def _encoded(self, sound: Floats32) -> Encoded:
-        windows, times = examples(sound, self._hop_s)
+    def _encoded(self, audio: Floats32) -> Encoded:
+        windows, times = examples(audio, self._hop_s)
         return Encoded(self._run(windows), times)
 
     def _run(self, windows: Floats32) -> Floats32:
@@ -165,24 +167,24 @@ class OnnxSound:
 
     def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
         """States of a batch, each audio run at its own length."""
-        states = [self._run(sound[kept]) for sound, kept in zip(rows, keep_mask, strict=True)]
+        states = [self._run(audio[audio_mask]) for audio, audio_mask in zip(rows, keep_mask, strict=True)]
         longest = max(map(len, states))
-        filled = [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in states]
-        counted = np.arange(longest)[None, :] < np.array([len(each) for each in states])[:, None]
-        return np.stack(filled), counted  # (B, T, D), (B, T)
+        padded = [np.pad(audio_states, ((0, longest - len(audio_states)), (0, 0))) for audio_states in states]
+        state_mask = np.arange(longest)[None, :] < np.array([len(audio_states) for audio_states in states])[:, None]
+        return np.stack(padded), state_mask  # (B, T, D), (B, T)
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) features of each audio; `is_published` makes no difference."""
         return encoded_each(samples, self._encoded)
 
-    def _encoded(self, sound: Floats32) -> Encoded:
+    def _encoded(self, audio: Floats32) -> Encoded:
         hop, field = self._facts['hop_samples'], self._facts['field_samples']
-        rows = self._run(self.prepare(sound))
+        rows = self._run(self.prepare(audio))
         return Encoded(rows, (np.arange(len(rows)) * hop + field / 2) / RATE_HZ)
 
-    def _run(self, sound: Floats32) -> Floats32:
+    def _run(self, audio: Floats32) -> Floats32:
         """(S,) samples to (T, D) states."""
-        states = self._network.run(sound[None])[0]
+        states = self._network.run(audio[None])[0]
         is_columns_first = self._facts['columns_first'] if states.ndim == 2 else False
         rows: Floats32 = states.T if is_columns_first else np.atleast_2d(states)  # (D, T) to (T, D)
         if rows.shape[1] != self.size:

@@ -83,37 +83,41 @@ class PictureBackbone(Backbone):
         Raises:
             ShapeError: there is no image, or one is not RGB.
         """
-        chosen = [sample[at] for at in self._places(len(sample))] if len(sample) else []
-        wrong = [f'{each.dtype} {each.shape}' for each in chosen if each.dtype != np.uint8 or each.shape[2:] != (3,)]
-        if wrong or not chosen:
+        selected = [sample[index] for index in self._selection(len(sample))] if len(sample) else []
+        refused = [
+            f'{image.dtype} {image.shape}' for image in selected if image.dtype != np.uint8 or image.shape[2:] != (3,)
+        ]
+        if refused or not selected:
             raise ShapeError(
-                expected='pictures (height, width, 3) of bytes, at least one', came=wrong[0] if wrong else 'none',
+                expected='pictures (height, width, 3) of bytes, at least one', came=refused[0] if refused else 'none',
                 todo='give the face of each frame',
             )  # fmt: skip
         size = (self.side, self.side)
-        small = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in chosen]
-        return np.stack([np.asarray(picture).reshape(-1) for picture in small])  # (side, side, 3) to (side * side * 3,)
+        resized = [Image.fromarray(image).resize(size, Image.Resampling.BILINEAR) for image in selected]
+        return np.stack(
+            [np.asarray(image_resized).reshape(-1) for image_resized in resized]
+        )  # (side, side, 3) to (side * side * 3,)
 
-    def _places(self, count: int) -> Ints:
+    def _selection(self, count: int) -> Ints:
         """Indices of the images that `prepare` selects, without repetition."""
         return uniform(count, min(count, self.pictures or count))
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
         """One state per image."""
-        each = self._state_of_each(self._pixels(rows)[keep_mask])  # (pictures, D)
-        states = each.new_zeros((*keep_mask.shape, each.shape[1]))  # (B, T, D)
-        states[keep_mask] = each
+        image_states = self._image_states(self._pixels(rows)[keep_mask])  # (images, D)
+        states = image_states.new_zeros((*keep_mask.shape, image_states.shape[1]))  # (B, T, D)
+        states[keep_mask] = image_states
         return states, keep_mask
 
-    def _state_of_each(self, pixels: Tensor) -> Tensor:
+    def _image_states(self, pixels: Tensor) -> Tensor:
         """(T, 3, H, W) images to (T, D) states."""
         return self.states(pixel_values=pixels).mean(dim=1)
 
     def _pixels(self, rows: Tensor) -> Tensor:
         """(B, T, side * side * 3) bytes to (B, T, 3, side, side), standardised."""
-        pictures = rows.unflatten(2, (self.side, self.side, 3)).float()  # (B, T, side, side, 3)
-        standard: Tensor = (pictures - self.mean) / self.deviation
-        return standard.to(self.network.dtype).permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
+        images = rows.unflatten(2, (self.side, self.side, 3)).float()  # (B, T, side, side, 3)
+        standardised: Tensor = (images - self.mean) / self.deviation
+        return standardised.to(self.network.dtype).permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) features of each sample's images."""
@@ -121,24 +125,24 @@ class PictureBackbone(Backbone):
 
     def _encoded(self, pictures: Pictures, is_published: bool) -> Encoded:
         count = self.pictures or len(pictures)
-        taken = uniform(len(pictures), count) if is_published else evenly(len(pictures), min(count, len(pictures)))
-        runs = [taken[begin : begin + PICTURES_AT_ONCE] for begin in range(0, len(taken), PICTURES_AT_ONCE)]
-        rows = [self._run([pictures.images[at] for at in some], is_published) for some in runs]
-        return Encoded(np.concatenate(rows), None if pictures.times is None else pictures.times[taken])
+        indices = uniform(len(pictures), count) if is_published else evenly(len(pictures), min(count, len(pictures)))
+        chunks = [indices[start : start + PICTURES_AT_ONCE] for start in range(0, len(indices), PICTURES_AT_ONCE)]
+        rows = [self._run([pictures.images[index] for index in chunk], is_published) for chunk in chunks]
+        return Encoded(np.concatenate(rows), None if pictures.times is None else pictures.times[indices])
 
     def _run(self, images: Images, is_published: bool) -> Floats32:
         """(rows, D) states of images that are prepared as published."""
         pixels = np.asarray(self._processor(list(images), return_tensors='np')['pixel_values'], np.float32)
         with torch.inference_mode():
-            return as_array(self._seen(self.given(pixels), is_published))
+            return as_array(self._features(self.as_input(pixels), is_published))
 
-    def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
+    def _features(self, pixels: Tensor, is_published: bool) -> Tensor:
         """(T, 3, H, W) to (T, D): the sum of a layer's tokens, or the mean of the output patches."""
-        answer = self.network(pixels, output_hidden_states=is_published)
+        output = self.network(pixels, output_hidden_states=is_published)
         if is_published:
-            summed: Tensor = answer.hidden_states[-1].sum(dim=1)
+            summed: Tensor = output.hidden_states[-1].sum(dim=1)
             return summed
-        mean: Tensor = answer.last_hidden_state[:, self._leading :].mean(dim=1)
+        mean: Tensor = output.last_hidden_state[:, self._leading :].mean(dim=1)
         return mean
 
 
@@ -156,12 +160,12 @@ class ProjectedPictureBackbone(PictureBackbone):
         tower.projection_dim = config.projection_dim  # the tower defaults to that of the smallest CLIP
         return tower
 
-    def _state_of_each(self, pixels: Tensor) -> Tensor:
+    def _image_states(self, pixels: Tensor) -> Tensor:
         embedded: Tensor = self.network(pixel_values=pixels).image_embeds
         return embedded
 
-    def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
-        return self._state_of_each(pixels)
+    def _features(self, pixels: Tensor, is_published: bool) -> Tensor:
+        return self._image_states(pixels)
 
 
 class VideoMaeBackbone(PictureBackbone):
@@ -173,7 +177,7 @@ class VideoMaeBackbone(PictureBackbone):
         self._steps = config.num_frames // config.tubelet_size
         self._patches = (config.image_size // config.patch_size) ** 2
 
-    def _places(self, count: int) -> Ints:
+    def _selection(self, count: int) -> Ints:
         """Indices of the frames that `prepare` selects, the last one repeated where there are too few."""
         return uniform(count, self.network.config.num_frames)
 
@@ -184,14 +188,14 @@ class VideoMaeBackbone(PictureBackbone):
 
     def _encoded(self, pictures: Pictures, is_published: bool) -> Encoded:
         """(steps, D) features: one row per pair of frames."""
-        choose = uniform if is_published else evenly
-        taken = choose(len(pictures), self.network.config.num_frames)
-        rows = self._run([pictures.images[at] for at in taken], is_published)
+        select = uniform if is_published else evenly
+        indices = select(len(pictures), self.network.config.num_frames)
+        rows = self._run([pictures.images[index] for index in indices], is_published)
         if pictures.times is None:
             return Encoded(rows)
-        return Encoded(rows, pictures.times[taken].reshape(len(rows), -1).mean(axis=1))  # (16,) to (8, 2)
+        return Encoded(rows, pictures.times[indices].reshape(len(rows), -1).mean(axis=1))  # (16,) to (8, 2)
 
-    def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
+    def _features(self, pixels: Tensor, is_published: bool) -> Tensor:
         """(1, 16, 3, H, W) to (8, D): the mean over the patches of each pair of frames."""
         states = self.network(pixels).last_hidden_state
         if states.shape[1] != self._steps * self._patches:
@@ -199,5 +203,5 @@ class VideoMaeBackbone(PictureBackbone):
                 expected=f'{self._patches} patches for each of {self._steps} steps', came=f'{states.shape[1]} tokens',
                 todo='check the size of pictures in preprocessor_config.json',
             )  # fmt: skip
-        mean: Tensor = states.reshape(-1, self._patches, states.shape[-1]).mean(dim=1)  # (steps, P, D) to (steps, D)
-        return mean
+        rows: Tensor = states.reshape(-1, self._patches, states.shape[-1]).mean(dim=1)  # (steps, P, D) to (steps, D)
+        return rows

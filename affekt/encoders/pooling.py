@@ -52,8 +52,8 @@ def legacy_resampled(values: Array, length: int) -> Array:
         values: (T, D), T at least 1.
         length: L, at least 1.
 
-    (L, D); float64 where anything was changed.
-        (L, D); float64 where anything was done.
+    Returns:
+        (L, D); float64 where anything was changed.
 
     Raises:
         ShapeError: values are not (T, D) with T at least 1.
@@ -67,9 +67,11 @@ def legacy_resampled(values: Array, length: int) -> Array:
     rows = _rows(values, length)
     if rows == length:
         return values
-    size = math.ceil(rows / length)
-    full = np.concatenate([np.zeros((size * length - rows, values.shape[1])), values])
-    means: Array = full.reshape(length, size, -1).mean(axis=1)  # (length * size, D) to (length, size, D) to (length, D)
+    rows_per_mean = math.ceil(rows / length)
+    padded_rows = np.concatenate([np.zeros((rows_per_mean * length - rows, values.shape[1])), values])
+    means: Array = padded_rows.reshape(length, rows_per_mean, -1).mean(
+        axis=1
+    )  # (length * size, D) to (length, size, D) to (length, D)
     return means
 
 
@@ -96,10 +98,10 @@ def resampled(values: Array, length: int) -> Array:
     rows = _rows(values, length)
     if rows == length:
         return values
-    begins = np.arange(length) * rows // length
-    ends = np.maximum((np.arange(length) + 1) * rows // length, begins + 1)
+    starts = np.arange(length) * rows // length
+    ends = np.maximum((np.arange(length) + 1) * rows // length, starts + 1)
     sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
-    means: Array = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(values.dtype)
+    means: Array = ((sums[ends] - sums[starts]) / (ends - starts)[:, None]).astype(values.dtype)
     return means
 
 
@@ -146,21 +148,24 @@ def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[s
     _check(modalities, kind)
     if kind == 'utt':
         return {
-            name: np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32) for name, each in modalities.items()
+            name: np.stack([rows.mean(axis=0) for rows in sequences]).astype(np.float32)
+            for name, sequences in modalities.items()
         }
-    at = {
-        name: [legacy_resampled(rows, math.ceil(len(rows) / _SCALE[kind])) for rows in each]
-        for name, each in modalities.items()
+    resampled_of = {
+        name: [legacy_resampled(rows, math.ceil(len(rows) / _SCALE[kind])) for rows in sequences]
+        for name, sequences in modalities.items()
     }
     if kind == 'frm_align':
-        lengths = [len(rows) for rows in at['text']]
-        for name, each in at.items():
+        lengths = [len(rows) for rows in resampled_of['text']]
+        for name, sequences in resampled_of.items():
             if name != 'text':
-                at[name] = [legacy_resampled(rows, length) for rows, length in zip(each, lengths, strict=True)]
-    longest = {name: max(len(rows) for rows in each) for name, each in at.items()}
+                resampled_of[name] = [
+                    legacy_resampled(rows, length) for rows, length in zip(sequences, lengths, strict=True)
+                ]
+    longest = {name: max(len(rows) for rows in sequences) for name, sequences in resampled_of.items()}
     return {
-        name: np.stack([legacy_resampled(rows, longest[name]) for rows in each]).astype(np.float32)
-        for name, each in at.items()
+        name: np.stack([legacy_resampled(rows, longest[name]) for rows in sequences]).astype(np.float32)
+        for name, sequences in resampled_of.items()
     }
 
 
@@ -177,12 +182,12 @@ def batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, tup
     if kind == 'utt':
         return {
             name: (
-                np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32),
-                np.ones(len(each), dtype=bool),
+                np.stack([rows.mean(axis=0) for rows in sequences]).astype(np.float32),
+                np.ones(len(sequences), dtype=bool),
             )
-            for name, each in modalities.items()
+            for name, sequences in modalities.items()
         }
-    return {name: padded(each) for name, each in pooled(modalities, kind).items()}
+    return {name: padded(sequences) for name, sequences in pooled(modalities, kind).items()}
 
 
 def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, list[Array]]:
@@ -201,19 +206,21 @@ def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, li
     _check(modalities, kind)
     if kind == 'utt':
         raise UnknownNameError(expected=' or '.join(KINDS[1:]), came="'utt'", todo='take the mean of each sequence')
-    lengths = {name: [math.ceil(len(rows) / _SCALE[kind]) for rows in each] for name, each in modalities.items()}
+    lengths = {
+        name: [math.ceil(len(rows) / _SCALE[kind]) for rows in sequences] for name, sequences in modalities.items()
+    }
     if kind == 'frm_align':
         lengths = dict.fromkeys(modalities, lengths['text'])
     return {
-        name: [resampled(rows, length) for rows, length in zip(each, lengths[name], strict=True)]
-        for name, each in modalities.items()
+        name: [resampled(rows, length) for rows, length in zip(sequences, lengths[name], strict=True)]
+        for name, sequences in modalities.items()
     }
 
 
 def _check(modalities: Mapping[str, Sequence[Array]], kind: str) -> None:
     if kind not in KINDS:
         raise UnknownNameError(expected=f'one of {", ".join(KINDS)}', came=repr(kind), todo='name one of these')
-    sizes = {name: len(each) for name, each in modalities.items()}
+    sizes = {name: len(sequences) for name, sequences in modalities.items()}
     if len(set(sizes.values())) != 1 or not all(sizes.values()) or (kind == 'frm_align' and 'text' not in sizes):
         raise ShapeError(
             expected='the same samples of every modality' + (', text among them' if kind == 'frm_align' else ''),
@@ -223,6 +230,7 @@ def _check(modalities: Mapping[str, Sequence[Array]], kind: str) -> None:
 
 
 def _rows(values: Array, length: int) -> int:
+    """T of (T, D) values, after a check of both arguments of a resampling."""
     if values.ndim != 2 or not len(values):
         raise ShapeError(expected='(T, D) with at least one row', came=f'{values.shape}', todo='check the features')
     if length < 1:

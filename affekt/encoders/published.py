@@ -64,7 +64,7 @@ def _speech() -> tuple[PublishedModel, ...]:
         ('data2vec-audio-large', 'facebook', 1024, 24),
     )
     return (
-        *(PublishedModel(name, 'speech', f'{maker}/{name}', size, layers) for name, maker, size, layers in rows),
+        *(PublishedModel(name, 'speech', f'{owner}/{name}', size, layers) for name, owner, size, layers in rows),
         PublishedModel('whisper-base', 'whisper', 'openai/whisper-base', 512, 6),
         PublishedModel('whisper-large-v2', 'whisper', 'openai/whisper-large-v2', 1280, 32),
     )
@@ -112,7 +112,7 @@ def _text() -> tuple[PublishedModel, ...]:
         ('deberta-v2-xlarge', 'microsoft/deberta-v2-xlarge', 1536, 24),
         ('deberta-v2-xxlarge', 'microsoft/deberta-v2-xxlarge', 1536, 48),
     )  # fmt: skip
-    spelled = (
+    with_bert_tokenizer = (
         ('deberta-chinese-large', 'WENGSYX/Deberta-Chinese-Large', None, None),
         ('albert_chinese_tiny', 'clue/albert_chinese_tiny', 312, 4),
         ('albert_chinese_small', 'clue/albert_chinese_small', 384, 6),
@@ -121,7 +121,7 @@ def _text() -> tuple[PublishedModel, ...]:
         *(PublishedModel(name, 'text', hub, size, layers) for name, hub, size, layers in plain),
         *(
             PublishedModel(name, 'text', hub, size, layers, tokenizer='BertTokenizer')
-            for name, hub, size, layers in spelled
+            for name, hub, size, layers in with_bert_tokenizer
         ),
     )
 
@@ -140,7 +140,7 @@ def _text_of_generators() -> tuple[PublishedModel, ...]:
         ('falcon-7b', 'tiiuae/falcon-7b', 4544, 32),
         ('opt-13b', 'facebook/opt-13b', 5120, 40),
     )
-    foreign = (
+    with_own_program = (
         ('moss-base-7b', 'fnlp/moss-base-7b', None, None),
         ('stablelm-base-alpha-7b-v2', 'stabilityai/stablelm-base-alpha-7b-v2', 4096, 32),
         ('chatglm2-6b', 'THUDM/chatglm2-6b', 4096, 28),
@@ -157,7 +157,7 @@ def _text_of_generators() -> tuple[PublishedModel, ...]:
         *(PublishedModel(name, 'text', hub, size, layers, is_large=True) for name, hub, size, layers in large),
         *(
             PublishedModel(name, 'text', hub, size, layers, is_large=True, own_program=True)
-            for name, hub, size, layers in foreign
+            for name, hub, size, layers in with_own_program
         ),
     )
 
@@ -187,3 +187,4 @@ OWN: Mapping[str, PublishedModel] = {
 PUBLISHED: Mapping[str, PublishedModel] = {
     model.name: model for model in (*_speech(), *_text(), *_text_of_generators(), *_video())
 }
+"""Name of an encoder, without its level, to its entry."""

@@ -45,7 +45,7 @@ def _open_extractor(path: Path, loader: str) -> Any:
     extractor = open_reader(path, loader)
     if extractor.sampling_rate != RATE_HZ:
         raise WeightsError(
-            expected=f'a network that hears {RATE_HZ} Hz', came=f'{extractor.sampling_rate} Hz in {path}',
+            expected=f'a network for audio at {RATE_HZ} Hz', came=f'{extractor.sampling_rate} Hz in {path}',
             todo='use a model for 16 kHz',
         )  # fmt: skip
     return extractor
@@ -88,10 +88,10 @@ class SoundBackbone(Backbone):
     def prepare(self, sample: npt.NDArray[np.floating]) -> Floats32:
         """(T, 1) samples of mono audio at 16 kHz; audio too short for one state is padded with zeros."""
         longest = None if self._longest_s is None else round(self._longest_s * RATE_HZ)
-        sound = np.asarray(sample, dtype=np.float32)[:longest]
-        if self._normalise and len(sound):
-            sound = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
-        return np.pad(sound, (0, max(self._field - len(sound), 0)))[:, None]
+        audio = np.asarray(sample, dtype=np.float32)[:longest]
+        if self._normalise and len(audio):
+            audio = (audio - audio.mean()) / np.sqrt(audio.var() + 1e-7)
+        return np.pad(audio, (0, max(self._field - len(audio), 0)))[:, None]
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
         """One state per 20 ms or so."""
@@ -104,37 +104,37 @@ class SoundBackbone(Backbone):
         return states, torch.arange(states.shape[1], device=keep_mask.device) < lengths.unsqueeze(1)
 
     def _long_enough(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
-        more = max(self._field - rows.shape[1], 0)
-        return nn.functional.pad(rows, (0, 0, 0, more)), nn.functional.pad(keep_mask, (0, more))
+        missing = max(self._field - rows.shape[1], 0)
+        return nn.functional.pad(rows, (0, 0, 0, missing)), nn.functional.pad(keep_mask, (0, missing))
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(S, D) features of each audio, with the centre of each state's receptive field before attention."""
-        return encoded_each(samples, lambda sound: self._encoded(sound, is_published))
+        return encoded_each(samples, lambda audio: self._encoded(audio, is_published))
 
-    def _encoded(self, sound: Floats32, is_published: bool) -> Encoded:
-        prepared = self.prepare(sound)[:, 0]
+    def _encoded(self, audio: Floats32, is_published: bool) -> Encoded:
+        prepared = self.prepare(audio)[:, 0]
         if is_published:
             count = -(-len(prepared) // CHUNK) if len(prepared) > CHUNK else 1
-            filled = np.pad(prepared, (0, count * CHUNK - len(prepared))) if count > 1 else prepared
-            states = list(self._run(filled.reshape(count, -1)))  # (chunks, CHUNK)
-            begins = [at * CHUNK for at in range(count)]
+            padded = np.pad(prepared, (0, count * CHUNK - len(prepared))) if count > 1 else prepared
+            states = list(self._run(padded.reshape(count, -1)))  # (chunks, CHUNK)
+            starts = [index * CHUNK for index in range(count)]
         else:
-            pieces = chunks(len(prepared))
-            whole = [prepared[begin:end] for begin, end in pieces if end - begin == CHUNK]
-            states = list(self._run(np.stack(whole))) if whole else []
-            states += [self._run(prepared[None, begin:end])[0] for begin, end in pieces if end - begin != CHUNK]
-            begins = [begin for begin, _ in pieces]
+            bounds = chunks(len(prepared))
+            full_chunks = [prepared[start:end] for start, end in bounds if end - start == CHUNK]
+            states = list(self._run(np.stack(full_chunks))) if full_chunks else []
+            states += [self._run(prepared[None, start:end])[0] for start, end in bounds if end - start != CHUNK]
+            starts = [start for start, _ in bounds]
         times = [
-            (begin + np.arange(len(chunk)) * self._hop + self._field / 2) / RATE_HZ
-            for begin, chunk in zip(begins, states, strict=True)
+            (start + np.arange(len(chunk)) * self._hop + self._field / 2) / RATE_HZ
+            for start, chunk in zip(starts, states, strict=True)
         ]
         return Encoded(np.concatenate(states), np.concatenate(times))
 
     def _run(self, waves: Floats32) -> Floats32:
         """(B, S, D) states of B chunks of one length."""
         with torch.inference_mode():
-            parts = [waves[begin : begin + AT_ONCE] for begin in range(0, len(waves), AT_ONCE)]
-            return np.concatenate([as_array(self.states(input_values=self.given(part))) for part in parts])
+            blocks = [waves[start : start + AT_ONCE] for start in range(0, len(waves), AT_ONCE)]
+            return np.concatenate([as_array(self.states(input_values=self.as_input(block))) for block in blocks])
 
 
 class WhisperBackbone(Backbone):
@@ -178,18 +178,18 @@ class WhisperBackbone(Backbone):
         with torch.inference_mode():
             return encoded_each(samples, self._published if is_published else self._corrected)
 
-    def _spectrum(self, sound: Floats32) -> Tensor:
+    def _spectrum(self, audio: Floats32) -> Tensor:
         """(1, bands, T) spectrogram."""
-        return self.given(self.prepare(sound).T[None])
+        return self.as_input(self.prepare(audio).T[None])
 
-    def _published(self, sound: Floats32) -> Encoded:
+    def _published(self, audio: Floats32) -> Encoded:
         start = torch.full((1, 2), self.network.config.decoder_start_token_id, device=self.network.device)
-        return Encoded(as_array(self.network(self._spectrum(sound), decoder_input_ids=start).last_hidden_state[0]))
+        return Encoded(as_array(self.network(self._spectrum(audio), decoder_input_ids=start).last_hidden_state[0]))
 
-    def _corrected(self, sound: Floats32) -> Encoded:
-        pieces = [sound[begin : begin + self._window] for begin in range(0, len(sound), self._window)]
+    def _corrected(self, audio: Floats32) -> Encoded:
+        pieces = [audio[start : start + self._window] for start in range(0, len(audio), self._window)]
         states = [self.network.encoder(self._spectrum(piece)).last_hidden_state[0] for piece in pieces]
         rows = np.concatenate([
-            as_array(each[: -(-len(piece) // self._hop)]) for each, piece in zip(states, pieces, strict=True)
+            as_array(state[: -(-len(piece) // self._hop)]) for state, piece in zip(states, pieces, strict=True)
         ])  # fmt: skip
         return Encoded(rows, (np.arange(len(rows)) + 0.5) * self._hop / RATE_HZ)

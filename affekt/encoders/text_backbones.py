@@ -49,11 +49,11 @@ class TextBackbone(Backbone):
         self._tokenizer = tokenizer
         self._limit = most_tokens(network)
         """Maximum number of tokens at once; None if the network has no limit."""
-        wanted = longest or self._limit or rated_tokens(network.config)
-        self._longest = min(wanted, self._limit or wanted, tokenizer.model_max_length)
-        marks = sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
+        requested = longest or self._limit or rated_tokens(network.config)
+        self._longest = min(requested, self._limit or requested, tokenizer.model_max_length)
+        special_ids = sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
         self._filler = tokenizer.pad_token_id or 0
-        self.register_buffer('special', torch.tensor(marks, dtype=torch.int64), persistent=False)
+        self.register_buffer('special', torch.tensor(special_ids, dtype=torch.int64), persistent=False)
 
     @classmethod
     def open(cls, path: Path, settings: EncoderSettings, family: Family) -> TextBackbone:
@@ -97,7 +97,7 @@ class TextBackbone(Backbone):
     def _run(self, tokens: Mapping[str, Any]) -> Floats32:
         """(B, T, D) states of B sequences of one length."""
         with torch.inference_mode():
-            inputs = {name: torch.tensor(numbers, device=self.network.device) for name, numbers in tokens.items()}
+            inputs = {name: torch.tensor(token_ids, device=self.network.device) for name, token_ids in tokens.items()}
             return as_array(self.states(**inputs))
 
     def _published(self, text: str) -> Encoded | str:
@@ -113,27 +113,32 @@ class TextBackbone(Backbone):
         longest = self._limit or rated_tokens(self.network.config)
         sequences = [windows(self._tokenizer, text, longest) for text in texts]
         rows = self._rows_of_words(sequences)
-        answers: list[Encoded | str] = []
-        for at, pieces in enumerate(sequences):
-            words = [rows[at, number] for number in range(len(pieces))]
-            if all_unknown((np.asarray(tokens['input_ids'])[is_word] for tokens, is_word in pieces), self._tokenizer):
-                answers.append('no word that the tokenizer knows')
+        results: list[Encoded | str] = []
+        for text_index, text_windows in enumerate(sequences):
+            words = [rows[text_index, window_index] for window_index in range(len(text_windows))]
+            if all_unknown(
+                (np.asarray(tokens['input_ids'])[is_word] for tokens, is_word in text_windows), self._tokenizer
+            ):
+                results.append('no word that the tokenizer knows')
             elif not sum(map(len, words)):
-                answers.append('nothing was said')
+                results.append('nothing was said')
             else:
-                answers.append(Encoded(np.concatenate(words)))
-        return answers
+                results.append(Encoded(np.concatenate(words)))
+        return results
 
     def _rows_of_words(self, sequences: Sequence[Sequence[Window]]) -> dict[tuple[int, int], Floats32]:
         """Index of a text and of its window to the (words, D) states of the tokens that are words."""
-        places: dict[int, list[tuple[int, int]]] = {}
-        """Length to the windows of this length."""
-        for at, pieces in enumerate(sequences):
-            for number, (tokens, _) in enumerate(pieces):
-                places.setdefault(len(tokens['input_ids']), []).append((at, number))
+        keys_by_length: dict[int, list[tuple[int, int]]] = {}
+        """Length to the indices (text, window) of the windows of this length."""
+        for text_index, text_windows in enumerate(sequences):
+            for window_index, (tokens, _) in enumerate(text_windows):
+                keys_by_length.setdefault(len(tokens['input_ids']), []).append((text_index, window_index))
         rows: dict[tuple[int, int], Floats32] = {}
-        for alike in places.values():
-            together = [sequences[at][number] for at, number in alike]
-            states = self._run({name: [tokens[name] for tokens, _ in together] for name in together[0][0]})
-            rows |= {place: each[is_word] for place, each, (_, is_word) in zip(alike, states, together, strict=True)}
+        for keys in keys_by_length.values():
+            batch = [sequences[text_index][window_index] for text_index, window_index in keys]
+            states = self._run({name: [tokens[name] for tokens, _ in batch] for name in batch[0][0]})
+            rows |= {
+                key: window_states[is_word]
+                for key, window_states, (_, is_word) in zip(keys, states, batch, strict=True)
+            }
         return rows

@@ -45,13 +45,13 @@ def open_tokenizer(path: Path, architecture: str, loader: str) -> Any:
     Raises:
         WeightsError: the folder has none.
     """
-    choices = {}
-    stated = path / 'tokenizer_config.json'
+    options = {}
+    config_path = path / 'tokenizer_config.json'
     is_bare = (path / 'tokenizer.model').is_file() and not (path / 'tokenizer.json').is_file()
     if architecture == 'llama' and is_bare:
-        is_stated = stated.is_file() and 'add_bos_token' in stated.read_text(encoding='utf-8')
-        choices = {} if is_stated else {'add_bos_token': True}
-    tokenizer = open_reader(path, loader, **choices)
+        is_stated = config_path.is_file() and 'add_bos_token' in config_path.read_text(encoding='utf-8')
+        options = {} if is_stated else {'add_bos_token': True}
+    tokenizer = open_reader(path, loader, **options)
     if architecture == 'xlnet':
         tokenizer.model_input_names = ['input_ids', 'token_type_ids', 'attention_mask']
     return tokenizer
@@ -65,17 +65,17 @@ def ends_of_words(tokenizer: Any, path: Path) -> tuple[int, int | None]:
     """
     tokens = tokenizer(PROBE)['input_ids']
 
-    def shown(begin: int, end: int | None) -> str:
+    def decoded(begin: int, end: int | None) -> str:
         return str(tokenizer.decode(tokens[begin:end])).replace(' ', '')
 
-    begin = next((at for at in range(3) if shown(at, None).startswith(PROBE)), 2)
-    if shown(begin, None) == PROBE:
+    begin = next((index for index in range(3) if decoded(index, None).startswith(PROBE)), 2)
+    if decoded(begin, None) == PROBE:
         return begin, None
-    end = next((at for at in (-1, -2) if shown(begin, at) == PROBE), None)
+    end = next((index for index in (-1, -2) if decoded(begin, index) == PROBE), None)
     if end is None:
         raise WeightsError(
             expected=f'a tokenizer that gives {PROBE} back, as the published program asks',
-            came=f'{shown(begin, -1)!r} from {path}',
+            came=f'{decoded(begin, -1)!r} from {path}',
             todo='use the recipe without merbench-, which asks the tokenizer instead',
         )
     return begin, end
@@ -105,31 +105,31 @@ def windows(tokenizer: Any, text: str, longest: int) -> list[Window]:
     """
     encoded = tokenizer(text, truncation=True, max_length=longest, return_overflowing_tokens=True,
                         return_special_tokens_mask=True)  # fmt: skip
-    is_mark = encoded.pop('special_tokens_mask')
+    special_masks = encoded.pop('special_tokens_mask')
     encoded.pop('overflow_to_sample_mapping', None)
     names = [name for name in encoded if name in tokenizer.model_input_names]
-    if not is_mark or not isinstance(is_mark[0], list):  # a tokenizer that truncates
+    if not special_masks or not isinstance(special_masks[0], list):  # a tokenizer that truncates
         if encoded.get('num_truncated_tokens', 0) > 0:
             return _cut(tokenizer, text, longest)
-        return [({name: encoded[name] for name in names}, ~np.array(is_mark, dtype=bool))]
+        return [({name: encoded[name] for name in names}, ~np.array(special_masks, dtype=bool))]
     return [
-        ({name: encoded[name][at] for name in names}, ~np.array(marks, dtype=bool))
-        for at, marks in enumerate(is_mark)
-        if not all(marks)
+        ({name: encoded[name][index] for name in names}, ~np.array(special_mask, dtype=bool))
+        for index, special_mask in enumerate(special_masks)
+        if not all(special_mask)
     ]
 
 
 def _cut(tokenizer: Any, text: str, longest: int) -> list[Window]:
     """The windows where the tokenizer makes none itself."""
-    numbers = tokenizer(text, add_special_tokens=False)['input_ids']
+    token_ids = tokenizer(text, add_special_tokens=False)['input_ids']
     size = longest - tokenizer.num_special_tokens_to_add()
     sequences: list[Window] = []
-    for begin in range(0, len(numbers), size):
-        piece = numbers[begin : begin + size]
-        whole = tokenizer.build_inputs_with_special_tokens(piece)
-        first = next(at for at in range(len(whole)) if whole[at : at + len(piece)] == piece)
-        place = np.arange(len(whole))
-        inputs = {'input_ids': whole, 'attention_mask': [1] * len(whole), 'token_type_ids': [0] * len(whole)}
+    for begin in range(0, len(token_ids), size):
+        window = token_ids[begin : begin + size]
+        sequence = tokenizer.build_inputs_with_special_tokens(window)
+        first = next(index for index in range(len(sequence)) if sequence[index : index + len(window)] == window)
+        positions = np.arange(len(sequence))
+        inputs = {'input_ids': sequence, 'attention_mask': [1] * len(sequence), 'token_type_ids': [0] * len(sequence)}
         tokens = {name: inputs[name] for name in inputs if name in tokenizer.model_input_names}
-        sequences.append((tokens, (place >= first) & (place < first + len(piece))))
+        sequences.append((tokens, (positions >= first) & (positions < first + len(window))))
     return sequences

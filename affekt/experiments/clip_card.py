@@ -59,20 +59,20 @@ def tuned_card(outcome: FinetunedClips, saved: Mapping[str, Any]) -> str:
     answers = ', '.join(parts.names)
     pictures = f'; {counted(form.frames, "frame")} of {form.size} pixels' if 'video' in form.modalities else ''
     weights = sum(parameter.numel() for parameter in outcome.model.model.parameters())
-    about = [
+    summary = [
         ('from', f'{saved["from"]["name"]}, sha256 {saved["from"]["sha256"][:16]}…'),
         ('reads', ' and '.join(form.modalities) + pictures),
         ('answers', f'{"one of " if parts.classes else ""}{answers}'),
         ('parameters', f'{weights:,}'),
-        ('tuned', _how(outcome.settings, outcome.epoch)),
+        ('tuned', _tuning_text(outcome.settings, outcome.epoch)),
         ('corpus', parts.manifest.facts.corpus),
     ]
     lines = [f'# {outcome.folder.name}', '', '| | |', '|---|---|']
-    lines += [f'| {name} | {_cell(text)} |' for name, text in about]
+    lines += [f'| {name} | {_cell(text)} |' for name, text in summary]
     lines += ['', '## Data', '', '| part | clips | groups | chosen by |', '|---|---|---|---|']
     lines += [
-        f'| {name} | {clips:,} | {groups:,} | {_cell(how)} |'
-        for name, clips, groups, how in described_parts(parts, parts.manifest.groups())
+        f'| {name} | {clips:,} | {groups:,} | {_cell(rule)} |'
+        for name, clips, groups, rule in described_parts(parts, parts.manifest.groups())
     ]
     lines += ['', '## Scores', '', '| part | score | [95 %] | constant answer |', '|---|---|---|---|']
     lines += [f'| {row.part} | {row.title} | {row.interval} | {row.baseline:z.3f} |' for row in outcome.rows]
@@ -88,19 +88,19 @@ def score_notes(outcome: FinetunedClips) -> list[str]:
         lines.append('Where a part has one group alone, nothing can be said of how its scores vary.')
     is_linear = outcome.settings.method == 'linear'
     if 'validation' in outcome.parts.parts and (is_linear or not outcome.settings.takes_last):
-        chosen = 'how strongly the head is held back' if is_linear else 'the epoch'
-        lines.append(f'Validation chose {chosen}, so its scores are somewhat too high.')
+        choice = 'how strongly the head is held back' if is_linear else 'the epoch'
+        lines.append(f'Validation chose {choice}, so its scores are somewhat too high.')
     if 'test' not in outcome.parts.parts:
         lines.append('No clips were set aside for a test.')
     return [f'- {line}' for line in (*lines, *outcome.notes)]
 
 
-def _how(settings: TuningSettings, epoch: int) -> str:
+def _tuning_text(settings: TuningSettings, epoch: int) -> str:
     if settings.method == 'linear':
         return 'the head alone (linear probe)'
-    what = f'adapters of rank {settings.rank}' if settings.method == 'lora' else 'all weights'
-    chosen = 'the last' if settings.takes_last else 'the best on validation'
-    return f'{what}, epoch {epoch} of {settings.epochs} at most, {chosen}; seed {settings.seed}'
+    trained_weights = f'adapters of rank {settings.rank}' if settings.method == 'lora' else 'all weights'
+    choice = 'the last' if settings.takes_last else 'the best on validation'
+    return f'{trained_weights}, epoch {epoch} of {settings.epochs} at most, {choice}; seed {settings.seed}'
 
 
 def _cell(text: str) -> str:

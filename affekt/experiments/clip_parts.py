@@ -24,9 +24,11 @@ from affekt.wording import counted
 LABELS: Mapping[str, str] = {'emotion': 'category', 'label': 'category', 'category': 'category'}
 """Accepted names of the label to its column in the manifest."""
 NUMBERS = ('valence', 'arousal', 'dominance', 'sentiment')
+"""Columns of the manifest that are dimensions."""
 VALIDATING = ('val', 'valid', 'validation', 'dev', 'devel')
 """Names of splits that serve as validation."""
 DEFAULT_SHARE = 0.15
+"""Share of the clips for validation where nothing names them."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class ClipParts:
     def truth(self, index: Ints) -> Any:
         """(n,) int64 class numbers or (n, D) float64 values of the clips at `index`."""
         if self.classes:
-            place = {name: at for at, name in enumerate(self.classes)}
+            number_of = {name: position for position, name in enumerate(self.classes)}
             categories = self.manifest.column('category')
-            return np.array([place[categories[at]] for at in index.tolist()], dtype=np.int64)
+            return np.array([number_of[categories[position]] for position in index.tolist()], dtype=np.int64)
         return np.stack([self.manifest.column(name)[index] for name in self.columns], axis=1)
 
 
@@ -76,39 +78,41 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
     """
     # 1. labelled clips
     columns = _columns(label)
-    known = np.all([manifest.samples.known(name) for name in columns], axis=0)
-    wanted = ' and '.join(columns)
-    if not known.any():
+    has_label = np.all([manifest.samples.known(name) for name in columns], axis=0)
+    names = ' and '.join(columns)
+    if not has_label.any():
         has = [name for name in ('category', *NUMBERS) if manifest.samples.known(name).any()]
         raise CorpusError(
-            expected=f'clips with {wanted}', came=f'none among the {len(manifest):,} of the manifest',
+            expected=f'clips with {names}', came=f'none among the {len(manifest):,} of the manifest',
             todo=f'choose --label among those that it has: {", ".join(has)}' if has else 'import it with its labels',
         )  # fmt: skip
-    notes = [] if known.all() else [f'{int((~known).sum()):,} of {len(manifest):,} clips have no {wanted}: left out']
-    manifest = manifest.take(known)
+    notes = (
+        [] if has_label.all() else [f'{int((~has_label).sum()):,} of {len(manifest):,} clips have no {names}: left out']
+    )
+    manifest = manifest.take(has_label)
     # 2. parts
     stated = {'test': test or split_of(manifest, 'test'), 'validation': validation or split_of(manifest, 'val')}
-    left = np.arange(len(manifest))
+    remaining = np.arange(len(manifest))
     parts: dict[str, Ints] = {}
     for name in ('test', 'validation'):
-        chosen = stated[name] or (str(DEFAULT_SHARE) if name == 'validation' else '')
-        stated[name] = chosen
-        if chosen:
-            parts[name] = chosen_clips(manifest, left, chosen, seed, notes)
-            left = np.setdiff1d(left, parts[name])
-    parts = {'train': left, **{name: parts[name] for name in ('validation', 'test') if name in parts}}
+        rule = stated[name] or (str(DEFAULT_SHARE) if name == 'validation' else '')
+        stated[name] = rule
+        if rule:
+            parts[name] = chosen_clips(manifest, remaining, rule, seed, notes)
+            remaining = np.setdiff1d(remaining, parts[name])
+    parts = {'train': remaining, **{name: parts[name] for name in ('validation', 'test') if name in parts}}
     _require_clips(parts, stated)
     notes += shared_notes(manifest, parts)
     # 3. classes
     classes = _classes(manifest, parts) if columns == ('category',) else ()
-    stated = {name: how for name, how in stated.items() if how}
+    stated = {name: part_rule for name, part_rule in stated.items() if part_rule}
     return ClipParts(manifest, columns, classes, parts, stated, tuple(dict.fromkeys(notes)))
 
 
 def _columns(label: str) -> tuple[str, ...]:
     names = tuple(LABELS.get(name.strip(), name.strip()) for name in label.split(','))
-    is_fine = names == ('category',) or (all(name in NUMBERS for name in names) and len(set(names)) == len(names))
-    if not is_fine:
+    is_valid = names == ('category',) or (all(name in NUMBERS for name in names) and len(set(names)) == len(names))
+    if not is_valid:
         raise UnknownNameError(
             expected=f'emotion, or some of {", ".join(NUMBERS)} with commas between', came=repr(label),
             todo='name a column of the manifest that has labels',
@@ -120,29 +124,29 @@ def split_of(manifest: Manifest, part: str) -> str:
     """The rule `split=NAME,NAME` for a part that the manifest's own splits contain; '' if they do not."""
     splits = [str(name) for name in manifest.coded('split').values if name]
     if part == 'test':
-        named = [name for name in splits if name.lower().startswith('test')]
+        matching = [name for name in splits if name.lower().startswith('test')]
     else:
-        named = [name for name in splits if name.lower() in VALIDATING]
-    return f'split={",".join(named)}' if named else ''
+        matching = [name for name in splits if name.lower() in VALIDATING]
+    return f'split={",".join(matching)}' if matching else ''
 
 
-def chosen_clips(manifest: Manifest, left: Ints, how: str, seed: int, notes: list[str]) -> Ints:
-    """Row numbers of those clips among `left` that a column or a share selects."""
-    column, has_values, text = how.partition('=')
+def chosen_clips(manifest: Manifest, candidates: Ints, rule: str, seed: int, notes: list[str]) -> Ints:
+    """Row numbers of those clips among `candidates` that a column or a share selects."""
+    column, has_values, text = rule.partition('=')
     if not has_values:
-        return _share(manifest, left, how, seed, notes)
-    wanted = [value.strip() for value in text.split(',')]
+        return _share(manifest, candidates, rule, seed, notes)
+    values = [value.strip() for value in text.split(',')]
     cells = manifest.column(column)
     present = {str(cell) for cell in cells if cell is not None}
-    if absent := [value for value in wanted if value not in present]:
+    if missing := [value for value in values if value not in present]:
         raise UnknownNameError(
-            expected=f'values of the column {column}: {listed(sorted(present), 8)}', came=listed(absent),
+            expected=f'values of the column {column}: {listed(sorted(present), 8)}', came=listed(missing),
             todo='choose among those that the manifest has',
         )  # fmt: skip
-    return np.array([at for at in left.tolist() if str(cells[at]) in wanted], dtype=np.int64)
+    return np.array([row for row in candidates.tolist() if str(cells[row]) in values], dtype=np.int64)
 
 
-def _share(manifest: Manifest, left: Ints, text: str, seed: int, notes: list[str]) -> Ints:
+def _share(manifest: Manifest, candidates: Ints, text: str, seed: int, notes: list[str]) -> Ints:
     """Row numbers of about a share of the clips: whole groups, balanced over classes."""
     try:
         share = float(text)
@@ -153,9 +157,9 @@ def _share(manifest: Manifest, left: Ints, text: str, seed: int, notes: list[str
             expected='COLUMN=VALUE, or a share above 0 and up to 0.5', came=repr(text),
             todo='write for example split=val, fold=1 or 0.15',
         )  # fmt: skip
-    among = manifest.take(left)
-    column = next((name for name in BELONGS_TOGETHER if among.samples.known(name).all()), '')
-    groups = len(set(among.column(column).tolist())) if column else len(among)
+    candidate_manifest = manifest.take(candidates)
+    column = next((name for name in BELONGS_TOGETHER if candidate_manifest.samples.known(name).all()), '')
+    groups = len(set(candidate_manifest.column(column).tolist())) if column else len(candidate_manifest)
     if groups < 2:
         raise CorpusError(
             expected=f'clips of several {column}s, to validate on others than are learnt from',
@@ -163,9 +167,9 @@ def _share(manifest: Manifest, left: Ints, text: str, seed: int, notes: list[str
         )  # fmt: skip
     if not column:
         notes.append('speakers are not known: the same may be learnt from and scored, which flatters scores')
-    choosing, _, _ = held_out(among, share, seed)
-    chosen: Ints = left[choosing]
-    return chosen
+    is_selected, _, _ = held_out(candidate_manifest, share, seed)
+    selected: Ints = candidates[is_selected]
+    return selected
 
 
 def _require_clips(parts: Mapping[str, Ints], stated: Mapping[str, str]) -> None:
@@ -179,11 +183,11 @@ def _require_clips(parts: Mapping[str, Ints], stated: Mapping[str, str]) -> None
 
 def shared_notes(manifest: Manifest, parts: Mapping[str, Ints]) -> list[str]:
     """Notes on speakers and dialogues that are in two parts."""
-    sides = [''] * len(manifest)
+    part_of_row = [''] * len(manifest)
     for name, index in parts.items():
-        for at in index.tolist():
-            sides[at] = name
-    counts = Counter(leak.kind for leak in find_leaks(manifest, sides, ('speaker', 'dialogue')))
+        for row in index.tolist():
+            part_of_row[row] = name
+    counts = Counter(leak.kind for leak in find_leaks(manifest, part_of_row, ('speaker', 'dialogue')))
     return [
         f'{counted(count, kind)} in more than one part: scores are too high for {kind}s that are new'
         for kind, count in counts.items()
@@ -197,25 +201,25 @@ def _classes(manifest: Manifest, parts: Mapping[str, Ints]) -> tuple[str, ...]:
         CorpusError: there are fewer than two, or another part has a class that training lacks.
     """
     categories = manifest.column('category')
-    by_part = {name: {str(categories[at]) for at in index.tolist()} for name, index in parts.items()}
-    learnt = by_part['train']
-    if len(learnt) < 2:
+    by_part = {name: {str(categories[row]) for row in index.tolist()} for name, index in parts.items()}
+    training_classes = by_part['train']
+    if len(training_classes) < 2:
         raise CorpusError(
-            expected='training clips of two classes at least', came=f'{listed(sorted(learnt))} alone',
+            expected='training clips of two classes at least', came=f'{listed(sorted(training_classes))} alone',
             todo='add clips of other classes, or choose other parts',
         )  # fmt: skip
     for name, present in by_part.items():
-        if strange := sorted(present - learnt):
+        if untrained := sorted(present - training_classes):
             raise CorpusError(
-                expected=f'training clips of every class of {name}', came=f'none of {listed(strange)}',
+                expected=f'training clips of every class of {name}', came=f'none of {listed(untrained)}',
                 todo='choose other parts, or leave these clips out of the manifest',
             )  # fmt: skip
-    return tuple(name for name in manifest.facts.categories if name in learnt)
+    return tuple(name for name in manifest.facts.categories if name in training_classes)
 
 
 def described_parts(parts: ClipParts, groups: Any) -> list[tuple[str, int, int, str]]:
     """Name, number of clips, number of groups and selection rule of each part."""
     return [
-        (name, len(index), len({groups[at] for at in index.tolist()}), parts.stated.get(name, 'the rest'))
+        (name, len(index), len({groups[row] for row in index.tolist()}), parts.stated.get(name, 'the rest'))
         for name, index in parts.parts.items()
     ]

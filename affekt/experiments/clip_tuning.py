@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     Form = HicmaeForm | SvfapForm
 
 CARD, SCORES, PREDICTIONS, TRAINING = 'card.md', 'scores.json', 'predictions.csv', 'training'
+"""Files of a finished run, and the folder of its training state."""
 RESAMPLES = 2000
+"""Resamples of an interval."""
 
 
 def finetune_clips(
@@ -108,15 +110,15 @@ def finetune_clips(
     form = _form(checkpoint, parts, modalities)
     saved = _saved(checkpoint, parts, form, settings, crop=crop, drop_path=drop_path)
     is_done = (folder / RUN_WEIGHTS).exists()
-    made = None if is_done else _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
+    new_network = None if is_done else _network(checkpoint, form, len(parts.names), drop_path, settings.seed)
     is_first = is_first_process()
     with Run(folder, saved, resume=resume) if is_first else contextlib.nullcontext():
         # 2. clips, decoded once
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
         # 3. the pre-trained network is fine-tuned
-        if made is not None:
-            network, transfer = made
+        if new_network is not None:
+            network, transfer = new_network
             if say:
                 say(str(transfer))
             tuned = tune(
@@ -159,20 +161,20 @@ def _form(checkpoint: Checkpoint, parts: ClipParts, modalities: Sequence[str]) -
     from affekt.pretraining import stored_form
 
     form = stored_form(checkpoint)
-    if strange := [name for name in modalities if name not in form.modalities]:
+    if unknown := [name for name in modalities if name not in form.modalities]:
         raise ShapeError(
-            expected=f'modalities that the checkpoint reads: {" and ".join(form.modalities)}', came=listed(strange),
+            expected=f'modalities that the checkpoint reads: {" and ".join(form.modalities)}', came=listed(unknown),
             todo='choose others, or another checkpoint',
         )  # fmt: skip
     train = parts.manifest.take(parts.parts['train'])
-    wanted = tuple(name for name in MODALITIES if name in (modalities or form.modalities))
-    there = tuple(name for name in wanted if named_media(train, name).any())
-    if not there:
+    requested = tuple(name for name in MODALITIES if name in (modalities or form.modalities))
+    present = tuple(name for name in requested if named_media(train, name).any())
+    if not present:
         raise CorpusError(
-            expected=f'training clips with {" or ".join(wanted)}', came='none in the manifest',
+            expected=f'training clips with {" or ".join(requested)}', came='none in the manifest',
             todo='add the media, or take a checkpoint that reads what there is',
         )  # fmt: skip
-    return form if there == form.modalities else stored_form(checkpoint, modalities=there)
+    return form if present == form.modalities else stored_form(checkpoint, modalities=present)
 
 
 def _packed(
@@ -184,11 +186,11 @@ def _packed(
     progress: Progress | None,
     say: Callable[[str], None] | None,
 ) -> PackedClips:
-    used = parts.manifest
+    manifest = parts.manifest
     settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
     if say and not folder.exists():
-        say(f'clips in {folder}: {PackedClips.estimate(used, settings)}')
-    return packed_clips(used, folder, settings, processes=processes, progress=progress)
+        say(f'clips in {folder}: {PackedClips.estimate(manifest, settings)}')
+    return packed_clips(manifest, folder, settings, processes=processes, progress=progress)
 
 
 def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[str, list[LabelledClip]], list[str]]:
@@ -204,35 +206,37 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
         readable |= packed.frame_counts > 0
     if 'audio' in form.modalities:
         readable |= packed.sample_counts > 0
-    place = {name: at for at, name in enumerate(packed.names) if readable[at]}
-    every: dict[str, list[LabelledClip]] = {}
-    lost = []
+    position_of = {name: row for row, name in enumerate(packed.names) if readable[row]}
+    clips_of: dict[str, list[LabelledClip]] = {}
+    unreadable = []
     for part, index in parts.parts.items():
         truth = parts.truth(index)
-        names = [parts.manifest.names[at] for at in index.tolist()]
-        every[part] = [
-            LabelledClip(partial(packed.__getitem__, place[name]), int(true) if parts.classes else true)
-            for name, true in zip(names, truth, strict=True)
-            if name in place
+        names = [parts.manifest.names[row] for row in index.tolist()]
+        clips_of[part] = [
+            LabelledClip(partial(packed.__getitem__, position_of[name]), int(target) if parts.classes else target)
+            for name, target in zip(names, truth, strict=True)
+            if name in position_of
         ]
-        lost += [name for name in names if name not in place]
-        if not every[part]:
+        unreadable += [name for name in names if name not in position_of]
+        if not clips_of[part]:
             raise CorpusError(
                 expected=f'{part} clips with {" or ".join(form.modalities)} that can be read',
                 came='; '.join(packed.sentences), todo='check the paths in the manifest, or name the folder of media',
             )  # fmt: skip
-    learnt = [each.target for each in every['train']] if parts.classes else []
-    if absent := [name for number, name in enumerate(parts.classes) if number not in learnt]:
+    training_targets = [clip.target for clip in clips_of['train']] if parts.classes else []
+    if missing := [name for class_number, name in enumerate(parts.classes) if class_number not in training_targets]:
         raise CorpusError(
             expected='training clips of every class that can be read',
-            came=f'none of {listed(absent)} ({"; ".join(packed.sentences)})',
+            came=f'none of {listed(missing)} ({"; ".join(packed.sentences)})',
             todo='see why they cannot be read, or choose other parts',
         )  # fmt: skip
     notes = list(packed.sentences)
-    if lost:
+    if unreadable:
         reads = ' or '.join(form.modalities)
-        notes.append(f'{counted(len(lost), "clip")} without {reads} that can be read, left out: {listed(lost, 3)}')
-    return every, notes
+        notes.append(
+            f'{counted(len(unreadable), "clip")} without {reads} that can be read, left out: {listed(unreadable, 3)}'
+        )
+    return clips_of, notes
 
 
 def _network(
@@ -261,8 +265,8 @@ def _model(tuned: Tuned, parts: ClipParts, settings: TuningSettings, crop: str, 
         'corpus': parts.manifest.facts.corpus, 'from': saved['from'], 'tuning': saved['tuning'],
         'epoch': tuned.epoch, 'history': [dict(row) for row in tuned.history],
     }  # fmt: skip
-    named = (parts.names, bool(parts.classes), settings.stride, crop, notes)
-    return TunedModel(tuned.model, *named)  # type: ignore[arg-type]
+    arguments = (parts.names, bool(parts.classes), settings.stride, crop, notes)
+    return TunedModel(tuned.model, *arguments)  # type: ignore[arg-type]
 
 
 def _scored(
@@ -277,62 +281,72 @@ def _scored(
     from affekt.pretraining import predict_proba
 
     groups = parts.manifest.groups()
-    row_of = {name: at for at, name in enumerate(parts.manifest.names)}
+    row_of = {name: row for row, name in enumerate(parts.manifest.names)}
     rows, cells = [], []
     for part in ('validation', 'test'):
         if part not in clips:
             continue
-        opened = [each.opened() for each in clips[part]]
-        answers = predict_proba(
-            model.model, opened, segments=settings.segments, stride=settings.stride, numbers=not model.is_classes,
+        loaded = [each.opened() for each in clips[part]]
+        predictions = predict_proba(
+            model.model, loaded, segments=settings.segments, stride=settings.stride, numbers=not model.is_classes,
             progress=progress,
         )  # fmt: skip
-        index = np.array([row_of[clip.name] for clip in opened], dtype=np.int64)
-        rows += _score_rows(part, parts, index, answers, settings.seed, groups[index])
-        cells += _cells(part, parts, index, answers)
+        index = np.array([row_of[clip.name] for clip in loaded], dtype=np.int64)
+        rows += _score_rows(part, parts, index, predictions, settings.seed, groups[index])
+        cells += _cells(part, parts, index, predictions)
     header = ('sample', 'part', *(f'true {name}' for name in parts.columns), 'predicted', *parts.names)
     header = header if parts.classes else tuple(name for name in header if name != 'predicted')
     write_atomically(folder / PREDICTIONS, csv_bytes(header, cells))
     return rows
 
 
-def _score_rows(part: str, parts: ClipParts, index: Ints, answers: Floats32, seed: int, groups: Any) -> list[ScoreRow]:
+def _score_rows(part: str, parts: ClipParts, index: Ints, outputs: Floats32, seed: int, groups: Any) -> list[ScoreRow]:
     """Each score of a part, beside the score of the constant answer."""
-    truth, learnt = parts.truth(index), parts.truth(parts.parts['train'])
+    truth, training_truth = parts.truth(index), parts.truth(parts.parts['train'])
     rows = []
     if parts.classes:
-        constant = np.full(len(truth), np.bincount(learnt).argmax())
+        constant = np.full(len(truth), np.bincount(training_truth).argmax())
         measures = {
-            '': [categorical_measure(truth, said, len(parts.classes)) for said in (answers.argmax(axis=1), constant)]
+            '': [
+                categorical_measure(truth, prediction, len(parts.classes))
+                for prediction in (outputs.argmax(axis=1), constant)
+            ]
         }
     else:
         measures = {
             name: [
-                dimensional_measure(truth[:, at], said, ddof=1)
-                for said in (answers[:, at].astype(np.float64), np.full(len(truth), learnt[:, at].mean()))
+                dimensional_measure(truth[:, column], prediction, ddof=1)
+                for prediction in (
+                    outputs[:, column].astype(np.float64),
+                    np.full(len(truth), training_truth[:, column].mean()),
+                )
             ]
-            for at, name in enumerate(parts.columns)
+            for column, name in enumerate(parts.columns)
         }
-    for about, (measure, baseline) in measures.items():
+    for dimension, (measure, baseline) in measures.items():
         intervals = measure_intervals(measure, rng=np.random.default_rng(seed), groups=groups, resamples=RESAMPLES)
         constant_scores = baseline.scores()
         rows += [
-            ScoreRow(part, about, name, intervals[name], constant_scores[name]) for name in TITLES if name in intervals
+            ScoreRow(part, dimension, name, intervals[name], constant_scores[name])
+            for name in TITLES
+            if name in intervals
         ]
     return rows
 
 
-def _cells(part: str, parts: ClipParts, index: Ints, answers: Floats32) -> list[tuple[Any, ...]]:
+def _cells(part: str, parts: ClipParts, index: Ints, outputs: Floats32) -> list[tuple[Any, ...]]:
     truth = parts.truth(index)
-    names = [parts.manifest.names[at] for at in index.tolist()]
+    names = [parts.manifest.names[number] for number in index.tolist()]
     if parts.classes:
-        chosen = answers.argmax(axis=1)
+        predictions = outputs.argmax(axis=1)
         return [
-            (name, part, parts.classes[true], parts.classes[best], *row)
-            for name, true, best, row in zip(names, truth.tolist(), chosen.tolist(), answers.tolist(), strict=True)
+            (name, part, parts.classes[target], parts.classes[predicted], *row)
+            for name, target, predicted, row in zip(
+                names, truth.tolist(), predictions.tolist(), outputs.tolist(), strict=True
+            )
         ]
-    pairs = zip(names, truth.tolist(), answers.tolist(), strict=True)
-    return [(name, part, *true, *row) for name, true, row in pairs]
+    pairs = zip(names, truth.tolist(), outputs.tolist(), strict=True)
+    return [(name, part, *target, *row) for name, target, row in pairs]
 
 
 def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
@@ -352,7 +366,7 @@ def _write(outcome: FinetunedClips, saved: Mapping[str, Any]) -> None:
     }  # fmt: skip
     write_atomically(outcome.folder / SCORES, json_file(facts))
     write_atomically(outcome.folder / CARD, tuned_card(outcome, saved).encode())
-    rows = [{'step': float(at), **row} for at, row in enumerate(outcome.history, 1)]
+    rows = [{'step': float(number), **row} for number, row in enumerate(outcome.history, 1)]
     write_curves(rows, outcome.folder / 'history.html', title=outcome.folder.name)
     for path in (*step_files(outcome.folder / TRAINING), outcome.folder / TRAINING / BEST):
         with contextlib.suppress(OSError):  # the state for resuming; the model is saved
@@ -364,5 +378,5 @@ def _digest(parts: ClipParts) -> str:
     digest = hashlib.sha256()
     for name, index in parts.parts.items():
         truth = parts.truth(index).tolist()
-        digest.update(repr((name, [parts.manifest.names[at] for at in index.tolist()], truth)).encode())
+        digest.update(repr((name, [parts.manifest.names[row] for row in index.tolist()], truth)).encode())
     return digest.hexdigest()

@@ -29,6 +29,7 @@ SHARED: Mapping[str, str] = {
 }  # fmt: skip
 """Category name of a corpus to the shared name."""
 FOUR = ('happy', 'sad', 'neutral', 'angry')
+"""The published shared categories, in their order."""
 TOGETHER = ('speaker', 'dialogue', 'session', 'recording')
 """Columns whose values are unique within one corpus only."""
 
@@ -55,8 +56,8 @@ class Crossed:
         """For each corpus, the original names of the manifest's samples that come from it."""
         names: list[list[str]] = [[] for _ in range(1 + max(part for part, _ in self.origin.values()))]
         for name in manifest.names:
-            part, own = self.origin[name]
-            names[part].append(own)
+            part, original = self.origin[name]
+            names[part].append(original)
         return names
 
 
@@ -76,9 +77,9 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
         return Crossed(first, {name: (0, name) for name in first.names})
     # 1. Recipes and targets are comparable.
     _require_same_recipes(parts)
-    same = all(set(part.manifest.facts.categories) == set(first.facts.categories) for part in parts)
-    shared = {} if same or target == 'sentiment' else _shared(parts)
-    if target == 'category+valence' and not same:
+    is_same = all(set(part.manifest.facts.categories) == set(first.facts.categories) for part in parts)
+    shared = {} if is_same or target == 'sentiment' else _shared(parts)
+    if target == 'category+valence' and not is_same:
         raise UnknownNameError(
             expected='category or sentiment between corpora of different categories', came=repr(target),
             todo='choose one of these as --target',
@@ -87,39 +88,39 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
     tables: list[SampleTable] = []
     origin: dict[str, tuple[int, str]] = {}
     notes = []
-    for number, part in enumerate(parts):
+    for index, part in enumerate(parts):
         corpus = part.manifest.facts.corpus
-        name = corpus if number == 0 or corpus != first.facts.corpus else f'{corpus} ({number + 1})'
-        used = _used(part.manifest, number)
+        name = corpus if index == 0 or corpus != first.facts.corpus else f'{corpus} ({index + 1})'
+        used = _used(part.manifest, index)
         categories = used.coded('category')
         compared = [category for category in (*categories.values, None) if _plain(category) in shared]
-        kept = used if target == 'sentiment' or same else used.take(categories.where(compared))
+        kept = used if target == 'sentiment' or is_same else used.take(categories.where(compared))
         if not len(kept):
             raise CorpusError(
-                expected=f'samples {"to learn from" if number == 0 else "to test on"} in {corpus}',
+                expected=f'samples {"to learn from" if index == 0 else "to test on"} in {corpus}',
                 came=f'none with a shared category ({listed(shared.values())})' if shared else 'none',
                 todo='see `affekt corpus show`',
             )  # fmt: skip
-        own = [f'{name}/{sample}' for sample in kept.column('sample')]
-        origin |= {ours: (number, sample) for ours, sample in zip(own, kept.column('sample'), strict=True)}
+        unique_names = [f'{name}/{sample}' for sample in kept.column('sample')]
+        origin |= {merged: (index, sample) for merged, sample in zip(unique_names, kept.column('sample'), strict=True)}
         columns: dict[str, Any] = {
             column: [None if value is None else f'{corpus}/{value}' for value in kept.column(column)]
             for column in TOGETHER
         }
-        if number:
+        if index:
             columns |= {'split': [f'test {name}'] * len(kept), 'fold': [None] * len(kept)}
-        if not same:
+        if not is_same:
             columns['category'] = [
                 None if category is None else shared.get(_plain(category)) for category in kept.column('category')
             ]
         columns['sentiment'] = _factor(part.manifest) * kept.column('sentiment')
-        tables.append(kept.replaced(sample=own, **columns))
+        tables.append(kept.replaced(sample=unique_names, **columns))
         dropped = len(used) - len(kept)
         if dropped:
             notes.append(f'{counted(dropped, "sample")} of {name} left out: the category is not compared')
     names = ', '.join(part.manifest.facts.corpus for part in parts[1:])
     facts = Facts(
-        f'{first.facts.corpus} to {names}', categories=first.facts.categories if same else _order(shared, first),
+        f'{first.facts.corpus} to {names}', categories=first.facts.categories if is_same else _order(shared, first),
         language=first.facts.language,
     )  # fmt: skip
     if shared:
@@ -159,14 +160,14 @@ def _order(shared: Mapping[str, str], first: Manifest) -> tuple[str, ...]:
 
 def _plain(name: str | None) -> str:
     """A category's name for comparison: lower case, the published four mapped to one word each."""
-    plain = (name or '').casefold()
-    return SHARED.get(plain, plain)
+    folded = (name or '').casefold()
+    return SHARED.get(folded, folded)
 
 
-def _used(manifest: Manifest, number: int) -> SampleTable:
+def _used(manifest: Manifest, index: int) -> SampleTable:
     """Samples used: all of the training corpus; of another its first test part, or all where it has no splits."""
     tests = sorted(name for name in manifest.coded('split').values if name.startswith('test'))
-    return manifest.samples if number == 0 or not tests else manifest.where(split=tests[0]).samples
+    return manifest.samples if index == 0 or not tests else manifest.where(split=tests[0]).samples
 
 
 def _factor(manifest: Manifest) -> float:
@@ -194,10 +195,10 @@ def _require_same_recipes(parts: Sequence[Part]) -> None:
 
 
 def how_made(store: Store) -> dict[str, Any]:
-    """Provenance of features, without the column that was read and without the hash of a folder from elsewhere."""
+    """Provenance of features, without the column that was read and without the hash of an imported folder."""
     facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension, 'columns': store.provenance.columns}
     if 'origin' in facts:
         del facts['sha256']
-    for name in ('media_sizes', 'media_sha256'):  # older stores do not say it; no corpus has the files of another
+    for name in ('media_sizes', 'media_sha256'):  # older stores lack them, and no two corpora have the same files
         facts.pop(name, None)
     return facts

@@ -10,7 +10,7 @@ template from categories and measured readings. Needs torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ import numpy as np
 from affekt.arrays import Ints
 from affekt.corpora import Manifest, Sample
 from affekt.description import (
+    CORRECTED,
+    KINDS,
+    PUBLISHED,
     Adapters,
     Describer,
     DescriberSettings,
@@ -32,12 +35,14 @@ from affekt.description import (
     TemplateAnswers,
     Terciles,
     TrainedDescriber,
+    Trunk,
     described_place,
     examples_from,
     kind_of,
     open_describer,
     open_trunk,
     packaged_wordings,
+    present,
     question_of,
     readings_from,
     saved_notes,
@@ -56,11 +61,13 @@ from affekt.preference import Pairs
 from affekt.progress import Progress
 
 TRUNK = 'smollm2-135m-instruct.gguf'
+"""Language model of a new describer by default."""
 FORMS = {'coarse': 'description', 'single': 'description', 'fine': 'labels_first', 'reward': 'labels_first'}
 """Stage to the form of its template answers; the last stages train the form that is scored."""
 PREFERRED = 'description'
 """Form of the question in stage `prefer`."""
 PARTS = ('training', 'validation')
+"""Names of the two parts of the clips."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ class DescriberForm:
         dropout: dropout rate of the features.
         rank: rank of the LoRA adapters; alpha is twice that.
         longest_prompt: longest prompt, in tokens.
+        published: name in `affekt.description.PUBLISHED` of a form whose fusions, soft tokens, prompts and adapters
+            are used instead of all others here, for sources of its names; '' for none.
     """
 
     soft_tokens: int = 1
@@ -80,13 +89,17 @@ class DescriberForm:
     dropout: float = 0.1
     rank: int = 16
     longest_prompt: int = 1024
+    published: str = ''
 
     def built(self, trunk: str, stores: Mapping[str, Store], *, device: str, seed: int) -> Describer:
         """A new describer on a language model, with one source per store.
 
         Raises:
             LLMError: the language model cannot be opened.
+            UnknownNameError: a store has the name of no source of the published form.
         """
+        if self.published:
+            return _as_published(self.published, open_trunk(trunk, device=device), stores, seed)
         adapters = Adapters(rank=self.rank, alpha=2 * self.rank)
         opened = with_adapters(open_trunk(trunk, device=device), adapters, seed=seed)
         sources = [
@@ -97,6 +110,39 @@ class DescriberForm:
             for name, store in stores.items()
         ]  # fmt: skip
         return Describer(opened, sources, DescriberSettings(longest_prompt=self.longest_prompt), seed=seed)
+
+
+def _as_published(name: str, trunk: Trunk, stores: Mapping[str, Store], seed: int) -> Describer:
+    """A published form on these stores: its own rows, with the width of each store, and those that join them."""
+    form = PUBLISHED[name]()
+    rows = {source.name: source for source in form.sources}
+    own = [name for name, source in rows.items() if not source.joins]
+    if strange := sorted({*stores} - {*own}):
+        raise UnknownNameError(
+            expected=f'stores of the sources of {name}: {listed(own)}', came=listed(strange),
+            todo='name them as SOURCE=FOLDER, or choose another form',
+        )  # fmt: skip
+    sources: list[Source] = []
+    for source in form.sources:
+        if source.joins and {*source.joins} <= {*stores}:
+            sources.append(replace(source, width=max(stores[joined].dimension for joined in source.joins)))
+        elif source.name in stores:
+            store = stores[source.name]
+            sources.append(replace(source, width=store.dimension, recipe=store.provenance.recipe))
+    widths = {source.name: source.width for source in sources}
+    sources = [replace(each, shares=each.shares if widths.get(each.shares) == each.width else '') for each in sources]
+    adapted = with_adapters(trunk, form.adapters, seed=seed) if form.adapters else trunk
+    return Describer(adapted, sources, form.settings, seed=seed)
+
+
+def _kind_of(describer: Describer, stores: Iterable[str], *, words: bool) -> Kind:
+    """For the published prompts, the published kind of input with these sources; otherwise these in order."""
+    own = kind_of(tuple(stores), words=words)
+    if describer.settings.family != CORRECTED.family:
+        return own
+    names = present(describer.table, stores)
+    published = (kind for kind in KINDS.values() if {*kind.sources} == names and kind.words == words and kind.opened)
+    return next(published, own)
 
 
 def _has_steps(store: Store) -> bool:
@@ -159,12 +205,12 @@ def named_stores(features: Iterable[str]) -> dict[str, Store]:
     """
     usual = {'audio': 'voice', 'video': 'face', 'text': 'sentence'}
     stores: dict[str, Store] = {}
-    for each in features:
-        before, has_name, path = each.partition('=')
-        store = Store(Path(path if has_name else each))
-        name = before if has_name else usual.get(store.modality or '', '')
+    for feature in features:
+        prefix, has_name, path = feature.partition('=')
+        store = Store(Path(path if has_name else feature))
+        name = prefix if has_name else usual.get(store.modality or '', '')
         if not has_name and (not name or name in stores):
-            name = ''.join(mark if mark.isalnum() else '_' for mark in store.provenance.recipe)
+            name = ''.join(character if character.isalnum() else '_' for character in store.provenance.recipe)
         if name in stores:
             raise UnknownNameError(
                 expected='sources of different names', came=f'{name} twice', todo='write for example voice=FOLDER'
@@ -188,21 +234,21 @@ def split_clips(manifest: Manifest, validation: str = '', *, seed: int = 0) -> t
         CorpusError: a part is empty, or there is only one speaker.
         UnknownNameError, ValueRangeError: see `affekt.experiments.divided_clips`.
     """
-    left, notes = np.arange(len(manifest)), list[str]()
+    remaining, notes = np.arange(len(manifest)), list[str]()
     if tests := split_of(manifest, 'test'):
-        tested = chosen_clips(manifest, left, tests, seed, notes)
-        left = np.setdiff1d(left, tested)
-        notes.append(f'{len(tested):,} clips of {tests} are not learnt from')
-    how = validation or split_of(manifest, 'val') or str(DEFAULT_SHARE)
-    choosing = chosen_clips(manifest, left, how, seed, notes)
-    learnt = np.setdiff1d(left, choosing)
-    if not len(learnt) or not len(choosing):
+        test_rows = chosen_clips(manifest, remaining, tests, seed, notes)
+        remaining = np.setdiff1d(remaining, test_rows)
+        notes.append(f'{len(test_rows):,} clips of {tests} are not learnt from')
+    rule = validation or split_of(manifest, 'val') or str(DEFAULT_SHARE)
+    chosen = chosen_clips(manifest, remaining, rule, seed, notes)
+    training = np.setdiff1d(remaining, chosen)
+    if not len(training) or not len(chosen):
         raise CorpusError(
-            expected='clips to learn from, and others that choose the step', came=f'{len(learnt)} and {len(choosing)}',
+            expected='clips to learn from, and others that choose the step', came=f'{len(training)} and {len(chosen)}',
             todo='choose other values of --validation',
         )  # fmt: skip
-    notes += shared_notes(manifest, {'training': learnt, 'validation': choosing})
-    return learnt, choosing, how, tuple(dict.fromkeys(notes))
+    notes += shared_notes(manifest, {'training': training, 'validation': chosen})
+    return training, chosen, rule, tuple(dict.fromkeys(notes))
 
 
 @dataclass(frozen=True)
@@ -223,8 +269,8 @@ class WrittenAnswers:
         if not text:
             return []
         labels = LexiconExtractor(load_table(self.table)).extract(text).labels
-        inside = tuple(label for label in labels if label.lower() in text.lower())
-        return [QuestionAnswer(question_of('description'), text, inside)]
+        contained = tuple(label for label in labels if label.lower() in text.lower())
+        return [QuestionAnswer(question_of('description'), text, contained)]
 
 
 def learn_describer(
@@ -276,69 +322,69 @@ def learn_describer(
     _require_parts_of_stage(settings, init, pairs)
     stores, rewarding = _chosen_stores(stores, sources), rewarding or Rewarding()
     # 1. clips
-    learnt, choosing, chosen_by, notes = split_clips(manifest, validation, seed=settings.seed)
-    sides = manifest.take(learnt), manifest.take(choosing)
+    training, validating, chosen_by, notes = split_clips(manifest, validation, seed=settings.seed)
+    manifests = manifest.take(training), manifest.take(validating)
     # 2. answers
     form_name, terciles = FORMS.get(settings.stage, 'description'), None
     answers: Any = WrittenAnswers(descriptions) if descriptions is not None else None
     if answers is None:
-        answers, terciles = _template_answers(form_name, stores, *sides, settings.seed)
+        answers, terciles = _template_answers(form_name, stores, *manifests, settings.seed)
     question = question_of(form_name if descriptions is None and settings.stage != 'prefer' else PREFERRED)
-    made: list[Any]
+    parts: list[Any]
     if pairs is not None:
-        made = [_preferred(pairs, side, stores, words=words, question=question) for side in sides]
+        parts = [_preferred(pairs, side, stores, words=words, question=question) for side in manifests]
     else:
-        made = [_examples(side, stores, answers, words=words) for side in sides]
+        parts = [_examples(side, stores, answers, words=words) for side in manifests]
     # 3. the describer
     if init is not None:
-        describer = _gone_on_with(init, trunk, stores, settings.device)
+        describer = _continued(init, trunk, stores, settings.device)
     else:
         describer = (form or DescriberForm()).built(trunk or TRUNK, stores, device=settings.device, seed=settings.seed)
     # 4. steps
-    kind = kind_of(tuple(stores), words=words)
-    noted = _noted(manifest, stores, kind, question, chosen_by, terciles, by_template=descriptions is None)
+    kind = _kind_of(describer, stores, words=words)
+    metadata = _metadata(manifest, stores, kind, question, chosen_by, terciles, by_template=descriptions is None)
     trained = _trained(
-        describer, [side for side, _ in made], settings, rewarding, kind=kind, folder=folder, resume=resume,
-        report=report, progress=progress, notes=noted,
+        describer, [side for side, _ in parts], settings, rewarding, kind=kind, folder=folder, resume=resume,
+        report=report, progress=progress, notes=metadata,
     )  # fmt: skip
-    clips = {part: len({each.name for each in side}) for part, (side, _) in zip(PARTS, made, strict=True)}
-    left_out = {**made[0][1], **made[1][1]}
+    clips = {part: len({each.name for each in side}) for part, (side, _) in zip(PARTS, parts, strict=True)}
+    left_out = {**parts[0][1], **parts[1][1]}
     return LearntDescriber(trained, folder / 'describer', clips, chosen_by, left_out, notes)
 
 
 def _examples(
     side: Manifest, stores: Mapping[str, Store], answers: Any, *, words: bool
 ) -> tuple[Sequence[Example], Mapping[str, str]]:
-    """The training examples or pairs of the clips of a part, and why the other clips are left out."""
+    """The training examples or pairs of the clips of a part, and clip to the reason why it was left out."""
     made = examples_from(side, stores, answers, words=words)
     return made.examples, made.left_out
 
 
 def _trained(
-    describer: Describer, sides: Sequence[Sequence[Any]], settings: DescribeSettings, rewarding: Rewarding,
+    describer: Describer, examples: Sequence[Sequence[Any]], settings: DescribeSettings, rewarding: Rewarding,
     **common: Any,
 ) -> TrainedDescriber:  # fmt: skip
-    """The stage of the settings on the examples, or pairs, of both sides."""
-    training, judging = sides
+    """The stage of the settings trained on the examples, or pairs, of both parts."""
+    training, validation = examples
     if settings.stage == 'prefer':
-        return train_preferred(describer, training, judging, settings, beta=rewarding.beta, **common)
+        return train_preferred(describer, training, validation, settings, beta=rewarding.beta, **common)
     if settings.stage == 'reward':
-        return _rewarded(describer, training, judging, settings, rewarding, common)
-    return train_describer(describer, training, judging, settings, **common)
+        return _rewarded(describer, training, validation, settings, rewarding, common)
+    return train_describer(describer, training, validation, settings, **common)
 
 
-def _noted(
+def _metadata(
     manifest: Manifest, stores: Mapping[str, Store], kind: Kind, question: str, chosen_by: str,
     terciles: Terciles | None, *, by_template: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Metadata of the training, as saved in the describer's folder."""
-    noted: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         'recipes': {name: store.provenance.recipe for name, store in stores.items()}, 'question': question,
         'kind': asdict(kind), 'corpus': manifest.facts.corpus, 'validation_by': chosen_by,
         'answers': 'by template' if by_template else 'written',
     }  # fmt: skip
-    ends = {} if terciles is None else {name: list(ends) for name, ends in terciles.bounds.items()}
-    return noted if terciles is None else {**noted, 'terciles_of_answers': ends}
+    bounds = {} if terciles is None else {name: list(bounds) for name, bounds in terciles.bounds.items()}
+    return metadata if terciles is None else {**metadata, 'terciles_of_answers': bounds}
 
 
 def _rewarded(
@@ -377,7 +423,7 @@ def _chosen_stores(stores: Mapping[str, Store], sources: Sequence[str]) -> dict[
 
 
 def _template_answers(
-    form: str, stores: Mapping[str, Store], training: Manifest, judging: Manifest, seed: int
+    form: str, stores: Mapping[str, Store], training: Manifest, validation: Manifest, seed: int
 ) -> tuple[TemplateAnswers, Terciles | None]:
     """Answers from categories, with clues where a store has columns that a clue can cite."""
     if not training.samples.known('category').any():
@@ -386,7 +432,7 @@ def _template_answers(
             todo='name a table of descriptions with --descriptions',
         )  # fmt: skip
     try:
-        readings = readings_from(stores.values(), [*training.names, *judging.names])
+        readings = readings_from(stores.values(), [*training.names, *validation.names])
     except TableError:  # no store has a column to cite
         return TemplateAnswers(form, seed=seed), None  # type: ignore[arg-type]
     terciles = Terciles.of(readings[name] for name in training.names)
@@ -398,22 +444,22 @@ def _template_answers(
     return TemplateAnswers(form, readings, terciles, seed=seed, sources=by_column), terciles  # type: ignore[arg-type]
 
 
-def _gone_on_with(init: Path, trunk: str, stores: Mapping[str, Store], device: str) -> Describer:
+def _continued(init: Path, trunk: str, stores: Mapping[str, Store], device: str) -> Describer:
     """The describer of an earlier stage, after checking that its features match the stores."""
-    place = described_place(init)
-    describer = open_describer(place, trunk=trunk or None, device=device)
-    noted = dict((saved_notes(place).get('notes') or {}).get('recipes') or {})
-    noted |= {name: source.recipe for name, source in describer.table.items() if source.recipe}
-    strange = sorted({*stores} - {*describer.table})
-    others = [
-        f'{name} by {store.provenance.recipe} and not {noted[name]}'
+    folder = described_place(init)
+    describer = open_describer(folder, trunk=trunk or None, device=device)
+    recipes = dict((saved_notes(folder).get('notes') or {}).get('recipes') or {})
+    recipes |= {name: source.recipe for name, source in describer.table.items() if source.recipe}
+    unknown = sorted({*stores} - {*describer.table})
+    changed = [
+        f'{name} by {store.provenance.recipe} and not {recipes[name]}'
         for name, store in stores.items()
-        if name in noted and noted[name] != store.provenance.recipe
+        if name in recipes and recipes[name] != store.provenance.recipe
     ]
-    if strange or others:
+    if unknown or changed:
         raise UnknownNameError(
             expected=f'features of the sources of {init}: {listed(describer.table)}',
-            came='; '.join(others) or listed(strange), todo='name them as SOURCE=FOLDER, made by the same recipes',
+            came='; '.join(changed) or listed(unknown), todo='name them as SOURCE=FOLDER, made by the same recipes',
         )  # fmt: skip
     return describer
 
@@ -421,15 +467,15 @@ def _gone_on_with(init: Path, trunk: str, stores: Mapping[str, Store], device: s
 def _preferred(
     pairs: Pairs, manifest: Manifest, stores: Mapping[str, Store], *, words: bool, question: str
 ) -> tuple[list[PreferredAnswer], dict[str, str]]:
-    """The pairs whose clips are in this part, and why some of them are left out."""
-    made: list[PreferredAnswer] = []
+    """The pairs whose clips are in this part, and clip to the reason why its pair was left out."""
+    answers: list[PreferredAnswer] = []
     left_out: dict[str, str] = {}
-    judged = set(pairs.names)
-    rows = {sample.sample: sample for sample in manifest.samples if sample.sample in judged}
-    for at, (name, verdict) in enumerate(zip(pairs.names, pairs.truth.tolist(), strict=True)):
+    rated_clips = set(pairs.names)
+    rows = {sample.sample: sample for sample in manifest.samples if sample.sample in rated_clips}
+    for index, (name, verdict) in enumerate(zip(pairs.names, pairs.truth.tolist(), strict=True)):
         if name not in rows:
             continue
-        sample, texts = rows[name], (pairs.left[at].strip(), pairs.right[at].strip())
+        sample, texts = rows[name], (pairs.left[index].strip(), pairs.right[index].strip())
         withheld = set((sample.missing or '').split(','))
         transcript = (sample.text or '').strip() if words and 'text' not in withheld else ''
         features = {
@@ -443,5 +489,5 @@ def _preferred(
             left_out[name] = 'no features, and nothing was spoken'
         else:
             better, worse = texts if verdict == 1 else texts[::-1]
-            made.append(PreferredAnswer(name, features, transcript, question, better, worse))
-    return made, left_out
+            answers.append(PreferredAnswer(name, features, transcript, question, better, worse))
+    return answers, left_out

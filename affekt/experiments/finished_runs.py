@@ -59,8 +59,8 @@ class FinishedRuns:
             if self._run:
                 name = f'answers/{key.replace("/", ".")}.parquet'
                 write_atomically(self._run.folder / name, _packed(answers))
-                noted = {part: getattr(answers, part) for part in ('score', 'epoch', 'status', 'parameters')}
-                self._run.note(key, name, **noted)
+                facts = {part: getattr(answers, part) for part in ('score', 'epoch', 'status', 'parameters')}
+                self._run.note(key, name, **facts)
         self._advance()
         return answers
 
@@ -97,16 +97,16 @@ def _packed(answers: Answers) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _loaded(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers | None:
+def _loaded(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers | None:
     """A trial's predictions from a file; None, with a warning, where the file does not contain them."""
     try:
-        return _read(path, noted, trial)
+        return _read(path, facts, trial)
     except (KeyError, ValueError, OSError) as error:
         LOG.warning('%s is done again: it does not hold the answers of this run (%s)', path, error)
         return None
 
 
-def _read(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers:
+def _read(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers:
     from pyarrow import parquet
 
     require_bounded(path)
@@ -120,19 +120,19 @@ def _read(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers:
         return Outputs(*(np.array(rows, dtype=np.float32).reshape(len(trial.fold.test), -1) for rows in columns))
 
     names = given_names(trial.modalities) if trial.withholds else ()
-    given = {name: answered for name in names if (answered := outputs(f'given {name} ')) is not None}
+    given = {name: reduced_outputs for name in names if (reduced_outputs := outputs(f'given {name} ')) is not None}
     if names and (side_by_side := outputs('gap_')) is not None:
         given = _separated(side_by_side, names)
     test, oracle = outputs(''), outputs('oracle_')
     if trial.reads_test and set(given) != set(names):
         raise ValueError(f'answers to {len(given)} of {len(names)} ways of withholding')
-    for each in (test, oracle, *given.values()):
-        if each is not None and each.logits.shape[1] != trial.task.classes:
-            raise ValueError(f'{each.logits.shape[1]} columns of categories, not {trial.task.classes}')
-    return Answers(noted['score'], noted['epoch'], noted['status'], noted['parameters'], test, oracle, given)
+    for predictions in (test, oracle, *given.values()):
+        if predictions is not None and predictions.logits.shape[1] != trial.task.classes:
+            raise ValueError(f'{predictions.logits.shape[1]} columns of categories, not {trial.task.classes}')
+    return Answers(facts['score'], facts['epoch'], facts['status'], facts['parameters'], test, oracle, given)
 
 
 def _separated(side_by_side: Outputs, names: tuple[str, ...]) -> dict[str, Outputs]:
     """Predictions of an older file, whose reduced inputs are concatenated without names: (T, G C) and (T, G V)."""
-    both = zip(*(np.split(columns, len(names), axis=1) for columns in side_by_side), strict=True)
-    return {name: Outputs(*parts) for name, parts in zip(names, both, strict=True)}
+    per_input = zip(*(np.split(columns, len(names), axis=1) for columns in side_by_side), strict=True)
+    return {name: Outputs(*parts) for name, parts in zip(names, per_input, strict=True)}

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from affekt.training import Predicted, Samples
 
 SHAPE = ('hidden', 'dropout')
+"""Hyper-parameters of the model's shape."""
 TRAINING = ('learning_rate', 'weight_decay', 'clip_value')
+"""Hyper-parameters of training; all others are options of the model."""
 
 
 def fair_run(trial: Trial) -> Answers:
@@ -36,10 +38,10 @@ def fair_run(trial: Trial) -> Answers:
 
     task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
     network = _built(trial, 'corrected')
-    able = _able(trial)
+    has_modality = _has_modality(trial)
 
     def part(index: Ints) -> Samples:
-        return _samples(task, index[able[index]], trial.modalities, network)
+        return _samples(task, index[has_modality[index]], trial.modalities, network)
 
     run_settings = TrainingSettings(
         seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch_size, learning_rate=draw['learning_rate'],
@@ -57,18 +59,18 @@ def fair_run(trial: Trial) -> Answers:
         return answers
     # A sample without any modality gets the constant prediction.
     outputs = constant_outputs(task, fold)
-    known = able[fold.test]
-    if known.any():
+    is_predicted = has_modality[fold.test]
+    if is_predicted.any():
         predicted = predict(trained.model, part(fold.test))
-        outputs.logits[known], outputs.values[known] = predicted.logits.numpy(), predicted.values.numpy()
+        outputs.logits[is_predicted], outputs.values[is_predicted] = predicted.logits.numpy(), predicted.values.numpy()
     given = _with_missing(trial, trained.model) if trial.withholds else {}
     return dataclasses.replace(answers, test=outputs, given=given)
 
 
-def _able(trial: Trial) -> npt.NDArray[np.bool_]:
+def _has_modality(trial: Trial) -> npt.NDArray[np.bool_]:
     """(N,) True for samples that have at least one of the modalities."""
-    able: npt.NDArray[np.bool_] = np.any([trial.task.present[name] for name in trial.modalities], axis=0)
-    return able
+    has_modality: npt.NDArray[np.bool_] = np.any([trial.task.present[name] for name in trial.modalities], axis=0)
+    return has_modality
 
 
 def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
@@ -76,16 +78,16 @@ def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
     from affekt.training import missing_modality_answers
 
     task, fold = trial.task, trial.fold
-    able = _able(trial)[fold.test]
-    tested = _samples(task, fold.test[able], trial.modalities, model)
-    given = {}
-    for answered in missing_modality_answers(model, tested, seed=trial.settings.seed):
+    has_modality = _has_modality(trial)[fold.test]
+    samples = _samples(task, fold.test[has_modality], trial.modalities, model)
+    by_input = {}
+    for reduced in missing_modality_answers(model, samples, seed=trial.settings.seed):
         outputs = constant_outputs(task, fold)
-        places = np.flatnonzero(able)[answered.index.numpy()]
-        outputs.logits[places] = answered.predicted.logits.numpy()
-        outputs.values[places] = answered.predicted.values.numpy()
-        given[answered.name] = outputs
-    return {name: given[name] for name in given_names(trial.modalities)}
+        rows = np.flatnonzero(has_modality)[reduced.index.numpy()]
+        outputs.logits[rows] = reduced.predicted.logits.numpy()
+        outputs.values[rows] = reduced.predicted.values.numpy()
+        by_input[reduced.name] = outputs
+    return {name: by_input[name] for name in given_names(trial.modalities)}
 
 
 def reference_run(trial: Trial) -> Answers:
@@ -98,12 +100,12 @@ def reference_run(trial: Trial) -> Answers:
     from affekt.nn import seeded
     from affekt.training import SCORES, is_constant, task_losses
 
-    task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
+    task, fold, configuration, settings = trial.task, trial.fold, trial.configuration, trial.settings
     network = _built(trial, 'reference')
-    training, choosing, tested = (
+    training, validation, tested = (
         _published_samples(trial, index, network) for index in (fold.train, fold.validation, fold.test)
     )
-    optimiser = torch.optim.Adam(network.parameters(), draw['learning_rate'], weight_decay=1e-5)
+    optimiser = torch.optim.Adam(network.parameters(), configuration['learning_rate'], weight_decay=1e-5)
     order = torch.Generator().manual_seed(trial.seed)
     best: tuple[float, int, Predicted | None] = (-np.inf, 0, None)
     oracle = best
@@ -113,25 +115,25 @@ def reference_run(trial: Trial) -> Answers:
             # 1. one epoch, shuffled only where the division is by folds
             network.train()
             is_shuffled = len(task.reference) > 1
-            learnt = training.parts[0]
-            index = torch.randperm(len(learnt), generator=order) if is_shuffled else torch.arange(len(learnt))
-            for chosen in index.split(settings.batch_size):
-                batch = learnt.batch(chosen)
+            part = training.parts[0]
+            index = torch.randperm(len(part), generator=order) if is_shuffled else torch.arange(len(part))
+            for step_index in index.split(settings.batch_size):
+                batch = part.batch(step_index)
                 optimiser.zero_grad()
                 loss = torch.stack(list(task_losses(network(batch.features), batch).values())).sum()
                 loss.backward()
-                if draw['clip_value'] is not None:
-                    torch.nn.utils.clip_grad_value_(network.parameters(), draw['clip_value'])
+                if configuration['clip_value'] is not None:
+                    torch.nn.utils.clip_grad_value_(network.parameters(), configuration['clip_value'])
                 optimiser.step()
             # 2. validation and test are both predicted
-            answer = tested.answered(network)
-            best = _better(best, score(choosing.answered(network), choosing.truth), epoch, answer)
-            oracle = _better(oracle, score(answer, tested.truth), epoch, answer)
-    kept, leaked = best[2], oracle[2]
-    if kept is None or leaked is None:
+            prediction = tested.answered(network)
+            best = _better(best, score(validation.answered(network), validation.truth), epoch, prediction)
+            oracle = _better(oracle, score(prediction, tested.truth), epoch, prediction)
+    best_prediction, oracle_prediction = best[2], oracle[2]
+    if best_prediction is None or oracle_prediction is None:
         return Answers(float('-inf'), 0, 'not_finite', _size(network))
-    status = 'constant' if is_constant(kept, tested.truth) else 'healthy'
-    return Answers(best[0], best[1], status, _size(network), outputs_of(kept), outputs_of(leaked))
+    status = 'constant' if is_constant(best_prediction, tested.truth) else 'healthy'
+    return Answers(best[0], best[1], status, _size(network), outputs_of(best_prediction), outputs_of(oracle_prediction))
 
 
 def outputs_of(predicted: Predicted) -> Outputs:
@@ -140,16 +142,16 @@ def outputs_of(predicted: Predicted) -> Outputs:
 
 
 def _better(
-    best: tuple[float, int, Predicted | None], score: float, epoch: int, answer: Predicted
+    best: tuple[float, int, Predicted | None], score: float, epoch: int, prediction: Predicted
 ) -> tuple[float, int, Predicted | None]:
-    return (score, epoch, answer) if score > best[0] else best
+    return (score, epoch, prediction) if score > best[0] else best
 
 
 def _built(trial: Trial, form: Any) -> FusionModel:
     from affekt.fusion import FUSION_MODELS, FusionShape, build_fusion
     from affekt.nn import seeded
 
-    task, model, modalities, draw = trial.task, trial.model, trial.modalities, trial.configuration
+    task, model, modalities, configuration = trial.task, trial.model, trial.modalities, trial.configuration
     level: Any = 'frame' if task.frames is not None and model not in SIMPLE else 'utterance'
     sizes = {slot_of(name): task.features[name].shape[1] for name in modalities}
     if form == 'reference' or FUSION_MODELS[model].needs_modalities is not None:
@@ -157,9 +159,9 @@ def _built(trial: Trial, form: Any) -> FusionModel:
             sizes.setdefault(slot, sizes[slot_of(modalities[0])] if form == 'reference' else 1)
     shape = FusionShape(
         sizes, task.classes, values=task.width, form=form, level=level,
-        **{name: draw[name] for name in SHAPE if name in draw},
+        **{name: configuration[name] for name in SHAPE if name in configuration},
     )  # fmt: skip
-    options = {name: value for name, value in draw.items() if name not in (*SHAPE, *TRAINING)}
+    options = {name: value for name, value in configuration.items() if name not in (*SHAPE, *TRAINING)}
     with seeded(trial.seed):
         return build_fusion(model, shape, **options)
 
@@ -195,18 +197,18 @@ def _published_samples(trial: Trial, index: Ints, network: FusionModel) -> Publi
     names = {slot_of(name): name for name in modalities}
     slots = {slot: names.get(slot, modalities[0]) for slot in network.shape.sizes}
     if network.shape.level == 'utterance':
-        each = [(index, {slot: task.features[name][index] for slot, name in slots.items()})]
+        by_split = [(index, {slot: task.features[name][index] for slot, name in slots.items()})]
     else:
         assert task.frames is not None
-        each = task.frames.published(modalities, index)
+        by_split = task.frames.published(modalities, index)
     parts = []
-    for chosen, features in each:
+    for split_index, features in by_split:
         # Withheld features become zeros: the published models have no masks.
-        kept = {slot: task.present[slots[slot]][chosen] for slot in features}
+        is_present = {slot: task.present[slots[slot]][split_index] for slot in features}
         # (n,) to (n, 1), or (n, 1, 1) for sequences
-        masked = {slot: rows * kept[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}
-        parts.append(task_samples(task, chosen, {slot: torch.from_numpy(rows) for slot, rows in masked.items()}))
-    order = np.concatenate([chosen for chosen, _ in each])
+        masked = {slot: rows * is_present[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}
+        parts.append(task_samples(task, split_index, {slot: torch.from_numpy(rows) for slot, rows in masked.items()}))
+    order = np.concatenate([split_index for split_index, _ in by_split])
     sorter = np.argsort(order)
     back = sorter[np.searchsorted(order[sorter], index)]
     return PublishedSamples(
@@ -223,18 +225,18 @@ def _samples(task: Task, index: Ints, modalities: Sequence[str], network: Fusion
 
     from affekt.training import Sequences
 
-    chosen = torch.from_numpy(index)
+    rows = torch.from_numpy(index)
     is_frame = network.shape.level == 'frame'
     features: dict[str, Any] = {}
     present = {}
     names = {slot_of(name): name for name in modalities}
     for slot, size in network.shape.sizes.items():
         if slot not in names:
-            nothing = torch.zeros(len(index), dtype=torch.int64)
+            zeros = torch.zeros(len(index), dtype=torch.int64)
             features[slot] = (
-                Sequences(torch.zeros(0, size), nothing, nothing) if is_frame else torch.zeros(len(index), size)
+                Sequences(torch.zeros(0, size), zeros, zeros) if is_frame else torch.zeros(len(index), size)
             )
-            present[slot] = nothing.bool()
+            present[slot] = zeros.bool()
             continue
         present[slot] = torch.from_numpy(task.present[names[slot]][index])
         if not is_frame:
@@ -243,7 +245,7 @@ def _samples(task: Task, index: Ints, modalities: Sequence[str], network: Fusion
         assert task.frames is not None
         frames = task.frames.whole(tuple(modalities))[slot]
         lengths = torch.from_numpy(frames.lengths)
-        features[slot] = Sequences(torch.from_numpy(frames.rows), torch.cumsum(lengths, 0) - lengths, lengths)[chosen]
+        features[slot] = Sequences(torch.from_numpy(frames.rows), torch.cumsum(lengths, 0) - lengths, lengths)[rows]
     return task_samples(task, index, features, {slot: mask for slot, mask in present.items() if not bool(mask.all())})
 
 

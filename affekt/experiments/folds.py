@@ -69,10 +69,10 @@ def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
     divisions = _divided(manifest, settings)
     used = set(divisions.manifest.names)
     cells = manifest.samples.cells(('sample', 'split'))
-    idle = Counter(split or 'none' for name, split in cells if name not in used)
+    unused = Counter(split or 'none' for name, split in cells if name not in used)
     notes = tuple(
         f'{counted(count, "sample")} of split {name} {"takes" if count == 1 else "take"} no part'
-        for name, count in idle.items()
+        for name, count in unused.items()
     )
     return dataclasses.replace(divisions, notes=notes)
 
@@ -115,41 +115,44 @@ def held_out(manifest: Manifest, share: float, seed: int, fewest: int = 2) -> tu
 
 
 def _divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
-    named = [name for name in manifest.coded('split').values if name]
-    tests = [name for name in named if name.startswith('test')]
+    split_names = [name for name in manifest.coded('split').values if name]
+    tests = [name for name in split_names if name.startswith('test')]
     has_folds = any(manifest.coded('fold').values)
-    if not named:
+    if not split_names:
         return _by_fold(manifest)
-    if not tests or ('train' not in named and not has_folds):
+    if not tests or ('train' not in split_names and not has_folds):
         raise CorpusError(
             expected='splits train and test, with or without val',
-            came=f'{", ".join(named)} in {manifest.facts.corpus}',
+            came=f'{", ".join(split_names)} in {manifest.facts.corpus}',
             todo='name the splits so, or give folds instead',
         )
-    if 'train' not in named:
+    if 'train' not in split_names:
         return _folds_beside_tests(manifest, tests)
-    if 'val' not in named and (near := [name for name in named if name.lower() in NEARLY_VAL]):
+    if 'val' not in split_names and (similar := [name for name in split_names if name.lower() in NEARLY_VAL]):
         raise CorpusError(
-            expected='splits train, val and test', came=f'{near[0]} in {manifest.facts.corpus}',
+            expected='splits train, val and test', came=f'{similar[0]} in {manifest.facts.corpus}',
             todo='name it val, so that it chooses; under another name it would take no part',
         )  # fmt: skip
     manifest = manifest.where(split=('train', 'val', *tests))
     parts = _parts(manifest, ('train', 'val', *tests))
     named_tests = {name: parts[name] for name in tests}
-    every = np.concatenate(list(named_tests.values()))
+    tested = np.concatenate(list(named_tests.values()))
     if len(parts['val']):
-        fold = Fold(parts['train'], parts['val'], every)
+        fold = Fold(parts['train'], parts['val'], tested)
         return Divisions(manifest, named_tests, (fold,), (fold,))
     train = parts['train']
     rows = manifest.where(split='train')
     shuffled = shuffled_folds(len(train), settings.folds, seed=settings.seed)
     knows_speakers = bool(rows.samples.known('speaker').all())
     fair = seeded_folds(rows, settings.folds, seed=settings.seed) if knows_speakers else shuffled
-    both = [
-        tuple(Fold(train[numbers != k], train[numbers == k], every) for k in range(1, settings.folds + 1))
-        for numbers in (fair, shuffled)
+    divisions = [
+        tuple(
+            Fold(train[fold_numbers != fold_number], train[fold_numbers == fold_number], tested)
+            for fold_number in range(1, settings.folds + 1)
+        )
+        for fold_numbers in (fair, shuffled)
     ]
-    return Divisions(manifest, named_tests, both[0], both[1])
+    return Divisions(manifest, named_tests, divisions[0], divisions[1])
 
 
 def _by_fold(manifest: Manifest) -> Divisions:
@@ -165,10 +168,10 @@ def _by_fold(manifest: Manifest) -> Divisions:
             todo='import the whole release, or make folds of your own with `affekt corpus folds`',
         )
     fair, published = [], []
-    for before, tested_fold in zip(np.roll(folds, 1), folds, strict=True):
+    for validation_fold, tested_fold in zip(np.roll(folds, 1), folds, strict=True):
         tested = np.flatnonzero(numbers == tested_fold)
-        learnt = np.flatnonzero((numbers != tested_fold) & (numbers != before))
-        fair.append(Fold(learnt, np.flatnonzero(numbers == before), tested))
+        train = np.flatnonzero((numbers != tested_fold) & (numbers != validation_fold))
+        fair.append(Fold(train, np.flatnonzero(numbers == validation_fold), tested))
         published.append(Fold(np.flatnonzero(numbers != tested_fold), tested, tested))
     return Divisions(manifest, {'folds': np.arange(len(manifest))}, tuple(fair), tuple(published))
 
@@ -178,10 +181,10 @@ def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
     manifest = manifest.take((published_folds(manifest) != 0) | manifest.coded('split').where(tests))
     numbers = np.where(manifest.samples.filled('split'), 0, published_folds(manifest))
     parts = _parts(manifest, tests)
-    every = np.concatenate(list(parts.values()))
+    tested = np.concatenate(list(parts.values()))
     folds = tuple(
-        Fold(np.flatnonzero((numbers > 0) & (numbers != k)), np.flatnonzero(numbers == k), every)
-        for k in range(1, int(numbers.max()) + 1)
+        Fold(np.flatnonzero((numbers > 0) & (numbers != fold_number)), np.flatnonzero(numbers == fold_number), tested)
+        for fold_number in range(1, int(numbers.max()) + 1)
     )
     return Divisions(manifest, parts, folds, folds)
 

@@ -16,12 +16,12 @@ from affekt.experiments.folds import Fold
 from affekt.wording import counted, subject
 
 
-def store_notes(parts: Sequence[Part], there: Mapping[str, Bools]) -> list[str]:
+def store_notes(parts: Sequence[Part], present_in: Mapping[str, Bools]) -> list[str]:
     """Notes on features that were extracted from another corpus, and on samples without features.
 
     Args:
         parts: corpora and their stores.
-        there: name of a set of features to (N,), True for samples that have them.
+        present_in: name of a set of features to (N,), True for samples that have them.
     """
     notes = []
     for part in parts:
@@ -30,9 +30,9 @@ def store_notes(parts: Sequence[Part], there: Mapping[str, Bools]) -> list[str]:
             other = store.provenance.corpus
             if other and other != corpus:
                 notes.append(f'features of {name} were made of {other}, the samples are those of {corpus}')
-    for name, present in there.items():
-        if not present.all():
-            notes.append(f'{counted(int((~present).sum()), "sample")} without features of {name}')
+    for name, has_features in present_in.items():
+        if not has_features.all():
+            notes.append(f'{counted(int((~has_features).sum()), "sample")} without features of {name}')
     return notes
 
 
@@ -52,12 +52,12 @@ def task_notes(
         features: name of a set of features to (N, D).
         present: name of a set of features to (N,), False where a sample has none.
     """
-    unlearnt = [] if labels is None else _unlearnt(manifest.facts.categories, folds, labels)
-    return [*_sides(manifest, folds), *unlearnt, *group_notes(manifest), *_repeated(folds, features, present)]
+    untrained = [] if labels is None else _untrained(manifest.facts.categories, folds, labels)
+    return [*_shared_groups(manifest, folds), *untrained, *group_notes(manifest), *_repeated(folds, features, present)]
 
 
-def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
-    """Number of groups (speaker, dialogue, window) that are on more than one side of the fair division."""
+def _shared_groups(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
+    """Sentences on groups (speaker, dialogue, window) that are in more than one part of the fair division."""
     counts: dict[str, int] = {}
     for fold in folds:
         sides = np.full(len(manifest), '', dtype=object)
@@ -69,15 +69,15 @@ def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
         yield f'{counted(count, kind)} on more than one side of the division'
 
 
-def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:
-    """Categories that are tested but have no training samples, or one."""
+def _untrained(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:
+    """Sentences on categories that are tested but have no training sample, or only one."""
     learnt = [np.bincount(labels[fold.train], minlength=len(names)) for fold in folds]
-    asked = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]
-    for at, name in enumerate(names):
-        never = sum(int(answers[at]) for train, answers in zip(learnt, asked, strict=True) if not train[at])
+    counts = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]
+    for index, name in enumerate(names):
+        never = sum(int(tested[index]) for trained, tested in zip(learnt, counts, strict=True) if not trained[index])
         if never:
             yield f'category {name!r} is never learnt from, so that {subject(never, "answer")} wrong beforehand'
-        elif min(int(train[at]) for train in learnt) == 1:
+        elif min(int(trained[index]) for trained in learnt) == 1:
             yield f'category {name!r} is learnt from one sample'
 
 
@@ -89,18 +89,18 @@ def group_notes(manifest: Manifest) -> Iterator[str]:
 
 
 def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: Mapping[str, Bools]) -> Iterator[str]:
-    """Features that are constant, and tested samples whose features equal those of a training sample."""
+    """Sentences on constant features, and on tested samples whose features equal those of a training sample."""
     for name, rows in features.items():
-        given = rows[present[name]]
-        if len(given) > 1 and (given == given[0]).all():
+        present_rows = rows[present[name]]
+        if len(present_rows) > 1 and (present_rows == present_rows[0]).all():
             yield f'features of {name} are the same for all samples: they tell nothing'
     if not features:
         return
-    whole = np.concatenate(list(features.values()), axis=1)
-    same = [row.tobytes() for row in whole]
-    twice = set()
+    joined_rows = np.concatenate(list(features.values()), axis=1)
+    row_bytes = [row.tobytes() for row in joined_rows]
+    repeated = set()
     for fold in folds:
-        learnt = {same[at] for at in fold.train.tolist()}
-        twice |= {at for at in fold.test.tolist() if same[at] in learnt}
-    if twice:
-        yield f'{counted(len(twice), "tested sample")} with the very features of one that is learnt from'
+        training_bytes = {row_bytes[index] for index in fold.train.tolist()}
+        repeated |= {index for index in fold.test.tolist() if row_bytes[index] in training_bytes}
+    if repeated:
+        yield f'{counted(len(repeated), "tested sample")} with the very features of one that is learnt from'

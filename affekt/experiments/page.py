@@ -35,26 +35,28 @@ def plain_sheet_page(benchmark: str, corpus: str, sheet: Sheet, notes: Sequence[
         notes: those of the sentences that are shown at the top.
         counts: name of a count (samples and the like) to its value, shown at the top.
     """
-    listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
-    warned = ''.join(f'<li>{escaped(note)}</li>' for note in notes)
-    head = f'<section class="head"><h1>{escaped(sheet.title)}</h1><dl class="facts">{listed}</dl>'
-    head += f'<ul class="notes" aria-label="What a reader must know">{warned}</ul></section>' if notes else '</section>'
-    below = ''.join(f'<li>{escaped(line)}</li>' for line in sheet.lines if line not in notes)
-    end = f'<section class="part"><h2>How to read it</h2><ul class="soft">{below}</ul></section>'
-    body = '\n'.join([head, *(_section(section) for section in sheet.sections), end])
+    count_items = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
+    note_items = ''.join(f'<li>{escaped(note)}</li>' for note in notes)
+    header = f'<section class="head"><h1>{escaped(sheet.title)}</h1><dl class="facts">{count_items}</dl>'
+    header += (
+        f'<ul class="notes" aria-label="What a reader must know">{note_items}</ul></section>' if notes else '</section>'
+    )
+    line_items = ''.join(f'<li>{escaped(line)}</li>' for line in sheet.lines if line not in notes)
+    footer = f'<section class="part"><h2>How to read it</h2><ul class="soft">{line_items}</ul></section>'
+    body = '\n'.join([header, *(_section(section) for section in sheet.sections), footer])
     return whole_page(f'{benchmark}: {sheet.title}', corpus, body)
 
 
 def _section(section: Section) -> str:
-    drawn = _drawn(section)
-    heads = ''.join(_head(name, at < section.left) for at, name in enumerate(section.heads))
-    if drawn:
-        heads += f'<th scope="col" class="plot">{axis_svg(drawn[0])}</th>'
+    plot = _plot(section)
+    heads = ''.join(_head(name, column < section.left) for column, name in enumerate(section.heads))
+    if plot:
+        heads += f'<th scope="col" class="plot">{axis_svg(plot[0])}</th>'
     rows = []
-    for number, cells in enumerate(section.cells):
-        line = ''.join(_cell(cell, at < section.left) for at, cell in enumerate(cells))
-        rows.append(f'<tr>{line}{drawn[1][number] if drawn else ""}</tr>')
-    soft = '<p class="soft">Drawn: points over the constant answer, with 95 % intervals.</p>' if drawn else ''
+    for index, cells in enumerate(section.cells):
+        row_cells = ''.join(_cell(cell, column < section.left) for column, cell in enumerate(cells))
+        rows.append(f'<tr>{row_cells}{plot[1][index] if plot else ""}</tr>')
+    soft = '<p class="soft">Drawn: points over the constant answer, with 95 % intervals.</p>' if plot else ''
     return (
         f'<section class="part"><h2>{escaped(section.title)}</h2>{soft}'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(section.title)}"><table>'
@@ -62,22 +64,22 @@ def _section(section: Section) -> str:
     )
 
 
-def _drawn(section: Section) -> tuple[Scale, list[str]] | None:
+def _plot(section: Section) -> tuple[Scale, list[str]] | None:
     """A scale and one drawn interval per row; None for a table without rows of scores."""
     constant = next((row for row in section.rows if row.system.name == 'constant'), None)
     if constant is None:
         return None
-    least = constant.scores[constant.headline].value
-    ends = [tuple(100 * (value - least) for value in _ends(row)) for row in section.rows]
-    scale = scale_of([value for each in ends for value in each])
+    baseline = constant.scores[constant.headline].value
+    all_bounds = [tuple(100 * (value - baseline) for value in _bounds(row)) for row in section.rows]
+    scale = scale_of([value for row_bounds in all_bounds for value in row_bounds])
     cells = []
-    for row, (low, value, high) in zip(section.rows, ends, strict=True):
+    for row, (low, value, high) in zip(section.rows, all_bounds, strict=True):
         label = f'{row.system.name}: {signed(value, 1)} points over the constant answer'
         cells.append(f'<td class="plot">{interval_svg(scale, low, value, high, label)}</td>')
     return scale, cells
 
 
-def _ends(row: Row) -> tuple[float, float, float]:
+def _bounds(row: Row) -> tuple[float, float, float]:
     score = row.scores[row.headline]
     if row.system.name == 'constant':
         return math.nan, score.value, math.nan

@@ -97,7 +97,7 @@ def row_facts(row: Row) -> dict[str, Any]:
         'by_seed': list(row.by_seed),
         'scores': {name: score.value for name, score in row.scores.items()},
         'validation': system.validation,
-        'chosen': [dict(each) for each in system.chosen],
+        'chosen': [dict(configuration) for configuration in system.chosen],
         'runs': dict(system.statuses),
         'parameters': system.parameters,
         'seconds': system.seconds,
@@ -131,15 +131,15 @@ def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
     predictions, names = [], task.manifest.names
     for row in rows:
         for seed, (logits, values) in enumerate(zip(row.system.logits, row.system.values, strict=True)):
-            for at in task.tests[row.test].tolist():
+            for i in task.tests[row.test].tolist():
                 predictions.append(
                     {
                         'modalities': '+'.join(row.system.modalities), 'model': row.system.name,
                         'protocol': row.system.protocol, 'given': row.system.given, 'test': row.test, 'seed': seed,
-                        'sample': names[at],
-                        'category': task.manifest.facts.categories[int(logits[at].argmax())] if task.classes else None,
-                        'outputs': logits[at].tolist(), 'value': float(values[at, 0]) if values.shape[1] == 1 else None,
-                        **({'values': values[at].tolist()} if values.shape[1] > 1 else {}),
+                        'sample': names[i],
+                        'category': task.manifest.facts.categories[int(logits[i].argmax())] if task.classes else None,
+                        'outputs': logits[i].tolist(), 'value': float(values[i, 0]) if values.shape[1] == 1 else None,
+                        **({'values': values[i].tolist()} if values.shape[1] > 1 else {}),
                     }
                 )  # fmt: skip
     return predictions

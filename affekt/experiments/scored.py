@@ -51,6 +51,7 @@ class System:
 
 
 Beside = Callable[[Sequence[System], System], Sequence[tuple[str, System]]]
+"""Function from all systems and one of them to its rivals, each with the kind of its gain."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,17 @@ def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None],
     logits = np.full((size, task.classes), np.nan, dtype=np.float32)
     values = np.full((size, width), np.nan, dtype=np.float32)
     if len(folds) > 1 and np.array_equal(folds[0].test, folds[1].test):
-        answered = [each for each in outputs if each is not None]
-        if answered and task.classes:
-            logits[folds[0].test] = mean_of_folds(np.stack([each.logits for each in answered]), mean)
-        if answered:
-            values[folds[0].test] = np.stack([each.values for each in answered]).mean(axis=0)
+        given_outputs = [fold_outputs for fold_outputs in outputs if fold_outputs is not None]
+        if given_outputs and task.classes:
+            logits[folds[0].test] = mean_of_folds(
+                np.stack([fold_outputs.logits for fold_outputs in given_outputs]), mean
+            )
+        if given_outputs:
+            values[folds[0].test] = np.stack([fold_outputs.values for fold_outputs in given_outputs]).mean(axis=0)
         return Outputs(logits, values)
-    for fold, each in zip(folds, outputs, strict=True):
-        if each is not None:
-            logits[fold.test], values[fold.test] = each
+    for fold, fold_outputs in zip(folds, outputs, strict=True):
+        if fold_outputs is not None:
+            logits[fold.test], values[fold.test] = fold_outputs
     return Outputs(logits, values)
 
 
@@ -146,11 +149,11 @@ def run_facts(answers: Sequence[Sequence[Answers]], begun: float) -> dict[str, A
         answers: for each seed, the predictions of each fold.
         begun: start of the first run, as returned by `time.monotonic`, in seconds.
     """
-    flat = [each for by_fold in answers for each in by_fold]
+    all_answers = [answer for by_fold in answers for answer in by_fold]
     return {
-        'validation': float(np.mean([each.score for each in flat])),
-        'statuses': dict(Counter(each.status for each in flat)),
-        'parameters': flat[0].parameters,
+        'validation': float(np.mean([answer.score for answer in all_answers])),
+        'statuses': dict(Counter(answer.status for answer in all_answers)),
+        'parameters': all_answers[0].parameters,
         'seconds': round(time.monotonic() - begun, 1),
     }
 
@@ -189,23 +192,23 @@ def scored_rows(
             scores = measure_intervals(measure, rng=rng, groups=groups, resamples=settings.resamples)
             row = Row(system, test, headline, scores, _by_seed(task, test, system, headline))
             gains = []
-            for kind, other in (beside or _beside)(systems, system):
+            for kind, rival in (beside or _rivals)(systems, system):
                 value, p = paired_test(
-                    measure.columns, measures[id(other)].columns, measure.statistic,
+                    measure.columns, measures[id(rival)].columns, measure.statistic,
                     rng=rng, groups=groups, resamples=settings.resamples, bounds=measure.bounds,
                 )[headline]  # fmt: skip
-                gains.append(Gain(kind, other, value, p))
+                gains.append(Gain(kind, rival, value, p))
             rows.append(dataclasses.replace(row, gains=tuple(gains)))
             if progress:
                 progress('score', done + 1, len(systems) + 1)
-    adjusted = iter(holm([each.p for row in rows for each in row.gains]))
+    adjusted = iter(holm([gain.p for row in rows for gain in row.gains]))
     return tuple(
-        dataclasses.replace(row, gains=tuple(dataclasses.replace(each, p_holm=next(adjusted)) for each in row.gains))
+        dataclasses.replace(row, gains=tuple(dataclasses.replace(gain, p_holm=next(adjusted)) for gain in row.gains))
         for row in rows
     )
 
 
-def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
+def _rivals(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
     """Rivals that a system is tested against; [] for a constant prediction or an epoch chosen on the test part."""
     if system.protocol not in ('fair', 'reference') or system.given:
         return []
@@ -226,18 +229,18 @@ def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System
     return [(name, max(others, key=lambda other: other.validation)) for name, others in rivals]
 
 
-def _each_seed(task: Task, test: str, system: System) -> list[Measure]:
+def _seed_measures(task: Task, test: str, system: System) -> list[Measure]:
     index = task.tests[test]
     pairs = zip(system.logits, system.values, strict=True)
     return [task.measure(test, logits[index], values[index]) for logits, values in pairs]
 
 
 def _by_seed(task: Task, test: str, system: System, headline: str) -> tuple[float, ...]:
-    return tuple(each.scores()[headline] for each in _each_seed(task, test, system))
+    return tuple(measure.scores()[headline] for measure in _seed_measures(task, test, system))
 
 
 def _measure(task: Task, test: str, system: System) -> Measure:
-    return mean_over_seeds(_each_seed(task, test, system))
+    return mean_over_seeds(_seed_measures(task, test, system))
 
 
 def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
@@ -249,7 +252,9 @@ def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
     width = measures[0].columns.shape[1]
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        parts = [measure.statistic(sums[:, at * width : (at + 1) * width]) for at, measure in enumerate(measures)]
-        return {name: np.mean([part[name] for part in parts], axis=0) for name in parts[0]}
+        seed_scores = [
+            measure.statistic(sums[:, seed * width : (seed + 1) * width]) for seed, measure in enumerate(measures)
+        ]
+        return {name: np.mean([scores[name] for scores in seed_scores], axis=0) for name in seed_scores[0]}
 
     return Measure(np.concatenate([measure.columns for measure in measures], axis=1), statistic)

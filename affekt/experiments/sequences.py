@@ -85,19 +85,20 @@ class FrameInputs:
         """The samples at `index`, split by split: their row numbers, and slot to (n, L, D)."""
         by_split = []
         for split in dict.fromkeys(self._splits[index].tolist()):
-            chosen = index[self._splits[index] == split]
-            places = np.searchsorted(np.flatnonzero(self._splits == split), chosen)
+            split_index = index[self._splits[index] == split]
+            positions = np.searchsorted(np.flatnonzero(self._splits == split), split_index)
             slots = self._of_split(modalities, split)
-            by_split.append((chosen, {slot: rows[places] for slot, rows in slots.items()}))
+            by_split.append((split_index, {slot: rows[positions] for slot, rows in slots.items()}))
         return by_split
 
     def _published_split(self, modalities: tuple[str, ...], split: str) -> dict[str, Floats32]:
-        at = np.flatnonzero(self._splits == split)
-        sequences = {slot_of(name): [self.sequences[name][i] for i in at.tolist()] for name in modalities}
+        rows = np.flatnonzero(self._splits == split)
+        sequences = {slot_of(name): [self.sequences[name][row] for row in rows.tolist()] for name in modalities}
         return published_frames(sequences, self.feat_type)
 
 
 def _clock(sequences: Mapping[str, Sequence[Floats32]]) -> str:
+    """The modality that gives the time steps: the text, or the first one where there is no text."""
     return 'text' if 'text' in sequences else next(iter(sequences))
 
 

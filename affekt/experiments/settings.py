@@ -13,6 +13,7 @@ from affekt.moved_names import with_old_names
 from affekt.plugins import added_names
 
 MODALITIES = ('audio', 'text', 'video')
+"""Modalities of a model's slots, in the published order."""
 FEAT_TYPES = ('', 'utt', 'frm_align', 'frm_unalign')
 """Input of a model: one vector per sample, sequences aligned to the text, or sequences with their own time steps."""
 RENAMED: Mapping[str, str] = {
@@ -68,10 +69,10 @@ class ExperimentSettings:
     resamples: int = 2000
 
     def __post_init__(self) -> None:
-        known = (*SPACES, *added_names('fusion'))
-        if self.model not in known:
+        model_names = (*SPACES, *added_names('fusion'))
+        if self.model not in model_names:
             raise UnknownNameError(
-                expected=f'a model among {", ".join(known)}', came=repr(self.model), todo='choose one'
+                expected=f'a model among {", ".join(model_names)}', came=repr(self.model), todo='choose one'
             )
         if self.feat_type not in FEAT_TYPES:
             raise UnknownNameError(
@@ -80,9 +81,11 @@ class ExperimentSettings:
                 todo='choose one',
             )
         counts = {name: getattr(self, name) for name in ('seeds', 'trials', 'epochs', 'patience', 'batch_size')}
-        wrong = {name: count for name, count in counts.items() if count < 1}
-        if wrong or self.resamples < 0:
-            raise ValueRangeError(expected='counts of at least 1', came=f'{wrong or self.resamples}', todo='correct it')
+        invalid = {name: count for name, count in counts.items() if count < 1}
+        if invalid or self.resamples < 0:
+            raise ValueRangeError(
+                expected='counts of at least 1', came=f'{invalid or self.resamples}', todo='correct it'
+            )
 
 
 def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
@@ -97,14 +100,14 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng([seed, *model.encode()])
     size = int(np.prod([len(values) for values in space.values()]))
     chosen = rng.permutation(size)[:trials] if size <= 1_000_000 else rng.choice(size, trials, replace=False)
-    draws = []
-    for number in chosen.tolist():
-        draw = {}
+    configurations = []
+    for code in chosen.tolist():
+        configuration = {}
         for name, values in space.items():
-            number, at = divmod(number, len(values))
-            draw[name] = values[at]
-        draws.append(draw)
-    return draws
+            code, index = divmod(code, len(values))
+            configuration[name] = values[index]
+        configurations.append(configuration)
+    return configurations
 
 
 def _space(model: str) -> Mapping[str, Sequence[Any]]:
@@ -118,6 +121,7 @@ def _space(model: str) -> Mapping[str, Sequence[Any]]:
 
 
 RATES = (1e-3, 1e-4)
+"""Learning rates of every search space."""
 _WIDE = {'hidden': (64, 128, 256), 'dropout': (0.2, 0.3, 0.4, 0.5)}
 _LOW = {'hidden': (64, 128, 256), 'dropout': (0.0, 0.1, 0.2, 0.3)}
 _MEMORY = {'hidden': (128, 256), 'dropout': (0.0, 0.3, 0.5, 0.7), 'memory': (128,)}

@@ -50,7 +50,7 @@ def sheet_markdown(sheet: Sheet) -> str:
 
 def section_markdown(section: Section) -> str:
     """One table as Markdown."""
-    rule = ['---' if at < section.left else '---:' for at in range(len(section.heads))]
+    rule = ['---' if column < section.left else '---:' for column in range(len(section.heads))]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in (section.heads, rule, *section.cells))
 
 
@@ -98,6 +98,6 @@ def broken_runs(rows: Sequence[Row]) -> Iterator[str]:
     for system in {id(row.system): row.system for row in rows}.values():
         for status, count in system.statuses.items():
             if status != 'healthy':
-                of = sum(system.statuses.values())
-                where = ' '.join(part for part in named(system) if part)
-                yield f'{where}: {count} of {of} runs {status.replace("_", " ")}'
+                total = sum(system.statuses.values())
+                system_name = ' '.join(part for part in named(system) if part)
+                yield f'{system_name}: {count} of {total} runs {status.replace("_", " ")}'

@@ -29,6 +29,7 @@ from affekt.features import Store, require_any_features, require_features
 from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
 
 TARGETS = ('category', 'sentiment', 'category+valence')
+"""Predictable targets."""
 
 
 @dataclass(frozen=True)
@@ -155,45 +156,51 @@ def open_task(
     # 2. Every sample has a label and finite features.
     _require_truth(manifest, labels, values, divisions.tests, target)
     names = merged.names_by_part(manifest)
-    in_stores = {name: _there(name, parts, names, masks=settings.mask) for name in stores}
+    has_features = {name: _in_store(name, parts, names, masks=settings.mask) for name in stores}
     features = {
-        name: np.concatenate([_matrix(part.stores[name], wanted) for part, wanted in zip(parts, names, strict=True)])
+        name: np.concatenate([_matrix(part.stores[name], owned) for part, owned in zip(parts, names, strict=True)])
         for name in stores
     }
     frames = None
     if feat_type != 'utt':
         sequences = {
             name: [
-                _sequence(part.stores[name], each) for part, wanted in zip(parts, names, strict=True) for each in wanted
+                _sequence(part.stores[name], sample)
+                for part, owned in zip(parts, names, strict=True)
+                for sample in owned
             ]
             for name in stores
         }
         frames = FrameInputs(sequences, feat_type, manifest.column('split').tolist())
     # 3. Every part can be trained on or scored.
-    present = {name: manifest.keep_mask(slot_of(name)) & in_stores[name] for name in stores}
+    present = {name: manifest.keep_mask(slot_of(name)) & has_features[name] for name in stores}
     task = Task(
         manifest, features, frames, present, labels, values, target, divisions.fair, divisions.reference,
         divisions.tests, (),
     )  # fmt: skip
     require_variety(task)
     _require_presence(task)
-    of_stores = store_notes(parts, in_stores)
+    of_stores = store_notes(parts, has_features)
     of_task = task_notes(manifest, task.fair, labels, features, present)
     return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *of_task))
 
 
-def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool) -> npt.NDArray[np.bool_]:
+def _in_store(
+    name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool
+) -> npt.NDArray[np.bool_]:
     """(N,) True for samples that have features of a set.
 
     Raises:
         CorpusError: a sample lacks them and `masks` is False, or no sample of a corpus has any.
     """
-    for part, wanted in zip(parts, names, strict=True):
-        taken = set(wanted)
-        asked = part.manifest.take(np.array([name in taken for name in part.manifest.names], dtype=np.bool_))
-        (require_any_features if masks else require_features)(part.stores[name], asked)
+    for part, part_names in zip(parts, names, strict=True):
+        name_set = set(part_names)
+        requested = part.manifest.take(np.array([name in name_set for name in part.manifest.names], dtype=np.bool_))
+        (require_any_features if masks else require_features)(part.stores[name], requested)
     pairs = zip(parts, names, strict=True)
-    return np.array([each in part.stores[name] for part, wanted in pairs for each in wanted], dtype=np.bool_)
+    return np.array(
+        [sample in part.stores[name] for part, part_names in pairs for sample in part_names], dtype=np.bool_
+    )
 
 
 def feat_type_of(settings: ExperimentSettings) -> str:
@@ -206,8 +213,8 @@ def feat_type_of(settings: ExperimentSettings) -> str:
 
     model = FUSION_MODELS[settings.model]
     frames = ('frm_align',) if model.aligned else ('frm_align', 'frm_unalign')
-    able = tuple(('utt',) if level == 'utterance' else frames for level in model.levels)
-    known = tuple(name for each in able for name in each)
+    types_of_levels = tuple(('utt',) if level == 'utterance' else frames for level in model.levels)
+    known = tuple(name for types in types_of_levels for name in types)
     if settings.feat_type and settings.feat_type not in known:
         raise UnknownNameError(
             expected=f'a feature type that {settings.model} reads: {", ".join(known)}', came=repr(settings.feat_type),
@@ -228,20 +235,20 @@ def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, 
         TableError: a store is missing or damaged.
     """
     sets: dict[str, list[Store]] = {name: [] for name in MODALITIES}
-    for each in features:
-        before, has_name, path = each.partition('=')
-        store = Store(Path(path if has_name else each))
-        name = before if has_name else store.modality or '?'
+    for text in features:
+        prefix, has_name, path = text.partition('=')
+        store = Store(Path(path if has_name else text))
+        name = prefix if has_name else store.modality or '?'
         if name not in MODALITIES or (sets[name] and not several):
-            fault = 'whose modality nobody told' if name == '?' else f'of {name}'
+            problem = 'whose modality nobody told' if name == '?' else f'of {name}'
             raise UnknownNameError(
                 expected=f'one store each of {", ".join(MODALITIES)}',
-                came=f'{each!r}, ' + (f'which is a second one of {name}' if name in sets else fault),
+                came=f'{text!r}, ' + (f'which is a second one of {name}' if name in sets else problem),
                 todo='write for example text=features/minilm-utt',
             )
         if any(store.provenance.hash == other.provenance.hash for other in sets[name]):
             raise UnknownNameError(
-                expected=f'different features of {name}', came=f'{each!r} twice', todo='name each store once'
+                expected=f'different features of {name}', came=f'{text!r} twice', todo='name each store once'
             )
         sets[name].append(store)
     if not features:
@@ -272,10 +279,10 @@ def open_part(text: str) -> Part:
     return Part(Manifest.load(Path(path)), open_stores(stores.split(','), several=True))
 
 
-def _target(manifest: Manifest, wanted: str) -> str:
-    target = wanted or ('category' if manifest.facts.categories else 'sentiment')
+def _target(manifest: Manifest, requested: str) -> str:
+    target = requested or ('category' if manifest.facts.categories else 'sentiment')
     if target not in TARGETS:
-        raise UnknownNameError(expected=f'a target among {", ".join(TARGETS)}', came=repr(wanted), todo='choose one')
+        raise UnknownNameError(expected=f'a target among {", ".join(TARGETS)}', came=repr(requested), todo='choose one')
     if target != 'sentiment' and not manifest.facts.categories:
         raise CorpusError(
             expected='a manifest with categories', came=manifest.facts.corpus, todo='choose the target sentiment'
@@ -290,17 +297,17 @@ def _require_truth(
     tests: Mapping[str, Ints],
     target: str,
 ) -> None:
-    lacking = np.zeros(len(manifest), dtype=bool)
+    is_unlabelled = np.zeros(len(manifest), dtype=bool)
     if labels is not None:
-        lacking |= labels < 0
+        is_unlabelled |= labels < 0
     if values is not None:
-        absent = np.isnan(values)
+        is_unknown = np.isnan(values)
         for index in tests.values() if labels is not None else ():
-            if absent[index].all():  # a test part without any valence is scored by its categories
-                absent[index] = False
-        lacking |= absent
-    if lacking.any():
-        rows = manifest.samples.take(lacking)
+            if is_unknown[index].all():  # a test part without any valence is scored by its categories
+                is_unknown[index] = False
+        is_unlabelled |= is_unknown
+    if is_unlabelled.any():
+        rows = manifest.samples.take(is_unlabelled)
         names = [f'{row.sample} ({row.split or "no split"})' for row in rows]
         raise CorpusError(
             expected=f'{target} of every sample of {manifest.facts.corpus}',
@@ -311,17 +318,17 @@ def _require_truth(
 
 def _matrix(store: Store, names: Sequence[str]) -> Floats32:
     """(N, D) means over time, zeros where a sample has no features."""
-    known = [name for name in names if name in store]
-    means = np.array(store.matrix(known), dtype=np.float32)
-    wrong = ~np.isfinite(means).all(axis=1)
-    if wrong.any():
-        bad = [known[i] for i in np.flatnonzero(wrong).tolist()]
+    stored = [name for name in names if name in store]
+    means = np.array(store.matrix(stored), dtype=np.float32)
+    is_invalid = ~np.isfinite(means).all(axis=1)
+    if is_invalid.any():
+        invalid = [stored[row] for row in np.flatnonzero(is_invalid).tolist()]
         raise ValueRangeError(
             expected=f'finite features in {store.path}',
-            came=f'nan or infinity for {len(bad)} samples ({listed(bad, 2)})',
+            came=f'nan or infinity for {len(invalid)} samples ({listed(invalid, 2)})',
             todo='extract them again',
         )
-    if len(known) == len(names):
+    if len(stored) == len(names):
         return means
     rows = np.zeros((len(names), store.dimension), dtype=np.float32)
     rows[[name in store for name in names]] = means
@@ -339,12 +346,12 @@ def require_variety(task: Task) -> None:
     Raises:
         TableError: a part is empty or of one class; the message names the part.
     """
-    where = task.manifest.facts.corpus
+    corpus = task.manifest.facts.corpus
     for folds in (task.fair, task.reference):
         for number, fold in enumerate(folds, 1):
             for name in ('train', 'validation', 'test'):
                 index = getattr(fold, name)
-                part = f'{name} part of {where}' + (f', fold {number}' if len(folds) > 1 else '')
+                part = f'{name} part of {corpus}' + (f', fold {number}' if len(folds) > 1 else '')
                 if not len(index):
                     raise TableError(
                         expected=f'samples in the {name} part',

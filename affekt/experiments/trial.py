@@ -1,5 +1,7 @@
-"""A trial: one configuration of one model on one fold with one seed, and its predictions. `fitting.py` runs it,
-`finished_runs.py` saves its predictions, `scored.py` makes a system from the trials of all folds and seeds.
+"""A trial: one configuration of one model on one fold with one seed, and its predictions.
+
+`fitting.py` runs it, `finished_runs.py` saves its predictions, `scored.py` makes a system from the trials of all folds
+and seeds.
 
 T tested samples, C classes, V values (0, 1 or several dimensions).
 """
@@ -82,7 +84,7 @@ def given_names(modalities: Sequence[str]) -> tuple[str, ...]:
     """Names of the reduced inputs: every proper subset of the modalities, then rates of random gaps."""
     from affekt.training.absent import RATES
 
-    sets = ['+'.join(chosen) for size in range(1, len(modalities)) for chosen in combinations(modalities, size)]
+    sets = ['+'.join(subset) for size in range(1, len(modalities)) for subset in combinations(modalities, size)]
     return (*sets, *(f'any:{rate:g}' for rate in RATES))
 
 

@@ -1,5 +1,4 @@
-"""Faces in three dimensions: head models, fits to images, exact rasters of meshes, and synthetic people with known
-curves.
+"""Faces in three dimensions: head models, fits to images, exact rasters of meshes, and synthetic people.
 
 A `FaceModel` maps amounts of named shapes and expressions to points: `face_model()` is the mesh of the 468 landmarks,
 `head_model()` a whole head with eyes and teeth, `read_flame(path)` the user's own FLAME. `read_smirk` and `read_deca`

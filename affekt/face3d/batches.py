@@ -24,8 +24,8 @@ class RasterBatch(NamedTuple):
     face: Tensor
     """(B, H, W) int64 index of the triangle, -1 where there is none."""
     barycentric: Tensor
-    """(B, H, W, 3) weights of the corners, for the points as given, not as snapped to 1/256 of a pixel: on an edge one
-    may be below 0 by that much. 0 where there is no face."""
+    """(B, H, W, 3) weights of the corners, for the unsnapped points: on an edge, one may be below 0 by up to 1/256 of a
+    pixel. 0 where there is no face."""
     depth: Tensor
     """(B, H, W) depth; inf where there is no face."""
 
@@ -69,8 +69,8 @@ def rasterize_batch(
     is_hit = face >= 0
     # (P,) mesh, row and column of every pixel with a face; (P, 3, 3) the corners of its face
     mesh, row, column = is_hit.nonzero(as_tuple=True)
-    corner = points[mesh[:, None], triangles[face[is_hit]]]
-    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (corner[:, k].unbind(1) for k in range(3))
+    corners = points[mesh[:, None], triangles[face[is_hit]]]
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (corners[:, k].unbind(1) for k in range(3))
     x, y = column.to(points.dtype) + 0.5, row.to(points.dtype) + 0.5
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     area = torch.where(area == 0, torch.ones_like(area), area)
@@ -96,10 +96,10 @@ def interpolate_batch(raster: RasterBatch, triangles: Tensor, attribute: Tensor)
     """
     is_hit = raster.face >= 0
     mesh, row, column = is_hit.nonzero(as_tuple=True)
-    corner = attribute[mesh[:, None], triangles[raster.face[is_hit]]]  # (P, 3, C)
-    values = (raster.barycentric[is_hit][:, :, None] * corner).sum(dim=1)
-    picture = attribute.new_zeros(*raster.face.shape, attribute.shape[2])
-    return picture.index_put((mesh, row, column), values)
+    corners = attribute[mesh[:, None], triangles[raster.face[is_hit]]]  # (P, 3, C)
+    values = (raster.barycentric[is_hit][:, :, None] * corners).sum(dim=1)
+    image = attribute.new_zeros(*raster.face.shape, attribute.shape[2])
+    return image.index_put((mesh, row, column), values)
 
 
 def _faces(points: Tensor, triangles: Tensor, size: tuple[int, int], front_only: bool) -> Tensor:
@@ -108,12 +108,12 @@ def _faces(points: Tensor, triangles: Tensor, size: tuple[int, int], front_only:
 
     height, width = size
     meshes, count = len(points), len(triangles)
-    fixed = torch.round(points[:, :, :2] * STEPS)
+    snapped = torch.round(points[:, :, :2] * STEPS)
     low = points[:, :, 2].amin(dim=1, keepdim=True)
     span = points[:, :, 2].amax(dim=1, keepdim=True) - low
-    near = ((points[:, :, 2] - low) / torch.where(span == 0, torch.ones_like(span), span))[:, triangles]
-    near = near.reshape(-1, 3)  # (B, F, 3) to (B F, 3)
-    x, y = (fixed[:, triangles, axis].reshape(-1, 3) for axis in range(2))  # each (B F, 3)
+    relative_depth = ((points[:, :, 2] - low) / torch.where(span == 0, torch.ones_like(span), span))[:, triangles]
+    relative_depth = relative_depth.reshape(-1, 3)  # (B, F, 3) to (B F, 3)
+    x, y = (snapped[:, triangles, axis].reshape(-1, 3) for axis in range(2))  # each (B F, 3)
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
     faces = ((area < 0) if front_only else (area != 0)).nonzero().squeeze(1)
 
@@ -124,27 +124,27 @@ def _faces(points: Tensor, triangles: Tensor, size: tuple[int, int], front_only:
     face = torch.repeat_interleave(faces, rows)
     row = torch.repeat_interleave(top, rows) + _within(rows)
     first, last = _spans(face, row, x, y, area, width)
-    seen = last >= first
-    face, row, first, last = face[seen], row[seen], first[seen], last[seen]
+    is_span = last >= first
+    face, row, first, last = face[is_span], row[is_span], first[is_span], last[is_span]
 
     # pixels of every span, and the smallest (depth, face) at each
-    doubled = torch.where(area == 0, torch.ones_like(area), area)
-    to_second, to_third = near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]
-    along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / doubled * STEPS
-    along_y = (to_third * (x[:, 1] - x[:, 0]) - to_second * (x[:, 2] - x[:, 0])) / doubled * STEPS
-    begin = near[:, 0] - along_x * x[:, 0] / STEPS - along_y * y[:, 0] / STEPS
-    at_first = begin[face] + along_x[face] * (first + 0.5) + along_y[face] * (row + 0.5)
+    divisor = torch.where(area == 0, torch.ones_like(area), area)
+    to_second, to_third = relative_depth[:, 1] - relative_depth[:, 0], relative_depth[:, 2] - relative_depth[:, 0]
+    along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / divisor * STEPS
+    along_y = (to_third * (x[:, 1] - x[:, 0]) - to_second * (x[:, 2] - x[:, 0])) / divisor * STEPS
+    at_origin = relative_depth[:, 0] - along_x * x[:, 0] / STEPS - along_y * y[:, 0] / STEPS
+    at_first = at_origin[face] + along_x[face] * (first + 0.5) + along_y[face] * (row + 0.5)
     length = (last - first + 1).long()
     offset = _within(length)
-    of_face = torch.repeat_interleave(face, length)
-    depth = torch.repeat_interleave(at_first, length) + along_x[of_face] * offset
-    key = (torch.round(depth.clamp(0, 1) * DEPTH_STEPS).long() << 32) | (of_face % count)
-    place = ((face // count) * height + row.long()) * width + first.long()
+    pixel_face = torch.repeat_interleave(face, length)
+    depth = torch.repeat_interleave(at_first, length) + along_x[pixel_face] * offset
+    key = (torch.round(depth.clamp(0, 1) * DEPTH_STEPS).long() << 32) | (pixel_face % count)
+    first_pixel = ((face // count) * height + row.long()) * width + first.long()
     empty = torch.iinfo(torch.int64).max
     nearest = torch.full((meshes * height * width,), empty, dtype=torch.int64, device=points.device)
-    nearest.scatter_reduce_(0, torch.repeat_interleave(place, length) + offset, key, 'amin')
-    shown = torch.where(nearest == empty, torch.full_like(nearest, -1), nearest & 0xFFFFFFFF)
-    return shown.reshape(meshes, height, width)
+    nearest.scatter_reduce_(0, torch.repeat_interleave(first_pixel, length) + offset, key, 'amin')
+    face_at_pixel = torch.where(nearest == empty, torch.full_like(nearest, -1), nearest & 0xFFFFFFFF)
+    return face_at_pixel.reshape(meshes, height, width)
 
 
 def _within(count: Tensor) -> Tensor:

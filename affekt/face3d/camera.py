@@ -14,6 +14,7 @@ from affekt.arrays import Floats
 from affekt.errors import ValueRangeError
 
 NEAREST_CM = 1.0
+"""Minimum distance of a projected point from the camera."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Camera:
         Raises:
             ValueRangeError: a point is nearer than one centimetre, or behind the camera.
         """
-        located = np.asarray(points, dtype=np.float64)
-        distance = -located[..., 2]
+        positions = np.asarray(points, dtype=np.float64)
+        distance = -positions[..., 2]
         if not (distance >= NEAREST_CM).all():
             raise ValueRangeError(
                 expected=f'points at least {NEAREST_CM:g} cm before the camera', came=f'{distance.min():.1f} cm',
@@ -51,7 +52,7 @@ class Camera:
             )  # fmt: skip
         scale = self.focal_pixels / distance
         return np.stack(
-            [self.width / 2 + located[..., 0] * scale, self.height / 2 - located[..., 1] * scale, distance], axis=-1
+            [self.width / 2 + positions[..., 0] * scale, self.height / 2 - positions[..., 1] * scale, distance], axis=-1
         )
 
 
@@ -86,5 +87,5 @@ def turn(vector: npt.ArrayLike) -> Floats:
     if angle < 1e-12:
         return np.eye(3)
     x, y, z = axis / angle
-    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across)
+    cross_matrix = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross_matrix + (1 - np.cos(angle)) * cross_matrix @ cross_matrix)

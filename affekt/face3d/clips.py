@@ -21,12 +21,15 @@ from affekt.face3d.persons import Person, made_up_person
 from affekt.face3d.pictures import FIELD_OF_VIEW_DEG, Image, Studio, made_up_background, made_up_light
 
 SMALLEST, LARGEST = 32, 1024
+"""Range of the width and height of an image in pixels."""
 FRAME_CM = (25.0, 34.0)
 """Range of the view's height at the distance of the face, in centimetres; a head is about 25 cm high."""
 MOST_RATE_HZ = 240.0
+"""Maximum frame rate."""
 MOST_FRAMES = 1_000_000
 """Maximum number of frames: eleven hours at 25 Hz; the curves of all are kept in memory."""
 MOST_BYTES = 1 << 31
+"""Maximum size of the frames of a clip that is rendered at once."""
 PEOPLE = 0x70656F70
 """Separates the seeds of people from those of clips."""
 
@@ -69,22 +72,22 @@ class FaceClip:
         _require(seconds, rate_hz, size, emotion)
         _require_seeds(seed, person)
         # separate streams, so that the person does not depend on the other draws
-        of_person, of_curves, of_looks = np.random.SeedSequence(seed).spawn(3)
-        rng = np.random.default_rng(of_curves)
-        drawn = str(rng.choice(EMOTIONS))
+        person_seed, curves_seed, looks_seed = np.random.SeedSequence(seed).spawn(3)
+        rng = np.random.default_rng(curves_seed)
+        random_emotion = str(rng.choice(EMOTIONS))
         times_s = np.arange(_frames(seconds, rate_hz)) / rate_hz
         distance = rng.uniform(*FRAME_CM) / (2 * np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2))
-        chosen = drawn if emotion is None else emotion
+        shown_emotion = random_emotion if emotion is None else emotion
         return cls(
             seed=seed,
             rate_hz=rate_hz,
             size=size,
             times_s=times_s,
             names=face_model().directions,
-            emotion=chosen,
-            curves=made_up_curves(rng, times_s, chosen, distance_cm=float(distance)),
-            _person=of_person if person is None else np.random.SeedSequence((PEOPLE, person)),
-            _looks=of_looks,
+            emotion=shown_emotion,
+            curves=made_up_curves(rng, times_s, shown_emotion, distance_cm=float(distance)),
+            _person=person_seed if person is None else np.random.SeedSequence((PEOPLE, person)),
+            _looks=looks_seed,
         )
 
     def __len__(self) -> int:
@@ -158,8 +161,8 @@ def made_up_faces(
         )  # fmt: skip
     clip = FaceClip.planned(seed, seconds, rate_hz, size, emotion=emotion, person=person)
     frames = np.empty((len(clip), size, size, 3), dtype=np.uint8)
-    for place, frame in enumerate(clip):
-        frames[place] = frame
+    for index, frame in enumerate(clip):
+        frames[index] = frame
     curves = clip.curves
     return MadeUpFaces(
         frames, clip.times_s, clip.names, curves.expression, curves.pose, clip.emotion, curves.intensity,

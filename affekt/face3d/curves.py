@@ -22,8 +22,11 @@ from affekt.faces import ACTION_UNITS, PROTOTYPES
 from affekt.labels import CIRCUMPLEX
 
 EMOTIONS = ('neutral', *PROTOTYPES)
+"""Emotions that a clip can show."""
 BLINKS_PER_S = 0.3
+"""Mean number of blinks per second."""
 CLOSING_S, OPENING_S = 0.08, 0.16
+"""Time that lids take to close and to open."""
 ACCOMPANY = {
     'happiness': {'mouthUpperUpLeft': 0.3, 'mouthUpperUpRight': 0.3, 'mouthDimpleLeft': 0.2, 'mouthDimpleRight': 0.2},
     'anger': {'mouthShrugLower': 0.3, 'jawForward': 0.25},
@@ -36,7 +39,7 @@ Investigator's Guide."""
 OTHER = 'other'
 SHOWN = (*PROTOTYPES, OTHER)
 """Expressions in a scene: the prototypes, and one that is not a prototype."""
-PLACES = {**{emotion: CIRCUMPLEX[emotion] for emotion in PROTOTYPES}, OTHER: (0.0, 0.3)}
+CIRCUMPLEX_POINTS = {**{emotion: CIRCUMPLEX[emotion] for emotion in PROTOTYPES}, OTHER: (0.0, 0.3)}
 """Valence and arousal of each at full intensity; those of OTHER are a convention."""
 GRIMACES = (
     ('cheekPuff',), ('mouthPucker',), ('mouthLeft', 'jawLeft'), ('mouthRight', 'jawRight'),
@@ -91,13 +94,13 @@ def made_up_curves(rng: np.random.Generator, times_s: Floats, emotion: str, *, d
         distance_cm: distance from the camera in centimetres.
     """
     names = face_model().directions
-    column = {name: place for place, name in enumerate(names)}
+    column = {name: index for index, name in enumerate(names)}
     end_s = float(times_s[-1]) if len(times_s) else 0.0
     expression = np.zeros((len(times_s), len(names)))
     intensity = _episodes(rng, times_s, end_s) if emotion != 'neutral' else np.zeros(len(times_s))
-    _show(expression, column, rng, times_s, emotion, intensity)
+    _add_emotion(expression, column, rng, times_s, emotion, intensity)
     speaks = rng.random() < 0.5
-    pose, _ = _live(expression, column, rng, times_s, speaks=speaks, distance_cm=distance_cm)
+    pose, _ = _add_background(expression, column, rng, times_s, speaks=speaks, distance_cm=distance_cm)
     valence, arousal = CIRCUMPLEX[emotion]
     return Curves(np.clip(expression, 0, 1), pose, intensity, valence * intensity, arousal * intensity)
 
@@ -118,20 +121,20 @@ def made_up_scene(
         emotions: emotions that take turns.
     """
     names = face_model().directions
-    column = {name: place for place, name in enumerate(names)}
+    column = {name: index for index, name in enumerate(names)}
     end_s = float(times_s[-1]) if len(times_s) else 0.0
     expression = np.zeros((len(times_s), len(names)))
-    by_emotion = _turns(rng, times_s, end_s, emotions)
+    by_emotion = _take_turns(rng, times_s, end_s, emotions)
     for emotion, intensity in by_emotion.items():
-        _show(expression, column, rng, times_s, emotion, intensity)
+        _add_emotion(expression, column, rng, times_s, emotion, intensity)
         if emotion == OTHER:
-            _grimace(expression, column, rng, intensity)
+            _add_grimace(expression, column, rng, intensity)
     speaks = rng.random() < 0.8
-    pose, speaking = _live(expression, column, rng, times_s, speaks=speaks, distance_cm=distance_cm)
+    pose, speaking = _add_background(expression, column, rng, times_s, speaks=speaks, distance_cm=distance_cm)
     energy = np.clip(0.6 * wander(rng, times_s, 0.08), -1, 1)
     affect = np.array([np.zeros(len(times_s)), VOICED * energy])
     for emotion, intensity in by_emotion.items():
-        affect += np.outer(PLACES[emotion], intensity)
+        affect += np.outer(CIRCUMPLEX_POINTS[emotion], intensity)
     valence, arousal = np.clip(affect, -1, 1)
     strongest = np.max(list(by_emotion.values()), axis=0)
     return SceneCurves(
@@ -139,7 +142,7 @@ def made_up_scene(
     )  # fmt: skip
 
 
-def _live(
+def _add_background(
     expression: Floats,
     column: dict[str, int],
     rng: np.random.Generator,
@@ -148,40 +151,40 @@ def _live(
     speaks: bool,
     distance_cm: float,
 ) -> tuple[Floats, Floats]:
-    """Add what goes on meanwhile; (T, 4, 4) the pose and (T,) how far the person speaks."""
+    """Add speech, small movements, gaze and blinks; returns the (T, 4, 4) pose and the (T,) amount of speech."""
     end_s = float(times_s[-1]) if len(times_s) else 0.0
-    speaking = _speak(expression, column, rng, times_s, end_s) if speaks else np.zeros(len(times_s))
-    _stir(expression, column, rng, times_s)
-    _look(expression, column, rng, times_s, end_s)
-    _blink(expression, column, rng, times_s, end_s)
+    speaking = _add_speech(expression, column, rng, times_s, end_s) if speaks else np.zeros(len(times_s))
+    _add_small_movements(expression, column, rng, times_s)
+    _add_gaze(expression, column, rng, times_s, end_s)
+    _add_blinks(expression, column, rng, times_s, end_s)
     return _move_head(rng, times_s, speaking, distance_cm), speaking
 
 
-def _turns(rng: np.random.Generator, times_s: Floats, end_s: float, emotions: Sequence[str]) -> dict[str, Floats]:
-    """Each of SHOWN to (T,) its intensity: one after the other, in rounds of a drawn order."""
+def _take_turns(rng: np.random.Generator, times_s: Floats, end_s: float, emotions: Sequence[str]) -> dict[str, Floats]:
+    """Each of SHOWN to its (T,) intensity: one after another, in rounds of random order."""
     by_emotion = {emotion: np.zeros(len(times_s)) for emotion in SHOWN}
-    waiting: list[str] = []
-    at = float(rng.uniform(-0.5, 1.0))
-    while at < end_s:
-        waiting = waiting or [emotions[place] for place in rng.permutation(len(emotions))]
+    queue: list[str] = []
+    start_s = float(rng.uniform(-0.5, 1.0))
+    while start_s < end_s:
+        queue = queue or [emotions[index] for index in rng.permutation(len(emotions))]
         onset, apex, offset = rng.uniform(0.25, 0.9), rng.uniform(0.8, 3.2), rng.uniform(0.4, 1.4)
-        rise, fall = _smooth((times_s - at) / onset), _smooth((times_s - at - onset - apex) / offset)
-        curve = by_emotion[waiting.pop()]
+        rise, fall = _smooth((times_s - start_s) / onset), _smooth((times_s - start_s - onset - apex) / offset)
+        curve = by_emotion[queue.pop()]
         np.maximum(curve, rng.uniform(0.45, 1.0) * rise * (1 - fall), out=curve)
-        at += float(onset + apex + offset + rng.exponential(0.8))
+        start_s += float(onset + apex + offset + rng.exponential(0.8))
     return by_emotion
 
 
-def _grimace(expression: Floats, column: dict[str, int], rng: np.random.Generator, intensity: Floats) -> None:
-    """Add an expression that is none of the prototypes."""
-    for shapes in rng.permutation(len(GRIMACES))[:2]:
+def _add_grimace(expression: Floats, column: dict[str, int], rng: np.random.Generator, intensity: Floats) -> None:
+    """Add two facial shapes that no prototype has."""
+    for index in rng.permutation(len(GRIMACES))[:2]:
         strength = float(rng.uniform(0.6, 1.0))
-        for name in GRIMACES[shapes]:
+        for name in GRIMACES[index]:
             expression[:, column[name]] += strength * intensity
 
 
 def wander(rng: np.random.Generator, times_s: Floats, per_s: float, waves: int = 4) -> Floats:
-    """(T,) a smooth random curve of standard deviation 1 that turns about `per_s` times a second."""
+    """(T,) smooth random curve of standard deviation 1 that oscillates about `per_s` times per second."""
     rate = 2 * np.pi * per_s * rng.uniform(0.4, 1.6, waves)
     phase = rng.uniform(0, 2 * np.pi, waves)
     return np.asarray(np.sin(np.outer(times_s, rate) + phase).sum(axis=1) * np.sqrt(2 / waves))
@@ -193,18 +196,18 @@ def _smooth(share: Floats) -> Floats:
 
 
 def _episodes(rng: np.random.Generator, times_s: Floats, end_s: float) -> Floats:
-    """(T,) the emotion comes, stays and goes, again and again; a clip may begin anywhere in this."""
-    shown = np.zeros(len(times_s))
-    at = -float(rng.uniform(0, 2.5))
-    while at < end_s:
+    """(T,) intensity that rises, holds and falls repeatedly; a clip may begin at any phase."""
+    intensity = np.zeros(len(times_s))
+    start_s = -float(rng.uniform(0, 2.5))
+    while start_s < end_s:
         onset, apex, offset = rng.uniform(0.25, 0.9), rng.uniform(0.6, 3.0), rng.uniform(0.4, 1.4)
-        rise, fall = _smooth((times_s - at) / onset), _smooth((times_s - at - onset - apex) / offset)
-        shown = np.maximum(shown, rng.uniform(0.45, 1.0) * rise * (1 - fall))
-        at += float(onset + apex + offset + rng.exponential(0.6))
-    return shown
+        rise, fall = _smooth((times_s - start_s) / onset), _smooth((times_s - start_s - onset - apex) / offset)
+        intensity = np.maximum(intensity, rng.uniform(0.45, 1.0) * rise * (1 - fall))
+        start_s += float(onset + apex + offset + rng.exponential(0.6))
+    return intensity
 
 
-def _show(
+def _add_emotion(
     expression: Floats,
     column: dict[str, int],
     rng: np.random.Generator,
@@ -212,7 +215,7 @@ def _show(
     emotion: str,
     intensity: Floats,
 ) -> None:
-    """Add an emotion, each of its parts a little earlier or later, stronger or weaker, and not quite even."""
+    """Add an emotion, its action units slightly varied in onset, strength and symmetry."""
     units: dict[str, float] = {}
     for unit in PROTOTYPES.get(emotion, ()):
         strength = float(rng.uniform(0.55, 1.0)) * (rng.random() < 0.92)
@@ -220,77 +223,83 @@ def _show(
             units[name] = max(units.get(name, 0.0), strength)
     for name, strength in ACCOMPANY.get(emotion, {}).items():
         units[name] = max(units.get(name, 0.0), strength * float(rng.uniform(0, 1.2)))
-    uneven = float(rng.normal(0, 0.08))
+    asymmetry = float(rng.normal(0, 0.08))
     for name, strength in units.items():
-        side = 1 + uneven * (name.endswith('Left') - name.endswith('Right'))
-        late = np.interp(times_s - rng.uniform(0, 0.12), times_s, intensity) if len(times_s) else intensity
-        expression[:, column[name]] += side * strength * late
+        side_factor = 1 + asymmetry * (name.endswith('Left') - name.endswith('Right'))
+        delayed = np.interp(times_s - rng.uniform(0, 0.12), times_s, intensity) if len(times_s) else intensity
+        expression[:, column[name]] += side_factor * strength * delayed
 
 
-def _speak(
+def _add_speech(
     expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float
 ) -> Floats:
-    """Add speech in phrases, four to five syllables a second; (T,) where it is."""
+    """Add speech in phrases, four to five syllables per second; returns its (T,) amount."""
     speaking = np.zeros(len(times_s))
-    at = -float(rng.uniform(0, 1.5))
-    while at < end_s:
-        length = rng.uniform(0.8, 3.0)
-        speaking = np.maximum(speaking, _smooth((times_s - at) / 0.15) * _smooth((at + length - times_s) / 0.15))
-        at += float(length + rng.exponential(0.7))
+    start_s = -float(rng.uniform(0, 1.5))
+    while start_s < end_s:
+        length_s = rng.uniform(0.8, 3.0)
+        speaking = np.maximum(
+            speaking, _smooth((times_s - start_s) / 0.15) * _smooth((start_s + length_s - times_s) / 0.15)
+        )
+        start_s += float(length_s + rng.exponential(0.7))
     syllables = np.abs(np.sin(np.pi * rng.uniform(4, 5.2) * times_s + wander(rng, times_s, 0.7)))
-    loud = np.clip(0.28 + 0.14 * wander(rng, times_s, 1.2), 0.04, 0.6)
-    expression[:, column['jawOpen']] += speaking * syllables * loud
+    loudness = np.clip(0.28 + 0.14 * wander(rng, times_s, 1.2), 0.04, 0.6)
+    expression[:, column['jawOpen']] += speaking * syllables * loudness
     shapes = {'mouthFunnel': 0.25, 'mouthPucker': 0.3, 'mouthStretchLeft': 0.15, 'mouthStretchRight': 0.15,
               'mouthLowerDownLeft': 0.25, 'mouthLowerDownRight': 0.25, 'mouthUpperUpLeft': 0.12,
               'mouthUpperUpRight': 0.12}  # fmt: skip
-    drawn = {name.removesuffix('Left').removesuffix('Right'): np.empty(0) for name in shapes}
-    for stem in drawn:
-        drawn[stem] = np.maximum(wander(rng, times_s, 2.5), 0)
-    for name, most in shapes.items():
-        expression[:, column[name]] += speaking * most * drawn[name.removesuffix('Left').removesuffix('Right')]
+    curves = {name.removesuffix('Left').removesuffix('Right'): np.empty(0) for name in shapes}
+    for stem in curves:
+        curves[stem] = np.maximum(wander(rng, times_s, 2.5), 0)
+    for name, largest in shapes.items():
+        expression[:, column[name]] += speaking * largest * curves[name.removesuffix('Left').removesuffix('Right')]
     return speaking
 
 
-def _stir(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats) -> None:
-    """Add small movements that mean nothing."""
+def _add_small_movements(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats) -> None:
+    """Add small movements without expression."""
     names: Sequence[str] = (
         'browInnerUp', 'browDownLeft', 'browDownRight', 'browOuterUpLeft', 'browOuterUpRight', 'eyeSquintLeft',
         'eyeSquintRight', 'mouthSmileLeft', 'mouthSmileRight', 'mouthPressLeft', 'mouthPressRight', 'mouthShrugLower',
         'mouthRollLower', 'jawOpen', 'jawLeft', 'jawRight', 'mouthLeft', 'mouthRight', 'cheekPuff',
     )  # fmt: skip
     for name in names:
-        rest = rng.uniform(-0.05, 0.06)
-        expression[:, column[name]] += np.maximum(rest + 0.035 * wander(rng, times_s, 0.4), 0)
+        level = rng.uniform(-0.05, 0.06)
+        expression[:, column[name]] += np.maximum(level + 0.035 * wander(rng, times_s, 0.4), 0)
 
 
-def _look(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float) -> None:
-    """Add gaze: both eyes jump together to a new place, mostly near the camera, and rest there."""
-    starts, places = [-1.0], [rng.normal(0, 0.15, 2)]
+def _add_gaze(
+    expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float
+) -> None:
+    """Add gaze: both eyes jump together to a new target, mostly near the camera, and rest there."""
+    starts, targets = [-1.0], [rng.normal(0, 0.15, 2)]
     while starts[-1] < end_s:
         starts.append(starts[-1] + float(rng.uniform(0.4, 2.5)))
-        places.append(rng.normal(0, 0.15 if rng.random() < 0.7 else 0.45, 2))
+        targets.append(rng.normal(0, 0.15 if rng.random() < 0.7 else 0.45, 2))
     jump_s = 0.04
     knots = np.array([time for start in starts for time in (start, start + jump_s)])
-    before = [places[0], *places[:-1]]
-    ways = np.array([place for both in zip(before, places, strict=True) for place in both])
-    across, up = (np.clip(np.interp(times_s, knots, ways[:, axis]), -0.8, 0.8) for axis in range(2))
+    last = [targets[0], *targets[:-1]]
+    gaze = np.array([target for pair in zip(last, targets, strict=True) for target in pair])
+    left, up = (np.clip(np.interp(times_s, knots, gaze[:, axis]), -0.8, 0.8) for axis in range(2))
     for name, amount in (
-        ('eyeLookOutLeft', across), ('eyeLookInRight', across),
-        ('eyeLookInLeft', -across), ('eyeLookOutRight', -across),
+        ('eyeLookOutLeft', left), ('eyeLookInRight', left),
+        ('eyeLookInLeft', -left), ('eyeLookOutRight', -left),
         ('eyeLookUpLeft', up), ('eyeLookUpRight', up), ('eyeLookDownLeft', -up), ('eyeLookDownRight', -up),
     ):  # fmt: skip
         expression[:, column[name]] += np.maximum(amount, 0)
 
 
-def _blink(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float) -> None:
+def _add_blinks(
+    expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float
+) -> None:
     """Add blinks; lids that squint need less to close."""
-    at = float(rng.exponential(1 / BLINKS_PER_S)) - 0.3
+    start_s = float(rng.exponential(1 / BLINKS_PER_S)) - 0.3
     lid = np.zeros(len(times_s))
-    while at < end_s:
-        closing = _smooth((times_s - at) / CLOSING_S)
-        opening = _smooth((times_s - at - CLOSING_S - 0.03) / OPENING_S)
+    while start_s < end_s:
+        closing = _smooth((times_s - start_s) / CLOSING_S)
+        opening = _smooth((times_s - start_s - CLOSING_S - 0.03) / OPENING_S)
         lid = np.maximum(lid, float(rng.uniform(0.9, 1.0)) * closing * (1 - opening))
-        at += 0.3 + float(rng.exponential(1 / BLINKS_PER_S))
+        start_s += 0.3 + float(rng.exponential(1 / BLINKS_PER_S))
     for side in ('Left', 'Right'):
         expression[:, column[f'eyeBlink{side}']] += lid
         expression[:, column[f'eyeWide{side}']] *= 1 - lid
@@ -298,14 +307,17 @@ def _blink(expression: Floats, column: dict[str, int], rng: np.random.Generator,
 
 
 def _move_head(rng: np.random.Generator, times_s: Floats, speaking: Floats, distance_cm: float) -> Floats:
-    """(T, 4, 4) a pose that wanders around one of its own, more while speaking."""
-    base = np.clip(rng.normal(0, [13, 6, 4]), [-32, -14, -12], [32, 14, 12])
+    """(T, 4, 4) pose that varies around a random mean, more while speaking."""
+    mean_deg = np.clip(rng.normal(0, [13, 6, 4]), [-32, -14, -12], [32, 14, 12])
     range_deg = rng.uniform(1, 6) * np.array([1.2, 0.8, 0.5])
     slow = np.stack([wander(rng, times_s, 0.25) for _ in range(3)], axis=1) * range_deg
     nods = np.stack([wander(rng, times_s, 1.3) for _ in range(3)], axis=1) * [0.8, 1.4, 0.5] * speaking[:, None]
-    place = rng.normal(0, [0.9, 0.9, 0]) + np.array([0, -0.8, -distance_cm])
-    shift = place + np.stack([wander(rng, times_s, 0.3) for _ in range(3)], axis=1) * [0.35, 0.25, 0.6]
-    angles = base + slow + nods
+    position = rng.normal(0, [0.9, 0.9, 0]) + np.array([0, -0.8, -distance_cm])
+    shift = position + np.stack([wander(rng, times_s, 0.3) for _ in range(3)], axis=1) * [0.35, 0.25, 0.6]
+    angles = mean_deg + slow + nods
     return np.array(
-        [pose_matrix(yaw, pitch, roll, tuple(at)) for (yaw, pitch, roll), at in zip(angles, shift, strict=True)]
+        [
+            pose_matrix(yaw, pitch, roll, tuple(shift_cm))
+            for (yaw, pitch, roll), shift_cm in zip(angles, shift, strict=True)
+        ]
     ).reshape(-1, 4, 4)

@@ -16,11 +16,15 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.face3d.models import face_model
 
 DEPTH_WEIGHT = 0.3
+"""Weight of a depth relative to x and y."""
 RIDGE = 0.08
+"""Strength of the ridge penalty, relative to the mean length of the directions."""
 HIGHEST = 1.2
 """Upper bound of amounts; people exceed 1 a little."""
 MOST_STEPS = 60
-_MET = 1e-9
+"""Maximum number of Newton steps."""
+_CONVERGED = 1e-9
+"""Largest slope of an amount at no bound at which the fit has converged."""
 
 
 class ExpressionFit:
@@ -39,20 +43,20 @@ class ExpressionFit:
         points = model.mean if rest is None else np.asarray(rest, dtype=np.float64)
         if points.shape != model.mean.shape:
             raise ShapeError(expected=f'points {model.mean.shape}', came=f'{points.shape}', todo='give 468 of them')
-        every = [model.direction(name) for name in model.directions] if directions is None else list(directions)
-        self.directions = np.stack([each.ravel() for each in every], axis=1)  # (1404, 51)
+        moves = [model.direction(name) for name in model.directions] if directions is None else list(directions)
+        self.directions = np.stack([move.ravel() for move in moves], axis=1)  # (1404, 51)
         axes = np.eye(3)
         rigid = [np.cross(axis, points).ravel() for axis in axes]
         rigid += [np.tile(axis, (len(points), 1)).ravel() for axis in axes]
         self._rigid, _ = np.linalg.qr(np.stack([*rigid, points.ravel()], axis=1))  # (1404, 7)
         self._weights = np.tile([1.0, 1.0, DEPTH_WEIGHT], len(points))
-        weighted = self._weights[:, None] * self._freed(self.directions)
+        weighted = self._weights[:, None] * self._without_rigid(self.directions)
         ridge = RIDGE * float(np.linalg.norm(weighted, axis=0).mean())
         self._weighted = weighted
         self._hessian = weighted.T @ weighted + ridge**2 * np.eye(weighted.shape[1])
 
-    def _freed(self, moved: Floats) -> Floats:
-        """Movements without what the head as a whole would explain."""
+    def _without_rigid(self, moved: Floats) -> Floats:
+        """(1404,) or (1404, N) displacements without rotation, translation and scaling of the head."""
         return np.asarray(moved - self._rigid @ (self._rigid.T @ moved))
 
     def amounts(
@@ -75,15 +79,15 @@ class ExpressionFit:
             ShapeError: a shape differs from the above.
             ValueRangeError: a movement is not finite, or a lower bound is above its upper one.
         """
-        wanted = np.asarray(moved, dtype=np.float64)
-        if wanted.shape != (len(self.directions) // 3, 3):
-            raise ShapeError(expected='movements (468, 3)', came=f'{wanted.shape}', todo='give those of one face')
+        displacement = np.asarray(moved, dtype=np.float64)
+        if displacement.shape != (len(self.directions) // 3, 3):
+            raise ShapeError(expected='movements (468, 3)', came=f'{displacement.shape}', todo='give those of one face')
         low, high = (np.broadcast_to(np.asarray(bound, dtype=np.float64), (51,)) for bound in (lowest, highest))
-        if not (np.isfinite(wanted).all() and (low <= high).all()):
+        if not (np.isfinite(displacement).all() and (low <= high).all()):
             raise ValueRangeError(
                 expected='finite movements, and bounds in order', came='others', todo='leave out frames without a face'
             )
-        target = self._weighted.T @ (self._weights * self._freed(wanted.ravel()))
+        target = self._weighted.T @ (self._weights * self._without_rigid(displacement.ravel()))
         return _bounded_minimum(self._hessian, target, low, high, start)
 
     def left_mm(self, moved: npt.ArrayLike, amounts: npt.ArrayLike | None = None) -> float:
@@ -93,10 +97,10 @@ class ExpressionFit:
             moved: (468, 3) centimetres from rest.
             amounts: (51,); None for the residual after movement of the whole head alone.
         """
-        rest = np.asarray(moved, dtype=np.float64).ravel()
+        residual = np.asarray(moved, dtype=np.float64).ravel()
         if amounts is not None:
-            rest = rest - self.directions @ np.asarray(amounts, dtype=np.float64)
-        plane = self._freed(rest).reshape(-1, 3)[:, :2]
+            residual = residual - self.directions @ np.asarray(amounts, dtype=np.float64)
+        plane = self._without_rigid(residual).reshape(-1, 3)[:, :2]
         return float(10 * np.sqrt((plane**2).sum(axis=1).mean()))
 
 
@@ -110,7 +114,7 @@ def _bounded_minimum(hessian: Floats, target: Floats, low: Floats, high: Floats,
     for _ in range(MOST_STEPS):
         is_bound = ((amounts <= low) & (slope > 0)) | ((amounts >= high) & (slope < 0))
         free = np.flatnonzero(~is_bound)
-        if not len(free) or np.abs(slope[free]).max() < _MET:
+        if not len(free) or np.abs(slope[free]).max() < _CONVERGED:
             break
         step = np.zeros_like(amounts)
         step[free] = np.linalg.solve(hessian[np.ix_(free, free)], -slope[free])
@@ -118,11 +122,11 @@ def _bounded_minimum(hessian: Floats, target: Floats, low: Floats, high: Floats,
         best = amounts @ (hessian @ amounts / 2 - target)
         length = 1.0
         while length > 1e-6:
-            tried = np.clip(amounts + length * step, low, high)
-            if tried @ (hessian @ tried / 2 - target) <= best - 1e-12 * length:
+            candidate = np.clip(amounts + length * step, low, high)
+            if candidate @ (hessian @ candidate / 2 - target) <= best - 1e-12 * length:
                 break
             length /= 2
         else:
             break
-        amounts, slope = tried, hessian @ tried - target
+        amounts, slope = candidate, hessian @ candidate - target
     return np.asarray(amounts)

@@ -5,8 +5,8 @@
 
     shaped = template + sum_i identity_i shape_i + sum_j expression_j direction_j
     joints = regressor shaped
-    bent = shaped + sum_k pose_k (R(joint angles) - I)_k
-    points = sum_joints weight T_joint bent,    T_joint = T_parent [R, joint - R joint]
+    posed = shaped + sum_k pose_k (R(joint angles) - I)_k
+    points = sum_joints weight T_joint posed,    T_joint = T_parent [R, joint - R joint]
 
 | here | in the paper |
 |---|---|
@@ -44,9 +44,11 @@ from affekt.pickles import StoredObject, read_pickle
 SHAPES = 300
 """Directions of identity, first in the file; expressions follow."""
 CM = 100.0
+"""Centimetres per metre."""
 EYES_CM = (0.0, 2.82, 2.25)
 """Midpoint between the eyeballs of `head_model()`."""
 PARENTS = (-1, 0, 1, 1, 1)
+"""Parent of each joint; -1 for the root."""
 JOINTS = ('root', 'neck', 'jaw', 'left eye', 'right eye')
 CONTOUR_DEG = 39
 """Contour landmarks are listed for head yaw up to this many degrees to each side."""
@@ -110,20 +112,20 @@ class FlameModel:
             UnknownNameError, ShapeError, ValueRangeError: see `affekt.face3d.FaceModel.vertices`.
         """
         amounts = np.concatenate([
-            np.zeros(len(names)) if given is None else amounts_of(given, names, what)
-            for given, names, what in (
+            np.zeros(len(names)) if values is None else amounts_of(values, names, subject)
+            for values, names, subject in (
                 (identity, self.shapes, 'shapes of identity'), (expression, self.directions, 'expressions')
             )
         ])  # fmt: skip
         shaped = self.mean + self._shapes @ amounts
-        opened, aside = np.radians(jaw_deg)
+        opening, sideways = np.radians(jaw_deg)
         left, up = np.radians(gaze_deg)
         eyes = turn(np.array([0, left, 0])) @ turn(np.array([-up, 0, 0]))
-        bend = np.zeros(3) if neck is None else np.asarray(neck, dtype=np.float64)
-        if bend.shape != (3,):
-            raise ShapeError(expected='a neck (3,)', came=f'{bend.shape}', todo='give axis times angle')
-        jaw = turn(np.array([opened, aside, 0]))
-        points = self._bent(shaped, np.stack([np.eye(3), turn(bend), jaw, eyes, eyes]))
+        neck_vector = np.zeros(3) if neck is None else np.asarray(neck, dtype=np.float64)
+        if neck_vector.shape != (3,):
+            raise ShapeError(expected='a neck (3,)', came=f'{neck_vector.shape}', todo='give axis times angle')
+        jaw = turn(np.array([opening, sideways, 0]))
+        points = self._skinned(shaped, np.stack([np.eye(3), turn(neck_vector), jaw, eyes, eyes]))
         return points if pose is None else posed(points, pose)
 
     def projected(self, points: npt.ArrayLike, rotation: npt.ArrayLike, camera: npt.ArrayLike) -> Floats:
@@ -141,13 +143,13 @@ class FlameModel:
 
         Source: Feng et al. 2021, doi:10.1145/3450626.3459936, section 3, and its code.
         """
-        located = np.asarray(points, dtype=np.float64)
-        root = self._regressor[0] @ located
-        own = (located - root) @ turn(rotation).T + root - self._origin
+        positions = np.asarray(points, dtype=np.float64)
+        root = self._regressor[0] @ positions
+        rotated = (positions - root) @ turn(rotation).T + root - self._origin
         scale, right, up = np.asarray(camera, dtype=np.float64)
-        return np.asarray((own / CM + [right, up, 0]) * scale * [1, -1, -1])
+        return np.asarray((rotated / CM + [right, up, 0]) * scale * [1, -1, -1])
 
-    def _bent(self, shaped: Floats, rotations: Floats) -> Floats:
+    def _skinned(self, shaped: Floats, rotations: Floats) -> Floats:
         """(V, 3) shaped points under rotations (5, 3, 3) of the joints: pose correctives, then blend skinning."""
         joints = self._regressor @ shaped
         corrected = shaped + self._pose @ (rotations[1:] - np.eye(3)).ravel()
@@ -197,13 +199,13 @@ class FlameLandmarks:
 
     def of(self, points: npt.ArrayLike, triangles: Ints, yaw_deg: float = 0.0) -> Floats:
         """(C + L, 3) the landmarks of points (V, 3)."""
-        located = np.asarray(points, dtype=np.float64)
+        positions = np.asarray(points, dtype=np.float64)
         faces, weights = self.faces, self.weights
         if self.contour_faces.size:
             row = contour_row(yaw_deg)
             faces = np.concatenate([self.contour_faces[row], faces])
             weights = np.concatenate([self.contour_weights[row], weights])
-        return np.asarray(np.einsum('lk,lkd->ld', weights, located[triangles[faces]]))
+        return np.asarray(np.einsum('lk,lkd->ld', weights, positions[triangles[faces]]))
 
 
 def contour_row(yaw_deg: float) -> int:
@@ -226,20 +228,20 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
     Raises:
         WeightsError: a file is missing, damaged, asks for anything but arrays, or does not hold FLAME's arrays.
     """
-    place = Path(path)
-    arrays = _arrays_of(place)
+    source = Path(path)
+    arrays = _arrays_of(source)
     try:
         template, triangles = _floats(arrays['v_template']), _ints(arrays['f'])
         shapes, pose = _floats(arrays['shapedirs']), _floats(arrays['posedirs'])
         regressor, weights = _floats(arrays['J_regressor']), _floats(arrays['weights'])
         parents = _ints(arrays['kintree_table'])[0]
         count = len(template)
-        wanted = {
+        expected_shapes = {
             'v_template': (template, (count, 3)), 'f': (triangles, (len(triangles), 3)),
             'shapedirs': (shapes, (count, 3, shapes.shape[-1])), 'posedirs': (pose, (count, 3, 36)),
             'J_regressor': (regressor, (5, count)), 'weights': (weights, (count, 5)),
         }  # fmt: skip
-        for name, (array, shape) in wanted.items():
+        for name, (array, shape) in expected_shapes.items():
             if array.shape != shape or not np.isfinite(array).all():
                 raise ValueError(f'{name} of {array.shape} where {shape} belongs, or with numbers that are not finite')
         if tuple(parents[1:].tolist()) != PARENTS[1:]:
@@ -249,7 +251,7 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         missing = f'no {error}' if isinstance(error, KeyError) else str(error)
         raise WeightsError(
-            expected='the arrays of FLAME', came=f'{place}: {missing}', todo='give the file as its makers hand it out'
+            expected='the arrays of FLAME', came=f'{source}: {missing}', todo='give the file as its makers hand it out'
         ) from error
     mean = CM * template
     eyes = regressor[3:5] @ mean
@@ -279,8 +281,8 @@ def read_flame_landmarks(path: str | os.PathLike[str], triangles: int) -> FlameL
     Raises:
         WeightsError: the file is missing, damaged, or holds no landmarks for this model.
     """
-    place = Path(path)
-    arrays = _arrays_of(place)
+    source = Path(path)
+    arrays = _arrays_of(source)
 
     def first(*names: str) -> Any:
         return next((arrays[name] for name in names if name in arrays), None)
@@ -290,26 +292,29 @@ def read_flame_landmarks(path: str | os.PathLike[str], triangles: int) -> FlameL
         weights = first('static_lmk_bary_coords', 'lmk_b_coords')
         contour, contour_weights = first('dynamic_lmk_faces_idx'), first('dynamic_lmk_bary_coords')
         numbers = first('landmark_indices')
-        made = FlameLandmarks(
+        landmarks = FlameLandmarks(
             _ints(faces).ravel(),
             _floats(weights).reshape(-1, 3),
             np.zeros((0, 0), np.int64) if contour is None else _ints(contour),
             np.zeros((0, 0, 3)) if contour is None else _floats(contour_weights),
             np.zeros(0, np.int64) if numbers is None else _ints(numbers).ravel(),
         )
-        if len(made.faces) != len(made.weights) or made.contour_weights.shape != (*made.contour_faces.shape, 3):
+        if len(landmarks.faces) != len(landmarks.weights) or landmarks.contour_weights.shape != (
+            *landmarks.contour_faces.shape,
+            3,
+        ):
             raise ValueError('triangles and weights of different numbers')
-        if made.contour_faces.size and len(made.contour_faces) != 2 * CONTOUR_DEG + 1:
-            raise ValueError(f'a contour of {len(made.contour_faces)} turns')
-        every = np.concatenate([made.faces, made.contour_faces.ravel()])
-        if every.size and not (every.min() >= 0 and every.max() < triangles):
+        if landmarks.contour_faces.size and len(landmarks.contour_faces) != 2 * CONTOUR_DEG + 1:
+            raise ValueError(f'a contour of {len(landmarks.contour_faces)} turns')
+        all_faces = np.concatenate([landmarks.faces, landmarks.contour_faces.ravel()])
+        if all_faces.size and not (all_faces.min() >= 0 and all_faces.max() < triangles):
             raise ValueError('triangles that do not exist')
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise WeightsError(
-            expected='landmarks on the triangles of FLAME', came=f'{place}: {error}',
+            expected='landmarks on the triangles of FLAME', came=f'{source}: {error}',
             todo='give the embedding as its makers hand it out',
         ) from error  # fmt: skip
-    return made
+    return landmarks
 
 
 def _arrays_of(path: Path) -> Mapping[str, Any]:
@@ -320,8 +325,8 @@ def _arrays_of(path: Path) -> Mapping[str, Any]:
     """
     try:
         with open(path, 'rb', opener=only_regular) as file:
-            begin = file.read(6)
-        if begin[:2] == b'PK' or begin == b'\x93NUMPY':
+            magic = file.read(6)
+        if magic[:2] == b'PK' or magic == b'\x93NUMPY':
             arrays = read_npz(path)
             return arrays[''] if isinstance(arrays.get(''), dict) else arrays
         return read_pickle(path)
@@ -350,7 +355,7 @@ def _ints(value: Any) -> Ints:
 
 
 def _dense(value: StoredObject) -> Floats:
-    """A stored sparse matrix as an array, its places checked."""
+    """A stored sparse matrix as an array, after a check of its indices."""
     shape = tuple(int(length) for length in value.get('_shape', value.get('shape', ())))
     if len(shape) != 2 or shape[0] * shape[1] > 1 << 24 or min(shape) < 0:
         raise ValueError(f'a sparse matrix of {shape}')

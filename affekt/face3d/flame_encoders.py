@@ -82,8 +82,8 @@ class FlameParameters:
 
     def jaw_deg(self, face: int) -> tuple[float, float]:
         """Degrees by which the jaw is opened, and turned to the person's left."""
-        opened, aside, _ = np.degrees(self.jaw[face].astype(np.float64))
-        return float(opened), float(aside)
+        opening, sideways, _ = np.degrees(self.jaw[face].astype(np.float64))
+        return float(opening), float(sideways)
 
 
 def _filled(amounts: Floats32, count: int) -> Floats:
@@ -106,15 +106,17 @@ class SeenFlame:
 
     def points(self, model: FlameModel) -> Floats:
         """(V, 3) the head in pixels of the image, y down, with depth in the same unit; less depth is nearer."""
-        own = self.parameters
-        shaped = model.vertices(own.identity_of(0, model), own.expression_of(0, model), jaw_deg=own.jaw_deg(0))
+        parameters = self.parameters
+        shaped = model.vertices(
+            parameters.identity_of(0, model), parameters.expression_of(0, model), jaw_deg=parameters.jaw_deg(0)
+        )
         return self.placed(model, shaped)
 
     def placed(self, model: FlameModel, shaped: Floats) -> Floats:
         """(V, 3) points that `model.vertices` gave, in pixels of the image; see `points`."""
-        own, half = self.parameters, self.region.side / 2
+        parameters, half = self.parameters, self.region.side / 2
         middle = [self.region.center_x, self.region.center_y, 0]
-        return np.asarray(model.projected(shaped, own.turn[0], own.camera[0]) * half + middle)
+        return np.asarray(model.projected(shaped, parameters.turn[0], parameters.camera[0]) * half + middle)
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,12 @@ class FlameEncoder:
         self._forward, self.name, self._scale, self.coverage = forward, name, scale, coverage
 
     def read_face(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> SeenFlame:
-        """FLAME parameters of one face in an image (H, W, 3), by its landmarks (478, 3) in pixels from
-        `FaceLandmarker`."""
+        """FLAME parameters of one face in an image.
+
+        Args:
+            image: (H, W, 3) RGB.
+            landmarks: (478, 3) of the face from `FaceLandmarker`, in pixels.
+        """
         from affekt.faces import cut
 
         region = _region(landmarks, self._scale)
@@ -170,8 +176,8 @@ class FlameEncoder:
             )  # fmt: skip
         with torch.no_grad():
             copied = np.array(faces)  # crops are read-only, which torch does not accept
-            pictures = torch.from_numpy(copied).permute(0, 3, 1, 2).float() / 255  # (B, 3, 224, 224)
-            return FlameParameters(**{name: part.numpy() for name, part in self._forward(pictures).items()})
+            images = torch.from_numpy(copied).permute(0, 3, 1, 2).float() / 255  # (B, 3, 224, 224)
+            return FlameParameters(**{name: values.numpy() for name, values in self._forward(images).items()})
 
 
 def smirk_crop(image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> npt.NDArray[np.uint8]:
@@ -206,11 +212,11 @@ def read_flame_encoder(path: str | os.PathLike[str]) -> FlameEncoder:
         MissingExtraError: torch is not installed.
         WeightsError: see `read_smirk`; or the file holds neither.
     """
-    of_deca, _ = _state_of(Path(path), DECA_PART)
-    if any(name.startswith(('encoder.layer', 'layers.')) for name in of_deca):
+    deca_state, _ = _state_of(Path(path), DECA_PART)
+    if any(name.startswith(('encoder.layer', 'layers.')) for name in deca_state):
         return read_deca(path)
-    of_smirk, _ = _state_of(Path(path), SMIRK_PART)
-    if any(name.startswith(('pose_encoder.', 'shape_encoder.', 'expression_encoder.')) for name in of_smirk):
+    smirk_state, _ = _state_of(Path(path), SMIRK_PART)
+    if any(name.startswith(('pose_encoder.', 'shape_encoder.', 'expression_encoder.')) for name in smirk_state):
         return read_smirk(path)
     raise WeightsError(
         expected=f'the encoder of {SMIRK} or {DECA}', came=f'{path}, with other tensors',
@@ -226,31 +232,31 @@ def read_smirk(path: str | os.PathLike[str]) -> FlameEncoder:
         WeightsError: the file is missing, holds more than arrays, or its arrays are not the encoder's.
     """
     state, unused = _state_of(Path(path), SMIRK_PART)
-    wanted = {
+    expected = {
         **_mobile_names('pose_encoder.encoder.', 'small'), **_mobile_names('shape_encoder.encoder.', 'large'),
         **_mobile_names('expression_encoder.encoder.', 'large'),
         **{f'{head}.0.{part}': None for head in ('pose_encoder.pose_cam_layers', 'shape_encoder.shape_layers',
                                                  'expression_encoder.expression_layers') for part in _NORM[:2]},
     }  # fmt: skip
 
-    def forward(pictures: Tensor) -> dict[str, Tensor]:
+    def forward(images: Tensor) -> dict[str, Tensor]:
         import torch
         import torch.nn.functional as functional
 
         def read(part: str, size: str, layers: str) -> Tensor:
-            features = _mobile(state, f'{part}_encoder.encoder.', size, pictures)
+            features = _mobile(state, f'{part}_encoder.encoder.', size, images)
             name = f'{part}_encoder.{layers}_layers.0'
             return functional.linear(features, state[f'{name}.weight'], state[f'{name}.bias'])
 
         pose, shape = read('pose', 'small', 'pose_cam'), read('shape', 'large', 'shape')
-        shown = read('expression', 'large', 'expression')
-        jaw = torch.cat([shown[:, 52:53].relu(), shown[:, 53:55].clamp(-0.2, 0.2)], dim=1)
+        expression = read('expression', 'large', 'expression')
+        jaw = torch.cat([expression[:, 52:53].relu(), expression[:, 53:55].clamp(-0.2, 0.2)], dim=1)
         return {
-            'shape': shape, 'expression': shown[:, :50], 'jaw': jaw, 'eyelids': shown[:, 50:52].clamp(0, 1),
+            'shape': shape, 'expression': expression[:, :50], 'jaw': jaw, 'eyelids': expression[:, 50:52].clamp(0, 1),
             'turn': pose[:, :3], 'camera': pose[:, 3:6],
         }  # fmt: skip
 
-    return _checked(forward, state, wanted, unused, Path(path), SMIRK, SMIRK_SCALE)
+    return _checked(forward, state, expected, unused, Path(path), SMIRK, SMIRK_SCALE)
 
 
 def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
@@ -261,22 +267,22 @@ def read_deca(path: str | os.PathLike[str]) -> FlameEncoder:
         WeightsError: see `read_smirk`.
     """
     state, unused = _state_of(Path(path), DECA_PART)
-    wanted = _resnet_names('encoder.') | {f'layers.{k}.{part}': None for k in (0, 2) for part in _NORM[:2]}
+    expected = _resnet_names('encoder.') | {f'layers.{layer}.{part}': None for layer in (0, 2) for part in _NORM[:2]}
 
-    def forward(pictures: Tensor) -> dict[str, Tensor]:
+    def forward(images: Tensor) -> dict[str, Tensor]:
         import torch.nn.functional as functional
 
-        inner = functional.linear(
-            _resnet(state, 'encoder.', pictures), state['layers.0.weight'], state['layers.0.bias']
+        hidden = functional.linear(
+            _resnet(state, 'encoder.', images), state['layers.0.weight'], state['layers.0.bias']
         ).relu()
-        every = functional.linear(inner, state['layers.2.weight'], state['layers.2.bias'])
-        parts = dict(zip(DECA_PARTS, every.split(list(DECA_PARTS.values()), dim=1), strict=True))
+        outputs = functional.linear(hidden, state['layers.2.weight'], state['layers.2.bias'])
+        parts = dict(zip(DECA_PARTS, outputs.split(list(DECA_PARTS.values()), dim=1), strict=True))
         return {
             'shape': parts['shape'], 'expression': parts['expression'], 'turn': parts['pose'][:, :3],
             'jaw': parts['pose'][:, 3:], 'camera': parts['camera'],
         }  # fmt: skip
 
-    return _checked(forward, state, wanted, unused, Path(path), DECA, DECA_SCALE)
+    return _checked(forward, state, expected, unused, Path(path), DECA, DECA_SCALE)
 
 
 def _state_of(path: Path, part: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -318,7 +324,7 @@ def _state_of(path: Path, part: str) -> tuple[dict[str, Tensor], tuple[str, ...]
 
 
 def _checked(
-    forward: Callable[[Tensor], dict[str, Tensor]], state: Mapping[str, Tensor], wanted: Mapping[str, None],
+    forward: Callable[[Tensor], dict[str, Tensor]], state: Mapping[str, Tensor], expected_names: Mapping[str, None],
     unused: tuple[str, ...], path: Path, name: str, scale: float,
 ) -> FlameEncoder:  # fmt: skip
     """The encoder, after one trial run on zeros.
@@ -326,14 +332,14 @@ def _checked(
     Raises:
         WeightsError: tensors are missing or unexpected (the message names them), or of a wrong shape.
     """
-    missing, unknown = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    missing, unknown = sorted(set(expected_names) - set(state)), sorted(set(state) - set(expected_names))
     if missing or unknown:
         parts = [f'without {listed(missing)}'] * bool(missing) + [f'with {listed(unknown)}'] * bool(unknown)
         raise WeightsError(
-            expected=f'the {len(wanted)} tensors of {name}', came=f'{path} {" and ".join(parts)}',
+            expected=f'the {len(expected_names)} tensors of {name}', came=f'{path} {" and ".join(parts)}',
             todo='give the checkpoint of this encoder',
         )  # fmt: skip
-    coverage = EncoderCoverage({each: tuple(value.shape) for each, value in state.items()}, unused)
+    coverage = EncoderCoverage({tensor_name: tuple(value.shape) for tensor_name, value in state.items()}, unused)
     encoder = FlameEncoder(forward, name, scale, coverage)
     try:
         encoder.read(np.zeros((1, SIDE, SIDE, 3), np.uint8))
@@ -370,13 +376,13 @@ def _mobile_names(prefix: str, size: str) -> dict[str, None]:
     }
 
 
-def _mobile(state: Mapping[str, Tensor], prefix: str, size: str, pictures: Tensor) -> Tensor:
-    """(B, C) features of a MobileNetV3, averaged over the picture."""
+def _mobile(state: Mapping[str, Tensor], prefix: str, size: str, images: Tensor) -> Tensor:
+    """(B, C) features of a MobileNetV3, averaged over the positions."""
     blocks, halving = MOBILE[size]
-    layer = _convolved(state, f'{prefix}conv_stem', f'{prefix}bn1', pictures, stride=2).relu()
+    layer = _convolved(state, f'{prefix}conv_stem', f'{prefix}bn1', images, stride=2).relu()
     for stage, count in enumerate(blocks):
         for block in range(count):
-            before = layer
+            shortcut = layer
             pairs = _block_names(f'{prefix}blocks.{stage}.{block}.', stage, len(blocks))
             stride = 2 if stage in halving and block == 0 else 1
             for number, (convolution, norm) in enumerate(pairs.items()):
@@ -384,8 +390,8 @@ def _mobile(state: Mapping[str, Tensor], prefix: str, size: str, pictures: Tenso
                 layer = _convolved(state, convolution, norm, layer, stride=stride if is_depthwise else 1)
                 if number + 1 < len(pairs) or stage == len(blocks) - 1:
                     layer = layer.relu()
-            if layer.shape == before.shape and stage < len(blocks) - 1:
-                layer = layer + before
+            if layer.shape == shortcut.shape and stage < len(blocks) - 1:
+                layer = layer + shortcut
     return layer.mean(dim=(2, 3))
 
 
@@ -394,18 +400,18 @@ def _convolved(state: Mapping[str, Tensor], convolution: str, norm: str, layer: 
     import torch.nn.functional as functional
 
     weight = state[f'{convolution}.weight']
-    side = weight.shape[2]
-    pads = [max((-(-length // stride) - 1) * stride + side - length, 0) for length in layer.shape[2:]]
+    kernel = weight.shape[2]
+    pads = [max((-(-length // stride) - 1) * stride + kernel - length, 0) for length in layer.shape[2:]]
     padded = functional.pad(layer, (pads[1] // 2, pads[1] - pads[1] // 2, pads[0] // 2, pads[0] - pads[0] // 2))
     groups = layer.shape[1] // weight.shape[1]
     return _normed(state, norm, functional.conv2d(padded, weight, stride=stride, groups=groups), 1e-3)
 
 
-def _normed(state: Mapping[str, Tensor], norm: str, layer: Tensor, least: float) -> Tensor:
+def _normed(state: Mapping[str, Tensor], norm: str, layer: Tensor, epsilon: float) -> Tensor:
     import torch.nn.functional as functional
 
     weight, bias, mean, variance = (state[f'{norm}.{part}'] for part in _NORM)
-    return functional.batch_norm(layer, mean, variance, weight, bias, eps=least)
+    return functional.batch_norm(layer, mean, variance, weight, bias, eps=epsilon)
 
 
 def _resnet_blocks(prefix: str) -> list[tuple[str, int, bool]]:
@@ -429,15 +435,15 @@ def _resnet_names(prefix: str) -> dict[str, None]:
     }
 
 
-def _resnet(state: Mapping[str, Tensor], prefix: str, pictures: Tensor) -> Tensor:
-    """(B, 2048) features of a ResNet-50, averaged over the picture."""
+def _resnet(state: Mapping[str, Tensor], prefix: str, images: Tensor) -> Tensor:
+    """(B, 2048) features of a ResNet-50, averaged over the positions."""
     import torch.nn.functional as functional
 
     def convolved(layer: Tensor, convolution: str, norm: str, stride: int = 1) -> Tensor:
         weight = state[f'{convolution}.weight']
         return _normed(state, norm, functional.conv2d(layer, weight, stride=stride, padding=weight.shape[2] // 2), 1e-5)
 
-    layer = convolved(pictures, f'{prefix}conv1', f'{prefix}bn1', 2).relu()
+    layer = convolved(images, f'{prefix}conv1', f'{prefix}bn1', 2).relu()
     layer = functional.max_pool2d(layer, 3, 2, 1)
     for block, stride, has_convolution in _resnet_blocks(prefix):
         shortcut = layer

@@ -67,10 +67,10 @@ class FlameHead:
 
     def points(self, shown: ShownFlame) -> Floats:
         """(V, 3) the head with an expression, in pixels of the image, y down, with depth; less depth is nearer."""
-        own = self.seen.parameters
-        opened, aside = shown.jaw_deg
+        parameters = self.seen.parameters
+        opening, sideways = shown.jaw_deg
         shaped = self.model.vertices(
-            own.identity_of(0, self.model), shown.expression, jaw_deg=(max(float(opened), 0.0), float(aside))
+            parameters.identity_of(0, self.model), shown.expression, jaw_deg=(max(float(opening), 0.0), float(sideways))
         )
         return self.seen.placed(self.model, shaped)
 
@@ -93,8 +93,8 @@ class FlameReader:
 
     def shown(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> ShownFlame:
         """Expression and jaw of the face in an image."""
-        read = self._what.read_face(image, landmarks).parameters
-        return ShownFlame(read.expression_of(0, self.model), np.array(read.jaw_deg(0)))
+        parameters = self._what.read_face(image, landmarks).parameters
+        return ShownFlame(parameters.expression_of(0, self.model), np.array(parameters.jaw_deg(0)))
 
 
 def read_flame_reader(model: str | os.PathLike[str], encoders: Sequence[str | os.PathLike[str]]) -> FlameReader:
@@ -109,12 +109,12 @@ def read_flame_reader(model: str | os.PathLike[str], encoders: Sequence[str | os
         WeightsError: a file is missing, damaged, or not the expected one.
         ValueRangeError: no encoder, more than two, or two of one kind.
     """
-    read = [read_flame_encoder(path) for path in encoders]
-    by_name = {encoder.name: encoder for encoder in read}
-    if not by_name or len(by_name) != len(read):
+    opened = [read_flame_encoder(path) for path in encoders]
+    by_name = {encoder.name: encoder for encoder in opened}
+    if not by_name or len(by_name) != len(opened):
         raise ValueRangeError(
             expected=f'the checkpoint of {SMIRK}, of {DECA}, or one of each',
-            came=' and '.join(encoder.name for encoder in read) or 'none', todo='name each once',
+            came=' and '.join(encoder.name for encoder in opened) or 'none', todo='name each once',
         )  # fmt: skip
-    first = read[0]
+    first = opened[0]
     return FlameReader(read_flame(model), by_name.get(DECA, first), by_name.get(SMIRK, first))

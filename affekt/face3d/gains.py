@@ -23,6 +23,7 @@ from affekt.errors import ShapeError
 from affekt.face3d.models import face_model
 
 FILE = Path(__file__).with_name('gains.json')
+"""The measured gains."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class Gain:
 @cache
 def face_gains() -> Mapping[str, Gain]:
     """Direction to its measured gain; the card next to the file names the data."""
-    read: dict[str, Any] = json.loads(FILE.read_text('utf-8'))
+    content: dict[str, Any] = json.loads(FILE.read_text('utf-8'))
     return {
-        name: Gain(float(each['gain']), float(each['correlation'] or 'nan'), int(each['frames']))
-        for name, each in read['gains'].items()
+        name: Gain(float(entry['gain']), float(entry['correlation'] or 'nan'), int(entry['frames']))
+        for name, entry in content['gains'].items()
     }
 
 
@@ -67,9 +68,9 @@ def shown_amounts(scores: npt.ArrayLike) -> Floats:
     Raises:
         ShapeError: not 52 scores.
     """
-    given = np.asarray(scores, dtype=np.float64)
-    if given.shape[-1:] != (52,):
-        raise ShapeError(expected='scores (..., 52)', came=f'{given.shape}', todo='give BLENDSHAPES in order')
+    values = np.asarray(scores, dtype=np.float64)
+    if values.shape[-1:] != (52,):
+        raise ShapeError(expected='scores (..., 52)', came=f'{values.shape}', todo='give BLENDSHAPES in order')
     gains = face_gains()
     by_direction = np.array([gains[name].gain for name in face_model().directions])
-    return np.asarray(np.minimum(given[..., 1:] * by_direction, 1.0), dtype=np.float64)
+    return np.asarray(np.minimum(values[..., 1:] * by_direction, 1.0), dtype=np.float64)

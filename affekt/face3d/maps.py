@@ -1,7 +1,7 @@
 """Guidance maps of a surface: depth, normals, shade, all from one raster.
 
 Normals keep their signs: 0 is mid-grey, x grows to the right of the image, y up, z to the viewer. In depth maps the
-nearest point is white; the range can be fixed over a video, so that brightness does not pump with the mesh.
+nearest point is white; the range can be fixed over a video, so that brightness does not vary with the mesh.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from affekt.face3d.rasteriser import Raster, interpolate
 
 Image = npt.NDArray[np.uint8]
 LIGHT = (0.25, 0.35, 0.9)
+"""Direction to the light, of any length."""
 AMBIENT = 0.3
+"""Share of light that comes from all sides."""
 
 
 def depth_map(raster: Raster, near: float | None = None, far: float | None = None) -> Image:
@@ -35,10 +37,10 @@ def depth_map(raster: Raster, near: float | None = None, far: float | None = Non
     far = float(depths.max(initial=-np.inf)) if far is None else far
     if depths.size and not near <= far:
         raise ValueRangeError(expected='near <= far', came=f'{near} and {far}', todo='swap them')
-    picture = np.zeros(raster.face.shape, dtype=np.uint8)
-    away = (depths - near) / max(far - near, 1e-9) if depths.size else depths  # 0 everywhere on a flat surface
-    picture[raster.covered] = np.rint(255 - 254 * np.clip(away, 0, 1))
-    return picture
+    image = np.zeros(raster.face.shape, dtype=np.uint8)
+    distance = (depths - near) / max(far - near, 1e-9) if depths.size else depths  # 0 everywhere on a flat surface
+    image[raster.covered] = np.rint(255 - 254 * np.clip(distance, 0, 1))
+    return image
 
 
 def normals_at_pixels(raster: Raster, triangles: npt.ArrayLike, points: npt.ArrayLike) -> Floats32:

@@ -26,6 +26,7 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.npz import read_npz
 
 MODELS = Path(__file__).parents[1] / 'models'
+"""Folder of the model files that come with affekt."""
 
 Amounts = Mapping[str, float] | npt.ArrayLike
 """Amounts of directions: by name (others 0), or all in order."""
@@ -145,11 +146,11 @@ class FaceModel:
         return points.copy() if pose is None else posed(points, pose)
 
     def moved_by_identity(self, identity: Amounts) -> Floats:
-        """(V, 3) how a person's points differ from the mean's."""
+        """(V, 3) displacements of a person's points from the mean's."""
         return self._sum(self._shapes, self.shapes, identity, 'shapes of identity')
 
     def moved_by_expression(self, expression: Amounts) -> Floats:
-        """(V, 3) how an expression moves the points."""
+        """(V, 3) displacements by an expression."""
         return self._sum(self._directions, self.directions, expression, 'expressions')
 
     def direction(self, name: str) -> Floats:
@@ -161,8 +162,8 @@ class FaceModel:
         corners = np.asarray(points, dtype=np.float64)[self.landmark_triangles]  # (468, 3, 3)
         return np.asarray(np.einsum('lk,lkd->ld', self.landmark_weights, corners))
 
-    def _sum(self, table: scipy.sparse.csr_matrix, names: Sequence[str], amounts: Amounts, what: str) -> Floats:
-        return np.asarray(table @ amounts_of(amounts, names, what)).reshape(-1, 3)
+    def _sum(self, table: scipy.sparse.csr_matrix, names: Sequence[str], amounts: Amounts, subject: str) -> Floats:
+        return np.asarray(table @ amounts_of(amounts, names, subject)).reshape(-1, 3)
 
 
 def jaw_amounts(opened_deg: float, left_deg: float = 0.0) -> dict[str, float]:
@@ -185,7 +186,7 @@ def look_amounts(left_deg: float, up_deg: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def amounts_of(amounts: Amounts, names: Sequence[str], what: str) -> Floats:
+def amounts_of(amounts: Amounts, names: Sequence[str], subject: str) -> Floats:
     """(N,) amounts in the order of the names.
 
     Raises:
@@ -196,14 +197,14 @@ def amounts_of(amounts: Amounts, names: Sequence[str], what: str) -> Floats:
     if isinstance(amounts, Mapping):
         if unknown := sorted(set(amounts) - set(names)):
             raise UnknownNameError(
-                expected=f'{what} among {", ".join(names)}', came=', '.join(map(repr, unknown)), todo='name others'
+                expected=f'{subject} among {", ".join(names)}', came=', '.join(map(repr, unknown)), todo='name others'
             )
         amounts = [float(amounts.get(name, 0.0)) for name in names]
     values = np.asarray(amounts, dtype=np.float64)
     if values.shape != (len(names),):
-        raise ShapeError(expected=f'({len(names)},) {what}', came=f'{values.shape}', todo='give one amount for each')
+        raise ShapeError(expected=f'({len(names)},) {subject}', came=f'{values.shape}', todo='give one amount for each')
     if not np.isfinite(values).all():
-        raise ValueRangeError(expected=f'finite amounts of {what}', came='nan or inf', todo='leave missing ones 0')
+        raise ValueRangeError(expected=f'finite amounts of {subject}', came='nan or inf', todo='leave missing ones 0')
     return values
 
 
@@ -265,14 +266,14 @@ def head_model() -> FaceModel:
 
 
 def _dense(movements: Floats32) -> scipy.sparse.csr_matrix:
-    """(3 V, N) of (N, V, 3)."""
+    """(3 V, N) displacements of (N, V, 3)."""
     return scipy.sparse.csr_matrix(movements.astype(np.float64).reshape(len(movements), -1).T)
 
 
 def _sparse(
     arrays: Mapping[str, npt.NDArray[np.generic]], title: str, count: int, quantum: float
 ) -> scipy.sparse.csr_matrix:
-    """(3 V, N) of movements that are kept where they are not zero."""
+    """(3 V, N) of displacements of which only those that are not zero are stored."""
     ends = arrays[f'{title}_ends'].astype(np.int64)
     column = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
     row = 3 * arrays[f'{title}_points'].astype(np.int64)

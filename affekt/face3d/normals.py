@@ -18,15 +18,15 @@ def point_normals(points: npt.ArrayLike, triangles: npt.ArrayLike) -> Floats:
     Returns:
         (V, 3) pointing outwards; 0 at a point of no triangle.
     """
-    located, corners = np.asarray(points, dtype=np.float64), np.asarray(triangles)
-    first, second, third = (located[corners[:, k]] for k in range(3))
-    across, along = second - first, third - first
+    positions, corners = np.asarray(points, dtype=np.float64), np.asarray(triangles)
+    first, second, third = (positions[corners[:, k]] for k in range(3))
+    edge_1, edge_2 = second - first, third - first
     weighted = np.empty((len(corners), 3))  # np.cross takes four times as long
-    weighted[:, 0] = across[:, 1] * along[:, 2] - across[:, 2] * along[:, 1]
-    weighted[:, 1] = across[:, 2] * along[:, 0] - across[:, 0] * along[:, 2]
-    weighted[:, 2] = across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]
-    of_point = corners.ravel()
-    total = np.stack(
-        [np.bincount(of_point, np.repeat(weighted[:, axis], 3), len(located)) for axis in range(3)], axis=1
+    weighted[:, 0] = edge_1[:, 1] * edge_2[:, 2] - edge_1[:, 2] * edge_2[:, 1]
+    weighted[:, 1] = edge_1[:, 2] * edge_2[:, 0] - edge_1[:, 0] * edge_2[:, 2]
+    weighted[:, 2] = edge_1[:, 0] * edge_2[:, 1] - edge_1[:, 1] * edge_2[:, 0]
+    point_of_corner = corners.ravel()
+    sums = np.stack(
+        [np.bincount(point_of_corner, np.repeat(weighted[:, axis], 3), len(positions)) for axis in range(3)], axis=1
     )
-    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
+    return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12))

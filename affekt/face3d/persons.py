@@ -19,6 +19,7 @@ from affekt.face3d.normals import point_normals
 SLIDERS = 0.22
 """Standard deviation of a slider; 1 is its limit."""
 MOST = 0.6
+"""Largest absolute value of a slider."""
 SKIN = np.array([[246, 216, 196], [233, 190, 160], [205, 152, 116], [160, 106, 74], [112, 72, 51], [70, 44, 34]])
 """Skin colours from the lightest to the darkest, sRGB."""
 OPPOSITES = (
@@ -34,6 +35,7 @@ TONES = {'african': 0.82, 'asian': 0.28, 'caucasian': 0.12}
 HAIR = np.array([[22, 18, 17], [45, 31, 24], [86, 56, 36], [140, 98, 58], [188, 150, 96], [128, 60, 34]])
 GREY = np.array([186, 184, 182])
 EYES = np.array([[54, 33, 22], [84, 52, 28], [112, 92, 52], [88, 108, 84], [86, 118, 146], [110, 134, 150]])
+"""Colours of hair, grey hair and the iris, sRGB."""
 STYLES = ('bald', 'short', 'full', 'long')
 LEAST_HAIR = 0.12
 """Minimum scalp weight of a point, 0 to 1, for hair to cover it."""
@@ -80,19 +82,19 @@ def made_up_person(rng: np.random.Generator) -> Person:
     people = rng.dirichlet([0.6, 0.6, 0.6])
     male, old = rng.beta(0.5, 0.5), rng.beta(0.7, 1.3)
     identity = _identity(model, people, male, old, rng)
-    bare = model.vertices(identity)
+    head_points = model.vertices(identity)
     style = str(rng.choice(STYLES, p=_styles(male)))
-    of_hair, strands, layer = _hair(model, bare, style, rng)
+    of_hair, strands, layer = _hair(model, head_points, style, rng)
     hair_color = _hair_color(people, old, rng)
-    albedo = _albedo(model, bare, people, male, old, style, hair_color, rng)
-    of_head = np.concatenate([np.arange(len(bare)), of_hair])
-    surface = np.concatenate([_drawn(model), layer + len(bare)])
+    albedo = _albedo(model, head_points, people, male, old, style, hair_color, rng)
+    of_head = np.concatenate([np.arange(len(head_points)), of_hair])
+    surface = np.concatenate([_visible_triangles(model), layer + len(head_points)])
     return Person(
         identity=identity,
-        points=np.concatenate([bare, strands]),
+        points=np.concatenate([head_points, strands]),
         of_head=of_head,
         surface=surface,
-        inside=(layer + len(bare))[:, ::-1],
+        inside=(layer + len(head_points))[:, ::-1],
         albedo=np.concatenate([albedo, _streaked(hair_color, strands, rng)]),
         shine=_shine(model, style, rng)[of_head],
         iris=linear(_between(EYES, np.clip(rng.beta(1, 2) * 5 * (0.15 + 0.85 * people[2] ** 0.5), 0, 5))),
@@ -102,37 +104,37 @@ def made_up_person(rng: np.random.Generator) -> Person:
 
 
 def _identity(model: FaceModel, people: Floats, male: float, old: float, rng: np.random.Generator) -> Floats:
-    """Amounts of all shapes: one mixture of starting points, every slider moved a little, one outline of the head."""
-    place = {name: at for at, name in enumerate(model.shapes)}
-    amounts = np.zeros(len(place))
+    """Amounts of all shapes: a mixture of base shapes, small random sliders, and one outline of the head."""
+    index_of = {name: index for index, name in enumerate(model.shapes)}
+    amounts = np.zeros(len(index_of))
     for name, share in zip(TONES, people, strict=True):
-        for sex, of_sex in (('female', 1 - male), ('male', male)):
-            for age, of_age in (('young', 1 - old), ('old', old)):
-                amounts[place[f'{name}-{sex}-{age}']] = share * of_sex * of_age
+        for sex, sex_share in (('female', 1 - male), ('male', male)):
+            for age, age_share in (('young', 1 - old), ('old', old)):
+                amounts[index_of[f'{name}-{sex}-{age}']] = share * sex_share * age_share
     low, high = _sliders(model.shapes)
-    moved = np.clip(rng.normal(0, SLIDERS, len(low)), -MOST, MOST)
-    amounts[np.where(moved < 0, low, high)] = np.abs(moved)
-    amounts[place[str(rng.choice(OUTLINES))]] = rng.uniform(0, 0.7)
+    slider_values = np.clip(rng.normal(0, SLIDERS, len(low)), -MOST, MOST)
+    amounts[np.where(slider_values < 0, low, high)] = np.abs(slider_values)
+    amounts[index_of[str(rng.choice(OUTLINES))]] = rng.uniform(0, 0.7)
     return amounts
 
 
 @cache
 def _sliders(shapes: tuple[str, ...]) -> tuple[Ints, Ints]:
-    """Where the two ends of every slider are among the shapes."""
-    place = {name: at for at, name in enumerate(shapes)}
+    """Indices of the two ends of every slider among the shapes."""
+    index_of = {name: index for index, name in enumerate(shapes)}
     ends = [
-        (place[name], place[name.removesuffix(low) + high])
+        (index_of[name], index_of[name.removesuffix(low) + high])
         for name in shapes
         for low, high in OPPOSITES
-        if name.endswith(f'-{low}') and name.removesuffix(low) + high in place
+        if name.endswith(f'-{low}') and name.removesuffix(low) + high in index_of
     ]
     return np.array([low for low, _ in ends]), np.array([high for _, high in ends])
 
 
-def _between(colors: npt.ArrayLike, at: float) -> Floats:
-    """The colour at a place between those of a list."""
-    steps = np.asarray(colors, dtype=np.float64)
-    return np.array([np.interp(at, np.arange(len(steps)), steps[:, channel]) for channel in range(3)])
+def _between(colors: npt.ArrayLike, position: float) -> Floats:
+    """The colour at a fractional index of a list."""
+    listed = np.asarray(colors, dtype=np.float64)
+    return np.array([np.interp(position, np.arange(len(listed)), listed[:, channel]) for channel in range(3)])
 
 
 def _hair_color(people: Floats, old: float, rng: np.random.Generator) -> Floats:
@@ -142,56 +144,56 @@ def _hair_color(people: Floats, old: float, rng: np.random.Generator) -> Floats:
     return linear((1 - grey) * color + grey * GREY)
 
 
-def _drawn(model: FaceModel) -> Ints:
-    """Triangles of the head that are drawn: lashes are plates that only a picture of hairs would make lashes."""
+def _visible_triangles(model: FaceModel) -> Ints:
+    """Triangles of the head without lashes, which are plates that need a texture of hairs."""
     is_lash = model.parts == model.part_names.index('lashes')
     return np.asarray(model.triangles[~is_lash])
 
 
-def _hair(model: FaceModel, bare: Floats, style: str, rng: np.random.Generator) -> tuple[Ints, Floats, Ints]:
-    """(H,) points of the head that hair lies over, (H, 3) where it lies, and its triangles over those."""
+def _hair(model: FaceModel, head_points: Floats, style: str, rng: np.random.Generator) -> tuple[Ints, Floats, Ints]:
+    """(H,) indices of the head points under the hair, (H, 3) points of the hair, and its triangles."""
     scalp = model.regions['scalp']
     if style == 'bald':
         return np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     triangles = model.triangles[(scalp[model.triangles] > LEAST_HAIR).all(axis=1)]
     points = np.unique(triangles)
     layer = np.searchsorted(points, triangles)
-    thick = {'short': rng.uniform(0.3, 0.8), 'full': rng.uniform(0.9, 2.4), 'long': rng.uniform(0.8, 1.8)}[style]
-    normals, share = point_normals(bare, model.triangles)[points], scalp[points]
-    waves = 1 + 0.2 * _bumps(bare[points], 0.9, rng)
-    strands = bare[points] + normals * (0.1 + thick * share**0.7 * waves)[:, None]
+    thickness = {'short': rng.uniform(0.3, 0.8), 'full': rng.uniform(0.9, 2.4), 'long': rng.uniform(0.8, 1.8)}[style]
+    normals, share = point_normals(head_points, model.triangles)[points], scalp[points]
+    waves = 1 + 0.2 * _bumps(head_points[points], 0.9, rng)
+    strands = head_points[points] + normals * (0.1 + thickness * share**0.7 * waves)[:, None]
     if style != 'short' and rng.random() < 0.4:
         strands = _fringe(strands, normals, share, rng)
     if style == 'long':
-        strands = _falling(strands, rng)
+        strands = _hanging(strands, rng)
     return points, strands, layer
 
 
 def _fringe(strands: Floats, normals: Floats, share: Floats, rng: np.random.Generator) -> Floats:
-    """The front edge of the hair comes down over the forehead."""
+    """Hair whose front edge is lowered over the forehead."""
     front = np.clip((strands[:, 2] - 1.0) / 3.0, 0, 1) * np.clip(1.6 - share, 0, 1)
-    down = float(rng.uniform(1.0, 3.0)) * front * (1 + 0.2 * _bumps(strands, 1.5, rng))
-    return np.asarray(strands - down[:, None] * [0, 1, 0] + (0.35 * down)[:, None] * normals)
+    drop = float(rng.uniform(1.0, 3.0)) * front * (1 + 0.2 * _bumps(strands, 1.5, rng))
+    return np.asarray(strands - drop[:, None] * [0, 1, 0] + (0.35 * drop)[:, None] * normals)
 
 
-def _falling(strands: Floats, rng: np.random.Generator) -> Floats:
-    """Hair of the back and the sides hangs down beside the neck."""
-    fallen = strands.copy()
+def _hanging(strands: Floats, rng: np.random.Generator) -> Floats:
+    """Hair whose back and sides hang beside the neck."""
+    hanging = strands.copy()
     below = np.clip((6.0 - strands[:, 1]) / 9.0, 0, 1) * np.clip((2.0 - strands[:, 2]) / 2.5, 0, 1)
-    fallen[:, 1] -= float(rng.uniform(4, 14)) * below**1.2
-    fallen[:, 0] += np.sign(strands[:, 0]) * (1.0 + 0.8 * rng.random()) * below
-    fallen[:, 2] += 0.8 * below
-    return fallen
+    hanging[:, 1] -= float(rng.uniform(4, 14)) * below**1.2
+    hanging[:, 0] += np.sign(strands[:, 0]) * (1.0 + 0.8 * rng.random()) * below
+    hanging[:, 2] += 0.8 * below
+    return hanging
 
 
 def _styles(male: float) -> Floats:
     """Probability of each style of STYLES."""
-    shares = (1 - male) * np.array([0.02, 0.15, 0.33, 0.5]) + male * np.array([0.18, 0.55, 0.25, 0.02])
-    return np.asarray(shares / shares.sum())
+    weights = (1 - male) * np.array([0.02, 0.15, 0.33, 0.5]) + male * np.array([0.18, 0.55, 0.25, 0.02])
+    return np.asarray(weights / weights.sum())
 
 
 def _bumps(points: Floats, per_cm: float, rng: np.random.Generator, waves: int = 6) -> Floats:
-    """(V,) a smooth random field with standard deviation 1."""
+    """(V,) smooth random field with standard deviation 1."""
     direction = rng.normal(size=(waves, 3)) * per_cm
     phase = rng.uniform(0, 2 * np.pi, waves)
     return np.asarray(np.sin(points @ direction.T + phase).sum(axis=1) * np.sqrt(2 / waves))

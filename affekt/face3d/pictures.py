@@ -23,10 +23,13 @@ from affekt.face3d.rasteriser import Raster, interpolate, rasterize
 
 Image = npt.NDArray[np.uint8]
 OVERSAMPLING = 2
+"""Rendered pixels per pixel of the image, along each axis."""
 FIELD_OF_VIEW_DEG = 25.0
+"""Vertical field of view of the camera."""
 WRAP = np.array([0.35, 0.2, 0.15])
-"""How far light wraps around an edge of skin, per colour: red scatters furthest."""
+"""Extent to which light wraps around an edge of skin, per colour: red scatters furthest."""
 SHARPNESS = 24.0
+"""Exponent of the highlight."""
 INSIDE = {'teeth': 0.8, 'tongue': 0.4}
 """Share of light that reaches the front of teeth and tongue when the mouth is open."""
 DARK_BEHIND_CM = 2.5
@@ -66,20 +69,20 @@ def made_up_light(rng: np.random.Generator) -> Light:
 
 
 def made_up_background(rng: np.random.Generator, size: int) -> Image:
-    """(size, size, 3) a background of blurred colours."""
+    """(size, size, 3) background of blurred colours."""
     cells = int(rng.integers(2, 9))
     grey, spread = rng.uniform(35, 215), rng.uniform(4, 40)
     tint = rng.normal(0, 14, 3)
-    small = grey + tint + rng.normal(0, spread, (cells, cells, 1)) + rng.normal(0, 0.25 * spread, (cells, cells, 3))
-    picture = PillowImage.fromarray(np.clip(small, 0, 255).astype(np.uint8))
-    picture = picture.resize((size, size), PillowImage.Resampling.BICUBIC)
+    cells_rgb = grey + tint + rng.normal(0, spread, (cells, cells, 1)) + rng.normal(0, 0.25 * spread, (cells, cells, 3))
+    image = PillowImage.fromarray(np.clip(cells_rgb, 0, 255).astype(np.uint8))
+    image = image.resize((size, size), PillowImage.Resampling.BICUBIC)
     for _ in range(rng.integers(0, 5)):  # edges of walls, doors, shelves
         left, top = rng.uniform(-0.2, 1, 2) * size
         width, height = rng.uniform(0.1, 1, 2) * size
         color = tuple(int(value) for value in np.clip(grey + tint + rng.normal(0, 45) + rng.normal(0, 12, 3), 0, 255))
-        ImageDraw.Draw(picture).rectangle((left, top, left + width, top + height), fill=color)
-    picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.03)) * size))
-    return np.asarray(picture)
+        ImageDraw.Draw(image).rectangle((left, top, left + width, top + height), fill=color)
+    image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.03)) * size))
+    return np.asarray(image)
 
 
 class Studio:
@@ -109,7 +112,7 @@ class Studio:
         eyes = points_of(self._model, 'left eye', 'right eye')
         self._is_eye = np.isin(self._triangles[:, 0], eyes)
         self._open = _openness(self._model)[person.of_head]
-        self._eye_places = _eye_places(self._model)
+        self._eye_positions = _eye_positions(self._model)
 
     def picture(self, expression: npt.ArrayLike, pose: npt.ArrayLike, rng: np.random.Generator | None = None) -> Image:
         """Render one frame.
@@ -137,15 +140,15 @@ class Studio:
         # 2. Colours of the points, of the pixels between, and of the eyes.
         normals = point_normals(points, self.person.surface)
         colors = self._shaded(normals).astype(np.float32)
-        drawn = interpolate(raster, self._triangles, colors)
-        self._draw_eyes(drawn, raster, normals)
-        picture = np.where(raster.covered[..., None], np.clip(drawn, 0, 255).astype(np.uint8), self._background)
+        rendered = interpolate(raster, self._triangles, colors)
+        self._draw_eyes(rendered, raster, normals)
+        image = np.where(raster.covered[..., None], np.clip(rendered, 0, 255).astype(np.uint8), self._background)
 
         # 3. Downsampling and sensor noise.
-        small = np.asarray(PillowImage.fromarray(picture).reduce(OVERSAMPLING))
+        reduced = np.asarray(PillowImage.fromarray(image).reduce(OVERSAMPLING))
         if rng is None or not self.noise:
-            return small
-        noisy = small + rng.standard_normal(small.shape, dtype=np.float32) * np.float32(self.noise)
+            return reduced
+        noisy = reduced + rng.standard_normal(reduced.shape, dtype=np.float32) * np.float32(self.noise)
         return np.asarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
 
     def _shaded(self, normals: Floats) -> Floats:
@@ -154,55 +157,57 @@ class Studio:
         facing = normals @ light.direction
         key = np.maximum((facing[:, None] + WRAP) / (1 + WRAP), 0) ** 1.2 * (0.35 + 0.65 * self._open[:, None])
         upward = (0.5 + 0.5 * normals[:, 1:2]) * self._open[:, None]
-        around = upward * light.above + (self._open[:, None] - upward) * light.below
+        ambient = upward * light.above + (self._open[:, None] - upward) * light.below
         highlight = np.maximum(normals @ light.halfway, 0) ** SHARPNESS * person.shine * self._open
-        reflected = person.albedo * (light.key * key + around) + highlight[:, None] * light.key
+        reflected = person.albedo * (light.key * key + ambient) + highlight[:, None] * light.key
         return np.asarray(255 * np.minimum(reflected, 1.0) ** (1 / 2.2))
 
-    def _draw_eyes(self, picture: Floats32, raster: Raster, normals: Floats) -> None:
+    def _draw_eyes(self, image: Floats32, raster: Raster, normals: Floats) -> None:
         """Iris, pupil and the light's reflection, in place."""
         rows, columns = np.nonzero(self._is_eye[raster.face] & raster.covered)
         if not len(rows):
             return
         corners = self._triangles[raster.face[rows, columns]]
         weights = raster.barycentric[rows, columns].astype(np.float64)
-        place = np.einsum('pk,pkd->pd', weights, self._eye_places[corners])
+        position = np.einsum('pk,pkd->pd', weights, self._eye_positions[corners])
         normal = np.einsum('pk,pkd->pd', weights, normals[corners])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        radius = np.where(place[:, 2] > 0, np.hypot(place[:, 0], place[:, 1]), 2.0)
+        radius = np.where(position[:, 2] > 0, np.hypot(position[:, 0], position[:, 1]), 2.0)
         person = self.person
         inside = np.clip((person.iris_radius - radius) / 0.07, 0, 1)
         rim = np.clip((radius - person.iris_radius + 0.14) / 0.14, 0, 1)
         pupil = np.clip((person.pupil_radius - radius) / 0.05 + 0.5, 0, 1)
         iris = person.iris * (1.15 - 0.75 * rim[:, None])
         white = person.albedo[corners[:, 0]]
-        seen = (1 - inside[:, None]) * white + inside[:, None] * ((1 - pupil[:, None]) * iris + pupil[:, None] * 0.004)
+        eye_color = (1 - inside[:, None]) * white + inside[:, None] * (
+            (1 - pupil[:, None]) * iris + pupil[:, None] * 0.004
+        )
         # in linear light albedos multiply, so their roots multiply the values of the image
-        picture[rows, columns] *= (seen / np.maximum(white, 1e-6)) ** (1 / 2.2)
-        spark = np.clip((normal @ self.light.halfway - 0.985) / 0.012, 0, 1)[:, None]
-        picture[rows, columns] += spark * (235 - picture[rows, columns]) * 0.7
+        image[rows, columns] *= (eye_color / np.maximum(white, 1e-6)) ** (1 / 2.2)
+        glint = np.clip((normal @ self.light.halfway - 0.985) / 0.012, 0, 1)[:, None]
+        image[rows, columns] += glint * (235 - image[rows, columns]) * 0.7
 
 
 def _openness(model: FaceModel) -> Floats:
-    """(V,) how much light from around reaches each point."""
-    opened = 0.08 + 0.92 * model.regions['open']
+    """(V,) share of ambient light that reaches each point."""
+    openness = 0.08 + 0.92 * model.regions['open']
     inside = model.regions['mouth'] > 0.5
-    opened[inside] = 0.16
+    openness[inside] = 0.16
     for part, share in INSIDE.items():
         points = points_of(model, part)
         behind = model.mean[points, 2].max() - model.mean[points, 2]
-        opened[points] = share * np.clip(1 - behind / DARK_BEHIND_CM, 0.1, 1)
+        openness[points] = share * np.clip(1 - behind / DARK_BEHIND_CM, 0.1, 1)
     eyes = points_of(model, 'left eye', 'right eye')
-    opened[eyes] = 0.45 + 0.5 * opened[eyes]
-    return opened
+    openness[eyes] = 0.45 + 0.5 * openness[eyes]
+    return openness
 
 
-def _eye_places(model: FaceModel) -> Floats:
-    """(V, 3) of an eye's points: where on the ball each lies, in radii from its middle; 0 elsewhere."""
-    places = np.zeros_like(model.mean)
+def _eye_positions(model: FaceModel) -> Floats:
+    """(V, 3) of an eye's points: their position on the ball, in radii from its middle; 0 for other points."""
+    positions = np.zeros_like(model.mean)
     for name in ('left eye', 'right eye'):
         eye = points_of(model, name)
         ball = model.mean[eye]
         middle = (ball.min(axis=0) + ball.max(axis=0)) / 2
-        places[eye] = (ball - middle) / (np.ptp(ball[:, 0]) / 2)
-    return places
+        positions[eye] = (ball - middle) / (np.ptp(ball[:, 0]) / 2)
+    return positions

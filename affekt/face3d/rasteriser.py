@@ -26,6 +26,7 @@ STEPS = 256
 FARTHEST = 1 << 15
 """Largest coordinate of a point, pixels: beyond it the integers would overflow."""
 DEPTH_STEPS = 1 << 30
+"""Steps of depth that are told apart."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,13 @@ def rasterize(
         ValueRangeError: a point is not finite or farther than 32,768 pixels from the corner of the image, or a
             triangle names a point that does not exist.
     """
-    located, corners = _checked(points, triangles)
-    covers = _coverage(located, corners, size, front_only)
+    positions, corners = _checked(points, triangles)
+    coverage = _coverage(positions, corners, size, front_only)
     face = np.full(size[0] * size[1], -1, dtype=np.int32)
-    of_face = np.repeat(covers.face.astype(np.int32), covers.length)
-    face[covers.place] = of_face
-    face[covers.place[covers.nearest]] = of_face[covers.nearest]
-    return _raster(face, corners, covers, located[:, 2], size)
+    face_of_pixel = np.repeat(coverage.face.astype(np.int32), coverage.length)
+    face[coverage.pixel] = face_of_pixel
+    face[coverage.pixel[coverage.nearest]] = face_of_pixel[coverage.nearest]
+    return _raster(face, corners, coverage, positions[:, 2], size)
 
 
 def drawn_attribute(
@@ -102,23 +103,23 @@ def drawn_attribute(
         ShapeError: a shape differs from `rasterize`'s.
         ValueRangeError: see `rasterize`.
     """
-    located, corners = _checked(points, triangles)
+    positions, corners = _checked(points, triangles)
     values = np.asarray(attribute, dtype=np.float64)
-    if values.ndim != 2 or len(values) != len(located):
+    if values.ndim != 2 or len(values) != len(positions):
         raise ShapeError(
-            expected=f'values ({len(located)}, C)', came=f'{values.shape}', todo='give a row for each point'
+            expected=f'values ({len(positions)}, C)', came=f'{values.shape}', todo='give a row for each point'
         )
-    covers = _coverage(located, corners, size, front_only=False)
+    coverage = _coverage(positions, corners, size, front_only=False)
     planes = np.zeros((values.shape[1], size[0] * size[1]), dtype=np.float32)
-    within = covers.within.astype(np.float32)
-    winners, contested = covers.nearest, covers.place[covers.nearest]
-    for plane, of_point in zip(planes, values.T, strict=True):
-        at_first, along = covers.lines(of_point[corners])
-        drawn = np.repeat(along.astype(np.float32), covers.length)
-        drawn *= within
-        drawn += np.repeat(at_first.astype(np.float32), covers.length)
-        plane[covers.place] = drawn
-        plane[contested] = drawn[winners]
+    within = coverage.within.astype(np.float32)
+    nearest, shared_pixels = coverage.nearest, coverage.pixel[coverage.nearest]
+    for plane, channel in zip(planes, values.T, strict=True):
+        at_first, along = coverage.lines(channel[corners])
+        values_in_rows = np.repeat(along.astype(np.float32), coverage.length)
+        values_in_rows *= within
+        values_in_rows += np.repeat(at_first.astype(np.float32), coverage.length)
+        plane[coverage.pixel] = values_in_rows
+        plane[shared_pixels] = values_in_rows[nearest]
     return planes.reshape(-1, *size)
 
 
@@ -136,36 +137,37 @@ def interpolate(raster: Raster, triangles: npt.ArrayLike, attribute: npt.ArrayLi
     """
     values = np.asarray(attribute, dtype=np.float32)
     flat = values.reshape(len(values), -1)
-    places = np.flatnonzero(raster.face.ravel() >= 0)
-    corners = np.asarray(triangles).astype(np.int32)[raster.face.ravel()[places]].T.copy()  # (3, P)
-    weights = raster.barycentric.reshape(-1, 3)[places].T.copy()
-    picture = np.full((raster.face.size, flat.shape[1]), empty, dtype=np.float32)
+    pixels = np.flatnonzero(raster.face.ravel() >= 0)
+    corners = np.asarray(triangles).astype(np.int32)[raster.face.ravel()[pixels]].T.copy()  # (3, P)
+    weights = raster.barycentric.reshape(-1, 3)[pixels].T.copy()
+    image = np.full((raster.face.size, flat.shape[1]), empty, dtype=np.float32)
     for channel, column in enumerate(flat.T.copy()):  # one at a time, as rows of three are slow to gather
-        inside = column[corners[0]] * weights[0]
-        inside += column[corners[1]] * weights[1]
-        inside += column[corners[2]] * weights[2]
-        picture[places, channel] = inside
-    return picture.reshape(raster.face.shape + values.shape[1:])
+        interpolated = column[corners[0]] * weights[0]
+        interpolated += column[corners[1]] * weights[1]
+        interpolated += column[corners[2]] * weights[2]
+        image[pixels, channel] = interpolated
+    return image.reshape(raster.face.shape + values.shape[1:])
 
 
 def _checked(points: npt.ArrayLike, triangles: npt.ArrayLike) -> tuple[Floats, Ints]:
-    located, corners = np.asarray(points, dtype=np.float64), np.asarray(triangles)
-    if located.ndim != 2 or located.shape[1] != 3 or corners.ndim != 2 or corners.shape[1] != 3:
+    """Points and triangles as arrays, after a check of shapes and ranges."""
+    positions, corners = np.asarray(points, dtype=np.float64), np.asarray(triangles)
+    if positions.ndim != 2 or positions.shape[1] != 3 or corners.ndim != 2 or corners.shape[1] != 3:
         raise ShapeError(
-            expected='points (V, 3) and triangles (F, 3)', came=f'{located.shape} and {corners.shape}',
+            expected='points (V, 3) and triangles (F, 3)', came=f'{positions.shape} and {corners.shape}',
             todo='give x, y and depth of each point and three point numbers of each triangle',
         )  # fmt: skip
-    if not (np.isfinite(located).all() and (np.abs(located[:, :2]) <= FARTHEST).all()):
+    if not (np.isfinite(positions).all() and (np.abs(positions[:, :2]) <= FARTHEST).all()):
         raise ValueRangeError(
             expected=f'finite points within {FARTHEST:,} pixels', came='a point that is not',
             todo='leave out what lies behind the camera or far outside the picture',
         )  # fmt: skip
-    if corners.size and (corners.min() < 0 or corners.max() >= len(located)):
+    if corners.size and (corners.min() < 0 or corners.max() >= len(positions)):
         raise ValueRangeError(
-            expected=f'point numbers from 0 to {len(located) - 1}', came=f'{corners.min()} to {corners.max()}',
+            expected=f'point numbers from 0 to {len(positions) - 1}', came=f'{corners.min()} to {corners.max()}',
             todo='give the triangles of this mesh',
         )  # fmt: skip
-    return located, corners.astype(np.int64)
+    return positions, corners.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,7 @@ class _Coverage:
         face: (R,) triangle of each row.
         row, first: (R,) row in the image, and the first column.
         length: (R,) pixels.
-        place: (N,) indices of the pixels, counted row by row through the image.
+        pixel: (N,) indices of the pixels, counted row by row through the image.
         within: (N,) position of each in its row of the triangle.
         nearest: (K,) indices of the N that win where a pixel is covered by more than one triangle.
     """
@@ -190,7 +192,7 @@ class _Coverage:
     row: Floats
     first: Floats
     length: Ints
-    place: Ints
+    pixel: Ints
     within: Ints
     nearest: Ints
 
@@ -199,42 +201,42 @@ class _Coverage:
         return _lines(values, self.x, self.y, self.area, self.face, self.row, self.first)
 
 
-def _coverage(located: Floats, corners: Ints, size: tuple[int, int], front_only: bool) -> _Coverage:
+def _coverage(positions: Floats, corners: Ints, size: tuple[int, int], front_only: bool) -> _Coverage:
     """The pixels of every triangle, and the nearest where several meet."""
     # 1. Corners as integers, (F, 3) of x and of y; the sign of the area is a triangle's orientation.
     height, width = size
-    fixed = np.rint(located[:, :2] * STEPS)
-    x, y = fixed[corners, 0], fixed[corners, 1]
+    snapped = np.rint(positions[:, :2] * STEPS)
+    x, y = snapped[corners, 0], snapped[corners, 1]
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
     faces = np.flatnonzero(area < 0 if front_only else area != 0)
 
     # 2. The R rows of all triangles, each a span of columns.
     face, row = _rows(faces, y, height)
     first, last = _spans(face, row, x, y, area, width)
-    seen = last >= first
-    face, row, first, last = face[seen], row[seen], first[seen], last[seen]
+    is_span = last >= first
+    face, row, first, last = face[is_span], row[is_span], first[is_span], last[is_span]
 
     # 3. Every pixel of every span.
     length = (last - first + 1).astype(np.int64)
     ends = np.cumsum(length)
     within = np.arange(ends[-1] if len(ends) else 0)
     within -= np.repeat(ends - length, length)
-    place = np.repeat((row * width + first).astype(np.int64), length)
-    place += within
+    pixel = np.repeat((row * width + first).astype(np.int64), length)
+    pixel += within
 
     # 4. The smallest (depth, face) at each pixel that more than one triangle covers.
-    shared = np.flatnonzero((np.bincount(place, minlength=height * width) > 1)[place])
+    shared = np.flatnonzero((np.bincount(pixel, minlength=height * width) > 1)[pixel])
     if len(shared):
-        low, depth_range = float(located[:, 2].min()), float(np.ptp(located[:, 2]))
-        near = (located[:, 2] - low) / (depth_range or 1.0)
+        low, depth_range = float(positions[:, 2].min()), float(np.ptp(positions[:, 2]))
+        near = (positions[:, 2] - low) / (depth_range or 1.0)
         at_first, along = _lines(near[corners], x, y, area, face, row, first)
         span = np.searchsorted(ends, shared, side='right')
         depth = at_first[span] + along[span] * within[shared]
         key = (np.rint(np.clip(depth, 0, 1) * DEPTH_STEPS).astype(np.int64) << 32) | face[span]
         least = np.full(height * width, np.iinfo(np.int64).max)
-        np.minimum.at(least, place[shared], key)
-        shared = shared[key == least[place[shared]]]
-    return _Coverage(x, y, area, face, row, first, length, place, within, shared)
+        np.minimum.at(least, pixel[shared], key)
+        shared = shared[key == least[pixel[shared]]]
+    return _Coverage(x, y, area, face, row, first, length, pixel, within, shared)
 
 
 def _rows(faces: Ints, y: Floats, height: int) -> tuple[Ints, Floats]:
@@ -275,34 +277,38 @@ def _lines(
     values: Floats, x: Floats, y: Floats, area: Floats, face: Ints, row: Floats, first: Floats
 ) -> tuple[Floats, Floats]:
     """(R,) a value at the centre of the first pixel of each row of a triangle, and its growth along the row."""
-    doubled = np.where(area == 0, 1, area)
+    divisor = np.where(area == 0, 1, area)
     to_second, to_third = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
-    along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / doubled * STEPS
-    along_y = (to_third * (x[:, 1] - x[:, 0]) - to_second * (x[:, 2] - x[:, 0])) / doubled * STEPS
+    along_x = (to_second * (y[:, 2] - y[:, 0]) - to_third * (y[:, 1] - y[:, 0])) / divisor * STEPS
+    along_y = (to_third * (x[:, 1] - x[:, 0]) - to_second * (x[:, 2] - x[:, 0])) / divisor * STEPS
     at_corner = values[:, 0] - along_x * x[:, 0] / STEPS - along_y * y[:, 0] / STEPS
     growth = along_x[face]
     return at_corner[face] + growth * (first + 0.5) + along_y[face] * (row + 0.5), growth
 
 
 def _raster(
-    face: npt.NDArray[np.int32], corners: Ints, covers: _Coverage, depth: Floats, size: tuple[int, int]
+    face: npt.NDArray[np.int32], corners: Ints, coverage: _Coverage, depth: Floats, size: tuple[int, int]
 ) -> Raster:
     """The raster of the winners, by the barycentric weights of each pixel's centre."""
     height, width = size
-    x, y, area = covers.x / STEPS, covers.y / STEPS, covers.area / STEPS**2
-    places = np.flatnonzero(face >= 0)
-    hit = face[places]
+    x, y, area = coverage.x / STEPS, coverage.y / STEPS, coverage.area / STEPS**2
+    pixels = np.flatnonzero(face >= 0)
+    hit = face[pixels]
     # both weights are linear in the pixel: of x, of y, and at the first corner; the pixels are known already
-    doubled = np.where(area == 0, 1, area)
+    divisor = np.where(area == 0, 1, area)
     ax, ay = x[:, 0], y[:, 0]
-    second_x, second_y = (y[:, 2] - y[:, 0]) / doubled, (x[:, 0] - x[:, 2]) / doubled
-    third_x, third_y = (y[:, 0] - y[:, 1]) / doubled, (x[:, 1] - x[:, 0]) / doubled
-    across, down = places % width + 0.5 - ax[hit], places // width + 0.5 - ay[hit]
+    second_x, second_y = (y[:, 2] - y[:, 0]) / divisor, (x[:, 0] - x[:, 2]) / divisor
+    third_x, third_y = (y[:, 0] - y[:, 1]) / divisor, (x[:, 1] - x[:, 0]) / divisor
+    across, down = pixels % width + 0.5 - ax[hit], pixels // width + 0.5 - ay[hit]
     second = second_x[hit] * across + second_y[hit] * down
     third = third_x[hit] * across + third_y[hit] * down
     weights = np.zeros((height * width, 3), dtype=np.float32)
-    weights[places, 0], weights[places, 1], weights[places, 2] = 1 - second - third, second, third
-    at = depth[corners]
+    weights[pixels, 0], weights[pixels, 1], weights[pixels, 2] = 1 - second - third, second, third
+    corner_depth = depth[corners]
     depths = np.full(height * width, np.inf, dtype=np.float32)
-    depths[places] = at[hit, 0] + second * (at[:, 1] - at[:, 0])[hit] + third * (at[:, 2] - at[:, 0])[hit]
+    depths[pixels] = (
+        corner_depth[hit, 0]
+        + second * (corner_depth[:, 1] - corner_depth[:, 0])[hit]
+        + third * (corner_depth[:, 2] - corner_depth[:, 0])[hit]
+    )
     return Raster(face.reshape(size), weights.reshape(height, width, 3), depths.reshape(size))

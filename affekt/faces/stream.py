@@ -159,8 +159,6 @@ class FaceStream:
 
     def warm_up(self) -> None:
         """Runs every network once on dummy data: first runs are the slowest, and no frame should wait for them."""
-        import scipy.optimize  # noqa: F401 - the tracker's, where several faces meet
-
         grey = np.full((MESH_SIDE, MESH_SIDE, 3), 128, np.uint8)
         self._networks.detect(grey)
         landmarks, _ = self._networks.mesh(grey, Region(MESH_SIDE / 2, MESH_SIDE / 2, MESH_SIDE, 0.0))

@@ -31,7 +31,7 @@ LARGEST = 43.0
 
 
 class AdditiveAttention(nn.Module):
-    """Contexts of states over codes; the published names of its weights.
+    """(N, Q, H) contexts of states over codes; its weights have their published names.
 
     Args:
         hidden: H.
@@ -44,15 +44,15 @@ class AdditiveAttention(nn.Module):
 
     def project(self, codes: Tensor) -> Tensor:
         """W_c of the (N, L, H) codes, once for all states that read them."""
-        return functional.linear(codes, self.of_codes)
+        return functional.linear(codes, self.code_weight)
 
     @property
-    def of_codes(self) -> Tensor:
+    def code_weight(self) -> Tensor:
         """(H, H) W_c."""
         return self.attn.weight[:, self.attn.out_features :]
 
     @property
-    def of_states(self) -> Tensor:
+    def state_weight(self) -> Tensor:
         """(H, H) W_s."""
         return self.attn.weight[:, : self.attn.out_features]
 
@@ -65,10 +65,10 @@ class AdditiveAttention(nn.Module):
             projected: (N, L, H), the result of `project`.
             keep: (N, L) bool, codes that may be read; None for all.
         """
-        query = functional.linear(states, self.of_states)
-        given = (query, projected, codes, self.v.weight[0])
+        query = functional.linear(states, self.state_weight)
+        operands = (query, projected, codes, self.v.weight[0])
         with torch.autocast(codes.device.type, enabled=False):
-            contexts: Tensor = _Contexts.apply(*(each.float() for each in given), keep)  # type: ignore[no-untyped-call]
+            contexts: Tensor = _Contexts.apply(*(operand.float() for operand in operands), keep)  # type: ignore[no-untyped-call]
         return contexts
 
 
@@ -90,17 +90,26 @@ class Pairs:
     def blocks(self) -> Iterator[tuple[slice, slice, Tensor]]:
         """Rows, states and the (n, q, L, H) values of each block, in one buffer for all of them."""
         rows, states, codes, cells = self._shape
-        most = max(BLOCK // (codes * cells), 1)
-        q = min(most, states)
-        n = min(most // q, rows)
+        pairs_per_block = max(BLOCK // (codes * cells), 1)
+        q = min(pairs_per_block, states)
+        n = min(pairs_per_block // q, rows)
         buffer = self._query.new_empty((n, q, codes, cells))
         for row in range(0, rows, n):
             for state in range(0, states, q):
-                at, of = slice(row, min(row + n, rows)), slice(state, min(state + q, states))
-                yield at, of, self._made(at, of, buffer[: at.stop - at.start, : of.stop - of.start])
+                row_range, state_range = slice(row, min(row + n, rows)), slice(state, min(state + q, states))
+                yield (
+                    row_range,
+                    state_range,
+                    self._block(
+                        row_range,
+                        state_range,
+                        buffer[: row_range.stop - row_range.start, : state_range.stop - state_range.start],
+                    ),
+                )
 
-    def _made(self, at: slice, of: slice, buffer: Tensor) -> Tensor:
-        query, projected = self._query[at, of].unsqueeze(2), self._projected[at].unsqueeze(1)
+    def _block(self, row_range: slice, state_range: slice, buffer: Tensor) -> Tensor:
+        query, projected = self._query[row_range, state_range].unsqueeze(2), self._projected[row_range].unsqueeze(1)
+        # (n, q, 1, H) and (n, 1, L, H)
         if self._fits_exp:
             return torch.addcmul(self._one, query, projected, out=buffer).reciprocal_()
         return torch.add(query, projected, out=buffer).mul_(-2).sigmoid_()
@@ -108,15 +117,17 @@ class Pairs:
     def weights(self, direction: Tensor, keep: Tensor | None) -> Tensor:
         """The (N, Q, L) softmax over codes."""
         weights = self._query.new_empty(self._shape[:3])
-        for at, of, pairs in self.blocks():
+        for row_range, state_range, pairs in self.blocks():
             scores = -2 * (pairs @ direction)  # (n, q, L)
             if keep is not None:
-                scores.masked_fill_(~keep[at].unsqueeze(1), torch.finfo(scores.dtype).min)
-            weights[at, of] = torch.softmax(scores, dim=2)
+                scores.masked_fill_(~keep[row_range].unsqueeze(1), torch.finfo(scores.dtype).min)
+            weights[row_range, state_range] = torch.softmax(scores, dim=2)
         return weights
 
 
 class _Contexts(torch.autograd.Function):
+    """(N, Q, H) contexts from (N, Q, H) q, (N, L, H) p and codes, and (H,) v; backward computes the pairs again."""
+
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, projected: Tensor, codes: Tensor, direction: Tensor, keep: Tensor | None
@@ -129,16 +140,20 @@ class _Contexts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, projected, codes, direction, weights = ctx.saved_tensors
-        (of_contexts,) = gradients
-        of_weights = of_contexts @ codes.transpose(1, 2)  # (N, Q, L)
-        of_scores = weights * (of_weights - (weights * of_weights).sum(dim=2, keepdim=True))
-        of_query, of_projected = torch.empty_like(query), torch.zeros_like(projected)
-        of_direction = torch.zeros_like(direction)
-        for at, of, pairs in Pairs(query, projected).blocks():
-            given = of_scores[at, of]
-            of_direction -= 2 * (given.reshape(1, -1) @ pairs.flatten(0, 2))[0]  # without the 1, as scores sum to 0
-            of_sum = pairs.addcmul_(pairs, pairs, value=-1).mul_(given.unsqueeze(3))  # a quarter of the slope of tanh
-            of_query[at, of] = of_sum.sum(dim=2)
-            of_projected[at] += of_sum.sum(dim=1)
+        (grad_contexts,) = gradients
+        grad_weights = grad_contexts @ codes.transpose(1, 2)  # (N, Q, L)
+        grad_scores = weights * (grad_weights - (weights * grad_weights).sum(dim=2, keepdim=True))
+        grad_query, grad_projected = torch.empty_like(query), torch.zeros_like(projected)
+        grad_direction = torch.zeros_like(direction)
+        for row_range, state_range, pairs in Pairs(query, projected).blocks():
+            grad_block = grad_scores[row_range, state_range]
+            grad_direction -= (
+                2 * (grad_block.reshape(1, -1) @ pairs.flatten(0, 2))[0]
+            )  # without the 1, as scores sum to 0
+            grad_pairs = pairs.addcmul_(pairs, pairs, value=-1).mul_(
+                grad_block.unsqueeze(3)
+            )  # a quarter of the slope of tanh
+            grad_query[row_range, state_range] = grad_pairs.sum(dim=2)
+            grad_projected[row_range] += grad_pairs.sum(dim=1)
         slope = 4 * direction
-        return of_query * slope, of_projected * slope, weights.transpose(1, 2) @ of_contexts, of_direction, None
+        return grad_query * slope, grad_projected * slope, weights.transpose(1, 2) @ grad_contexts, grad_direction, None

@@ -26,7 +26,7 @@ from affekt.nn import NameMap
 
 
 class AttentionFusion(FusionModel):
-    """A weighted sum of the modalities' codes; for any modalities.
+    """`attention`: a weighted sum of the modalities' codes; for any modalities.
 
         h_m = MLP_m(x_m);  α = W MLP([h_1; …; h_M]);  z = Σ α_m h_m
 
@@ -61,7 +61,7 @@ class AttentionFusion(FusionModel):
 
 
 class TopAttentionFusion(AttentionFusion):
-    """The same for any number of features of any modality, each named `feat0`, `feat1`, … in the published files."""
+    """`attention_topn`: any number of features of any modality, named `feat0`, `feat1`, … in the published files."""
 
     levels = ('utterance',)
 

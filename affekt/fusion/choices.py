@@ -42,11 +42,11 @@ def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
             todo='choose one',
         )
     model_class = FUSION_MODELS[name]
-    known = set(model_class.__init__.__kwdefaults__ or {})
-    if not set(options) <= known:
+    option_names = set(model_class.__init__.__kwdefaults__ or {})
+    if not set(options) <= option_names:
         raise UnknownNameError(
-            expected=f'options of {name} among {listed(sorted(known)) or "none"}',
-            came=listed(sorted(set(options) - known)),
+            expected=f'options of {name} among {listed(sorted(option_names)) or "none"}',
+            came=listed(sorted(set(options) - option_names)),
             todo='leave them out',
         )
     model: FusionModel = model_class(shape, **options)
@@ -65,7 +65,7 @@ def load_published_fusion(model: FusionModel, state: Mapping[str, Tensor]) -> Co
     return load_published(model, state, model.published_names())
 
 
-def _wrong(name: str, model: object) -> str:
+def _why_no_model(name: str, model: object) -> str:
     """Description of an object that a package offers and that is not a fusion model; '' for a fusion model."""
     return '' if isinstance(model, type) and issubclass(model, FusionModel) else 'no subclass of FusionModel'
 
@@ -86,5 +86,5 @@ FUSION_MODELS: Members[Any] = Members('fusion', {
     'mult': CrossmodalFusion,
     'linear': LinearFusion,
     'gated': GatedFusion,
-}, _wrong)  # fmt: skip
+}, _why_no_model)  # fmt: skip
 """Name to class; other packages add theirs as `affekt.fusion`."""

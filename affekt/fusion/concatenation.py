@@ -48,8 +48,8 @@ class EarlyFusion(FusionModel):
     def __init__(self, shape: FusionShape, *, layers: int = 2) -> None:
         super().__init__(shape, width=shape.hidden)
         size = sum(shape.sizes.values())
-        inner = shape.dropout if layers > 1 else 0.0
-        self.recurrence = nn.LSTM(size, shape.hidden, num_layers=layers, dropout=inner, batch_first=True)
+        inner_dropout = shape.dropout if layers > 1 else 0.0
+        self.recurrence = nn.LSTM(size, shape.hidden, num_layers=layers, dropout=inner_dropout, batch_first=True)
         self.dropout = Dropout(shape.dropout)
         self.linear = nn.Linear(shape.hidden, shape.hidden)
 
@@ -57,9 +57,9 @@ class EarlyFusion(FusionModel):
         """The (B, H) code; no auxiliary loss."""
         joined = torch.cat([features['text'], features['audio'], features['video']], dim=2)  # (B, T, ΣD)
         if self.shape.corrected:
-            some = torch.stack(list(keep.values())).any(dim=0)  # (M, B, T), then (B, T)
-            joined, some = kept_first(joined, some)
-            last = last_kept(self.recurrence(joined)[0], some)  # (B, T, H), then (B, H)
+            is_kept = torch.stack(list(keep.values())).any(dim=0)  # (M, B, T), then (B, T)
+            joined, is_kept = kept_first(joined, is_kept)
+            last = last_kept(self.recurrence(joined)[0], is_kept)  # (B, T, H), then (B, H)
         else:
             last = self.recurrence(joined)[1][0][-1]  # (B, H): the last of (layers, B, H) states
         return self.dropout(torch.relu(self.linear(self.dropout(last)))), {}

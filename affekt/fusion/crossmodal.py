@@ -86,15 +86,15 @@ class CrossmodalFusion(FusionModel):
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H / 2) representation; no auxiliary loss."""
         steps, keep = self._steps(features, keep)
-        ends = []
+        summaries = []
         for reader in ORDER:
             others = [read for read in ORDER if read != reader]
-            seen = [self.cross[f'{reader}_{read}'](steps[reader], steps[read], keep[read]) for read in others]
-            joined = torch.cat(seen, dim=2)  # (B, T, 2H)
+            results = [self.cross[f'{reader}_{read}'](steps[reader], steps[read], keep[read]) for read in others]
+            joined = torch.cat(results, dim=2)  # (B, T, 2H)
             mixed = self.within[reader](joined, None, keep[reader])
-            ends.append(mean_kept(mixed, keep[reader]) if self.shape.corrected else mixed[:, -1])
-        end = torch.cat(ends, dim=1)  # (B, 6H)
-        return self.output(end + self.second(self.dropout(torch.relu(self.first(end))))), {}
+            summaries.append(mean_kept(mixed, keep[reader]) if self.shape.corrected else mixed[:, -1])
+        summary = torch.cat(summaries, dim=1)  # (B, 6H)
+        return self.output(summary + self.second(self.dropout(torch.relu(self.first(summary))))), {}
 
     def _steps(
         self, features: dict[str, Tensor], keep: dict[str, Tensor]
@@ -106,11 +106,13 @@ class CrossmodalFusion(FusionModel):
         steps, masks, present = {}, {}, presence(keep)
         for name in ORDER:
             sequence, mask = kept_first(features[name], keep[name])
-            step = self._convolved(name, sequence)
-            first = torch.arange(step.shape[1], device=step.device) == 0
-            instead = ~present[name].unsqueeze(1) & first  # (B, T): the first step of a missing modality
-            step = torch.where(instead.unsqueeze(-1), self.absent[name], step)  # (B, T, H), from (B, T, 1) and (H,)
-            steps[name], masks[name] = step + sinusoids_in_halves(step), mask | instead
+            projected = self._convolved(name, sequence)
+            is_first = torch.arange(projected.shape[1], device=projected.device) == 0
+            is_placeholder = ~present[name].unsqueeze(1) & is_first  # (B, T): the first step of a missing modality
+            projected = torch.where(
+                is_placeholder.unsqueeze(-1), self.absent[name], projected
+            )  # (B, T, H), from (B, T, 1) and (H,)
+            steps[name], masks[name] = projected + sinusoids_in_halves(projected), mask | is_placeholder
         return steps, masks
 
     def _convolved(self, name: str, sequence: Tensor) -> Tensor:
@@ -121,9 +123,9 @@ class CrossmodalFusion(FusionModel):
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """As `nn.Module`; also loads runs saved when the blocks had their published names."""
         names: dict[str, str | None] = {}
-        for place, part in self.named_modules():
-            if isinstance(part, _Transformer):
-                names |= _block_names(place, place, len(part.layers))
+        for path, module in self.named_modules():
+            if isinstance(module, _Transformer):
+                names |= _block_names(path, path, len(module.layers))
         current = {renamed(name, names) or name: value for name, value in state_dict.items()}
         return super().load_state_dict(current, strict=strict, assign=assign)
 
@@ -172,10 +174,10 @@ class _Transformer(nn.Module):
         return normed
 
 
-def _published_mask(readers: int, read: int, like: Tensor) -> Tensor:
+def _published_mask(queries: int, keys: int, like: Tensor) -> Tensor:
     """(1, 1, T, S): step t attends to the steps up to t + |S - T|, by index alone."""
-    ahead = torch.ones((readers, read), dtype=torch.bool, device=like.device)
-    return ~torch.triu(ahead, 1 + abs(read - readers))[None, None]
+    all_pairs = torch.ones((queries, keys), dtype=torch.bool, device=like.device)
+    return ~torch.triu(all_pairs, 1 + abs(keys - queries))[None, None]
 
 
 def _published_transformer(theirs: str, ours: str, layers: int) -> dict[str, str | None]:

@@ -4,7 +4,9 @@ The architecture of MER2024's end-to-end model, for one modality. `affekt.traini
 model; `backbone_share` there gives the encoder a lower learning rate, or freezes it. `BackboneHead` alone on an
 encoder's vectors is the same model with a frozen encoder, at a hundredth of the cost.
 
-Axes: B batch, T rows, D size of the encoder's states, H hidden. Source: MER2024, Lian et al. 2024, arXiv:2404.17113.
+Axes: B batch, T rows of size R, D size of the encoder's states, H hidden.
+
+Source: MER2024, Lian et al. 2024, arXiv:2404.17113.
 """
 
 from __future__ import annotations
@@ -72,8 +74,8 @@ class EndToEnd(torch.nn.Module):
         """
         name = self.backbone.modality
         vectors = pooled(self.backbone, features[name], keep_mask[name])
-        answer: Fused = self.head({name: vectors}, {name: keep_mask[name].any(dim=1)})
-        return answer
+        output: Fused = self.head({name: vectors}, {name: keep_mask[name].any(dim=1)})
+        return output
 
     def train(self, mode: bool = True) -> Any:
         """Training mode; a frozen encoder stays in evaluation mode, without dropout."""
@@ -85,8 +87,8 @@ class EndToEnd(torch.nn.Module):
 
 def pooled(backbone: Backbone, rows: Tensor, keep: Tensor) -> Tensor:
     """(B, D) float32: the mean over an encoder's kept states."""
-    states, counted = backbone(rows, keep)
-    return mean_kept(states.float(), counted)
+    states, state_mask = backbone(rows, keep)
+    return mean_kept(states.float(), state_mask)
 
 
 def vectors(
@@ -106,12 +108,12 @@ def vectors(
     """
     backbone.eval()
     order = torch.argsort(samples.lengths(), stable=True)
-    parts = []
+    pooled_chunks = []
     with torch.no_grad():
         for index in order.split(batch):
-            part = samples.batch(index)
-            rows, keep = part.features[backbone.modality], part.keep_mask[backbone.modality]
-            parts.append(pooled(backbone, rows, keep).cpu())
+            chunk = samples.batch(index)
+            rows, keep = chunk.features[backbone.modality], chunk.keep_mask[backbone.modality]
+            pooled_chunks.append(pooled(backbone, rows, keep).cpu())
             if progress:
-                progress('encode', sum(map(len, parts)), len(samples))
-    return torch.cat(parts)[torch.argsort(order)]
+                progress('encode', sum(map(len, pooled_chunks)), len(samples))
+    return torch.cat(pooled_chunks)[torch.argsort(order)]

@@ -95,7 +95,7 @@ class FactorFusion(FusionModel):
 
 
 def distance_from_normal(code: Tensor, power: int = 1) -> Tensor:
-    """Maximum mean discrepancy between (B, H) codes and as many draws of a standard normal distribution.
+    """Squared maximum mean discrepancy between (B, H) codes and as many draws of a standard normal distribution.
 
         mean k(x, x') + mean k(n, n') - 2 mean k(x, n),  k(x, y) = exp(-|x - y|² / H**power)
 
@@ -106,8 +106,8 @@ def distance_from_normal(code: Tensor, power: int = 1) -> Tensor:
     draws = torch.randn_like(code)
 
     def kernel(first: Tensor, second: Tensor) -> Tensor:
-        apart = (first.unsqueeze(1) - second.unsqueeze(0)).square().sum(dim=2)  # (B, B, H), then (B, B)
-        return torch.exp(-apart / code.shape[1] ** power).mean()
+        squared_distances = (first.unsqueeze(1) - second.unsqueeze(0)).square().sum(dim=2)  # (B, B, H), then (B, B)
+        return torch.exp(-squared_distances / code.shape[1] ** power).mean()
 
     return kernel(code, code) + kernel(draws, draws) - 2 * kernel(code, draws)
 
@@ -162,8 +162,8 @@ def _together_first(
     features: dict[str, Tensor], keep: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Steps with any kept modality moved to the front, in the same order for all, so that they stay aligned."""
-    some = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
-    order = torch.sort((~some).to(torch.int8), dim=1, stable=True).indices  # (B, T)
+    is_kept = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
+    order = torch.sort((~is_kept).to(torch.int8), dim=1, stable=True).indices  # (B, T)
     # each (B, T, D), the order as (B, T, 1)
     moved = {name: torch.take_along_dim(value, order.unsqueeze(-1), dim=1) for name, value in features.items()}
     return moved, {name: torch.take_along_dim(mask, order, dim=1) for name, mask in keep.items()}

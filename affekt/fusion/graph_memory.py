@@ -83,12 +83,12 @@ class FusionGraph(nn.Module):
 
     def __init__(self, hidden: int, *, registered: bool) -> None:
         super().__init__()
-        networks = {subset: _node(len(_below(subset)) * hidden, hidden) for subset in SUBSETS}
+        networks = {subset: _node(len(_subsets_of(subset)) * hidden, hidden) for subset in SUBSETS}
         self.outside = None if registered else networks
         if registered:
             self.networks = nn.ModuleDict(networks)
         self.top = _node(7 * hidden, hidden)
-        edges = sum(len(_below(subset)) for subset in SUBSETS) + 7
+        edges = sum(len(_subsets_of(subset)) for subset in SUBSETS) + 7
         self.efficacies = nn.Sequential(
             nn.Linear(3 * hidden, NODE_WIDTH), nn.Linear(NODE_WIDTH, hidden), nn.Linear(hidden, edges)
         )
@@ -100,40 +100,40 @@ class FusionGraph(nn.Module):
         networks = self.networks if self.outside is None else self.outside
         edge = 0
         for subset in SUBSETS:
-            below = _below(subset)
-            outputs[subset] = networks[subset](_weighed(outputs, below, efficacies, edge))
-            edge += len(below)
-        top: Tensor = self.top(_weighed(outputs, list(outputs), efficacies, edge))
+            subsets = _subsets_of(subset)
+            outputs[subset] = networks[subset](_weighted(outputs, subsets, efficacies, edge))
+            edge += len(subsets)
+        top: Tensor = self.top(_weighted(outputs, list(outputs), efficacies, edge))
         return top
 
     def load_outside_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Fill the unregistered networks by their published names."""
-        places = {
-            f'graph_mfn.networks.{subset}.{theirs}.{parameter}': getattr(network[i], parameter)
+        parameters = {
+            f'graph_mfn.networks.{subset}.{theirs}.{suffix}': getattr(network[i], suffix)
             for subset, network in (self.outside or {}).items()
             for i, theirs in enumerate(('0', '1.0'))
-            for parameter in ('weight', 'bias')
+            for suffix in ('weight', 'bias')
         }
-        if set(places) != set(tensors):
+        if set(parameters) != set(tensors):
             raise WeightsError(
-                expected=f'{len(places)} tensors of the networks outside the state',
-                came=listed(sorted(set(places) ^ set(tensors))) + ' on one side only',
+                expected=f'{len(parameters)} tensors of the networks outside the state',
+                came=listed(sorted(set(parameters) ^ set(tensors))) + ' on one side only',
                 todo='give exactly those of the published model',
             )
         with torch.no_grad():
-            for name, place in places.items():
-                place.copy_(tensors[name])
+            for name, parameter in parameters.items():
+                parameter.copy_(tensors[name])
 
 
-def _below(subset: str) -> list[str]:
+def _subsets_of(subset: str) -> list[str]:
     """The proper subsets of a node, smaller ones first."""
     members = subset.split('_')
-    every = ['0', '1', '2', *SUBSETS]
-    return [node for node in every if node != subset and set(node.split('_')) <= set(members)]
+    nodes = ['0', '1', '2', *SUBSETS]
+    return [node for node in nodes if node != subset and set(node.split('_')) <= set(members)]
 
 
-def _weighed(outputs: dict[str, Tensor], nodes: list[str], efficacies: Tensor, edge: int) -> Tensor:
-    """(B, nodes·H): concatenated outputs of the nodes, each times its efficacy, that of the first being `edge`."""
+def _weighted(outputs: dict[str, Tensor], nodes: list[str], efficacies: Tensor, edge: int) -> Tensor:
+    """(B, nodes·H) outputs of the nodes, each times its efficacy; `edge` is the index of the first efficacy."""
     return torch.cat([outputs[node] * efficacies[:, edge + i, None] for i, node in enumerate(nodes)], dim=1)
 
 

@@ -8,7 +8,7 @@ audio, video, 3 of them where an axis has that length. In the paper's symbols, n
 
     state, carried          h_n^t and c_n^t of all modalities
     change                  c^[t-1,t], all cells before and after the step
-    attend, seen            D_a, and ĉ^[t-1,t] = softmax(D_a(c^[t-1,t])) ∘ c^[t-1,t]
+    attend, attended        D_a, and ĉ^[t-1,t] = softmax(D_a(c^[t-1,t])) ∘ c^[t-1,t]
     propose, proposed       D_u, and tanh(û^t) with û^t = D_u(ĉ)
     retain, update          D_γ1 and D_γ2, here of ĉ and the memory, as published code has it
     memory                  u^t = γ1^t ∘ u^(t-1) + γ2^t ∘ tanh(û^t)
@@ -72,9 +72,11 @@ class ParallelRecurrences(nn.Module):
         Returns:
             The next (M, B, H) h and c.
         """
-        enter, forget, new, out = torch.baddbmm(inputs, state, weights).chunk(4, dim=2)  # (M, B, 4H), then (M, B, H)
-        carried = torch.sigmoid(forget) * carried + torch.sigmoid(enter) * torch.tanh(new)
-        return torch.sigmoid(out) * torch.tanh(carried), carried
+        input_gate, forget_gate, candidate, output_gate = torch.baddbmm(inputs, state, weights).chunk(
+            4, dim=2
+        )  # (M, B, 4H), then (M, B, H)
+        carried = torch.sigmoid(forget_gate) * carried + torch.sigmoid(input_gate) * torch.tanh(candidate)
+        return torch.sigmoid(output_gate) * torch.tanh(carried), carried
 
 
 class MemoryLoop(nn.Module):
@@ -115,16 +117,16 @@ class MemoryLoop(nn.Module):
         carried, memory = state, inputs.new_zeros((inputs.shape[2], self.memory_width))
         kept = torch.stack([keep[name] for name in ORDER]).permute(2, 0, 1)  # (3, B, T), then (T, 3, B)
         kept = kept.unsqueeze(-1)  # (T, 3, B, 1)
-        for at_step, kept_now in zip(inputs, kept, strict=True):
-            new_state, new_carried = self.recurrences.step(at_step, state, carried, weights)
+        for step_inputs, is_kept in zip(inputs, kept, strict=True):
+            new_state, new_carried = self.recurrences.step(step_inputs, state, carried, weights)
             if self.shape.corrected:
-                new_state = torch.where(kept_now, new_state, state)
-                new_carried = torch.where(kept_now, new_carried, carried)
-            seen = self._read(carried, new_carried) if self.reads_cells else self._read(state, new_state)
-            proposed = torch.tanh(self.propose(seen))
-            both = torch.cat([seen, memory], dim=1)  # (B, 6H + M); (B, H + M) where a graph reads
-            new_memory = torch.sigmoid(self.retain(both)) * memory + torch.sigmoid(self.update(both)) * proposed
-            memory = torch.where(kept_now.any(dim=0), new_memory, memory) if self.shape.corrected else new_memory
+                new_state = torch.where(is_kept, new_state, state)
+                new_carried = torch.where(is_kept, new_carried, carried)
+            attended = self._read(carried, new_carried) if self.reads_cells else self._read(state, new_state)
+            proposed = torch.tanh(self.propose(attended))
+            joined = torch.cat([attended, memory], dim=1)  # (B, 6H + M); (B, H + M) where a graph reads
+            new_memory = torch.sigmoid(self.retain(joined)) * memory + torch.sigmoid(self.update(joined)) * proposed
+            memory = torch.where(is_kept.any(dim=0), new_memory, memory) if self.shape.corrected else new_memory
             state, carried = new_state, new_carried
         return torch.cat([*state, memory], dim=1)  # (B, 3H + M)
 

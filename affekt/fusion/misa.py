@@ -81,19 +81,21 @@ class MisaFusion(FusionModel):
         corrected = self.shape.corrected
         epsilon = EPSILON if corrected else 0.0
         rows = {name: present[name].to(plain[name].dtype) for name in ORDER}  # (B,)
-        similar = [moment_discrepancy(shared[a], shared[b], rows[a], rows[b], epsilon=epsilon) for a, b in PAIRS]
-        apart = [correlation(private[name], shared[name], rows[name], detached=not corrected) for name in ORDER]
-        apart += [correlation(private[a], private[b], rows[a] * rows[b], detached=not corrected) for a, b in PAIRS]
-        rebuilt = [
+        discrepancies = [moment_discrepancy(shared[a], shared[b], rows[a], rows[b], epsilon=epsilon) for a, b in PAIRS]
+        correlations = [correlation(private[name], shared[name], rows[name], detached=not corrected) for name in ORDER]
+        correlations += [
+            correlation(private[a], private[b], rows[a] * rows[b], detached=not corrected) for a, b in PAIRS
+        ]
+        errors = [
             _mean_rows(
                 (self.rebuild[name](private[name] + shared[name]) - plain[name]).square().mean(dim=1), rows[name]
             )
             for name in ORDER
         ]
         return {
-            'similarity': self.weights['similarity'] * torch.stack(similar).mean(),
-            'difference': self.weights['difference'] * torch.stack(apart).sum(),
-            'reconstruction': self.weights['reconstruction'] * torch.stack(rebuilt).mean(),
+            'similarity': self.weights['similarity'] * torch.stack(discrepancies).mean(),
+            'difference': self.weights['difference'] * torch.stack(correlations).sum(),
+            'reconstruction': self.weights['reconstruction'] * torch.stack(errors).mean(),
         }
 
     def published_names(self) -> NameMap:
@@ -118,7 +120,7 @@ def moment_discrepancy(
     moments: int = 5,
     epsilon: float = EPSILON,
 ) -> Tensor:
-    """Central moment discrepancy of two sets of vectors: 0 where their first moments agree.
+    """Central moment discrepancy of two sets of vectors: √epsilon per moment where the first `moments` of them agree.
 
         |E x - E y| + Σ_k |E (x - E x)**k - E (y - E y)**k|,  k from 2 to `moments`
 
@@ -149,13 +151,13 @@ def correlation(first: Tensor, second: Tensor, rows: Tensor, *, detached: bool =
         rows: (B,) weight of each row, 1 or 0.
         detached: lengths get no gradient, as published.
     """
-    lined = []
+    normalised = []
     for matrix in (first, second):
         centred = (matrix - _mean_rows(matrix, rows)) * rows.unsqueeze(-1)  # (B, H), rows as (B, 1)
         squared = centred.square().sum(dim=1, keepdim=True)
         length = squared.sqrt().detach() if detached else (squared + EPSILON).sqrt()
-        lined.append(centred / (length + 1e-6))
-    return (lined[0].T @ lined[1]).square().mean()  # (H, H), then one number
+        normalised.append(centred / (length + 1e-6))
+    return (normalised[0].T @ normalised[1]).square().mean()  # (H, H), then one number
 
 
 def _mean_rows(values: Tensor, rows: Tensor) -> Tensor:

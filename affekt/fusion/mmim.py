@@ -114,7 +114,7 @@ class _GaussianBound(nn.Module):
 
 
 def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float = 1e-6) -> Tensor:
-    """Contrastive predictive coding: each code must be closest to its own sample's prediction.
+    """Loss of contrastive predictive coding: each code must be closest to its own sample's prediction.
 
         -mean over i of (c_i · p_i - log Σ_j exp(c_i · p_j)), both sides of length 1
 
@@ -123,12 +123,15 @@ def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float
         code: (B, H).
         rows: (B,) bool, True for samples that count.
         epsilon: smallest length to divide by; 0 for no limit.
+
+    Returns:
+        A scalar; 0 where no sample counts.
     """
     predicted = _direction(predicted, epsilon)
     code = _direction(code, epsilon)
     scores = code @ predicted.T  # (B, B), a row for each code
-    others = torch.logsumexp(scores.masked_fill(~rows.unsqueeze(0), torch.finfo(scores.dtype).min), dim=1)  # (B,)
-    return -_mean(scores.diagonal() - others, rows)
+    log_sums = torch.logsumexp(scores.masked_fill(~rows.unsqueeze(0), torch.finfo(scores.dtype).min), dim=1)  # (B,)
+    return -_mean(scores.diagonal() - log_sums, rows)
 
 
 def _mean(values: Tensor, rows: Tensor) -> Tensor:
@@ -147,5 +150,5 @@ def _predictor(hidden: int, layers: int) -> nn.Sequential:
     """One linear layer; or linear, tanh, and the remaining linear layers."""
     if layers == 1:
         return nn.Sequential(nn.Linear(hidden, hidden))
-    rest = [nn.Linear(hidden, hidden) for _ in range(layers - 1)]
-    return nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), *rest)
+    later_layers = [nn.Linear(hidden, hidden) for _ in range(layers - 1)]
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), *later_layers)

@@ -53,8 +53,8 @@ class FusionShape:
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        known = {name: self.sizes[name] for name in MODALITIES if name in self.sizes}
-        object.__setattr__(self, 'sizes', known | dict(self.sizes))  # a fixed order, independent of the caller
+        ordered = {name: self.sizes[name] for name in MODALITIES if name in self.sizes}
+        object.__setattr__(self, 'sizes', ordered | dict(self.sizes))  # a fixed order, independent of the caller
         if self.level not in ('utterance', 'frame'):
             raise UnknownNameError(expected='level utterance or frame', came=repr(self.level), todo='choose one')
         if self.form not in ('reference', 'corrected'):

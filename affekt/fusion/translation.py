@@ -70,27 +70,27 @@ class TranslationFusion(FusionModel):
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) representation; losses video, text and audio."""
-        some = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
+        is_kept = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
         if self.shape.corrected:
             moved = {
                 # (B, T, features and one mask), so that both are moved alike
-                name: kept_first(torch.cat([features[name], keep[name].unsqueeze(2)], 2), some)[0]
+                name: kept_first(torch.cat([features[name], keep[name].unsqueeze(2)], 2), is_kept)[0]
                 for name in keep
             }
             features = {name: value[..., :-1] for name, value in moved.items()}
             keep = {name: value[..., -1] > 0.5 for name, value in moved.items()}
-            some = torch.sort(some.to(torch.int8), dim=1, descending=True, stable=True).values > 0
+            is_kept = torch.sort(is_kept.to(torch.int8), dim=1, descending=True, stable=True).values > 0
         # (B, T, D)
         padded = {name: functional.pad(features[name], (0, self.size - features[name].shape[2])) for name in features}
-        joint, video = self.first(padded['text'], padded['video'], some)
-        _, text = self.first(video, padded['text'], some)
-        joint, audio = self.second(joint, padded['audio'], some)
+        joint, video = self.first(padded['text'], padded['video'], is_kept)
+        _, text = self.first(video, padded['text'], is_kept)
+        joint, audio = self.second(joint, padded['audio'], is_kept)
         rebuilt = {'video': video, 'text': text, 'audio': audio}
         losses = {}
         for name, translated in rebuilt.items():
             size = self.shape.sizes[name] if self.shape.corrected else None
             losses[name] = self.weight * translation_error(translated, padded[name], keep[name], size)
-        return self.reader(joint, some if self.shape.corrected else None), losses
+        return self.reader(joint, is_kept if self.shape.corrected else None), losses
 
     def published_names(self) -> NameMap:
         """Published state names to ours: each translator is saved three times over, under tied names."""
@@ -144,8 +144,10 @@ class PublishedTranslator(nn.Module):
 
     def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) joint code, and the (T, H) initial state of the decoder: time is in place of the batch."""
-        both, (last, _) = self.encoder(source)  # (B, T, 2H) of two directions, (2, T, H)
-        joint = self.dropout(torch.stack(both.chunk(2, dim=2)).sum(dim=0))  # (B, T, H), the sum of both directions
+        directions, (last, _) = self.encoder(source)  # (B, T, 2H) of two directions, (2, T, H)
+        joint = self.dropout(
+            torch.stack(directions.chunk(2, dim=2)).sum(dim=0)
+        )  # (B, T, H), the sum of both directions
         return joint, torch.tanh(self.start(last[-1] + last[-2]))
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,10 +156,12 @@ class PublishedTranslator(nn.Module):
         codes = joint.transpose(0, 1)  # (T, B, H)
         projected = self.attention.project(codes)
         translated = [torch.zeros_like(target[0])]
-        for given in target[:-1]:
+        for previous in target[:-1]:
             context = self.attention(state.unsqueeze(1), codes, projected).squeeze(1)  # (T, H)
-            both, (last, _) = self.decoder(torch.cat([given, context], dim=1).unsqueeze(0))  # from (1, T, D + H)
-            out = torch.stack(both.squeeze(0).chunk(2, dim=1)).sum(dim=0)  # (1, T, 2H), then (T, H)
+            directions, (last, _) = self.decoder(
+                torch.cat([previous, context], dim=1).unsqueeze(0)
+            )  # from (1, T, D + H)
+            out = torch.stack(directions.squeeze(0).chunk(2, dim=1)).sum(dim=0)  # (1, T, 2H), then (T, H)
             state = last[-1] + last[-2]
             translated.append(self.output(torch.cat([out, context], dim=1)))  # (T, D), from (T, 2H)
         return joint, torch.stack(translated)  # (B, T, D)
@@ -192,11 +196,13 @@ class Translator(nn.Module):
     def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) joint code, and the (B, H) initial state of the decoder; kept steps must come first."""
         order = _reversed_order(keep).unsqueeze(2)  # (B, T, 1)
-        ahead = self.onward(source)[0]  # (B, T, H)
-        turned = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
-        back = torch.take_along_dim(self.onward_reversed(turned)[0], order, dim=1)  # (B, T, H), in the original order
-        joint = self.dropout(ahead + back) * keep.unsqueeze(2)  # (B, T, H), the mask as (B, T, 1)
-        return joint, torch.tanh(self.start(last_kept(ahead, keep) + back[:, 0]))
+        forward_states = self.onward(source)[0]  # (B, T, H)
+        reversed_source = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
+        backward_states = torch.take_along_dim(
+            self.onward_reversed(reversed_source)[0], order, dim=1
+        )  # (B, T, H), in the original order
+        joint = self.dropout(forward_states + backward_states) * keep.unsqueeze(2)  # (B, T, H), the mask as (B, T, 1)
+        return joint, torch.tanh(self.start(last_kept(forward_states, keep) + backward_states[:, 0]))
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) joint code and (B, T, D) translation; kept steps must come first."""
@@ -212,14 +218,14 @@ class Translator(nn.Module):
     def _in_turn(self, joint: Tensor, state: Tensor, target: Tensor, forced: Tensor | None, keep: Tensor) -> Tensor:
         """(B, T, D) outputs, each of which reads the previous one, or the truth where `forced`, (B, T, 1), is true."""
         projected = self.attention.project(joint)
-        carried, given = torch.zeros_like(state), torch.zeros_like(target[:, 0])
+        carried, previous = torch.zeros_like(state), torch.zeros_like(target[:, 0])
         translated = []
         for step, truth in enumerate(target.unbind(dim=1)):  # T of (B, D)
             context = self.attention(state.unsqueeze(1), joint, projected, keep).squeeze(1)  # (B, H)
-            state, carried = self.decoder(torch.cat([given, context], dim=1), (state, carried))  # from (B, D + H)
+            state, carried = self.decoder(torch.cat([previous, context], dim=1), (state, carried))  # from (B, D + H)
             out = self.output(torch.cat([state, context], dim=1))  # (B, D), from (B, 2H)
             translated.append(out)
-            given = out if forced is None else torch.where(forced[:, step], truth, out)  # (B, D)
+            previous = out if forced is None else torch.where(forced[:, step], truth, out)  # (B, D)
         return torch.stack(translated, dim=1)
 
     def _in_two_passes(self, joint: Tensor, start: Tensor, target: Tensor, forced: Tensor, keep: Tensor) -> Tensor:
@@ -240,13 +246,13 @@ class Translator(nn.Module):
         translated: Tensor = self.output(torch.cat([states, contexts], dim=2))  # (B, T, D), from (B, T, 2H)
         return translated
 
-    def _states(self, answers: Tensor, contexts: Tensor, start: Tensor) -> Tensor:
+    def _states(self, outputs: Tensor, contexts: Tensor, start: Tensor) -> Tensor:
         """(B, T, H) states, where each step reads its context and the previous output."""
-        given = functional.pad(answers, (0, 0, 1, 0))[:, :-1]  # (B, T, D), zeros first
-        cell, begin = self.decoder, start.unsqueeze(0)  # (1, B, H)
+        previous = functional.pad(outputs, (0, 0, 1, 0))[:, :-1]  # (B, T, D), zeros first
+        cell, initial = self.decoder, start.unsqueeze(0)  # (1, B, H)
         weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
-        both = torch.cat([given, contexts], dim=2), (begin, torch.zeros_like(begin))
-        states: Tensor = torch.lstm(*both, weights, True, 1, 0.0, self.training, False, True)[0]
+        inputs = torch.cat([previous, contexts], dim=2), (initial, torch.zeros_like(initial))
+        states: Tensor = torch.lstm(*inputs, weights, True, 1, 0.0, self.training, False, True)[0]
         return states
 
 

@@ -1,8 +1,8 @@
 """Verdicts from the answers of judging models: a1, a2, same, or an abstention.
 
-Two readers. `official_verdict` is that of EmoPrefer's released scripts, for scores comparable with published ones: what
-it cannot read is 'same'. `read_verdict` is ours: JSON first, then a text that names a single verdict; what cannot be
-read, or contradicts itself, is an abstention and is counted as one.
+Two parsers. `official_verdict` is that of EmoPrefer's released scripts, for scores comparable with published ones: an
+answer that it cannot parse is 'same'. `read_verdict` looks for JSON first, then for a text that names a single verdict;
+an answer that has none, or contradicts itself, is an abstention and is counted as one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from affekt.labels import without_thinking
 
 FIRST, SECOND, SAME, UNSURE = 'a1', 'a2', 'same', 'unsure'
 WORDS = (FIRST, SECOND, SAME)
+"""Verdicts that are no abstentions."""
 KEY = 'verdict'
+"""Key of the verdict in an answer's JSON object."""
 SCHEMA: dict[str, Any] = {
     'type': 'json_schema',
     'json_schema': {
@@ -33,7 +35,7 @@ SCHEMA: dict[str, Any] = {
 }
 """JSON schema of a verdict, for servers that support schemas."""
 LONGEST = 20_000
-"""Number of characters of an answer that are read."""
+"""Maximum number of characters of an answer that are read."""
 
 _NAMED = re.compile(r'(?<![a-z0-9])(a1|a2|same|tie|unsure)(?![a-z0-9])')
 _CONCLUDED = re.compile(
@@ -51,13 +53,13 @@ class Reading:
     verdict: str
     """a1, a2, same or unsure; unsure also where nothing could be read."""
     how: str
-    """`json`, `embedded json`, `conclusion`, `text`, or why there is no verdict: `unread`, `contradictory`, `empty`."""
+    """`json`, `embedded json`, `conclusion`, `text`; without a verdict `unread`, `contradictory` or `empty`."""
 
 
 def official_verdict(answer: str) -> str:
-    """a1, a2 or same, read as by the released scripts of EmoPrefer.
+    """a1, a2 or same, parsed as in the released scripts of EmoPrefer.
 
-    In lower case: a verdict that begins the text; else the one that occurs first; else same.
+    In lower case: the verdict with which the text begins; else the one that occurs first; else same.
 
     Source: zeroQiaoba/AffectGPT, EmoPrefer, `main_dpo_*.py`, function of the same task.
 
@@ -68,8 +70,8 @@ def official_verdict(answer: str) -> str:
     for word in WORDS:
         if text.startswith(word):
             return word
-    places = [(text.find(word), word) for word in WORDS if word in text]
-    return min(places)[1] if places else SAME
+    positions = [(text.find(word), word) for word in WORDS if word in text]
+    return min(positions)[1] if positions else SAME
 
 
 def read_verdict(answer: str) -> Reading:
@@ -88,18 +90,19 @@ def read_verdict(answer: str) -> Reading:
     if not text:
         return Reading(UNSURE, 'empty')
     objects = list(_objects(text))
-    found = [verdict for verdict in map(_of_object, objects) if verdict]
-    if found:
-        return _agreed(found, 'json' if len(objects) == 1 and _is_json(text) else 'embedded json')
-    low = text.lower()
-    if concluded := _CONCLUDED.findall(low):
-        return _agreed([_MEANING[word or other] for word, other in concluded], 'conclusion')
-    named = [_MEANING[word] for word in _NAMED.findall(low)]
-    return _agreed(named, 'text') if named else Reading(UNSURE, 'unread')
+    verdicts = [verdict for verdict in map(_of_object, objects) if verdict]
+    if verdicts:
+        return _agreed(verdicts, 'json' if len(objects) == 1 and _is_json(text) else 'embedded json')
+    lower_text = text.lower()
+    if conclusions := _CONCLUDED.findall(lower_text):
+        return _agreed([_MEANING[word or other] for word, other in conclusions], 'conclusion')
+    mentioned = [_MEANING[word] for word in _NAMED.findall(lower_text)]
+    return _agreed(mentioned, 'text') if mentioned else Reading(UNSURE, 'unread')
 
 
-def _agreed(found: list[str], how: str) -> Reading:
-    return Reading(found[0], how) if len(set(found)) == 1 else Reading(UNSURE, 'contradictory')
+def _agreed(verdicts: list[str], source: str) -> Reading:
+    """The reading of verdicts that must all be equal."""
+    return Reading(verdicts[0], source) if len(set(verdicts)) == 1 else Reading(UNSURE, 'contradictory')
 
 
 def _of_object(parsed: Any) -> str | None:
@@ -117,12 +120,12 @@ def _is_json(text: str) -> bool:
 
 
 def _objects(text: str) -> Iterator[Any]:
-    """The outermost JSON objects in a text, whatever surrounds them."""
-    decoder, at = json.JSONDecoder(), 0
-    while (at := text.find('{', at)) >= 0:
+    """The outermost JSON objects in a text, also between other text."""
+    decoder, start = json.JSONDecoder(), 0
+    while (start := text.find('{', start)) >= 0:
         try:
-            parsed, at = decoder.raw_decode(text, at)
+            parsed, start = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            at += 1
+            start += 1
             continue
         yield parsed

@@ -18,6 +18,7 @@ from affekt.preference import DescribedPair, paired, read_describers, read_pair_
 from affekt.ranking import comparison_table, refuse_lookalikes
 
 PAIR_COLUMNS = ('sample', 'left', 'right')
+"""Columns of a table that lists the pairs to judge."""
 SHOWN_NAMES = 3
 """Number of names that a message lists."""
 
@@ -78,6 +79,10 @@ def read_described(
 def with_media(pairs: Sequence[DescribedPair], folder: Path) -> tuple[DescribedPair, ...]:
     """The pairs with their clips: files of a folder with the sample's name, with or without extension.
 
+    Args:
+        pairs: pairs without clips.
+        folder: folder of the clips; hidden files are ignored.
+
     Raises:
         MediaError: there is no such folder, or a sample has no clip or two.
     """
@@ -88,47 +93,51 @@ def with_media(pairs: Sequence[DescribedPair], folder: Path) -> tuple[DescribedP
         for name in {path.name, path.stem}:
             clips.setdefault(name, []).append(path)
     samples = list(dict.fromkeys(pair.sample for pair in pairs))
-    for expected, what, wrong in (
+    for expected, amount, affected in (
         ('a clip for each sample', 'no', [sample for sample in samples if sample not in clips]),
         ('one clip for each sample', 'several', [sample for sample in samples if len(clips.get(sample, ())) > 1]),
     ):
-        if wrong:
+        if affected:
             raise MediaError(
                 expected=expected,
-                came=f'{what} clips for {len(wrong)} of {len(samples)} ({", ".join(wrong[:SHOWN_NAMES])}) in {folder}',
+                came=f'{amount} clips for {len(affected)} of {len(samples)} '
+                f'({", ".join(affected[:SHOWN_NAMES])}) in {folder}',
                 todo='name clips after their samples',
             )
     return tuple(replace(pair, media=clips[pair.sample][0]) for pair in pairs)
 
 
 def _of_describers(paths: Sequence[Path], column: str | None, pairs: Path | None) -> Described:
+    """Pairs of every two describers, or those that a file lists."""
     refuse_lookalikes([path.stem for path in dict.fromkeys(paths)], 'the names of the files', 'describer')
     texts = read_describers(paths, column)
     if pairs is not None:
         return Described(_named_pairs(pairs, texts))
     samples = list(dict.fromkeys(sample for answers in texts.values() for sample in answers))
-    wanted = [(sample, left, right) for sample in samples for left, right in combinations(texts, 2)]
+    candidates = [(sample, left, right) for sample in samples for left, right in combinations(texts, 2)]
     described = [
         paired(sample, left, right, texts)
-        for sample, left, right in wanted
+        for sample, left, right in candidates
         if sample in texts[left] and sample in texts[right]
     ]
-    return Described(tuple(described), left_out=len(wanted) - len(described))
+    return Described(tuple(described), left_out=len(candidates) - len(described))
 
 
 Texts = Mapping[str, Mapping[str, FinalAnswer]]
+"""Describer to sample to description."""
 
 
 def _named_pairs(path: Path, texts: Texts) -> tuple[DescribedPair, ...]:
+    """The pairs that a file lists by sample and describers."""
     table = comparison_table(path)
-    if absent := [name for name in PAIR_COLUMNS if name not in table]:
+    if missing := [name for name in PAIR_COLUMNS if name not in table]:
         raise ComparisonError(
             expected=f'columns {", ".join(PAIR_COLUMNS)}',
-            came=f'{path.name} without {", ".join(absent)}',
+            came=f'{path.name} without {", ".join(missing)}',
             todo='rename the columns, or name another file',
         )
     pairs: dict[tuple[str, ...], DescribedPair] = {}
-    for place, row in enumerate(zip(*(map(str, table[name]) for name in PAIR_COLUMNS), strict=True)):
+    for index, row in enumerate(zip(*(map(str, table[name]) for name in PAIR_COLUMNS), strict=True)):
         sample, left, right = row
         unknown = next((side for side in (left, right) if sample not in texts.get(side, {})), None)
         if unknown is not None or left == right or row in pairs:
@@ -136,7 +145,7 @@ def _named_pairs(path: Path, texts: Texts) -> tuple[DescribedPair, ...]:
             came = came if left != right else f'{left} against itself'
             raise ComparisonError(
                 expected='two describers of a sample, each pair once',
-                came=f'{came} in {table.row(place)}',
+                came=f'{came} in {table.row(index)}',
                 todo=f'correct that row; describers are {", ".join(texts)}',
             )
         pairs[row] = paired(sample, left, right, texts)
@@ -144,6 +153,7 @@ def _named_pairs(path: Path, texts: Texts) -> tuple[DescribedPair, ...]:
 
 
 def _of_pairs(path: Path) -> Described:
+    """The pairs of a table of pairs."""
     table = read_pair_table(path)
     table.refuse_lookalikes()
     if not table.names_samples:
@@ -152,15 +162,15 @@ def _of_pairs(path: Path) -> Described:
             came=f'{path.name} without one',
             todo='add the column name',
         )
-    seen: set[tuple[str, ...]] = set()
-    for place, pair in enumerate(table.pairs):
+    previous: set[tuple[str, ...]] = set()
+    for index, pair in enumerate(table.pairs):
         row = pair.sample, pair.left, pair.right
-        if row in seen or pair.left == pair.right:
-            again = 'again ' if row in seen else ''
+        if row in previous or pair.left == pair.right:
+            again = 'again ' if row in previous else ''
             raise ComparisonError(
-                expected='two describers, once a sample',
-                came=f'{pair.left} and {pair.right} for {pair.sample} {again}in {table.source.row(place)}',
+                expected='two describers, each pair once per sample',
+                came=f'{pair.left} and {pair.right} for {pair.sample} {again}in {table.source.row(index)}',
                 todo='correct or remove that row',
             )
-        seen.add(row)
+        previous.add(row)
     return Described(table.pairs, is_judged=table.is_judged and not table.votes)

@@ -2,8 +2,8 @@
 
 `verdicts.csv` has one row per pair: left, right, outcome (left, right, tie, skip), sample, rater, order (empty: both),
 the verdict in each order, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has one row per
-showing, with its order, a weight of 1/2 if there are two, and the raw answer; ranked instead, it shows the effect of
-being first. `verdicts.csv.settings.json` records everything that the verdicts depend on.
+showing, with its order, a weight of 1/2 if there are two, and the raw answer; a ranking of this file shows the effect
+of being shown first. `verdicts.csv.settings.json` records everything on which the verdicts depend.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from affekt.runs import file_sha256, versions, write_atomically
 from affekt.tables import csv_bytes
 
 OUT = Path('verdicts.csv')
+"""Default path of the verdicts."""
 
 
 def judge_descriptions(
@@ -53,7 +54,7 @@ def judge_descriptions(
         at_once, progress: see `judge_pairs`.
         prices: price of a million tokens, by model.
         settings: further settings to save with the verdicts.
-        raw_csv: write texts that a spreadsheet would take for formulas as they are, without a protective apostrophe.
+        raw_csv: write texts that a spreadsheet would run as formulas unchanged, without a protective apostrophe.
 
     Raises:
         ComparisonError: the output is not a .csv file, or the input has no pairs.
@@ -72,9 +73,11 @@ def judge_descriptions(
     # 4. Write; the verdicts themselves last.
     saved_settings = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
     write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(saved_settings, indent=2).encode())
-    showings = [row for one in judged.rows for row in _showings(one, judged)]
+    showings = [row for judgement in judged.rows for row in _showings(judgement, judged)]
     write_atomically(showings_path(out), csv_bytes(SHOWING_COLUMNS, showings, raw=raw_csv))
-    write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows], raw=raw_csv))
+    write_atomically(
+        out, csv_bytes(VERDICT_COLUMNS, [_verdict(judgement, judged) for judgement in judged.rows], raw=raw_csv)
+    )
     return report
 
 
@@ -92,22 +95,24 @@ SHOWING_COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'weig
 
 
 def _verdict(row: Judgement, judged: Judgements) -> dict[str, object]:
+    """The row of a pair, with the combined outcome."""
     outcomes = [None if verdict is None else _outcome(verdict.outcome) for verdict in (row.left_first, row.right_first)]
-    agree = row.is_consistent
+    agrees = row.is_consistent
     return {
-        **_who(row, judged),
+        **_common_columns(row, judged),
         'outcome': _outcome(row.outcome),
         'order': '',
         'said_left_first': outcomes[0],
         'said_right_first': outcomes[1],
-        'orders_agree': '' if agree is None else 'yes' if agree else 'no',
+        'orders_agree': '' if agrees is None else 'yes' if agrees else 'no',
     }
 
 
 def _showings(row: Judgement, judged: Judgements) -> list[dict[str, object]]:
+    """The rows of a pair's showings."""
     return [
         {
-            **_who(row, judged),
+            **_common_columns(row, judged),
             'outcome': _outcome(verdict.outcome),
             'order': verdict.order,
             'weight': 1.0 / len(row.verdicts),
@@ -118,7 +123,7 @@ def _showings(row: Judgement, judged: Judgements) -> list[dict[str, object]]:
     ]
 
 
-def _who(row: Judgement, judged: Judgements) -> dict[str, object]:
+def _common_columns(row: Judgement, judged: Judgements) -> dict[str, object]:
     pair = row.pair
     return {
         'left': pair.left,

@@ -1,4 +1,4 @@
-"""The interface of judges: which of two descriptions of a sample is better, asked in both orders.
+"""The interface of judges, which say which of two descriptions of a sample is better, asked in both orders.
 
 The input is pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`, the output `Judgements`: one
 outcome per pair, with the verdict in each order. A judge receives a pair with one side shown first and answers left,
@@ -19,7 +19,9 @@ from affekt.preference import LEFT, RIGHT, TIE, DescribedPair
 from affekt.progress import Progress
 
 ABSTAIN = 'abstain'
+"""Outcome of a judge that cannot decide."""
 OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}
+"""Outcome to the outcome with the sides exchanged."""
 ORDERS = (LEFT, RIGHT)
 """Side that is shown first; every pair is shown in both orders."""
 
@@ -31,6 +33,7 @@ class Answer:
     step: str
     """Type of the question: `describe`, `judge`, `argue` or `extract`."""
     reply: Reply
+    """The model's answer, unchanged."""
     key: str
     """Key of the question: equal questions have the same key, and are asked once."""
 
@@ -48,7 +51,7 @@ class Verdict:
     answers: tuple[Answer, ...] = ()
     """Raw answers in the order in which they were given; the last one contains the verdict."""
     unanswered: str = ''
-    """Why there is no answer: the clip cannot be read, or the server refuses the question."""
+    """Reason why there is no answer: the clip cannot be read, or the server refuses the question; '' with an answer."""
 
     @property
     def raw(self) -> str | None:
@@ -77,7 +80,9 @@ class Judgement:
 
     pair: DescribedPair
     left_first: Verdict | None
+    """Verdict with the left side shown first; None if the judge has none."""
     right_first: Verdict | None
+    """Verdict with the right side shown first; None if the judge has none."""
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -104,7 +109,9 @@ class Judgements:
     """One judge's verdicts on many pairs."""
 
     judge: str
+    """Name of the judge."""
     rows: tuple[Judgement, ...]
+    """One judgement per pair."""
 
 
 def judge_pairs(
@@ -128,11 +135,11 @@ def judge_pairs(
     if at_once < 1:
         raise ValueRangeError(expected='at_once of 1 or more', came=str(at_once), todo='give for example 4')
 
-    def both(pair: DescribedPair) -> Judgement:
+    def in_both_orders(pair: DescribedPair) -> Judgement:
         return Judgement(pair, judge.verdict(pair, LEFT), judge.verdict(pair, RIGHT))
 
     rows: list[Judgement] = []
-    for row in in_order(both, pairs, at_once, 'judge'):
+    for row in in_order(in_both_orders, pairs, at_once, 'judge'):
         rows.append(row)
         if progress:
             progress('judge', len(rows), len(pairs))

@@ -17,8 +17,8 @@ from affekt.judging.strategies import NEED_CLIP, TWO_MODELS, Panel, Shown, strat
 from affekt.llm import DEFAULT_SERVER, SERVERS, ClipLimits, MediaForm, Part, clip_parts
 from affekt.preference import TIE, DescribedPair
 
-CLIPS_HELD = 16
-"""Number of clips kept in memory as parts of questions: several consecutive questions are about the same clip."""
+CACHED_CLIPS = 16
+"""Number of clips kept in memory as parts of questions; several consecutive questions are about the same clip."""
 
 
 class LanguageModelJudge:
@@ -56,8 +56,10 @@ class LanguageModelJudge:
         return f'{"+".join(models)} {self._strategy_name}'
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The models' verdict. An unreadable answer or clip, or a question that a working server refuses, is an
-        abstention, and `how` gives the reason.
+        """The models' verdict.
+
+        An answer that cannot be parsed, a clip that cannot be read, or a question that a working server refuses is an
+        abstention; `how` gives the reason.
 
         Raises:
             ValueRangeError: the strategy needs a clip and the pair has none, or a text is too long.
@@ -81,12 +83,13 @@ class LanguageModelJudge:
         return Verdict(sides[reading.verdict], order, reading.how, answers)
 
     def _clip(self, path: Path | None) -> tuple[Part, ...]:
+        """Parts of a question with the clip; () without one."""
         if path is None:
             return ()
         with self._guard:  # one thread decodes; others wait only if they need a clip too
             parts = self._clips.get(path)
             if parts is None:
                 parts = self._clips[path] = clip_parts(path, self._limits, self._form)
-                if len(self._clips) > CLIPS_HELD:
+                if len(self._clips) > CACHED_CLIPS:
                     self._clips.popitem(last=False)
         return parts

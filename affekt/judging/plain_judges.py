@@ -63,8 +63,8 @@ class Coin:
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
         """The verdict: left or right, with equal probability."""
-        drawn = hashlib.sha256('\0'.join((str(self._seed), pair.sample, pair.left, pair.right, order)).encode())
-        return Verdict(LEFT if drawn.digest()[0] & 1 else RIGHT, order)
+        drawn_hash = hashlib.sha256('\0'.join((str(self._seed), pair.sample, pair.left, pair.right, order)).encode())
+        return Verdict(LEFT if drawn_hash.digest()[0] & 1 else RIGHT, order)
 
 
 class RecordedJudge:
@@ -94,13 +94,13 @@ class RecordedJudge:
                 expected=f'a rater among {", ".join(comparisons.raters)}', came=repr(rater), todo='choose one of these'
             )
         self.name = rater or (comparisons.raters[0] if comparisons.raters else 'people')
-        wanted = None if rater is None else comparisons.raters.index(rater)
-        self._held: dict[tuple[str, str, str, str], str] = {}
+        rater_index = None if rater is None else comparisons.raters.index(rater)
+        self._recorded: dict[tuple[str, str, str, str], str] = {}
         for row in range(len(comparisons)):
-            if wanted is None or (comparisons.rater is not None and comparisons.rater[row] == wanted):
-                self._note(comparisons, row, comparisons.samples[comparisons.sample[row]])
+            if rater_index is None or (comparisons.rater is not None and comparisons.rater[row] == rater_index):
+                self._record(comparisons, row, comparisons.samples[comparisons.sample[row]])
 
-    def _note(self, comparisons: Comparisons, row: int, sample: str) -> None:
+    def _record(self, comparisons: Comparisons, row: int, sample: str) -> None:
         left, right = (comparisons.items[side[row]] for side in (comparisons.left, comparisons.right))
         outcome = {1: LEFT, -1: RIGHT, 0: TIE}[int(comparisons.outcome[row])]
         orders = {1: (LEFT,), -1: (RIGHT,), 0: (LEFT, RIGHT)}[int(comparisons.first[row])]
@@ -109,7 +109,7 @@ class RecordedJudge:
                 ((sample, left, right, order), outcome),
                 ((sample, right, left, OTHER_SIDE[order]), OTHER_SIDE[outcome]),
             ):
-                if self._held.setdefault(key, recorded) != recorded:
+                if self._recorded.setdefault(key, recorded) != recorded:
                     raise ComparisonError(
                         expected='one verdict of a rater on a pair in one order',
                         came=f'two on {left} and {right} for {sample}',
@@ -118,7 +118,7 @@ class RecordedJudge:
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict | None:
         """The recorded verdict; None if there is none."""
-        outcome = self._held.get((pair.sample, pair.left, pair.right, order))
+        outcome = self._recorded.get((pair.sample, pair.left, pair.right, order))
         return None if outcome is None else Verdict(outcome, order)
 
 
@@ -134,7 +134,7 @@ class PairPredictor(Protocol):
     """A trained preference model of any kind; `PreferenceModel` is one."""
 
     def predict_pairs(self, pairs: Sequence[tuple[str, str]]) -> Chances:
-        """The probabilities for pairs of (left, right) texts."""
+        """Probabilities for N pairs of (left, right) texts."""
 
 
 class PreferenceJudge:
@@ -155,14 +155,14 @@ class PreferenceJudge:
         Raises:
             ValueRangeError: the model returned no probabilities.
         """
-        chances = np.asarray(self._model.predict_pairs([pair.shown(order)]).chances, np.float64).reshape(-1)
-        if chances.shape != (3,) or not ((chances >= 0.0) & (chances <= 1.0)).all():
+        probabilities = np.asarray(self._model.predict_pairs([pair.shown(order)]).chances, np.float64).reshape(-1)
+        if probabilities.shape != (3,) or not ((probabilities >= 0.0) & (probabilities <= 1.0)).all():
             raise ValueRangeError(
                 expected='probabilities of left, tie and right',
-                came=f'{chances.tolist()} for {pair.sample}',
+                came=f'{probabilities.tolist()} for {pair.sample}',
                 todo='check the preference model',
             )
-        first, tie, second = chances
+        first, tie, second = probabilities
         if first == second or (self._ties and tie > max(first, second)):
             return Verdict(TIE, order)
         return Verdict(order if first > second else OTHER_SIDE[order], order)
@@ -180,7 +180,7 @@ TO_BEAT = ('first shown', 'longer text', 'random')
 
 
 def reference_judge(name: str) -> Judge:
-    """The reference of a name.
+    """The reference judge with a name, such as 'longer text'.
 
     Raises:
         UnknownNameError: unknown reference.

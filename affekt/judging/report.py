@@ -25,9 +25,10 @@ PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
 
 @dataclass(frozen=True)
 class ModelUse:
-    """Number of questions and tokens of one model, remembered answers included."""
+    """Number of questions and tokens of one model, including cached answers."""
 
     model: str
+    """Name under which the model answers."""
     questions: int
     prompt_tokens: int
     answer_tokens: int
@@ -42,7 +43,9 @@ class Price:
     """Prices of a million tokens."""
 
     prompt: float
+    """Price of a million tokens of prompts."""
     answer: float
+    """Price of a million tokens of answers."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,13 @@ class JudgeReport:
     """Statistics of a judge's verdicts."""
 
     judge: str
+    """Name of the judge."""
     pairs: int
+    """Number of pairs."""
     outcomes: Mapping[str, int]
     """Combined outcome (left, right, tie, abstain) to number of pairs."""
     disagreeing_orders: int
-    """Number of ties that are ties because the two orders differ."""
+    """Number of pairs that count as ties because the two orders differ."""
     read_as: Mapping[str, int]
     """Way of reading (see `Reading.how`) to number of answers."""
     wins: Mapping[str, tuple[int, int, int, int]]
@@ -66,6 +71,7 @@ class JudgeReport:
     official_consistency: float
     """The same as computed by the released scripts, with unreadable answers as *same*."""
     use: tuple[ModelUse, ...]
+    """Questions and tokens by model; () if no model was asked."""
     agreement: tuple[Agreement, ...] = ()
     """Agreement of the judge, then of the references; () if there are no people's verdicts."""
     with_thinking: int = 0
@@ -95,15 +101,15 @@ def report_on(
 
     Args:
         judged: verdicts on N pairs.
-        preferences: (N,) left, right or tie, as people judged; None without.
-        prices: prices by the name under which a model answers.
+        preferences: (N,) left, right or tie, as people judged; None if they did not.
+        prices: name under which a model answers to its prices.
         rng: generator of the resamples of the intervals, over samples.
         resamples: number of resamples.
     """
     rows = judged.rows
     outcomes = Counter(row.outcome for row in rows)
     shares = intervals(
-        np.asarray([_counted(row) for row in rows]).reshape(len(rows), 4),
+        np.asarray([_showing_sums(row) for row in rows]).reshape(len(rows), 4),
         _shares,
         rng=rng,
         resamples=resamples,
@@ -114,13 +120,13 @@ def report_on(
         pairs=len(rows),
         outcomes={name: outcomes[name] for name in (LEFT, RIGHT, TIE, ABSTAIN)},
         disagreeing_orders=sum(row.is_consistent is False for row in rows),
-        read_as=dict(sorted(Counter(v.how for row in rows for v in row.verdicts if v.how).items())),
+        read_as=dict(sorted(Counter(verdict.how for row in rows for verdict in row.verdicts if verdict.how).items())),
         wins=_wins(rows),
         first_wins=shares['first'],
         consistency=shares['consistent'],
         official_consistency=_official_consistency(rows),
         use=_use(rows, prices or {}),
-        with_thinking=count_thinking(answer.reply.text for answer in _asked(rows)),
+        with_thinking=count_thinking(answer.reply.text for answer in _distinct_answers(rows)),
         descriptions_with_thinking=_descriptions_with_thinking(rows),
         agreement=()
         if preferences is None
@@ -137,8 +143,8 @@ def report_on(
     )
 
 
-def _counted(row: Judgement) -> tuple[float, float, float, float]:
-    """Showings won by the first side, decided showings, and whether two verdicts agree and exist."""
+def _showing_sums(row: Judgement) -> tuple[float, float, float, float]:
+    """Showings that the first side won, decided showings, pairs with equal verdicts, pairs with two verdicts."""
     decided = [verdict for verdict in row.verdicts if verdict.outcome in (LEFT, RIGHT)]
     first = sum(verdict.outcome == verdict.order for verdict in decided)
     return first, len(decided), float(row.is_consistent is True), float(row.is_consistent is not None)
@@ -152,19 +158,25 @@ def _shares(sums: Floats) -> dict[str, Floats]:
 def _wins(rows: Sequence[Judgement]) -> dict[str, tuple[int, int, int, int]]:
     tally: dict[str, list[int]] = {}
     for row in rows:
-        places = {LEFT: (0, 1), RIGHT: (1, 0), TIE: (2, 2), ABSTAIN: (3, 3)}[row.outcome]
-        for name, place in zip((row.pair.left, row.pair.right), places, strict=True):
-            tally.setdefault(name, [0, 0, 0, 0])[place] += 1
-    return {name: (won, lost, tied, none) for name, (won, lost, tied, none) in sorted(tally.items())}
+        columns = {LEFT: (0, 1), RIGHT: (1, 0), TIE: (2, 2), ABSTAIN: (3, 3)}[row.outcome]
+        for name, column in zip((row.pair.left, row.pair.right), columns, strict=True):
+            tally.setdefault(name, [0, 0, 0, 0])[column] += 1
+    return {name: (wins, losses, ties, undecided) for name, (wins, losses, ties, undecided) in sorted(tally.items())}
 
 
 def _official_consistency(rows: Sequence[Judgement]) -> float:
-    raws = [(row.left_first.raw, row.right_first.raw) for row in rows if row.left_first and row.right_first]
-    read = [(official_verdict(one), official_verdict(two)) for one, two in raws if one is not None and two is not None]
-    return swap_consistency(verdicts([one for one, _ in read]), verdicts([two for _, two in read]))
+    answers = [(row.left_first.raw, row.right_first.raw) for row in rows if row.left_first and row.right_first]
+    parsed = [
+        (official_verdict(left_first), official_verdict(right_first))
+        for left_first, right_first in answers
+        if left_first is not None and right_first is not None
+    ]
+    return swap_consistency(
+        verdicts([left_first for left_first, _ in parsed]), verdicts([right_first for _, right_first in parsed])
+    )
 
 
-def _asked(rows: Sequence[Judgement]) -> list[Answer]:
+def _distinct_answers(rows: Sequence[Judgement]) -> list[Answer]:
     """The answers of all models, each question once."""
     by_key = {answer.key: answer for row in rows for verdict in row.verdicts for answer in verdict.answers}
     return list(by_key.values())
@@ -176,8 +188,8 @@ def _descriptions_with_thinking(rows: Sequence[Judgement]) -> int:
         {
             (row.pair.sample, name)
             for row in rows
-            for name, has in zip((row.pair.left, row.pair.right), row.pair.has_thinking, strict=True)
-            if has
+            for name, has_thinking in zip((row.pair.left, row.pair.right), row.pair.has_thinking, strict=True)
+            if has_thinking
         }
     )
 
@@ -185,19 +197,21 @@ def _descriptions_with_thinking(rows: Sequence[Judgement]) -> int:
 def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelUse, ...]:
     """Number of questions and tokens of each model."""
     models: dict[str, list[Answer]] = {}
-    for answer in _asked(rows):
+    for answer in _distinct_answers(rows):
         models.setdefault(answer.reply.model, []).append(answer)
     uses = []
     for model, answers in sorted(models.items()):
-        read, written = (sum(_tokens(answer, kind) for answer in answers) for kind in (PROMPT_TOKENS, ANSWER_TOKENS))
+        prompt_tokens, answer_tokens = (
+            sum(_tokens(answer, key) for answer in answers) for key in (PROMPT_TOKENS, ANSWER_TOKENS)
+        )
         price = prices.get(model)
-        cost = math.nan if price is None else (read * price.prompt + written * price.answer) / 1e6
+        cost = math.nan if price is None else (prompt_tokens * price.prompt + answer_tokens * price.answer) / 1e6
         seconds = sum(answer.reply.seconds for answer in answers)
-        uses.append(ModelUse(model, len(answers), read, written, round(seconds, 3), cost))
+        uses.append(ModelUse(model, len(answers), prompt_tokens, answer_tokens, round(seconds, 3), cost))
     return tuple(uses)
 
 
-def _tokens(answer: Answer, kind: str) -> int:
+def _tokens(answer: Answer, key: str) -> int:
     """Number of tokens as counted by the server; 0 where it does not report it."""
-    value = answer.reply.usage.get(kind)
+    value = answer.reply.usage.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

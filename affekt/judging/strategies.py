@@ -35,6 +35,7 @@ class Panel:
     uses_schema: bool = True
     """Whether verdicts are requested with a JSON schema; servers without schemas may refuse it."""
     verdict_tokens: int = 64
+    """Maximum number of tokens of a verdict."""
     prose_tokens: int = 512
     """Maximum number of tokens of a description or an argument."""
 
@@ -46,9 +47,11 @@ class Shown:
     first: str
     second: str
     clip: Sequence[Part] = ()
+    """Parts of a question with the clip; () without one."""
 
 
 Strategy = Callable[[Panel, Shown], tuple[Answer, ...]]
+"""Function from the models and a showing to all answers, the verdict last."""
 
 
 def direct(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
@@ -59,24 +62,24 @@ def direct(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
 
 def own_description_first(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
     """s2: the same model describes, then judges."""
-    own = _description(panel, shown)
-    prompt = judge_prompt(shown.first, shown.second, has_clip=True, clue=_without_thinking(own))
-    return own, _verdict(panel, panel.seeing, 'judge', prompt, shown.clip)
+    description = _description(panel, shown)
+    prompt = judge_prompt(shown.first, shown.second, has_clip=True, clue=_without_thinking(description))
+    return description, _verdict(panel, panel.seeing, 'judge', prompt, shown.clip)
 
 
 def own_description_then_reader(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
     """s3: one model describes, another judges from that description."""
-    own = _description(panel, shown)
-    prompt = judge_prompt(shown.first, shown.second, has_clip=False, clue=_without_thinking(own))
-    return own, _verdict(panel, panel.reading, 'judge', prompt)
+    description = _description(panel, shown)
+    prompt = judge_prompt(shown.first, shown.second, has_clip=False, clue=_without_thinking(description))
+    return description, _verdict(panel, panel.reading, 'judge', prompt)
 
 
 def argue_then_extract(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
     """s4: one model describes, another argues, then names the text that its argument prefers."""
-    own = _description(panel, shown)
-    argue = argue_prompt(shown.first, shown.second, clue=_without_thinking(own))
+    description = _description(panel, shown)
+    argue = argue_prompt(shown.first, shown.second, clue=_without_thinking(description))
     argument = _ask(panel.reading, 'argue', argue, (), panel.prose_tokens)
-    return own, argument, _verdict(panel, panel.reading, 'extract', extract_prompt(_without_thinking(argument)))
+    return description, argument, _verdict(panel, panel.reading, 'extract', extract_prompt(_without_thinking(argument)))
 
 
 def _without_thinking(answer: Answer) -> str:
@@ -85,7 +88,7 @@ def _without_thinking(answer: Answer) -> str:
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of a name.
+    """The strategy with a name, such as 's1'.
 
     Raises:
         UnknownNameError: unknown strategy.
@@ -119,6 +122,7 @@ STRATEGIES: dict[str, Strategy] = {
     's3': own_description_then_reader,
     's4': argue_then_extract,
 }
+"""Name of a strategy to its function."""
 NEED_CLIP = frozenset({'s2', 's3', 's4'})
 """Strategies that begin with a description of the clip."""
 TWO_MODELS = frozenset({'s3', 's4'})

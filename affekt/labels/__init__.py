@@ -1,6 +1,6 @@
 """Words for emotions: closed label sets and maps between them, open-vocabulary labels and the wheels that group them.
 
-A label set is a tuple of words in a fixed order; every probability array in affekt names its set. `read_labels`
+A label set is a tuple of words in a fixed order; every probability array in affekt states its set. `read_labels`
 extracts open-vocabulary labels from a text, and a `WordTable` folds them: from form to base to wheel to sector. Read
 `sets.py` first, then `circumplex.py`; for open-vocabulary labels `words.py`, then `wheels.py`.
 """

@@ -1,6 +1,6 @@
 """Answers of a system, or the truth, from a file: name of a sample to text or list of words.
 
-Any table with a column of names and one of answers (`name,openset`), and the npz files of the official code
+Accepted is any table with a column of names and one of answers (`name,openset`), and the npz files of the official code
 (`filenames` and `fileitems`, or one object that maps names to answers). Every sample must occur once.
 """
 
@@ -12,6 +12,7 @@ from affekt.errors import TableError
 from affekt.tables import answers_by_name, read_columns
 
 NAME_COLUMNS = ('name', 'names', 'sample', 'filename', 'filenames', 'file', 'video', 'id')
+"""Accepted headers of the names; the first one that a file has is used."""
 ANSWER_COLUMNS = (
     'openset', 'labels', 'label', 'emotions', 'emotion', 'prediction', 'answer', 'openset_labels', 'fileitems', 'emo',
     'name2openset', 'name2reason', 'reason', 'description', 'english', 'text',

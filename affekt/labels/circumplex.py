@@ -2,7 +2,7 @@
 
 Means of rated pleasure and arousal of emotion terms from Russell & Mehrabian 1977, "Evidence for a three-factor theory
 of emotions", Journal of Research in Personality 11, 273-294, doi:10.1016/0092-6566(77)90037-X, rounded to two places.
-They are norms of how words are rated, not of how a person with that expression feels.
+They are norms of the ratings of words, not of what a person with that expression feels.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
     'surprise': (0.40, 0.67),
     'neutral': (0.0, 0.0),
 }
-
-
+"""Category to (valence, arousal); neutral is the origin by definition."""
 RATING_SD = (0.2, 0.3)
-"""Standard deviation of ratings of one term, about: 0.20 to 0.30 in pleasure, 0.26 to 0.41 in arousal."""
+"""Typical standard deviations of the ratings of one term: 0.20 to 0.30 in pleasure, 0.26 to 0.41 in arousal."""
 
 
 def coordinates(labels: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -70,8 +69,8 @@ def certainty(probabilities: npt.ArrayLike, reference: npt.ArrayLike | None = No
     rows, prior = _rows(probabilities), _prior(reference)
     distance = 1 - np.minimum(rows, prior).sum(axis=-1)
     furthest = 1 - rows @ prior
-    share = np.divide(distance, furthest, out=np.zeros_like(distance), where=~(furthest <= 1e-12))
-    return np.asarray(np.clip(share, 0.0, 1.0))
+    certainties = np.divide(distance, furthest, out=np.zeros_like(distance), where=~(furthest <= 1e-12))
+    return np.asarray(np.clip(certainties, 0.0, 1.0))
 
 
 def expected_affect(
@@ -83,7 +82,7 @@ def expected_affect(
 
     Most of the seven categories are unpleasant and excited: the plain expectation of a uniform posterior is (-0.17,
     0.35), which says nothing about a person. The part that a posterior shares with the reference is therefore
-    subtracted; a certain category keeps its position on the plane, with neutral at (0, 0).
+    subtracted. A certain category keeps its position on the plane, with neutral at (0, 0).
 
     Args:
         probabilities: (..., 7) in EKMAN order, rows sum to 1.
@@ -99,8 +98,8 @@ def expected_affect(
     """
     rows, prior = _rows(probabilities), _prior(reference)
     plane = coordinates(EKMAN)
-    unknown = 1 - certainty(rows, prior)
-    affect = np.clip(rows @ plane - unknown[..., None] * (prior @ plane), -1.0, 1.0)
+    uncertainty = 1 - certainty(rows, prior)
+    affect = np.clip(rows @ plane - uncertainty[..., None] * (prior @ plane), -1.0, 1.0)
     return affect[..., 0], affect[..., 1]
 
 
@@ -123,8 +122,8 @@ def affect_sd(probabilities: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], np
     """
     rows, plane = _rows(probabilities), coordinates(EKMAN)
     variance = np.maximum(rows @ plane**2 - (rows @ plane) ** 2, 0.0)
-    spread = np.sqrt(variance + np.square(RATING_SD))
-    return spread[..., 0], spread[..., 1]
+    deviations = np.sqrt(variance + np.square(RATING_SD))
+    return deviations[..., 0], deviations[..., 1]
 
 
 def _rows(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:

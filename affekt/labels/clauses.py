@@ -1,8 +1,8 @@
-"""Distinguishes a list of labels from a sentence: *happy, worried* and *the speaker smiles and sounds cheerful*.
+"""Distinction of a list of labels from a sentence: *happy, worried* and *the speaker smiles and sounds cheerful*.
 
-A sentence must not be split at its commas into spurious labels; it is read as prose. The signs are finite
-verbs, pronouns and determiners in English, words that occur only in sentences in Chinese, and verb endings in Japanese
-and Korean. A part that is a known form is a label, whatever its shape.
+A sentence must not be split at its commas into spurious labels; it is read as prose. The signs of one are finite verbs,
+pronouns and determiners in English, words that occur only in sentences in Chinese, and verb endings in Japanese and
+Korean. A part that is a known form is a label, whatever its shape.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ SEPARATORS = re.compile(
 )
 """Separators of labels."""
 EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#<>_0123456789)(（）［］【】✓✔'
+"""Characters that are stripped from both ends of a label."""
 DEGREE = re.compile(
     r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
     r'deeply|strongly|highly|possibly|perhaps|maybe|genuinely|genuine|great|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
@@ -64,28 +65,33 @@ _PERSONS = words_of(
     '人物 主角 他 她'
 )
 """Words for persons; no label ends in such a word."""
-_WIDE = re.compile(r'[\u3040-\u30ff\u3400-\u9fff]')
-_WIDE_CLAUSE = re.compile(
+_CJK = re.compile(r'[\u3040-\u30ff\u3400-\u9fff]')
+_CJK_CLAUSE = re.compile(
     r'[他她它你您咱谁這这那](?=\w)|(?<![自忘])我(?=\w)|说话|說話|[看听聽]起[来來]|显得|顯得|似乎|好像|表情|语气|語氣|声音|聲音|人物|[男女][人子]|眼神|'
     r'嘴角|微笑着|流露|表现出|表現出|正在|(?:です|ます|でした|ました|ません|ている|ていた|だった)$'
 )
 _OTHER_SCRIPT = re.compile(r'[^\W\d_a-z\u00df-\u024f\u1e00-\u1eff]')
 """A letter that is not Latin: three words in such a script are more than a label."""
 _KOREAN_CLAUSE = re.compile(r'[가-힣] [가-힣 ]*(?:다|요|까)$')
-LONGEST_WIDE = 8
+LONGEST_CJK = 8
 """Maximum number of characters of a label in Chinese or Japanese; a longer piece is a sentence."""
 
 
 def is_clause(piece: str, lexicon: Collection[str]) -> bool:
-    """Whether a piece is a sentence or part of one: *the speaker smiles*, *sounds cheerful*, 他很高兴."""
+    """Whether a piece is a sentence or part of one: *the speaker smiles*, *sounds cheerful*, 他很高兴.
+
+    Args:
+        piece: text between separators.
+        lexicon: known forms of labels, which are never clauses.
+    """
     label = _without_edges(piece)
     bare = DEGREE.sub('', label)
     if not label or _is_known(label, lexicon):
         return False
-    if label.split()[-1] in _PERSONS and (' ' in label or _WIDE.search(label)):
+    if label.split()[-1] in _PERSONS and (' ' in label or _CJK.search(label)):
         return True
-    if _WIDE.search(label):
-        return len(label) > LONGEST_WIDE or (len(label) > 3 and bool(_WIDE_CLAUSE.search(label)))
+    if _CJK.search(label):
+        return len(label) > LONGEST_CJK or (len(label) > 3 and bool(_CJK_CLAUSE.search(label)))
     words = bare.split()
     if len(words) > 2 and _OTHER_SCRIPT.search(label):
         return True
@@ -96,9 +102,14 @@ def is_clause(piece: str, lexicon: Collection[str]) -> bool:
 
 
 def is_sentence(text: str, lexicon: Collection[str]) -> bool:
-    """Whether short pieces are a sentence, not labels: they have a subject with its verb, or end like a sentence.
+    """Whether the short pieces of a text form a sentence.
 
-    A text that ends like a sentence is one where a part is too long for a label and is not a known form.
+    They do where a subject has its verb, or where the text ends like a sentence and a part of it has more than two
+    words and is not a known form.
+
+    Args:
+        text: pieces between separators.
+        lexicon: known forms of labels.
 
     >>> is_sentence('The nurse, worried, shouts', ()), is_sentence('worried, shouting', ())
     (True, False)
@@ -115,8 +126,10 @@ def is_sentence(text: str, lexicon: Collection[str]) -> bool:
 
 
 def _without_edges(piece: str) -> str:
+    """The piece in lower case, with single spaces and without EDGES at its ends."""
     return ' '.join(piece.lower().split()).strip(EDGES)
 
 
 def _is_known(label: str, lexicon: Collection[str]) -> bool:
+    """Whether a label, with or without words of degree, is a known form."""
     return label in lexicon or DEGREE.sub('', label) in lexicon

@@ -1,4 +1,4 @@
-"""Words that word tables list as emotions but that descriptions of a scene mostly use otherwise.
+"""Words that word tables list as emotions but that descriptions of a scene mostly use in another sense.
 
 Word tables are wide, so that every label is covered: the published ones have 7,356 forms, including *facial*, *person*
 and *see*, the table `affekt` more than 16,000, including *home* (from homely) and *would* (from willing). Three lists
@@ -26,7 +26,7 @@ def words_of(text: str) -> frozenset[str]:
 
 
 def _verb_forms(stems: str) -> frozenset[str]:
-    """A verb with -s, -ed and -ing, by the regular rules of spelling."""
+    """Each verb with its -s, -ed and -ing forms by the regular rules, single and doubled consonants alike."""
     forms: set[str] = set()
     for stem in stems.split():
         short = stem.removesuffix('e')
@@ -128,6 +128,7 @@ IN_STATE_ONLY = words_of("""
     still torn touched uncomfortable understanding unpleasant warm weak wrong
 """)
 _FEELINGS = frozenset({'determined'})
+"""Words of the lists above that name an emotion in most descriptions."""
 EVERYDAY = (
     (_SAYING_AND_SEEING | _DOING | _NOUNS | _QUALITIES | _LITTLE_WORDS | _PHRASES | _SIGNS) - IN_STATE_ONLY - _FEELINGS
 )

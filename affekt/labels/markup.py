@@ -79,39 +79,44 @@ def _ticked(text: str) -> str:
 
 def _without_directions(text: str, lexicon: Collection[str]) -> str:
     """The text without directions, if other words remain."""
-    marks = list(_BRACKETS.finditer(text))
-    if not marks:
+    brackets = list(_BRACKETS.finditer(text))
+    if not brackets:
         return text
     outside = SEPARATORS.split(_BRACKETS.sub('\n', text)) if lexicon else []
     is_beside_a_sentence = any(piece and is_clause(piece, lexicon) for piece in outside)
-    kept, at = [], 0
-    for mark in marks:
-        if _is_reference(mark) or _is_direction(mark, text, lexicon, is_beside_a_sentence):
-            kept += [text[at : mark.start()], '\n' if _is_reference(mark) else ' ']
-            at = mark.end()
-    rest = ''.join([*kept, text[at:]])
-    return rest if kept and _HAS_LETTER.search(rest) else text
+    parts, position = [], 0
+    for bracket in brackets:
+        if _is_reference(bracket) or _is_direction(bracket, text, lexicon, is_beside_a_sentence):
+            parts += [text[position : bracket.start()], '\n' if _is_reference(bracket) else ' ']
+            position = bracket.end()
+    remaining = ''.join([*parts, text[position:]])
+    return remaining if parts and _HAS_LETTER.search(remaining) else text
 
 
-def _is_reference(mark: re.Match[str]) -> bool:
-    """Whether it is a number or a time in square brackets: [1], [00:12]."""
-    return mark.lastgroup in ('square', 'wide') and not _HAS_LETTER.search(mark[0]) and any(map(str.isdigit, mark[0]))
+def _is_reference(bracket: re.Match[str]) -> bool:
+    """Whether square brackets contain a number or a time: [1], [00:12]."""
+    return (
+        bracket.lastgroup in ('square', 'wide')
+        and not _HAS_LETTER.search(bracket[0])
+        and any(map(str.isdigit, bracket[0]))
+    )
 
 
-def _is_direction(mark: re.Match[str], text: str, lexicon: Collection[str], is_beside_a_sentence: bool) -> bool:
-    name = str(mark.lastgroup)
-    if mark[name].lstrip()[:1] in ('"', "'") or text.lstrip().startswith('[['):  # a list within a list
+def _is_direction(bracket: re.Match[str], text: str, lexicon: Collection[str], is_beside_a_sentence: bool) -> bool:
+    """Whether brackets contain a stage direction."""
+    name = str(bracket.lastgroup)
+    if bracket[name].lstrip()[:1] in ('"', "'") or text.lstrip().startswith('[['):  # a list within a list
         return False
-    if _INTRODUCED.search(text, max(0, mark.start() - 40), mark.start()):
+    if _INTRODUCED.search(text, max(0, bracket.start() - 40), bracket.start()):
         return False
-    pieces = [label for piece in SEPARATORS.split(mark[name]) if piece and (label := piece.lower().strip(EDGES))]
+    pieces = [label for piece in SEPARATORS.split(bracket[name]) if piece and (label := piece.lower().strip(EDGES))]
     if not pieces:
         return False
     if all(_is_sign(label) for label in pieces):
-        is_gloss = name == 'round' and text[: mark.start()].strip() and pieces[0].split()[0].endswith('ing')
+        is_gloss = name == 'round' and text[: bracket.start()].strip() and pieces[0].split()[0].endswith('ing')
         return not is_gloss  # *happy (smiling)* gives two labels
     is_known = any(label in lexicon and label not in EVERYDAY for label in pieces)
-    return name == 'square' and len(pieces) == 1 and is_beside_a_sentence and mark[0].isascii() and not is_known
+    return name == 'square' and len(pieces) == 1 and is_beside_a_sentence and bracket[0].isascii() and not is_known
 
 
 def _is_sign(label: str) -> bool:
@@ -125,8 +130,8 @@ def _without_tags(text: str) -> str:
     if '<' not in text:
         return text
     text = _INLINE_TAG.sub('', text)
-    closed = {mark['name'].lower() for mark in _TAG.finditer(text) if mark['close']} | {'br', 'hr', 'p', 'li'}
-    return _TAG.sub(lambda mark: '\n' if mark['name'].lower() in closed else f' {mark["name"]} ', text)
+    closed = {tag['name'].lower() for tag in _TAG.finditer(text) if tag['close']} | {'br', 'hr', 'p', 'li'}
+    return _TAG.sub(lambda tag: '\n' if tag['name'].lower() in closed else f' {tag["name"]} ', text)
 
 
 def _without_titles(text: str) -> str:

@@ -24,6 +24,7 @@ from affekt.tables import first_sheet, read_table
 from affekt.weights import lookup, model_path
 
 OFFICIAL = ('2025', '2026')
+"""Names of the challenges' tables, by year."""
 TABLE_NAMES = ('affekt', *OFFICIAL)
 """Names of word tables, which take precedence over paths."""
 KNOWN_HASHES: Mapping[str, str] = {
@@ -36,7 +37,7 @@ _SOURCES = ('official files of the MER challenge, arXiv:2410.01495 and arXiv:250
 
 
 def load_table(name: str | Path) -> WordTable:
-    """The table of a name, read once per process, or from your own files.
+    """The word table with a name, read once per process, or the one in your own files.
 
     Args:
         name: `affekt`, `2025`, `2026`, a table file (.json), or a folder with the official files
@@ -65,7 +66,7 @@ def load_table(name: str | Path) -> WordTable:
 
 @cache
 def packaged_table() -> WordTable:
-    """The table `affekt`."""
+    """The table `affekt`, which is part of the package."""
     return read_word_table(PACKAGED_TABLE)
 
 
@@ -113,17 +114,19 @@ def read_official(folder: Path) -> WordTable:
             came=f'{folder} without {", ".join(missing)}',
             todo='copy the folder emotion_wheel of the official release',
         )
-    named = (replace(official, name=name) for name in OFFICIAL)
-    return next((table for table in named if table.sha256 == KNOWN_HASHES[table.name]), official)
+    candidates = (replace(official, name=name) for name in OFFICIAL)
+    return next((table for table in candidates if table.sha256 == KNOWN_HASHES[table.name]), official)
 
 
 def _from_sheets(folder: Path) -> WordTable:
+    """The table of format.csv, synonym.xlsx and the five sheets of wheels."""
     forms = dict(_forms(folder / 'format.csv'))
     synonyms = _synonyms(folder / 'synonym.xlsx')
     return _table(forms, synonyms, [_wheel(folder / f'{name}.xlsx', name) for name in WHEELS])
 
 
 def _from_npz(path: Path) -> WordTable:
+    """The table of wheel_mapping.npz."""
     arrays = read_npz(path)
     try:
         forms: dict[str, set[str]] = {}
@@ -147,11 +150,11 @@ def _from_npz(path: Path) -> WordTable:
 
 
 def _table(forms: Mapping[str, set[str]], synonyms: Mapping[str, set[str]], wheels: Sequence[Wheel]) -> WordTable:
-    strangers = sorted(set(forms) - set(synonyms))
-    if strangers or not forms:
+    unplaced = sorted(set(forms) - set(synonyms))
+    if unplaced or not forms:
         raise TableError(
             expected='a wheel word for every base of format.csv',
-            came=f'none for {strangers[:5]} of {len(forms)} bases',
+            came=f'none for {unplaced[:5]} of {len(forms)} bases',
             todo='take all files from one release',
         )
     words = {
@@ -173,39 +176,47 @@ def _forms(path: Path) -> Iterator[tuple[str, set[str]]]:
 def _synonyms(path: Path) -> dict[str, set[str]]:
     """Each base to the wheel words that list it in any run; a wheel word also maps to itself."""
     wheel_words: dict[str, set[str]] = {}
-    head, *rows = _sheet(path)
-    runs = [(f'word_run{run}', f'synonym_run{run}') for run in range(1, 9) if f'word_run{run}' in head]
-    if absent := [name for names in runs for name in names if name not in head] or (['word_run1'] if not runs else []):
-        raise _damaged(path, 'the columns word_run1, synonym_run1 …', ValueError(f'no {absent[0]}'))
-    pairs = [(head.index(words), head.index(synonyms)) for words, synonyms in runs]
+    header, *rows = _sheet(path)
+    runs = [(f'word_run{run}', f'synonym_run{run}') for run in range(1, 9) if f'word_run{run}' in header]
+    if missing := [name for names in runs for name in names if name not in header] or (
+        ['word_run1'] if not runs else []
+    ):
+        raise _damaged(path, 'the columns word_run1, synonym_run1 …', ValueError(f'no {missing[0]}'))
+    pairs = [(header.index(words), header.index(synonyms)) for words, synonyms in runs]
     for row in rows:
-        for left, right in pairs:
-            if word := row[left].strip().lower():
+        for word_column, synonym_column in pairs:
+            if word := row[word_column].strip().lower():
                 wheel_words.setdefault(word, set()).add(word)
-                for synonym in row[right].lower().split(','):
+                for synonym in row[synonym_column].lower().split(','):
                     if synonym.strip():
                         wheel_words.setdefault(synonym.strip(), set()).add(word)
     return wheel_words
 
 
 def _wheel(path: Path, name: str) -> Wheel:
-    """The two maps of a wheel. Of a duplicated word the last position counts; an inner word belongs in the middle ring
-    to the alphabetically first group below it."""
+    """The wheel of a sheet with three rings, in which a blank cell repeats the one above.
+
+        happy  playful  aroused          inner   playful, aroused, cheeky -> happy
+                        cheeky      ->   middle  playful, aroused, cheeky -> playful;  happy -> content
+               content  free             (the alphabetically first middle group of an inner word)
+
+    Of a duplicated word the last position counts.
+    """
     rows = [row[:3] for row in _sheet(path)[1:]]
     if any(len(row) < 3 for row in rows):
-        raise _damaged(path, 'three columns, one a ring', ValueError(f'{len(rows[0])}'))
-    above, filled = ['', '', ''], []
+        raise _damaged(path, 'three columns, one per ring', ValueError(f'{len(rows[0])}'))
+    current, rings = ['', '', ''], []
     for row in rows:
-        above = [cell.strip().lower() or before for cell, before in zip(row, above, strict=True)]
-        filled.append(tuple(above))
+        current = [cell.strip().lower() or repeated for cell, repeated in zip(row, current, strict=True)]
+        rings.append(tuple(current))
     inner: dict[str, str] = {}
     middle: dict[str, str] = {}
-    for first, second, third in filled:
+    for first, second, third in rings:
         for word in (first, second, third):
             inner[word] = first
-    for first, second, third in filled:
+    for first, second, third in rings:
         middle[second] = middle[third] = second
-        middle[first] = min(b for a, b, _ in filled if a == first)
+        middle[first] = min(group for sector, group, _ in rings if sector == first)
     return Wheel(name, inner, middle)
 
 

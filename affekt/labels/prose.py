@@ -74,35 +74,36 @@ def labels_in_prose(text: str, lexicon: Collection[str]) -> list[str]:
     >>> labels_in_prose('She is not angry. Her voice is full of joy, her smile proud.', {'angry', 'joy', 'proud'})
     ['joy', 'proud']
     """
-    known = lexicon if isinstance(lexicon, Lexicon) else _arranged(lexicon)
+    indexed = lexicon if isinstance(lexicon, Lexicon) else _indexed(lexicon)
     words = _words(_without_speech(text.lower().replace('’', "'")))
     labels: dict[str, None] = {}
-    denial, start = _Denial(), 0
+    negation, start = _Negation(), 0
     while start < len(words):
-        form, end = known.at(words, start)
+        form, end = indexed.at(words, start)
         if (
             form
-            and _names_a_feeling(words, start, end, known)
-            and not denial.covers(words, start, end)
-            and not _is_of_something_else(words, start, end, known)
+            and _names_a_feeling(words, start, end, indexed)
+            and not negation.covers(words, start, end)
+            and not _is_of_something_else(words, start, end, indexed)
         ):
             labels[form] = None
         start = max(end, start + 1)
     return list(labels)
 
 
-_REMEMBERED: dict[int, tuple[Collection[str], int, Lexicon]] = {}
+_INDEX_CACHE: dict[int, tuple[Collection[str], int, Lexicon]] = {}
+"""Identity of a collection to the collection, its size and its index."""
 
 
-def _arranged(forms: Collection[str]) -> Lexicon:
+def _indexed(forms: Collection[str]) -> Lexicon:
     """The index of a collection; the cache keeps the collection alive, so that its id stays unique."""
-    remembered = _REMEMBERED.get(id(forms))
-    if remembered and remembered[0] is forms and remembered[1] == len(forms):
-        return remembered[2]
+    cached = _INDEX_CACHE.get(id(forms))
+    if cached and cached[0] is forms and cached[1] == len(forms):
+        return cached[2]
     lexicon = Lexicon(forms)
-    while len(_REMEMBERED) >= 8:
-        _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
-    _REMEMBERED[id(forms)] = (forms, len(forms), lexicon)
+    while len(_INDEX_CACHE) >= 8:
+        _INDEX_CACHE.pop(next(iter(_INDEX_CACHE)), None)
+    _INDEX_CACHE[id(forms)] = (forms, len(forms), lexicon)
     return lexicon
 
 
@@ -122,7 +123,7 @@ def _words(text: str) -> list[str]:
 
 
 def _without_speech(text: str) -> str:
-    """The text with quoted speech replaced by one mark; one or two quoted words that are not speech stay."""
+    """The text with quoted speech replaced by an ellipsis; one or two quoted words that are not speech stay."""
 
     def replacement(match: re.Match[str]) -> str:
         inner = next(part for part in match.groups() if part is not None)
@@ -137,8 +138,8 @@ _STATE_VERBS = words_of(
     'is are was were be been being am feel feels felt feeling seem seems seemed seemingly appear appears appeared '
     'become becomes became becoming remain remains remained grow grows grew get gets got sound sounds sounded'
 )
-_COMING_ACROSS = words_of('come comes came coming')
-_SAID_TO_BE = words_of(
+_BEFORE_ACROSS = words_of('come comes came coming')
+_BEFORE_AS = words_of(
     'described perceived characterized characterised regarded seen read reads registers classified labeled labelled '
     'judged taken'
 )
@@ -147,7 +148,7 @@ _DEGREES = words_of(
     'very so quite rather somewhat slightly relatively extremely deeply truly really too more most a bit little also '
     'still both even increasingly emotionally visibly clearly genuinely equally particularly fairly'
 )
-_SHOWING_NOUNS = words_of(
+_EXPRESSION_NOUNS = words_of(
     'tone voice mood expression expressions smile look gaze emotion emotions feeling feelings attitude state demeanor '
     'heart reaction laughter laugh'
 )
@@ -158,6 +159,7 @@ _SCENE_NOUNS = words_of(
     'task information subject clothing dress color colors colours decoration day night occasion plot incident '
     'experience experiences memory memories relationship truth fact facts'
 )
+"""Nouns of things that an emotion word may describe instead of a person."""
 _SCENE_SUBJECTS = _SCENE_NOUNS - frozenset({'posture', 'position', 'show', 'light'})
 
 
@@ -168,7 +170,7 @@ def _names_a_feeling(words: list[str], start: int, end: int, lexicon: Lexicon) -
         return False
     if word not in IN_STATE_ONLY:
         return True
-    return following in _SHOWING_NOUNS or _follows_a_state_verb(words, start, lexicon)
+    return following in _EXPRESSION_NOUNS or _follows_a_state_verb(words, start, lexicon)
 
 
 def _follows_a_state_verb(words: list[str], start: int, lexicon: Lexicon) -> bool:
@@ -176,13 +178,13 @@ def _follows_a_state_verb(words: list[str], start: int, lexicon: Lexicon) -> boo
 
     *comes across as* and *is described as* count as well.
     """
-    for at in range(start - 1, max(0, start - REACH) - 1, -1):
-        word, before = words[at], words[at - 1] if at else ''
-        if word in _STATE_VERBS or (word == 'across' and before in _COMING_ACROSS):
+    for index in range(start - 1, max(0, start - REACH) - 1, -1):
+        word, previous = words[index], words[index - 1] if index else ''
+        if word in _STATE_VERBS or (word == 'across' and previous in _BEFORE_ACROSS):
             return True
-        if word == 'as' and before in _SAID_TO_BE:
+        if word == 'as' and previous in _BEFORE_AS:
             return True
-        is_joint = word in ('and', 'or', ',') or (word == 'as' and before == 'across')
+        is_joint = word in ('and', 'or', ',') or (word == 'as' and previous == 'across')
         if word not in _DEGREES and not is_joint and word not in lexicon:
             return False
     return False
@@ -207,50 +209,52 @@ def _is_of_something_else(words: list[str], start: int, end: int, lexicon: Lexic
     return len(before) > 2 and before[-3] == 'other' and before[-1] in _STATE_VERBS
 
 
-_DENIALS = words_of(
+_NEGATIONS = words_of(
     'not no never neither nor without cannot hardly barely scarcely rarely seldom nothing lack lacks lacking lacked '
     'absence devoid less'
 )
-_TWO_WORD_DENIALS = frozenset({('rather', 'than'), ('instead', 'of'), ('free', 'of'), ('free', 'from')})
-_LISTED_AFTER = words_of('no without neither nor lack lacks lacking absence devoid of from')
-_UNDOING = words_of(
+_TWO_WORD_NEGATIONS = frozenset({('rather', 'than'), ('instead', 'of'), ('free', 'of'), ('free', 'from')})
+_NEGATE_LISTS = words_of('no without neither nor lack lacks lacking absence devoid of from')
+"""Negations that hold for all words of a list: *no anger, fear*."""
+_CANCELLING = words_of(
     'only just merely simply doubt wonder help hide hides hiding conceal contain suppress control mask disguise hold '
     'without necessary'
 )
-_TURNS = words_of('but however yet although though because while whereas and then')
+"""Words between a negation and an emotion word that cancel the negation: *not only sad*, *cannot hide his joy*."""
+_CLAUSE_STARTS = words_of('but however yet although though because while whereas and then')
 
 
-class _Denial:
+class _Negation:
     """Remembers the last negated word, for *no anger, fear or sadness*."""
 
     def __init__(self) -> None:
         self._end = -1
-        self._by = ''
+        self._negator = ''
 
     def covers(self, words: list[str], start: int, end: int) -> bool:
         """Whether the word from start to end is negated."""
-        by = _denied_by(words, start) or (self._by if self._is_continued(words, start) else '')
-        if by:
-            self._end, self._by = end, by
-        return bool(by)
+        negator = _negated_by(words, start) or (self._negator if self._is_continued(words, start) else '')
+        if negator:
+            self._end, self._negator = end, negator
+        return bool(negator)
 
     def _is_continued(self, words: list[str], start: int) -> bool:
         """Whether there are only a comma and *or*, *nor*, *and* since the last negated word."""
         between = words[self._end : start] if self._end >= 0 and start - self._end <= 3 else ['.']
         joined = [word for word in between if word not in _DEGREES and word not in ('any', 'of')]
         if joined == [',']:
-            return self._by in _LISTED_AFTER
+            return self._negator in _NEGATE_LISTS
         return joined in (['or'], ['nor'], ['and'], [',', 'or'], [',', 'nor'], [',', 'and'])
 
 
-def _denied_by(words: list[str], start: int) -> str:
+def _negated_by(words: list[str], start: int) -> str:
     """The negating word, within reach and in the same clause; '' if there is none."""
     lowest = max(0, start - REACH)
     for index in range(start - 1, lowest - 1, -1):
         word = words[index]
-        if word in _ENDS or word == ',' or word in _TURNS:
+        if word in _ENDS or word == ',' or word in _CLAUSE_STARTS:
             return ''
-        denies = word in _DENIALS or word.endswith("n't") or (words[index - 1], word) in _TWO_WORD_DENIALS
-        if denies:
-            return '' if _UNDOING.intersection(words[index + 1 : start]) else word
+        is_negation = word in _NEGATIONS or word.endswith("n't") or (words[index - 1], word) in _TWO_WORD_NEGATIONS
+        if is_negation:
+            return '' if _CANCELLING.intersection(words[index + 1 : start]) else word
     return ''

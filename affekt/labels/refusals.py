@@ -2,8 +2,8 @@
 
     without_refusals('I am sorry, but I cannot judge that.') == ''
 
-What remains without the refusing sentences may still be an answer; where nothing useful remains, the whole is a
-refusal.
+The text that remains without the refusing sentences may be an answer; where nothing useful remains, the whole text is
+a refusal.
 """
 
 from __future__ import annotations
@@ -11,31 +11,32 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-# Nonsense
-
 _LOOP_WORDS, _LOOP_SHARE = 12, 0.35
+"""Minimum number of words, and largest share of distinct triples, of a text that repeats itself."""
 _ODD_SHARE = 0.5
+"""Share of unpronounceable words above which a text is nonsense."""
 
 
 def is_nonsense(text: str) -> bool:
     """Whether a text repeats itself, or mostly consists of non-words.
 
-    That is: less than half of its characters are letters, digits or punctuation of lists; in 12 words or more, at most
-    35 % of the word triples are distinct; or less than half of the words are pronounceable.
+    It does where less than half of its characters are letters, digits or punctuation of lists, more than a fifth are
+    replacement characters, at most 35 % of the word triples are distinct in 12 words or more, one letter makes up 70 %
+    of 12 letters or more, or more than half of the words are unpronounceable.
     """
-    dense = re.sub(r'\s', '', text)
-    letters = sum(mark.isalpha() for mark in dense)
-    numbers = sum(mark.isdigit() or mark in '[]{}"\'.,:;-+/' for mark in dense)
-    if dense in ('[]', '{}'):
+    characters = re.sub(r'\s', '', text)
+    letter_count = sum(character.isalpha() for character in characters)
+    list_characters = sum(character.isdigit() or character in '[]{}"\'.,:;-+/' for character in characters)
+    if characters in ('[]', '{}'):
         return False
-    if 2 * (letters + numbers * (letters > 0 or any(mark.isdigit() for mark in dense))) < len(dense) or not (
-        letters or re.search(r'\d', dense)
-    ):
+    if 2 * (
+        letter_count + list_characters * (letter_count > 0 or any(character.isdigit() for character in characters))
+    ) < len(characters) or not (letter_count or re.search(r'\d', characters)):
         return True
-    if '\ufffd' in dense and 5 * dense.count('\ufffd') > len(dense):
+    if '\ufffd' in characters and 5 * characters.count('\ufffd') > len(characters):
         return True
     words = re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower())
-    return _is_loop(words) or _is_loop(list(dense), longest_run=True) or _is_unspeakable(words)
+    return _is_loop(words) or _is_loop(list(characters), longest_run=True) or _is_unspeakable(words)
 
 
 def _is_loop(words: list[str], *, longest_run: bool = False) -> bool:
@@ -44,8 +45,8 @@ def _is_loop(words: list[str], *, longest_run: bool = False) -> bool:
         return len(words) >= _LOOP_WORDS and Counter(words).most_common(1)[0][1] > 0.7 * len(words)
     if len(words) < _LOOP_WORDS:
         return len(words) >= 5 and len(set(words)) == 1
-    groups = list(zip(words, words[1:], words[2:], strict=False))
-    return len(set(groups)) <= _LOOP_SHARE * len(groups)
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    return len(set(triples)) <= _LOOP_SHARE * len(triples)
 
 
 def _is_unspeakable(words: list[str]) -> bool:
@@ -60,8 +61,6 @@ def _is_unspeakable(words: list[str]) -> bool:
     )
     return odd > _ODD_SHARE * len(latin)
 
-
-# Refusals
 
 _REFUSES = re.compile(
     r'^(?:'
@@ -113,13 +112,17 @@ _QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」')
 def without_refusals(text: str) -> str:
     """The text without refusing sentences and without offers; unchanged where nothing refuses."""
     parts = [part for sentence in _SENTENCES.split(text) for part in _TURN.split(sentence) if part and part.strip()]
-    refuses = [
+    are_refusals = [
         bool(_REFUSES.match(_AFTER_TURN.sub('', _QUOTED.sub('', part[:400]).strip()).replace('’', "'")))
         for part in parts
     ]
-    if not any(refuses):
+    if not any(are_refusals):
         return text
-    kept = (_AFTER_TURN.sub('', part).strip() for part, refused in zip(parts, refuses, strict=True) if not refused)
+    remaining = (
+        _AFTER_TURN.sub('', part).strip()
+        for part, is_refusal in zip(parts, are_refusals, strict=True)
+        if not is_refusal
+    )
     return ' '.join(
-        part if part[-1] in '.!?。！？' else f'{part}.' for part in kept if part and not _OFFERS.search(part)
+        part if part[-1] in '.!?。！？' else f'{part}.' for part in remaining if part and not _OFFERS.search(part)
     )

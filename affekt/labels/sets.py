@@ -52,6 +52,7 @@ MELD_TO_EKMAN: Mapping[str, str] = {
 }  # fmt: skip
 
 LABEL_SETS: Mapping[str, tuple[str, ...]] = {'ekman': EKMAN, 'ravdess8': RAVDESS8, 'goemotions': GOEMOTIONS}
+"""Name of a label set to its labels, in order."""
 
 
 def fold(probabilities: npt.ArrayLike, labels: Sequence[str], mapping: Mapping[str, str]) -> npt.NDArray[np.float64]:
@@ -81,7 +82,7 @@ def fold(probabilities: npt.ArrayLike, labels: Sequence[str], mapping: Mapping[s
         raise UnknownNameError(
             expected='a map for every label', came=f'none for {missing}', todo='add the missing labels to the map'
         )
-    onto = np.zeros((len(labels), len(EKMAN)))
+    indicator = np.zeros((len(labels), len(EKMAN)))  # (K, 7)
     for row, label in enumerate(labels):
-        onto[row, EKMAN.index(mapping[label])] = 1.0
-    return np.asarray(values @ onto, dtype=np.float64)
+        indicator[row, EKMAN.index(mapping[label])] = 1.0
+    return np.asarray(values @ indicator, dtype=np.float64)

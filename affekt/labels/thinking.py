@@ -29,7 +29,7 @@ _TAGS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""Start and end of thinking. Runs of spaces are limited: unlimited ones take minutes in a long answer."""
+"""Start and end of thinking. Runs of spaces are limited, since unlimited ones would take minutes in a long answer."""
 _ESCAPED = re.compile(
     rf'(?:&lt;|＜)(\s{{0,9}}/?\s{{0,9}}(?:{_NAMES}|(?:final_)?answer)\s{{0,9}})(?:&gt;|＞)', re.IGNORECASE
 )
@@ -72,15 +72,15 @@ def without_thinking(answer: str) -> FinalAnswer:
     >>> without_thinking('<think>sad, or angry')
     FinalAnswer(text='', has_thinking=True)
     """
-    if not any(sign in answer for sign in '<◁[＜\\&') and not answer.lstrip().startswith('analysis'):
+    if not any(character in answer for character in '<◁[＜\\&') and not answer.lstrip().startswith('analysis'):
         return FinalAnswer(answer, False)
     text, had_channels = _final_channel(_ESCAPED.sub(r'<\1>', answer))
     text, had_tags = _outside_thinking(text)
-    marked = _marked_answer(text)
-    if marked is None and had_channels | had_tags and (boxed := _BOXED.findall(text)):
-        marked = boxed[-1]
-    if marked is not None:
-        return FinalAnswer(marked.strip(), had_channels or had_tags)
+    marked_text = _marked_answer(text)
+    if marked_text is None and had_channels | had_tags and (boxes := _BOXED.findall(text)):
+        marked_text = boxes[-1]
+    if marked_text is not None:
+        return FinalAnswer(marked_text.strip(), had_channels or had_tags)
     has_thinking = had_channels or had_tags
     return FinalAnswer(text.strip(), True) if has_thinking else FinalAnswer(text, False)
 
@@ -92,9 +92,9 @@ def final_texts(texts: Iterable[str], source: object) -> list[str]:
         texts: descriptions or answers.
         source: name of their origin in the note.
     """
-    given = list(texts)
-    finals = [without_thinking(text) for text in given]
-    note_thinking(len({text for text, final in zip(given, finals, strict=True) if final.has_thinking}), source)
+    originals = list(texts)
+    finals = [without_thinking(text) for text in originals]
+    note_thinking(len({text for text, final in zip(originals, finals, strict=True) if final.has_thinking}), source)
     return [final.text for final in finals]
 
 
@@ -122,59 +122,59 @@ def _final_channel(text: str) -> tuple[str, bool]:
     """The last final channel, and whether there were channels."""
     channels = list(_CHANNEL.finditer(text))
     if not channels:
-        bare = _BARE_CHANNELS.match(text)
-        return (text[bare.end() :], True) if bare else (text, False)
-    final = [mark for mark in channels if mark[1].lower().startswith('final')]
-    if not final:
+        unmarked = _BARE_CHANNELS.match(text)
+        return (text[unmarked.end() :], True) if unmarked else (text, False)
+    finals = [channel for channel in channels if channel[1].lower().startswith('final')]
+    if not finals:
         return '', True
-    begin = final[-1].end()
-    end = _CHANNEL_END.search(text, begin)
-    return text[begin : end.start() if end else len(text)], len(final) < len(channels)
+    start = finals[-1].end()
+    end = _CHANNEL_END.search(text, start)
+    return text[start : end.start() if end else len(text)], len(finals) < len(channels)
 
 
 def _outside_thinking(text: str) -> tuple[str, bool]:
     """The text outside tags of thinking, and whether there were any."""
-    kept: list[str] = []
-    depth = at = last_close = 0
-    marks = list(_TAGS.finditer(text))
-    for mark in marks:
-        closes = any(mark[name] for name in ('close', 'close2', 'close3', 'close4', 'close5'))
-        if depth == 0 and (mark['whole'] or not closes):
-            kept.append(text[at : mark.start()])
-        if mark['whole']:
+    parts: list[str] = []
+    depth = position = last_close = 0
+    tags = list(_TAGS.finditer(text))
+    for tag in tags:
+        is_closing = any(tag[name] for name in ('close', 'close2', 'close3', 'close4', 'close5'))
+        if depth == 0 and (tag['whole'] or not is_closing):
+            parts.append(text[position : tag.start()])
+        if tag['whole']:
             pass
-        elif not closes:
+        elif not is_closing:
             depth += 1
         elif depth > 0:
             depth -= 1
-            last_close = mark.end()
+            last_close = tag.end()
         else:  # its opening tag is in the template
-            kept.clear()
-            last_close = mark.end()
-        at = mark.end()
+            parts.clear()
+            last_close = tag.end()
+        position = tag.end()
     if depth == 0:
-        kept.append(text[at:])
-    elif any(mark.end() == last_close for mark in marks) and at == last_close:
-        kept.append(text[last_close:])  # a tag within thinking was never closed
-    elif answer := list(_ANSWER.finditer(text, at)):
-        kept.append(text[answer[0].start() :])
-    return ' '.join(part for part in kept if part.strip()), not all(mark['whole'] for mark in marks)
+        parts.append(text[position:])
+    elif any(tag.end() == last_close for tag in tags) and position == last_close:
+        parts.append(text[last_close:])  # a tag within thinking was never closed
+    elif answers := list(_ANSWER.finditer(text, position)):
+        parts.append(text[answers[0].start() :])
+    return ' '.join(part for part in parts if part.strip()), not all(tag['whole'] for tag in tags)
 
 
 def _marked_answer(text: str) -> str | None:
     """Contents of the last non-empty answer tag; None if there is no tag."""
-    marks = list(_ANSWER.finditer(text))
-    if not marks:
+    tags = list(_ANSWER.finditer(text))
+    if not tags:
         return None
     answers: list[str] = []
-    begin: int | None = None if not (marks[0]['close'] or marks[0]['close2']) else 0
-    for mark in marks:
-        if mark['close'] or mark['close2']:
-            if begin is not None:
-                answers.append(text[begin : mark.start()])
-            begin = None
+    start: int | None = None if not (tags[0]['close'] or tags[0]['close2']) else 0
+    for tag in tags:
+        if tag['close'] or tag['close2']:
+            if start is not None:
+                answers.append(text[start : tag.start()])
+            start = None
         else:
-            begin = mark.end()
-    if begin is not None:
-        answers.append(text[begin:])
+            start = tag.end()
+    if start is not None:
+        answers.append(text[start:])
     return next((part for part in reversed(answers) if part.strip()), '')

@@ -7,8 +7,8 @@ file with a name, a version and a hash, and every score prints them. Tables with
 
 - `2025`, `2026`: the word lists and five wheels of the MER challenges (arXiv:2410.01495, arXiv:2501.16566), read from
   the user's copy of the official files by `official_tables.py`; they may not be redistributed.
-- `affekt`: ours (`affekt_table.json`, built by `recipes/word_table/build.py`), with its own wheel, the class *neutral*,
-  and valence, arousal and intensity of every word.
+- `affekt`: the table of this package (`affekt_table.json`, built by `recipes/word_table/build.py`), with its own wheel,
+  the class *neutral*, and valence, arousal and intensity of every word.
 
 A *folding* names a target: `M1` is the base, `M2` a word of any wheel, `W3-L1` the inner ring of wheel 3, `W3-L2` its
 middle ring; the wheel of the table `affekt` is `affekt-L1`, `affekt-L2`. A *rule* resolves ambiguity:
@@ -35,7 +35,9 @@ from affekt.runs import read_regular_file, write_atomically
 
 Rule = Literal['official', 'consistent']
 RULES: tuple[Rule, ...] = ('official', 'consistent')
+"""Rules that resolve ambiguity."""
 NEUTRAL = 'neutral'
+"""Class of no emotion, which the official tables lack."""
 PACKAGED_TABLE = Path(__file__).with_name('affekt_table.json')
 
 
@@ -45,7 +47,9 @@ class Wheel:
 
     name: str
     inner: Mapping[str, str]
+    """Word to its sector in the inner ring."""
     middle: Mapping[str, str]
+    """Word to its group in the middle ring."""
     neighbours: tuple[tuple[str, str], ...] = ()
     """Pairs of adjacent inner sectors, which may be confused; () if the order has no meaning."""
 
@@ -74,9 +78,11 @@ class Word:
     """A base word, its forms, and its candidate words on the wheels."""
 
     forms: tuple[str, ...]
+    """Forms of the word, such as inflections."""
     placed: tuple[tuple[str, ...], ...]
     """Candidates on each wheel, in the order of the table's wheels; a single tuple applies to all wheels."""
     sense: Sense | None = None
+    """Affective norms; None if the table has none."""
 
     def candidates(self, wheel: int) -> tuple[str, ...]:
         """Candidate words of this base on the wheel with an index."""
@@ -91,7 +97,9 @@ class WordTable:
     version: str
     wheels: tuple[Wheel, ...]
     words: Mapping[str, Word] = field(repr=False)
+    """Base to its word."""
     sources: tuple[str, ...] = ()
+    """Origins of the words."""
 
     @cached_property
     def sha256(self) -> str:
@@ -105,7 +113,7 @@ class WordTable:
 
     @cached_property
     def bases(self) -> Mapping[str, tuple[str, ...]]:
-        """Every form to its bases, sorted."""
+        """Form to its bases, both sorted."""
         bases_of: dict[str, set[str]] = {}
         for base, word in self.words.items():
             for form in (base, *word.forms):
@@ -114,7 +122,7 @@ class WordTable:
 
     @cached_property
     def senses(self) -> Mapping[str, Sense]:
-        """Every base with affective norms, to them."""
+        """Base to its affective norms, for the bases that have them."""
         return {base: word.sense for base, word in self.words.items() if word.sense}
 
     @cached_property
@@ -128,7 +136,7 @@ class WordTable:
         return tuple(index for index, wheel in enumerate(self.wheels) if wheel.name.startswith('wheel'))
 
     def fold(self, folding: str, rule: Rule = 'official') -> Mapping[str, str]:
-        """Every form that the folding keeps, to its group.
+        """Form to group, for every form that the folding keeps.
 
         Args:
             folding: one of `foldings`.
@@ -164,13 +172,15 @@ class WordTable:
         bases = self.bases.get(form, ())
         return {
             'bases': list(bases),
-            'candidates': sorted({c for index in range(len(self.wheels)) for c in self._candidates(bases, index)}),
+            'candidates': sorted(
+                {candidate for index in range(len(self.wheels)) for candidate in self._candidates(bases, index)}
+            ),
             'folds': {name: self.fold(name, rule)[form] for name in self.foldings if form in self.fold(name, rule)},
         }
 
     def to_json(self) -> str:
         """The canonical file: one line per word, keys sorted, so that equal tables have equal hashes."""
-        head = {
+        header = {
             'name': self.name,
             'sources': list(self.sources),
             'version': self.version,
@@ -184,9 +194,9 @@ class WordTable:
                 for wheel in self.wheels
             ],
         }
-        opening = json.dumps(head, ensure_ascii=False, sort_keys=True, indent=1).removesuffix('\n}')
+        start = json.dumps(header, ensure_ascii=False, sort_keys=True, indent=1).removesuffix('\n}')
         lines = ',\n'.join(f'{_compact(base)}: {_compact(_as_row(word))}' for base, word in sorted(self.words.items()))
-        return f'{opening},\n "words": {{\n{lines}\n}}}}\n'
+        return f'{start},\n "words": {{\n{lines}\n}}}}\n'
 
     def save(self, path: Path) -> None:
         """Write the canonical file."""
@@ -194,7 +204,7 @@ class WordTable:
 
 
 class _Folded(Mapping[str, str]):
-    """Form to group of one folding. Forms are folded on access: a score needs few of a table's thousands."""
+    """Form to group of one folding; forms are folded on access, since a score needs few of a table's thousands."""
 
     def __init__(self, table: WordTable, folding: str, rule: Rule) -> None:
         self._table, self._folding, self._is_consistent = table, folding, rule == 'consistent'
@@ -202,18 +212,18 @@ class _Folded(Mapping[str, str]):
         wheel = table.wheels[self._wheel]
         self._groups = wheel.middle if ring else wheel.inner
         if folding == 'M2':
-            self._groups = {word: word for each in table.wheels for word in each.inner}
-        self._known: dict[str, str] = {}
-        self._always = (NEUTRAL, 'neutrality') if self._is_consistent else ()
+            self._groups = {word: word for other in table.wheels for word in other.inner}
+        self._cache: dict[str, str] = {}
+        self._neutral_forms = (NEUTRAL, 'neutrality') if self._is_consistent else ()
 
     def get(self, form: str, default: Any = None) -> Any:
         """The group of a form, or the default where the folding drops it."""
-        group = self._known.get(form)
+        group = self._cache.get(form)
         if group is None:
             bases = self._table.bases.get(form)
             if bases is None:
-                return NEUTRAL if form in self._always else default
-            group = self._known[form] = self._group(form, bases)
+                return NEUTRAL if form in self._neutral_forms else default
+            group = self._cache[form] = self._group(form, bases)
         return group or default
 
     def _group(self, form: str, bases: tuple[str, ...]) -> str:
@@ -237,14 +247,14 @@ class _Folded(Mapping[str, str]):
         return self.get(str(form)) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return (form for form in dict.fromkeys((*self._always, *self._table.bases)) if form in self)
+        return (form for form in dict.fromkeys((*self._neutral_forms, *self._table.bases)) if form in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
 def read_table(path: Path) -> WordTable:
-    """Read a table from its file.
+    """The word table in a file, as written by `WordTable.save`.
 
     Raises:
         TableError: the file is missing, damaged, or not a word table.
@@ -252,8 +262,13 @@ def read_table(path: Path) -> WordTable:
     try:
         content = json.loads(read_regular_file(path).decode())
         wheels = tuple(
-            Wheel(w['name'], w['inner'], w['middle'], tuple((a, b) for a, b in w['neighbours']))
-            for w in content['wheels']
+            Wheel(
+                wheel['name'],
+                wheel['inner'],
+                wheel['middle'],
+                tuple((left, right) for left, right in wheel['neighbours']),
+            )
+            for wheel in content['wheels']
         )
         words = {base: _from_row(row) for base, row in content['words'].items()}
         table = WordTable(content['name'], content['version'], wheels, words, tuple(content['sources']))
@@ -268,11 +283,11 @@ def read_table(path: Path) -> WordTable:
 
 
 def _check(table: WordTable, path: Path) -> None:
-    wrong = [base for base, word in table.words.items() if len(word.placed) not in (1, len(table.wheels))]
-    if wrong or not table.words or not table.wheels:
+    misplaced = [base for base, word in table.words.items() if len(word.placed) not in (1, len(table.wheels))]
+    if misplaced or not table.words or not table.wheels:
         raise TableError(
             expected='words, each placed on all wheels or on one list for all',
-            came=f'{path}: {len(table.words)} words, {len(table.wheels)} wheels, misplaced {wrong[:3]}',
+            came=f'{path}: {len(table.words)} words, {len(table.wheels)} wheels, misplaced {misplaced[:3]}',
             todo='take the file from its maker again',
         )
 
@@ -281,8 +296,8 @@ def _voted(form: str, bases: Iterable[str], candidates: Sequence[str], groups: M
     """The word's own group where it is on the wheel, else the group of most candidates; '' if there is none."""
     if form in groups:
         return groups[form]
-    own = [groups[base] for base in bases if base in groups]
-    votes = Counter(own or [groups[word] for word in candidates if word in groups])
+    base_groups = [groups[base] for base in bases if base in groups]
+    votes = Counter(base_groups or [groups[word] for word in candidates if word in groups])
     return min(votes, key=lambda group: (-votes[group], group)) if votes else ''
 
 

@@ -1,7 +1,7 @@
 """Extraction of the list of emotion words in a text.
 
-Two parsers. `official_labels` does what the published code does, character by character, for scores that must equal
-published ones: an apostrophe splits a word, a semicolon does not. `read_labels` reads what models actually write:
+There are two parsers. `official_labels` equals the published code, character by character, for scores that must equal
+published ones: an apostrophe splits a word, a semicolon does not. `read_labels` reads the forms that models write:
 Python and JSON lists, lists with bullets or in Chinese punctuation, answers by a template ("The character's emotional
 state is a, b."), and, where nothing is a list, prose (`prose.py`). It never raises on text; `Answer.how` names the
 parser that matched.
@@ -23,7 +23,7 @@ from affekt.labels.markup import without_markup
 from affekt.labels.thinking import without_thinking
 
 LONGEST = 100_000
-"""Number of characters of an answer that are read; no answer needs more."""
+"""Maximum number of characters of an answer that are read."""
 MOST_WORDS = 4
 """Maximum number of words in a label; a longer piece is a sentence."""
 NO_ANSWER = frozenset({
@@ -41,7 +41,7 @@ def official_labels(text: object) -> list[str]:
     ones dropped. Case is kept. A lone `[`, on which the published code raises IndexError, gives no label here.
 
     Args:
-        text: an answer; None, nan and '' have no label; a list is returned as it is.
+        text: an answer; None, nan and '' have no label; the entries of a list are returned as texts.
 
     >>> official_labels("[can't, joy; sorrow].")
     ['can', 't', 'joy; sorrow].']
@@ -126,10 +126,10 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
     if text is None or (isinstance(text, float) and math.isnan(text)):
         return Answer((), 'empty')
     if not isinstance(text, str):
-        given = [str(part) for part in text] if isinstance(text, Iterable) else [str(text)]
-        return Answer(_tidied(given, lexicon), 'given')
-    final = without_thinking(text)
-    return replace(_read(final.text, lexicon), has_thinking=final.has_thinking)
+        entries = [str(part) for part in text] if isinstance(text, Iterable) else [str(text)]
+        return Answer(_tidied(entries, lexicon), 'given')
+    answer = without_thinking(text)
+    return replace(_read(answer.text, lexicon), has_thinking=answer.has_thinking)
 
 
 def _read(text: str, lexicon: Collection[str]) -> Answer:
@@ -142,10 +142,10 @@ def _read(text: str, lexicon: Collection[str]) -> Answer:
     readers = _READERS
     if lexicon and _is_description(text):  # brackets and "the mood is …" in prose are not lists
         readers = _READERS[: 2 if _LIST_AT_END.search(text) else 1]
-    for how, reader in readers:
+    for name, reader in readers:
         pieces = reader(text, lexicon)
         if pieces is not None:
-            return Answer(_tidied(pieces, lexicon), how)
+            return Answer(_tidied(pieces, lexicon), name)
     in_prose = _in_prose(text, lexicon)
     return Answer(tuple(in_prose), 'prose') if in_prose else Answer((), 'unread')
 
@@ -175,36 +175,37 @@ def _json(text: str, lexicon: Collection[str]) -> list[str] | None:
     if not opening:
         return None
     labels: list[str] = []
-    at, decoder = opening.start(), json.JSONDecoder()
+    position, decoder = opening.start(), json.JSONDecoder()
     while True:
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
             break
         labels += _strings(value, 0, lexicon)
-        following = _BETWEEN_VALUES.match(text, at)
+        following = _BETWEEN_VALUES.match(text, position)
         if not following:
             return labels
-        at = following.end()
-    return labels if at != opening.start() else None
+        position = following.end()
+    return labels if position != opening.start() else None
 
 
 _BETWEEN_VALUES = re.compile(r'[\s,;]{0,20}(?=[\[{])')
 
 
 def _strings(parsed: Any, depth: int, lexicon: Collection[str]) -> Iterator[str]:
+    """Labels of a parsed JSON value, to a depth of 8."""
     if isinstance(parsed, str):
         pieces = SEPARATORS.split(parsed) if depth == 0 else [parsed]
         yield from [parsed] if any(is_clause(piece, lexicon) for piece in pieces) else pieces
     elif isinstance(parsed, dict) and depth < 8:
-        named = {str(key).lower().replace(' ', '_'): value for key, value in parsed.items()}
-        telling = next((key for key in _KEYS if key in named), None)
-        if telling:
-            yield from _strings(named[telling], depth if isinstance(named[telling], str) else depth + 1, lexicon)
-        elif all(isinstance(value, (int, float)) for value in named.values()):
-            yield from named  # {"joy": 0.8, "fear": 0.1}: the keys are the labels
+        fields = {str(key).lower().replace(' ', '_'): value for key, value in parsed.items()}
+        label_key = next((key for key in _KEYS if key in fields), None)
+        if label_key:
+            yield from _strings(fields[label_key], depth if isinstance(fields[label_key], str) else depth + 1, lexicon)
+        elif all(isinstance(value, (int, float)) for value in fields.values()):
+            yield from fields  # {"joy": 0.8, "fear": 0.1}: the keys are the labels
         else:
-            for value in named.values():
+            for value in fields.values():
                 yield from _strings(value, depth + 1, lexicon)
     elif isinstance(parsed, list) and depth < 8:
         for part in parsed:
@@ -222,9 +223,9 @@ def _bracketed(text: str, lexicon: Collection[str]) -> list[str] | None:
         r"(?<![A-Za-z])'((?:[^'\n]|(?<=[A-Za-z])'(?=[a-z])){1,80})'(?![A-Za-z])|\"([^\"\n]{1,80})\"", inner
     )
     pieces = [left or right for left, right in quoted] if quoted else SEPARATORS.split(inner)
-    around = [part for part in (text[:opening], text[closing + 1 :] if closing > opening else '') if part.strip()]
-    if lexicon and any(is_clause(part, lexicon) for part in around) and not _is_any_known(pieces, lexicon):
-        return None if _in_prose(' … '.join(around), lexicon) else pieces  # *she [the speaker] looks happy*
+    outside = [part for part in (text[:opening], text[closing + 1 :] if closing > opening else '') if part.strip()]
+    if lexicon and any(is_clause(part, lexicon) for part in outside) and not _is_any_known(pieces, lexicon):
+        return None if _in_prose(' … '.join(outside), lexicon) else pieces  # *she [the speaker] looks happy*
     return pieces
 
 
@@ -236,18 +237,19 @@ def _bulleted(text: str, lexicon: Collection[str]) -> list[str] | None:
     """Lines with bullets or numbers, where all other lines precede them and end like the introduction of a list."""
     lines = [line for line in text.split('\n') if line.strip()]
     bodies = [_BULLET.sub('', line, count=1) if _BULLET.match(line) else None for line in lines]
-    first = next((at for at, body in enumerate(bodies) if body is not None), 0)
-    leads, bodies = lines[:first], bodies[first:]
+    first = next((index for index, body in enumerate(bodies) if body is not None), 0)
+    introduction, bodies = lines[:first], bodies[first:]
     if (
         not first
         or any(body is None for body in bodies)
-        or not all(lead.rstrip().endswith((':', '：')) for lead in leads)
+        or not all(line.rstrip().endswith((':', '：')) for line in introduction)
     ):
         return None
     return _labels_alone([piece for body in bodies for piece in SEPARATORS.split(body or '')], lexicon)
 
 
 def _template(text: str, lexicon: Collection[str]) -> list[str] | None:
+    """Pieces after *the emotional state is* and similar words."""
     template = _TEMPLATE.search(text)
     return _labels_alone(SEPARATORS.split(template.group(1)), lexicon) if template else None
 
@@ -273,6 +275,7 @@ _READERS: tuple[tuple[str, Callable[[str, Collection[str]], list[str] | None]], 
     ('template', _template),
     ('list', _separated),
 )
+"""Name and function of each parser of lists, in the order in which they are tried."""
 _SENTENCE_END = re.compile(r'[.!?](?=\s|$)')
 _LIST_AT_END = re.compile(r'\][\s.]*$')
 
@@ -288,23 +291,22 @@ _TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')
 
 
 def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
-    """Pieces in lower case, without edges and, unless they are known forms, words of degree; each once, without empty
-    ones.
+    """Labels of pieces: in lower case, without edges and, unless they are known forms, words of degree; each once.
 
-    A sentence among them is read as prose, or dropped without a lexicon.
+    A sentence among the pieces is read as prose, or dropped without a lexicon.
     """
-    kept: dict[str, None] = {}
+    labels: dict[str, None] = {}
     for piece in pieces:
         if is_clause(piece, lexicon):
-            kept |= dict.fromkeys(_in_prose(piece, lexicon))
+            labels |= dict.fromkeys(_in_prose(piece, lexicon))
             continue
         label = ' '.join(piece.replace('_', ' ').lower().split()).strip(EDGES)
-        if (felt := _FELT.sub('', label)) in lexicon:  # *feeling happy* is the label *happy*
-            label = felt
-        short = label if label in lexicon else _TAIL.sub('', DEGREE.sub('', label)) or label
-        if short and short not in NO_ANSWER:
-            kept[short] = None
-    return tuple(kept)
+        if (without_feeling := _FELT.sub('', label)) in lexicon:  # *feeling happy* is the label *happy*
+            label = without_feeling
+        bare = label if label in lexicon else _TAIL.sub('', DEGREE.sub('', label)) or label
+        if bare and bare not in NO_ANSWER:
+            labels[bare] = None
+    return tuple(labels)
 
 
 def _in_prose(text: str, lexicon: Collection[str]) -> list[str]:

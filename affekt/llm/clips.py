@@ -35,7 +35,7 @@ MOST_UNTIMED = 600
 """Maximum number of frames read, one per second, from a file of undeclared length."""
 
 
-LEFT_OUT_BY: Mapping[str, str] = {'picture': '--frames 0', 'video': '--frames 0', 'sound': '--no-sound'}
+LEFT_OUT_BY: Mapping[str, str] = {'image': '--frames 0', 'video': '--frames 0', 'audio': '--no-sound'}
 """Medium to the option of verbs that ask servers about clips which does not send it."""
 
 
@@ -73,12 +73,12 @@ class ClipLimits:
     @property
     def media(self) -> tuple[str, ...]:
         """The media, of `affekt.llm.MEDIA`, that a question may contain and that must be probed before."""
-        seen = ('picture', 'video') if self.frames else ()
-        return (*seen, *(('sound',) if self.sound else ()))
+        seen = ('image', 'video') if self.frames else ()
+        return (*seen, *(('audio',) if self.sound else ()))
 
 
 def clip_parts(
-    path: Path,
+    clip: Path | Recording,
     limits: ClipLimits,
     form: MediaForm = SERVERS[DEFAULT_SERVER],
     *,
@@ -88,7 +88,7 @@ def clip_parts(
     """The video, or images sorted by time, then the audio, as message parts.
 
     Args:
-        path: a video, an audio file or an image.
+        clip: a video, an audio file or an image, by its path or opened.
         limits: limits of the parts.
         form: media format of the server.
         window_s: the segment of the file, in seconds; None for the whole.
@@ -100,7 +100,7 @@ def clip_parts(
     """
     from affekt.media import Recording  # decoders are loaded only when needed
 
-    recording = Recording.open(path)
+    recording = clip if isinstance(clip, Recording) else Recording.open(clip)
     parts = _seen(recording, limits, form, window_s)
     if limits.sound and recording.audio:
         samples = _samples(recording, limits.longest_sound_s, window_s)
@@ -108,9 +108,10 @@ def clip_parts(
             parts.append(sound_part(samples, form))
     if not parts and not may_be_empty:
         raise MediaError(
-            expected='pictures, or sound that may be sent',
-            came=f'{recording.name}, {recording.kind}, with {limits.frames} frames and sound {limits.sound}',
-            todo='let sound be sent, or allow pictures',
+            expected='images, or audio that may be sent',
+            came=f'{recording.name}, {recording.kind}, of which {limits.frames or "no"} frames and '
+            f'{"" if limits.sound else "no "}audio may be sent',
+            todo='let audio be sent, or allow images',
         )
     return tuple(parts)
 
@@ -121,7 +122,7 @@ def picture_part(image: npt.NDArray[np.uint8], form: MediaForm, *, jpeg_quality:
 
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, 'JPEG', quality=jpeg_quality)
-    return form.part('picture', buffer.getvalue())
+    return form.part('image', buffer.getvalue())
 
 
 def sound_part(samples: Floats32, form: MediaForm) -> Part:
@@ -130,7 +131,7 @@ def sound_part(samples: Floats32, form: MediaForm) -> Part:
     with wave.open(buffer, 'wb') as file:
         file.setparams((1, 2, RATE_HZ, 0, 'NONE', ''))
         file.writeframes(np.round(samples * 32767.0).astype('<i2').tobytes())
-    return form.part('sound', buffer.getvalue())
+    return form.part('audio', buffer.getvalue())
 
 
 def video_part(
@@ -154,7 +155,7 @@ def video_part(
 def _seen(
     recording: Recording, limits: ClipLimits, form: MediaForm, window_s: tuple[float, float] | None
 ) -> list[Part]:
-    """What is seen of a clip: a video where the server takes one and the clip moves, else pictures."""
+    """What is seen of a clip: a video where the server takes one and the clip moves, else images."""
     if not limits.frames or recording.video is None:
         return []
     if recording.kind != 'image' and form.takes('video'):
@@ -169,7 +170,7 @@ def _seen(
 
 
 def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A picture with even sides, as H.264 has them: a last odd line is left out."""
+    """An image with even sides, as H.264 has them: a last odd line is left out."""
     return image[: image.shape[0] // 2 * 2 or None, : image.shape[1] // 2 * 2 or None]
 
 
@@ -180,7 +181,7 @@ def _spread(
     window_s: tuple[float, float] | None,
     fastest_hz: float = math.inf,
 ) -> Iterator[Frame]:
-    """At most so many pictures, evenly from the beginning, and no more of them per second than the fastest rate."""
+    """At most so many images, evenly from the beginning, and no more of them per second than the fastest rate."""
     if recording.kind == 'image':
         yield from recording.frames(max_side=max_side)
     elif window_s is not None:
@@ -200,7 +201,7 @@ def _spread(
 
 
 def _samples(recording: Recording, longest_s: float, window_s: tuple[float, float] | None) -> Floats32:
-    """The first seconds of the sound at 16 kHz, of its stream that is not silent."""
+    """The first seconds of the audio at 16 kHz, of its stream that is not silent."""
     start_s, end_s = window_s or (0.0, math.inf)
     first, last = (round(time_s * RATE_HZ) for time_s in (start_s, min(end_s, start_s + longest_s)))
     blocks: list[Floats32] = []

@@ -88,7 +88,7 @@ class Endpoint:
     ) -> None:
         parts = _required_address(url)
         self.form = form_of(server)
-        """How this server is handed pictures, sound and video."""
+        """How this server is handed images, audio and video."""
         if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
             raise LLMError(
                 expected='a timeout in seconds, above 0 and at most a day',

@@ -26,7 +26,7 @@ from affekt.errors import LLMError, UnknownNameError, did_you_mean
 from affekt.llm.chat import Request
 
 Part = dict[str, Any]
-MEDIA = ('picture', 'sound', 'video')
+MEDIA = ('image', 'audio', 'video')
 DEFAULT_SERVER = 'openai'
 """Images and audio in the format that all servers read."""
 
@@ -36,8 +36,8 @@ class MediaForm:
     """The part types that one server takes; the first of each is written."""
 
     server: str
-    picture: tuple[str, ...] = ('image_url',)
-    sound: tuple[str, ...] = ('input_audio',)
+    image: tuple[str, ...] = ('image_url',)
+    audio: tuple[str, ...] = ('input_audio',)
     video: tuple[str, ...] = ()
     """Empty if a server takes none: a clip is then sampled as images."""
 
@@ -55,7 +55,7 @@ class MediaForm:
             raise LLMError(
                 expected=f'a medium that {self.server} takes ({", ".join(each for each in MEDIA if self.takes(each))})',
                 came=medium,
-                todo='send frames as pictures, or name another --server',
+                todo='send frames as images, or name another --server',
             )
         return _WRITERS[getattr(self, medium)[0]](base64.b64encode(content).decode('ascii'))
 
@@ -65,7 +65,7 @@ class MediaForm:
         Raises:
             LLMError: it would refuse or drop a part.
         """
-        known = {'text', *self.picture, *self.sound, *self.video}
+        known = {'text', *self.image, *self.audio, *self.video}
         wrong = sorted({str(part.get('type')) for part in parts_of(request)} - known)
         if wrong:
             raise LLMError(
@@ -117,15 +117,15 @@ def _without(content: str | Sequence[Mapping[str, Any]], medium: str) -> str | l
     return content if isinstance(content, str) else [part for part in content if medium_of(part) != medium]
 
 
-def _picture(data: str) -> Part:
+def _image(data: str) -> Part:
     return {'type': 'image_url', 'image_url': {'url': f'data:image/jpeg;base64,{data}'}}
 
 
-def _sound(data: str) -> Part:
+def _audio(data: str) -> Part:
     return {'type': 'input_audio', 'input_audio': {'data': data, 'format': 'wav'}}
 
 
-def _sound_by_address(data: str) -> Part:
+def _audio_by_address(data: str) -> Part:
     return {'type': 'audio_url', 'audio_url': {'url': f'data:audio/wav;base64,{data}'}}
 
 
@@ -133,14 +133,14 @@ def _video(data: str) -> Part:
     return {'type': 'video_url', 'video_url': {'url': f'data:video/mp4;base64,{data}'}}
 
 
-_WRITERS = {'image_url': _picture, 'input_audio': _sound, 'audio_url': _sound_by_address, 'video_url': _video}
-_MEDIUM_OF = {'image_url': 'picture', 'input_audio': 'sound', 'audio_url': 'sound', 'video_url': 'video'}
+_WRITERS = {'image_url': _image, 'input_audio': _audio, 'audio_url': _audio_by_address, 'video_url': _video}
+_MEDIUM_OF = {'image_url': 'image', 'input_audio': 'audio', 'audio_url': 'audio', 'video_url': 'video'}
 SERVERS: dict[str, MediaForm] = {
     form.server: form
     for form in (
         MediaForm('openai'),
-        MediaForm('vllm', sound=('input_audio', 'audio_url'), video=('video_url',)),
-        MediaForm('transformers', sound=('input_audio', 'audio_url'), video=('video_url',)),
+        MediaForm('vllm', audio=('input_audio', 'audio_url'), video=('video_url',)),
+        MediaForm('transformers', audio=('input_audio', 'audio_url'), video=('video_url',)),
         MediaForm('llama.cpp'),
     )
 }

@@ -77,7 +77,7 @@ class LocalModel:
 
 
 def _text(content: Any) -> str:
-    """The text of a message; pictures and sound are refused."""
+    """The text of a message; images and audio are refused."""
     if isinstance(content, str):
         return content
     kinds = sorted({str(part.get('type')) for part in content} - {'text'})

@@ -5,7 +5,7 @@ that it never saw, and its answer does not show it. So each medium is sent in tw
 two wordings, before any real question: which colour an image has, whether a tone is continuous or broken into beeps,
 in which order a video shows two colours. A model that received nothing answers both versions alike.
 
-    probe(endpoint, ('picture', 'sound'))       # what arrived, as a table
+    probe(endpoint, ('image', 'audio'))         # what arrived, as a table
     require_media(endpoint, ('video',), run)    # raises if it does not; asked once per endpoint and folder
 """
 
@@ -32,7 +32,7 @@ from affekt.llm.forms import MEDIA, MediaForm, Part, without_media
 from affekt.runs import write_atomically
 from affekt.wording import listed as in_words
 
-VERSION = 'probe-1'
+VERSION = 'probe-2'
 """Must change with any question or medium below."""
 PROBES = 'probes.json'
 RECEIVED, DROPPED, UNCLEAR, REFUSED = 'received', 'dropped', 'unclear', 'refused'
@@ -59,7 +59,7 @@ class ProbeResult:
     """The result for one medium."""
 
     medium: str
-    """picture, sound or video."""
+    """image, audio or video."""
     state: str
     """`received`: every answer is right. `dropped`: the answers are the same for both versions. `unclear`: they differ,
     but are not all right. `refused`: the server says that it takes none."""
@@ -117,10 +117,10 @@ def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]
             expected=f'media among {", ".join(MEDIA)}', came=listed(unknown), todo='choose among them'
         )
     _ask(endpoint, (), PLAIN_WORDS)
-    has_sight = 'picture' in media or 'video' in media
+    has_sight = 'image' in media or 'video' in media
     results: list[ProbeResult] = []
     for medium in (each for each in MEDIA if each in media):
-        is_seen = has_sight and not any(each.medium == 'picture' and each.state == REFUSED for each in results)
+        is_seen = has_sight and not any(each.medium == 'image' and each.state == REFUSED for each in results)
         results.append(_probed(endpoint, medium, is_seen))
     return results
 
@@ -181,7 +181,7 @@ def sound_use(chat: Chat, requests: Iterable[Request]) -> SoundUse:
     """
     asked = changed = 0
     for request in requests:
-        silent = without_media(request, 'sound')
+        silent = without_media(request, 'audio')
         if silent is request:
             continue
         asked += 1
@@ -195,7 +195,7 @@ def _probed(endpoint: Endpoint, medium: str, has_sight: bool) -> ProbeResult:
     if medium != 'video' and not form.takes(medium):
         return ProbeResult(medium, REFUSED, refusal=f'{form.server} has no form for it')
     versions, wording, names = _QUESTIONS[medium]
-    beside = (picture_part(_plain((128, 128, 128)), form),) if medium == 'sound' and has_sight else ()
+    beside = (picture_part(_plain((128, 128, 128)), form),) if medium == 'audio' and has_sight else ()
     answers: list[ProbedAnswer] = []
     is_blind = True
     try:
@@ -229,7 +229,7 @@ def _named(text: str, names: Sequence[str]) -> str:
     return ' '.join(name for place, name in enumerate(said) if not place or said[place - 1] != name)
 
 
-def _pictures(form: MediaForm) -> list[tuple[str, list[Part]]]:
+def _images(form: MediaForm) -> list[tuple[str, list[Part]]]:
     return [(name, [picture_part(_plain(COLOURS[name]), form)]) for name in ('red', 'blue')]
 
 
@@ -245,7 +245,7 @@ def _in_time(order: Sequence[str], form: MediaForm) -> list[Part]:
     return [video_part(images, len(images) / LENGTH_S, form)]
 
 
-def _sounds(form: MediaForm) -> list[tuple[str, list[Part]]]:
+def _tones(form: MediaForm) -> list[tuple[str, list[Part]]]:
     return [('long', [sound_part(_tone(False), form)]), ('short', [sound_part(_tone(True), form)])]
 
 
@@ -263,9 +263,9 @@ def _tone(is_broken: bool) -> Floats32:
 
 _Versions = Callable[[MediaForm], list[tuple[str, list[Part]]]]
 _QUESTIONS: dict[str, tuple[_Versions, str, tuple[str, ...]]] = {
-    'picture': (
-        _pictures,
-        'Which colour fills this picture? Answer with one word of these: {}.',
+    'image': (
+        _images,
+        'Which colour fills this image? Answer with one word of these: {}.',
         tuple(COLOURS),
     ),
     'video': (
@@ -274,8 +274,8 @@ _QUESTIONS: dict[str, tuple[_Versions, str, tuple[str, ...]]] = {
         'in which they are shown: {}.',
         tuple(COLOURS),
     ),
-    'sound': (
-        _sounds,
+    'audio': (
+        _tones,
         'Listen: is this one long tone, several short beeps, a rising tone, or is it silent? Answer with one word of '
         'these: {}.',
         TONES,

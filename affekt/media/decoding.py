@@ -18,7 +18,9 @@ from affekt.media.picture_memory import check_parameter_sets, decoder_threads, p
 from affekt.media.probe import Probe, decoder_pixels, open_container
 
 MAX_FAILURES_IN_A_ROW = 64
+"""Consecutive damaged packets, before any frame, after which a stream is given up."""
 MAX_READ_FAILURES = 8
+"""Failed reads of a file after which reading stops."""
 STEP_BACK_S = 1.0
 """Seconds; a larger step back is not jitter, but a clock that restarts."""
 MAX_BARREN_PACKETS = 5000
@@ -26,6 +28,7 @@ MAX_BARREN_PACKETS = 5000
 EMPTY_PACKET = 16
 """Size in bytes of a packet that repeats the previous frame."""
 STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
+"""Decoder options by which damage is refused instead of concealed."""
 CHECKSUMMED = frozenset({'flac', 'ac3', 'eac3', 'wavpack', 'tta', 'mlp', 'truehd'})
 """Codecs whose frames carry a checksum. A frame that fails it is refused instead of decoded to noise."""
 
@@ -45,20 +48,20 @@ class Tally:
     discarded: int = 0
     read_failures: int = 0
     damaged_s: float = 0.0
-    begins_anew: bool = False
+    clock_restarts: bool = False
     """True if times stepped far back; what was left out since is then another recording, not a repetition."""
     notes: list[str] = field(default_factory=list)
 
-    def say(self, sentence: str) -> None:
+    def add_note(self, sentence: str) -> None:
         """Add a sentence unless it is there already."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
     def note_step_back(self, clock_s: float, time_s: float) -> None:
         """Note where the times restart."""
-        if clock_s - time_s > STEP_BACK_S and not self.begins_anew:
-            self.begins_anew = True
-            self.say(f'the times begin anew after {clock_s:.2f} s, as where recordings are joined')
+        if clock_s - time_s > STEP_BACK_S and not self.clock_restarts:
+            self.clock_restarts = True
+            self.add_note(f'the times begin anew after {clock_s:.2f} s, as where recordings are joined')
 
 
 class DamagedSpans:
@@ -93,8 +96,10 @@ class OpenStream:
     """Number of decoded frames held at once."""
 
     def close(self) -> None:
-        """Close container and stream and release the decoder's reference frames: PyAV's container and streams refer to
-        each other, and would hold 100 MB of 4K frames until a garbage collection."""
+        """Close container and stream and release the decoder's reference frames.
+
+        PyAV's container and streams refer to each other, and would hold 100 MB of 4K frames until a garbage collection.
+        """
         context = self.stream.codec_context
         if self.stream.type == 'video' and context is not None and context.is_open:
             context.flush_buffers()
@@ -128,26 +133,26 @@ SEEKABLE = ('mov', 'matroska', 'wav')
 def stream_from(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> tuple[OpenStream, bool]:
     """The stream at container position `index`, positioned at or before a time, and whether it was moved.
 
-    It stays at its beginning if the file does not index that point exactly, or if decoding from there
-    would begin later.
+    It stays at its beginning if the file does not index that point exactly, or if the first frame decoded from there is
+    later.
 
     Args:
         source, index, limits: as for `open_stream`.
-        probe: of the file.
+        probe: declarations of the file.
         from_s: seconds on the recording's clock.
     """
-    if from_s > 0 and probe.demuxer.startswith(SEEKABLE) and _begins_by(source, index, limits, probe, from_s):
+    if from_s > 0 and probe.demuxer.startswith(SEEKABLE) and _decodes_by(source, index, limits, probe, from_s):
         opened = open_stream(source, index, limits)
-        _move(opened, probe, from_s)
+        _seek(opened, probe, from_s)
         return opened, True
     return open_stream(source, index, limits), False
 
 
-def _begins_by(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> bool:
+def _decodes_by(source: Source, index: int, limits: Limits, probe: Probe, from_s: float) -> bool:
     """Whether the first unit that decodes after moving is at or before a time."""
     opened = open_stream(source, index, limits)
     try:
-        _move(opened, probe, from_s)
+        _seek(opened, probe, from_s)
         base = opened.stream.time_base or Fraction(1, 1000)
         for unit in decoded_units(opened, Tally(), limits):
             return unit.pts is not None and 0 <= float(unit.pts * base) - probe.origin_s <= from_s
@@ -158,7 +163,7 @@ def _begins_by(source: Source, index: int, limits: Limits, probe: Probe, from_s:
         opened.close()
 
 
-def _move(opened: OpenStream, probe: Probe, from_s: float) -> None:
+def _seek(opened: OpenStream, probe: Probe, from_s: float) -> None:
     base = opened.stream.time_base or Fraction(1, 1000)
     opened.container.seek(int((from_s + probe.origin_s) / float(base)), stream=opened.stream, backward=True)
 
@@ -170,10 +175,10 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
         Stalled: no output for `limits.max_stall_s` of work.
         LimitError: a packet declares larger frames, or more reference frames, than the limits allow.
     """
-    in_a_row = barren = 0
+    failures_in_a_row = without_output = 0
     # other demuxers mark the last packet of a file without a declared length
     counts_packets = opened.container.format.name == 'mpegts'
-    packs_tags = opened.container.format.name in ('mp3', 'aac')
+    may_pack_tags = opened.container.format.name in ('mp3', 'aac')
     for packet in _packets(opened, tally):
         opened.file.check()
         is_flush = packet.size == 0 and packet.dts is None
@@ -185,20 +190,20 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
             if opened.stream.type == 'video':
                 check_parameter_sets(opened.stream.codec_context, bytes(packet), opened.source.name, limits)
         units, failed = _decode(packet, opened, is_flush)
-        if failed and not (packs_tags and is_tag(bytes(packet))):
-            in_a_row += 1
+        if failed and not (may_pack_tags and is_tag(bytes(packet))):
+            failures_in_a_row += 1
             tally.damaged_packets += 1
             tally.damaged_s += float((packet.duration or 0) * (packet.time_base or 0))
-            if in_a_row > MAX_FAILURES_IN_A_ROW and not tally.frames:
-                tally.say(f'gave up after {in_a_row} damaged packets in a row')
+            if failures_in_a_row > MAX_FAILURES_IN_A_ROW and not tally.frames:
+                tally.add_note(f'gave up after {failures_in_a_row} damaged packets in a row')
                 return
-        barren += 1
-        if barren > MAX_BARREN_PACKETS:
-            tally.say(f'gave up after {barren} packets that held nothing')
+        without_output += 1
+        if without_output > MAX_BARREN_PACKETS:
+            tally.add_note(f'gave up after {without_output} packets that held nothing')
             return
         units.reverse()
         while units:
-            in_a_row = barren = 0
+            failures_in_a_row = without_output = 0
             tally.frames += 1
             yield units.pop()  # no local name: a large frame is freed before the next is decoded
             opened.file.touch()
@@ -236,7 +241,7 @@ def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
                 raise opened.file.failure from error
             tally.read_failures += 1
             if tally.read_failures > MAX_READ_FAILURES:
-                tally.say(f'reading stopped for good after {tally.read_failures} failures')
+                tally.add_note(f'reading stopped for good after {tally.read_failures} failures')
                 return
 
 

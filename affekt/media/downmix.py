@@ -28,12 +28,14 @@ RESTORED = 0.5
 AUDIBLE_POWER = 1e-8
 """Power of -80 dB relative to full scale; weaker windows do not change the decision."""
 CLEARLY_LOUDER = 2.0
+"""Ratio of powers from which another channel replaces the one in use."""
 UNNAMED = ('', 'NONE')
+"""Names that FFmpeg gives to channels without one."""
 
 
 @dataclass
 class Rescue:
-    """Where one channel was used instead of the mean, in seconds of the recording."""
+    """Times at which one channel was used instead of the mean, in seconds of the recording."""
 
     seconds: float = 0.0
     first_s: float = 0.0
@@ -45,11 +47,11 @@ class Rescue:
         """A sentence on what was done and when; '' for nothing."""
         if not self.seconds:
             return ''
-        where = f'from {self.first_s:.1f} to {self.last_s:.1f} s'
+        time_range = f'from {self.first_s:.1f} to {self.last_s:.1f} s'
         if self.last_s - self.first_s - self.seconds > 4 * WINDOW_S:
-            where += f' ({self.seconds:.1f} s of it)'
+            time_range += f' ({self.seconds:.1f} s of it)'
         names = ' or '.join(self.channels)
-        return f'the channels cancel each other {where}: channel {names} is used there instead of their mean'
+        return f'the channels cancel each other {time_range}: channel {names} is used there instead of their mean'
 
 
 class Downmix:
@@ -65,12 +67,12 @@ class Downmix:
         self._channel = 0
 
     def add(
-        self, sound: Samples, mean: Samples, names: tuple[str, ...], rate_hz: int, end_s: float
+        self, channels: Samples, mean: Samples, names: tuple[str, ...], rate_hz: int, end_s: float
     ) -> Iterator[tuple[int, Samples]]:
         """Add channels and their mean; yield the audio that has been decided on, each piece with its sample rate.
 
         Args:
-            sound: (C, N) channels without the low-frequency effects channel.
+            channels: (C, N) channels without the low-frequency effects channel.
             mean: (N,) mean over the channels.
             names: names of the C channels.
             rate_hz: sample rate in hertz.
@@ -82,7 +84,7 @@ class Downmix:
         if len(names) < 2:
             yield rate_hz, mean
             return
-        self._pieces.append((sound, mean))
+        self._pieces.append((channels, mean))
         self._length += len(mean)
         if self._length >= min(WINDOW_S * rate_hz, MAX_WINDOW):
             yield from self.flush(end_s)
@@ -96,12 +98,15 @@ class Downmix:
         self._decide(pieces, length)
         if self._is_cancelled:
             self._note(length / self._rate_hz, end_s)
-        for sound, mean in pieces:
-            yield self._rate_hz, np.ascontiguousarray(sound[self._channel]) if self._is_cancelled else mean
+        for channels, mean in pieces:
+            yield self._rate_hz, np.ascontiguousarray(channels[self._channel]) if self._is_cancelled else mean
 
     def _decide(self, pieces: list[tuple[Samples, Samples]], length: int) -> None:
         """Decide whether the channels of this window cancel each other, and which channel is then used."""
-        powers = np.asarray(sum(np.einsum('cn,cn->c', sound, sound, dtype=np.float64) for sound, _ in pieces)) / length
+        powers = (
+            np.asarray(sum(np.einsum('cn,cn->c', channels, channels, dtype=np.float64) for channels, _ in pieces))
+            / length
+        )
         self._channel = min(self._channel, len(powers) - 1)
         mean_power = sum(float(np.dot(mean, mean)) for _, mean in pieces) / length
         loudest = float(powers.max())

@@ -1,9 +1,12 @@
 """The frames of a recording: one at a time, upright, each with its own timestamp.
 
-Subsampling. With `rate_hz`, the frame on screen at each time of the grid 0, 1/r, 2/r, … is
-yielded, once, with its own time. A frame is on screen from its time until the next one's. At 25 frames per second
-and `rate_hz=10` the grid 0, 0.1, 0.2, 0.3 picks the frames of 0, 0.08, 0.2, 0.28. Frames that are not picked are
-decoded (others depend on them) but never converted to RGB.
+Subsampling. With `rate_hz`, the frame on screen at each time of the grid 0, 1/r, 2/r, … is yielded, once, with its own
+time. A frame is on screen from its time until the next one's. At 25 frames per second and `rate_hz=10`:
+
+    grid       0    0.1    0.2    0.3
+    frames     0    0.08   0.2    0.28
+
+Frames that are not picked are decoded (others depend on them) but never converted to RGB.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from affekt.wording import counted, subject
 ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
 LONG_PAUSE_S = 1.0
+"""A longer pause counts as missing frames even where the rate varies."""
 FEW_LISTED = 3
 """Number of first frames after which garbage is collected: the side data of the first frame are listed (see
 `Orientations`), and it may be on screen until the third comes."""
@@ -39,7 +43,7 @@ ONE_PICTURE_A_PACKET = frozenset(
 WHOLE_SAMPLES = frozenset({'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'flv'})
 """Containers in which a packet of H.264 or HEVC is a frame or one of its two fields; then half have no output."""
 AVI_DELAY = 4
-"""AVI has no times of its own for reordered pictures: writers leave an empty slot near the start."""
+"""AVI has no times of its own for reordered frames: writers leave an empty slot near the start."""
 MAX_JUMP_S = 600.0
 """A timestamp further ahead than this, and past the declared end, is damage, not a pause."""
 
@@ -64,7 +68,7 @@ class _Timed:
     """A decoded frame before conversion."""
 
     time_s: float
-    picture: Any
+    unit: Any
 
 
 class VideoPass:
@@ -101,11 +105,11 @@ class VideoPass:
             aspect = usable_aspect(opened.stream.sample_aspect_ratio)
             tolerance_s = min(0.001, float(opened.stream.time_base or 0) + 1e-6)
             for timed in self._picked(opened, rate_hz, tolerance_s, from_s):
-                orientation = orientations.of(timed.picture)
+                orientation = orientations.of(timed.unit)
                 frame = Frame(
                     timed.time_s,
-                    to_rgb(timed.picture, orientation, aspect, max_side),
-                    bool(timed.picture.is_corrupt),
+                    to_rgb(timed.unit, orientation, aspect, max_side),
+                    bool(timed.unit.is_corrupt),
                 )
                 del timed  # frees a large frame before the next is decoded
                 opened.file.touch()
@@ -133,47 +137,47 @@ class VideoPass:
         self.is_constant_rate = len(rates) == 1 and None not in rates
 
     def _picked(self, opened: OpenStream, rate_hz: float | None, tolerance_s: float, from_s: float) -> Iterator[_Timed]:
-        """The pictures that are on screen at a grid time from `from_s` on; all of them where there is no grid."""
+        """The frames that are on screen at a grid time from `from_s` on; all of them where there is no grid."""
         if rate_hz is None:
             yield from (timed for timed in self._timed(opened) if timed.time_s >= from_s)
             return
-        grid = ceil((from_s - tolerance_s) * rate_hz) if from_s > 0 else 0
-        shown: _Timed | None = None
+        grid_index = ceil((from_s - tolerance_s) * rate_hz) if from_s > 0 else 0
+        on_screen: _Timed | None = None
         for timed in self._timed(opened):
             # grid times before this frame's time belong to earlier frames
-            first = max(0, ceil((timed.time_s - tolerance_s) * rate_hz))
-            if shown is not None and grid < first:
-                yield shown
-                grid = first
-            elif shown is None:
-                grid = max(grid, first)
-            shown = timed
-        if shown is not None and grid / rate_hz < self.end_s - tolerance_s:
-            yield shown
+            first_index = max(0, ceil((timed.time_s - tolerance_s) * rate_hz))
+            if on_screen is not None and grid_index < first_index:
+                yield on_screen
+                grid_index = first_index
+            elif on_screen is None:
+                grid_index = max(grid_index, first_index)
+            on_screen = timed
+        if on_screen is not None and grid_index / rate_hz < self.end_s - tolerance_s:
+            yield on_screen
 
     def _timed(self, opened: OpenStream) -> Iterator[_Timed]:
-        """Pictures with strictly increasing times on the recording's clock."""
+        """Frames with strictly increasing times on the recording's clock."""
         last_s: float | None = None
         base = opened.stream.time_base or Fraction(1, 1000)
-        seconds, per = base.numerator, base.denominator  # their quotient rounds as a Fraction does
+        numerator, denominator = base.numerator, base.denominator  # their quotient rounds as a Fraction does
         try:
-            for picture in decoded_units(opened, self.tally, self.limits):
-                self._hold_limits(picture, opened.pictures_held)
-                ticks = picture.pts if picture.pts is not None else picture.dts
+            for unit in decoded_units(opened, self.tally, self.limits):
+                self._check_limits(unit, opened.pictures_held)
+                ticks = unit.pts if unit.pts is not None else unit.dts
                 if ticks is None:
                     time_s = self.end_s
-                    self.tally.say('pictures without a time were put right after the one before')
+                    self.tally.add_note('pictures without a time were put right after the one before')
                 else:
-                    time_s = ticks * seconds / per - self.probe.origin_s
+                    time_s = ticks * numerator / denominator - self.probe.origin_s
                 if not self._is_plausible(time_s, last_s):
                     continue
                 before_s = self.end_s
-                self._advance(time_s, last_s, picture.duration * seconds / per)
-                self.tally.corrupt_frames += int(bool(picture.is_corrupt))
+                self._advance(time_s, last_s, unit.duration * numerator / denominator)
+                self.tally.corrupt_frames += int(bool(unit.is_corrupt))
                 self._note_damage(before_s)
                 last_s = time_s
-                timed = _Timed(time_s, picture)
-                del picture
+                timed = _Timed(time_s, unit)
+                del unit
                 yield timed
                 del timed
                 if self.tally.frames <= FEW_LISTED:
@@ -181,7 +185,7 @@ class VideoPass:
         except Stalled as stalled:
             if not self.tally.frames:
                 raise
-            self.tally.say(f'stopped: {stalled}')
+            self.tally.add_note(f'stopped: {stalled}')
         finally:
             self._note_damage(self.end_s)
 
@@ -190,20 +194,20 @@ class VideoPass:
         counts = (tally.damaged_packets, tally.marked_packets, tally.read_failures, tally.corrupt_frames)
         self._damaged.note(begin_s, self.end_s, *lost, *counts, len(tally.notes))
 
-    def _hold_limits(self, picture: Any, pictures_held: int) -> None:
-        what = f'a {picture.width}x{picture.height} frame of {self.source.name}'
-        self.limits.check('max_pixels', picture.width * picture.height, what)
+    def _check_limits(self, unit: Any, pictures_held: int) -> None:
+        description = f'a {unit.width}x{unit.height} frame of {self.source.name}'
+        self.limits.check('max_pixels', unit.width * unit.height, description)
         codec = '' if self.probe.video is None else self.probe.video.codec
         check_picture_memory(
-            picture.width, picture.height, picture.format.name, codec, self.source.name, self.limits, pictures_held
+            unit.width, unit.height, unit.format.name, codec, self.source.name, self.limits, pictures_held
         )
 
     def _is_plausible(self, time_s: float, last_s: float | None) -> bool:
-        """False, and counted, for a picture that repeats or steps back, or whose time is absurd."""
+        """False, and counted, for a frame that repeats or steps back, or whose time is absurd."""
         if last_s is not None and time_s <= last_s:
             self.repeated += 1
             self.tally.note_step_back(self.end_s, time_s)
-            self.unread_s += self.step_s if self.tally.begins_anew else 0.0
+            self.unread_s += self.step_s if self.tally.clock_restarts else 0.0
             return False
         known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0, self._moved_to_s, self.end_s)
         if time_s > known_end_s + MAX_JUMP_S:
@@ -221,11 +225,11 @@ class VideoPass:
         usual_s = duration_s if 0 < duration_s < 10 else self.step_s
         if last_s is None:
             self.first_s = time_s
-        elif self._is_hole(time_s - last_s, time_s - self.end_s):
+        elif self._is_gap(time_s - last_s, time_s - self.end_s):
             self.gap_s += time_s - self.end_s
         self.end_s = time_s + usual_s
 
-    def _is_hole(self, step_s: float, empty_s: float) -> bool:
+    def _is_gap(self, step_s: float, empty_s: float) -> bool:
         """Whether frames are missing between two: at a constant rate, a step of a whole number of usual steps.
 
         Other steps belong to a variable rate, where a frame simply stays on screen; then only seconds count.
@@ -248,7 +252,7 @@ class VideoPass:
         if self.is_over and not self.tally.frames:
             notes.append(f'no picture decodes, from {self.tally.packets} packets')
         if self.is_over:
-            lost_s += self._tail_and_head(notes, spans, first_s)
+            lost_s += self._missing_at_ends(notes, spans, first_s)
         if self.gap_s > 0:
             notes.append(f'{self.gap_s:.2f} s without pictures inside the stream')
         if self.unread_s > 0:
@@ -270,8 +274,8 @@ class VideoPass:
             notes=tuple(notes),
         )
 
-    def _tail_and_head(self, notes: list[str], spans: list[tuple[float, float]], first_s: float) -> float:
-        """Seconds missing at both ends, each with its sentence and place."""
+    def _missing_at_ends(self, notes: list[str], spans: list[tuple[float, float]], first_s: float) -> float:
+        """Seconds missing at both ends and inside; adds a sentence on each loss to `notes`, and places to `spans`."""
         tolerance_s = 0.75 * self.step_s + 0.005
         if self.probe.duration_is_estimate:
             tolerance_s += 1.0 + 0.05 * (self.declared_s or self.probe.duration_s or 0.0)
@@ -293,15 +297,21 @@ class VideoPass:
             notes.append(f'the first picture that decodes is at {first_s:.2f} s')
             spans.append((0.0, first_s))
         codec = '' if self.probe.video is None else self.probe.video.codec
-        silent = self.tally.sizeable_packets - self.tally.damaged_packets - self.tally.discarded - self.tally.frames
-        few = codec in ('h264', 'hevc') and self.probe.demuxer in WHOLE_SAMPLES and silent * 4 < self.tally.packets
-        if (codec in ONE_PICTURE_A_PACKET or few) and silent > 0 and self.tally.frames:
-            lost_s = max(lost_s, silent * self.step_s)
-            notes.append(f'{silent} of {self.tally.packets} packets gave no picture')
-        short = (self.declared_frames or 0) - self.tally.frames - self.tally.discarded
-        if short > 0 and (self.tally.frames or short > 1):
-            notes.append(f'{short} of {self.declared_frames} declared pictures did not decode')
-            lost_s = max(lost_s, short * self.step_s)
+        without_output = (
+            self.tally.sizeable_packets - self.tally.damaged_packets - self.tally.discarded - self.tally.frames
+        )
+        is_small_share = (
+            codec in ('h264', 'hevc')
+            and self.probe.demuxer in WHOLE_SAMPLES
+            and without_output * 4 < self.tally.packets
+        )
+        if (codec in ONE_PICTURE_A_PACKET or is_small_share) and without_output > 0 and self.tally.frames:
+            lost_s = max(lost_s, without_output * self.step_s)
+            notes.append(f'{without_output} of {self.tally.packets} packets gave no picture')
+        missing_frames = (self.declared_frames or 0) - self.tally.frames - self.tally.discarded
+        if missing_frames > 0 and (self.tally.frames or missing_frames > 1):
+            notes.append(f'{missing_frames} of {self.declared_frames} declared pictures did not decode')
+            lost_s = max(lost_s, missing_frames * self.step_s)
         return lost_s
 
 
@@ -312,8 +322,8 @@ def _damage_sentences(tally: Tally, repeated: int, jumped: int, trusts_marks: bo
     if tally.corrupt_frames:
         notes.append(f'{subject(tally.corrupt_frames, "picture")} marked as damaged')
     if tally.marked_packets and trusts_marks:
-        them = 'it' if tally.marked_packets == 1 else 'them'
-        notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {them}')
+        pronoun = 'it' if tally.marked_packets == 1 else 'them'
+        notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {pronoun}')
     if tally.read_failures:
         notes.append(f'reading failed {counted(tally.read_failures, "time")}')
     if repeated:

@@ -1,5 +1,4 @@
-"""New files from recordings: video and audio of two files joined, a copy for browsers, a poster, new audio,
-subtitles."""
+"""New files from recordings: two files joined, a copy for browsers, a poster, new audio, subtitles."""
 
 from __future__ import annotations
 
@@ -25,9 +24,13 @@ from affekt.media.writing import SOUND_CHUNK, MediaWriter, PictureStyle, Samples
 Image = npt.NDArray[np.uint8]
 
 COPY_RATE_HZ = 48_000
+"""Sample rate of new audio tracks."""
 SOUND_BLOCK_S = 0.5
+"""Audio read at once, so that frames and audio interleave finely."""
 SAME_CLOCK_S = 0.02
+"""Largest start time at which a file's own clock counts as the recording's."""
 SUBTITLE_CODECS = {'.mp4': 'mov_text', '.mkv': 'subrip'}
+"""Extension to the codec of text subtitles."""
 
 
 def mux(
@@ -38,8 +41,8 @@ def mux(
 ) -> Path:
     """Join the video of one recording with the audio of another; the result is as long as the audio.
 
-    The video is looped if it is shorter, and cut if it is longer. Both are re-encoded
-    (H.264 and AAC mono in mp4). Lips and words do not match.
+    The video is looped if it is shorter, and cut if it is longer. Both are re-encoded (H.264 and AAC mono in mp4). Lips
+    and words do not match.
 
     Returns:
         `out`.
@@ -47,21 +50,21 @@ def mux(
     Raises:
         MediaError: the first has no video, the second no audio, or either is damaged.
     """
-    faces, voice = Recording.open(video_path, limits), Recording.open(audio_path, limits)
-    if faces.video is None or faces.kind != 'video':
-        raise MediaError(expected='a video', came=f'{faces.name}, {faces.kind}', todo='pass a file with pictures')
-    if not voice.audio:
-        raise MediaError(expected='a recording with sound', came=voice.name, todo='pass a file with sound')
-    rate_hz = faces.video.rate_hz or 25.0
+    video, audio = Recording.open(video_path, limits), Recording.open(audio_path, limits)
+    if video.video is None or video.kind != 'video':
+        raise MediaError(expected='a video', came=f'{video.name}, {video.kind}', todo='pass a file with pictures')
+    if not audio.audio:
+        raise MediaError(expected='a recording with sound', came=audio.name, todo='pass a file with sound')
+    rate_hz = video.video.rate_hz or 25.0
     style = SoundStyle(COPY_RATE_HZ, options={'b': '96k'})
     with MediaWriter(out, rate_hz, _even_style(), (style,)) as writer:
-        pictures = _looped(faces, 1 / rate_hz)
-        shown_s, image = next(pictures)
-        for block in voice.samples(COPY_RATE_HZ, SOUND_BLOCK_S):
-            heard_s = block.start_s + len(block.samples) / COPY_RATE_HZ
-            while shown_s < heard_s:
-                writer.add_picture(even_sided(image), shown_s)
-                shown_s, image = next(pictures)
+        frames = _looped(video, 1 / rate_hz)
+        frame_s, image = next(frames)
+        for block in audio.samples(COPY_RATE_HZ, SOUND_BLOCK_S):
+            audio_end_s = block.start_s + len(block.samples) / COPY_RATE_HZ
+            while frame_s < audio_end_s:
+                writer.add_picture(even_sided(image), frame_s)
+                frame_s, image = next(frames)
             writer.add_sound(block.samples)
     return Path(out)
 
@@ -82,7 +85,7 @@ def web_copy(
 
     Args:
         recording: video or audio.
-        out: the file to write.
+        out: path of the file.
         max_height: maximum height of the copy's frames.
         max_rate_hz: maximum frames per second.
         whole_height: maximum frame height of a file that is copied unchanged; `max_height` if None.
@@ -99,25 +102,25 @@ def web_copy(
     path, is_mp4 = recording.path, Path(out).suffix.lower() == '.mp4'
     is_small = path is not None and (whole_bytes is None or path.stat().st_size <= whole_bytes)
     small_height = max_height if whole_height is None else whole_height
-    if path is not None and is_small and is_mp4 and _plays_as_it_is(recording, small_height):
+    if path is not None and is_small and is_mp4 and _plays_unchanged(recording, small_height):
         return _copied(path, Path(out))
     video = recording.video
     # An integer rate, whose clock is fine enough for phones, whose frames may come faster than their mean rate.
     rate_hz = None if video is None else float(max(1, round(min(video.rate_hz or 25.0, max_rate_hz))))
-    sounds = (SoundStyle(COPY_RATE_HZ, options={'b': '64k'}),) if recording.audio else ()
+    audio_styles = (SoundStyle(COPY_RATE_HZ, options={'b': '64k'}),) if recording.audio else ()
     blocks = recording.samples(COPY_RATE_HZ, SOUND_BLOCK_S)
     options = {'preset': 'superfast', 'crf': '28', 'g': '48'} if Path(out).suffix.lower() != '.webm' else {}
-    with MediaWriter(out, rate_hz, _even_style(options), sounds) as writer:
+    with MediaWriter(out, rate_hz, _even_style(options), audio_styles) as writer:
         if video is not None and rate_hz is not None:
-            longest = max(2, round(max(video.width, video.height) * min(1.0, max_height / video.height)))
-            heard_s, size = 0.0, None
-            for frame in recording.frames(_grid(video.rate_hz, max_rate_hz), longest):
+            longest_side = max(2, round(max(video.width, video.height) * min(1.0, max_height / video.height)))
+            audio_end_s, size = 0.0, None
+            for frame in recording.frames(_copy_rate(video.rate_hz, max_rate_hz), longest_side):
                 image = even_sided(frame.image)
                 size = size or image.shape
                 writer.add_picture(image if image.shape == size else _fitted(image, size), max(0.0, frame.time_s))
-                while heard_s <= frame.time_s and (block := next(blocks, None)) is not None:
+                while audio_end_s <= frame.time_s and (block := next(blocks, None)) is not None:
                     writer.add_sound(block.samples)
-                    heard_s = block.start_s + SOUND_BLOCK_S
+                    audio_end_s = block.start_s + SOUND_BLOCK_S
         for block in blocks:
             writer.add_sound(block.samples)
     return Path(out)
@@ -129,14 +132,14 @@ def poster(recording: Recording, out: str | os.PathLike[str], time_s: float = 0.
     Raises:
         MediaError: the recording has no video.
     """
-    chosen: Image | None = None
+    image: Image | None = None
     for frame in recording.frames(max_side=max_side):
-        if chosen is not None and frame.time_s > time_s:
+        if image is not None and frame.time_s > time_s:
             break
-        chosen = frame.image
-    if chosen is None:
+        image = frame.image
+    if image is None:
         raise MediaError(expected='a recording with pictures', came=recording.name, todo='pass a video or a still')
-    return write_image(out, chosen, quality=85)
+    return write_image(out, image, quality=85)
 
 
 def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out: str | os.PathLike[str]) -> Path:
@@ -153,33 +156,36 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
     """
     recording = Recording.open(path)
     refused = MediaError(
-        expected='pictures that can be copied as they are', came=recording.name, todo='encode the film anew'
+        expected='pictures that can be copied as they are', came=recording.name, todo='encode the video again'
     )
     target = Path(out)
     partial = part_of(target, keeps_suffix=True)
     origin_s = Fraction(recording.origin_s).limit_denominator(1_000_000)
     try:
-        with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as made:
+        with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as output:
             if not source.streams.video:
                 raise refused
-            pictures = source.streams.video[0]
-            copy = made.add_stream_from_template(pictures)
-            sound: Any = made.add_stream('aac', rate=rate_hz, layout='mono')
-            pieces = _sound_packets(sound, samples, rate_hz)
-            heard = next(pieces, None)
-            for packet in source.demux(pictures):
+            video = source.streams.video[0]
+            copy = output.add_stream_from_template(video)
+            audio: Any = output.add_stream('aac', rate=rate_hz, layout='mono')
+            audio_packets = _sound_packets(audio, samples, rate_hz)
+            audio_packet = next(audio_packets, None)
+            for packet in source.demux(video):
                 if packet.dts is None or packet.pts is None:
                     continue
                 shift = round(origin_s / packet.time_base)
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                while heard is not None and heard.pts * heard.time_base <= packet.dts * packet.time_base:
-                    made.mux(heard)
-                    heard = next(pieces, None)
+                while (
+                    audio_packet is not None
+                    and audio_packet.pts * audio_packet.time_base <= packet.dts * packet.time_base
+                ):
+                    output.mux(audio_packet)
+                    audio_packet = next(audio_packets, None)
                 packet.stream = copy
-                made.mux(packet)
-            while heard is not None:
-                made.mux(heard)
-                heard = next(pieces, None)
+                output.mux(packet)
+            while audio_packet is not None:
+                output.mux(audio_packet)
+                audio_packet = next(audio_packets, None)
     except (av.error.FFmpegError, ValueError) as error:
         partial.unlink(missing_ok=True)
         raise refused from error
@@ -229,7 +235,7 @@ def with_subtitles(path: str | os.PathLike[str], lines: Sequence[Subtitle], out:
     return Path(out)
 
 
-def _plays_as_it_is(recording: Recording, max_height: int) -> bool:
+def _plays_unchanged(recording: Recording, max_height: int) -> bool:
     """Whether every browser plays the file, at a size that is small enough, with the clock that the recording has."""
     video = recording.video
     return (
@@ -252,18 +258,18 @@ def _copied(path: Path, out: Path) -> Path:
     return out
 
 
-def _looped(faces: Recording, step_s: float) -> Iterator[tuple[float, Image]]:
-    """(time, picture) without end; each round begins one step after the last picture of the one before."""
+def _looped(recording: Recording, step_s: float) -> Iterator[tuple[float, Image]]:
+    """Times and frames without end; each round begins one step after the last frame of the previous one."""
     offset_s = 0.0
     while True:
         last_s = 0.0
-        for frame in faces.frames():
+        for frame in recording.frames():
             last_s = max(0.0, frame.time_s)
             yield offset_s + last_s, frame.image
         offset_s += last_s + step_s
 
 
-def _grid(rate_hz: float | None, max_rate_hz: float) -> float | None:
+def _copy_rate(rate_hz: float | None, max_rate_hz: float) -> float | None:
     return max_rate_hz if rate_hz is None or rate_hz > max_rate_hz + 0.5 else None
 
 
@@ -272,7 +278,7 @@ def _even_style(options: dict[str, str] | None = None) -> PictureStyle:
 
 
 def _fitted(image: Image, size: tuple[int, ...]) -> Image:
-    """A picture whose size changed on the way, scaled to the first one's."""
+    """A frame whose size changed midway, scaled to the size of the first."""
     from PIL import Image as Pictures
 
     return np.asarray(Pictures.fromarray(image).resize((size[1], size[0])), np.uint8)

@@ -38,8 +38,11 @@ USUALLY_HELD = 7
 UNREFERRED = 2
 """Frames in addition to reference frames: the one being decoded and the one being returned."""
 MOST_REFERENCES = 16
+"""Largest number of reference frames that the standards allow."""
 RGB_BYTES = 3
+"""Bytes per pixel of an RGB frame."""
 MOST_THREADS = 16
+"""Threads of a decoder on a machine with any number of cores."""
 THREADS_BYTES = 192_000_000
 """Memory limit, in bytes, for the frames in a decoder's threads."""
 PICTURES_PER_THREAD = {'av1': 8, 'libdav1d': 8}
@@ -98,13 +101,13 @@ def check_picture_memory(
     limits.check('max_side', max(width, height), f'the longer side of {name}')
     pictures = pictures or PICTURES_HELD.get(codec, USUALLY_HELD)
     bits = pixel_format if isinstance(pixel_format, int) else bits_a_pixel(pixel_format)
-    named = f'{bits} bits a pixel' if isinstance(pixel_format, int) else pixel_format
-    what = f'the bytes of memory that {name} takes, {pictures} pictures of {width}x{height} in {named}'
-    limits.check('max_picture_bytes', _bytes_held(width * height, bits, codec, pictures), what, SMALLER)
+    format_name = f'{bits} bits a pixel' if isinstance(pixel_format, int) else pixel_format
+    description = f'the bytes of memory that {name} takes, {pictures} pictures of {width}x{height} in {format_name}'
+    limits.check('max_picture_bytes', _bytes_held(width * height, bits, codec, pictures), description, SMALLER)
 
 
 def _bytes_held(pixels: int, bits: int, codec: str, pictures: int) -> int:
-    """Memory of so many pictures of a decoder, and of two as RGB."""
+    """Memory of this number of decoded frames, and of two as RGB."""
     return pixels * (pictures * (bits + MOTION_BITS.get(codec, 0)) // 8 + 2 * RGB_BYTES)
 
 
@@ -114,10 +117,10 @@ def pictures_held(context: Any) -> int:
     Args:
         context: PyAV's codec context.
     """
-    stated = parameter_sets(context.name, context.extradata or b'')
-    if not stated:
+    sets = parameter_sets(context.name, context.extradata or b'')
+    if not sets:
         return PICTURES_HELD.get(context.name, USUALLY_HELD)
-    return _held_with(context, max(each.references for each in stated))
+    return _held_with(context, max(declared.references for declared in sets))
 
 
 def check_parameter_sets(context: Any, packet: bytes, name: str, limits: Limits) -> None:
@@ -132,9 +135,11 @@ def check_parameter_sets(context: Any, packet: bytes, name: str, limits: Limits)
     Raises:
         LimitError: they take too much memory.
     """
-    for each in parameter_sets(context.name, packet, _length_bytes(context)):
-        pictures = _held_with(context, each.references)
-        check_picture_memory(each.width, each.height, each.bits_a_pixel, context.name, name, limits, pictures)
+    for declared in parameter_sets(context.name, packet, _length_bytes(context)):
+        pictures = _held_with(context, declared.references)
+        check_picture_memory(
+            declared.width, declared.height, declared.bits_a_pixel, context.name, name, limits, pictures
+        )
 
 
 def parameter_sets(codec: str, data: bytes, length_bytes: int = 0) -> list[ParameterSet]:
@@ -149,25 +154,25 @@ def parameter_sets(codec: str, data: bytes, length_bytes: int = 0) -> list[Param
     if codec not in SETS:
         return []
     units = _units_with_lengths(data, length_bytes) if length_bytes else _units(codec, data)
-    stated = []
+    sets = []
     for unit in units:
         if _type_of(codec, unit) == SETS[codec]:
             with suppress(EOFError):
-                stated.append(_of_h264(Bits(unit[1:])) if codec == 'h264' else _of_hevc(Bits(unit[2:])))
-    return stated
+                sets.append(_of_h264(Bits(unit[1:])) if codec == 'h264' else _of_hevc(Bits(unit[2:])))
+    return sets
 
 
 def _held_with(context: Any, references: int) -> int:
-    """Pictures held with so many references: H.264 holds others back to put them in order."""
-    waiting = int(context.reorder_depth or 0) if context.name == 'h264' else 0
-    return min(references, MOST_REFERENCES) + waiting + UNREFERRED
+    """Frames held with this number of references; H.264 holds further ones back to reorder them."""
+    reordered = int(context.reorder_depth or 0) if context.name == 'h264' else 0
+    return min(references, MOST_REFERENCES) + reordered + UNREFERRED
 
 
 def _length_bytes(context: Any) -> int:
     """Bytes of the length before each unit of a packet; 0 where packets are byte streams with start codes."""
-    stated = context.extradata or b''
-    at = 4 if context.name == 'h264' else 21
-    return (stated[at] & 3) + 1 if stated[:1] == b'\x01' and len(stated) > at else 0
+    header = context.extradata or b''
+    offset = 4 if context.name == 'h264' else 21
+    return (header[offset] & 3) + 1 if header[:1] == b'\x01' and len(header) > offset else 0
 
 
 def bits_a_pixel(pixel_format: str | None) -> int:
@@ -182,8 +187,8 @@ def decoder_threads(context: Any, limits: Limits) -> int:
     """Number of decoding threads, at least one: each holds frames of its own, so large frames get few."""
     pixels, bits = max(1, int(context.width * context.height)), bits_a_pixel(context.pix_fmt)
     thread_bytes = max(1, pixels * bits // 8) * PICTURES_PER_THREAD.get(context.name, USUAL_PER_THREAD)
-    left = limits.max_picture_bytes - _bytes_held(pixels, bits, context.name, pictures_held(context))
-    return max(1, min(os.cpu_count() or 1, MOST_THREADS, 1 + left // thread_bytes, THREADS_BYTES // thread_bytes))
+    free_bytes = limits.max_picture_bytes - _bytes_held(pixels, bits, context.name, pictures_held(context))
+    return max(1, min(os.cpu_count() or 1, MOST_THREADS, 1 + free_bytes // thread_bytes, THREADS_BYTES // thread_bytes))
 
 
 def _units(codec: str, data: bytes) -> Iterator[bytes]:
@@ -195,32 +200,32 @@ def _units(codec: str, data: bytes) -> Iterator[bytes]:
     elif codec == 'h264':
         yield from _counted(data, 6, (data[5:6] or b'\0')[0] & 31)
     else:
-        at, arrays = 23, (data[22:23] or b'\0')[0]
-        for _ in range(arrays):
-            count = int.from_bytes(data[at + 1 : at + 3], 'big')
-            at += 3
-            for unit in _counted(data, at, count):
-                at += 2 + len(unit)
+        position, array_count = 23, (data[22:23] or b'\0')[0]
+        for _ in range(array_count):
+            count = int.from_bytes(data[position + 1 : position + 3], 'big')
+            position += 3
+            for unit in _counted(data, position, count):
+                position += 2 + len(unit)
                 yield unit
 
 
-def _counted(data: bytes, at: int, count: int) -> Iterator[bytes]:
-    """So many units behind lengths of two bytes, as far as there are bytes."""
+def _counted(data: bytes, position: int, count: int) -> Iterator[bytes]:
+    """`count` units, each after its length in two bytes, as far as the data reach."""
     for _ in range(count):
-        if at + 2 > len(data):
+        if position + 2 > len(data):
             return
-        size = int.from_bytes(data[at : at + 2], 'big')
-        yield data[at + 2 : at + 2 + size]
-        at += 2 + size
+        size = int.from_bytes(data[position : position + 2], 'big')
+        yield data[position + 2 : position + 2 + size]
+        position += 2 + size
 
 
 def _units_with_lengths(data: bytes, length_bytes: int) -> Iterator[bytes]:
-    at = 0
-    while at + length_bytes < len(data):
-        size = int.from_bytes(data[at : at + length_bytes], 'big')
-        at += length_bytes
-        yield data[at : at + min(size, SET_BYTES)]
-        at += size
+    position = 0
+    while position + length_bytes < len(data):
+        size = int.from_bytes(data[position : position + length_bytes], 'big')
+        position += length_bytes
+        yield data[position : position + min(size, SET_BYTES)]
+        position += size
 
 
 def _type_of(codec: str, unit: bytes) -> int:
@@ -234,22 +239,22 @@ def _of_h264(bits: Bits) -> ParameterSet:
     profile = bits.number(8)
     bits.number(16)
     bits.exponential()
-    colours, deepest = 1, 0
+    chroma_format, extra_bits = 1, 0
     if profile in HIGH_PROFILES:
-        colours = bits.exponential()
-        if colours == 3:
+        chroma_format = bits.exponential()
+        if chroma_format == 3:
             bits.number(1)
-        deepest = max(bits.exponential(), bits.exponential())
+        extra_bits = max(bits.exponential(), bits.exponential())
         bits.number(1)
         if bits.number(1):
-            for index in range(12 if colours == 3 else 8):
+            for index in range(12 if chroma_format == 3 else 8):
                 if bits.number(1):
                     _skip_scaling_list(bits, 16 if index < 6 else 64)
     bits.exponential()
-    order = bits.exponential()
-    if order == 0:
+    order_count_type = bits.exponential()
+    if order_count_type == 0:
         bits.exponential()
-    elif order == 1:
+    elif order_count_type == 1:
         bits.number(1)
         bits.exponential()
         bits.exponential()
@@ -257,14 +262,16 @@ def _of_h264(bits: Bits) -> ParameterSet:
             bits.exponential()
     references = bits.exponential()
     bits.number(1)
-    across, down = bits.exponential() + 1, bits.exponential() + 1
+    blocks_across, blocks_down = bits.exponential() + 1, bits.exponential() + 1
     is_interlaced = not bits.number(1)
-    return ParameterSet(16 * across, 16 * down * (1 + is_interlaced), _bits_of(colours, deepest), references)
+    return ParameterSet(
+        16 * blocks_across, 16 * blocks_down * (1 + is_interlaced), _bits_of(chroma_format, extra_bits), references
+    )
 
 
-def _bits_of(colours: int, deepest: int) -> int:
-    """Bits of a pixel; `deepest` is what the deeper of brightness and colour has above 8 bits."""
-    return SAMPLE_BITS.get(colours, 24) * (1 + (deepest > 0))
+def _bits_of(chroma_format: int, extra_bits: int) -> int:
+    """Bits per pixel; `extra_bits` is the bit depth above 8, of luma or chroma, whichever is deeper."""
+    return SAMPLE_BITS.get(chroma_format, 24) * (1 + (extra_bits > 0))
 
 
 def _skip_scaling_list(bits: Bits, size: int) -> None:
@@ -277,31 +284,31 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
 
 
 def _of_hevc(bits: Bits) -> ParameterSet:
-    """Up to sps_max_dec_pic_buffering, of which the largest of all layers counts; it includes the picture itself."""
+    """Up to sps_max_dec_pic_buffering, of which the largest of all layers counts; it includes the frame itself."""
     bits.number(4)
     layers = bits.number(3)
     bits.number(1 + 96)
-    present = [(bits.number(1), bits.number(1)) for _ in range(layers)]
+    layer_flags = [(bits.number(1), bits.number(1)) for _ in range(layers)]
     if layers:
         bits.number(2 * (8 - layers))
-    for has_profile, has_level in present:
+    for has_profile, has_level in layer_flags:
         bits.number(88 * has_profile + 8 * has_level)
     bits.exponential()
-    colours = bits.exponential()
-    if colours == 3:
+    chroma_format = bits.exponential()
+    if chroma_format == 3:
         bits.number(1)
     width, height = bits.exponential(), bits.exponential()
     if bits.number(1):
         for _ in range(4):
             bits.exponential()
-    deepest = max(bits.exponential(), bits.exponential())
+    extra_bits = max(bits.exponential(), bits.exponential())
     bits.exponential()
-    kept = 0
+    frames_kept = 0
     for _ in range(layers + 1 if bits.number(1) else 1):
-        kept = max(kept, bits.exponential() + 1)
+        frames_kept = max(frames_kept, bits.exponential() + 1)
         bits.exponential()
         bits.exponential()
-    return ParameterSet(width, height, _bits_of(colours, deepest), kept)
+    return ParameterSet(width, height, _bits_of(chroma_format, extra_bits), frames_kept)
 
 
 class Bits:
@@ -313,11 +320,11 @@ class Bits:
     """
 
     def __init__(self, content: bytes, *, is_escaped: bool = True) -> None:
-        plain = content[:SET_BYTES]
+        payload = content[:SET_BYTES]
         if is_escaped:
-            plain = plain.replace(b'\x00\x00\x03', b'\x00\x00')
-        self._left = bin(int.from_bytes(b'\x01' + plain, 'big'))[3:]  # a leading 1 keeps leading zeros
-        self._at = 0
+            payload = payload.replace(b'\x00\x00\x03', b'\x00\x00')
+        self._digits = bin(int.from_bytes(b'\x01' + payload, 'big'))[3:]  # a leading 1 keeps leading zeros
+        self._position = 0
 
     def number(self, count: int) -> int:
         """The next bits as a number; 0 for no bits.
@@ -325,10 +332,10 @@ class Bits:
         Raises:
             EOFError: fewer bits are left.
         """
-        self._at += count
-        if self._at > len(self._left):
+        self._position += count
+        if self._position > len(self._digits):
             raise EOFError
-        return int(self._left[self._at - count : self._at] or '0', 2)
+        return int(self._digits[self._position - count : self._position] or '0', 2)
 
     def exponential(self) -> int:
         """The next number in Exp-Golomb code.
@@ -336,8 +343,8 @@ class Bits:
         Raises:
             EOFError: there is none, or it is longer than the standards allow.
         """
-        zeros = self._left.find('1', self._at) - self._at
+        zeros = self._digits.find('1', self._position) - self._position
         if not 0 <= zeros <= MOST_ZEROS:
             raise EOFError
-        self._at += zeros
+        self._position += zeros
         return self.number(zeros + 1) - 1

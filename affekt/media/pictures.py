@@ -21,6 +21,7 @@ from av.sidedata.sidedata import Type as SideDataType
 UNSPECIFIED = 2
 """AVCOL_SPC_UNSPECIFIED: the stream does not state its YUV matrix."""
 HD_HEIGHT = 720
+"""Rows from which a stream without a stated matrix is read as BT.709."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Orientation:
 
     @property
     def rotation_deg(self) -> int:
-        """Counter-clockwise rotation: 0, 90, 180 or 270; for a mirrored picture, after mirroring left and right."""
+        """Counter-clockwise rotation: 0, 90, 180 or 270; for a mirrored frame, after mirroring left and right."""
         if self.swaps_axes:
             return 90 if self.mirrors_y else 270
         return 180 if self.mirrors_y else 0
@@ -42,9 +43,9 @@ class Orientation:
         """(h, w, 3) as coded to (H, W, 3) upright; the same array where nothing changes."""
         if self == UPRIGHT:
             return image
-        turned = image.swapaxes(0, 1) if self.swaps_axes else image
-        turned = turned[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
-        return np.ascontiguousarray(turned)
+        upright = image.swapaxes(0, 1) if self.swaps_axes else image
+        upright = upright[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
+        return np.ascontiguousarray(upright)
 
     def as_coded(self, upright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """A view of the upright (H, W, 3) array as (h, w, 3) coded, so that coded data can be written into it."""
@@ -62,9 +63,9 @@ def orientation_of_frame(frame: Any) -> Orientation:
 
     Source: ISO/IEC 14496-12 8.3.2 (track header box); FFmpeg libavutil/display.h.
     """
-    for side in frame.side_data:
-        if side.type.name == 'DISPLAYMATRIX' and side.buffer_size >= 36:
-            a, b, _, c, d, *_ = struct.unpack('=9i', bytes(side)[:36])
+    for entry in frame.side_data:
+        if entry.type.name == 'DISPLAYMATRIX' and entry.buffer_size >= 36:
+            a, b, _, c, d, *_ = struct.unpack('=9i', bytes(entry)[:36])
             return orientation_of_matrix(a, b, c, d)
     return UPRIGHT
 
@@ -85,14 +86,14 @@ class Orientations:
     """
 
     def __init__(self) -> None:
-        self._by_turn: dict[int, Orientation] = {}
+        self._by_rotation: dict[int, Orientation] = {}
 
     def of(self, frame: Any) -> Orientation:
         """The orientation of a decoded frame."""
-        turn = int(frame.rotation)
-        if turn not in self._by_turn:
-            self._by_turn[turn] = orientation_of_frame(frame)
-        return self._by_turn[turn]
+        rotation = int(frame.rotation)
+        if rotation not in self._by_rotation:
+            self._by_rotation[rotation] = orientation_of_frame(frame)
+        return self._by_rotation[rotation]
 
 
 def _unnamed_side_data(cls: type[SideDataType], number: object) -> Any:
@@ -116,9 +117,9 @@ def orientation_of_matrix(a: int, b: int, c: int, d: int) -> Orientation:
 def upright_size(
     width: int, height: int, aspect: Fraction, orientation: Orientation, max_side: int | None = None
 ) -> tuple[int, int]:
-    """(W, H) of the upright picture that `to_rgb` makes from a coded frame of this size."""
-    wide, tall = _scaled_size(width, height, aspect, max_side)
-    return (tall, wide) if orientation.swaps_axes else (wide, tall)
+    """(W, H) of the upright frame that `to_rgb` makes from a coded frame of this size."""
+    scaled_width, scaled_height = _scaled_size(width, height, aspect, max_side)
+    return (scaled_height, scaled_width) if orientation.swaps_axes else (scaled_width, scaled_height)
 
 
 def to_rgb(
@@ -152,10 +153,11 @@ def to_rgb(
 
 
 def _scaled_size(width: int, height: int, aspect: Fraction, max_side: int | None) -> tuple[int, int]:
-    wide, tall = max(1, round(width * aspect)), height
+    """(width, height) with square pixels, before rotation; the frame is widened or heightened, never squeezed."""
+    scaled_width, scaled_height = max(1, round(width * aspect)), height
     if aspect < 1:
-        wide, tall = width, max(1, round(height / aspect))
-    if max_side is not None and max(wide, tall) > max_side:
-        scale = Fraction(max_side, max(wide, tall))
-        wide, tall = max(1, round(wide * scale)), max(1, round(tall * scale))
-    return wide, tall
+        scaled_width, scaled_height = width, max(1, round(height / aspect))
+    if max_side is not None and max(scaled_width, scaled_height) > max_side:
+        scale = Fraction(max_side, max(scaled_width, scaled_height))
+        scaled_width, scaled_height = max(1, round(scaled_width * scale)), max(1, round(scaled_height * scale))
+    return scaled_width, scaled_height

@@ -33,11 +33,15 @@ from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
 from affekt.wording import subject
 
 MAX_SOUND_LEAD_S = 0.2
+"""Lead-in of an audio encoder before 0 that does not shift the clock."""
 FIRST_PACKETS = 64
+"""Packets in which the first frame, with its display matrix, is sought."""
 MAX_OPENING_WORK_S = 5.0
 """Maximum CPU seconds for opening; a header of three hours of 4K takes half a second."""
 LARGE_TAGS_BYTES = 1 << 15
+"""Size from which ID3 tags are skipped."""
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
+"""Demuxers of containers whose clock usually does not start at 0."""
 LEAST_AUDIO_RATE_HZ = 1000
 """Declared sample rates below this count as damage: a bandwidth of 500 Hz carries no speech."""
 MAX_RATE_HZ = 1000
@@ -48,6 +52,7 @@ ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
 PLAIN_HANDLERS = frozenset(
     {'SoundHandler', 'Core Media Audio', 'Apple Sound Media Handler', 'Mainconcept MP4 Sound Media Handler'}
 )
+"""Names that writers give to every audio track, which are no titles."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,9 @@ class AudioStream:
     def __str__(self) -> str:
         """Number, codec, channels, language and title, to tell one stream from another."""
         channels = 'mono' if self.channels == 1 else f'{self.channels} channels'
-        named = (self.codec, channels, self.language, f'"{self.title}"' if self.title else '')
-        marked = (*named, 'default' if self.is_default else '')
-        return f'{self.index} ({", ".join(part for part in marked if part)})'
+        fields = (self.codec, channels, self.language, f'"{self.title}"' if self.title else '')
+        all_fields = (*fields, 'default' if self.is_default else '')
+        return f'{self.index} ({", ".join(text_field for text_field in all_fields if text_field)})'
 
 
 @dataclass(frozen=True)
@@ -174,8 +179,8 @@ def _end_of_first_recording(source: Source) -> int:
     if head[:3] != b'ID3' and not (head[:1] == b'\xff' and head[1:2] >= b'\xe0'):
         return source.size
     with Window(source) as window:
-        begins = tags_begin(window)
-    return begins if begins > 0 else source.size
+        tags_start = tags_begin(window)
+    return tags_start if tags_start > 0 else source.size
 
 
 def probe(source: Source, limits: Limits) -> Probe:
@@ -202,56 +207,58 @@ def probe(source: Source, limits: Limits) -> Probe:
 def _describe(container: Any, source: Source, limits: Limits) -> Probe:
     streams = list(container.streams)
     limits.check('max_streams', len(streams), f'the streams of {source.name}')
-    shown = [s for s in streams if s.type == 'video' and not _is_cover(s)]
-    pictures = [s for s in shown if s.codec_context is not None]
-    sounds = [s for s in streams if s.type == 'audio' and _is_readable_sound(s)]
-    if not pictures and not sounds:
+    video_streams = [stream for stream in streams if stream.type == 'video' and not _is_cover(stream)]
+    decodable = [stream for stream in video_streams if stream.codec_context is not None]
+    audio_streams = [stream for stream in streams if stream.type == 'audio' and _is_readable_audio(stream)]
+    if not decodable and not audio_streams:
         raise MediaError(
             expected='pictures or sound', came=f'neither in {source.name}', todo='check that it is the right file'
         )
-    picture = _chosen(pictures)
-    described = None if picture is None else _describe_video(container, picture, source, limits)
-    heard = tuple(_describe_audio(i, s, source, limits) for i, s in enumerate(sounds))
+    video_stream = _chosen(decodable)
+    video = None if video_stream is None else _describe_video(container, video_stream, source, limits)
+    audio = tuple(_describe_audio(position, stream, source, limits) for position, stream in enumerate(audio_streams))
     duration_s = _positive(container.duration, Fraction(1, 1_000_000))
     demuxer = container.format.name
-    first = first_ticks(source) if demuxer.startswith('mov') else {}
-    lengths = [_length(s, first) for s in (*pictures, *sounds)]
-    if first and any(lengths):
+    first_tick_of = first_ticks(source) if demuxer.startswith('mov') else {}
+    lengths = [_length(stream, first_tick_of) for stream in (*decodable, *audio_streams)]
+    if first_tick_of and any(lengths):
         duration_s = None  # FFmpeg computes it from the ends
-    longest_s = max((x for x in (duration_s, *lengths) if x is not None), default=None)
+    longest_s = max((seconds for seconds in (duration_s, *lengths) if seconds is not None), default=None)
     if longest_s is not None:
         limits.check('max_duration_s', longest_s, f'the length of {source.name} in seconds')
-    origin_s = _origin([s for s in (picture, *sounds) if s is not None])
+    origin_s = _origin([stream for stream in (video_stream, *audio_streams) if stream is not None])
     return Probe(
         demuxer=demuxer,
         duration_s=longest_s if duration_s is None else duration_s,
         duration_is_estimate=demuxer in ESTIMATED or (demuxer == 'mp3' and not states_length(source)),
         origin_s=origin_s,
-        video=described,
-        video_index=None if picture is None else picture.index,
-        audio=heard,
-        audio_indices=tuple(s.index for s in sounds),
-        subtitle_indices=tuple(s.index for s in streams if s.type == 'subtitle'),
-        unreadable=_unreadable_streams(streams, {s.index for s in (*pictures, *sounds)}, track_count(source)),
+        video=video,
+        video_index=None if video_stream is None else video_stream.index,
+        audio=audio,
+        audio_indices=tuple(stream.index for stream in audio_streams),
+        subtitle_indices=tuple(stream.index for stream in streams if stream.type == 'subtitle'),
+        unreadable=_unreadable_streams(
+            streams, {stream.index for stream in (*decodable, *audio_streams)}, track_count(source)
+        ),
         remarks=_remarks(streams, origin_s, demuxer),
         track_ends_s=track_ends(source) if demuxer.startswith('mov') else {},
-        first_ticks=first,
+        first_ticks=first_tick_of,
     )
 
 
-def _length(stream: Any, first: Mapping[int, int]) -> float | None:
+def _length(stream: Any, first_tick_of: Mapping[int, int]) -> float | None:
     """Seconds that the container states for a stream; None if it does not."""
     ticks = stream.duration
-    return _positive(None if ticks is None else ticks - first.get(int(stream.id), 0), stream.time_base)
+    return _positive(None if ticks is None else ticks - first_tick_of.get(int(stream.id), 0), stream.time_base)
 
 
-def _is_readable_sound(stream: Any) -> bool:
+def _is_readable_audio(stream: Any) -> bool:
     context = stream.codec_context
     return context is not None and context.sample_rate >= LEAST_AUDIO_RATE_HZ and bool(context.channels)
 
 
 def _unreadable_streams(streams: list[Any], readable: set[int], declared: int) -> tuple[str, ...]:
-    """Sentences about picture or sound streams without a decoder, and about tracks that did not become a stream."""
+    """Sentences about video or audio streams without a decoder, and about tracks that did not become a stream."""
     names = {'video': 'picture', 'audio': 'sound'}
     remarks = [
         f'damaged or unknown: {names[stream.type]} stream {stream.index} cannot be read'
@@ -267,13 +274,19 @@ def _unreadable_streams(streams: list[Any], readable: set[int], declared: int) -
 def _remarks(streams: list[Any], origin_s: float, demuxer: str) -> tuple[str, ...]:
     """Sentences about streams of other kinds, and about a clock that does not begin near 0 where it usually does."""
     remarks = []
-    others = [s for s in streams if s.type not in {'video', 'audio', 'subtitle', 'attachment'}]
-    if others:
-        verb = 'is' if len(others) == 1 else 'are'
-        remarks.append(f'{subject(len(others), "stream")} neither picture, sound nor subtitles and {verb} not read')
+    other_streams = [stream for stream in streams if stream.type not in {'video', 'audio', 'subtitle', 'attachment'}]
+    if other_streams:
+        verb = 'is' if len(other_streams) == 1 else 'are'
+        remarks.append(
+            f'{subject(len(other_streams), "stream")} neither picture, sound nor subtitles and {verb} not read'
+        )
     if abs(origin_s) > MAX_SOUND_LEAD_S and demuxer not in LATE_STARTERS:
         remarks.append(f'the first timestamp is {origin_s:.2f} s: the clock starts there')
-    rates = [s.average_rate for s in streams if s.type == 'video' and s.frames > 2 and s.average_rate]
+    rates = [
+        stream.average_rate
+        for stream in streams
+        if stream.type == 'video' and stream.frames > 2 and stream.average_rate
+    ]
     if impossible := [rate for rate in rates if rate > MAX_RATE_HZ]:
         remarks.append(f'the file states {float(impossible[0]):,.0f} pictures per second: their times mean nothing')
     return tuple(remarks)
@@ -304,16 +317,16 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
 
 
 def _first_orientation(container: Any, stream: Any, source: Source, limits: Limits) -> Orientation:
-    """The display matrix of the first picture that decodes, which is where PyAV shows it; upright where none does."""
+    """The display matrix of the first frame that decodes, where PyAV exposes it; upright where none does."""
     stream.codec_context.options = {'max_pixels': str(decoder_pixels(limits))}
     stream.codec_context.thread_count = decoder_threads(stream.codec_context, limits)
     try:
-        for number, packet in enumerate(container.demux(stream)):
+        for packet_index, packet in enumerate(container.demux(stream)):
             check_parameter_sets(stream.codec_context, bytes(packet), source.name, limits)
             with suppress(av.error.FFmpegError, ValueError):
                 for frame in packet.decode():
                     return orientation_of_frame(frame)
-            if number > FIRST_PACKETS:
+            if packet_index > FIRST_PACKETS:
                 break
     except AffektError:
         raise
@@ -339,7 +352,7 @@ def _describe_audio(position: int, stream: Any, source: Source, limits: Limits) 
 
 
 def _title(stream: Any) -> str:
-    """What the file calls a stream, in one short line; '' if it is only the name of a program."""
+    """The title of a stream as in the file, in one short line; '' if it is only the name of a program."""
     metadata = stream.metadata
     title = str(metadata.get('title') or metadata.get('handler_name') or '')
     return '' if title in PLAIN_HANDLERS else ' '.join(title.split())[:80]
@@ -357,14 +370,14 @@ def usable_aspect(aspect: Fraction | None) -> Fraction:
     return Fraction(aspect)
 
 
-def _chosen(pictures: list[Any]) -> Any | None:
-    """The default picture stream, else the first one; a sequence rather than the photograph that stands for it."""
-    if any(stream.frames > 1 for stream in pictures):
-        pictures = [stream for stream in pictures if stream.frames > 1]
-    for stream in pictures:
+def _chosen(streams: list[Any]) -> Any | None:
+    """The default video stream, else the first one; a sequence rather than the photograph that stands for it."""
+    if any(stream.frames > 1 for stream in streams):
+        streams = [stream for stream in streams if stream.frames > 1]
+    for stream in streams:
         if _has_disposition(stream, 'default'):
             return stream
-    return pictures[0] if pictures else None
+    return streams[0] if streams else None
 
 
 def _is_cover(stream: Any) -> bool:
@@ -378,7 +391,7 @@ def _has_disposition(stream: Any, name: str) -> bool:
 
 
 def _origin(streams: list[Any]) -> float:
-    """The earliest start of picture or sound. A sound encoder's lead-in (less than 0.2 s before 0) does not count."""
+    """The earliest start of video or audio. An audio encoder's lead-in (less than 0.2 s before 0) does not count."""
     starts = []
     for stream in streams:
         if stream.start_time is None:

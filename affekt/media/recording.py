@@ -237,7 +237,7 @@ class Recording:
         return order[0].index if self._audible is None else self._audible
 
     def _is_audible(self, stream: int, seconds: float) -> bool:
-        """Whether the beginning of a stream holds sound; one that does not decode holds none."""
+        """Whether the first `seconds` of a stream are audible; False for a stream that does not decode."""
         if self._probe is None:
             return False
         one_pass = AudioPass(self._source, self._probe, self._limits, stream, must_decode=False)
@@ -269,7 +269,9 @@ class Recording:
         return None if track is None else track.lines
 
     def open_subtitles(self, encoding: str | None = None) -> EmbeddedSubtitles | None:
-        """The same with notes on the encoding of lines that are not UTF-8, and the number left out.
+        """The first embedded text subtitles and notes on their encoding, or None if there are none.
+
+        The notes say how lines that are not UTF-8 were decoded, and how many were left out.
 
         Args:
             encoding: encoding of lines that are not UTF-8; None to recognise it.
@@ -288,7 +290,7 @@ class Recording:
         audio = None if self._audio_pass is None else self._audio_pass.report(trusts_marks)
         remarks = (*self._remarks, *container.remarks)
         if self._audio_pass is not None:
-            remarks = (*remarks, *self._choice_of_sound(self._audio_pass))
+            remarks = (*remarks, *self._stream_choice(self._audio_pass))
         if not container.states_length:
             remarks = (*remarks, NO_LENGTH)
         damage = container.sentences if self._probe is None else (*container.sentences, *self._probe.unreadable)
@@ -296,19 +298,19 @@ class Recording:
 
     @cached_property
     def _container_report(self) -> ContainerReport:
-        """What the container states and the file does not bear out; the walk through its parts is made once."""
+        """What the container declares and the file lacks; its parts are walked once."""
         if self._probe is None:
             return ContainerReport()
         return missing_bytes(self._source, self._probe.demuxer, tuple(stream.codec for stream in self._probe.audio))
 
-    def _choice_of_sound(self, one_pass: AudioPass) -> list[str]:
+    def _stream_choice(self, one_pass: AudioPass) -> list[str]:
         """Sentences on which of several streams is read, and which of several channels."""
         notes = []
         if len(self.audio) > 1:
             default = next((stream for stream in self.audio if stream.is_default), self.audio[0])
             was_silent = one_pass.stream == self._audible != default.index
-            why = f', for the first choice, number {default}, is silent' if was_silent else ''
-            notes.append(f'{len(self.audio)} sound streams; number {self.audio[one_pass.stream]} is read{why}')
+            reason = f', for the first choice, number {default}, is silent' if was_silent else ''
+            notes.append(f'{len(self.audio)} sound streams; number {self.audio[one_pass.stream]} is read{reason}')
         if one_pass.rescue:
             notes.append(f'sound: {one_pass.rescue}')
         return notes

@@ -33,22 +33,29 @@ Samples = npt.NDArray[np.float32]
 SETTLING_S = 1.0
 """Seconds after seeking until decoder and resampler give the same output as from the start."""
 JITTER_S = 0.04
+"""Difference in seconds up to which a timestamp counts as rounded."""
 EXACT_S = 0.005
 """Tolerance in seconds of the timestamp right after a damaged packet."""
 FREE_SILENCE_S, FEWEST_BYTES_A_SECOND = 600.0, 50
 """Pauses of more than ten minutes that also exceed one second per this many bytes of the file are damage."""
 MAX_JUMP_S = 600.0
+"""A timestamp further ahead than this, and past the declared end, is damage, not a pause."""
 EDGE_S = 0.03
+"""Tolerance in seconds of the declared end."""
 MAX_LEAD_S = 0.1
+"""Largest lead-in of an encoder in seconds."""
 LEAD_CODECS = ('aac', 'mp3', 'mp2', 'opus', 'vorbis', 'ac3', 'eac3')
 """Codecs whose encoders add a lead-in, which containers other than mp4 include in the declared length."""
 IMPOSSIBLE = 16.0
+"""Amplitude (24 dB above full scale) from which a sample is damaged."""
 MAX_PLANES = 7
 """PyAV reads beyond the end where all eight planes are used; such audio is packed first."""
 MAX_NEW_CHANNELS = 8
 """A unit with more channels than this, and than its stream declares, counts as damage."""
 SILENCE_CHUNK = 1 << 18
+"""Samples of silence yielded at once."""
 SCALES = {'u8': 128.0, 's16': 32768.0, 's32': 2.0**31, 's64': 2.0**63, 'flt': 1.0, 'dbl': 1.0}
+"""Sample format to its full scale."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +104,21 @@ class AudioPass:
             self.source, self.probe.audio_indices[self.stream], self.limits, self.probe, max(0.0, begin_s - SETTLING_S)
         )
         self.clock_s = self._moved_to_s = begin_s = begin_s if is_part else 0.0
-        size = max(1, round(block_s * rate_hz))
-        kept: list[Samples] = []
-        waiting = done = 0
+        block_size = max(1, round(block_s * rate_hz))
+        pieces: list[Samples] = []
+        buffered = yielded = 0
         for piece in self._resampled(opened, rate_hz):
-            kept.append(piece)
-            waiting += len(piece)
-            if waiting < size:
+            pieces.append(piece)
+            buffered += len(piece)
+            if buffered < block_size:
                 continue
-            joined = np.concatenate(kept)  # once per piece: it may hold thousands of small blocks
-            for start in range(0, waiting - size + 1, size):
-                yield Block(begin_s + done / rate_hz, _clipped(joined[start : start + size]))
-                done += size
-            kept, waiting = [joined[waiting - waiting % size :]], waiting % size
-        if waiting:
-            yield Block(begin_s + done / rate_hz, _clipped(np.concatenate(kept)))
+            joined = np.concatenate(pieces)  # once per piece: it may hold thousands of small blocks
+            for start in range(0, buffered - block_size + 1, block_size):
+                yield Block(begin_s + yielded / rate_hz, _clipped(joined[start : start + block_size]))
+                yielded += block_size
+            pieces, buffered = [joined[buffered - buffered % block_size :]], buffered % block_size
+        if buffered:
+            yield Block(begin_s + yielded / rate_hz, _clipped(np.concatenate(pieces)))
         self.is_over = not is_part  # skipped parts are not known to decode
         if not self.tally.frames and self.must_decode and not is_part:
             raise MediaError(
@@ -144,7 +151,7 @@ class AudioPass:
                 self.limits.check('max_audio_rate_hz', source_hz, f'the sample rate of {self.source.name}')
                 channels, mono, names = self._mono(unit, source_hz)
                 self.unit_s = max(self.unit_s, len(mono) / source_hz)
-                before_s, size = self.clock_s, len(mono)
+                before_s, unit_size = self.clock_s, len(mono)
                 if self.tally.frames == 1:
                     self._first_stated_s = float((unit.duration or 0) * base)
                 mono, silence = self._fit(mono, source_hz, unit.pts, base)
@@ -156,13 +163,13 @@ class AudioPass:
                     silence -= SILENCE_CHUNK
                 opened.file.touch()
                 if len(mono):
-                    channels = channels[:, size - len(mono) :]
+                    channels = channels[:, unit_size - len(mono) :]
                     yield from self._downmix.add(channels, mono, names, source_hz, self.clock_s)
                 opened.file.touch()
         except Stalled as stalled:
             if not self.tally.frames:
                 raise
-            self.tally.say(f'stopped: {stalled}')
+            self.tally.add_note(f'stopped: {stalled}')
         finally:
             opened.close()
             self._note_damage(self.clock_s)
@@ -181,42 +188,42 @@ class AudioPass:
 
     def _mono(self, unit: Any, source_hz: int) -> tuple[Samples, Samples, tuple[str, ...]]:
         """The channels (C, N) without low-frequency effects, their mean (N,), and their names; damage set to 0."""
-        channels = max(1, len(unit.layout.channels))
+        channel_count = max(1, len(unit.layout.channels))
         sample_format = unit.format.name.removesuffix('p')
         declared = self.probe.audio[self.stream].channels
-        if channels > max(MAX_NEW_CHANNELS, declared):
+        if channel_count > max(MAX_NEW_CHANNELS, declared):
             self.bad_s += unit.samples / source_hz
             self.tally.corrupt_frames += 1
             silent = np.zeros((1, unit.samples), np.float32)
             return silent, silent[0], ('',)
-        if unit.format.is_planar and channels > MAX_PLANES:
+        if unit.format.is_planar and channel_count > MAX_PLANES:
             sample_format = 'flt'
             unit = av.AudioResampler(format=sample_format).resample(unit)[0]
         raw = unit.to_ndarray()
         if not unit.format.is_planar:
-            raw = raw.reshape(-1, channels).T
-        sound = raw.astype(np.float32)
+            raw = raw.reshape(-1, channel_count).T  # (1, N C) to (C, N)
+        channels = raw.astype(np.float32)
         if sample_format == 'u8':
-            sound -= 128.0
+            channels -= 128.0
         if SCALES.get(sample_format, 1.0) != 1.0:
-            sound /= np.float32(SCALES[sample_format])
+            channels /= np.float32(SCALES[sample_format])
         elif sample_format in {'flt', 'dbl'}:
-            sound = self._without_damage(sound, source_hz)
-        if channels == 1:
-            return sound, np.ascontiguousarray(sound[0]), ('',)
-        weights = np.array([c.name != 'LFE' for c in unit.layout.channels], np.float32)
-        weights = weights if weights.any() else np.ones(channels, np.float32)
-        mono: Samples = (weights / weights.sum()) @ sound
-        names = tuple(c.name for c, is_kept in zip(unit.layout.channels, weights, strict=True) if is_kept)
-        return sound[weights > 0], mono, names
+            channels = self._without_damage(channels, source_hz)
+        if channel_count == 1:
+            return channels, np.ascontiguousarray(channels[0]), ('',)
+        weights = np.array([channel.name != 'LFE' for channel in unit.layout.channels], np.float32)
+        weights = weights if weights.any() else np.ones(channel_count, np.float32)
+        mono: Samples = (weights / weights.sum()) @ channels
+        names = tuple(channel.name for channel, is_kept in zip(unit.layout.channels, weights, strict=True) if is_kept)
+        return channels[weights > 0], mono, names
 
-    def _without_damage(self, sound: Samples, source_hz: int) -> Samples:
-        bad = ~(np.abs(sound) <= IMPOSSIBLE)  # nan compares False
-        if bad.any():
-            self.bad_s += float(bad.any(axis=0).sum()) / source_hz
+    def _without_damage(self, channels: Samples, source_hz: int) -> Samples:
+        is_damaged = ~(np.abs(channels) <= IMPOSSIBLE)  # nan compares False
+        if is_damaged.any():
+            self.bad_s += float(is_damaged.any(axis=0).sum()) / source_hz
             self.tally.corrupt_frames += 1
-            sound = np.where(bad, np.float32(0), sound)
-        return sound
+            channels = np.where(is_damaged, np.float32(0), channels)
+        return channels
 
     def _fit(self, mono: Samples, source_hz: int, pts: int | None, base: Fraction) -> tuple[Samples, int]:
         """The part of `mono` that is new on the clock, and how many samples of silence come before it."""
@@ -229,10 +236,10 @@ class AudioPass:
             if ahead_s > jitter_s or (is_first and ahead_s > 0):
                 silence = self._silence_for(ahead_s, source_hz, is_first)
             elif ahead_s < -JITTER_S or (is_first and ahead_s < 0):
-                drop = min(len(mono), round(-ahead_s * source_hz))
-                self.repeated_s += 0.0 if is_first else drop / source_hz
+                overlap = min(len(mono), round(-ahead_s * source_hz))
+                self.repeated_s += 0.0 if is_first else overlap / source_hz
                 self.tally.note_step_back(self.clock_s, self.clock_s + ahead_s)
-                mono = mono[drop:]
+                mono = mono[overlap:]
         self.clock_s += (silence + len(mono)) / source_hz
         if self.clock_s > self.limits.max_duration_s + 1:
             raise LimitError(
@@ -272,11 +279,11 @@ class AudioPass:
     def report(self, trusts_marks: bool = True) -> StreamReport:
         """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         tally, notes, spans = self.tally, list(self.tally.notes), list(self._damaged.spans)
-        lost_s = self.gap_s + self.bad_s + (self.repeated_s if tally.begins_anew else 0.0)
+        lost_s = self.gap_s + self.bad_s + (self.repeated_s if tally.clock_restarts else 0.0)
         if self.is_over and not tally.frames:
             notes.append(f'no sound decodes, from {tally.packets} packets')
         if self.is_over:
-            lost_s += self._tail_and_head(notes, spans)
+            lost_s += self._missing_at_ends(notes, spans)
         if self.gap_s > 0:
             notes.append(f'{self.gap_s:.2f} s without sound inside the stream, filled with silence')
         if self.bad_s > 0:
@@ -290,8 +297,10 @@ class AudioPass:
         if tally.damaged_packets:
             notes.append(f'{tally.damaged_packets} of {subject(tally.packets, "packet")} damaged')
         if tally.marked_packets and trusts_marks:
-            them = 'it' if tally.marked_packets == 1 else 'them'
-            notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {them}')
+            pronoun = 'it' if tally.marked_packets == 1 else 'them'
+            notes.append(
+                f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {pronoun}'
+            )
         if tally.read_failures:
             notes.append(f'reading failed {counted(tally.read_failures, "time")}')
         return StreamReport(
@@ -309,8 +318,8 @@ class AudioPass:
             notes=tuple(notes),
         )
 
-    def _tail_and_head(self, notes: list[str], spans: list[tuple[float, float]]) -> float:
-        """Seconds missing at both ends, each with its sentence and place; also sound much longer than declared."""
+    def _missing_at_ends(self, notes: list[str], spans: list[tuple[float, float]]) -> float:
+        """Seconds missing at both ends; adds sentences to `notes`, also on more than declared, and places to `spans`."""
         tolerance_s = EDGE_S + (min(1.5 * self.unit_s, MAX_LEAD_S) if self._has_lead else 0.0)
         declared_s, is_own = self.declared_s, True
         if declared_s is None:

@@ -20,23 +20,23 @@ from affekt.errors import LimitError
 
 FREE_PIXELS = 9_000_000
 PIXELS_PER_BYTE = 1000
-"""A file of N bytes may have pictures of 9 million + 1000 N pixels: photographs have 1 to 50 pixels per byte."""
+"""A file of N bytes may have images of 9 million + 1000 N pixels: photographs have 1 to 50 pixels per byte."""
 FREE_ANIMATED = 1_000_000_000
 ANIMATED_PER_BYTE = 2000
-"""A file of N bytes may have 1,000 million + 2000 N pixels in all its pictures together."""
+"""A file of N bytes may have 1,000 million + 2000 N pixels in all its images together."""
 ZEROED_BYTES = 256
-"""Least length of a run of zeros that does not occur in coded pictures."""
+"""Minimum length of a run of zeros that does not occur in coded images."""
 CHUNK = 1 << 16
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Colour type of a PNG to its number of samples per pixel."""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column, first row, column step and row step of the seven passes of an interlaced PNG."""
 LARGEST_READ = 1 << 27
-"""Bytes that are looked through at once; FFmpeg copies them."""
+"""Bytes of a file that are examined at most; FFmpeg copies them."""
 LEAST_CONTENT = 64
-"""Bytes behind a picture that are worth a sentence."""
+"""Bytes after an image from which a remark is made."""
 MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
-"""What ends the coded data of a JPEG; zeros and restarts (D0 to D7) belong to them."""
+"""Markers that end the coded data of a JPEG; zeros and restarts (D0 to D7) belong to them."""
 
 
 def refuse_bomb(source: Source, pixels: int, pictures: int = 1) -> None:
@@ -44,26 +44,26 @@ def refuse_bomb(source: Source, pixels: int, pictures: int = 1) -> None:
 
     Args:
         source: the file.
-        pixels: of one picture, as declared.
+        pixels: of one image, as declared.
         pictures: number of images of that size.
 
     Raises:
         LimitError: more than a file of this size can hold.
     """
-    for what, count, most in (
+    for unit, count, limit in (
         ('pixels in a picture', pixels, FREE_PIXELS + PIXELS_PER_BYTE * source.size),
         ('pixels in all pictures', pixels * pictures, FREE_ANIMATED + ANIMATED_PER_BYTE * source.size),
     ):
-        if count > most:
+        if count > limit:
             raise LimitError(
-                expected=f'at most {most:,} {what} of a file of {source.size:,} bytes',
+                expected=f'at most {limit:,} {unit} of a file of {source.size:,} bytes',
                 came=f'{count:,} declared in {source.name}',
                 todo='the file is blank or made to exhaust memory; if it is trusted, scale it down first',
             )
 
 
 def refuse_animated_bomb(source: Source) -> None:
-    """`refuse_bomb` for a GIF or PNG with several pictures, which FFmpeg decodes while it opens them.
+    """`refuse_bomb` for a GIF or PNG with several images, which FFmpeg decodes while it opens them.
 
     Raises:
         LimitError: it states more pixels than a file of this size can hold.
@@ -72,13 +72,13 @@ def refuse_animated_bomb(source: Source) -> None:
     if head.startswith(b'GIF8'):
         gif = walk_gif(source)
         refuse_bomb(source, gif.width * gif.height, gif.pictures)
-    elif head.startswith(b'\x89PNG') and (at := head.find(b'acTL')) > 0:
+    elif head.startswith(b'\x89PNG') and (offset := head.find(b'acTL')) > 0:
         width, height = struct.unpack('>II', head[16:24])
-        refuse_bomb(source, width * height, int.from_bytes(head[at + 4 : at + 8], 'big'))
+        refuse_bomb(source, width * height, int.from_bytes(head[offset + 4 : offset + 8], 'big'))
 
 
 def lost_in_png(source: Source) -> str:
-    """What the pixels of a PNG lack: missing rows, or a wrong checksum; '' if they are complete."""
+    """Damage to the pixels of a PNG: missing rows, or a wrong checksum; '' if they are complete."""
     with source.open(60.0) as file:
         head = file.read(33)
         if len(head) < 33 or head[12:16] != b'IHDR':
@@ -86,16 +86,16 @@ def lost_in_png(source: Source) -> str:
         width, height, depth, colour, _, _, interlace = struct.unpack('>IIBBBBB', head[16:29])
         rows = _row_bytes(width, height, depth * CHANNELS.get(colour, 4), bool(interlace))
         expected = sum(count * size for count, size in rows)
-        got, failure = _inflated(file, expected)
-    if got >= expected:
+        unpacked, failure = _inflated(file, expected)
+    if unpacked >= expected:
         return failure
-    whole = 0
+    complete_rows = 0
     for count, size in rows:
-        whole += min(count, got // size)
-        got -= min(count * size, got)
+        complete_rows += min(count, unpacked // size)
+        unpacked -= min(count * size, unpacked)
     if interlace:
-        return f'{whole} of {sum(count for count, _ in rows)} rows of its seven passes'
-    return f'{whole} of {height} rows'
+        return f'{complete_rows} of {sum(count for count, _ in rows)} rows of its seven passes'
+    return f'{complete_rows} of {height} rows'
 
 
 def _row_bytes(width: int, height: int, bits: int, is_interlaced: bool) -> list[tuple[int, int]]:
@@ -112,22 +112,22 @@ def _row_bytes(width: int, height: int, bits: int, is_interlaced: bool) -> list[
 def _inflated(file: WatchedFile, expected: int) -> tuple[int, str]:
     """Unpacked size of the pixel chunks, up to `expected`, and the error after it, if any."""
     unpacker = zlib.decompressobj()
-    count = 0
+    unpacked = 0
     try:
         for piece in _pixel_chunks(file):
             while piece and not unpacker.eof:
-                count += len(unpacker.decompress(piece, CHUNK))
+                unpacked += len(unpacker.decompress(piece, CHUNK))
                 piece = unpacker.unconsumed_tail
                 file.touch()
             if unpacker.eof:
-                return count, ''
-            if count > expected + CHUNK:
-                return count, ''
+                return unpacked, ''
+            if unpacked > expected + CHUNK:
+                return unpacked, ''
     except zlib.error as error:
         if 'data check' in str(error):  # all rows are there, and some are damaged
             return expected, 'a failing check sum of its pixels'
-        return count, 'damaged pixels'
-    return count + len(unpacker.flush()), ''
+        return unpacked, 'damaged pixels'
+    return unpacked + len(unpacker.flush()), ''
 
 
 def _pixel_chunks(file: WatchedFile) -> Iterator[bytes]:
@@ -161,35 +161,35 @@ def behind_jpeg(source: Source) -> int:
     """Number of bytes after the end of a JPEG, where phones store a video; 0 if its end is not marked."""
     with source.open(60.0) as file:
         data = file.read(LARGEST_READ)
-        at = 2
-        while data[at : at + 1] == b'\xff' and at + 4 <= len(data):
-            marker = data[at + 1]
+        offset = 2
+        while data[offset : offset + 1] == b'\xff' and offset + 4 <= len(data):
+            marker = data[offset + 1]
             if marker == 0xD9:
-                file.seek(at + 2)
+                file.seek(offset + 2)
                 return _unlike_padding(file, source)
             if marker == 0xFF:
-                at += 1
+                offset += 1
                 continue
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+            offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], 'big')
             if marker == 0xDA:
-                next_marker = MARKER.search(data, at)
-                at = len(data) if next_marker is None else next_marker.start()
+                next_marker = MARKER.search(data, offset)
+                offset = len(data) if next_marker is None else next_marker.start()
     return 0
 
 
 def _unlike_padding(file: WatchedFile, source: Source) -> int:
     """Number of bytes from here to the end of the file; 0 if they are zeros or too few for content."""
-    rest = source.size - file.tell()
-    if rest < LEAST_CONTENT:
+    trailing = source.size - file.tell()
+    if trailing < LEAST_CONTENT:
         return 0
     while piece := file.read(CHUNK):
         if piece.strip(b'\0'):
-            return rest
+            return trailing
     return 0
 
 
 def lost_in_jpeg(source: Source) -> str:
-    """What the coded data of a JPEG lack; '' if a strict decoder reads all of them.
+    """Damage to the coded data of a JPEG; '' if a strict decoder reads all of them.
 
     Pillow fills missing parts with grey. FFmpeg's decoder has an option to stop instead.
     """
@@ -217,19 +217,19 @@ def zeros_in_jpeg(source: Source) -> str:
     """
     with source.open(60.0) as file:
         data = file.read(LARGEST_READ)
-    at, shortest, is_baseline = 2, set(), False
-    while data[at : at + 1] == b'\xff' and at + 4 <= len(data):
-        marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], 'big')
+    offset, shortest, is_baseline = 2, set(), False
+    while data[offset : offset + 1] == b'\xff' and offset + 4 <= len(data):
+        marker, size = data[offset + 1], int.from_bytes(data[offset + 2 : offset + 4], 'big')
         if marker == 0xC4:
-            shortest |= _shortest_codes(data[at + 4 : at + 2 + size])
+            shortest |= _shortest_codes(data[offset + 4 : offset + 2 + size])
         is_baseline = is_baseline or marker in (0xC0, 0xC1)
-        at += 2 + size
+        offset += 2 + size
         if marker == 0xDA:
             break
     if not is_baseline or shortest <= {0}:
         return ''
     end = data.rfind(b'\xff\xd9')
-    return _zeros(_longest_zeros(data[at : end if end > at else len(data)]))
+    return _zeros(_longest_zeros(data[offset : end if end > offset else len(data)]))
 
 
 def _shortest_codes(tables: bytes) -> set[int]:
@@ -243,7 +243,7 @@ def _shortest_codes(tables: bytes) -> set[int]:
 
 
 def zeros_in_webp(source: Source) -> str:
-    """A sentence if the coded picture of a WebP has a run of zeros, as in a damaged copy; otherwise ''."""
+    """A sentence if the coded image of a WebP has a run of zeros, as in a damaged copy; otherwise ''."""
     with source.open(60.0) as file:
         file.seek(12)
         while len(head := file.read(8)) == 8:
@@ -256,9 +256,9 @@ def zeros_in_webp(source: Source) -> str:
 
 
 def _zeros_in_vp8(data: bytes) -> int:
-    """Longest run of zeros in a lossy picture, if its flat areas do not explain it; otherwise 0."""
+    """Longest run of zeros in a lossy image, if its flat areas do not explain it; otherwise 0."""
     longest = _longest_zeros(data)
-    width, height = (int.from_bytes(data[at : at + 2], 'little') & 0x3FFF for at in (6, 8))
+    width, height = (int.from_bytes(data[offset : offset + 2], 'little') & 0x3FFF for offset in (6, 8))
     is_blank = longest > 0.9 * len(data)
     return 0 if is_blank or longest < width * height / 4000 else longest
 
@@ -271,13 +271,13 @@ def zeros_at_the_end(source: Source) -> str:
 
 def _longest_zeros(data: bytes) -> int:
     """Length of the longest run of at least `ZEROED_BYTES` zeros; 0 for none."""
-    longest, at = 0, data.find(bytes(ZEROED_BYTES))
-    while at >= 0:
-        end = at + ZEROED_BYTES
+    longest, offset = 0, data.find(bytes(ZEROED_BYTES))
+    while offset >= 0:
+        end = offset + ZEROED_BYTES
         while end < len(data) and data[end] == 0:
             end += 1
-        longest = max(longest, end - at)
-        at = data.find(bytes(ZEROED_BYTES), end)
+        longest = max(longest, end - offset)
+        offset = data.find(bytes(ZEROED_BYTES), end)
     return longest
 
 

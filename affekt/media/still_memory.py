@@ -15,19 +15,24 @@ from affekt.containers import Limits, Source, Window
 from affekt.containers.limits import SMALLER
 from affekt.media.picture_memory import Bits, parameter_sets
 
-DECODED, GIVEN = 4, 3
+DECODED, RETURNED = 4, 3
+"""Bytes per pixel of Pillow's image and of the returned array."""
 IN_WEBP = 16
 """Bytes per pixel: two RGBA canvases, their copy, and Pillow's image."""
 COEFFICIENT = 2
 """Bytes of each coefficient of a progressive JPEG, which are all kept until the last scan."""
 LARGEST_HEAD = 1 << 20
+"""Bytes in which the configuration of a coded image is sought."""
 LARGEST_CONFIGURATION = 1 << 12
+"""Bytes read of one configuration."""
 SEQUENCE_HEADER = re.compile(rb'(?:\x12\x00|mdat)\x0a.', re.DOTALL)
 """Bytes before the sequence header of an AV1 image: a delimiter or the start of the data, and its size."""
 HIGH_DEPTH, NO_COLOUR, HALF_WIDTH = 0x40, 0x10, 0x08
 """Bits of the third byte of an AV1 configuration (av1C)."""
 COMPRESSION, ROWS_PER_STRIP, BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 259, 278, 258, 322, 323
+"""Numbers of TIFF tags."""
 UNCOMPRESSED = 1
+"""Value of COMPRESSION for pixels as they are."""
 
 
 def check_memory(image: Any, source: Source, image_format: str, limits: Limits) -> None:
@@ -44,27 +49,27 @@ def check_memory(image: Any, source: Source, image_format: str, limits: Limits) 
 def bytes_while_reading(image: Any, source: Source, image_format: str) -> int:
     """Peak memory of reading, in bytes, excluding the program itself."""
     pixels = int(image.size[0] * image.size[1])
-    least = pixels * (DECODED + GIVEN)
+    returned_bytes = pixels * (DECODED + RETURNED)
     if image_format == 'TIFF':
-        return max(least, _in_tiff(image, source, pixels))
+        return max(returned_bytes, _in_tiff(image, source, pixels))
     if image_format == 'BMP':
-        return least
+        return returned_bytes
     if image_format == 'PNG':
-        return least + _beside_pixels(source)
-    inside = {'WEBP': _in_webp, 'AVIF': _in_avif, 'HEIF': _in_heif, 'JPEG': _in_jpeg}.get(image_format)
+        return returned_bytes + _beside_pixels(source)
+    decoder_bytes = {'WEBP': _in_webp, 'AVIF': _in_avif, 'HEIF': _in_heif, 'JPEG': _in_jpeg}.get(image_format)
     pixels = max([pixels, *(CODED_PIXELS[image_format](source) if image_format in CODED_PIXELS else ())])
-    return source.size + max(least, 0 if inside is None else inside(image, source, pixels))
+    return source.size + max(returned_bytes, 0 if decoder_bytes is None else decoder_bytes(image, source, pixels))
 
 
 def _beside_pixels(source: Source) -> int:
-    """Bytes of the chunks of a PNG that are no pixels: Pillow takes each in whole."""
-    beside, position = 0, 8
+    """Bytes of the chunks of a PNG other than pixels, each of which Pillow reads as a whole."""
+    other_bytes, position = 0, 8
     with Window(source) as window:
         while position < source.size and window.meets_another():
             size = min(window.number(position, 4), source.size - position)
-            beside += 0 if window.at(position + 4, 4) == b'IDAT' else size
+            other_bytes += 0 if window.at(position + 4, 4) == b'IDAT' else size
             position += size + 12
-    return beside
+    return other_bytes
 
 
 def _in_webp(image: Any, source: Source, pixels: int) -> int:
@@ -77,7 +82,7 @@ def _in_jpeg(image: Any, source: Source, pixels: int) -> int:
 
 
 def _in_avif(image: Any, source: Source, pixels: int) -> int:
-    """Planes as coded, then as RGB, then their copy or Pillow's picture beside it."""
+    """Planes as coded, then as RGB, then their copy or Pillow's image beside it."""
     channels = len(image.getbands())
     return pixels * (_plane_bytes(source, b'av1C', channels == 4)[0] + channels + max(channels, DECODED))
 
@@ -95,38 +100,38 @@ def _plane_bytes(source: Source, name: bytes, has_alpha: bool) -> tuple[int, boo
     Without a configuration, the maximum.
     """
     head = source.head(LARGEST_HEAD)
-    stated = [_samples(name, head[at.end() : at.end() + 18]) for at in re.finditer(name, head)]
-    return max(((samples + has_alpha) * (1 + is_deep), is_deep) for samples, is_deep in stated or [(3, True)])
+    sample_sizes = [_samples(name, head[match.end() : match.end() + 18]) for match in re.finditer(name, head)]
+    return max(((samples + has_alpha) * (1 + is_deep), is_deep) for samples, is_deep in sample_sizes or [(3, True)])
 
 
 def _coded_in_heif(source: Source) -> list[int]:
-    """Pixels of the coded pictures, which the decoder goes by, as their parameter sets state them."""
+    """Pixels of each coded image, for which the decoder allocates, as their parameter sets state them."""
     head = source.head(LARGEST_HEAD)
     return [
-        each.width * each.height
-        for at in re.finditer(b'hvcC', head)
-        for each in parameter_sets('hevc', head[at.end() : at.end() + LARGEST_CONFIGURATION])
+        declared.width * declared.height
+        for match in re.finditer(b'hvcC', head)
+        for declared in parameter_sets('hevc', head[match.end() : match.end() + LARGEST_CONFIGURATION])
     ]
 
 
 def _coded_in_avif(source: Source) -> list[int]:
-    """Pixels of the coded pictures, which the decoder goes by, as their sequence headers state them."""
+    """Pixels of each coded image, for which the decoder allocates, as their sequence headers state them."""
     head = source.head(LARGEST_HEAD)
-    stated = []
-    for at in SEQUENCE_HEADER.finditer(head):
+    pixel_counts = []
+    for match in SEQUENCE_HEADER.finditer(head):
         with suppress(EOFError):
-            stated.append(_pixels_of_av1(Bits(head[at.end() : at.end() + 64], is_escaped=False)))
-    return stated
+            pixel_counts.append(_pixels_of_av1(Bits(head[match.end() : match.end() + 64], is_escaped=False)))
+    return pixel_counts
 
 
 def _pixels_of_av1(bits: Bits) -> int:
-    """The largest picture of a sequence header of AV1.
+    """Pixels of the largest image of a sequence header of AV1.
 
     Raises:
         EOFError: the header is truncated, or has timing information, which photographs lack.
     """
     bits.number(4)
-    if bits.number(1):  # the short form of a single picture
+    if bits.number(1):  # the short form of a single image
         bits.number(5)
     else:
         if bits.number(1):
@@ -146,7 +151,7 @@ CODED_PIXELS = {'HEIF': _coded_in_heif, 'AVIF': _coded_in_avif}
 
 
 def _samples(name: bytes, configuration: bytes) -> tuple[int, bool]:
-    """Samples of a pixel, halves rounded up, and whether they have more than 8 bits."""
+    """Samples per pixel, halves rounded up, and whether they have more than 8 bits."""
     content = configuration.ljust(18, b'\xff')
     if name == b'av1C':
         flags = content[2]

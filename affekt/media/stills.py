@@ -1,6 +1,6 @@
 """Photographs as upright RGB arrays, read by Pillow, and HEIC by libheif (pi-heif).
 
-Limits are checked on the stated size before any pixel is decoded, also relative to the size of the file. A photograph
+Limits are checked on the declared size before any pixel is decoded, also relative to the size of the file. A photograph
 with missing rows is refused; one with suspicious data is read, with a note.
 """
 
@@ -42,20 +42,20 @@ ORIENTATIONS = {
     7: Orientation(swaps_axes=True, mirrors_x=True, mirrors_y=True),
     8: Orientation(swaps_axes=True, mirrors_y=True),
 }
-"""Exif orientation to the operation that makes the picture upright."""
+"""Exif orientation to the operation that makes the image upright."""
 EXIF_TURN = 'the file states no turn of its own, so it is turned as its Exif data say'
 EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
 LARGEST_HEIF = 1 << 27
 """Largest file in bytes; libheif and libavif read the whole file into memory."""
 REDUCING_GAP = 2.0
-"""A picture is reduced to no less than this multiple of the requested size before it is resampled."""
+"""An image is reduced to no less than this multiple of the requested size before it is resampled."""
 STRIP_PIXELS = 1 << 20
-"""Pixels converted at a time, so that only the decoded picture and the result are in memory."""
+"""Pixels converted at a time, so that only the decoded image and the result are in memory."""
 
 CHECKS: dict[str, Callable[[Source], str]] = {'JPEG': lost_in_jpeg, 'PNG': lost_in_png}
 """Image format to the check for missing data, where its decoder does not report them."""
 BEHIND: dict[str, Callable[[Source], int]] = {'JPEG': behind_jpeg, 'PNG': behind_png}
-"""Image format to the number of bytes after the end of the picture."""
+"""Image format to the number of bytes after the end of the image."""
 DOUBTS: dict[str, Callable[[Source], str]] = {
     'JPEG': zeros_in_jpeg,
     'WEBP': zeros_in_webp,
@@ -67,34 +67,36 @@ DOUBTS: dict[str, Callable[[Source], str]] = {
 
 
 def describe_still(source: Source, image_format: str, limits: Limits) -> tuple[VideoStream, tuple[str, ...]]:
-    """Stated size of the picture, and remarks, without decoding it.
+    """Declared size of the image, and remarks, without decoding it.
 
     Raises:
         MediaError: the header is damaged, or the file is a camera's raw file.
-        LimitError: the picture has more pixels than allowed, or than a file of its size can hold.
+        LimitError: the image has more pixels than allowed, or than a file of its size can hold.
         MissingExtraError: the file is a HEIC, and pi-heif is not installed.
     """
     with source.open(limits.max_stall_s) as file, warnings.catch_warnings(action='ignore'):
         # Pillow warns of what is refused or reported here: its own pixel limit, damaged tables
         image = _opened(file, source, image_format, limits)
         width, height = image.size
-        pictures = _pictures(image, source, image_format)
-        turn = ORIENTATIONS.get(_orientation(image, source, image_format), UPRIGHT).rotation_deg
+        image_count = _image_count(image, source, image_format)
+        rotation_deg = ORIENTATIONS.get(_orientation(image, source, image_format), UPRIGHT).rotation_deg
         mode = str(image.mode)
-    upright = (height, width) if turn in (90, 270) else (width, height)
+    upright = (height, width) if rotation_deg in (90, 270) else (width, height)
     remarks = []
-    if pictures > 1 and image_format == 'WEBP':
+    if image_count > 1 and image_format == 'WEBP':
         remarks.append(
-            f'an animation of {pictures} pictures, of which only the first is read; convert it to mp4 or GIF'
+            f'an animation of {image_count} pictures, of which only the first is read; convert it to mp4 or GIF'
         )
-    elif pictures > 1:
-        remarks.append(f'it holds {pictures} pictures, and only the first is read')
-    elif image_format in BEHIND and (extra := BEHIND[image_format](source)):
-        remarks.append(f'not read: {extra:,} bytes follow the end of the picture, perhaps a film or another picture')
-    if image_format == 'HEIF' and turn:
+    elif image_count > 1:
+        remarks.append(f'it holds {image_count} pictures, and only the first is read')
+    elif image_format in BEHIND and (trailing_bytes := BEHIND[image_format](source)):
+        remarks.append(
+            f'not read: {trailing_bytes:,} bytes follow the end of the picture, perhaps a video or another image'
+        )
+    if image_format == 'HEIF' and rotation_deg:
         remarks.append(EXIF_TURN)
     stream = VideoStream(
-        width=upright[0], height=upright[1], rate_hz=None, rotation_deg=turn, codec=image_format.lower(),
+        width=upright[0], height=upright[1], rate_hz=None, rotation_deg=rotation_deg, codec=image_format.lower(),
         coded_width=width, coded_height=height, pixel_format=mode,
     )  # fmt: skip
     return stream, tuple(remarks)
@@ -107,53 +109,56 @@ def read_still(
 
     Raises:
         MediaError: the file is damaged or cut short; missing parts are never filled in.
-        LimitError: the picture has more pixels than allowed.
+        LimitError: the image has more pixels than allowed.
     """
-    if lost := CHECKS.get(image_format, _nothing)(source):
-        raise _damaged(source, image_format, lost)
+    if missing := CHECKS.get(image_format, _no_finding)(source):
+        raise _damaged(source, image_format, missing)
     with source.open(limits.max_stall_s) as file, warnings.catch_warnings(action='ignore'):
         image = _opened(file, source, image_format, limits)
         try:
             if max_side is not None and image_format != 'HEIF':
                 image.draft('RGB', (max_side, max_side))
             orientation = ORIENTATIONS.get(_orientation(image, source, image_format), UPRIGHT)
-            picture = _upright(image, orientation, image_format, max_side)
+            pixels = _upright(image, orientation, image_format, max_side)
         except Exception as error:
             if file.failure is not None:
                 raise file.failure from error
             raise _damaged(source, image_format, str(error)) from error
-    doubt = DOUBTS.get(image_format, _nothing)(source)
-    return picture, (doubt,) if doubt else ()
+    doubt = DOUBTS.get(image_format, _no_finding)(source)
+    return pixels, (doubt,) if doubt else ()
 
 
 def _upright(image: Any, orientation: Orientation, image_format: str, max_side: int | None) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB, converted in strips, so that the whole picture is never copied.
+    """(H, W, 3) RGB, converted in strips, so that the whole image is never copied.
 
-    A smaller picture is reduced by a whole factor in the strips and then resampled to its size, like Pillow's
+    A smaller image is reduced by a whole factor in the strips and then resampled to its size, like Pillow's
     `thumbnail`.
     """
     if image_format != 'HEIF':
         image.load()
     if hasattr(image, '_decoder'):
-        image._decoder = None  # the decoders of WebP and AVIF keep one or two pictures in memory
-    (width, height), wanted = image.size, _wanted_size(image.size, max_side)
-    across, down = (max(1, int(have / want / REDUCING_GAP)) for have, want in zip(image.size, wanted, strict=True))
-    shape = (-(-height // down), -(-width // across), 3)
-    is_shrunk = wanted != image.size
+        image._decoder = None  # the decoders of WebP and AVIF keep one or two images in memory
+    (width, height), target_size = image.size, _target_size(image.size, max_side)
+    factor_x, factor_y = (
+        max(1, int(side / target_side / REDUCING_GAP))
+        for side, target_side in zip(image.size, target_size, strict=True)
+    )
+    shape = (-(-height // factor_y), -(-width // factor_x), 3)
+    is_shrunk = target_size != image.size
     if is_shrunk:
         target = np.empty(shape, np.uint8)
     else:
         upright = np.empty((shape[1], shape[0], 3) if orientation.swaps_axes else shape, np.uint8)
         target = orientation.as_coded(upright)
     row = 0
-    for strip in _strips(image, image_format, max(1, STRIP_PIXELS // width // down) * down):
-        part = np.asarray(strip.reduce((across, down)) if across * down > 1 else strip)
-        target[row : row + len(part)] = part
-        row += len(part)
+    for strip in _strips(image, image_format, max(1, STRIP_PIXELS // width // factor_y) * factor_y):
+        rows = np.asarray(strip.reduce((factor_x, factor_y)) if factor_x * factor_y > 1 else strip)
+        target[row : row + len(rows)] = rows
+        row += len(rows)
     if not is_shrunk:
         return upright
-    box = (0, 0, width / across, height / down)
-    smaller = Image.fromarray(target).resize(wanted, Image.Resampling.LANCZOS, box=box)
+    box = (0, 0, width / factor_x, height / factor_y)
+    smaller = Image.fromarray(target).resize(target_size, Image.Resampling.LANCZOS, box=box)
     return orientation.apply(np.array(smaller, np.uint8))
 
 
@@ -168,7 +173,7 @@ def _strips(image: Any, image_format: str, rows: int) -> Iterator[Any]:
         yield _on_white(strip, 255.0 if brightest <= 255 else 65535.0)
 
 
-def _wanted_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+def _target_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
     """(W, H) with a longer side of at most `max_side` and the same proportions."""
     if max_side is None or max(size) <= max_side:
         return size
@@ -176,12 +181,12 @@ def _wanted_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]
     return width, height
 
 
-def _nothing(source: Source) -> str:
+def _no_finding(source: Source) -> str:
     return ''
 
 
 def _opened(file: Any, source: Source, image_format: str, limits: Limits) -> Any:
-    """The picture as Pillow or libheif opens it, within the size limits, not yet decoded."""
+    """The image as Pillow or libheif opens it, within the size limits, not yet decoded."""
     if image_format in ('HEIF', 'AVIF') and source.size > LARGEST_HEIF:
         raise LimitError(
             expected=f'a {image_format} picture of at most {LARGEST_HEIF >> 20} MiB', came=f'{source.size >> 20} MiB',
@@ -231,7 +236,7 @@ def _opened_heif(file: Any, source: Source) -> Any:
     return image
 
 
-def _pictures(image: Any, source: Source, image_format: str) -> int:
+def _image_count(image: Any, source: Source, image_format: str) -> int:
     try:
         return int(getattr(image, 'n_frames', 1))
     except Exception as error:
@@ -239,14 +244,14 @@ def _pictures(image: Any, source: Source, image_format: str) -> int:
 
 
 def _on_white(image: Any, brightest: float) -> Any:
-    """8-bit RGB with transparent parts on white; `brightest` is the white of a grey picture of more than 8 bits."""
+    """8-bit RGB with transparent parts on white; `brightest` is the white of a grey image of more than 8 bits."""
     if image.mode in {'I;16', 'I;16B', 'I;16L', 'I', 'F'}:
         grey = np.nan_to_num(np.asarray(image), nan=0.0) / np.float32(brightest)
         return Image.fromarray(np.clip(grey * 255, 0, 255).round().astype(np.uint8)).convert('RGB')
     if image.mode in {'RGBA', 'LA', 'PA'} or 'transparency' in image.info:
-        seen = image if image.mode == 'RGBA' else image.convert('RGBA')
-        white = Image.new('RGB', seen.size, (255, 255, 255))
-        white.paste(seen, mask=seen.getchannel('A'))
+        rgba = image if image.mode == 'RGBA' else image.convert('RGBA')
+        white = Image.new('RGB', rgba.size, (255, 255, 255))
+        white.paste(rgba, mask=rgba.getchannel('A'))
         return white
     return image if image.mode == 'RGB' else image.convert('RGB')
 
@@ -263,7 +268,7 @@ def _orientation(image: Any, source: Source, image_format: str) -> int:
             exif = image.getexif()
         return int(exif.get(EXIF_ORIENTATION, 1))
     except Exception:
-        return 1  # damaged Exif data do not mean a damaged picture
+        return 1  # damaged Exif data do not mean a damaged image
 
 
 def _damaged(source: Source, image_format: str, reason: str) -> MediaError:

@@ -26,6 +26,7 @@ ASS_TAG = re.compile(r'\{[^}]*\}')
 HTML_TAG = re.compile(r'</?[A-Za-z][^>]*>')
 ASS_FIELDS_BEFORE_TEXT = 8
 MAX_SUBTITLES = 200_000
+"""Subtitles after which further ones are ignored."""
 
 
 class Subtitle(NamedTuple):
@@ -49,14 +50,14 @@ class _Packet(NamedTuple):
     start_s: float
     end_s: float
     text: str | None
-    """None where FFmpeg cannot decode it."""
+    """None if FFmpeg cannot decode it."""
     raw: bytes
 
 
 def embedded_subtitles(
     source: Source, probe: Probe, limits: Limits, encoding: str | None = None
 ) -> EmbeddedSubtitles | None:
-    """The subtitles of the first text stream by time; None if all streams are pictures (DVD, Blu-ray).
+    """The subtitles of the first text stream by time; None if all streams are images (DVD, Blu-ray).
 
     A subtitle without a duration ends where the next one begins. `encoding` is that of lines that are not UTF-8; None
     to recognise it.
@@ -106,8 +107,8 @@ def _texts(packets: Sequence[_Packet], encoding: str | None) -> tuple[list[str],
         return [packet.text or '' for packet in packets], ()
     lost = sum(packet.text is None for packet in packets)
     try:
-        everything = b'\n'.join(packet.raw for packet in packets)
-        decoded = decode_text(everything, 'the subtitles inside the file', encoding=encoding, error=MediaError)
+        joined = b'\n'.join(packet.raw for packet in packets)
+        decoded = decode_text(joined, 'the subtitles inside the file', encoding=encoding, error=MediaError)
         texts = [
             _plain(packet.raw.decode(decoded.encoding)) if packet.text is None else packet.text for packet in packets
         ]
@@ -154,6 +155,7 @@ def _plain(text: str) -> str:
 
 
 def _closed_gaps(lines: list[Subtitle]) -> list[Subtitle]:
+    """The lines, each without a duration lasting until the next one, the last one for two seconds."""
     closed = []
     for position, line in enumerate(lines):
         if line.end_s > line.start_s:

@@ -44,10 +44,10 @@ def numbered_image(number: int, width: int = 160, height: int = 120) -> Image:
     if min(width, height) < SMALLEST:
         raise ShapeError(expected=f'sides of at least {SMALLEST}', came=f'{width}x{height}', todo='draw it larger')
     image = np.full((height, width, 3), 60, np.uint8)
-    up, left = height // MARGIN, width // MARGIN
+    margin_y, margin_x = height // MARGIN, width // MARGIN
     for (vertical, horizontal), colour in zip(((0, 0), (0, 1), (1, 0), (1, 1)), CORNERS.values(), strict=True):
-        rows = slice(height - up, height) if vertical else slice(0, up)
-        columns = slice(width - left, width) if horizontal else slice(0, left)
+        rows = slice(height - margin_y, height) if vertical else slice(0, margin_y)
+        columns = slice(width - margin_x, width) if horizontal else slice(0, margin_x)
         image[rows, columns] = colour
     for bit in range(BITS):
         top, bottom, start, end = _cell(bit, width, height)
@@ -70,14 +70,14 @@ def read_number(image: Image) -> int:
 def upright_corner(image: Image) -> str:
     """The corner with the red mark: 'top left' if the frame is upright."""
     height, width = image.shape[:2]
-    up, left = max(1, height // MARGIN // 2), max(1, width // MARGIN // 2)
+    margin_y, margin_x = max(1, height // MARGIN // 2), max(1, width // MARGIN // 2)
     patches = {
-        'top left': image[:up, :left],
-        'top right': image[:up, -left:],
-        'bottom left': image[-up:, :left],
-        'bottom right': image[-up:, -left:],
+        'top left': image[:margin_y, :margin_x],
+        'top right': image[:margin_y, -margin_x:],
+        'bottom left': image[-margin_y:, :margin_x],
+        'bottom right': image[-margin_y:, -margin_x:],
     }
-    redness = {name: float(p[..., 0].mean() - p[..., 1:].mean()) for name, p in patches.items()}
+    redness = {name: float(patch[..., 0].mean() - patch[..., 1:].mean()) for name, patch in patches.items()}
     return max(redness, key=lambda name: redness[name])
 
 
@@ -103,8 +103,8 @@ def find_clicks(samples: Samples, rate_hz: int = 16_000, loudness: float = 0.8) 
     loud = np.flatnonzero(np.abs(samples) > loudness / 3)
     if not len(loud):
         return []
-    begins = np.concatenate(([True], np.diff(loud) > 0.05 * rate_hz))
-    return [float(position) / rate_hz for position in loud[begins]]
+    is_start = np.concatenate(([True], np.diff(loud) > 0.05 * rate_hz))
+    return [float(position) / rate_hz for position in loud[is_start]]
 
 
 def tone(length_s: float, frequency_hz: float = 440.0, rate_hz: int = 16_000, loudness: float = 0.3) -> Samples:
@@ -116,11 +116,11 @@ def tone(length_s: float, frequency_hz: float = 440.0, rate_hz: int = 16_000, lo
 def _cell(bit: int, width: int, height: int) -> tuple[int, int, int, int]:
     """Rows and columns of a bit's cell: top, bottom, start, end."""
     row, column = divmod(bit, COLUMNS)
-    up, left = height / MARGIN, width / MARGIN
-    tall, wide = (height - 2 * up) / ROWS, (width - 2 * left) / COLUMNS
+    margin_y, margin_x = height / MARGIN, width / MARGIN
+    cell_height, cell_width = (height - 2 * margin_y) / ROWS, (width - 2 * margin_x) / COLUMNS
     return (
-        round(up + row * tall),
-        round(up + (row + 1) * tall),
-        round(left + column * wide),
-        round(left + (column + 1) * wide),
+        round(margin_y + row * cell_height),
+        round(margin_y + (row + 1) * cell_height),
+        round(margin_x + column * cell_width),
+        round(margin_x + (column + 1) * cell_width),
     )

@@ -46,10 +46,13 @@ FAST: dict[str, dict[str, str]] = {
     'libvpx-vp9': {'deadline': 'realtime', 'cpu-used': '8', 'b': '1M'},
     'mpeg4': {'qscale': '3'},
 }
+"""Encoder to options that favour speed."""
 FINE_TIME_BASE = Fraction(1, 16_000)
 """Clock of frames with their own times: 62.5 us, small enough for MPEG-4's 16 bits."""
 OPUS_RATES = (48_000, 24_000, 16_000, 12_000, 8_000)
+"""Sample rates that Opus has, in hertz."""
 SOUND_CHUNK = 1024
+"""Samples encoded at once."""
 MAX_PLANES = 7
 """PyAV cannot fill a frame whose eight planes are all used."""
 
@@ -171,14 +174,14 @@ class MediaWriter:
             track: index into `sounds`.
         """
         style, stream = self._sounds[track], self._tracks[track]
-        sound = np.atleast_2d(np.asarray(samples, np.float32))
-        if sound.shape[0] != style.channels:
+        channels = np.atleast_2d(np.asarray(samples, np.float32))
+        if channels.shape[0] != style.channels:
             raise ShapeError(
-                expected=f'({style.channels}, N) samples', came=f'{sound.shape}', todo='give one row per channel'
+                expected=f'({style.channels}, N) samples', came=f'{channels.shape}', todo='give one row per channel'
             )
         sample_format = stream.codec_context.format.name
-        for start in range(0, sound.shape[1], SOUND_CHUNK):
-            chunk = sound[:, start : start + SOUND_CHUNK]
+        for start in range(0, channels.shape[1], SOUND_CHUNK):
+            chunk = channels[:, start : start + SOUND_CHUNK]
             frame = _sound_frame(chunk, sample_format, style)
             frame.pts, frame.time_base = self._written[track], Fraction(1, style.rate_hz)
             self._written[track] += chunk.shape[1]
@@ -242,8 +245,8 @@ class MediaWriter:
         if self._rate_hz is not None and self._picture is None:
             self._pending.append(packets)  # audio before the first frame: the video stream must exist first
             return
-        for earlier in self._pending:
-            self._container.mux(earlier)
+        for held_back in self._pending:
+            self._container.mux(held_back)
         self._pending.clear()
         self._container.mux(packets)
 
@@ -278,16 +281,16 @@ def write_video(
     """
     style = sound or SoundStyle(sample_rate_hz)
     pieces = _pieces(np.zeros(0, np.float32) if samples is None else samples)
-    heard_s = style.start_s
+    audio_end_s = style.start_s
     times = None if times_s is None else iter(times_s)
     with MediaWriter(path, rate_hz, picture, () if samples is None else (style,)) as writer:
         for number, image in enumerate(images):
             time_s = None if times is None else next(times)
             writer.add_picture(image, time_s)
-            shown_s = number / rate_hz if time_s is None else time_s
-            while heard_s <= shown_s and (piece := next(pieces, None)) is not None:
+            frame_s = number / rate_hz if time_s is None else time_s
+            while audio_end_s <= frame_s and (piece := next(pieces, None)) is not None:
                 writer.add_sound(piece)
-                heard_s += piece.shape[-1] / style.rate_hz
+                audio_end_s += piece.shape[-1] / style.rate_hz
         for piece in pieces:
             writer.add_sound(piece)
     return Path(path)
@@ -296,8 +299,20 @@ def write_video(
 def write_audio(
     path: str | os.PathLike[str], samples: Samples | Iterable[Samples], rate_hz: int, sound: SoundStyle | None = None
 ) -> Path:
-    """Write an audio file; the extension (.wav, .mp3, .flac, .m4a, .ogg) chooses the encoder unless `sound` names
-    one."""
+    """Write an audio file.
+
+    Args:
+        path: .wav, .mp3, .flac, .m4a or .ogg, which chooses the encoder unless `sound` names one.
+        samples: (N,) mono in [-1, 1], or an iterator of such pieces.
+        rate_hz: sample rate; ignored if `sound` is given.
+        sound: codec, rate, start.
+
+    Returns:
+        The path.
+
+    Raises:
+        ShapeError, ValueRangeError, UnknownNameError: as `MediaWriter`.
+    """
     with MediaWriter(path, None, None, (sound or SoundStyle(rate_hz),)) as writer:
         for piece in _pieces(samples):
             writer.add_sound(piece)
@@ -348,7 +363,7 @@ def _fine_base(rate: Fraction) -> Fraction:
 
 
 def _converted(frame: Any, pixel_format: str) -> Any:
-    """To the stored format: full range for RGB and JPEG kinds, BT.601 studio range otherwise (BT.709 from 720 rows)."""
+    """In the stored format: full range for RGB and JPEG formats, BT.601 studio range else (BT.709 from 720 rows)."""
     is_full = pixel_format.startswith(('yuvj', 'rgb', 'bgr', 'gbr', 'pal', 'argb'))
     matrix = 'ITU709' if frame.height >= 720 else 'ITU601'
     return frame.reformat(
@@ -358,16 +373,16 @@ def _converted(frame: Any, pixel_format: str) -> Any:
 
 def _sound_frame(chunk: Samples, sample_format: str, style: SoundStyle) -> Any:
     layout = {1: 'mono', 2: 'stereo'}.get(style.channels, f'{style.channels}c')
-    plain = sample_format.removesuffix('p')
+    base_format = sample_format.removesuffix('p')
     if style.channels > MAX_PLANES:
-        sample_format = plain  # packed; the encoder's own resampler converts it to planes
-    if plain == 's16':
+        sample_format = base_format  # packed; the encoder's own resampler converts it to planes
+    if base_format == 's16':
         raw: npt.NDArray[Any] = np.clip(np.round(chunk * 32767), -32768, 32767).astype(np.int16)
-    elif plain == 's32':
+    elif base_format == 's32':
         raw = np.clip(np.round(chunk.astype(np.float64) * (2**31 - 1)), -(2**31), 2**31 - 1).astype(np.int32)
-    elif plain == 'u8':
+    elif base_format == 'u8':
         raw = np.clip(np.round(chunk * 127 + 128), 0, 255).astype(np.uint8)
-    elif plain == 'dbl':
+    elif base_format == 'dbl':
         raw = chunk.astype(np.float64)
     else:
         raw = chunk

@@ -1,7 +1,7 @@
 """Metrics of predictions against truth: categories, dimensions, label sets, open vocabulary, calibration, intervals.
 
 Arrays of truth and prediction come in, a float comes out; `bootstrap_interval` turns any of these metrics into a value
-with its interval, and `measures.py` has the usual ones ready for fast intervals and paired tests. Open-vocabulary
+with its interval, and `measures.py` computes intervals and paired tests of the usual ones from sums. Open-vocabulary
 labels (`open_vocabulary.py`) come in as text and are mapped by a word table; `score_open_vocabulary` gives all their
 scores. `image.py` compares images, videos and faces. Undefined results are nan, never 0. Read `categorical.py` first,
 then `intervals.py`. Needs NumPy and SciPy only.

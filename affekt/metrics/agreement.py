@@ -1,11 +1,11 @@
-"""Agreement of two rankings, and of judges.
+"""Agreement of two rankings, and agreement of several judges.
 
 Rankings are scores of the same items, higher is better: Spearman's rho, Kendall's tau-b, rank-biased overlap. Judges'
 verdicts are categories per unit: Krippendorff's alpha for any number of judges with gaps, Cohen's kappa for two.
 `metrics.bootstrap_interval` turns rho, tau, overlap and kappa into values with intervals over items or units;
 `alpha_interval` does so for alpha, from counts.
 
-Axes: K items, U units (what was judged), J judges, V values.
+Axes: K items, U judged units, J judges, V values, R resamples.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from affekt.metrics.intervals import Interval, student_interval
 
 
 def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Spearman's rank correlation; nan where either is constant or fewer than 2 items are given.
+    """Spearman's rank correlation; tied scores share the mean of their ranks.
 
     Args:
         first, second: (K,) scores of the same items.
 
     Returns:
-        A float in [-1, 1]; tied scores share the mean of their ranks.
+        A float in [-1, 1]; nan where either is constant or fewer than 2 items are given.
 
     Raises:
         ShapeError: the arrays are not both (K,).
@@ -63,7 +63,7 @@ def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     left, right = _scores(first, second)
     if _is_constant(left) or _is_constant(right):
         return float('nan')
-    from scipy.stats import kendalltau  # takes a second to import, which every score would pay
+    from scipy.stats import kendalltau  # imported here, since it takes a second
 
     return float(kendalltau(left, right).statistic)
 
@@ -73,11 +73,12 @@ def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persiste
 
         A_K p**K + (1 - p) / p  sum over d = 1..K of A_d p**d,  A_d = 2 |S_d & T_d| / (|S_d| + |T_d|)
 
-    S_d and T_d hold the items of rank d or better; tied items share the best of their ranks.
+    S_d and T_d are the items of rank d or better; tied items share the best of their ranks.
 
     Args:
         first, second: (K,) scores of the same items.
-        persistence: p in (0, 1), probability that a reader goes on to the next rank; 0.9 weighs about the first ten.
+        persistence: p in (0, 1), probability of reading on to the next rank; at 0.9 the first ten have 86 % of the
+            weight.
 
     Returns:
         A float in [0, 1]; 1 for equal rankings, nan without items.
@@ -99,9 +100,9 @@ def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persiste
 
     ranks = [rankdata(-scores, method='min') for scores in (left, right)]
     depth = np.arange(1, len(left) + 1)
-    within = [rank[None, :] <= depth[:, None] for rank in ranks]
-    shared = (within[0] & within[1]).sum(axis=1)
-    agreement = 2.0 * shared / (within[0].sum(axis=1) + within[1].sum(axis=1))
+    is_within = [rank[None, :] <= depth[:, None] for rank in ranks]
+    overlap = (is_within[0] & is_within[1]).sum(axis=1)
+    agreement = 2.0 * overlap / (is_within[0].sum(axis=1) + is_within[1].sum(axis=1))
     weight = (1.0 - persistence) * persistence ** (depth - 1.0)
     return float(agreement[-1] * persistence ** len(left) + (weight * agreement).sum())
 
@@ -127,17 +128,17 @@ def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     total = table.sum()
     if total == 0.0:
         return float('nan')
-    seen = np.trace(table) / total
+    observed = np.trace(table) / total
     chance = float(table.sum(axis=0) @ table.sum(axis=1)) / total**2
-    return float((seen - chance) / (1.0 - chance)) if chance < 1.0 else float('nan')
+    return float((observed - chance) / (1.0 - chance)) if chance < 1.0 else float('nan')
 
 
 def krippendorff_alpha(ratings: npt.ArrayLike, *, level: str = 'nominal') -> float:
     """Krippendorff's alpha: 1 minus the disagreement within units over that expected by chance.
 
     Args:
-        ratings: (J, U) numbers, nan where a judge did not judge; units with fewer than 2 ratings are ignored.
-        level: nominal, ordinal or interval, which defines the difference between two values.
+        ratings: (J, U) numbers, nan where a judge gave none; units with fewer than 2 ratings are ignored.
+        level: level of measurement, nominal, ordinal or interval; it defines the distance between two values.
 
     Returns:
         A float, at most 1; nan where no unit has 2 ratings or all ratings are equal.
@@ -163,11 +164,14 @@ def alpha_interval(
     """Krippendorff's alpha with its interval over units drawn with replacement.
 
     Args:
-        ratings: (J, U) numbers, nan where a judge did not judge.
+        ratings: (J, U) numbers, nan where a judge gave none.
         rng: generator of the resamples.
-        level: nominal, ordinal or interval.
+        level: level of measurement: nominal, ordinal or interval.
         resamples: number of resamples, at least 1.
         coverage: coverage of the interval, in (0, 1).
+
+    Returns:
+        An Interval; low and high are nan where fewer than two units have 2 ratings.
 
     Raises:
         ShapeError: ratings are not (J, U).
@@ -184,8 +188,8 @@ def alpha_interval(
     value = float(_alphas(counts, values, np.ones((1, len(counts))), level)[0])
     if not len(counts):
         return Interval(value, float('nan'), float('nan'), resamples)
-    times = rng.multinomial(len(counts), np.full(len(counts), 1.0 / len(counts)), size=resamples)
-    drawn = _alphas(counts, values, times.astype(np.float64), level)
+    multiplicities = rng.multinomial(len(counts), np.full(len(counts), 1.0 / len(counts)), size=resamples)
+    drawn = _alphas(counts, values, multiplicities.astype(np.float64), level)
     return student_interval(value, drawn, units=len(counts), level=coverage)
 
 
@@ -207,7 +211,7 @@ def _is_constant(scores: Floats) -> bool:
 
 
 def _value_counts(ratings: Floats) -> tuple[Floats, Floats]:
-    """(V,) values that occur, and (U', V) counts of each value in the units with at least 2 ratings."""
+    """(V,) distinct values, and (U', V) counts of each value in the U' units with at least 2 ratings."""
     if ratings.ndim != 2:
         raise ShapeError(expected='ratings of shape (J, U)', came=f'shape {ratings.shape}', todo='one row per judge')
     values = np.unique(ratings[~np.isnan(ratings)])
@@ -215,37 +219,40 @@ def _value_counts(ratings: Floats) -> tuple[Floats, Floats]:
     return values, counts[counts.sum(axis=1) >= 2].astype(np.float64)
 
 
-def _alphas(counts: Floats, values: Floats, times: Floats, level: str) -> Floats:
-    """(R,) alpha for each row of (R, U) multiplicities of the units."""
+def _alphas(counts: Floats, values: Floats, multiplicities: Floats, level: str) -> Floats:
+    """(R,) alpha for each row of (R, U') multiplicities of the units."""
     if level not in LEVELS:
         raise UnknownNameError(
             expected=f'a level among {", ".join(LEVELS)}', came=repr(level), todo='choose one of these'
         )
     if not len(counts):
-        return np.full(len(times), np.nan)
-    share = counts / (counts.sum(axis=1, keepdims=True) - 1.0)
-    pairs = counts[:, :, None] * share[:, None, :]
-    pairs -= np.eye(len(values)) * share[:, :, None]
-    within = np.einsum('ru,uab->rab', times, pairs)
-    margin = within.sum(axis=2)
-    distance = LEVELS[level](values, margin)
-    total = margin.sum(axis=1)
-    seen = (within * distance).sum(axis=(1, 2))
-    expected = (margin[:, :, None] * margin[:, None, :] * distance).sum(axis=(1, 2)) / (total - 1.0)
-    return np.where(expected > 0.0, 1.0 - seen / np.where(expected > 0.0, expected, 1.0), np.nan)
+        return np.full(len(multiplicities), np.nan)
+    weights = counts / (counts.sum(axis=1, keepdims=True) - 1.0)
+    # Coincidences of values a and b in a unit of m ratings: n_a (n_b - [a = b]) / (m - 1).
+    coincidences = counts[:, :, None] * weights[:, None, :]  # (U', V, V)
+    coincidences -= np.eye(len(values)) * weights[:, :, None]
+    summed = np.einsum('ru,uab->rab', multiplicities, coincidences)  # (R, V, V)
+    marginal = summed.sum(axis=2)  # (R, V)
+    distance = LEVELS[level](values, marginal)  # (R or 1, V, V)
+    total = marginal.sum(axis=1)
+    observed = (summed * distance).sum(axis=(1, 2))
+    expected = (marginal[:, :, None] * marginal[:, None, :] * distance).sum(axis=(1, 2)) / (total - 1.0)
+    return np.where(expected > 0.0, 1.0 - observed / np.where(expected > 0.0, expected, 1.0), np.nan)
 
 
-def _nominal(values: Floats, margin: Floats) -> Floats:
+def _nominal(values: Floats, marginal: Floats) -> Floats:
+    """(1, V, V) 1 where two values differ, else 0."""
     return np.asarray((values[:, None] != values[None, :])[None].astype(np.float64))
 
 
-def _interval(values: Floats, margin: Floats) -> Floats:
+def _interval(values: Floats, marginal: Floats) -> Floats:
+    """(1, V, V) squared differences of values."""
     return np.asarray(((values[:, None] - values[None, :]) ** 2)[None])
 
 
-def _ordinal(values: Floats, margin: Floats) -> Floats:
-    """Squared difference of ordinal values: the number of ratings between them, their own counted half."""
-    middle = np.cumsum(margin, axis=1) - 0.5 * margin
+def _ordinal(values: Floats, marginal: Floats) -> Floats:
+    """(R, V, V) squared number of ratings from one value to the other, with half of those at the two values."""
+    middle = np.cumsum(marginal, axis=1) - 0.5 * marginal
     return np.asarray((middle[:, :, None] - middle[:, None, :]) ** 2)
 
 
@@ -254,3 +261,4 @@ LEVELS: dict[str, Callable[[Floats, Floats], Floats]] = {
     'ordinal': _ordinal,
     'interval': _interval,
 }
+"""Level of measurement to the function from values and (R, V) marginal counts to squared distances."""

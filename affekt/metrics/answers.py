@@ -17,6 +17,7 @@ class LabelledAnswers:
     """Truth and prediction of N samples as label sets over one vocabulary."""
 
     names: tuple[str, ...]
+    """(N,) names of the samples."""
     truth: LabelSets
     prediction: LabelSets
     vocabulary: Vocabulary
@@ -44,12 +45,17 @@ class LabelledAnswers:
 
     def where(self, keep_mask: npt.NDArray[np.bool_]) -> LabelledAnswers:
         """The samples where the mask is True."""
-        names = tuple(name for name, kept in zip(self.names, keep_mask, strict=True) if kept)
+        names = tuple(name for name, is_kept in zip(self.names, keep_mask, strict=True) if is_kept)
         return LabelledAnswers(names, self.truth.where(keep_mask), self.prediction.where(keep_mask), self.vocabulary)
 
 
 def require_names(wanted: Mapping[str, object], given: Mapping[str, object], side: str) -> None:
-    """Check that every wanted sample is given.
+    """Check that every sample is given.
+
+    Args:
+        wanted: samples that are required.
+        given: samples of one side.
+        side: name of that side, for the message.
 
     Raises:
         TableError: some are missing; the message names the first of them.

@@ -1,8 +1,8 @@
 """Calibration of probabilities: expected calibration error, and temperature scaling.
 
-Task: probabilities or logits of N samples over K classes with the true class index (N,), or the probability
-(N,) of an event with its outcome. Bins are of equal width over [0, 1]; bin b of B contains b/B < p <=
-(b+1)/B, and the first one also p = 0.
+Task: probabilities or logits of N samples over K classes with the true class index (N,), or the probability (N,) of an
+event with its outcome. Bins are of equal width over [0, 1]; bin b of B contains b/B < p <= (b+1)/B, and the first one
+also p = 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.metrics.multilabel import decided
 
 TEMPERATURE_RANGE = (0.01, 100.0)
-"""Range of a fitted temperature; where the data have no errors, the likelihood alone would push it to 0."""
+"""Range of a fitted temperature; where the most probable class is always right, the likelihood is largest at 0."""
 
 
 def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, bins: int = 15) -> float:
@@ -41,16 +41,16 @@ def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLik
     >>> round(expected_calibration_error([[0.75, 0.25]] * 4, [0, 0, 0, 1]), 6)
     0.0
     """
-    rows, classes = _rows(probabilities, truth)
-    if len(rows) and (rows.min() < 0.0 or np.abs(rows.sum(axis=1) - 1.0).max() > 1e-3):
+    values, classes = _rows(probabilities, truth)
+    if len(values) and (values.min() < 0.0 or np.abs(values.sum(axis=1) - 1.0).max() > 1e-3):
         raise ValueRangeError(
             expected='rows of probabilities that sum to 1',
-            came=f'a smallest value of {rows.min():.3g} and sums from {rows.sum(axis=1).min():.4g}',
+            came=f'a smallest value of {values.min():.3g} and sums from {values.sum(axis=1).min():.4g}',
             todo='pass probabilities, not logits',
         )
-    if not len(rows):
+    if not len(values):
         return float('nan')
-    return event_calibration_error(np.minimum(rows.max(axis=1), 1.0), rows.argmax(axis=1) == classes, bins)
+    return event_calibration_error(np.minimum(values.max(axis=1), 1.0), values.argmax(axis=1) == classes, bins)
 
 
 def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, bins: int = 15) -> float:
@@ -88,17 +88,17 @@ def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, b
         )
     if not len(stated):
         return float('nan')
-    which = np.clip(np.ceil(stated * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(which, event - stated, bins)
-    return float(np.abs(gaps).sum() / len(stated))
+    bin_of = np.clip(np.ceil(stated * bins).astype(np.int64) - 1, 0, bins - 1)
+    gap_sums = np.bincount(bin_of, event - stated, bins)
+    return float(np.abs(gap_sums).sum() / len(stated))
 
 
 def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """The temperature T at which softmax(logits / T) has the highest likelihood.
 
-    The negative log-likelihood is convex in 1/T, and its slope mean(E[z] - z_true) rises with 1/T: the zero
-    of the slope is found by bisection. T above 1 means overconfidence, below 1 underconfidence; the most probable
-    class never changes.
+    The negative log-likelihood is convex in 1/T, so its slope mean(E[z] - z_true) rises with 1/T; the zero of the slope
+    is found by bisection. T above 1 means overconfidence, below 1 underconfidence; the most probable class never
+    changes.
 
     Args:
         logits: (N, K) finite logits of data that the model was not trained on.
@@ -116,14 +116,14 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     >>> round(fit_temperature([[np.log(9.0), 0.0]] * 4, [0, 0, 0, 1]), 6)  # 9:1 stated, 3:1 true: ln 9 / ln 3
     2.0
     """
-    rows, classes = _rows(logits, truth)
-    if not len(rows) or not np.ptp(rows, axis=1).any():
+    values, classes = _rows(logits, truth)
+    if not len(values) or not np.ptp(values, axis=1).any():
         return 1.0
-    true_logits = rows[np.arange(len(rows)), classes]
+    true_logits = values[np.arange(len(values)), classes]
 
     def slope(sharpness: float) -> float:
-        weights = calibrated(rows, 1.0 / sharpness)
-        return float(np.mean((weights * rows).sum(axis=1) - true_logits))
+        weights = calibrated(values, 1.0 / sharpness)
+        return float(np.mean((weights * values).sum(axis=1) - true_logits))
 
     low, high = 1.0 / TEMPERATURE_RANGE[1], 1.0 / TEMPERATURE_RANGE[0]
     if slope(low) >= 0.0:
@@ -157,20 +157,21 @@ def calibrated(logits: npt.ArrayLike, temperature: float) -> npt.NDArray[np.floa
 
 
 def _rows(values: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    rows, classes = np.asarray(values, dtype=np.float64), np.asarray(truth)
-    if rows.ndim != 2 or classes.shape != rows.shape[:1] or rows.shape[1] < 1:
+    """(N, K) finite values and (N,) class indices, checked."""
+    table, classes = np.asarray(values, dtype=np.float64), np.asarray(truth)
+    if table.ndim != 2 or classes.shape != table.shape[:1] or table.shape[1] < 1:
         raise ShapeError(
             expected='(N, K) values and (N,) class indices',
-            came=f'{rows.shape} and {classes.shape}',
+            came=f'{table.shape} and {classes.shape}',
             todo='give one row and one index per sample',
         )
-    if not (np.isfinite(rows).all() and np.isfinite(classes.astype(np.float64)).all()):
+    if not (np.isfinite(table).all() and np.isfinite(classes.astype(np.float64)).all()):
         raise ValueRangeError(expected='finite values', came='nan or infinity', todo='leave those samples out')
-    whole = classes.astype(np.int64)
-    if len(whole) and (not np.array_equal(whole, classes) or whole.min() < 0 or whole.max() >= rows.shape[1]):
+    indices = classes.astype(np.int64)
+    if len(indices) and (not np.array_equal(indices, classes) or indices.min() < 0 or indices.max() >= table.shape[1]):
         raise ValueRangeError(
-            expected=f'class indices from 0 to {rows.shape[1] - 1}',
+            expected=f'class indices from 0 to {table.shape[1] - 1}',
             came=f'{classes.min()} to {classes.max()}',
             todo='give the position of the true class',
         )
-    return rows, whole
+    return table, indices

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 
 Classes = int | Sequence[int] | Sequence[str] | None
+"""Number of classes, their labels in order, or None for all labels that occur."""
 
 
 def confusion(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None) -> npt.NDArray[np.int64]:
@@ -90,7 +91,7 @@ def balanced_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: 
     Args:
         truth: (N,) labels.
         prediction: (N,) labels of the same kind.
-        classes: see the module; only used to check the labels, as absent classes do not enter the mean.
+        classes: see the module; they only check the labels, since absent classes do not enter the mean.
 
     Returns:
         A float in [0, 1]; nan without samples.
@@ -103,7 +104,7 @@ def balanced_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: 
     >>> balanced_accuracy([0, 0, 0, 1], [0, 0, 0, 0])
     0.5
     """
-    return _mean_defined(per_class_recall(truth, prediction, classes))
+    return mean_defined(per_class_recall(truth, prediction, classes))
 
 
 def macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None) -> float:
@@ -122,7 +123,7 @@ def macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes =
         ValueRangeError: a label is missing.
         UnknownNameError: a label is not among `classes`.
     """
-    return _mean_defined(per_class_f1(truth, prediction, classes))
+    return mean_defined(per_class_f1(truth, prediction, classes))
 
 
 def weighted_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None) -> float:
@@ -198,13 +199,15 @@ def _f1(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return _ratio(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1))
 
 
-def _ratio(top: npt.NDArray[np.int64], bottom: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    result = np.full(len(top), np.nan)
-    np.divide(top, bottom, out=result, where=bottom > 0)
+def _ratio(numerator: npt.NDArray[np.int64], denominator: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(K,) quotients; nan where the denominator is 0."""
+    result = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result
 
 
-def _mean_defined(values: npt.NDArray[np.float64]) -> float:
+def mean_defined(values: npt.NDArray[np.float64]) -> float:
+    """Mean of the values that are not nan; nan without any."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float('nan')
 
@@ -265,15 +268,15 @@ def _order(
 def _positions(labels: npt.NDArray[np.generic], order: npt.NDArray[np.generic], side: str) -> npt.NDArray[np.int64]:
     if not len(labels):
         return np.zeros(0, dtype=np.int64)
-    ranks = np.argsort(order, kind='stable')
-    places = np.searchsorted(order[ranks], labels) if len(order) else np.zeros(len(labels), dtype=np.int64)
-    inside = places < len(order)
-    known = np.zeros(len(labels), dtype=bool)
-    known[inside] = order[ranks[places[inside]]] == labels[inside]
-    if not known.all():
+    sorting = np.argsort(order, kind='stable')
+    positions = np.searchsorted(order[sorting], labels) if len(order) else np.zeros(len(labels), dtype=np.int64)
+    is_inside = positions < len(order)
+    is_known = np.zeros(len(labels), dtype=bool)
+    is_known[is_inside] = order[sorting[positions[is_inside]]] == labels[is_inside]
+    if not is_known.all():
         raise UnknownNameError(
             expected=f'labels among {[str(name) for name in order]}',
-            came=f'{sorted({str(name) for name in labels[~known]})[:5]} in the {side}',
+            came=f'{sorted({str(name) for name in labels[~is_known]})[:5]} in the {side}',
             todo='add them to classes, or map them first',
         )
-    return ranks[places].astype(np.int64)
+    return sorting[positions].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Ranking scores of the MER challenges, and the combination of predictions of several folds.
+"""Ranking scores of the MER challenges, and the combination of the predictions of several folds.
 
 Task: categories (N,) and valence (N,) of the same samples, or logits (K, N, C) of K folds.
 
@@ -26,7 +26,7 @@ from affekt.metrics.dimensional import mean_squared_error
 VALENCE_WEIGHT = 0.25
 """Penalty per unit of mean squared error of valence."""
 FOLD_MEANS = ('probabilities', 'logits')
-
+"""Ways to combine folds, see `mean_of_folds`."""
 
 Score = TypeVar('Score', float, npt.NDArray[np.float64])
 
@@ -37,6 +37,9 @@ def combined_score(weighted_f1: Score, squared_error: Score) -> Score:
     Args:
         weighted_f1: weighted F1 of the categories.
         squared_error: mean squared error of valence, at least 0.
+
+    Returns:
+        At most 1, without a lower bound.
 
     >>> combined_score(1.0, 1.0)
     0.75
@@ -71,13 +74,13 @@ def emotion_valence_score(
         raise ShapeError(
             expected='categories and valence of the same samples',
             came=f'{np.shape(truth)} and {np.shape(true_valence)}',
-            todo='give one of each a sample',
+            todo='give one of each per sample',
         )
     return combined_score(weighted_f1(truth, prediction), error)
 
 
 def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDArray[np.float64]:
-    """Combine the answers of K folds.
+    """Combined predictions of K folds: the mean of their probabilities or of their logits.
 
     `probabilities` is the mean of the folds' softmax outputs. `logits` is the mean of the logits, as in the published
     code, where one overconfident fold outvotes the others (with the logits of one fold times six, 18 % of decisions
@@ -99,9 +102,11 @@ def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDA
     if values.ndim != 3 or not len(values):
         raise ShapeError(expected='logits (folds, samples, classes)', came=f'{values.shape}', todo='stack the folds')
     if not np.isfinite(values).all():
-        fold, row, _ = np.argwhere(~np.isfinite(values))[0]
+        fold, sample, _ = np.argwhere(~np.isfinite(values))[0]
         raise ValueRangeError(
-            expected='finite logits', came=f'nan or infinity in fold {fold}, sample {row}', todo='train that fold again'
+            expected='finite logits',
+            came=f'nan or infinity in fold {fold}, sample {sample}',
+            todo='train that fold again',
         )
     if mean not in FOLD_MEANS:
         raise UnknownNameError(expected=f'one of {", ".join(FOLD_MEANS)}', came=repr(mean), todo='name one of these')
@@ -110,7 +115,7 @@ def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDA
 
 
 def best_epoch(scores: Sequence[float]) -> int:
-    """The first epoch with the highest score.
+    """Index of the first epoch with the highest score.
 
     Args:
         scores: score of each epoch, higher is better.
@@ -124,7 +129,7 @@ def best_epoch(scores: Sequence[float]) -> int:
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values):
-        raise ShapeError(expected='one score an epoch', came=f'{values.shape}', todo='train at least one epoch')
+        raise ShapeError(expected='one score per epoch', came=f'{values.shape}', todo='train at least one epoch')
     if np.isnan(values).any():
         came = f'nan in epoch {int(np.argmax(np.isnan(values)))}'
         raise ValueRangeError(expected='scores without nan', came=came, todo='stop training where it diverges')

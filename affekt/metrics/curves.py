@@ -2,6 +2,8 @@
 
 Task: curves of V videos, such as commanded intensities, and a model's estimates, both (T, K) per video. Every frame
 counts, also those without a visible face. Intervals resample whole videos: give the measure to `frame_intervals`.
+
+Axes: V videos, T frames of a video, K curves, R draws.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from affekt.metrics.intervals import CORRELATION
 from affekt.metrics.measures import correlations
 
 _MOMENTS = 6
+"""Sums per curve: n, t, p, tt, pp, tp; see `correlations`."""
 
 
 def curve_measure(
     truth: Sequence[npt.NDArray[np.floating]], prediction: Sequence[npt.NDArray[np.floating]], names: Sequence[str]
 ) -> FrameMeasure:
-    """`ccc`, the mean concordance of all curves, and `ccc NAME` for each.
+    """Measure of `ccc`, the mean concordance of all curves, and of `ccc NAME` for each; videos without frames drop out.
 
     A curve that is constant and equal in truth and prediction has no concordance and is left out of the mean.
 
@@ -36,13 +39,11 @@ def curve_measure(
         ShapeError: the two sides differ in shape, or there are not K names.
         ValueRangeError: a value is not finite.
     """
-    shapes = [each.shape for each in truth]
-    if shapes != [each.shape for each in prediction] or any(
-        len(shape) != 2 or shape[1] != len(names) for shape in shapes
-    ):
+    shapes, predicted_shapes = ([curves.shape for curves in side] for side in (truth, prediction))
+    if shapes != predicted_shapes or any(len(shape) != 2 or shape[1] != len(names) for shape in shapes):
         raise ShapeError(
             expected=f'truth and prediction (T, {len(names)}) of the same videos',
-            came=f'{shapes[:2]} … and {[each.shape for each in prediction][:2]} …',
+            came=f'{shapes[:2]} … and {predicted_shapes[:2]} …',
             todo='give a row for every frame on both sides',
         )  # fmt: skip
     if not all(np.isfinite(side).all() for side in (*truth, *prediction)):
@@ -57,17 +58,17 @@ def curve_measure(
     columns = np.array(rows, dtype=np.float64).reshape(len(rows), _MOMENTS * len(names))
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        moments = sums.reshape(len(sums), _MOMENTS, len(names))
+        moments = sums.reshape(len(sums), _MOMENTS, len(names))  # (R, 6, K)
         by_name = {}
-        for place, name in enumerate(names):
-            n, *others = (moments[:, at, place] for at in range(_MOMENTS))
+        for curve, name in enumerate(names):
+            n, *others = (moments[:, index, curve] for index in range(_MOMENTS))
             by_name[f'ccc {name}'] = correlations(n, others, (0.0, 0.0))['concordance']
-        every = np.array(list(by_name.values())).reshape(len(names), len(sums))
-        known = ~np.isnan(every)
-        mean = np.where(known.any(axis=0), np.nansum(every, axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
+        scores = np.array(list(by_name.values())).reshape(len(names), len(sums))
+        defined = ~np.isnan(scores)
+        mean = np.where(defined.any(axis=0), np.nansum(scores, axis=0) / np.maximum(defined.sum(axis=0), 1), np.nan)
         return {'ccc': mean, **by_name}
 
     sizes = np.array([shape[0] for shape in shapes], dtype=np.int64)
-    places = np.flatnonzero(sizes)
+    filled = np.flatnonzero(sizes)
     bounds = {'ccc': CORRELATION, **{f'ccc {name}': CORRELATION for name in names}}
-    return FrameMeasure(columns[places], statistic, bounds, sizes[places], places)
+    return FrameMeasure(columns[filled], statistic, bounds, sizes[filled], filled)

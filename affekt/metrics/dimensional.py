@@ -43,10 +43,10 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof: int = 
     if len(true) < 2 or is_constant(np.append(true, predicted), truth, prediction):
         return float('nan')
     true_offsets, predicted_offsets = true - true.mean(), predicted - predicted.mean()
-    size = len(true) - ddof
-    variances = (np.sum(true_offsets**2) + np.sum(predicted_offsets**2)) / size
+    divisor = len(true) - ddof
+    variances = (np.sum(true_offsets**2) + np.sum(predicted_offsets**2)) / divisor
     spread = variances + (true.mean() - predicted.mean()) ** 2
-    return float(2.0 * np.sum(true_offsets * predicted_offsets) / size / spread)
+    return float(2.0 * np.sum(true_offsets * predicted_offsets) / divisor / spread)
 
 
 def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
@@ -115,20 +115,20 @@ def mean_squared_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float
     return float(np.square(true - predicted).mean()) if len(true) else float('nan')
 
 
-def is_constant(values: npt.NDArray[np.float64], *given: npt.ArrayLike) -> bool:
-    """Whether values are constant up to rounding: 16 units in the last place of the type in which they were given.
+def is_constant(values: npt.NDArray[np.float64], *originals: npt.ArrayLike) -> bool:
+    """Whether values are constant up to rounding: 16 units in the last place of the original type.
 
     Args:
         values: (N,) with N >= 1.
-        given: the arrays as the caller passed them; float32 rounds much more coarsely than float64.
+        originals: the arrays of which the values were made; float32 rounds much more coarsely than float64.
     """
-    types = [np.asarray(array).dtype for array in given]
+    types = [np.asarray(array).dtype for array in originals]
     last_place = max((float(np.finfo(dtype).eps) for dtype in types if dtype.kind == 'f'), default=0.0)
     return bool(np.ptp(values) <= 16 * max(last_place, float(np.finfo(np.float64).eps)) * np.abs(values).max())
 
 
 def paired(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Truth and prediction as float64, checked.
+    """Truth and prediction as float64 (N,), checked.
 
     Raises:
         ShapeError: the arrays are not both (N,).

@@ -12,7 +12,7 @@ frames of all videos together:
 | all three | | their sum |
 
 Conventions of F1: the sum is divided by the number of classes, or of action units, whether they occur or not. A class
-that neither truth nor prediction has counts as 0, as in scikit-learn's `f1_score(labels=range(8))`; `macro_f1` and
+in neither truth nor prediction counts as 0, as in scikit-learn's `f1_score(labels=range(8))`; `macro_f1` and
 `multilabel_macro_f1` leave it out. A frame is labelled for affect where both dimensions are, and for each action unit
 separately. The organizers' evaluation code is not public; definitions are those of the challenge's papers.
 
@@ -49,12 +49,12 @@ MULTITASK = (-1.0, 3.0)
 
 @dataclass(frozen=True)
 class FrameMeasure(Measure):
-    """Sums of one system's answers on V videos; videos without a label are left out."""
+    """Sums of one system's predictions on V videos; videos without a label are left out."""
 
     sizes: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
     """(V,) number of labelled frames of each video."""
     places: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
-    """(V,) position of each video among those given."""
+    """(V,) index of each video among all videos that were given."""
 
 
 def expression_f1(truth: Videos, prediction: Videos, classes: int = 8) -> float:
@@ -133,7 +133,7 @@ def multitask_score(
 def expression_measure(
     truth: Videos, prediction: Videos, classes: int = 8, names: Sequence[str] | None = None
 ) -> FrameMeasure:
-    """`expression_f1`, `accuracy`, and F1 of each class under its name.
+    """Measure of `expression_f1`, `accuracy`, and of the F1 of each class, as `expression_f1 NAME`.
 
     Args:
         truth, prediction, classes: see `expression_f1`.
@@ -146,7 +146,7 @@ def expression_measure(
 
 
 def affect_measure(truth: Videos, prediction: Videos) -> FrameMeasure:
-    """`affect_ccc`, `valence_ccc`, `arousal_ccc`, and Pearson's correlation of both.
+    """Measure of `affect_ccc`, `valence_ccc`, `arousal_ccc`, and of Pearson's correlation of both.
 
     Args:
         truth, prediction: see `affect_ccc`.
@@ -158,7 +158,7 @@ def affect_measure(truth: Videos, prediction: Videos) -> FrameMeasure:
 
 
 def unit_measure(truth: Videos, prediction: Videos, names: Sequence[str] | None = None) -> FrameMeasure:
-    """`unit_f1`, and F1 of each action unit under its name.
+    """Measure of `unit_f1`, and of the F1 of each action unit, as `unit_f1 NAME`.
 
     Args:
         truth, prediction: see `unit_f1`.
@@ -173,7 +173,7 @@ def unit_measure(truth: Videos, prediction: Videos, names: Sequence[str] | None 
 def multitask_measure(
     expression: tuple[Videos, Videos], affect: tuple[Videos, Videos], units: tuple[Videos, Videos], classes: int = 8
 ) -> FrameMeasure:
-    """`multitask`, and the scores of the three tasks.
+    """Measure of `multitask`, and of the scores of the three tasks.
 
     Args:
         expression, affect, units, classes: see `multitask_score`; the same videos in the same order.
@@ -187,12 +187,12 @@ def multitask_measure(
             expected='the same videos in every task', came=f'{", ".join(str(len(part[0])) for part in parts)} videos',
             todo='give None for a video that has no part in a task',
         )  # fmt: skip
-    ends = np.cumsum([columns.shape[1] for columns, _, _ in parts])[:-1]
+    boundaries = np.cumsum([columns.shape[1] for columns, _, _ in parts])[:-1]
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         scores: dict[str, Floats] = {}
-        for of_task, (_, scores_of, _) in zip(np.split(sums, ends, axis=1), parts, strict=True):
-            scores |= scores_of(of_task)
+        for task_sums, (_, scores_of, _) in zip(np.split(sums, boundaries, axis=1), parts, strict=True):
+            scores |= scores_of(task_sums)
         total = scores['expression_f1'] + scores['affect_ccc'] + scores['unit_f1']
         return {'multitask': total, **{name: values for name, values in scores.items() if ' ' not in name}}
 
@@ -210,14 +210,14 @@ def frame_intervals(
 ) -> dict[str, Interval]:
     """Every score with its interval over resamples of whole videos.
 
-    The frames of one video are taken to be fully dependent, which at 30 frames a second is nearly so: where videos
-    differ in length, the degrees of freedom follow from it (`freedom`).
+    The frames of one video are taken to be fully dependent, which is nearly so at 30 frames per second; where videos
+    differ in length, the degrees of freedom follow from that (`freedom`).
 
     Args:
         measure: measure of one system.
         rng: generator of the resamples.
-        recordings: (V,) recording of each of the given videos, where two people of one recording are separate videos
-            and are to be drawn together; None if each video is a recording.
+        recordings: recording of each video that was given to the measure, also of those left out; videos of one
+            recording, such as two people side by side, are drawn together. None if each video is its own recording.
         resamples: number of resamples.
         level: coverage of the interval, in (0, 1).
 
@@ -229,9 +229,9 @@ def frame_intervals(
         groups = np.asarray(recordings)[measure.places]
         columns, sizes = summed_by(columns, groups), summed_by(sizes[:, None], groups)[:, 0]
     values, drawn = measure.scores(), measure.statistic(resampled_sums(columns, rng=rng, resamples=resamples))
-    known, added = None, {}
+    correction, influences = None, {}
     if len(sizes) > 1:
-        known, added = freedom(sizes, float('inf')), influences_of(measure.statistic, columns, sizes)
+        correction, influences = freedom(sizes, float('inf')), influences_of(measure.statistic, columns, sizes)
     return {
         name: student_interval(
             value,
@@ -239,7 +239,7 @@ def frame_intervals(
             units=len(columns),
             level=level,
             bounds=measure.bounds.get(name),
-            known=None if known is None else known.with_influences(added[name]),
+            known=None if correction is None else correction.with_influences(influences[name]),
         )
         for name, value in values.items()
     }
@@ -247,7 +247,7 @@ def frame_intervals(
 
 @dataclass(frozen=True)
 class MeanOfParts:
-    """Mean of a score over parts of the frames, which is not what a challenge ranks by."""
+    """Mean of a score over parts of the frames; challenges rank by the score of all frames together."""
 
     mean: float
     """Mean over the parts where the score is defined; nan where there are none."""
@@ -292,14 +292,16 @@ def mean_over_windows(
     Raises:
         ShapeError, ValueRangeError: see the score; ValueRangeError also where length or stride is below 1.
     """
-    step = length if stride is None else stride
-    if length < 1 or step < 1:
-        raise ValueRangeError(expected='a length and a stride of 1 or more', came=f'{length}, {step}', todo='give them')
+    used_stride = length if stride is None else stride
+    if length < 1 or used_stride < 1:
+        raise ValueRangeError(
+            expected='a length and a stride of 1 or more', came=f'{length}, {used_stride}', todo='give them'
+        )
     scores = []
     for true, predicted in paired_videos(truth, prediction):
         if true is not None:
-            begins = range(0, max(len(true) - length + step, 1), step)
-            scores += [score(true[at : at + length], predicted[at : at + length]) for at in begins]
+            starts = range(0, max(len(true) - length + used_stride, 1), used_stride)
+            scores += [score(true[start : start + length], predicted[start : start + length]) for start in starts]
     return _mean(tuple(scores))
 
 
@@ -310,8 +312,8 @@ def _mean(scores: tuple[float, ...]) -> MeanOfParts:
 
 def _measure(columns: Floats, statistic: Statistic, sizes: Ints) -> FrameMeasure:
     """The measure of the videos that have at least one labelled frame."""
-    places = np.flatnonzero(sizes)
+    labelled = np.flatnonzero(sizes)
     names = statistic(columns.sum(axis=0, keepdims=True))
     bounds = {name: CORRELATION if name.endswith(('ccc', 'pearson')) else SHARE for name in names}
     bounds |= {'multitask': MULTITASK} if 'multitask' in names else {}
-    return FrameMeasure(columns[places], statistic, bounds, sizes[places], places)
+    return FrameMeasure(columns[labelled], statistic, bounds, sizes[labelled], labelled)

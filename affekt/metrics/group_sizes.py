@@ -33,16 +33,16 @@ class Freedom:
         return replace(self, error=float(np.sqrt(square)) if square > 0.0 else None)
 
 
-def degrees_of(known: Freedom | None, units: int) -> float:
-    """Degrees of freedom of a standard error over units; n - 1 where none are given."""
-    return units - 1.0 if known is None else known.degrees
+def degrees_of(correction: Freedom | None, units: int) -> float:
+    """Degrees of freedom of a standard error over units: those of the correction, without one the units less 1."""
+    return units - 1.0 if correction is None else correction.degrees
 
 
 def added_by(derivatives: npt.ArrayLike, left_out: npt.ArrayLike, shares: npt.ArrayLike) -> Floats:
     """(n,) influence of each group on a score, so that the sum of squares is the score's variance over groups.
 
-    Two first-order estimates are the derivative by the group's weight, u, and (1 - w) times the change from leaving the
-    group out, with w its share of the samples. For a mean they are equal. For a curved function of sums,
+    Two first-order estimates are the derivative by the group's weight, u, and v, which is (1 - w) times the change from
+    leaving the group out, with w its share of the samples. For a mean they are equal. For a curved function of sums,
     such as a correlation, the first has too small a variance where groups are few (infinitesimal jackknife) and the
     second too large a one (jackknife), so their root mean square is taken; u alone where a score without the group is
     undefined.
@@ -56,9 +56,9 @@ def added_by(derivatives: npt.ArrayLike, left_out: npt.ArrayLike, shares: npt.Ar
     resampling plans, chapters 4 and 6, for both and the signs of their errors.
     """
     u = np.asarray(derivatives, np.float64)
-    other = (1.0 - np.asarray(shares, np.float64)) * np.asarray(left_out, np.float64)
-    added: Floats = np.copysign(np.sqrt((u**2 + np.where(np.isnan(other), u, other) ** 2) / 2), u)
-    return added
+    v = (1.0 - np.asarray(shares, np.float64)) * np.asarray(left_out, np.float64)
+    influences: Floats = np.copysign(np.sqrt((u**2 + np.where(np.isnan(v), u, v) ** 2) / 2), u)
+    return influences
 
 
 def are_equal(sizes: npt.ArrayLike) -> bool:
@@ -92,9 +92,13 @@ def freedom(sizes: npt.ArrayLike, effect: float) -> Freedom:
     """
     m = np.asarray(sizes, dtype=np.float64)
     w = m / m.sum()
-    most = float(m @ m / m.sum())  # the effect where all samples of a group are equal
-    alone, same = _trace(m / m.sum(), w), most * _trace(m * m / (m @ m), w)
-    correlation = min(max((effect - alone) / (same - alone), 0.0), 1.0) if same > alone else 0.0
+    largest_effect = float(m @ m / m.sum())  # design effect where r = 1
+    independent_effect, dependent_effect = _trace(m / m.sum(), w), largest_effect * _trace(m * m / (m @ m), w)
+    correlation = (
+        min(max((effect - independent_effect) / (dependent_effect - independent_effect), 0.0), 1.0)
+        if dependent_effect > independent_effect
+        else 0.0
+    )
     d = m * (1.0 - correlation + correlation * m)
     d = d / d.sum()
     squares, mean, square = float(w @ w), float(d @ w), float(d @ w**2)

@@ -24,6 +24,7 @@ RANGE = 255.0
 SIGMA, SIDE = 1.5, 11
 """Standard deviation and side of the Gaussian window of SSIM, in pixels."""
 K1, K2 = 0.01, 0.03
+"""Constants K of SSIM, which keep its fractions finite, as published."""
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Weights of the scales of MS-SSIM, finest first, as measured by its authors; four digits as published."""
 OUTER_EYE_CORNERS = (33, 263)
@@ -31,7 +32,11 @@ OUTER_EYE_CORNERS = (33, 263)
 
 
 def absolute_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """L1: mean absolute difference, in grey levels from 0 to 255.
+    """Mean absolute difference (L1) of two images, in grey levels from 0 to 255.
+
+    Args:
+        truth: (H, W, 3) or (H, W).
+        prediction: the same shape.
 
     Raises:
         ShapeError: the images differ in shape, or are not images.
@@ -41,7 +46,11 @@ def absolute_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
 
 def peak_signal_to_noise(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """PSNR in dB: 10 log10(255² / mean squared difference); inf for equal images.
+    """PSNR of two images in dB: 10 log10(255² / mean squared difference); inf for equal images.
+
+    Args:
+        truth: (H, W, 3) or (H, W).
+        prediction: the same shape.
 
     Raises:
         ShapeError: the images differ in shape, or are not images.
@@ -52,25 +61,33 @@ def peak_signal_to_noise(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> flo
 
 
 def structural_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """SSIM, 1 for equal images: the mean over windows and colour channels.
+    """SSIM of two images, in [-1, 1], 1 for equal ones: the mean over windows and colour channels.
 
         (2 m₁ m₂ + c₁)(2 s₁₂ + c₂) / ((m₁² + m₂² + c₁)(s₁² + s₂² + c₂)),   c = (K · 255)²
 
     Means m and variances s are weighted by a Gaussian of standard deviation 1.5 over 11 x 11 pixels, windows that reach
     beyond the image are left out, and variances divide by the sum of weights, as in the paper's own code.
 
+    Args:
+        truth: (H, W, 3) or (H, W).
+        prediction: the same shape.
+
     Raises:
         ShapeError: the images differ in shape, or have a side of fewer than 11 pixels.
     """
     left, right = _pair(truth, prediction, SIDE)
-    return float(np.mean([_similarity(left[..., at], right[..., at])[0] for at in range(left.shape[2])]))
+    return float(np.mean([_similarity(left[..., channel], right[..., channel])[0] for channel in range(left.shape[2])]))
 
 
 def multiscale_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """MS-SSIM, 1 for equal images: contrast and structure at five scales, luminance at the coarsest.
+    """MS-SSIM of two images, in [0, 1], 1 for equal ones: contrast and structure at five scales, luminance at the last.
 
     Each scale averages 2 x 2 pixels of the previous one, with the windows of `structural_similarity`. A negative value
     at a scale counts as 0, since its fractional power is undefined.
+
+    Args:
+        truth: (H, W, 3) or (H, W).
+        prediction: the same shape.
 
     Raises:
         ShapeError: the images differ in shape, or have a side of fewer than 176 pixels, which five scales need.
@@ -79,8 +96,8 @@ def multiscale_similarity(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> fl
     left, right = _pair(truth, prediction, SIDE << last)
     products = np.ones(left.shape[2])
     for scale, weight in enumerate(SCALE_WEIGHTS):
-        both = [_similarity(left[..., at], right[..., at]) for at in range(left.shape[2])]
-        values = np.array([each[0] if scale == last else each[1] for each in both])
+        by_channel = [_similarity(left[..., channel], right[..., channel]) for channel in range(left.shape[2])]
+        values = np.array([terms[0] if scale == last else terms[1] for terms in by_channel])
         products *= np.maximum(values, 0) ** weight
         left, right = _halved(left), _halved(right)
     return float(products.mean())
@@ -99,12 +116,12 @@ def temporal_flicker(truth: Iterable[npt.ArrayLike], prediction: Iterable[npt.Ar
         ShapeError: the videos differ in size or length.
     """
     total, count = 0.0, 0
-    before: Floats | None = None
+    previous: Floats | None = None
     for left, right in _frames(truth, prediction):
         error = right - left
-        if before is not None:
-            total, count = total + float(np.abs(error - before).mean()), count + 1
-        before = error
+        if previous is not None:
+            total, count = total + float(np.abs(error - previous).mean()), count + 1
+        previous = error
     return total / count if count else float('nan')
 
 
@@ -123,9 +140,13 @@ def landmark_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
         raise ShapeError(
             expected='landmarks (478, 2) twice', came=f'{left.shape} and {right.shape}', todo='read both alike'
         )
-    eyes = left[OUTER_EYE_CORNERS[0], :2] - left[OUTER_EYE_CORNERS[1], :2]
-    size = float(np.hypot(*eyes))
-    return float(np.linalg.norm(left[:, :2] - right[:, :2], axis=1).mean() / size) if size else float('nan')
+    eye_axis = left[OUTER_EYE_CORNERS[0], :2] - left[OUTER_EYE_CORNERS[1], :2]
+    eye_distance = float(np.hypot(*eye_axis))
+    return (
+        float(np.linalg.norm(left[:, :2] - right[:, :2], axis=1).mean() / eye_distance)
+        if eye_distance
+        else float('nan')
+    )
 
 
 def expression_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
@@ -147,11 +168,11 @@ def expression_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
 
 
 def pose_distance_deg(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """Angle in degrees of the rotation from one head pose to the other.
+    """Angle of the rotation from one head pose to the other, in degrees from 0 to 180.
 
     Args:
-        truth: (3, 3) rotation.
-        prediction: (3, 3) rotation.
+        truth: (3, 3) rotation matrix.
+        prediction: (3, 3) rotation matrix.
 
     Raises:
         ShapeError: a matrix is not (3, 3).
@@ -159,10 +180,12 @@ def pose_distance_deg(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if left.shape != (3, 3) or right.shape != (3, 3):
         raise ShapeError(expected='two rotations (3, 3)', came=f'{left.shape}, {right.shape}', todo='give matrices')
-    between = left.T @ right
-    # exact for small angles, where the cosine alone loses half of the digits
-    sine = np.linalg.norm([between[2, 1] - between[1, 2], between[0, 2] - between[2, 0], between[1, 0] - between[0, 1]])
-    return float(np.degrees(np.arctan2(sine / 2, (np.trace(between) - 1) / 2)))
+    relative = left.T @ right
+    # arctan2 is exact for small angles, where the arccosine of the trace loses half of the digits.
+    twice_sine = np.linalg.norm(
+        [relative[2, 1] - relative[1, 2], relative[0, 2] - relative[2, 0], relative[1, 0] - relative[0, 1]]
+    )
+    return float(np.degrees(np.arctan2(twice_sine / 2, (np.trace(relative) - 1) / 2)))
 
 
 def identity_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
@@ -170,13 +193,17 @@ def identity_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
     Images of one person are about 0.3 apart, those of two persons about 0.77; 0.6 separates them.
 
+    Args:
+        truth: (D,) embedding.
+        prediction: (D,) embedding.
+
     Raises:
         ShapeError: the shapes differ.
     """
     left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if left.ndim != 1 or left.shape != right.shape:
         raise ShapeError(
-            expected='numbers of two faces (D,)', came=f'{left.shape} and {right.shape}', todo='read both alike'
+            expected='two face embeddings (D,)', came=f'{left.shape} and {right.shape}', todo='read both alike'
         )
     return float(np.linalg.norm(left - right))
 
@@ -202,20 +229,24 @@ def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
             expected='features (N, D) and (M, D) of two samples or more', came=f'{left.shape} and {right.shape}',
             todo='take the same network for both',
         )  # fmt: skip
-    first, second = (np.atleast_2d(np.cov(each, rowvar=False)) for each in (left, right))
-    # tr (S1 S2)^½ by the roots of eigenvalues of S1^½ S2 S1^½, which is symmetric: no complex remainders to drop
-    values, vectors = linalg.eigh(first)
+    truth_covariance, prediction_covariance = (
+        np.atleast_2d(np.cov(features, rowvar=False)) for features in (left, right)
+    )
+    # tr (S₁ S₂)^½ is the sum of the roots of the eigenvalues of S₁^½ S₂ S₁^½, which is symmetric: they are real.
+    values, vectors = linalg.eigh(truth_covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    cross = np.sqrt(np.maximum(linalg.eigvalsh(root @ second @ root), 0)).sum()
-    apart = float(((left.mean(axis=0) - right.mean(axis=0)) ** 2).sum())
-    return max(0.0, apart + float(np.trace(first) + np.trace(second) - 2 * cross))
+    root_trace = np.sqrt(np.maximum(linalg.eigvalsh(root @ prediction_covariance @ root), 0)).sum()
+    mean_distance = float(((left.mean(axis=0) - right.mean(axis=0)) ** 2).sum())
+    return max(
+        0.0, mean_distance + float(np.trace(truth_covariance) + np.trace(prediction_covariance) - 2 * root_trace)
+    )
 
 
 def _similarity(left: Floats, right: Floats) -> tuple[float, float]:
     """SSIM of one colour channel, and its contrast and structure terms alone."""
     c1, c2 = (K1 * RANGE) ** 2, (K2 * RANGE) ** 2
-    means = [_window_mean(each) for each in (left, right)]
-    variances = [_window_mean(each * each) - mean * mean for each, mean in zip((left, right), means, strict=True)]
+    means = [_window_mean(plane) for plane in (left, right)]
+    variances = [_window_mean(plane * plane) - mean * mean for plane, mean in zip((left, right), means, strict=True)]
     covariance = _window_mean(left * right) - means[0] * means[1]
     structure = (2 * covariance + c2) / (variances[0] + variances[1] + c2)
     luminance = (2 * means[0] * means[1] + c1) / (means[0] ** 2 + means[1] ** 2 + c1)
@@ -234,22 +265,23 @@ def _window_mean(plane: Floats) -> Floats:
 def _halved(image: Floats) -> Floats:
     """The mean over 2 x 2 pixels; a last odd row or column is left out."""
     height, width = image.shape[0] // 2, image.shape[1] // 2
-    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
+    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)  # (H/2, 2, W/2, 2, C)
     return np.asarray(blocks.mean(axis=(1, 3)))
 
 
-def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike, least: int = 1) -> tuple[Floats, Floats]:
+def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike, min_side: int = 1) -> tuple[Floats, Floats]:
     """Both images as (H, W, C) floats."""
     left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
-    if left.shape != right.shape or left.ndim not in (2, 3) or not left.size or min(left.shape[:2]) < least:
+    if left.shape != right.shape or left.ndim not in (2, 3) or not left.size or min(left.shape[:2]) < min_side:
         raise ShapeError(
-            expected=f'two pictures of one size, with sides of at least {least} pixels',
+            expected=f'two images of one size, with sides of at least {min_side} pixels',
             came=f'{left.shape} and {right.shape}', todo='scale one to the other',
         )  # fmt: skip
     return (left[..., None], right[..., None]) if left.ndim == 2 else (left, right)
 
 
 def _frames(truth: Iterable[npt.ArrayLike], prediction: Iterable[npt.ArrayLike]) -> Iterable[tuple[Floats, Floats]]:
+    """Pairs of frames of two videos, checked to be of one length and size."""
     try:
         for left, right in zip(truth, prediction, strict=True):
             yield _pair(left, right)

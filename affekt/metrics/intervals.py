@@ -3,14 +3,14 @@
 Task: any metric of this room and its arrays, in the same order, each with the samples on its first axis. Samples that
 share a speaker, a dialogue or a document are dependent: give `groups`, and whole groups are resampled.
 
-The percentiles of a bootstrap are too narrow where there are few units (groups, or samples without groups): of 5 groups
-they contain the truth in 83 instead of 95 of 100 cases. So `student_interval` takes only a standard error, corrects it
-for the number of units, and uses quantiles of Student's t, on a scale that a bounded score cannot leave. Over samples
-the error is that of the bootstrap. Over groups it is the root of the summed squares of each group's influence on the
-score (`added_by`): resamples of 5 groups double some and lack others, so that scores that are not sums, and all scores
-of groups of unequal sizes, vary by up to a fifth too much. Groups of unequal sizes carry less information than their
-number suggests: `group_sizes.py`. With one unit there is no interval. Where all groups score alike, the error among
-samples is used.
+The percentiles of a bootstrap are too narrow where there are few units (groups, or samples without groups): with 5
+groups they contain the truth in 83 instead of 95 of 100 cases. So `student_interval` takes only a standard error,
+corrects it for the number of units, and uses quantiles of Student's t, on a scale that a bounded score cannot leave.
+Over samples the error is that of the bootstrap. Over groups it is the root of the summed squares of each group's
+influence on the score (`added_by`): resamples of 5 groups double some and lack others, so that scores that are not
+sums, and all scores of groups of unequal sizes, vary by up to a fifth too much. Groups of unequal sizes carry less
+information than their number suggests: `group_sizes.py`. With one unit there is no interval. Where all groups score
+alike, the error among samples is used.
 
 `measurements/interval_coverage.py` measures coverage and width of the intervals. In scenarios that were not used to
 choose the rule, coverage is 94 to 96.6 of 100 cases, each known to within 0.7: none differs significantly from 94 to
@@ -41,8 +41,6 @@ ERROR: Bounds = (0.0, float('inf'))
 UNBOUNDED: Bounds = (-float('inf'), float('inf'))
 MOST_LOG = 700.0
 """Logarithm of the largest factor by which an interval extends; a float can hardly be larger."""
-
-
 MOST_LEFT_OUT = 200
 """Number of groups up to which each is left out in turn; with more, the resamples give the error as well."""
 EFFECT_DRAWS = 200
@@ -56,7 +54,9 @@ class Interval:
     value: float
     """The metric on all samples."""
     low: float
+    """Lower end; nan without an interval."""
     high: float
+    """Upper end; nan without an interval."""
     undefined: int = 0
     """Number of resamples on which the metric was nan; `low` and `high` leave them out."""
 
@@ -112,17 +112,17 @@ def bootstrap_interval(
         return Interval(value, float('nan'), float('nan'), resamples)
     members = None if groups is None else _members(np.asarray(groups), size)
     units = size if members is None else len(members)
-    scores, known = _drawn(metric, columns, members, rng, resamples), None
+    scores, correction = _drawn(metric, columns, members, rng, resamples), None
     if members is not None and units > 1:
         of_samples = partial(_drawn, metric, columns, None, rng.spawn(1)[0])
-        scores, known = spread_of(
+        scores, correction = spread_of(
             scores,
             [len(group) for group in members],
             of_samples,
             lambda: _variance(of_samples(min(resamples, EFFECT_DRAWS))),
             _influences(metric, columns, members, value) if units <= MOST_LEFT_OUT else None,
         )
-    return student_interval(value, scores, units=units, samples=size, level=level, bounds=bounds, known=known)
+    return student_interval(value, scores, units=units, samples=size, level=level, bounds=bounds, known=correction)
 
 
 def spread_of(
@@ -213,32 +213,32 @@ def student_interval(
     """
     defined = draws[~np.isnan(draws)]
     undefined = len(draws) - len(defined)
-    nothing = Interval(value, float('nan'), float('nan'), undefined)
+    no_interval = Interval(value, float('nan'), float('nan'), undefined)
     if np.isnan(value) or units < 2 or len(defined) < 2:
-        return nothing
+        return no_interval
     low, high = inferred_bounds(value, defined) if bounds is None else bounds
     known = known or Freedom(units - 1, units / (units - 1))
     error = (float(defined.std()) if known.error is None else known.error) * np.sqrt(known.factor)
-    reach = float(stdtrit(known.degrees, 0.5 + level / 2))
+    quantile = float(stdtrit(known.degrees, 0.5 + level / 2))
     if np.isfinite(low) and np.isfinite(high):
-        place, end = (value - low) / (high - low), 0.5 / (samples or units)
+        position, least_distance = (value - low) / (high - low), 0.5 / (samples or units)
         if error <= 1e-12 * (high - low):
-            if end / 2 < place < 1 - end / 2:
+            if least_distance / 2 < position < 1 - least_distance / 2:
                 return Interval(value, value, value, undefined)
-            inner, slope_error = min(max(place, end), 1 - end), 1.0
+            clipped, slope_error = min(max(position, least_distance), 1 - least_distance), 1.0
         else:
-            inner = min(max(place, end / 2), 1 - end / 2)
-            slope_error = error / (high - low) / (inner * (1 - inner))
-        ends = expit(logit(inner) + np.array([-1.0, 1.0]) * reach * slope_error) * (high - low) + low
-        return Interval(value, min(float(ends[0]), value), max(float(ends[1]), value), undefined)
+            clipped = min(max(position, least_distance / 2), 1 - least_distance / 2)
+            slope_error = error / (high - low) / (clipped * (1 - clipped))
+        interval_ends = expit(logit(clipped) + np.array([-1.0, 1.0]) * quantile * slope_error) * (high - low) + low
+        return Interval(value, min(float(interval_ends[0]), value), max(float(interval_ends[1]), value), undefined)
     if error == 0.0:
-        return nothing
+        return no_interval
     if np.isfinite(low):
         if value <= low:
-            return nothing
-        factor = np.exp(min(reach * error / (value - low), MOST_LOG))
+            return no_interval
+        factor = np.exp(min(quantile * error / (value - low), MOST_LOG))
         return Interval(value, low + (value - low) / factor, low + (value - low) * factor, undefined)
-    return Interval(value, value - reach * error, value + reach * error, undefined)
+    return Interval(value, value - quantile * error, value + quantile * error, undefined)
 
 
 def difference_interval(
@@ -260,8 +260,8 @@ def difference_interval(
     0.900 [0.705, 1.000]
     """
     interval = student_interval(value, draws, units=units, level=level, bounds=UNBOUNDED, known=known)
-    most = bounds[1] - bounds[0]
-    return replace(interval, low=max(interval.low, -most), high=min(interval.high, most))
+    largest = bounds[1] - bounds[0]
+    return replace(interval, low=max(interval.low, -largest), high=min(interval.high, largest))
 
 
 def _drawn(
@@ -274,10 +274,10 @@ def _drawn(
     """(R,) metric on resamples of samples, or of groups."""
     units = len(columns[0]) if members is None else len(members)
     scores = np.empty(resamples)
-    for turn in range(resamples):
+    for number in range(resamples):
         drawn = rng.integers(0, units, units)
-        chosen = drawn if members is None else np.concatenate([members[unit] for unit in drawn])
-        scores[turn] = metric(*(column[chosen] for column in columns))
+        rows = drawn if members is None else np.concatenate([members[unit] for unit in drawn])
+        scores[number] = metric(*(column[rows] for column in columns))
     return scores
 
 
@@ -291,22 +291,27 @@ def _influences(
 
     The derivative is half the difference between doubling a group and removing it,
 
-        u = ((1 + w) (twice - value) - (1 - w) (without - value)) / 2
+        u = ((1 + w) (doubled - value) - (1 - w) (removed - value)) / 2
 
     which is exact for a mean, and has no second-order error for a smooth function of sums; where the metric is
-    undefined without the group, it is (1 + w) (twice - value).
+    undefined without the group, it is (1 + w) (doubled - value).
     """
     all_samples = np.arange(len(columns[0]))
     sizes = np.array([len(group) for group in members])
-    more = np.array([metric(*(each[np.concatenate([all_samples, group])] for each in columns)) for group in members])
-    less = np.array([metric(*(each[np.delete(all_samples, group)] for each in columns)) for group in members])
+    doubled = np.array(
+        [metric(*(column[np.concatenate([all_samples, group])] for column in columns)) for group in members]
+    )
+    removed = np.array([metric(*(column[np.delete(all_samples, group)] for column in columns)) for group in members])
     weights = sizes / len(all_samples)
-    gained, lost = (1 + weights) * (more - value), (1 - weights) * (value - less)
-    return added_by(np.where(np.isnan(lost), gained, (gained + lost) / 2), value - less, weights)
+    gained, lost = (1 + weights) * (doubled - value), (1 - weights) * (value - removed)
+    return added_by(np.where(np.isnan(lost), gained, (gained + lost) / 2), value - removed, weights)
 
 
 def inferred_bounds(value: float, draws: npt.NDArray[np.float64]) -> Bounds:
-    """Bounds of a score from its values. Every smooth scale is right asymptotically: (0, 1) suits an error too."""
+    """(0, 1) where the value and all draws lie there, else unbounded.
+
+    An error that happens to stay below 1 gets these bounds too: any smooth scale is right asymptotically.
+    """
     return SHARE if min(value, draws.min()) >= 0.0 and max(value, draws.max()) <= 1.0 else UNBOUNDED
 
 
@@ -327,7 +332,10 @@ def _check(columns: list[npt.NDArray[np.generic]], resamples: int, level: float)
 
 
 def require_groups(groups: npt.NDArray[np.generic]) -> None:
-    """Refuse samples without a group, which would count as one group, or could not be sorted.
+    """Check that every sample has a group: missing ones would count as one group, or could not be sorted.
+
+    Args:
+        groups: (N,) group of each sample.
 
     Raises:
         ValueRangeError: a group is nan or None.

@@ -21,6 +21,7 @@ from affekt.tables import by_name, number, read_columns
 NAMES = ('sample', 'name', 'names', 'filename', 'file', 'id')
 CATEGORIES = ('category', 'emotion', 'label', 'discrete', 'prediction', 'answer')
 VALUES = ('valence', 'sentiment', 'arousal', 'dominance', 'value', 'rating', 'prediction', 'answer')
+"""Names of the columns of samples, of categories and of values, in order of preference."""
 LABELS = {None: (*CATEGORIES, *VALUES), 'categories': CATEGORIES, 'values': VALUES}
 """Type of the labels to the names of their columns; the first one that a file has is read."""
 
@@ -40,13 +41,13 @@ class LabelPair:
 def read_label_pair(
     truth: Path, prediction: Path, *, column: str | None = None, by: str | None = None, reads: str | None = None
 ) -> LabelPair:
-    """The labels from two tables, in the order of the truth.
+    """Labels of the same samples from two tables, in the order of the truth.
 
     Args:
         truth: any file that `affekt.tables.read_table` reads; a manifest too.
         prediction: such a file with the same samples.
         column: column of the labels; None for the first one of `LABELS` in each file.
-        by: column of the truth that has the groups; None for no groups.
+        by: column of the truth with the groups; None for no groups.
         reads: `categories` or `values`; None for values where every cell of both is a number.
 
     Raises:
@@ -83,18 +84,20 @@ def reads_of(metrics: tuple[str, ...]) -> str | None:
     return next(iter(reads), None)
 
 
-def _labels(path: Path, wanted: Sequence[str]) -> dict[str, Any]:
-    labels = _column(path, *wanted)
-    lost = [name for name, cell in labels.items() if _is_nothing(cell)]
-    if lost:
+def _labels(path: Path, columns: Sequence[str]) -> dict[str, Any]:
+    """Sample to label, from the first of the columns that the file has."""
+    labels = _column(path, *columns)
+    unlabelled = [name for name, cell in labels.items() if _is_empty(cell)]
+    if unlabelled:
         raise TableError(
-            expected='a label of every sample', came=f'{path} without one for {", ".join(lost[:3])}',
+            expected='a label for every sample', came=f'{path} without one for {", ".join(unlabelled[:3])}',
             todo='leave these samples out on both sides, or name another column by --column',
         )  # fmt: skip
     return labels
 
 
 def _column(path: Path, *names: str) -> dict[str, Any]:
+    """Sample to cell of the first of these columns that the file has."""
     columns = read_columns(path)
     cells = by_name(columns, path, NAMES, names)
     if cells is None:
@@ -105,18 +108,21 @@ def _column(path: Path, *names: str) -> dict[str, Any]:
     return cells
 
 
-def _is_nothing(cell: object) -> bool:
+def _is_empty(cell: object) -> bool:
     if isinstance(cell, str):
         return cell.strip().lower() in ('', 'nan')
     return cell is None or cell != cell
 
 
 def _refuse_words_among_numbers(columns: Sequence[list[Any]], names: tuple[str, ...], paths: Sequence[Path]) -> None:
-    """Refuse to take numbers for categories because some cells hold no number; whole numbers may number classes."""
+    """Refuse columns of fractional numbers with a few words, which would be read as categories.
+
+    Whole numbers are admitted, since they may number classes.
+    """
     sides = zip(columns, paths, strict=True)
     cells = [(cell, name, path) for side, path in sides for cell, name in zip(side, names, strict=True)]
     if any(_is_number(cell) and number(cell) % 1 for cell, _, _ in cells):
-        word, name, path = next(each for each in cells if not _is_number(each[0]))
+        word, name, path = next(entry for entry in cells if not _is_number(entry[0]))
         raise TableError(
             expected='a number for every sample, as for others', came=f'{path} with {str(word)[:40]!r} for {name}',
             todo='correct it, or name another column by --column',
@@ -131,10 +137,10 @@ def _is_number(cell: object) -> bool:
 
 
 def _values(cells: list[Any], names: tuple[str, ...], path: Path) -> npt.NDArray[np.float64]:
-    wrong = [(name, cell) for name, cell in zip(names, cells, strict=True) if not _is_number(cell)]
-    if wrong:
+    invalid = [(name, cell) for name, cell in zip(names, cells, strict=True) if not _is_number(cell)]
+    if invalid:
         raise TableError(
-            expected='a number for every sample', came=f'{path} with {wrong[0][1]!r} for {wrong[0][0]}',
+            expected='a number for every sample', came=f'{path} with {invalid[0][1]!r} for {invalid[0][0]}',
             todo='name a column of numbers by --column, or ask for metrics of categories',
         )  # fmt: skip
     return np.array([number(cell) for cell in cells])

@@ -1,9 +1,9 @@
 """Sets of labels, one per sample, compared after folding.
 
-Axes: N samples, V distinct labels (the vocabulary), G groups to which labels fold.
-
 Every answer is parsed once into a run of label numbers; a folding is an array from label number to group number; shared
 groups are then counted with one bit per group, so that 20,000 samples take milliseconds.
+
+Axes: N samples, L labels of all samples together, V distinct labels (the vocabulary), G groups to which labels fold.
 """
 
 from __future__ import annotations
@@ -67,16 +67,21 @@ class Vocabulary:
         return number
 
     def sets(self, answers: Iterable[object], parse: Callable[[object], Iterable[str]]) -> LabelSets:
-        """Label sets of answers; equal texts are parsed once."""
-        seen: dict[str, tuple[int, ...]] = {}
+        """Label sets of answers; equal texts are parsed once.
+
+        Args:
+            answers: answers of the samples, of any type that the parser takes.
+            parse: function from an answer to its labels; a label counts once per answer.
+        """
+        parsed: dict[str, tuple[int, ...]] = {}
         ids: list[int] = []
         sizes: list[int] = [0]
         for answer in answers:
-            run = seen.get(answer) if isinstance(answer, str) else None
+            run = parsed.get(answer) if isinstance(answer, str) else None
             if run is None:
                 run = tuple(dict.fromkeys(map(self.number, parse(answer))))
                 if isinstance(answer, str):
-                    seen[answer] = run
+                    parsed[answer] = run
             ids.extend(run)
             sizes.append(len(run))
         return LabelSets(np.array(ids, dtype=np.int64), np.cumsum(sizes, dtype=np.int64))
@@ -103,7 +108,7 @@ class Vocabulary:
 
 
 def is_known(group: str) -> bool:
-    """Whether a group is from the table, not a label's own group."""
+    """Whether a group comes from the word table, in contrast to the own group of a label outside it."""
     return not group.startswith('?')
 
 
@@ -148,20 +153,26 @@ def count(truth: LabelSets, prediction: LabelSets, groups: Ints) -> Counts:
 
 
 def bits(sets: LabelSets, groups: Ints) -> npt.NDArray[np.uint64]:
-    """(N, W) bit sets of the groups of each sample, 64 groups per word."""
-    width = (int(groups.max(initial=DROPPED)) + 64) // 64 or 1
-    table = np.zeros((len(groups) + 1, width), dtype=np.uint64)
-    kept = np.flatnonzero(groups >= 0)
-    table[kept, groups[kept] // 64] = np.uint64(1) << (groups[kept] % 64).astype(np.uint64)
+    """(N, W) bit sets of the groups of each sample: group g is bit g % 64 of word g // 64."""
+    width = (int(groups.max(initial=DROPPED)) + 64) // 64 or 1  # W
+    masks = np.zeros((len(groups) + 1, width), dtype=np.uint64)
+    grouped = np.flatnonzero(groups >= 0)
+    masks[grouped, groups[grouped] // 64] = np.uint64(1) << (groups[grouped] % 64).astype(np.uint64)
     words = np.zeros((len(sets), width), dtype=np.uint64)
     filled = sets.sizes > 0
     if filled.any():
-        words[filled] = np.bitwise_or.reduceat(table[sets.ids], sets.starts[:-1][filled], axis=0)
+        words[filled] = np.bitwise_or.reduceat(masks[sets.ids], sets.starts[:-1][filled], axis=0)
     return words
 
 
 def members(sets: LabelSets, groups: Ints, size: int) -> npt.NDArray[np.bool_]:
-    """(N, G) True where a sample has a group."""
+    """(N, G) True where a sample has a group.
+
+    Args:
+        sets: label sets of N samples.
+        groups: (V,) group of each label, DROPPED where it has none.
+        size: G.
+    """
     table = np.zeros((len(sets), size), dtype=bool)
     columns = groups[sets.ids]
     table[sets.owners[columns >= 0], columns[columns >= 0]] = True
@@ -169,9 +180,11 @@ def members(sets: LabelSets, groups: Ints, size: int) -> npt.NDArray[np.bool_]:
 
 
 def _ones(table: npt.NDArray[np.uint64]) -> Ints:
-    ones: Ints = np.bitwise_count(table).sum(axis=1, dtype=np.int64)
-    return ones
+    """(N,) number of bits set in each row."""
+    counts: Ints = np.bitwise_count(table).sum(axis=1, dtype=np.int64)
+    return counts
 
 
-def _share(top: Ints, bottom: Ints) -> npt.NDArray[np.float64]:
-    return np.divide(top, bottom, out=np.zeros(len(top)), where=bottom > 0)
+def _share(numerator: Ints, denominator: Ints) -> npt.NDArray[np.float64]:
+    """(N,) quotients; 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)

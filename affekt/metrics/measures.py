@@ -1,9 +1,10 @@
 """Scores as functions of sums over samples, so that intervals and paired tests cost one matrix product.
 
-N samples, K columns, R draws. A `Measure` has (N, K) columns of one system and a function from column sums to all
-scores. `measure_intervals` resamples samples, or whole speakers; `compare` tests two systems on the same samples,
-`compare_with` several against one, corrected for their number. The scores equal those of `categorical.py`,
-`dimensional.py` and `sentiment.py`.
+A `Measure` has (N, K) columns of one system and a function from column sums to all scores. `measure_intervals`
+resamples samples, or whole groups; `compare` tests two systems on the same samples, `compare_with` several against one,
+corrected for their number. The scores equal those of `categorical.py`, `dimensional.py` and `sentiment.py`.
+
+Axes: N samples, K columns, R draws, C classes.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from affekt.metrics.sentiment import WAYS
 
 @dataclass(frozen=True)
 class Measure:
-    """One system's answers as columns whose sums give the scores."""
+    """One system's predictions as columns whose sums give the scores."""
 
     columns: Floats = field(repr=False)
     """(N, K) columns to be summed over samples."""
     statistic: Statistic = field(repr=False)
+    """Function from (R, K) sums to (R,) values of each named score."""
     bounds: Mapping[str, Bounds] = field(default_factory=dict, repr=False)
     """Name of a score to its lowest and highest possible value, for its interval."""
 
@@ -45,9 +47,9 @@ class Measure:
         Raises:
             UnknownNameError: unknown score.
         """
-        known = self.scores()
-        if name not in known:
-            raise UnknownNameError(expected=f'one of {", ".join(known)}', came=repr(name), todo='name one of these')
+        scores = self.scores()
+        if name not in scores:
+            raise UnknownNameError(expected=f'one of {", ".join(scores)}', came=repr(name), todo='name one of these')
         return lambda sums: self.statistic(sums)[name]
 
 
@@ -56,6 +58,7 @@ class PairedTest:
     """One score of a system minus that of another on the same samples."""
 
     difference: Interval
+    """The difference with its interval."""
     p: float
     """Two-sided p-value of approximate randomization."""
     p_holm: float
@@ -63,7 +66,7 @@ class PairedTest:
 
 
 def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None) -> Measure:
-    """Accuracy (also called WAR), weighted and macro F1, balanced accuracy (UAR).
+    """Measure of `accuracy` (also called WAR), `weighted_f1`, `macro_f1` and `balanced_accuracy` (UAR).
 
     Args:
         truth: (N,) labels.
@@ -71,32 +74,32 @@ def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes
         classes: order of the classes; None for those that occur. Two systems to be compared need the same order.
 
     Raises:
-        ShapeError, UnknownNameError: see `confusion`.
+        ShapeError, UnknownNameError, ValueRangeError: see `confusion`.
     """
     rows, columns, size = label_positions(truth, prediction, classes)
-    hits = np.zeros((len(rows), 3, size))
-    at = np.arange(len(rows))
-    hits[at, 0, rows] = rows == columns
-    hits[at, 1, rows] = 1.0
-    hits[at, 2, columns] = 1.0
+    flags = np.zeros((len(rows), 3, size))  # (N, 3, C): correct, true, predicted
+    samples = np.arange(len(rows))
+    flags[samples, 0, rows] = rows == columns
+    flags[samples, 1, rows] = 1.0
+    flags[samples, 2, columns] = 1.0
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        right, true, predicted = np.moveaxis(sums.reshape(-1, 3, size), 1, 0)
+        right, true, predicted = np.moveaxis(sums.reshape(-1, 3, size), 1, 0)  # (R, C) each
         n = true.sum(axis=1)
-        f1, recall = _over(2 * right, true + predicted), _over(right, true)
+        f1, recall = quotient(2 * right, true + predicted), quotient(right, true)
         return {
-            'accuracy': _over(right.sum(axis=1), n),
-            'weighted_f1': _over(np.nansum(f1 * true, axis=1), n),
-            'macro_f1': _mean_defined(f1),
-            'balanced_accuracy': _mean_defined(recall),
+            'accuracy': quotient(right.sum(axis=1), n),
+            'weighted_f1': quotient(np.nansum(f1 * true, axis=1), n),
+            'macro_f1': row_means(f1),
+            'balanced_accuracy': row_means(recall),
         }
 
     scores = ('accuracy', 'weighted_f1', 'macro_f1', 'balanced_accuracy')
-    return Measure(hits.reshape(len(rows), 3 * size), statistic, dict.fromkeys(scores, SHARE))
+    return Measure(flags.reshape(len(rows), 3 * size), statistic, dict.fromkeys(scores, SHARE))
 
 
 def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof: int = 0) -> Measure:
-    """Mean absolute and squared error, Pearson's and the concordance correlation.
+    """Measure of `mae` and `mse` (mean absolute and squared error), `pearson` and `concordance`.
 
     Args:
         truth: (N,) ratings.
@@ -107,17 +110,17 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof
         ShapeError, ValueRangeError: see `concordance`.
     """
     true, predicted = paired(truth, prediction)
-    at_t, at_p = middle_of(true), middle_of(predicted)
+    center_t, center_p = middle_of(true), middle_of(predicted)
     error = true - predicted
-    t, p = offsets_from(at_t, true, truth), offsets_from(at_p, predicted, prediction)
+    t, p = offsets_from(center_t, true, truth), offsets_from(center_p, predicted, prediction)
     columns = np.stack([np.ones_like(t), np.abs(error), error**2, t, p, t * t, p * p, t * p], axis=1)
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         n, absolute, squared, *moments = sums.T
         return {
-            'mae': _over(absolute, n),
-            'mse': _over(squared, n),
-            **correlations(n, moments, (at_t, at_p), ddof=ddof),
+            'mae': quotient(absolute, n),
+            'mse': quotient(squared, n),
+            **correlations(n, moments, (center_t, center_p), ddof=ddof),
         }
 
     bounds = {'mae': ERROR, 'mse': ERROR, 'pearson': CORRELATION, 'concordance': CORRELATION}
@@ -125,19 +128,19 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof
 
 
 def middle_of(values: Floats) -> float:
-    """A central value of one side: sums of offsets from it lose no digits where values are large."""
+    """The upper median of (N,) values, 0 without any: sums of offsets from it lose no digits where values are large."""
     return float(np.partition(values, len(values) // 2)[len(values) // 2]) if len(values) else 0.0
 
 
-def offsets_from(middle: float, values: Floats, given: npt.ArrayLike) -> Floats:
-    """Offsets from a central value; exactly 0 where values are constant up to the rounding of the given type."""
-    return np.zeros(len(values)) if len(values) and is_constant(values, given) else values - middle
+def offsets_from(middle: float, values: Floats, original: npt.ArrayLike) -> Floats:
+    """(N,) offsets from a central value; exactly 0 where values are constant up to rounding, see `is_constant`."""
+    return np.zeros(len(values)) if len(values) and is_constant(values, original) else values - middle
 
 
 def correlations(
     n: Floats, moments: Iterable[Floats], middles: tuple[float, float], *, ddof: int = 0
 ) -> dict[str, Floats]:
-    """`pearson` and `concordance` from sums over samples.
+    """(R,) values of `pearson` and `concordance` from sums over samples; nan where undefined.
 
     Args:
         n: (R,) number of samples.
@@ -146,21 +149,23 @@ def correlations(
         middles: central values of truth and prediction, see `middle_of`.
         ddof: divisor N - ddof of the moments in the concordance correlation, see `concordance`.
     """
-    (t, p, tt, pp, tp), (at_t, at_p) = moments, middles
-    mean_t, mean_p = _over(t, n), _over(p, n)
-    var_t, var_p = _variance(_over(tt, n), mean_t), _variance(_over(pp, n), mean_p)
-    cov = _over(tp, n) - mean_t * mean_p
-    apart = (mean_t + at_t) - (mean_p + at_p)
-    apart = np.where(np.abs(apart) > 1e-12 * (np.abs(mean_t + at_t) + np.abs(mean_p + at_p)), apart, 0.0)
+    (t, p, tt, pp, tp), (center_t, center_p) = moments, middles
+    mean_t, mean_p = quotient(t, n), quotient(p, n)
+    var_t, var_p = _variance(quotient(tt, n), mean_t), _variance(quotient(pp, n), mean_p)
+    cov = quotient(tp, n) - mean_t * mean_p
+    mean_gap = (mean_t + center_t) - (mean_p + center_p)
+    mean_gap = np.where(
+        np.abs(mean_gap) > 1e-12 * (np.abs(mean_t + center_t) + np.abs(mean_p + center_p)), mean_gap, 0.0
+    )
     return {
-        'pearson': np.clip(_over(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
-        # the moments above divide by N; (N - ddof) / N makes the squared distance of means match them
-        'concordance': _over(2 * cov, var_t + var_p + apart**2 * _over(n - ddof, n)),
+        'pearson': np.clip(quotient(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
+        # Numerator and denominator are multiplied by (N - ddof) / N, since the moments above divide by N.
+        'concordance': quotient(2 * cov, var_t + var_p + mean_gap**2 * quotient(n - ddof, n)),
     }
 
 
 def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:
-    """Accuracy and weighted F1 of two classes by both conventions, Acc-5, Acc-7, and those of `dimensional_measure`.
+    """Measure of binary accuracy and weighted F1 by both conventions, Acc-5, Acc-7, and those of `dimensional_measure`.
 
     Args:
         truth: (N,) ratings in [-3, 3].
@@ -171,7 +176,8 @@ def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measur
     """
     true, predicted = paired(truth, prediction)
     sides = {WAYS[0]: (true > 0, predicted > 0, true != 0), WAYS[1]: (true >= 0, predicted >= 0, np.isfinite(true))}
-    cells = [np.stack([t & p, ~t & p, t & ~p, ~t & ~p], axis=1) * kept[:, None] for t, p, kept in sides.values()]
+    # (N, 4) each: hit, false alarm, miss, correct rejection
+    cells = [np.stack([t & p, ~t & p, t & ~p, ~t & ~p], axis=1) * counts[:, None] for t, p, counts in sides.values()]
     rounded = [np.round(np.clip(true, -k, k)) == np.round(np.clip(predicted, -k, k)) for k in (2, 3)]
     numbers = dimensional_measure(true, predicted)
     columns = np.concatenate([*cells, np.stack(rounded, axis=1), numbers.columns], axis=1).astype(np.float64)
@@ -179,14 +185,17 @@ def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measur
     def statistic(sums: Floats) -> dict[str, Floats]:
         values: dict[str, Floats] = {}
         for index, way in enumerate(WAYS):
-            hit, false_alarm, miss, rest = sums[:, 4 * index : 4 * index + 4].T
-            n = hit + false_alarm + miss + rest
-            positive, negative = hit + miss, rest + false_alarm
-            f1 = np.nan_to_num(_over(2 * hit, 2 * hit + false_alarm + miss)) * positive
-            f1 = f1 + np.nan_to_num(_over(2 * rest, 2 * rest + false_alarm + miss)) * negative
-            values[f'accuracy_{way}'] = _over(hit + rest, n)
-            values[f'f1_{way}'] = _over(f1, n)
-        values['accuracy_5'], values['accuracy_7'] = _over(sums[:, 8], sums[:, 10]), _over(sums[:, 9], sums[:, 10])
+            hits, false_alarms, misses, rejections = sums[:, 4 * index : 4 * index + 4].T
+            n = hits + false_alarms + misses + rejections
+            positive, negative = hits + misses, rejections + false_alarms
+            f1 = np.nan_to_num(quotient(2 * hits, 2 * hits + false_alarms + misses)) * positive
+            f1 = f1 + np.nan_to_num(quotient(2 * rejections, 2 * rejections + false_alarms + misses)) * negative
+            values[f'accuracy_{way}'] = quotient(hits + rejections, n)
+            values[f'f1_{way}'] = quotient(f1, n)
+        values['accuracy_5'], values['accuracy_7'] = (
+            quotient(sums[:, 8], sums[:, 10]),
+            quotient(sums[:, 9], sums[:, 10]),
+        )
         return values | dict(numbers.statistic(sums[:, 10:]))
 
     shares = [f'{score}_{way}' for score in ('accuracy', 'f1') for way in WAYS] + ['accuracy_5', 'accuracy_7']
@@ -200,7 +209,14 @@ def challenge_measure(
     predicted_valence: npt.ArrayLike,
     classes: Classes = None,
 ) -> Measure:
-    """The scores of both `categorical_measure` and `dimensional_measure` (of valence), and `combined`.
+    """Measure of all scores of `categorical_measure`, those of `dimensional_measure` (of valence), and `combined`.
+
+    Args:
+        truth: (N,) categories.
+        prediction: (N,) categories.
+        true_valence: (N,) ratings.
+        predicted_valence: (N,) in the same unit.
+        classes: see `categorical_measure`.
 
     Raises:
         ShapeError, UnknownNameError, ValueRangeError: see `emotion_valence_score`.
@@ -211,7 +227,7 @@ def challenge_measure(
         raise ShapeError(
             expected='categories and valence of the same samples',
             came=f'{len(categories.columns)} and {len(valence.columns)}',
-            todo='give one of each a sample',
+            todo='give one of each per sample',
         )
     width = categories.columns.shape[1]
 
@@ -304,20 +320,22 @@ def compare_with(
         ShapeError: see `compare`.
         UnknownNameError: unknown score.
     """
-    only = baseline.only(score)
+    score_of = baseline.only(score)
     tests = {}
     for name, system in systems.items():
         tests[name] = paired_test(
-            system.columns, baseline.columns, lambda sums: {score: only(sums)},
+            system.columns, baseline.columns, lambda sums: {score: score_of(sums)},
             rng=rng, resamples=resamples, level=level, groups=groups, bounds=baseline.bounds,
         )[score]  # fmt: skip
     corrected = holm([p for _, p in tests.values()])
     return {name: PairedTest(*test, adjusted) for (name, test), adjusted in zip(tests.items(), corrected, strict=True)}
 
 
-def _over(top: Floats, bottom: Floats) -> Floats:
-    quotient: Floats = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=np.asarray(bottom) > 0)
-    return quotient
+def quotient(numerator: Floats, denominator: Floats) -> Floats:
+    """Element-wise quotient; nan where the denominator is not above 0."""
+    is_defined = np.asarray(denominator) > 0
+    result: Floats = np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=is_defined)
+    return result
 
 
 def _variance(mean_square: Floats, mean: Floats) -> Floats:
@@ -326,7 +344,7 @@ def _variance(mean_square: Floats, mean: Floats) -> Floats:
     return np.where(variance > 1e-12 * mean_square, variance, 0.0)
 
 
-def _mean_defined(values: Floats) -> Floats:
-    """(R,) mean of (R, C) over classes, without nan."""
+def row_means(values: Floats) -> Floats:
+    """(R,) mean of each row without nan; nan where the whole row is nan."""
     defined = ~np.isnan(values)
-    return _over(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))
+    return quotient(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))

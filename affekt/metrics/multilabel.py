@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Bools
 from affekt.errors import ShapeError, ValueRangeError
+from affekt.metrics.categorical import mean_defined
 
 
 def per_label_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -56,7 +57,7 @@ def multilabel_macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
         ShapeError: the arrays are not both (N, K).
         ValueRangeError: a cell is neither true nor false.
     """
-    return _mean_defined(per_label_f1(truth, prediction))
+    return mean_defined(per_label_f1(truth, prediction))
 
 
 def multilabel_micro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
@@ -91,7 +92,7 @@ def average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
     Args:
         truth: (N,) of bool.
-        scores: (N,) higher for likelier; no nan.
+        scores: (N,) higher for likelier; may be infinite, not nan.
 
     Returns:
         A float in [0, 1]; nan without positives.
@@ -115,8 +116,9 @@ def average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     if not true.any():
         return float('nan')
     order = np.argsort(-score, kind='stable')
-    ranked, hits = score[order], np.cumsum(true[order])
-    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # last of each run of ties
+    sorted_scores, hits = score[order], np.cumsum(true[order])
+    # Scores 9 7 7 1 end their runs of ties at 0, 2, 3. Differences would not do: inf - inf is nan.
+    ends = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(sorted_scores) - 1)
     precision, recall = hits[ends] / (ends + 1), hits[ends] / hits[-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
@@ -154,11 +156,15 @@ def mean_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float
         ShapeError: the arrays are not both (N, K).
         ValueRangeError: a score is nan, or a cell of the truth is neither true nor false.
     """
-    return _mean_defined(per_label_average_precision(truth, scores))
+    return mean_defined(per_label_average_precision(truth, scores))
 
 
 def decided(values: npt.ArrayLike, side: str) -> Bools:
-    """Values that mean yes or no, as bool.
+    """Truth values as bool, of the shape of the input.
+
+    Args:
+        values: booleans or numbers 0 and 1, of any shape.
+        side: name of the array, for the message.
 
     Raises:
         ValueRangeError: a value is nan, or neither 0 nor 1: as bool it would count as true.
@@ -170,15 +176,15 @@ def decided(values: npt.ArrayLike, side: str) -> Bools:
         numbers = np.array([_as_number(cell) for cell in array.ravel()]).reshape(array.shape)
     else:
         numbers = array.astype(np.float64) if array.dtype.kind in 'iuf' else np.full(array.shape, np.nan)
-    strange = ~((numbers == 0.0) | (numbers == 1.0))
-    if strange.any():
+    is_invalid = ~((numbers == 0.0) | (numbers == 1.0))
+    if is_invalid.any():
         raise ValueRangeError(
             expected=f'true or false, or 1 or 0, in the {side}',
-            came=f'{array[strange].ravel()[0]!s} and {int(strange.sum()) - 1} other such values',
+            came=f'{array[is_invalid].ravel()[0]!s} and {int(is_invalid.sum()) - 1} other such values',
             todo='leave out samples without a label; decide scores by a threshold first',
         )
-    yes: Bools = numbers == 1.0
-    return yes
+    is_true: Bools = numbers == 1.0
+    return is_true
 
 
 def _as_number(cell: object) -> float:
@@ -199,8 +205,3 @@ def _check_table(truth: tuple[int, ...], other: tuple[int, ...]) -> None:
             came=f'{truth} and {other}',
             todo='give one row per sample and one column per label',
         )
-
-
-def _mean_defined(values: npt.NDArray[np.float64]) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float('nan')

@@ -19,6 +19,7 @@ from affekt.metrics.intervals import CORRELATION, ERROR, SHARE, UNBOUNDED, Bound
 from affekt.plugins import Members
 
 READS = ('categories', 'values')
+"""Types of labels."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class MetricScore:
-    """A metric of some answers, beside that of a constant answer."""
+    """A metric with its interval, beside the value of a constant answer."""
 
     name: str
     interval: Interval
@@ -62,7 +63,7 @@ class MetricScore:
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of a name.
+    """The metric with a name, such as 'macro_f1'.
 
     Raises:
         UnknownNameError: unknown metric.
@@ -100,13 +101,13 @@ def score_labels(
     """
     true, predicted = np.asarray(truth), np.asarray(prediction)
     reads = 'values' if true.dtype.kind in 'fiu' and predicted.dtype.kind in 'fiu' else 'categories'
-    chosen = {name: metric_named(name) for name in metrics} or {
+    selected = {name: metric_named(name) for name in metrics} or {
         name: metric for name, metric in METRICS.own.items() if metric.reads == reads
     }
-    if wrong := [name for name, metric in chosen.items() if metric.reads != reads]:
+    if mismatched := [name for name, metric in selected.items() if metric.reads != reads]:
         raise UnknownNameError(
             expected=f'metrics of {reads}, which these are',
-            came=', '.join(wrong),
+            came=', '.join(mismatched),
             todo='choose others, or other columns',
         )
     constant = _constant(true)
@@ -114,7 +115,7 @@ def score_labels(
         MetricScore(
             name, _interval(metric, true, predicted, rng, groups, resamples), float(metric.score(true, constant))
         )
-        for name, metric in chosen.items()
+        for name, metric in selected.items()
     )
 
 
@@ -141,7 +142,7 @@ def _interval(
     )
 
 
-def _wrong(name: str, metric: object) -> str:
+def _unlike_metric(name: str, metric: object) -> str:
     """Description of an object that a package offers and that is not a metric; '' for a metric."""
     return '' if isinstance(metric, Metric) else f'an object of type {type(metric).__name__}, not Metric'
 
@@ -157,5 +158,5 @@ METRICS: Members[Metric] = Members('metrics', {
     'spearman': Metric(spearman, 'values', CORRELATION),
     'mae': Metric(mean_absolute_error, 'values', ERROR, is_error=True),
     'mse': Metric(mean_squared_error, 'values', ERROR, is_error=True),
-}, _wrong)  # fmt: skip
+}, _unlike_metric)  # fmt: skip
 """Name to metric; other packages add theirs as `affekt.metrics`."""

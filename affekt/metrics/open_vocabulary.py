@@ -30,21 +30,22 @@ from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.label_sets import bits, count
 
 RINGS = (1, 2)
+"""Levels of a wheel: 1 inner sectors, 2 middle groups."""
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """Precision, recall and F of one folding, all in [0, 1]."""
+    """Precision, recall and F of one folding, all in [0, 1]; nan where no sample was scored."""
 
     n: float
-    """Number of samples that were scored."""
+    """Number of scored samples; for a mean over foldings their mean number."""
     precision: float
     recall: float
     f: float
 
 
 def official_parse(answer: object) -> list[str]:
-    """The labels of an answer as the published code compares them: parsed, lower case, stripped."""
+    """The labels of an answer as the published code compares them: in lower case, without spaces at their ends."""
     return [label.lower().strip() for label in official_labels(answer)]
 
 
@@ -88,6 +89,7 @@ class OfficialMeasure:
     Args:
         table: word table that folds the words.
         answers: answers parsed by `official_parse`.
+        foldings: names of the foldings; None for all.
     """
 
     def __init__(self, table: WordTable, answers: LabelledAnswers, foldings: Sequence[str] | None = None) -> None:
@@ -99,19 +101,19 @@ class OfficialMeasure:
         self.means = {name: rows for name, rows in means.items() if set(rows) <= set(self.foldings)}
         self.rows = (*self.foldings, *self.means)
         self.columns = self._columns()
-        """(N, 3 × foldings)"""
+        """(N, K) columns, three per folding: kept, precision, recall."""
 
     def _columns(self) -> Floats:
-        parts = []
+        columns = []
         for folding in self.foldings:
             groups, _ = self.answers.vocabulary.groups(self.table.fold(folding), strangers_stand_alone=False)
             counts = count(self.answers.truth, self.answers.prediction, groups)
             kept = counts.truth > 0
-            parts += [kept, kept * counts.precision(), kept * counts.recall()]
-        return np.stack(parts, axis=1).astype(np.float64)
+            columns += [kept, kept * counts.precision(), kept * counts.recall()]
+        return np.stack(columns, axis=1).astype(np.float64)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
-        """Scores from (R, columns) sums, named 'W1-L1 f', 'EW-L1 precision', 'M1 n' …"""
+        """(R,) scores from (R, K) sums, named 'W1-L1 f', 'EW-L1 precision', 'M1 n' …"""
         values: dict[str, Floats] = {}
         for index, folding in enumerate(self.foldings):
             n, precision, recall = sums[:, 3 * index : 3 * index + 3].T
@@ -137,10 +139,11 @@ class HitScore:
     """Hit rate of single-label truth on one wheel, or the mean over the five, in [0, 1]."""
 
     n: float
+    """Number of scored samples; for HIT the mean of the five wheels."""
     hit_rate: float
     """Share of samples whose label's sector is among the predicted ones; further sectors cost nothing."""
     mscore: float
-    """Hits divided by the number of predicted sectors that occur in the truth: a precision."""
+    """Mean of the hit divided by the number of predicted sectors that occur in any sample's truth: a precision."""
 
 
 def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table: WordTable) -> dict[str, HitScore]:
@@ -166,10 +169,10 @@ def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table:
         candidates = np.bitwise_or.reduce(true, axis=0, keepdims=True)
         kept = (true != 0).any(axis=1)
         hits = count(answers.truth, answers.prediction, groups).where(kept)
-        able = np.bitwise_count(predicted & candidates).sum(axis=1)[kept]
-        share = np.divide(hits.shared, able, out=np.zeros(len(able)), where=able > 0)
+        relevant = np.bitwise_count(predicted & candidates).sum(axis=1)[kept]
+        precision = np.divide(hits.shared, relevant, out=np.zeros(len(relevant)), where=relevant > 0)
         n = int(kept.sum())
-        scores[name] = HitScore(n, _mean(hits.shared), _mean(share))
+        scores[name] = HitScore(n, _mean(hits.shared), _mean(precision))
     rows = list(scores.values())
     scores['HIT'] = HitScore(
         *(float(np.mean([getattr(row, part) for row in rows])) for part in ('n', 'hit_rate', 'mscore'))
@@ -179,9 +182,10 @@ def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table:
 
 @dataclass(frozen=True)
 class GroupedScore:
-    """The set-level score of MER2024, which ranked by the `mean` of precision and recall."""
+    """The set-level score of MER2024, which ranked by the `mean` of precision and recall, all in [0, 1]."""
 
     n: int
+    """Number of samples; without any, the scores are nan."""
     precision: float
     recall: float
     mean: float
@@ -208,21 +212,21 @@ def grouped_scores(
     require_names(groups, truth, 'the truth')
     require_names(groups, prediction, 'the prediction')
     precision, recall = [], []
-    for name, raw in groups.items():
-        first = {word: group[0] for group in official_groups(raw) for word in group}
+    for name, raw_groups in groups.items():
+        representative = {word: group[0] for group in official_groups(raw_groups) for word in group}
         true, predicted = (
-            {first.get(label.lower(), label.lower()) for label in official_labels(side[name])}
+            {representative.get(label.lower(), label.lower()) for label in official_labels(side[name])}
             for side in (truth, prediction)
         )
         shared = len(true & predicted)
         precision.append(shared / len(predicted) if predicted else 0.0)
         recall.append(shared / len(true) if predicted and true else 0.0)
-    p, r = _mean(precision), _mean(recall)
-    return GroupedScore(len(groups), p, r, (p + r) / 2)
+    mean_precision, mean_recall = _mean(precision), _mean(recall)
+    return GroupedScore(len(groups), mean_precision, mean_recall, (mean_precision + mean_recall) / 2)
 
 
 def shares_any_group(truth: object, prediction: object, table: WordTable) -> bool:
-    """Whether two answers share an inner sector on any wheel: the published `hit_or_not`, which filtered MER-Caption+.
+    """Whether two answers share an inner sector on any wheel: the published `hit_or_not`, the filter of MER-Caption+.
 
     An answer without labels, and *neutral*, count as neutral on both sides.
     """
@@ -239,9 +243,10 @@ def shares_any_group(truth: object, prediction: object, table: WordTable) -> boo
 
 @dataclass(frozen=True)
 class SentimentScore:
-    """Weighted F1 and accuracy of the sign of sentiment."""
+    """Weighted F1 and accuracy of the sign of sentiment; nan without samples."""
 
     n: int
+    """Number of samples whose sentiment is not 0."""
     weighted_f1: float
     accuracy: float
     unread: int

@@ -1,7 +1,8 @@
 """Open-vocabulary scores that drop no word and that a constant answer cannot win.
 
-Y are the truth's groups of a sample, H the predicted ones; P = |Y ∩ H| / |H|, R = |Y ∩ H| / |Y|, F1 = 2|Y ∩ H| / (|Y|
-+ |H|).
+Y are the groups of a sample's truth, H those of its prediction:
+
+    P = |Y ∩ H| / |H|,  R = |Y ∩ H| / |Y|,  F1 = 2 |Y ∩ H| / (|Y| + |H|)
 
 - **Every word counts.** A word that the table lacks is its own group: it is a hit where both sides have it, and costs
   precision or recall elsewhere. *neutral* is a class like any other. Only samples whose truth is empty are left out.
@@ -15,7 +16,7 @@ Y are the truth's groups of a sample, H the predicted ones; P = |Y ∩ H| / |H|,
   knows.
 - **Ceilings of constants.** `trivial_answers.py` gives for every score the largest value of any constant answer.
 
-Axes: N samples, V labels, B base words and words outside the table.
+Axes: N samples, V labels, B base words and words outside the table, K columns, R draws.
 """
 
 from __future__ import annotations
@@ -31,15 +32,18 @@ from affekt.arrays import Floats, Ints
 from affekt.labels import NEUTRAL, WordTable, read_labels
 from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.label_sets import DROPPED, LabelSets, count, is_known, members
+from affekt.metrics.measures import quotient, row_means
 
 RING_STEP = 0.25
 """Credit lost per ring between two words."""
 AVERAGES = ('precision', 'recall', 'f1', 'micro f1', 'macro f1')
+"""Scores of each folding."""
 NEAR_PARTS = ('precision', 'recall', 'f1')
+"""Scores with partial credit."""
 
 
 def consistent_parse(table: WordTable) -> Callable[[object], tuple[str, ...]]:
-    """The parser of answers in consistent mode: any form of list, or prose by the table's words."""
+    """The parser of answers in consistent mode, which reads any form of list, and the table's words from prose."""
     return lambda answer: read_labels(answer, table.bases).labels
 
 
@@ -48,7 +52,7 @@ class Closeness:
 
     Args:
         table: word table with the wheels.
-        vocabulary: (V,) labels.
+        labels: (V,) labels.
     """
 
     def __init__(self, table: WordTable, labels: list[str]) -> None:
@@ -60,37 +64,39 @@ class Closeness:
         """(V,) base word of each label; a word outside the table is its own."""
         self.names = list(names)
         """B base words; those of words outside the table begin with '?'."""
-        own = [index for index, wheel in enumerate(table.wheels) if index not in table.published]
-        self._wheels = own or list(table.published)
+        own_wheels = [index for index, wheel in enumerate(table.wheels) if index not in table.published]
+        self._wheels = own_wheels or list(table.published)
         self._table = table
-        self._rings = [self._places(wheel) for wheel in self._wheels]
+        self._rings = [self._ring_groups(wheel) for wheel in self._wheels]
 
-    def _places(self, wheel: int) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+    def _ring_groups(self, wheel: int) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
         """Middle group and inner sector of each base word (-1 where it has none), and which sectors are neighbours."""
-        table, own = self._table, self._table.wheels[wheel]
-        middle, inner = (table.fold(f'{own.short}-L{ring}', 'consistent') for ring in (2, 1))
-        groups, sectors = (
+        table, definition = self._table, self._table.wheels[wheel]
+        middle, inner = (table.fold(f'{definition.short}-L{ring}', 'consistent') for ring in (2, 1))
+        group_numbers, sector_numbers = (
             {name: index for index, name in enumerate(sorted({NEUTRAL, *ring.values()}))}
-            for ring in (own.middle, own.inner)
+            for ring in (definition.middle, definition.inner)
         )
-        beside = np.zeros((len(sectors) + 1, len(sectors) + 1), dtype=bool)
-        for left, right in own.neighbours:
-            if left in sectors and right in sectors:
-                beside[sectors[left], sectors[right]] = beside[sectors[right], sectors[left]] = True
+        neighbours = np.zeros((len(sector_numbers) + 1, len(sector_numbers) + 1), dtype=bool)
+        for left, right in definition.neighbours:
+            if left in sector_numbers and right in sector_numbers:
+                neighbours[sector_numbers[left], sector_numbers[right]] = neighbours[
+                    sector_numbers[right], sector_numbers[left]
+                ] = True
         return (
-            np.array([groups.get(middle.get(name, ''), -1) for name in self.names], np.int64),
-            np.array([sectors.get(inner.get(name, ''), -1) for name in self.names], np.int64),
-            beside,
+            np.array([group_numbers.get(middle.get(name, ''), -1) for name in self.names], np.int64),
+            np.array([sector_numbers.get(inner.get(name, ''), -1) for name in self.names], np.int64),
+            neighbours,
         )
 
     def between(self, left: Ints, right: Ints) -> Floats:
         """(len(left), len(right)) credit of each pair of base words."""
         credit = np.zeros((len(left), len(right)))
-        for middle, inner, beside in self._rings:
+        for middle, inner, neighbours in self._rings:
             same_group = _same(middle[left], middle[right])
             same_sector = _same(inner[left], inner[right])
-            near = beside[inner[left][:, None], inner[right][None, :]]
-            rings = np.where(same_group, 1, np.where(same_sector, 2, np.where(near, 3, 4)))
+            is_neighbour = neighbours[inner[left][:, None], inner[right][None, :]]
+            rings = np.where(same_group, 1, np.where(same_sector, 2, np.where(is_neighbour, 3, 4)))
             credit += (1.0 - RING_STEP * rings) / len(self._rings)
         credit[left[:, None] == right[None, :]] = 1.0
         return credit
@@ -103,23 +109,27 @@ class Closeness:
 
     def alike(self, left: Ints, right: Ints) -> Floats:
         """(len(left), len(right)) 1 - |difference of intensity|; 1 where an intensity is unknown."""
-        apart = np.abs(self.intensity[left][:, None] - self.intensity[right][None, :])
-        return 1.0 - np.nan_to_num(apart, nan=0.0)
+        difference = np.abs(self.intensity[left][:, None] - self.intensity[right][None, :])
+        return 1.0 - np.nan_to_num(difference, nan=0.0)
 
 
 def _same(left: Ints, right: Ints) -> npt.NDArray[np.bool_]:
+    """(len(left), len(right)) True where two numbers are equal and not -1."""
     return np.asarray((left[:, None] == right[None, :]) & (left >= 0)[:, None], dtype=bool)
 
 
 def best_matching(credit: Floats) -> float:
     """The largest total credit of a one-to-one matching of rows and columns.
 
+    Args:
+        credit: credit of each pair, with at least one row and one column.
+
     >>> best_matching(np.array([[1.0, 0.5], [0.75, 0.0]]))
     1.25
     """
     if 1 in credit.shape:
         return float(credit.max())
-    from scipy.optimize import linear_sum_assignment  # takes half a second to import, which every score would pay
+    from scipy.optimize import linear_sum_assignment  # imported here, since it takes half a second
 
     rows, columns = linear_sum_assignment(credit, maximize=True)
     return float(credit[rows, columns].sum())
@@ -144,85 +154,74 @@ class ConsistentMeasure:
 
         self._macro_sizes: dict[str, int] = {}
         self.columns = self._columns()
-        """(N, K)"""
+        """(N, K) columns: 1, the near misses, then five sums and two rows of groups per folding."""
 
     def _columns(self) -> Floats:
         truth, prediction = self.answers.truth, self.answers.prediction
-        parts: list[npt.NDArray[Any]] = [np.ones((len(truth), 1)), self._near_columns()]
+        blocks: list[npt.NDArray[Any]] = [np.ones((len(truth), 1)), self._near_columns()]
         for folding in self.foldings:
             fold = self.table.fold(folding, 'consistent')
             groups, names = self.answers.vocabulary.groups(fold, strangers_stand_alone=True)
             counts = count(truth, prediction, groups)
             sets = [counts.precision(), counts.recall(), counts.f1(), counts.shared, counts.truth + counts.prediction]
-            known = np.array([is_known(name) for name in names], dtype=bool)
-            kept_groups = np.where(known[groups], groups, DROPPED) if len(groups) else groups
+            is_in_table = np.array([is_known(name) for name in names], dtype=bool)
+            kept_groups = np.where(is_in_table[groups], groups, DROPPED) if len(groups) else groups
             true, predicted = members(truth, kept_groups, len(names)), members(prediction, kept_groups, len(names))
-            scored = np.flatnonzero(true.any(axis=0))
-            self._macro_sizes[folding] = len(scored)
-            true, predicted = true[:, scored], predicted[:, scored]
-            parts += [np.stack(sets, axis=1), true & predicted, true.astype(np.int64) + predicted]
-        return np.concatenate([part.astype(np.float64) for part in parts], axis=1)
+            true_groups = np.flatnonzero(true.any(axis=0))
+            self._macro_sizes[folding] = len(true_groups)
+            true, predicted = true[:, true_groups], predicted[:, true_groups]
+            blocks += [np.stack(sets, axis=1), true & predicted, true.astype(np.int64) + predicted]
+        return np.concatenate([part.astype(np.float64) for part in blocks], axis=1)
 
     def _near_columns(self) -> Floats:
-        """(N, 3 × kinds) precision, recall and F1 of the best matching of each sample."""
+        """(N, 3 × rows of `near`) precision, recall and F1 of the best matching of each sample."""
         answers = self.answers
         closeness = Closeness(self.table, answers.vocabulary.words)
-        near_sums = np.zeros((len(answers.names), len(self.near), 3))
+        scores = np.zeros((len(answers.names), len(self.near), 3))
         sides = [base_runs(side, closeness.bases) for side in (answers.truth, answers.prediction)]
-        known: dict[tuple[bytes, bytes], Floats] = {}
+        computed: dict[tuple[bytes, bytes], Floats] = {}
         for sample, (true, predicted) in enumerate(zip(*sides, strict=True)):
             if not len(true) or not len(predicted):
                 continue
             key = (true.tobytes(), predicted.tobytes())
-            if key not in known:
-                known[key] = self._matched(closeness, true, predicted)
-            near_sums[sample] = known[key]
-        return near_sums.reshape(len(answers.names), -1)
+            if key not in computed:
+                computed[key] = self._matched(closeness, true, predicted)
+            scores[sample] = computed[key]
+        return scores.reshape(len(answers.names), -1)
 
     def _matched(self, closeness: Closeness, true: Ints, predicted: Ints) -> Floats:
+        """(rows of `near`, 3) precision, recall and F1 of the best matching of two sets of base words."""
         credit = closeness.between(predicted, true)
-        kinds = [credit, credit * closeness.alike(predicted, true)][: len(self.near)]
-        most = np.array([best_matching(matrix) for matrix in kinds])
-        return np.stack([most / len(predicted), most / len(true), 2 * most / (len(true) + len(predicted))], axis=1)
+        credits = [credit, credit * closeness.alike(predicted, true)][: len(self.near)]
+        totals = np.array([best_matching(matrix) for matrix in credits])
+        return np.stack(
+            [totals / len(predicted), totals / len(true), 2 * totals / (len(true) + len(predicted))], axis=1
+        )
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
         """Scores from (R, K) sums, named 'affekt-L1 f1', 'near precision', 'M1 micro f1' …"""
         values: dict[str, Floats] = {}
-        at = 1
+        column = 1
         n = sums[:, 0]
         for row in self.near:
             for part in NEAR_PARTS:
-                values[f'{row} {part}'] = _over(sums[:, at], n)
-                at += 1
+                values[f'{row} {part}'] = quotient(sums[:, column], n)
+                column += 1
         for folding in self.foldings:
             for part in ('precision', 'recall', 'f1'):
-                values[f'{folding} {part}'] = _over(sums[:, at], n)
-                at += 1
-            values[f'{folding} micro f1'] = _over(2 * sums[:, at], sums[:, at + 1])
-            at += 2
+                values[f'{folding} {part}'] = quotient(sums[:, column], n)
+                column += 1
+            values[f'{folding} micro f1'] = quotient(2 * sums[:, column], sums[:, column + 1])
+            column += 2
             size = self._macro_sizes[folding]
-            hits, sizes = sums[:, at : at + size], sums[:, at + size : at + 2 * size]
-            at += 2 * size
+            hits, sizes = sums[:, column : column + size], sums[:, column + size : column + 2 * size]
+            column += 2 * size
             per_group = np.divide(2 * hits, sizes, out=np.full(hits.shape, np.nan), where=sizes > 0)
-            values[f'{folding} macro f1'] = _row_means(per_group)
+            values[f'{folding} macro f1'] = row_means(per_group)
         for name, rows in self.means.items():
             for part in AVERAGES:
                 values[f'{name} {part}'] = np.mean([values[f'{row} {part}'] for row in rows], axis=0)
         return values
-
-
-def _row_means(table: Floats) -> Floats:
-    """Mean of each row without nan; nan where the whole row is nan."""
-    defined = ~np.isnan(table)
-    counts = defined.sum(axis=1)
-    totals = np.where(defined, table, 0.0).sum(axis=1)
-    means: Floats = np.divide(totals, counts, out=np.full(len(table), np.nan), where=counts > 0)
-    return means
-
-
-def _over(top: Floats, bottom: Floats) -> Floats:
-    shares: Floats = np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
-    return shares
 
 
 def base_runs(sets: LabelSets, bases: Ints) -> list[Ints]:

@@ -1,10 +1,10 @@
 """A reward for reinforcement learning on open labels: one answer against one truth, computed in microseconds.
 
-    reward = max(0, mean over wheels of F1 - weight * max(0, written - true - slack))
+    reward = max(0, mean over wheels of F1 - weight * max(0, written - expected - slack))
 
 F1 is that of the inner sectors of one sample. `written` is the number of distinct labels in the answer, synonyms
-counted separately, `true` that of the truth: without a length penalty, the published reward led to ever longer lists
-(AffectGPT-R1, arXiv:2508.01318). In consistent mode unknown words cost precision as well.
+counted separately, `expected` that of the truth: without a length penalty, the published reward led to ever longer
+lists (AffectGPT-R1, arXiv:2508.01318). In consistent mode unknown words cost precision as well.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ class Reward:
     table: str = 'affekt'
     """`affekt`, `2025`, `2026`, or a path; see `load_table`."""
     mode: Mode = 'consistent'
+    """`consistent` or `official`, see `score_open_vocabulary`."""
     length_weight: float = 0.1
     """Penalty for each label too many."""
     length_slack: int = 2
-    """Number of labels beyond that of the truth without a penalty."""
+    """Number of labels beyond those of the truth that cost nothing."""
 
     def __post_init__(self) -> None:
         if self.length_weight < 0 or self.length_slack < 0 or self.mode not in RULES:
@@ -62,12 +63,12 @@ class Reward:
             A float in [0, 1]; nan where the truth folds to nothing on every wheel.
         """
         wheels, lexicon = _compiled(self.table, self.mode)
-        written, true = (self._labels(side, lexicon) for side in (prediction, truth))
-        scores = [_f1(wheel, written, true, self.mode == 'consistent') for wheel in wheels]
+        written, expected = (self._labels(side, lexicon) for side in (prediction, truth))
+        scores = [_f1(wheel, written, expected, self.mode == 'consistent') for wheel in wheels]
         defined = [score for score in scores if score is not None]
         if not defined:
             return float('nan')
-        excess = max(0, len(written) - len(true) - self.length_slack)
+        excess = max(0, len(written) - len(expected) - self.length_slack)
         return max(0.0, sum(defined) / len(defined) - self.length_weight * excess)
 
     def _labels(self, answer: object, lexicon: dict[str, None]) -> list[str]:
@@ -76,22 +77,27 @@ class Reward:
         return list(read_labels(answer, lexicon).labels)
 
 
-def _f1(fold: dict[str, str], written: Iterable[str], true: Iterable[str], strangers: bool) -> float | None:
+def _f1(fold: dict[str, str], written: Iterable[str], expected: Iterable[str], keeps_unknown: bool) -> float | None:
     """F1 of the groups of both sides; None if the truth has none."""
-    if strangers:
-        left, right = ({fold.get(label, label) for label in side} for side in (written, true))
+    if keeps_unknown:
+        predicted_groups, true_groups = ({fold.get(label, label) for label in side} for side in (written, expected))
     else:
-        left, right = ({fold[label] for label in side if label in fold} for side in (written, true))
-    if not right:
+        predicted_groups, true_groups = (
+            {fold[label] for label in side if label in fold} for side in (written, expected)
+        )
+    if not true_groups:
         return None
-    return 2 * len(left & right) / (len(left) + len(right))
+    return 2 * len(predicted_groups & true_groups) / (len(predicted_groups) + len(true_groups))
 
 
 @cache
 def _compiled(table: str, mode: Mode) -> tuple[tuple[dict[str, str], ...], dict[str, None]]:
-    """The inner ring of each wheel (of the table's own, where it has one) as plain dicts, and the known forms."""
-    loaded = load_table(table)
-    own = [index for index in range(len(loaded.wheels)) if index not in loaded.published]
-    chosen = own if own and mode == 'consistent' else list(loaded.published)
-    folds = tuple(dict(loaded.fold(f'{loaded.wheels[index].short}-L1', mode)) for index in chosen)
-    return folds, dict.fromkeys(loaded.bases)
+    """The inner ring of each wheel as a dict, and the table's word forms.
+
+    In consistent mode only the table's own wheel counts, where it has one.
+    """
+    word_table = load_table(table)
+    own_wheels = [index for index in range(len(word_table.wheels)) if index not in word_table.published]
+    wheels = own_wheels if own_wheels and mode == 'consistent' else list(word_table.published)
+    folds = tuple(dict(word_table.fold(f'{word_table.wheels[index].short}-L1', mode)) for index in wheels)
+    return folds, dict.fromkeys(word_table.bases)

@@ -1,4 +1,4 @@
-"""A score of open labels with the evidence that it needs: intervals, coverage, trivial answers.
+"""Scores of open labels with intervals, coverage by the word table, and the scores of trivial answers.
 
 `score_open_vocabulary` takes the truth and one system's answers and gives, for one word table and one mode, every
 metric with its interval, the n of each, the words outside the table, the number of labels per answer, and the scores of
@@ -30,14 +30,16 @@ Mode = Literal['official', 'consistent']
 
 @dataclass(frozen=True)
 class Coverage:
-    """Coverage of one side's words by the table."""
+    """Coverage of one side's labels, truth or prediction, by the word table."""
 
     tokens: int
     """Number of labels, each once per sample."""
     unknown: Mapping[str, int]
     """Words outside the table to their counts, most frequent first."""
     labels_per_answer: float
+    """Mean number of labels per answer; nan without answers."""
     empty_answers: int
+    """Number of answers without a label."""
     with_thinking: int = 0
     """Number of answers that include a model's reasoning: consistent mode drops it, the published parser reads it as
     labels."""
@@ -69,6 +71,7 @@ class OpenVocabularyScore:
     trivial: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Name of a trivial answer to its scores, by 'row part'."""
     trivial_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a trivial answer to its words."""
     ceiling: Ceiling | None = None
     """Largest score of any constant answer; None in official mode."""
 
@@ -97,7 +100,10 @@ class OpenVocabularyScore:
             'skipped': self.skipped,
             'headline': ' '.join(self.headline),
             'metrics': {
-                row: {part: {'value': i.value, 'low': i.low, 'high': i.high} for part, i in parts.items()}
+                row: {
+                    part: {'value': interval.value, 'low': interval.low, 'high': interval.high}
+                    for part, interval in parts.items()
+                }
                 for row, parts in self.metrics.items()
             },
             **sides,
@@ -105,7 +111,9 @@ class OpenVocabularyScore:
                 name: {'words': list(self.trivial_words[name]), **values} for name, values in self.trivial.items()
             },
             'ceiling_of_constants': dict(self.ceiling.values) if self.ceiling else None,
-            'nearest_constants': {k: list(w) for k, w in self.ceiling.words.items()} if self.ceiling else None,
+            'nearest_constants': {score_name: list(words) for score_name, words in self.ceiling.words.items()}
+            if self.ceiling
+            else None,
         }
 
 
@@ -139,8 +147,8 @@ def score_open_vocabulary(
     """
     # 1. Parse both sides once.
     answers = _parsed(truth, prediction, table, mode)
-    filled = answers.truth.sizes > 0
-    if not filled.any():
+    has_truth = answers.truth.sizes > 0
+    if not has_truth.any():
         raise TableError(
             expected='true labels', came=f'{len(truth)} empty answers', todo='check which column holds the labels'
         )
@@ -148,29 +156,32 @@ def score_open_vocabulary(
     measure = _measure(answers, table, mode)
     estimates = intervals(measure.columns, measure.statistic, rng=rng, resamples=resamples)
     metrics = _by_row(measure.rows, estimates)
-    one_label = mode == 'official' and bool((answers.truth.sizes[filled] == 1).all())
-    labels = {name: str(label) for name, label in _single_labels(answers).items()} if one_label else {}
-    if one_label:
+    is_single = mode == 'official' and bool((answers.truth.sizes[has_truth] == 1).all())
+    labels = {name: str(label) for name, label in _single_labels(answers).items()} if is_single else {}
+    if is_single:
         metrics |= _hits(labels, prediction, table, metrics)
     # 3. Scores of trivial answers, and the ceiling of constants.
     constants = trivial_answers(answers.truth, answers.vocabulary.words) if trivial else {}
-    reached = {name: _trivial(truth, labels, words, table, mode) for name, words in constants.items()}
+    trivial_scores = {name: _trivial(truth, labels, words, table, mode) for name, words in constants.items()}
     ceiling = constant_ceiling(measure) if trivial and isinstance(measure, ConsistentMeasure) else None
     # 4. Words outside the table.
-    known = table.fold('M1', mode)
+    folded_words = table.fold('M1', mode)
     return OpenVocabularyScore(
         mode=mode,
         table=table.label,
         table_sha256=table.sha256,
         samples=len(answers.names),
-        skipped=int((~filled).sum()),
+        skipped=int((~has_truth).sum()),
         metrics=metrics,
-        headline=_headline(measure, one_label),
-        truth=_coverage(answers.truth, answers.vocabulary.words, known, count_thinking(truth.values())),
+        headline=_headline(measure, is_single),
+        truth=_coverage(answers.truth, answers.vocabulary.words, folded_words, count_thinking(truth.values())),
         prediction=_coverage(
-            answers.prediction, answers.vocabulary.words, known, count_thinking(prediction[name] for name in truth)
+            answers.prediction,
+            answers.vocabulary.words,
+            folded_words,
+            count_thinking(prediction[name] for name in truth),
         ),
-        trivial=reached,
+        trivial=trivial_scores,
         trivial_words=constants,
         ceiling=ceiling,
     )
@@ -186,7 +197,7 @@ def compare_open_vocabulary(
     rng: np.random.Generator,
     resamples: int = 2000,
 ) -> dict[str, tuple[Interval, float]]:
-    """Left minus right for each metric, with its paired interval and p-value.
+    """Difference of two systems, left minus right, for each metric, with paired interval and p-value.
 
     Args:
         truth: name of a sample to its answer.
@@ -206,7 +217,7 @@ def compare_open_vocabulary(
     """
     measures = [_measure(_parsed(truth, side, table, mode), table, mode) for side in (left, right)]
     ours, theirs = measures
-    shares = dict.fromkeys(ours.statistic(ours.columns[:1]), SHARE)  # and numbers of samples, which are left out
+    shares = dict.fromkeys(ours.statistic(ours.columns[:1]), SHARE)  # numbers of samples (' n') are left out below
     tests = paired_test(ours.columns, theirs.columns, ours.statistic, rng=rng, resamples=resamples, bounds=shares)
     return {name: result for name, result in tests.items() if not name.endswith(' n')}
 
@@ -236,10 +247,10 @@ def _by_row(rows: tuple[str, ...], estimates: Mapping[str, Interval]) -> dict[st
     return table
 
 
-def _headline(measure: OfficialMeasure | ConsistentMeasure, one_label: bool) -> tuple[str, str]:
+def _headline(measure: OfficialMeasure | ConsistentMeasure, is_single: bool) -> tuple[str, str]:
     if isinstance(measure, ConsistentMeasure):
         return (measure.near[-1], 'f1')
-    return ('HIT', 'hit rate') if one_label else ('EW-L1', 'f')
+    return ('HIT', 'hit rate') if is_single else ('EW-L1', 'f')
 
 
 def _single_labels(answers: LabelledAnswers) -> dict[str, str]:
@@ -283,14 +294,14 @@ def _trivial(
     return scores
 
 
-def _coverage(side: LabelSets, words: list[str], known: Mapping[str, str], with_thinking: int) -> Coverage:
-    counts = Counter(side.ids.tolist())
-    unknown = {words[label]: times for label, times in counts.most_common() if words[label] not in known}
-    size = len(side)
+def _coverage(sets: LabelSets, words: list[str], folded_words: Mapping[str, str], with_thinking: int) -> Coverage:
+    counts = Counter(sets.ids.tolist())
+    unknown = {words[label]: count for label, count in counts.most_common() if words[label] not in folded_words}
+    size = len(sets)
     return Coverage(
-        len(side.ids),
+        len(sets.ids),
         unknown,
-        len(side.ids) / size if size else float('nan'),
-        int((side.sizes == 0).sum()),
+        len(sets.ids) / size if size else float('nan'),
+        int((sets.sizes == 0).sum()),
         with_thinking,
     )

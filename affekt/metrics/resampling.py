@@ -1,10 +1,10 @@
 """Intervals and paired tests for scores that are functions of sums over samples.
 
-Axes: N samples, K columns, R draws.
-
 A score such as F = 2PR / (P + R) of mean precision and mean recall depends on its samples only through the sums of a
 few columns. A resample is then a row of weights, all resamples are one matrix product, and the function that gives the
 score also gives its distribution.
+
+Axes: N samples, n groups, K columns, R draws.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from affekt.metrics.intervals import (
 Statistic = Callable[[Floats], Mapping[str, Floats]]
 """Function from column sums (R, K) to (R,) values of each named score."""
 _CHUNK_CELLS = 4_000_000
+"""Maximum number of weights in memory at a time."""
 WEIGHT_STEP = 2.0**-10
 """Step of a unit's weight in the numerical derivative of a score."""
 _Name = TypeVar('_Name', bound=Hashable)
@@ -47,7 +48,7 @@ def intervals(
     groups: npt.ArrayLike | None = None,
     bounds: Mapping[str, Bounds] | None = None,
 ) -> dict[str, Interval]:
-    """Every score with its interval over samples, or groups of samples, as `student_interval` makes it.
+    """Every score with its interval by `student_interval`, over samples or groups of samples.
 
     Args:
         columns: (N, K) columns whose sums give the scores.
@@ -81,18 +82,18 @@ def _drawn(
     drawn = statistic(resampled_sums(units, rng=rng, resamples=resamples))
     if groups is None or len(units) < 2:
         return {name: Spread(draws) for name, draws in drawn.items()}, len(units)
-    aside = rng.spawn(1)[0]
+    sample_rng = rng.spawn(1)[0]
     return spread(
         drawn,
         sizes_of(groups),
-        lambda count: statistic(resampled_sums(columns, rng=aside, resamples=count)),
+        lambda count: statistic(resampled_sums(columns, rng=sample_rng, resamples=count)),
         lambda: linearised_variances(statistic, columns),
         influences_of(statistic, units, sizes_of(groups)),
     ), len(units)
 
 
 class Spread(NamedTuple):
-    """Distribution of a score over resamples."""
+    """Distribution of a score over resamples, as its interval needs it."""
 
     draws: Floats
     """(R,) score of each resample."""
@@ -107,7 +108,7 @@ def spread(
     among_samples: Callable[[], Mapping[_Name, float]],
     influences: Mapping[_Name, Floats],
 ) -> dict[_Name, Spread]:
-    """Each score on resamples of groups, as its interval needs it; see `spread_of`.
+    """Draws of each score over groups, with the corrections of their standard errors; see `spread_of`.
 
     Args:
         by_group: name of a score to its (R,) values on resamples of at least two groups.
@@ -117,16 +118,16 @@ def spread(
             `linearised_variances`; called where needed.
         influences: name of a score to the (n,) influence of each group, see `influences_of`.
     """
-    drawn_once, measured_once = cache(of_samples), cache(among_samples)
+    cached_draws, cached_variances = cache(of_samples), cache(among_samples)
 
-    def drawn(name: _Name, count: int) -> Floats:
-        return drawn_once(count)[name]
+    def draws_of(name: _Name, count: int) -> Floats:
+        return cached_draws(count)[name]
 
-    def measured(name: _Name) -> float:
-        return measured_once()[name]
+    def variance_of(name: _Name) -> float:
+        return cached_variances()[name]
 
     return {
-        name: Spread(*spread_of(draws, sizes, partial(drawn, name), partial(measured, name), influences[name]))
+        name: Spread(*spread_of(draws, sizes, partial(draws_of, name), partial(variance_of, name), influences[name]))
         for name, draws in by_group.items()
     }
 
@@ -160,28 +161,42 @@ def linearised_variances(statistic: Callable[[Floats], Mapping[_Name, Floats]], 
     total = columns.sum(axis=0, keepdims=True)
     variances: dict[_Name, float] = {}
     step = max(1, _CHUNK_CELLS // max(columns.shape[1], len(statistic(total)), 1))
-    for begin in range(0, len(columns), step):
-        for name, added in _influences(statistic, total, columns[begin : begin + step]).items():
-            variances[name] = variances.get(name, 0.0) + float(added @ added)
+    for start in range(0, len(columns), step):
+        for name, influences in _influences(statistic, total, columns[start : start + step]).items():
+            variances[name] = variances.get(name, 0.0) + float(influences @ influences)
     return variances
 
 
 def _influences(
     statistic: Callable[[Floats], Mapping[_Name, Floats]], total: Floats, units: Floats
 ) -> dict[_Name, Floats]:
-    more, less = statistic(total + WEIGHT_STEP * units), statistic(total - WEIGHT_STEP * units)
-    return {name: (more[name] - less[name]) / (2 * WEIGHT_STEP) for name in more}
+    """(n,) derivative of each score by each unit's weight, by central differences."""
+    raised, lowered = statistic(total + WEIGHT_STEP * units), statistic(total - WEIGHT_STEP * units)
+    return {name: (raised[name] - lowered[name]) / (2 * WEIGHT_STEP) for name in raised}
 
 
 def sizes_of(groups: npt.ArrayLike) -> list[int]:
-    """Number of samples of each group."""
+    """Number of samples of each group, in ascending order of the groups."""
     return [int(count) for count in np.unique(np.asarray(groups), return_counts=True)[1]]
 
 
 def resampled_sums(
     columns: Floats, *, rng: np.random.Generator, resamples: int, groups: npt.ArrayLike | None = None
 ) -> Floats:
-    """(R, K) column sums of each resample, drawn with replacement."""
+    """(R, K) column sums of resamples, drawn with replacement.
+
+    Args:
+        columns: (N, K) columns to be summed.
+        rng: generator of the resamples.
+        resamples: R.
+        groups: (N,) group of each sample; whole groups are drawn then.
+
+    Returns:
+        Sums; all 0 without samples.
+
+    Raises:
+        ShapeError: groups are not (N,).
+    """
     table = columns if groups is None else summed_by(columns, np.asarray(groups))
     size = len(table)
     if not size or not resamples:
@@ -228,21 +243,21 @@ def paired_test(
             todo='score both systems on one truth',
         )
     width = left.shape[1]
-    both = np.concatenate([left, right], axis=1)
-    observed = _differences(statistic, both.sum(axis=0, keepdims=True), width)
-    drawn, units = _drawn(both, lambda sums: _differences(statistic, sums, width), rng, resamples, groups)
+    joined = np.concatenate([left, right], axis=1)
+    observed = _differences(statistic, joined.sum(axis=0, keepdims=True), width)
+    drawn, units = _drawn(joined, lambda sums: _differences(statistic, sums, width), rng, resamples, groups)
     if groups is not None:
         left, right = (summed_by(side, np.asarray(groups)) for side in (left, right))
     exchanged = _differences(statistic, _exchanged_sums(left, right, rng, resamples), width)
     tests = {}
     for name, value in observed.items():
-        extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
+        is_extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
         tests[name] = (
             difference_interval(
                 float(value[0]), drawn[name].draws, units=units, level=level,
                 bounds=(bounds or {}).get(name, UNBOUNDED), known=drawn[name].known,
             ),
-            float((1 + extreme.sum()) / (1 + resamples)),
+            float((1 + is_extreme.sum()) / (1 + resamples)),
         )  # fmt: skip
     return tests
 
@@ -252,16 +267,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
             p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p in ascending order
 
+    Args:
+        p_values: m p-values.
+
+    Returns:
+        m corrected p-values, in the order of the input.
+
     Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
     adjusted = [0.0] * len(p_values)
-    running = 0.0
+    largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
@@ -272,30 +293,37 @@ def _differences(statistic: Statistic, sums: Floats, width: int) -> dict[str, Fl
 
 def _exchanged_sums(left: Floats, right: Floats, rng: np.random.Generator, draws: int) -> Floats:
     """(R, 2K) sums after exchanging each sample's two rows with probability 1/2."""
-    gap = right - left
-    moved = [rng.integers(0, 2, (rows, len(left))).astype(np.float64) @ gap for rows in _chunks(draws, len(left))]
-    shift = np.concatenate(moved)
+    difference = right - left
+    shifts = [
+        rng.integers(0, 2, (rows, len(left))).astype(np.float64) @ difference for rows in _chunks(draws, len(left))
+    ]
+    shift = np.concatenate(shifts)
     return np.concatenate([left.sum(axis=0) + shift, right.sum(axis=0) - shift], axis=1)
 
 
 def _chunks(draws: int, size: int) -> Iterator[int]:
-    """Numbers of draws per part, so that the weights of a part fit a few dozen megabytes."""
-    step = max(1, _CHUNK_CELLS // max(size, 1))
-    for begin in range(0, draws, step):
-        yield min(step, draws - begin)
+    """Numbers of draws per chunk, so that the weights of a chunk fit _CHUNK_CELLS."""
+    chunk = max(1, _CHUNK_CELLS // max(size, 1))
+    for start in range(0, draws, chunk):
+        yield min(chunk, draws - start)
 
 
-def _weights(size: int, rows: int, rng: np.random.Generator) -> Floats:
-    """(rows, size) number of times that each sample was drawn."""
-    drawn = rng.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
-    return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size).astype(np.float64)
+def _weights(size: int, draws: int, rng: np.random.Generator) -> Floats:
+    """(draws, size) number of times that each sample was drawn."""
+    cells = rng.integers(0, size, (draws, size)) + np.arange(draws)[:, None] * size
+    return np.bincount(cells.ravel(), minlength=draws * size).reshape(draws, size).astype(np.float64)
 
 
 def summed_by(columns: Floats, groups: npt.NDArray[np.generic]) -> Floats:
-    """(groups, K) column sums of each group, in the order of their names.
+    """(n, K) column sums of each group, in ascending order of the groups.
+
+    Args:
+        columns: (N, K) columns to be summed.
+        groups: (N,) group of each sample.
 
     Raises:
         ShapeError: groups are not (N,).
+        ValueRangeError: a sample has no group.
     """
     if groups.shape != (len(columns),):
         raise ShapeError(

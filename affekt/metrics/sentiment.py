@@ -29,18 +29,21 @@ from affekt.metrics.categorical import accuracy, weighted_f1
 from affekt.metrics.dimensional import concordance, mean_absolute_error, paired, pearson
 
 WAYS = ('negative_positive', 'negative_nonnegative')
+"""Conventions of binary accuracy, see the table above."""
 SIMS_EDGES = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
 """Number of classes of CH-SIMS to the edges between them; a value on an edge belongs to the class below it."""
 
 
 @dataclass(frozen=True)
 class SentimentReport:
-    """Scores of rated sentiment; all but counts, mae and correlations are in [0, 1]."""
+    """Scores of rated sentiment; accuracies and F1 are in [0, 1], correlations in [-1, 1]."""
 
     n: int
+    """Number of samples."""
     n_nonzero: int
     """Number of samples whose truth is not 0."""
     mae: float
+    """Mean absolute error, in the unit of the ratings."""
     pearson: float
     concordance: float
     accuracy_negative_positive: float
@@ -107,8 +110,8 @@ def signs(
         raise UnknownNameError(expected=f'one of {", ".join(WAYS)}', came=repr(way), todo='name one of these')
     if way == 'negative_nonnegative':
         return (true >= 0).astype(np.int64), (predicted >= 0).astype(np.int64)
-    kept = true != 0
-    return (true[kept] > 0).astype(np.int64), (predicted[kept] > 0).astype(np.int64)
+    is_counted = true != 0
+    return (true[is_counted] > 0).astype(np.int64), (predicted[is_counted] > 0).astype(np.int64)
 
 
 def rounded_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, reach: int) -> float:
@@ -119,7 +122,7 @@ def rounded_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, reach: int
     Args:
         truth: (N,) ratings.
         prediction: (N,) ratings.
-        reach: at least 1.
+        reach: largest absolute rating after clipping, at least 1.
 
     Returns:
         A float in [0, 1]; nan without samples.

@@ -1,7 +1,7 @@
 """Scores of answers that ignore the sample: trivial answers, and the ceiling of all constant answers.
 
 A constant answer H is one fixed list of words for every sample. Write f_g for the number of samples whose truth has
-group g, Y_i for the groups of sample i, n for the number of samples. Over all H, in `consistent` mode:
+group g, Y_i for the true groups of sample i, n for the number of samples. Over all H, in `consistent` mode:
 
     precision   max_g f_g / n                                   a single group is best
     recall      1                                               all groups are best
@@ -36,7 +36,9 @@ BASIC_ANSWERS: Mapping[str, tuple[str, ...]] = {
 MOST_FREQUENT = (1, 2, 3, 5, 8)
 """Numbers of the truth's most frequent labels that form constant answers."""
 _CELLS_AT_ONCE = 8_000_000
+"""Maximum number of credits in memory at a time."""
 _DESCENTS = 40
+"""Number of subgradient steps per size of a constant; every step gives a valid bound."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,12 @@ class Ceiling:
 
 
 def trivial_answers(truth: LabelSets, words: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Constant answers by name: basic words, and the truth's most frequent labels."""
+    """Name to words of constant answers: basic words, and the truth's most frequent labels.
+
+    Args:
+        truth: label sets of the truth.
+        words: (V,) label of each number.
+    """
     frequent = [words[label] for label, _ in Counter(truth.ids.tolist()).most_common(max(MOST_FREQUENT))]
     ranked = {f'{k} most frequent': tuple(frequent[:k]) for k in MOST_FREQUENT if k <= len(frequent)}
     return {**BASIC_ANSWERS, **ranked}
@@ -61,12 +68,12 @@ def constant_ceiling(measure: ConsistentMeasure) -> Ceiling:
     answers = measure.answers
     values: dict[str, float] = {}
     words: dict[str, tuple[str, ...]] = {}
-    _near(measure, answers, values, words)
+    _near_ceilings(measure, answers, values, words)
     for folding in measure.foldings:
         fold = measure.table.fold(folding, 'consistent')
         groups, names = answers.vocabulary.groups(fold, strangers_stand_alone=True)
         membership = members(answers.truth, groups, len(names))
-        chosen = _sets(folding, membership, names, values)
+        chosen = _folding_ceilings(folding, membership, names, values)
         words[f'{folding} f1'] = tuple(names[group].removeprefix('?') for group in chosen)
     for name, rows in measure.means.items():
         for part in ('precision', 'recall', 'f1', 'micro f1', 'macro f1'):
@@ -74,20 +81,22 @@ def constant_ceiling(measure: ConsistentMeasure) -> Ceiling:
     return Ceiling(values, words)
 
 
-def _sets(folding: str, membership: npt.NDArray[np.bool_], names: Sequence[str], values: dict[str, float]) -> list[int]:
-    """Ceilings of one folding from (N, G) membership; returns the groups of the best constant."""
+def _folding_ceilings(
+    folding: str, membership: npt.NDArray[np.bool_], names: Sequence[str], values: dict[str, float]
+) -> list[int]:
+    """Add the ceilings of one folding, from (N, G) membership; returns the groups of the constant with the best F1."""
     frequency = membership.sum(axis=0)
-    size, sizes = len(membership), membership.sum(axis=1)
-    ranked = np.sort(frequency)[::-1].cumsum()
-    known = np.array([is_known(name) for name in names], dtype=bool) & (frequency > 0)
-    most = np.arange(1, len(frequency) + 1)
-    best, chosen = _best_of_size(membership.T.astype(np.float64), np.ones(size), sizes)
+    count, set_sizes = len(membership), membership.sum(axis=1)
+    cumulated = np.sort(frequency)[::-1].cumsum()
+    is_counted = np.array([is_known(name) for name in names], dtype=bool) & (frequency > 0)
+    lengths = np.arange(1, len(frequency) + 1)
+    best, chosen = _best_of_size(membership.T.astype(np.float64), np.ones(count), set_sizes)
     values |= {
-        f'{folding} precision': float(frequency.max() / size),
+        f'{folding} precision': float(frequency.max() / count),
         f'{folding} recall': 1.0,
         f'{folding} f1': best,
-        f'{folding} micro f1': float((2 * ranked / (size * most + sizes.sum())).max()),
-        f'{folding} macro f1': _mean(2 * frequency[known] / (size + frequency[known])),
+        f'{folding} micro f1': float((2 * cumulated / (count * lengths + set_sizes.sum())).max()),
+        f'{folding} macro f1': _mean(2 * frequency[is_counted] / (count + frequency[is_counted])),
     }
     return chosen
 
@@ -95,8 +104,10 @@ def _sets(folding: str, membership: npt.NDArray[np.bool_], names: Sequence[str],
 def _best_of_size(earned: Floats, weights: Floats, sizes: Ints) -> tuple[float, list[int]]:
     """The largest mean of 2 earned / (|Y| + k) over constants of any size k, and the members of that constant.
 
+    C candidates, S truth sets.
+
     Args:
-        earned: (C, S) credit of candidate c on truth set s.
+        earned: (C, S) credit of each candidate on each set.
         weights: (S,) frequency of each set.
         sizes: (S,) |Y| of each set.
     """
@@ -116,23 +127,24 @@ def _best_of_size(earned: Floats, weights: Floats, sizes: Ints) -> tuple[float, 
     return best, chosen
 
 
-def _near(
+def _near_ceilings(
     measure: ConsistentMeasure, answers: LabelledAnswers, values: dict[str, float], words: dict[str, tuple[str, ...]]
 ) -> None:
+    """Add the bounds of the scores with partial credit, and the constants that come nearest."""
     labels = [*answers.vocabulary.words, *measure.table.words]
     closeness = Closeness(measure.table, labels)
-    sets = Counter(tuple(run.tolist()) for run in base_runs(answers.truth, closeness.bases))
-    distinct = np.array(sorted({base for run in sets for base in run}), dtype=np.int64)
-    place = {int(base): index for index, base in enumerate(distinct)}
+    set_counts = Counter(tuple(run.tolist()) for run in base_runs(answers.truth, closeness.bases))
+    distinct = np.array(sorted({base for run in set_counts for base in run}), dtype=np.int64)
+    index_of = {int(base): position for position, base in enumerate(distinct)}
     truth = _TruthSets(
-        np.array([place[base] for run in sets for base in run], dtype=np.int64),
-        np.array([len(run) for run in sets], dtype=np.int64),
-        np.array(list(sets.values()), dtype=np.float64) / sum(sets.values()),
+        np.array([index_of[base] for run in set_counts for base in run], dtype=np.int64),
+        np.array([len(run) for run in set_counts], dtype=np.int64),
+        np.array(list(set_counts.values()), dtype=np.float64) / sum(set_counts.values()),
     )
     candidates = np.arange(len(closeness.names))
-    for number, row in enumerate(measure.near):
+    for row in measure.near:
         credit = closeness.between(candidates, distinct)
-        if number:
+        if row != measure.near[0]:  # near+intensity
             credit *= closeness.alike(candidates, distinct)
         best, chosen = _matched_ceiling(credit, truth)
         values |= {
@@ -140,12 +152,12 @@ def _near(
             f'{row} recall': 1.0,
             f'{row} f1': best,
         }
-        words[f'{row} f1'] = tuple(closeness.names[index].removeprefix('?') for index in chosen)
+        words[f'{row} f1'] = tuple(closeness.names[position].removeprefix('?') for position in chosen)
 
 
 @dataclass(frozen=True)
 class _TruthSets:
-    """The distinct sets of true words as runs: L entries in S sets."""
+    """The distinct sets of true words as runs: L entries in S sets, D distinct words."""
 
     flat: Ints
     """(L,) index of each entry among the distinct true words."""
@@ -156,10 +168,11 @@ class _TruthSets:
 
     @property
     def starts(self) -> Ints:
+        """(S,) first entry of each set."""
         return np.cumsum([0, *self.sizes[:-1]])
 
     def most(self, credit: Floats) -> Floats:
-        """(C, S) best credit of each candidate in each set, in parts that fit memory."""
+        """(C, S) best credit of each candidate in each set, from (C, D) credit; in parts that fit memory."""
         parts = np.array_split(credit, max(1, credit.shape[0] * len(self.flat) // _CELLS_AT_ONCE))
         return np.concatenate([np.maximum.reduceat(part[:, self.flat], self.starts, axis=1) for part in parts])
 
@@ -178,9 +191,11 @@ def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int
     Returns:
         The bound, and the constant that gives it (the bound is not always attained).
     """
-    rows, copies = np.unique(credit, axis=0, return_inverse=True)
-    kinds = [np.flatnonzero(copies.ravel() == number) for number in range(len(rows))] if len(rows) else []
-    multiplicity = np.array([len(equal_rows) for equal_rows in kinds], dtype=np.int64)
+    distinct_rows, row_of = np.unique(credit, axis=0, return_inverse=True)
+    copies_of = (
+        [np.flatnonzero(row_of.ravel() == row) for row in range(len(distinct_rows))] if len(distinct_rows) else []
+    )
+    multiplicity = np.array([len(equal_rows) for equal_rows in copies_of], dtype=np.int64)
     prices = np.zeros(credit.shape[1])
     best, chosen = 0.0, np.zeros(0, dtype=np.int64)
     for k in range(1, len(credit) + 1):
@@ -189,19 +204,19 @@ def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int
             if k > truth.sizes.max():
                 break
             continue
-        bound, prices, members_k = _descend(rows, multiplicity, prices, truth, share, k, best)
+        bound, prices, members = _descend(distinct_rows, multiplicity, prices, truth, share, k, best)
         if bound > best:
-            best, chosen = bound, members_k
-    taken: Counter[int] = Counter()
-    names = []
-    for number in chosen.tolist():
-        names.append(int(kinds[number][taken[number]]))
-        taken[number] += 1
-    return best, names
+            best, chosen = bound, members
+    used: Counter[int] = Counter()
+    constant = []
+    for row in chosen.tolist():
+        constant.append(int(copies_of[row][used[row]]))
+        used[row] += 1
+    return best, constant
 
 
 def _descend(
-    rows: Floats, multiplicity: Ints, prices: Floats, truth: _TruthSets, share: Floats, k: int, enough: float
+    rows: Floats, multiplicity: Ints, prices: Floats, truth: _TruthSets, share: Floats, k: int, threshold: float
 ) -> tuple[float, Floats, Ints]:
     """The lowest bound for constants of k words; stops early once it is not above `enough`."""
     best, best_prices, best_top = np.inf, prices, np.zeros(0, dtype=np.int64)
@@ -215,14 +230,14 @@ def _descend(
         bound = float(worth @ prices + gains[top].sum())
         if bound < best:
             best, best_prices, best_top = bound, prices, top
-        if best <= enough:
+        if best <= threshold:
             break
-        taken = np.zeros(len(prices))
-        for candidate, times in Counter(top.tolist()).items():
+        matched = np.zeros(len(prices))
+        for candidate, count in Counter(top.tolist()).items():
             margin = (rows[candidate] - prices)[truth.flat]
             first = _first_best(margin, truth)
-            np.add.at(taken, truth.flat[first], times * entry_share[first])
-        slope = 1.0 - np.divide(taken, worth, out=np.zeros(len(prices)), where=worth > 0)
+            np.add.at(matched, truth.flat[first], count * entry_share[first])
+        slope = 1.0 - np.divide(matched, worth, out=np.zeros(len(prices)), where=worth > 0)
         prices = np.clip(prices - step * slope, 0.0, 1.0)
         step *= 0.9
     return best, best_prices, best_top
@@ -231,9 +246,9 @@ def _descend(
 def _first_best(margin: Floats, truth: _TruthSets) -> Ints:
     """Entry of the largest positive margin in each set that has one."""
     largest = np.repeat(np.maximum.reduceat(margin, truth.starts), truth.sizes)
-    at = np.flatnonzero((margin == largest) & (margin > 0))
-    owners = np.repeat(np.arange(len(truth.sizes)), truth.sizes)[at]
-    return at[np.unique(owners, return_index=True)[1]]
+    entries = np.flatnonzero((margin == largest) & (margin > 0))
+    owners = np.repeat(np.arange(len(truth.sizes)), truth.sizes)[entries]
+    return entries[np.unique(owners, return_index=True)[1]]
 
 
 def _mean(values: Floats) -> float:

@@ -102,6 +102,7 @@ class Attention(nn.Module):
 
     Raises:
         ValueRangeError: D is not a multiple of `heads`.
+        UnknownNameError: unknown bias.
     """
 
     def __init__(self, width: int, heads: int, *, bias: Bias = 'qv', fused: bool = True) -> None:
@@ -110,7 +111,7 @@ class Attention(nn.Module):
         self.heads, self.fused = heads, fused
         self.qkv = _Projection(width, 3 * width, bias == 'qkv', fused=fused)
         self.proj = Linear(width, width, fused=fused)
-        self.q_bias, self.v_bias = _vectors(width, bias)
+        self.q_bias, self.v_bias = _bias_parameters(width, bias)
         nn.init.xavier_uniform_(self.qkv.weight)
         if bias == 'qkv':
             nn.init.zeros_(self.qkv.bias)
@@ -123,15 +124,15 @@ class Attention(nn.Module):
         elif isinstance(self.qkv, _Projection):
             width = tokens.shape[2]
             sizes = [width, 2 * width]
-            query, rest = self.qkv.weight.split(sizes)  # (D, D), (2D, D)
-            query_bias, rest_bias = (None, None) if bias is None else bias.split(sizes)
+            query_weight, context_weight = self.qkv.weight.split(sizes)  # (D, D), (2D, D)
+            query_bias, context_bias = (None, None) if bias is None else bias.split(sizes)
             multiply = product if self.fused else functional.linear
-            queries = multiply(tokens, query, query_bias)  # (B, T, D)
-            keys, values = multiply(context, rest, rest_bias).chunk(2, dim=2)  # (B, S, D) each
+            queries = multiply(tokens, query_weight, query_bias)  # (B, T, D)
+            keys, values = multiply(context, context_weight, context_bias).chunk(2, dim=2)  # (B, S, D) each
         else:  # a wrapped projection can only be called as a whole
             queries = self.qkv(tokens, bias).chunk(3, dim=2)[0]
             _, keys, values = self.qkv(context, bias).chunk(3, dim=2)
-        return _read(queries, keys, values, keep_mask, self)
+        return _attended(queries, keys, values, keep_mask, self)
 
     def _bias(self) -> Tensor | None:
         """(3D,) bias of queries, keys and values."""
@@ -153,6 +154,7 @@ class CrossAttention(nn.Module):
 
     Raises:
         ValueRangeError: D is not a multiple of `heads`.
+        UnknownNameError: unknown bias.
     """
 
     def __init__(
@@ -170,7 +172,7 @@ class CrossAttention(nn.Module):
         self.q = _Projection(width, width, False, fused=fused)
         self.kv = _Projection(width if context_width is None else context_width, 2 * width, False, fused=fused)
         self.proj = Linear(width, width, fused=fused)
-        self.q_bias, self.v_bias = _vectors(width, bias)
+        self.q_bias, self.v_bias = _bias_parameters(width, bias)
         nn.init.xavier_uniform_(self.q.weight)
         nn.init.xavier_uniform_(self.kv.weight)
 
@@ -178,19 +180,21 @@ class CrossAttention(nn.Module):
         """The (B, T, D) output; `keep_mask` (see `attend`) applies to the context."""
         queries = self.q(tokens, self.q_bias)  # (B, T, D)
         keys, values = self.kv(context, _with_no_key_bias(self.v_bias)).chunk(2, dim=2)  # (B, S, D) each
-        return _read(queries, keys, values, keep_mask, self)
+        return _attended(queries, keys, values, keep_mask, self)
 
 
-def _read(
+def _attended(
     queries: Tensor, keys: Tensor, values: Tensor, keep_mask: Tensor | None, layer: Attention | CrossAttention
 ) -> Tensor:
     """Attention and the output projection: queries (B, T, D), keys and values (B, S, D) to (B, T, D)."""
-    queries, keys, values = (split_heads(part, layer.heads) for part in (queries, keys, values))  # (B, H, T or S, E)
+    queries, keys, values = (
+        split_heads(projected, layer.heads) for projected in (queries, keys, values)
+    )  # (B, H, T or S, E)
     output: Tensor = layer.proj(join_heads(attend(queries, keys, values, keep_mask, fused=layer.fused)))
     return output
 
 
-def _vectors(width: int, bias: Bias) -> tuple[nn.Parameter | None, nn.Parameter | None]:
+def _bias_parameters(width: int, bias: Bias) -> tuple[nn.Parameter | None, nn.Parameter | None]:
     if bias != 'qv':
         return None, None
     return nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))

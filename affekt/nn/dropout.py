@@ -26,8 +26,8 @@ class Dropout(nn.Module):
             return units
         if units.device.type != 'cpu':
             return nn.functional.dropout(units, self.share)
-        flat = units.reshape(-1)  # one row of all units, four to a draw
-        draws = torch.empty_like(flat[: (len(flat) + 3) // 4], dtype=torch.int64).random_(-(2**63), None)
+        flat = units.reshape(-1)  # (N,) of all units, four per draw
+        draws = torch.empty_like(flat[: (len(flat) + 3) // 4], dtype=torch.int64).random_(-(2**63), None)  # (⌈N / 4⌉,)
         limit = round(self.share * 65536) - 32768
         # 1 at or above the limit, 0 below: in place, and cheaper than a comparison and a conversion of its result
         kept = draws.view(torch.int16)[: len(flat)].to(torch.float32).sub_(limit - 1)

@@ -26,7 +26,7 @@ MOST_ROWS = 128
 FEWEST_INPUTS = 512
 """The product is transposed from this number of inputs on, and up to this number of rows."""
 LEAST_WORK = 2**27
-"""Number of multiplications of a product below which repacking the weights costs oneDNN as much time as it saves."""
+"""Multiplications in a product; below this number, repacking the weights costs oneDNN as much time as it saves."""
 
 
 class Linear(nn.Linear):
@@ -46,8 +46,8 @@ class Linear(nn.Linear):
     def forward(self, rows: Tensor) -> Tensor:
         """(…, D) to (…, O)."""
         multiply = product if self.fused else functional.linear
-        answer: Tensor = multiply(rows, self.weight, self.bias)
-        return answer
+        output: Tensor = multiply(rows, self.weight, self.bias)
+        return output
 
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -58,11 +58,11 @@ def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: (O, D), in any memory layout.
         bias: (O,); None for none.
     """
-    if not _goes_by_onednn(rows, weight):
+    if not _uses_onednn(rows, weight):
         return functional.linear(rows, weight, bias)
     flat = _Product.apply(rows.reshape(-1, rows.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
-    answer: Tensor = flat.unflatten(0, rows.shape[:-1])  # (B, O), then (…, O)
-    return answer
+    output: Tensor = flat.unflatten(0, rows.shape[:-1])  # (B, O), then (…, O)
+    return output
 
 
 class _Product(torch.autograd.Function):
@@ -71,21 +71,21 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(rows, weight)
-        answer: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, 'none', [], '')
-        return answer
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, 'none', [], '')
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         rows, weight = ctx.saved_tensors
-        for_rows, for_weight, for_bias = ctx.needs_input_grad
+        needs_rows, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            product(gradient, weight.t()) if for_rows else None,  # (B, D)
-            gradient.t() @ rows if for_weight else None,  # (O, D); MKL is not slower here
-            gradient.sum(dim=0) if for_bias else None,
+            product(gradient, weight.t()) if needs_rows else None,  # (B, D)
+            gradient.t() @ rows if needs_weight else None,  # (O, D); MKL is not slower here
+            gradient.sum(dim=0) if needs_bias else None,
         )
 
 
-def _goes_by_onednn(rows: Tensor, weight: Tensor) -> bool:
+def _uses_onednn(rows: Tensor, weight: Tensor) -> bool:
     return bool(
         rows.numel() * weight.shape[0] >= LEAST_WORK
         and rows.device.type == 'cpu'
@@ -109,9 +109,9 @@ def prefers_onednn() -> bool:
 
 def linear(rows: Tensor, layer: nn.Module) -> Tensor:
     """(B, O) output of `layer` for (B, D) rows, equal up to rounding."""
-    few = len(rows) <= MOST_ROWS and rows.shape[-1] >= FEWEST_INPUTS and rows.ndim == 2
-    plain = rows.device.type != 'cpu' or torch.is_autocast_enabled('cpu')
-    if not few or plain or not isinstance(layer, nn.Linear) or layer.bias is None:
-        answer: Tensor = layer(rows)
-        return answer
+    is_small = len(rows) <= MOST_ROWS and rows.shape[-1] >= FEWEST_INPUTS and rows.ndim == 2
+    leaves_choice_to_torch = rows.device.type != 'cpu' or torch.is_autocast_enabled('cpu')
+    if not is_small or leaves_choice_to_torch or not isinstance(layer, nn.Linear) or layer.bias is None:
+        output: Tensor = layer(rows)
+        return output
     return torch.addmm(layer.bias.unsqueeze(1), layer.weight, rows.t()).t()  # (O, D) times (D, B), then transposed

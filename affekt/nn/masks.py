@@ -26,8 +26,8 @@ def kept_first(sequence: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
     """
     order = torch.sort((~keep_mask).to(torch.int8), dim=1, stable=True).indices  # (B, T)
     moved = torch.take_along_dim(sequence, order.unsqueeze(-1), dim=1)  # (B, T, D), the order as (B, T, 1)
-    kept = torch.take_along_dim(keep_mask, order, dim=1)
-    return moved * kept.unsqueeze(-1), kept  # the mask as (B, T, 1)
+    moved_mask = torch.take_along_dim(keep_mask, order, dim=1)
+    return moved * moved_mask.unsqueeze(-1), moved_mask  # the mask as (B, T, 1)
 
 
 def last_kept(sequence: Tensor, keep_mask: Tensor) -> Tensor:

@@ -134,15 +134,18 @@ def standardised_patches(patches: Tensor, floor: float | Tensor = DEVIATION_FLOO
         patches: (B, N, P, C).
         floor: constant added to the standard deviation, in the unit of the patches; a number, or (C,).
 
+    Returns:
+        (B, N, P, C); nan where a patch has one cell.
+
     Source: He et al. 2022, arXiv:2111.06377, section 3; per channel as in VideoMAE, arXiv:2203.12602.
     """
     rows = planes(patches).flatten(0, 1)  # (B N, C, P)
-    size = max(CACHED // max(rows[:1].numel(), 1), 1) if patches.device.type == 'cpu' else len(rows)
-    standard = torch.empty(rows.shape, dtype=rows.dtype, device=rows.device)
-    least = floor.unsqueeze(1) if isinstance(floor, Tensor) else floor  # (C, 1)
-    for piece, out in zip(rows.split(size), standard.split(size), strict=True):
-        _standardise(piece, least, out)
-    return planes(standard.unflatten(0, patches.shape[:2]))  # (B, N, C, P), then (B, N, P, C)
+    rows_per_piece = max(CACHED // max(rows[:1].numel(), 1), 1) if patches.device.type == 'cpu' else len(rows)
+    standardised = torch.empty(rows.shape, dtype=rows.dtype, device=rows.device)
+    floor_per_channel = floor.unsqueeze(1) if isinstance(floor, Tensor) else floor  # (C, 1)
+    for piece, out in zip(rows.split(rows_per_piece), standardised.split(rows_per_piece), strict=True):
+        _standardise(piece, floor_per_channel, out)
+    return planes(standardised.unflatten(0, patches.shape[:2]))  # (B, N, C, P), then (B, N, P, C)
 
 
 def _standardise(rows: Tensor, floor: float | Tensor, out: Tensor) -> None:

@@ -35,8 +35,8 @@ class Pooling(nn.Module):
         Raises:
             ShapeError: there are neither three nor four axes, or the mask is not a boolean (B, T).
         """
-        steps = one_vector_a_step(steps)
-        weights = self.weights(steps, checked(keep_mask, steps))  # (B, T)
+        steps = one_vector_per_step(steps)
+        weights = self.weights(steps, checked_mask(keep_mask, steps))  # (B, T)
         return (weights.unsqueeze(1) @ steps).squeeze(1)  # (B, 1, T) @ (B, T, D), then (B, D)
 
     def weights(self, steps: Tensor, keep_mask: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class MeanPooling(Pooling):
 
     def weights(self, steps: Tensor, keep_mask: Tensor) -> Tensor:
         """Equal weights, which sum to 1 over the kept steps."""
-        return _shares(keep_mask.to(steps.dtype))
+        return _normalised(keep_mask.to(steps.dtype))
 
 
 class ScoredPooling(Pooling):
@@ -70,7 +70,7 @@ class ScoredPooling(Pooling):
         return self._weigh(self.score(steps).squeeze(2), keep_mask)
 
 
-def one_vector_a_step(steps: Tensor) -> Tensor:
+def one_vector_per_step(steps: Tensor) -> Tensor:
     """(B, T, D) steps, averaged over Q where there are four axes."""
     if steps.ndim not in (3, 4):
         raise ShapeError(
@@ -80,7 +80,7 @@ def one_vector_a_step(steps: Tensor) -> Tensor:
     return steps.mean(dim=2) if steps.ndim == 4 else steps
 
 
-def checked(keep_mask: Tensor | None, steps: Tensor) -> Tensor:
+def checked_mask(keep_mask: Tensor | None, steps: Tensor) -> Tensor:
     """The mask after a check of type and shape; all True where None."""
     if keep_mask is None:
         return torch.ones(steps.shape[:2], dtype=torch.bool, device=steps.device)
@@ -100,7 +100,7 @@ def softmax_weights(scores: Tensor, keep_mask: Tensor) -> Tensor:
 
 def gated_weights(scores: Tensor, keep_mask: Tensor) -> Tensor:
     """Sigmoid of each score, divided by their sum over kept steps."""
-    return _shares(torch.sigmoid(scores).masked_fill(~keep_mask, 0.0))
+    return _normalised(torch.sigmoid(scores).masked_fill(~keep_mask, 0.0))
 
 
 def published_weights(scores: Tensor, keep_mask: Tensor) -> Tensor:
@@ -108,13 +108,15 @@ def published_weights(scores: Tensor, keep_mask: Tensor) -> Tensor:
     return scores.masked_fill(~keep_mask, 0.0)
 
 
-def _shares(weights: Tensor) -> Tensor:
+def _normalised(weights: Tensor) -> Tensor:
+    """(B, T) weights divided by their sum over time; zeros stay zeros."""
     return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 WEIGHTS = {'softmax': softmax_weights, 'gated': gated_weights, 'published': published_weights}
 """Name to the function from (B, T) scores and mask to weights."""
 POOLINGS = ('softmax', 'gated', 'mean', 'published')
+"""Names that `pooling_of` accepts."""
 
 
 def pooling_of(name: str, width: int) -> Pooling:

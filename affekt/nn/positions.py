@@ -47,8 +47,13 @@ def position_table(count: int, width: int, like: Tensor) -> Tensor:
 
 @contextmanager
 def sliced_positions(longest: int, width: int) -> Iterator[None]:
-    """Context in which tables of width D are slices of one (longest, D) table, so that their length may be symbolic:
-    for the export of networks.
+    """Context in which tables of width D are slices of one (longest, D) table.
+
+    Their length may then be symbolic, as the export of networks needs it.
+
+    Args:
+        longest: largest number of positions.
+        width: D.
     """
     _sliced[width] = sinusoids(longest, width)
     try:
@@ -66,12 +71,14 @@ def _table(count: int, width: int, device: torch.device, dtype: torch.dtype) -> 
 
 
 def sinusoids_in_halves(tokens: Tensor) -> Tensor:
-    """The (T, D) table for (B, T, D) tokens with all sines first, then all cosines, as in fairseq and MulT.
+    """The (T, D) table for (B, T, D) tokens with all sines first, then all cosines, in the order of fairseq and MulT.
+
+        angle(p, j) = p / 10000**(j / h),  h = ⌈D/2⌉; fairseq divides j by h - 1
 
     On the device and in the precision of the tokens; for odd D the last cosine is left out.
     """
     count, width = tokens.shape[1:]
     half = (width + 1) // 2
-    rates = torch.exp(torch.arange(half, device=tokens.device) * (-math.log(10_000.0) / half))
-    angles = torch.arange(count, device=tokens.device).unsqueeze(1) * rates  # (T, half)
+    rates = torch.exp(torch.arange(half, device=tokens.device) * (-math.log(10_000.0) / half))  # (h,)
+    angles = torch.arange(count, device=tokens.device).unsqueeze(1) * rates  # (T, h)
     return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :width].to(tokens.dtype)  # (T, D)

@@ -8,7 +8,7 @@ where w is s itself (`published`: any values), its softmax (`softmax`), its sigm
 1 / n without scores (`mean`). With queries (`QueryPrefusion`) the steps of all modalities, each projected to E, are
 concatenated in time and read by a Q-Former.
 
-Axes: B batch, T_i steps, Q vectors per step, D_i input widths, E common width, K queries.
+Axes: B batch, T_i steps, Q vectors per step, D_i input widths, E common width, K queries, D their width.
 
 Source: Lian et al. 2025, arXiv:2501.16566, section 3.3; github.com/zeroQiaoba/AffectGPT.
 """
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import ShapeError, UnknownNameError, did_you_mean
-from affekt.nn.pooling import POOLINGS, WEIGHTS, MeanPooling, checked
+from affekt.nn.pooling import POOLINGS, WEIGHTS, MeanPooling, checked_mask
 from affekt.nn.qformer import QueryFormer
 
 
@@ -46,7 +46,7 @@ class Prefusion(nn.Module):
             )  # fmt: skip
         self.weighing = weighing
         self.mean = MeanPooling()
-        self.embed = nn.ModuleList(nn.Linear(own, width) for own in widths)
+        self.embed = nn.ModuleList(nn.Linear(input_width, width) for input_width in widths)
         self.mix: nn.Linear | None = None
         self.score: nn.Linear | None = None
         if weighing != 'mean':
@@ -86,20 +86,20 @@ class QueryPrefusion(nn.Module):
 
     def __init__(self, widths: Sequence[int], width: int, reader: QueryFormer) -> None:
         super().__init__()
-        self.embed = nn.ModuleList(nn.Linear(own, width) for own in widths)
+        self.embed = nn.ModuleList(nn.Linear(input_width, width) for input_width in widths)
         self.reader = reader
 
     def forward(self, modalities: Sequence[Tensor], keep_masks: Sequence[Tensor | None] | None = None) -> Tensor:
         """The (B, K, D) vectors; see `Prefusion.forward`."""
         masks = _masks(modalities, keep_masks, len(self.embed))
-        sequences, kept = [], []
+        sequences, step_masks = [], []
         for embed, steps, mask in zip(self.embed, modalities, masks, strict=True):
-            kept.append(mask.repeat_interleave(steps.shape[2], dim=1) if steps.ndim == 4 else mask)
+            step_masks.append(mask.repeat_interleave(steps.shape[2], dim=1) if steps.ndim == 4 else mask)
             sequences.append(embed(steps.flatten(1, 2) if steps.ndim == 4 else steps))  # (B, T Q, E)
-        sequence, keep_mask = torch.cat(sequences, dim=1), torch.cat(kept, dim=1)
+        sequence, keep_mask = torch.cat(sequences, dim=1), torch.cat(step_masks, dim=1)  # (B, S, E), (B, S): all steps
         # kept steps go first, so that no step's position depends on the padding of an earlier modality
-        order = (~keep_mask).int().argsort(dim=1, stable=True)
-        sequence = sequence.gather(1, order.unsqueeze(2).expand_as(sequence))
+        order = (~keep_mask).int().argsort(dim=1, stable=True)  # (B, S)
+        sequence = sequence.gather(1, order.unsqueeze(2).expand_as(sequence))  # (B, S, E)
         fused: Tensor = self.reader(sequence, keep_mask.gather(1, order))
         return fused
 
@@ -109,4 +109,4 @@ def _masks(modalities: Sequence[Tensor], keep_masks: Sequence[Tensor | None] | N
         raise ShapeError(
             expected=f'{count} modalities', came=f'{len(modalities)}', todo='give each of them, and a mask for each'
         )
-    return [checked(mask, steps) for steps, mask in zip(modalities, keep_masks or [None] * count, strict=True)]
+    return [checked_mask(mask, steps) for steps, mask in zip(modalities, keep_masks or [None] * count, strict=True)]

@@ -29,7 +29,7 @@ from torch.nn import functional
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.nn.attention import attend, join_heads, split_heads
 from affekt.nn.dropout import Dropout
-from affekt.nn.pooling import checked
+from affekt.nn.pooling import checked_mask
 
 EPSILON, DEVIATION = 1e-12, 0.02
 """Epsilon of the layer normalisations; standard deviation of the initial weights, as in BERT."""
@@ -75,7 +75,7 @@ class QueryFormer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(_Layer(width, context_width, heads, between, dropout) for _ in range(layers))
-        self.apply(_draw)
+        self.apply(_initialise)
         nn.init.normal_(self.queries, std=DEVIATION)
 
     def forward(self, context: Tensor, keep_mask: Tensor | None = None) -> Tensor:
@@ -88,15 +88,15 @@ class QueryFormer(nn.Module):
         Raises:
             ShapeError: there are more steps than positions.
         """
-        keep_mask = checked(keep_mask, context)
+        keep_mask = checked_mask(keep_mask, context)
         if self.positions is not None:
             if context.shape[1] > self.positions.num_embeddings:
                 raise ShapeError(
                     expected=f'at most {self.positions.num_embeddings} steps, one a learned position',
                     came=f'{context.shape[1]}', todo='take fewer frames or shorter clips',
                 )  # fmt: skip
-            places = self.positions.weight[: context.shape[1]]  # (T, C)
-            context = context + (places if context.ndim == 3 else places.unsqueeze(1))
+            embeddings = self.positions.weight[: context.shape[1]]  # (T, C)
+            context = context + (embeddings if context.ndim == 3 else embeddings.unsqueeze(1))
         if context.ndim == 4:
             keep_mask = keep_mask.repeat_interleave(context.shape[2], dim=1)  # (B, T Q)
             context = context.flatten(1, 2)  # (B, T Q, C)
@@ -107,7 +107,7 @@ class QueryFormer(nn.Module):
 
 
 class _Reading(nn.Module):
-    """Attention of the queries, followed by a layer normalisation."""
+    """Attention of the queries to a (B, S, C) context, then a layer normalisation; H heads of width E = D / H."""
 
     def __init__(self, width: int, context_width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -119,11 +119,13 @@ class _Reading(nn.Module):
 
     def forward(self, queries: Tensor, context: Tensor, keep_mask: Tensor | None) -> Tensor:
         """The updated (B, K, D) queries."""
-        parts = (self.query(queries), self.key(context), self.value(context))
-        own, keys, values = (split_heads(part, self.heads) for part in parts)
-        reading = join_heads(attend(own, keys, values, keep_mask))
-        normal: Tensor = self.norm(queries + self.dropout(self.output(reading)))
-        return normal
+        projections = (self.query(queries), self.key(context), self.value(context))
+        query_heads, keys, values = (
+            split_heads(projected, self.heads) for projected in projections
+        )  # (B, H, K or S, E)
+        attended = join_heads(attend(query_heads, keys, values, keep_mask))  # (B, K, D)
+        updated: Tensor = self.norm(queries + self.dropout(self.output(attended)))
+        return updated
 
 
 class _Layer(nn.Module):
@@ -140,11 +142,11 @@ class _Layer(nn.Module):
     def forward(self, queries: Tensor, context: Tensor, keep_mask: Tensor) -> Tensor:
         """The updated (B, K, D) queries."""
         queries = self.context(self.own(queries, queries, None), context, keep_mask)
-        normal: Tensor = self.norm(queries + self.dropout(self.fc2(functional.gelu(self.fc1(queries)))))
-        return normal
+        updated: Tensor = self.norm(queries + self.dropout(self.fc2(functional.gelu(self.fc1(queries)))))
+        return updated
 
 
-def _draw(module: nn.Module) -> None:
+def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=DEVIATION)
     if isinstance(module, nn.Linear):
@@ -164,13 +166,16 @@ def qformer_names(published: str, ours: str, layers: int) -> dict[str, str | Non
         f'{published}.embeddings.position_ids': None,
     }
     for layer in range(layers):
-        theirs, here = f'{published}.encoder.layer.{layer}', f'{ours}.layers.{layer}'
+        published_in_layer, ours_in_layer = f'{published}.encoder.layer.{layer}', f'{ours}.layers.{layer}'
         for block, name in (('attention', 'own'), ('crossattention', 'context')):
             names |= {
-                f'{theirs}.{block}.self': f'{here}.{name}',
-                f'{theirs}.{block}.output.dense': f'{here}.{name}.output',
+                f'{published_in_layer}.{block}.self': f'{ours_in_layer}.{name}',
+                f'{published_in_layer}.{block}.output.dense': f'{ours_in_layer}.{name}.output',
             }
-            names[f'{theirs}.{block}.output.LayerNorm'] = f'{here}.{name}.norm'
-        names[f'{theirs}.intermediate_query.dense'] = f'{here}.fc1'
-        names |= {f'{theirs}.output_query.dense': f'{here}.fc2', f'{theirs}.output_query.LayerNorm': f'{here}.norm'}
+            names[f'{published_in_layer}.{block}.output.LayerNorm'] = f'{ours_in_layer}.{name}.norm'
+        names[f'{published_in_layer}.intermediate_query.dense'] = f'{ours_in_layer}.fc1'
+        names |= {
+            f'{published_in_layer}.output_query.dense': f'{ours_in_layer}.fc2',
+            f'{published_in_layer}.output_query.LayerNorm': f'{ours_in_layer}.norm',
+        }
     return names

@@ -78,10 +78,10 @@ def load_published(
         WeightsError: a tensor is unknown, missing or of the wrong shape, or two that must be equal differ.
     """
     state = _without_wrapper(state)
-    wanted = {name: value for name, value in model.state_dict().items() if part is None or name in part}
+    expected = {name: value for name, value in model.state_dict().items() if part is None or name in part}
     rows = tuple(CoverageRow(name, renamed(name, names), tuple(value.shape)) for name, value in state.items())
-    unknown = [row.published for row in rows if row.ours is not None and row.ours not in wanted]
-    absent = sorted(set(wanted) - {row.ours for row in rows})
+    unknown = [row.published for row in rows if row.ours is not None and row.ours not in expected]
+    absent = sorted(set(expected) - {row.ours for row in rows})
     if unknown or absent:
         raise WeightsError(
             expected=f'a state of {type(model).__name__}',
@@ -93,9 +93,9 @@ def load_published(
         if row.ours is None:
             continue
         value = state[row.published]
-        if value.shape != wanted[row.ours].shape:
+        if value.shape != expected[row.ours].shape:
             raise WeightsError(
-                expected=f'{row.published} of shape {list(wanted[row.ours].shape)}',
+                expected=f'{row.published} of shape {list(expected[row.ours].shape)}',
                 came=f'{list(value.shape)}',
                 todo='build the model with the sizes that the file was saved with',
             )
@@ -105,10 +105,10 @@ def load_published(
                 came='other values',
                 todo='check the file: the published model saves one tensor under several names',
             )
-        filled[row.ours] = value.to(wanted[row.ours].dtype)
-    is_empty = any(value.is_meta for value in wanted.values())
+        filled[row.ours] = value.to(expected[row.ours].dtype)
+    is_meta = any(value.is_meta for value in expected.values())
     # all names were checked above: only tensors outside `part` may keep their values
-    model.load_state_dict(filled, strict=part is None, assign=is_empty)
+    model.load_state_dict(filled, strict=part is None, assign=is_meta)
     return Coverage(rows)
 
 
@@ -165,8 +165,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework='pt') as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        strange = f'another file, or a damaged one ({error})'
-        came = (error.strerror or str(error)) if isinstance(error, OSError) else strange
+        damage = f'another file, or a damaged one ({error})'
+        came = (error.strerror or str(error)) if isinstance(error, OSError) else damage
         raise WeightsError(
             expected=f'a safetensors file at {path}', came=came, todo='check the path, or save it again'
         ) from error

@@ -73,8 +73,8 @@ class DropPath(nn.Module):
         """The branch in the same (B, T, D) shape; unchanged in evaluation."""
         if not self.training or self.share == 0.0:
             return branch
-        stays = torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.share)  # (B, 1, 1)
-        return branch * stays / (1 - self.share)
+        is_kept = torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.share)  # (B, 1, 1)
+        return branch * is_kept / (1 - self.share)
 
     def extra_repr(self) -> str:
         """Probability, for `print`."""
@@ -83,7 +83,7 @@ class DropPath(nn.Module):
 
 def rising(last: float, count: int) -> list[float]:
     """Rates of stochastic depth of `count` blocks, rising evenly from 0 to `last`."""
-    return [last * at / max(1, count - 1) for at in range(count)]
+    return [last * index / max(1, count - 1) for index in range(count)]
 
 
 class Perceptron(nn.Module):
@@ -123,7 +123,7 @@ class Block(nn.Module):
         self.mlp = Perceptron(form)
         self.norm1, self.norm2 = form.norm(), form.norm()
         self.dropout, self.drop_path = Dropout(form.dropout), DropPath(drop_path)
-        self.gamma_1, self.gamma_2 = _factor(form), _factor(form)
+        self.gamma_1, self.gamma_2 = _layer_scale(form), _layer_scale(form)
 
     def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
         """The updated (B, T, D) tokens.
@@ -137,9 +137,9 @@ class Block(nn.Module):
             tokens = self.norm1(tokens + self._branch(self.attn(tokens, context, keep_mask), self.gamma_1))
             result: Tensor = self.norm2(tokens + self._branch(self.mlp(tokens), self.gamma_2))
             return result
-        normal = self.norm1(tokens)
-        source = None if context is None else self.norm1(context)
-        tokens = tokens + self._branch(self.attn(normal, source, keep_mask), self.gamma_1)
+        normalised = self.norm1(tokens)
+        normalised_context = None if context is None else self.norm1(context)
+        tokens = tokens + self._branch(self.attn(normalised, normalised_context, keep_mask), self.gamma_1)
         return tokens + self._branch(self.mlp(self.norm2(tokens)), self.gamma_2)
 
     def _branch(self, branch: Tensor, factor: Tensor | None) -> Tensor:
@@ -161,6 +161,9 @@ class CrossSelfBlock(Block):
         context_width: C; None for D.
         drop_path: stochastic depth rate of this block.
 
+    Raises:
+        ValueRangeError: the form is post-norm, or has bias 'qkv'.
+
     Source: Sun et al. 2024, arXiv:2401.05698 (HiCMAE), the cross-modal fusion encoder.
     """
 
@@ -174,7 +177,7 @@ class CrossSelfBlock(Block):
         super().__init__(form, drop_path)
         self.cross_attn = CrossAttention(form.width, form.heads, context_width, bias=form.bias, fused=form.fused)
         self.cross_norm1, self.cross_norm2 = form.norm(), form.norm(context_width)
-        self.gamma_0 = _factor(form)
+        self.gamma_0 = _layer_scale(form)
 
     def forward(
         self,
@@ -193,19 +196,19 @@ class CrossSelfBlock(Block):
             last: update only the last `last` tokens, which is cheaper; they attend to all tokens. None updates all.
         """
         if context is None:
-            return self._read_by_last(tokens, last)
-        crossed = self.cross_attn(self.cross_norm1(tokens), self.cross_norm2(context), keep_mask)
+            return self._self_attend(tokens, last)
+        attended = self.cross_attn(self.cross_norm1(tokens), self.cross_norm2(context), keep_mask)
         if keep_mask is not None and keep_mask.ndim == 2:
-            crossed = crossed.masked_fill(~keep_mask.any(dim=1)[:, None, None], 0.0)  # else the projection's bias
-        return self._read_by_last(tokens + self._branch(crossed, self.gamma_0), last)
+            attended = attended.masked_fill(~keep_mask.any(dim=1)[:, None, None], 0.0)  # else the projection's bias
+        return self._self_attend(tokens + self._branch(attended, self.gamma_0), last)
 
-    def _read_by_last(self, tokens: Tensor, last: int | None) -> Tensor:
+    def _self_attend(self, tokens: Tensor, last: int | None) -> Tensor:
         """The self-attention block, applied to the last tokens or to all."""
         if last is None:
             return super().forward(tokens)
         return super().forward(tokens[:, tokens.shape[1] - last :], tokens)
 
 
-def _factor(form: BlockForm) -> nn.Parameter | None:
+def _layer_scale(form: BlockForm) -> nn.Parameter | None:
     """The (D,) factor of one branch; None without layer scale."""
     return None if form.layer_scale is None else nn.Parameter(torch.full((form.width,), form.layer_scale))

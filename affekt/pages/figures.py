@@ -1,4 +1,4 @@
-"""Formatting of shares as per cent, with their intervals."""
+"""Shares with their intervals, as text in per cent."""
 
 from __future__ import annotations
 

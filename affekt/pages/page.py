@@ -35,11 +35,11 @@ def self_contained(
     """The whole file in UTF-8, piece by piece, so that a large body is never in memory twice.
 
     Args:
-        title: plain text for the window's title.
+        title: title of the window, plain text.
         body: pieces of markup in which every text from outside is escaped.
         style: CSS.
         script: one JavaScript module.
-        sources: directives of the policy on what the page may show.
+        sources: directives of the content security policy for images and media.
     """
     policy = (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; {sources}; "
@@ -59,7 +59,7 @@ def self_contained(
 
 
 def whole_page(title: str, file: str, body: str) -> str:
-    """A page of tables and plots: its script sorts tables and switches the theme.
+    """A page of tables and plots, whose script sorts tables and switches the theme.
 
     Args:
         title: title of the window, plain text.
@@ -77,26 +77,30 @@ def whole_page(title: str, file: str, body: str) -> str:
 
 
 def asset(room: str, name: str) -> str:
-    """Text of a file in a room of the package, such as 'affekt.report'."""
+    """Text of a file in a package, such as 'affekt.report'."""
     return (files(room) / name).read_text(encoding='utf-8')
 
 
 def filled(template: str, parts: Mapping[str, str]) -> str:
-    """The template with each {{name}} replaced once; text of that form inside a part is unchanged."""
+    """The template with each {{name}} replaced; a part that contains such text itself is inserted unchanged.
+
+    Raises:
+        KeyError: a name of the template is not among the parts.
+    """
     return re.sub(r'\{\{(\w+)\}\}', lambda match: parts[match[1]], template)
 
 
 def style_of(room: str, name: str) -> str:
-    """A style without its comments."""
+    """Text of a style sheet in a package, without its comments."""
     return _STYLE_COMMENT.sub('', asset(room, name))
 
 
 def module_of(room: str, names: Iterable[str]) -> str:
-    """Script files as one module without comments: each file imports only names defined in earlier ones.
+    """Script files joined into one module, without comments, imports and exports.
 
     Args:
-        room: room of the files.
-        names: names of the files, in the order of their imports; top-level names must be unique across all of them.
+        room: package of the files.
+        names: names of the files; each imports only from earlier ones, and top-level names are unique across all.
     """
     text = '\n'.join(asset(room, name) for name in names)
     for pattern in (_IMPORT, _EXPORT, _COMMENT, _INDENT):
@@ -122,7 +126,7 @@ def embed_json(payload: Mapping[str, object]) -> str:
 
 
 def embed_file(path: Path) -> Iterator[bytes]:
-    """Base64 of a file in pieces, so that no more than one is in memory."""
+    """Base64 of a file in pieces of CHUNK bytes, so that a large file is never in memory as a whole."""
     with path.open('rb') as file:
         while piece := file.read(CHUNK):
             yield base64.b64encode(piece)

@@ -14,9 +14,11 @@ from affekt.arrays import Floats
 from affekt.wording import percent_never_sure, signed_briefly
 
 WIDTH, ROW, EDGE = 320, 30, 12
+"""Width and height of an interval's drawing, and its margin on either side."""
 LETTER = 9
-"""Width of a tick's letter on a narrow screen, at most."""
+"""Maximum width of a character of a tick's label, reached on narrow screens."""
 CELL, MOST_CELLS = 34, 30
+"""Side of a square of the matrix, and the maximum number of items."""
 DARKEST = 0.55
 """Opacity of a cell of certainty 1: text stays readable on it in either theme."""
 
@@ -36,11 +38,11 @@ class Scale:
 
 
 def scale_of(values: Sequence[float]) -> Scale:
-    """A scale that contains 0 and every finite value."""
+    """A scale that contains 0 and every finite value, with about five steps of 1, 2 or 5 times a power of ten."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = min([*finite, -0.1]), max([*finite, 0.1])
     rough = (high - low) / 5
-    step = next(size for size in _steps(rough) if size >= rough)
+    step = next(step_size for step_size in _steps(rough) if step_size >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)
     return Scale(first * step, last * step, tuple(round(step * number, 10) for number in range(first, last + 1)))
 
@@ -56,13 +58,13 @@ def axis_svg(scale: Scale) -> str:
 
 
 def _inside(x: float, text: str) -> float:
-    """Centre of a text, at `x` or as close to it as keeps the whole text inside."""
+    """Centre of a text: `x`, or the nearest position at which the whole text is inside the drawing."""
     half = LETTER * len(text) / 2
     return min(max(x, half), WIDTH - half)
 
 
 def interval_svg(scale: Scale, low: float, value: float, high: float, label: str) -> str:
-    """An estimate with its interval; with nan ends, the dot alone."""
+    """An estimate as a dot with its interval; nan ends leave out the interval, a nan value the dot."""
     grid = ''.join(
         f'<line x1="{scale.x(tick)}" y1="0" x2="{scale.x(tick)}" y2="{ROW}" class="{"zero" if tick == 0 else "grid"}"/>'
         for tick in scale.ticks
@@ -79,7 +81,15 @@ def interval_svg(scale: Scale, low: float, value: float, high: float, label: str
 
 
 def better_svg(names: Sequence[str], better: Floats) -> str:
-    """A square per pair of items: the probability that the row's item is better; '' for more items than fit."""
+    """A matrix of the probabilities that the row's item is better than the column's.
+
+    Args:
+        names: M names of items, in the order of rows and columns.
+        better: (M, M) probabilities; the diagonal is not used.
+
+    Returns:
+        SVG; '' for fewer than 2 or more than MOST_CELLS items.
+    """
     size = len(names)
     if not 2 <= size <= MOST_CELLS:
         return ''
@@ -96,15 +106,16 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
         for column, other in enumerate(names):
             if row == column:
                 continue
-            chance = float(better[row, column])
-            opacity = round(abs(chance - 0.5) * 2 * DARKEST, 3)
-            title = f'{name} better than {other}: {chance:.1%}'
+            probability = float(better[row, column])
+            direction = 'up' if probability >= 0.5 else 'down'
+            opacity = round(abs(probability - 0.5) * 2 * DARKEST, 3)
+            title = f'{name} better than {other}: {probability:.1%}'
             x = gutter + column * CELL
             parts.append(
                 f'<g><title>{html.escape(title)}</title><rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" '
-                f'height="{CELL - 2}" rx="4" class="{"up" if chance >= 0.5 else "down"}" fill-opacity="{opacity}"/>'
+                f'height="{CELL - 2}" rx="4" class="{direction}" fill-opacity="{opacity}"/>'
                 f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle" class="on">'
-                f'{percent_never_sure(chance)}</text></g>'
+                f'{percent_never_sure(probability)}</text></g>'
             )
     return (
         f'<svg class="better" viewBox="0 0 {side} {28 + size * CELL}" width="{side}" height="{28 + size * CELL}" '
@@ -112,11 +123,12 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
     )
 
 
-def shortened(name: str, most: int = 22) -> str:
+def shortened(name: str, max_length: int = 22) -> str:
     """A name shortened to fit beside a plot."""
-    return name if len(name) <= most else name[: most - 1] + '…'
+    return name if len(name) <= max_length else name[: max_length - 1] + '…'
 
 
 def _steps(rough: float) -> Sequence[float]:
+    """Round step sizes around a rough one, in rising order."""
     power: float = 10.0 ** math.floor(math.log10(rough))
     return tuple(power * factor for factor in (1, 2, 5, 10, 20))

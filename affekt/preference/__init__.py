@@ -1,4 +1,4 @@
-"""Preference models: which of two descriptions of a clip do people prefer, and how well does a model predict it.
+"""Preference models, which predict which of two descriptions of a clip people prefer, and their evaluation.
 
 Pairs of descriptions and people's verdicts come in; a model that treats left and right alike, its score beside rules
 that ignore emotion, and its answers on new pairs come out. Read `model.py` first, then `features.py` and

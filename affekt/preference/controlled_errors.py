@@ -30,12 +30,12 @@ TRIES = 20
 """Number of draws of replacements before a pair is given up."""
 _QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”')
 _NOUN_ENDS = re.compile(r'(?:ness|ment|tion|sion|ity|ety|ance|ence|ism|acy|hood|dom|y of)$')
-_NOUN_BEFORE = words_of('of with his her their its no any some feel feels express expressing conveying showing')
-_STATE_BEFORE = words_of(
+_BEFORE_NOUNS = words_of('of with his her their its no any some feel feels express expressing conveying showing')
+_BEFORE_ADJECTIVES = words_of(
     'is are was were be being been feel feels feeling felt seem seems appear appears become becomes very quite '
     'slightly somewhat rather extremely a an more so bit little'
 )
-_CALLED_AFTER = words_of(
+_AFTER_ADJECTIVES = words_of(
     'expression expressions tone mood voice state emotion emotions emotional smile look attitude feelings feeling '
     'atmosphere manner way'
 )
@@ -43,12 +43,16 @@ _CALLED_AFTER = words_of(
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """The emotion words of the descriptions: counts, sectors and parts of speech."""
+    """The emotion words of the descriptions."""
 
     sector: Mapping[str, str]
-    kind: Mapping[str, str]
+    """Word to its sector of the wheel."""
+    part_of_speech: Mapping[str, str]
+    """Word to adverb, noun, adjective or other."""
     count: Counter[str]
-    by_place: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Word to the number of descriptions that have it."""
+    exchangeable: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Sector and part of speech to the words that have both."""
 
 
 def controlled_errors(
@@ -75,19 +79,29 @@ def controlled_errors(
     Raises:
         ComparisonError: no word could be replaced.
     """
-    used = table or load_table('affekt')
-    lexicon = Lexicon(used.bases)
+    word_table = table or load_table('affekt')
+    lexicon = Lexicon(word_table.bases)
     labels = {name: labels_in_prose(text, lexicon) for name, text in descriptions.items()}
-    fold = used.fold(f'{used.wheels[0].short}-L1', 'consistent')
-    words = _vocabulary(descriptions, labels, fold)
-    leading = {name: sector for name, own in labels.items() if (sector := _leading(own, words))}
+    fold = word_table.fold(f'{word_table.wheels[0].short}-L1', 'consistent')
+    vocabulary = _vocabulary(descriptions, labels, fold)
+    leading = {
+        name: sector for name, sample_labels in labels.items() if (sector := _leading(sample_labels, vocabulary))
+    }
     rows = []
     for _ in range(versions):
         for name, other in _partners(leading, rng):
-            text, mine, theirs = descriptions[name], leading[name], leading[other]
+            text, own_sector, other_sector = descriptions[name], leading[name], leading[other]
             for _ in range(TRIES):
-                wrong = _exchanged(text, labels[name], {mine: theirs, theirs: mine}, words, rng)
-                real = _exchanged(text, labels[name], {mine: mine, theirs: theirs}, words, rng) if reworded else text
+                wrong = _exchanged(
+                    text, labels[name], {own_sector: other_sector, other_sector: own_sector}, vocabulary, rng
+                )
+                real = (
+                    _exchanged(
+                        text, labels[name], {own_sector: own_sector, other_sector: other_sector}, vocabulary, rng
+                    )
+                    if reworded
+                    else text
+                )
                 is_new = wrong != text and (real != text or not reworded)
                 if is_new and _looks_alike(labels_in_prose(real, lexicon), labels_in_prose(wrong, lexicon), fold):
                     rows.append((name, real, wrong, bool(rng.integers(2))))
@@ -110,6 +124,7 @@ def controlled_errors(
 def _vocabulary(
     descriptions: Mapping[str, str], labels_of: Mapping[str, Sequence[str]], fold: Mapping[str, str]
 ) -> _Vocabulary:
+    """The vocabulary of descriptions, by their labels and the fold from word to sector."""
     count = Counter(label for labels in labels_of.values() for label in labels if label in fold)
     votes = {label: Counter[str]() for label in count}
     for name, labels in labels_of.items():
@@ -117,21 +132,22 @@ def _vocabulary(
         for label in labels:
             for match in re.finditer(rf"([\w']+)?[\s,]+{re.escape(label)}\b[\s,]*([\w']+)?", text):
                 if label in votes:
-                    votes[label][_kind_here(match.group(1) or '', match.group(2) or '')] += 1
-    kind = {label: _kind(label, counts) for label, counts in votes.items()}
-    words = _Vocabulary({label: fold[label] for label in count}, kind, count)
+                    votes[label][_part_in_context(match.group(1) or '', match.group(2) or '')] += 1
+    part_of_speech = {label: _part_of_speech(label, counts) for label, counts in votes.items()}
+    vocabulary = _Vocabulary({label: fold[label] for label in count}, part_of_speech, count)
     for label in sorted(count):
-        words.by_place.setdefault((fold[label], kind[label]), []).append(label)
-    return words
+        vocabulary.exchangeable.setdefault((fold[label], part_of_speech[label]), []).append(label)
+    return vocabulary
 
 
-def _kind_here(before: str, after: str) -> str:
-    if before in _STATE_BEFORE or after in _CALLED_AFTER:
+def _part_in_context(before: str, after: str) -> str:
+    """Adjective or noun, by the words on either side; '' where they do not tell."""
+    if before in _BEFORE_ADJECTIVES or after in _AFTER_ADJECTIVES:
         return 'adjective'
-    return 'noun' if before in _NOUN_BEFORE else ''
+    return 'noun' if before in _BEFORE_NOUNS else ''
 
 
-def _kind(label: str, votes: Counter[str]) -> str:
+def _part_of_speech(label: str, votes: Counter[str]) -> str:
     """Adverb, noun, adjective or other, by the word's ending, else by its context in the descriptions."""
     if label.endswith('ly') and len(label) > 5:
         return 'adverb'
@@ -142,27 +158,27 @@ def _kind(label: str, votes: Counter[str]) -> str:
     return 'noun' if votes['noun'] > votes['adjective'] else 'adjective'
 
 
-def _leading(labels: Sequence[str], words: _Vocabulary) -> str:
+def _leading(labels: Sequence[str], vocabulary: _Vocabulary) -> str:
     """The sector of most labels except neutral, the alphabetically first of equals; '' without any."""
-    votes = Counter(words.sector[label] for label in labels if label in words.sector)
+    votes = Counter(vocabulary.sector[label] for label in labels if label in vocabulary.sector)
     votes.pop('neutral', None)
     return min(votes, key=lambda sector: (-votes[sector], sector)) if votes else ''
 
 
 def _partners(leading: Mapping[str, str], rng: np.random.Generator) -> list[tuple[str, str]]:
     """Pairs of samples with different sectors, in both directions; some of the largest sector may remain unpaired."""
-    waiting: dict[str, list[str]] = {}
-    for at in rng.permutation(len(leading)):
-        name = list(leading)[at]
-        waiting.setdefault(leading[name], []).append(name)
+    unpaired: dict[str, list[str]] = {}
+    for index in rng.permutation(len(leading)):
+        name = list(leading)[index]
+        unpaired.setdefault(leading[name], []).append(name)
     partners: list[tuple[str, str]] = []
-    while sum(map(bool, waiting.values())) > 1:
-        fullest = max(waiting, key=lambda sector: (len(waiting[sector]), sector))
-        others = sorted(sector for sector, names in waiting.items() if names and sector != fullest)
-        sizes = np.array([len(waiting[sector]) for sector in others], np.float64)
+    while sum(map(bool, unpaired.values())) > 1:
+        largest = max(unpaired, key=lambda sector: (len(unpaired[sector]), sector))
+        others = sorted(sector for sector, names in unpaired.items() if names and sector != largest)
+        sizes = np.array([len(unpaired[sector]) for sector in others], np.float64)
         other = others[rng.choice(len(others), p=sizes / sizes.sum())]
-        one, two = waiting[fullest].pop(), waiting[other].pop()
-        partners += [(one, two), (two, one)]
+        first, second = unpaired[largest].pop(), unpaired[other].pop()
+        partners += [(first, second), (second, first)]
     return partners
 
 
@@ -173,33 +189,45 @@ def _looks_alike(real: Sequence[str], wrong: Sequence[str], fold: Mapping[str, s
 
 
 def _exchanged(
-    text: str, labels: Sequence[str], to: Mapping[str, str], words: _Vocabulary, rng: np.random.Generator
+    text: str, labels: Sequence[str], targets: Mapping[str, str], vocabulary: _Vocabulary, rng: np.random.Generator
 ) -> str:
-    """The text with the words of one sector replaced outside quotation marks; distinct words get distinct ones."""
-    chosen: dict[str, str] = {}
+    """The text with its emotion words replaced outside quotation marks, distinct words by distinct ones.
+
+    Args:
+        text: a description.
+        labels: its emotion words.
+        targets: sector of a word to the sector of its replacement; words of other sectors stay.
+        vocabulary: words that may replace others.
+        rng: generator of the replacements.
+    """
+    replacements: dict[str, str] = {}
     for label in labels:
-        target = to.get(words.sector.get(label, ''), '')
-        taken = {*chosen.values(), *labels}
-        places = [word for word in words.by_place.get((target, words.kind.get(label, '')), []) if word not in taken]
-        if places:
-            odds = np.array([words.count[word] * 0.6 ** abs(len(word) - len(label)) for word in places])
-            chosen[label] = places[rng.choice(len(places), p=odds / odds.sum())]
-    if not chosen:
+        target = targets.get(vocabulary.sector.get(label, ''), '')
+        excluded = {*replacements.values(), *labels}
+        candidates = [
+            word
+            for word in vocabulary.exchangeable.get((target, vocabulary.part_of_speech.get(label, '')), [])
+            if word not in excluded
+        ]
+        if candidates:
+            weights = np.array([vocabulary.count[word] * 0.6 ** abs(len(word) - len(label)) for word in candidates])
+            replacements[label] = candidates[rng.choice(len(candidates), p=weights / weights.sum())]
+    if not replacements:
         return text
-    forms = '|'.join(re.escape(label) for label in sorted(chosen, key=lambda label: (-len(label), label)))
+    forms = '|'.join(re.escape(label) for label in sorted(replacements, key=lambda label: (-len(label), label)))
     pattern = re.compile(rf'\b(?:(an?)(\s+))?({forms})\b', re.IGNORECASE)
 
     def replacement(match: re.Match[str]) -> str:
         article, gap, word = match.groups()
-        new = chosen[word.lower()]
-        new = new.capitalize() if word[0].isupper() else new
+        substitute = replacements[word.lower()]
+        substitute = substitute.capitalize() if word[0].isupper() else substitute
         if not article:
-            return new
-        fitting = 'an' if new[0].lower() in 'aeiou' else 'a'
-        return (fitting.capitalize() if article[0].isupper() else fitting) + gap + new
+            return substitute
+        new_article = 'an' if substitute[0].lower() in 'aeiou' else 'a'
+        return (new_article.capitalize() if article[0].isupper() else new_article) + gap + substitute
 
     parts, end = [], 0
-    for quoted in _QUOTED.finditer(text):
-        parts += [pattern.sub(replacement, text[end : quoted.start()]), quoted.group()]
-        end = quoted.end()
+    for quotation in _QUOTED.finditer(text):
+        parts += [pattern.sub(replacement, text[end : quotation.start()]), quotation.group()]
+        end = quotation.end()
     return ''.join([*parts, pattern.sub(replacement, text[end:])])

@@ -28,8 +28,9 @@ class DescribedPair:
     sample: str
     """Name of the clip."""
     left: str
-    """Name of the describer, which is never shown to a judge."""
+    """Name of the left text's describer, which is never shown to a judge."""
     right: str
+    """Name of the right text's describer."""
     left_text: str
     right_text: str
     media: Path | None = None
@@ -41,7 +42,7 @@ class DescribedPair:
     first: str = ''
     """Side shown first to the rater; '' for side by side, or where unknown."""
     has_thinking: tuple[bool, ...] = field(default=(), compare=False, repr=False)
-    """Whether the left and the right text included reasoning; given where it has been removed from them already."""
+    """Whether the left and the right text included reasoning; () to find out, and to remove it."""
 
     def __post_init__(self) -> None:
         if self.has_thinking:
@@ -67,7 +68,7 @@ class DescribedPair:
 
     @cached_property
     def describers(self) -> tuple[str, str]:
-        """Names of the two describers."""
+        """Names of the two describers, in alphabetical order."""
         return (self.left, self.right) if self.left <= self.right else (self.right, self.left)
 
     @property
@@ -96,17 +97,17 @@ def read_describers(
         ComparisonError: two files have the same name.
     """
     names = [path.stem for path in paths]
-    if twice := [name for name, times in Counter(names).items() if times > 1]:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise ComparisonError(
-            expected='a file name of its own for each describer', came=f'{twice[0]} twice', todo='rename a file'
+            expected='a file name of its own for each describer', came=f'{repeated[0]} twice', todo='rename a file'
         )
     answers: dict[str, dict[str, FinalAnswer]] = {}
     for name, path in zip(names, paths, strict=True):
         texts = read_descriptions(path, column)
         answers[name] = {sample: without_thinking(text) for sample, text in texts.items()}
         if notes:
-            thought = {text for sample, text in texts.items() if answers[name][sample].has_thinking}
-            note_thinking(len(thought), path.name)
+            with_thinking = {text for sample, text in texts.items() if answers[name][sample].has_thinking}
+            note_thinking(len(with_thinking), path.name)
     return answers
 
 
@@ -117,7 +118,10 @@ def paired(sample: str, left: str, right: str, answers: Mapping[str, Mapping[str
         sample: name of the sample.
         left, right: names of the two describers.
         answers: descriptions from `read_describers`, by describer and sample.
+
+    Raises:
+        KeyError: a describer has no description of the sample.
     """
     first, second = answers[left][sample], answers[right][sample]
-    thinking = first.has_thinking, second.has_thinking
-    return DescribedPair(sample, left, right, first.text, second.text, has_thinking=thinking)
+    has_thinking = first.has_thinking, second.has_thinking
+    return DescribedPair(sample, left, right, first.text, second.text, has_thinking=has_thinking)

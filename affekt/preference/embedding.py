@@ -1,8 +1,8 @@
 """Embeddings of texts for preference models: any object with a name and `embed`; here, MiniLM on pieces of a text.
 
-The encoder cuts at 256 word pieces, less than a long description, whose conclusion comes last. So a text is read in
-pieces of whole sentences, and its vector is the mean over them. Vectors are cached in a file by the text's hash, so
-that no text is embedded twice.
+The encoder truncates texts at 256 word pieces, and long descriptions, whose conclusion comes last, have more. So a
+text is read in pieces of whole sentences, and its vector is the mean over them. Vectors are cached in a file by the
+text's hash, so that no text is embedded twice.
 
 Axes: N texts, D dimensions.
 """
@@ -56,7 +56,7 @@ class SentenceEmbedder:
         self._encoder = encoder
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
-        """(N, D) vectors."""
+        """(N, D) vectors; for a blank text, that of the empty text."""
         if self._encoder is None:
             from affekt.text import SentenceEncoder
 
@@ -67,7 +67,7 @@ class SentenceEmbedder:
         return np.stack([vectors[end - len(parts) : end].mean(axis=0) for parts, end in zip(pieces, ends, strict=True)])
 
 
-class KeptEmbedder:
+class CachedEmbedder:
     """An embedder whose vectors are cached in a file.
 
     Args:
@@ -80,33 +80,39 @@ class KeptEmbedder:
 
     def __init__(self, embedder: Embedder, path: Path | None = None) -> None:
         self._embedder, self._path = embedder, path
-        self._held: dict[str, Floats] = {}
+        self._cache: dict[str, Floats] = {}
         if path is not None and path.exists():
-            self._held = _kept(path, embedder.name)
+            self._cache = _read_cache(path, embedder.name)
 
     @property
     def name(self) -> str:
-        """The other embedder's name."""
+        """Name of the wrapped embedder."""
         return self._embedder.name
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
         """(N, D) vectors; texts that are not cached are embedded together and cached."""
         keys = [hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest() for text in texts]
-        fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._held}
-        if fresh:
-            vectors = checked_vectors(self._embedder, list(fresh.values()))
-            self._held.update(zip(fresh, vectors, strict=True))
+        uncached = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._cache}
+        if uncached:
+            vectors = checked_vectors(self._embedder, list(uncached.values()))
+            self._cache.update(zip(uncached, vectors, strict=True))
             if self._path is not None:
                 content = io.BytesIO()
-                order = sorted(self._held)
-                kept_vectors = np.stack([self._held[key] for key in order])
-                np.savez_compressed(content, name=np.array([self.name]), texts=np.array(order), vectors=kept_vectors)
+                sorted_keys = sorted(self._cache)
+                vectors_by_key = np.stack([self._cache[key] for key in sorted_keys])
+                np.savez_compressed(
+                    content, name=np.array([self.name]), texts=np.array(sorted_keys), vectors=vectors_by_key
+                )
                 write_atomically(self._path, content.getvalue())
-        return np.stack([self._held[key] for key in keys])
+        return np.stack([self._cache[key] for key in keys])
 
 
 def checked_vectors(embedder: Embedder, texts: Sequence[str]) -> Floats:
     """(N, D) vectors of an embedder, as float64.
+
+    Args:
+        embedder: source of the vectors.
+        texts: N texts.
 
     Raises:
         ShapeError: the vectors have another shape, or are not finite.
@@ -135,10 +141,11 @@ def sentences_in_pieces(text: str) -> list[str]:
             count = 0
         pieces[-1].append(sentence)
         count += len(sentence.split())
-    return [' '.join(parts) for parts in pieces]
+    return [' '.join(piece) for piece in pieces]
 
 
-def _kept(path: Path, name: str) -> dict[str, Floats]:
+def _read_cache(path: Path, name: str) -> dict[str, Floats]:
+    """Hash of a text to its vector, from a file of the embedder with this name."""
     arrays = read_npz(path)
     if set(arrays) != {'name', 'texts', 'vectors'} or arrays['name'].tolist() != [name]:
         raise ArchiveError(

@@ -31,9 +31,11 @@ from affekt.preference.shortcuts import Answers, against_annotators, annotator_a
 from affekt.preference.views import SHORTCUTS, cell_weights, cells
 
 ALL = 'all pairs'
+"""Name of the view with all pairs."""
 UNCERTAIN_BELOW = 30.0
 """Effective number of pairs below which a view is too uncertain; its scores are reported nevertheless."""
 _SWAPPED = (2, 1, 0)
+"""Order of the classes a1, same, a2 after the sides are swapped."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,34 @@ class PreferenceEvaluation:
     """Scores of a judge, of shortcuts and of annotators."""
 
     pairs: int
+    """Number of pairs."""
     decided: int
+    """Number of pairs of which one text was preferred."""
     samples: int
+    """Number of samples, or of prompts where there are any."""
     views: tuple[View, ...]
     judge: JudgeScores
     shortcuts: Mapping[str, JudgeScores]
+    """Name of a shortcut to its scores."""
     in_hindsight: bool
     """Whether shortcuts used the winners of these same pairs."""
     annotators: Mapping[str, float]
+    """Agreement among annotators, see `annotator_agreement`."""
     level: float
+    """Coverage of the intervals."""
 
 
 def answers_of(model: PreferenceModel, pairs: Pairs, samples: SampleFeatures | None = None) -> Answers:
-    """A model's verdicts on the pairs and on the swapped pairs; the latter are the negated former."""
+    """A model's verdicts on the pairs and on the swapped pairs; the latter are the negated former.
+
+    Args:
+        model: a trained model.
+        pairs: pairs to answer.
+        samples: name of a sample to the features of its clip, if the model was trained with them.
+
+    Raises:
+        ShapeError: features or prompts that the model was trained on are missing.
+    """
     return Answers(
         model.predict_pairs(pairs, samples).verdicts(), model.predict_pairs(pairs.swapped(), samples).verdicts()
     )
@@ -127,26 +144,26 @@ def evaluate_preferences(
     views = _views(pairs)
     rules = shortcuts(pairs, learned_from)
 
-    def drawn(columns: Floats, statistic: Statistic) -> dict[str, Interval]:
-        fresh = np.random.default_rng(seed)
-        return intervals(columns, statistic, rng=fresh, resamples=resamples, level=level, groups=pairs.groups)
+    def intervals_of(columns: Floats, statistic: Statistic) -> dict[str, Interval]:
+        repeated_rng = np.random.default_rng(seed)
+        return intervals(columns, statistic, rng=repeated_rng, resamples=resamples, level=level, groups=pairs.groups)
 
-    def scores(one: Answers, other: Answers | None) -> JudgeScores:
+    def scores(judged: Answers, reference: Answers | None) -> JudgeScores:
         by_view: dict[str, Mapping[str, Interval]] = {}
         lead: dict[str, Interval] = {}
         for name, view in views.items():
-            mine = view.columns(pairs.truth, one)
-            by_view[name] = drawn(mine, view.statistic)
-            if other is not None:
-                both = np.concatenate([view.columns(pairs.truth, other), mine], axis=1)
-                lead |= {name: drawn(both, view.lead)['lead']}
+            own = view.columns(pairs.truth, judged)
+            by_view[name] = intervals_of(own, view.statistic)
+            if reference is not None:
+                joined = np.concatenate([view.columns(pairs.truth, reference), own], axis=1)
+                lead |= {name: intervals_of(joined, view.lead)['lead']}
         return JudgeScores(
             views=by_view,
             lead=lead,
-            swap_consistency=math.nan if one.swapped is None else swap_consistency(one.forward, one.swapped),
-            ties=float(np.mean(one.forward == 0)),
-            longer=_share_longer(pairs, one.forward),
-            against_annotators=against_annotators(pairs, one.forward),
+            swap_consistency=math.nan if judged.swapped is None else swap_consistency(judged.forward, judged.swapped),
+            ties=float(np.mean(judged.forward == 0)),
+            longer=_share_longer(pairs, judged.forward),
+            against_annotators=against_annotators(pairs, judged.forward),
         )
 
     return PreferenceEvaluation(
@@ -163,8 +180,9 @@ def evaluate_preferences(
 
 
 def _share_longer(pairs: Pairs, forward: Ints) -> float:
-    sizes = np.array([len(a.strip()) - len(b.strip()) for a, b in zip(pairs.left, pairs.right, strict=True)])
-    agrees = (np.sign(sizes) * forward)[(sizes != 0) & (forward != 0)]
+    """Share of answers for the longer text, among pairs of different lengths and answers for a side; nan for none."""
+    differences = np.array([len(a.strip()) - len(b.strip()) for a, b in zip(pairs.left, pairs.right, strict=True)])
+    agrees = (np.sign(differences) * forward)[(differences != 0) & (forward != 0)]
     return float(np.mean(agrees > 0)) if len(agrees) else math.nan
 
 
@@ -174,7 +192,7 @@ def _one_hot(truth: Ints, prediction: Ints) -> Floats:
 
 
 def _even(truth: Ints, answers: Answers) -> Floats:
-    """(N, 3, 3) mean over both orders of sides and over each one's mirror image."""
+    """(N, 3, 3) one-hot, averaged over both orders of sides and over the mirror image of each."""
     table = _one_hot(truth, answers.forward)
     if answers.swapped is not None:
         table = (table + _one_hot(truth, -answers.swapped)) / 2.0
@@ -183,8 +201,8 @@ def _even(truth: Ints, answers: Answers) -> Floats:
 
 def _two_class_even(confusions: Floats) -> tuple[Floats, Floats]:
     """Correct answers and decided pairs of (…, 3, 3) confusions, *same* counted as half correct."""
-    right = confusions[..., 0, 0] + confusions[..., 2, 2] + (confusions[..., 0, 1] + confusions[..., 2, 1]) / 2.0
-    return right, confusions[..., 0, :].sum(axis=-1) + confusions[..., 2, :].sum(axis=-1)
+    correct = confusions[..., 0, 0] + confusions[..., 2, 2] + (confusions[..., 0, 1] + confusions[..., 2, 1]) / 2.0
+    return correct, confusions[..., 0, :].sum(axis=-1) + confusions[..., 2, :].sum(axis=-1)
 
 
 def _official_two(confusions: Floats) -> Floats:
@@ -202,13 +220,13 @@ class _AllPairs:
         return np.concatenate([part.reshape(len(truth), 9) for part in parts], axis=1)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
-        official, even = (part.reshape(-1, 3, 3) for part in (sums[:, :9], sums[:, 9:18]))
+        official, even = (columns.reshape(-1, 3, 3) for columns in (sums[:, :9], sums[:, 9:18]))
         waf2, acc2 = confusion_scores(_official_two(official))
         waf3, acc3 = confusion_scores(official)
         even_waf3, even_acc3 = confusion_scores(even)
-        right, whole = _two_class_even(even)
+        correct, total = _two_class_even(even)
         with np.errstate(invalid='ignore', divide='ignore'):
-            two_classes = {'waf2': waf2, 'acc2': acc2, 'even': right / whole}
+            two_classes = {'waf2': waf2, 'acc2': acc2, 'even': correct / total}
         return {**two_classes, 'waf3': waf3, 'acc3': acc3, 'even_waf3': even_waf3, 'even_acc3': even_acc3}
 
     def lead(self, sums: Floats) -> dict[str, Floats]:
@@ -227,29 +245,31 @@ class _Balanced:
     number: Ints
     """(N,) cell of each pair, -1 outside the view."""
     strata: int
+    """Number of strata G; each has three cells."""
     weights: Floats
+    """(N,) weight of each pair."""
 
     def columns(self, truth: Ints, answers: Answers) -> Floats:
-        inside = self.number >= 0
-        each = np.concatenate(
+        is_inside = self.number >= 0
+        entries = np.concatenate(
             [
-                inside[:, None],
+                is_inside[:, None],
                 _official_two(_one_hot(truth, answers.forward)).reshape(-1, 4),
                 _two_class_even(_even(truth, answers))[0][:, None],
             ],
             axis=1,
         )
         columns = np.zeros((len(truth), 3 * self.strata, 6))
-        columns[inside, self.number[inside]] = each[inside]
+        columns[is_inside, self.number[is_inside]] = entries[is_inside]
         return columns.reshape(len(truth), -1)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
-        per_stratum = sums.reshape(len(sums), self.strata, 3, 6)
-        kept = per_stratum * cell_weights(per_stratum[..., 0])[..., None]
-        whole = kept.sum(axis=(1, 2))
-        waf2, acc2 = confusion_scores(whole[:, 1:5].reshape(-1, 2, 2))
+        per_stratum = sums.reshape(len(sums), self.strata, 3, 6)  # (R, G, cells, columns)
+        weighted = per_stratum * cell_weights(per_stratum[..., 0])[..., None]
+        total = weighted.sum(axis=(1, 2))
+        waf2, acc2 = confusion_scores(total[:, 1:5].reshape(-1, 2, 2))
         with np.errstate(invalid='ignore', divide='ignore'):
-            return {'waf2': waf2, 'acc2': acc2, 'even': whole[:, 5] / whole[:, 0]}
+            return {'waf2': waf2, 'acc2': acc2, 'even': total[:, 5] / total[:, 0]}
 
     def lead(self, sums: Floats) -> dict[str, Floats]:
         other, mine = (self.statistic(part)['even'] for part in np.split(sums, 2, axis=1))
@@ -263,19 +283,20 @@ class _Balanced:
 
 def _views(pairs: Pairs) -> dict[str, _AllPairs | _Balanced]:
     """All pairs, then a view per shortcut that the pairs allow, then one for all shortcuts together."""
-    named = [name for name in SHORTCUTS if name != 'source' or pairs.left_source]
+    available = [name for name in SHORTCUTS if name != 'source' or pairs.left_source]
     views: dict[str, _AllPairs | _Balanced] = {ALL: _AllPairs()}
-    for by in ([name] for name in named):
+    for by in ([name] for name in available):
         views[f'{by[0]}-balanced'] = _balanced(pairs, by)
-    if len(named) > 1:
-        views['balanced by both'] = _balanced(pairs, named)
+    if len(available) > 1:
+        views['balanced by both'] = _balanced(pairs, available)
     return views
 
 
 def _balanced(pairs: Pairs, by: list[str]) -> _Balanced:
+    """The view that is balanced for these shortcuts, with its strata renumbered without gaps."""
     strata = cells(pairs, by)
-    used, number = np.unique(strata.stratum[strata.stratum >= 0], return_inverse=True)
+    occurring, number = np.unique(strata.stratum[strata.stratum >= 0], return_inverse=True)
     stratum = np.full(len(pairs), -1)
     stratum[strata.stratum >= 0] = number
     cell = np.where(stratum < 0, -1, 3 * stratum + strata.favours + 1)
-    return _Balanced(cell, len(used), strata.weights())
+    return _Balanced(cell, len(occurring), strata.weights())

@@ -40,6 +40,7 @@ SampleFeatures = Mapping[str, npt.NDArray[np.floating]]
 BLOCKS = ('surface', 'emotion', 'embedding', 'crossed', 'prompted', 'sample')
 
 _SCALED_EACH = ('surface', 'emotion', 'near the prompt')
+"""Blocks whose features are scaled one by one, since their units differ."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _HEDGES = words_of(
@@ -58,7 +59,7 @@ def surface(text: str) -> list[float]:
     text = text.strip()
     words = [word.lower() for word in _WORD.findall(text)]
     sentences = max(1, len(re.findall(r'[.!?。！？]+(?=\s|$)', text)))
-    threes = [tuple(words[at : at + 3]) for at in range(len(words) - 2)]
+    trigrams = [tuple(words[start : start + 3]) for start in range(len(words) - 2)]
     size, count = max(len(text), 1), max(len(words), 1)
     return [
         math.log2(len(text) + 1),
@@ -67,7 +68,7 @@ def surface(text: str) -> list[float]:
         sum(map(len, words)) / count,
         math.log2(len(words) / sentences + 1),
         len(set(words)) / count,
-        1.0 - len(set(threes)) / max(len(threes), 1),
+        1.0 - len(set(trigrams)) / max(len(trigrams), 1),
         math.log2(text.count('\n') + 1),
         sum(letter.isdigit() for letter in text) / size,
         sum(letter.isupper() for letter in text) / size,
@@ -97,15 +98,15 @@ def emotion(text: str) -> list[float]:
     """Features of the emotion words in a text, in the order of `emotion_names`; averages are 0 without any word."""
     table, lexicon, fold, sectors = _table()
     labels = read_labels(text, lexicon).labels
-    known = [label for label in labels if label in table.bases]
-    senses = [table.senses[base] for label in known for base in table.bases[label][:1] if base in table.senses]
-    sector_counts = Counter(fold[label] for label in known if label in fold)
+    known_labels = [label for label in labels if label in table.bases]
+    senses = [table.senses[base] for label in known_labels for base in table.bases[label][:1] if base in table.senses]
+    sector_counts = Counter(fold[label] for label in known_labels if label in fold)
     valences = [sense.valence for sense in senses]
     mean: Callable[[Sequence[float]], float] = lambda values: math.fsum(values) / len(values) if values else 0.0  # noqa: E731
     centre = mean(valences)
     return [
-        math.log2(len(known) + 1),
-        100.0 * len(known) / max(len(text.split()), 1),
+        math.log2(len(known_labels) + 1),
+        100.0 * len(known_labels) / max(len(text.split()), 1),
         float(len(sector_counts)),
         centre,
         mean([sense.arousal for sense in senses]),
@@ -116,48 +117,57 @@ def emotion(text: str) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Features of N pairs before anything is fitted."""
+class RawFeatures:
+    """Features of N pairs before anything is fitted to them."""
 
     surface: tuple[Floats, Floats]
     """(N, …) of the left and of the right texts."""
     emotion: tuple[Floats, Floats]
+    """(N, …) of the left and of the right texts."""
     vectors: tuple[Floats, Floats]
     """(N, D) embeddings of the left and of the right texts."""
     prompt: Floats | None
+    """(N, D) embeddings of the prompts; None without prompts."""
     sample: Floats | None
+    """(N, F) features of the clips; None without."""
     lengths: Floats
     """(N,) log2 ratio of the numbers of characters, left over right."""
 
 
-def see(pairs: Pairs, embedder: Embedder, samples: SampleFeatures | None = None) -> Seen:
-    """Compute the features of pairs; every text once, whichever side it is on.
+def raw_features(pairs: Pairs, embedder: Embedder, samples: SampleFeatures | None = None) -> RawFeatures:
+    """Features of pairs before anything is fitted; every text is read once, whichever side it is on.
+
+    Args:
+        pairs: N pairs.
+        embedder: embedder of texts and prompts.
+        samples: name of a sample to the (F,) features of its clip; None for none.
 
     Raises:
         ShapeError: the embedder returned no (N, D) finite values, or features of clips differ in shape.
         UnknownNameError: a sample has no features, although features are given.
     """
     texts = sorted({*pairs.left, *pairs.right, *pairs.prompt})
-    place = {text: at for at, text in enumerate(texts)}
+    index_of = {text: index for index, text in enumerate(texts)}
     vectors = checked_vectors(embedder, texts)
-    looks = np.array([surface(text) for text in texts])
-    feels = np.array([emotion(text) for text in texts])
-    left, right = ([place[text] for text in side] for side in (pairs.left, pairs.right))
-    return Seen(
-        (looks[left], looks[right]),
-        (feels[left], feels[right]),
+    surfaces = np.array([surface(text) for text in texts])
+    emotions = np.array([emotion(text) for text in texts])
+    left, right = ([index_of[text] for text in side] for side in (pairs.left, pairs.right))
+    return RawFeatures(
+        (surfaces[left], surfaces[right]),
+        (emotions[left], emotions[right]),
         (vectors[left], vectors[right]),
-        vectors[[place[text] for text in pairs.prompt]] if pairs.prompt else None,
+        vectors[[index_of[text] for text in pairs.prompt]] if pairs.prompt else None,
         None if samples is None else _sample_rows(pairs, samples),
-        looks[left][:, 0] - looks[right][:, 0],
+        surfaces[left][:, 0] - surfaces[right][:, 0],
     )
 
 
 def _sample_rows(pairs: Pairs, samples: SampleFeatures) -> Floats:
-    if absent := [name for name in pairs.names if name not in samples]:
+    """(N, F) features of the pairs' clips."""
+    if missing := [name for name in pairs.names if name not in samples]:
         raise UnknownNameError(
             expected=f'features of every sample of {pairs.source}',
-            came=f'none of {absent[0]!r}',
+            came=f'none of {missing[0]!r}',
             todo='give features of all samples, or of none',
         )
     rows = [np.asarray(samples[name], np.float64).ravel() for name in pairs.names]
@@ -174,19 +184,22 @@ def _sample_rows(pairs: Pairs, samples: SampleFeatures) -> Floats:
 class Directions:
     """Centred leading directions of vectors: (v - centre) @ axes, scaled so that the first has unit variance."""
 
-    centre: Floats  # (D,)
-    axes: Floats  # (D, K)
+    centre: Floats
+    """(D,) mean of the vectors."""
+    axes: Floats
+    """(D, K) orthogonal directions, of the same length."""
 
     @classmethod
     def of(cls, vectors: Floats, count: int) -> Directions:
         """The first `count` principal directions of (N, D) vectors, fewer where fewer vary."""
         centre = vectors.mean(axis=0)
-        spread = (vectors - centre).T @ (vectors - centre) / len(vectors)
-        values, axes = np.linalg.eigh(spread)
-        kept = np.flatnonzero(values > 1e-12 * max(values[-1], 1e-300))[::-1][:count]
-        axes = axes[:, kept]
+        covariance = (vectors - centre).T @ (vectors - centre) / len(vectors)
+        values, axes = np.linalg.eigh(covariance)
+        chosen = np.flatnonzero(values > 1e-12 * max(values[-1], 1e-300))[::-1][:count]
+        axes = axes[:, chosen]
+        # Eigenvectors have no sign of their own: the largest entry of each is made positive.
         axes = axes * np.where(axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
-        return cls(centre, np.ascontiguousarray(axes / math.sqrt(values[-1]) if len(kept) else axes))
+        return cls(centre, np.ascontiguousarray(axes / math.sqrt(values[-1]) if len(chosen) else axes))
 
     def __call__(self, vectors: Floats) -> Floats:
         """(N, D) to (N, K), each row computed separately, so that it does not depend on the others."""
@@ -198,20 +211,24 @@ class FeatureSpace:
     """Mapping from raw features of pairs to model features, with directions and scales of the training pairs."""
 
     blocks: tuple[str, ...]
+    """Blocks of features, in the order of BLOCKS."""
     texts: Directions
+    """Directions of the texts' embeddings."""
     crossed: int
     """Number of directions that are crossed, and multiplied with those of prompts and clips."""
     prompts: Directions | None
+    """Directions of the prompts' embeddings; None if they are not used."""
     samples: Directions | None
+    """Directions of the clips' features; None if they are not used."""
     scale: Floats
     """(P,) divisors of the features."""
 
     @classmethod
-    def of(cls, seen: Seen, blocks: Sequence[str], directions: int, crossed: int) -> FeatureSpace:
+    def of(cls, raw: RawFeatures, blocks: Sequence[str], directions: int, crossed: int) -> FeatureSpace:
         """The feature space of training pairs.
 
         Args:
-            seen: features of the training pairs.
+            raw: features of the training pairs.
             blocks: names among BLOCKS; `prompted` and `sample` are empty without prompts or features of clips.
             directions: number of directions of the embedding.
             crossed: number of these that are crossed.
@@ -223,54 +240,54 @@ class FeatureSpace:
             raise UnknownNameError(
                 expected=f'blocks among {", ".join(BLOCKS)}', came=repr(unknown[0]), todo='name some of these'
             )
-        texts = Directions.of(np.concatenate(seen.vectors), max(directions, crossed))
-        prompts = Directions.of(seen.prompt, crossed) if 'prompted' in blocks and seen.prompt is not None else None
-        samples = Directions.of(seen.sample, crossed) if 'sample' in blocks and seen.sample is not None else None
-        kept = tuple(name for name in BLOCKS if name in blocks)
-        raw = cls(kept, texts, crossed, prompts, samples, np.ones(1))
-        raw_blocks = raw._blocks(seen)
+        texts = Directions.of(np.concatenate(raw.vectors), max(directions, crossed))
+        prompts = Directions.of(raw.prompt, crossed) if 'prompted' in blocks and raw.prompt is not None else None
+        samples = Directions.of(raw.sample, crossed) if 'sample' in blocks and raw.sample is not None else None
+        used = tuple(name for name in BLOCKS if name in blocks)
+        unscaled = cls(used, texts, crossed, prompts, samples, np.ones(1))
+        raw_blocks = unscaled._blocks(raw)
         scales = [_scale(raw_blocks[name], name in _SCALED_EACH) for name in raw_blocks]
-        return cls(kept, texts, crossed, prompts, samples, np.concatenate([*scales, np.zeros(0)]))
+        return cls(used, texts, crossed, prompts, samples, np.concatenate([*scales, np.zeros(0)]))
 
     @property
     def width(self) -> int:
         """P, the number of features."""
-        texts, few = self.texts.axes.shape[1], min(self.crossed, self.texts.axes.shape[1])
+        texts, crossed = self.texts.axes.shape[1], min(self.crossed, self.texts.axes.shape[1])
         sizes = {
             'surface': len(SURFACE),
             'emotion': len(emotion_names()),
             'embedding': texts,
-            'crossed': few * (few - 1) // 2,
-            'prompted': few * self.prompts.axes.shape[1] + 1 if self.prompts else 0,
-            'sample': few * self.samples.axes.shape[1] if self.samples else 0,
+            'crossed': crossed * (crossed - 1) // 2,
+            'prompted': crossed * self.prompts.axes.shape[1] + 1 if self.prompts else 0,
+            'sample': crossed * self.samples.axes.shape[1] if self.samples else 0,
         }
         return sum(sizes[name] for name in self.blocks)
 
-    def __call__(self, seen: Seen) -> Floats:
+    def __call__(self, raw: RawFeatures) -> Floats:
         """(N, P) features; those of swapped pairs are their exact negatives.
 
         Raises:
             ShapeError: the pairs lack prompts or features of clips that the training pairs had.
         """
-        columns = np.concatenate([*self._blocks(seen).values(), np.zeros((len(seen.lengths), 0))], axis=1)
+        columns = np.concatenate([*self._blocks(raw).values(), np.zeros((len(raw.lengths), 0))], axis=1)
         return np.asarray(columns / self.scale)
 
-    def _blocks(self, seen: Seen) -> dict[str, Floats]:
-        left_texts, right_texts = (self.texts(side) for side in seen.vectors)
+    def _blocks(self, raw: RawFeatures) -> dict[str, Floats]:
+        left_texts, right_texts = (self.texts(side) for side in raw.vectors)
         first, second = left_texts[:, : self.crossed], right_texts[:, : self.crossed]
         blocks: dict[str, Floats] = {}
         if 'surface' in self.blocks:
-            blocks['surface'] = seen.surface[0] - seen.surface[1]
+            blocks['surface'] = raw.surface[0] - raw.surface[1]
         if 'emotion' in self.blocks:
-            blocks['emotion'] = seen.emotion[0] - seen.emotion[1]
+            blocks['emotion'] = raw.emotion[0] - raw.emotion[1]
         if 'embedding' in self.blocks:
             blocks['embedding'] = left_texts - right_texts
         if 'crossed' in self.blocks:
             i, j = np.triu_indices(first.shape[1], 1)
             blocks['crossed'] = first[:, i] * second[:, j] - first[:, j] * second[:, i]
         for name, vectors, directions in (
-            ('prompted', seen.prompt, self.prompts),
-            ('sample', seen.sample, self.samples),
+            ('prompted', raw.prompt, self.prompts),
+            ('sample', raw.sample, self.samples),
         ):
             if directions is not None:
                 if vectors is None or vectors.shape[1] != len(directions.centre):
@@ -279,19 +296,21 @@ class FeatureSpace:
                         came='none' if vectors is None else f'{vectors.shape[1]}',
                         todo='give the same kind of pairs and features',
                     )
-                asked = directions(vectors)
+                coordinates = directions(vectors)
                 difference = first - second
-                blocks[name] = (difference[:, :, None] * asked[:, None, :]).reshape(len(asked), -1)
+                blocks[name] = (difference[:, :, None] * coordinates[:, None, :]).reshape(
+                    len(coordinates), -1
+                )  # (N, M K)
                 if name == 'prompted':
-                    near = _cosine(vectors, seen.vectors[0]) - _cosine(vectors, seen.vectors[1])
-                    blocks['near the prompt'] = near[:, None]
+                    similarity = _cosine(vectors, raw.vectors[0]) - _cosine(vectors, raw.vectors[1])
+                    blocks['near the prompt'] = similarity[:, None]
         return blocks
 
 
-def sameness(seen: Seen) -> Floats:
+def sameness(raw: RawFeatures) -> Floats:
     """(N, 3) features of ties: 1, absolute log2 ratio of the lengths, distance of the embeddings."""
-    apart = 1.0 - _cosine(*seen.vectors)
-    return np.stack([np.ones(len(apart)), np.minimum(np.abs(seen.lengths), 8.0), apart], axis=1)
+    distances = 1.0 - _cosine(*raw.vectors)
+    return np.stack([np.ones(len(distances)), np.minimum(np.abs(raw.lengths), 8.0), distances], axis=1)
 
 
 def _cosine(first: Floats, second: Floats) -> Floats:
@@ -300,9 +319,9 @@ def _cosine(first: Floats, second: Floats) -> Floats:
     return np.asarray((first * second).sum(axis=1) / np.maximum(sizes, 1e-300))
 
 
-def _scale(features: Floats, each: bool) -> Floats:
+def _scale(features: Floats, is_separate: bool) -> Floats:
     """(P,) root mean squares: of each feature, or the largest one for all, so that small directions stay small."""
-    size = np.sqrt((features**2).mean(axis=0))
-    if not each:
-        size = np.full(len(size), size.max(initial=0.0))
-    return np.where(size > 0.0, size, 1.0)
+    root_mean_squares = np.sqrt((features**2).mean(axis=0))
+    if not is_separate:
+        root_mean_squares = np.full(len(root_mean_squares), root_mean_squares.max(initial=0.0))
+    return np.where(root_mean_squares > 0.0, root_mean_squares, 1.0)

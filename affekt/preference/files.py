@@ -27,6 +27,7 @@ from affekt.runs import Run, file_sha256
 from affekt.tables import ENDINGS, seen
 
 MODEL = 'preference.npz'
+"""File name of a stored model."""
 VERDICT_FILES = tuple(ending for ending in ENDINGS if ending != '.npz')
 """Extensions of tables of verdicts; an .npz is a model."""
 
@@ -42,15 +43,23 @@ def train_file(
 ) -> PreferenceModel:
     """Train on a file of judged pairs; writes preference.npz and settings.json, with input hashes, into `out`.
 
+    Args:
+        pairs: table of judged pairs, see `read_pairs`.
+        out: a new folder.
+        validation: table of judged pairs of other samples; None for cross-validation.
+        control: shortcuts that the model must not use: `length`, `source`.
+        features: .npz with the features of the clips, see `read_sample_features`.
+        embedder: embedder of texts; None for MiniLM.
+
     Raises:
         ComparisonError: the pairs cannot be read, or a model cannot be trained on them.
         RunError: the folder is not new, or cannot be written.
         UnknownNameError: unknown control.
     """
     train = read_pairs(pairs, judged=True)
-    other = read_pairs(validation, judged=True) if validation else None
+    validation_pairs = read_pairs(validation, judged=True) if validation else None
     samples = read_sample_features(features) if features else None
-    model = train_preferences(train, other, embedder=embedder, samples=samples, control=control)
+    model = train_preferences(train, validation_pairs, embedder=embedder, samples=samples, control=control)
     inputs = {path.name: file_sha256(path) for path in (pairs, validation, features) if path}
     with Run(out, {'inputs': inputs, 'control': list(control), 'chosen': asdict(model.settings)}):
         model.save(out / MODEL)
@@ -60,15 +69,21 @@ def train_file(
 def predict_file(
     model: Path, pairs: Path, *, features: Path | None = None, embedder: Embedder | None = None
 ) -> tuple[Pairs, PairReadings]:
-    """A stored model's answers on a file of pairs, judged or not.
+    """A stored model's predictions for a file of pairs, judged or not.
+
+    Args:
+        model: file or folder of the model, see `load_preferences`.
+        pairs: table of pairs, see `read_pairs`.
+        features: .npz with the features of the clips, if the model was trained with them.
+        embedder: the embedder that the model was trained with; None for MiniLM.
 
     Raises:
         WeightsError: the model cannot be read.
         ComparisonError: the pairs cannot be read.
         ShapeError: features or prompts that the model was trained on are missing.
     """
-    loaded, asked = load_preferences(model, embedder), read_pairs(pairs)
-    return asked, loaded.predict_pairs(asked, read_sample_features(features) if features else None)
+    preference_model, table = load_preferences(model, embedder), read_pairs(pairs)
+    return table, preference_model.predict_pairs(table, read_sample_features(features) if features else None)
 
 
 def evaluate_file(
@@ -84,6 +99,16 @@ def evaluate_file(
 ) -> PreferenceEvaluation:
     """Scores of a stored model, or of a table of names and preferences, on a file of judged pairs.
 
+    Args:
+        judge: file or folder of a model, or a table of verdicts, see `read_verdicts`.
+        pairs: table of judged pairs, see `read_pairs`.
+        swapped: table of verdicts on the swapped pairs; only beside a table of verdicts.
+        learned_from: table of judged pairs from which shortcuts learn who usually wins; None for `pairs`.
+        features: .npz with the features of the clips, if the model was trained with them.
+        resamples: number of resamples for the intervals.
+        seed: seed of the resamples.
+        embedder: the embedder that the model was trained with; None for MiniLM.
+
     Raises:
         WeightsError: the model cannot be read.
         ComparisonError: pairs or verdicts cannot be read, or do not match.
@@ -98,9 +123,9 @@ def evaluate_file(
         )
     else:
         answers = answers_of(load_preferences(judge, embedder), judged, samples)
-    known = read_pairs(learned_from, judged=True) if learned_from else None
+    training_pairs = read_pairs(learned_from, judged=True) if learned_from else None
     return evaluate_preferences(
-        judged, answers, rng=np.random.default_rng(seed), learned_from=known, resamples=resamples
+        judged, answers, rng=np.random.default_rng(seed), learned_from=training_pairs, resamples=resamples
     )
 
 
@@ -123,30 +148,34 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
         )
     names = [str(name).strip() for name in table.columns['name']]
     outcomes = verdicts([str(word) for word in table.columns['preference']])
-    many, wanted = Counter(names), Counter(pairs.names)
-    if many != wanted:
-        wrong = next(iter((wanted - many) or (many - wanted)))
+    verdict_counts, pair_counts = Counter(names), Counter(pairs.names)
+    if verdict_counts != pair_counts:
+        unmatched = next(iter((pair_counts - verdict_counts) or (verdict_counts - pair_counts)))
         raise ComparisonError(
             expected=f'one verdict for each of the {len(pairs)} pairs of {pairs.source}',
-            came=f'{len(names)} in {path.name}; {wrong!r} has {many[wrong]} verdicts and {wanted[wrong]} pairs',
+            came=f'{len(names)} in {path.name}; {unmatched!r} has {verdict_counts[unmatched]} verdicts '
+            f'and {pair_counts[unmatched]} pairs',
             todo='answer every pair once',
         )
-    if max(wanted.values()) == 1:
-        place = {name: at for at, name in enumerate(names)}
-        return outcomes[[place[name] for name in pairs.names]]
-    moved = next((row for row, (one, two) in enumerate(zip(names, pairs.names, strict=True), 2) if one != two), None)
-    if moved is not None:
+    if max(pair_counts.values()) == 1:
+        index_of = {name: index for index, name in enumerate(names)}
+        return outcomes[[index_of[name] for name in pairs.names]]
+    misplaced = next(
+        (row for row, (name, expected) in enumerate(zip(names, pairs.names, strict=True), 2) if name != expected), None
+    )
+    if misplaced is not None:
         raise ComparisonError(
             expected='verdicts in the order of the pairs, as samples have several',
-            came=f'{names[moved - 2]!r} in row {moved} of {path.name}',
+            came=f'{names[misplaced - 2]!r} in row {misplaced} of {path.name}',
             todo='write them in that order',
         )
     return outcomes
 
 
 def read_sample_features(path: Path) -> SampleFeatures:
-    """Name of a sample to its (F,) features, from an .npz with one array per sample; (T, F) arrays are averaged over
-    time.
+    """Name of a sample to its (F,) features, from an .npz with one array per sample.
+
+    Arrays (T, F) are averaged over time.
 
     Raises:
         ArchiveError: the file is damaged or contains other objects than arrays.

@@ -31,24 +31,27 @@ import numpy.typing as npt
 from affekt.arrays import Floats, Ints
 from affekt.errors import AffektError, ComparisonError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.npz import read_npz
-from affekt.preference.embedding import Embedder, KeptEmbedder, SentenceEmbedder
+from affekt.preference.embedding import CachedEmbedder, Embedder, SentenceEmbedder
 from affekt.preference.features import (
     BLOCKS,
     Directions,
     FeatureSpace,
+    RawFeatures,
     SampleFeatures,
-    Seen,
+    raw_features,
     sameness,
-    see,
 )
 from affekt.preference.pairs import Pairs
 from affekt.runs import write_atomically
 
 CONTROLS = ('length', 'source')
+"""Shortcuts that a model can be kept from using."""
 TIE_PENALTY = 0.1
 """Penalty on u, which keeps it finite where no pair, or every pair, is a tie."""
 FOLDS = 5
+"""Number of folds of the cross-validation."""
 FORMAT = 1
+"""Version of the file format."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class PreferenceModel:
 
     settings: PreferenceSettings
     space: FeatureSpace
+    """Features of pairs, as fitted to the training pairs."""
     weight: Floats
     """(P,) w."""
     tie_weight: Floats
@@ -146,13 +150,13 @@ class PreferenceModel:
             ShapeError: features or prompts that the model was trained on are missing.
         """
         columns = pairs if isinstance(pairs, Pairs) else Pairs.of([a for a, _ in pairs], [b for _, b in pairs])
-        seen = see(columns, self.embedder, samples)
-        return self.read(seen)
+        raw = raw_features(columns, self.embedder, samples)
+        return self.read(raw)
 
-    def read(self, seen: Seen) -> PairReadings:
+    def read(self, raw: RawFeatures) -> PairReadings:
         """Scores and probabilities from features of pairs."""
-        score = (self.space(seen) * self.weight).sum(axis=1)
-        return PairReadings(score, _chances(score, (sameness(seen) * self.tie_weight).sum(axis=1)))
+        score = (self.space(raw) * self.weight).sum(axis=1)
+        return PairReadings(score, _chances(score, (sameness(raw) * self.tie_weight).sum(axis=1)))
 
     def save(self, path: Path) -> None:
         """Write arrays and settings to one .npz."""
@@ -188,7 +192,7 @@ def load_preferences(path: str | Path, embedder: Embedder | None = None) -> Pref
     """
     path = Path(path)
     path = path / 'preference.npz' if path.is_dir() else path
-    used = embedder or KeptEmbedder(SentenceEmbedder())
+    own_embedder = embedder or CachedEmbedder(SentenceEmbedder())
     try:
         arrays = read_npz(path)
         if arrays['format'].tolist() != [FORMAT]:
@@ -203,11 +207,13 @@ def load_preferences(path: str | Path, embedder: Embedder | None = None) -> Pref
         )
         if saved:
             raise ValueError(f'unknown settings {", ".join(saved)}')
-        asked = [name for name in ('prompts', 'samples') if f'{name}_centre' in arrays]
-        expected = {*_ARRAYS, *(f'{name}_{part}' for name in asked for part in ('centre', 'axes'))}
+        optional = [name for name in ('prompts', 'samples') if f'{name}_centre' in arrays]
+        expected = {*_ARRAYS, *(f'{name}_{part}' for name in optional for part in ('centre', 'axes'))}
         if set(arrays) != expected:
             raise ValueError(f'arrays {", ".join(sorted(set(arrays) ^ expected))} missing or unknown')
-        directions = {name: Directions(arrays[f'{name}_centre'], arrays[f'{name}_axes']) for name in ('texts', *asked)}
+        directions = {
+            name: Directions(arrays[f'{name}_centre'], arrays[f'{name}_axes']) for name in ('texts', *optional)
+        }
         space = FeatureSpace(
             tuple(name for name in BLOCKS if name in settings.blocks),
             directions['texts'],
@@ -226,9 +232,11 @@ def load_preferences(path: str | Path, embedder: Embedder | None = None) -> Pref
         raise WeightsError(
             expected='a preference model', came=f'{path}: {error}', todo='give a file that `affekt prefer train` wrote'
         ) from error
-    if name != used.name:
-        raise WeightsError(expected=f'the embedder {name}', came=used.name, todo='give the embedder of the training')
-    return PreferenceModel(settings, space, weight, tie_weight, used, facts)
+    if name != own_embedder.name:
+        raise WeightsError(
+            expected=f'the embedder {name}', came=own_embedder.name, todo='give the embedder of the training'
+        )
+    return PreferenceModel(settings, space, weight, tie_weight, own_embedder, facts)
 
 
 _ARRAYS = (
@@ -262,35 +270,46 @@ def train_preferences(
         ComparisonError: there are no verdicts, only ties, a single sample, or no sources to control for.
         UnknownNameError: unknown control.
     """
-    used = embedder or KeptEmbedder(SentenceEmbedder())
+    own_embedder = embedder or CachedEmbedder(SentenceEmbedder())
     chosen_control = tuple(dict.fromkeys(control))
-    grid = [replace(one, control=chosen_control or one.control) for one in grid]
-    seen = see(train, used, samples)
+    grid = [replace(settings, control=chosen_control or settings.control) for settings in grid]
+    raw = raw_features(train, own_embedder, samples)
     if validation is not None:
-        seen_validation = see(validation, used, samples)
-        losses = _losses(train, seen, validation, seen_validation, grid)
+        validation_raw = raw_features(validation, own_embedder, samples)
+        losses = _losses(train, raw, validation, validation_raw, grid)
     else:
         losses = np.zeros(len(grid))
-        for out in folds_of_samples(train):
-            inside, outside = train.take(~out), train.take(out)
-            losses += _losses(inside, _rows(seen, ~out), outside, _rows(seen, out), grid) * out.mean()
+        for held_out in folds_of_samples(train):
+            training, remaining = train.take(~held_out), train.take(held_out)
+            losses += _losses(training, _rows(raw, ~held_out), remaining, _rows(raw, held_out), grid) * held_out.mean()
     best = int(np.argmin(losses))
     facts = {
         'pairs': len(train),
         'samples': len(set(train.groups.tolist())),
         'chosen_by': f'{FOLDS} folds of samples' if validation is None else f'{len(validation)} validation pairs',
         'log_loss': float(losses[best]),
-        'tried': [{'settings': asdict(one), 'log_loss': loss} for one, loss in zip(grid, losses.tolist(), strict=True)],
+        'tried': [
+            {'settings': asdict(settings), 'log_loss': loss}
+            for settings, loss in zip(grid, losses.tolist(), strict=True)
+        ],
     }
-    return replace(fit_preferences(train, seen, grid[best], used), facts=facts)
+    return replace(fit_preferences(train, raw, grid[best], own_embedder), facts=facts)
 
 
-def fit_preferences(train: Pairs, seen: Seen, settings: PreferenceSettings, embedder: Embedder) -> PreferenceModel:
-    """Fit a preference model with given settings.
+def fit_preferences(
+    train: Pairs, raw: RawFeatures, settings: PreferenceSettings, embedder: Embedder
+) -> PreferenceModel:
+    """A preference model fitted with given settings.
 
     1. Features x, restricted to the subspace that is uncorrelated with the controls.
     2. Newton's method on the penalised likelihood of w, the controls' own effects, and u.
     3. The controls' effects are dropped.
+
+    Args:
+        train: judged pairs.
+        raw: features of these pairs.
+        settings: settings of the training.
+        embedder: embedder that made the features.
 
     Raises:
         ComparisonError: there are only ties, or no sources to control for.
@@ -299,15 +318,15 @@ def fit_preferences(train: Pairs, seen: Seen, settings: PreferenceSettings, embe
         raise ComparisonError(
             expected='pairs of which one text was preferred', came=f'{train.source} with ties only', todo='give others'
         )
-    space = FeatureSpace.of(seen, settings.blocks, settings.directions, settings.crossed)
-    features, ties, target = space(seen), sameness(seen), shares(train)
-    unwanted = controls(train, seen, settings.control)
-    basis = _orthogonal_to(features.T @ unwanted)
-    reduced = np.concatenate([features @ basis, unwanted], axis=1)
+    space = FeatureSpace.of(raw, settings.blocks, settings.directions, settings.crossed)
+    features, ties, target = space(raw), sameness(raw), shares(train)
+    control_columns = controls(train, raw, settings.control)
+    basis = _orthogonal_to(features.T @ control_columns)
+    reduced = np.concatenate([features @ basis, control_columns], axis=1)
     penalties = np.concatenate(
         [
             np.full(basis.shape[1], settings.penalty),
-            np.full(unwanted.shape[1], 1e-3 * len(train)),
+            np.full(control_columns.shape[1], 1e-3 * len(train)),
             np.full(ties.shape[1], TIE_PENALTY),
         ]
     )
@@ -322,7 +341,7 @@ def shares(pairs: Pairs) -> Floats:
     return np.stack([(votes == value).mean(axis=1) for value in (1, 0, -1)], axis=1)
 
 
-def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
+def controls(pairs: Pairs, raw: RawFeatures, names: Iterable[str]) -> Floats:
     """(N, Z) odd functions of the shortcuts, of unit mean square; (N, 0) without names.
 
     Length: d, d |d| and the sign of d, d the log2 ratio of the numbers of characters. Source: for each source but the
@@ -334,7 +353,7 @@ def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
     columns: list[Floats] = []
     for name in names:
         if name == 'length':
-            columns += [seen.lengths, seen.lengths * np.abs(seen.lengths), np.sign(seen.lengths)]
+            columns += [raw.lengths, raw.lengths * np.abs(raw.lengths), np.sign(raw.lengths)]
         elif not pairs.left_source:
             raise ComparisonError(
                 expected='pairs that say who wrote each text',
@@ -367,12 +386,13 @@ def folds_of_samples(pairs: Pairs) -> list[npt.NDArray[np.bool_]]:
     Raises:
         ComparisonError: the pairs are all of one group.
     """
-    place = {name: at for at, name in enumerate(_groups_by_hash(pairs))}
-    fold = np.asarray([place[name] for name in pairs.groups.tolist()]) % min(FOLDS, len(place))
-    return [fold == number for number in range(min(FOLDS, len(place)))]
+    index_of = {name: index for index, name in enumerate(_groups_by_hash(pairs))}
+    fold = np.asarray([index_of[name] for name in pairs.groups.tolist()]) % min(FOLDS, len(index_of))
+    return [fold == number for number in range(min(FOLDS, len(index_of)))]
 
 
 def _groups_by_hash(pairs: Pairs) -> list[str]:
+    """Names of the groups in the order of their hashes."""
     groups = sorted(set(pairs.groups.tolist()), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     if len(groups) < 2:
         raise ComparisonError(
@@ -389,25 +409,27 @@ def log_loss(chances: Floats, target: Floats) -> float:
 
 
 def _losses(
-    train: Pairs, train_seen: Seen, held_out: Pairs, held_seen: Seen, grid: Sequence[PreferenceSettings]
+    train: Pairs, train_raw: RawFeatures, held_out: Pairs, held_out_raw: RawFeatures, grid: Sequence[PreferenceSettings]
 ) -> Floats:
     """(len(grid),) log losses on held-out pairs."""
     target, unused = shares(held_out), SentenceEmbedder()  # these models use only features that exist already
-    fitted = (fit_preferences(train, train_seen, one, unused) for one in grid)
-    return np.array([log_loss(model.read(held_seen).chances, target) for model in fitted])
+    fitted = (fit_preferences(train, train_raw, settings, unused) for settings in grid)
+    return np.array([log_loss(model.read(held_out_raw).chances, target) for model in fitted])
 
 
-def _rows(seen: Seen, at: npt.NDArray[np.bool_]) -> Seen:
-    def both(sides: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-        return sides[0][at], sides[1][at]
+def _rows(raw: RawFeatures, keep_mask: npt.NDArray[np.bool_]) -> RawFeatures:
+    """Features of the pairs where the mask is True."""
 
-    return Seen(
-        both(seen.surface),
-        both(seen.emotion),
-        both(seen.vectors),
-        None if seen.prompt is None else seen.prompt[at],
-        None if seen.sample is None else seen.sample[at],
-        seen.lengths[at],
+    def kept(sides: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+        return sides[0][keep_mask], sides[1][keep_mask]
+
+    return RawFeatures(
+        kept(raw.surface),
+        kept(raw.emotion),
+        kept(raw.vectors),
+        None if raw.prompt is None else raw.prompt[keep_mask],
+        None if raw.sample is None else raw.sample[keep_mask],
+        raw.lengths[keep_mask],
     )
 
 
@@ -439,20 +461,20 @@ def _newton(features: Floats, ties: Floats, target: Floats, penalties: Floats) -
     size = features.shape[1]
     point = np.zeros(size + ties.shape[1])
 
-    def value(at: Floats) -> tuple[float, Floats]:
-        chances = _chances(features @ at[:size], ties @ at[size:])
-        fit = -(target * np.log(np.maximum(chances, 1e-300))).sum()
-        return float(fit + 0.5 * (penalties * at**2).sum()), chances
+    def loss_at(parameters: Floats) -> tuple[float, Floats]:
+        chances = _chances(features @ parameters[:size], ties @ parameters[size:])
+        loss_sum = -(target * np.log(np.maximum(chances, 1e-300))).sum()
+        return float(loss_sum + 0.5 * (penalties * parameters**2).sum()), chances
 
-    loss, chances = value(point)
+    loss, chances = loss_at(point)
     for _ in range(200):
-        side = chances[:, 0] - chances[:, 2]
-        error = (side - (target[:, 0] - target[:, 2])) / 2.0
+        lead = chances[:, 0] - chances[:, 2]
+        error = (lead - (target[:, 0] - target[:, 2])) / 2.0
         gradient = np.concatenate([features.T @ error, ties.T @ (chances[:, 1] - target[:, 1])]) + penalties * point
         if np.abs(gradient).max() < 1e-9 * len(features):
             break
-        by_side = (chances[:, 0] + chances[:, 2] - side**2) / 4.0
-        by_both = -chances[:, 1] * side / 2.0
+        by_side = (chances[:, 0] + chances[:, 2] - lead**2) / 4.0
+        by_both = -chances[:, 1] * lead / 2.0
         by_tie = chances[:, 1] * (1.0 - chances[:, 1])
         cross = features.T @ (by_both[:, None] * ties)
         curvature = np.block(
@@ -464,7 +486,7 @@ def _newton(features: Floats, ties: Floats, target: Floats, penalties: Floats) -
         step = np.linalg.solve(curvature, gradient)
         length = 1.0
         while length > 1e-10:
-            loss_after, chances_after = value(point - length * step)
+            loss_after, chances_after = loss_at(point - length * step)
             if loss_after <= loss:
                 break
             length /= 2.0

@@ -30,14 +30,14 @@ from affekt.ranking import (
 )
 from affekt.tables import Source, Table
 
-BESIDE_ANOTHER = (
+RENAME_OR_ADD_TABLE = (
     'rename the columns; a table of one describer goes to `affekt judge` or `affekt annotate` beside another one'
 )
 VERDICT_COLUMNS = ('outcome', 'preference')
 """Columns of verdicts that may replace those of the shape; the first one present is used."""
 WORDS = {'a1': LEFT, 'a2': RIGHT, 'same': TIE, LEFT: LEFT, RIGHT: RIGHT, TIE: TIE}
 """Word for a verdict, in lower case, to left, right or tie."""
-_EVERY_WORD = {word: side for word, side in {**PLAIN_WORDS, **EMOPREFER_WORDS}.items() if side in (LEFT, RIGHT, TIE)}
+_ALL_WORDS = {word: side for word, side in {**PLAIN_WORDS, **EMOPREFER_WORDS}.items() if side in (LEFT, RIGHT, TIE)}
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ class PairTable:
 
     pairs: tuple[DescribedPair, ...]
     source: Source
+    """Name of the file, with the number of each row."""
     text_columns: tuple[str, str]
     """Names of the columns of the two texts."""
     votes: tuple[tuple[str, ...], ...] = ()
     """Verdict of each rater on each pair, where several raters have a column each; else ()."""
     prompts: tuple[str, ...] = ()
-    """Prompts; () if there are none."""
+    """Prompt of each pair; () without prompts."""
     names_samples: bool = True
     """Whether the table names the samples; else they are numbered."""
     names_describers: bool = True
@@ -93,26 +94,28 @@ def read_pair_table(path: Path, *, outcomes: bool = True) -> PairTable:
     sample = next((_texts(table[name], name, source) for name in (*shape.sample, 'name') if name in table), None)
     prompts = [_texts(table[name], name, source) for name in shape.prompt if name in table]
     raters = next((table[name] for name in shape.rater if name in table), None)
-    described_by = _describers(table, shape)
-    left, right = described_by or [[name.removesuffix('_text')] * size for name in shape.texts]
-    firsts = [_side(cell) for cell in table.get('order', [''] * size)]
+    describers = _describers(table, shape)
+    left, right = describers or [[name.removesuffix('_text')] * size for name in shape.texts]
+    first_sides = [_side(cell) for cell in table.get('order', [''] * size)]
     # 3. Texts, without reasoning.
     texts = [_texts(table[name], name, source) for name in shape.texts]
-    finals = [[without_thinking(text) for text in column] for column in texts]
-    whole = {text: final for column in zip(texts, finals, strict=True) for text, final in zip(*column, strict=True)}
+    final_texts = [[without_thinking(text) for text in column] for column in texts]
+    final_of = {
+        text: final for column in zip(texts, final_texts, strict=True) for text, final in zip(*column, strict=True)
+    }
     pairs = tuple(
         DescribedPair(
-            sample=str(at + 1) if sample is None else sample[at],
-            left=left[at],
-            right=right[at],
-            left_text=finals[0][at].text,
-            right_text=finals[1][at].text,
-            outcome=verdicts[0][at] if len(verdicts) == 1 else '',
-            rater='' if raters is None or raters[at] is None else str(raters[at]),
-            first=firsts[at],
-            has_thinking=(finals[0][at].has_thinking, finals[1][at].has_thinking),
+            sample=str(row + 1) if sample is None else sample[row],
+            left=left[row],
+            right=right[row],
+            left_text=final_texts[0][row].text,
+            right_text=final_texts[1][row].text,
+            outcome=verdicts[0][row] if len(verdicts) == 1 else '',
+            rater='' if raters is None or raters[row] is None else str(raters[row]),
+            first=first_sides[row],
+            has_thinking=(final_texts[0][row].has_thinking, final_texts[1][row].has_thinking),
         )
-        for at in range(size)
+        for row in range(size)
     )
     return PairTable(
         pairs,
@@ -121,21 +124,21 @@ def read_pair_table(path: Path, *, outcomes: bool = True) -> PairTable:
         votes=tuple(zip(*verdicts, strict=True)) if len(verdicts) > 1 else (),
         prompts=tuple(' '.join(part for part in parts if part) for parts in zip(*prompts, strict=True)),
         names_samples=sample is not None,
-        names_describers=described_by is not None,
+        names_describers=describers is not None,
         is_judged=bool(verdicts),
-        with_thinking=sum(final.has_thinking for final in whole.values()),
+        with_thinking=sum(final.has_thinking for final in final_of.values()),
     )
 
 
 def _recognised(table: Table) -> Shape:
     if (shape := shape_of_pairs(table)) is not None:
         return shape
-    lacking = next((sorted({*shape.texts} - {*table}) for shape in SHAPES.values() if {*shape.texts} & {*table}), [])
-    columns = f'without {lacking[0]}' if lacking else f'with columns {short(", ".join(table) or "none", 200)}'
+    missing = next((sorted({*shape.texts} - {*table}) for shape in SHAPES.values() if {*shape.texts} & {*table}), [])
+    columns = f'without {missing[0]}' if missing else f'with columns {short(", ".join(table) or "none", 200)}'
     raise ComparisonError(
         expected='columns a1, a2 (with name and preference); left_text, right_text; or response1, response2',
         came=f'{table.source} {columns}',
-        todo='rename the columns' if set(DESCRIPTION_COLUMNS).isdisjoint(table) else BESIDE_ANOTHER,
+        todo='rename the columns' if set(DESCRIPTION_COLUMNS).isdisjoint(table) else RENAME_OR_ADD_TABLE,
     )
 
 
@@ -151,19 +154,19 @@ def _describers(table: Table, shape: Shape) -> list[list[str]] | None:
             todo='name who wrote each text',
         )
     cells = [table[name] for name in columns]
-    names = list(zip(*cells, strict=True)) if len(cells) == 2 else [str(both).split(shape.joined) for both in cells[0]]
-    wrong = np.asarray(
-        [len(both) != 2 or not all(str(name or '').strip() for name in both) for both in names], np.bool_
+    names = list(zip(*cells, strict=True)) if len(cells) == 2 else [str(pair).split(shape.joined) for pair in cells[0]]
+    is_invalid = np.asarray(
+        [len(pair) != 2 or not all(str(name or '').strip() for name in pair) for pair in names], np.bool_
     )
-    refuse_rows(wrong, table.source, 'who wrote each of two texts', lambda row: repr(short(str(names[row]))))
-    return [[str(both[side]) for both in names] for side in (0, 1)]
+    refuse_rows(is_invalid, table.source, 'who wrote each of two texts', lambda row: repr(short(str(names[row]))))
+    return [[str(pair[side]) for pair in names] for side in (0, 1)]
 
 
 def _verdicts(table: Table, shape: Shape) -> list[list[str]]:
     """Each column of verdicts, as left, right and tie: those of the shape, else the one with a usual name."""
-    own = [name for name in shape.outcome if name in table]
-    names = own or [name for name in VERDICT_COLUMNS if name in table][:1]
-    words: Mapping[str, str] = {**_EVERY_WORD, **(shape.words if own else {})}
+    shape_columns = [name for name in shape.outcome if name in table]
+    names = shape_columns or [name for name in VERDICT_COLUMNS if name in table][:1]
+    words: Mapping[str, str] = {**_ALL_WORDS, **(shape.words if shape_columns else {})}
     expected = f'a preference among {", ".join(WORDS if len(shape.outcome) == 1 else shape.words)}'
     columns = []
     for name in names:
@@ -185,6 +188,7 @@ def _side(cell: object) -> str:
 
 
 def _texts(column: Sequence[object], name: str, source: Source) -> list[str]:
-    wrong = np.asarray([not isinstance(text, (str, int, float)) or text != text for text in column], np.bool_)
-    refuse_rows(wrong, source, f'a text in {name}', lambda row: repr(column[row]))
+    """Cells of a column as text; missing ones are refused."""
+    is_invalid = np.asarray([not isinstance(text, (str, int, float)) or text != text for text in column], np.bool_)
+    refuse_rows(is_invalid, source, f'a text in {name}', lambda row: repr(column[row]))
     return [str(text) for text in column]

@@ -27,6 +27,7 @@ from affekt.tables import Source
 VERDICTS = {word: {LEFT: 1, RIGHT: -1, TIE: 0}[side] for word, side in WORDS.items()}
 """Word for a verdict, in lower case, to 1, -1 or 0."""
 OFFICIAL = {1: 'a1', -1: 'a2', 0: 'same'}
+"""Verdict to its word in the files of the challenges."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Pairs:
     names: tuple[str, ...]
     """(N,) sample (clip) of each pair; several pairs may share one."""
     left: tuple[str, ...]
+    """(N,) left texts."""
     right: tuple[str, ...]
+    """(N,) right texts."""
     outcome: Ints | None = None
     """(N,) 1, -1 or 0; None if the pairs have not been judged."""
     votes: Ints | None = None
@@ -44,6 +47,7 @@ class Pairs:
     left_source: tuple[str, ...] = ()
     """(N,) author of the left text; () where unknown."""
     right_source: tuple[str, ...] = ()
+    """(N,) author of the right text; () where unknown."""
     prompt: tuple[str, ...] = ()
     """(N,) prompt of each pair; () without prompts."""
     source: Source = field(default_factory=lambda: Source('the pairs'))
@@ -87,21 +91,22 @@ class Pairs:
         size = len(left)
         columns = {'right': right, 'outcome': outcome, 'names': names, 'votes': votes, 'prompt': prompt}
         columns |= dict(zip(('left_source', 'right_source'), sources or (None, None), strict=True))
-        wrong = {name: len(column) for name, column in columns.items() if column is not None and len(column) != size}  # type: ignore[arg-type]
-        if wrong or size == 0:
+        lengths = {name: len(column) for name, column in columns.items() if column is not None and len(column) != size}  # type: ignore[arg-type]
+        if lengths or size == 0:
             raise ComparisonError(
                 expected='at least one pair, and as many entries in every column',
-                came=f'{source} with {size} in left' + ''.join(f', {n} in {name}' for name, n in wrong.items()),
+                came=f'{source} with {size} in left'
+                + ''.join(f', {length} in {name}' for name, length in lengths.items()),
                 todo='give columns of one length',
             )
         for side in (left, right):
-            wrong_type = np.asarray([not isinstance(text, str) for text in side], np.bool_)
-            refuse_rows(wrong_type, source, 'a text on both sides', lambda row, side=side: repr(side[row]))
+            is_invalid = np.asarray([not isinstance(text, str) for text in side], np.bool_)
+            refuse_rows(is_invalid, source, 'a text on both sides', lambda row, side=side: repr(side[row]))
         texts = final_texts((*left, *right), source)
         verdicts = None if votes is None else _votes(votes, source)
         refuse_lookalikes((str(name) for side in sources or () for name in side), source, 'writer')
         return cls(
-            names=tuple(map(str, names)) if names is not None else tuple(str(at) for at in range(1, size + 1)),
+            names=tuple(map(str, names)) if names is not None else tuple(str(number) for number in range(1, size + 1)),
             left=tuple(texts[:size]),
             right=tuple(texts[size:]),
             outcome=_judged(outcome, verdicts, source),
@@ -158,17 +163,17 @@ class Pairs:
         return self.outcome
 
     def take(self, chosen: npt.ArrayLike) -> Pairs:
-        """The pairs at these positions, or where this mask is True."""
-        at = np.arange(len(self))[np.asarray(chosen)]
+        """The pairs at (M,) indices, or where a mask (N,) is True."""
+        indices = np.arange(len(self))[np.asarray(chosen)]
         texts = ('names', 'left', 'right', 'left_source', 'right_source', 'prompt')
         columns = {name: getattr(self, name) for name in texts}
-        kept = {name: tuple(column[i] for i in at) if column else () for name, column in columns.items()}
-        rows = at + 1 if self.source.rows is None else self.source.rows[at]
+        taken = {name: tuple(column[index] for index in indices) if column else () for name, column in columns.items()}
+        rows = indices + 1 if self.source.rows is None else self.source.rows[indices]
         return replace(
             self,
-            **kept,
-            outcome=None if self.outcome is None else self.outcome[at],
-            votes=None if self.votes is None else self.votes[at],
+            **taken,
+            outcome=None if self.outcome is None else self.outcome[indices],
+            votes=None if self.votes is None else self.votes[indices],
             source=Source(self.source.name, rows),
         )
 
@@ -186,6 +191,7 @@ class Pairs:
 
 
 def _judged(outcome: Sequence[object] | Ints | None, votes: Ints | None, source: Source) -> Ints | None:
+    """(N,) verdicts: the outcomes, else the majority of the votes; None without both."""
     if outcome is not None:
         return _outcomes(outcome, VERDICTS, source)
     return None if votes is None else majority(votes)
@@ -194,8 +200,8 @@ def _judged(outcome: Sequence[object] | Ints | None, votes: Ints | None, source:
 def majority(votes: Ints) -> Ints:
     """(N,) verdict of more than half of the (N, J) votes; 0 if there is none."""
     half = votes.shape[1] / 2.0
-    won, lost = ((votes == side).sum(axis=1) > half for side in (1, -1))
-    return np.asarray(won.astype(np.int64) - lost, np.int64)
+    is_left, is_right = ((votes == verdict).sum(axis=1) > half for verdict in (1, -1))
+    return np.asarray(is_left.astype(np.int64) - is_right, np.int64)
 
 
 def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
@@ -223,11 +229,11 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
 
 def _outcomes(column: Sequence[object] | Ints, words: Mapping[str, int], source: Source) -> Ints:
     """Verdicts from words, or from 1, -1 and 0 where those are not among the words."""
-    known: Mapping[str, int] = {'1': 1, '-1': -1, '0': 0, **words}
-    written = list(column)
-    codes = np.array([known.get(str(value).strip().lower(), 2) for value in written], np.int64)
+    codes_by_word: Mapping[str, int] = {'1': 1, '-1': -1, '0': 0, **words}
+    values = list(column)
+    codes = np.array([codes_by_word.get(str(value).strip().lower(), 2) for value in values], np.int64)
     expected = f'a preference among {", ".join(words)}'
-    refuse_rows(codes == 2, source, expected, lambda row: repr(short(str(written[row]))))
+    refuse_rows(codes == 2, source, expected, lambda row: repr(short(str(values[row]))))
     return codes
 
 

@@ -33,8 +33,11 @@ class OfficialScores:
     waf2: float
     """Weighted F1 of two classes, the challenge's primary score; nan without decided pairs."""
     acc2: float
+    """Accuracy of two classes; nan without decided pairs."""
     waf3: float
+    """Weighted F1 of three classes."""
     acc3: float
+    """Accuracy of three classes."""
 
 
 def verdicts(words: Sequence[object]) -> Ints:
@@ -50,7 +53,7 @@ def verdicts(words: Sequence[object]) -> Ints:
     if 2 in codes:
         raise UnknownNameError(
             expected=f'verdicts among {", ".join(VERDICTS)}',
-            came=f'{short(str(words[codes.index(2)]))!r} in place {codes.index(2) + 1}',
+            came=f'{short(str(words[codes.index(2)]))!r} as number {codes.index(2) + 1}',
             todo='write one of these',
         )
     return np.asarray(codes, np.int64)
@@ -105,6 +108,9 @@ def swap_consistency(forward: npt.ArrayLike, swapped: npt.ArrayLike) -> float:
     Args:
         forward, swapped: (N,) answers on the pairs and on the swapped pairs, not mapped back.
 
+    Returns:
+        A float in [0, 1]; nan without pairs.
+
     Raises:
         ShapeError: the arrays are not both (N,) of 1, -1 and 0.
     """
@@ -117,7 +123,7 @@ def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Ints, Ints]:
     if (
         true.ndim != 1
         or true.shape != predicted.shape
-        or not (np.isin(true, _KNOWN).all() and np.isin(predicted, _KNOWN).all())
+        or not (np.isin(true, _CODES).all() and np.isin(predicted, _CODES).all())
     ):
         raise ShapeError(
             expected='verdicts 1, -1 and 0 of one shape (N,)',
@@ -127,14 +133,14 @@ def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Ints, Ints]:
     return true.astype(np.int64), predicted.astype(np.int64)
 
 
-_KNOWN = (1, -1, 0)
+_CODES = (1, -1, 0)
 
 
 def confusion_scores(confusions: Floats) -> tuple[Floats, Floats]:
     """(R,) weighted F1 and accuracy of (R, C, C) confusions, which may be fractional; nan where empty."""
-    right = np.einsum('rcc->rc', confusions)
+    correct = np.einsum('rcc->rc', confusions)  # (R, C)
     support, predicted = confusions.sum(axis=2), confusions.sum(axis=1)
     with np.errstate(invalid='ignore', divide='ignore'):
-        f1 = np.where(support + predicted > 0.0, 2.0 * right / (support + predicted), 0.0)
-        whole = support.sum(axis=1)
-        return (f1 * support).sum(axis=1) / whole, right.sum(axis=1) / whole
+        f1 = np.where(support + predicted > 0.0, 2.0 * correct / (support + predicted), 0.0)
+        total = support.sum(axis=1)
+        return (f1 * support).sum(axis=1) / total, correct.sum(axis=1) / total

@@ -21,6 +21,7 @@ from affekt.preference.scores import even_accuracy
 from affekt.ranking import text_lengths
 
 OPENING_WORDS = 3
+"""Number of words of an opening."""
 COMMON_OPENING = 0.05
 """Share of texts that must begin alike for an opening to be used."""
 
@@ -46,25 +47,31 @@ def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answ
         Name of a rule to its verdicts: `longer text`, `source that wins` (where sources are known), `opening that wins`
         (where texts begin alike), `most frequent`, `always a1` and `always a2`.
     """
-    known = learned_from if learned_from is not None else pairs
+    training = learned_from if learned_from is not None else pairs
     side = np.sign(text_lengths(pairs.left, pairs.right)).astype(np.int64)
-    answers = {'longer text': _both(side)}
-    if pairs.left_source and known.left_source:
-        wins = _net_wins(known.left_source, known.right_source, known.truth)
-        answers['source that wins'] = _both(_by(wins, pairs.left_source, pairs.right_source))
-    common = _common_openings(known)
-    if common:
-        wins = _net_wins(_openings(known.left, common), _openings(known.right, common), known.truth)
-        answers['opening that wins'] = _both(_by(wins, _openings(pairs.left, common), _openings(pairs.right, common)))
-    counts = {value: int((known.truth == value).sum()) for value in (1, -1, 0)}
-    for name, value in (('most frequent', max(counts, key=lambda v: counts[v])), ('always a1', 1), ('always a2', -1)):
+    answers = {'longer text': _antisymmetric(side)}
+    if pairs.left_source and training.left_source:
+        wins = _net_wins(training.left_source, training.right_source, training.truth)
+        answers['source that wins'] = _antisymmetric(_side_of_winner(wins, pairs.left_source, pairs.right_source))
+    openings = _common_openings(training)
+    if openings:
+        wins = _net_wins(_openings(training.left, openings), _openings(training.right, openings), training.truth)
+        answers['opening that wins'] = _antisymmetric(
+            _side_of_winner(wins, _openings(pairs.left, openings), _openings(pairs.right, openings))
+        )
+    counts = {value: int((training.truth == value).sum()) for value in (1, -1, 0)}
+    for name, value in (
+        ('most frequent', max(counts, key=lambda verdict: counts[verdict])),
+        ('always a1', 1),
+        ('always a2', -1),
+    ):
         answer = np.full(len(pairs), value, np.int64)
         answers[name] = Answers(answer, answer)
     return answers
 
 
 def annotator_agreement(pairs: Pairs) -> dict[str, float]:
-    """How well one annotator predicts the others; empty without votes.
+    """Even accuracy of annotators against each other; empty without votes or with one annotator.
 
     Returns:
         `another annotator`: even accuracy of one annotator against each other one, over all ordered pairs of
@@ -75,13 +82,13 @@ def annotator_agreement(pairs: Pairs) -> dict[str, float]:
     if pairs.votes is None or pairs.votes.shape[1] < 2:
         return {}
     votes = pairs.votes
-    every = range(votes.shape[1])
-    apart = [even_accuracy(votes[:, j], votes[:, k]) for j in every for k in every if j != k]
-    rest = [even_accuracy(majority(np.delete(votes, j, axis=1)), votes[:, j]) for j in every]
+    annotators = range(votes.shape[1])
+    pairwise = [even_accuracy(votes[:, j], votes[:, k]) for j in annotators for k in annotators if j != k]
+    against_others = [even_accuracy(majority(np.delete(votes, j, axis=1)), votes[:, j]) for j in annotators]
     return {
-        'another annotator': float(np.mean(apart)),
-        'the majority': float(np.mean([even_accuracy(majority(votes), votes[:, j]) for j in every])),
-        'majority of the others': float(np.mean(rest)),
+        'another annotator': float(np.mean(pairwise)),
+        'the majority': float(np.mean([even_accuracy(majority(votes), votes[:, j]) for j in annotators])),
+        'majority of the others': float(np.mean(against_others)),
     }
 
 
@@ -92,26 +99,27 @@ def against_annotators(pairs: Pairs, forward: Ints) -> float:
     return float(np.mean([even_accuracy(votes, forward) for votes in pairs.votes.T]))
 
 
-def _both(side: Ints) -> Answers:
+def _antisymmetric(side: Ints) -> Answers:
+    """Answers of a rule that treats both sides alike."""
     return Answers(side, -side)
 
 
-def _by(wins: Mapping[str, float], left: Sequence[str], right: Sequence[str]) -> Ints:
+def _side_of_winner(wins: Mapping[str, float], left: Sequence[str], right: Sequence[str]) -> Ints:
     """The side whose name usually wins; 0 if both have the same record."""
-    gap = [wins.get(a, 0.0) - wins.get(b, 0.0) for a, b in zip(left, right, strict=True)]
-    return np.sign(gap).astype(np.int64)
+    differences = [wins.get(a, 0.0) - wins.get(b, 0.0) for a, b in zip(left, right, strict=True)]
+    return np.sign(differences).astype(np.int64)
 
 
 def _net_wins(left: Sequence[str], right: Sequence[str], truth: Ints) -> dict[str, float]:
     """Wins minus losses, divided by comparisons plus 2, so that rare names count little."""
-    net: dict[str, list[float]] = {}
-    for first, second, won in zip(left, right, truth, strict=True):
+    tallies: dict[str, list[float]] = {}
+    for first, second, outcome in zip(left, right, truth, strict=True):
         if first != second:
-            for name, gain in ((first, won), (second, -won)):
-                tally = net.setdefault(name, [0.0, 2.0])
+            for name, gain in ((first, outcome), (second, -outcome)):
+                tally = tallies.setdefault(name, [0.0, 2.0])
                 tally[0] += gain
                 tally[1] += 1.0
-    return {name: gain / size for name, (gain, size) in net.items()}
+    return {name: gain / divisor for name, (gain, divisor) in tallies.items()}
 
 
 def _openings(texts: Sequence[str], common: Collection[str]) -> list[str]:
@@ -122,4 +130,4 @@ def _openings(texts: Sequence[str], common: Collection[str]) -> list[str]:
 
 def _common_openings(pairs: Pairs) -> frozenset[str]:
     counts = Counter(' '.join(text.lower().split()[:OPENING_WORDS]) for text in (*pairs.left, *pairs.right))
-    return frozenset(opening for opening, times in counts.items() if times >= COMMON_OPENING * 2 * len(pairs))
+    return frozenset(opening for opening, count in counts.items() if count >= COMMON_OPENING * 2 * len(pairs))

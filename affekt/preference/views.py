@@ -1,4 +1,4 @@
-"""Views of pairs, weighted so that a shortcut is worthless: as often right as wrong.
+"""Views of pairs, weighted so that a shortcut is as often right as wrong.
 
 If the longer text wins 80 % of the pairs, choosing the longer one scores 80 %. A balanced view weights the pairs so
 that, among those of similar difference in length, the longer text wins as often as the shorter one; likewise for the
@@ -24,6 +24,7 @@ from affekt.ranking import text_lengths
 LENGTH_BINS = 4
 """Number of quantile bins of pairs by their difference in length."""
 SHORTCUTS = ('length', 'source')
+"""Shortcuts for which a view can be balanced."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,17 @@ class Cells:
     def weights(self) -> Floats:
         """(N,) weights in [0, 1]."""
         counts = np.bincount(self.number[self.stratum >= 0], minlength=3 * (int(self.stratum.max(initial=-1)) + 1))
-        kept = cell_weights(counts.reshape(-1, 3).astype(np.float64)[None])[0].ravel()
-        return np.where(self.stratum < 0, 0.0, kept[np.maximum(self.number, 0)] if len(kept) else 0.0)
+        by_cell = cell_weights(counts.reshape(-1, 3).astype(np.float64)[None])[0].ravel()
+        return np.where(self.stratum < 0, 0.0, by_cell[np.maximum(self.number, 0)] if len(by_cell) else 0.0)
 
 
 def cell_weights(counts: Floats) -> Floats:
-    """(R, G, 3) weights of a pair in each cell, from (R, G, 3) counts."""
-    least = np.minimum(counts[..., 0], counts[..., 2])
+    """(R, G, 3) weights of a pair in each cell, from (R, G, 3) counts of pairs lost, undecided and won."""
+    smaller = np.minimum(counts[..., 0], counts[..., 2])
     with np.errstate(invalid='ignore', divide='ignore'):
-        kept = np.where(counts > 0.0, least[..., None] / counts, 0.0)
-    kept[..., 1] = 1.0
-    return kept
+        weights = np.where(counts > 0.0, smaller[..., None] / counts, 0.0)
+    weights[..., 1] = 1.0
+    return weights
 
 
 def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
@@ -69,10 +70,10 @@ def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
         UnknownNameError: unknown shortcut.
         ComparisonError: `source` is requested, and the pairs do not name the sources.
     """
-    coded = [_said(pairs, name) for name in by]
+    choices = [_choices(pairs, name) for name in by]
     truth = pairs.truth
-    strata = np.stack([stratum for stratum, _ in coded], axis=1)
-    sides = np.stack([side * truth for _, side in coded], axis=1)
+    strata = np.stack([stratum for stratum, _ in choices], axis=1)
+    sides = np.stack([side * truth for _, side in choices], axis=1)
     # A pattern such as (won, lost) is balanced against (lost, won): the first decided outcome determines the side.
     lead = np.zeros(len(pairs), np.int64)
     for column in sides.T:
@@ -82,13 +83,13 @@ def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
     return Cells(np.where(truth == 0, -1, stratum.reshape(-1)), np.where(truth == 0, 0, lead))
 
 
-def _said(pairs: Pairs, name: str) -> tuple[Ints, Ints]:
+def _choices(pairs: Pairs, name: str) -> tuple[Ints, Ints]:
     """(N,) stratum of each pair, and the side that the shortcut would choose."""
     if name == 'length':
-        apart = text_lengths(pairs.left, pairs.right)
-        decided = np.abs(apart[pairs.truth != 0])
+        ratios = text_lengths(pairs.left, pairs.right)
+        decided = np.abs(ratios[pairs.truth != 0])
         edges = np.quantile(decided, np.arange(1, LENGTH_BINS) / LENGTH_BINS) if len(decided) else np.zeros(0)
-        return np.searchsorted(edges, np.abs(apart)), np.sign(apart).astype(np.int64)
+        return np.searchsorted(edges, np.abs(ratios)), np.sign(ratios).astype(np.int64)
     if name != 'source':
         raise UnknownNameError(
             expected=f'a shortcut among {", ".join(SHORTCUTS)}', came=repr(name), todo='name one of these'

@@ -34,7 +34,9 @@ class Bias:
     effect: float
     """Log-odds per unit: shown first, twice the length, one more of a number, or having the level of a category."""
     low: float
+    """Lower end of the effect's interval."""
     high: float
+    """Upper end of the effect's interval."""
     is_controlled: bool
     """Whether the effect is already removed from the strengths."""
     note: str = ''
@@ -54,8 +56,11 @@ def biases(
     Args:
         comparisons: N comparisons.
         main: fit of these comparisons.
-        cluster: as for `spread`.
-        level: coverage of the intervals.
+        cluster: (), 'sample', 'rater' or both, see `spread`.
+        level: coverage of the intervals, in (0, 1).
+
+    Returns:
+        The order first, where it is known, then all covariates; () without any.
     """
     names = [ORDER] if comparisons.first.any() else []
     names += list(comparisons.covariates)
@@ -69,11 +74,11 @@ def _bias(comparisons: Comparisons, main: Fit, name: str, cluster: Sequence[str]
         fitted = main if is_controlled else _with(comparisons, main, name)
     except UnrankableError as error:
         return Bias(name, share, decided, np.nan, np.nan, np.nan, False, error.came)
-    place = fitted.cells.extra_names.index(name)
+    index = fitted.cells.extra_names.index(name)
     bounds = intervals(
         fitted,
         spread(fitted, comparisons, cluster),
-        effect_contrasts(fitted)[place : place + 1],
+        effect_contrasts(fitted)[index : index + 1],
         level=level,
     )
     value, low, high = (float(bound[0]) for bound in (bounds.value, bounds.low, bounds.high))
@@ -83,7 +88,9 @@ def _bias(comparisons: Comparisons, main: Fit, name: str, cluster: Sequence[str]
 
 def _with(comparisons: Comparisons, main: Fit, name: str) -> Fit:
     """The fit with one additional effect."""
-    control = [one for one in main.cells.extra_names if one != ORDER] + ([] if name == ORDER else [name])
+    control = [covariate for covariate in main.cells.extra_names if covariate != ORDER] + (
+        [] if name == ORDER else [name]
+    )
     cells = count(
         comparisons,
         control=controlled(comparisons, control),
@@ -93,8 +100,9 @@ def _with(comparisons: Comparisons, main: Fit, name: str) -> Fit:
 
 
 def _raw_share(comparisons: Comparisons, name: str) -> tuple[float, float]:
-    favour = np.sign(comparisons.first if name == ORDER else comparisons.covariates[name])
-    counted = comparisons.weight * ((favour != 0) & (comparisons.outcome != 0))
-    decided = float(counted.sum())
-    won = float(counted[favour == comparisons.outcome].sum())
+    """Share of the decided comparisons that the favoured side won, and their weighted number."""
+    favoured = np.sign(comparisons.first if name == ORDER else comparisons.covariates[name])
+    weights = comparisons.weight * ((favoured != 0) & (comparisons.outcome != 0))
+    decided = float(weights.sum())
+    won = float(weights[favoured == comparisons.outcome].sum())
     return (won / decided if decided else float('nan')), decided

@@ -23,8 +23,9 @@ from affekt.ranking.newton import Likelihood, Maximum, item_design, maximise
 from affekt.ranking.ties import Curve, Half, TieModel, tie_model
 
 MOST_ITEMS = 5000
-"""The information matrix is dense: 200 MB at this size."""
+"""Maximum number of items: the information matrix is dense, 200 MB at this size."""
 LEAST_PRIOR, MOST_PRIOR = 1e-4, 1e4
+"""Range of the prior's standard deviation, in log-odds."""
 FLAT = 1e-12
 """Smallest eigenvalue of the information, scaled to a unit diagonal, that counts as curvature."""
 ALIASED = 1e-9
@@ -33,17 +34,24 @@ ALIASED = 1e-9
 
 @dataclass(frozen=True)
 class Fit:
-    """Strengths, effects and the tie parameter at the maximum of the likelihood."""
+    """Strengths, effects and the tie parameter at the maximum of the likelihood.
+
+    C cells, K items, D parameters.
+    """
 
     cells: Cells
+    """Counts of the comparisons."""
     likelihood: Likelihood
     parameters: Floats
     """(D,) strengths, effects and tau, in log-odds."""
     log_likelihood: float
     """Log-likelihood at the maximum; with a prior, minus the penalty."""
     ties: str
+    """Tie model that was requested."""
     prior: float | None
+    """Standard deviation of the Gaussian prior, in log-odds; None without one."""
     diagnosis: Diagnosis
+    """Reasons why some strengths are bounded by the prior alone; empty without such strengths."""
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -128,7 +136,7 @@ def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
     maximum = maximise(likelihood, cells.counts[:, None, :], likelihood.start())
     fitted = Fit(cells, likelihood, maximum.parameters[0], float(maximum.value[0]), ties, prior, diagnosis)
     if not (maximum.reached[0] and _is_definite(fitted.information())):
-        raise _runaway(likelihood, maximum)
+        raise _divergence_error(likelihood, maximum)
     return fitted
 
 
@@ -159,7 +167,7 @@ def _model_for(cells: Cells, model: TieModel) -> TieModel:
 
 
 def _refuse_aliases(cells: Cells) -> None:
-    """Raise where a covariate or the order is a linear combination of item differences or other covariates."""
+    """Raise where the order or a covariate is a linear combination of item differences and earlier effects."""
     if not cells.extra_names:
         return
     weight = sparse.diags_array(np.sqrt(cells.totals))
@@ -169,12 +177,14 @@ def _refuse_aliases(cells: Cells) -> None:
         power = float((effect**2).sum())
         gram = (basis.T @ basis).toarray()
         explained = basis @ (np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ (basis.T @ effect))
-        rest = effect - explained
-        if power == 0.0 or float((rest**2).sum()) <= ALIASED * power:
-            why = 'is the same on both sides everywhere' if power == 0.0 else 'only repeats which items were compared'
+        residual = effect - explained
+        if power == 0.0 or float((residual**2).sum()) <= ALIASED * power:
+            reason = (
+                'is the same on both sides everywhere' if power == 0.0 else 'only repeats which items were compared'
+            )
             raise UnrankableError(
                 expected=f'comparisons that tell the effect of {name!r} from the items',
-                came=f'a {name!r} that {why}',
+                came=f'a {name!r} that {reason}',
                 todo='leave it out, or compare items on which it differs',
             )
         basis = sparse.csr_matrix(sparse.hstack([basis, effect[:, None]]))
@@ -186,14 +196,15 @@ def _is_definite(information: Floats) -> bool:
     return bool(np.linalg.eigvalsh(information / unit[:, None] / unit[None, :])[0] > FLAT)
 
 
-def _runaway(likelihood: Likelihood, maximum: Maximum) -> UnrankableError:
+def _divergence_error(likelihood: Likelihood, maximum: Maximum) -> UnrankableError:
     """The error that names the parameters that grow without bound."""
     names = [*likelihood.cells.items, *likelihood.cells.extra_names, 'the share of ties'][: likelihood.size]
-    size = np.abs(maximum.parameters[0])
-    largest = size.max() if np.isfinite(size).all() else 0.0
-    far = [name for name, value in zip(names, size, strict=True) if not value <= 0.5 * largest] or names
+    magnitudes = np.abs(maximum.parameters[0])
+    largest = magnitudes.max() if np.isfinite(magnitudes).all() else 0.0
+    unbounded = [name for name, value in zip(names, magnitudes, strict=True) if not value <= 0.5 * largest] or names
     return UnrankableError(
         expected='comparisons with a finite maximum of the likelihood',
-        came=f'{listed(far)} growing without bound: with these effects and ties the outcomes are explained perfectly',
+        came=f'{listed(unbounded)} growing without bound: with these effects and ties the outcomes are explained '
+        'perfectly',
         todo='drop an effect, count ties as half, collect more comparisons, or give a prior (--prior 1.0)',
     )

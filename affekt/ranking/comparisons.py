@@ -22,6 +22,7 @@ from affekt.ranking.names import alike, capitals_note, refuse_alike, shown, show
 from affekt.tables import Source as Source
 
 OUTCOMES = {'left': 1, 'right': -1, 'tie': 0}
+"""Outcome in words to its code."""
 LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
 """Range of positive weights in which the likelihood keeps enough digits."""
 
@@ -33,8 +34,9 @@ class Comparisons:
     items: tuple[str, ...]
     """Names, sorted; some may never be compared."""
     left: Ints
-    """(N,) positions in `items`."""
+    """(N,) index of the left item in `items`."""
     right: Ints
+    """(N,) index of the right item."""
     outcome: Ints
     """(N,) 1 where the left item won, -1 where the right one did, 0 for a tie."""
     weight: Floats
@@ -87,9 +89,9 @@ class Comparisons:
         Args:
             left, right: (N,) names of the items.
             outcome: (N,) 'left', 'right' or 'tie', or 1, -1, 0.
-            weight: (N,) each 0, or from 1e-9 to 1e9.
+            weight: (N,) each 0, or from 1e-9 to 1e9; None for 1.
             sample, rater: (N,) any labels.
-            first: (N,) 1, -1 or 0; 1 (left first) unless given.
+            first: (N,) 1, -1 or 0; None for 1 throughout (left first).
             covariates: name to (N,) finite differences, left minus right.
             items: all names, where some items may never have been compared; None for those that occur.
             facts: counts from reading the file.
@@ -139,18 +141,18 @@ class Comparisons:
         )
 
     def take(self, chosen: npt.ArrayLike) -> Comparisons:
-        """The comparisons at these positions, or where this mask is True; items and raters stay the same."""
-        at = np.asarray(chosen)
+        """The comparisons at (M,) indices, or where a mask (N,) is True; items and raters stay the same."""
+        index = np.asarray(chosen)
         return replace(
             self,
-            left=self.left[at],
-            right=self.right[at],
-            outcome=self.outcome[at],
-            weight=self.weight[at],
-            first=self.first[at],
-            sample=None if self.sample is None else self.sample[at],
-            rater=None if self.rater is None else self.rater[at],
-            covariates={name: values[at] for name, values in self.covariates.items()},
+            left=self.left[index],
+            right=self.right[index],
+            outcome=self.outcome[index],
+            weight=self.weight[index],
+            first=self.first[index],
+            sample=None if self.sample is None else self.sample[index],
+            rater=None if self.rater is None else self.rater[index],
+            covariates={name: values[index] for name, values in self.covariates.items()},
         )
 
     def swapped(self) -> Comparisons:
@@ -177,70 +179,88 @@ def _same_length(size: int, columns: Mapping[str, object], source: Source) -> No
 
 
 def refuse_rows(bad: npt.NDArray[np.bool_], source: Source, expected: str, came: object) -> None:
-    """Raise for the first bad row; `came` describes it, given its position."""
+    """Raise for the first bad row.
+
+    Args:
+        bad: (N,) True where a row is bad.
+        source: origin of the rows, for the message.
+        expected: what a row should hold.
+        came: description of a bad row, or a function that gives it from the row's index.
+
+    Raises:
+        ComparisonError: there is a bad row.
+    """
     if bad.any():
         row = int(np.argmax(bad))
-        said = came(row) if callable(came) else came
-        raise ComparisonError(expected=expected, came=f'{said} in {source.row(row)}', todo='correct or remove that row')
+        description = came(row) if callable(came) else came
+        raise ComparisonError(
+            expected=expected, came=f'{description} in {source.row(row)}', todo='correct or remove that row'
+        )
 
 
 def _coded_items(
     left: Sequence[str], right: Sequence[str], items: Sequence[str] | None, source: Source
 ) -> tuple[tuple[str, ...], Ints, tuple[str, ...]]:
-    """Names, (2 N,) index of each comparison's items, and notes."""
+    """Names, (2 N,) index of the left items and then of the right ones, and notes."""
     size = len(left)
     if not set(map(type, left)) | set(map(type, right)) <= {str}:
-        no_text = [not (isinstance(a, str) and isinstance(b, str)) for a, b in zip(left, right, strict=True)]
-        refuse_rows(np.asarray(no_text, bool), source, 'a name for both items', 'one that is no text')
-    seen: dict[str, int] = {}
-    raw = np.fromiter((seen.setdefault(name, len(seen)) for side in (left, right) for name in side), np.int64, 2 * size)
-    plain, notes = shown_names([*seen, *(items or ())], 'item')
-    if unnamed := [code for name, code in seen.items() if not plain[name]]:
+        is_no_text = [not (isinstance(a, str) and isinstance(b, str)) for a, b in zip(left, right, strict=True)]
+        refuse_rows(np.asarray(is_no_text, bool), source, 'a name for both items', 'one that is no text')
+    code_of: dict[str, int] = {}
+    raw = np.fromiter(
+        (code_of.setdefault(name, len(code_of)) for side in (left, right) for name in side), np.int64, 2 * size
+    )
+    plain, notes = shown_names([*code_of, *(items or ())], 'item')
+    if unnamed := [code for name, code in code_of.items() if not plain[name]]:
         bad = np.isin(raw, unnamed)
         refuse_rows(bad[:size] | bad[size:], source, 'a name for both items', 'an empty name')
     names = sorted({*plain.values()})
     if len(names) > 1:
-        rows = {plain[name]: source.row(int(np.argmax(raw == code)) % size) for name, code in _few(seen, plain)}
+        rows = {
+            plain[name]: source.row(int(np.argmax(raw == code)) % size)
+            for name, code in _lookalike_codes(code_of, plain)
+        }
         refuse_alike(names, rows, 'item')
-    if items is not None and (unknown := {plain[name] for name in seen} - {plain[name] for name in items}):
+    if items is not None and (unknown := {plain[name] for name in code_of} - {plain[name] for name in items}):
         raise ComparisonError(
             expected='only the items that were listed',
             came=f'{min(unknown)!r} in {source}',
             todo='add it to items, or leave its rows out',
         )
-    place = {name: position for position, name in enumerate(names)}
-    return tuple(names), np.fromiter((place[plain[name]] for name in seen), np.int64, len(seen))[raw], notes
+    index_of = {name: index for index, name in enumerate(names)}
+    return tuple(names), np.fromiter((index_of[plain[name]] for name in code_of), np.int64, len(code_of))[raw], notes
 
 
-def _few(seen: Mapping[str, int], plain: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Names that are alike, with their codes, whose rows a message may cite."""
-    wanted = {name for pair in alike([*plain.values()]) for name in pair}
-    return [(name, code) for name, code in seen.items() if plain[name] in wanted]
+def _lookalike_codes(code_of: Mapping[str, int], plain: Mapping[str, str]) -> list[tuple[str, int]]:
+    """Names that look alike, with their codes."""
+    ambiguous = {name for pair in alike([*plain.values()]) for name in pair}
+    return [(name, code) for name, code in code_of.items() if plain[name] in ambiguous]
 
 
 def _coded(
-    labels: Sequence[object] | None, what: str, source: Source
+    labels: Sequence[object] | None, noun: str, source: Source
 ) -> tuple[tuple[str, ...], Ints, tuple[str, ...]] | None:
+    """Names, (N,) index of each label among them, and notes; None without labels."""
     if labels is None:
         return None
     texts = [str(label) for label in labels]
-    plain, notes = shown_names(dict.fromkeys(texts), what)
+    plain, notes = shown_names(dict.fromkeys(texts), noun)
     names = tuple(sorted(set(plain.values())))
-    if what == 'rater':
+    if noun == 'rater':
         pairs = {name for pair in alike(names) for name in pair}
         firsts = {plain[text]: source.row(texts.index(text)) for text in plain if plain[text] in pairs}
-        refuse_alike(names, firsts, what)
+        refuse_alike(names, firsts, noun)
     else:
-        notes += capitals_note(names, what)
-    place = {name: position for position, name in enumerate(names)}
-    codes = {text: place[clean] for text, clean in plain.items()}
+        notes += capitals_note(names, noun)
+    index_of = {name: index for index, name in enumerate(names)}
+    codes = {text: index_of[clean] for text, clean in plain.items()}
     return names, np.fromiter((codes[text] for text in texts), np.int64, len(texts)), notes
 
 
 def _outcomes(outcome: Sequence[str] | Sequence[int], source: Source) -> Ints:
-    known: dict[object, int] = {1: 1, -1: -1, 0: 0}
-    known.update(OUTCOMES.items())
-    codes = np.fromiter((known.get(value, 2) for value in outcome), np.int64, len(outcome))
+    codes_by_outcome: dict[object, int] = {1: 1, -1: -1, 0: 0}
+    codes_by_outcome.update(OUTCOMES.items())
+    codes = np.fromiter((codes_by_outcome.get(value, 2) for value in outcome), np.int64, len(outcome))
     refuse_rows(
         codes == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(short(outcome[row]))
     )

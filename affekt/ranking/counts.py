@@ -20,6 +20,7 @@ from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.covariates import controlled
 
 LEFT, RIGHT, TIE = 0, 1, 2
+"""Rows of the counts."""
 ORDER = 'shown first'
 """Name of the order effect among the extra columns."""
 
@@ -29,9 +30,11 @@ class Cells:
     """Counts of outcomes by pair of items and by extra columns."""
 
     items: tuple[str, ...]
+    """Names of the K items, sorted."""
     left: Ints
-    """(C,) position of the item that comes first by name."""
+    """(C,) index of the item that comes first by name."""
     right: Ints
+    """(C,) index of the other item."""
     counts: Floats
     """(3, C) weighted left wins, right wins, ties."""
     extra: Floats
@@ -48,11 +51,11 @@ class Cells:
         return np.asarray(self.counts.sum(axis=0))
 
     def by_cluster(self, cluster: Ints, weight: Floats) -> tuple[Ints, sparse.csr_matrix]:
-        """The clusters that occur, and (G, 3 C) weighted counts of each, outcome by outcome."""
-        names, group = np.unique(cluster, return_inverse=True)
+        """The G clusters that occur, sorted, and (G, 3 C) weighted counts of each, outcome by outcome."""
+        clusters, group_of = np.unique(cluster, return_inverse=True)
         width = self.counts.shape[1]
-        column = self.outcome_of * width + self.cell_of
-        return names, sparse.csr_matrix((weight, (group, column)), shape=(len(names), 3 * width))
+        column_of = self.outcome_of * width + self.cell_of
+        return clusters, sparse.csr_matrix((weight, (group_of, column_of)), shape=(len(clusters), 3 * width))
 
 
 def count(comparisons: Comparisons, *, control: Sequence[str] = (), order: bool = False) -> Cells:
@@ -67,22 +70,22 @@ def count(comparisons: Comparisons, *, control: Sequence[str] = (), order: bool 
         UnknownNameError: unknown covariate.
     """
     control = controlled(comparisons, control)
-    turned = comparisons.left > comparisons.right
-    sign = np.where(turned, -1, 1)
-    low = np.where(turned, comparisons.right, comparisons.left)
-    high = np.where(turned, comparisons.left, comparisons.right)
+    is_turned = comparisons.left > comparisons.right
+    sign = np.where(is_turned, -1, 1)
+    low = np.where(is_turned, comparisons.right, comparisons.left)
+    high = np.where(is_turned, comparisons.left, comparisons.right)
     columns: list[npt.NDArray[np.generic]] = [comparisons.first * sign] if order else []
     columns += [comparisons.covariates[name] * sign for name in control]
-    key, pairs = low * len(comparisons.items) + high, len(comparisons.items) ** 2
+    key, span = low * len(comparisons.items) + high, len(comparisons.items) ** 2
     for column in columns:
         _, code = np.unique(column, return_inverse=True)
-        key, pairs = _shortened(key, pairs)
-        key, pairs = key * (code.max() + 1) + code, pairs * int(code.max() + 1)
-    cell_of, representative = _cells_of(key, pairs)
+        key, span = _shortened(key, span)
+        key, span = key * (code.max() + 1) + code, span * int(code.max() + 1)
+    cell_of, representative = _cells_of(key, span)
     outcome_of = np.where(comparisons.outcome == 0, TIE, np.where(comparisons.outcome * sign > 0, LEFT, RIGHT))
     size = len(representative)
-    plain = comparisons.weight if not _all_one(comparisons.weight) else None
-    counts = np.bincount(outcome_of * size + cell_of, weights=plain, minlength=3 * size).astype(np.float64)
+    weights = comparisons.weight if not _are_one(comparisons.weight) else None
+    counts = np.bincount(outcome_of * size + cell_of, weights=weights, minlength=3 * size).astype(np.float64)
     extra = [np.asarray(column, np.float64)[representative] for column in columns]
     return Cells(
         items=comparisons.items,
@@ -106,7 +109,7 @@ def win_matrix(cells: Cells) -> sparse.csr_matrix:
     return wins
 
 
-def _all_one(weight: Floats) -> bool:
+def _are_one(weight: Floats) -> bool:
     return bool((weight == 1.0).all())
 
 
@@ -121,11 +124,11 @@ def _shortened(key: Ints, span: int) -> tuple[Ints, int]:
 def _cells_of(key: Ints, span: int) -> tuple[Ints, Ints]:
     """(N,) index of each key among the sorted keys that occur, and (C,) a comparison that has each key."""
     if span <= max(4 * len(key), 2**22):
-        where = np.full(span, -1, np.int64)
-        where[key] = np.arange(len(key))
-        occurring = np.flatnonzero(where >= 0)
-        number = np.empty(span, np.int64)
-        number[occurring] = np.arange(len(occurring))
-        return number[key], where[occurring]
+        comparison_of = np.full(span, -1, np.int64)
+        comparison_of[key] = np.arange(len(key))
+        keys = np.flatnonzero(comparison_of >= 0)
+        cell_number = np.empty(span, np.int64)
+        cell_number[keys] = np.arange(len(keys))
+        return cell_number[key], comparison_of[keys]
     _, representative, cell_of = np.unique(key, return_index=True, return_inverse=True)
     return cell_of.astype(np.int64), representative.astype(np.int64)

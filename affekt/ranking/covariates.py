@@ -21,13 +21,18 @@ from affekt.ranking.comparisons import Comparisons, Source, refuse_rows
 from affekt.tables import number
 
 LENGTH = 'length'
+"""Name of the covariate that enters as a log2 ratio."""
 LEVEL = '='
 """Separator between the name of a category and a level."""
 MOST_LEVELS = 50
+"""Maximum number of levels of a category."""
 
 
 def doublings(left: npt.ArrayLike, right: npt.ArrayLike) -> Floats:
-    """How many times the left length must be halved to be the right one: log2((left + 1) / (right + 1)).
+    """(N,) log2 ratios of lengths, log2((left + 1) / (right + 1)): 1 where the left one is twice as long.
+
+    Args:
+        left, right: (N,) lengths in any unit, at least 0.
 
     >>> doublings([7, 1, 3], [3, 3, 3])
     array([ 1., -1.,  0.])
@@ -41,7 +46,7 @@ def text_lengths(left: Sequence[str], right: Sequence[str]) -> Floats:
 
 
 def differences(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:
-    """The covariates from a left and a right column.
+    """Covariates as differences of a left and a right column.
 
     Args:
         name: name of the covariate; 'length' enters as log2 of the ratio.
@@ -69,18 +74,20 @@ def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...
     Raises:
         UnknownNameError: unknown covariate.
     """
-    wanted: list[str] = []
+    expanded: list[str] = []
     for name in names:
-        levels = [one for one in comparisons.covariates if one == name or one.startswith(name + LEVEL)]
+        levels = [
+            covariate for covariate in comparisons.covariates if covariate == name or covariate.startswith(name + LEVEL)
+        ]
         if not levels:
-            known = list(dict.fromkeys(one.split(LEVEL)[0] for one in comparisons.covariates))
+            available = list(dict.fromkeys(covariate.split(LEVEL)[0] for covariate in comparisons.covariates))
             raise UnknownNameError(
-                expected=f'a covariate among {", ".join(known)}' if known else 'comparisons with covariates',
+                expected=f'a covariate among {", ".join(available)}' if available else 'comparisons with covariates',
                 came=repr(name),
                 todo='give columns left_NAME and right_NAME (for length, the texts will do)',
             )
-        wanted += levels
-    return tuple(dict.fromkeys(wanted))
+        expanded += levels
+    return tuple(dict.fromkeys(expanded))
 
 
 def _as_numbers(values: Sequence[object]) -> Floats | None:
@@ -98,8 +105,9 @@ def _number(value: object) -> float:
 
 
 def _levels(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:
-    missing = np.asarray([a in (None, '') or b in (None, '') for a, b in zip(left, right, strict=True)])
-    refuse_rows(missing, source, f'a value for {name} on both sides', 'an empty one')
+    """Differences of a category, one column per level except the most common."""
+    is_missing = np.asarray([a in (None, '') or b in (None, '') for a, b in zip(left, right, strict=True)])
+    refuse_rows(is_missing, source, f'a value for {name} on both sides', 'an empty one')
     on_left, on_right = [str(value) for value in left], [str(value) for value in right]
     levels = sorted(Counter(on_left + on_right).items(), key=lambda level: (-level[1], level[0]))
     if len(levels) > MOST_LEVELS:

@@ -1,4 +1,4 @@
-"""A check before any fit of whether comparisons can be ranked.
+"""Whether comparisons can be ranked, checked before any fit.
 
 Draw an arrow from winner to loser (both ways for a tie). Strengths have a finite maximum of the likelihood if and only
 if every item can be reached from every other along arrows: otherwise the items split into two groups of which one never
@@ -27,10 +27,11 @@ class Diagnosis:
     """Reasons why comparisons cannot be ranked; all fields are empty where they can."""
 
     never_compared: Names = ()
+    """Items without a comparison."""
     undefeated: Names = ()
-    """Compared, and never lost or tied."""
+    """Items that were compared and never lost or tied."""
     winless: Names = ()
-    """Compared, and never won or tied."""
+    """Items that were compared and never won or tied."""
     groups: tuple[Names, ...] = ()
     """Groups of items without any comparison between groups; () if all compared items are connected."""
     above: tuple[Names, ...] = ()
@@ -76,10 +77,10 @@ class Diagnosis:
 
 
 def diagnose(cells: Cells) -> Diagnosis:
-    """The reasons why the comparisons cannot be ranked.
+    """Reasons why the comparisons cannot be ranked; empty where they can.
 
     Args:
-        cells: counts; comparisons of weight 0 are ignored.
+        cells: counts of the comparisons; those of weight 0 are ignored.
 
     >>> from affekt.ranking import Comparisons, count
     >>> diagnose(count(Comparisons.of(['a', 'b'], ['b', 'c'], ['left', 'left']))).sentences
@@ -87,40 +88,41 @@ def diagnose(cells: Cells) -> Diagnosis:
     """
     wins = win_matrix(cells)
     size = len(cells.items)
-    met = np.asarray(wins.sum(axis=1)).ravel() + np.asarray(wins.sum(axis=0)).ravel() > 0
-    number, label = connected_components(wins, directed=True, connection='strong')
-    if number == 1:
+    is_compared = np.asarray(wins.sum(axis=1)).ravel() + np.asarray(wins.sum(axis=0)).ravel() > 0
+    components, component = connected_components(wins, directed=True, connection='strong')
+    if components == 1:
         return Diagnosis()
-    source, target = wins.nonzero()
-    crosses = label[source] != label[target]
-    beats, is_beaten = np.zeros(number, bool), np.zeros(number, bool)
-    beats[label[source[crosses]]] = True
-    is_beaten[label[target[crosses]]] = True
-    sizes = np.bincount(label, minlength=number)
-    single = sizes[label] == 1
+    winners, losers = wins.nonzero()
+    crosses = component[winners] != component[losers]
+    beats, is_beaten = np.zeros(components, bool), np.zeros(components, bool)
+    beats[component[winners[crosses]]] = True
+    is_beaten[component[losers[crosses]]] = True
+    sizes = np.bincount(component, minlength=components)
+    is_single = sizes[component] == 1
 
     def names(mask: np.ndarray) -> Names:
         return tuple(cells.items[item] for item in np.flatnonzero(mask))
 
-    def sets(chosen: np.ndarray) -> tuple[Names, ...]:
-        if number == 2 and sizes.min() == 1:
+    def sets(selected: np.ndarray) -> tuple[Names, ...]:
+        if components == 2 and sizes.min() == 1:
             return ()  # the other item's entry suffices
-        return tuple(sorted(names(label == part) for part in np.flatnonzero(chosen & (sizes > 1))))
+        return tuple(sorted(names(component == index) for index in np.flatnonzero(selected & (sizes > 1))))
 
     return Diagnosis(
-        never_compared=names(~met),
-        undefeated=names(met & single & ~is_beaten[label] & beats[label]),
-        winless=names(met & single & ~beats[label] & is_beaten[label]),
-        groups=_groups(cells, wins, met) if size else (),
+        never_compared=names(~is_compared),
+        undefeated=names(is_compared & is_single & ~is_beaten[component] & beats[component]),
+        winless=names(is_compared & is_single & ~beats[component] & is_beaten[component]),
+        groups=_groups(cells, wins, is_compared) if size else (),
         above=sets(beats & ~is_beaten),
         below=sets(is_beaten & ~beats),
     )
 
 
-def _groups(cells: Cells, wins: sparse.csr_matrix, met: np.ndarray) -> tuple[Names, ...]:
-    _, label = connected_components(wins, directed=False)
+def _groups(cells: Cells, wins: sparse.csr_matrix, is_compared: np.ndarray) -> tuple[Names, ...]:
+    _, component = connected_components(wins, directed=False)
     groups = sorted(
-        tuple(cells.items[item] for item in np.flatnonzero((label == part) & met)) for part in set(label[met].tolist())
+        tuple(cells.items[item] for item in np.flatnonzero((component == index) & is_compared))
+        for index in set(component[is_compared].tolist())
     )
     return tuple(groups) if len(groups) > 1 else ()
 
@@ -140,7 +142,7 @@ def refuse_unrankable(diagnosis: Diagnosis) -> None:
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
-    """Names joined by commas, cut after `most`."""
-    every = list(names)
-    rest = f' and {len(every) - most} more' if len(every) > most else ''
-    return ', '.join(str(short(name, 40)) for name in every[:most]) + rest
+    """Names joined by commas; beyond `most` their number alone."""
+    all_names = list(names)
+    remainder = f' and {len(all_names) - most} more' if len(all_names) > most else ''
+    return ', '.join(str(short(name, 40)) for name in all_names[:most]) + remainder

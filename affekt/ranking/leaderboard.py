@@ -38,7 +38,9 @@ MOST_PROFILED, MOST_PROFILED_ENTRIES = 150, 600_000
 MOST_IN_NOTE = 10
 """Maximum number of items that a note names."""
 BOOTSTRAP = 'bootstrap'
+"""Intervals from resamples."""
 AUTO = 'auto'
+"""Clusters chosen by the comparisons."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,11 @@ class RankSettings:
     intervals: str = 'profile'
     """profile, sandwich or bootstrap."""
     level: float = 0.95
+    """Coverage of intervals and of sets of ranks, in (0, 1)."""
     resamples: int = 1000
     """Number of resamples of the bootstrap."""
     seed: int = 0
+    """Seed of resamples and of the sets of ranks."""
 
     def __post_init__(self) -> None:
         tie_model(self.ties)
@@ -95,24 +99,31 @@ class Standing:
     rank: int
     """Rank by strength, from 1; equal strengths share it."""
     best_rank: int
-    """Confidence set of ranks, from `best_rank` to `worst_rank`, which holds for all items simultaneously."""
+    """Lowest rank of the confidence set, from `best_rank` to `worst_rank`; the sets hold for all items together."""
     worst_rank: int
+    """Highest rank of the confidence set."""
     item: str
+    """Name of the item."""
     strength: float
     """Log-odds; 0 is the mean of all items."""
     low: float
     """Lower end of the interval; nan where the uncertainty is unknown."""
     high: float
+    """Upper end of the interval."""
     wins: float
+    """Weighted comparisons that it won."""
     losses: float
+    """Weighted comparisons that it lost."""
     ties: float
+    """Weighted comparisons that tied."""
     win_rate: float
+    """Wins and half the ties over all of its comparisons; nan without any."""
     elo: float
     """Elo rating, which depends on the order of the rows; nan where single rows count for too many comparisons."""
     not_told_apart: tuple[str, ...]
     """Items that may truly rank above or below it."""
     more_to_next: float
-    """Further comparisons with the next item that would tell the two apart; nan for the last."""
+    """Further comparisons with the next item that would tell the two apart, see `more_needed`; nan for the last."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +133,11 @@ class Ranking:
     standings: tuple[Standing, ...]
     """Rows, strongest first; equal strengths by name."""
     better: Floats
-    """(K, K) probability that the item of the row is truly stronger than that of the column, in this order."""
+    """(K, K) probability that the item of the row is truly stronger than that of the column, ordered as `standings`."""
     biases: tuple[Bias, ...]
+    """Influences on the verdicts besides the items."""
     diagnosis: Diagnosis
+    """Reasons why the prior alone bounds some strengths."""
     tie_parameter: float | None
     """log nu of Davidson, log theta of Rao and Kupper; None without a tie model or without ties."""
     clusters: Mapping[str, int]
@@ -136,10 +149,11 @@ class Ranking:
     facts: Mapping[str, int]
     """Numbers of comparisons, ties, samples and raters, and counts from reading."""
     settings: RankSettings
+    """Settings of the ranking."""
     flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Raters whose votes count although they are flagged, with their flags."""
     without_flagged: tuple[Standing, ...] = ()
-    """The leaderboard without flagged raters; () if there are none, or where the rest cannot be ranked."""
+    """The leaderboard without flagged raters; () if there are none, or the other raters' votes cannot be ranked."""
 
     def rows(self) -> list[dict[str, Any]]:
         """The leaderboard as plain dictionaries."""
@@ -185,46 +199,46 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
     >>> rank(votes, RankSettings(prior=1.0)).notes[0]
     'only the prior holds them: c is without a win or tie'
     """
-    chosen = settings or RankSettings()
-    # 1. Counts and fit; data that cannot be ranked raises here.
-    cells = count(comparisons, control=chosen.control, order=chosen.order)
-    fitted = fit(cells, ties=chosen.ties, prior=chosen.prior)
+    used = settings or RankSettings()
+    # 1. Counts and fit; data that cannot be ranked raise an error here.
+    cells = count(comparisons, control=used.control, order=used.order)
+    fitted = fit(cells, ties=used.ties, prior=used.prior)
     # 2. Uncertainty.
-    cluster, notes = _clusters(comparisons, chosen)
-    around = spread(fitted, comparisons, cluster)
-    if cluster and not fitted.is_tied_throughout and _is_partly_silent(fitted, around):
+    cluster, notes = _clusters(comparisons, used)
+    covariance = spread(fitted, comparisons, cluster)
+    if cluster and not fitted.is_tied_throughout and _is_partly_silent(fitted, covariance):
         notes.append(f'not clustered by {" and ".join(cluster)}: all of them say the same of some items')
         cluster = ()
-        around = spread(fitted, comparisons)
-    bounds, more_notes = _bounds(fitted, comparisons, around, chosen, cluster)
+        covariance = spread(fitted, comparisons)
+    bounds, interval_notes = _bounds(fitted, comparisons, covariance, used, cluster)
     # 3. Ranks and pairwise probabilities.
-    ranks = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
-    rounded = np.round(fitted.strengths, 9).tolist()
-    order = sorted(range(len(rounded)), key=lambda item: (-rounded[item], fitted.items[item]))
-    standings = _standings(comparisons, fitted, around, bounds, ranks, order, chosen.level)
+    ranks = places(fitted, covariance, rng=np.random.default_rng(used.seed), level=used.level)
+    strengths = np.round(fitted.strengths, 9).tolist()
+    order = sorted(range(len(strengths)), key=lambda item: (-strengths[item], fitted.items[item]))
+    standings = _standings(comparisons, fitted, covariance, bounds, ranks, order, used.level)
     # 4. Biases, flagged raters and the next pairs.
-    without, flag_notes = _without_flagged(comparisons, chosen)
+    unflagged, flag_notes = _without_flagged(comparisons, used)
     return Ranking(
         standings=standings,
-        better=better(fitted, around)[np.ix_(order, order)],
-        biases=biases(comparisons, fitted, cluster=cluster, level=chosen.level),
+        better=better(fitted, covariance)[np.ix_(order, order)],
+        biases=biases(comparisons, fitted, cluster=cluster, level=used.level),
         diagnosis=fitted.diagnosis,
         tie_parameter=fitted.tau,
-        clusters=around.clusters,
+        clusters=covariance.clusters,
         next_pairs=tuple(next_pairs(fitted, number=3)),
         notes=(
             *_prior_notes(fitted),
             *_tie_notes(fitted),
             *notes,
-            *more_notes,
+            *interval_notes,
             *_elo_notes(standings),
             *flag_notes,
             *comparisons.notes,
         ),
         facts=_facts(comparisons),
-        settings=chosen,
+        settings=used,
         flagged=dict(comparisons.rater_flags),
-        without_flagged=without,
+        without_flagged=unflagged,
     )
 
 
@@ -242,21 +256,21 @@ def ranked_file(path: Path, *, cluster: str | None = None, **settings: Any) -> t
     Raises:
         AffektError: see `read_comparisons` and `rank`.
     """
-    words: dict[str | None, tuple[str, ...] | str] = {
+    cluster_names: dict[str | None, tuple[str, ...] | str] = {
         None: AUTO,
         AUTO: AUTO,
         'none': (),
         'both': CLUSTERS,
         **{name: (name,) for name in CLUSTERS},
     }
-    if cluster not in words:
+    if cluster not in cluster_names:
         raise UnknownNameError(
             expected=f'a cluster among {", ".join(CLUSTERS)}, both, none, {AUTO}',
             came=repr(cluster),
             todo='choose one of these',
         )
-    chosen = RankSettings(cluster=words[cluster], **settings)
-    ranking = rank(read_comparisons(path), chosen)
+    used = RankSettings(cluster=cluster_names[cluster], **settings)
+    ranking = rank(read_comparisons(path), used)
     return ranking, {'input': path.name, 'sha256': file_sha256(path), 'versions': versions()}
 
 
@@ -265,15 +279,15 @@ def _without_flagged(comparisons: Comparisons, settings: RankSettings) -> tuple[
     flags = comparisons.rater_flags
     if not flags or comparisons.rater is None:
         return (), []
-    flagged = np.isin(comparisons.rater, [number for number, name in enumerate(comparisons.raters) if name in flags])
+    is_flagged = np.isin(comparisons.rater, [number for number, name in enumerate(comparisons.raters) if name in flags])
     counts = {name: int((comparisons.rater == comparisons.raters.index(name)).sum()) for name in flags
               if name in comparisons.raters}  # fmt: skip
-    named = '; '.join(f'{name} ({", ".join(flags[name])}), {number:,} comparisons' for name, number in counts.items())
-    notes = [f'counted although flagged: {named}']
-    if flagged.all():
+    listing = '; '.join(f'{name} ({", ".join(flags[name])}), {number:,} comparisons' for name, number in counts.items())
+    notes = [f'counted although flagged: {listing}']
+    if is_flagged.all():
         return (), [*notes, 'without flagged raters nothing is left to rank']
     try:
-        ranking = rank(replace(comparisons.take(~flagged), rater_flags={}), settings)
+        ranking = rank(replace(comparisons.take(~is_flagged), rater_flags={}), settings)
     except AffektError as error:
         return (), [*notes, f'without flagged raters nothing can be ranked: {error.came}']
     return ranking.standings, notes
@@ -297,17 +311,18 @@ def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[s
 
 
 def _bounds(
-    fitted: Fit, comparisons: Comparisons, around: Spread, settings: RankSettings, cluster: Sequence[str]
+    fitted: Fit, comparisons: Comparisons, covariance: Spread, settings: RankSettings, cluster: Sequence[str]
 ) -> tuple[Bounds, list[str]]:
+    """Intervals of the strengths, and notes on their method."""
     contrasts = strength_contrasts(fitted)
     items = len(fitted.items)
     if settings.intervals == 'profile' and (
         items > MOST_PROFILED or items * len(fitted.cells.left) > MOST_PROFILED_ENTRIES
     ):
         note = 'too many items or kinds of comparisons for profile intervals: these are sandwich intervals'
-        return intervals(fitted, around, contrasts, level=settings.level, method='sandwich'), [note]
+        return intervals(fitted, covariance, contrasts, level=settings.level, method='sandwich'), [note]
     if settings.intervals != BOOTSTRAP:
-        return intervals(fitted, around, contrasts, level=settings.level, method=settings.intervals), []
+        return intervals(fitted, covariance, contrasts, level=settings.level, method=settings.intervals), []
     draws = bootstrap(
         fitted,
         comparisons,
@@ -322,17 +337,17 @@ def _bounds(
 def _standings(
     comparisons: Comparisons,
     fitted: Fit,
-    around: Spread,
+    covariance: Spread,
     bounds: Bounds,
     ranks: Places,
     order: Sequence[int],
     level: float,
 ) -> tuple[Standing, ...]:
     items, strengths = fitted.items, np.round(fitted.strengths, 9)
-    won, lost, tied = tallies(fitted.cells)
+    wins, losses, tie_counts = tallies(fitted.cells)
     rates, ratings = win_rates(fitted.cells), elo(comparisons)
-    following = dict(pairwise(order))
-    open_between = ~(ranks.beats | ranks.beats.T) & ~np.eye(len(items), dtype=bool)
+    next_item = dict(pairwise(order))
+    is_undecided = ~(ranks.beats | ranks.beats.T) & ~np.eye(len(items), dtype=bool)
     return tuple(
         Standing(
             rank=1 + int((strengths > strengths[item]).sum()),
@@ -342,14 +357,14 @@ def _standings(
             strength=float(bounds.value[item]),
             low=float(bounds.low[item]),
             high=float(bounds.high[item]),
-            wins=float(won[item]),
-            losses=float(lost[item]),
-            ties=float(tied[item]),
+            wins=float(wins[item]),
+            losses=float(losses[item]),
+            ties=float(tie_counts[item]),
             win_rate=float(rates[item]),
             elo=float(ratings[item]),
-            not_told_apart=tuple(items[other] for other in order if open_between[item, other]),
-            more_to_next=more_needed(fitted, around, items[item], items[following[item]], level=level)
-            if item in following
+            not_told_apart=tuple(items[other] for other in order if is_undecided[item, other]),
+            more_to_next=more_needed(fitted, covariance, items[item], items[next_item[item]], level=level)
+            if item in next_item
             else math.nan,
         )
         for item in order
@@ -359,20 +374,21 @@ def _standings(
 def _prior_notes(fitted: Fit) -> list[str]:
     if fitted.prior is None:
         return []
-    pulled = f'a prior of {fitted.prior:g} log-odds pulls strengths together'
+    note = f'a prior of {fitted.prior:g} log-odds pulls strengths together'
     if fitted.diagnosis.is_rankable:
-        return [pulled]
-    return ['only the prior holds them: ' + '; '.join(fitted.diagnosis.sentences), pulled]
+        return [note]
+    return ['only the prior holds them: ' + '; '.join(fitted.diagnosis.sentences), note]
 
 
-def _is_partly_silent(fitted: Fit, around: Spread) -> bool:
-    silent = silent_pairs(fitted, around)
-    return int(silent.sum()) > len(fitted.items)
+def _is_partly_silent(fitted: Fit, covariance: Spread) -> bool:
+    """Whether clusters leave no variance in some difference of two items."""
+    unknown = silent_pairs(fitted, covariance)
+    return int(unknown.sum()) > len(fitted.items)
 
 
 def _elo_notes(standings: Sequence[Standing]) -> list[str]:
-    left_out = any(math.isnan(standing.elo) for standing in standings)
-    return ['Elo is left out: single rows count for too many comparisons'] if left_out else []
+    is_left_out = any(math.isnan(standing.elo) for standing in standings)
+    return ['Elo is left out: single rows count for too many comparisons'] if is_left_out else []
 
 
 def _tie_notes(fitted: Fit) -> list[str]:

@@ -1,8 +1,8 @@
 """Names of items, raters and samples as displayed: names that look alike are merged, or refused.
 
 White space at the ends, double spaces, zero-width spaces and other Unicode forms of a letter are invisible: they are
-normalised, with a note. Names that differ in capitals only are refused for items and raters; names of samples may, as
-the names of some sites do.
+normalised, with a note. Items and raters whose names differ in capitals only are refused; names of samples may differ
+so, as video identifiers of some sites do.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from affekt.errors import ComparisonError, listed
 
-_UNSEEN = re.compile('[\u00ad\u200b\u200e\u200f\u2060\ufeff]')
+_INVISIBLE = re.compile('[\u00ad\u200b\u200e\u200f\u2060\ufeff]')
 
 
 def shown(name: str) -> str:
-    """A name without its invisible differences.
+    """A name as displayed: composed Unicode, no invisible characters, single spaces.
 
     >>> shown(' beta\\u00a0'), shown('two  words')
     ('beta', 'two words')
     """
-    return ' '.join(_UNSEEN.sub('', unicodedata.normalize('NFC', name)).split())
+    return ' '.join(_INVISIBLE.sub('', unicodedata.normalize('NFC', name)).split())
 
 
-def shown_names(names: Iterable[str], what: str) -> tuple[dict[str, str], tuple[str, ...]]:
+def shown_names(names: Iterable[str], noun: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Each name as displayed, and a note where that differs.
 
     Args:
         names: names, each once.
-        what: 'item', 'rater' or 'sample', for the note.
+        noun: 'item', 'rater' or 'sample', for the note.
     """
     plain = {name: shown(name) for name in names}
-    changed = [name for name, clean in plain.items() if name != clean]
+    changed = [name for name, display in plain.items() if name != display]
     if not changed:
         return plain, ()
-    some = ', '.join(f'{name[:40]!r} is {plain[name][:40]!r}' for name in changed[:3])
-    more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
-    return plain, (f'spaces and signs that do not show are left out of {what} names: {some}{more}',)
+    examples = ', '.join(f'{name[:40]!r} is {plain[name][:40]!r}' for name in changed[:3])
+    remainder = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
+    return plain, (f'spaces and signs that do not show are left out of {noun} names: {examples}{remainder}',)
 
 
 def alike(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -52,22 +52,22 @@ def alike(names: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def refuse_alike(names: Sequence[str], rows: Mapping[str, str], what: str) -> None:
+def refuse_alike(names: Sequence[str], rows: Mapping[str, str], noun: str) -> None:
     """Refuse names that differ in capitals only.
 
     Args:
         names: displayed names, each once.
         rows: name to its first row, in words.
-        what: 'item' or 'rater', for the message.
+        noun: 'item' or 'rater', for the message.
 
     Raises:
         ComparisonError: two names differ only in capitals; the message names both, and their rows.
     """
-    for one, other in alike(names):
-        where = ' and '.join(f'{name!r} in {rows[name]}' if name in rows else repr(name) for name in (one, other))
+    for first, second in alike(names):
+        citation = ' and '.join(f'{name!r} in {rows[name]}' if name in rows else repr(name) for name in (first, second))
         raise ComparisonError(
-            expected=f'{what}s whose names differ in more than capitals',
-            came=where,
+            expected=f'{noun}s whose names differ in more than capitals',
+            came=citation,
             todo='write the name one way, or rename one of the two',
         )
 
@@ -94,9 +94,9 @@ def refuse_lookalikes(names: Iterable[str], source: object, what: str) -> None:
             )
 
 
-def capitals_note(names: Sequence[str], what: str) -> tuple[str, ...]:
+def capitals_note(names: Sequence[str], noun: str) -> tuple[str, ...]:
     """A note where names differ in capitals only."""
     pairs = alike(names)
     if not pairs:
         return ()
-    return (f'{what}s that differ in capitals only are taken for different ones: {listed(pairs[0])}',)
+    return (f'{noun}s that differ in capitals only are taken for different ones: {listed(pairs[0])}',)

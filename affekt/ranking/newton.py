@@ -4,7 +4,7 @@ Parameters are strengths (sum 0), then one effect per extra column, then tau whe
 method with halved steps: the log-likelihood is concave, so a point where the step vanishes and the information is
 positive definite is the maximum.
 
-Axes: R repetitions (resamples, or profiles of several parameters), C cells, K items, D parameters.
+Axes: R repetitions (resamples, or profiles of several parameters), C cells, K items, E extra columns, D parameters.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from affekt.ranking.counts import Cells
 from affekt.ranking.ties import Curve, TieModel
 
 STEP_TOLERANCE = 1e-10
+"""Largest last step of a converged iteration, in log-odds."""
 MOST_STEPS = 60
+"""Maximum number of Newton steps."""
 FAR = 30.0
-"""Log-odds of a compared pair plus tau beyond which the maximum is taken to be at infinity: fewer than 1e13 comparisons
-cannot show such a strength."""
+"""Log-odds of a compared pair plus tau beyond which the maximum is taken to be at infinity: it takes more than 1e13
+comparisons to show such a strength."""
 
 
 class Likelihood:
@@ -148,56 +150,59 @@ def maximise(
     Returns:
         A Maximum; where it was not reached, the last point of the iteration.
     """
-    at = start.copy()
-    shared = counts.shape[1] == 1
-    curve = likelihood.curve(at, counts)
-    value = likelihood.value(curve, at)
-    reached = np.zeros(len(at), bool)
-    active = np.arange(len(at))
+    parameters = start.copy()
+    is_shared = counts.shape[1] == 1
+    curve = likelihood.curve(parameters, counts)
+    value = likelihood.value(curve, parameters)
+    reached = np.zeros(len(parameters), bool)
+    active = np.arange(len(parameters))
     for _ in range(MOST_STEPS):
-        here = at[active]
-        step = _step(likelihood, curve, here, None if contrast is None else contrast[active])
-        now = counts if shared else counts[:, active]
-        moved, curve, new_value = _shortened_step(likelihood, now, here, step, value[active], curve)
-        at[active], value[active] = moved, new_value
+        points = parameters[active]
+        step = _step(likelihood, curve, points, None if contrast is None else contrast[active])
+        point_counts = counts if is_shared else counts[:, active]
+        moved, curve, new_value = _shortened_step(likelihood, point_counts, points, step, value[active], curve)
+        parameters[active], value[active] = moved, new_value
         size = np.abs(step).max(axis=1)
-        done = size < tolerance
-        lost = ~np.isfinite(size) | _is_far(likelihood, moved)
-        reached[active[done & ~lost]] = True
-        keep = ~(done | lost)
-        if not keep.any():
+        is_done = size < tolerance
+        is_lost = ~np.isfinite(size) | _is_far(likelihood, moved)
+        reached[active[is_done & ~is_lost]] = True
+        is_left = ~(is_done | is_lost)
+        if not is_left.any():
             break
-        active = active[keep]
-        curve = Curve(*(part[keep] if len(part) == len(keep) and len(keep) > 1 else part for part in curve))
-    return Maximum(at, value, reached)
+        active = active[is_left]
+        curve = Curve(*(part[is_left] if len(part) == len(is_left) and len(is_left) > 1 else part for part in curve))
+    return Maximum(parameters, value, reached)
 
 
 def item_design(cells: Cells) -> sparse.csr_matrix:
     """(C, K) with 1 for the left and -1 for the right item."""
     size = len(cells.left)
     values = np.repeat([1.0, -1.0], size)
-    places = (np.tile(np.arange(size), 2), np.concatenate([cells.left, cells.right]))
-    return sparse.csr_matrix((values, places), shape=(size, len(cells.items)))
+    positions = (np.tile(np.arange(size), 2), np.concatenate([cells.left, cells.right]))
+    return sparse.csr_matrix((values, positions), shape=(size, len(cells.items)))
 
 
-def _is_far(likelihood: Likelihood, at: Floats) -> Bools:
-    return np.asarray(np.abs(likelihood.eta(at)).max(axis=1) + np.abs(likelihood.tau(at))[:, 0] > FAR)
+def _is_far(likelihood: Likelihood, parameters: Floats) -> Bools:
+    return np.asarray(np.abs(likelihood.eta(parameters)).max(axis=1) + np.abs(likelihood.tau(parameters))[:, 0] > FAR)
 
 
-def _step(likelihood: Likelihood, curve: Curve, at: Floats, contrast: Floats | None) -> Floats:
-    """(R, D) Newton step, which leaves the contrast unchanged."""
+def _step(likelihood: Likelihood, curve: Curve, parameters: Floats, contrast: Floats | None) -> Floats:
+    """(R, D) Newton step; with a contrast c, the one that leaves c'x unchanged.
+
+    d = H^-1 g - H^-1 c (c' H^-1 g) / (c' H^-1 c)
+    """
     information = likelihood.anchored(likelihood.information(curve))
-    gradient = likelihood.gradient(curve.by_eta, curve.by_tau, at)
+    gradient = likelihood.gradient(curve.by_eta, curve.by_tau, parameters)
     if contrast is None:
         return solved(information, gradient[:, :, None])[:, :, 0]
-    both = solved(information, np.stack([gradient, contrast], axis=2))
-    free, back = both[:, :, 0], both[:, :, 1]
-    share = (contrast * free).sum(axis=1) / (contrast * back).sum(axis=1)
-    return np.asarray(free - share[:, None] * back)
+    solutions = solved(information, np.stack([gradient, contrast], axis=2))
+    free, restoring = solutions[:, :, 0], solutions[:, :, 1]
+    share = (contrast * free).sum(axis=1) / (contrast * restoring).sum(axis=1)
+    return np.asarray(free - share[:, None] * restoring)
 
 
 def solved(matrices: Floats, right: Floats) -> Floats:
-    """Solutions of a stack of linear systems; nan where a matrix is singular."""
+    """(R, D, M) solutions of R linear systems (D, D) with M right sides; nan where a matrix is singular."""
     try:
         return np.asarray(np.linalg.solve(matrices, right), np.float64)
     except np.linalg.LinAlgError:
@@ -211,19 +216,19 @@ def solved(matrices: Floats, right: Floats) -> Floats:
 
 
 def _shortened_step(
-    likelihood: Likelihood, counts: Floats, at: Floats, step: Floats, value: Floats, curve: Curve
+    likelihood: Likelihood, counts: Floats, parameters: Floats, step: Floats, value: Floats, curve: Curve
 ) -> tuple[Floats, Curve, Floats]:
     """The step, halved for each repetition until the log-likelihood does not fall."""
-    length = np.ones((len(at), 1))
+    length = np.ones((len(parameters), 1))
     slack = 1e-12 * (1.0 + np.abs(value))
     for _ in range(40):
-        moved = at + np.where(np.isfinite(step), length * step, 0.0)
+        moved = parameters + np.where(np.isfinite(step), length * step, 0.0)
         curve = likelihood.curve(moved, counts)
         new_value = likelihood.value(curve, moved)
-        worse = ~(new_value >= value - slack)
-        if not worse.any():
+        is_worse = ~(new_value >= value - slack)
+        if not is_worse.any():
             break
-        length[worse] *= 0.5
+        length[is_worse] *= 0.5
     return moved, curve, new_value
 
 
@@ -233,7 +238,7 @@ def _outer_products(cells: Cells, items: int) -> sparse.csr_matrix:
     width = items + extras
     column = np.hstack([np.stack([cells.left, cells.right], axis=1), np.tile(np.arange(items, width), (size, 1))])
     entry = np.hstack([np.tile([1.0, -1.0], (size, 1)), cells.extra])
-    places = (column[:, :, None] * width + column[:, None, :]).reshape(size, -1)
-    values = (entry[:, :, None] * entry[:, None, :]).reshape(size, -1)
-    rows = np.repeat(np.arange(size), places.shape[1])
-    return sparse.csr_matrix((values.ravel(), (rows, places.ravel())), shape=(size, width * width))
+    flat_index = (column[:, :, None] * width + column[:, None, :]).reshape(size, -1)  # (C, (2 + E)**2)
+    values = (entry[:, :, None] * entry[:, None, :]).reshape(size, -1)  # (C, (2 + E)**2)
+    rows = np.repeat(np.arange(size), flat_index.shape[1])
+    return sparse.csr_matrix((values.ravel(), (rows, flat_index.ravel())), shape=(size, width * width))

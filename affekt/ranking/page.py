@@ -18,7 +18,9 @@ from affekt.runs import write_atomically
 from affekt.wording import percent, signed
 
 MOST_NAMES = 24
+"""Maximum number of names in a cell."""
 COUNTS = ('comparisons', 'ties', 'items', 'samples', 'raters')
+"""Counts of the head, in this order."""
 TIE_MODELS = {'half': 'a tie is half a win for each', 'davidson': 'Davidson', 'rao-kupper': 'Rao and Kupper'}
 
 
@@ -38,13 +40,13 @@ def render_ranking(ranking: Ranking, out: Path, source: Mapping[str, Any] | None
 
 
 def ranking_page(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
-    """The complete page as HTML."""
-    made_from = str((source or {}).get('input', 'comparisons'))
-    return whole_page(f'Ranking of {made_from}', made_from, page_body(ranking, source))
+    """The complete page as HTML; for the arguments see `render_ranking`."""
+    source_name = str((source or {}).get('input', 'comparisons'))
+    return whole_page(f'Ranking of {source_name}', source_name, page_body(ranking, source))
 
 
 def page_body(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
-    """All sections as HTML; every text from outside is escaped."""
+    """All sections as HTML; every text from outside is escaped. For the arguments see `render_ranking`."""
     return '\n'.join(
         part
         for part in (
@@ -63,16 +65,17 @@ def page_body(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
 def _head(ranking: Ranking) -> str:
     facts = ranking.facts
     counts = [(f'{facts[name]:,}', name) for name in COUNTS if name in facts]
-    listed = ''.join(f'<div><dt>{name}</dt><dd>{number}</dd></div>' for number, name in counts)
+    fact_list = ''.join(f'<div><dt>{name}</dt><dd>{number}</dd></div>' for number, name in counts)
     notes = ''.join(f'<li>{escaped(_sentence(note))}</li>' for note in ranking.notes)
-    warned = f'<ul class="notes" aria-label="What a reader must know">{notes}</ul>' if notes else ''
+    note_list = f'<ul class="notes" aria-label="What a reader must know">{notes}</ul>' if notes else ''
     return (
-        f'<section class="head"><h1>{escaped(_headline(ranking))}</h1><dl class="facts">{listed}</dl>{warned}</section>'
+        f'<section class="head"><h1>{escaped(_headline(ranking))}</h1>'
+        f'<dl class="facts">{fact_list}</dl>{note_list}</section>'
     )
 
 
 def _headline(ranking: Ranking) -> str:
-    """The item that ranks first, or those that may."""
+    """A sentence that names the item that ranks first, or those that may."""
     first = [standing.item for standing in ranking.standings if standing.best_rank == 1]
     top = ranking.standings[0]
     if len(first) == 1:
@@ -85,16 +88,16 @@ def _headline(ranking: Ranking) -> str:
 
 
 def _board(ranking: Ranking) -> str:
-    ends = [value for standing in ranking.standings for value in (standing.strength, standing.low, standing.high)]
-    scale = scale_of(ends)
+    values = [value for standing in ranking.standings for value in (standing.strength, standing.low, standing.high)]
+    scale = scale_of(values)
     rows = ''.join(_row(standing, scale) for standing in ranking.standings)
     level = f'{ranking.settings.level:.0%}'
-    heads = _heads(
+    left_headers = _headers(
         ('rank', 'Ranks that it may truly have, right for all items at once'),
         ('item', ''),
         ('strength', f'Log-odds against the mean of all items, with {level} interval'),
     )
-    more = _heads(
+    right_headers = _headers(
         ('won', 'Share of its comparisons, a tie counting half'),
         ('wins', ''),
         ('losses', ''),
@@ -106,7 +109,7 @@ def _board(ranking: Ranking) -> str:
         f'<p class="soft">Log-odds; 0 is the mean of all items. Bars are {level} {escaped(ranking.settings.intervals)} '
         f'intervals{_clusters(ranking)}. A rank such as 2–4 holds for all items at once.</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table class="sortable board">'
-        f'<thead><tr>{heads}<th scope="col" class="plot">{axis_svg(scale)}</th>{more}</tr></thead>'
+        f'<thead><tr>{left_headers}<th scope="col" class="plot">{axis_svg(scale)}</th>{right_headers}</tr></thead>'
         f'<tbody>{rows}</tbody></table></div></section>'
     )
 
@@ -115,43 +118,43 @@ def _flagged(ranking: Ranking) -> str:
     """The leaderboard with and without flagged raters, side by side."""
     if not ranking.without_flagged:
         return ''
-    without = {standing.item: standing for standing in ranking.without_flagged}
+    unflagged = {standing.item: standing for standing in ranking.without_flagged}
     rows = ''.join(
         f'<tr><th scope="row">{escaped(standing.item)}</th>'
         + ''.join(
             _number(str(side.rank), side.rank) + _number(_signed(side.strength), side.strength)
-            for side in (standing, without[standing.item])
+            for side in (standing, unflagged[standing.item])
         )
         + '</tr>'
         for standing in ranking.standings
     )
-    heads = ''.join(
+    headers = ''.join(
         f'<th scope="col" class="number">{name}</th>'
         for name in ('rank', 'strength', 'rank without them', 'strength without them')
     )
-    named = '; '.join(f'{rater}: {", ".join(flags)}' for rater, flags in ranking.flagged.items())
+    listing = '; '.join(f'{rater}: {", ".join(flags)}' for rater, flags in ranking.flagged.items())
     return (
         '<section class="part" id="flagged"><h2>With and without flagged raters</h2>'
-        f'<p class="soft">Flagged, and counted above: {escaped(named)}.</p>'
+        f'<p class="soft">Flagged, and counted above: {escaped(listing)}.</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="With and without flagged raters"><table>'
-        f'<thead><tr><th scope="col">item</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
+        f'<thead><tr><th scope="col">item</th>{headers}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
 
 def _row(standing: Standing, scale: Scale) -> str:
-    place = (
+    ranks = (
         f'{standing.best_rank}'
         if standing.best_rank == standing.worst_rank
         else f'{standing.best_rank}–{standing.worst_rank}'
     )
-    between = '' if math.isnan(standing.low) else f'{_signed(standing.low)} to {_signed(standing.high)}'
-    label = ', '.join(part for part in (f'{standing.item}: {_signed(standing.strength)}', between) if part)
+    interval = '' if math.isnan(standing.low) else f'{_signed(standing.low)} to {_signed(standing.high)}'
+    label = ', '.join(part for part in (f'{standing.item}: {_signed(standing.strength)}', interval) if part)
     rate = percent(standing.win_rate, 0, '%')
     counts = ''.join(_number(f'{value:,.10g}', value) for value in (standing.wins, standing.losses, standing.ties))
     return (
-        f'<tr>{_number(place, standing.rank)}<th scope="row">{escaped(standing.item)}</th>'
+        f'<tr>{_number(ranks, standing.rank)}<th scope="row">{escaped(standing.item)}</th>'
         f'<td class="strength" data-value="{standing.strength!r}">'
-        f'<b>{_signed(standing.strength)}</b> <small>{between}</small></td>'
+        f'<b>{_signed(standing.strength)}</b> <small>{interval}</small></td>'
         f'<td class="plot">{interval_svg(scale, standing.low, standing.strength, standing.high, label)}</td>'
         f'{_number(rate, standing.win_rate)}{counts}{_number(f"{standing.elo:.0f}", standing.elo)}</tr>'
     )
@@ -163,12 +166,12 @@ def _apart(ranking: Ranking) -> str:
         f'<td>{escaped(listed(standing.not_told_apart, MOST_NAMES)) or "nobody: its rank is sure"}</td></tr>'
         for standing in ranking.standings
     )
-    drawn = better_svg([standing.item for standing in ranking.standings], ranking.better)
+    matrix = better_svg([standing.item for standing in ranking.standings], ranking.better)
     figure = (
         '<figure class="scroll" tabindex="0" role="region" aria-label="Who is better than whom">'
-        f'{drawn}<figcaption class="soft">Percent sure that the item of the row is truly better than the one of the '
+        f'{matrix}<figcaption class="soft">Percent sure that the item of the row is truly better than the one of the '
         'column (numbered as the rows), one pair at a time.</figcaption></figure>'
-        if drawn
+        if matrix
         else ''
     )
     return (
@@ -187,14 +190,19 @@ def _biases(ranking: Ranking) -> str:
         )
     scale = scale_of([value for bias in ranking.biases for value in (bias.effect, bias.low, bias.high)])
     rows = ''.join(_bias_row(bias, scale) for bias in ranking.biases)
-    heads = _heads(('what', ''), ('its side won', 'Of comparisons with a winner in which one side had more of it'))
-    more = _heads(('between equals', 'Chance that the favoured of two equally strong items wins, one unit apart'))
+    left_headers = _headers(
+        ('what', ''), ('its side won', 'Of comparisons with a winner in which one side had more of it')
+    )
+    right_headers = _headers(
+        ('between equals', 'Chance that the favoured of two equally strong items wins, one unit apart')
+    )
     return (
         '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">Left: how often the side with '
         'more of it won, which a rule that knows nothing else would score. Right: what is left of it between equally '
         'strong items, in log-odds for one unit (being shown first, twice the length, one more).</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Biases"><table class="sortable">'
-        f'<thead><tr>{heads}<th scope="col" class="plot">{axis_svg(scale)}</th>{more}<th scope="col"></th></tr></thead>'
+        f'<thead><tr>{left_headers}<th scope="col" class="plot">{axis_svg(scale)}</th>{right_headers}'
+        '<th scope="col"></th></tr></thead>'
         f'<tbody>{rows}</tbody></table></div></section>'
     )
 
@@ -202,35 +210,35 @@ def _biases(ranking: Ranking) -> str:
 def _bias_row(bias: Bias, scale: Scale) -> str:
     share = percent(bias.share, 0, '%') + ('' if math.isnan(bias.share) else f' <small>of {bias.decided:,.10g}</small>')
     interval = f'{_signed(bias.effect)} [{_signed(bias.low)} to {_signed(bias.high)}]'
-    drawn = '' if bias.note else interval_svg(scale, bias.low, bias.effect, bias.high, f'{bias.name}: {interval}')
+    plot = '' if bias.note else interval_svg(scale, bias.low, bias.effect, bias.high, f'{bias.name}: {interval}')
     effect = escaped(bias.note) if bias.note else f'<b>{bias.chance:.0%}</b> <small>{interval}</small>'
     return (
         f'<tr><th scope="row">{escaped(bias.name)}</th><td class="number" data-value="{bias.share!r}">{share}</td>'
-        f'<td class="plot">{drawn}</td><td class="strength" data-value="{bias.effect!r}">{effect}</td>'
+        f'<td class="plot">{plot}</td><td class="strength" data-value="{bias.effect!r}">{effect}</td>'
         f'<td>{"taken out" if bias.is_controlled else ""}</td></tr>'
     )
 
 
 def _next(ranking: Ranking) -> str:
-    asked = ''.join(
+    pairs = ''.join(
         f'<li><b>{escaped(pair.left)}</b> against <b>{escaped(pair.right)}</b></li>' for pair in ranking.next_pairs
     )
-    needed = ''.join(
-        f'<tr><th scope="row">{escaped(standing.item)} and {escaped(follower.item)}</th>'
+    rows = ''.join(
+        f'<tr><th scope="row">{escaped(standing.item)} and {escaped(next_standing.item)}</th>'
         f'{_number(_more(standing), standing.more_to_next)}</tr>'
-        for standing, follower in zip(ranking.standings, ranking.standings[1:], strict=False)
+        for standing, next_standing in zip(ranking.standings, ranking.standings[1:], strict=False)
         if standing.more_to_next > 0
     )
     table = (
         '<div class="scroll" tabindex="0" role="region" aria-label="How many more"><table><thead><tr>'
         '<th scope="col">to tell apart</th><th scope="col" class="number">more comparisons</th></tr></thead>'
-        f'<tbody>{needed}</tbody></table></div>'
-        if needed
+        f'<tbody>{rows}</tbody></table></div>'
+        if rows
         else '<p>Neighbours on the board are told apart.</p>'
     )
     return (
         '<section class="part"><h2>What to ask next</h2><div class="two"><div><p class="soft">One more comparison of '
-        f'these teaches most about the order.</p><ol class="next">{asked}</ol></div><div>{table}</div></div></section>'
+        f'these teaches most about the order.</p><ol class="next">{pairs}</ol></div><div>{table}</div></div></section>'
     )
 
 
@@ -250,14 +258,14 @@ def _made(ranking: Ranking, source: Mapping[str, Any]) -> str:
     rows += [(name, source[name]) for name in ('input', 'sha256') if name in source]
     if versions := source.get('versions'):
         rows.append(('versions', ', '.join(f'{name} {number}' for name, number in versions.items())))
-    listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>' for name, value in rows)
-    return f'<section class="part"><h2>How this was made</h2><dl class="made">{listed}</dl></section>'
+    entries = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>' for name, value in rows)
+    return f'<section class="part"><h2>How this was made</h2><dl class="made">{entries}</dl></section>'
 
 
-def _heads(*named: tuple[str, str]) -> str:
+def _headers(*columns: tuple[str, str]) -> str:
     return ''.join(
         f'<th scope="col"{_class(name)}{f" title={chr(34)}{escaped(hint)}{chr(34)}" if hint else ""}>{name}</th>'
-        for name, hint in named
+        for name, hint in columns
     )
 
 
@@ -269,6 +277,7 @@ NUMBERS = frozenset({'rank', 'won', 'wins', 'losses', 'ties', 'Elo', 'its side w
 
 
 def _number(shown: str, value: float) -> str:
+    """A cell with the value by which the column is sorted."""
     return f'<td class="number" data-value="{float(value)!r}">{shown}</td>'
 
 

@@ -22,12 +22,15 @@ from affekt.tables import number
 
 FAST, ONE_SIDED, UNWATCHED, BELOW_GOLD = FLAGS = ('fast', 'one-sided', 'unwatched', 'below gold')
 FASTEST_S = 1.5
+"""Shortest time in which two descriptions can be read, in seconds."""
 FEWEST_TIMED = 5
 """Minimum number of votes for flags on speed or watching."""
 MOST_ON_ONE_SIDE = 0.8
 CHANCE = 0.001
+"""Largest probability of a one-sided record under a fair coin."""
 LEAST_WATCHED = 0.5
 FEWEST_GOLD = 4
+"""Minimum number of known questions for the flag `below gold`."""
 JOINED = ', '
 """Separator of the flags in a cell of a table."""
 
@@ -41,11 +44,13 @@ class RaterRecord:
     on_left: int = 0
     """Number of winners on the left of the screen."""
     on_right: int = 0
+    """Number of winners on the right of the screen."""
     watched: Sequence[float] = ()
     """Share played of each clip that could be played, from 0 to 1."""
     gold_right: int = 0
+    """Number of known questions judged correctly after the test."""
     gold_of: int = 0
-    """Number of known questions judged after the test; `gold_right` of them correctly."""
+    """Number of known questions judged after the test."""
     gold_share: float = 0.0
     """Share of correct answers that the test requires."""
 
@@ -60,9 +65,9 @@ def rater_flags(record: RaterRecord) -> tuple[str, ...]:
     if len(record.seconds) >= FEWEST_TIMED and _are_half(seconds < FASTEST_S for seconds in record.seconds):
         flags.append(FAST)
     decided = record.on_left + record.on_right
-    most = max(record.on_left, record.on_right)
-    chance = 2.0 * bdtrc(most - 1, decided, 0.5)  # probability of this many on one side for a fair coin
-    if decided and most >= MOST_ON_ONE_SIDE * decided and chance < CHANCE:
+    larger = max(record.on_left, record.on_right)
+    probability = 2.0 * bdtrc(larger - 1, decided, 0.5)  # probability of this many on one side for a fair coin
+    if decided and larger >= MOST_ON_ONE_SIDE * decided and probability < CHANCE:
         flags.append(ONE_SIDED)
     if len(record.watched) >= FEWEST_TIMED and _are_half(share < LEAST_WATCHED for share in record.watched):
         flags.append(UNWATCHED)
@@ -71,9 +76,10 @@ def rater_flags(record: RaterRecord) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def _are_half(claims: Iterable[bool]) -> bool:
-    listed = list(claims)
-    return 2 * sum(listed) >= len(listed)
+def _are_half(flags: Iterable[bool]) -> bool:
+    """Whether at least half of the flags are True."""
+    values = list(flags)
+    return 2 * sum(values) >= len(values)
 
 
 def flags_in_table(
@@ -84,9 +90,9 @@ def flags_in_table(
 ) -> dict[str, tuple[str, ...]]:
     """Flags of the raters in a table of votes.
 
-    A column `flags` written by `affekt annotate` is used as it is. Without one, or if it has other words,
-    the rule is applied to `seconds`, the order and `watched`, if the table has the first two; gold is not in a table
-    of votes.
+    A column `flags` written by `affekt annotate` is used unchanged. Without one, or if it has other words, the rule is
+    applied to `seconds`, the order and `watched`, if the table has the first two; a table of votes has no known
+    questions.
 
     Args:
         columns: name of a column to its cells.
@@ -102,18 +108,19 @@ def flags_in_table(
     for row, rater in enumerate(raters):
         rows.setdefault(rater, []).append(row)
     by_rater: dict[str, tuple[str, ...]] = {}
-    words = [_words(cell) for cell in columns.get('flags', ())]
-    if words and set().union(*words) <= set(FLAGS):
-        for rater, own in rows.items():
-            by_rater[rater] = tuple(flag for flag in FLAGS if any(flag in words[row] for row in own))
+    listed_flags = [_words(cell) for cell in columns.get('flags', ())]
+    if listed_flags and set().union(*listed_flags) <= set(FLAGS):
+        for rater, rater_rows in rows.items():
+            by_rater[rater] = tuple(flag for flag in FLAGS if any(flag in listed_flags[row] for row in rater_rows))
     elif 'seconds' in columns and orders is not None:
-        for rater, own in rows.items():
-            judged = [row for row in own if outcomes[row] != 'skip']
+        for rater, rater_rows in rows.items():
+            judged = [row for row in rater_rows if outcomes[row] != 'skip']
             by_rater[rater] = rater_flags(_record(columns, judged, outcomes, orders))
     return {rater: flags for rater, flags in by_rater.items() if flags}
 
 
 def _words(cell: object) -> set[str]:
+    """Flags in a cell; empty where it is no text."""
     parts = cell.split(JOINED.strip()) if isinstance(cell, str) else ()
     return {word for part in parts if (word := part.strip())}
 

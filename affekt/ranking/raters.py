@@ -10,7 +10,7 @@ and strengths diverge.
 
 Source: Chen, Bennett, Collins-Thompson & Horvitz 2013, doi:10.1145/2433396.2433420.
 
-Axes: V distinct votes (pair of items and rater), C cells, R raters.
+Axes: K items, V distinct votes (pair of items and rater), C cells, R raters, J raters and U units of ratings.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from affekt.ranking.ties import Half
 
 SKILL_PRIOR = (10.0, 1.0)
 """Beta parameters of the prior on skills, as in the source: most raters are good."""
-MOST_TURNS = 5000
+MOST_ITERATIONS = 5000
 SETTLED = 1e-10
+"""Largest change of strengths (log-odds) and skills in the last iteration."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,17 @@ class CrowdFit:
     """Strengths of items and skills of raters."""
 
     items: tuple[str, ...]
+    """Names of the items."""
     strengths: Floats
     """(K,) strengths in log-odds; they sum to 0."""
     raters: tuple[str, ...]
+    """Names of the raters."""
     skill: Floats
     """(R,) in [0, 1]; nan for a rater without a vote."""
     skill_low: Floats
     """(R,) lower end of the 95 % posterior interval of the skill, the strengths taken as known."""
     skill_high: Floats
+    """(R,) upper end of that interval."""
     votes: Floats
     """(R,) weighted votes; a tie counts as one."""
     diagnosis: Diagnosis
@@ -79,75 +83,79 @@ def crowd_fit(
             todo='use for example 1.0 and (10, 1)',
         )
     cells = count(comparisons)
-    cell, rater, votes = _votes(cells, comparisons, comparisons.rater)
+    cell_of, rater_of, votes = _votes(cells, comparisons, comparisons.rater)
     likelihood = Likelihood(cells, Half(), prior)
-    total = np.asarray(np.bincount(rater, votes.sum(axis=0), minlength=len(comparisons.raters)), np.float64)
-    at, skill = likelihood.start(), np.full(len(total), good / (good + bad))
-    for _ in range(MOST_TURNS):
-        chance = expit(likelihood.eta(at)[0])[cell]
-        honest = _honest(chance, skill[rater])
-        new_skill = (np.bincount(rater, (votes * honest).sum(axis=0), minlength=len(total)) + good - 1.0) / (
-            total + good + bad - 2.0
+    vote_counts = np.asarray(np.bincount(rater_of, votes.sum(axis=0), minlength=len(comparisons.raters)), np.float64)
+    parameters, skill = likelihood.start(), np.full(len(vote_counts), good / (good + bad))
+    for _ in range(MOST_ITERATIONS):
+        probability = expit(likelihood.eta(parameters)[0])[cell_of]
+        follows = _followed(probability, skill[rater_of])
+        new_skill = (np.bincount(rater_of, (votes * follows).sum(axis=0), minlength=len(vote_counts)) + good - 1.0) / (
+            vote_counts + good + bad - 2.0
         )
-        for_left = votes[0] * honest[0] + votes[1] * (1.0 - honest[1])
-        left = np.bincount(cell, for_left, minlength=len(cells.left))
+        left_votes = votes[0] * follows[0] + votes[1] * (1.0 - follows[1])
+        left = np.bincount(cell_of, left_votes, minlength=len(cells.left))
         counts = np.stack([left, cells.totals - left, np.zeros_like(left)])[:, None, :]
-        moved = maximise(likelihood, np.maximum(counts, 0.0), at, tolerance=1e-12).parameters
-        change = max(np.abs(moved - at).max(), np.abs(new_skill - skill).max())
-        at, skill = moved, new_skill
+        new_parameters = maximise(likelihood, np.maximum(counts, 0.0), parameters, tolerance=1e-12).parameters
+        change = max(np.abs(new_parameters - parameters).max(), np.abs(new_skill - skill).max())
+        parameters, skill = new_parameters, new_skill
         if change < SETTLED:
             break
     else:
         raise UnrankableError(
             expected='strengths and skills that settle',
-            came=f'changes after {MOST_TURNS} turns',
+            came=f'changes after {MOST_ITERATIONS} iterations',
             todo='give a stronger prior, or leave out raters with few votes',
         )
-    seen = (skill * (total + good + bad - 2.0)) - (good - 1.0)
-    low, high = (betaincinv(good + seen, bad + total - seen, tail) for tail in (0.025, 0.975))
+    followed = (skill * (vote_counts + good + bad - 2.0)) - (good - 1.0)
+    low, high = (betaincinv(good + followed, bad + vote_counts - followed, tail) for tail in (0.025, 0.975))
     low, high = np.minimum(low, skill), np.maximum(high, skill)
-    skill, low, high = (np.where(total > 0.0, values, np.nan) for values in (skill, low, high))
-    return CrowdFit(cells.items, at[0], comparisons.raters, skill, low, high, total, diagnose(cells))
+    skill, low, high = (np.where(vote_counts > 0.0, values, np.nan) for values in (skill, low, high))
+    return CrowdFit(cells.items, parameters[0], comparisons.raters, skill, low, high, vote_counts, diagnose(cells))
 
 
 def rater_vote_share(comparisons: Comparisons) -> Floats:
-    """(R,) share of each rater's comparisons, ties aside, that the strengths of the other raters predict.
+    """Share of each rater's comparisons, ties aside, that the strengths fitted to all other raters predict.
 
     Returns:
-        nan for a rater whose comparisons all tied, or where no other rater's comparisons are left.
+        (R,) in [0, 1]; equal strengths count half. nan for a rater whose comparisons all tied, or where no other
+        rater's comparisons are left.
+
+    Raises:
+        ComparisonError: the comparisons have no raters.
     """
     if comparisons.rater is None:
         raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')
     shares = np.full(len(comparisons.raters), np.nan)
     for rater in np.unique(comparisons.rater):
-        mine = comparisons.rater == rater
-        if mine.all():
+        is_own = comparisons.rater == rater
+        if is_own.all():
             continue
-        cells = count(replace(comparisons, weight=np.where(mine, 0.0, comparisons.weight)))
+        cells = count(replace(comparisons, weight=np.where(is_own, 0.0, comparisons.weight)))
         likelihood = Likelihood(cells, Half(), 1.0)
         strengths = maximise(likelihood, cells.counts[:, None, :], likelihood.start()).parameters[0]
-        own = comparisons.take(mine & (comparisons.outcome != 0))
+        own = comparisons.take(is_own & (comparisons.outcome != 0))
         lead = np.sign(np.round(strengths[own.left] - strengths[own.right], 12)) * own.outcome
         if own.weight.sum() > 0.0:
             shares[rater] = float(((0.5 + 0.5 * lead) * own.weight).sum() / own.weight.sum())
     return shares
 
 
-def _votes(cells: Cells, comparisons: Comparisons, by: Ints) -> tuple[Ints, Ints, Floats]:
+def _votes(cells: Cells, comparisons: Comparisons, rater: Ints) -> tuple[Ints, Ints, Floats]:
     """Cell and rater of each distinct vote, and (2, V) votes for left and right; a tie is half a vote for each."""
-    key = cells.cell_of * len(comparisons.raters) + by
-    kinds, kind = np.unique(key, return_inverse=True)
-    share = np.stack([cells.outcome_of == LEFT, cells.outcome_of == RIGHT]) + 0.5 * (cells.outcome_of == TIE)
-    votes = [np.bincount(kind, side * comparisons.weight, minlength=len(kinds)) for side in share]
-    kinds = np.asarray(kinds, np.int64)
-    return kinds // len(comparisons.raters), kinds % len(comparisons.raters), np.asarray(votes, np.float64)
+    key = cells.cell_of * len(comparisons.raters) + rater
+    distinct, vote_of = np.unique(key, return_inverse=True)
+    shares = np.stack([cells.outcome_of == LEFT, cells.outcome_of == RIGHT]) + 0.5 * (cells.outcome_of == TIE)
+    votes = [np.bincount(vote_of, side * comparisons.weight, minlength=len(distinct)) for side in shares]
+    distinct = np.asarray(distinct, np.int64)
+    return distinct // len(comparisons.raters), distinct % len(comparisons.raters), np.asarray(votes, np.float64)
 
 
-def _honest(chance: Floats, skill: Floats) -> Floats:
+def _followed(probability: Floats, skill: Floats) -> Floats:
     """(2, V) probability that a vote for left, and one for right, followed the strengths."""
-    sides = np.stack([chance, 1.0 - chance])
-    with_skill = skill * sides
-    return np.asarray(with_skill / np.maximum(with_skill + (1.0 - skill) * (1.0 - sides), 1e-300))
+    sides = np.stack([probability, 1.0 - probability])
+    following = skill * sides
+    return np.asarray(following / np.maximum(following + (1.0 - skill) * (1.0 - sides), 1e-300))
 
 
 def ratings_of(comparisons: Comparisons) -> Floats:

@@ -28,9 +28,11 @@ from affekt.tables import Table, number, read_table, seen
 THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}(,\d{3})+')
 """Numbers whose comma may separate thousands; ambiguous in a file where commas also separate cells."""
 LONGEST_NAME = 200
+"""Maximum length of an item's name in characters."""
 FEW_WORDS = 4
 """Mean number of words from which a column of names that hardly repeat is taken for texts."""
 FEW_ROWS = 10
+"""Minimum number of rows for that judgement."""
 
 
 def comparison_table(path: Path) -> Table:
@@ -46,7 +48,7 @@ def comparison_table(path: Path) -> Table:
 def read_comparisons(
     path: str | Path, *, shape: str | Shape | None = None, items: Sequence[str] | None = None
 ) -> Comparisons:
-    """The comparisons in a file.
+    """The comparisons in a file of verdicts.
 
     Args:
         path: any table that `affekt.tables.read_table` reads.
@@ -67,14 +69,14 @@ def read_comparisons(
         raise ComparisonError(
             expected='at least one comparison', came=f'{table.source} without any', todo='give rows of who beat whom'
         )
-    recognised = _recognised(table) if shape is None else _named(shape)
-    if absent := sorted(recognised.needed - set(table.columns)):
+    used_shape = _recognised(table) if shape is None else _named(shape)
+    if missing := sorted(used_shape.needed - set(table.columns)):
         raise ComparisonError(
-            expected=f'columns {", ".join(sorted(recognised.needed))}',
-            came=f'{table.source} without {", ".join(absent)}',
+            expected=f'columns {", ".join(sorted(used_shape.needed))}',
+            came=f'{table.source} without {", ".join(missing)}',
             todo='name the columns so, or choose another shape',
         )
-    comparisons = _interpreted(table, recognised, items)
+    comparisons = _interpreted(table, used_shape, items)
     return replace(comparisons, notes=(*table.notes, *comparisons.notes, *_repeated(comparisons)))
 
 
@@ -83,11 +85,11 @@ def _repeated(comparisons: Comparisons) -> tuple[str, ...]:
     if comparisons.sample is None or comparisons.rater is None:
         return ()
     low, high = np.minimum(comparisons.left, comparisons.right), np.maximum(comparisons.left, comparisons.right)
-    turned = comparisons.outcome * np.where(comparisons.left > comparisons.right, -1, 1)
+    outcome = comparisons.outcome * np.where(comparisons.left > comparisons.right, -1, 1)
     spans = (len(comparisons.items), len(comparisons.items), len(comparisons.samples), len(comparisons.raters), 3)
     if float(np.prod([float(span) for span in spans])) > 2.0**62:
         return ()
-    key = np.ravel_multi_index((low, high, comparisons.sample, comparisons.rater, turned + 1), spans)
+    key = np.ravel_multi_index((low, high, comparisons.sample, comparisons.rater, outcome + 1), spans)
     copies = len(key) - len(np.unique(key))
     if not copies:
         return ()
@@ -96,19 +98,26 @@ def _repeated(comparisons: Comparisons) -> tuple[str, ...]:
 
 
 def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Comparisons:
-    """1. verdicts, 2. names, 3. optional columns, 4. removal of skipped rows."""
+    """Comparisons of a table: verdicts, names and optional columns are read, then skipped rows are removed.
+
+    A table with a column of verdicts per rater becomes one block of rows per rater:
+
+        left right a b        left right outcome rater
+        x    y     1 2   ->   x    y     left    a
+                              x    y     right   b
+    """
     source, columns = table.source, table.columns
     raters = len(shape.outcome)
     rows = np.arange(1, len(columns[shape.left]) + 1) if source.rows is None else source.rows
     rows = np.tile(rows, raters)
-    long = Source(source.name, rows)
-    written = [value for name in shape.outcome for value in columns[name]]
-    verdicts = _verdicts(written, shape)
+    repeated_source = Source(source.name, rows)
+    cells = [value for name in shape.outcome for value in columns[name]]
+    verdicts = _verdicts(cells, shape)
     refuse_rows(
         np.asarray([not verdict for verdict in verdicts], bool),
-        long,
+        repeated_source,
         'an outcome among ' + ', '.join(dict.fromkeys(shape.words)),
-        lambda row: repr(short(written[row])),
+        lambda row: repr(short(cells[row])),
     )
     left, right = _names(table, shape)
     _refuse_texts(table, shape, left, right)
@@ -120,22 +129,22 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
             came=f'{source} without any: all {len(verdicts):,} verdicts are {SKIP}',
             todo='give rows of who beat whom',
         )
-    plain = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}
+    outcome_of = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}
 
     def spread(values: Sequence[object] | Floats | Ints) -> list[object]:
         """A column repeated for each rater's column of verdicts, without skipped rows."""
-        every = list(values) * raters
-        return [every[at] for at in kept] if len(kept) < len(verdicts) else every
+        repeated = list(values) * raters
+        return [repeated[index] for index in kept] if len(kept) < len(verdicts) else repeated
 
     rater = _first_of(columns, shape.rater)
     if raters > 1:
         rater = None
-        named = [name for name in shape.outcome for _ in range(len(left))]
+        rater_names = [name for name in shape.outcome for _ in range(len(left))]
     orders = _orders(table)
     flags = None
     if rater is not None:
         flags = flags_in_table(
-            columns, [shown(str(name)) for name in rater], [plain[word] for word in verdicts], orders
+            columns, [shown(str(name)) for name in rater], [outcome_of[word] for word in verdicts], orders
         )
     weight = columns.get('weight')
     if weight is not None:
@@ -143,22 +152,23 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     return Comparisons.of(
         spread(left),  # type: ignore[arg-type]
         spread(right),  # type: ignore[arg-type]
-        [plain[verdicts[at]] for at in kept.tolist()],
+        [outcome_of[verdicts[index]] for index in kept.tolist()],
         weight=None
         if weight is None
-        else _weights(spread(weight), spread(left), spread(right), Source(long.name, rows[kept])),
+        else _weights(spread(weight), spread(left), spread(right), Source(repeated_source.name, rows[kept])),
         sample=_optional(spread, _first_of(columns, shape.sample)),
-        rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
+        rater=[rater_names[index] for index in kept] if raters > 1 else _optional(spread, rater),
         first=_optional(spread, orders),  # type: ignore[arg-type]
         covariates={name: spread(values) for name, values in _covariates(table, shape).items()},  # type: ignore[misc]
         items=items,
         facts=facts,
         rater_flags=flags,
-        source=Source(long.name, rows[kept]),
+        source=Source(repeated_source.name, rows[kept]),
     )
 
 
 def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
+    """Names of the left and of the right items."""
     if not shape.joined:
         left, right = (_named_items(table.columns[name]) for name in (shape.left, shape.right))
         return left, right
@@ -177,8 +187,8 @@ def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Seq
     names = {name for name in (*left, *right) if isinstance(name, str)}
     longest = max(map(len, names), default=0)
     is_prose = shape.left == shape.left_text or sum(len(name.split()) for name in names) >= FEW_WORDS * len(names)
-    once = is_prose and len(left) >= FEW_ROWS and len(names) > len(left)
-    if longest > LONGEST_NAME or once:
+    hardly_repeats = is_prose and len(left) >= FEW_ROWS and len(names) > len(left)
+    if longest > LONGEST_NAME or hardly_repeats:
         raise ComparisonError(
             expected='names of the items that are ranked',
             came=f'{table.source} with {len(names):,} different texts of up to {longest:,} characters in '
@@ -188,15 +198,15 @@ def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Seq
         )
 
 
-def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
+def _verdicts(cells: Sequence[object], shape: Shape) -> list[str]:
     """Meaning of each verdict; '' if it is unknown."""
-    known: dict[object, str] = {}
+    meaning_of: dict[object, str] = {}
     meanings = []
-    for value in written:
+    for value in cells:
         key = value if isinstance(value, (str, int, float)) else str(value)
-        meaning = known.get((type(key), key))
+        meaning = meaning_of.get((type(key), key))
         if meaning is None:
-            meaning = known[type(key), key] = shape.words.get(as_word(key), '')
+            meaning = meaning_of[type(key), key] = shape.words.get(as_word(key), '')
         meanings.append(meaning)
     return meanings
 
@@ -207,8 +217,9 @@ def _named_items(column: Sequence[object]) -> list[object]:
 
 
 def _facts(verdicts: Sequence[str]) -> dict[str, int]:
-    kinds = [verdict for verdict in dict.fromkeys(verdicts) if verdict == SKIP or ':' in verdict]
-    return {('skipped' if kind == SKIP else kind.replace(':', '')): verdicts.count(kind) for kind in kinds}
+    """Numbers of skipped rows and of each kind of tie."""
+    counted_verdicts = [verdict for verdict in dict.fromkeys(verdicts) if verdict == SKIP or ':' in verdict]
+    return {('skipped' if kind == SKIP else kind.replace(':', '')): verdicts.count(kind) for kind in counted_verdicts}
 
 
 def _first_of(columns: Mapping[str, Sequence[object]], names: Sequence[str]) -> Sequence[object] | None:
@@ -254,6 +265,7 @@ def _weights(values: Sequence[object], left: Sequence[object], right: Sequence[o
 
 
 def _refuse_thousands(table: Table, name: str) -> None:
+    """Refuse numbers such as 1,234 in a table whose cells are separated by commas."""
     if table.separator != ',':
         return
     refuse_rows(
@@ -267,12 +279,13 @@ def _refuse_thousands(table: Table, name: str) -> None:
 
 
 def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
+    """Differences of the pairs of columns left_NAME and right_NAME, and of the lengths of the texts."""
     columns = table.columns
     covariates: dict[str, Floats] = {}
-    taken = {shape.left, shape.right, shape.left_text, shape.right_text}
+    item_columns = {shape.left, shape.right, shape.left_text, shape.right_text}
     for name in columns:
         other = name.replace('left_', 'right_', 1)
-        if name.startswith('left_') and other in columns and name not in taken:
+        if name.startswith('left_') and other in columns and name not in item_columns:
             _refuse_thousands(table, name)
             _refuse_thousands(table, other)
             covariates |= differences(name.removeprefix('left_'), columns[name], columns[other], table.source)
@@ -283,8 +296,8 @@ def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
 
 def _texts(table: Table, name: str) -> list[str]:
     column = table.columns[name]
-    missing = np.asarray([not isinstance(text, (str, bool, int, float)) for text in column], np.bool_)
-    refuse_rows(missing, table.source, f'a text in {name}', lambda row: repr(short(column[row])))
+    is_missing = np.asarray([not isinstance(text, (str, bool, int, float)) for text in column], np.bool_)
+    refuse_rows(is_missing, table.source, f'a text in {name}', lambda row: repr(short(column[row])))
     return [str(text) for text in column]
 
 

@@ -20,12 +20,12 @@ def tallies(cells: Cells) -> Floats:
     """(3, K) weighted wins, losses and ties of each item."""
     size = len(cells.items)
 
-    def summed(of_left: Floats, of_right: Floats) -> Floats:
-        both = np.bincount(cells.left, of_left, minlength=size), np.bincount(cells.right, of_right, minlength=size)
-        return np.asarray(both[0] + both[1], np.float64)
+    def item_sums(of_left: Floats, of_right: Floats) -> Floats:
+        sums = np.bincount(cells.left, of_left, minlength=size), np.bincount(cells.right, of_right, minlength=size)
+        return np.asarray(sums[0] + sums[1], np.float64)
 
     left, right, tie = cells.counts[LEFT], cells.counts[RIGHT], cells.counts[TIE]
-    return np.stack([summed(left, right), summed(right, left), summed(tie, tie)])
+    return np.stack([item_sums(left, right), item_sums(right, left), item_sums(tie, tie)])
 
 
 def win_rates(cells: Cells) -> Floats:
@@ -61,11 +61,11 @@ def elo(comparisons: Comparisons, *, step: float = 4.0, start: float = 1000.0) -
         raise ValueRangeError(expected='a step above 0', came=f'{step}', todo='give for example 4')
     rating = [start] * len(comparisons.items)
     columns = (comparisons.left, comparisons.right, 0.5 * (comparisons.outcome + 1), step * comparisons.weight)
-    for left, right, score, size in zip(*(column.tolist() for column in columns), strict=True):
-        apart = (rating[right] - rating[left]) / 400.0
-        if not abs(apart) < FURTHEST_APART:
+    for left, right, score, weighted_step in zip(*(column.tolist() for column in columns), strict=True):
+        gap = (rating[right] - rating[left]) / 400.0
+        if not abs(gap) < FURTHEST_APART:
             return np.full(len(rating), np.nan)
-        move = size * (score - 1.0 / (1.0 + 10.0**apart))
+        move = weighted_step * (score - 1.0 / (1.0 + 10.0**gap))
         rating[left] += move
         rating[right] -= move
     return np.asarray(rating)

@@ -1,6 +1,8 @@
 """Planning of further comparisons: how many would tell two items apart, and which pair is most informative.
 
 One more comparison of a pair adds p (1 - p) to the information about its difference, whoever wins.
+
+Axes: K items, P pairs of items.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ SHORTLIST, WEIGHED = 200, 500_000
 """Number of pairs weighed exactly, and the limit of pairs times pairs, which lowers that number for many items."""
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+"""Gauss–Hermite quadrature of a standard normal variable."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,14 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
         power: probability of telling them apart.
 
     Returns:
-        A whole number from 0 on; infinity where the estimates are equal.
+        A whole number, at least 0; infinity where the estimates are equal, nan where the uncertainty of their
+        difference is unknown.
 
     Raises:
         UnknownNameError: unknown item.
         ValueRangeError: both names are the same.
     """
-    first, second = (_place(fit, name) for name in (left, right))
+    first, second = (_index(fit, name) for name in (left, right))
     if first == second:
         raise ValueRangeError(expected='two different items', came=f'{left!r} twice', todo='name two')
     gap = abs(float(fit.strengths[first] - fit.strengths[second]))
@@ -63,13 +67,13 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
     if spread.silent(contrast)[0]:
         return math.nan
     variance, inflation = float(spread.errors(contrast)[0] ** 2), float(spread.inflation(contrast)[0])
-    chance = 1.0 / (1.0 + math.exp(-gap))
+    probability = 1.0 / (1.0 + math.exp(-gap))
     target = (gap / (ndtri(0.5 + 0.5 * level) + ndtri(power))) ** 2
-    return float(max(0, math.ceil((1.0 / target - 1.0 / variance) * inflation / (chance * (1.0 - chance)))))
+    return float(max(0, math.ceil((1.0 / target - 1.0 / variance) * inflation / (probability * (1.0 - probability)))))
 
 
 def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:
-    """Expected gain of one more comparison of each pair by itself, in the unit of the aim.
+    """Names of each pair to the expected gain of one more comparison of it, in the unit of the aim.
 
     Args:
         fit: fit of the comparisons so far; early on, with a prior.
@@ -78,7 +82,7 @@ def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:
     Raises:
         UnknownNameError: unknown aim.
     """
-    covariance, first, second, weight = _open_questions(fit, aim)
+    covariance, first, second, weight = _candidates(fit, aim)
     gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
     pairs = zip(first.tolist(), second.tolist(), gains.tolist(), strict=True)
     return {(fit.items[i], fit.items[j]): gain for i, j, gain in pairs}
@@ -101,29 +105,32 @@ def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
     Raises:
         UnknownNameError: unknown aim.
     """
-    covariance, first, second, weight = _open_questions(fit, aim)
+    covariance, first, second, weight = _candidates(fit, aim)
     chosen = []
     for _ in range(number):
         gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
         best = int(np.argmax(np.round(gains, 12)))
         i, j = first[best], second[best]
         chosen.append(Pair(fit.items[i], fit.items[j], float(gains[best])))
-        seen = covariance[i] - covariance[j]
-        covariance = covariance - weight[best] / (1.0 + weight[best] * (seen[i] - seen[j])) * np.outer(seen, seen)
+        column = covariance[i] - covariance[j]
+        # Rank-one update of the inverse (Sherman & Morrison) for the information w of this comparison.
+        covariance = covariance - weight[best] / (1.0 + weight[best] * (column[i] - column[j])) * np.outer(
+            column, column
+        )
     return chosen
 
 
-def _open_questions(fit: Fit, aim: str) -> tuple[Floats, Ints, Ints, Floats]:
-    """Covariance of the strengths, and every pair with the information that one comparison of it adds."""
+def _candidates(fit: Fit, aim: str) -> tuple[Floats, Ints, Ints, Floats]:
+    """(K, K) covariance of the strengths, (P,) indices of all pairs, and the information that a comparison adds."""
     if aim not in AIMS:
         raise UnknownNameError(expected=f'an aim among {", ".join(AIMS)}', came=repr(aim), todo='choose one of these')
     size = len(fit.items)
     first, second = np.triu_indices(size, 1)
-    chance = fit.chances()[first, second]
-    return fit.plain_covariance()[:size, :size], first, second, chance * (1.0 - chance)
+    probability = fit.chances()[first, second]
+    return fit.plain_covariance()[:size, :size], first, second, probability * (1.0 - probability)
 
 
-def _place(fit: Fit, name: str) -> int:
+def _index(fit: Fit, name: str) -> int:
     if name not in fit.items:
         raise UnknownNameError(
             expected='the name of an item', came=repr(name), todo='choose among ' + ', '.join(fit.items[:20])
@@ -141,27 +148,29 @@ def _order_gains(strengths: Floats, covariance: Floats, first: Ints, second: Int
 
     Comparing (i, j) reduces the variance v of every difference d by u = w cov(d, d_ij)**2 / (1 + w v_ij). Its estimate
     moves by a normal amount of variance u, after which the sign is wrong with probability ndtr(-|d| / sqrt(v - u)).
-    Only the pairs with the largest gain for their own order are weighed like this.
+    This is computed for the pairs with the largest gain for their own order; others have a gain of 0.
     """
     gap = np.abs(strengths[first] - strengths[second])
     variance = np.maximum(_variances(covariance, first, second), 1e-300)
     wrong = ndtr(-gap / np.sqrt(variance))
-    most = max(10, min(SHORTLIST, WEIGHED // len(first)))
-    likely = np.sort(np.argsort(-np.round(wrong * weight * variance, 12), kind='stable')[:most])
+    count = max(10, min(SHORTLIST, WEIGHED // len(first)))
+    shortlist = np.sort(np.argsort(-np.round(wrong * weight * variance, 12), kind='stable')[:count])
     gains = np.zeros(len(first))
-    for pair in likely:
-        own = covariance[first[pair]] - covariance[second[pair]]
-        shared = own[first] - own[second]
-        taken = weight[pair] * shared**2 / (1.0 + weight[pair] * variance[pair])
-        left = np.sqrt(np.maximum(variance - taken, 1e-12 * variance))
-        moved = np.abs(gap[:, None] + np.sqrt(taken)[:, None] * NODES)
-        gains[pair] = wrong.sum() - (ndtr(-moved / left[:, None]) @ NODE_WEIGHTS).sum()
+    for pair in shortlist:
+        column = covariance[first[pair]] - covariance[second[pair]]
+        covariances = column[first] - column[second]
+        decrease = weight[pair] * covariances**2 / (1.0 + weight[pair] * variance[pair])
+        remaining = np.sqrt(np.maximum(variance - decrease, 1e-12 * variance))
+        shifted = np.abs(gap[:, None] + np.sqrt(decrease)[:, None] * NODES)
+        gains[pair] = wrong.sum() - (ndtr(-shifted / remaining[:, None]) @ NODE_WEIGHTS).sum()
     return gains
 
 
 def _variances(covariance: Floats, first: Ints, second: Ints) -> Floats:
-    own = np.diag(covariance)
-    return np.asarray(own[first] + own[second] - 2.0 * covariance[first, second])
+    """(P,) variances of the differences of pairs."""
+    variances = np.diag(covariance)
+    return np.asarray(variances[first] + variances[second] - 2.0 * covariance[first, second])
 
 
 AIMS = {'order': _order_gains, 'strengths': _strength_gains}
+"""Aim to the function that gives the expected gain of each pair."""

@@ -1,6 +1,6 @@
 """Shapes of tables of comparisons and of pairs of descriptions: the meaning of their columns.
 
-Read first: `SHAPES`, at the bottom. `rank` reads verdicts by the names of the items; `affekt.preference.read_pairs`
+Start at `SHAPES`, at the bottom. `rank` reads verdicts by the names of the items; `affekt.preference.read_pairs`
 reads the two texts from the same tables. A new shape is one more entry.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 SKIP = 'skip'
+"""Verdict of a rater who did not choose."""
 ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
 """Side shown first, as written in lower case, to its code."""
 PLAIN_WORDS = {'left': 'left', 'right': 'right', 'tie': 'tie', '1': 'left', '-1': 'right', '0': 'tie', SKIP: SKIP}
@@ -31,6 +32,7 @@ class Shape:
     left: str
     """Column of the left item's name; with `joined`, of both names."""
     right: str
+    """Column of the right item's name."""
     outcome: tuple[str, ...]
     """Column of the verdict; several where each rater has a column."""
     words: Mapping[str, str] = field(default_factory=lambda: PLAIN_WORDS)
@@ -40,8 +42,11 @@ class Shape:
     sample: tuple[str, ...] = ('sample',)
     """Columns that may name the sample; the first one present is used."""
     rater: tuple[str, ...] = ('rater',)
+    """Columns that may name the rater; the first one present is used."""
     left_text: str = 'left_text'
+    """Column of the left item's text."""
     right_text: str = 'right_text'
+    """Column of the right item's text."""
     writers: tuple[tuple[str, str], ...] = ()
     """Further columns that may name the authors of the two texts."""
     prompt: tuple[str, ...] = ('prompt',)

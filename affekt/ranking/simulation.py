@@ -1,6 +1,6 @@
 """Simulated verdicts from known strengths, and the number that a strategy needs to recover the strengths.
 
-Axes: K items, N comparisons.
+Axes: K items, N comparisons, T fits.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from affekt.ranking.ties import tie_model
 
 RANDOM = 'random'
 STRATEGIES = (RANDOM, *AIMS)
+"""Ways to choose the next pairs: at random, or by an aim of `next_pairs`."""
 
 
 def item_names(number: int) -> tuple[str, ...]:
@@ -31,7 +32,7 @@ def item_names(number: int) -> tuple[str, ...]:
     ('item 0', 'item 1', 'item 2')
     """
     width = len(str(max(number - 1, 0)))
-    return tuple(f'item {place:0{width}d}' for place in range(number))
+    return tuple(f'item {item:0{width}d}' for item in range(number))
 
 
 def random_pairs(items: int, number: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -56,7 +57,7 @@ def simulate(
 
     Args:
         strengths: (K,) log-odds.
-        left, right: (N,) positions of the items.
+        left, right: (N,) indices of the items.
         rng: generator of the verdicts.
         ties: tie model that gives the probabilities; under 'half' nothing ties.
         tau: the tie parameter.
@@ -65,18 +66,19 @@ def simulate(
 
     Raises:
         ShapeError: strengths are not (K,).
+        UnknownNameError: unknown tie model.
     """
     true = np.asarray(strengths, np.float64)
     if true.ndim != 1:
         raise ShapeError(expected='strengths of shape (K,)', came=f'shape {true.shape}', todo='give one per item')
     eta = (true[left] - true[right] + np.asarray(advantage))[None]
-    chances = tie_model(ties).chances(eta, np.full((1, 1), tau))[:, 0]
-    drawn = rng.random(len(left))
-    outcome = np.where(drawn < chances[0], 1, np.where(drawn < chances[0] + chances[1], -1, 0))
+    probabilities = tie_model(ties).chances(eta, np.full((1, 1), tau))[:, 0]
+    uniform = rng.random(len(left))
+    outcome = np.where(uniform < probabilities[0], 1, np.where(uniform < probabilities[0] + probabilities[1], -1, 0))
     names = item_names(len(true))
     return Comparisons.of(
-        [names[one] for one in left],
-        [names[one] for one in right],
+        [names[item] for item in left],
+        [names[item] for item in right],
         outcome.tolist(),
         items=names,
         sample=None if sample is None else sample.tolist(),
@@ -86,7 +88,7 @@ def simulate(
 
 @dataclass(frozen=True)
 class Recovery:
-    """Agreement of a ranking with the truth as a function of the number of verdicts."""
+    """Agreement of a ranking with the truth after growing numbers of verdicts."""
 
     comparisons: Ints
     """(T,) number of verdicts so far."""
@@ -96,8 +98,8 @@ class Recovery:
     def cost(self, target: float) -> float:
         """Number of verdicts from which tau stays at or above `target`; infinity where it does not."""
         below = np.flatnonzero(~(self.tau >= target))
-        begins = int(below[-1]) + 1 if len(below) else 0
-        return float(self.comparisons[begins]) if begins < len(self.tau) else float('inf')
+        start = int(below[-1]) + 1 if len(below) else 0
+        return float(self.comparisons[start]) if start < len(self.tau) else float('inf')
 
 
 def recover(
@@ -109,7 +111,7 @@ def recover(
     batch: int = 5,
     prior: float = 1.0,
 ) -> Recovery:
-    """Compare pairs batch by batch and record how the ranking approaches the truth.
+    """Agreement with the truth of a ranking whose pairs are chosen and simulated batch by batch.
 
     Args:
         strengths: (K,) true log-odds.
@@ -138,26 +140,28 @@ def recover(
     left, right = [order.astype(np.int64)], [np.roll(order, 1).astype(np.int64)]
     outcome = [simulate(true, left[0], right[0], rng).outcome]
     names = item_names(len(true))
-    seen, tau = [], []
+    numbers, tau = [], []
     while True:
         so_far = [np.concatenate(parts) for parts in (left, right, outcome)]
         fitted = fit(count(_comparisons(names, *so_far)), prior=prior)
-        seen.append(len(so_far[0]))
+        numbers.append(len(so_far[0]))
         tau.append(kendall(fitted.strengths, true) if np.ptp(fitted.strengths) > 0.0 else 0.0)
-        if seen[-1] >= budget:
-            return Recovery(np.asarray(seen), np.asarray(tau))
+        if numbers[-1] >= budget:
+            return Recovery(np.asarray(numbers), np.asarray(tau))
         pairs = random_pairs(len(true), batch, rng)
         if strategy != RANDOM:
-            pairs = _placed(names, [(one.left, one.right) for one in next_pairs(fitted, aim=strategy, number=batch)])
+            pairs = _indices(
+                names, [(pair.left, pair.right) for pair in next_pairs(fitted, aim=strategy, number=batch)]
+            )
         left.append(pairs[0])
         right.append(pairs[1])
         outcome.append(simulate(true, *pairs, rng).outcome)
 
 
-def _placed(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[Ints, Ints]:
-    place = {name: position for position, name in enumerate(names)}
-    positions = np.asarray([[place[left], place[right]] for left, right in pairs], np.int64)
-    return positions[:, 0], positions[:, 1]
+def _indices(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[Ints, Ints]:
+    index_of = {name: index for index, name in enumerate(names)}
+    indices = np.asarray([[index_of[left], index_of[right]] for left, right in pairs], np.int64)
+    return indices[:, 0], indices[:, 1]
 
 
 def _comparisons(names: tuple[str, ...], left: Ints, right: Ints, outcome: Ints) -> Comparisons:

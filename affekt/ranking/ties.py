@@ -31,13 +31,19 @@ class Curve(NamedTuple):
     value: Floats
     """(R, C) log-likelihood."""
     by_eta: Floats
+    """(R, C) derivative by eta."""
     by_tau: Floats
+    """(R, C) derivative by tau; it and both second derivatives by tau are zeros (1, 1) in a model without tau."""
     eta_eta: Floats
+    """(R, C) negative second derivative by eta."""
     eta_tau: Floats
+    """(R, C) negative mixed derivative."""
     tau_tau: Floats
+    """(R, C) negative second derivative by tau."""
 
 
 Slopes = Callable[[Floats, Floats], tuple[Floats, Floats]]
+"""Function from eta (R, C) and tau (R, 1) to the derivatives of the log-likelihood by both."""
 
 
 class TieModel(Protocol):
@@ -80,17 +86,15 @@ class Half:
         total = counts[0] + counts[1] + counts[2]
         won = counts[0] + 0.5 * counts[2]
         p = expit(eta)
-        nothing = np.zeros((1, 1))
-        return Curve(
-            won * eta - total * softplus(eta), won - total * p, nothing, total * p * (1.0 - p), nothing, nothing
-        )
+        zero = np.zeros((1, 1))
+        return Curve(won * eta - total * softplus(eta), won - total * p, zero, total * p * (1.0 - p), zero, zero)
 
     def slopes(self, counts: Floats) -> Slopes:
         """Wins minus expected wins."""
         total = counts[0] + counts[1] + counts[2]
         won = counts[0] + 0.5 * counts[2]
-        nothing = np.zeros((1, 1))
-        return lambda eta, tau: (won - total * expit(eta), nothing)
+        zero = np.zeros((1, 1))
+        return lambda eta, tau: (won - total * expit(eta), zero)
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """Probabilities without ties, which the model does not have."""
@@ -103,7 +107,10 @@ class Half:
 
 
 class Davidson:
-    """Source: Davidson 1970, doi:10.1080/01621459.1970.10481082."""
+    """Ties with a probability in proportion to the geometric mean of both sides' chances.
+
+    Source: Davidson 1970, doi:10.1080/01621459.1970.10481082.
+    """
 
     has_tau = True
 
@@ -127,13 +134,13 @@ class Davidson:
         total = counts[0] + counts[1] + counts[2]
         lead = 0.5 * (counts[0] - counts[1])
 
-        def at(eta: Floats, tau: Floats) -> tuple[Floats, Floats]:
+        def derivatives(eta: Floats, tau: Floats) -> tuple[Floats, Floats]:
             up = np.exp(0.5 * eta)
             down = 1.0 / up
             share = total / (up + down + np.exp(tau))
             return lead - 0.5 * share * (up - down), counts[2] - share * np.exp(tau)
 
-        return at
+        return derivatives
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """Softmax of eta / 2, -eta / 2 and tau."""
@@ -146,39 +153,44 @@ class Davidson:
 
 
 class RaoKupper:
-    """Source: Rao & Kupper 1967, doi:10.1080/01621459.1967.10482901."""
+    """Ties where the perceived difference is below a threshold of tau, in log-odds.
+
+    Source: Rao & Kupper 1967, doi:10.1080/01621459.1967.10482901.
+    """
 
     has_tau = True
 
     def curve(self, eta: Floats, tau: Floats, counts: Floats) -> Curve:
         """p(tie) = p(left) p(right) (exp(2 tau) - 1), so every tie counts once for each side."""
         for_left, for_right, ties = counts[0] + counts[2], counts[1] + counts[2], counts[2]
-        inside = tau > 0.0
-        safe = np.where(inside, tau, 1.0)
-        not_left, not_right = expit(safe - eta), expit(safe + eta)
+        is_valid = tau > 0.0
+        valid_tau = np.where(is_valid, tau, 1.0)
+        not_left, not_right = expit(valid_tau - eta), expit(valid_tau + eta)
         left, right = for_left * not_left * (1.0 - not_left), for_right * not_right * (1.0 - not_right)
-        shrink = -np.expm1(-2.0 * safe)
+        shrink = -np.expm1(-2.0 * valid_tau)
         value = (
-            -for_left * softplus(safe - eta) - for_right * softplus(safe + eta) + ties * (2.0 * safe + np.log(shrink))
+            -for_left * softplus(valid_tau - eta)
+            - for_right * softplus(valid_tau + eta)
+            + ties * (2.0 * valid_tau + np.log(shrink))
         )
         return Curve(
-            np.where(inside, value, -np.inf),
+            np.where(is_valid, value, -np.inf),
             for_left * not_left - for_right * not_right,
             2.0 * ties / shrink - for_left * not_left - for_right * not_right,
             left + right,
             right - left,
-            left + right + ties * 4.0 * np.exp(-2.0 * safe) / shrink**2,
+            left + right + ties * 4.0 * np.exp(-2.0 * valid_tau) / shrink**2,
         )
 
     def slopes(self, counts: Floats) -> Slopes:
         """As in `curve`, for tau above 0."""
         for_left, for_right, ties = counts[0] + counts[2], counts[1] + counts[2], counts[2]
 
-        def at(eta: Floats, tau: Floats) -> tuple[Floats, Floats]:
+        def derivatives(eta: Floats, tau: Floats) -> tuple[Floats, Floats]:
             left, right = for_left * expit(tau - eta), for_right * expit(tau + eta)
             return left - right, ties * (2.0 / -np.expm1(-2.0 * tau)) - left - right
 
-        return at
+        return derivatives
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """Left and right wins from their logits, ties as the remainder."""
@@ -191,7 +203,7 @@ class RaoKupper:
 
 
 def tie_model(name: str) -> TieModel:
-    """The tie model of a name.
+    """The tie model with a name, such as 'davidson'.
 
     Raises:
         UnknownNameError: unknown tie model.

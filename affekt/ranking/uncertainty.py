@@ -2,9 +2,9 @@
 
 Three kinds of intervals:
 
-- `profile`: where the profile likelihood falls by t**2 / 2 below its maximum. Not symmetric, right on thin data; the
-  default. Ties counted as half, and comparisons that share a sample or a rater, widen or narrow the fall by the ratio
-  of the robust to the plain variance.
+- `profile`: up to where the profile log-likelihood falls by t**2 / 2 below its maximum. Not symmetric, right on thin
+  data; the default. Ties counted as half, and comparisons that share a sample or a rater, widen or narrow the fall by
+  the ratio of the robust to the plain variance.
 - `sandwich`: estimate plus and minus t standard errors, with the robust covariance.
 - `bootstrap` (in `bootstrap.py`): percentiles of strengths fitted to resampled counts.
 
@@ -33,6 +33,7 @@ from affekt.ranking.newton import maximise
 PROFILED_ENTRIES = 400_000
 """Profiles, or clusters, times squared parameters per batch."""
 CLUSTERS = ('sample', 'rater')
+"""Names of the clusterings."""
 LEVERAGE_CAP = 0.9
 """Largest leverage of a cluster that the correction uses, so that residuals stay finite."""
 SILENT = 1e-6
@@ -82,7 +83,9 @@ class Bounds:
 
     value: Floats
     low: Floats
+    """Lower bounds; nan where the uncertainty is unknown."""
     high: Floats
+    """Upper bounds; nan where the uncertainty is unknown."""
 
 
 def strength_contrasts(fit: Fit) -> Floats:
@@ -115,19 +118,20 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
         cluster: (), 'sample', 'rater' or both (two-way). For (), the inverse information (with a prior, of the
             posterior); where ties count as half, times the dispersion of outcomes about their expectation.
 
+    Returns:
+        A Spread. Ties alone carry no information on it: the covariance is 0 without a prior, and the prior's with one.
+
     Raises:
         UnknownNameError: unknown cluster.
         ComparisonError: the comparisons have no samples or raters, or only one.
-
-    Ties alone carry no information on the spread: it is 0 without a prior, and the prior's own with one.
 
     Source: with clusters, Bell & McCaffrey 2002 (leverage, as a jackknife) and Cameron, Gelbach & Miller 2011,
     doi:10.1198/jbes.2010.07136 (two ways).
     """
     plain = fit.plain_covariance()
     if fit.prior is not None and fit.is_tied_throughout:
-        own = np.eye(fit.likelihood.size) * fit.prior**2
-        return Spread(own, own, math.inf, is_prior=True)
+        prior_covariance = np.eye(fit.likelihood.size) * fit.prior**2
+        return Spread(prior_covariance, prior_covariance, math.inf, is_prior=True)
     if not cluster:
         if fit.prior is not None:
             return Spread(plain * _dispersion(fit, float(fit.cells.totals.sum())), plain, math.inf)
@@ -136,11 +140,11 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
         correction = max(votes / freedom, 1.0) ** 0.5
         return Spread(plain * _dispersion(fit, freedom), plain, freedom, correction)
     ids = [cluster_numbers(comparisons, name) for name in cluster]
-    clusters = {name: len(np.unique(each)) for name, each in zip(cluster, ids, strict=True)}
-    covariance = np.sum([_clustered(fit, comparisons, one, plain) for one in ids], axis=0)
+    clusters = {name: len(np.unique(numbers)) for name, numbers in zip(cluster, ids, strict=True)}
+    covariance = np.sum([_clustered(fit, comparisons, numbers, plain) for numbers in ids], axis=0)
     if len(ids) == 2:
-        both = np.unique(np.stack(ids), axis=1, return_inverse=True)[1].ravel()
-        covariance = _positive(covariance - _clustered(fit, comparisons, both, plain))
+        intersection = np.unique(np.stack(ids), axis=1, return_inverse=True)[1].ravel()
+        covariance = _positive(covariance - _clustered(fit, comparisons, intersection, plain))
     return Spread(np.asarray(covariance), plain, float(min(clusters.values()) - 1), clusters=clusters)
 
 
@@ -169,71 +173,76 @@ def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.9
         )
     value = contrasts @ fit.parameters
     low, high = np.full((2, len(value)), np.nan)
-    speaks = ~spread.silent(contrasts)
-    if speaks.any():
-        reach = _wald if spread.is_prior else METHODS[method]
-        low[speaks], high[speaks] = reach(fit, spread, contrasts[speaks], spread.quantile(level))
+    is_known = ~spread.silent(contrasts)
+    if is_known.any():
+        distances = _wald if spread.is_prior else METHODS[method]
+        low[is_known], high[is_known] = distances(fit, spread, contrasts[is_known], spread.quantile(level))
     return Bounds(value, value - low, value + high)
 
 
 def _wald(fit: Fit, spread: Spread, contrasts: Floats, quantile: float) -> tuple[Floats, Floats]:
-    reach = quantile * spread.errors(contrasts)
-    return reach, reach
+    """(M,) distances from the estimate to both bounds: the quantile times the standard error."""
+    half_width = quantile * spread.errors(contrasts)
+    return half_width, half_width
 
 
 def signed_roots(fit: Fit, spread: Spread, contrasts: Floats) -> Floats:
     """(M,) signed roots of the profile likelihood ratio of each contrast against 0, comparable to estimate / error."""
     plain, value = _errors(spread.plain, contrasts), contrasts @ fit.parameters
     roots = np.empty(len(contrasts))
-    per = max(1, PROFILED_ENTRIES // fit.likelihood.size**2)
-    for begin in range(0, len(contrasts), per):
-        part = slice(begin, begin + per)
-        away = (value[part] / plain[part] ** 2)[:, None] * (contrasts[part] @ spread.plain)
-        maximum = maximise(fit.likelihood, fit.counts, fit.parameters - away, contrast=contrasts[part], tolerance=1e-6)
-        roots[part] = np.sqrt(2.0 * np.maximum(fit.log_likelihood - maximum.value, 0.0))
+    batch = max(1, PROFILED_ENTRIES // fit.likelihood.size**2)
+    for start in range(0, len(contrasts), batch):
+        rows = slice(start, start + batch)
+        shift = (value[rows] / plain[rows] ** 2)[:, None] * (contrasts[rows] @ spread.plain)
+        maximum = maximise(fit.likelihood, fit.counts, fit.parameters - shift, contrast=contrasts[rows], tolerance=1e-6)
+        roots[rows] = np.sqrt(2.0 * np.maximum(fit.log_likelihood - maximum.value, 0.0))
     return np.asarray(np.sign(value) * roots / np.sqrt(spread.inflation(contrasts) * spread.correction))
 
 
 def _profile(fit: Fit, spread: Spread, contrasts: Floats, quantile: float) -> tuple[Floats, Floats]:
-    """Distances from the estimate down and up to where the signed root of the likelihood ratio meets its target."""
+    """(M,) distances from the estimate, down and up, at which the root of the likelihood ratio meets its target."""
     target = quantile * np.sqrt(spread.inflation(contrasts) * spread.correction)
     plain = _errors(spread.plain, contrasts)
     ray = contrasts @ spread.plain / (plain**2)[:, None]
-    reach = np.empty((2, len(contrasts)))
-    per = max(1, PROFILED_ENTRIES // fit.likelihood.size**2)
+    distances = np.empty((2, len(contrasts)))
+    batch = max(1, PROFILED_ENTRIES // fit.likelihood.size**2)
     for side, sign in enumerate((-1.0, 1.0)):
-        for begin in range(0, len(contrasts), per):
-            part = slice(begin, begin + per)
-            reach[side, part] = _meet(fit, contrasts[part], sign * ray[part], target[part], plain[part])
-    return reach[0], reach[1]
+        for start in range(0, len(contrasts), batch):
+            rows = slice(start, start + batch)
+            distances[side, rows] = _crossings(fit, contrasts[rows], sign * ray[rows], target[rows], plain[rows])
+    return distances[0], distances[1]
 
 
-def _meet(fit: Fit, contrasts: Floats, ray: Floats, target: Floats, plain: Floats) -> Floats:
-    """Safeguarded secant method on the root of the likelihood ratio, which is nearly linear and increasing along each
-    ray; infinity where the target is not met within a plausible range of log-odds."""
-    near, far = np.zeros(len(target)), np.full(len(target), np.inf)
-    last, last_root = np.zeros(len(target)), np.zeros(len(target))
-    reach, open_end = target * plain, np.zeros(len(target), bool)
+def _crossings(fit: Fit, contrasts: Floats, ray: Floats, target: Floats, plain: Floats) -> Floats:
+    """(M,) distances along each ray at which the root of the likelihood ratio meets its target; infinity for never.
+
+    A secant method with safeguards: the root is nearly linear and increasing along a ray. Beyond a plausible range of
+    log-odds the target counts as not met.
+    """
+    lower, upper = np.zeros(len(target)), np.full(len(target), np.inf)
+    previous, previous_root = np.zeros(len(target)), np.zeros(len(target))
+    distance, is_unbounded = target * plain, np.zeros(len(target), bool)
     for _ in range(40):
-        start = fit.parameters + reach[:, None] * ray
+        start = fit.parameters + distance[:, None] * ray
         maximum = maximise(fit.likelihood, fit.counts, start, contrast=contrasts, tolerance=1e-7)
         root = np.sqrt(2.0 * np.maximum(fit.log_likelihood - maximum.value, 0.0))
-        open_end |= ~maximum.reached & (root < target)
-        near, far = np.where(root < target, reach, near), np.where(root < target, far, reach)
-        done = open_end | (np.abs(root - target) < 1e-7 * target)
-        if done.all():
+        is_unbounded |= ~maximum.reached & (root < target)
+        lower, upper = np.where(root < target, distance, lower), np.where(root < target, upper, distance)
+        is_done = is_unbounded | (np.abs(root - target) < 1e-7 * target)
+        if is_done.all():
             break
-        run, rise = reach - last, root - last_root
-        rises = (rise > 0.0) & (run > 0.0) | (rise < 0.0) & (run < 0.0)
-        guess = reach + (target - root) * np.where(rises, run, 0.0) / np.where(rises, rise, 1.0)
-        middle = np.where(np.isfinite(far), 0.5 * (near + np.minimum(far, 1e6)), 2.0 * reach)
-        inside = rises & (guess > near) & (guess < far)
-        last, last_root = reach, root
-        reach = np.where(done, reach, np.where(inside, np.minimum(guess, 4.0 * reach), middle))
-    return np.where(open_end, np.inf, reach)
+        run, rise = distance - previous, root - previous_root
+        is_increasing = (rise > 0.0) & (run > 0.0) | (rise < 0.0) & (run < 0.0)
+        guess = distance + (target - root) * np.where(is_increasing, run, 0.0) / np.where(is_increasing, rise, 1.0)
+        middle = np.where(np.isfinite(upper), 0.5 * (lower + np.minimum(upper, 1e6)), 2.0 * distance)
+        is_inside = is_increasing & (guess > lower) & (guess < upper)
+        previous, previous_root = distance, root
+        distance = np.where(is_done, distance, np.where(is_inside, np.minimum(guess, 4.0 * distance), middle))
+    return np.where(is_unbounded, np.inf, distance)
 
 
 def _errors(covariance: Floats, contrasts: Floats) -> Floats:
+    """(M,) standard errors of (M, D) contrasts under a (D, D) covariance."""
     return np.asarray(np.sqrt(np.maximum(((contrasts @ covariance) * contrasts).sum(axis=1), 0.0)))
 
 
@@ -241,11 +250,11 @@ def _dispersion(fit: Fit, freedom: float) -> float:
     """Variance of outcomes (1, 1/2, 0) relative to that without ties; 1 where a tie model is used."""
     if fit.likelihood.model.has_tau or not fit.cells.counts[2].any():
         return 1.0
-    chance = fit.likelihood.model.chances(fit.likelihood.eta(fit.parameters[None]), np.zeros((1, 1)))[0, 0]
+    probability = fit.likelihood.model.chances(fit.likelihood.eta(fit.parameters[None]), np.zeros((1, 1)))[0, 0]
     left, right, tie = fit.cells.counts
-    seen = left * (1.0 - chance) ** 2 + right * chance**2 + tie * (0.5 - chance) ** 2
-    expected = fit.cells.totals * chance * (1.0 - chance)
-    return float(seen.sum() / expected.sum() * fit.cells.totals.sum() / freedom)
+    observed = left * (1.0 - probability) ** 2 + right * probability**2 + tie * (0.5 - probability) ** 2
+    expected = fit.cells.totals * probability * (1.0 - probability)
+    return float(observed.sum() / expected.sum() * fit.cells.totals.sum() / freedom)
 
 
 def cluster_numbers(comparisons: Comparisons, name: str) -> Ints:
@@ -276,13 +285,15 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
     likelihood = fit.likelihood
     _, counts = fit.cells.by_cluster(cluster, comparisons.weight)
     groups, width = counts.shape[0], len(fit.cells.left)
-    slope, across, bend = _per_outcome(fit)
-    spans = [counts[:, outcome * width : (outcome + 1) * width] for outcome in range(3)]
-    by_eta = sum(span.multiply(slope[outcome]) for outcome, span in enumerate(spans)).tocsr()
+    slope, tau_slope, curvatures = _per_outcome(fit)
+    by_outcome = [counts[:, outcome * width : (outcome + 1) * width] for outcome in range(3)]
+    by_eta = sum(outcome_counts.multiply(slope[outcome]) for outcome, outcome_counts in enumerate(by_outcome)).tocsr()
     score = np.asarray((by_eta @ likelihood.design).todense())
     if likelihood.model.has_tau:
-        tau = sum(np.asarray(span @ across[outcome]) for outcome, span in enumerate(spans))
-        score = np.hstack([score, np.asarray(tau)[:, None]])
+        tau_score = sum(
+            np.asarray(outcome_counts @ tau_slope[outcome]) for outcome, outcome_counts in enumerate(by_outcome)
+        )
+        score = np.hstack([score, np.asarray(tau_score)[:, None]])
     if groups * likelihood.size**3 > EXACT_WORK:
         influence = score @ plain * np.sqrt(groups / (groups - 1.0))
         return np.asarray(influence.T @ influence)
@@ -290,30 +301,35 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
         return np.zeros_like(plain)  # all clusters agree; only the pull of the prior is left
     root = np.linalg.cholesky(plain)
     influence = np.empty_like(score)
-    per = max(1, PROFILED_ENTRIES // likelihood.size**2)
-    for begin in range(0, groups, per):
-        part = slice(begin, begin + per)
-        own = _own_information(fit, [span[part] for span in spans], bend)
-        share, axes = np.linalg.eigh(root.T @ own @ root)
-        share = 1.0 / (1.0 - np.clip(share, 0.0, LEVERAGE_CAP))
-        inner = np.einsum('gij,gi->gj', axes, score[part] @ root)
-        influence[part] = np.einsum('gij,gj->gi', axes, share * inner) @ root.T
+    batch = max(1, PROFILED_ENTRIES // likelihood.size**2)
+    for start in range(0, groups, batch):
+        rows = slice(start, start + batch)
+        information = _cluster_information(fit, [outcome_counts[rows] for outcome_counts in by_outcome], curvatures)
+        leverage, axes = np.linalg.eigh(root.T @ information @ root)
+        scale = 1.0 / (1.0 - np.clip(leverage, 0.0, LEVERAGE_CAP))
+        rotated = np.einsum('gij,gi->gj', axes, score[rows] @ root)  # (g, D)
+        influence[rows] = np.einsum('gij,gj->gi', axes, scale * rotated) @ root.T  # (g, D)
     return np.asarray(influence.T @ influence * ((groups - 1.0) / groups))
 
 
 def _per_outcome(fit: Fit) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats]]:
     """(3, C) slopes along eta and tau of one outcome per cell, and the three (3, C) curvatures."""
     width = len(fit.cells.left)
-    unit = np.eye(3)[:, :, None] * np.ones((1, 1, width))
+    one_each = np.eye(3)[:, :, None] * np.ones((1, 1, width))  # (3 outcomes, 3 repetitions, C)
     parameters = np.repeat(fit.parameters[None], 3, axis=0)
-    curve = fit.likelihood.curve(parameters, unit)
-    full = [np.broadcast_to(part, (3, width)) for part in curve[1:]]
-    return full[0], full[1], (full[2], full[3], full[4])
+    curve = fit.likelihood.curve(parameters, one_each)
+    derivatives = [np.broadcast_to(derivative, (3, width)) for derivative in curve[1:]]
+    return derivatives[0], derivatives[1], (derivatives[2], derivatives[3], derivatives[4])
 
 
-def _own_information(fit: Fit, spans: list[sparse.csr_matrix], bend: tuple[Floats, Floats, Floats]) -> Floats:
-    """(g, D, D) information from each cluster; the (g, C) spans are sparse, as a cluster is in few cells."""
-    parts = [sum(span.multiply(one[outcome]) for outcome, span in enumerate(spans)).tocsr() for one in bend]
+def _cluster_information(
+    fit: Fit, by_outcome: list[sparse.csr_matrix], curvatures: tuple[Floats, Floats, Floats]
+) -> Floats:
+    """(g, D, D) information from each of g clusters, whose (g, C) counts are sparse: a cluster is in few cells."""
+    parts = [
+        sum(counts.multiply(curvature[outcome]) for outcome, counts in enumerate(by_outcome)).tocsr()
+        for curvature in curvatures
+    ]
     return fit.likelihood.sparse_information(*parts)
 
 
@@ -324,3 +340,4 @@ def _positive(matrix: Floats) -> Floats:
 
 
 METHODS = {'profile': _profile, 'sandwich': _wald}
+"""Kind of interval to the function that gives the distances from estimates to their bounds."""

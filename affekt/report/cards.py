@@ -18,18 +18,21 @@ FIRST = ('task', 'data', 'commercial_ok', 'limits', 'selection', 'split', 'test'
 """Parts of a card that come first, in this order."""
 SCORES = ('balanced accuracy', 'uar7', 'uar', 'macro f1', 'accuracy', 'weighted f1', 'concordance', 'pearson')
 """Scores that summarize a model, in order of preference."""
-CALLED = {'uar7': 'balanced accuracy, seven categories', 'uar': 'balanced accuracy'}
+SHOWN_AS = {'uar7': 'balanced accuracy, seven categories', 'uar': 'balanced accuracy'}
+"""Name of a score in cards to its name in the report, where the two differ."""
 CALIBRATION_ERRORS = ('ece after', 'expected calibration error', 'ece')
 NOT_THE_MODEL = ('baselines', 'published', 'variants')
 """Parts of a card whose scores belong to something else."""
-SAID_KEYS, TRUE_KEYS = ('confidence', 'stated', 'said'), ('accuracy', 'right', 'true')
-"""Names in cards for the stated certainty, and for the share that was right."""
+STATED_KEYS, CORRECT_KEYS = ('confidence', 'stated', 'said'), ('accuracy', 'right', 'true')
+"""Names in cards for the stated certainty, and for the share of correct predictions."""
 MAX_FACTS = 48
+"""Maximum number of rows of a card."""
 MAX_TEXT = 1500
+"""Maximum length of a row in characters."""
 
 
 def model_entry(model: ModelUse) -> dict[str, Any]:
-    """One model: name, role, licence, SHA-256, score, facts as rows, reliability as points [stated, true]."""
+    """A model as plain values: name, role, licence, SHA-256, score, rows of its card, reliability curve."""
     order = {name: index for index, name in enumerate(FIRST)}
     card = dict(sorted(model.card.items(), key=lambda item: order.get(item[0], len(order))))
     entries = list(leaves_of(card))
@@ -40,10 +43,13 @@ def model_entry(model: ModelUse) -> dict[str, Any]:
 
 
 def score(entries: Sequence[tuple[str, str]]) -> str:
-    """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' if a card states neither.
+    """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' if a card states no score.
 
     Scores on test data have priority over those on validation data, the calibration error is the one nearest to the
     score in the card, and scores of baselines and of other people's models are not used.
+
+    Args:
+        entries: leaves of the card with their paths, see `leaves_of`.
     """
     leaves = [(tuple(name.split(', ')), text) for name, text in entries]
     leaves = [(path, text) for path, text in leaves if not set(path) & set(NOT_THE_MODEL)]
@@ -54,13 +60,13 @@ def score(entries: Sequence[tuple[str, str]]) -> str:
     )
     if best is None:
         return ''
-    _, home, value = best
-    where = ', '.join(part for part in home[:-1] if part not in ('metrics', 'file', 'headline'))
-    errors = [(_shared(path, home), text) for path, text in leaves if path[-1] in CALIBRATION_ERRORS]
+    _, score_path, value = best
+    location = ', '.join(part for part in score_path[:-1] if part not in ('metrics', 'file', 'headline'))
+    errors = [(_shared(path, score_path), text) for path, text in leaves if path[-1] in CALIBRATION_ERRORS]
     nearest = max(errors, key=lambda entry: entry[0], default=(0, ''))
     return (
-        f'{where}: ' * bool(where)
-        + f'{CALLED.get(home[-1], home[-1])} {value}'
+        f'{location}: ' * bool(location)
+        + f'{SHOWN_AS.get(score_path[-1], score_path[-1])} {value}'
         + f', calibration error {nearest[1]}' * (nearest[0] > 0)
     )
 
@@ -70,12 +76,15 @@ def _shared(left: Sequence[str], right: Sequence[str]) -> int:
     return next((k for k, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
-def leaves_of(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, str]]:
-    """Each leaf of a card with its path: ('metrics, accuracy', '0.672 (0.657 to 0.687)')."""
+def leaves_of(card: Mapping[str, object], prefix: str = '') -> Iterator[tuple[str, str]]:
+    """Leaves of a card with their paths, such as ('metrics, accuracy', '0.672 (0.657 to 0.687)').
+
+    A value with its interval is one leaf, and so is a list of plain values; other lists are left out.
+    """
     for key, value in card.items():
         if key in SKIPPED or value is None or value == '':
             continue
-        name = f'{before}, {_words(key)}' if before else _words(key)
+        name = f'{prefix}, {_words(key)}' if prefix else _words(key)
         if isinstance(value, Mapping):
             measured = _measure(value)
             if measured is not None:
@@ -91,13 +100,13 @@ def leaves_of(card: Mapping[str, object], before: str = '') -> Iterator[tuple[st
 
 
 def reliability(card: Mapping[str, object]) -> list[list[float]]:
-    """Points [stated certainty, share that was right] of the card's calibration, by certainty; [] without any."""
+    """Points [stated certainty, share of correct predictions] of the calibration, by certainty; [] without any."""
     bins = _find(card, 'reliability') or _find(card, 'bins')
     points: list[list[float]] = []
     for entry in bins if isinstance(bins, (list, tuple)) else ():
         pair = entry
         if isinstance(entry, Mapping):
-            pair = [next((entry[key] for key in keys if key in entry), None) for keys in (SAID_KEYS, TRUE_KEYS)]
+            pair = [next((entry[key] for key in keys if key in entry), None) for keys in (STATED_KEYS, CORRECT_KEYS)]
         if isinstance(pair, (list, tuple)) and len(pair) >= 2 and all(_is_number(part) for part in pair[:2]):
             points.append([round(float(pair[0]), 4), round(float(pair[1]), 4)])
     return sorted(points)
@@ -108,8 +117,8 @@ def _measure(value: Mapping[str, object]) -> str | None:
     if 'value' not in value or not set(value) <= {'value', 'low', 'high', 'interval', 'interval_95', 'unit'}:
         return None
     interval = value.get('interval_95', value.get('interval'))
-    ends = interval if isinstance(interval, (list, tuple)) else (value.get('low'), value.get('high'))
-    low, high = ends if len(ends) == 2 else (None, None)
+    bounds = interval if isinstance(interval, (list, tuple)) else (value.get('low'), value.get('high'))
+    low, high = bounds if len(bounds) == 2 else (None, None)
     span = f' ({_text(low)} to {_text(high)})' if _is_number(low) and _is_number(high) else ''
     unit = f' {value["unit"]}' if value.get('unit') else ''
     return f'{_text(value["value"])}{unit}{span}'
@@ -120,8 +129,8 @@ def _find(card: Mapping[str, object], key: str) -> object:
     if key in card:
         return card[key]
     for value in card.values():
-        if isinstance(value, Mapping) and (below := _find(value, key)) is not None:
-            return below
+        if isinstance(value, Mapping) and (nested := _find(value, key)) is not None:
+            return nested
     return None
 
 

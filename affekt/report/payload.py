@@ -62,7 +62,9 @@ LOUDNESS_DB = (-55.0, -10.0)
 """Loudness drawn as silence and as full height, in dB."""
 LOUDNESS_STEP_S = 0.1
 MAX_MOMENTS = 60
+"""Maximum number of moments shown, the strongest of all."""
 MAX_STILLS = 24
+"""Maximum number of moments shown with a still image."""
 
 Json = dict[str, Any]
 
@@ -73,7 +75,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
     Args:
         analysis: a whole analysis.
         media: 'kind' ('video', 'audio', 'image' or 'none'), 'mime', 'sound' and 'note' of the embedded recording.
-        made: when, as text; None takes the clock's UTC minute.
+        made: date and time of the report, as text; None takes the current minute in UTC.
     """
     duration_s = analysis.source.duration_s if analysis.source.kind != 'image' else 0.0
     people = [_person(analysis, person, duration_s) for person in analysis.lanes]
@@ -105,15 +107,15 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
 
 
 def _described(described: Described) -> Json:
-    """What a describer says, to be shown apart from what was measured."""
-    facts = [('Labels', ', '.join(described.labels) or 'none')]
-    facts += [('Form', described.form)] if described.form not in ('template', 'list', 'free') else []
-    facts += [(opened(', '.join(clue.of)), clue.text) for clue in described.evidence]
-    facts += [('Without', f'{part}: {reason}') for part, reason in described.lacking.items()]
-    facts += [('Struck out', f'{clue.text} ({", ".join(clue.of)} not perceived)') for clue in described.invented]
-    facts += [('Weights', described.weights_sha256[:12])] if described.weights_sha256 else []
+    """A describer's description and labels with its rows of details, shown apart from measurements."""
+    rows = [('Labels', ', '.join(described.labels) or 'none')]
+    rows += [('Form', described.form)] if described.form not in ('template', 'list', 'free') else []
+    rows += [(opened(', '.join(clue.of)), clue.text) for clue in described.evidence]
+    rows += [('Without', f'{part}: {reason}') for part, reason in described.lacking.items()]
+    rows += [('Struck out', f'{clue.text} ({", ".join(clue.of)} not perceived)') for clue in described.invented]
+    rows += [('Weights', described.weights_sha256[:12])] if described.weights_sha256 else []
     return {
-        'by': described.describer, 'text': described.text, 'facts': [list(row) for row in facts],
+        'by': described.describer, 'text': described.text, 'facts': [list(row) for row in rows],
         'failure': f'Not described: {described.failure}' if described.failure else '',
     }  # fmt: skip
 
@@ -127,21 +129,21 @@ def summary(analysis: Analysis) -> str:
 
 
 def _labels_told(analysis: Analysis) -> list[OpenLabel]:
-    """The words that are sure enough; those over a person's whole time only where the headline tells them."""
+    """Words with a certainty of at least LEAST_TOLD; those for a person's whole time only if the headline has them."""
     headlined = [label for lane in analysis.lanes for label in told_words(lane, analysis.labels)]
     spans = [label for label in analysis.labels if label.scope != 'whole' and label.certainty >= LEAST_TOLD]
     return headlined + spans
 
 
 def _course(person: Person) -> list[str]:
-    """The parts of a course; none where one label holds throughout, which the words tell."""
+    """The parts of a course as text; none where one label holds throughout, which the headline says already."""
     holds_throughout = len(person.course) == 1 and person.course[0].certainty is not None
     return [] if holds_throughout else [str(part) for part in told_course(person.course)]
 
 
 def _why_empty(analysis: Analysis) -> str:
     missing = {
-        'image': 'No face was found in this picture',
+        'image': 'No face was found in this image',
         'audio': 'No speech was heard in this recording',
     }.get(analysis.source.kind, 'No face was found and no speech was heard in this recording')
     return f'{missing}, so there is nothing to read. That is missing data, not “neutral”.'
@@ -158,8 +160,8 @@ def _source(analysis: Analysis, duration_s: float) -> Json:
 
 
 def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
-    pictures = analysis.settings.keep_frames
-    own = {
+    keeps_images = analysis.settings.keep_frames
+    series = {
         'fused': drawn(analysis.timeline.series(person.name), duration_s),
         'face': drawn(_frames(analysis, person.name) or analysis.timeline.series(person.name, 'face'), duration_s),
     }
@@ -169,13 +171,13 @@ def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
         'is_person': person.name != UNSEEN,
         'seen': _round(person.seen_s, 2),
         'heard': _round(person.heard_s, 2),
-        'thumb': picture(person.thumbnail_jpeg) if pictures else None,
-        'categories': {name: _round(share, 4) for name, share in person.categories.items() if _known(share)},
+        'thumb': picture(person.thumbnail_jpeg) if keeps_images else None,
+        'categories': {name: _round(share, 4) for name, share in person.categories.items() if _is_finite(share)},
         'valence': _triple(person.valence),
         'arousal': _triple(person.arousal),
         'course': _course(person),
-        'quality': {name: _round(value, 3) for name, value in person.quality.items() if _known(value)},
-        'series': {source: content for source, content in own.items() if content is not None},
+        'quality': {name: _round(value, 3) for name, value in person.quality.items() if _is_finite(value)},
+        'series': {source: content for source, content in series.items() if content is not None},
         'turns': _spans(rows_of(analysis.tables.get('turns', pa.table({})), person.name)),
         'utterances': _utterances(analysis, person.name),
         'boxes': _boxes(analysis, person.name),
@@ -183,37 +185,37 @@ def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
 
 
 def title(person: str, analysis: Analysis) -> str:
-    """A person's name as a heading; for speech without a known person, a title that says so."""
+    """A person's name as a heading; for speech that belongs to nobody known, a title that says so."""
     if person != UNSEEN:
         return opened(person)
-    if analysis.people and not any(each.seen_s > 0 for each in analysis.people):
+    if analysis.people and not any(other.seen_s > 0 for other in analysis.people):
         return 'Unknown speaker'
     return 'The voice' if analysis.source.kind == 'audio' else 'A voice, face unknown'
 
 
 def _spans(rows: pa.Table) -> list[Json]:
-    """Turns or utterances with the categories that their own source gave them, by start."""
+    """Turns or utterances in order of their starts, with the categories read from their own source alone."""
     if not rows.num_rows:
         return []
     starts, ends = column(rows, 'start_s'), column(rows, 'end_s')
-    shares = np.stack([column(rows, name) for name in EKMAN], axis=1)
+    shares = np.stack([column(rows, name) for name in EKMAN], axis=1)  # (N, 7)
     dimensions = {name: column(rows, name) for name in ('valence', 'arousal')}
     spans = []
     for i in np.argsort(starts, kind='stable'):
-        known = bool(np.isfinite(shares[i]).all())
-        best = int(shares[i].argmax()) if known else None
+        is_read = bool(np.isfinite(shares[i]).all())
+        best = int(shares[i].argmax()) if is_read else None
         spans.append({
             'start': _round(starts[i], 2), 'end': _round(ends[i], 2), 'category': best,
-            'certainty': _round(shares[i].max(), 4) if known else 0.0,
-            'p': [_round(share, 4) for share in shares[i]] if known else None,
+            'certainty': _round(shares[i].max(), 4) if is_read else 0.0,
+            'p': [_round(share, 4) for share in shares[i]] if is_read else None,
             **{name: _round(values[i], 4) for name, values in dimensions.items()},
         })  # fmt: skip
     return spans
 
 
 def _utterances(analysis: Analysis, person: str) -> list[Json]:
-    """What one person said, with word times and the categories of the words."""
-    spoken = sorted((x for x in analysis.utterances if x.person == person), key=lambda spoken: spoken.start_s)
+    """One person's utterances in order, with the times of the words and the categories read from them."""
+    own = [utterance for utterance in analysis.utterances if utterance.person == person]
     read = {span['start']: span for span in _spans(rows_of(analysis.tables.get('utterances', pa.table({})), person))}
     unread: Json = {'category': None, 'certainty': 0.0, 'p': None, 'valence': None, 'arousal': None}
     return [
@@ -229,13 +231,13 @@ def _utterances(analysis: Analysis, person: str) -> list[Json]:
                 for word in utterance.words
             ],
         }
-        for utterance in spoken
-        if _known(utterance.start_s) and _known(utterance.end_s)
+        for utterance in sorted(own, key=lambda utterance: utterance.start_s)
+        if _is_finite(utterance.start_s) and _is_finite(utterance.end_s)
     ]
 
 
 def _frames(analysis: Analysis, person: str) -> PersonSeries | None:
-    """The categories of one face frame by frame, finer than the timeline's steps; None if there are none."""
+    """Categories of one face per frame, at a finer step than the timeline's; None if no frame has any."""
     table = rows_of(analysis.tables.get('faces', pa.table({})), person)
     if not table.num_rows:
         return None
@@ -248,28 +250,29 @@ def _frames(analysis: Analysis, person: str) -> PersonSeries | None:
 
 
 def _boxes(analysis: Analysis, person: str) -> Json | None:
-    """Face boxes in thousandths of the frame with times in milliseconds, thinned to MAX_BOXES; None if unseen."""
+    """Face boxes in thousandths of the frame's sides, at most MAX_BOXES, and times in milliseconds; None if unseen."""
     rows = rows_of(analysis.tables.get('faces', pa.table({})), person)
     width, height = analysis.source.width, analysis.source.height
     if not rows.num_rows or not width or not height:
         return None
-    boxes = np.stack([column(rows, name) for name in BOX_COLUMNS], axis=1) * (1000 / np.array([width, height] * 2))
+    boxes = np.stack([column(rows, name) for name in BOX_COLUMNS], axis=1)  # (N, 4)
+    boxes = boxes * (1000 / np.array([width, height] * 2))
     times = column(rows, 'time_s')
-    keep = np.flatnonzero(np.isfinite(boxes).all(axis=1) & np.isfinite(times))
-    keep = keep[np.argsort(times[keep], kind='stable')]
-    keep = keep[:: max(1, math.ceil(len(keep) / MAX_BOXES))]
-    if not len(keep):
+    kept = np.flatnonzero(np.isfinite(boxes).all(axis=1) & np.isfinite(times))
+    kept = kept[np.argsort(times[kept], kind='stable')]
+    kept = kept[:: max(1, math.ceil(len(kept) / MAX_BOXES))]
+    if not len(kept):
         return None
-    usual = float(np.median(np.diff(times[keep]))) if len(keep) > 1 else 0.0
+    usual_gap_s = float(np.median(np.diff(times[kept]))) if len(kept) > 1 else 0.0
     return {
-        't': np.round(times[keep] * 1000).astype(int).tolist(),
-        'b': np.round(boxes[keep]).astype(int).ravel().tolist(),
-        'gap': _round(max(BOX_GAP_S, 2.5 * usual), 3),
+        't': np.round(times[kept] * 1000).astype(int).tolist(),
+        'b': np.round(boxes[kept]).astype(int).ravel().tolist(),
+        'gap': _round(max(BOX_GAP_S, 2.5 * usual_gap_s), 3),
     }
 
 
 def _loudness(analysis: Analysis, duration_s: float) -> Json | None:
-    """Loudness of speech in hundredths of LOUDNESS_DB, for recordings without a picture; None for others."""
+    """Loudness per LOUDNESS_STEP_S in per cent of the range LOUDNESS_DB, for recordings without video; else None."""
     table = analysis.tables.get('voice', pa.table({}))
     if analysis.source.kind != 'audio' or not table.num_rows:
         return None
@@ -291,16 +294,16 @@ def _label(label: OpenLabel) -> Json:
 
 
 def _moments(analysis: Analysis) -> list[Json]:
-    """In order of time; of very many the strongest, and stills for the strongest of those."""
+    """The MAX_MOMENTS strongest moments in order of time, the MAX_STILLS strongest of them with a still image."""
     strongest = sorted(analysis.moments, key=lambda moment: -moment.strength)[:MAX_MOMENTS]
-    pictured = {id(moment) for moment in strongest[:MAX_STILLS]} if analysis.settings.keep_frames else set()
+    with_still = {id(moment) for moment in strongest[:MAX_STILLS]} if analysis.settings.keep_frames else set()
 
     def entry(moment: Moment) -> Json:
         return {
             'kind': moment.kind, 'time': _round(moment.time_s, 2), 'start': _round(moment.start_s, 2),
             'end': _round(moment.end_s, 2), 'when': opened(when(moment)),
             'person': moment.person, 'sentence': moment.sentence,
-            'still': picture(moment.still_jpeg) if id(moment) in pictured else None,
+            'still': picture(moment.still_jpeg) if id(moment) in with_still else None,
             'evidence': _evidence(moment.evidence),
         }  # fmt: skip
 
@@ -314,7 +317,7 @@ def _evidence(parts: Sequence[Evidence]) -> list[Json]:
             'start': _round(part.start_s, 2),
             'end': _round(part.end_s, 2),
             'person': part.person,
-            'readings': {name: _round(value, 4) for name, value in part.readings.items() if _known(value)},
+            'readings': {name: _round(value, 4) for name, value in part.readings.items() if _is_finite(value)},
             'quote': part.quote,
         }
         for part in parts
@@ -322,7 +325,7 @@ def _evidence(parts: Sequence[Evidence]) -> list[Json]:
 
 
 def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) -> list[Json]:
-    """Per person and source: how long it was measured, how much of that names no category, how certain it was."""
+    """Per person and source: seconds measured, their share of the recording, the share that abstains, certainty."""
     table = []
     for person in titles:
         for source in SOURCES:
@@ -330,8 +333,8 @@ def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) 
             if not len(rows):
                 continue
             categories = rows.select(name=EKMAN)
-            names = np.isfinite(categories.column('value'))
-            named_s = Timeline(categories.to_arrow().filter(flag_array(names))).coverage()
+            is_named = np.isfinite(categories.column('value'))
+            named_s = Timeline(categories.to_arrow().filter(flag_array(is_named))).coverage()
             confidence = np.where(np.isnan(categories.column('value')), np.nan, categories.column('confidence'))
             lengths = (categories.column('end_s') - categories.column('start_s')) * categories.column('coverage')
             seconds = rows.coverage()
@@ -349,17 +352,17 @@ def picture(jpeg: bytes | None) -> str | None:
     return None if not jpeg else 'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode('ascii')
 
 
-def _known(value: float | None) -> bool:
+def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
 def _round(value: float, places: int) -> Any:
     """A rounded number; None for nan and infinity."""
-    return round(float(value), places) if _known(float(value)) else None
+    return round(float(value), places) if _is_finite(float(value)) else None
 
 
 def _triple(value: Sequence[float] | None) -> list[float] | None:
-    return None if value is None or not all(_known(part) for part in value) else [_round(part, 4) for part in value]
+    return None if value is None or not all(_is_finite(part) for part in value) else [_round(part, 4) for part in value]
 
 
 def _plain(value: Any) -> Any:

@@ -231,8 +231,8 @@ function card(report, person) {
   const known = Object.keys(person.categories).length > 0;
   const words = report.labels.filter((label) => label.person === person.name && label.whole);
   const facts = [
-    ['Seen', { audio: 'sound only', image: 'in the picture' }[report.source.kind] || lengthOf(person.seen)],
-    ['Heard', report.source.kind === 'image' ? 'a picture has no sound' : lengthOf(person.heard)],
+    ['Seen', { audio: 'audio only', image: 'in the image' }[report.source.kind] || lengthOf(person.seen)],
+    ['Heard', report.source.kind === 'image' ? 'an image has no audio' : lengthOf(person.heard)],
     ['Valence', interval(person.valence)],
     ['Arousal', interval(person.arousal)],
     ...Object.entries(person.quality).map(([name, value]) => told(name, value).map(sentenceCase)),

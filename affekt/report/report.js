@@ -96,10 +96,10 @@ function countOfPeople() {
 
 function head() {
   const facts = [
-    ['Length', still ? 'a picture' : lengthOf(report.source.duration)],
+    ['Length', still ? 'an image' : lengthOf(report.source.duration)],
     ['People', countOfPeople()],
     [
-      'Picture',
+      'Image',
       report.source.width
         ? `${report.source.width} × ${report.source.height}${report.source.rate ? `, ${report.source.rate.toFixed(0)} fps` : ''}`
         : 'none',

@@ -1,7 +1,6 @@
 """The report: one self-contained HTML file that shows a whole analysis, with the recording embedded if allowed.
 
-It loads nothing from anywhere and runs one script, its own. Read `payload.py` for what goes in, `report.js` for how it
-is shown.
+It loads nothing from anywhere and runs one script, its own. `payload.py` makes its data, `report.js` shows them.
 """
 
 from __future__ import annotations
@@ -29,16 +28,17 @@ MAX_MEDIA_BYTES = 64 * 2**20
 """Largest embedded recording or smaller copy, in bytes: with 57 MB a browser takes two to three seconds longer to open
 the page, but half an hour of video need not be re-encoded, which takes over a minute."""
 COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
-"""Of each step: longest recording in seconds, height in pixels, frames per second of the copy."""
+"""Steps of the copy's size: longest recording in seconds, height in pixels, frames per second."""
 WHOLE_HEIGHT = COPIES[0][1]
 """A playable file no higher than this, and within MAX_MEDIA_BYTES, is embedded unchanged, however long: re-encoding
 takes a fifth of the time of the analysis."""
 IMAGE_SIDE = 1280
+"""Longest side of an embedded photograph, in pixels."""
 
-NO_FRAMES = 'Pictures were not kept. Outlines show where faces were.'
-NO_FRAMES_NO_FACE = 'Pictures were not kept.'
+NO_FRAMES = 'Images were not kept. Outlines show where faces were.'
+NO_FRAMES_NO_FACE = 'Images were not kept.'
 NOT_INSIDE = 'The recording itself is not inside this file.'
-SOUND_ONLY = 'Sound only: there are no faces to read.'
+AUDIO_ONLY = 'Audio only: there are no faces to read.'
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Embedded:
     kind: str
     """'video', 'audio', 'image', or 'none'."""
     content: Path | None = None
+    """Path of the file to embed; None for 'none'."""
     mime: str = ''
     has_sound: bool = False
     note: str = ''
@@ -62,7 +63,7 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_
         out: the .html file to write.
         media: the recording, of which a small copy is embedded. Without it, without frames, or if no copy is small
             enough, stills or face outlines are shown instead.
-        why_not: a sentence on why there is no recording, shown where it would be.
+        why_not: a sentence on why there is no recording, shown in its place.
     """
     target = Path(out)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,13 +83,13 @@ def report_page(
     """Yields the file in pieces, so that a large recording is never in memory twice.
 
     Args:
-        title: plain text for the window's title.
+        title: title of the window, plain text.
         summary_text: plain text shown if scripts are disabled.
         payload: data of the script, of plain JSON types without nan.
-        media: path of a video, audio or image to embed, or None.
+        media: path of a video, audio or image file to embed; None for none.
 
     Raises:
-        ValueError: the payload holds nan, infinity or a type that JSON lacks.
+        ValueError: the payload has nan, infinity or a type that JSON lacks.
     """
     return self_contained(
         title,
@@ -109,27 +110,34 @@ def _body(summary_text: str, payload: Mapping[str, object], media: Path | None) 
 
 
 def embed(analysis: Analysis, media: Path | None, folder: Path, why_not: str = '') -> Embedded:
-    """The part of the recording that the report may show, as a file in the folder."""
+    """The part of the recording that the report may show, written into the folder; where there is none, the reason.
+
+    Args:
+        analysis: a whole analysis.
+        media: path of the recording, or None.
+        folder: folder for the copy.
+        why_not: a sentence on why `media` is None.
+    """
     kind = analysis.source.kind
-    note = SOUND_ONLY if kind == 'audio' else NOT_INSIDE
+    note = AUDIO_ONLY if kind == 'audio' else NOT_INSIDE
     if not analysis.settings.keep_frames:
-        seen = kind == 'video' and analysis.tables['faces'].num_rows > 0
-        return Embedded('none', note=note if kind == 'audio' else NO_FRAMES if seen else NO_FRAMES_NO_FACE)
+        has_faces = kind == 'video' and analysis.tables['faces'].num_rows > 0
+        return Embedded('none', note=note if kind == 'audio' else NO_FRAMES if has_faces else NO_FRAMES_NO_FACE)
     if media is None:
         return Embedded('none', note=f'{note} {why_not}'.rstrip())
     if analysis.source.duration_s > COPIES[-1][0]:
         return Embedded('none', note=f'{note} It is longer than {COPIES[-1][0] / 60:.0f} minutes.')
     try:
-        inside = _still(media, folder) if kind == 'image' else _copy(media, folder, kind, analysis.source.duration_s)
+        embedded = _still(media, folder) if kind == 'image' else _copy(media, folder, kind, analysis.source.duration_s)
     except (AffektError, OSError) as error:
         return Embedded('none', note=f'{note} It could not be copied: {error}')
-    if inside.content is not None and inside.content.stat().st_size > MAX_MEDIA_BYTES:
+    if embedded.content is not None and embedded.content.stat().st_size > MAX_MEDIA_BYTES:
         return Embedded('none', note=f'{note} Its copy is larger than {MAX_MEDIA_BYTES // 2**20} MB.')
-    return inside
+    return embedded
 
 
 def _copy(media: Path, folder: Path, kind: str, duration_s: float) -> Embedded:
-    """A small video or sound that browsers play."""
+    """A small video or audio file that browsers play."""
     from affekt.media import Recording, web_copy
 
     recording = Recording.open(media)
@@ -139,7 +147,7 @@ def _copy(media: Path, folder: Path, kind: str, duration_s: float) -> Embedded:
         whole_height=WHOLE_HEIGHT, whole_bytes=MAX_MEDIA_BYTES,
     )  # fmt: skip
     mime = 'audio/mp4' if kind == 'audio' else 'video/mp4'
-    return Embedded(kind, content, mime, bool(recording.audio), SOUND_ONLY if kind == 'audio' else '')
+    return Embedded(kind, content, mime, bool(recording.audio), AUDIO_ONLY if kind == 'audio' else '')
 
 
 def _still(media: Path, folder: Path) -> Embedded:

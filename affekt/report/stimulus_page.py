@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from affekt.pages import escaped, whole_page
 
 THUMBNAIL = 128
+"""Longest side of a portrait in pixels."""
 SHOWN = (
     ('person', 'Person', ''), ('emotion', 'Emotion', ''), ('intensity', 'Requested', '.2f'),
     ('measured_rise', 'Rise of the named scores', '+.2f'), ('measured_share', 'Probability of the emotion', '.2f'),
@@ -22,6 +23,7 @@ SHOWN = (
     ('measured_arousal', 'Arousal', '+.2f'), ('measured_luminance', 'Luminance', '.3f'),
     ('measured_identity_distance', 'Distance from the portrait', '.2f'), ('file', 'File', ''),
 )  # fmt: skip
+"""Columns of the table: name in the rows, title, format."""
 READING = (
     "Rise: by how much the scores that the emotion's recipe names, summed, are above those of the portrait at rest.",
     'Probability of the requested emotion, and the most probable one of seven (read as): by the network with which '
@@ -36,67 +38,68 @@ def stimulus_page(
     rows: Sequence[Mapping[str, Any]], portraits: Mapping[str, npt.NDArray[np.uint8]], left_out: Mapping[str, str],
     name: str,
 ) -> str:  # fmt: skip
-    """The whole page.
+    """The page as HTML.
 
     Args:
-        rows: rows of the table of stimuli.
-        portraits: name of each person to the portrait.
+        rows: rows of the table of stimuli, with the columns of SHOWN.
+        portraits: name of each person to the portrait, (H, W, 3) RGB.
         left_out: portraits that could not be used, with the reason.
         name: name of the set.
     """
     counts = {'clips': len(rows), 'persons': len(portraits), 'left out': len(left_out)}
-    listed = ''.join(f'<div><dt>{escaped(what)}</dt><dd>{count:,}</dd></div>' for what, count in counts.items())
-    warned = ''.join(f'<li>{escaped(file)}: {escaped(why)}</li>' for file, why in left_out.items())
-    notes = f'<ul class="notes" aria-label="Left out">{warned}</ul>' if warned else ''
+    totals = ''.join(f'<div><dt>{escaped(label)}</dt><dd>{count:,}</dd></div>' for label, count in counts.items())
+    reasons = ''.join(f'<li>{escaped(file)}: {escaped(reason)}</li>' for file, reason in left_out.items())
+    notes = f'<ul class="notes" aria-label="Left out">{reasons}</ul>' if reasons else ''
     people = ''.join(
         f'<figure><img alt="{escaped(person)}" src="{_thumbnail(image)}"><figcaption>{escaped(person)}</figcaption>'
         '</figure>'
         for person, image in portraits.items()
     )
-    how = ''.join(f'<li>{escaped(line)}</li>' for line in READING)
+    explanations = ''.join(f'<li>{escaped(explanation)}</li>' for explanation in READING)
     body = '\n'.join([
-        f'<section class="head"><h1>Stimuli: {escaped(name)}</h1><dl class="facts">{listed}</dl>{notes}</section>',
+        f'<section class="head"><h1>Stimuli: {escaped(name)}</h1><dl class="facts">{totals}</dl>{notes}</section>',
         f'<section class="part"><h2>Portraits, equally bright</h2><div class="figures">{people}</div></section>',
         _section('By emotion and intensity, mean of all persons', _means(rows)),
         _section('All clips', _table(rows)),
-        f'<section class="part"><h2>How to read it</h2><ul class="soft">{how}</ul></section>',
+        f'<section class="part"><h2>How to read it</h2><ul class="soft">{explanations}</ul></section>',
     ])  # fmt: skip
     return whole_page(f'Stimuli: {name}', name, body)
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[float, float]]:
-    """Emotion to intensity to the mean rise of all persons; nan if nobody was read."""
-    kept: dict[str, dict[float, list[float]]] = {}
+    """Emotion to intensity, ascending, to the mean rise over all persons; nan where nobody's was measured."""
+    rises: dict[str, dict[float, list[float]]] = {}
     for row in rows:
-        at = kept.setdefault(str(row['emotion']), {}).setdefault(float(row['intensity']), [])
+        measured = rises.setdefault(str(row['emotion']), {}).setdefault(float(row['intensity']), [])
         if math.isfinite(float(row['measured_rise'])):
-            at.append(float(row['measured_rise']))
+            measured.append(float(row['measured_rise']))
     return {
-        emotion: {each: float(np.mean(rises)) if (rises := by[each]) else math.nan for each in sorted(by)}
-        for emotion, by in kept.items()
+        emotion: {level: float(np.mean(values)) if values else math.nan for level, values in sorted(of_emotion.items())}
+        for emotion, of_emotion in rises.items()
     }
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> str:
     """A table of emotions by intensities."""
     by_emotion = means(rows)
-    intensities = sorted({each for by in by_emotion.values() for each in by})
-    heads = ''.join(f'<th scope="col">{each:.2f}</th>' for each in intensities)
+    intensities = sorted({intensity for of_emotion in by_emotion.values() for intensity in of_emotion})
+    headers = ''.join(f'<th scope="col">{intensity:.2f}</th>' for intensity in intensities)
     lines = ''.join(
         f'<tr><th scope="row">{escaped(emotion)}</th>'
-        + ''.join(f'<td>{_figure(by.get(each, math.nan), "+.2f")}</td>' for each in intensities)
+        + ''.join(f'<td>{_cell(of_emotion.get(level, math.nan), "+.2f")}</td>' for level in intensities)
         + '</tr>'
-        for emotion, by in by_emotion.items()
+        for emotion, of_emotion in by_emotion.items()
     )
-    return f'<table><thead><tr><th scope="col">Rise</th>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+    return f'<table><thead><tr><th scope="col">Rise</th>{headers}</tr></thead><tbody>{lines}</tbody></table>'
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    heads = ''.join(f'<th scope="col">{escaped(title)}</th>' for _, title, _ in SHOWN)
-    lines = ''.join(
-        '<tr>' + ''.join(f'<td>{_figure(row[name], form)}</td>' for name, _, form in SHOWN) + '</tr>' for row in rows
+    headers = ''.join(f'<th scope="col">{escaped(title)}</th>' for _, title, _ in SHOWN)
+    body = ''.join(
+        '<tr>' + ''.join(f'<td>{_cell(row[name], format_spec)}</td>' for name, _, format_spec in SHOWN) + '</tr>'
+        for row in rows
     )
-    return f'<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+    return f'<table><thead><tr>{headers}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _section(title: str, table: str) -> str:
@@ -106,15 +109,16 @@ def _section(title: str, table: str) -> str:
     )
 
 
-def _figure(value: object, form: str) -> str:
-    if isinstance(value, (int, float)) and form:
-        return '' if math.isnan(value) else format(value, form)
+def _cell(value: object, format_spec: str) -> str:
+    """Text of a cell; '' for nan."""
+    if isinstance(value, (int, float)) and format_spec:
+        return '' if math.isnan(value) else format(value, format_spec)
     return escaped(value)
 
 
 def _thumbnail(image: npt.NDArray[np.uint8]) -> str:
-    picture = PillowImage.fromarray(image)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    kept = io.BytesIO()
-    picture.save(kept, 'JPEG', quality=80)
-    return f'data:image/jpeg;base64,{base64.b64encode(kept.getvalue()).decode()}'
+    thumbnail = PillowImage.fromarray(image)
+    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    thumbnail.save(buffer, 'JPEG', quality=80)
+    return f'data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'

@@ -70,34 +70,36 @@ def frame_videos(
         StorageError: the folder cannot be written, as on a full disk.
         UnknownNameError: the clock lacks a video, or a method is given for an unknown modality.
     """
-    every = tuple(labels)
+    all_labels = tuple(labels)
     _require_known(features, methods, of_recording, around)
     by_name = {name: methods if isinstance(methods, str) else methods.get(name, 'linear') for name in features}
     alignment = Alignment(
         by_name, longest_gap_s, tuple(name for name in features if name in of_recording), around
     )  # fmt: skip
-    times = {each.video: _frame_times(each, clock) for each in every}
-    frames = torch.arange(sum(each.frames for each in every))
+    times = {video_labels.video: _frame_times(video_labels, clock) for video_labels in all_labels}
+    frames = torch.arange(sum(video_labels.frames for video_labels in all_labels))
     rows: dict[str, FrameRows | NeighbourRows] = {}
     masks: dict[str, Tensor] = {}
     for number, (name, source) in enumerate(features.items(), 1):
-        line = _Line(name, frames, alignment, None if keep_in is None else keep_in / f'feature{number}.npy')
-        for begin, each in zip(_begins(every), every, strict=True):
-            key = _key(each.video, source, name in alignment.of_recording)
-            if key is not None and each.frames:
-                line.put(begin, times[each.video], source[key], getattr(source, 'path', None))
-        if line.columns == 0 and sizes and name in sizes:
-            line.require_columns(sizes[name])
-        if line.columns == 0:
+        feature_rows = _FeatureRows(
+            name, frames, alignment, None if keep_in is None else keep_in / f'feature{number}.npy'
+        )
+        for start, video_labels in zip(_starts(all_labels), all_labels, strict=True):
+            key = _key(video_labels.video, source, name in alignment.of_recording)
+            if key is not None and video_labels.frames:
+                feature_rows.put(start, times[video_labels.video], source[key], getattr(source, 'path', None))
+        if feature_rows.columns == 0 and sizes and name in sizes:
+            feature_rows.require_columns(sizes[name])
+        if feature_rows.columns == 0:
             raise ValueRangeError(
-                expected=f'{name} of at least one of the videos {listed(each.video for each in every)}', came='none',
+                expected=f'{name} of at least one of the videos {listed(times)}', came='none',
                 todo='check that samples are named as the videos are, or leave that modality out',
             )  # fmt: skip
-        rows[name], masks[name] = line.rows(), line.keep_mask
-    return FrameVideos(every, rows, masks, torch.ones(len(frames)), alignment=alignment)
+        rows[name], masks[name] = feature_rows.rows(), feature_rows.keep_mask
+    return FrameVideos(all_labels, rows, masks, torch.ones(len(frames)), alignment=alignment)
 
 
-class _Line:
+class _FeatureRows:
     """One feature of all videos, concatenated.
 
     Args:
@@ -112,36 +114,38 @@ class _Line:
         self.keep_mask = torch.zeros(len(frames), dtype=torch.bool)
         self.columns = 0
         self._stored = torch.zeros(0, 0)
-        self._around: list[Tensor] = []
+        self._neighbour_rows: list[Tensor] = []
         self._index = torch.zeros(0, 0, dtype=torch.int64)
         self._distances = torch.zeros(0, 0)
 
-    def put(self, begin: int, times: Floats, feature: Features, path: Path | None) -> None:
-        """Add the feature of one video, whose first frame is `begin`; `path` is that of its store, if any."""
-        method, where = self._alignment.methods[self._name], f' in {path}' if path else ''
+    def put(self, start: int, times: Floats, feature: Features, path: Path | None) -> None:
+        """Add the feature of one video, whose first frame is `start`; `path` is that of its store, if any."""
+        method, origin = self._alignment.methods[self._name], f' in {path}' if path else ''
         aligned = on_clock(
             feature.values, feature.times, times, 'nearest' if method == 'learned' else method,
-            longest_gap_s=self._alignment.longest_gap_s, source=f'{self._name} of {feature.sample}{where}',
+            longest_gap_s=self._alignment.longest_gap_s, source=f'{self._name} of {feature.sample}{origin}',
         )  # fmt: skip
         self.require_columns(aligned.values.shape[1], feature.sample)
-        frames = slice(begin, begin + len(times))
+        frames = slice(start, start + len(times))
         self.keep_mask[frames] = torch.from_numpy(aligned.keep_mask)
         if method != 'learned':
             self._stored[frames] = torch.from_numpy(aligned.values)
             return
-        own = times if feature.times is None else np.asarray(feature.times, dtype=np.float64)
-        index, distances = neighbours(own, times, self._alignment.neighbours)
-        self._index[frames] = torch.from_numpy(index) + sum(map(len, self._around))
+        row_times = times if feature.times is None else np.asarray(feature.times, dtype=np.float64)
+        index, distances = neighbours(row_times, times, self._alignment.neighbours)
+        self._index[frames] = torch.from_numpy(index) + sum(map(len, self._neighbour_rows))
         self._distances[frames] = torch.from_numpy(distances)
-        self._around.append(torch.from_numpy(np.array(feature.values, dtype=np.float32)))
+        self._neighbour_rows.append(torch.from_numpy(np.array(feature.values, dtype=np.float32)))
 
     def rows(self) -> FrameRows | NeighbourRows:
         """The rows of all frames; zeros, or no neighbours, for a video without the feature."""
         if self._alignment.methods[self._name] != 'learned':
             return FrameRows(self._stored, self._frames)
         index = self._index.masked_fill(self._distances.isnan(), 0)
-        around = self._around or [torch.zeros(1, self.columns)]  # frames need a row to index, even if no video has any
-        return NeighbourRows(torch.cat(around), index, self._distances)
+        stored = self._neighbour_rows or [
+            torch.zeros(1, self.columns)
+        ]  # frames need a row to index, even if no video has any
+        return NeighbourRows(torch.cat(stored), index, self._distances)
 
     def require_columns(self, columns: int, video: str = '') -> None:
         """Allocate memory for this number of columns, or raise if it differs from that of earlier videos."""
@@ -151,7 +155,7 @@ class _Line:
                 shape = (len(self._frames), self._alignment.neighbours)
                 self._index, self._distances = torch.zeros(shape, dtype=torch.int64), torch.full(shape, torch.nan)
             else:
-                self._stored = _room(len(self._frames), columns, self._path)
+                self._stored = _zeros(len(self._frames), columns, self._path)
         if columns != self.columns:
             raise ShapeError(
                 expected=f'{self.columns} columns of {self._name} in every video', came=f'{columns} in {video}',
@@ -159,7 +163,7 @@ class _Line:
             )  # fmt: skip
 
 
-def _room(frames: int, columns: int, path: Path | None) -> Tensor:
+def _zeros(frames: int, columns: int, path: Path | None) -> Tensor:
     """(frames, columns) zeros, in memory or mapped from a new file."""
     if path is None:
         return torch.zeros(frames, columns)
@@ -171,9 +175,9 @@ def _room(frames: int, columns: int, path: Path | None) -> Tensor:
         raise storage_error(error, path) from error
 
 
-def _begins(every: Sequence[FrameLabels]) -> list[int]:
+def _starts(labels: Sequence[FrameLabels]) -> list[int]:
     """The first row of each video."""
-    return [0, *accumulate(each.frames for each in every)][: len(every)]
+    return [0, *accumulate(video_labels.frames for video_labels in labels)][: len(labels)]
 
 
 def _key(video: str, source: FeatureSource, is_shared: bool) -> str | None:
@@ -209,11 +213,11 @@ def _require_known(
     of_recording: Sequence[str],
     neighbours: int,
 ) -> None:
-    named = {*of_recording, *(methods if not isinstance(methods, str) else ())}
-    if not features or (strange := sorted(named - set(features))):
+    named_modalities = {*of_recording, *(methods if not isinstance(methods, str) else ())}
+    if not features or (unknown := sorted(named_modalities - set(features))):
         raise UnknownNameError(
             expected=f'modalities among {listed(features) or "one or more"}',
-            came=listed(strange) if features else 'none', todo='name those that have features',
+            came=listed(unknown) if features else 'none', todo='name those that have features',
         )  # fmt: skip
     for method in [methods] if isinstance(methods, str) else methods.values():
         if method not in FRAME_CLOCKS:

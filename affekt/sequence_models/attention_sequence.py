@@ -46,8 +46,8 @@ class AttentionSequence(SequenceModel):
         codes = [encoder(features[name], kept.of[name] if masked else None) for name, encoder in self.encoders.items()]
         weights = self.weights(self.weigher(torch.cat(codes, dim=2)))  # (B, T, M), from (B, T, M·H)
         if masked:
-            there = torch.stack(list(kept.of.values()), dim=2)  # (B, T, M)
-            weights = weights.masked_fill(~there, torch.finfo(weights.dtype).min)
+            present = torch.stack(list(kept.of.values()), dim=2)  # (B, T, M)
+            weights = weights.masked_fill(~present, torch.finfo(weights.dtype).min)
         if self.shape.corrected:
             weights = torch.softmax(weights, dim=2)
         fused = (weights.unsqueeze(3) * torch.stack(codes, dim=2)).sum(dim=2)  # (B, T, M, 1) times (B, T, M, H)

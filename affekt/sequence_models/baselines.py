@@ -33,8 +33,10 @@ def constant_predictions(
         classes: number of expressions.
     """
     means = _means(training, classes)
-    most = np.eye(classes)[int(means['expression'].argmax())]
-    return _same(videos, tasks, {'expression': most, 'affect': np.zeros(2), 'units': np.ones_like(means['units'])})
+    most_frequent = np.eye(classes)[int(means['expression'].argmax())]
+    return _same(
+        videos, tasks, {'expression': most_frequent, 'affect': np.zeros(2), 'units': np.ones_like(means['units'])}
+    )
 
 
 def mean_predictions(
@@ -84,45 +86,49 @@ def read_predictions(
             came=f'{listed(columns)}, {listed(action_units)}', todo='extract that recipe, or leave readings out',
         )  # fmt: skip
     names = list(columns[modality])
-    looks = [names.index(name) for name in EKMAN]
+    expression_columns = [names.index(name) for name in EKMAN]
     shapes = {name: names.index(name) for name in UNIT_SHAPES}
     units = [ACTION_UNITS.index(name) for name in action_units]
-    answers = {}
+    predictions = {}
     for video in videos.names:
         rows, keep = _rows(videos, modality, video)
         values = _filled(rows, keep)
-        shares = values[:, looks] / np.maximum(values[:, looks].sum(axis=1, keepdims=True), 1e-9)
+        shares = values[:, expression_columns] / np.maximum(
+            values[:, expression_columns].sum(axis=1, keepdims=True), 1e-9
+        )
         if not keep.any():
             shares = np.tile(np.eye(len(EKMAN))[EKMAN.index('neutral')], (len(values), 1))
         expression = np.zeros((len(values), classes))
-        for place, name in enumerate(EKMAN):
-            expression[:, EXPRESSIONS.index(name.capitalize())] = shares[:, place]
+        for index, name in enumerate(EKMAN):
+            expression[:, EXPRESSIONS.index(name.capitalize())] = shares[:, index]
         parts = {
             'expression': expression,
             'affect': np.stack(affect(shares), axis=1),
-            'units': np.clip(unit_amounts({name: values[:, at] for name, at in shapes.items()}) / 2, 0, 1)[:, units],
+            'units': np.clip(unit_amounts({name: values[:, column] for name, column in shapes.items()}) / 2, 0, 1)[
+                :, units
+            ],
         }
-        answers[video] = _prediction(video, parts, tasks, keep)
-    return answers
+        predictions[video] = _prediction(video, parts, tasks, keep)
+    return predictions
 
 
 def reading_modality(columns: Mapping[str, Sequence[str]]) -> str | None:
     """The modality whose columns include the readings of a face."""
-    return next((name for name, each in columns.items() if {*EKMAN, *UNIT_SHAPES} <= set(each)), None)
+    return next((name for name, names in columns.items() if {*EKMAN, *UNIT_SHAPES} <= set(names)), None)
 
 
 def _means(training: Sequence[FrameLabels], classes: int) -> dict[str, Floats]:
-    """The mean of each task over all labelled frames; uniform, or 0, if there are none."""
+    """The mean of each task over all labelled frames; a uniform distribution, or 0, without any."""
     counts = np.zeros(classes)
     affect: list[npt.NDArray[Any]] = [np.zeros((0, 2))]
     units: list[npt.NDArray[Any]] = []
-    for each in training:
-        if each.expression is not None:
-            counts += np.bincount(each.expression[each.expression >= 0], minlength=classes)
-        if each.affect is not None:
-            affect.append(each.affect[each.labelled('affect')])
-        if each.units is not None:
-            units.append(each.units[each.labelled('units')])
+    for labels in training:
+        if labels.expression is not None:
+            counts += np.bincount(labels.expression[labels.expression >= 0], minlength=classes)
+        if labels.affect is not None:
+            affect.append(labels.affect[labels.labelled('affect')])
+        if labels.units is not None:
+            units.append(labels.units[labels.labelled('units')])
     values, active = np.concatenate(affect), np.concatenate(units) if units else np.zeros((0, 0))
     return {
         'expression': counts / counts.sum() if counts.any() else np.full(classes, 1 / classes),
@@ -131,26 +137,26 @@ def _means(training: Sequence[FrameLabels], classes: int) -> dict[str, Floats]:
     }
 
 
-def _same(videos: FrameVideos, tasks: Sequence[str], answer: Mapping[str, Floats]) -> dict[str, FramePrediction]:
+def _same(videos: FrameVideos, tasks: Sequence[str], means: Mapping[str, Floats]) -> dict[str, FramePrediction]:
     predictions = {}
-    for each in videos.labels:
-        parts = {task: np.tile(row, (each.frames, 1)) for task, row in answer.items()}
-        predictions[each.video] = _prediction(each.video, parts, tasks, np.ones(each.frames, dtype=bool))
+    for labels in videos.labels:
+        parts = {task: np.tile(row, (labels.frames, 1)) for task, row in means.items()}
+        predictions[labels.video] = _prediction(labels.video, parts, tasks, np.ones(labels.frames, dtype=bool))
     return predictions
 
 
 def _prediction(video: str, parts: Mapping[str, Floats], tasks: Sequence[str], keep: Bools) -> FramePrediction:
     count = len(keep)
-    single = {
+    arrays = {
         task: parts[task].astype(np.float32) if task in tasks else np.zeros((count, 0), np.float32)
         for task in ('expression', 'affect', 'units')
     }
-    return FramePrediction(video, **single, keep_mask=keep, spread=np.full(count, np.nan, np.float32))
+    return FramePrediction(video, **arrays, keep_mask=keep, spread=np.full(count, np.nan, np.float32))
 
 
 def _rows(videos: FrameVideos, modality: str, video: str) -> tuple[Floats32, Bools]:
-    begin = videos.starts[video]
-    rows = slice(begin, begin + videos.lengths[video])
+    start = videos.starts[video]
+    rows = slice(start, start + videos.lengths[video])
     with torch.no_grad():
         return videos.features[modality][rows].numpy(), videos.keep_mask[modality][rows].numpy()
 

@@ -52,12 +52,12 @@ def build_sequence_model(name: str, shape: SequenceShape, **options: Any) -> Seq
     return model
 
 
-def _require_type(option: str, value: object, wanted: type) -> None:
+def _require_type(option: str, value: object, expected_type: type) -> None:
     """Check an option's type; a whole number is accepted for a float, True and False are not numbers."""
-    if type(value) is wanted or (wanted is float and type(value) is int):
+    if type(value) is expected_type or (expected_type is float and type(value) is int):
         return
     names = {bool: 'True or False', int: 'a whole number', float: 'a number'}
-    raise ValueRangeError(expected=f'{names[wanted]} for {option}', came=repr(value), todo='correct it')
+    raise ValueRangeError(expected=f'{names[expected_type]} for {option}', came=repr(value), todo='correct it')
 
 
 def load_published_sequence(model: SequenceModel, state: Mapping[str, Tensor]) -> Coverage:

@@ -35,19 +35,19 @@ class LearnedClock(nn.Module):
         super().__init__()
         self.kernels = max(count for count in range(1, KERNELS + 1) if columns % count == 0)
         self.reach = neighbours // 2 + 1.0
-        places = torch.linspace(-self.reach, self.reach, int(2 * self.reach * PER_STEP) + 1)  # (G,)
-        self.table = nn.Parameter((-2 * places.square()).unsqueeze(1).repeat(1, self.kernels))  # (G, H)
+        distances = torch.linspace(-self.reach, self.reach, int(2 * self.reach * PER_STEP) + 1)  # (G,)
+        self.table = nn.Parameter((-2 * distances.square()).unsqueeze(1).repeat(1, self.kernels))  # (G, H)
 
     def forward(self, around: Tensor) -> Tensor:
         """(..., D) from the (..., K, D + 1) of `NeighbourRows`; 0 for a frame without a row in reach."""
         rows, distances = around[..., :-1], around[..., -1]
-        exists = distances.abs() <= self.reach  # False for nan
-        place = (torch.where(exists, distances, 0.0) + self.reach) * PER_STEP
-        left = place.floor().clamp(max=len(self.table) - 2)
-        share = (place - left).unsqueeze(-1)
+        is_in_reach = distances.abs() <= self.reach  # False for nan
+        position = (torch.where(is_in_reach, distances, 0.0) + self.reach) * PER_STEP
+        left = position.floor().clamp(max=len(self.table) - 2)
+        share = (position - left).unsqueeze(-1)
         logits = self.table[left.long()] * (1 - share) + self.table[left.long() + 1] * share  # (..., K, H)
-        logits = logits.masked_fill(~exists.unsqueeze(-1), torch.finfo(logits.dtype).min)
-        weights = logits.softmax(dim=-2) * exists.unsqueeze(-1)
+        logits = logits.masked_fill(~is_in_reach.unsqueeze(-1), torch.finfo(logits.dtype).min)
+        weights = logits.softmax(dim=-2) * is_in_reach.unsqueeze(-1)
         groups = rows.unflatten(-1, (self.kernels, -1))  # (..., K, H, D / H)
         return torch.einsum('...kh,...khd->...hd', weights, groups).flatten(-2)  # (..., D)
 
@@ -70,8 +70,8 @@ class OnLearnedClocks(nn.Module):
 
     def forward(self, features: Features, keep_mask: KeepMask = None) -> FrameAnswers:
         """The model's predictions; features with learned clocks are (B, T, K, D + 1)."""
-        answers: FrameAnswers = self.model(self._on_frames(features), keep_mask)
-        return answers
+        output: FrameAnswers = self.model(self._on_frames(features), keep_mask)
+        return output
 
     def standardise_on(self, features: Features, keep_mask: KeepMask = None) -> None:
         """As the model's `standardise_on`, with the initial clocks."""

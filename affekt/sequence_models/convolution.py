@@ -68,10 +68,10 @@ class _Block(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, keep: Tensor | None) -> Tensor:
-        normal = self.norm(tokens)
+        normalised = self.norm(tokens)
         if keep is not None:
-            normal = torch.where(keep, normal, 0.0)
-        wide = functional.pad(normal.transpose(1, 2), self.margins)  # (B, H, T and margins)
-        near = functional.gelu(self.convolution(wide)).transpose(1, 2)  # (B, H, T), then (B, T, H)
-        result: Tensor = tokens + self.linear(self.dropout(near))
+            normalised = torch.where(keep, normalised, 0.0)
+        padded = functional.pad(normalised.transpose(1, 2), self.margins)  # (B, H, T and margins)
+        convolved = functional.gelu(self.convolution(padded)).transpose(1, 2)  # (B, H, T), then (B, T, H)
+        result: Tensor = tokens + self.linear(self.dropout(convolved))
         return result

@@ -30,6 +30,7 @@ from affekt.sequence_models.training import Row, TrainedFrames, require_fit, tra
 from affekt.typed_json import json_file, typed
 
 Chooses = Literal['fold', 'validation']
+"""Part that chooses the epoch of a fold's model."""
 FORMAT = 1
 """Format version of the folder; a newer one is refused."""
 
@@ -52,10 +53,10 @@ class FrameEnsemble:
     notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if len({(each.settings.task, each.expressions, each.action_units) for each in self.members}) != 1:
+        if len({(member.settings.task, member.expressions, member.action_units) for member in self.members}) != 1:
             raise ShapeError(
                 expected='one or more models of one task, with the same names of classes and units',
-                came=f'{len(self.members)}: {[each.settings.task for each in self.members]}',
+                came=f'{len(self.members)}: {[member.settings.task for member in self.members]}',
                 todo='put together models that were trained alike',
             )
 
@@ -71,8 +72,10 @@ class FrameEnsemble:
             ShapeError: the features differ.
         """
         draws = draws if len(self.members) == 1 else 0
-        every = [each.predict(videos, smooth=False, draws=draws) for each in self.members]
-        means = {name: mean_prediction([answers[name] for answers in every]) for name in every[0]}
+        all_predictions = [each.predict(videos, smooth=False, draws=draws) for each in self.members]
+        means = {
+            name: mean_prediction([predictions[name] for predictions in all_predictions]) for name in all_predictions[0]
+        }
         return {name: each.smoothed(self.smoothing) if smooth else each for name, each in means.items()}
 
     def save(self, folder: Path) -> None:
@@ -176,10 +179,10 @@ def recording_folds(lengths: Mapping[str, int], count: int, seed: int) -> dict[s
             todo='ask for fewer folds, or give more recordings',
         )  # fmt: skip
     names = list(frames)
-    shuffled = [names[at] for at in np.random.default_rng(seed).permutation(len(names))]
+    shuffled = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
     filled, fold_of = [(0, 0)] * count, {}
     for name in sorted(shuffled, key=lambda name: -frames[name]):
-        fold = min(range(count), key=lambda number: filled[number])  # an empty one before a short one
+        fold = min(range(count), key=lambda index: filled[index])  # an empty one before a short one
         filled[fold] = (filled[fold][0] + frames[name], filled[fold][1] + 1)
         fold_of[name] = fold + 1
     return {video: fold_of[recording_of(video)] for video in lengths}
@@ -208,8 +211,8 @@ def train_folds(
         validation: the official part, on which no model is trained.
         settings: settings of every model; the seed also determines the folds.
         count: K, the number of folds.
-        chooses: part that chooses a model's epoch: its own `fold`, so that validation is free
-            of any choice but smoothing; or `validation`.
+        chooses: part that chooses a model's epoch: its own `fold`, so that validation is free of any choice but
+            smoothing; or `validation`.
         folder: folder with a subfolder for each run, and the ensemble in `ensemble`.
         resume: continue in the folder of a killed run; finished folds are not trained again.
         report: called with the row of each epoch, which includes its `fold`.
@@ -226,25 +229,27 @@ def train_folds(
     # 1. Assign whole recordings to folds.
     annotated = {name: length for name, length in training.lengths.items() if name not in training.guessed}
     folds = recording_folds(annotated, count, settings.seed)
-    own_videos = [training.take(name for name in folds if folds[name] == fold) for fold in range(1, count + 1)]
-    others = [
+    fold_parts = [training.take(name for name in folds if folds[name] == fold) for fold in range(1, count + 1)]
+    other_parts = [
         training.take(name for name in training.names if folds.get(name) != fold) for fold in range(1, count + 1)
     ]  # fmt: skip
-    for own, rest in zip(own_videos, others, strict=True):  # errors of later folds are raised before the first
-        require_fit(rest, own if chooses == 'fold' else validation, settings)
+    for fold_videos, other_videos in zip(
+        fold_parts, other_parts, strict=True
+    ):  # errors of later folds are raised before the first
+        require_fit(other_videos, fold_videos if chooses == 'fold' else validation, settings)
     runs: list[TrainedFrames] = []
     held_out: dict[str, FramePrediction] = {}
-    for fold, (own, rest) in enumerate(zip(own_videos, others, strict=True), 1):
-        # 2. Train a model for each on the other folds.
-        tell = None if report is None else _with_fold(report, fold)
+    for fold, (fold_videos, other_videos) in enumerate(zip(fold_parts, other_parts, strict=True), 1):
+        # 2. Train a model for each fold on the others.
+        fold_report = None if report is None else _with_fold(report, fold)
         run = train_frames(
-            rest, own if chooses == 'fold' else validation, settings,
-            folder=None if folder is None else folder / f'fold{fold}', resume=resume, report=tell,
+            other_videos, fold_videos if chooses == 'fold' else validation, settings,
+            folder=None if folder is None else folder / f'fold{fold}', resume=resume, report=fold_report,
             progress=part_of(progress, fold - 1, count), expressions=expressions, action_units=action_units,
             notes={**(notes or {}), 'fold': fold, 'folds': count, 'chooses': chooses},
         )  # fmt: skip
         runs.append(run)
-        held_out |= run.predictor.predict(own, smooth=False)
+        held_out |= run.predictor.predict(fold_videos, smooth=False)
     # 3. Evaluate their mean on the official validation part.
     ensemble = FrameEnsemble(tuple(run.predictor for run in runs))
     classes = max(len(runs[0].predictor.expressions), 1)
@@ -252,11 +257,11 @@ def train_folds(
         official_scores(validation.labels, each.predict(validation, smooth=False), settings.tasks, classes)
         for each in ensemble.members
     )
-    together = ensemble.predict(validation, smooth=False)
-    scores = official_scores(validation.labels, together, settings.tasks, classes)
-    choices = tuned_frame_smoothing(validation, together, settings, classes)
-    own_notes = {**(notes or {}), 'folds': folds, 'chooses': chooses, 'validation': scores}
-    ensemble = FrameEnsemble(ensemble.members, {task: each.chosen for task, each in choices.items()}, own_notes)
+    ensemble_predictions = ensemble.predict(validation, smooth=False)
+    scores = official_scores(validation.labels, ensemble_predictions, settings.tasks, classes)
+    choices = tuned_frame_smoothing(validation, ensemble_predictions, settings, classes)
+    ensemble_notes = {**(notes or {}), 'folds': folds, 'chooses': chooses, 'validation': scores}
+    ensemble = FrameEnsemble(ensemble.members, {task: each.chosen for task, each in choices.items()}, ensemble_notes)
     if folder:
         ensemble.save(folder / 'ensemble')
     truth = [each for each in training.labels if each.video in folds]

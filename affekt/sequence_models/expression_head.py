@@ -82,8 +82,8 @@ class _NarrowAttention(nn.Module):
         self.out = nn.Linear(heads * head_width, width)
 
     def forward(self, frames: Tensor, keep: Tensor | None) -> Tensor:
-        parts = self.qkv(frames).unflatten(2, (3, self.heads, -1))  # (B, T, 3, G, E)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # (B, G, T, E) each, of (3, B, G, T, E)
+        projected = self.qkv(frames).unflatten(2, (3, self.heads, -1))  # (B, T, 3, G, E)
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4)  # (B, G, T, E) each, of (3, B, G, T, E)
         joined = attend(queries, keys, values, keep).transpose(1, 2).flatten(2)  # (B, T, G, E), then (B, T, G·E)
         result: Tensor = self.out(joined)
         return result

@@ -51,8 +51,8 @@ class SequenceShape:
     form: Form = 'corrected'
 
     def __post_init__(self) -> None:
-        known = {name: self.sizes[name] for name in MODALITIES if name in self.sizes}
-        object.__setattr__(self, 'sizes', known | dict(self.sizes))  # a fixed order, independent of the caller
+        ordered = {name: self.sizes[name] for name in MODALITIES if name in self.sizes}
+        object.__setattr__(self, 'sizes', ordered | dict(self.sizes))  # a fixed order, independent of the caller
         if self.form not in ('reference', 'corrected'):
             raise UnknownNameError(expected='form reference or corrected', came=repr(self.form), todo='choose one')
         tasks = (self.classes, self.values, self.units)
@@ -66,13 +66,15 @@ class SequenceShape:
         if not 0.0 <= self.dropout < 1.0:
             raise ValueRangeError(expected='dropout in [0, 1)', came=f'{self.dropout}', todo='choose another')
         containers = nn.ModuleDict(), nn.ParameterDict()
-        wrong = [
-            name for name in self.sizes if not name or '.' in name or any(hasattr(each, name) for each in containers)
+        invalid = [
+            name
+            for name in self.sizes
+            if not name or '.' in name or any(hasattr(container, name) for container in containers)
         ]
-        if wrong:
+        if invalid:
             raise UnknownNameError(
                 expected='names of modalities without a dot, and none that torch has for itself',
-                came=listed(wrong),
+                came=listed(invalid),
                 todo='rename them',
             )
 
@@ -123,7 +125,9 @@ class SequenceModel(nn.Module, ABC):
     """
 
     forms: ClassVar[tuple[Form, ...]] = ('reference', 'corrected')
+    """Forms that the model has."""
     fewest_modalities: ClassVar[int] = 1
+    """Minimum number of modalities."""
 
     def __init__(self, shape: SequenceShape, width: int) -> None:
         super().__init__()
@@ -193,11 +197,11 @@ class SequenceModel(nn.Module, ABC):
 
     def _kept(self, features: Features, keep_mask: KeepMask) -> Kept:
         """The masks, after a check of names and shapes."""
-        given = keep_mask if isinstance(keep_mask, Mapping) else {}
-        if set(features) != set(self.shape.sizes) or not set(given) <= set(features):
+        named_masks = keep_mask if isinstance(keep_mask, Mapping) else {}
+        if set(features) != set(self.shape.sizes) or not set(named_masks) <= set(features):
             raise UnknownNameError(
                 expected=f'features of {listed(self.shape.sizes)} and masks of no other',
-                came=f'features of {listed(features)}, masks of {listed(given) or "none"}',
+                came=f'features of {listed(features)}, masks of {listed(named_masks) or "none"}',
                 todo='give every modality; a missing one is filled with anything and marked in keep_mask',
             )
         windows = next(iter(features.values())).shape[:2]
@@ -209,7 +213,7 @@ class SequenceModel(nn.Module, ABC):
                     came=listed(f'{of} {tuple(each.shape)}' for of, each in features.items()),
                     todo='bring all features to the clock of the frames first',
                 )
-        masks = dict.fromkeys(self.shape.sizes, keep_mask) if isinstance(keep_mask, Tensor) else dict(given)
+        masks = dict.fromkeys(self.shape.sizes, keep_mask) if isinstance(keep_mask, Tensor) else dict(named_masks)
         for name, mask in masks.items():
             if mask.dtype != torch.bool or mask.shape != windows:
                 raise ShapeError(
@@ -217,16 +221,16 @@ class SequenceModel(nn.Module, ABC):
                     came=f'{mask.dtype} {tuple(mask.shape)}',
                     todo='give True where a frame is kept',
                 )
-        every = next(iter(features.values())).new_ones(windows, dtype=torch.bool)
-        of = {name: masks.get(name, every) for name in self.shape.sizes}
+        all_kept = next(iter(features.values())).new_ones(windows, dtype=torch.bool)
+        of = {name: masks.get(name, all_kept) for name in self.shape.sizes}
         if isinstance(keep_mask, Tensor):
             return Kept(keep_mask, of, bool(keep_mask.all()))
-        some = torch.stack(list(of.values())).any(dim=0)  # (M, B, T) of M modalities, then (B, T)
-        return Kept(some, of, all(bool(mask.all()) for mask in masks.values()))
+        is_kept = torch.stack(list(of.values())).any(dim=0)  # (M, B, T) of M modalities, then (B, T)
+        return Kept(is_kept, of, all(bool(mask.all()) for mask in masks.values()))
 
 
 def published_reader(theirs: str, ours: str = 'reader') -> dict[str, str | None]:
-    """The map of names of a published bidirectional recurrence: one module there, two here."""
+    """Map of the names of a published bidirectional recurrence, one module there and two here."""
     names: dict[str, str | None] = {}
     for part in ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'):
         names[f'{theirs}.{part}_l0'] = f'{ours}.onward.{part}_l0'

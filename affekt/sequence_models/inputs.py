@@ -95,7 +95,7 @@ class FrameVideos:
     alignment: Alignment = field(default_factory=Alignment)
 
     def __post_init__(self) -> None:
-        frames = sum(each.frames for each in self.labels)
+        frames = sum(video_labels.frames for video_labels in self.labels)
         rows = {name: len(value) for name, value in self.features.items()} | {'weights': len(self.weights)}
         if set(rows.values()) != {frames} or set(self.keep_mask) != set(self.features):
             raise ShapeError(
@@ -117,12 +117,12 @@ class FrameVideos:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the videos."""
-        return tuple(each.video for each in self.labels)
+        return tuple(video_labels.video for video_labels in self.labels)
 
     @cached_property
     def lengths(self) -> dict[str, int]:
         """Video to its number of frames."""
-        return {each.video: each.frames for each in self.labels}
+        return {video_labels.video: video_labels.frames for video_labels in self.labels}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -132,7 +132,7 @@ class FrameVideos:
     @cached_property
     def starts(self) -> dict[str, int]:
         """Video to its first row."""
-        ends = np.cumsum([each.frames for each in self.labels]).tolist()
+        ends = np.cumsum([video_labels.frames for video_labels in self.labels]).tolist()
         return dict(zip(self.names, [0, *ends[:-1]], strict=True)) if ends else {}
 
     @cached_property
@@ -148,7 +148,7 @@ class FrameVideos:
     @cached_property
     def units(self) -> Tensor:
         """(F, U) int8 action units, -1 where unknown; U of the first video that has some."""
-        widths = {each.units.shape[1] for each in self.labels if each.units is not None}
+        widths = {video_labels.units.shape[1] for video_labels in self.labels if video_labels.units is not None}
         if len(widths) > 1:
             raise ShapeError(
                 expected='as many action units in every video', came=f'{sorted(widths)}', todo='choose one list of them'
@@ -164,18 +164,18 @@ class FrameVideos:
         """
         self._require_windows(windows)
         lengths = torch.tensor([len(window) for window in windows])
-        begins = torch.tensor([self.starts[window.video] + window.begin for window in windows])
+        starts = torch.tensor([self.starts[window.video] + window.begin for window in windows])
         steps = torch.arange(int(lengths.max()))
-        inside = steps < lengths.unsqueeze(1)  # (B, T)
-        rows = (begins.unsqueeze(1) + steps).clamp(max=len(self.weights) - 1)
-        outside = ~inside
+        is_inside = steps < lengths.unsqueeze(1)  # (B, T)
+        rows = (starts.unsqueeze(1) + steps).clamp(max=len(self.weights) - 1)
+        is_outside = ~is_inside
         return WindowBatch(
-            {name: _rows_of(value, rows, outside) for name, value in self.features.items()},
-            {name: mask[rows] & inside for name, mask in self.keep_mask.items()},
-            self.expression[rows].masked_fill_(outside, -1),
-            self.affect[rows].masked_fill_(outside.unsqueeze(2), torch.nan),
-            self.units[rows].masked_fill_(outside.unsqueeze(2), -1),
-            self.weights[rows].masked_fill_(outside, 0),
+            {name: _rows_of(value, rows, is_outside) for name, value in self.features.items()},
+            {name: mask[rows] & is_inside for name, mask in self.keep_mask.items()},
+            self.expression[rows].masked_fill_(is_outside, -1),
+            self.affect[rows].masked_fill_(is_outside.unsqueeze(2), torch.nan),
+            self.units[rows].masked_fill_(is_outside.unsqueeze(2), -1),
+            self.weights[rows].masked_fill_(is_outside, 0),
         )
 
     def _require_windows(self, windows: Sequence[Window]) -> None:
@@ -183,7 +183,7 @@ class FrameVideos:
             raise UnknownNameError(
                 expected=f'windows of {listed(self.names)}', came=f'of {listed(strange)}', todo='cut them of these'
             )
-        wrong = [each for each in windows if not 0 <= each.begin < each.end <= self.lengths[each.video]]
+        wrong = [window for window in windows if not 0 <= window.begin < window.end <= self.lengths[window.video]]
         if wrong or not windows:
             raise ValueRangeError(
                 expected='windows within their videos, of one frame or more', came=str(wrong[0]) if wrong else 'none',
@@ -197,10 +197,10 @@ class FrameVideos:
             UnknownNameError: unknown video.
         """
         names = tuple(names)
-        by_name = {each.video: each for each in self.labels}
-        if strange := [name for name in names if name not in by_name]:
+        by_name = {video_labels.video: video_labels for video_labels in self.labels}
+        if unknown := [name for name in names if name not in by_name]:
             raise UnknownNameError(
-                expected=f'videos among {listed(self.names)}', came=listed(strange), todo='name those that are there'
+                expected=f'videos among {listed(self.names)}', came=listed(unknown), todo='name those that are there'
             )
         spans = [torch.arange(self.starts[name], self.starts[name] + by_name[name].frames) for name in names]
         rows = torch.cat(spans) if spans else torch.arange(0)
@@ -222,7 +222,7 @@ class FrameVideos:
         require_same_features(self.sizes, self.alignment, other)
         return FrameVideos(
             self.labels + other.labels,
-            {name: _after(value, other.features[name]) for name, value in self.features.items()},
+            {name: _concatenated(value, other.features[name]) for name, value in self.features.items()},
             {name: torch.cat([mask, other.keep_mask[name]]) for name, mask in self.keep_mask.items()},
             torch.cat([self.weights, other.weights]),
             self.guessed | other.guessed,
@@ -284,25 +284,25 @@ class WindowBatches:
     def starting_at(self, batches: int) -> Iterator[WindowBatch]:
         """The batches after the first `batches`, which are not loaded."""
         for index in self._order.starting_at(batches):
-            yield self._videos.batch([self._windows[at] for at in index.tolist()])
+            yield self._videos.batch([self._windows[number] for number in index.tolist()])
 
 
 def _joined(labels: Sequence[FrameLabels], task: str, shape: tuple[int, ...], absent: float) -> npt.NDArray[Any]:
     """(F, ...) labels of one task, `absent` for a video without any."""
     parts = [
-        np.full((each.frames, *shape), absent) if getattr(each, task) is None else getattr(each, task)
-        for each in labels
+        np.full((video.frames, *shape), absent) if getattr(video, task) is None else getattr(video, task)
+        for video in labels
     ]  # fmt: skip
     return np.concatenate([np.zeros((0, *shape)), *parts])
 
 
 def _rows_of(value: FrameRows | NeighbourRows, rows: Tensor, outside: Tensor) -> Tensor:
     """(B, T, ...) values of frames by index, 0 outside the video."""
-    taken = value[rows].float()
-    return taken.masked_fill_(outside.reshape(*outside.shape, *[1] * (taken.ndim - 2)), 0)
+    values = value[rows].float()
+    return values.masked_fill_(outside.reshape(*outside.shape, *[1] * (values.ndim - 2)), 0)
 
 
-def _after(first: FrameRows | NeighbourRows, second: FrameRows | NeighbourRows) -> FrameRows | NeighbourRows:
+def _concatenated(first: FrameRows | NeighbourRows, second: FrameRows | NeighbourRows) -> FrameRows | NeighbourRows:
     """The frames of both, which have the same alignment."""
     if isinstance(first, NeighbourRows):
         assert isinstance(second, NeighbourRows)

@@ -24,6 +24,7 @@ Across = Literal['window', 'batch']
 EPSILON = 1e-8
 """Added to a sum of variances, so that a constant against itself scores 0, not nan."""
 PUBLISHED_EPSILON = 1e-10
+"""The constant of the published code, beside a product of standard deviations and in the denominator."""
 
 
 def concordance_loss(
@@ -65,7 +66,7 @@ def concordance_loss(
         )  # fmt: skip
     known = _known(~truth.isnan(), keep_mask, values)
     if across == 'batch':
-        values, truth, known = (each.flatten(0, 1).unsqueeze(0) for each in (values, truth, known))  # (1, B·T, V)
+        values, truth, known = (tensor.flatten(0, 1).unsqueeze(0) for tensor in (values, truth, known))  # (1, B·T, V)
     values = torch.where(known, values.float(), 0.0)
     truth = torch.where(known, truth.float(), 0.0)
     count = known.sum(dim=1).clamp(min=1)  # (B, V)
@@ -172,13 +173,15 @@ class ExpressionLoss:
 
     def cross_entropy(self, log_shares: Tensor, label: Tensor) -> Tensor:
         """(N) cross-entropies with the smoothed truth, from (N, C) logarithms of probabilities and (N) labels."""
-        right = log_shares.gather(-1, label.unsqueeze(-1)).squeeze(-1)
-        return -(1 - self.smoothing) * right - self.smoothing * log_shares.mean(dim=-1)
+        log_share = log_shares.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+        return -(1 - self.smoothing) * log_share - self.smoothing * log_shares.mean(dim=-1)
 
     def focal_factor(self, log_shares: Tensor, label: Tensor) -> Tensor:
         """(N) factors alpha (1 - p_label)**gamma."""
-        right = log_shares.gather(-1, label.unsqueeze(-1)).squeeze(-1)
-        doubt = (-torch.expm1(right)).clamp(min=torch.finfo(right.dtype).tiny)  # a power of 0 may have no gradient
+        log_share = log_shares.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+        doubt = (-torch.expm1(log_share)).clamp(
+            min=torch.finfo(log_share.dtype).tiny
+        )  # a power of 0 may have no gradient
         factor: Tensor = self.alpha * torch.pow(doubt, self.gamma)
         return factor
 
@@ -186,10 +189,12 @@ class ExpressionLoss:
         """(N) Kullback-Leibler divergences of the prediction from the smoothed truth."""
         classes = log_shares.shape[-1]
         spread = self.smoothing / classes
-        least = (1 - self.smoothing + spread) * math.log(1 - self.smoothing + spread)  # Σ q log q, of every frame
+        negative_entropy = (1 - self.smoothing + spread) * math.log(
+            1 - self.smoothing + spread
+        )  # Σ q log q, of every frame
         if spread:
-            least += (classes - 1) * spread * math.log(spread)
-        return self.cross_entropy(log_shares, label) + least
+            negative_entropy += (classes - 1) * spread * math.log(spread)
+        return self.cross_entropy(log_shares, label) + negative_entropy
 
 
 PUBLISHED_EXPRESSION_LOSS = ExpressionLoss(smoothing=0.1, alpha=0.9, gamma=2.0, divergence=0.2)
@@ -242,27 +247,32 @@ def unit_loss(
         ShapeError: the shapes differ, or the mask is not a (B, T) bool.
     """
     known = _known(units >= 0, keep_mask, logits)
-    each = functional.binary_cross_entropy_with_logits(
+    losses = functional.binary_cross_entropy_with_logits(
         torch.where(known, logits.float(), 0.0), units.clamp(min=0).float(), reduction='none',
         pos_weight=None if positive_weights is None else positive_weights.to(logits.device).float(),
     )  # fmt: skip
-    return _mean(each, known)
+    return _mean(losses, known)
 
 
 def balanced_units(units: Tensor) -> Tensor:
-    """(U,) weights of active units from (N, U) truths: frames without the unit divided by frames with it; 1 if there
-    are none with it. A truth of -1 does not count.
+    """(U,) weights of active units: frames without the unit divided by frames with it.
+
+    Args:
+        units: (N, U) truths of 0 and 1; -1, which does not count, where unknown.
+
+    Returns:
+        (U,) weights; 1 for a unit that is active in no frame or in all.
     """
-    shown, hidden = (units == 1).flatten(0, -2).sum(dim=0), (units == 0).flatten(0, -2).sum(dim=0)
-    return torch.where((shown > 0) & (hidden > 0), hidden / shown.clamp(min=1), 1.0)
+    active, inactive = (units == 1).flatten(0, -2).sum(dim=0), (units == 0).flatten(0, -2).sum(dim=0)
+    return torch.where((active > 0) & (inactive > 0), inactive / active.clamp(min=1), 1.0)
 
 
-def _known(known: Tensor, keep_mask: Tensor | None, answers: Tensor) -> Tensor:
+def _known(known: Tensor, keep_mask: Tensor | None, predictions: Tensor) -> Tensor:
     """(B, T, V) bool: known and kept, after a check of the shapes."""
-    if known.shape != answers.shape or known.ndim != 3:
+    if known.shape != predictions.shape or known.ndim != 3:
         raise ShapeError(
             expected='answers and truth of one shape (B, T, V)',
-            came=f'{tuple(answers.shape)}, {tuple(known.shape)}',
+            came=f'{tuple(predictions.shape)}, {tuple(known.shape)}',
             todo='give one truth for each answer',
         )
     if keep_mask is None:
@@ -276,6 +286,6 @@ def _known(known: Tensor, keep_mask: Tensor | None, answers: Tensor) -> Tensor:
     return known & keep_mask.unsqueeze(2)  # (B, T, 1)
 
 
-def _mean(each: Tensor, counted: Tensor) -> Tensor:
+def _mean(values: Tensor, counted: Tensor) -> Tensor:
     """The mean of the values that count; 0 if none does."""
-    return torch.where(counted, each, 0.0).sum() / counted.sum().clamp(min=1)
+    return torch.where(counted, values, 0.0).sum() / counted.sum().clamp(min=1)

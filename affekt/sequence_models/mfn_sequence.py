@@ -11,7 +11,7 @@ Axes: B batch, T frames, M modalities, H hidden, W memory. In the symbols of the
 
     states, cells           h_n^t and c_n^t of all frames
     change                  c^[t-1,t], all cells before and after a frame
-    attend, seen            D_a, and ĉ = softmax(D_a(c^[t-1,t])) ∘ c^[t-1,t]
+    attend                  D_a, and ĉ = softmax(D_a(c^[t-1,t])) ∘ c^[t-1,t]
     propose                 D_u
     retain, update          D_γ1 and D_γ2, here of ĉ and the memory, as published code has it
     memory                  u^t
@@ -48,20 +48,20 @@ class MemorySequence(SequenceModel):
     def __init__(self, shape: SequenceShape, *, memory: int = 128, at_once: bool = True) -> None:
         if memory < 1:
             raise ValueRangeError(expected='a memory of width 1 or more', came=f'{memory}', todo='choose another')
-        inner = max(shape.hidden // 2, 1)
-        super().__init__(shape, width=2 * inner)
+        code_width = max(shape.hidden // 2, 1)
+        super().__init__(shape, width=2 * code_width)
         self.at_once = at_once
-        first = {name: shape.sizes[name] for name in ORDER if name in shape.sizes}
-        sizes = first | dict(shape.sizes)
+        ordered = {name: shape.sizes[name] for name in ORDER if name in shape.sizes}
+        sizes = ordered | dict(shape.sizes)
         self.recurrences = ParallelRecurrences(sizes, shape.hidden)
         self.seen_width = 2 * len(sizes) * shape.hidden
         self.attend = self._layers(self.seen_width, self.seen_width)
         self.propose = self._layers(self.seen_width, memory)
         self.retain = self._layers(self.seen_width + memory, memory)
         self.update = self._layers(self.seen_width + memory, memory)
-        self.output = self._layers(self.seen_width // 2 + memory, inner)
+        self.output = self._layers(self.seen_width // 2 + memory, code_width)
         self.dropout = Dropout(shape.dropout)
-        self.reader = TwoWayRecurrence(inner, inner)
+        self.reader = TwoWayRecurrence(code_width, code_width)
 
     def _layers(self, size: int, out: int) -> nn.Sequential:
         return two_layers(size, self.shape.hidden, out, self.shape.dropout)
@@ -73,50 +73,55 @@ class MemorySequence(SequenceModel):
         # 1. All recurrences; kept frames are packed first if some are masked.
         if masked:
             features = {name: kept_first(value, kept.of[name])[0] for name, value in features.items()}
-        cells_of = self.recurrences.cells
+        lstm_cells = self.recurrences.cells
         read_states = states_at_once if self._is_at_once(next(iter(features.values()))) else recurrent_states
         states, cells = read_states(
-            [features[name] for name in cells_of], [_cell_weights(cell) for cell in cells_of.values()]
+            [features[name] for name in lstm_cells], [_cell_weights(cell) for cell in lstm_cells.values()]
         )
         if masked:
-            masks = [kept.of[name] for name in cells_of]
+            masks = [kept.of[name] for name in lstm_cells]
             states, cells = _spread(states, masks), _spread(cells, masks)
         # 2. Attention over the cells before and after each frame, then the memory.
         memory = self._memory(cells.flatten(2), keep)  # (T, B, W), from (T, B, M·H)
         # 3. The code of each frame, and the recurrence over all codes.
         first, second = _linear_layers(self.output)
-        of_states, of_memory = first.weight.split([self.seen_width // 2, memory.shape[2]], dim=1)
-        inner = functional.linear(states.flatten(2), of_states, first.bias) + functional.linear(memory, of_memory)
-        codes = second(self.dropout(torch.relu(inner))).transpose(0, 1)  # (T, B, F), then (B, T, F)
+        state_weight, memory_weight = first.weight.split([self.seen_width // 2, memory.shape[2]], dim=1)
+        hidden = functional.linear(states.flatten(2), state_weight, first.bias) + functional.linear(
+            memory, memory_weight
+        )
+        codes = second(self.dropout(torch.relu(hidden))).transpose(0, 1)  # (T, B, F), then (B, T, F)
         return self.reader(codes, keep), {}
 
     def _memory(self, cells: Tensor, keep: Tensor | None) -> Tensor:
         """(T, B, W) memories of the attended (T, B, M·H) cells."""
         proposing, propose = _linear_layers(self.propose)
         firsts, seconds = zip(*(_linear_layers(gate) for gate in (self.retain, self.update)), strict=True)
-        of_seen, of_memory = zip(
+        attended_weights, memory_weights = zip(
             *(first.weight.split([self.seen_width, first.in_features - self.seen_width], dim=1) for first in firsts),
             strict=True,
         )
         # first layers of the proposal and of both gates, which read the attended cells, in one product: (T, B, 3H)
-        weights, biases = torch.cat([proposing.weight, *of_seen]), [proposing.bias, *(first.bias for first in firsts)]
+        weights, biases = (
+            torch.cat([proposing.weight, *attended_weights]),
+            [proposing.bias, *(first.bias for first in firsts)],
+        )
         attend = [parameter for layer in _linear_layers(self.attend) for parameter in (layer.weight, layer.bias)]
-        read = seen_changes(cells, attend, weights, torch.cat(biases), self._passing(cells, self.shape.hidden))
-        inner, inputs = read.tensor_split([self.shape.hidden], dim=2)
-        proposed = torch.tanh(propose(self.dropout(torch.relu(inner))))  # (T, B, W)
+        first_layers = seen_changes(cells, attend, weights, torch.cat(biases), self._passing(cells, self.shape.hidden))
+        hidden, inputs = first_layers.tensor_split([self.shape.hidden], dim=2)
+        proposed = torch.tanh(propose(self.dropout(torch.relu(hidden))))  # (T, B, W)
         if keep is not None:
             inputs, proposed = (
-                kept_first(each.transpose(0, 1), keep)[0].transpose(0, 1) for each in (inputs, proposed)
+                kept_first(values.transpose(0, 1), keep)[0].transpose(0, 1) for values in (inputs, proposed)
             )
-        passing = self._passing(cells, 2 * self.shape.hidden)
-        remember = memory_at_once if self._is_at_once(cells) else gated_memory
-        memories = remember(
+        dropout_factors = self._passing(cells, 2 * self.shape.hidden)
+        run_memory = memory_at_once if self._is_at_once(cells) else gated_memory
+        memories = run_memory(
             inputs.unflatten(2, (2, -1)),  # (T, B, 2, H)
             proposed,
-            torch.stack([weight.t() for weight in of_memory], dim=1),  # (W, 2, H)
+            torch.stack([weight.t() for weight in memory_weights], dim=1),  # (W, 2, H)
             torch.stack([second.weight.t() for second in seconds]),  # (2, H, W)
             torch.stack([second.bias.unsqueeze(0) for second in seconds]),  # (2, 1, W)
-            None if passing is None else passing.unflatten(2, (2, -1)),
+            None if dropout_factors is None else dropout_factors.unflatten(2, (2, -1)),
         )
         return memories if keep is None else spread_over(memories.transpose(0, 1), keep).transpose(0, 1)
 
@@ -128,8 +133,8 @@ class MemorySequence(SequenceModel):
         """(T, B, units) dropout factors of each frame; None without dropout."""
         if not self.training or not self.shape.dropout:
             return None
-        passing: Tensor = self.dropout(cells.new_ones((*cells.shape[:2], units)))
-        return passing
+        factors: Tensor = self.dropout(cells.new_ones((*cells.shape[:2], units)))
+        return factors
 
     def published_names(self) -> NameMap:
         """Published state names to ours; its three modalities are text, audio and video."""
@@ -141,7 +146,7 @@ class MemorySequence(SequenceModel):
 
 
 def _linear_layers(gate: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
-    """The first and the second of two."""
+    """The two linear layers of a gate, in order."""
     first, second = (layer for layer in gate if isinstance(layer, nn.Linear))
     return first, second
 
@@ -153,6 +158,8 @@ def _cell_weights(cell: nn.Module) -> CellWeights:
 
 
 def _spread(states: Tensor, masks: list[Tensor]) -> Tensor:
-    """(T, B, M, H) states of kept frames, which stand first, over all frames."""
-    each = [spread_over(state.transpose(0, 1), mask) for state, mask in zip(states.unbind(2), masks, strict=True)]
-    return torch.stack(each).permute(2, 1, 0, 3)  # (M, B, T, H), then (T, B, M, H)
+    """(T, B, M, H) states over all frames, from those of the kept frames, which come first."""
+    spread_states = [
+        spread_over(state.transpose(0, 1), mask) for state, mask in zip(states.unbind(2), masks, strict=True)
+    ]
+    return torch.stack(spread_states).permute(2, 1, 0, 3)  # (M, B, T, H), then (T, B, M, H)

@@ -55,24 +55,28 @@ class FrameLosses:
 
         The prefix avoids clashes: a model may name its losses by modality, and a modality may share a task's name.
         """
-        answers = model(batch.features, batch.keep_mask)
-        seen = torch.stack(list(batch.keep_mask.values())).any(dim=0)  # (B, T)
+        predictions = model(batch.features, batch.keep_mask)
+        is_visible = torch.stack(list(batch.keep_mask.values())).any(dim=0)  # (B, T)
         losses: dict[str, Tensor] = {}
         for task in self._settings.tasks:
-            loss, known = self._of(task, answers, batch)
-            losses[task] = getattr(self._settings, f'{task}_weight') * _weighted(loss, seen & known, batch.weights)
-        return losses | {f'model_{name}': loss for name, loss in answers.losses.items()}
+            loss, is_known = self._loss_of(task, predictions, batch)
+            losses[task] = getattr(self._settings, f'{task}_weight') * _weighted(
+                loss, is_visible & is_known, batch.weights
+            )
+        return losses | {f'model_{name}': loss for name, loss in predictions.losses.items()}
 
-    def _of(self, task: str, answers: FrameAnswers, batch: WindowBatch) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    def _loss_of(
+        self, task: str, predictions: FrameAnswers, batch: WindowBatch
+    ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """The loss of a task over the frames of a mask, and (B, T) where its truth is known."""
         if task == 'expression':
-            return lambda keep: self._expression(answers.logits, batch.expression, keep), batch.expression >= 0
+            return lambda keep: self._expression(predictions.logits, batch.expression, keep), batch.expression >= 0
         if task == 'units':
             return (
-                lambda keep: unit_loss(answers.units, batch.units, keep, positive_weights=self._unit_weights),
+                lambda keep: unit_loss(predictions.units, batch.units, keep, positive_weights=self._unit_weights),
                 (batch.units >= 0).any(dim=2),
             )
-        return lambda keep: self._affect(answers.values, batch.affect, keep), ~batch.affect.isnan().all(dim=2)
+        return lambda keep: self._affect(predictions.values, batch.affect, keep), ~batch.affect.isnan().all(dim=2)
 
     def _affect(self, values: Tensor, truth: Tensor, keep: Tensor) -> Tensor:
         loss = values.new_zeros(())

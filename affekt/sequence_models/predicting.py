@@ -54,13 +54,13 @@ class FramePrediction:
 
     def smoothed(self, smoothing: Mapping[str, Smoothing]) -> FramePrediction:
         """The prediction smoothed over time, each task by its own smoothing."""
-        steady = {task: each(getattr(self, task)) for task, each in smoothing.items()}
-        return self.with_curves(steady)
+        curves = {task: smooth(getattr(self, task)) for task, smooth in smoothing.items()}
+        return self.with_curves(curves)
 
     def with_curves(self, curves: Mapping[str, npt.NDArray[Any]]) -> FramePrediction:
         """The prediction with other curves of the same shape for some tasks."""
-        single: dict[str, Any] = {task: curve.astype(np.float32) for task, curve in curves.items()}
-        return replace(self, **single)
+        arrays: dict[str, Any] = {task: curve.astype(np.float32) for task, curve in curves.items()}
+        return replace(self, **arrays)
 
     def labels(self, partition: str = 'test', *, threshold: float = 0.5) -> FrameLabels:
         """Decisions as labels: the most probable class, the values, and units at or above the threshold."""
@@ -99,23 +99,23 @@ def predict_frames(
     """
     windows = sorted(windows_over(videos.lengths, window, stride), key=len)  # similar lengths need little padding
     device = next((parameter.device for parameter in model.parameters()), torch.device('cpu'))
-    sums: dict[str, _Answers] = {}
+    sums: dict[str, _WindowSum] = {}
     sizes = [0, 0, 0]
     with _in_mode(model, dropout), torch.no_grad():
-        for begin in range(0, len(windows), batch_size):
-            chosen = windows[begin : begin + batch_size]
-            batch = videos.batch(chosen)
+        for start in range(0, len(windows), batch_size):
+            chunk = windows[start : start + batch_size]
+            batch = videos.batch(chunk)
             features = {name: value.to(device) for name, value in batch.features.items()}
-            answers = model(features, {name: mask.to(device) for name, mask in batch.keep_mask.items()})
-            parts = (answers.logits.softmax(dim=2), answers.values, answers.units.sigmoid())
-            arrays = [part.float().cpu().numpy() for part in parts]
-            sizes = [part.shape[2] for part in arrays]
-            for place, each in enumerate(chosen):
+            predicted = model(features, {name: mask.to(device) for name, mask in batch.keep_mask.items()})
+            outputs = (predicted.logits.softmax(dim=2), predicted.values, predicted.units.sigmoid())
+            arrays = [output.float().cpu().numpy() for output in outputs]
+            sizes = [output.shape[2] for output in arrays]
+            for index, each in enumerate(chunk):
                 if each.video not in sums:
-                    sums[each.video] = _Answers(videos.lengths[each.video], sizes, overlap)
-                sums[each.video].add(each.begin, [part[place, : len(each)] for part in arrays])
-    answers_of = {name: sums.get(name) or _Answers(0, sizes, overlap) for name in videos.names}
-    return {name: each.prediction(name, _seen(videos, name)) for name, each in answers_of.items()}
+                    sums[each.video] = _WindowSum(videos.lengths[each.video], sizes, overlap)
+                sums[each.video].add(each.begin, [output[index, : len(each)] for output in arrays])
+    video_sums = {name: sums.get(name) or _WindowSum(0, sizes, overlap) for name in videos.names}
+    return {name: each.prediction(name, _kept_in_any(videos, name)) for name, each in video_sums.items()}
 
 
 def predict_as_trained(
@@ -131,31 +131,31 @@ def predict_as_trained(
 @contextmanager
 def _in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     """The model in training or evaluation mode; afterwards in the one before."""
-    before = model.training
+    previous = model.training
     model.train(training)
     try:
         yield
     finally:
-        model.train(before)
+        model.train(previous)
 
 
-class _Answers:
+class _WindowSum:
     """The sum of the predictions of one video's windows."""
 
     def __init__(self, length: int, sizes: Sequence[int], overlap: OverlapWeights) -> None:
         self._sizes = sizes
         self._average = OverlapAverage(length, sum(sizes), overlap)
 
-    def add(self, begin: int, answers: Sequence[Floats32]) -> None:
+    def add(self, begin: int, outputs: Sequence[Floats32]) -> None:
         """Add the predictions of one window: three arrays of (T, size)."""
-        self._average.add(begin, np.concatenate(answers, axis=1))
+        self._average.add(begin, np.concatenate(outputs, axis=1))
 
     def prediction(self, video: str, keep_mask: Bools) -> FramePrediction:
         """The average of the windows as a prediction."""
         expression, affect, units = np.split(self._average.result(), np.cumsum(self._sizes)[:-1], axis=1)
         affect = np.clip(affect, np.float32(-1), np.float32(1))
-        alone = np.full(len(affect), np.nan, dtype=np.float32)
-        return FramePrediction(video, expression, affect, units, keep_mask, alone)
+        no_spread = np.full(len(affect), np.nan, dtype=np.float32)
+        return FramePrediction(video, expression, affect, units, keep_mask, no_spread)
 
 
 def mean_prediction(members: Sequence[FramePrediction]) -> FramePrediction:
@@ -168,12 +168,12 @@ def mean_prediction(members: Sequence[FramePrediction]) -> FramePrediction:
     if len(members) == 1:
         return first
     means = {
-        task: np.asarray(np.mean([getattr(each, task) for each in members], axis=0, dtype=np.float64))
+        task: np.asarray(np.mean([getattr(member, task) for member in members], axis=0, dtype=np.float64))
         for task in OFFICIAL_SCORES
     }
-    deviations = np.std([each.affect for each in members], axis=0, dtype=np.float64)  # (T, 2)
+    deviations = np.std([member.affect for member in members], axis=0, dtype=np.float64)  # (T, 2)
     spread = deviations.mean(axis=1) if first.affect.shape[1] else np.zeros(len(first))
-    keep = np.any([each.keep_mask for each in members], axis=0)
+    keep = np.any([member.keep_mask for member in members], axis=0)
     return replace(first.with_curves(means), keep_mask=keep, spread=spread.astype(np.float32))
 
 
@@ -193,17 +193,17 @@ def official_scores(
     """
     scores: dict[str, float] = {}
     for task in tasks:
-        known = [each for each in labels if getattr(each, task) is not None]
-        answers = [getattr(predictions[each.video].labels(), task) for each in known]
-        truth = [getattr(each, task) for each in known]
-        more = {'classes': classes} if task == 'expression' else {}
-        scores[OFFICIAL_SCORES[task]] = float(SCORES[task](truth, answers, **more)) if known else float('nan')
+        labelled = [video_labels for video_labels in labels if getattr(video_labels, task) is not None]
+        predicted = [getattr(predictions[video_labels.video].labels(), task) for video_labels in labelled]
+        truth = [getattr(video_labels, task) for video_labels in labelled]
+        options = {'classes': classes} if task == 'expression' else {}
+        scores[OFFICIAL_SCORES[task]] = float(SCORES[task](truth, predicted, **options)) if labelled else float('nan')
     return scores | {'score': sum(scores.values())}
 
 
-def _seen(videos: FrameVideos, name: str) -> Bools:
+def _kept_in_any(videos: FrameVideos, name: str) -> Bools:
     """(T,) frames of a video that are kept in at least one modality."""
-    begin = videos.starts[name]
-    rows = slice(begin, begin + videos.lengths[name])
+    start = videos.starts[name]
+    rows = slice(start, start + videos.lengths[name])
     masks: Bools = torch.stack([mask[rows] for mask in videos.keep_mask.values()]).any(dim=0).numpy()
     return masks

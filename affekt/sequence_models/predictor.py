@@ -29,6 +29,7 @@ from affekt.typed_json import json_file, typed
 
 SETTINGS = 'settings.json'
 WEIGHTS = 'weights.safetensors'
+"""Files of a folder."""
 FORMAT = 1
 """Format version of the folder; a newer one is refused."""
 
@@ -61,9 +62,8 @@ class FramePredictor:
         Args:
             videos: videos with the modalities that it was trained on; their labels are not read.
             smooth: False for no smoothing.
-            draws: additional predictions with dropout, from which `spread` estimates the model's uncertainty
-                (Gal and Ghahramani 2016, arXiv:1506.02142). Reproducible; 0 leaves `spread` nan, and one draw
-                is not enough.
+            draws: additional predictions with dropout, from which `spread` estimates the model's uncertainty (Gal and
+                Ghahramani 2016, arXiv:1506.02142). Reproducible; 0 leaves `spread` nan, and one draw is not enough.
 
         Raises:
             ShapeError: modalities, sizes or alignment differ.
@@ -82,8 +82,10 @@ class FramePredictor:
                     todo='train with dropout, or train folds',
                 )  # fmt: skip
             with seeded(self.settings.seed):
-                drawn = [predict_as_trained(self.model, videos, self.settings, dropout=True) for _ in range(draws)]
-            spreads = {name: mean_prediction([each[name] for each in drawn]).spread for name in predictions}
+                drawn_predictions = [
+                    predict_as_trained(self.model, videos, self.settings, dropout=True) for _ in range(draws)
+                ]
+            spreads = {name: mean_prediction([each[name] for each in drawn_predictions]).spread for name in predictions}
             predictions = {name: replace(each, spread=spreads[name]) for name, each in predictions.items()}
         return {name: each.smoothed(self.smoothing) if smooth else each for name, each in predictions.items()}
 
@@ -146,8 +148,8 @@ class FramePredictor:
             )  # fmt: skip
             alignment = typed(Alignment, contents['alignment'])
             with torch.random.fork_rng(devices=[]):
-                bare = build_sequence_model(settings.model, shape, **settings.options)
-            model = with_learned_clocks(bare, alignment.learned)
+                model_without_clocks = build_sequence_model(settings.model, shape, **settings.options)
+            model = with_learned_clocks(model_without_clocks, alignment.learned)
             tensors, _ = read_tensors(path / WEIGHTS)
             model.load_state_dict(tensors)
             smoothing = {str(task): typed(Smoothing, each) for task, each in contents['smoothing'].items()}

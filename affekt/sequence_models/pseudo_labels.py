@@ -35,6 +35,7 @@ from affekt.sequence_models.training import Row, TrainedFrames, train_frames
 from affekt.typed_json import json_file
 
 CARD = 'pseudo_labels.json'
+"""File of a round's `PseudoLabelCard`."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class PseudoLabelSettings:
     rounds: int = 1
 
     def __post_init__(self) -> None:
-        shares = 0.5 < self.least_probability <= 1 and 0 < self.weight < 1
-        if not shares or not self.most_spread > 0 or self.rounds < 1 or self.draws < 2:
+        shares_fit = 0.5 < self.least_probability <= 1 and 0 < self.weight < 1
+        if not shares_fit or not self.most_spread > 0 or self.rounds < 1 or self.draws < 2:
             raise ValueRangeError(
                 expected='least_probability in (0.5, 1], most_spread above 0, weight in (0, 1), 2 draws, 1 round',
                 came=str(asdict(self)), todo='correct them',
@@ -146,26 +147,26 @@ def pseudo_labelled(
     predictions = predictor.predict(videos, draws=settings.draws if 'affect' in tasks else 0)
     guesses = {each.video: _guess(predictions[each.video], each, tasks, settings) for each in videos.labels}
     frames = {name: {task: _guessed_frames(guess, task) for task in TASKS} for name, guess in guesses.items()}
-    taken = [name for name in guesses if any(frames[name].values())]
+    labelled_names = [name for name in guesses if any(frames[name].values())]
     counts = dict.fromkeys((*expressions, *action_units), 0)
-    for name in taken:
+    for name in labelled_names:
         expression, units = guesses[name].expression, guesses[name].units
         if expression is not None:
-            shown = np.bincount(expression[expression >= 0], minlength=len(expressions))
-            counts |= {label: counts[label] + int(shown[at]) for at, label in enumerate(expressions)}
+            class_counts = np.bincount(expression[expression >= 0], minlength=len(expressions))
+            counts |= {label: counts[label] + int(class_counts[index]) for index, label in enumerate(expressions)}
         if units is not None:
             counts |= {
-                label: counts[label] + int((units[:, at] == 1).sum()) for at, label in enumerate(action_units)
+                label: counts[label] + int((units[:, index] == 1).sum()) for index, label in enumerate(action_units)
             }  # fmt: skip
     card = PseudoLabelCard(
         {**predictor.notes, **(source or {})},
         settings,
-        {name: {'partition': guesses[name].partition, **frames[name]} for name in taken},
+        {name: {'partition': guesses[name].partition, **frames[name]} for name in labelled_names},
         {name: count for name, count in counts.items() if count},
     )
-    chosen = videos.take(taken)
-    weights = torch.full((len(chosen.weights),), settings.weight)
-    return chosen.relabelled([guesses[name] for name in taken], weights), card
+    selected = videos.take(labelled_names)
+    weights = torch.full((len(selected.weights),), settings.weight)
+    return selected.relabelled([guesses[name] for name in labelled_names], weights), card
 
 
 def train_with_pseudo_labels(
@@ -188,8 +189,8 @@ def train_with_pseudo_labels(
 
     Args:
         training: annotated videos.
-        unlabelled: other videos; any labels are not read. They may include an official test part,
-            which the card then states.
+        unlabelled: other videos; any labels are not read. They may include an official test part, which the card then
+            states.
         validation: videos that choose epoch, smoothing and round.
         settings: settings of every round.
         pseudo: settings of the pseudo-labels.
@@ -209,14 +210,16 @@ def train_with_pseudo_labels(
     # errors of later rounds are raised before the first
     _require_no_validation(unlabelled, settings.tasks, validation.names)
     require_same_features(training.sizes, training.alignment, unlabelled)
-    if twice := sorted(set(training.names) & set(unlabelled.names)):
+    if shared := sorted(set(training.names) & set(unlabelled.names)):
         raise UnknownNameError(
-            expected='unlabelled videos that are none of the training', came=listed(twice), todo='leave them out of one'
+            expected='unlabelled videos that are none of the training',
+            came=listed(shared),
+            todo='leave them out of one',
         )
     rounds: list[TrainedFrames | TrainedFolds] = []
     cards: list[PseudoLabelCard] = []
     for number in range(pseudo.rounds + 1):
-        learnt, own_notes = training, {**(notes or {}), 'round': number}
+        videos, round_notes = training, {**(notes or {}), 'round': number}
         if number:
             best = TrainedWithPseudoLabels(tuple(rounds), ()).best
             guessed, card = pseudo_labelled(
@@ -226,18 +229,18 @@ def train_with_pseudo_labels(
             if not len(guessed):
                 break
             cards.append(card)
-            learnt, own_notes = training.joined(guessed), own_notes | {'guesses': asdict(card)}
-        place = None if folder is None else folder / f'round{number}'
+            videos, round_notes = training.joined(guessed), round_notes | {'guesses': asdict(card)}
+        round_folder = None if folder is None else folder / f'round{number}'
         train = train_frames if not folds else partial(train_folds, count=folds)
         rounds.append(
             train(
-                learnt, validation, settings, folder=place, resume=resume, report=_with_round(report, number),
+                videos, validation, settings, folder=round_folder, resume=resume, report=_with_round(report, number),
                 progress=part_of(progress, number, pseudo.rounds + 1), expressions=expressions,
-                action_units=action_units, notes=own_notes,
+                action_units=action_units, notes=round_notes,
             )
         )  # fmt: skip
-        if place and number:
-            write_atomically(place / CARD, json_file(asdict(cards[-1])))
+        if round_folder and number:
+            write_atomically(round_folder / CARD, json_file(asdict(cards[-1])))
     return TrainedWithPseudoLabels(tuple(rounds), tuple(cards))
 
 
@@ -245,19 +248,21 @@ def _guess(
     prediction: FramePrediction, labels: FrameLabels, tasks: Sequence[str], settings: PseudoLabelSettings
 ) -> FrameLabels:
     """The confident predictions for one video, as labels."""
-    seen, least = prediction.keep_mask, settings.least_probability
-    parts: dict[str, Any] = dict.fromkeys(TASKS)
+    is_kept, threshold = prediction.keep_mask, settings.least_probability
+    fields: dict[str, Any] = dict.fromkeys(TASKS)
     if 'expression' in tasks:
-        sure = seen & (prediction.expression.max(axis=1, initial=0.0) >= least)
-        parts['expression'] = np.where(sure, prediction.expression.argmax(axis=1), -1).astype(np.int8)
+        is_sure = is_kept & (prediction.expression.max(axis=1, initial=0.0) >= threshold)
+        fields['expression'] = np.where(is_sure, prediction.expression.argmax(axis=1), -1).astype(np.int8)
     if 'units' in tasks:
-        shown, hidden = prediction.units >= least, prediction.units <= 1 - least
-        known = seen[:, None] & (shown | hidden)
-        parts['units'] = np.where(known, shown, -1).astype(np.int8)
+        is_active, is_inactive = prediction.units >= threshold, prediction.units <= 1 - threshold
+        is_sure_unit = is_kept[:, None] & (is_active | is_inactive)
+        fields['units'] = np.where(is_sure_unit, is_active, -1).astype(np.int8)
     if 'affect' in tasks:
-        steady = seen & (prediction.spread <= settings.most_spread)  # never for nan, the spread of a single prediction
-        parts['affect'] = np.where(steady[:, None], prediction.affect, np.float32(np.nan))
-    return replace(labels, **parts)
+        is_steady = is_kept & (
+            prediction.spread <= settings.most_spread
+        )  # never for nan, the spread of a single prediction
+        fields['affect'] = np.where(is_steady[:, None], prediction.affect, np.float32(np.nan))
+    return replace(labels, **fields)
 
 
 def _guessed_frames(guess: FrameLabels, task: str) -> int:

@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from affekt.nn import kept_first
-from affekt.sequence_models.steps import CACHED, CellWeights, _before, _parts_from_the_end, gated_memory
+from affekt.sequence_models.steps import CACHED, CellWeights, _previous, _slices_from_the_end, gated_memory
 
 SWEEPS = 30
 """Maximum number of sweeps; a memory that has not converged by then is computed step by step."""
@@ -69,9 +69,9 @@ class TwoWayRecurrence(nn.Module):
 
     def forward(self, sequence: Tensor, keep: Tensor | None = None) -> Tensor:
         """The states; a `keep` of None keeps all."""
-        ahead = read_onward(self.onward, sequence, keep)
-        turned = read_onward(self.backward, sequence.flip(1), None if keep is None else keep.flip(1))
-        return torch.cat([ahead, turned.flip(1)], dim=2)  # (B, T, 2H)
+        onward_states = read_onward(self.onward, sequence, keep)
+        backward_states = read_onward(self.backward, sequence.flip(1), None if keep is None else keep.flip(1))
+        return torch.cat([onward_states, backward_states.flip(1)], dim=2)  # (B, T, 2H)
 
 
 def read_onward(cells: nn.LSTM, sequence: Tensor, keep: Tensor | None) -> Tensor:
@@ -92,9 +92,9 @@ def spread_over(states: Tensor, keep: Tensor) -> Tensor:
     Returns:
         (B, T, H); zeros before the first kept frame.
     """
-    before = keep.cumsum(dim=1).unsqueeze(2)  # (B, T, 1): kept frames up to each
-    spread = torch.take_along_dim(states, (before - 1).clamp(min=0), dim=1)
-    return torch.where(before > 0, spread, 0.0)
+    kept_so_far = keep.cumsum(dim=1).unsqueeze(2)  # (B, T, 1): kept frames up to each
+    spread = torch.take_along_dim(states, (kept_so_far - 1).clamp(min=0), dim=1)
+    return torch.where(kept_so_far > 0, spread, 0.0)
 
 
 def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -> tuple[Tensor, Tensor]:
@@ -109,16 +109,22 @@ def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -
     """
     states, cells = [], []
     with torch.autocast(features[0].device.type, enabled=False):
-        for each, (inward, recurrent, biases) in zip(features, weights, strict=True):
-            frames, own_inward, own_biases = each.float().transpose(0, 1).contiguous(), inward, biases  # (T, B, D)
+        for sequence, (inward, recurrent, biases) in zip(features, weights, strict=True):
+            frames, lstm_inward, lstm_biases = (
+                sequence.float().transpose(0, 1).contiguous(),
+                inward,
+                biases,
+            )  # (T, B, D)
             start = frames.new_zeros((1, frames.shape[1], recurrent.shape[1]))
             if frames.shape[2] > len(inward):  # input wider than the gates is projected once, not twice
                 frames = functional.linear(frames, inward, biases)  # (T, B, 4H)
-                own_inward, own_biases = torch.eye(len(inward), device=frames.device), torch.zeros_like(biases)
-            parameters = [own_inward, recurrent, own_biases, torch.zeros_like(biases)]
-            own = torch.lstm(frames, (start, start), parameters, True, 1, 0.0, True, False, False)[0]  # (T, B, H)
-            states.append(own)
-            cells.append(_CellsOfStates.apply(frames, own, own_inward, recurrent, own_biases))  # type: ignore[no-untyped-call]
+                lstm_inward, lstm_biases = torch.eye(len(inward), device=frames.device), torch.zeros_like(biases)
+            parameters = [lstm_inward, recurrent, lstm_biases, torch.zeros_like(biases)]
+            lstm_states = torch.lstm(frames, (start, start), parameters, True, 1, 0.0, True, False, False)[
+                0
+            ]  # (T, B, H)
+            states.append(lstm_states)
+            cells.append(_CellsOfStates.apply(frames, lstm_states, lstm_inward, recurrent, lstm_biases))  # type: ignore[no-untyped-call]
     return torch.stack(states, dim=2), torch.stack(cells, dim=2)
 
 
@@ -131,12 +137,12 @@ class _CellsOfStates(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, frames: Tensor, states: Tensor, inward: Tensor, recurrent: Tensor, biases: Tensor) -> Tensor:
         hidden, rows = states.shape[2], states.shape[1]
-        inward, recurrent, biases = (_doubled(each[: 3 * hidden]) for each in (inward, recurrent, biases))
+        inward, recurrent, biases = (_tanh_scaled(weight[: 3 * hidden]) for weight in (inward, recurrent, biases))
         flat = torch.addmm(biases, frames.flatten(0, 1), inward.t())  # (T·B, 3H): i, f and σ(-2g)
         flat[rows:].addmm_(states[:-1].flatten(0, 1), recurrent.t())
         gates = flat.sigmoid_().view(*states.shape[:2], 3 * hidden)
-        enter, forget, half = gates.chunk(3, dim=2)
-        cells = _in_blocks(forget, torch.addcmul(enter, enter, half, value=-2))
+        input_gate, forget_gate, half_candidate = gates.chunk(3, dim=2)
+        cells = _in_blocks(forget_gate, torch.addcmul(input_gate, input_gate, half_candidate, value=-2))
         ctx.save_for_backward(frames, states, inward, recurrent, gates, cells)
         return cells
 
@@ -144,33 +150,38 @@ class _CellsOfStates(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         frames, states, inward, recurrent, gates, cells = ctx.saved_tensors
-        totals = _from_the_end(gates.chunk(3, dim=2)[1], gradients[0])
-        of_states = torch.zeros_like(states)
-        of_frames = torch.empty_like(frames) if ctx.needs_input_grad[0] else None
-        of_weights = (torch.zeros_like(inward), torch.zeros_like(recurrent), inward.new_zeros(len(inward)))
-        for part in _parts_from_the_end(len(gates), gates[0].numel(), CACHED):
-            opened, total = gates[part], totals[part]
-            enter, _, half = opened.chunk(3, dim=2)
-            falls = torch.addcmul(opened, opened, opened, value=-1)  # σ's derivative, times what the gate lets through
-            of_enter, of_forget, of_half = falls.chunk(3, dim=2)
-            of_enter.mul_(torch.addcmul(total, total, half, value=-2))
-            of_forget.mul_(total).mul_(_before(cells, part))
-            of_half.mul_(total).mul_(enter).mul_(-2)
-            flat = falls.flatten(0, 1)
-            of_weights[0].addmm_(flat.t(), frames[part].flatten(0, 1))
-            of_weights[1].addmm_(flat.t(), _before(states, part).flatten(0, 1))
-            of_weights[2].add_(flat.sum(dim=0))
-            begin = max(part.start, 1)
-            back = of_states[begin - 1 : part.stop - 1].flatten(0, 1)
-            torch.mm(falls[begin - part.start :].flatten(0, 1), recurrent, out=back)
-            if of_frames is not None:
-                torch.mm(flat, inward, out=of_frames[part].flatten(0, 1))
-        lacking = len(inward) // 3
-        padded = (torch.cat([_doubled(each), each.new_zeros((lacking, *each.shape[1:]))]) for each in of_weights)
-        return of_frames, of_states, *padded
+        totals = _reversed_recurrence(gates.chunk(3, dim=2)[1], gradients[0])
+        grad_states = torch.zeros_like(states)
+        grad_frames = torch.empty_like(frames) if ctx.needs_input_grad[0] else None
+        grad_weights = (torch.zeros_like(inward), torch.zeros_like(recurrent), inward.new_zeros(len(inward)))
+        for part in _slices_from_the_end(len(gates), gates[0].numel(), CACHED):
+            part_gates, part_totals = gates[part], totals[part]
+            input_gate, _, half_candidate = part_gates.chunk(3, dim=2)
+            grad_gates = torch.addcmul(
+                part_gates, part_gates, part_gates, value=-1
+            )  # σ's derivative, times what the gate lets through
+            grad_input, grad_forget, grad_half = grad_gates.chunk(3, dim=2)
+            grad_input.mul_(torch.addcmul(part_totals, part_totals, half_candidate, value=-2))
+            grad_forget.mul_(part_totals).mul_(_previous(cells, part))
+            grad_half.mul_(part_totals).mul_(input_gate).mul_(-2)
+            flat = grad_gates.flatten(0, 1)
+            grad_weights[0].addmm_(flat.t(), frames[part].flatten(0, 1))
+            grad_weights[1].addmm_(flat.t(), _previous(states, part).flatten(0, 1))
+            grad_weights[2].add_(flat.sum(dim=0))
+            first = max(part.start, 1)
+            grad_previous = grad_states[first - 1 : part.stop - 1].flatten(0, 1)
+            torch.mm(grad_gates[first - part.start :].flatten(0, 1), recurrent, out=grad_previous)
+            if grad_frames is not None:
+                torch.mm(flat, inward, out=grad_frames[part].flatten(0, 1))
+        output_rows = len(inward) // 3
+        padded = (
+            torch.cat([_tanh_scaled(weight), weight.new_zeros((output_rows, *weight.shape[1:]))])
+            for weight in grad_weights
+        )
+        return grad_frames, grad_states, *padded
 
 
-def _doubled(rows: Tensor) -> Tensor:
+def _tanh_scaled(rows: Tensor) -> Tensor:
     """(3H, …) rows of i, f and g, those of g times -2."""
     return torch.cat([rows[: len(rows) // 3 * 2], rows[len(rows) // 3 * 2 :] * -2])
 
@@ -197,12 +208,12 @@ class _LinearRecurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         decay, states = ctx.saved_tensors
-        of_given = _from_the_end(decay, gradients[0])
-        return of_given * _earlier(states), of_given
+        grad_given = _reversed_recurrence(decay, gradients[0])
+        return grad_given * _shifted(states), grad_given
 
 
-def _in_blocks(decay: Tensor, given: Tensor, *, is_backward: bool = False) -> Tensor:
-    """`linear_recurrence` without gradients: all blocks of √T frames from 0 on, then what each passes to the next.
+def _in_blocks(decay: Tensor, inputs: Tensor, *, is_backward: bool = False) -> Tensor:
+    """`linear_recurrence` without gradients: blocks of √T frames from 0, then what each adds to the next.
 
     Of six frames in two blocks, the second takes u^2 of the first times the product of its decays so far:
 
@@ -214,30 +225,32 @@ def _in_blocks(decay: Tensor, given: Tensor, *, is_backward: bool = False) -> Te
         given: (T, …).
         is_backward: u^t follows from u^(t+1).
     """
-    length = len(given)
+    length = len(inputs)
     size = math.isqrt(max(length - 1, 0)) + 1
     blocks = -(-length // size)
-    decays, given = (
-        functional.pad(each, (0, 0) * (each.ndim - 1) + (0, blocks * size - len(each))).unflatten(0, (blocks, size))
-        for each in (decay, given)
+    decays, inputs = (
+        functional.pad(values, (0, 0) * (values.ndim - 1) + (0, blocks * size - len(values))).unflatten(
+            0, (blocks, size)
+        )
+        for values in (decay, inputs)
     )
-    states, passed = torch.empty_like(given), torch.empty_like(decays)
+    states, passed = torch.empty_like(inputs), torch.empty_like(decays)
     order = range(size)[:: -1 if is_backward else 1]
-    states[:, order[0]], passed[:, order[0]] = given[:, order[0]], decays[:, order[0]]
-    for before, at in itertools.pairwise(order):
-        torch.addcmul(given[:, at], decays[:, at], states[:, before], out=states[:, at])
-        torch.mul(passed[:, before], decays[:, at], out=passed[:, at])
-    for before, block in itertools.pairwise(range(blocks)[:: -1 if is_backward else 1]):
-        states[block].addcmul_(passed[block], states[before, order[-1]])
+    states[:, order[0]], passed[:, order[0]] = inputs[:, order[0]], decays[:, order[0]]
+    for previous, step in itertools.pairwise(order):
+        torch.addcmul(inputs[:, step], decays[:, step], states[:, previous], out=states[:, step])
+        torch.mul(passed[:, previous], decays[:, step], out=passed[:, step])
+    for previous, block in itertools.pairwise(range(blocks)[:: -1 if is_backward else 1]):
+        states[block].addcmul_(passed[block], states[previous, order[-1]])
     return states.flatten(0, 1)[:length]
 
 
-def _from_the_end(decay: Tensor, given: Tensor) -> Tensor:
+def _reversed_recurrence(decay: Tensor, inputs: Tensor) -> Tensor:
     """(T, …) u of u^t = decay^(t+1) u^(t+1) + given^t."""
-    return _in_blocks(decay[1:], given, is_backward=True)
+    return _in_blocks(decay[1:], inputs, is_backward=True)
 
 
-def _earlier(values: Tensor) -> Tensor:
+def _shifted(values: Tensor) -> Tensor:
     """(T, …) values one frame earlier, zeros first."""
     return torch.cat([torch.zeros_like(values[:1]), values[:-1]])
 
@@ -247,37 +260,40 @@ def memory_at_once(
 ) -> Tensor:
     """The memories of `gated_memory`, with the same arguments, by sweeps over all frames."""
     parts = (inputs.float(), proposed.float(), entry.float(), exits.float(), biases.float())
-    kept: list[tuple[Tensor, Tensor]] = []
+    latest: list[tuple[Tensor, Tensor]] = []
 
     def swept(memories: Tensor | None) -> Tensor:
-        kept[:] = [_opened(memories, *parts, passing)]
-        return _in_blocks(kept[0][1][..., 0, :], kept[0][1][..., 1, :] * parts[1])
+        latest[:] = [_units_and_gates(memories, *parts, passing)]
+        return _in_blocks(latest[0][1][..., 0, :], latest[0][1][..., 1, :] * parts[1])
 
     with torch.autocast(inputs.device.type, enabled=False):
         with torch.no_grad():
-            memories = _at_rest(swept)
+            memories = _fixed_point(swept)
         if memories is None:
             return gated_memory(*parts, passing)
-        result: Tensor = _MemoryAtOnce.apply(memories, *kept[0], *parts, passing)  # type: ignore[no-untyped-call]
+        result: Tensor = _MemoryAtOnce.apply(memories, *latest[0], *parts, passing)  # type: ignore[no-untyped-call]
     return result
 
 
-def _at_rest(sweep: Callable[[Tensor | None], Tensor]) -> Tensor | None:
-    """The fixed point of a sweep, to rounding, starting from 0, given as None; None if it does not converge.
+def _fixed_point(sweep: Callable[[Tensor | None], Tensor]) -> Tensor | None:
+    """The fixed point of a sweep, to rounding; None if it does not converge.
 
-    If each change is below a tenth of the previous one, the next is predicted instead of computed.
+    The first sweep is called with None, which stands for zeros. If each change is below a tenth of the previous
+    one, the next is predicted instead of computed.
     """
     values, change = sweep(None), math.inf
-    least = ROUNDING * torch.finfo(values.dtype).eps
+    threshold = ROUNDING * torch.finfo(values.dtype).eps
     for _ in range(SWEEPS):
-        before, last, values = values, change, sweep(values)
-        change = float((values - before).abs().amax() / values.abs().amax().clamp(min=torch.finfo(values.dtype).tiny))
-        if change <= least or (change <= last / 10 < math.inf and change * change / last <= least):
+        previous, previous_change, values = values, change, sweep(values)
+        change = float((values - previous).abs().amax() / values.abs().amax().clamp(min=torch.finfo(values.dtype).tiny))
+        if change <= threshold or (
+            change <= previous_change / 10 < math.inf and change * change / previous_change <= threshold
+        ):
             return values
     return None
 
 
-def _opened(
+def _units_and_gates(
     memories: Tensor | None,
     inputs: Tensor,
     proposed: Tensor,
@@ -298,7 +314,9 @@ def _opened(
     units.clamp_(min=0)
     if passing is not None:
         units.mul_(passing.reshape(units.shape))
-    gates = torch.cat([torch.addmm(biases[k], units[:, k * hidden : (k + 1) * hidden], exits[k]) for k in range(2)], 1)
+    gates = torch.cat(
+        [torch.addmm(biases[gate], units[:, gate * hidden : (gate + 1) * hidden], exits[gate]) for gate in range(2)], 1
+    )
     return units.view(inputs.shape), gates.sigmoid_().view(frames, rows, 2, -1)
 
 
@@ -327,38 +345,40 @@ class _MemoryAtOnce(torch.autograd.Function):
         frames, rows, _, hidden = units.shape
         earlier = memories[:-1].flatten(0, 1)
         # contribution of the memory's gradient to each gate's, before σ
-        through = torch.stack([_earlier(memories), proposed], dim=2).mul_(torch.addcmul(gates, gates, gates, value=-1))
+        gate_slopes = torch.stack([_shifted(memories), proposed], dim=2).mul_(
+            torch.addcmul(gates, gates, gates, value=-1)
+        )
         slopes = (units > 0).to(units.dtype) if passing is None else (units > 0) * passing
-        of_units = torch.empty_like(units).flatten(0, 1).flatten(1)  # (T·B, 2H)
+        grad_rows = torch.empty_like(units).flatten(0, 1).flatten(1)  # (T·B, 2H)
 
-        def falls(totals: Tensor) -> Tensor:
-            """The (T·B, 2, W) gradients of both gates; those of the units before them go to `of_units`."""
-            of_gates = (totals.unsqueeze(2) * through).flatten(0, 1)
-            for k in range(2):
-                torch.mm(of_gates[:, k], exits[k].t(), out=of_units[:, k * hidden : (k + 1) * hidden])
-            of_units.mul_(slopes.view(of_units.shape))
-            return of_gates
+        def gate_gradients(totals: Tensor) -> Tensor:
+            """The (T·B, 2, W) gradients of both gates; those of the units before them go to `grad_rows`."""
+            grad_gates = (totals.unsqueeze(2) * gate_slopes).flatten(0, 1)
+            for gate in range(2):
+                torch.mm(grad_gates[:, gate], exits[gate].t(), out=grad_rows[:, gate * hidden : (gate + 1) * hidden])
+            grad_rows.mul_(slopes.view(grad_rows.shape))
+            return grad_gates
 
         def swept(totals: Tensor | None) -> Tensor:
             if totals is None:
-                return _from_the_end(retain, gradients[0])
-            falls(totals)
-            given = gradients[0].clone()
-            back = of_units[rows:] @ entry.flatten(1).t()  # to the previous frame
-            given[:-1].add_(back.view(frames - 1, *memories.shape[1:]))
-            return _from_the_end(retain, given)
+                return _reversed_recurrence(retain, gradients[0])
+            gate_gradients(totals)
+            inputs = gradients[0].clone()
+            grad_previous = grad_rows[rows:] @ entry.flatten(1).t()  # to the previous frame
+            inputs[:-1].add_(grad_previous.view(frames - 1, *memories.shape[1:]))
+            return _reversed_recurrence(retain, inputs)
 
-        totals = _at_rest(swept)
+        totals = _fixed_point(swept)
         if totals is None:
             totals = torch.zeros_like(memories)
             for _ in range(frames):  # as many sweeps as frames are exact
                 totals = swept(totals)
-        of_gates = falls(totals)
-        of_entry = earlier.t() @ of_units[rows:]  # (W, T·B) times (T·B, 2H)
+        grad_gates = gate_gradients(totals)
+        grad_entry = earlier.t() @ grad_rows[rows:]  # (W, T·B) times (T·B, 2H)
         flat = units.flatten(0, 1)
-        of_exits = torch.stack([flat[:, k].t() @ of_gates[:, k] for k in range(2)])
-        of_biases = of_gates.sum(dim=0).unsqueeze(1)
+        grad_exits = torch.stack([flat[:, gate].t() @ grad_gates[:, gate] for gate in range(2)])
+        grad_biases = grad_gates.sum(dim=0).unsqueeze(1)
         return (
-            None, None, None, of_units.view(units.shape), totals * update, of_entry.view_as(entry), of_exits, of_biases,
-            None,
+            None, None, None, grad_rows.view(units.shape), totals * update, grad_entry.view_as(entry), grad_exits,
+            grad_biases, None,
         )  # fmt: skip

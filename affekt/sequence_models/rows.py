@@ -52,7 +52,7 @@ class FrameRows:
 
     def parts(self) -> Iterator[Tensor]:
         """(at most PIECE, D) features of the frames, one piece at a time."""
-        yield from (self[slice(begin, begin + PIECE)] for begin in range(0, len(self), PIECE))
+        yield from (self[slice(start, start + PIECE)] for start in range(0, len(self), PIECE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class NeighbourRows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(F, D)"""
+        """(F, D), the shape of the feature."""
         return len(self.index), self.rows.shape[1]
 
     def __getitem__(self, frames: Tensor | slice) -> Tensor:
@@ -87,7 +87,7 @@ class NeighbourRows:
 
     def parts(self) -> Iterator[Tensor]:
         """All rows from which the values of these frames are computed, one piece at a time."""
-        yield from (self[slice(begin, begin + PIECE)].flatten(1) for begin in range(0, len(self), PIECE))
+        yield from (self[slice(start, start + PIECE)].flatten(1) for start in range(0, len(self), PIECE))
 
     def joined(self, other: NeighbourRows) -> NeighbourRows:
         """The feature of these frames, then of others; shared rows are stored once."""

@@ -131,31 +131,31 @@ class FrameTrainingSettings:
             ('affect_across', self.affect_across, ('window', 'batch')),
             ('affect_moments', self.affect_moments, ('population', 'published')),
         )  # fmt: skip
-        for name, value, known in choices:
-            if value not in known:
+        for name, value, allowed in choices:
+            if value not in allowed:
                 raise UnknownNameError(
-                    expected=f'{name} among {", ".join(known)}', came=repr(value), todo='choose one'
+                    expected=f'{name} among {", ".join(allowed)}', came=repr(value), todo='choose one'
                 )  # fmt: skip
         counts = ('window', 'stride', 'epochs', 'batch_size', 'hidden')
-        wrong = {name: getattr(self, name) for name in counts if getattr(self, name) < 1}
+        invalid = {name: getattr(self, name) for name in counts if getattr(self, name) < 1}
         if self.stride > self.window:
-            wrong['stride'] = self.stride
+            invalid['stride'] = self.stride
         positive = {'learning_rate': self.learning_rate, 'clip_norm': self.clip_norm, 'patience': self.patience}
-        wrong |= {name: value for name, value in positive.items() if value is not None and not 0 < value < math.inf}
+        invalid |= {name: value for name, value in positive.items() if value is not None and not 0 < value < math.inf}
         weights = ('expression_weight', 'affect_weight', 'units_weight')
-        least = ('warm_up', 'weight_decay', 'focal', *weights)
-        wrong |= {name: getattr(self, name) for name in least if not 0 <= getattr(self, name) < math.inf}
+        non_negative = ('warm_up', 'weight_decay', 'focal', *weights)
+        invalid |= {name: getattr(self, name) for name in non_negative if not 0 <= getattr(self, name) < math.inf}
         shares = ('least_share', 'divergence', 'class_balance')
-        wrong |= {name: getattr(self, name) for name in shares if not 0 <= getattr(self, name) <= 1}
+        invalid |= {name: getattr(self, name) for name in shares if not 0 <= getattr(self, name) <= 1}
         if not 0 <= self.smoothing < 1:
-            wrong['smoothing'] = self.smoothing
+            invalid['smoothing'] = self.smoothing
         if any(width < 1 for width in self.curve_widths):
-            wrong['curve_widths'] = self.curve_widths
-        if wrong:
+            invalid['curve_widths'] = self.curve_widths
+        if invalid:
             raise ValueRangeError(
                 expected='counts of 1 or more, a stride of no more than the window, a positive rate, weights and '
                 'exponents of 0 or more, shares in [0, 1], and smoothing below 1',
-                came=', '.join(f'{name} {value}' for name, value in wrong.items()),
+                came=', '.join(f'{name} {value}' for name, value in invalid.items()),
                 todo='correct them',
             )
 

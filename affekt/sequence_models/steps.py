@@ -49,10 +49,10 @@ def recurrent_states(features: Sequence[Tensor], weights: Sequence[CellWeights])
     Returns:
         (T, B, M, H) h and c.
     """
-    flat = [tensor.float() for each in weights for tensor in each]
+    flat_weights = [tensor.float() for weight in weights for tensor in weight]
     with torch.autocast(features[0].device.type, enabled=False):
         states: tuple[Tensor, Tensor] = _RecurrentStates.apply(  # type: ignore[no-untyped-call]
-            len(features), *(each.float() for each in features), *flat
+            len(features), *(weight.float() for weight in features), *flat_weights
         )
     return states
 
@@ -65,23 +65,23 @@ class _RecurrentStates(torch.autograd.Function):
         hidden = weights[1].shape[1]
         # i, f, o, g: the gates with σ are adjacent
         gates = features[0].new_empty((frames, modalities, rows, 4 * hidden))
-        for place, each in enumerate(features):
-            inward, biases = _sigmoids_first(weights[3 * place]), _sigmoids_first(weights[3 * place + 2])
-            for row, window in enumerate(each):
-                gates[:, place, row] = torch.addmm(biases, window, inward.t())
+        for modality, each in enumerate(features):
+            inward, biases = _sigmoids_first(weights[3 * modality]), _sigmoids_first(weights[3 * modality + 2])
+            for sample, window in enumerate(each):
+                gates[:, modality, sample] = torch.addmm(biases, window, inward.t())
         recurrent = torch.stack([_sigmoids_first(each).t() for each in weights[1::3]])  # (M, H, 4H)
         states, cells = (features[0].new_empty((frames, rows, modalities, hidden)) for _ in range(2))
-        bounded = features[0].new_empty((modalities, rows, hidden))
-        state = carried = features[0].new_zeros((modalities, rows, hidden))
+        tanh_cell = features[0].new_empty((modalities, rows, hidden))
+        state = last_cell = features[0].new_zeros((modalities, rows, hidden))
         steps = (gates, *_split(gates, hidden), states.transpose(1, 2), cells.transpose(1, 2))
-        for gate, opened, entering, forgetting, leaving, candidate, next_state, cell in zip(
+        for gate, sigmoid_gates, input_gate, forget_gate, output_gate, candidate, next_state, cell in zip(
             *(each.unbind(0) for each in steps), strict=True
         ):
             gate.baddbmm_(state, recurrent)
-            opened.sigmoid_()
+            sigmoid_gates.sigmoid_()
             candidate.tanh_()
-            torch.mul(forgetting, carried, out=cell).addcmul_(entering, candidate)
-            state, carried = torch.mul(leaving, torch.tanh(cell, out=bounded), out=next_state), cell
+            torch.mul(forget_gate, last_cell, out=cell).addcmul_(input_gate, candidate)
+            state, last_cell = torch.mul(output_gate, torch.tanh(cell, out=tanh_cell), out=next_state), cell
         ctx.save_for_backward(*features, *weights[::3], recurrent, gates, cells, states)
         ctx.modalities = modalities
         return states, cells
@@ -92,80 +92,105 @@ class _RecurrentStates(torch.autograd.Function):
         modalities = ctx.modalities
         features, inward = ctx.saved_tensors[:modalities], ctx.saved_tensors[modalities : 2 * modalities]
         recurrent, gates, cells, states = ctx.saved_tensors[2 * modalities :]
-        of_state, of_cell = (each.transpose(1, 2) for each in gradients)  # (T, M, B, H)
+        grad_state, grad_cell = (each.transpose(1, 2) for each in gradients)  # (T, M, B, H)
         hidden = recurrent.shape[1]
-        turned = recurrent.transpose(1, 2).contiguous()  # (M, 4H, H)
-        of_inward = [torch.zeros_like(each) for each in inward]
-        of_recurrent = [recurrent.new_zeros((4 * hidden, hidden)) for _ in inward]
-        of_biases = [recurrent.new_zeros(4 * hidden) for _ in inward]
-        asked = ctx.needs_input_grad[1 : modalities + 1]
-        of_features = [
-            torch.empty_like(each) if is_asked else None for each, is_asked in zip(features, asked, strict=True)
+        recurrent_back = recurrent.transpose(1, 2).contiguous()  # (M, 4H, H)
+        grad_inward = [torch.zeros_like(each) for each in inward]
+        grad_recurrent = [recurrent.new_zeros((4 * hidden, hidden)) for _ in inward]
+        grad_biases = [recurrent.new_zeros(4 * hidden) for _ in inward]
+        needs_grad = ctx.needs_input_grad[1 : modalities + 1]
+        grad_features = [
+            torch.empty_like(each) if needs else None for each, needs in zip(features, needs_grad, strict=True)
         ]
-        back = back_cell = torch.zeros_like(cells[0].transpose(0, 1))
-        for part in _parts_from_the_end(len(gates), gates[0].numel(), KEPT_NEAR):
-            falls, back, back_cell = _gates_backward(
-                gates[part], cells, of_state[part], of_cell[part], part.start, turned, back, back_cell
+        grad_last = grad_last_cell = torch.zeros_like(cells[0].transpose(0, 1))
+        for part in _slices_from_the_end(len(gates), gates[0].numel(), KEPT_NEAR):
+            grad_gates, grad_last, grad_last_cell = _gates_backward(
+                gates[part],
+                cells,
+                grad_state[part],
+                grad_cell[part],
+                part.start,
+                recurrent_back,
+                grad_last,
+                grad_last_cell,
             )
-            earlier = _before(states, part)  # (t, B, M, H)
-            for place, each in enumerate(features):
-                fall = _sigmoids_last(falls[:, place].transpose(0, 1).flatten(0, 1))  # (B·t, 4H)
-                of_inward[place].addmm_(fall.t(), each[:, part].flatten(0, 1))
-                of_recurrent[place].addmm_(fall.t(), earlier[:, :, place].transpose(0, 1).flatten(0, 1))
-                of_biases[place] += fall.sum(dim=0)
-                if (target := of_features[place]) is not None:
-                    target[:, part] = (fall @ inward[place]).unflatten(0, (len(each), -1))
-        by_weight = zip(of_inward, of_recurrent, of_biases, strict=True)
-        return None, *of_features, *itertools.chain.from_iterable(by_weight)
+            previous_states = _previous(states, part)  # (t, B, M, H)
+            for modality, each in enumerate(features):
+                grad_gate_rows = _sigmoids_last(grad_gates[:, modality].transpose(0, 1).flatten(0, 1))  # (B·t, 4H)
+                grad_inward[modality].addmm_(grad_gate_rows.t(), each[:, part].flatten(0, 1))
+                grad_recurrent[modality].addmm_(
+                    grad_gate_rows.t(), previous_states[:, :, modality].transpose(0, 1).flatten(0, 1)
+                )
+                grad_biases[modality] += grad_gate_rows.sum(dim=0)
+                if (target := grad_features[modality]) is not None:
+                    target[:, part] = (grad_gate_rows @ inward[modality]).unflatten(0, (len(each), -1))
+        by_weight = zip(grad_inward, grad_recurrent, grad_biases, strict=True)
+        return None, *grad_features, *itertools.chain.from_iterable(by_weight)
 
 
 def _gates_backward(
     gates: Tensor,
     cells: Tensor,
-    of_state: Tensor,
-    of_cell: Tensor,
+    grad_state: Tensor,
+    grad_cell: Tensor,
     begin: int,
-    turned: Tensor,
-    back: Tensor,
-    back_cell: Tensor,
+    recurrent_back: Tensor,
+    grad_last: Tensor,
+    grad_last_cell: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the gates of some steps, and those of the state and cell of the previous step.
 
     Args:
         gates: (t, M, B, 4H), in the order i, f, o, g.
         cells: (T, B, M, H) of all steps.
-        of_state: (t, M, B, H) gradients of states; of_cell: of cells.
+        grad_state: (t, M, B, H) gradients of states; grad_cell: of cells.
         begin: the first of these steps.
-        turned: (M, 4H, H).
-        back: (M, B, H) gradient from the next step to the last state; back_cell: to the last cell.
+        recurrent_back: (M, 4H, H) recurrent weights, transposed.
+        grad_last: (M, B, H) gradient from the next step to the last state; grad_last_cell: to the last cell.
     """
-    hidden = of_state.shape[3]
-    falls = torch.empty_like(gates)
-    for part in _parts_from_the_end(len(gates), gates[0].numel(), CACHED):
+    hidden = grad_state.shape[3]
+    grad_gates = torch.empty_like(gates)
+    for part in _slices_from_the_end(len(gates), gates[0].numel(), CACHED):
         _, i, f, o, g = _split(gates[part], hidden)
-        at = slice(begin + part.start, begin + part.stop)
-        bounded = torch.tanh(cells[at]).transpose(1, 2)  # (t, M, B, H)
-        earlier = _before(cells, at).transpose(1, 2)
+        steps_in_all = slice(begin + part.start, begin + part.stop)
+        tanh_cells = torch.tanh(cells[steps_in_all]).transpose(1, 2)  # (t, M, B, H)
+        previous_cells = _previous(cells, steps_in_all).transpose(1, 2)
         # from the state's gradient to the cell's; from the cell's (i, f, g) or the state's (o) to a gate's
-        through = o * (1 - bounded.square())
-        _, by_enter, by_forget, by_out, by_new = _split(falls[part], hidden)
-        torch.mul(g * i, 1 - i, out=by_enter)
-        torch.mul(earlier * f, 1 - f, out=by_forget)
-        torch.mul(bounded * o, 1 - o, out=by_out)
-        torch.mul(i, 1 - g.square(), out=by_new)
-        two = falls[part].unflatten(3, (4, hidden))[..., :2, :]  # (t, M, B, 2, H)
-        steps = (of_state[part], of_cell[part], through, f, falls[part], two, by_out, by_new)
-        for given, given_cell, passes, forgetting, fall, of_two, of_out, of_new in zip(
-            *(reversed(each.unbind(0)) for each in steps), strict=True
-        ):
-            back = back + given
-            back_cell = torch.addcmul(back_cell + given_cell, back, passes)
-            of_two.mul_(back_cell.unsqueeze(2))  # (M, B, 1, H)
-            of_new.mul_(back_cell)
-            of_out.mul_(back)
-            back = torch.bmm(fall, turned)
-            back_cell = back_cell * forgetting
-    return falls, back, back_cell
+        state_to_cell = o * (1 - tanh_cells.square())
+        _, to_input, to_forget, to_output, to_candidate = _split(grad_gates[part], hidden)
+        torch.mul(g * i, 1 - i, out=to_input)
+        torch.mul(previous_cells * f, 1 - f, out=to_forget)
+        torch.mul(tanh_cells * o, 1 - o, out=to_output)
+        torch.mul(i, 1 - g.square(), out=to_candidate)
+        to_input_and_forget = grad_gates[part].unflatten(3, (4, hidden))[..., :2, :]  # (t, M, B, 2, H)
+        steps = (
+            grad_state[part],
+            grad_cell[part],
+            state_to_cell,
+            f,
+            grad_gates[part],
+            to_input_and_forget,
+            to_output,
+            to_candidate,
+        )
+        for (
+            grad_state_now,
+            grad_cell_now,
+            to_cell,
+            forget,
+            grad_gate,
+            grad_input_and_forget,
+            grad_output,
+            grad_candidate,
+        ) in zip(*(reversed(each.unbind(0)) for each in steps), strict=True):
+            grad_last = grad_last + grad_state_now
+            grad_last_cell = torch.addcmul(grad_last_cell + grad_cell_now, grad_last, to_cell)
+            grad_input_and_forget.mul_(grad_last_cell.unsqueeze(2))  # (M, B, 1, H)
+            grad_candidate.mul_(grad_last_cell)
+            grad_output.mul_(grad_last)
+            grad_last = torch.bmm(grad_gate, recurrent_back)
+            grad_last_cell = grad_last_cell * forget
+    return grad_gates, grad_last, grad_last_cell
 
 
 def _sigmoids_first(weights: Tensor) -> Tensor:
@@ -174,9 +199,9 @@ def _sigmoids_first(weights: Tensor) -> Tensor:
     return torch.cat([i, f, o, g])
 
 
-def _sigmoids_last(fall: Tensor) -> Tensor:
+def _sigmoids_last(gates: Tensor) -> Tensor:
     """(…, 4H) in the order i, f, o, g to i, f, g, o."""
-    i, f, o, g = fall.chunk(4, dim=-1)
+    i, f, o, g = gates.chunk(4, dim=-1)
     return torch.cat([i, f, g, o], dim=-1)
 
 
@@ -204,12 +229,12 @@ def seen_changes(
     """
     if cells.device.type == 'cpu':
         with torch.autocast('cpu', enabled=False):
-            given = [each.float() for each in (cells, *attend, outward, biases)]
-            read: Tensor = _SeenChanges.apply(*given, passing)  # type: ignore[no-untyped-call]
-        return read
+            inputs = [tensor.float() for tensor in (cells, *attend, outward, biases)]
+            outputs: Tensor = _SeenChanges.apply(*inputs, passing)  # type: ignore[no-untyped-call]
+        return outputs
     change = torch.cat([functional.pad(cells, (0, 0, 0, 0, 1, 0))[:-1], cells], dim=2)  # (T, B, 2C)
-    inner = torch.relu(functional.linear(change, *attend[:2]))
-    weights = torch.softmax(functional.linear(inner if passing is None else inner * passing, *attend[2:]), dim=2)
+    hidden = torch.relu(functional.linear(change, *attend[:2]))
+    weights = torch.softmax(functional.linear(hidden if passing is None else hidden * passing, *attend[2:]), dim=2)
     return functional.linear(weights * change, outward, biases)
 
 
@@ -218,65 +243,79 @@ class _SeenChanges(torch.autograd.Function):
     def forward(
         ctx: Any,
         cells: Tensor,
-        into: Tensor,
-        into_biases: Tensor,
-        over: Tensor,
-        over_biases: Tensor,
+        inner_weights: Tensor,
+        inner_biases: Tensor,
+        outer_weights: Tensor,
+        outer_biases: Tensor,
         outward: Tensor,
         biases: Tensor,
         passing: Tensor | None = None,
     ) -> Tensor:
         frames, rows, width = cells.shape
-        inner = cells.new_empty((frames, rows, into.shape[0]))
-        read = cells.new_empty((frames, rows, outward.shape[0]))
+        inner = cells.new_empty((frames, rows, inner_weights.shape[0]))
+        outputs = cells.new_empty((frames, rows, outward.shape[0]))
         weights = cells.new_empty((frames, rows, 2 * width))
-        for part in _parts_from_the_end(frames, rows * 2 * width, CACHED):
+        for part in _slices_from_the_end(frames, rows * 2 * width, CACHED):
             change = _change(cells, part)  # (t·B, 2C)
-            units = torch.addmm(into_biases, change, into.t()).clamp_(min=0)  # (t·B, H)
+            units = torch.addmm(inner_biases, change, inner_weights.t()).clamp_(min=0)  # (t·B, H)
             if passing is not None:
                 units.mul_(passing[part].flatten(0, 1))
             inner[part] = units.view_as(inner[part])
-            shares = weights[part].flatten(0, 1)
-            torch.softmax(torch.addmm(over_biases, units, over.t()), dim=1, out=shares)
-            torch.addmm(biases, change.mul_(shares), outward.t(), out=read[part].flatten(0, 1))
-        ctx.save_for_backward(cells, into, over, outward, passing, inner, weights)
-        return read
+            attention = weights[part].flatten(0, 1)
+            torch.softmax(torch.addmm(outer_biases, units, outer_weights.t()), dim=1, out=attention)
+            torch.addmm(biases, change.mul_(attention), outward.t(), out=outputs[part].flatten(0, 1))
+        ctx.save_for_backward(cells, inner_weights, outer_weights, outward, passing, inner, weights)
+        return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (of_read,) = gradients
-        cells, into, over, outward, passing, inner, weights = ctx.saved_tensors
+        (grad_outputs,) = gradients
+        cells, inner_weights, outer_weights, outward, passing, inner, weights = ctx.saved_tensors
         frames, rows, width = cells.shape
-        of_cells = torch.zeros_like(cells)
-        of_into, of_over, of_outward = (torch.zeros_like(each) for each in (into, over, outward))
-        of_into_biases, of_over_biases = into.new_zeros(len(into)), over.new_zeros(len(over))
-        for part in _parts_from_the_end(frames, rows * 2 * width, CACHED):
-            given, change = of_read[part].flatten(0, 1), _change(cells, part)  # (t·B, O), (t·B, 2C)
-            shares, units = weights[part].flatten(0, 1), inner[part].flatten(0, 1)
-            seen = shares * change
-            of_outward.addmm_(given.t(), seen)
-            of_seen = given @ outward  # (t·B, 2C)
+        grad_cells = torch.zeros_like(cells)
+        grad_inner_weights, grad_outer_weights, grad_outward = (
+            torch.zeros_like(each) for each in (inner_weights, outer_weights, outward)
+        )
+        grad_inner_biases, grad_outer_biases = (
+            inner_weights.new_zeros(len(inner_weights)),
+            outer_weights.new_zeros(len(outer_weights)),
+        )
+        for part in _slices_from_the_end(frames, rows * 2 * width, CACHED):
+            grad_part, change = grad_outputs[part].flatten(0, 1), _change(cells, part)  # (t·B, O), (t·B, 2C)
+            attention, units = weights[part].flatten(0, 1), inner[part].flatten(0, 1)
+            attended = attention * change
+            grad_outward.addmm_(grad_part.t(), attended)
+            grad_attended = grad_part @ outward  # (t·B, 2C)
             # of a softmax s: s (g - Σ s g); s g is the gradient of the attended input, times that input
-            through = seen.mul_(of_seen)
-            of_logits = through.addcmul_(shares, through.sum(dim=1, keepdim=True), value=-1)
-            of_over.addmm_(of_logits.t(), units)
-            of_over_biases += of_logits.sum(dim=0)
+            weighted = attended.mul_(grad_attended)
+            grad_logits = weighted.addcmul_(attention, weighted.sum(dim=1, keepdim=True), value=-1)
+            grad_outer_weights.addmm_(grad_logits.t(), units)
+            grad_outer_biases += grad_logits.sum(dim=0)
             slopes = (units > 0).to(units.dtype) if passing is None else (units > 0) * passing[part].flatten(0, 1)
-            of_units = (of_logits @ over).mul_(slopes)  # (t·B, H)
-            of_into.addmm_(of_units.t(), change)
-            of_into_biases += of_units.sum(dim=0)
-            of_change = of_seen.mul_(shares).addmm_(of_units, into).unflatten(0, (-1, rows))  # (t, B, 2C)
+            grad_units = (grad_logits @ outer_weights).mul_(slopes)  # (t·B, H)
+            grad_inner_weights.addmm_(grad_units.t(), change)
+            grad_inner_biases += grad_units.sum(dim=0)
+            grad_change = (
+                grad_attended.mul_(attention).addmm_(grad_units, inner_weights).unflatten(0, (-1, rows))
+            )  # (t, B, 2C)
             first = 1 if part.start == 0 else 0  # before the first frame all cells are 0
-            of_cells[part.start - 1 + first : part.stop - 1] += of_change[first:, :, :width]
-            of_cells[part] += of_change[:, :, width:]
-        by_weight = (of_into, of_into_biases, of_over, of_over_biases, of_outward, of_read.sum(dim=(0, 1)))
-        return of_cells, *by_weight, None
+            grad_cells[part.start - 1 + first : part.stop - 1] += grad_change[first:, :, :width]
+            grad_cells[part] += grad_change[:, :, width:]
+        by_weight = (
+            grad_inner_weights,
+            grad_inner_biases,
+            grad_outer_weights,
+            grad_outer_biases,
+            grad_outward,
+            grad_outputs.sum(dim=(0, 1)),
+        )
+        return grad_cells, *by_weight, None
 
 
 def _change(cells: Tensor, part: slice) -> Tensor:
     """(T, B, C) cells to the (t·B, 2C) before and after each frame of a part."""
-    return torch.cat([_before(cells, part), cells[part]], dim=2).flatten(0, 1)
+    return torch.cat([_previous(cells, part), cells[part]], dim=2).flatten(0, 1)
 
 
 def gated_memory(
@@ -298,9 +337,9 @@ def gated_memory(
     Returns:
         (T, B, W) memories u.
     """
-    given = (inputs, proposed, entry, exits, biases)
+    tensors = (inputs, proposed, entry, exits, biases)
     with torch.autocast(inputs.device.type, enabled=False):
-        memories: Tensor = _GatedMemory.apply(*(each.float() for each in given), passing)  # type: ignore[no-untyped-call]
+        memories: Tensor = _GatedMemory.apply(*(tensor.float() for tensor in tensors), passing)  # type: ignore[no-untyped-call]
     return memories
 
 
@@ -319,19 +358,27 @@ class _GatedMemory(torch.autograd.Function):
         gates = inputs.new_empty((len(inputs), 2, *proposed.shape[1:]))  # (T, 2, B, W)
         memories = torch.empty_like(proposed, memory_format=torch.contiguous_format)
         memory = torch.zeros_like(proposed[0])
-        biases, into = biases.expand(gates.shape[1:]), entry.flatten(1)  # (2, B, W), (W, 2H)
-        through = itertools.repeat(None) if passing is None else passing.unbind(0)
+        biases, entry_rows = biases.expand(gates.shape[1:]), entry.flatten(1)  # (2, B, W), (W, 2H)
+        dropout_steps = itertools.repeat(None) if passing is None else passing.unbind(0)
         # two views of the same units: by gate, and by row
         by_row, by_gate = inner.flatten(2), inner.transpose(1, 2)  # (T, B, 2H), (T, 2, B, H)
         steps = (inputs.flatten(2), proposed, by_row, by_gate, inner, gates, *gates.unbind(1), memories)
-        for (given, new, flat, both, units, gate, retain, update, to), passes in zip(
-            zip(*(each.unbind(0) for each in steps), strict=True), through, strict=False
-        ):
-            torch.addmm(given, memory, into, out=flat).clamp_(min=0)
-            if passes is not None:
-                units.mul_(passes)
-            torch.baddbmm(biases, both, exits, out=gate).sigmoid_()
-            memory = torch.mul(retain, memory, out=to).addcmul_(update, new)
+        for (
+            frame_inputs,
+            proposal,
+            units_by_row,
+            units_by_gate,
+            units,
+            gate,
+            retain,
+            update,
+            next_memory,
+        ), factors in zip(zip(*(each.unbind(0) for each in steps), strict=True), dropout_steps, strict=False):
+            torch.addmm(frame_inputs, memory, entry_rows, out=units_by_row).clamp_(min=0)
+            if factors is not None:
+                units.mul_(factors)
+            torch.baddbmm(biases, units_by_gate, exits, out=gate).sigmoid_()
+            memory = torch.mul(retain, memory, out=next_memory).addcmul_(update, proposal)
         ctx.save_for_backward(proposed, entry, exits, inner, gates, memories, passing)
         return memories
 
@@ -339,35 +386,46 @@ class _GatedMemory(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         proposed, entry, exits, inner, gates, memories, passing = ctx.saved_tensors
-        (of_memory,) = gradients
-        earlier = _before(memories, slice(0, len(memories)))
+        (grad_memory,) = gradients
+        previous = _previous(memories, slice(0, len(memories)))
         slopes = (inner > 0).to(inner.dtype) if passing is None else (inner > 0) * passing
-        fall, fall_inner = torch.empty_like(gates), torch.empty_like(inner)
+        grad_gates, grad_inner = torch.empty_like(gates), torch.empty_like(inner)
         totals = torch.empty_like(memories)
-        back = torch.zeros_like(proposed[0])
-        out, into = exits.transpose(1, 2).contiguous(), entry.flatten(1).t().contiguous()  # (2, W, H), (2H, W)
-        for part in _parts_from_the_end(len(inner), inner[0].numel(), CACHED):
-            opened, falls, inners = gates[part], fall[part], fall_inner[part]
+        grad_last = torch.zeros_like(proposed[0])
+        exits_back, entry_back = (
+            exits.transpose(1, 2).contiguous(),
+            entry.flatten(1).t().contiguous(),
+        )  # (2, W, H), (2H, W)
+        for part in _slices_from_the_end(len(inner), inner[0].numel(), CACHED):
+            part_gates, part_grad_gates, part_grad_inner = gates[part], grad_gates[part], grad_inner[part]
             # from the memory's gradient to each gate's: the derivative of σ, times the gated input
-            torch.stack([earlier[part], proposed[part]], dim=1, out=falls)  # (t, 2, B, W)
-            falls.mul_(opened).mul_(1 - opened)
-            flat, by_gate = inners.flatten(2), inners.transpose(1, 2)  # (t, B, 2H), (t, 2, B, H)
-            steps = (of_memory[part], totals[part], falls, slopes[part].flatten(2), flat, by_gate, opened[:, 0])
-            for given, total, to, slope, to_inner, to_both, retain in zip(
+            torch.stack([previous[part], proposed[part]], dim=1, out=part_grad_gates)  # (t, 2, B, W)
+            part_grad_gates.mul_(part_gates).mul_(1 - part_gates)
+            flat, by_gate = part_grad_inner.flatten(2), part_grad_inner.transpose(1, 2)  # (t, B, 2H), (t, 2, B, H)
+            steps = (
+                grad_memory[part],
+                totals[part],
+                part_grad_gates,
+                slopes[part].flatten(2),
+                flat,
+                by_gate,
+                part_gates[:, 0],
+            )
+            for grad_now, total, grad_gate, slope, grad_unit, grad_unit_by_gate, retain in zip(
                 *(reversed(each.unbind(0)) for each in steps), strict=True
             ):
-                torch.add(given, back, out=total)
-                to.mul_(total)
-                torch.bmm(to, out, out=to_both)
-                back = torch.addmm(total * retain, to_inner.mul_(slope), into)
-        of_entry = earlier.flatten(0, 1).t() @ fall_inner.flatten(2).flatten(0, 1)  # (W, T·B) times (T·B, 2H)
-        ends = fall.transpose(0, 1).flatten(1, 2)  # (2, T·B, W)
-        of_exits = inner.flatten(0, 1).permute(1, 2, 0) @ ends  # (2, H, T·B) times (2, T·B, W)
-        of_biases = ends.sum(dim=1, keepdim=True)
-        return fall_inner, totals * gates[:, 1], of_entry.view_as(entry), of_exits, of_biases, None
+                torch.add(grad_now, grad_last, out=total)
+                grad_gate.mul_(total)
+                torch.bmm(grad_gate, exits_back, out=grad_unit_by_gate)
+                grad_last = torch.addmm(total * retain, grad_unit.mul_(slope), entry_back)
+        grad_entry = previous.flatten(0, 1).t() @ grad_inner.flatten(2).flatten(0, 1)  # (W, T·B) times (T·B, 2H)
+        grad_by_gate = grad_gates.transpose(0, 1).flatten(1, 2)  # (2, T·B, W)
+        grad_exits = inner.flatten(0, 1).permute(1, 2, 0) @ grad_by_gate  # (2, H, T·B) times (2, T·B, W)
+        grad_biases = grad_by_gate.sum(dim=1, keepdim=True)
+        return grad_inner, totals * gates[:, 1], grad_entry.view_as(entry), grad_exits, grad_biases, None
 
 
-def _parts_from_the_end(length: int, numbers: int, most: int) -> Iterator[slice]:
+def _slices_from_the_end(length: int, numbers: int, most: int) -> Iterator[slice]:
     """Slices of several steps, the last ones first, each of at most `most` elements or one step.
 
     Args:
@@ -380,7 +438,7 @@ def _parts_from_the_end(length: int, numbers: int, most: int) -> Iterator[slice]
         yield slice(max(end - steps, 0), end)
 
 
-def _before(values: Tensor, part: slice) -> Tensor:
+def _previous(values: Tensor, part: slice) -> Tensor:
     """(T, …) values one step earlier than those of a part; zeros before the first."""
     if part.start:
         return values[part.start - 1 : part.stop - 1]

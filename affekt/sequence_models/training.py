@@ -135,7 +135,9 @@ def train_frames(
     ranks = _ranks(settings.device)
     batches = WindowBatches(training, windows, settings.batch_size, settings.seed, ranks.rank, ranks.count)
     losses = FrameLosses(settings, training, shape.classes)
-    optimiser = torch.optim.AdamW(_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(
+        _parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
     engine = Engine(model, optimiser, losses, settings.engine(batches.per_epoch), ranks=ranks)
     best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
 
@@ -185,13 +187,13 @@ def tuned_frame_smoothing(
     candidates = smoothing_candidates(settings.curve_widths, causal=settings.causal)
 
     def choice_of(task: str) -> SmoothingChoice:
-        labelled = [each for each in validation.labels if getattr(each, task) is not None]
+        labelled = [labels for labels in validation.labels if getattr(labels, task) is not None]
 
         def score(curves: Mapping[str, Any]) -> float:
-            steady = {name: predictions[name].with_curves({task: curve}) for name, curve in curves.items()}
-            return official_scores(labelled, steady, (task,), classes)['score']
+            smoothed = {name: predictions[name].with_curves({task: curve}) for name, curve in curves.items()}
+            return official_scores(labelled, smoothed, (task,), classes)['score']
 
-        curves = {each.video: getattr(predictions[each.video], task) for each in labelled}
+        curves = {labels.video: getattr(predictions[labels.video], task) for labels in labelled}
         return tuned_smoothing(curves, score, candidates)
 
     return {task: choice_of(task) for task in settings.tasks}
@@ -207,8 +209,10 @@ def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameT
 
     def others(videos: FrameVideos, allowed: set[str]) -> list[str]:
         """Annotated videos of no allowed partition, and their partitions."""
-        own = {each.video: _partition(each, settings) for each in videos.labels if each.video not in videos.guessed}
-        return [f'{name} ({partition})' for name, partition in own.items() if partition not in allowed]
+        partitions = {
+            labels.video: _partition(labels, settings) for labels in videos.labels if labels.video not in videos.guessed
+        }
+        return [f'{name} ({partition})' for name, partition in partitions.items() if partition not in allowed]
 
     if official := others(training, {'train'}):
         raise LeakError(
@@ -227,11 +231,11 @@ def require_fit(training: FrameVideos, validation: FrameVideos, settings: FrameT
             todo='validate on what people annotated',
         )  # fmt: skip
     require_same_features(training.sizes, training.alignment, validation)
-    for side, videos in (('training', training), ('validation', validation)):
+    for part, videos in (('training', training), ('validation', validation)):
         for task in settings.tasks:
-            if not any(each.labelled(task).any() for each in videos.labels):
+            if not any(labels.labelled(task).any() for labels in videos.labels):
                 raise ValueRangeError(
-                    expected=f'a frame with a truth of {task} in the {side} videos', came='none',
+                    expected=f'a frame with a truth of {task} in the {part} videos', came='none',
                     todo='choose another task, or videos that are annotated',
                 )  # fmt: skip
 
@@ -292,11 +296,11 @@ def _learnable(training: FrameVideos, settings: FrameTrainingSettings) -> list[W
     if 'units' in settings.tasks:
         known |= (training.units >= 0).any(dim=1)
     known &= torch.stack(list(training.keep_mask.values())).any(dim=0)
-    before = torch.cat([torch.zeros(1, dtype=torch.int64), known.cumsum(0)]).tolist()
+    known_before = torch.cat([torch.zeros(1, dtype=torch.int64), known.cumsum(0)]).tolist()
     windows = [
         window
         for window in windows_over(training.lengths, settings.window, settings.stride)
-        if before[(start := training.starts[window.video]) + window.end] > before[start + window.begin]
+        if known_before[(start := training.starts[window.video]) + window.end] > known_before[start + window.begin]
     ]
     if not windows:
         raise ValueRangeError(
@@ -306,12 +310,12 @@ def _learnable(training: FrameVideos, settings: FrameTrainingSettings) -> list[W
     return windows
 
 
-def _groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Vectors, such as biases and norms, without weight decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    vectors = [parameter for parameter in trained if parameter.ndim < 2]
-    others = [parameter for parameter in trained if parameter.ndim >= 2]
-    return [{'params': others}, *([{'params': vectors, 'weight_decay': 0.0}] if vectors else [])]
+def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Parameter groups: matrices, and without weight decay vectors such as biases and norms."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
+    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
+    return [{'params': matrices}, *([{'params': vectors, 'weight_decay': 0.0}] if vectors else [])]
 
 
 def _ranks(device: str) -> Ranks:
@@ -339,9 +343,9 @@ def _digest(*sides: FrameVideos) -> str:
 
 def _sums(part: Tensor) -> Floats:
     """(2 D,) sums of rows, plain and weighted by their positions, so that an exchange of rows shows."""
-    known = part.double().nan_to_num(-1.0)
-    places = torch.linspace(0.5, 1.5, len(known), dtype=torch.float64).unsqueeze(1)
-    return np.asarray(torch.cat([known.sum(dim=0), (known * places).sum(dim=0)]).numpy())
+    values = part.double().nan_to_num(-1.0)
+    positions = torch.linspace(0.5, 1.5, len(values), dtype=torch.float64).unsqueeze(1)
+    return np.asarray(torch.cat([values.sum(dim=0), (values * positions).sum(dim=0)]).numpy())
 
 
 def _provenance(training: FrameVideos) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The app that serves every page of affekt: routes and files in, a guarded ASGI app out.
+"""The guarded ASGI app that serves the routes and static files of every page of affekt.
 
-An `AffektError` becomes JSON with its message, an invalid request is answered by what is wrong and where, and a token
-is exchanged for a cookie at `/api/enter`. Static files are read once, and a browser that has a file is told so by the
-hash of its content.
+An `AffektError` is answered by JSON with its message, an invalid request by the faulty fields and their errors. A token
+is exchanged for a cookie at `/api/enter`. Static files are read once; a browser that has a file already is answered
+304, by the hash of the content.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from affekt.serve.guard import LARGEST_BODY, POLICY_VIOLATION, App, Guard, Token
 
 LONGEST_TOKEN = 200
 STATUSES: Mapping[type[AffektError], int] = {RunError: 503}
-"""Class of an error to the status of its response; others have 422."""
+"""Class of an error to the status of its response; 422 for all others."""
 
 
 class StrictBody(BaseModel):
@@ -52,14 +52,14 @@ class StaticFile:
         """Hash of the content, so that a browser downloads it again only if it has changed."""
         return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
 
-    def answer(self, known: str) -> Response:
+    def answer(self, known_etags: str) -> Response:
         """The file, or 304 if the browser has it.
 
         Args:
-            known: the header If-None-Match; '' without one.
+            known_etags: the header If-None-Match; '' without one.
         """
         headers = {'etag': self.etag, 'cache-control': 'no-cache'}
-        if self.etag in [tag.strip().removeprefix('W/') for tag in known.split(',')]:
+        if self.etag in [tag.strip().removeprefix('W/') for tag in known_etags.split(',')]:
             return Response(status_code=304, headers=headers)
         return Response(self.content, media_type=self.content_type, headers=headers)
 
@@ -71,15 +71,17 @@ def static_files(room: str, types: Mapping[str, str]) -> dict[str, StaticFile]:
         room: package of the files, such as affekt.pages.
         types: file name to content type.
     """
-    return {f'/{name}': StaticFile((files(room) / name).read_bytes(), kind) for name, kind in types.items()}
+    return {
+        f'/{name}': StaticFile((files(room) / name).read_bytes(), content_type) for name, content_type in types.items()
+    }
 
 
 def needs(*roles: str, otherwise: str) -> Any:
     """A dependency of a route, or of a WebSocket, that admits only these roles.
 
     Args:
-        roles: roles that are admitted.
-        otherwise: message to others.
+        roles: admitted roles.
+        otherwise: message to all others.
     """
 
     def check(connection: HTTPConnection) -> None:
@@ -116,19 +118,19 @@ def guarded_app(
         largest_body: largest size of a request in bytes.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
-    known = {**STATUSES, **(statuses or {})}
+    status_of = {**STATUSES, **(statuses or {})}
 
     @app.exception_handler(AffektError)
     def refused(request: Request, error: AffektError) -> JSONResponse:
         """Answer a deliberate error with its message."""
-        status = next((known[error_type] for error_type in type(error).__mro__ if error_type in known), 422)
+        status = next((status_of[error_type] for error_type in type(error).__mro__ if error_type in status_of), 422)
         return JSONResponse({'error': str(error)}, status)
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        """Answer with what is wrong and where, without repeating the input."""
-        places = {'.'.join(map(str, problem['loc'])): problem['msg'] for problem in error.errors()}
-        sentence = '; '.join(f'{place}: {message}' for place, message in places.items())
+        """Answer with the faulty fields and their errors, without repeating the input."""
+        messages = {'.'.join(map(str, problem['loc'])): problem['msg'] for problem in error.errors()}
+        sentence = '; '.join(f'{field}: {message}' for field, message in messages.items())
         return JSONResponse({'error': sentence[:500]}, 422)
 
     @app.post('/api/enter')

@@ -16,14 +16,15 @@ HEAD, BODY = 'the head of the request', 'the body of the request'
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol with time limits."""
+    """uvicorn's HTTP/1.1 protocol with time limits and a maximum number of connections."""
 
     head_s = 10.0
-    """Time from the first byte, or from the connection, to the end of the headers, in seconds."""
+    """Time limit from the first byte, or from the connection, to the end of the headers, in seconds."""
     body_s = 20.0
-    """Time from the end of the headers to the end of the body, in seconds."""
+    """Time limit from the end of the headers to the end of the body, in seconds."""
     stalled_s = 120.0
-    """Time in seconds without reading what is ready; browsers with a paused video request its rest again."""
+    """Time limit in seconds for a client that does not read the response; a browser whose video was paused for longer
+    requests the rest again."""
     most = 500
     """Maximum number of open connections of all clients together."""
 
@@ -59,7 +60,7 @@ class PatientProtocol(H11Protocol):
             self._await(None)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """Switch to a WebSocket, which may be silent: pings tell whether the client is there."""
+        """Switch to a WebSocket, which has no deadline: pings detect a lost client."""
         self._is_upgraded = True
         super().handle_websocket_upgrade(event)
 
@@ -98,6 +99,7 @@ class PatientProtocol(H11Protocol):
             self._deadline = self.loop.call_later(seconds, self._give_up, part, seconds)
 
     def _give_up(self, part: str, seconds: float) -> None:
+        """Close the connection, with status 408 unless a response has begun."""
         if self.transport.is_closing():
             return
         if not (self.is_answering and self.cycle.response_started):

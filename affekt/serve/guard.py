@@ -3,7 +3,7 @@
 Every response has a content security policy without inline script. A request with a foreign Host is refused, so that no
 other name for this machine works, and so is one whose Origin is another page. Data require a cookie that is set in
 exchange for the token, once: the token is in the fragment of the link, which browsers do not send, log or pass on.
-WebSockets are treated in the same way: they begin as a request, and are refused as one.
+WebSockets begin as a request and are refused as one.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Tokens:
 
     def role(self, token: str) -> str | None:
         """The role of a token, compared in constant time; None for an unknown one."""
-        given = token.encode('utf-8', 'surrogatepass')
-        same = [role for role, secret in self.secrets.items() if hmac.compare_digest(given, secret.encode())]
-        return same[0] if same else None
+        encoded = token.encode('utf-8', 'surrogatepass')
+        matching = [role for role, secret in self.secrets.items() if hmac.compare_digest(encoded, secret.encode())]
+        return matching[0] if matching else None
 
     def cookie(self, role: str) -> str:
         """The cookie value for a role; it does not reveal the token."""
@@ -62,9 +62,9 @@ class Tokens:
 
     def role_of_cookie(self, value: str) -> str | None:
         """The role of a cookie value; None for an unknown one."""
-        given = value.encode('utf-8', 'surrogatepass')
-        same = [role for role in self.secrets if hmac.compare_digest(given, self.cookie(role).encode())]
-        return same[0] if same else None
+        encoded = value.encode('utf-8', 'surrogatepass')
+        matching = [role for role in self.secrets if hmac.compare_digest(encoded, self.cookie(role).encode())]
+        return matching[0] if matching else None
 
 
 class Guard:
@@ -161,35 +161,35 @@ def _same_origin(headers: Mapping[str, str], origin: str | None) -> bool:
 
 
 def _length(headers: Mapping[str, str]) -> float:
-    """Size of the body in bytes; infinite where the header is not a valid number."""
+    """Size of the body in bytes; 0 without the header, infinite where it is not a number of at most nine digits."""
     text = headers.get('content-length', '0')
     return int(text) if text.isdecimal() and len(text) < 10 else math.inf
 
 
 def _with_headers(send: Send) -> Send:
-    """Add the headers that a response lacks."""
+    """A sender that adds those of HEADERS, and `no-store`, that a response lacks."""
 
     async def sent(message: MutableMapping[str, Any]) -> None:
         if message['type'] == 'http.response.start':
             present = {name.lower() for name, _ in message['headers']}
-            more = {**HEADERS, 'cache-control': 'no-store'}
+            defaults = {**HEADERS, 'cache-control': 'no-store'}
             message['headers'] = [
                 *message['headers'],
-                *((name.encode(), value.encode()) for name, value in more.items() if name.encode() not in present),
+                *((name.encode(), value.encode()) for name, value in defaults.items() if name.encode() not in present),
             ]
         await send(message)
 
     return sent
 
 
-async def _refuse(send: Send, status: int, why: str) -> None:
-    body = json.dumps({'error': why}).encode()
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    body = json.dumps({'error': reason}).encode()
     headers = [(b'content-type', b'application/json'), (b'content-length', str(len(body)).encode())]
     headers += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
     await send({'type': 'http.response.start', 'status': status, 'headers': headers})
     await send({'type': 'http.response.body', 'body': body})
 
 
-async def _close(send: Send, why: str) -> None:
+async def _close(send: Send, reason: str) -> None:
     """Refuse a WebSocket before it is opened: the browser sees status 403."""
-    await send({'type': 'websocket.close', 'code': POLICY_VIOLATION, 'reason': why})
+    await send({'type': 'websocket.close', 'code': POLICY_VIOLATION, 'reason': reason})

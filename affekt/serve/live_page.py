@@ -1,9 +1,9 @@
 """The page of a live stream: the newest frame and the last 30 seconds of readings, for several viewers at a time.
 
 The session passes each reading with its frame to a `LiveFeed` and continues; all work for viewers, encoding included,
-is done in the server's thread. A viewer is sent what is new, at most every SEND_EVERY_S: all readings, and only the
-newest frame. A message consists of the size of its JSON in four bytes, little-endian, the JSON, and a JPEG if there is
-a new frame.
+is done in the server's thread. At most every SEND_EVERY_S a viewer is sent all readings since its last message and, of
+the frames, only the newest. A message consists of the size of its JSON in four bytes, little-endian, the JSON, and a
+JPEG if there is a new frame.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from affekt.typed_json import plain
 VIEWER = 'viewer'
 OTHERWISE = 'open the link that `affekt stream --page` printed'
 ADDRESS = '127.0.0.1'
-"""The page shows people who may not know it: it is not served to other machines."""
+"""Not served to other machines: the people shown may not know of the page."""
 KEPT_S = 30.0
 """Length of the curves in seconds."""
 MOST_KEPT = 2000
-"""Maximum number of stored readings, at any rate."""
+"""Maximum number of stored readings, whatever their rate."""
 SEND_EVERY_S = 0.06
+"""Shortest time in seconds between two messages to a viewer."""
 STALLED_S = 20.0
 """Time in seconds for which a viewer may leave a message unread before it is disconnected."""
 MOST_VIEWERS = 8
@@ -48,6 +49,7 @@ TRY_AGAIN_LATER = 1013
 VIEW_SIDE = 800
 """Longest side of the displayed frames in pixels."""
 QUALITY = 75
+"""JPEG quality of the displayed frames."""
 ENDS = ('ended', 'failed')
 """Final states of a stream."""
 
@@ -68,14 +70,16 @@ class Showable(Protocol):
 
 @dataclass(frozen=True)
 class News:
-    """What is new to a viewer."""
+    """Changes since a viewer's last message."""
 
     number: int
-    """Number of the last change, to be sent as `since` in the next request."""
+    """Number of the last change: `since` of the next request."""
     content: Mapping[str, Any]
+    """State of the stream and new readings, of plain JSON types."""
     frame_number: int
     """Number of the newest frame; 0 before the first."""
     is_last: bool
+    """Whether the stream has ended, so that nothing follows."""
 
 
 class LiveFeed:
@@ -112,7 +116,7 @@ class LiveFeed:
         Args:
             reading: reading with its time in the stream.
             frame: (H, W, 3) RGB that is not changed any more; None for a stream without video.
-            scale: pixels of the source, the unit of boxes, per pixel of the frame.
+            scale: pixels of the source per pixel of the frame; boxes are in pixels of the source.
         """
         with self._changed:
             self._number += 1
@@ -135,22 +139,22 @@ class LiveFeed:
         """
         with self._changed:
             self._number += 1
-            now = {} if state is None else {'state': state, 'message': message}
-            self._state = {**self._state, **now, **plain(figures)}
+            changed = {} if state is None else {'state': state, 'message': message}
+            self._state = {**self._state, **changed, **plain(figures)}
 
     def news(self, since: int) -> News | None:
         """Changes after the number `since`; None for none. A first request, with 0, also gets the title."""
         with self._changed:
             if self._number == since:
                 return None
-            number, state, frame, size = self._number, self._state, self._frame, self._size
-            readings = [reading for at, reading in self._readings if at > since]
+            last_number, state, frame, size = self._number, self._state, self._frame, self._size
+            readings = [reading for number, reading in self._readings if number > since]
         content = {**state, 'readings': [plain(reading.as_dict()) for reading in readings]}
         if frame is not None:
             content['size'] = size
         if since == 0:
             content['about'] = self._about
-        return News(number, content, frame[0] if frame else 0, state['state'] in ENDS)
+        return News(last_number, content, frame[0] if frame else 0, state['state'] in ENDS)
 
     def jpeg(self) -> tuple[int, bytes]:
         """Number of the newest frame, and its JPEG, encoded once for all viewers."""
@@ -162,7 +166,7 @@ class LiveFeed:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[bool]:
-        """Count a viewer during the block; yields False if there are too many."""
+        """Count a viewer during the block; yields False, and counts nobody, if there are too many."""
         with self._changed:
             is_welcome = self._viewers < MOST_VIEWERS
             self._viewers += is_welcome
@@ -180,18 +184,19 @@ class LiveFeed:
             return self._viewers
 
     def wait_for_viewers(self, seconds: float) -> None:
-        """Wait until viewers have been sent the end, at most for this time."""
+        """Wait until no viewer is left, at most for this time."""
         with self._changed:
             self._changed.wait_for(lambda: not self._viewers, seconds)
 
 
 def _jpeg(frame: NDArray[np.uint8]) -> bytes:
+    """A frame (H, W, 3) as JPEG, at most VIEW_SIDE pixels on its longer side."""
     image = Image.fromarray(frame)
     if max(image.size) > VIEW_SIDE:
         image.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR)
-    written = io.BytesIO()
-    image.save(written, 'JPEG', quality=QUALITY)
-    return written.getvalue()
+    buffer = io.BytesIO()
+    image.save(buffer, 'JPEG', quality=QUALITY)
+    return buffer.getvalue()
 
 
 def live_app(feed: LiveFeed, tokens: Tokens, *, cookie: str = 'affekt', hosts: frozenset[str] | None) -> App:
@@ -225,48 +230,48 @@ def live_app(feed: LiveFeed, tokens: Tokens, *, cookie: str = 'affekt', hosts: f
             if not is_welcome:
                 await socket.close(TRY_AGAIN_LATER, f'{MOST_VIEWERS} viewers are here already')
                 return
-            async with anyio.create_task_group() as both:
-                both.start_soon(_until_gone, socket, both.cancel_scope)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_until_gone, socket, tasks.cancel_scope)
                 await _send_news(socket, feed)
-                both.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
 
     return guarded_app('affekt stream', routes, _pages(), tokens, cookie=cookie, hosts=hosts)
 
 
 async def _send_news(socket: WebSocket, feed: LiveFeed) -> None:
-    """Send what is new until the end; return if the viewer has left or reads nothing for STALLED_S."""
-    seen = frame_seen = 0
+    """Send changes until the stream ends; return if the viewer has left or reads nothing for STALLED_S."""
+    last_number = last_frame = 0
     with contextlib.suppress(WebSocketDisconnect, TimeoutError):
         while True:
-            news = feed.news(seen)
+            news = feed.news(last_number)
             if news is not None:
-                picture = b''
-                if news.frame_number != frame_seen:
-                    frame_seen, picture = await anyio.to_thread.run_sync(feed.jpeg)
+                jpeg = b''
+                if news.frame_number != last_frame:
+                    last_frame, jpeg = await anyio.to_thread.run_sync(feed.jpeg)
                 with anyio.fail_after(STALLED_S):
-                    await socket.send_bytes(packed(news.content, picture))
-                seen = news.number
+                    await socket.send_bytes(packed(news.content, jpeg))
+                last_number = news.number
                 if news.is_last:
                     await socket.close()
                     return
             await anyio.sleep(SEND_EVERY_S)
 
 
-async def _until_gone(socket: WebSocket, both: anyio.CancelScope) -> None:
-    """End both directions when the viewer has left; messages of viewers are ignored."""
+async def _until_gone(socket: WebSocket, scope: anyio.CancelScope) -> None:
+    """Cancel the scope when the viewer has left; messages of viewers are ignored."""
     while (await socket.receive())['type'] != 'websocket.disconnect':
         pass
-    both.cancel()
+    scope.cancel()
 
 
-def packed(content: Mapping[str, Any], picture: bytes) -> bytes:
-    """A message for viewers.
+def packed(content: Mapping[str, Any], jpeg: bytes) -> bytes:
+    """A message for viewers; an empty `jpeg` stands for no new frame.
 
     >>> packed({'a': 1}, b'JPEG')
     b'\\x07\\x00\\x00\\x00{"a":1}JPEG'
     """
     text = json.dumps(content, allow_nan=False, separators=(',', ':')).encode()
-    return len(text).to_bytes(4, 'little') + text + picture
+    return len(text).to_bytes(4, 'little') + text + jpeg
 
 
 def _pages() -> dict[str, StaticFile]:
@@ -279,7 +284,7 @@ def stream_page(feed: LiveFeed, *, port: int = 0) -> Iterator[str]:
     """Serve the page on the loopback address during the block; yields its link.
 
     Args:
-        feed: source of readings and frames; viewers are sent the end before the page is closed.
+        feed: source of readings and frames; at the end, viewers have a second to receive its last message.
         port: port to listen on; 0 for any free one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Address, port and end of a server.
+"""Sockets, start and orderly end of a server.
 
 FastAPI and uvicorn are imported only when something is served.
 """
@@ -21,7 +21,7 @@ from affekt.serve.guard import LARGEST_BODY, App
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 ANY_ADDRESS = ('0.0.0.0', '::')
 PATIENCE_S = 3
-"""Longest time in seconds for responses in progress at the end."""
+"""Time in seconds that responses in progress have to finish when the server stops."""
 
 
 def require_serving_parts(*, websockets: bool = False) -> None:
@@ -37,8 +37,8 @@ def require_serving_parts(*, websockets: bool = False) -> None:
         for name in ('uvicorn', 'fastapi', *['wsproto'] * websockets):
             import_module(name)
     except ModuleNotFoundError as error:
-        what = 'FastAPI, uvicorn and wsproto' if websockets else 'FastAPI and uvicorn'
-        raise missing_extra(what, 'serve', came=f'no {error.name}') from error
+        packages = 'FastAPI, uvicorn and wsproto' if websockets else 'FastAPI and uvicorn'
+        raise missing_extra(packages, 'serve', came=f'no {error.name}') from error
 
 
 def hosts_of(address: str) -> frozenset[str] | None:
@@ -57,9 +57,9 @@ def listen(address: str, port: int, before: int = 0) -> socket.socket:
     """A listening socket.
 
     Args:
-        address: an address of this machine, or one that means all of them.
+        address: an address of this machine, or one of ANY_ADDRESS.
         port: port to listen on; 0 for `before` if it is free, otherwise any free one.
-        before: the port of the last time.
+        before: port of the previous run; 0 for none.
 
     Raises:
         RunError: the address cannot be listened on.
@@ -72,7 +72,7 @@ def listen(address: str, port: int, before: int = 0) -> socket.socket:
         try:
             listening.bind((address, number))
             listening.listen(128)
-        except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: not a host name at all
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # TypeError, ValueError: not a host name
             listening.close()
             if number == 0 or port:
                 raise RunError(
@@ -142,14 +142,17 @@ def _server(app: App, *, websockets: bool = False) -> Any:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read; an existing one is replaced, so that no link is followed."""
     path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, 'w') as file:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, 'w') as file:
         file.write(text)
 
 
 @contextlib.contextmanager
 def _stopped_by_sigterm(server: Any) -> Iterator[None]:
-    """SIGTERM stops the server, not the process: before it runs, and when uvicorn raises it again at the end."""
+    """Let SIGTERM stop the server, not the process; only in the main thread, where signals can be handled.
+
+    uvicorn handles signals only while it runs, and raises a handled one again at its end.
+    """
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True
@@ -157,8 +160,8 @@ def _stopped_by_sigterm(server: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    previous_handler = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)

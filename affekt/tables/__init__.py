@@ -1,14 +1,14 @@
 """Tables in files: any supported format to named columns, and rows to CSV that is safe to open in a spreadsheet.
 
-`read_table(path)` is the one reader of the package. The format is determined by the content: CSV as written by any
+`read_table(path)` reads every table of the package. The format is determined by the content: CSV as written by any
 version of Excel (commas, semicolons or tabs, UTF-8, UTF-16 or Windows-1252), JSON, JSON Lines, Parquet, .npz or an
-Excel sheet; other formats are refused by name. A `Table` maps each column's name to its cells and knows the number of
+Excel sheet; other formats are refused by name. A `Table` maps each column's name to its cells and has the number of
 each row; `Source` names rows in messages. `by_name` and `answers_by_name` read one column by the column of samples.
-`number` reads a cell as a number, with a decimal comma too. Assumptions made in reading are in `Table.notes`;
+`number` reads a cell as a number, also with a decimal comma. Assumptions made in reading are in `Table.notes`;
 `reading_notes` collects them from tables that are read within a computation. `table_bytes` writes a table as .csv,
 .jsonl or .parquet, `csv_bytes` as CSV.
 
-Read first: `reading.py`.
+Read `reading.py` first.
 """
 
 from affekt.tables.arrow_arrays import (

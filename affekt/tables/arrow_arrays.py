@@ -1,8 +1,8 @@
 """Python's and NumPy's values as Arrow arrays and back, without pandas.
 
-Where pandas is installed, `pyarrow.array`, `pyarrow.scalar`, `Schema.empty_table` and `to_numpy` load it, and so do
-comparisons with a Python value and `numpy.asarray` of a column: half a second and 40 MB without any use. The functions
-here work on buffers.
+Where pandas is installed, `pyarrow.array`, `pyarrow.scalar`, `Schema.empty_table` and `to_numpy` import it, and so do
+comparisons with a Python value and `numpy.asarray` of a column, at a cost of half a second and 40 MB. The functions
+here work on buffers instead.
 
 N values; None, and nan where it stands for None, are null in Arrow.
 """
@@ -35,11 +35,11 @@ def arrow_array(values: Sequence[Any] | npt.NDArray[Any], dtype: Any) -> Any:
 
     if pa.types.is_string(dtype):
         texts = values.tolist() if isinstance(values, np.ndarray) else values
-        _require_kind(texts, 'texts', str)
+        _require_type(texts, 'texts', str)
         return text_array(texts)
     if not isinstance(values, np.ndarray):
-        noun, kinds = ('flags', (bool, np.bool_)) if pa.types.is_boolean(dtype) else ('numbers', (Real,))
-        _require_kind(values, noun, *kinds)
+        noun, types = ('flags', (bool, np.bool_)) if pa.types.is_boolean(dtype) else ('numbers', (Real,))
+        _require_type(values, noun, *types)
     valid = None
     if not (isinstance(values, np.ndarray) and values.dtype != object) and any(value is None for value in values):
         valid = np.array([value is not None for value in values], dtype=np.bool_)
@@ -63,7 +63,7 @@ def empty_table(schema: Any) -> Any:
     """A table without rows."""
     import pyarrow as pa
 
-    return pa.Table.from_arrays([pa.nulls(0, each.type) for each in schema], schema=schema)
+    return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
 def text_scalar(text: str) -> Any:
@@ -80,8 +80,10 @@ def number_array(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None =
     """
     import pyarrow as pa
 
-    plain = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(plain.dtype), len(plain), [_bitmap(valid), pa.py_buffer(plain)])
+    contiguous = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [_bitmap(valid), pa.py_buffer(contiguous)]
+    )
 
 
 def text_array(values: Sequence[str | None]) -> Any:
@@ -95,7 +97,7 @@ def text_array(values: Sequence[str | None]) -> Any:
 
     encoded = [b'' if value is None else value.encode() for value in values]
     ends = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(each) for each in encoded], out=ends[1:])
+    np.cumsum([len(text) for text in encoded], out=ends[1:])
     if ends[-1] > np.iinfo(np.int32).max:
         raise OverflowError(f'{ends[-1]:,} bytes of text')
     valid = None if None not in values else np.array([value is not None for value in values], dtype=np.bool_)
@@ -104,7 +106,11 @@ def text_array(values: Sequence[str | None]) -> Any:
 
 
 def view(array: Any, dtype: type[np.generic]) -> Any:
-    """(N,) the numbers of an Arrow array, not copied.
+    """(N,) numbers of an Arrow array, not copied.
+
+    Args:
+        array: numbers without null.
+        dtype: NumPy type of the same width.
 
     Raises:
         ValueError: some are null.
@@ -118,7 +124,7 @@ def view(array: Any, dtype: type[np.generic]) -> Any:
 
 
 def joined_view(column: Any, dtype: type[np.generic], null: float) -> Any:
-    """(N,) the numbers of an Arrow column of any number of chunks.
+    """(N,) numbers of an Arrow column of any number of chunks.
 
     Args:
         column: numbers of this width; an array is a column of one chunk.
@@ -131,7 +137,7 @@ def joined_view(column: Any, dtype: type[np.generic], null: float) -> Any:
 
 
 def floats(column: Any) -> npt.NDArray[np.float64]:
-    """(N,) the numbers of an Arrow array or column of any type and number of chunks; nan for null."""
+    """(N,) numbers of an Arrow array or column of any type and number of chunks; nan for null."""
     import pyarrow as pa
 
     numbers: npt.NDArray[np.float64] = joined_view(column.cast(pa.float64()), np.float64, np.nan)
@@ -139,20 +145,22 @@ def floats(column: Any) -> npt.NDArray[np.float64]:
 
 
 def flags(column: Any) -> npt.NDArray[np.bool_]:
-    """(N,) the flags of an Arrow array or column; False for null."""
+    """(N,) flags of an Arrow array or column; False for null."""
     import pyarrow as pa
 
     return np.asarray(joined_view(column.cast(pa.int8()), np.int8, 0) > 0)
 
 
-def _require_kind(values: Sequence[Any], noun: str, *kinds: type) -> None:
-    for kind in {*map(type, values)} - {type(None)}:  # in its buffer, a flag or a text is another number
-        if not issubclass(kind, kinds) or (kind is bool and bool not in kinds):
-            strange = next(value for value in values if type(value) is kind)
-            raise ValueRangeError(expected=f'{noun}, or None', came=repr(strange)[:60], todo='convert it first')
+def _require_type(values: Sequence[Any], noun: str, *types: type) -> None:
+    """Check that all values but None are of these types; a buffer would turn others into wrong numbers."""
+    for value_type in {*map(type, values)} - {type(None)}:
+        if not issubclass(value_type, types) or (value_type is bool and bool not in types):
+            invalid = next(value for value in values if type(value) is value_type)
+            raise ValueRangeError(expected=f'{noun}, or None', came=repr(invalid)[:60], todo='convert it first')
 
 
 def _bitmap(valid: npt.NDArray[np.bool_] | None) -> Any:
+    """Flags as a buffer of bits; None for None."""
     import pyarrow as pa
 
     return None if valid is None else pa.py_buffer(np.packbits(valid, bitorder='little'))

@@ -21,9 +21,10 @@ from affekt.runs import only_regular
 from affekt.tables.parquet_files import CELLS_PER_BYTE, FREE_BYTES, FREE_CELLS
 
 BYTES_PER_BYTE = 32
-"""Compressed features take a third of their size; padding a thirtieth."""
+"""Allowed decompressed bytes per byte of the file: compressed features take a third of their size, padding a 30th."""
 MAGIC = b'ARROW1'
 CONTINUES = 0xFFFFFFFF
+"""Mark before the length of a message."""
 DICTIONARY, BATCH = 2, 3
 """Types of messages with values."""
 OWN_HEADER = b'affekt'
@@ -62,17 +63,17 @@ def require_bounded_messages(path: Path) -> None:
                 extent = _extent(_Reader(content))
             except (struct.error, OverflowError) as error:
                 raise ValueError(f'damaged ({error})') from error
-    most = FREE_CELLS + CELLS_PER_BYTE * size
+    limit = FREE_CELLS + CELLS_PER_BYTE * size
     if (
-        extent.rows > most
-        or max(extent.cells, extent.rows * extent.columns) > most + extent.unfolded
+        extent.rows > limit
+        or max(extent.cells, extent.rows * extent.columns) > limit + extent.unfolded
         or extent.unfolded > FREE_BYTES + BYTES_PER_BYTE * size
     ):
         raise ValueError(f'{size:,} bytes that stand for {extent.cells:,} cells of {extent.unfolded:,} bytes')
 
 
 def own_header(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
-    """What affekt stated in the metadata of a Parquet or Arrow file that it wrote.
+    """The header that affekt wrote into the metadata of a Parquet or Arrow file.
 
     Args:
         metadata: metadata of the file's schema; None if it has none.
@@ -92,42 +93,42 @@ def own_header(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
 
 
 class _Reader:
-    """Reads numbers from a mapped file, and refuses positions outside it."""
+    """Numbers and tables of a mapped file in the format of flatbuffers; positions outside it are refused."""
 
     def __init__(self, content: mmap.mmap) -> None:
         self.content = content
-        self._left = len(content)
+        self._unread_bytes = len(content)
 
-    def number(self, form: str, at: int) -> int:
+    def number(self, code: str, position: int) -> int:
         """A little-endian number in a format of `struct`."""
-        if at < 0:  # Python would count it from the end
+        if position < 0:  # Python would count it from the end
             raise ValueError('damaged (a message that points outside)')
-        (value,) = struct.unpack_from(f'<{form}', self.content, at)
+        (value,) = struct.unpack_from(f'<{code}', self.content, position)
         return int(value)
 
-    def field(self, table: int, place: int) -> int:
+    def field(self, table: int, index: int) -> int:
         """Position of a field of a table; 0 where the table lacks it."""
         fields = table - self.number('i', table)
-        if 4 + 2 * place >= self.number('H', fields):
+        if 4 + 2 * index >= self.number('H', fields):
             return 0
-        offset = self.number('H', fields + 4 + 2 * place)
+        offset = self.number('H', fields + 4 + 2 * index)
         return table + offset if offset else 0
 
-    def pointed(self, at: int) -> int:
-        """Position to which the offset at `at` points."""
-        return at + self.number('I', at)
+    def pointed(self, position: int) -> int:
+        """Position to which the offset at a position points."""
+        return position + self.number('I', position)
 
-    def vector(self, table: int, place: int, width: int) -> range:
+    def vector(self, table: int, index: int, width: int) -> range:
         """Positions of the elements of a field, each `width` bytes long."""
-        field = self.field(table, place)
+        field = self.field(table, index)
         if not field:
             return range(0)
-        begin = self.pointed(field)
-        count = self.number('I', begin)
-        self._left -= count * width
-        if self._left < 0:  # lists that end outside the file or overlap
-            raise ValueError(f'damaged (a list of {count:,} at byte {begin})')
-        return range(begin + 4, begin + 4 + count * width, width)
+        start = self.pointed(field)
+        count = self.number('I', start)
+        self._unread_bytes -= count * width
+        if self._unread_bytes < 0:  # lists that end outside the file or overlap
+            raise ValueError(f'damaged (a list of {count:,} at byte {start})')
+        return range(start + 4, start + 4 + count * width, width)
 
 
 def _extent(reader: _Reader) -> Extent:
@@ -135,16 +136,16 @@ def _extent(reader: _Reader) -> Extent:
     extent = Extent()
     for message, body in _messages(reader):
         header_type, header = reader.field(message, 1), reader.field(message, 2)
-        which = reader.number('B', header_type) if header_type else 0
-        if not header or which not in (DICTIONARY, BATCH):
+        message_type = reader.number('B', header_type) if header_type else 0
+        if not header or message_type not in (DICTIONARY, BATCH):
             continue
         batch = reader.pointed(header)
-        if which == DICTIONARY:
-            inner = reader.field(batch, 1)
-            if not inner:
+        if message_type == DICTIONARY:
+            nested = reader.field(batch, 1)
+            if not nested:
                 continue
-            batch = reader.pointed(inner)
-        _add(reader, batch, body, extent, is_dictionary=which == DICTIONARY)
+            batch = reader.pointed(nested)
+        _add(reader, batch, body, extent, is_dictionary=message_type == DICTIONARY)
     return extent
 
 
@@ -154,7 +155,7 @@ def _add(reader: _Reader, batch: int, body: int, extent: Extent, *, is_dictionar
     length = reader.field(batch, 0)
     rows = reader.number('q', length) if length else 0
     lengths = [reader.number('q', node) for node in nodes]
-    if rows < 0 or any(each < 0 for each in lengths):
+    if rows < 0 or any(count < 0 for count in lengths):
         raise ValueError('damaged (a negative number of rows)')
     if not is_dictionary:
         extent.rows += rows
@@ -162,11 +163,11 @@ def _add(reader: _Reader, batch: int, body: int, extent: Extent, *, is_dictionar
     extent.cells += sum(lengths)
     is_compressed = bool(reader.field(batch, 3))
     for buffer in reader.vector(batch, 2, 16):
-        begin, size = reader.number('q', buffer), reader.number('q', buffer + 8)
-        if begin < 0 or size < 0:
+        start, size = reader.number('q', buffer), reader.number('q', buffer + 8)
+        if start < 0 or size < 0:
             raise ValueError('damaged (a buffer that lies outside)')
         if is_compressed and size >= 8:
-            stated = reader.number('q', body + begin)
+            stated = reader.number('q', body + start)
             size = size - 8 if stated == PLAIN else stated
             if size < 0:
                 raise ValueError('damaged (a buffer of negative length)')
@@ -174,13 +175,13 @@ def _add(reader: _Reader, batch: int, body: int, extent: Extent, *, is_dictionar
 
 
 def _messages(reader: _Reader) -> Iterator[tuple[int, int]]:
-    """The table of each message, and the position of its body."""
+    """Positions of each message's table and of its body."""
     if reader.content[:6] == MAGIC:
-        yield from _of_file(reader)
+        yield from _file_messages(reader)
         return
-    at = 0
-    while at < len(reader.content):
-        message, body = _message(reader, at)
+    position = 0
+    while position < len(reader.content):
+        message, body = _message(reader, position)
         if not message:
             return
         length = reader.field(message, 3)
@@ -188,30 +189,30 @@ def _messages(reader: _Reader) -> Iterator[tuple[int, int]]:
         if size < 0:
             raise ValueError('damaged (a message of negative length)')
         yield message, body
-        at = body + size
+        position = body + size
 
 
-def _of_file(reader: _Reader) -> Iterator[tuple[int, int]]:
+def _file_messages(reader: _Reader) -> Iterator[tuple[int, int]]:
     """The messages listed in the footer; others are never read."""
     size = len(reader.content)
     if reader.content[-6:] != MAGIC:
         raise ValueError('no footer at its end')
-    begin = size - 10 - reader.number('i', size - 10)
-    footer = begin + reader.number('I', begin)
-    for place in (2, 3):
-        for block in reader.vector(footer, place, 24):
+    start = size - 10 - reader.number('i', size - 10)
+    footer = start + reader.number('I', start)
+    for index in (2, 3):
+        for block in reader.vector(footer, index, 24):
             message, body = _message(reader, reader.number('q', block))
             if message:
                 yield message, body
 
 
-def _message(reader: _Reader, at: int) -> tuple[int, int]:
-    """The table of the message at `at`, and the position of its body; (0, 0) at the end of a stream."""
-    length = reader.number('I', at)
-    begin = at + 4
+def _message(reader: _Reader, position: int) -> tuple[int, int]:
+    """Positions of a message's table and of its body; (0, 0) at the end of a stream."""
+    length = reader.number('I', position)
+    start = position + 4
     if length == CONTINUES:
-        length = reader.number('I', begin)
-        begin += 4
+        length = reader.number('I', start)
+        start += 4
     if not length:
         return 0, 0
-    return begin + reader.number('I', begin), begin + length
+    return start + reader.number('I', start), start + length

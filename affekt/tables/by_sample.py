@@ -1,4 +1,4 @@
-"""Tables with one row per sample: finds the columns of names and values by their headers."""
+"""Tables with one row per sample, whose columns of names and values are identified by their headers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from affekt.tables.reading import read_table
 from affekt.tables.table import Table, seen
 
 Columns = Mapping[str, Sequence[Any]]
+"""Name of a column to its cells."""
 
 
 def read_columns(path: Path) -> Table:
@@ -35,7 +36,7 @@ def read_columns(path: Path) -> Table:
 
 
 def by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence[str]) -> dict[str, Any] | None:
-    """One column of values by the column of names; of each, the first known header is used. None without values.
+    """Name of a sample to its value; for both columns the first known header is used. None without a column of values.
 
     Args:
         columns: columns of a file.
@@ -56,19 +57,24 @@ def by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence
     if value is None:
         return None
     _require_whole(columns, path, (key, value))
-    samples = ['' if _is_nothing(name) else str(name).strip() for name in columns[key]]
-    twice = [name for name, times in Counter(samples).items() if times > 1 or not name]
-    if twice:
+    samples = ['' if _is_empty(name) else str(name).strip() for name in columns[key]]
+    repeated = [name for name, count in Counter(samples).items() if count > 1 or not name]
+    if repeated:
         raise TableError(
             expected='every sample once, by name',
-            came=f'{path} with {listed(twice)} more than once' if all(twice) else f'{path} with a row without a name',
+            came=f'{path} with {listed(repeated)} more than once'
+            if all(repeated)
+            else f'{path} with a row without a name',
             todo='keep one row for each sample',
         )
     return dict(zip(samples, columns[value], strict=True))
 
 
 def answers_by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence[str]) -> dict[str, Any] | None:
-    """As `by_name`, with values that must be answers: a text, a list of texts, or nothing.
+    """As `by_name`, for values that are answers: a text, a list of texts, or empty, which gives ''.
+
+    Args:
+        columns, path, names, values: see `by_name`.
 
     Raises:
         TableError: as for `by_name`, or a value is of another type.
@@ -78,33 +84,34 @@ def answers_by_name(columns: Columns, path: Path, names: Sequence[str], values: 
 
 
 def _require_whole(columns: Columns, path: Path, names: Sequence[str]) -> None:
+    """Check that no line of a JSON file lacks one of these columns."""
     partial = columns.partial if isinstance(columns, Table) else {}
-    if absent := [name for name in names if name in partial]:
+    if affected := [name for name in names if name in partial]:
         raise TableError(
             expected='the same keys in every line',
-            came=f'{path}: {listed(absent)} in some lines only, first in line {partial[absent[0]]}',
+            came=f'{path}: {listed(affected)} in some lines only, first in line {partial[affected[0]]}',
             todo='write null where a line has nothing',
         )
 
 
-def _header(columns: Columns, wanted: Sequence[str]) -> str | None:
-    plain = {header.lower(): header for header in columns}
-    return next((plain[name.lower()] for name in wanted if name.lower() in plain), None)
+def _header(columns: Columns, accepted: Sequence[str]) -> str | None:
+    by_lower_case = {header.lower(): header for header in columns}
+    return next((by_lower_case[name.lower()] for name in accepted if name.lower() in by_lower_case), None)
 
 
-def _is_nothing(cell: object) -> bool:
+def _is_empty(cell: object) -> bool:
     """Whether a cell is empty, in any form that parquet, JSON and npz files have for it."""
     return cell is None or (isinstance(cell, float | np.floating) and math.isnan(cell))
 
 
 def _answer(value: Any, path: Path, name: str) -> object:
-    plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-    if _is_nothing(plain):
+    cell = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    if _is_empty(cell):
         return ''
-    if isinstance(plain, str) or (isinstance(plain, list) and all(isinstance(part, str) for part in plain)):
-        return plain
+    if isinstance(cell, str) or (isinstance(cell, list) and all(isinstance(part, str) for part in cell)):
+        return cell
     raise TableError(
         expected='a text or a list of texts for every sample',
-        came=f'{path}, sample {name!r}: a {type(plain).__name__} as the answer',
+        came=f'{path}, sample {name!r}: a {type(cell).__name__} as the answer',
         todo='write labels as "[happy, sad]"',
     )

@@ -14,10 +14,11 @@ from affekt.tables.table import Table, refuse_doubled, refuse_too_many
 from affekt.text_encoding import decode_text
 
 LARGEST_JSON = 256 * 2**20
+"""Largest size in bytes of a file that is one JSON list."""
 
 
 def read_json_rows(path: Path) -> Table:
-    """The columns of a list of objects, or of one object per line, whichever the file holds.
+    """The columns of a list of objects, or of one object per line.
 
     Raises:
         TableError: the file is not JSON, is nested too deeply, has a key twice in an object, or holds values other than
@@ -26,19 +27,19 @@ def read_json_rows(path: Path) -> Table:
     lines, notes = text_lines(path)
     first = next((line for line in lines if line.strip()), '')
     if first.lstrip().startswith('['):
-        return _of_list(path, notes)
+        return _list_table(path, notes)
     lines, _ = text_lines(path)
     objects, numbers = [], []
-    for number, row in _of_lines(lines, path):
+    for number, row in _line_objects(lines, path):
         objects.append(row)
         numbers.append(number)
         refuse_too_many(len(objects), 1, path)
     if len(objects) == 1 and isinstance(objects[0], dict) and path.suffix.lower() == '.json':
         raise _no_list(path, 'dict')
-    return _of_objects(objects, numbers, path, notes)
+    return _object_table(objects, numbers, path, notes)
 
 
-def _of_list(path: Path, notes: Sequence[str]) -> Table:
+def _list_table(path: Path, notes: Sequence[str]) -> Table:
     if path.stat().st_size > LARGEST_JSON:
         raise TableError(
             expected=f'JSON of at most {LARGEST_JSON // 2**20} MB', came=f'a larger {path}', todo='write JSON Lines'
@@ -49,10 +50,10 @@ def _of_list(path: Path, notes: Sequence[str]) -> Table:
         raise TableError(
             expected='json that is whole', came=f'{path}: {_reason(error)}', todo='write it again'
         ) from error
-    return _of_objects(rows, range(1, len(rows) + 1), path, notes)
+    return _object_table(rows, range(1, len(rows) + 1), path, notes)
 
 
-def _of_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
+def _line_objects(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
     """Line number and object of each line; a single object that spans several lines is refused."""
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -62,7 +63,7 @@ def _of_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
                 if line.strip() == '{':
                     raise _no_list(path, 'one object over many lines') from error
                 raise TableError(
-                    expected='one JSON object a line',
+                    expected='one JSON object per line',
                     came=f'{_reason(error)} in row {number} of {path.name}',
                     todo='correct or remove that row',
                 ) from error
@@ -70,7 +71,7 @@ def _of_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
 
 def _no_list(path: Path, came: str) -> TableError:
     return TableError(
-        expected='a JSON list of objects', came=f'{came} in {path.name}', todo='write a list, or one object a line'
+        expected='a JSON list of objects', came=f'{came} in {path.name}', todo='write a list, or one object per line'
     )
 
 
@@ -79,11 +80,12 @@ def _parsed(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; one with a key twice is refused."""
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'the key {twice[:60]!r} stands twice in an object')
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'the key {repeated[:60]!r} stands twice in an object')
     return row
 
 
@@ -91,7 +93,7 @@ def _reason(error: Exception) -> str:
     return 'nested too deeply' if isinstance(error, RecursionError) else str(error)[:120]
 
 
-def _of_objects(rows: Sequence[Any], numbers: Sequence[int], path: Path, notes: Sequence[str]) -> Table:
+def _object_table(rows: Sequence[Any], numbers: Sequence[int], path: Path, notes: Sequence[str]) -> Table:
     for number, row in zip(numbers, rows, strict=True):
         if not isinstance(row, dict):
             raise TableError(

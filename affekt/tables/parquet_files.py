@@ -15,7 +15,9 @@ from affekt.tables.parquet_pages import unfolded_at_most
 from affekt.tables.table import Table, refuse_doubled, refuse_too_many
 
 FREE_CELLS, CELLS_PER_BYTE = 2_000_000, 16
+"""Allowed number of cells of any file, and further cells per byte of the file."""
 FREE_BYTES, BYTES_PER_BYTE = 1 << 26, 256
+"""Allowed decompressed size of any file in bytes, and further bytes per byte of the file."""
 
 
 def read_parquet(path: Path) -> Table:
@@ -36,9 +38,9 @@ def read_parquet(path: Path) -> Table:
         table.validate(full=True)
         nested = [chunk for column in table.columns for chunk in column.chunks
                   if not isinstance(chunk, pyarrow.DictionaryArray)]  # fmt: skip
-        if (unfolded := sum(map(_unfolded, nested))) > _most(path):
+        if (unfolded := sum(map(_unfolded_size, nested))) > _largest_size(path):
             raise _too_much(path, f'texts of {unfolded:,} bytes')
-        columns = {name.strip(): _cells(table.column(place)) for place, name in enumerate(table.column_names)}
+        columns = {name.strip(): _cells(table.column(index)) for index, name in enumerate(table.column_names)}
     except TableError:
         raise
     except (pyarrow.ArrowException, OSError, NotImplementedError, ValueError, LookupError, OverflowError) as error:
@@ -60,21 +62,22 @@ def require_bounded(path: Path) -> None:
     try:
         with parquet.ParquetFile(path) as file:
             refuse_doubled(file.schema_arrow.names, path)
-        most = _most(path)
+        largest = _largest_size(path)
         texts = [chunk for chunk in chunks if chunk.is_text]
-        if sum(chunk.values * chunk.unfolded for chunk in texts) <= most or unfolded_at_most(path, texts) <= most:
+        if sum(chunk.values * chunk.unfolded for chunk in texts) <= largest or unfolded_at_most(path, texts) <= largest:
             return
         with parquet.ParquetFile(path, read_dictionary=sorted({chunk.path for chunk in texts})) as file:
-            unfolded = sum(_unfolded(chunk) for column in file.read().columns for chunk in column.chunks)
+            unfolded = sum(_unfolded_size(chunk) for column in file.read().columns for chunk in column.chunks)
     except TableError:
         raise
     except (pyarrow.ArrowException, NotImplementedError, ValueError, LookupError, OverflowError) as error:
         raise _damaged(path, error) from error
-    if unfolded > most:
+    if unfolded > largest:
         raise _too_much(path, f'texts of {unfolded:,} bytes')
 
 
-def _most(path: Path) -> int:
+def _largest_size(path: Path) -> int:
+    """Largest decompressed size that is allowed for a file, in bytes."""
     return FREE_BYTES + BYTES_PER_BYTE * path.stat().st_size
 
 
@@ -83,7 +86,7 @@ def _damaged(path: Path, error: Exception) -> TableError:
     return TableError(expected='a Parquet file', came=f'{path}: {came}', todo='write it again')
 
 
-def _unfolded(array: Any) -> int:
+def _unfolded_size(array: Any) -> int:
     """Size of an array in bytes with every text written out."""
     import pyarrow
     from pyarrow import compute
@@ -92,11 +95,11 @@ def _unfolded(array: Any) -> int:
         lengths = compute.binary_length(array.dictionary)
         return int(compute.sum(lengths.take(array.indices)).as_py() or 0)
     if isinstance(array, pyarrow.MapArray):
-        return _unfolded(array.keys) + _unfolded(array.items)
+        return _unfolded_size(array.keys) + _unfolded_size(array.items)
     if isinstance(array, pyarrow.StructArray):
-        return sum(map(_unfolded, array.flatten()))
+        return sum(map(_unfolded_size, array.flatten()))
     if isinstance(array, pyarrow.ListArray | pyarrow.LargeListArray | pyarrow.FixedSizeListArray):
-        return _unfolded(array.flatten())
+        return _unfolded_size(array.flatten())
     return int(array.nbytes)
 
 
@@ -108,15 +111,15 @@ def _checked(path: Path) -> list[Chunk]:
     size = path.stat().st_size
     cells = max(rows * len(columns), sum(chunk.values for chunk in chunks))
     unfolded = sum(chunk.unfolded for chunk in chunks)
-    if cells > FREE_CELLS + CELLS_PER_BYTE * size or unfolded > _most(path):
+    if cells > FREE_CELLS + CELLS_PER_BYTE * size or unfolded > _largest_size(path):
         raise _too_much(path, f'{cells:,} cells of {unfolded:,} bytes')
     return chunks
 
 
-def _too_much(path: Path, what: str) -> TableError:
+def _too_much(path: Path, content: str) -> TableError:
     return TableError(
         expected='a file that holds about what it says',
-        came=f'{path}: {path.stat().st_size:,} bytes that stand for {what}',
+        came=f'{path}: {path.stat().st_size:,} bytes that stand for {content}',
         todo='write it again with the rows that are needed',
     )
 
@@ -129,7 +132,7 @@ def _cells(column: Any) -> list[Any]:
     for chunk in column.chunks:
         if isinstance(chunk, pyarrow.DictionaryArray):
             texts = chunk.dictionary.to_pylist()
-            cells += [None if place is None else texts[place] for place in chunk.indices.to_pylist()]
+            cells += [None if index is None else texts[index] for index in chunk.indices.to_pylist()]
         else:
             cells += chunk.to_pylist()
     return cells

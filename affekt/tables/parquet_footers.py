@@ -20,7 +20,9 @@ from affekt.runs import only_regular
 TEXT = 6
 """The physical type BYTE_ARRAY."""
 DEEPEST = 24
+"""Maximum depth of nested structures and lists."""
 LARGEST_FOOTER = 1 << 26
+"""Largest size of a footer in bytes."""
 _ROWS, _GROUPS = 3, 4  # of FileMetaData
 _CHUNKS, _CHUNK = 1, 3  # of RowGroup, of ColumnChunk
 _TYPE, _PATH, _CODEC, _VALUES, _UNFOLDED, _SIZE, _FIRST, _DICTIONARY = 1, 3, 4, 5, 6, 7, 9, 11  # of ColumnMetaData
@@ -31,12 +33,14 @@ class Chunk:
     """One column in one row group."""
 
     path: str
+    """Name of the column, with those of the structures around it, joined by dots."""
     is_text: bool
     values: int
     """Number of cells; elements of lists count one by one."""
     unfolded: int
     """Decompressed size in bytes; texts in a dictionary count once."""
     codec: int = 0
+    """Number of the compression codec; 0 for none."""
     begin: int = 0
     """Position of its first page in the file."""
     size: int = 0
@@ -44,7 +48,7 @@ class Chunk:
 
 
 def footer_of(path: Path) -> tuple[int, list[Chunk]]:
-    """The number of rows, and all column chunks.
+    """Number of rows and all column chunks of a Parquet file.
 
     Raises:
         TableError: the file is not Parquet, or damaged.
@@ -57,9 +61,9 @@ def footer_of(path: Path) -> tuple[int, list[Chunk]]:
             if magic != b'PAR1' or not 0 < length <= min(size - 8, LARGEST_FOOTER):
                 raise ValueError('no footer at its end')
             file.seek(size - 8 - length)
-            facts = Compact(file.read(length)).structure()
-        chunks = [chunk[_CHUNK] for group in facts.get(_GROUPS, []) for chunk in group[_CHUNKS]]
-        return int(facts[_ROWS]), [
+            metadata = Compact(file.read(length)).structure()
+        chunks = [chunk[_CHUNK] for group in metadata.get(_GROUPS, []) for chunk in group[_CHUNKS]]
+        return int(metadata[_ROWS]), [
             Chunk(
                 '.'.join(part.decode() for part in chunk[_PATH]),
                 chunk[_TYPE] == TEXT,
@@ -78,7 +82,7 @@ def footer_of(path: Path) -> tuple[int, list[Chunk]]:
 
 
 class Compact:
-    """Reads values of the compact protocol in order."""
+    """Values of the compact protocol, read in order; `at` is the position of the next one."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self.at = content, 0
@@ -89,29 +93,29 @@ class Compact:
             raise ValueError('nested too deeply')
         fields: dict[int, Any] = {}
         number = 0
-        while head := self._byte():
-            number = number + (head >> 4) if head >> 4 else self._signed()
-            fields[number] = head & 15 == 1 if head & 15 in (1, 2) else self._value(head & 15, depth)
+        while header := self._byte():
+            number = number + (header >> 4) if header >> 4 else self._signed()
+            fields[number] = header & 15 == 1 if header & 15 in (1, 2) else self._value(header & 15, depth)
         return fields
 
-    def _value(self, form: int, depth: int) -> Any:
-        if form in (4, 5, 6):
+    def _value(self, value_type: int, depth: int) -> Any:
+        if value_type in (4, 5, 6):
             return self._signed()
-        if form in (1, 2, 3):
+        if value_type in (1, 2, 3):
             return self._byte()
-        if form == 7:
+        if value_type == 7:
             return struct.unpack('<d', self._bytes(8))[0]
-        if form == 8:
+        if value_type == 8:
             return self._bytes(self._unsigned())
-        if form in (9, 10):
-            head = self._byte()
-            count = head >> 4 if head >> 4 < 15 else self._unsigned()
+        if value_type in (9, 10):
+            header = self._byte()
+            count = header >> 4 if header >> 4 < 15 else self._unsigned()
             if count > len(self._content) or depth > DEEPEST:
                 raise ValueError('a list without end')
-            return [self._value(head & 15, depth + 1) for _ in range(count)]
-        if form == 12:
+            return [self._value(header & 15, depth + 1) for _ in range(count)]
+        if value_type == 12:
             return self.structure(depth + 1)
-        raise ValueError(f'a value of type {form}')
+        raise ValueError(f'a value of type {value_type}')
 
     def _byte(self) -> int:
         self.at += 1

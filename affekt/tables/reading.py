@@ -1,4 +1,4 @@
-"""Reads any table file as columns; read this module first.
+"""Reading of any table file as columns.
 
 The kind of a file is determined by its content; the extension decides between CSV and TSV where a text could be both,
 and is refused where it contradicts the content. Rows are numbered as an editor shows them.
@@ -29,6 +29,7 @@ ENDINGS = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.npz', '.xlsx')
 """Extensions of tables; `.txt` and `.tab`, which Excel writes, are read as well."""
 _TEXTS = ('.csv', '.tsv', '.txt', '.tab')
 LARGEST_FILE = 2 * 2**30
+"""Largest size of a file in bytes."""
 
 
 def read_table(path: str | Path) -> Table:
@@ -58,7 +59,7 @@ def read_table(path: str | Path) -> Table:
                 raise TableError(
                     expected=f'{_NAMES[ending]}, as its ending says',
                     came=f'{path}: something else',
-                    todo='save it again, or give it the ending of what it is',
+                    todo='save it again, or give it the ending of its content',
                 )
             form = 'npz' if ending == '.npz' else 'json'
         table = READERS[form](path)
@@ -80,8 +81,8 @@ def _require_file(path: Path) -> None:
         reason = 'which is not there' if missing else getattr(error, 'strerror', None) or str(error)
         raise TableError(expected='a table', came=f'{path}, {reason}', todo='check the path') from error
     if not stat.S_ISREG(state.st_mode):
-        what = 'a folder' if stat.S_ISDIR(state.st_mode) else 'no regular file'
-        raise TableError(expected='a table', came=f'{path}, {what}', todo='name the file itself')
+        description = 'a folder' if stat.S_ISDIR(state.st_mode) else 'no regular file'
+        raise TableError(expected='a table', came=f'{path}, {description}', todo='name the file itself')
     if state.st_size > LARGEST_FILE:
         raise TableError(
             expected=f'a file of at most {LARGEST_FILE:,} bytes',
@@ -94,14 +95,14 @@ def _storable(table: Table) -> Table:
     """The table with texts that UTF-8 can encode: JSON, arrays and sheets may contain lone surrogates."""
     changed = 0
 
-    def whole(cell: Any) -> Any:
+    def without_surrogates(cell: Any) -> Any:
         nonlocal changed
         if isinstance(cell, str) and not cell.isascii() and (text := storable(cell)) != cell:
             changed += 1
             return text
-        return [whole(part) for part in cell] if isinstance(cell, list) else cell
+        return [without_surrogates(part) for part in cell] if isinstance(cell, list) else cell
 
-    columns = {storable(name): [whole(cell) for cell in column] for name, column in table.items()}
+    columns = {storable(name): [without_surrogates(cell) for cell in column] for name, column in table.items()}
     if not changed:
         return table
     texts = f'{changed:,} texts of {table.path.name} hold' if changed > 1 else f'a text of {table.path.name} holds'
@@ -111,17 +112,17 @@ def _storable(table: Table) -> Table:
 def _read_archive(path: Path) -> Table:
     """One-dimensional arrays as columns; an object that maps names to answers as `name` and a column of its name."""
     columns: dict[str, object] = {}
-    maps = []
+    mappings = []
     for name, array in read_npz(path).items():
         if isinstance(array, dict):
-            maps.append(name)
+            mappings.append(name)
             columns |= {'name': list(array), name: list(array.values())}
         elif isinstance(array, np.ndarray) and array.ndim == 1:
             columns[name] = array.tolist()
-    if len(maps) > 1:
+    if len(mappings) > 1:
         raise TableError(
             expected='one map of names to answers, or columns',
-            came=f'{path} with {len(maps)}: {", ".join(map(repr, maps))}',
+            came=f'{path} with {len(mappings)}: {", ".join(map(repr, mappings))}',
             todo='save the one that is meant in a file of its own',
         )
     lengths = {name: len(column) for name, column in columns.items()}  # type: ignore[arg-type]

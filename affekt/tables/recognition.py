@@ -1,4 +1,4 @@
-"""Determines the kind of a file by its first bytes, and reads the lines of text files.
+"""The kind of a file by its first bytes, and the lines of text files.
 
 `affekt.text_encoding` determines the encoding of a text; a file of more than `MOST_DECODED` bytes must be UTF-8 or have
 a byte-order mark, and is read line by line.
@@ -17,8 +17,11 @@ from affekt.runs import only_regular, read_regular_file
 from affekt.text_encoding import decode_text
 
 MOST_DECODED = 64 * 2**20
+"""Largest size in bytes of a file that is decoded at once."""
 LONGEST_LINE = 16 * 2**20
+"""Largest length of a line in characters."""
 CHUNK = 1 << 20
+"""Number of bytes that are checked at a time."""
 LINE = re.compile(r'[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+')
 _SAMPLE = 1 << 16
 FORMS = {
@@ -38,12 +41,12 @@ FORMS = {
     b'SQLite format 3\0': 'an SQLite database',
     b'ARROW1': 'an Arrow file',
     b'\x89HDF': 'an HDF5 file',
-    b'\x89PNG': 'a picture (PNG)',
-    b'\xff\xd8\xff': 'a picture (JPEG)',
+    b'\x89PNG': 'an image (PNG)',
+    b'\xff\xd8\xff': 'an image (JPEG)',
     b'\x80\x02': 'a pickle', b'\x80\x03': 'a pickle', b'\x80\x04': 'a pickle', b'\x80\x05': 'a pickle',
     b'version https://git-lfs': 'a pointer of Git LFS in place of the file',
 }  # fmt: skip
-"""First bytes to the kind of file; `parquet` and `zip` are examined further."""
+"""First bytes to the kind of file; the content of `zip` is examined further."""
 _DOCUMENTS = {
     'xl/workbook.xml': 'xlsx',
     'xl/workbook.bin': 'a binary workbook (.xlsb)',
@@ -78,7 +81,7 @@ def form_of(path: Path) -> str:
     if form == 'zip':
         form = _within_zip(path)
     elif form == 'text' and _WEB_PAGE.match(head):
-        form = 'a page of the web (HTML or XML)'
+        form = 'a web page (HTML or XML)'
     elif form == 'text' and re.match(rb'(\xef\xbb\xbf)?\s*(\{\s*["}]|\[\s*[\[{\]])', head):
         form = 'json'
     if form not in ('parquet', 'xlsx', 'npz', 'json', 'text'):
@@ -112,10 +115,12 @@ def text_lines(path: Path) -> tuple[Iterator[str], list[str]]:
     with open(path, 'rb', opener=only_regular) as file:
         head = file.read(4)
     encoding = next((name for mark, name in _MARKS if head.startswith(mark)), 'utf-8')
-    wrong = _first_undecodable(path, encoding)
-    if wrong is not None:
+    undecodable = _first_undecodable(path, encoding)
+    if undecodable is not None:
         raise TableError(
-            expected='text in UTF-8', came=f'{path}, not {encoding.upper()} at byte {wrong}', todo='save it as UTF-8'
+            expected='text in UTF-8',
+            came=f'{path}, not {encoding.upper()} at byte {undecodable}',
+            todo='save it as UTF-8',
         )
     return _checked(_streamed(path, encoding), path), []
 
@@ -132,7 +137,7 @@ def _checked(lines: Iterable[str], path: Path) -> Iterator[str]:
             raise TableError(
                 expected=f'lines shorter than {LONGEST_LINE:,} characters',
                 came=f'a longer one, line {number} of {path.name}',
-                todo='write one row a line; a JSON list ends in .json',
+                todo='write one row per line; a JSON list ends in .json',
             )
         if '\0' in line:
             raise TableError(
@@ -143,14 +148,14 @@ def _checked(lines: Iterable[str], path: Path) -> Iterator[str]:
 
 def _first_undecodable(path: Path, encoding: str) -> int | None:
     """Position of the first byte that is not valid in an encoding; None if the whole file is."""
-    decoder, begin = codecs.getincrementaldecoder(encoding)(), 0
+    decoder, position = codecs.getincrementaldecoder(encoding)(), 0
     with path.open('rb') as file:
         while True:
             chunk = file.read(CHUNK)
             try:
                 decoder.decode(chunk, final=not chunk)
             except UnicodeError as error:
-                return begin + getattr(error, 'start', 0)
+                return position + getattr(error, 'start', 0)
             if not chunk:
                 return None
-            begin += len(chunk)
+            position += len(chunk)

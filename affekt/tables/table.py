@@ -17,6 +17,7 @@ from affekt.errors import TableError, listed
 MOST_ROWS = 20_000_000
 MOST_COLUMNS = 1 << 16
 MOST_CELLS = 1 << 26
+"""Maximum numbers of rows, of columns, and of both multiplied."""
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan', re.IGNORECASE | re.ASCII)
 _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+([eE][+-]?\d+)?', re.ASCII)
 
@@ -26,6 +27,7 @@ class Source:
     """The origin of rows, for messages."""
 
     name: str
+    """Name of the file, or of other data."""
     rows: npt.NDArray[np.int64] | None = None
     """(N,) number of each row as an editor shows it; None for 1, 2, 3, …"""
 
@@ -43,6 +45,7 @@ class Table(Mapping[str, Sequence[Any]]):
 
     columns: Mapping[str, Sequence[Any]]
     path: Path
+    """Path of the file."""
     rows: Sequence[int]
     """Number of each row: the first line of the row in a text file, the row of a sheet, otherwise 1, 2, 3, …"""
     separator: str = ''
@@ -112,9 +115,16 @@ def number(cell: object) -> float:
 
 
 def of_rows(
-    head: Sequence[object], cells: Sequence[Sequence[Any]], numbers: Sequence[int], path: Path, **more: Any
+    header: Sequence[object], cells: Sequence[Sequence[Any]], numbers: Sequence[int], path: Path, **fields: Any
 ) -> Table:
     """A table from a row of names and rows of cells, all of one length.
+
+    Args:
+        header: names of the columns.
+        cells: rows of cells.
+        numbers: number of each row, as an editor shows it.
+        path: path of the file.
+        fields: further fields of `Table`.
 
     An unnamed column is left out if all its cells are empty, as spreadsheets leave them, or if it is the first one and
     counts the rows, like an index.
@@ -122,24 +132,24 @@ def of_rows(
     Raises:
         TableError: a name occurs twice, or a column with cells has no name.
     """
-    names = ['' if name is None else str(name).strip() for name in head]
+    names = ['' if name is None else str(name).strip() for name in header]
     columns: list[Sequence[Any]] = list(zip(*cells, strict=True)) if cells else [()] * len(names)
-    notes = list(more.pop('notes', ()))
+    notes = list(fields.pop('notes', ()))
     kept: dict[str, Sequence[Any]] = {}
-    for place, (name, column) in enumerate(zip(names, columns, strict=True), 1):
+    for number, (name, column) in enumerate(zip(names, columns, strict=True), 1):
         if name:
             kept[name] = column
         elif any(not blank(cell) for cell in column):
-            if place > 1 or not _counts(column):
+            if number > 1 or not _counts(column):
                 row = next(row for row, cell in zip(numbers, column, strict=True) if not blank(cell))
                 raise TableError(
                     expected='a first row of different column names',
-                    came=f'{path}: row {row} has a cell in column {place}, which has no name',
+                    came=f'{path}: row {row} has a cell in column {number}, which has no name',
                     todo='give each column a name of its own',
                 )
             notes.append(f'the first column of {path.name}, which counts the rows and has no name, is left out')
     refuse_doubled([name for name in names if name], path)
-    return Table(kept, path, numbers, notes=tuple(notes), **more)
+    return Table(kept, path, numbers, notes=tuple(notes), **fields)
 
 
 def refuse_doubled(names: Sequence[str], path: Path) -> None:
@@ -148,17 +158,17 @@ def refuse_doubled(names: Sequence[str], path: Path) -> None:
     Raises:
         TableError: two names are equal, or differ only in spaces or case.
     """
-    places: dict[str, int] = {}
-    for place, name in enumerate(names, 1):
-        plain = name.strip().casefold()
-        if plain in places:
-            first = places[plain]
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        normalized = name.strip().casefold()
+        if normalized in numbers:
+            first = numbers[normalized]
             raise TableError(
                 expected='a first row of different column names',
-                came=f'{path} with {seen(names)}: columns {first} and {place} are both {name.strip()!r}',
+                came=f'{path} with {seen(names)}: columns {first} and {number} are both {name.strip()!r}',
                 todo='rename or remove one of them',
             )
-        places[plain] = place
+        numbers[normalized] = number
 
 
 def refuse_too_many(rows: int, columns: int, path: Path) -> None:
@@ -182,4 +192,6 @@ def blank(cell: object) -> bool:
 
 def _counts(column: Sequence[Any]) -> bool:
     """Whether the cells are 0, 1, 2, … or 1, 2, 3, …"""
-    return any([str(cell) for cell in column] == [str(n + first) for n in range(len(column))] for first in (0, 1))
+    return any(
+        [str(cell) for cell in column] == [str(number + first) for number in range(len(column))] for first in (0, 1)
+    )

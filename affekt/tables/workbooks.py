@@ -22,13 +22,18 @@ from affekt.errors import TableError
 from affekt.tables.table import Table, blank, of_rows, refuse_too_many
 
 FREE_BYTES, BYTES_PER_BYTE, MOST_BYTES = 1 << 26, 64, 1 << 29
+"""Allowed decompressed size of any file in bytes, further bytes per byte of the file, and the limit of their sum."""
 FREE_CELLS, CELLS_PER_CELL = 2_000_000, 16
 """Cells of the rows of a sheet: this many are allowed, plus this many for each cell with content."""
 FREE_ELEMENTS, ELEMENTS_PER_BYTE = 1_000_000, 4
+"""Allowed number of XML elements of any file, and further elements per byte of the file."""
 DEEPEST = 64
+"""Maximum depth of nested elements."""
 CHUNK, LONGEST_TAG = 1 << 16, 1 << 22
+"""Number of bytes that are parsed at a time, and the largest size of a tag."""
 LAST_ROW, LAST_COLUMN = 1 << 20, 1 << 14
-_PLACE = re.compile(r'([A-Z]{1,3})([1-9]\d{0,6})')
+"""Size of the largest sheet in Excel."""
+_REFERENCE = re.compile(r'([A-Z]{1,3})([1-9]\d{0,6})')
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
 _DATES = {*range(14, 23), *range(45, 48)}
 """Built-in number formats that show a date or a time."""
@@ -54,8 +59,8 @@ def read_workbook(path: Path) -> Table:
     rows = next(iter(filled.values()), {})
     if not rows:
         return Table({}, path, ())
-    (_, head), *body = rows.items()
-    return of_rows(head, [cells for _, cells in body], [number for number, _ in body], path)
+    (_, header), *body = rows.items()
+    return of_rows(header, [cells for _, cells in body], [number for number, _ in body], path)
 
 
 def first_sheet(path: Path) -> list[list[Any]]:
@@ -91,20 +96,20 @@ class _Workbook:
 
     def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
         self._archive, self._path, size = archive, path, path.stat().st_size
-        self._most = min(FREE_BYTES + BYTES_PER_BYTE * size, MOST_BYTES)
+        self._largest_size = min(FREE_BYTES + BYTES_PER_BYTE * size, MOST_BYTES)
         members = archive.infolist()
-        if sum(info.file_size for info in members) > self._most:
+        if sum(info.file_size for info in members) > self._largest_size:
             raise self._too_much()
         if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members):
             raise _damaged(path, 'compressed in another way than Excel does')
         self._names = {info.filename for info in members}
         self._elements = 0
-        self._listed = [
+        self._sheet_links = [
             (sheet.get('name', ''), _attribute(sheet, 'id')) for sheet in self._children('xl/workbook.xml', 'sheet')
         ]
         properties = self._children('xl/workbook.xml', 'workbookPr')
-        self._from_1904 = any(each.get('date1904') in ('1', 'true') for each in properties)
-        self._texts = [_text(each) for each in self._children('xl/sharedStrings.xml', 'si')]
+        self._from_1904 = any(element.get('date1904') in ('1', 'true') for element in properties)
+        self._texts = [_text(element) for element in self._children('xl/sharedStrings.xml', 'si')]
         self._dates = self._date_styles()
 
     def sheets(self) -> Iterator[tuple[str, str]]:
@@ -113,7 +118,7 @@ class _Workbook:
             link.get('Id'): link.get('Target', '')
             for link in self._children('xl/_rels/workbook.xml.rels', 'Relationship')
         }
-        for name, link in self._listed:
+        for name, link in self._sheet_links:
             target = links[link]
             part = target.lstrip('/') if target.startswith('/') else posixpath.normpath(posixpath.join('xl', target))
             if 'worksheets' in part:
@@ -122,40 +127,40 @@ class _Workbook:
     def rows(self, part: str) -> dict[int, list[Any]]:
         """The non-empty rows of a sheet."""
         cells: dict[int, dict[int, Any]] = {}
-        number = written = last = 0
+        number = size = last_column = 0
         for row in self._children(part, 'row'):
-            number = _counted(row.get('r'), number)
+            number = _next_row(row.get('r'), number)
             column = 0
             for cell in _all(row, 'c'):
-                place = _PLACE.fullmatch(cell.get('r') or '')
-                column = _column(place[1]) if place else column + 1
+                reference = _REFERENCE.fullmatch(cell.get('r') or '')
+                column = _column(reference[1]) if reference else column + 1
                 value = self._value(cell)
                 if not blank(value):
                     if number > LAST_ROW or column > LAST_COLUMN:
                         raise ValueError(f'a cell in row {number}, column {column}')
                     cells.setdefault(number, {})[column] = value
-                    last, written = max(last, column), written + (len(value) if isinstance(value, str) else 8)
-        refuse_too_many(len(cells), last, self._path)
+                    last_column, size = max(last_column, column), size + (len(value) if isinstance(value, str) else 8)
+        refuse_too_many(len(cells), last_column, self._path)
         filled = sum(map(len, cells.values()))
-        if len(cells) * last > FREE_CELLS + CELLS_PER_CELL * filled or written > 4 * self._most:
+        if len(cells) * last_column > FREE_CELLS + CELLS_PER_CELL * filled or size > 4 * self._largest_size:
             raise self._too_much()
-        return {row: [cells[row].get(column, '') for column in range(1, last + 1)] for row in sorted(cells)}
+        return {row: [cells[row].get(column, '') for column in range(1, last_column + 1)] for row in sorted(cells)}
 
     def _value(self, cell: ElementTree.Element) -> Any:
         """The value of a cell: text, number, True or False."""
-        form = cell.get('t', 'n')
-        if form == 'inlineStr':
+        cell_type = cell.get('t', 'n')
+        if cell_type == 'inlineStr':
             return ''.join(_text(part) for part in _all(cell, 'is'))
-        stated = ''.join(part.text or '' for part in _all(cell, 'v'))
-        if form == 's':
-            return self._texts[_index(stated)] if stated else ''
-        if form == 'b':
-            return stated.strip() == '1'
-        if form != 'n':
-            return _unescaped(stated)
-        if not stated.strip():
+        text = ''.join(part.text or '' for part in _all(cell, 'v'))
+        if cell_type == 's':
+            return self._texts[_index(text)] if text else ''
+        if cell_type == 'b':
+            return text.strip() == '1'
+        if cell_type != 'n':
+            return _unescaped(text)
+        if not text.strip():
             return ''
-        number = float(stated)
+        number = float(text)
         if _index(cell.get('s', '0')) in self._dates:
             return _date(number, self._from_1904)
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
@@ -164,42 +169,46 @@ class _Workbook:
         """Cell styles that show a date or a time."""
         if 'xl/styles.xml' not in self._names:
             return set()
-        shown = {
-            _index(each.get('numFmtId', '0'))
-            for each in self._children('xl/styles.xml', 'numFmt')
-            if re.search('[ymdhs]', _QUOTED.sub('', each.get('formatCode', '')).lower())
+        date_formats = {
+            _index(element.get('numFmtId', '0'))
+            for element in self._children('xl/styles.xml', 'numFmt')
+            if re.search('[ymdhs]', _QUOTED.sub('', element.get('formatCode', '')).lower())
         }
         formats = [
             style.get('numFmtId', '0')
             for group in self._children('xl/styles.xml', 'cellXfs')
             for style in _all(group, 'xf')
         ]
-        return {at for at, stated in enumerate(formats) if _index(stated) in _DATES | shown}
+        return {
+            style_index
+            for style_index, number_format in enumerate(formats)
+            if _index(number_format) in _DATES | date_formats
+        }
 
     def _children(self, part: str, name: str) -> Iterator[ElementTree.Element]:
-        """The elements of a name in a part, one after the other; only the current one is kept in memory."""
+        """The elements with a name in a part, one after the other; only the current one is kept in memory."""
         if part not in self._names:
             if part != 'xl/sharedStrings.xml':
                 raise LookupError(f'no {part} in it')
             return
         parser: Any = ElementTree.XMLPullParser(('start', 'end'))
-        around: list[ElementTree.Element] = []
-        wanted = 0
+        ancestors: list[ElementTree.Element] = []
+        open_matches = 0
         for chunk in self._chunks(part):
             parser.feed(chunk)
             for event, element in parser.read_events():
-                is_wanted = _plain(element.tag) == name
+                is_match = _local_name(element.tag) == name
                 if event == 'start':
-                    self._count(len(around))
-                    around.append(element)
-                    wanted += is_wanted
+                    self._count(len(ancestors))
+                    ancestors.append(element)
+                    open_matches += is_match
                     continue
-                around.pop()
-                wanted -= is_wanted
-                if is_wanted:
+                ancestors.pop()
+                open_matches -= is_match
+                if is_match:
                     yield element
-                if around and not wanted:
-                    around[-1].remove(element)
+                if ancestors and not open_matches:
+                    ancestors[-1].remove(element)
         parser.close()
 
     def _count(self, depth: int) -> None:
@@ -212,17 +221,17 @@ class _Workbook:
 
     def _chunks(self, part: str) -> Iterator[bytes]:
         """The bytes of a part, which must be XML as Excel writes it: no type declarations, no endless tags."""
-        before = b''
-        since = 0
+        previous_end = b''
+        tag_length = 0
         with self._archive.open(part) as stream:
             while chunk := stream.read(CHUNK):
-                seam = before + chunk
-                if b'<!DOCTYPE' in seam or b'<!ENTITY' in seam or (not before and b'\0' in chunk[:64]):
+                joined = previous_end + chunk
+                if b'<!DOCTYPE' in joined or b'<!ENTITY' in joined or (not previous_end and b'\0' in chunk[:64]):
                     raise ValueError(f'{part} declares what no workbook does')
-                since = 0 if b'>' in chunk else since + len(chunk)
-                if since > LONGEST_TAG:
+                tag_length = 0 if b'>' in chunk else tag_length + len(chunk)
+                if tag_length > LONGEST_TAG:
                     raise ValueError(f'{part} has a tag without end')
-                before = chunk[-16:]
+                previous_end = chunk[-16:]
                 yield chunk
 
     def _too_much(self) -> TableError:
@@ -233,18 +242,19 @@ class _Workbook:
         )
 
 
-def _plain(tag: object) -> str:
+def _local_name(tag: object) -> str:
     """The name of an element or attribute without its namespace."""
     return str(tag).rsplit('}', 1)[-1]
 
 
 def _all(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
-    return [each for each in element.iter() if _plain(each.tag) == name]
+    """All elements with a name within an element, including itself."""
+    return [child for child in element.iter() if _local_name(child.tag) == name]
 
 
 def _attribute(element: ElementTree.Element, name: str) -> str:
     """An attribute with a namespace, by its plain name."""
-    values = [value for key, value in element.items() if '}' in key and _plain(key) == name]
+    values = [value for key, value in element.items() if '}' in key and _local_name(key) == name]
     if not values:
         raise LookupError(f'a sheet without {name}')
     return values[0]
@@ -252,8 +262,8 @@ def _attribute(element: ElementTree.Element, name: str) -> str:
 
 def _text(element: ElementTree.Element) -> str:
     """The text of a string item with all its runs, without phonetic hints."""
-    spoken = {id(part) for aloud in _all(element, 'rPh') for part in aloud.iter()}
-    return _unescaped(''.join(part.text or '' for part in _all(element, 't') if id(part) not in spoken))
+    phonetic = {id(part) for hint in _all(element, 'rPh') for part in hint.iter()}
+    return _unescaped(''.join(part.text or '' for part in _all(element, 't') if id(part) not in phonetic))
 
 
 def _unescaped(text: str) -> str:
@@ -261,21 +271,23 @@ def _unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-def _index(stated: str) -> int:
-    index = int(stated)
+def _index(text: str) -> int:
+    index = int(text)
     if index < 0:
         raise ValueError(f'an index of {index}')
     return index
 
 
-def _counted(stated: str | None, before: int) -> int:
-    number = before + 1 if stated is None else _index(stated)
-    if number <= before:
-        raise ValueError(f'row {number} after row {before}')
+def _next_row(text: str | None, previous: int) -> int:
+    """Number of a row, which must be above the previous one; None for the next row."""
+    number = previous + 1 if text is None else _index(text)
+    if number <= previous:
+        raise ValueError(f'row {number} after row {previous}')
     return number
 
 
 def _column(letters: str) -> int:
+    """Number of a column: A is 1, Z is 26, AA is 27."""
     number = 0
     for letter in letters:
         number = 26 * number + ord(letter) - 64
@@ -285,10 +297,10 @@ def _column(letters: str) -> int:
 def _date(number: float, from_1904: bool) -> str:
     """The date, time, or both, for a number of days."""
     start = datetime.datetime(1904, 1, 1) if from_1904 else datetime.datetime(1899, 12, 30)
-    at = start + datetime.timedelta(seconds=round(number * 86400, 3))
+    moment = start + datetime.timedelta(seconds=round(number * 86400, 3))
     if number < 1.0:
-        return at.time().isoformat()
-    return at.date().isoformat() if at.time() == datetime.time() else at.isoformat(sep=' ')
+        return moment.time().isoformat()
+    return moment.date().isoformat() if moment.time() == datetime.time() else moment.isoformat(sep=' ')
 
 
 def _damaged(path: Path, came: str) -> TableError:

@@ -70,9 +70,9 @@ def csv_bytes(
 
     Args:
         columns: the header.
-        rows: cells in the order of the columns, or by their names; unknown names are ignored, None and
-            nan are empty cells.
-        raw: write texts that start like a formula as they are.
+        rows: cells in the order of the columns, or by their names; unknown names are ignored, None and nan are empty
+            cells.
+        raw: write texts that start like a formula unchanged.
     """
     lines = [csv_line(columns, raw=raw)]
     for row in rows:
@@ -81,7 +81,7 @@ def csv_bytes(
 
 
 def csv_line(cells: Sequence[object], *, raw: bool = False) -> bytes:
-    """One line of such a table, with its line end; for tables written row by row."""
+    """One line of a table in the form of `csv_bytes`, with its line end; for tables that are written row by row."""
     text = io.StringIO(newline='')
     csv.writer(text, lineterminator='\n').writerow([_cell(cell, raw) for cell in cells])
     return text.getvalue().encode()
@@ -126,15 +126,15 @@ def table_bytes(
     require_written(ending, ending)
     if ending == '.csv':
         return csv_bytes(in_csv or columns, rows, raw=raw)
-    whole = [_storable({name: row.get(name) for name in columns}) for row in rows]
+    records = [_storable({name: row.get(name) for name in columns}) for row in rows]
     if ending == '.jsonl':
-        return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in whole).encode()
+        return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in records).encode()
     import pyarrow as pa
     import pyarrow.parquet
 
     schema = pa.schema([(name, pa.list_(pa.string()) if name in lists else pa.string()) for name in columns])
     sink = pa.BufferOutputStream()
-    pyarrow.parquet.write_table(pa.Table.from_pylist(whole, schema=schema), sink)
+    pyarrow.parquet.write_table(pa.Table.from_pylist(records, schema=schema), sink)
     return bytes(sink.getvalue())
 
 

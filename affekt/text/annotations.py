@@ -1,4 +1,4 @@
-"""Praat TextGrid and ELAN (.eaf) to utterances: interval tiers are speakers, word tiers time the words.
+"""Praat TextGrid and ELAN (.eaf) as utterances: interval tiers are speakers, word tiers have the times of words.
 
 Both formats have parallel tiers. A tier of words (its name or type is 'word' or 'words', possibly after a speaker:
 'Anna - words') fills `Utterance.words` in the utterances of that speaker; without such utterances its words are joined
@@ -25,14 +25,17 @@ PAUSE_S = 0.5
 """Pause in seconds below which consecutive words of a speaker belong to one utterance."""
 
 _WORDS = re.compile(r'(?:(.*?)\s*[-_:/ ]\s*)?(?:words?|tokens?)', re.IGNORECASE)
-_SOUNDS = re.compile(r'(?:.*[-_:/ ]\s*)?(?:phones?|phonemes?|segments?|syllables?|syll|ipa)', re.IGNORECASE)
+_PHONES = re.compile(r'(?:.*[-_:/ ]\s*)?(?:phones?|phonemes?|segments?|syllables?|syll|ipa)', re.IGNORECASE)
 _TOKENS = re.compile(r'"(?:[^"]|"")*"|(?<!\S)-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?!\S)|<exists>|(?<!\S)![^\n]*')
 
 Interval = tuple[float, float, str]
+"""Start and end in seconds, and text."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Tier:
+    """An interval tier."""
+
     name: str
     speaker: str
     intervals: Sequence[Interval]
@@ -41,40 +44,45 @@ class _Tier:
 def read_textgrid(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
     """The interval tiers of a TextGrid, in its long or its short form.
 
-    As Praat does, only free-standing numbers, quoted strings and flags are read; all else is comment.
+    As in Praat, only free-standing numbers, quoted strings and flags are read; all else is comment.
+
+    Args:
+        text: contents of the file.
+        duration_s: not used; every reader of `READERS` has it.
+        notes: list to which a sentence on tiers that are left out is appended.
 
     Raises:
         TranscriptError: the file ends early, or has something else in place of a number or a name.
     """
     tokens = [token for token in _TOKENS.findall(text) if not token.startswith('!')]
-    kinds = [at for at, token in enumerate(tokens) if token == '"TextGrid"']
-    cursor = _Cursor(tokens, kinds[0] + 1 if kinds else 0)
+    type_tokens = [index for index, token in enumerate(tokens) if token == '"TextGrid"']
+    cursor = _Cursor(tokens, type_tokens[0] + 1 if type_tokens else 0)
     cursor.number(), cursor.number()  # start and end of the file
     if cursor.peek() == '<exists>':
         cursor.skip()
-    tiers, points = [], 0
+    tiers, point_tiers = [], 0
     for _ in range(int(cursor.number())):
         tier_class, name = cursor.words(), cursor.words()
         cursor.number(), cursor.number()
         count = int(cursor.number())
         if tier_class == 'IntervalTier':
-            rows = [(cursor.number(), cursor.number(), cursor.words()) for _ in range(count)]
-            tiers.append(_Tier(name, name, [row for row in rows if row[2].strip()]))
+            intervals = [(cursor.number(), cursor.number(), cursor.words()) for _ in range(count)]
+            tiers.append(_Tier(name, name, [interval for interval in intervals if interval[2].strip()]))
         else:
-            points += 1
+            point_tiers += 1
             for _ in range(count):
                 cursor.number(), cursor.words()
-    if points:
+    if point_tiers:
         notes.append(
-            f'{points} tiers of points were left out: they have no duration'
-            if points > 1
+            f'{point_tiers} tiers of points were left out: they have no duration'
+            if point_tiers > 1
             else '1 tier of points was left out: points have no duration'
         )
     return _utterances(tiers, notes)
 
 
 class _Cursor:
-    """Iterates over the tokens of a TextGrid, and raises where one does not fit."""
+    """A position among the tokens of a TextGrid; a token of the wrong type is an error."""
 
     def __init__(self, tokens: list[str], at: int) -> None:
         self.tokens, self.at = tokens, at
@@ -103,9 +111,9 @@ class _Cursor:
             raise self._error('a quoted text', token)
         return token[1:-1].replace('""', '"')
 
-    def _error(self, wanted: str, token: str) -> TranscriptError:
+    def _error(self, expected: str, token: str) -> TranscriptError:
         return TranscriptError(
-            expected=f'{wanted} at item {self.at} of the TextGrid',
+            expected=f'{expected} at item {self.at} of the TextGrid',
             came=token[:40],
             todo='open it in Praat and save it again as text',
         )
@@ -115,6 +123,11 @@ def read_eaf(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
     """The time-aligned tiers of an ELAN file.
 
     A time slot without a value is interpolated evenly between its neighbours, as in ELAN.
+
+    Args:
+        text: contents of the file.
+        duration_s: not used; every reader of `READERS` has it.
+        notes: list to which a sentence on tiers that are left out is appended.
 
     Raises:
         TranscriptError: the file is not a well-formed ELAN document, declares a document type or entities (which can
@@ -152,67 +165,79 @@ def read_eaf(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
 
 def _slots(root: ElementTree.Element) -> dict[str, float]:
     """Time of each slot in seconds; slots without a value are spaced evenly between their neighbours."""
-    order = root.findall('TIME_ORDER/TIME_SLOT')
+    elements = root.findall('TIME_ORDER/TIME_SLOT')
     try:
-        values = [None if (ms := slot.get('TIME_VALUE')) is None else int(ms) / 1000.0 for slot in order]
+        values = [
+            None if (milliseconds := slot.get('TIME_VALUE')) is None else int(milliseconds) / 1000.0
+            for slot in elements
+        ]
     except ValueError as error:
         raise TranscriptError(
             expected='time slots in whole milliseconds', came=str(error), todo='save it again in ELAN'
         ) from error
-    known = [at for at, value in enumerate(values) if value is not None]
-    if not known:
+    with_value = [index for index, value in enumerate(values) if value is not None]
+    if not with_value:
         return {}
-    within = range(known[0], known[-1] + 1)
-    seconds = np.interp(within, known, [value for value in values if value is not None])
-    return {order[at].get('TIME_SLOT_ID', ''): float(value) for at, value in zip(within, seconds, strict=True)}
+    interpolated = range(with_value[0], with_value[-1] + 1)
+    seconds = np.interp(interpolated, with_value, [value for value in values if value is not None])
+    return {
+        elements[index].get('TIME_SLOT_ID', ''): float(value)
+        for index, value in zip(interpolated, seconds, strict=True)
+    }
 
 
 def _aligned(tier: ElementTree.Element, slots: dict[str, float]) -> list[Interval]:
-    rows = []
-    for note in tier.findall('ANNOTATION/ALIGNABLE_ANNOTATION'):
-        begin, end = note.get('TIME_SLOT_REF1', ''), note.get('TIME_SLOT_REF2', '')
-        if begin not in slots or end not in slots:
+    """The annotations of a tier that have times and text."""
+    intervals = []
+    for annotation in tier.findall('ANNOTATION/ALIGNABLE_ANNOTATION'):
+        start, end = annotation.get('TIME_SLOT_REF1', ''), annotation.get('TIME_SLOT_REF2', '')
+        if start not in slots or end not in slots:
             raise TranscriptError(
                 expected='annotations at time slots with a time',
-                came=f'{begin or "nothing"} to {end or "nothing"}',
+                came=f'{start or "nothing"} to {end or "nothing"}',
                 todo='save it again in ELAN',
             )
-        value = note.findtext('ANNOTATION_VALUE') or ''
+        value = annotation.findtext('ANNOTATION_VALUE') or ''
         if value.strip():
-            rows.append((slots[begin], slots[end], value))
-    return rows
+            intervals.append((slots[start], slots[end], value))
+    return intervals
 
 
 def _utterances(tiers: Sequence[_Tier], notes: list[str]) -> list[Utterance]:
     """Utterances of all tiers, with the words of word tiers merged in."""
-    spoken: list[Utterance] = []
+    utterances: list[Utterance] = []
     words: dict[str, list[Word]] = {}
-    sounds = 0
+    phone_tiers = 0
     for tier in tiers:
-        if _SOUNDS.fullmatch(tier.name):
-            sounds += 1
+        if _PHONES.fullmatch(tier.name):
+            phone_tiers += 1
         elif match := _WORDS.fullmatch(tier.name):
             speaker = tier.speaker if tier.speaker != tier.name else match[1] or ''
-            words.setdefault(speaker, []).extend(Word(*row) for row in tier.intervals)
+            words.setdefault(speaker, []).extend(Word(*utterance) for utterance in tier.intervals)
         else:
-            spoken += [Utterance(start_s, end_s, tier.speaker, text) for start_s, end_s, text in tier.intervals]
-    if sounds:
-        notes.append(f'{counted(sounds, "tier")} of single sounds {"was" if sounds == 1 else "were"} left out')
-    speakers = {row.speaker for row in spoken}
-    for speaker, timed in words.items():
+            utterances += [Utterance(start_s, end_s, tier.speaker, text) for start_s, end_s, text in tier.intervals]
+    if phone_tiers:
+        notes.append(f'{counted(phone_tiers, "tier")} of phones {"was" if phone_tiers == 1 else "were"} left out')
+    speakers = {utterance.speaker for utterance in utterances}
+    for speaker, timed_words in words.items():
         if speaker in speakers or (not speaker and len(speakers) == 1):
-            spoken = [_with_words(row, timed) if speaker in ('', row.speaker) else row for row in spoken]
+            utterances = [
+                _with_words(utterance, timed_words) if speaker in ('', utterance.speaker) else utterance
+                for utterance in utterances
+            ]
         else:
-            spoken += _joined(speaker, sorted(timed, key=lambda word: word.start_s))
-    return spoken
+            utterances += _joined(speaker, sorted(timed_words, key=lambda word: word.start_s))
+    return utterances
 
 
-def _with_words(row: Utterance, timed: Sequence[Word]) -> Utterance:
-    inside = [word for word in timed if row.start_s <= (word.start_s + word.end_s) / 2 < row.end_s]
-    return dataclasses.replace(row, words=tuple(sorted(inside, key=lambda word: word.start_s)))
+def _with_words(utterance: Utterance, words: Sequence[Word]) -> Utterance:
+    """The utterance with those words whose middle is within it."""
+    inside = [word for word in words if utterance.start_s <= (word.start_s + word.end_s) / 2 < utterance.end_s]
+    return dataclasses.replace(utterance, words=tuple(sorted(inside, key=lambda word: word.start_s)))
 
 
 def _joined(speaker: str, words: Sequence[Word]) -> list[Utterance]:
+    """Utterances of words that are separated by pauses of PAUSE_S or more."""
     groups: list[list[Word]] = []
     for word in words:
         if groups and word.start_s - groups[-1][-1].end_s < PAUSE_S:

@@ -7,15 +7,14 @@ One pass of the frozen sentence encoder gives the states of all layers. The head
    its own attention, the pieces relevant to it; a slope and an offset calibrate each probability.
 2. *Categories*: the seven of EKMAN as one distribution. In the register `dialogue`, for speech, a linear map of the 28
    outputs that was fitted on spoken lines, with the prior `TextEmotion.prior`; plain wording carries little
-information,
-   and the reading abstains below `least_evidence` bits. In the register `written`, the sums of the categories' labels,
-   sharpened by one temperature, which is best for comments.
+   information, and the reading abstains below `least_evidence` bits. In the register `written`, the sums of the
+   categories' labels, sharpened by one temperature, which is best for comments.
 3. *Dimensions*: valence, arousal and dominance as EmoBank's readers rate them, linear in the means and the labels.
 
 The words of a person are not their feeling: irony, quotation and politeness are taken literally. The card
 `textual_emotion.md` has the scores, those on dialogue without any training on it first.
 
-Axes: N texts, T word pieces, L layers, D dimensions of a layer, K outputs.
+Axes: N texts, B texts of a batch, T word pieces, L layers, D dimensions of a layer, K outputs.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from affekt.text.utterances import Utterance
 from affekt.weights import PACKAGED
 
 MODEL = 'textual_emotion.npz'
+"""File of the packaged heads."""
 UNSURE_BELOW = 0.30
 """Probability of the strongest category of a written text below which the reading abstains as unsure."""
 Register = Literal['dialogue', 'written']
@@ -60,7 +60,9 @@ class TextReading:
     valence: float
     """In [-1, 1], 0 at the centre of EmoBank's scale; nan without words. Nine of ten texts are in [-0.25, 0.25]."""
     arousal: float
+    """In [-1, 1], likewise."""
     dominance: float
+    """In [-1, 1], likewise."""
     confidence: float
     """Calibrated probability of the strongest category; nan without words."""
     reason: str = ''
@@ -87,31 +89,35 @@ class AttentiveHead:
     whole · mean(states) + sum over pieces of softmax(query · state) (value · state) + bias
     """
 
-    whole: Floats32  # (K, L D)
-    query: Floats32  # (K, L D)
-    value: Floats32  # (K, L D)
-    bias: Floats32  # (K,)
+    whole: Floats32
+    """(K, L D)"""
+    query: Floats32
+    """(K, L D)"""
+    value: Floats32
+    """(K, L D)"""
+    bias: Floats32
+    """(K,)"""
 
     def __call__(self, states: Floats32) -> Floats32:
         """(B, T, L D) states to (B, K) outputs."""
-        scores = states @ self.query.T
+        scores = states @ self.query.T  # (B, T, K)
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        looked_at = (weights * (states @ self.value.T)).sum(axis=1)
-        return np.asarray(states.mean(axis=1) @ self.whole.T + looked_at + self.bias, dtype=np.float32)
+        attended = (weights * (states @ self.value.T)).sum(axis=1)  # (B, K)
+        return np.asarray(states.mean(axis=1) @ self.whole.T + attended + self.bias, dtype=np.float32)
 
 
 class TextEmotion:
     """Estimates emotion from English text; takes a tenth longer than the encoder alone.
 
-    `prior` has the shares of the categories that its probabilities of dialogue assume: divide by them for the
-    likelihood of the words themselves.
+    `prior` has the shares of the categories that its probabilities of dialogue assume; divided by it, they are
+    proportional to the likelihood of the words.
 
     Args:
         encoder: a SentenceEncoder to share; None to make one.
         weights: file of the heads; None for the packaged ones.
-        register: default register of `read`: 'dialogue' for speech, 'written' for comments and posts, without what was
-            learned from MELD.
+        register: default register of `read`: 'dialogue' for speech, 'written' for comments and posts, which leaves out
+            the part of the model that was trained on MELD.
 
     Raises:
         WeightsError: the encoder is not available, or the heads are missing or damaged.
@@ -160,23 +166,25 @@ class TextEmotion:
                 expected=f'a register among {", ".join(REGISTERS)}', came=repr(register), todo='name one of them'
             )
         words = [text.text if isinstance(text, Utterance) else text for text in texts]
-        spoken = [at for at, text in enumerate(words) if any(letter.isalnum() for letter in text)]
+        with_words = [index for index, text in enumerate(words) if any(letter.isalnum() for letter in text)]
         readings = [without_words() for _ in words]
-        if not spoken:
+        if not with_words:
             return readings
-        kept = [words[at] for at in spoken]
-        english = are_english(kept, lambda text: len(self._encoder.pieces(text)) - 2)
-        stated = [getattr(texts[at], 'language', '') for at in spoken]
-        english = [language == 'en' if language else verdict for language, verdict in zip(stated, english, strict=True)]
-        logits, dimensions = self.outputs(kept)
+        readable = [words[index] for index in with_words]
+        english = are_english(readable, lambda text: len(self._encoder.pieces(text)) - 2)
+        languages = [getattr(texts[index], 'language', '') for index in with_words]
+        english = [
+            language == 'en' if language else verdict for language, verdict in zip(languages, english, strict=True)
+        ]
+        logits, dimensions = self.outputs(readable)
         labels, categories = self.probabilities(logits)
-        evidence = np.full(len(kept), math.nan)
+        evidence = np.full(len(readable), math.nan)
         if register == 'dialogue':
             categories = self.dialogue(logits)
             evidence = evidence_bits(categories, self.prior)
-        for row, at in enumerate(spoken):
+        for row, index in enumerate(with_words):
             reading = self._reading(labels[row], categories[row], dimensions[row], float(evidence[row]))
-            readings[at] = reading if english[row] else dataclasses.replace(reading, reason='not English')
+            readings[index] = reading if english[row] else dataclasses.replace(reading, reason='not English')
         return readings
 
     def outputs(self, texts: Sequence[str]) -> tuple[Floats32, Floats32]:
@@ -221,13 +229,17 @@ class TextEmotion:
         dimensions: Floats32,
         evidence: float,
     ) -> TextReading:
-        order = np.argsort(-labels, kind='stable')
+        strongest_first = np.argsort(-labels, kind='stable')
         valence, arousal, dominance = (float(value) for value in np.clip((dimensions - 3.0) / 2.0, -1.0, 1.0))
         confidence = float(categories.max())
         is_unsure = confidence < UNSURE_BELOW if math.isnan(evidence) else evidence < self.least_evidence
         return TextReading(
             labels={label: float(value) for label, value in zip(GOEMOTIONS, labels, strict=True)},
-            present=tuple(GOEMOTIONS[k] for k in order if labels[k] >= self._thresholds[k]),
+            present=tuple(
+                GOEMOTIONS[label_index]
+                for label_index in strongest_first
+                if labels[label_index] >= self._thresholds[label_index]
+            ),
             ekman=categories,
             valence=valence,
             arousal=arousal,
@@ -239,7 +251,13 @@ class TextEmotion:
 
 
 def evidence_bits(posterior: npt.NDArray[np.float64], prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(N,) Kullback–Leibler divergence of each posterior (N, 7) from the prior (7,), in bits.
+    """(N,) Kullback–Leibler divergence of each posterior from the prior, in bits.
+
+        sum over categories of p log2(p / prior)
+
+    Args:
+        posterior: (N, C) probabilities.
+        prior: (C,) probabilities above 0.
 
     >>> evidence_bits(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0.5, 0.5]))
     array([0., 1.])
@@ -267,10 +285,10 @@ def read_heads(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, F
         raise WeightsError(
             expected=f'the heads of textual emotion in {path.name}', came=f'{error}', todo='install affekt again'
         ) from error
-    wrong = {name: arrays[name].shape for name, shape in shapes.items() if arrays[name].shape != shape}
-    if wrong:
+    mismatched = {name: arrays[name].shape for name, shape in shapes.items() if arrays[name].shape != shape}
+    if mismatched:
         raise WeightsError(
-            expected=f'arrays of {dict(shapes)}', came=f'{wrong} in {path.name}', todo='install affekt again'
+            expected=f'arrays of {dict(shapes)}', came=f'{mismatched} in {path.name}', todo='install affekt again'
         )
     if any(not np.isfinite(array).all() for array in arrays.values()):
         raise WeightsError(

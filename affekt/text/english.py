@@ -1,14 +1,14 @@
-"""Whether a text can be read by a model of English: its letters, its function words, its word pieces.
+"""Whether a text is English enough for a model of English, by its letters, its function words and its word pieces.
 
-The emotion heads know English only. A text counts as another language where
+The emotion heads were trained on English only. A text counts as another language where
 
 1. at least `FOREIGN_LETTERS` of its letters are not Latin, or
 2. it has `ENOUGH_WORDS` words, at most `COMMON_WORDS` of them are among the most common of English, and they split
    into more than `PIECES` word pieces each (English words are mostly whole pieces of an English vocabulary).
 
-Rule 2 needs both signs, since names split into many pieces and telegrams have no function words. It takes 0.8 % of
-GoEmotions' comments and 0.5 % of MELD's lines for foreign. Texts too short for it follow the rest of their transcript.
-It distinguishes English from other languages, nothing more; mixed sentences count as their larger part.
+Rule 2 needs both signs, since names split into many pieces and telegrams have no function words. It misclassifies
+0.8 % of GoEmotions' comments and 0.5 % of MELD's lines. Texts too short for it follow the rest of their transcript. It
+only distinguishes English from other languages; mixed sentences count as their larger part.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 FOREIGN_LETTERS = 0.3
+"""Share of letters that are not Latin from which a text is not English."""
 ENOUGH_WORDS = 4
+"""Minimum number of words for rule 2."""
 COMMON_WORDS = 0.15
+"""Share of common words above which a text is English."""
 PIECES = 1.15
+"""Mean number of word pieces per word above which a text without common words is not English."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _COMMON_WORDS = """
@@ -35,7 +39,7 @@ after before here only even back one other another every never always again stil
 shouldn't must may might that's we'll you'll he'll she'll they'll we've they've you've who's how's he'd
 she'd they'd we'd you'd thing things something anything nothing
 """
-"""Without those that are common in other languages too: a, in, no, me, so, was, …"""
+"""The most common words of English, without those that are common in other languages too: a, in, no, me, so, was, …"""
 _COMMON = frozenset(_COMMON_WORDS.split())
 
 

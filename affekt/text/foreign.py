@@ -1,7 +1,7 @@
 """Emotion expressed by words of languages other than English, by cross-lingual transfer through the encoder.
 
 The vector of a sentence is close to that of its translation (`multilingual.py`), so heads that were fitted on English
-vectors read other languages. How well is measured: `LANGUAGES_READ` lists the languages with a labelled corpus, and
+vectors read other languages. `LANGUAGES_READ` lists the languages that were evaluated on a labelled corpus;
 `textual_emotion_multilingual.md` has the scores. Readings are like those of `TextEmotion` in its register `dialogue`,
 without labels: probabilities under `prior`, abstention below `least_evidence` bits.
 
@@ -25,7 +25,7 @@ FOREIGN_HEADS = 'textual_emotion_multilingual.npz'
 LANGUAGES_READ = ('zh',)
 """Codes of the languages that were evaluated on a labelled corpus."""
 SCALE = 10.0
-"""Factor on vectors of length 1, as when the heads were fitted."""
+"""Factor on vectors of length 1, with which the heads were fitted."""
 _SHAPES = {
     'dialogue': (len(EKMAN), DIMENSIONS), 'dialogue_bias': (len(EKMAN),), 'dialogue_prior': (len(EKMAN),),
     'least_evidence': (1,), 'dimensions': (3, DIMENSIONS), 'dimensions_bias': (3,),
@@ -54,21 +54,28 @@ class ForeignEmotion:
         self.least_evidence = float(arrays['least_evidence'][0])
 
     def read(self, texts: Sequence[str | Utterance]) -> list[TextReading]:
-        """The emotion of each text; a text without letters or digits gives a reading that abstains with 'no words'."""
+        """The emotion of each text.
+
+        Args:
+            texts: N texts or utterances.
+
+        Returns:
+            N readings; a text without letters or digits gives one that abstains with 'no words'.
+        """
         words = [text.text if isinstance(text, Utterance) else text for text in texts]
         readings = [without_words() for _ in words]
-        spoken = [at for at, text in enumerate(words) if any(letter.isalnum() for letter in text)]
-        if not spoken:
+        with_words = [index for index, text in enumerate(words) if any(letter.isalnum() for letter in text)]
+        if not with_words:
             return readings
-        vectors = self._encoder.encode([words[at] for at in spoken]).astype(np.float64) * SCALE
+        vectors = self._encoder.encode([words[index] for index in with_words]).astype(np.float64) * SCALE
         scores = vectors @ self._arrays['dialogue'].T + self._arrays['dialogue_bias']
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         categories = odds / odds.sum(axis=1, keepdims=True)
         bits = evidence_bits(categories, self.prior)
         ratings = vectors @ self._arrays['dimensions'].T + self._arrays['dimensions_bias']
-        for row, at in enumerate(spoken):
-            valence, arousal, dominance = (float(each) for each in np.clip((ratings[row] - 3.0) / 2.0, -1.0, 1.0))
-            readings[at] = TextReading(
+        for row, index in enumerate(with_words):
+            valence, arousal, dominance = (float(value) for value in np.clip((ratings[row] - 3.0) / 2.0, -1.0, 1.0))
+            readings[index] = TextReading(
                 labels={},
                 present=(),
                 ekman=categories[row],

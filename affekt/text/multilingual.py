@@ -31,8 +31,10 @@ from affekt.weights import wanted_path
 MODEL = 'use-multilingual-3'
 WEIGHTS, PIECES = 'weights.npz', 'sp.model'
 LANGUAGES_OF_ENCODER = ('ar', 'de', 'en', 'es', 'fr', 'it', 'ja', 'ko', 'nl', 'pl', 'pt', 'ru', 'th', 'tr', 'zh')
+"""Codes of the languages that the encoder was trained on; Chinese in both scripts makes them 16."""
 DIMENSIONS = 512
 MAX_PIECES = 256
+"""Number of word pieces at which a text is cut."""
 CHUNKS = 17
 """Parts of the table, each with its own scale; piece k is row k // 17 of part k % 17."""
 ORDERS = ((2, 0), (3, 1), (5, 2))
@@ -41,7 +43,7 @@ _BEGIN, _END, _UNKNOWN = 1, 2, 0
 
 
 class MultilingualEncoder:
-    """The encoder; about a millisecond per sentence on one core, some 200 MB of memory.
+    """The encoder, which takes about a millisecond per sentence on one core, and 200 MB of memory.
 
     Args:
         folder: folder of the weights and of the SentencePiece model; None for the cached ones.
@@ -51,15 +53,15 @@ class MultilingualEncoder:
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        place = Path(folder) if folder is not None else wanted_path(MODEL)
-        if place is None:
+        directory = Path(folder) if folder is not None else wanted_path(MODEL)
+        if directory is None:
             raise WeightsError(
                 expected=f'the files of {MODEL}', came='none', todo=f'run `affekt weights get {MODEL}` with a network'
             )
         try:
-            self._tokenizer = tokenizer_of(read_regular_file(place / PIECES))
-            arrays = read_npz(place / WEIGHTS)
-            self._table = [arrays.pop(f'q{part + 1}') for part in range(CHUNKS)]  # each (V / 17, D)
+            self._tokenizer = tokenizer_of(read_regular_file(directory / PIECES))
+            arrays = read_npz(directory / WEIGHTS)
+            self._table = [arrays.pop(f'q{number + 1}') for number in range(CHUNKS)]  # each (V / 17, D)
             self._weights = arrays
         except (ArchiveError, OSError, KeyError, ValueError, IndexError, struct.error) as error:
             raise WeightsError(
@@ -68,7 +70,7 @@ class MultilingualEncoder:
 
     def encode(self, texts: Sequence[str]) -> Floats32:
         """(N, D) vector of each text, of length about 1; texts are cut at 256 pieces."""
-        vectors = [self._vector(piece.ids) for piece in self._tokenizer.encode_batch(list(texts))]
+        vectors = [self._vector(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
         return np.array(vectors, dtype=np.float32).reshape(-1, DIMENSIONS)
 
     def pieces(self, text: str) -> list[int]:
@@ -76,23 +78,24 @@ class MultilingualEncoder:
         return list(self._tokenizer.encode(text).ids)
 
     def _vector(self, pieces: Sequence[int]) -> Floats32:
+        """(D,) vector of one text."""
         weights = self._weights
-        numbers = np.array([_BEGIN, *(list(pieces)[:MAX_PIECES] or [_UNKNOWN]), _END])
-        parts = numbers % CHUNKS
-        rows = [self._table[part][row] for part, row in zip(parts, numbers // CHUNKS, strict=True)]
+        token_ids = np.array([_BEGIN, *(list(pieces)[:MAX_PIECES] or [_UNKNOWN]), _END])
+        parts = token_ids % CHUNKS
+        rows = [self._table[part][row] for part, row in zip(parts, token_ids // CHUNKS, strict=True)]
         embedded = np.stack(rows).astype(np.float32)  # (T, D)
         embedded = embedded * weights['scale'][parts, None] + weights['lo'][parts, None]
-        seen = [embedded]
+        outputs = [embedded]
         inputs_of_all = np.concatenate(
             [embedded @ weights[f'proj{order}'] + weights[f'proj_b{order}'] for order, _ in ORDERS], axis=1
         )  # (T, 768): normalized over the three stacks together
         gain, offset = (np.concatenate([weights[f'{name}{order}'] for order, _ in ORDERS]) for name in ('ln_g', 'ln_b'))
         stacks = np.split(self._normalized(inputs_of_all, gain, offset), len(ORDERS), axis=1)
-        for (order, before), inputs in zip(ORDERS, stacks, strict=True):
-            hidden = self._convolved(inputs, order, before, 1) + inputs
-            seen.append(self._convolved(hidden, order, before, 2) + hidden)
-        features = self._normalized(np.concatenate(seen, axis=1), weights['ln_g'], weights['ln_b'])  # (T, 1280)
-        length = np.float32(len(numbers))
+        for (order, left), inputs in zip(ORDERS, stacks, strict=True):
+            hidden = self._convolved(inputs, order, left, 1) + inputs
+            outputs.append(self._convolved(hidden, order, left, 2) + hidden)
+        features = self._normalized(np.concatenate(outputs, axis=1), weights['ln_g'], weights['ln_b'])  # (T, 1280)
+        length = np.float32(len(token_ids))
         mean = (features.sum(axis=0) @ weights['cnn_W'] + length * weights['cnn_b']) / np.sqrt(length)  # (D,)
         first = np.maximum(mean @ weights['d0'], 0)
         second = np.maximum(mean @ weights['p1'] + first @ weights['d1'], 0)
@@ -107,10 +110,12 @@ class MultilingualEncoder:
         scaled = centred / np.sqrt(variance + self._weights['eps'])
         return np.asarray(scaled * gain + offset, np.float32)
 
-    def _convolved(self, rows: Floats32, order: int, before: int, layer: int) -> Floats32:
+    def _convolved(self, rows: Floats32, order: int, left: int, layer: int) -> Floats32:
         """(T, 256) output of a layer for each window of `order` rows; zero padding outside the text."""
-        padded = np.pad(rows, ((before, order - 1 - before), (0, 0)))
-        windows = np.concatenate([padded[k : k + len(rows)] for k in range(order)], axis=1)  # (T, order 256)
+        padded = np.pad(rows, ((left, order - 1 - left), (0, 0)))
+        windows = np.concatenate(
+            [padded[shift : shift + len(rows)] for shift in range(order)], axis=1
+        )  # (T, order 256)
         sums = windows @ self._weights[f'w{layer}_{order}'] + self._weights[f'b{layer}_{order}']
         return np.asarray(np.maximum(sums, 0), np.float32)
 
@@ -123,18 +128,22 @@ def tokenizer_of(model: bytes) -> Any:
     """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    parts = list(fields(model))
+    model_fields = list(fields(model))
     pieces = []
-    for part in parts:
-        if part.number == 1:
-            piece = _contents(part)
+    for model_field in model_fields:
+        if model_field.number == 1:
+            piece = _contents(model_field)
             pieces.append((bytes(piece[1]).decode(), struct.unpack('<f', piece[2])[0] if 2 in piece else 0.0))
-    maps = [_contents(part).get(2) for part in parts if part.number == 3]
-    if not pieces or not maps or maps[0] is None:
+    character_maps = [_contents(model_field).get(2) for model_field in model_fields if model_field.number == 3]
+    if not pieces or not character_maps or character_maps[0] is None:
         raise ValueError('no SentencePiece model with pieces and a character map')
     tokenizer = Tokenizer(models.Unigram(pieces, _UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Precompiled(bytes(maps[0])), normalizers.Replace(Regex(' {2,}'), ' '), normalizers.Strip()]
+        [
+            normalizers.Precompiled(bytes(character_maps[0])),
+            normalizers.Replace(Regex(' {2,}'), ' '),
+            normalizers.Strip(),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     return tokenizer

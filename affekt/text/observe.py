@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COLUMNS: dict[str, str] = {
     'start_s': 'seconds from the start of the recording; null for text without times',
     'end_s': 'likewise',
-    'speaker': "as the transcript names them; '' where it does not",
+    'speaker': "name in the transcript; '' where it has none",
     'text': 'the words',
     **{f'p_{category}': 'probability in [0, 1]; the seven sum to 1; null without words' for category in EKMAN},
     'valence': "[-1, 1], EmoBank's readers, its middle at 0; null without words",
@@ -23,7 +23,7 @@ COLUMNS: dict[str, str] = {
     'dominance': 'likewise',
     'confidence': 'calibrated probability of the strongest category; null without words',
     'abstained': 'true where the reading should not be used',
-    'reason': "why: 'no words', 'not English', 'unsure'; '' where it does not abstain",
+    'reason': "reason for abstaining: 'no words', 'not English', 'unsure'; '' where it does not abstain",
     'labels': "GoEmotions labels above their thresholds, strongest first, joined by ';'",
     **{f'label_{label}': 'probability in [0, 1], each on its own; null without words' for label in GOEMOTIONS},
 }
@@ -45,12 +45,12 @@ def observe_text(utterances: Sequence[Utterance], emotion: TextEmotion | None = 
     """
     import pyarrow
 
-    # 1. Read
+    # 1. Readings.
     readings = (emotion or TextEmotion()).read(utterances) if utterances else []
-    # 2. Columns
+    # 2. Columns.
     rows = [_row(utterance, reading) for utterance, reading in zip(utterances, readings, strict=True)]
-    fields = [pyarrow.field(name, _kind(name, pyarrow)) for name in COLUMNS]
-    # 3. Table; nan becomes null, because "no words" is missing
+    fields = [pyarrow.field(name, _type_of(name, pyarrow)) for name in COLUMNS]
+    # 3. Table; nan becomes null, since a reading without words is missing.
     columns = [pyarrow.array([row[field.name] for row in rows], type=field.type, from_pandas=True) for field in fields]
     return pyarrow.Table.from_arrays(columns, schema=pyarrow.schema(fields))
 
@@ -73,7 +73,7 @@ def _row(utterance: Utterance, reading: TextReading) -> dict[str, object]:
     }
 
 
-def _kind(name: str, pyarrow: object) -> object:
+def _type_of(name: str, pyarrow: object) -> object:
     if name in ('speaker', 'text', 'reason', 'labels'):
         return pyarrow.string()  # type: ignore[attr-defined]
     if name == 'abstained':

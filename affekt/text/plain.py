@@ -1,4 +1,4 @@
-"""Plain text to utterances, with or without times and speakers.
+"""Plain text as utterances, with or without times and speakers.
 
 Three forms, distinguished by the content:
 
@@ -21,7 +21,7 @@ from affekt.text.utterances import Utterance
 from affekt.wording import counted
 
 SPEED = 15.0
-"""Characters per second of conversational English; only for the end of a last utterance that is not given otherwise."""
+"""Characters per second of conversational English; used only where the end of the last utterance is unknown."""
 
 _CLOCK = r'(?:\d{1,3}:)?\d{1,3}:\d{2}(?:[.,]\d{1,3})?'
 _MARK = re.compile(rf'\s*[\[(<]?\s*({_CLOCK})(?:\s*(?:-->|[-–—])\s*({_CLOCK}))?\s*[\])>]?(?=\s|$)\s*[-–—:]?\s*')
@@ -31,6 +31,11 @@ _SENTENCES = re.compile(r'(?<=[.!?…])["\'”’)]*\s+(?=\S)')
 
 def read_plain(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
     """The utterances of plain text; see the module.
+
+    Args:
+        text: contents of the file.
+        duration_s: duration of the recording in seconds; None where unknown.
+        notes: list to which sentences on estimated times are appended.
 
     Raises:
         TranscriptError: an end time is before its start.
@@ -46,7 +51,7 @@ def read_plain(text: str, duration_s: float | None, notes: list[str]) -> list[Ut
     if duration_s is None:
         notes.append('the text has no times: they are nan')
         return [Utterance(math.nan, math.nan, '', part) for part in parts]
-    notes.append('the text has no times: they are guessed from the length of each line')
+    notes.append('the text has no times: they are estimated from the length of each line')
     return shared_out(0.0, duration_s, [('', part) for part in parts])
 
 
@@ -65,19 +70,20 @@ def _timed(
     duration_s: float | None,
     notes: list[str],
 ) -> list[Utterance]:
+    """The utterances of lines of which some begin with a time."""
     entries: list[tuple[float, float | None, str, list[str]]] = []
-    before = 0
+    skipped = 0
     for line, mark in zip(lines, marked, strict=True):
         if mark:
             entries.append((mark[0], mark[1], mark[2], [mark[3]]))
         elif entries:
             entries[-1][3].append(line)
         else:
-            before += 1
-    if before:
-        notes.append(f'{counted(before, "line")} before the first time {"was" if before == 1 else "were"} left out')
+            skipped += 1
+    if skipped:
+        notes.append(f'{counted(skipped, "line")} before the first time {"was" if skipped == 1 else "were"} left out')
     starts = sorted(start_s for start_s, _, _, _ in entries)
-    rows, guessed = [], 0
+    utterances, estimated = [], 0
     for start_s, end_s, speaker, parts in entries:
         words = ' '.join(part for part in parts if part)
         if end_s is not None and end_s < start_s:
@@ -85,15 +91,15 @@ def _timed(
                 expected='a start before its end', came=f'{start_s} to {end_s} s at "{words[:30]}"', todo='correct it'
             )
         if end_s is None:
-            end_s = next((later for later in starts if later > start_s), None)
+            end_s = next((next_start_s for next_start_s in starts if next_start_s > start_s), None)
         if end_s is None:
-            guessed += duration_s is None or duration_s <= start_s
+            estimated += duration_s is None or duration_s <= start_s
             spoken_s = len(words) / SPEED
             end_s = max(duration_s, start_s) if duration_s is not None else start_s + spoken_s
-        rows.append(Utterance(start_s, end_s, speaker, words))
-    if guessed:
-        notes.append('the end of the last line is guessed from its length')
-    return rows
+        utterances.append(Utterance(start_s, end_s, speaker, words))
+    if estimated:
+        notes.append('the end of the last line is estimated from its length')
+    return utterances
 
 
 def _seconds(clock: str) -> float:

@@ -1,4 +1,4 @@
-"""Protocol buffers, as model files use them: reading fields and encoding new ones."""
+"""Protocol buffers of model files: reading of their fields and encoding of new ones."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def fields(message: bytes | memoryview) -> Iterator[Field]:
         ValueError: the bytes are not a message.
         IndexError: the bytes end within a number.
     """
-    message, at = memoryview(message), 0
-    while at < len(message):
-        begin = at
-        tag, at = _varint(message, at)
+    message, position = memoryview(message), 0
+    while position < len(message):
+        begin = position
+        tag, position = _varint(message, position)
         number, wire_type = tag >> 3, tag & 7
         if wire_type == _VARINT:
-            _, at = _varint(message, at)
+            _, position = _varint(message, position)
         elif wire_type == _FIXED64:
-            at += 8
+            position += 8
         elif wire_type in (_BYTES, _FIXED32):
-            size, at = _varint(message, at) if wire_type == _BYTES else (4, at)
-            yield Field(number, message[at : at + size], begin, at + size)
-            at += size
+            size, position = _varint(message, position) if wire_type == _BYTES else (4, position)
+            yield Field(number, message[position : position + size], begin, position + size)
+            position += size
         else:
             raise ValueError(f'a field of type {wire_type}')
 
@@ -64,14 +64,14 @@ def _encoded(value: int) -> bytes:
     return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
     """The whole number at a position, seven bits per byte, and the position after it."""
     value = shift = 0
     while True:
-        byte = message[at]
+        byte = message[position]
         value |= (byte & 127) << shift
-        shift, at = shift + 7, at + 1
+        shift, position = shift + 7, position + 1
         if byte < 128:
-            return value, at
+            return value, position
         if shift > _LONGEST_VARINT:
             raise ValueError('a number of more than ten bytes')

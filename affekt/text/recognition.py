@@ -1,10 +1,11 @@
 """Speech recognition by Whisper's decoder, on states that the voice room has already encoded.
 
 A turn and its `Encoded` come in, an `Utterance` comes out, with a reason where the words cannot be trusted
-(`understanding.py`); None if there are none. The encoder is not run again. Whisper was trained on 30 s of audio and
+(`understanding.py`), or None without words. The encoder is not run again. Whisper was trained on 30 s of audio and
 repeats itself without silence after a short turn; so the states of encoded silence, computed once, are appended to
-those of the turn. On 20 RAVDESS sentences that recognizes 20 correctly where the turn alone gives 6, at a tenth of the
-cost of padding the audio. They cost as much as the words of ten turns, so they are cached in a file beside the model.
+those of the turn. Of 20 RAVDESS sentences this recognizes 20 correctly, the turn alone 6, at a tenth of the cost of
+padding the audio. The states of silence take as long as the words of ten turns and are cached in a file beside the
+model.
 
 Read `Recognizer.recognize` first. Axes: T encoder frames of 20 ms, D width, K text tokens.
 
@@ -33,12 +34,18 @@ from affekt.voice.encoder import FRAME_S
 from affekt.voice.mel import HOP, RATE_HZ
 
 FULL_FRAMES = 1500
+"""Number of encoder frames of 30 s."""
 UNSPACED = frozenset({'zh', 'ja', 'th', 'lo', 'my', 'yue'})
+"""Codes of languages written without spaces between words."""
 _BURST_S = 1.0
+"""Length of the noise before the encoded silence, in seconds."""
 _TOKENS_AT_LEAST = 12
 _TOKENS_PER_S = 8.0
+"""Maximum number of tokens: so many for any turn, and so many more per second."""
 _SHORTEST_WORD_S = 0.06
+"""Duration in seconds below which a word takes time from the previous one."""
 _SILENCE = 'silence-'
+"""Start of the file name of cached states."""
 
 
 class Recognizer:
@@ -48,7 +55,7 @@ class Recognizer:
     """
 
     def __init__(self, name: str | Path = 'tiny.en', *, threads: int = 1, beam: int = 1, trust: Trust | None = None):
-        """Loads the model, 8-bit.
+        """Load the model with 8-bit weights.
 
         Args:
             name: 'tiny.en' (English), 'base' (99 languages), or a directory in CTranslate2's format.
@@ -84,10 +91,10 @@ class Recognizer:
 
     def start(self) -> None:
         """Reset the language detection: call it before another recording."""
-        self._heard: dict[str, float] = {}
+        self._seconds_by_language: dict[str, float] = {}
 
     def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Utterance | None:
-        """Recognize the words of a turn.
+        """The recognized words of a turn.
 
         1. Append silent states; 2. determine the language; 3. decode, a second time with a repetition penalty if the
         text repeats itself; 4. align the tokens with the frames; 5. judge whether it was understood.
@@ -105,7 +112,7 @@ class Recognizer:
             ShapeError: the states are not of this model's width.
             UnknownNameError: the model does not support the language.
         """
-        states = self._storage(self._filled(encoded)[None])
+        states = self._storage(self._padded_states(encoded)[None])
         code, probability = self._language(states, turn.duration_s, language)
         prompt = self._prompt(code)
         limit = int(min(224, _TOKENS_AT_LEAST + _TOKENS_PER_S * turn.duration_s))
@@ -125,7 +132,7 @@ class Recognizer:
 
     def languages(self, encoded: Encoded) -> dict[str, float]:
         """Probability of each language that the model supports, highest first; {'en': 1.0} for English models."""
-        return self._languages(self._storage(self._filled(encoded)[None]))
+        return self._languages(self._storage(self._padded_states(encoded)[None]))
 
     def _languages(self, states: Any) -> dict[str, float]:
         if not self.is_multilingual:
@@ -144,12 +151,12 @@ class Recognizer:
         if not self.is_multilingual:
             return 'en', math.nan
         for code, probability in self._languages(states).items():
-            self._heard[code] = self._heard.get(code, 0.0) + seconds * probability
-        likeliest = max(self._heard, key=self._heard.__getitem__)
-        return likeliest, self._heard[likeliest] / sum(self._heard.values())
+            self._seconds_by_language[code] = self._seconds_by_language.get(code, 0.0) + seconds * probability
+        likeliest = max(self._seconds_by_language, key=self._seconds_by_language.__getitem__)
+        return likeliest, self._seconds_by_language[likeliest] / sum(self._seconds_by_language.values())
 
     def _prompt(self, code: str) -> list[int]:
-        """The tokens that request a transcript without timestamps."""
+        """Tokens of the prompt for a transcript without timestamps."""
         names = ['<|startoftranscript|>']
         if self.is_multilingual:
             names += [f'<|{code}|>', '<|transcribe|>']
@@ -177,29 +184,29 @@ class Recognizer:
     ) -> tuple[Word, ...]:
         """Words with times from the decoder's attention, by dynamic time warping."""
         aligned = self._model.align(states, prompt, [tokens], [2 * encoded.speech_frames])[0]
-        first: dict[int, int] = {}
+        first_frame: dict[int, int] = {}
         for token, frame in aligned.alignments:
-            first.setdefault(token, frame)
+            first_frame.setdefault(token, frame)
         pieces = spelled(self._tokenizer, tokens, code in UNSPACED)
         bounds = np.cumsum([0, *(count for _, count in pieces)])
         edges = word_edges(
-            [first.get(int(bound), encoded.speech_frames) * FRAME_S for bound in bounds], turn.duration_s
+            [first_frame.get(int(bound), encoded.speech_frames) * FRAME_S for bound in bounds], turn.duration_s
         )
         words = []
-        for place, (text, _) in enumerate(pieces):
-            probabilities = aligned.text_token_probs[bounds[place] : bounds[place + 1]]
+        for index, (text, _) in enumerate(pieces):
+            probabilities = aligned.text_token_probs[bounds[index] : bounds[index + 1]]
             confidence = float(np.exp(np.mean(np.log(np.maximum(probabilities, 1e-10))))) if probabilities else 0.0
-            start_s, end_s = (min(turn.end_s, turn.start_s + edge) for edge in edges[place : place + 2])
+            start_s, end_s = (min(turn.end_s, turn.start_s + edge) for edge in edges[index : index + 2])
             words.append(Word(start_s, end_s, text, min(1.0, confidence)))
         return tuple(words)
 
-    def _filled(self, encoded: Encoded) -> Floats32:
+    def _padded_states(self, encoded: Encoded) -> Floats32:
         """(1500, D) states of a turn, followed by those of silence."""
         if self._silence is None:
-            self._silence = _kept_states(self._silence_path)
+            self._silence = _cached_states(self._silence_path)
         if self._silence is None:
             self._silence = self._encoded_silence()
-            _keep_states(self._silence_path, self._silence)
+            _cache_states(self._silence_path, self._silence)
         output = encoded.output
         if output.ndim != 2 or output.shape[1] != self._silence.shape[1]:
             raise ShapeError(
@@ -211,7 +218,7 @@ class Recognizer:
 
     def _encoded_silence(self) -> Floats32:
         """(1500, D) states of 30 s of silence from this model's encoder."""
-        # a burst first: Whisper's spectrum is relative to the loudest moment
+        # Whisper's spectrum is relative to the loudest moment, so silence needs noise somewhere: a burst first.
         burst = np.hanning(int(_BURST_S * RATE_HZ)) * np.random.default_rng(0).standard_normal(RATE_HZ) * 0.05
         padded = np.pad(burst.astype(np.float32), (0, FULL_FRAMES * 2 * HOP - burst.shape[0]))
         mel = np.ascontiguousarray(log_mel(padded, self._model.n_mels).T)
@@ -230,7 +237,7 @@ def is_kept_silence(name: str) -> bool:
     return name.removeprefix('.').startswith(_SILENCE)
 
 
-def _kept_states(path: Path) -> Floats32 | None:
+def _cached_states(path: Path) -> Floats32 | None:
     """Silent states from an earlier run; None if there is no valid file."""
     with contextlib.suppress(AffektError):
         states = read_npz(path).get('states')
@@ -239,7 +246,7 @@ def _kept_states(path: Path) -> Floats32 | None:
     return None
 
 
-def _keep_states(path: Path, states: Floats32) -> None:
+def _cache_states(path: Path, states: Floats32) -> None:
     """Save the states for later runs, where the folder of the model is writable."""
     content = io.BytesIO()
     np.savez(content, states=states)
@@ -259,23 +266,23 @@ def spelled(tokenizer: Any, tokens: list[int], is_unspaced: bool) -> list[tuple[
         In order; the counts sum to K. Punctuation belongs to the word before it, or to the first word.
     """
     pieces: list[tuple[str, int]] = []
-    waiting: list[int] = []
+    pending: list[int] = []
     for token in tokens:
-        waiting.append(token)
-        text = tokenizer.decode(waiting)
+        pending.append(token)
+        text = tokenizer.decode(pending)
         if '\ufffd' in text:  # an unfinished character
             continue
         is_new = is_unspaced or text.startswith(' ')
-        is_sound = any(character.isalnum() for character in text)
-        if (pieces and not (is_new and is_sound)) or (
+        has_word = any(character.isalnum() for character in text)
+        if (pieces and not (is_new and has_word)) or (
             pieces and not any(character.isalnum() for character in pieces[-1][0])
         ):
-            pieces[-1] = (pieces[-1][0] + text, pieces[-1][1] + len(waiting))
+            pieces[-1] = (pieces[-1][0] + text, pieces[-1][1] + len(pending))
         else:
-            pieces.append((text, len(waiting)))
-        waiting = []
-    if waiting and pieces:
-        pieces[-1] = (pieces[-1][0], pieces[-1][1] + len(waiting))
+            pieces.append((text, len(pending)))
+        pending = []
+    if pending and pieces:
+        pieces[-1] = (pieces[-1][0], pieces[-1][1] + len(pending))
     return [(text.strip(), count) for text, count in pieces if text.strip()]
 
 
@@ -291,7 +298,7 @@ def word_edges(jumps_s: Sequence[float], duration_s: float) -> list[float]:
         previous one.
     """
     edges = np.minimum(np.maximum.accumulate(np.maximum(np.asarray(jumps_s, np.float64), 0.0)), duration_s)
-    for place in range(1, edges.shape[0] - 1):
-        if edges[place + 1] - edges[place] < _SHORTEST_WORD_S:
-            edges[place] -= min(0.1, (edges[place] - edges[place - 1]) / 2)
+    for index in range(1, edges.shape[0] - 1):
+        if edges[index + 1] - edges[index] < _SHORTEST_WORD_S:
+            edges[index] -= min(0.1, (edges[index] - edges[index - 1]) / 2)
     return [float(edge) for edge in edges]

@@ -33,13 +33,14 @@ MODEL, TOKENIZER = 'minilm-l6-int8.onnx', 'minilm-tokenizer.json'
 DIMENSIONS = 384
 LAYERS = 7
 MAX_PIECES = 256
+"""Number of word pieces at which a text is cut."""
 BATCH = 16
-"""Larger batches are no faster on a CPU and take more memory."""
+"""Maximum number of texts in a batch; larger batches are no faster on a CPU and take more memory."""
 
 _OUTPUTS = (
     'layer_norm', 'layer_norm_2', 'layer_norm_4', 'layer_norm_6', 'layer_norm_8', 'layer_norm_10', 'last_hidden_state',
 )  # fmt: skip
-"""Outputs of each layer in this very file (its sha256 is registered in affekt.weights)."""
+"""Outputs of the layers in this model file, whose sha256 is registered in affekt.weights."""
 _TABLE, _ROWS = 'inner.embeddings.word_embeddings.weight', 'embedding'
 """Names of the word table in the file, and of the node output that looks up its rows."""
 _UNPACKED_TABLE = (f'{_TABLE}_f', _TABLE)
@@ -56,7 +57,7 @@ _SPACE = re.compile('[ \t\n]')
 
 @cache
 def _tokenizer() -> Tokenizer:
-    """The tokenizer of the model, which cuts texts; the model itself is not opened."""
+    """The tokenizer of the model, which truncates texts; the model itself is not opened."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model_path(TOKENIZER)))
@@ -120,8 +121,7 @@ class SentenceEncoder:
         """The sentence embedding of each text.
 
         Args:
-            texts: N texts of any length, cut at 256 word pieces. An empty text has a vector too (that of its special
-                tokens): leave such texts out where that matters.
+            texts: N texts of any length, cut at 256 word pieces. An empty text has the vector of its special tokens.
             normalized: scale each vector to length 1, so that dot products are cosines.
 
         Returns:
@@ -160,17 +160,17 @@ class SentenceEncoder:
             Indices of B texts and their (B, T, L D) states, layers concatenated, from the shortest texts to the
             longest; every text once.
         """
-        encoded = [piece.ids for piece in self._tokenizer.encode_batch([*map(_beginning, texts)])]
-        by_length = sorted(range(len(texts)), key=lambda at: len(encoded[at]))
-        for _, same in groupby(by_length, key=lambda at: len(encoded[at])):
-            places = list(same)
-            for begin in range(0, len(places), BATCH):
-                rows = places[begin : begin + BATCH]
-                numbers = np.array([encoded[at] for at in rows], dtype=np.int64)
+        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch([*map(_beginning, texts)])]
+        by_length = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
+        for _, of_one_length in groupby(by_length, key=lambda index: len(encoded[index])):
+            indices = list(of_one_length)
+            for start in range(0, len(indices), BATCH):
+                rows = indices[start : start + BATCH]
+                token_ids = np.array([encoded[index] for index in rows], dtype=np.int64)
                 feed = {
-                    'input_ids': numbers,
-                    'attention_mask': np.ones_like(numbers),
-                    'token_type_ids': np.zeros_like(numbers),
+                    'input_ids': token_ids,
+                    'attention_mask': np.ones_like(token_ids),
+                    'token_type_ids': np.zeros_like(token_ids),
                 }
                 yield rows, np.concatenate(self._session.run(list(_OUTPUTS), feed), axis=2)
 
@@ -188,31 +188,31 @@ def _with_outputs(names: Sequence[str]) -> bytes:
 def _with_rows_unpacked(model: bytes) -> bytes:
     """The ONNX file changed to look up the rows of words in 8 bits and convert only these to floats.
 
-    As stored, each call converts the whole table of 30,522 words to floats before a few rows are looked up: the same
-    numbers, at the cost of 94 MB and most of the time that a short text takes.
+    The file as published converts the whole table of 30,522 words to floats at each call before it looks up a few rows:
+    the same numbers, at the cost of 94 MB and most of the time that a short text takes.
     """
     graph = next(part for part in fields(model) if part.number == _GRAPH)
     parts: list[bytes | memoryview] = []
     for part in fields(graph.content):
-        made = _made_by(part.content) if part.number == _NODE else ''
-        if made == _ROWS:
+        output = _output_of(part.content) if part.number == _NODE else ''
+        if output == _ROWS:
             parts += [
                 _node('Gather', [f'{_TABLE}_q', 'input_ids'], 'rows_q'),
                 _node('Cast', ['rows_q'], 'rows_f', _TO_FLOAT),
                 _node('Gather', [f'{_TABLE}_scale', 'input_ids'], 'rows_scale'),
                 _node('Mul', ['rows_f', 'rows_scale'], _ROWS),
             ]
-        elif made not in _UNPACKED_TABLE:
+        elif output not in _UNPACKED_TABLE:
             parts.append(graph.content[part.begin : part.end])
     return b''.join([model[: graph.begin], bytes_field(_GRAPH, b''.join(parts)), model[graph.end :]])
 
 
-def _made_by(node: memoryview) -> str:
+def _output_of(node: memoryview) -> str:
     """The first output of a node."""
     return bytes(next(part.content for part in fields(node) if part.number == _OUTPUT)).decode()
 
 
 def _node(operator: str, inputs: Sequence[str], output: str, attribute: bytes = b'') -> bytes:
     """A node of an ONNX graph."""
-    named = [*((1, name) for name in inputs), (_OUTPUT, output), (3, f'{output}_made'), (4, operator)]
-    return bytes_field(_NODE, b''.join(bytes_field(number, text.encode()) for number, text in named) + attribute)
+    connections = [*((1, name) for name in inputs), (_OUTPUT, output), (3, f'{output}_made'), (4, operator)]
+    return bytes_field(_NODE, b''.join(bytes_field(number, text.encode()) for number, text in connections) + attribute)

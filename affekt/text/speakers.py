@@ -1,4 +1,4 @@
-"""Speakers marked in the text itself ('ANNA:', '<v Anna>', '- '), and removal of markup.
+"""Speakers that are marked in the text ('ANNA:', '<v Anna>', '- '), and removal of markup.
 
 A mark in capitals ('ANNA:', 'MAN 2:') always names a speaker. One in mixed case ('Anna:') does where it begins at least
 two utterances of the file, or all of at least two, because sentences may also begin like that ('Listen: …').
@@ -17,8 +17,8 @@ from affekt.text.utterances import Utterance
 _TAGS = re.compile(r'</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{3,20}>|</>')  # <i>, <font …>, <c.loud>, <00:01.000>
 _OVERRIDES = re.compile(r'\{\\[^{}]{0,200}\}')  # {\an8}
 _BREAKS = re.compile(r'\\[Nnh]')
-_NOTES = re.compile(r'[♩♪♫♬]+')
-_SOUND_ONLY = re.compile(r'\s*[-–]?\s*(\[[^\[\]]*\]|\([^()]*\)|\*[^*]*\*)\s*')  # [door slams]
+_MUSIC = re.compile(r'[♩♪♫♬]+')
+_DESCRIPTION_ONLY = re.compile(r'\s*[-–]?\s*(\[[^\[\]]*\]|\([^()]*\)|\*[^*]*\*)\s*')  # [door slams]
 _CAPITALS = re.compile(r"\s*([A-Z][A-Z0-9 .'’&/-]{0,30}):\s+(?=\S)")
 _MIXED = re.compile(r"\s*([A-ZÀ-Þ][\w.'’-]{0,20}(?: [A-ZÀ-Þ0-9][\w.'’-]{0,20}){0,2}):\s+(?=\S)")
 _DASH = re.compile(r'\s*[-–—]\s*(?=\S)')
@@ -34,8 +34,8 @@ def without_markup(text: str) -> str:
     ''
     """
     bare = html.unescape(_TAGS.sub('', _OVERRIDES.sub('', text)))
-    bare = ' '.join(_NOTES.sub(' ', _BREAKS.sub(' ', bare)).split())
-    return '' if _SOUND_ONLY.fullmatch(bare) else bare
+    bare = ' '.join(_MUSIC.sub(' ', _BREAKS.sub(' ', bare)).split())
+    return '' if _DESCRIPTION_ONLY.fullmatch(bare) else bare
 
 
 def name_speakers(utterances: Sequence[Utterance]) -> list[Utterance]:
@@ -59,13 +59,17 @@ def name_speakers(utterances: Sequence[Utterance]) -> list[Utterance]:
 def split_cue(start_s: float, end_s: float, lines: Sequence[str]) -> list[Utterance]:
     """The utterances of one subtitle: split at `<v Anna>` tags, or at dashes that begin two or more lines.
 
-    Parts share the time by their number of characters, as a cue has no inner times.
+    Parts share the time by their number of characters, since a cue has no inner times.
+
+    Args:
+        start_s, end_s: times of the subtitle in seconds.
+        lines: its lines of text.
     """
     text = '\n'.join(lines)
     voices = list(_VOICE.finditer(text))
     if voices:
         ends = [match.start() for match in voices[1:]] + [len(text)]
-        parts = [(m[1].strip(), text[m.end() : end]) for m, end in zip(voices, ends, strict=True)]
+        parts = [(match[1].strip(), text[match.end() : end]) for match, end in zip(voices, ends, strict=True)]
         if text[: voices[0].start()].strip():
             parts.insert(0, ('', text[: voices[0].start()]))
     else:
@@ -74,14 +78,19 @@ def split_cue(start_s: float, end_s: float, lines: Sequence[str]) -> list[Uttera
 
 
 def shared_out(start_s: float, end_s: float, parts: Sequence[tuple[str, str]]) -> list[Utterance]:
-    """Utterances of (speaker, text) pairs within a span, one after another, with durations by number of characters."""
-    sizes = [max(1, len(text)) for _, text in parts]
-    rows, done = [], 0
-    for (speaker, text), size in zip(parts, sizes, strict=True):
-        begin = start_s + (end_s - start_s) * done / sum(sizes)
-        done += size
-        rows.append(Utterance(begin, start_s + (end_s - start_s) * done / sum(sizes), speaker, text))
-    return rows
+    """Utterances of (speaker, text) pairs in sequence, which share a span by their numbers of characters.
+
+    Args:
+        start_s, end_s: span in seconds.
+        parts: speaker and text of each utterance.
+    """
+    lengths = [max(1, len(text)) for _, text in parts]
+    utterances, before = [], 0
+    for (speaker, text), length in zip(parts, lengths, strict=True):
+        from_s = start_s + (end_s - start_s) * before / sum(lengths)
+        before += length
+        utterances.append(Utterance(from_s, start_s + (end_s - start_s) * before / sum(lengths), speaker, text))
+    return utterances
 
 
 def _dashed(lines: Sequence[str]) -> list[str]:

@@ -84,23 +84,26 @@ _ASS_CLOCK = re.compile(r'(\d{1,3}):(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?')
 
 
 def _cues(lines: list[str], file_format: str) -> list[Utterance]:
-    marks = [
-        (at, _span(line, at, file_format)) for at, line in enumerate(lines) if '-->' in line or _COMMA.fullmatch(line)
+    """The utterances of all cues; each reaches to the time line of the next."""
+    times = [
+        (index, _span(line, index, file_format))
+        for index, line in enumerate(lines)
+        if '-->' in line or _COMMA.fullmatch(line)
     ]
-    if not marks:
+    if not times:
         raise TranscriptError(
             expected=f'{file_format} cues with times like 00:00:01,000 --> 00:00:02,000',
             came='none',
             todo='check the file, or rename it to .txt if it is plain text',
         )
-    rows: list[Utterance] = []
-    for number, (at, (start_s, end_s)) in enumerate(marks):
-        if number + 1 < len(marks):
-            words = _words(lines[at + 1 : marks[number + 1][0]], file_format)
+    utterances: list[Utterance] = []
+    for number, (index, (start_s, end_s)) in enumerate(times):
+        if number + 1 < len(times):
+            words = _words(lines[index + 1 : times[number + 1][0]], file_format)
         else:
-            words = [line for line in lines[at + 1 :] if line.strip()]
-        rows += split_cue(start_s, end_s, words)
-    return rows
+            words = [line for line in lines[index + 1 :] if line.strip()]
+        utterances += split_cue(start_s, end_s, words)
+    return utterances
 
 
 def _words(block: list[str], file_format: str) -> list[str]:
@@ -108,24 +111,24 @@ def _words(block: list[str], file_format: str) -> list[str]:
 
     That follows a blank line; a bare number is also recognised where the file has no blank lines.
     """
-    filled = [at for at, line in enumerate(block) if line.strip()]
+    filled = [index for index, line in enumerate(block) if line.strip()]
     if not filled:
         return []
     last = filled[-1]
-    after_blank = last == 0 or not block[last - 1].strip()
-    numbered = block[last].strip().isdigit()
-    no_blanks = len(filled) == len(block) > 1
-    if (after_blank and last > 0 and (numbered or file_format == 'WebVTT')) or (numbered and no_blanks):
+    is_after_blank = last == 0 or not block[last - 1].strip()
+    is_number = block[last].strip().isdigit()
+    has_no_blanks = len(filled) == len(block) > 1
+    if (is_after_blank and last > 0 and (is_number or file_format == 'WebVTT')) or (is_number and has_no_blanks):
         filled.pop()
-    return [block[at] for at in filled]
+    return [block[index] for index in filled]
 
 
-def _span(line: str, at: int, file_format: str) -> tuple[float, float]:
+def _span(line: str, index: int, file_format: str) -> tuple[float, float]:
     match = _ARROW.fullmatch(line) or _COMMA.fullmatch(line)
     if not match:
         raise TranscriptError(
             expected=f'{file_format} times like 00:00:01,000 --> 00:00:02,000',
-            came=f'"{line.strip()[:60]}" in line {at + 1}',
+            came=f'"{line.strip()[:60]}" in line {index + 1}',
             todo='correct that line',
         )
     return _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])

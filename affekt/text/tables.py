@@ -27,7 +27,7 @@ DURATION = ('duration', 'duration_s', 'dur', 'duration_ms')
 TEXT = ('text', 'utterance', 'transcript', 'transcription', 'sentence', 'caption', 'content', 'subtitle', 'words')
 SPEAKER = ('speaker', 'speaker_id', 'person', 'participant', 'speaker_name', 'name')
 LISTS = ('segments', 'utterances', 'transcription', 'results', 'chunks', 'cues')
-"""Keys of an object that may contain the list of utterances."""
+"""Keys of an object that may contain the list of utterances; the tuples above are names of columns, by preference."""
 
 Row = Mapping[str, Any]
 
@@ -71,48 +71,51 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise TranscriptError(expected='JSON', came='one nested too deeply', todo='export it again') from error
-    except ValueError as whole:
+    except ValueError as document_error:
         try:
             return [json.loads(line) for line in text.split('\n') if line.strip()]
         except (ValueError, RecursionError):
-            raise TranscriptError(expected='JSON or JSON Lines', came=f'{whole}', todo='export it again') from whole
+            raise TranscriptError(
+                expected='JSON or JSON Lines', came=f'{document_error}', todo='export it again'
+            ) from document_error
 
 
 def _flat(row: Row) -> dict[str, Any]:
     """A row of whisper.cpp ('offsets') or of a pipeline's chunks ('timestamp') with start and end as plain fields."""
-    flat = dict(row)
-    offsets, stamp = row.get('offsets'), row.get('timestamp')
+    fields = dict(row)
+    offsets, timestamp = row.get('offsets'), row.get('timestamp')
     if isinstance(offsets, dict):
-        flat |= {'start_ms': offsets.get('from'), 'end_ms': offsets.get('to')}
-    elif isinstance(stamp, list) and len(stamp) == 2:
-        flat |= {'start': stamp[0], 'end': stamp[1]}
-    return flat
+        fields |= {'start_ms': offsets.get('from'), 'end_ms': offsets.get('to')}
+    elif isinstance(timestamp, list) and len(timestamp) == 2:
+        fields |= {'start': timestamp[0], 'end': timestamp[1]}
+    return fields
 
 
 def _rows(rows: Iterable[tuple[int, Row]], source: str, notes: list[str]) -> list[Utterance]:
     utterances, untimed_words = [], 0
     for number, row in rows:
-        lower = {key.strip().lower(): value for key, value in row.items() if isinstance(key, str)}
-        where = f'row {number} of {source}'
-        text = _cell(lower, TEXT, str)
+        cells = {key.strip().lower(): value for key, value in row.items() if isinstance(key, str)}
+        row_name = f'row {number} of {source}'
+        text = _cell(cells, TEXT, str)
         if text is None:
-            raise _missing('a text', TEXT, lower, where)
-        start_s, end_s = _time(lower, START, where), _time(lower, END, where)
-        if start_s is not None and end_s is None and (lasts_s := _time(lower, DURATION, where)) is not None:
-            end_s = start_s + lasts_s
+            raise _missing('a text', TEXT, cells, row_name)
+        start_s, end_s = _time(cells, START, row_name), _time(cells, END, row_name)
+        if start_s is not None and end_s is None and (seconds := _time(cells, DURATION, row_name)) is not None:
+            end_s = start_s + seconds
         if start_s is None or end_s is None:
             if not text.strip():
                 continue
-            raise _missing('a start and an end', (*START, *END, *DURATION), lower, where)
-        words, lost = _words(lower.get('words'), where)
-        untimed_words += lost
-        utterances.append(Utterance(start_s, end_s, _cell(lower, SPEAKER, object) or '', text.strip(), words))
+            raise _missing('a start and an end', (*START, *END, *DURATION), cells, row_name)
+        words, untimed = _words(cells.get('words'), row_name)
+        untimed_words += untimed
+        utterances.append(Utterance(start_s, end_s, _cell(cells, SPEAKER, object) or '', text.strip(), words))
     if untimed_words:
         notes.append(f'{counted(untimed_words, "word")} without times: in the text, but not among the timed words')
     return utterances
 
 
 def _cell(row: Row, names: tuple[str, ...], cell_type: type) -> str | None:
+    """Text of the first of these columns with a cell of the type; None without one."""
     for name in names:
         if isinstance(value := row.get(name), cell_type) and value is not None:
             return str(value).strip() if cell_type is object else str(value)
@@ -120,6 +123,7 @@ def _cell(row: Row, names: tuple[str, ...], cell_type: type) -> str | None:
 
 
 def _time(row: Row, names: tuple[str, ...], where: str) -> float | None:
+    """Seconds of the first of these columns with a time; None without one."""
     for name in names:
         value = row.get(name)
         if value is None or (isinstance(value, str) and not value.strip()):
@@ -134,6 +138,7 @@ def _time(row: Row, names: tuple[str, ...], where: str) -> float | None:
 
 
 def _clock(value: object) -> float | None:
+    """Seconds of a number or a clock; None for another value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     seconds = 0.0
@@ -149,22 +154,24 @@ def _words(value: object, where: str) -> tuple[tuple[Word, ...], int]:
     """The timed words of a Whisper segment, and the number of words without times."""
     if not isinstance(value, list):
         return (), 0
-    words, lost = [], 0
+    words, untimed = [], 0
     for entry in value:
-        lower = entry if isinstance(entry, dict) else {}
-        text = _cell(lower, ('word', 'text'), str) or ''
-        start_s, end_s = _time(lower, START, where), _time(lower, END, where)
+        cells = entry if isinstance(entry, dict) else {}
+        text = _cell(cells, ('word', 'text'), str) or ''
+        start_s, end_s = _time(cells, START, where), _time(cells, END, where)
         if start_s is None or end_s is None:
-            lost += bool(text.strip())
+            untimed += bool(text.strip())
             continue
-        sure = next((lower[key] for key in ('probability', 'score', 'confidence') if key in lower), math.nan)
-        words.append(Word(start_s, end_s, text.strip(), float(sure) if isinstance(sure, int | float) else math.nan))
-    return tuple(words), lost
+        confidence = next((cells[key] for key in ('probability', 'score', 'confidence') if key in cells), math.nan)
+        words.append(
+            Word(start_s, end_s, text.strip(), float(confidence) if isinstance(confidence, int | float) else math.nan)
+        )
+    return tuple(words), untimed
 
 
-def _missing(what: str, names: tuple[str, ...], row: Row, where: str) -> TranscriptError:
+def _missing(content: str, names: tuple[str, ...], row: Row, where: str) -> TranscriptError:
     return TranscriptError(
-        expected=f'{what} under one of {", ".join(names)}',
+        expected=f'{content} under one of {", ".join(names)}',
         came=f'{", ".join(list(row)[:12]) or "nothing"} in {where}',
         todo='rename the column',
     )

@@ -1,8 +1,8 @@
 """Transcript and subtitle files of all common formats as utterances with times.
 
 Formats: SubRip (.srt), WebVTT (.vtt), SubStation Alpha (.ass, .ssa), Praat TextGrid, ELAN (.eaf), tables (.csv, .tsv),
-JSON and JSON Lines, the JSON of Whisper, faster-whisper, WhisperX and whisper.cpp, and plain text. The contents decide
-where they have a signature, else the file name.
+JSON and JSON Lines, the JSON of Whisper, faster-whisper, WhisperX and whisper.cpp, and plain text. The format follows
+from the contents where they have a signature, else from the file name.
 
 Unusual times are handled as follows, always with a note in `Transcript.notes`:
 
@@ -49,6 +49,7 @@ class Transcript:
     kind: str
     """A key of READERS."""
     encoding: str
+    """Encoding of the file, such as utf-8."""
     utterances: tuple[Utterance, ...]
     """Utterances by start, at least one."""
     notes: tuple[str, ...]
@@ -95,21 +96,23 @@ def open_transcript(path: str | Path, duration_s: float | None = None, *, encodi
     notes += decoded.notes
     text = decoded.text.replace('\r\n', '\n').replace('\r', '\n')
     # 2. Text to rows
-    file_format = _kind(path, text)
-    rows = READERS[file_format](text, duration_s, notes)
+    file_format = _format_of(path, text)
+    utterances = READERS[file_format](text, duration_s, notes)
     # 3. Markup and speaker marks
-    rows = name_speakers([dataclasses.replace(row, text=without_markup(row.text)) for row in rows])
-    spoken = [row for row in rows if row.text]
-    if lacking := len(rows) - len(spoken):
-        verb = 'was' if lacking == 1 else 'were'
-        notes.append(f'{counted(lacking, "entry", "entries")} without words {verb} left out')
+    utterances = name_speakers(
+        [dataclasses.replace(utterance, text=without_markup(utterance.text)) for utterance in utterances]
+    )
+    spoken = [utterance for utterance in utterances if utterance.text]
+    if without_words := len(utterances) - len(spoken):
+        verb = 'was' if without_words == 1 else 'were'
+        notes.append(f'{counted(without_words, "entry", "entries")} without words {verb} left out')
     if not spoken:
         raise TranscriptError(
             expected='at least one utterance', came=f'none in {path.name} ({file_format})', todo='check the file'
         )
     # 4. Times
-    settled = _settled(spoken, duration_s, notes, path.name)
-    return Transcript(file_format, decoded.encoding, tuple(settled), tuple(notes))
+    timed = _checked_times(spoken, duration_s, notes, path.name)
+    return Transcript(file_format, decoded.encoding, tuple(timed), tuple(notes))
 
 
 def _decoded(path: Path, encoding: str | None) -> DecodedText:
@@ -152,7 +155,8 @@ def _looks_binary(text: str) -> bool:
     return '\0' in text or control > 0.01 * min(len(text), 200_000)
 
 
-def _kind(path: Path, text: str) -> str:
+def _format_of(path: Path, text: str) -> str:
+    """Key of READERS for a file, by its contents, then by its name."""
     start = text[:4096].lstrip('\ufeff \t\n')
     if start.startswith('WEBVTT'):
         return 'vtt'
@@ -163,9 +167,9 @@ def _kind(path: Path, text: str) -> str:
     if '<ANNOTATION_DOCUMENT' in start or path.suffix.lower() == '.eaf':
         return 'eaf'
     suffix = path.suffix.lower().lstrip('.')
-    named = {'tab': 'tsv', 'jsonl': 'json', 'ndjson': 'json', 'sbv': 'srt', 'ssa': 'ass'}.get(suffix, suffix)
-    if named in READERS:
-        return named
+    file_format = {'tab': 'tsv', 'jsonl': 'json', 'ndjson': 'json', 'sbv': 'srt', 'ssa': 'ass'}.get(suffix, suffix)
+    if file_format in READERS:
+        return file_format
     if '-->' in start:
         return 'srt'
     if start.startswith(('{"', '[{', '{\n', '[\n')):
@@ -173,49 +177,54 @@ def _kind(path: Path, text: str) -> str:
     return 'txt'
 
 
-def _settled(rows: list[Utterance], duration_s: float | None, notes: list[str], name: str) -> list[Utterance]:
+def _checked_times(
+    utterances: list[Utterance], duration_s: float | None, notes: list[str], name: str
+) -> list[Utterance]:
     """Rows sorted by start, within the recording; see the module."""
-    for number, row in enumerate(rows, 1):
-        if not row.is_timed and not (math.isnan(row.start_s) and math.isnan(row.end_s)):
-            raise _wrong_time(name, number, row, 'finite times')
-        if row.is_timed and (row.start_s < 0.0 or row.end_s < row.start_s):
-            raise _wrong_time(name, number, row, '0 <= start <= end')
-    if not all(row.is_timed for row in rows):
-        return rows
-    ordered = sorted(rows, key=lambda row: row.start_s)
-    if ordered != rows:
+    for number, utterance in enumerate(utterances, 1):
+        if not utterance.is_timed and not (math.isnan(utterance.start_s) and math.isnan(utterance.end_s)):
+            raise _wrong_time(name, number, utterance, 'finite times')
+        if utterance.is_timed and (utterance.start_s < 0.0 or utterance.end_s < utterance.start_s):
+            raise _wrong_time(name, number, utterance, '0 <= start <= end')
+    if not all(utterance.is_timed for utterance in utterances):
+        return utterances
+    by_start = sorted(utterances, key=lambda utterance: utterance.start_s)
+    if by_start != utterances:
         notes.append(f'the transcript {name} was out of order and has been sorted by start')
-    return ordered if duration_s is None else _within(ordered, duration_s, notes, name)
+    return by_start if duration_s is None else _within(by_start, duration_s, notes, name)
 
 
-def _within(rows: list[Utterance], duration_s: float, notes: list[str], name: str) -> list[Utterance]:
-    inside = [row for row in rows if row.start_s < duration_s or row.start_s == 0.0]
-    if not inside:
+def _within(utterances: list[Utterance], duration_s: float, notes: list[str], name: str) -> list[Utterance]:
+    kept = [utterance for utterance in utterances if utterance.start_s < duration_s or utterance.start_s == 0.0]
+    if not kept:
         raise TranscriptError(
             expected=f'times within the {duration_s:.1f} s of the recording',
-            came=f'{name}, whose first utterance starts at {rows[0].start_s:.1f} s',
+            came=f'{name}, whose first utterance starts at {utterances[0].start_s:.1f} s',
             todo='check that it is the transcript of this recording',
         )
-    if outside := len(rows) - len(inside):
-        start = 'starts' if outside == 1 else 'start'
-        notes.append(f'{counted(outside, "utterance")} of {name} {start} after the recording ends: left out')
-    cut = [_cut(row, duration_s) if row.end_s > duration_s else row for row in inside]
-    if late := sum(row.end_s > duration_s for row in inside):
-        notes.append(f'{counted(late, "utterance")} of {name} ended after the recording: cut at {duration_s:.2f} s')
+    if left_out := len(utterances) - len(kept):
+        start = 'starts' if left_out == 1 else 'start'
+        notes.append(f'{counted(left_out, "utterance")} of {name} {start} after the recording ends: left out')
+    cut = [_cut(utterance, duration_s) if utterance.end_s > duration_s else utterance for utterance in kept]
+    if beyond := sum(utterance.end_s > duration_s for utterance in kept):
+        notes.append(f'{counted(beyond, "utterance")} of {name} ended after the recording: cut at {duration_s:.2f} s')
     return cut
 
 
-def _cut(row: Utterance, duration_s: float) -> Utterance:
+def _cut(utterance: Utterance, duration_s: float) -> Utterance:
+    """The utterance and its words cut at the end of the recording."""
     words = tuple(
-        dataclasses.replace(word, end_s=min(word.end_s, duration_s)) for word in row.words if word.start_s < duration_s
+        dataclasses.replace(word, end_s=min(word.end_s, duration_s))
+        for word in utterance.words
+        if word.start_s < duration_s
     )
-    return dataclasses.replace(row, end_s=duration_s, words=words)
+    return dataclasses.replace(utterance, end_s=duration_s, words=words)
 
 
-def _wrong_time(name: str, number: int, row: Utterance, wanted: str) -> TranscriptError:
+def _wrong_time(name: str, number: int, utterance: Utterance, expected: str) -> TranscriptError:
     return TranscriptError(
-        expected=f'{wanted} (seconds)',
-        came=f'{row.start_s} to {row.end_s} for utterance {number} of {name}, "{row.text[:30]}"',
+        expected=f'{expected} (seconds)',
+        came=f'{utterance.start_s} to {utterance.end_s} for utterance {number} of {name}, "{utterance.text[:30]}"',
         todo='correct its times',
     )
 
@@ -233,3 +242,4 @@ READERS: dict[str, Reader] = {
     'json': read_json,
     'txt': read_plain,
 }
+"""Format to the function from the text, the duration in seconds or None, and the list of notes to utterances."""

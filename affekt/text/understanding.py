@@ -1,6 +1,6 @@
 """Detection of recognized words that were not understood, or that the recognizer invented.
 
-Whisper writes something for any audio. Its own statistics distinguish three cases:
+Whisper produces text for any audio. Its own statistics distinguish three cases:
 
 1. *Phantoms*: text for audio without speech, loops, and the closing lines of the videos in its training data ("Thanks
    for watching"). They are dropped. A short sentence that people do say ("Thank you.") is a phantom only if the
@@ -69,14 +69,19 @@ class Trust:
 
 
 def judged(utterance: Utterance, trust: Trust | None = None) -> Utterance:
-    """The utterance with its reason for not being used, judged on its own; unchanged if it was not recognized."""
+    """The utterance with the reason for not using its words, judged on its own.
+
+    Args:
+        utterance: an utterance; one from a transcript, without `recognition`, is returned unchanged.
+        trust: thresholds; None for the defaults.
+    """
     if utterance.recognition is None:
         return utterance
     return dataclasses.replace(utterance, reason=_reason(utterance, trust or Trust()))
 
 
 def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None) -> tuple[Utterance, ...]:
-    """The utterances of one recording, judged also by the majority of it.
+    """The utterances of one recording, judged also by its recognized speech as a whole.
 
     If less than `few_understood` of the recognized seconds was understood, the rest is not trusted either: in a
     language that the recognizer does not support, a turn occasionally looks fluent. Turns of high confidence stay.
@@ -102,8 +107,8 @@ def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None)
 
 def confidence(utterance: Utterance) -> float:
     """Mean confidence of the words; nan if none is stated."""
-    stated = [word.confidence for word in utterance.words if math.isfinite(word.confidence)]
-    return float(np.mean(stated)) if stated else math.nan
+    confidences = [word.confidence for word in utterance.words if math.isfinite(word.confidence)]
+    return float(np.mean(confidences)) if confidences else math.nan
 
 
 def compression(text: str) -> float:
@@ -138,10 +143,11 @@ _SAID_AND_INVENTED = frozenset((
     'ill see you next time',
 ))  # fmt: skip
 """Phrases that people say and that Whisper also writes for noise, breath and music."""
-_NOTES_OF_MUSIC = re.compile(r'[♪♫♬♩🎵🎶]')
+_MUSICAL_NOTES = re.compile(r'[♪♫♬♩🎵🎶]')
 _BRACKETED = re.compile(r'([\[(*][^\])*]*[\])*][\s.,!?-]*)+')
 _ENDS_OF_CLAUSES = re.compile(r'(?<=[.!?,。！？，])\s*(?:and\s)?|\sand\s')
 _LEAST_REPEATS = 4
+"""Minimum number of repetitions of a phrase in a loop."""
 
 
 def _reason(utterance: Utterance, trust: Trust) -> str:
@@ -149,25 +155,25 @@ def _reason(utterance: Utterance, trust: Trust) -> str:
     recognition = utterance.recognition
     if recognition is None:
         return ''
-    sure = confidence(utterance)
-    if _is_phantom(utterance.text, sure, recognition.no_speech, recognition.log_probability, trust):
+    mean_confidence = confidence(utterance)
+    if _is_phantom(utterance.text, mean_confidence, recognition.no_speech, recognition.log_probability, trust):
         return 'phantom'
     lowest = trust.lowest_confidence if recognition.is_english_only else trust.lowest_confidence_of_many
     seconds = utterance.end_s - utterance.start_s
     is_too_fast = len(utterance.text.split()) > max(2.0, trust.fastest_words_per_s * seconds)
-    is_unsure = recognition.log_probability < trust.lowest_log_probability or sure < lowest
+    is_unsure = recognition.log_probability < trust.lowest_log_probability or mean_confidence < lowest
     return 'not understood' if is_too_fast or is_unsure else ''
 
 
-def _is_phantom(text: str, sure: float, no_speech: float, log_probability: float, trust: Trust) -> bool:
+def _is_phantom(text: str, mean_confidence: float, no_speech: float, log_probability: float, trust: Trust) -> bool:
     """Whether the text was invented by the recognizer."""
     if _is_closing(text) or compression(text) > LOOP_COMPRESSION or is_loop(text):
         return True
-    if _NOTES_OF_MUSIC.search(text) or _BRACKETED.fullmatch(text.strip()):
+    if _MUSICAL_NOTES.search(text) or _BRACKETED.fullmatch(text.strip()):
         return True
     if log_probability < trust.doubtful_log_probability and no_speech > trust.no_speech:
         return True
-    is_doubtful = sure < trust.phantom_confidence or no_speech > trust.no_speech
+    is_doubtful = mean_confidence < trust.phantom_confidence or no_speech > trust.no_speech
     return is_doubtful and _bare(text) in _SAID_AND_INVENTED
 
 
@@ -208,5 +214,5 @@ def is_loop(text: str) -> bool:
 
 
 def _is_doubtful(utterance: Utterance, trust: Trust) -> bool:
-    sure = confidence(utterance)
-    return not sure >= trust.sure_confidence
+    mean_confidence = confidence(utterance)
+    return not mean_confidence >= trust.sure_confidence

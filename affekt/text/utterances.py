@@ -11,6 +11,7 @@ class Word:
     """One word with its times in the recording."""
 
     start_s: float
+    """Seconds from the start of the recording."""
     end_s: float
     text: str
     confidence: float = math.nan

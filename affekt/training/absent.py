@@ -22,6 +22,7 @@ from affekt.training.scoring import Predicted, score_of
 from affekt.training.supervised import predict
 
 COMPLETE = 'complete'
+"""Name of the predictions with all modalities."""
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """The usual missing rates; with three modalities 0.7 means two thirds, the maximum that leaves one in every sample."""
 
@@ -82,11 +83,12 @@ def missing_modality_scores(
     """
     measure = score_of(score)
     parts = list(missing_modality_answers(model, samples, rates=rates, seed=seed))
-    scores = {each.name: measure(each.predicted, samples.subset(each.index)) for each in parts}
+    scores = {answer.name: measure(answer.predicted, samples.subset(answer.index)) for answer in parts}
     kinds = {
-        kind: {each.name: scores[each.name] for each in parts if each.kind == kind} for kind in ('fixed', 'random')
+        kind: {answer.name: scores[answer.name] for answer in parts if answer.kind == kind}
+        for kind in ('fixed', 'random')
     }
-    answered = {each.name: len(each.index) for each in parts}
+    answered = {answer.name: len(answer.index) for answer in parts}
     return MissingScores(score, scores[COMPLETE], kinds['fixed'], kinds['random'], answered)
 
 
@@ -104,18 +106,20 @@ def missing_modality_answers(
     Raises:
         ValueRangeError: a rate is out of range.
     """
-    wrong = [rate for rate in rates if not 0 < rate < 1]
-    if wrong:
-        raise ValueRangeError(expected='rates above 0 and below 1', came=f'{wrong}', todo='correct them')
+    invalid = [rate for rate in rates if not 0 < rate < 1]
+    if invalid:
+        raise ValueRangeError(expected='rates above 0 and below 1', came=f'{invalid}', todo='correct them')
     names = tuple(samples.features)
     present = torch.stack([samples.presence(name) for name in names], dim=1).cpu()  # (N, M)
-    every = present.new_ones(present.shape)
-    yield _answered(model, samples, COMPLETE, 'complete', names, present & every)
+    all_kept = present.new_ones(present.shape)
+    yield _answered(model, samples, COMPLETE, 'complete', names, present & all_kept)
     for size in range(1, len(names)):
-        for chosen in combinations(range(len(names)), size):
+        for subset in combinations(range(len(names)), size):
             kept = torch.zeros_like(present)
-            kept[:, list(chosen)] = True
-            yield _answered(model, samples, '+'.join(names[at] for at in chosen), 'fixed', names, present & kept)
+            kept[:, list(subset)] = True
+            yield _answered(
+                model, samples, '+'.join(names[column] for column in subset), 'fixed', names, present & kept
+            )
     for rate in rates if len(names) > 1 else ():
         yield _answered(model, samples, f'any:{rate:g}', 'random', names, _kept(samples, present, rate, seed))
 
@@ -135,12 +139,12 @@ def with_gaps(samples: Samples, rate: float, *, seed: int = 0) -> Samples:
         raise ValueRangeError(expected='a rate above 0 and below 1', came=f'{rate}', todo='correct it')
     present = torch.stack([samples.presence(name) for name in samples.features], dim=1)  # (N, M)
     kept = _kept(samples, present.cpu(), rate, seed).to(present.device)
-    return replace(samples, present={name: kept[:, at] for at, name in enumerate(samples.features)})
+    return replace(samples, present={name: kept[:, column] for column, name in enumerate(samples.features)})
 
 
 def _kept(samples: Samples, present: Tensor, rate: float, seed: int) -> Tensor:
-    """(N, M) bool, what is kept; gaps are drawn in the order of the sample names."""
-    order = sorted(range(len(samples)), key=lambda at: samples.names[at] if samples.names else at)
+    """(N, M) bool, True where kept; gaps are drawn in the order of the sample names."""
+    order = sorted(range(len(samples)), key=lambda index: samples.names[index] if samples.names else index)
     gaps = withheld_cells(present[order].numpy(), rate, rng_of(seed, f'any:{rate:g}', 'missing'))
     kept = present.clone()
     kept[order] &= torch.from_numpy(~gaps)
@@ -153,5 +157,7 @@ def _answered(
     """Predictions for the samples that keep any modality; missing features are replaced by zeros."""
     index = kept.any(dim=1).nonzero().flatten()
     part = samples.subset(index)
-    present = {each: kept[index, at].to(part.presence(each).device) for at, each in enumerate(modalities)}
+    present = {
+        modality: kept[index, column].to(part.presence(modality).device) for column, modality in enumerate(modalities)
+    }
     return PartlyAnswered(name, kind, index, predict(model, replace(part, present=present)))

@@ -27,7 +27,7 @@ class WeightAverage:
         self._decay = decay
         self.steps = 0
         self.tensors = (
-            into if into is not None else {n: value.detach().clone() for n, value in weights_of(model).items()}
+            into if into is not None else {name: value.detach().clone() for name, value in weights_of(model).items()}
         )
 
     def follow(self, model: nn.Module) -> None:
@@ -46,12 +46,12 @@ class WeightAverage:
         """Replace the model's weights by the mean within the block, and restore them after it."""
         state = model.state_dict()
         mean = {name: value for name, value in self.tensors.items() if name in state}
-        own = {name: state[name].clone() for name in mean}
+        previous = {name: state[name].clone() for name in mean}
         model.load_state_dict(state | mean)
         try:
             yield
         finally:
-            model.load_state_dict(model.state_dict() | own)
+            model.load_state_dict(model.state_dict() | previous)
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

@@ -80,7 +80,7 @@ class BestEpoch:
 
 def best_of(scores: Sequence[float]) -> int:
     """Index of the first maximum of the defined scores; -1 if none is defined."""
-    defined = [(score, -at) for at, score in enumerate(scores) if not math.isnan(score)]
+    defined = [(score, -index) for index, score in enumerate(scores) if not math.isnan(score)]
     return -max(defined)[1] if defined else -1
 
 

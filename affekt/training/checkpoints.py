@@ -26,6 +26,7 @@ from affekt.nn import read_tensors, save_tensors, seed_torch
 T = TypeVar('T')
 LOG = logging.getLogger('affekt')
 NAME = 'step-{:09d}.safetensors'
+"""Pattern of a checkpoint's file name."""
 _STEP = re.compile(r'step-\d{9,}\.safetensors')
 FORMAT = 1
 """Version of the notes; increased when older ones can no longer be read."""
@@ -101,7 +102,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def fitting(what: str) -> Iterator[None]:
+def fitting(subject: str) -> Iterator[None]:
     """Context that reports any failure to load as a checkpoint that does not fit.
 
     Raises:
@@ -113,7 +114,7 @@ def fitting(what: str) -> Iterator[None]:
         if isinstance(error, AffektError):
             raise
         raise TrainingError(
-            expected=f'a checkpoint of this {what}',
+            expected=f'a checkpoint of this {subject}',
             came=' '.join(str(error).split()),
             todo='build it as it was when the run began, or start anew in another folder',
         ) from error
@@ -121,9 +122,9 @@ def fitting(what: str) -> Iterator[None]:
 
 def changing(model: nn.Module) -> dict[str, Tensor]:
     """A model's weights and buffers without frozen parameters."""
-    every = model.named_parameters(remove_duplicate=False)
-    fixed = {name for name, parameter in every if not parameter.requires_grad}
-    return {name: value for name, value in model.state_dict().items() if name not in fixed}
+    parameters = model.named_parameters(remove_duplicate=False)
+    frozen = {name for name, parameter in parameters if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -154,9 +155,9 @@ def restore_moments(
     parameters = [parameter for group in optimiser.param_groups for parameter in group['params']]
     state: dict[int, dict[str, Any]] = {}
     for name, value in (below(tensors, 'optimiser.') | below(counts, 'optimiser.')).items():
-        number, moment = name.split('.')
-        spread = spread_like(value, parameters[int(number)]) if isinstance(value, Tensor) else value
-        state.setdefault(int(number), {})[moment] = spread
+        index, moment = name.split('.')
+        placed = spread_like(value, parameters[int(index)]) if isinstance(value, Tensor) else value
+        state.setdefault(int(index), {})[moment] = placed
     optimiser.load_state_dict({'state': state, 'param_groups': optimiser.state_dict()['param_groups']})
 
 
@@ -226,8 +227,8 @@ def restore_random_states(device: torch.device, tensors: Mapping[str, Tensor], n
 @contextlib.contextmanager
 def random_states_kept(device: torch.device) -> Iterator[None]:
     """Context that restores all global random generators after the block."""
-    before = random_states(device)
+    states = random_states(device)
     try:
         yield
     finally:
-        restore_random_states(device, *before)
+        restore_random_states(device, *states)

@@ -15,6 +15,7 @@ from affekt.pages import escaped, whole_page
 from affekt.typed_json import plain
 
 LOG_FILE = 'log.jsonl'
+"""File of the log in a run's folder."""
 Row = dict[str, float]
 
 WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 224, 104, 30, 14
@@ -85,19 +86,19 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     """
     names = list(dict.fromkeys(name for row in rows for name in row if name != 'step'))
     curves = {name: [(row['step'], row[name]) for row in rows if name in row] for name in names}
-    idle = [name for name in names if all(value == 0 for _, value in curves[name])]
+    zero_names = [name for name in names if all(value == 0 for _, value in curves[name])]
     for summary in ('loss', 'score'):
         if any(points == curves.get(summary) for name, points in curves.items() if name != summary):
             del curves[summary]
     curves.pop('epoch', None)
-    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows, idle)}</dl>']
-    if idle:
-        parts.append(f'<p class="soft">Always 0: {escaped(", ".join(map(_words, idle)))}.</p>')
+    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows, zero_names)}</dl>']
+    if zero_names:
+        parts.append(f'<p class="soft">Always 0: {escaped(", ".join(map(_words, zero_names)))}.</p>')
     parts.append('<div class="two">')
     for name, points in curves.items():
-        if name not in idle:
-            drawn = f'<div class="scroll">{curve_svg(points, _words(name))}</div>'
-            parts.append(f'<section class="part"><h2>{escaped(_words(name))}</h2>{drawn}</section>')
+        if name not in zero_names:
+            figure = f'<div class="scroll">{curve_svg(points, _words(name))}</div>'
+            parts.append(f'<section class="part"><h2>{escaped(_words(name))}</h2>{figure}</section>')
     parts.append('</div>')
     write_atomically(path, whole_page(f'{title}: training', title, '\n'.join(parts)).encode())
 
@@ -106,13 +107,13 @@ def _words(name: str) -> str:
     return ' '.join(word.upper() if word in MEASURES else word for word in name.split('_'))
 
 
-def _last_row(rows: Sequence[Row], idle: Sequence[str]) -> str:
+def _last_row(rows: Sequence[Row], zero_names: Sequence[str]) -> str:
     if not rows:
         return '<div><dt>steps</dt><dd>0</dd></div>'
     last = rows[-1]
-    values = {_words(name): f'{last[name]:.6g}' for name in last if name != 'step' and name not in idle}
-    shown = {'steps': f'{last["step"]:,.0f}'} | values
-    return ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(text)}</dd></div>' for name, text in shown.items())
+    values = {_words(name): f'{last[name]:.6g}' for name in last if name != 'step' and name not in zero_names}
+    facts = {'steps': f'{last["step"]:,.0f}'} | values
+    return ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(text)}</dd></div>' for name, text in facts.items())
 
 
 def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
@@ -122,14 +123,14 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
         points: pairs of step and value.
         label: description for screen readers.
     """
-    drawn = _thinned(points)
-    values = [value for _, value in drawn if math.isfinite(value)]
+    thinned = _thinned(points)
+    values = [value for _, value in thinned if math.isfinite(value)]
     if not values:
         return '<p class="empty">No finite number.</p>'
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    first, last = drawn[0][0], max(drawn[-1][0], drawn[0][0] + 1)
+    first, last = thinned[0][0], max(thinned[-1][0], thinned[0][0] + 1)
 
     def x(step: float) -> float:
         return round(LEFT + (step - first) / (last - first) * (WIDTH - LEFT - EDGE), 1)
@@ -142,11 +143,11 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
         lines.append(f'<line x1="{LEFT}" y1="{y(tick)}" x2="{WIDTH - EDGE}" y2="{y(tick)}" class="grid"/>')
         lines.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end" class="tick">{tick:.4g}</text>')
     ends = [(first, 'start', f'step {first:,.0f}'), (last, 'end', f'{last:,.0f}')]
-    for step, anchor, said in ends if drawn[-1][0] > first else ends[:1]:
-        lines.append(f'<text x="{x(step)}" y="{HEIGHT - 10}" text-anchor="{anchor}" class="tick">{said}</text>')
-    for piece in _pieces(drawn):
-        places = ' '.join(f'{x(step)},{y(value)}' for step, value in piece)
-        lines.append(f'<polyline points="{places}" fill="none" stroke="var(--low)" stroke-width="2"/>')
+    for step, anchor, text in ends if thinned[-1][0] > first else ends[:1]:
+        lines.append(f'<text x="{x(step)}" y="{HEIGHT - 10}" text-anchor="{anchor}" class="tick">{text}</text>')
+    for piece in _pieces(thinned):
+        coordinates = ' '.join(f'{x(step)},{y(value)}' for step, value in piece)
+        lines.append(f'<polyline points="{coordinates}" fill="none" stroke="var(--low)" stroke-width="2"/>')
         if len(piece) == 1:
             lines.append(f'<circle cx="{x(piece[0][0])}" cy="{y(piece[0][1])}" r="3" class="dot"/>')
     summary = f'{label}: {values[0]:.4g} at first, {values[-1]:.4g} at last'
@@ -159,7 +160,7 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """At most `MOST_POINTS` points, each the mean of equally many."""
     size = -(-len(points) // MOST_POINTS)
-    groups = [points[at : at + size] for at in range(0, len(points), size)] if size > 1 else []
+    groups = [points[start : start + size] for start in range(0, len(points), size)] if size > 1 else []
     if not groups:
         return list(points)
     return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]

@@ -56,6 +56,7 @@ from affekt.training.settings import EngineSettings
 Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
 Row = dict[str, float]
 CURVES_FILE = 'curves.html'
+"""File of the page of curves in a run's folder."""
 STEADIER = 'lower the learning rate, clip gradients or lengthen the warm-up, in a new folder'
 """Advice if numbers are not finite."""
 
@@ -96,8 +97,8 @@ class Engine:
         losses: maps the model and a batch to losses by name, the same names at each step, each a mean over the batch;
             their sum is minimised.
         settings: everything else that results depend on.
-        weigh: weight of a batch within a step, such as its number of samples, or of tokens if a loss is
-            a mean over these; None for equal weights.
+        weigh: weight of a batch within a step, such as its number of samples, or of tokens if a loss is a mean over
+            these; None for equal weights.
         ranks: rank of this process; None to join the others if there are any.
     """
 
@@ -129,7 +130,7 @@ class Engine:
         return self._objective.precision
 
     def steps(self, batches: Iterable[Any]) -> Iterator[Step]:
-        """One step for every `accumulation` batches, and one for the remainder.
+        """One step for every `accumulation` batches, and one for the remaining ones.
 
         Draws from the caller's global random generators.
 
@@ -173,8 +174,7 @@ class Engine:
             progress: called in every process with `train`, steps done and total steps; `affekt.terminal.StageBars`
                 shows the time left.
             evaluate: returns what to add to a row, from the model with averaged weights if there are any.
-            is_over: called with the rows so far, after each row and on resuming; its result must depend on
-                them alone.
+            is_over: called with the rows so far, after each row and on resuming; its result must depend on them alone.
 
         Returns:
             The rows of the log: `step`, the mean losses since the previous row, `loss` (their sum), `learning_rate` of
@@ -190,32 +190,35 @@ class Engine:
             'steps': steps, 'processes': self.ranks.count, 'optimiser': described(self.optimiser, self._rates),
             'depends_on': dict(depends_on or {}),
         }  # fmt: skip
-        with random_states_kept(self.device), run_folder(folder, saved, resume, self.ranks, kept=kept_steps) as place:
+        with (
+            random_states_kept(self.device),
+            run_folder(folder, saved, resume, self.ranks, kept=kept_steps) as run_path,
+        ):
             # 1. Start or resume.
             seed_all(epoch_seed(self.settings.seed, 0, 1 + self.ranks.rank))
-            start = last_step(place) if place and resume else None
-            log = ScalarLog(place / LOG_FILE if place and self.ranks.first else None)
-            taken, iterator = self._begin(batches, start)
+            start = last_step(run_path) if run_path and resume else None
+            log = ScalarLog(run_path / LOG_FILE if run_path and self.ranks.first else None)
+            batches_taken, iterator = self._begin(batches, start)
             log.cut(self.number)
             # 2. Take steps and log rows.
             latest: list[Step] = []
             self.model.train()
-            is_even, ended = _is_even(batches), self._agreed(is_over, log)
-            while not ended and self.number < steps and (group := self._group(iterator, is_even)).batches:
+            is_even, is_ended = _is_even(batches), self._agreed(is_over, log)
+            while not is_ended and self.number < steps and (group := self._group(iterator, is_even)).batches:
                 latest.append(self._step(group))
-                taken += len(group.batches)
+                batches_taken += len(group.batches)
                 if self.number % self.settings.log_every == 0 or self.number == steps:
                     self._row(latest, log, report, evaluate, steps)
-                    latest, ended = [], self._agreed(is_over, log)
+                    latest, is_ended = [], self._agreed(is_over, log)
                 # 3. Save before the next step.
-                if place and self.settings.save_every and self.number % self.settings.save_every == 0:
-                    self._save(place, batches, taken, log)
+                if run_path and self.settings.save_every and self.number % self.settings.save_every == 0:
+                    self._save(run_path, batches, batches_taken, log)
                 if progress:
                     progress('train', self.number, steps)
             if latest:
                 self._row(latest, log, report, evaluate, steps)
-            if place:
-                self._save(place, batches, taken, log)
+            if run_path:
+                self._save(run_path, batches, batches_taken, log)
         return log.rows
 
     def _agreed(self, is_over: Callable[[Sequence[Row]], bool] | None, log: ScalarLog) -> bool:
@@ -226,8 +229,8 @@ class Engine:
         """The mean of each loss over steps and processes, and `loss`, their sum."""
         weights = torch.tensor([step.weight for step in steps], dtype=torch.float64)
         weights /= sum(step.weight for step in steps)
-        each = self.ranks.total(torch.stack([step.losses for step in steps]))  # (K, L)
-        means = (each.double().cpu() * weights.unsqueeze(1)).sum(dim=0)  # (L,)
+        losses = self.ranks.total(torch.stack([step.losses for step in steps]))  # (K, L)
+        means = (losses.double().cpu() * weights.unsqueeze(1)).sum(dim=0)  # (L,)
         return dict(zip([*steps[0].names, 'loss'], [*means.tolist(), means.sum().item()], strict=True))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -246,13 +249,15 @@ class Engine:
         Raises:
             TrainingError: the state is from another model or optimiser.
         """
-        own, trained = self.model.state_dict(), changing(self.model)
-        fixed = {name: value for name, value in own.items() if name not in trained}
-        given = below(tensors, 'model.')
+        current, trained = self.model.state_dict(), changing(self.model)
+        frozen = {name: value for name, value in current.items() if name not in trained}
+        loaded = below(tensors, 'model.')
         # names of older versions are handled by the model itself
-        given = {name: spread_like(value, own[name]) if name in own else value for name, value in given.items()}
+        loaded = {
+            name: spread_like(value, current[name]) if name in current else value for name, value in loaded.items()
+        }
         with fitting('model'):
-            self.model.load_state_dict(fixed | given)
+            self.model.load_state_dict(frozen | loaded)
         with fitting('optimiser'):
             restore_moments(self.optimiser, tensors, notes.get('optimiser', {}))
             self.number = int(notes.get('step', 0))
@@ -278,13 +283,13 @@ class Engine:
         elif self.ranks.count > 1:
             numbers = [total, len(batches), len(batches) ** 2]
             sums = self.ranks.total(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
-            total, together, squares = sums
+            total, batch_count, squares = sums
             # Cauchy-Schwarz: unequal if and only if counts differ, which all processes see
-            if self.ranks.count * squares != together**2:
+            if self.ranks.count * squares != batch_count**2:
                 raise TrainingError(
                     expected='as many batches in every process',
                     came=f'{len(batches)} for step {self.number + 1} in rank {self.ranks.rank}, '
-                    f'{together:.0f} in all {self.ranks.count}',
+                    f'{batch_count:.0f} in all {self.ranks.count}',
                     todo='leave out the rest, as IndexBatches does, or repeat some',
                 )
         if batches and not total > 0:
@@ -300,14 +305,14 @@ class Engine:
             for parameters, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
                 parameters['lr'] = rate * factor
         total: Tensor | None = None
-        for at, (batch, share) in enumerate(zip(group.batches, group.shares, strict=True), 1):
-            with self.ranks.stepping(self._joined, is_last=at == len(group.batches)):
+        for index, (batch, share) in enumerate(zip(group.batches, group.shares, strict=True), 1):
+            with self.ranks.stepping(self._joined, is_last=index == len(group.batches)):
                 losses: Tensor = self._joined(on_device(batch, self.device))  # (L,)
                 factor = share * self.ranks.count  # gradients are averaged over processes, so multiply by their number
                 loss = losses.sum() if factor == 1.0 else losses.sum() * factor
                 (self._scaler.scale(loss) if self._scaler.is_enabled() else loss).backward()
-            part = losses.detach() if share == 1.0 else losses.detach() * share
-            total = part if total is None else total + part
+            weighted = losses.detach() if share == 1.0 else losses.detach() * share
+            total = weighted if total is None else total + weighted
         assert total is not None
         norm = self._update()
         self.number += 1
@@ -343,18 +348,18 @@ class Engine:
         self.restore(tensors, notes)
         rank = self.ranks.rank
         with fitting('run'):
-            taken, place, states = int(notes['batches']), notes['places'][rank], notes['random'][rank]
+            batches_taken, loader_state, states = int(notes['batches']), notes['places'][rank], notes['random'][rank]
         if hasattr(batches, 'starting_at'):
-            iterator = iter(batches.starting_at(taken))
+            iterator = iter(batches.starting_at(batches_taken))
         elif hasattr(batches, 'load_state_dict'):
-            batches.load_state_dict(place)
+            batches.load_state_dict(loader_state)
             iterator = iter(batches)
         else:
             iterator = iter(batches)
-            next(islice(iterator, taken, taken), None)
+            next(islice(iterator, batches_taken, batches_taken), None)
         with fitting('run'):
             restore_random_states(self.device, below(tensors, f'random.{rank}.'), states)
-        return taken, iterator
+        return batches_taken, iterator
 
     def _row(
         self,
@@ -385,21 +390,25 @@ class Engine:
         if report and self.ranks.first:
             report(row)
 
-    def _save(self, place: Path, batches: Any, taken: int, log: ScalarLog) -> None:
+    def _save(self, folder: Path, batches: Any, batches_taken: int, log: ScalarLog) -> None:
         tensors, notes = self.state()
         trained = [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
         broken = [name for name in trained if not bool(tensors[f'model.{name}'].isfinite().all())]
         if broken:
             raise TrainingError(expected='finite weights', came=f'others in {listed(broken)}', todo=STEADIER)
-        states, named = random_states(self.device)
-        places = batches.state_dict() if hasattr(batches, 'state_dict') else None
-        every = self.ranks.gathered((states, named, places))
-        for rank, (own, _, _) in enumerate(every):
-            tensors |= {f'random.{rank}.{name}': value for name, value in own.items()}
-        notes |= {'batches': taken, 'random': [n for _, n, _ in every], 'places': [p for _, _, p in every]}
+        generator_tensors, generator_notes = random_states(self.device)
+        loader_state = batches.state_dict() if hasattr(batches, 'state_dict') else None
+        all_ranks = self.ranks.gathered((generator_tensors, generator_notes, loader_state))
+        for rank, (rank_tensors, _, _) in enumerate(all_ranks):
+            tensors |= {f'random.{rank}.{name}': value for name, value in rank_tensors.items()}
+        notes |= {
+            'batches': batches_taken,
+            'random': [rank_notes for _, rank_notes, _ in all_ranks],
+            'places': [rank_loader for _, _, rank_loader in all_ranks],
+        }
         if self.ranks.first:
-            save_step(place, self.number, tensors, notes, self.settings.keep)
-            write_curves(log.rows, place / CURVES_FILE, title=place.name)
+            save_step(folder, self.number, tensors, notes, self.settings.keep)
+            write_curves(log.rows, folder / CURVES_FILE, title=folder.name)
         self.ranks.wait()
 
 
@@ -417,7 +426,7 @@ class _Objective(nn.Module):
         self._losses, self._device_type = losses, device.type
 
     def forward(self, batch: Any) -> Tensor:
-        """(L,)"""
+        """(L,) losses of a batch, in the order of `names`."""
         half = self.precision != 'float32'
         with torch.autocast(self._device_type, PRECISIONS[self.precision]) if half else contextlib.nullcontext():
             losses = self._losses(self.model, batch)
@@ -442,14 +451,16 @@ def clip_gradients(
         clip_norm: maximum norm; None for no limit, and no measurement.
         clip_value: maximum magnitude; None for no limit.
     """
-    trained = [p for p in parameters if p.grad is not None]
+    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
     norm = None
-    if clip_norm is not None and trained:
-        norm = whole(nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None]))
+    if clip_norm is not None and with_gradient:
+        norm = whole(
+            nn.utils.get_total_norm([parameter.grad for parameter in with_gradient if parameter.grad is not None])
+        )
         if norm.device.type != 'cpu' or not norm + 1e-6 <= clip_norm:
-            nn.utils.clip_grads_with_norm_(trained, clip_norm, norm)
+            nn.utils.clip_grads_with_norm_(with_gradient, clip_norm, norm)
     if clip_value is not None:
-        nn.utils.clip_grad_value_(trained, clip_value)
+        nn.utils.clip_grad_value_(with_gradient, clip_value)
     return norm
 
 

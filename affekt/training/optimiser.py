@@ -1,8 +1,7 @@
-"""Adam with one native call per step: measurably faster for small models on a CPU, where a step otherwise takes longer
-to prepare than to compute.
+"""Adam with one native call per step, faster for small models on a CPU.
 
-It relies on a private function of torch. Where that is missing or has other parameters, torch's own step is used, with
-the same results but more slowly.
+There a step otherwise takes longer to prepare than to compute. It relies on a private function of torch. Where that is
+missing or has other parameters, torch's own step is used, with the same results but more slowly.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 FUNCTION = '_fused_adam_'
+"""Name of torch's private function."""
 PARAMETERS = (
     'self', 'grads', 'exp_avgs', 'exp_avg_sqs', 'max_exp_avg_sqs', 'state_steps', 'lr', 'beta1', 'beta2',
     'weight_decay', 'eps', 'amsgrad', 'maximize', 'grad_scale', 'found_inf',
@@ -78,22 +78,22 @@ class Adam(torch.optim.Adam):
 
     def _prepare(self, parameters: list[Tensor]) -> None:
         """Prepare the moments for the native call if all parameters are on the CPU and at the same step."""
-        states = [self.state[p] for p in parameters]
-        if not parameters or any(p.device.type != 'cpu' for p in parameters):
+        states = [self.state[parameter] for parameter in parameters]
+        if not parameters or any(parameter.device.type != 'cpu' for parameter in parameters):
             return
-        if len({float(each['step']) for each in states}) != 1:
+        if len({float(state['step']) for state in states}) != 1:
             return
-        for each in states[1:]:
-            each['step'] = states[0]['step']
+        for state in states[1:]:
+            state['step'] = states[0]['step']
         self._ready = parameters
         self._moments = (
-            [each['exp_avg'] for each in states],
-            [each['exp_avg_sq'] for each in states],
-            [each['step'] for each in states],
+            [state['exp_avg'] for state in states],
+            [state['exp_avg_sq'] for state in states],
+            [state['step'] for state in states],
         )
 
     def _forget(self) -> None:
         """Give each parameter its own step count again."""
-        for p in self._ready or []:
-            self.state[p]['step'] = self.state[p]['step'].clone()
+        for parameter in self._ready or []:
+            self.state[parameter]['step'] = self.state[parameter]['step'].clone()
         self._ready = None

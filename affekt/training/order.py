@@ -63,16 +63,16 @@ class IndexBatches:
 
     def starting_at(self, batches: int) -> Iterator[Tensor]:
         """The batches after the first `batches`, reached without iterating over those."""
-        epoch, begin = divmod(batches, self.per_epoch)
+        epoch, start = divmod(batches, self.per_epoch)
         while self.epochs is None or epoch < self.epochs:
             order = torch.arange(self.count)
             if self.shuffle:
                 rng = torch.Generator().manual_seed(epoch_seed(self.seed, epoch + 1, 0))
                 order = torch.randperm(self.count, generator=rng)
-            for at in range(begin, self.per_epoch):
-                first = (at * self.ranks + self.rank) * self.batch_size
+            for index in range(start, self.per_epoch):
+                first = (index * self.ranks + self.rank) * self.batch_size
                 yield order[first : first + self.batch_size]
-            epoch, begin = epoch + 1, 0
+            epoch, start = epoch + 1, 0
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ class LoadedBatches:
 
     def starting_at(self, batches: int) -> Iterator[Any]:
         """The batches after the first `batches`, which are not loaded."""
-        return iter(self.opened(_From(self.order, batches)))
+        return iter(self.opened(_OrderFrom(self.order, batches)))
 
 
 @dataclass(frozen=True)
-class _From:
+class _OrderFrom:
     """An order from some batch on that can be iterated over several times, as data loaders require."""
 
     order: IndexBatches

@@ -28,18 +28,18 @@ class Pace:
         self._batch_size, self._clock = batch_size, clock
         self._begun, self._first = clock(), (0.0, 0.0)
         self._last: tuple[float, float] | None = None
-        """Update and moment of the last row."""
+        """Step and time of the last row."""
         self.latest = float('nan')
-        """Clips a second between the last two rows; nan before there are two."""
+        """Clips per second between the last two rows; nan before there are two."""
 
     def row(self, row: Row) -> None:
         """Add a row of the log."""
-        here = (row['step'], self._clock())
+        point = (row['step'], self._clock())
         if self._last is None:
-            self._first = here
+            self._first = point
         else:
-            self.latest = self._between(self._last, here)
-        self._last = here
+            self.latest = self._between(self._last, point)
+        self._last = point
 
     @property
     def mean(self) -> float:
@@ -74,7 +74,7 @@ def losses_in_words(row: Row) -> str:
     >>> losses_in_words({'step': 9.0, 'audio': 0.8, 'loss': 0.8, 'learning_rate': 1e-4})
     'audio loss 0.800'
     """
-    each = {name: value for name, value in row.items() if name not in OTHERS}
-    if len(each) == 1:
-        return ''.join(f'{name} loss {value:.3f}' for name, value in each.items())
-    return f'loss {row["loss"]:.3f} ({", ".join(f"{name} {value:.3f}" for name, value in each.items())})'
+    losses = {name: value for name, value in row.items() if name not in OTHERS}
+    if len(losses) == 1:
+        return ''.join(f'{name} loss {value:.3f}' for name, value in losses.items())
+    return f'loss {row["loss"]:.3f} ({", ".join(f"{name} {value:.3f}" for name, value in losses.items())})'

@@ -43,6 +43,7 @@ LOG = logging.getLogger('affekt')
 PATIENCE_S = 600.0
 """Seconds that a process waits for the others before it fails."""
 PATIENCE = 'AFFEKT_PATIENCE_S'
+"""Environment variable that replaces it."""
 STARTED_BY = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 """Environment variables set by torchrun and similar launchers."""
 TALK = ('gloo', 'NCCL', 'nccl', 'Connection', 'Timeout', 'timed out')
@@ -88,7 +89,7 @@ class Ranks:
                 DistributedDataParallelKwargs(find_unused_parameters=True),
             ]
             os.environ.setdefault('OMP_NUM_THREADS', '1')
-            with self._together():
+            with self._translated_errors():
                 self._accelerator = Accelerator(cpu=torch.device(device).type == 'cpu', kwargs_handlers=handlers)
             atexit.register(_leave)
             self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
@@ -131,10 +132,9 @@ class Ranks:
             module.reshard()
 
     def share(self, index: Tensor) -> tuple[Tensor, float]:
-        """This rank's samples of a batch, every `count`-th, and their weight; one sample of weight 0 if none is
-        left."""
-        own = index[self.rank :: self.count]
-        return (own, len(own) / len(index)) if len(own) else (index[:1], 0.0)
+        """This rank's samples of a batch, every `count`-th, and their weight; one of weight 0 if there is none."""
+        samples = index[self.rank :: self.count]
+        return (samples, len(samples) / len(index)) if len(samples) else (index[:1], 0.0)
 
     def joined(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
         """The module with gradients averaged over all ranks, which start with the weights of the first.
@@ -152,14 +152,14 @@ class Ranks:
                 came=f'models of {min(sizes)} to {max(sizes)} numbers',
                 todo='build it with the same sizes in each',
             )
-        with self._together():
+        with self._translated_errors():
             if self._spreads_by_hand:
                 return spread_by_layers(module, optimiser), optimiser
             if self.spreads:
                 module, prepared = self._accelerator.prepare(module, optimiser)
                 return module, prepared.optimizer
-            trained = any(p.requires_grad for p in module.parameters())
-            return (self._accelerator.prepare_model(module) if trained else module), optimiser
+            is_trained = any(parameter.requires_grad for parameter in module.parameters())
+            return (self._accelerator.prepare_model(module) if is_trained else module), optimiser
 
     @contextlib.contextmanager
     def stepping(self, module: nn.Module, *, is_last: bool) -> Iterator[None]:
@@ -167,7 +167,7 @@ class Ranks:
         if self._accelerator is None:
             yield
             return
-        with self._together(), contextlib.nullcontext() if is_last else self._accelerator.no_sync(module):
+        with self._translated_errors(), contextlib.nullcontext() if is_last else self._accelerator.no_sync(module):
             yield
 
     def total(self, numbers: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ class Ranks:
         """
         if self.count == 1:
             return numbers
-        with self._together():
+        with self._translated_errors():
             return self._accelerator.reduce(numbers, 'sum')  # type: ignore[no-any-return]
 
     def all_rows(self, rows: Tensor) -> Tensor:
@@ -199,10 +199,10 @@ class Ranks:
         counts = rows.new_zeros(self.count, dtype=torch.int64)
         counts[self.rank] = len(rows)
         counts = self.total(counts)
-        begin = int(counts[: self.rank].sum())
+        start = int(counts[: self.rank].sum())
         placed = rows.new_zeros(int(counts.sum()), *rows.shape[1:])
-        placed[begin : begin + len(rows)] = rows.detach()
-        gathered: Tensor = _AllRows.apply(rows, self.total(placed), begin, self.count)  # type: ignore[no-untyped-call]
+        placed[start : start + len(rows)] = rows.detach()
+        gathered: Tensor = _AllRows.apply(rows, self.total(placed), start, self.count)  # type: ignore[no-untyped-call]
         return gathered
 
     def agreed(self, number: float) -> float:
@@ -217,10 +217,10 @@ class Ranks:
         """
         if self.count == 1:
             return [value]
-        with self._together():
-            every: list[Any] = [None] * self.count
-            dist.all_gather_object(every, value)
-            return every
+        with self._translated_errors():
+            values: list[Any] = [None] * self.count
+            dist.all_gather_object(values, value)
+            return values
 
     def wait(self) -> None:
         """Wait until all ranks arrive.
@@ -229,11 +229,12 @@ class Ranks:
             TrainingError: another rank died, or does not answer.
         """
         if self.count > 1:
-            with self._together():
+            with self._translated_errors():
                 self._accelerator.wait_for_everyone()
 
     @contextlib.contextmanager
-    def _together(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
+        """Context that turns errors of torch about other processes into `TrainingError`."""
         try:
             yield
         except RuntimeError as error:
@@ -263,14 +264,16 @@ def spread_by_layers(module: nn.Module, optimiser: torch.optim.Optimizer) -> nn.
         dist.broadcast(value, 0)
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     groups = [[names[id(parameter)] for parameter in group['params']] for group in optimiser.param_groups]
-    indivisible = {name for each in module.modules() for name in getattr(each, '_no_split_modules', None) or ()}
+    indivisible = {
+        name for submodule in module.modules() for name in getattr(submodule, '_no_split_modules', None) or ()
+    }
     mesh = init_device_mesh(next(module.parameters()).device.type, (dist.get_world_size(),))
-    for layer in (each for each in module.modules() if type(each).__name__ in indivisible):
+    for layer in (submodule for submodule in module.modules() if type(submodule).__name__ in indivisible):
         fully_shard(layer, mesh=mesh)
     fully_shard(module, mesh=mesh)
     parameters = dict(module.named_parameters())
-    for group, own in zip(optimiser.param_groups, groups, strict=True):
-        group['params'] = [parameters[name] for name in own]
+    for group, names_of_group in zip(optimiser.param_groups, groups, strict=True):
+        group['params'] = [parameters[name] for name in names_of_group]
     return module
 
 
@@ -278,39 +281,39 @@ class _AllRows(torch.autograd.Function):
     """All ranks' rows as a function of this rank's."""
 
     @staticmethod
-    def forward(context: Any, rows: Tensor, every: Tensor, begin: int, ranks: int) -> Tensor:
-        """(ΣR, D)"""
-        context.begin, context.length, context.ranks = begin, len(rows), ranks
-        return every
+    def forward(context: Any, rows: Tensor, all_rows: Tensor, start: int, ranks: int) -> Tensor:
+        """(ΣR, D) rows of all ranks."""
+        context.start, context.length, context.ranks = start, len(rows), ranks
+        return all_rows
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        """(R, D) of the rows alone."""
-        own = gradients[0][context.begin : context.begin + context.length]
-        return own * context.ranks, None, None, None
+        """(R, D) gradient of this rank's rows."""
+        gradient = gradients[0][context.start : context.start + context.length]
+        return gradient * context.ranks, None, None, None
 
 
-def on_processes(count: int, job: Callable[..., None], *given: Any, patience_s: float = PATIENCE_S) -> None:
-    """Run `job(*given)` in several processes on this machine that train together over gloo; returns when all are done.
+def on_processes(count: int, job: Callable[..., None], *arguments: Any, patience_s: float = PATIENCE_S) -> None:
+    """Run `job(*arguments)` in several processes on this machine that train together over gloo, until all are done.
 
     Args:
         count: number of processes.
         job: a function at a module's top level.
-        given: its arguments.
+        arguments: its arguments.
         patience_s: seconds that a process waits for the others before it fails.
 
     Raises:
         torch.multiprocessing.ProcessRaisedException: one failed; the others are terminated.
     """
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    together = spawn(_joined, (count, port, patience_s, job, given), nprocs=count, join=False)
-    awaited(lambda timeout_s: together.join(timeout=timeout_s))
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    processes = spawn(_run_process, (count, port, patience_s, job, arguments), nprocs=count, join=False)
+    awaited(lambda timeout_s: processes.join(timeout=timeout_s))
 
 
-def _joined(
-    rank: int, count: int, port: int, patience_s: float, job: Callable[..., None], given: tuple[Any, ...]
+def _run_process(
+    rank: int, count: int, port: int, patience_s: float, job: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
     values = (rank, count, rank, '127.0.0.1', port)
     os.environ |= {name: str(value) for name, value in zip(STARTED_BY, values, strict=True)}
@@ -318,7 +321,7 @@ def _joined(
     torch.set_num_threads(1)
     Ranks()
     try:
-        job(*given)
+        job(*arguments)
     finally:
         _leave()
     # Threads of torch that call the interpreter while it shuts down abort the whole process (SIGABRT, now and then

@@ -16,6 +16,7 @@ PRECISIONS: dict[str, torch.dtype] = {
     'bfloat16': torch.bfloat16,
     'float16': torch.float16,
 }
+"""Name of a precision to its data type."""
 LOG = logging.getLogger('affekt')
 CPU_FEATURES = {'bfloat16': ('avx512_bf16', 'amx_bf16', 'bf16'), 'float16': ('avx512_fp16', 'amx_fp16')}
 """Precision to processor features, any of which supports it natively; by torch's names."""
@@ -36,14 +37,14 @@ def has_precision(device: torch.device | str, precision: Precision) -> bool:
     return any(bool(features.get(name)) for name in CPU_FEATURES[precision])
 
 
-def usable_precision(device: torch.device | str, wanted: Precision) -> Precision:
-    """The wanted precision where the device supports it; otherwise float32, with a warning.
+def usable_precision(device: torch.device | str, requested: Precision) -> Precision:
+    """The requested precision where the device supports it; otherwise float32, with a warning.
 
     Args:
         device: device of the training.
-        wanted: a key of `PRECISIONS`.
+        requested: a key of `PRECISIONS`.
     """
-    if has_precision(device, wanted):
-        return wanted
-    LOG.warning('%s does not support %s natively and would be slower with it: float32 is used', device, wanted)
+    if has_precision(device, requested):
+        return requested
+    LOG.warning('%s does not support %s natively and would be slower with it: float32 is used', device, requested)
     return 'float32'

@@ -51,8 +51,8 @@ class Sequences:
         """The sequences at `index`; their rows are copied."""
         lengths = self.lengths[index]
         starts = torch.cumsum(lengths, 0) - lengths
-        places = torch.repeat_interleave(self.starts[index] - starts, lengths) + torch.arange(int(lengths.sum()))
-        return Sequences(self.rows[places], starts, lengths)
+        rows = torch.repeat_interleave(self.starts[index] - starts, lengths) + torch.arange(int(lengths.sum()))
+        return Sequences(self.rows[rows], starts, lengths)
 
     def padded(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
@@ -61,8 +61,8 @@ class Sequences:
         keep = step < lengths.unsqueeze(1)  # (B, T)
         if not len(self.rows):
             return self.rows.new_zeros((*keep.shape, self.rows.shape[1])), keep
-        places = (self.starts[index].unsqueeze(1) + step).clamp(max=len(self.rows) - 1)  # (B, T)
-        return self.rows[places] * keep.unsqueeze(2), keep  # (B, T, D)
+        rows = (self.starts[index].unsqueeze(1) + step).clamp(max=len(self.rows) - 1)  # (B, T)
+        return self.rows[rows] * keep.unsqueeze(2), keep  # (B, T, D)
 
     def to(self, device: torch.device | str) -> Sequences:
         """The same on another device."""
@@ -108,7 +108,11 @@ class Samples:
 
     def __post_init__(self) -> None:
         counts = {name: len(value) for name, value in self.features.items()}
-        others = {'labels': self.labels, 'values': self.values, **{f'present {k}': v for k, v in self.present.items()}}
+        others = {
+            'labels': self.labels,
+            'values': self.values,
+            **{f'present {modality}': mask for modality, mask in self.present.items()},
+        }
         counts |= {name: len(value) for name, value in others.items() if value is not None}
         if len(set(counts.values())) != 1 or not len(self):
             raise ShapeError(
@@ -121,26 +125,26 @@ class Samples:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        some = torch.zeros(len(self), dtype=torch.bool, device=self._device)
+        has_any = torch.zeros(len(self), dtype=torch.bool, device=self._device)
         for name, value in self.features.items():
-            here = self.presence(name)
-            some |= here
-            wrong = ~_finite(value) & here
-            if wrong.any():
+            is_present = self.presence(name)
+            has_any |= is_present
+            is_invalid = ~_finite(value) & is_present
+            if is_invalid.any():
                 raise ValueRangeError(
                     expected=f'finite numbers in {name}',
-                    came=f'{int(wrong.sum())} samples without ({listed(self._named(wrong))})',
+                    came=f'{int(is_invalid.sum())} samples without ({listed(self._named(is_invalid))})',
                     todo='extract them anew, or mark them as missing in `present`',
                 )
-        if not some.all():
+        if not has_any.all():
             raise ValueRangeError(
                 expected='at least one modality of each sample',
-                came=f'{int((~some).sum())} samples without ({listed(self._named(~some))})',
+                came=f'{int((~has_any).sum())} samples without ({listed(self._named(~has_any))})',
                 todo='leave them out',
             )
 
     def _named(self, where: Tensor) -> list[str]:
-        return [self.names[i] if self.names else f'number {i}' for i in where.nonzero().flatten().tolist()]
+        return [self.names[index] if self.names else f'number {index}' for index in where.nonzero().flatten().tolist()]
 
     @property
     def _device(self) -> torch.device:
@@ -156,10 +160,10 @@ class Samples:
     def presence(self, name: str) -> Tensor:
         """(N,) bool: whether the modality is present."""
         value = self.features[name]
-        there = torch.ones(len(value), dtype=torch.bool, device=self._device)
+        is_present = torch.ones(len(value), dtype=torch.bool, device=self._device)
         if isinstance(value, Sequences):
-            there = value.lengths > 0
-        return there & self.present[name] if name in self.present else there
+            is_present = value.lengths > 0
+        return is_present & self.present[name] if name in self.present else is_present
 
     def lengths(self) -> Tensor:
         """(N,) steps of the longest modality; 1 for vectors."""
@@ -214,21 +218,21 @@ class Samples:
             labels=None if self.labels is None else self.labels[index],
             values=None if self.values is None else self.values[index],
             present={name: value[index] for name, value in self.present.items()},
-            names=tuple(self.names[i] for i in index.tolist()) if self.names else (),
+            names=tuple(self.names[number] for number in index.tolist()) if self.names else (),
         )
 
     def steps(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Features and mask of all steps, sequences as one long sample, without padding."""
         features, keep = {}, {}
         for name, value in self.features.items():
-            here = self.presence(name)
+            is_present = self.presence(name)
             if isinstance(value, Sequences):
                 rows = value.rows if len(value.rows) else value.rows.new_zeros((1, value.rows.shape[1]))
                 mask = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
-                mask[: len(value.rows)] = torch.repeat_interleave(here, value.lengths)
+                mask[: len(value.rows)] = torch.repeat_interleave(is_present, value.lengths)
                 features[name], keep[name] = rows[None], mask[None]
             else:
-                features[name], keep[name] = value, _over_steps(here, value)
+                features[name], keep[name] = value, _over_steps(is_present, value)
                 if value.ndim == 3:
                     features[name], keep[name] = value.flatten(0, 1)[None], keep[name].flatten()[None]  # (1, N T, D)
         if self.aligned:
@@ -256,8 +260,8 @@ def _finite(value: Tensor | Sequences) -> Tensor:
         finite[doubtful] = value[doubtful].flatten(1).isfinite().all(dim=1)
         return finite
     sums = torch.zeros(len(value), dtype=torch.float64, device=value.rows.device)
-    owner = torch.repeat_interleave(torch.arange(len(value), device=value.rows.device), value.lengths)
-    return sums.index_add(0, owner, value.rows.sum(dim=1, dtype=torch.float64)).isfinite()
+    sample_of_row = torch.repeat_interleave(torch.arange(len(value), device=value.rows.device), value.lengths)
+    return sums.index_add(0, sample_of_row, value.rows.sum(dim=1, dtype=torch.float64)).isfinite()
 
 
 def _lengths(value: Tensor | Sequences) -> Tensor:
@@ -267,20 +271,20 @@ def _lengths(value: Tensor | Sequences) -> Tensor:
     return torch.full((len(value),), value.shape[1] if value.ndim == 3 else 1)
 
 
-def _over_steps(there: Tensor, value: Tensor) -> Tensor:
+def _over_steps(mask: Tensor, value: Tensor) -> Tensor:
     """A (N,) mask as that of (N, D) or (N, T, D) features."""
-    return there if value.ndim == 2 else there.unsqueeze(1).expand(-1, value.shape[1])  # (N,) or (N, T)
+    return mask if value.ndim == 2 else mask.unsqueeze(1).expand(-1, value.shape[1])  # (N,) or (N, T)
 
 
 def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None:
     """Pad all sequences to the longest, since a modality that is missing from a batch has a length of its own."""
     longest = max((value.shape[1] for value in features.values() if value.ndim == 3), default=0)
     for name, value in list(features.items()):
-        more = longest - value.shape[1] if value.ndim == 3 else 0
-        if more:
+        missing_steps = longest - value.shape[1] if value.ndim == 3 else 0
+        if missing_steps:
             mask = keep.get(name, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))
-            features[name] = torch.nn.functional.pad(value, (0, 0, 0, more))
-            keep[name] = torch.nn.functional.pad(mask, (0, more))
+            features[name] = torch.nn.functional.pad(value, (0, 0, 0, missing_steps))
+            keep[name] = torch.nn.functional.pad(mask, (0, missing_steps))
 
 
 def epoch_seed(seed: int, epoch: int, use: int) -> int:
@@ -291,7 +295,7 @@ def epoch_seed(seed: int, epoch: int, use: int) -> int:
 def epoch_batches(
     index: Tensor, lengths: Tensor, size: int, rng: torch.Generator, *, shuffle: bool = True
 ) -> list[Tensor]:
-    """One epoch's batches: all of `index` once, shuffled; sequences of like length together.
+    """One epoch's batches: all of `index` once, shuffled; sequences of similar length together.
 
     Args:
         index: (M,) samples to train on.
@@ -301,14 +305,14 @@ def epoch_batches(
         shuffle: False keeps the order.
 
     Returns:
-        Index tensors of at most `size`, in shuffled order. If lengths differ, samples are sorted within
-        shuffled blocks of 16 batches, so that batches stay random and padding small.
+        Index tensors of at most `size`, in shuffled order. If lengths differ, samples are sorted within shuffled blocks
+        of 16 batches, so that batches stay random and padding small.
     """
     if not shuffle:
         return list(index.split(size))
     order = index[torch.randperm(len(index), generator=rng)]
     if lengths[index].min() == lengths[index].max():
         return list(order.split(size))
-    stretches = [part[torch.argsort(lengths[part], stable=True)] for part in order.split(16 * size)]
-    batches = [batch for part in stretches for batch in part.split(size)]
-    return [batches[i] for i in torch.randperm(len(batches), generator=rng).tolist()]
+    blocks = [block[torch.argsort(lengths[block], stable=True)] for block in order.split(16 * size)]
+    batches = [batch for block in blocks for batch in block.split(size)]
+    return [batches[number] for number in torch.randperm(len(batches), generator=rng).tolist()]

@@ -61,8 +61,8 @@ class Schedule:
         if self.shape == 'constant':
             return 1.0
         progress = min((step - self.warm_up) / (self.steps - self.warm_up), 1.0)
-        falling = 1 - progress if self.shape == 'linear' else (1 + math.cos(math.pi * progress)) / 2
-        return self.least + (1 - self.least) * falling
+        decay = 1 - progress if self.shape == 'linear' else (1 + math.cos(math.pi * progress)) / 2
+        return self.least + (1 - self.least) * decay
 
 
 def layered_groups(
@@ -97,7 +97,7 @@ def layered_groups(
     """
     if not 0 < layer_decay <= 1:
         raise ValueRangeError(expected='layer_decay in (0, 1]', came=f'{layer_decay}', todo='correct it')
-    depth = {id(p): at for at, layer in enumerate(layers) for p in layer.parameters()}
+    depth = {id(parameter): index for index, layer in enumerate(layers) for parameter in layer.parameters()}
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:

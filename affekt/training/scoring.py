@@ -72,8 +72,8 @@ def _cross_entropy(logits: Tensor, labels: Tensor, *, all_known: bool) -> Tensor
     if all_known:
         return functional.cross_entropy(logits, labels)
     known = labels != UNKNOWN
-    each = functional.cross_entropy(logits, labels.clamp(min=0), reduction='none')
-    return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+    losses = functional.cross_entropy(logits, labels.clamp(min=0), reduction='none')
+    return torch.where(known, losses, 0.0).sum() / known.sum().clamp(min=1)
 
 
 def _squared_distance(values: Tensor, truth: Tensor, *, all_known: bool) -> Tensor:
@@ -104,8 +104,8 @@ def _concordance(predicted: Predicted, truth: Samples) -> float:
     """The mean over values; 0 where truth and predictions are the same constant."""
     values = _needed(truth.values, 'values')
     scores = []
-    for known, true, answered in zip((~values.isnan()).T, values.T, predicted.values.T, strict=True):
-        score = concordance(true[known].numpy(), answered[known].numpy())
+    for known, truths, predictions in zip((~values.isnan()).T, values.T, predicted.values.T, strict=True):
+        score = concordance(truths[known].numpy(), predictions[known].numpy())
         scores.append(0.0 if score != score else score)
     return sum(scores) / len(scores)
 
@@ -161,10 +161,9 @@ def score_of(name: str) -> Callable[[Predicted, Samples], float]:
 
 
 def is_constant(predicted: Predicted, truth: Samples) -> bool:
-    """Whether all samples get the same prediction: one category, or values that vary by less than 0.01 standard
-    deviations of the truth.
+    """Whether all samples get the same prediction; with categories and values, both of them.
 
-    With categories and values both must be constant.
+    Values are the same if they vary by less than 0.01 standard deviations of the truth.
     """
     spreads = []
     if predicted.logits.shape[1]:

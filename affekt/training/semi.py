@@ -46,8 +46,8 @@ class SemiTrained:
     @property
     def best(self) -> Trained:
         """The round with the best validation score, among healthy ones if there are any; of equals the earlier."""
-        every = (each.trained for each in self.rounds)
-        return max(every, key=lambda trained: (trained.status == 'healthy', trained.best_score))
+        runs = (entry.trained for entry in self.rounds)
+        return max(runs, key=lambda trained: (trained.status == 'healthy', trained.best_score))
 
 
 def train_semi(
@@ -84,21 +84,30 @@ def train_semi(
         UnknownNameError: `pseudo` was requested for a model without categories.
         RunError: the folder holds another run.
     """
-    bare = replace(unlabelled, labels=None, values=None)
+    without_truth = replace(unlabelled, labels=None, values=None)
 
-    def run(number: int, beside: Samples | None) -> Trained:
-        tell = None if report is None else lambda row: report(row | {'round': float(number)})
-        place = None if folder is None else folder / f'round{number}'
-        learnt = None if beside is None else Unlabelled(beside, semi)
-        own = copy.deepcopy(model)
-        return train(own, labelled, validation, settings, folder=place, resume=resume, report=tell, unlabelled=learnt)
+    def run(number: int, extra: Samples | None) -> Trained:
+        round_report = None if report is None else lambda row: report(row | {'round': float(number)})
+        round_folder = None if folder is None else folder / f'round{number}'
+        unlabelled_part = None if extra is None else Unlabelled(extra, semi)
+        network = copy.deepcopy(model)
+        return train(
+            network,
+            labelled,
+            validation,
+            settings,
+            folder=round_folder,
+            resume=resume,
+            report=round_report,
+            unlabelled=unlabelled_part,
+        )
 
     if semi.kind == 'consistency':
-        return SemiTrained((Round(run(1, bare)),))
+        return SemiTrained((Round(run(1, without_truth)),))
     _require_categories(model, labelled)
     rounds = [Round(run(0, None))]
     for number in range(1, semi.rounds + 1):
-        pseudo = pseudo_labelled(SemiTrained(tuple(rounds)).best.model, bare, labelled, semi)
+        pseudo = pseudo_labelled(SemiTrained(tuple(rounds)).best.model, without_truth, labelled, semi)
         if pseudo is None:
             break
         guessed, least = pseudo
@@ -120,46 +129,48 @@ def pseudo_labelled(
         labelled: samples whose category shares limit those of the pseudo-labels if `balanced`.
         semi: its `threshold`, `share` and `balanced` are used.
     """
-    answer = predict(model, unlabelled)
-    sure, labels = torch.softmax(answer.logits, dim=1).max(dim=1)
-    chosen = _surest(sure, labels, semi)
+    predicted = predict(model, unlabelled)
+    confidence, labels = torch.softmax(predicted.logits, dim=1).max(dim=1)
+    selected = _confident(confidence, labels, semi)
     if semi.balanced and labelled.labels is not None:
-        chosen = _capped(chosen, sure, labels, labelled.labels.cpu())
-    if not len(chosen):
+        selected = _capped(selected, confidence, labels, labelled.labels.cpu())
+    if not len(selected):
         return None
-    values = answer.values[chosen] if answer.values.shape[1] else None
-    return replace(unlabelled.subset(chosen), labels=labels[chosen], values=values), float(sure[chosen].min())
+    values = predicted.values[selected] if predicted.values.shape[1] else None
+    return replace(unlabelled.subset(selected), labels=labels[selected], values=values), float(
+        confidence[selected].min()
+    )
 
 
-def _surest(sure: Tensor, labels: Tensor, semi: SemiSettings) -> Tensor:
+def _confident(confidence: Tensor, labels: Tensor, semi: SemiSettings) -> Tensor:
     """Sorted indices of samples above the threshold, or of the given share of most confident ones per category."""
     if semi.share is None:
-        return (sure >= semi.threshold).nonzero().flatten()
-    parts = []
+        return (confidence >= semi.threshold).nonzero().flatten()
+    selected = []
     for label in labels.unique():
-        own = (labels == label).nonzero().flatten()
-        order = torch.argsort(sure[own], descending=True, stable=True)
-        parts.append(own[order[: max(1, round(semi.share * len(own)))]])
-    return torch.cat(parts).sort().values
+        members = (labels == label).nonzero().flatten()
+        order = torch.argsort(confidence[members], descending=True, stable=True)
+        selected.append(members[order[: max(1, round(semi.share * len(members)))]])
+    return torch.cat(selected).sort().values
 
 
-def _capped(chosen: Tensor, sure: Tensor, labels: Tensor, truths: Tensor) -> Tensor:
-    """The chosen indices, without the least confident of categories that exceed their share of labelled samples."""
+def _capped(selected: Tensor, confidence: Tensor, labels: Tensor, truths: Tensor) -> Tensor:
+    """The selected indices, less the least confident of categories above their share of the labelled samples."""
     known = truths[truths != UNKNOWN]
     parts = []
-    for label in labels[chosen].unique():
-        own = chosen[labels[chosen] == label]
-        most = max(1, round(len(chosen) * float((known == label).double().mean())))
-        order = torch.argsort(sure[own], descending=True, stable=True)
-        parts.append(own[order[:most]])
-    return torch.cat(parts).sort().values if parts else chosen
+    for label in labels[selected].unique():
+        members = selected[labels[selected] == label]
+        limit = max(1, round(len(selected) * float((known == label).double().mean())))
+        order = torch.argsort(confidence[members], descending=True, stable=True)
+        parts.append(members[order[:limit]])
+    return torch.cat(parts).sort().values if parts else selected
 
 
 def _require_categories(model: nn.Module, labelled: Samples) -> None:
-    part = labelled.batch(torch.arange(1))
+    batch = labelled.batch(torch.arange(1))
     with torch.no_grad():
         was_training = model.training
-        classes = model.eval()(part.features, part.keep_mask).logits.shape[1]
+        classes = model.eval()(batch.features, batch.keep_mask).logits.shape[1]
         model.train(was_training)
     if not classes or labelled.labels is None:
         raise UnknownNameError(

@@ -57,20 +57,20 @@ class EngineSettings:
                 expected=f'a precision among {", ".join(PRECISIONS)}', came=repr(self.precision), todo='choose one'
             )
         counts: dict[str, float] = {name: getattr(self, name) for name in ('accumulation', 'log_every', 'keep')}
-        every = {name: getattr(self, name) for name in ('evaluate_every', 'save_every')}
-        counts |= {name: number for name, number in every.items() if number is not None}
+        intervals = {name: getattr(self, name) for name in ('evaluate_every', 'save_every')}
+        counts |= {name: number for name, number in intervals.items() if number is not None}
         norms = {name: getattr(self, name) for name in ('clip_norm', 'clip_value')}
-        wrong = {name: number for name, number in counts.items() if number < 1}
-        wrong |= {name: number for name, number in norms.items() if number is not None and not number > 0}
+        invalid = {name: number for name, number in counts.items() if number < 1}
+        invalid |= {name: number for name, number in norms.items() if number is not None and not number > 0}
         if self.average_decay is not None and not 0 < self.average_decay < 1:
-            wrong['average_decay'] = self.average_decay
-        if not wrong:
-            wrong |= {name: number for name, number in every.items() if number and number % self.log_every}
-        if wrong:
+            invalid['average_decay'] = self.average_decay
+        if not invalid:
+            invalid |= {name: number for name, number in intervals.items() if number and number % self.log_every}
+        if invalid:
             raise ValueRangeError(
                 expected='counts of 1 or more, save_every and evaluate_every multiples of log_every, positive limits '
                 'of gradients, and average_decay in (0, 1)',
-                came=str(wrong),
+                came=str(invalid),
                 todo='correct them',
             )
 
@@ -122,14 +122,14 @@ class TrainingSettings:
             'clip_value': self.clip_value or 1,
             'patience': self.patience or 1,
         }
-        wrong = {name: value for name, value in positive.items() if not value > 0}
-        wrong |= {
+        invalid = {name: value for name, value in positive.items() if not value > 0}
+        invalid |= {
             name: getattr(self, name) for name in ('weight_decay', 'backbone_share') if not getattr(self, name) >= 0
         }
-        if wrong:
+        if invalid:
             raise ValueRangeError(
                 expected='positive settings, and weight_decay and backbone_share of 0 or more',
-                came=str(wrong),
+                came=str(invalid),
                 todo='correct them',
             )
         if self.precision not in ('float32', 'bfloat16'):
@@ -182,8 +182,8 @@ class SemiSettings:
         shares = (self.threshold, self.feature_dropout, self.modality_dropout)
         decay = 0.5 if self.teacher_decay is None else self.teacher_decay
         share = 1.0 if self.share is None else self.share
-        is_fine = all(0 <= value < 1 for value in shares) and 0 < decay < 1 and 0 < share <= 1
-        if not is_fine or min(self.rounds, self.ratio) < 1 or min(self.weak_noise, self.strong_noise, self.ramp) < 0:
+        is_valid = all(0 <= value < 1 for value in shares) and 0 < decay < 1 and 0 < share <= 1
+        if not is_valid or min(self.rounds, self.ratio) < 1 or min(self.weak_noise, self.strong_noise, self.ramp) < 0:
             raise ValueRangeError(
                 expected='threshold and dropouts in [0, 1), share in (0, 1], teacher_decay in (0, 1), noise, ramp '
                 'of 0 or more, rounds and ratio of 1 or more',

@@ -15,6 +15,7 @@ from affekt.training.scoring import Predicted, is_constant
 from affekt.training.settings import TrainingSettings
 
 CHECKPOINT = 'checkpoint.safetensors'
+"""File of a run's state in its folder."""
 Status = Literal['healthy', 'constant', 'not_finite']
 Row = dict[str, float]
 
@@ -28,8 +29,8 @@ class Trained:
         best_epoch: counted from 1.
         best_score: its score on validation.
         history: one row per epoch: losses by name, and `score`.
-        status: `constant` if the best epoch gives every sample one answer, `not_finite` if training broke
-            down before any epoch was good.
+        status: `constant` if the best epoch gives every sample one answer, `not_finite` if training broke down before
+            any epoch was good.
     """
 
     model: nn.Module
@@ -77,10 +78,10 @@ class Standing:
         """Everything except the weights, for a checkpoint."""
         return {name: getattr(self, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
 
-    def restore(self, noted: dict[str, Any], best: dict[str, Tensor]) -> None:
+    def restore(self, notes: dict[str, Any], best: dict[str, Tensor]) -> None:
         """Restore the state of a checkpoint."""
         self.best = best
-        for name, value in noted.items():
+        for name, value in notes.items():
             setattr(self, name, value)
 
     def trained(self, model: nn.Module) -> Trained:
@@ -95,7 +96,7 @@ def judge(standing: Standing, model: nn.Module, row: Row, predicted: Predicted, 
     """Keep the epoch if it is the best so far; one that broke down never is."""
     standing.rows().append(row)
     finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
-    standing.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
+    standing.broken = not finite or not all(bool(parameter.isfinite().all()) for parameter in model.parameters())
     if not standing.broken and row['score'] > standing.best_score:
         standing.best_score, standing.best_epoch, standing.best = row['score'], int(row['epoch']), state_of(model)
         standing.constant = is_constant(predicted, validation)

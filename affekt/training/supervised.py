@@ -66,33 +66,33 @@ def train(
     score = score_of(settings.score)
     require_clock(model, training, validation, *([unlabelled.samples] if unlabelled else []))
     ranks = _ranks(settings.device)
-    training, there = training.to(ranks.device), validation.to(ranks.device)
+    training, validating = training.to(ranks.device), validation.to(ranks.device)
     model.to(ranks.device)
     # 2. Estimate the scale of the inputs from the training data.
     standardise(model, training)
     lessons = _Lessons(unlabelled)
-    optimiser = Adam(_groups(model, settings), settings.learning_rate, settings.weight_decay)
+    optimiser = Adam(_parameter_groups(model, settings), settings.learning_rate, settings.weight_decay)
     engine = Engine(model, optimiser, lessons.losses, _engine_settings(settings), weigh=_size_of, ranks=ranks)
-    judged = unlabelled.begin(model, engine.device) if unlabelled else model
+    evaluated = unlabelled.begin(model, engine.device) if unlabelled else model
     standing = Standing(best=state_of(model))
-    scaled, there, taking_those = scaled_once(model, training, there, unlabelled)
+    scaled, validating, without_scaling = scaled_once(model, training, validating, unlabelled)
     saved = asdict(settings) | (unlabelled.facts() if unlabelled else {})
-    with run_folder(folder, saved, resume, ranks, RENAMED) as place:
-        if place and resume:
-            _restore(place / CHECKPOINT, engine, standing, unlabelled)
+    with run_folder(folder, saved, resume, ranks, RENAMED) as run_path:
+        if run_path and resume:
+            _restore(run_path / CHECKPOINT, engine, standing, unlabelled)
         for epoch in range(len(standing.rows()) + 1, settings.epochs + 1):
             if ended(standing, epoch, settings):
                 break
-            with taking_those():
+            with without_scaling():
                 # 3. Train for one epoch.
                 row = _pass(engine, lessons, scaled, settings, epoch)
                 # 4. Evaluate on validation.
-                predicted = predict(judged, there)
+                predicted = predict(evaluated, validating)
             row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation))}
-            judge(standing, judged, row, predicted, validation)
+            judge(standing, evaluated, row, predicted, validation)
             # 5. Save before the next epoch.
-            if place and ranks.first:
-                _save(place / CHECKPOINT, engine, standing, unlabelled)
+            if run_path and ranks.first:
+                _save(run_path / CHECKPOINT, engine, standing, unlabelled)
             if report and ranks.first:
                 report(row)
     return standing.trained(model)
@@ -121,18 +121,18 @@ def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> 
             logits.append(answer.logits.float().cpu())
             values.append(answer.values.float().cpu())
     model.train(trained)
-    back = torch.argsort(order)
-    return Predicted(torch.cat(logits)[back], torch.cat(values)[back])
+    original_order = torch.argsort(order)
+    return Predicted(torch.cat(logits)[original_order], torch.cat(values)[original_order])
 
 
-def _pieces(order: Tensor, lengths: Tensor, most: int) -> Iterator[Tensor]:
+def _pieces(order: Tensor, lengths: Tensor, limit: int) -> Iterator[Tensor]:
     """Samples in order of length, in batches that are limited in samples, and in steps so that they fit in memory."""
-    begin = 0
-    while begin < len(order):
-        part = order[begin : begin + most]
+    start = 0
+    while start < len(order):
+        part = order[start : start + limit]
         fits = lengths[part] * torch.arange(1, len(part) + 1) <= STEPS_AT_ONCE
         part = part[: max(int(fits.sum()), 1)]
-        begin += len(part)
+        start += len(part)
         yield part
 
 
@@ -184,17 +184,17 @@ def _ranks(device: str) -> Ranks:
     return ranks
 
 
-def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """Parameter groups with their learning rates: the backbone separate from the rest."""
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, nn.Module):
         return [{'params': list(model.parameters())}]
     if settings.backbone_share == 0.0:
         backbone.requires_grad_(False)
-    inside = {id(parameter) for parameter in backbone.parameters()}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in inside]
-    own = {'params': list(backbone.parameters()), 'lr': settings.learning_rate * settings.backbone_share}
-    return [{'params': rest}, *([own] if settings.backbone_share else [])]
+    backbone_ids = {id(parameter) for parameter in backbone.parameters()}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in backbone_ids]
+    backbone_group = {'params': list(backbone.parameters()), 'lr': settings.learning_rate * settings.backbone_share}
+    return [{'params': others}, *([backbone_group] if settings.backbone_share else [])]
 
 
 def _engine_settings(settings: TrainingSettings) -> EngineSettings:
@@ -224,7 +224,7 @@ class _Lessons:
         self.lesson: Lesson | None = None
 
     def losses(self, model: nn.Module, part: _Part) -> dict[str, Tensor]:
-        """By name."""
+        """Losses of a step by name."""
         losses = task_losses(model(part.batch.features, part.batch.keep_mask), part.batch)
         return losses | self.lesson.losses(model) if self.lesson else losses
 
@@ -249,9 +249,9 @@ def _pass(engine: Engine, lessons: _Lessons, training: Samples, settings: Traini
 
 
 def _parts(training: Samples, batches: Iterable[Tensor], ranks: Ranks) -> Iterator[_Part]:
-    for chosen in batches:
-        mine, weight = ranks.share(chosen)
-        yield _Part(training.batch(mine), len(mine) if weight else 0)
+    for index in batches:
+        own_index, weight = ranks.share(index)
+        yield _Part(training.batch(own_index), len(own_index) if weight else 0)
 
 
 def _save(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabelled | None) -> None:

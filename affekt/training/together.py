@@ -87,12 +87,12 @@ def train_together(
     optimiser = _optimiser(list(weights.values()), settings)
     lengths = samples.lengths()
     standing = [Standing(best=state_of(model)) for model in models]
-    saved = {'models': [asdict(own) for own in settings]}
+    saved = {'models': [asdict(model_settings) for model_settings in settings]}
     with contextlib.nullcontext() if folder is None else Run(folder, saved, resume=resume, renamed=RENAMED) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, models, weights, optimiser, standing)
-        for epoch in range(max(len(p.rows()) for p in standing) + 1, common.epochs + 1):
-            if all(ended(p, epoch, common) for p in standing):
+        for epoch in range(max(len(state.rows()) for state in standing) + 1, common.epochs + 1):
+            if all(ended(state, epoch, common) for state in standing):
                 break
             # 3. Train all models for one epoch.
             rows = _epoch(base, weights, buffers, optimiser, samples, splits, settings, lengths, epoch)
@@ -109,14 +109,14 @@ def train_together(
                 _save(run.folder / CHECKPOINT, weights, optimiser, standing)
             if report:
                 report(rows)
-    return [p.trained(model) for p, model in zip(standing, models, strict=True)]
+    return [state.trained(model) for state, model in zip(standing, models, strict=True)]
 
 
 def _save(path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer, standing: list[Standing]) -> None:
     tensors = {f'model.{name}': value for name, value in weights.items()} | moments_of(optimiser)
-    for k, own in enumerate(standing):
-        tensors |= {f'best{k}.{name}': value for name, value in own.best.items()}
-    save_tensors(path, tensors, {'progress': json.dumps([own.notes() for own in standing])})
+    for k, state in enumerate(standing):
+        tensors |= {f'best{k}.{name}': value for name, value in state.best.items()}
+    save_tensors(path, tensors, {'progress': json.dumps([state.notes() for state in standing])})
 
 
 def _restore(
@@ -140,8 +140,8 @@ def _restore(
         with torch.no_grad():
             for name, value in weights.items():
                 value.copy_(torch.stack([state[name] for state in states]))
-        for k, (own, noted) in enumerate(zip(standing, json.loads(notes['progress']), strict=True)):
-            own.restore(noted, below(tensors, f'best{k}.'))
+        for k, (standing_of_model, progress) in enumerate(zip(standing, json.loads(notes['progress']), strict=True)):
+            standing_of_model.restore(progress, below(tensors, f'best{k}.'))
         restore_moments(optimiser, tensors)
 
 
@@ -162,24 +162,26 @@ def _epoch(
         answer = functional_call(base, (weights, buffers), (features, keep))
         return task_losses(answer, Batch(features, keep, truths.get('labels'), truths.get('values')))
 
-    every = torch.vmap(losses_of, randomness='different')
+    batched_losses = torch.vmap(losses_of, randomness='different')
     common, totals = settings[0], dict[str, Tensor]()
     plans = []
-    for split, own in zip(splits, settings, strict=True):
-        order = torch.Generator().manual_seed(epoch_seed(own.seed, epoch, 0))
-        plans.append(epoch_batches(split.training, lengths, own.batch_size, order, shuffle=own.shuffle))
+    for split, model_settings in zip(splits, settings, strict=True):
+        order = torch.Generator().manual_seed(epoch_seed(model_settings.seed, epoch, 0))
+        plans.append(
+            epoch_batches(split.training, lengths, model_settings.batch_size, order, shuffle=model_settings.shuffle)
+        )
     device_type, precision = torch.device(common.device).type, usable_precision(common.device, common.precision)
     with seeded(epoch_seed(common.seed, epoch, 1), torch.device(common.device)):
         for step in range(max(map(len, plans))):
-            part, real = _stacked_batch(samples, plans, step)
+            part, is_real = _stacked_batch(samples, plans, step)
             with torch.autocast(device_type, PRECISIONS['bfloat16'], enabled=precision == 'bfloat16'):
                 truths = {'labels': part.labels, 'values': part.values}
                 truths = {name: truth for name, truth in truths.items() if truth is not None}
-                losses = _batched(every, weights, buffers, part.features, part.keep_mask, truths)
-            if len(losses) > 2 and not real.all() and not hasattr(base, 'scales'):
+                losses = _batched(batched_losses, weights, buffers, part.features, part.keep_mask, truths)
+            if len(losses) > 2 and not is_real.all() and not hasattr(base, 'scales'):
                 raise ShapeError(
                     expected='batches of one size for losses over whole batches',
-                    came=f'{real.sum(dim=1).tolist()} samples',
+                    came=f'{is_real.sum(dim=1).tolist()} samples',
                     todo='choose a batch size that divides all folds, or train one by one',
                 )
             loss = torch.stack([value.float() for value in losses.values()]).sum(dim=0)  # (K,)
@@ -187,7 +189,7 @@ def _epoch(
             loss.sum().backward()
             _clip(weights, settings)
             optimiser.step()
-            counts = real.sum(dim=1)
+            counts = is_real.sum(dim=1)
             for name, value in {**losses, 'training_loss': loss}.items():
                 totals[name] = totals.get(name, torch.zeros(len(splits), device=loss.device)) + value.detach() * counts
     sizes = torch.tensor([len(split.training) for split in splits])
@@ -195,10 +197,10 @@ def _epoch(
     return [{name: column[k] for name, column in table.items()} for k in range(len(splits))]
 
 
-def _batched(every: Callable[..., dict[str, Tensor]], *given: Any) -> dict[str, Tensor]:
+def _batched(batched_losses: Callable[..., dict[str, Tensor]], *inputs: Any) -> dict[str, Tensor]:
     """The losses of all models; a clear error where torch has no batched form of a layer, as for its LSTMs."""
     try:
-        return every(*given)
+        return batched_losses(*inputs)
     except RuntimeError as error:
         if 'Batching rule' not in str(error):
             raise
@@ -211,26 +213,28 @@ def _batched(every: Callable[..., dict[str, Tensor]], *given: Any) -> dict[str, 
 
 def _stacked_batch(samples: Samples, plans: list[list[Tensor]], step: int) -> tuple[Batch, Tensor]:
     """The step's batches as (K, B, …), and (K, B) True for real rows; padding rows are masked and have no truth."""
-    chosen = [plan[step] if step < len(plan) else plan[0][:0] for plan in plans]
-    size = max(map(len, chosen))
-    real = torch.stack([torch.arange(size) < len(index) for index in chosen])  # (K, B)
-    index = torch.stack([torch.cat([own, plans[0][0][:1].expand(size - len(own))]) for own in chosen])
+    indices = [plan[step] if step < len(plan) else plan[0][:0] for plan in plans]
+    size = max(map(len, indices))
+    is_real = torch.stack([torch.arange(size) < len(index) for index in indices])  # (K, B)
+    index = torch.stack(
+        [torch.cat([model_index, plans[0][0][:1].expand(size - len(model_index))]) for model_index in indices]
+    )
     flat = samples.batch(index.flatten())  # of K B samples
-    real = real.to(next(iter(flat.features.values())).device)
-    whole = bool(real.all())
+    is_real = is_real.to(next(iter(flat.features.values())).device)
+    is_whole = bool(is_real.all())
 
     def stacked(tensor: Tensor) -> Tensor:
         return tensor.view(len(plans), size, *tensor.shape[1:])  # (K, B, …)
 
     features = {name: stacked(value) for name, value in flat.features.items()}
     keep = {name: stacked(value) for name, value in flat.keep_mask.items()}
-    if not whole:
+    if not is_whole:
         for name, value in features.items():
             mask = keep.get(name, torch.ones(value.shape[:-1], dtype=torch.bool, device=value.device))
-            keep[name] = mask & real.view(*real.shape, *[1] * (mask.ndim - 2))  # (K, B) or (K, B, T)
-    labels = None if flat.labels is None else torch.where(real, stacked(flat.labels), UNKNOWN)
-    values = None if flat.values is None else torch.where(real.unsqueeze(2), stacked(flat.values), torch.nan)
-    return Batch(features, keep, labels, values), real
+            keep[name] = mask & is_real.view(*is_real.shape, *[1] * (mask.ndim - 2))  # (K, B) or (K, B, T)
+    labels = None if flat.labels is None else torch.where(is_real, stacked(flat.labels), UNKNOWN)
+    values = None if flat.values is None else torch.where(is_real.unsqueeze(2), stacked(flat.values), torch.nan)
+    return Batch(features, keep, labels, values), is_real
 
 
 class _RatesAdam(torch.optim.Optimizer):
@@ -246,44 +250,51 @@ class _RatesAdam(torch.optim.Optimizer):
             for weight in self.param_groups[0]['params']:
                 if weight.grad is None:
                     continue
-                own = [len(self.rates), *[1] * (weight.ndim - 1)]
+                shape = [len(self.rates), *[1] * (weight.ndim - 1)]
                 state = self.state[weight]
                 if not state:
                     state |= {'mean': torch.zeros_like(weight), 'square': torch.zeros_like(weight)}
                     state['step'] = torch.zeros(())
                 state['step'] += 1
                 steps = int(state['step'])
-                gradient = weight.grad + weight * self.decays.view(own)
+                gradient = weight.grad + weight * self.decays.view(shape)
                 state['mean'].lerp_(gradient, 0.1)
                 state['square'].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
                 root = (state['square'] / (1 - 0.999**steps)).sqrt_().add_(1e-8)
-                weight.sub_(state['mean'] / root * (self.rates / (1 - 0.9**steps)).view(own))
+                weight.sub_(state['mean'] / root * (self.rates / (1 - 0.9**steps)).view(shape))
 
 
 def _optimiser(weights: list[Tensor], settings: Sequence[TrainingSettings]) -> torch.optim.Optimizer:
-    rates, decays = {own.learning_rate for own in settings}, {own.weight_decay for own in settings}
+    rates, decays = (
+        {model_settings.learning_rate for model_settings in settings},
+        {model_settings.weight_decay for model_settings in settings},
+    )
     if len(rates) == len(decays) == 1:
         return Adam(weights, rates.pop(), decays.pop())
     device = weights[0].device
     return _RatesAdam(
         weights,
-        torch.tensor([own.learning_rate for own in settings], device=device),
-        torch.tensor([own.weight_decay for own in settings], device=device),
+        torch.tensor([model_settings.learning_rate for model_settings in settings], device=device),
+        torch.tensor([model_settings.weight_decay for model_settings in settings], device=device),
     )
 
 
 def _clip(weights: dict[str, Tensor], settings: Sequence[TrainingSettings]) -> None:
     """Clip each model's gradient to its own maximum norm, then to its own maximum entry."""
     gradients = [weight.grad for weight in weights.values() if weight.grad is not None]
-    if any(own.clip_norm is not None for own in settings):
-        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])  # (tensors, K)
-        longest = torch.tensor([own.clip_norm or torch.inf for own in settings], device=norms.device)
+    if any(model_settings.clip_norm is not None for model_settings in settings):
+        norms = torch.stack(
+            [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
+        )  # (tensors, K)
+        longest = torch.tensor(
+            [model_settings.clip_norm or torch.inf for model_settings in settings], device=norms.device
+        )
         scales = (longest / (norms.square().sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
         if not bool((scales == 1).all()):
             for gradient in gradients:
                 gradient.mul_(scales.view(-1, *[1] * (gradient.ndim - 1)))
-    if any(own.clip_value is not None for own in settings):
-        largest = torch.tensor([own.clip_value or torch.inf for own in settings])
+    if any(model_settings.clip_value is not None for model_settings in settings):
+        largest = torch.tensor([model_settings.clip_value or torch.inf for model_settings in settings])
         for gradient in gradients:
             limit = largest.to(gradient).view(-1, *[1] * (gradient.ndim - 1))
             gradient.copy_(torch.minimum(torch.maximum(gradient, -limit), limit))
@@ -306,10 +317,11 @@ def _checked(
             came=f'{len(models)} models, {len(splits)} splits, {len(settings)} settings',
             todo='train models of another shape in another call',
         )
-    bound = {
-        replace(own, seed=0, learning_rate=1.0, weight_decay=0.0, clip_norm=None, clip_value=None) for own in settings
+    shared = {
+        replace(model_settings, seed=0, learning_rate=1.0, weight_decay=0.0, clip_norm=None, clip_value=None)
+        for model_settings in settings
     }
-    if len(bound) != 1:
+    if len(shared) != 1:
         raise ValueRangeError(
             expected='settings that differ in seed, rate, decay and clipping alone',
             came='others that differ',

@@ -87,16 +87,18 @@ class Unlabelled:
         return Lesson(self, settings, epoch, ranks)
 
     def guesses(self, model: nn.Module, batch: Batch) -> Batch:
-        """The batch with predictions of the teacher, or of the model without dropout; categories below the threshold
-        are `UNKNOWN`."""
-        judge, was_training = self._teacher or model, model.training
+        """The batch with predictions of the teacher, or of the model without dropout, as truth.
+
+        Categories below the threshold are `UNKNOWN`.
+        """
+        predictor, was_training = self._teacher or model, model.training
         with torch.no_grad():
-            answer: Answer = judge.eval()(batch.features, batch.keep_mask)
+            answer: Answer = predictor.eval()(batch.features, batch.keep_mask)
         model.train(was_training)
         labels = None
         if answer.logits.shape[1]:
-            sure, labels = torch.softmax(answer.logits.float(), dim=1).max(dim=1)
-            labels = torch.where(sure >= self.settings.threshold, labels, UNKNOWN)
+            confidence, labels = torch.softmax(answer.logits.float(), dim=1).max(dim=1)
+            labels = torch.where(confidence >= self.settings.threshold, labels, UNKNOWN)
         values = answer.values.float() if answer.values.shape[1] else None
         return replace(batch, labels=labels, values=values, is_known=False)
 
@@ -104,60 +106,62 @@ class Unlabelled:
         """A copy with Gaussian noise, whose standard deviation is `noise` times that of each feature."""
         noisy = {}
         for name, value in batch.features.items():
-            drawn = torch.randn(value.shape, generator=rng, device=value.device)
-            noisy[name] = value + noise * self._scales[name][1] * drawn
+            draws = torch.randn(value.shape, generator=rng, device=value.device)
+            noisy[name] = value + noise * self._scales[name][1] * draws
         return replace(batch, features=noisy)
 
     def thinned(self, batch: Batch, rng: torch.Generator) -> Batch:
         """A copy with random features set to their mean and random modalities removed, as in the settings."""
-        thin, keep = {}, dict(batch.keep_mask)
+        thinned, keep = {}, dict(batch.keep_mask)
         for name, value in batch.features.items():
             # One draw per sample: a feature is removed at all its time steps.
-            drawn = torch.rand(len(value), *[1] * (value.ndim - 2), value.shape[-1], generator=rng, device=value.device)
-            thin[name] = torch.where(drawn < self.settings.feature_dropout, self._scales[name][0], value)
-        if len(thin) > 1 and self.settings.modality_dropout > 0:
-            for name, stays in _staying(thin, keep, self.settings.modality_dropout, rng).items():
-                mask = keep.get(name, torch.ones(thin[name].shape[:-1], dtype=torch.bool, device=stays.device))
-                keep[name] = mask & stays.view(-1, *[1] * (mask.ndim - 1))  # (B,) or (B, T)
-        return replace(batch, features=thin, keep_mask=keep)
+            draws = torch.rand(len(value), *[1] * (value.ndim - 2), value.shape[-1], generator=rng, device=value.device)
+            thinned[name] = torch.where(draws < self.settings.feature_dropout, self._scales[name][0], value)
+        if len(thinned) > 1 and self.settings.modality_dropout > 0:
+            for name, is_kept in _kept_modalities(thinned, keep, self.settings.modality_dropout, rng).items():
+                mask = keep.get(name, torch.ones(thinned[name].shape[:-1], dtype=torch.bool, device=is_kept.device))
+                keep[name] = mask & is_kept.view(-1, *[1] * (mask.ndim - 1))  # (B,) or (B, T)
+        return replace(batch, features=thinned, keep_mask=keep)
 
 
 class Lesson:
     """One epoch of batches of unlabelled samples."""
 
     def __init__(self, unlabelled: Unlabelled, settings: TrainingSettings, epoch: int, ranks: Ranks) -> None:
-        self._of, self._ranks = unlabelled, ranks
+        self._unlabelled, self._ranks = unlabelled, ranks
         order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, ORDER))
         self._batches = _without_end(unlabelled.samples, settings.batch_size * unlabelled.settings.ratio, order)
         device = torch.device(settings.device)
         self._rng = torch.Generator(device).manual_seed(epoch_seed(settings.seed, epoch, VIEWS + ranks.rank))
         ramp = unlabelled.settings.ramp if unlabelled.settings.kind == 'consistency' else 0
         self._weight = unlabelled.settings.weight * min(1.0, epoch / ramp if ramp else 1.0)
-        self._seen = 0
+        self._processed = 0
         self._sure = torch.zeros((), device=device)
 
     def losses(self, model: nn.Module) -> dict[str, Tensor]:
-        """Weighted losses of one step: `unlabelled_category`, to which samples below the threshold add 0, and
-        `unlabelled_value`."""
-        of, settings = self._of, self._of.settings
-        chosen = next(index for index in self._batches if len(index) >= self._ranks.count)
-        batch = of.samples.batch(self._ranks.share(chosen)[0])
+        """Weighted losses of one step: `unlabelled_category` and `unlabelled_value`.
+
+        Samples below the threshold add 0 to the first.
+        """
+        unlabelled, settings = self._unlabelled, self._unlabelled.settings
+        chunk = next(index for index in self._batches if len(index) >= self._ranks.count)
+        batch = unlabelled.samples.batch(self._ranks.share(chunk)[0])
         if settings.kind == 'consistency':
-            guessed = of.guesses(model, of.disturbed(batch, settings.weak_noise, self._rng))
-            strong = of.thinned(of.disturbed(batch, settings.strong_noise, self._rng), self._rng)
+            guessed = unlabelled.guesses(model, unlabelled.disturbed(batch, settings.weak_noise, self._rng))
+            strong = unlabelled.thinned(unlabelled.disturbed(batch, settings.strong_noise, self._rng), self._rng)
             batch = replace(strong, labels=guessed.labels, values=guessed.values, is_known=False)
         answer: Answer = model(batch.features, batch.keep_mask)
         losses = truth_losses(answer.logits, answer.values, batch)  # without its own losses, which may read truth
-        self._seen += len(batch)
+        self._processed += len(batch)
         if batch.labels is not None and 'category' in losses:
-            sure = (batch.labels != UNKNOWN).sum()
-            self._sure += sure
-            losses['category'] = losses['category'] * (sure / len(batch))
+            confident = (batch.labels != UNKNOWN).sum()
+            self._sure += confident
+            losses['category'] = losses['category'] * (confident / len(batch))
         return {f'unlabelled_{name}': self._weight * loss for name, loss in losses.items()}
 
     def facts(self) -> dict[str, float]:
         """The share of processed samples whose predicted category was confident enough."""
-        return {'sure': self._sure.item() / max(self._seen, 1)}
+        return {'sure': self._sure.item() / max(self._processed, 1)}
 
 
 def _tensors_of(model: nn.Module) -> dict[str, Tensor]:
@@ -176,7 +180,7 @@ def _scales(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
     features, keep = samples.steps()
     scales = {}
     for name, value in features.items():
-        rows = value.flatten(0, -2) if keep[name].all() else value[keep[name]]  # (rows there are, D)
+        rows = value.flatten(0, -2) if keep[name].all() else value[keep[name]]  # (present rows, D)
         rows = rows if len(rows) else value.new_zeros((1, value.shape[-1]))
         mean = rows.mean(dim=0, dtype=torch.float64)
         pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, piece by piece
@@ -185,15 +189,15 @@ def _scales(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
     return scales
 
 
-def _staying(
+def _kept_modalities(
     features: dict[str, Tensor], keep: dict[str, Tensor], rate: float, rng: torch.Generator
 ) -> dict[str, Tensor]:
-    """Modality to (B,) bool, whether it stays; of the modalities of a sample, a random one always does."""
+    """Modality to (B,) bool, whether it stays; of the modalities of a sample, a random one always stays."""
     first = next(iter(features.values()))
-    everyone = torch.ones(len(first), dtype=torch.bool, device=first.device)
-    there = [keep[name].view(len(first), -1).any(dim=1) if name in keep else everyone for name in features]
-    present = torch.stack(there, dim=1)  # (B, M)
+    all_present = torch.ones(len(first), dtype=torch.bool, device=first.device)
+    masks = [keep[name].view(len(first), -1).any(dim=1) if name in keep else all_present for name in features]
+    present = torch.stack(masks, dim=1)  # (B, M)
     chances = torch.rand(present.shape, generator=rng, device=first.device)
     survivor = torch.where(present, torch.rand(present.shape, generator=rng, device=first.device), -1.0).argmax(dim=1)
-    stays = (chances >= rate) | nn.functional.one_hot(survivor, present.shape[1]).bool()
-    return {name: stays[:, at] for at, name in enumerate(features)}
+    is_kept = (chances >= rate) | nn.functional.one_hot(survivor, present.shape[1]).bool()
+    return {name: is_kept[:, column] for column, name in enumerate(features)}

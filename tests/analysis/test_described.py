@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import wave
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -109,6 +110,7 @@ def test_what_a_describer_answers_becomes_a_record():
 
 def test_the_small_describer_is_asked_where_none_is_named():
     assert AnalysisSettings(describe=True).describe_model == 'small'
+    assert AnalysisSettings(describe_model=Path('small')).describe_model == str(Path.cwd() / 'small')  # a folder
     assert (AnalysisSettings().describe_model, AnalysisSettings(describe_model='run').describe) == ('', True)
 
 

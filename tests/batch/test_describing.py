@@ -171,8 +171,10 @@ def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
         assert (describer.name, note in describer.note, bool(describer.note)) == (measured.PLAIN, True, bool(note))
     by_name = open_describing(Describing(model='plain', asr='none'))
     assert (by_name.name, by_name.note) == (measured.PLAIN, '')
-    with pytest.raises(ValueRangeError):
+    with pytest.raises(ValueRangeError, match=r'description from measurements uses .*got --question; leave it out, or'):
         open_describing(Describing(model='plain', question='What?'))
+    with pytest.raises(ValueRangeError, match=r'description from measurements uses .*got --frames;'):
+        Describing(model='plain', frames=4)
 
 
 def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monkeypatch):
@@ -325,7 +327,7 @@ def test_media_that_clips_have_are_probed_once_and_what_is_not_sent_is_not_perce
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
     server = _Server("The character's emotional state is sad. Her voice is low. She says so.")
     list(describe_many([tmp_path / 'm.parquet'], describer=asking.EndpointClips(server, asr='none')))
-    assert probed == [('sound',)]
+    assert probed == [('audio',)]
     words_alone = asking.EndpointClips(server, asr='none', limits=ClipLimits(frames=0))
     (clip,) = describe_many([tmp_path / 'm.parquet'], describer=words_alone, limit=1)
     assert len(probed) == 1
@@ -345,7 +347,7 @@ def test_the_words_of_a_segment_are_recognised_in_it_and_the_audio_beside_a_sile
     manifest = Manifest(Facts('own', root=str(media)), rows)
     server = _Server("The character's emotional state is sad. Her voice is low. She smiles.")
     clips = EndpointClips(server, asr='none', is_probed=False)
-    clips._hear = lambda path, span: f'{path.name} {span}'
+    clips._hear = lambda recording, span: f'{recording.name} {span}'
     (media / 'broken.mp4').write_bytes(b'no video')
     unseen = Sample('unseen', video='broken.mp4', audio='a.wav', text='Hi.', missing='video')
     assert [each.failure for each in clips.described(manifest, [unseen])] == ['']  # what is withheld is not opened
@@ -353,6 +355,25 @@ def test_the_words_of_a_segment_are_recognised_in_it_and_the_audio_beside_a_sile
     assert (both.lacking, both.invented) == ({}, ())
     assert part.lacking == {'face': 'no video'}
     assert sum('b.wav (0.0, 0.005)' in str(request.messages) for request in server.requests) == 1
+
+
+def test_of_a_segment_without_audio_no_voice_is_perceived_and_each_file_is_opened_once(media, monkeypatch):
+    from affekt.batch.asking import EndpointClips
+    from affekt.media import Recording
+
+    opened, original = [], Recording.open.__func__
+    monkeypatch.setattr(
+        Recording, 'open', classmethod(lambda cls, path, *more: opened.append(path.name) or original(cls, path, *more))
+    )
+    write_video(media / 'a.mp4', [np.zeros((64, 64, 3), np.uint8)] * 20, 10)
+    part = Sample('part', video='a.mp4', audio='a.wav', text='Hi.', recording='a', start_s=0.5, end_s=1.5)
+    manifest = Manifest(Facts('own', root=str(media)), [part])  # the audio ends at 0.01 s
+    server = _Server("The character's emotional state is sad. Her voice is low. She smiles.")
+    (described,) = EndpointClips(server, asr='none', is_probed=False).described(manifest, manifest.samples)
+    assert {each['type'] for each in server.requests[0].messages[0]['content']} == {'image_url', 'text'}
+    assert described.lacking == {'voice': 'no audio in this segment'}
+    assert [clue.text for clue in described.invented] == ['Her voice is low.']
+    assert opened == ['a.mp4', 'a.wav']
 
 
 def test_answers_before_a_server_goes_away_are_kept_and_the_rest_is_asked_again(media, tmp_path):

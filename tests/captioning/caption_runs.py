@@ -1,4 +1,4 @@
-"""A small corpus of sounds and pictures, and the settings of a run whose every step asks one server."""
+"""A small corpus of audio and images, and the settings of a run whose every step asks one server."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_a_clip_without_media_is_not_judged_and_nobody_is_asked(corpus, serve, t
 
 @pytest.mark.parametrize(
     ('server', 'video', 'frames', 'media'),
-    [('vllm', 'a.jpg', None, ('video',)), ('vllm', None, 'a', ('picture',)), ('openai', 'a.jpg', None, ('picture',))],
+    [('vllm', 'a.jpg', None, ('video',)), ('vllm', None, 'a', ('image',)), ('openai', 'a.jpg', None, ('image',))],
 )
 def test_what_is_probed_is_what_will_be_sent(tmp_path, server, video, frames, media):
     (tmp_path / 'a').mkdir()
@@ -238,6 +238,7 @@ def test_paths_of_models_are_written_from_the_root_for_workers_that_begin_elsewh
         recipes=(('voice', f'chinese-hubert-large-frm@{tmp_path / "weights"}'), ('face', 'faces-utt')),
     )  # fmt: skip
     assert (absolute.visual, absolute.labels) == (server, None)
+    (tmp_path / 'small').mkdir()
     assert Place('small', 'small 12', trunk='smollm2-135m-instruct.gguf').absolute().where == 'small'
     (tmp_path / 'affekt').mkdir()  # a folder of the name of a table: the table is meant
     (tmp_path / 'own.json').write_text('{}')

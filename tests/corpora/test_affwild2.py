@@ -55,8 +55,8 @@ def test_lines_are_held_against_pictures_of_the_video(tmp_path):
     video(tmp_path / 'videos', 'film1', 3)
     video(tmp_path / 'videos', 'film2', 6)
     checked = check_frames(*import_with_frames('affwild2', tmp_path))
-    assert checked.longer == ('film1_left (4 lines, 3 pictures)', 'film1_right (4 lines, 3 pictures)')
-    assert checked.shorter == ('film2 (4 lines, 6 pictures)',)
+    assert checked.longer == ('film1_left (4 lines, 3 frames)', 'film1_right (4 lines, 3 frames)')
+    assert checked.shorter == ('film2 (4 lines, 6 frames)',)
     assert checked.labelled == {'expression': 12, 'affect': 12, 'units': 12}
 
 
@@ -131,7 +131,7 @@ def test_labels_of_frames_that_the_video_does_not_have_fail_the_check(tmp_path):
     _run('corpus', 'import', 'affwild2', tmp_path / 'release', '--out', out)
     checked = _run('corpus', 'check', out)
     assert checked.exit_code == 1
-    assert 'film2 (4 lines, 3 pictures)' in checked.stdout
+    assert 'film2 (4 lines, 3 frames)' in checked.stdout
 
 
 def test_a_recording_on_both_sides_of_the_split_fails_the_check_unless_it_is_accepted(tmp_path):

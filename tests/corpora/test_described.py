@@ -102,7 +102,7 @@ def test_a_row_that_stands_twice_is_taken_once_and_two_that_differ_are_refused(t
     table(path, ['name', 'reason'], ['s1', CLUES], ['s1', CLUES])
     found, notes = rows('ov-merd', tmp_path)
     assert len(found) == 1
-    assert any('1 row that stood twice taken once' in note for note in notes)
+    assert any('1 row left out that repeated another' in note for note in notes)
     table(path, ['name', 'reason'], ['s1', CLUES], ['s1', 'He frowns.'])
     with pytest.raises(TableError, match="two that differ for 's1'"):
         import_corpus('ov-merd', tmp_path)

@@ -58,12 +58,14 @@ def test_what_lies_at_a_place_says_how_it_answers(tmp_path):
         assert ModelChoice('m', str(tmp_path / 'nowhere')).form
 
 
-def test_the_describer_that_comes_with_affekt_is_named_small_unless_a_path_is(tmp_path, monkeypatch):
+def test_a_folder_called_small_does_not_hide_the_describer_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (choice,) = model_choices(['small'])
     assert (choice.name, choice.form) == ('small', 'describer')
     (tmp_path / 'small').mkdir()
-    assert choice.form == 'predictions'
+    assert choice.form == 'describer'
+    (folder,) = model_choices(['./small'])
+    assert (folder.name, folder.form) == ('small', 'predictions')
 
 
 def describer(server, **more) -> ServedDescriber:
@@ -138,7 +140,7 @@ def test_the_audio_beside_a_silent_video_is_sent_with_its_frames(silent_video_an
     assert noting.kinds() == ['input_audio', 'text']
     assert noting.sound_s() == 3.0
     (said,) = ServedDescriber(noting, noting.form, ClipLimits(0)).answers(manifest, manifest.samples)
-    assert 'let frames or sound be sent' in said.failure
+    assert 'let frames or audio be sent' in said.failure
 
 
 def test_an_audio_file_such_as_the_separated_voice_is_sent_in_place_of_the_audio_of_the_video(sets, tmp_path):
@@ -190,7 +192,7 @@ def test_only_media_that_clips_have_are_probed(silent_video_and_sound):
     ):  # fmt: skip
         manifest = Manifest(silent_video_and_sound, [sample])
         list(model.answers(manifest, manifest.samples))
-    assert probed == [('picture', 'video'), ('picture', 'video', 'sound'), ('sound',), ('sound',)]
+    assert probed == [('image', 'video'), ('image', 'video', 'audio'), ('audio',), ('audio',)]
 
 
 def test_a_clip_that_cannot_be_asked_about_costs_no_other_its_answer(server, tmp_path):
@@ -232,7 +234,7 @@ def test_a_server_that_drops_sound_is_not_asked_about_any_clip(server, sets, tmp
     server.answer = deaf
     manifest = Manifest.load(sets[1] / 'meld.parquet')
     choice = ModelChoice('m', server.url)
-    with opened(choice, tmp_path / 'm') as model, pytest.raises(LLMError, match='the sound is dropped'):
+    with opened(choice, tmp_path / 'm') as model, pytest.raises(LLMError, match='the audio is dropped'):
         list(model.answers(manifest, manifest.samples))
     assert not any('emotional state' in json.dumps(question) for question in server.questions)
     with opened(choice, tmp_path / 'm', limits=ClipLimits(sound=False)) as model:

@@ -197,7 +197,8 @@ def test_a_name_a_run_and_a_folder_lead_to_one_place(folder, tmp_path, monkeypat
     assert described_place('run') == Path('run/describer')
     assert described_place('run/describer') == Path('run/describer')
     (tmp_path / 'small').mkdir()
-    assert described_place('small') == Path('small')  # a folder of that name goes first
+    assert described_place('small').name == 'describer'  # a folder of that name hides nothing
+    assert described_place('./small') == described_place(Path('small')) == Path('small')
     with pytest.raises(WeightsError, match=r'describer\.json: No such file'):
         saved_notes('small')
 
@@ -297,15 +298,20 @@ def test_a_clip_that_is_unlike_those_of_training_has_no_certainty_and_the_reason
         ((clip, described),) = clips.describe(manifest, manifest.samples)
         assert described.certainty == certainty
         assert clip.lacking.get('certainty') == (
-            None if certainty else 'the voice is unlike those that it was trained on'
+            None if certainty else 'the voice is unlike those of the training clips'
         )
 
 
 def test_a_label_of_a_source_without_a_temperature_has_no_certainty_and_the_reason():
     certainty = Certainty(('angry',), {'voice': 2.0})
-    for sources, why in (({'voice': 1}, ''), ({'face': 1, 'voice': 1}, 'face'), ({}, 'words')):
+    for sources, why in (
+        ({'voice': 1}, ''),
+        ({'face': 1, 'voice': 1}, 'face'),
+        ({'sentence': 1}, 'words'),
+        ({}, 'words'),
+    ):
         prompt = SimpleNamespace(pieces=SimpleNamespace(sources=sources))
-        assert certainty.why_unknown(None, prompt) == (why and f'none was fitted for labels of the {why}')
+        assert certainty.why_unknown(None, prompt) == (why and f'not calibrated for labels of the {why}')
 
 
 def test_labels_are_those_that_answers_probably_hold_where_the_folder_says_so(tmp_path):

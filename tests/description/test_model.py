@@ -16,6 +16,7 @@ from affekt.description import (
     DescriberSettings,
     Limits,
     Pieces,
+    Queries,
     Source,
     answer_loss,
     tiny_trunk,
@@ -59,6 +60,25 @@ def test_logits_are_the_same_beside_others(describer, clips):
         for row, clip in enumerate(batch):
             single = describer([clip]).logits[0]
             torch.testing.assert_close(together.logits[row, : len(single)], single, atol=1e-4, rtol=0)
+
+
+def test_logits_before_tokens_of_answers_alone_give_the_same_loss_and_gradients(clips):
+    describer = Describer(with_adapters(tiny_trunk(), Adapters(rank=2)), SOURCES)
+    batch = [
+        Asked(replace(clip.pieces, answer=(70, *[71] * at, 257), weights=(3.0, *[1.0] * (at + 1))), clip.features)
+        for at, clip in enumerate(clips[:4])
+    ]
+    losses, gradients = [], []
+    for is_whole in (True, False):
+        describer.zero_grad()
+        answered = describer.eval()(batch, is_whole=is_whole)
+        answered.loss.backward()
+        losses.append(answered.loss.item())
+        gradients.append({name: each.grad for name, each in describer.named_parameters() if each.grad is not None})
+    places = (answered.embedded.labels[:, 1:] != -100).any(dim=0)
+    assert answered.logits.shape[1] == int(places.sum()) < answered.embedded.labels.shape[1] / 2
+    assert losses[1] == pytest.approx(losses[0], abs=1e-6)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-5)
 
 
 def test_generation_agrees_with_the_logits_of_the_whole_text(describer, clips):
@@ -212,12 +232,43 @@ def test_the_published_cut_takes_the_front_and_with_it_the_soft_tokens():
         ({'voice': torch.ones(2, 5)}, ShapeError, r'voice of width 6.*\(2, 5\)'),
         ({'voice': torch.ones(0, 6)}, ShapeError, 'width 6'),
         ({'voice': torch.full((2, 6), torch.nan)}, ValueRangeError, 'nan or infinity'),
-        ({'pose': torch.ones(3, 3)}, ShapeError, '2 vectors of pose'),
+        ({'pose': torch.ones(3, 3)}, ShapeError, '2 vectors of pose in each clip.*got 3; give as many'),
     ],
 )
-def test_features_that_cannot_be_are_refused_with_the_name_of_their_source(describer, features, error, match):
+def test_features_that_cannot_be_are_refused_where_the_prompt_is_made(describer, features, error, match):
     with pytest.raises(error, match=match):
-        describer.soft_tokens([describer.prompt(features, KIND, 'What?')])
+        describer.prompt(features, KIND, 'What?')
+
+
+@pytest.mark.parametrize(
+    ('values', 'error', 'match'),
+    [
+        ({'fusion': 'steps', 'tokens': 0}, ValueRangeError, '1 soft token or more for the source pose; got 0; change'),
+        ({'fusion': 'steps', 'joins': ('face', 'voice')}, ValueRangeError, 'a fusion that pools'),
+        ({'fusion': 'qformer'}, ValueRangeError, 'the sizes of a Q-Former'),
+        ({'fusion': 'soft'}, UnknownNameError, 'softmax'),
+        ({'dropout': 1.0}, ValueRangeError, r'a dropout in \[0, 1\)'),
+    ],
+)
+def test_a_row_that_cannot_be_is_refused_where_it_is_written(values, error, match):
+    with pytest.raises(error, match=match):
+        Source('pose', 3, **values)
+
+
+def test_a_single_vector_is_repeated_whatever_the_other_clips_of_a_batch_have(describer):
+    alone, many = (describer.prompt({'pose': torch.ones(count, 3)}, KIND, 'What?') for count in (1, 2))
+    first, _ = describer.soft_tokens([alone, many])
+    torch.testing.assert_close(first['pose'], describer.soft_tokens([alone])[0]['pose'])
+    torch.testing.assert_close(first['pose'][0], first['pose'][1])
+
+
+def test_of_more_steps_than_a_qformer_has_positions_as_many_are_read_evenly():
+    queries = Queries(12, 3, 16, 2, positions=4)
+    describer = Describer(tiny_trunk(), [Source('face', 3, tokens=2, fusion='qformer', queries=queries)]).eval()
+    steps = torch.arange(30.0).reshape(10, 3)
+    asked = [describer.prompt({'face': each}, 'faceonly', 'What?') for each in (steps, steps[[0, 3, 6, 9]])]
+    whole, chosen = describer.soft_tokens(asked)
+    torch.testing.assert_close(whole['face'], chosen['face'])
 
 
 def test_a_prompt_whose_features_are_not_there_is_refused(describer):

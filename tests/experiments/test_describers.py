@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, UnknownNameError, ValueRangeError
-from affekt.experiments import named_stores, split_clips
-from affekt.features import extract
+from affekt.experiments import DescriberForm, named_stores, split_clips
+from affekt.features import Store, extract
 
 FELT = {'happy': 'What a wonderful day', 'sad': 'I miss her so much', 'angry': 'Leave me alone now'}
 
@@ -44,7 +44,7 @@ def trunk(tmp_path_factory):
 
 def _train(corpus, trunk, out, *words):
     fixed = ('--trunk', trunk, '--steps', 2, '--batch-size', 4)
-    new = () if '--init' in words else ('--rank', 2)
+    new = () if {'--init', '--form'} & {*words} else ('--rank', 2)
     answers = () if 'prefer' in words else ('--answer-tokens', 8)
     command = ('describe', 'train', '--manifest', corpus / 'm.parquet', '--features', corpus / 'hash512', '--out', out)
     return CliRunner().invoke(main, [str(word) for word in (*command, *fixed, *new, *answers, *words)])
@@ -118,6 +118,46 @@ def test_a_fine_stage_goes_on_and_resumes_and_one_without_a_describer_is_refused
     )
     assert other.exit_code == 2
     assert "'voice'" in ' '.join(other.stderr.split())
+
+
+def test_a_describer_of_the_form_of_2023_is_learnt_in_two_stages_and_describes(corpus, trunk, tmp_path):
+    stores = [word for name in ('voice', 'face') for word in ('--features', f'{name}={corpus / "hash512"}')]
+    command = ('describe', 'train', '--manifest', corpus / 'm.parquet', *stores, '--steps', 1, '--answer-tokens', 2)
+    new = ('--form', 'affectgpt-2023', '--trunk', trunk)
+    for stage, more in (('coarse', new), ('fine', ('--init', tmp_path / 'coarse'))):
+        out = tmp_path / stage
+        result = CliRunner().invoke(main, [str(word) for word in (*command, '--stage', stage, *more, '--out', out)])
+        assert result.exit_code == 0, result.output
+    saved = json.loads((tmp_path / 'fine' / 'describer' / 'describer.json').read_text())
+    rows = {source['name']: source for source in saved['sources']}
+    assert {name: (row['fusion'], row['tokens'], row['width']) for name, row in rows.items()} == {
+        'voice': ('qformer', 8, 512), 'face': ('qformer', 32, 512),
+    }  # fmt: skip
+    assert (rows['face']['queries']['width'], rows['face']['queries']['positions']) == (768, 32)
+    assert (saved['adapters'], saved['settings']['family']) == (None, 'vicuna-hash')
+    assert saved['notes']['kind']['blocks'][1] == {'source': 'face', 'lead': 'Meanwhile, w'}  # the published prompt
+    described = CliRunner().invoke(
+        main,
+        ['describe', f'{corpus}/m.parquet', '--model', f'{tmp_path}/fine', '--json', '--limit', '2', '--tokens', '2'],
+    )
+    assert json.loads(described.stdout)['failed'] == 0
+    refused = CliRunner().invoke(main, [str(word) for word in (*command, *new, '--rank', 2, '--out', tmp_path / 'no')])
+    assert (refused.exit_code, 'a form of your own' in ' '.join(refused.stderr.split())) == (2, True)
+
+
+def test_a_published_form_takes_the_widths_of_its_stores_and_joins_those_that_are_there(corpus, trunk):
+    stores = {name: Store(corpus / 'hash512') for name in ('voice', 'face')}
+    describer = DescriberForm(published='affectgpt-2025').built(str(trunk), stores, device='cpu', seed=0)
+    assert {name: (row.joins, row.width) for name, row in describer.table.items()} == {
+        'voice': ((), 512), 'face': ((), 512), 'multi': (('face', 'voice'), 512),
+    }  # fmt: skip
+    assert (describer.adapters.rank, describer.adapters.alpha) == (16, 32)
+    frames = DescriberForm(published='affectgpt-2023').built(
+        str(trunk), {'frame': stores['face']}, device='cpu', seed=0
+    )
+    assert frames.table['frame'].shares == ''
+    with pytest.raises(UnknownNameError, match="got 'sentence'"):
+        DescriberForm(published='affectgpt-2023').built(str(trunk), {'sentence': stores['face']}, device='cpu', seed=0)
 
 
 def test_written_descriptions_are_learnt_where_a_table_has_them(corpus, trunk, tmp_path):

@@ -9,6 +9,7 @@ from affekt.errors import ValueRangeError
 from affekt.faces import FaceLandmarker, FaceTracker
 from affekt.faces.lookout import Lookout, Searches
 from affekt.faces.scenes import SceneCuts
+from affekt.faces.tracking import assignment
 
 RATE_HZ = 10.0
 SIZE = (360, 640)
@@ -211,3 +212,16 @@ def test_what_a_lookout_saw_ahead_saves_searches_and_changes_nothing(landmarker,
     assert list(followed(is_ahead=True)) == alone
     assert len({person for _, person, *_ in alone}) == 2
     assert len(searched) - alone_searched < alone_searched
+
+
+@pytest.mark.parametrize('rows', range(6))
+@pytest.mark.parametrize('columns', range(1, 7))
+def test_the_assignment_is_that_of_scipy_ties_included(rows, columns):
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng([rows, columns])
+    for trial in range(20):
+        cost = rng.random((rows, columns)) if trial % 2 else rng.integers(0, 3, (rows, columns)).astype(float)
+        cost[rng.random(cost.shape) < 0.2] = 1e6
+        pairs = np.transpose(linear_sum_assignment(cost)).tolist()
+        assert [list(pair) for pair in assignment(cost)] == pairs

@@ -311,7 +311,7 @@ def test_a_real_model_on_a_real_server_answers_in_both_orders_and_is_asked_once(
 
 
 def test_a_real_server_of_a_text_model_does_not_pass_for_one_that_sees_and_hears(real_server):
-    results = probe(Endpoint(real_server, 'smollm2', server='llama.cpp', attempts=1), ['picture', 'sound'])
+    results = probe(Endpoint(real_server, 'smollm2', server='llama.cpp', attempts=1), ['image', 'audio'])
     assert {each.state for each in results} <= {'dropped', 'refused'}
 
 

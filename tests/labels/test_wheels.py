@@ -179,7 +179,7 @@ def test_an_official_wheel_of_two_rings_is_one_clear_error(shared_data, monkeypa
     real = official_tables.first_sheet
     two = [['a', 'b'], ['joy', 'glad']]
     monkeypatch.setattr(official_tables, 'first_sheet', lambda path: two if path.name == 'wheel1.xlsx' else real(path))
-    with pytest.raises(TableError, match='three columns, one a ring'):
+    with pytest.raises(TableError, match='three columns, one per ring'):
         read_official(shared_data / 'wheels' / '2025')
 
 

@@ -103,9 +103,7 @@ def blind(question):
 def test_a_server_that_fails_on_pictures_for_good_is_told_after_three_attempts_and_then_after_one(server):
     server.answer = blind
     model = endpoint(server)
-    with pytest.raises(
-        LLMError, match=r'question with picture; got HTTP 500 .* each time, while plain words'
-    ) as raised:
+    with pytest.raises(LLMError, match=r'question with image; got HTTP 500 .* each time, while plain words') as raised:
         model.ask(SHOWN)
     assert not isinstance(raised.value, QuestionRefusedError)  # the same command asks again
     assert len(server.questions) == 4  # three times the picture, once plain words
@@ -119,7 +117,7 @@ def test_a_lasting_failure_on_media_names_the_options_that_leave_them_out(server
     server.answer = blind
     with pytest.raises(LLMError, match=r'or leave that out \(--frames 0\)$'):
         endpoint(server, left_out_by=LEFT_OUT_BY).ask(SHOWN)
-    assert Endpoint('http://localhost', 'm').how_to_leave_out(['sound']) == 'leave that out'
+    assert Endpoint('http://localhost', 'm').how_to_leave_out(['audio']) == 'leave that out'
 
 
 def test_a_server_that_sees_again_is_asked_as_often_as_before(server):

@@ -92,7 +92,7 @@ def test_a_description_stays_inside_its_quotes_whatever_it_holds(text):
     assert json.loads(user['content']) == {'description': ' '.join(text.split())}
     assert [system['role'], user['role']] == ['system', 'user']
     assert text not in system['content']
-    assert (request.temperature, request.prompt_version) == (0.0, 'labels-2')
+    assert (request.temperature, request.prompt_version) == (0.0, 'labels-3')
 
 
 def test_a_description_that_a_server_refuses_has_no_labels_and_says_so(server):

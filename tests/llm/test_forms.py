@@ -83,8 +83,8 @@ def test_a_part_that_a_server_has_no_form_for_is_refused_before_it_is_sent(form,
 
 
 def test_a_form_without_sound_refuses_a_clip_that_is_to_be_heard(clip):
-    deaf = dataclasses.replace(SERVERS['vllm'], sound=())
-    with pytest.raises(LLMError, match='got sound'):
+    deaf = dataclasses.replace(SERVERS['vllm'], audio=())
+    with pytest.raises(LLMError, match='got audio'):
         clip_parts(clip, ClipLimits(sound=True), deaf)
 
 
@@ -99,8 +99,8 @@ def test_the_same_question_without_sound_keeps_everything_else(clip):
     parts = clip_parts(clip, ClipLimits(sound=True, frames=2))
     content = [*parts, {'type': 'text', 'text': 'What?'}]
     request = Request(({'role': 'system', 'content': 'Short.'}, {'role': 'user', 'content': content}), 'x', seed=3)
-    silent = without_media(request, 'sound')
+    silent = without_media(request, 'audio')
     assert [part['type'] for part in silent.messages[1]['content']] == ['image_url', 'image_url', 'text']
     assert (silent.messages[0], silent.seed) == (request.messages[0], 3)
     assert silent.key('m') != request.key('m')
-    assert without_media(silent, 'sound') is silent
+    assert without_media(silent, 'audio') is silent

@@ -35,18 +35,18 @@ def without(*dropped):
 def test_a_server_that_hands_everything_on_passes_whatever_form_it_takes(form, server):
     server.answer = seeing.answer
     assert [(each.medium, each.state) for each in probe(endpoint(server, form))] == [
-        ('picture', 'received'), ('sound', 'received'), ('video', 'received'),
+        ('image', 'received'), ('audio', 'received'), ('video', 'received'),
     ]  # fmt: skip
     assert len(server.questions) == 1 + 3 * 4
 
 
 @pytest.mark.parametrize(
-    ('dropped', 'medium'), [('image_url', 'picture'), ('input_audio', 'sound'), ('video_url', 'video')]
+    ('dropped', 'medium'), [('image_url', 'image'), ('input_audio', 'audio'), ('video_url', 'video')]
 )
 def test_a_server_that_drops_one_medium_in_silence_fails_by_name(server, dropped, medium):
     server.answer = without(dropped)
     states = {each.medium: each.state for each in probe(endpoint(server))}
-    assert states == {**dict.fromkeys(('picture', 'sound', 'video'), 'received'), medium: 'dropped'}
+    assert states == {**dict.fromkeys(('image', 'audio', 'video'), 'received'), medium: 'dropped'}
     with pytest.raises(LLMError, match=rf'the {medium} is dropped in silence.*--server \(now vllm\)'):
         require_media(endpoint(server), [medium])
 
@@ -75,7 +75,7 @@ def test_a_model_that_repeats_the_question_does_not_pass(server):
 
 def test_a_right_answer_after_thinking_aloud_of_others_passes(server):
     server.answer = lambda question: f'<think>red, no, green or blue?</think>{seeing.answer(question)}'
-    assert [each.state for each in probe(endpoint(server), ['picture'])] == ['received']
+    assert [each.state for each in probe(endpoint(server), ['image'])] == ['received']
 
 
 @pytest.mark.parametrize('state', [400, 500])
@@ -86,7 +86,7 @@ def test_a_server_that_refuses_is_shown_with_its_words_and_not_asked_six_times(s
     server.answer = answer
     if state == 500:
         server.answer = lambda question: 'yes' if len(server.questions) == 1 else state
-    (result,) = probe(Endpoint(server.url, 'tiny', attempts=2, sleep=lambda _: None), ['picture'])
+    (result,) = probe(Endpoint(server.url, 'tiny', attempts=2, sleep=lambda _: None), ['image'])
     assert result.state == 'refused'
     assert f'HTTP {state} (state {state})' in result.refusal
 
@@ -94,7 +94,7 @@ def test_a_server_that_refuses_is_shown_with_its_words_and_not_asked_six_times(s
 def test_a_server_that_says_500_because_its_model_sees_nothing_is_asked_once(server):
     words = 'image input is not supported - hint: you may need to provide the mmproj'
     server.answer = lambda question: 'yes' if len(server.questions) == 1 else (500, words)
-    (result,) = probe(endpoint(server, 'llama.cpp'), ['picture'])
+    (result,) = probe(endpoint(server, 'llama.cpp'), ['image'])
     assert (result.state, len(server.questions)) == ('refused', 3)  # plain words, the picture, plain words again
     assert words in result.sentence
 
@@ -107,11 +107,11 @@ def test_sound_is_probed_by_itself_where_pictures_are_refused_and_one_reason_is_
 
     server.answer = hears_alone
     states = {each.medium: each.state for each in probe(endpoint(server, 'openai'))}
-    assert states == {'picture': 'refused', 'sound': 'received', 'video': 'refused'}
-    with pytest.raises(LLMError, match='every picture, sound and video') as raised:
-        require_media(endpoint(server, 'openai'), ('picture', 'sound', 'video'))
+    assert states == {'image': 'refused', 'audio': 'received', 'video': 'refused'}
+    with pytest.raises(LLMError, match='every image, audio and video') as raised:
+        require_media(endpoint(server, 'openai'), ('image', 'audio', 'video'))
     assert raised.value.came.count('HTTP 500') == 1
-    assert raised.value.came.startswith('the server refuses the picture and video: ')
+    assert raised.value.came.startswith('the server refuses the image and video: ')
 
 
 def test_a_server_that_is_not_there_is_an_error_and_no_state(server):
@@ -124,29 +124,29 @@ def test_a_server_that_is_not_there_is_an_error_and_no_state(server):
 
 def test_what_came_through_is_not_asked_again_in_a_folder_and_what_did_not_is(server, tmp_path):
     server.answer = seeing.answer
-    require_media(endpoint(server), ['picture'], tmp_path)
+    require_media(endpoint(server), ['image'], tmp_path)
     asked = len(server.questions)
-    require_media(endpoint(server), ['picture'], tmp_path)
+    require_media(endpoint(server), ['image'], tmp_path)
     assert len(server.questions) == asked
     server.answer = without('input_audio')
     for _ in range(2):
-        with pytest.raises(LLMError, match='the sound is dropped'):
-            require_media(endpoint(server), ['picture', 'sound'], tmp_path)
+        with pytest.raises(LLMError, match='the audio is dropped'):
+            require_media(endpoint(server), ['image', 'audio'], tmp_path)
     assert len(server.questions) == asked + 2 * 5
     server.answer = seeing.answer
-    require_media(endpoint(server), ['picture', 'sound'], tmp_path)
+    require_media(endpoint(server), ['image', 'audio'], tmp_path)
     assert json.loads((tmp_path / 'probes.json').read_text()) == {
-        f'probe-1 vllm {server.url}/chat/completions tiny': ['picture', 'sound']
+        f'probe-2 vllm {server.url}/chat/completions tiny': ['audio', 'image']
     }
-    require_media(endpoint(server, 'openai'), ['picture'], tmp_path)  # another form is another question
+    require_media(endpoint(server, 'openai'), ['image'], tmp_path)  # another form is another question
     assert len(server.questions) == asked + 3 * 5 + 5
 
 
 def test_a_damaged_note_is_none(server, tmp_path):
     (tmp_path / 'probes.json').write_text('[1')
     server.answer = seeing.answer
-    require_media(endpoint(server), ['picture'], tmp_path)
-    assert 'picture' in (tmp_path / 'probes.json').read_text()
+    require_media(endpoint(server), ['image'], tmp_path)
+    assert 'image' in (tmp_path / 'probes.json').read_text()
 
 
 def test_the_use_of_sound_is_the_share_of_answers_that_change_without_it(server):
@@ -169,10 +169,10 @@ def test_the_command_says_what_reaches_the_model_and_ends_with_2_where_something
     words = ['doctor', '--endpoint', server.url, '--model', 'tiny', '--server', 'vllm']
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
-    assert 'The sound is dropped in silence' in ' '.join(result.output.split())
+    assert 'The audio is dropped in silence' in ' '.join(result.output.split())
     assert all(len(line) <= 80 for line in result.output.splitlines())
     answered = json.loads(CliRunner().invoke(main, [*words, '--json']).output)
-    assert {each['medium']: each['state'] for each in answered['media']}['sound'] == 'dropped'
+    assert {each['medium']: each['state'] for each in answered['media']}['audio'] == 'dropped'
     server.answer = seeing.answer
     assert CliRunner().invoke(main, words).exit_code == 0
     assert CliRunner().invoke(main, words[:3]).exit_code == 2

@@ -37,6 +37,11 @@ def test_equal_scores_enter_together():
     assert average_precision([1, 0, 0, 0], [0.5, 0.5, 0.5, 0.5]) == pytest.approx(1 / 4, abs=1e-15)
 
 
+def test_equal_infinite_scores_enter_together():
+    # log-odds of certain answers: two at +inf (one positive) are one step, as two at 2.0 would be
+    assert average_precision([1, 0, 1], [np.inf, np.inf, -np.inf]) == average_precision([1, 0, 1], [2.0, 2.0, 1.0])
+
+
 def test_a_label_without_positives_is_nan_and_left_out_of_the_mean():
     scores = np.array([[0.9, 0.1, 0.5], [0.8, 0.9, 0.5], [0.2, 0.8, 0.5], [0.1, 0.2, 0.5]])
     np.testing.assert_allclose(per_label_average_precision(TRUTH, scores), [1, 1, np.nan], atol=1e-15)

@@ -87,7 +87,8 @@ def test_a_word_where_numbers_are_wanted_is_named(tables):
 
 
 @pytest.mark.parametrize(
-    ('cell', 'message'), [('nan', 'label of every sample.*without one for a'), ('n/a', "number for every.*'n/a' for a")]
+    ('cell', 'message'),
+    [('nan', 'label for every sample.*without one for a'), ('n/a', "number for every.*'n/a' for a")],
 )
 def test_nan_is_no_label_and_a_word_among_numbers_makes_no_classes_of_them(tables, cell, message):
     tables[0].write_text(f'name,valence\na,{cell}\nb,-0.5\nc,0.2\nd,-0.2\n')

@@ -11,9 +11,9 @@ from scipy.optimize import minimize
 
 from affekt.errors import AffektError, ComparisonError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.npz import read_npz
-from affekt.preference.embedding import KeptEmbedder
+from affekt.preference.embedding import CachedEmbedder
 from affekt.preference.evaluation import answers_of, evaluate_preferences
-from affekt.preference.features import BLOCKS, sameness, see
+from affekt.preference.features import BLOCKS, raw_features, sameness
 from affekt.preference.model import (
     PreferenceSettings,
     _newton,
@@ -46,7 +46,7 @@ def planted() -> tuple[Pairs, Pairs]:
 
 def test_a_swapped_pair_gets_the_exact_negative_score_and_the_same_chance_of_a_tie():
     pairs, samples = _with_everything()
-    model = fit_preferences(pairs, see(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
+    model = fit_preferences(pairs, raw_features(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
     forward, backward = model.predict_pairs(pairs, samples), model.predict_pairs(pairs.swapped(), samples)
     assert np.array_equal(backward.score, -forward.score)
     assert np.array_equal(backward.chances, forward.chances[:, ::-1])
@@ -56,7 +56,7 @@ def test_a_swapped_pair_gets_the_exact_negative_score_and_the_same_chance_of_a_t
 
 def test_a_pair_alone_scores_as_among_others():
     pairs, samples = _with_everything()
-    model = fit_preferences(pairs, see(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
+    model = fit_preferences(pairs, raw_features(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
     together = model.predict_pairs(pairs, samples).score
     alone = [model.predict_pairs(pairs.take([at]), samples).score[0] for at in range(8)]
     assert np.array_equal(alone, together[:8])
@@ -64,7 +64,7 @@ def test_a_pair_alone_scores_as_among_others():
 
 def test_equal_texts_score_zero_and_are_a_tie():
     pairs = emoprefer_like(40, 5)
-    model = fit_preferences(pairs, see(pairs, EMBEDDER), FEW[0], EMBEDDER)
+    model = fit_preferences(pairs, raw_features(pairs, EMBEDDER), FEW[0], EMBEDDER)
     reading = model.predict_pairs([('he smiles', 'he smiles')])
     assert reading.score[0] == 0.0
     assert reading.verdicts()[0] == 0
@@ -74,7 +74,7 @@ def test_neither_the_order_of_pairs_nor_of_sides_changes_what_is_learned():
     pairs, samples = _with_everything()
     shuffled = pairs.take(np.random.default_rng(1).permutation(len(pairs)))
     models = [
-        fit_preferences(one, see(one, EMBEDDER, samples), EVERYTHING, EMBEDDER)
+        fit_preferences(one, raw_features(one, EMBEDDER, samples), EVERYTHING, EMBEDDER)
         for one in (pairs, shuffled, pairs.swapped())
     ]
     scores = [model.predict_pairs(pairs, samples).score for model in models]
@@ -115,7 +115,7 @@ def test_annotators_votes_are_learned_as_shares():
 
 def test_a_controlled_score_is_uncorrelated_with_its_controls_over_the_training_pairs(planted):
     train, _ = planted
-    seen = see(train, EMBEDDER)
+    seen = raw_features(train, EMBEDDER)
     free = fit_preferences(train, seen, FEW[0], EMBEDDER).read(seen).score
     held = fit_preferences(train, seen, replace(FEW[0], control=('length', 'source')), EMBEDDER).read(seen).score
     unwanted = controls(train, seen, ('length', 'source'))
@@ -163,7 +163,7 @@ def test_training_is_repeatable_and_chooses_by_samples_not_by_pairs(planted):
 
 def test_a_saved_model_says_the_same(tmp_path):
     pairs, samples = _with_everything()
-    model = fit_preferences(pairs, see(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
+    model = fit_preferences(pairs, raw_features(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
     model.save(tmp_path / 'preference.npz')
     loaded = load_preferences(tmp_path, EMBEDDER)
     assert loaded.settings == model.settings
@@ -173,7 +173,7 @@ def test_a_saved_model_says_the_same(tmp_path):
 def test_a_damaged_or_foreign_file_is_refused(tmp_path):
     pairs = emoprefer_like(30, 4)
     path = tmp_path / 'preference.npz'
-    fit_preferences(pairs, see(pairs, EMBEDDER), FEW[0], EMBEDDER).save(path)
+    fit_preferences(pairs, raw_features(pairs, EMBEDDER), FEW[0], EMBEDDER).save(path)
     with pytest.raises(WeightsError, match='the embedder word hashes'):
         load_preferences(path)
     whole = read_npz(path)
@@ -212,8 +212,8 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path):
             ),
             ComparisonError,
         ),
-        (lambda: see(Pairs.of(['a'], ['b']), EMBEDDER, {'2': np.ones(3)}), UnknownNameError),
-        (lambda: see(Pairs.of(['a'], ['b']), EMBEDDER, {'1': np.array([np.nan])}), ShapeError),
+        (lambda: raw_features(Pairs.of(['a'], ['b']), EMBEDDER, {'2': np.ones(3)}), UnknownNameError),
+        (lambda: raw_features(Pairs.of(['a'], ['b']), EMBEDDER, {'1': np.array([np.nan])}), ShapeError),
     ],
 )
 def test_wrong_input_is_one_clear_error(wrong, error):
@@ -224,7 +224,7 @@ def test_wrong_input_is_one_clear_error(wrong, error):
 
 def test_a_model_trained_with_clips_refuses_pairs_without_them():
     pairs, samples = _with_everything()
-    model = fit_preferences(pairs, see(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
+    model = fit_preferences(pairs, raw_features(pairs, EMBEDDER, samples), EVERYTHING, EMBEDDER)
     with pytest.raises(ShapeError, match='sample vectors of 5'):
         model.predict_pairs(pairs)
 
@@ -239,16 +239,16 @@ def test_features_of_the_clip_are_used_where_they_decide():
     pairs = Pairs.of(texts[0].tolist(), texts[1].tolist(), outcome)
     samples = {name: np.array([1.0 if one else -1.0, 0.3]) for name, one in zip(pairs.names, happy, strict=True)}
     settings = PreferenceSettings(('embedding', 'sample'), penalty=1.0)
-    seen = see(pairs, EMBEDDER, samples)
+    seen = raw_features(pairs, EMBEDDER, samples)
     with_clips = fit_preferences(pairs, seen, settings, EMBEDDER).predict_pairs(pairs, samples)
-    blind = fit_preferences(pairs, see(pairs, EMBEDDER), settings, EMBEDDER).predict_pairs(pairs)
+    blind = fit_preferences(pairs, raw_features(pairs, EMBEDDER), settings, EMBEDDER).predict_pairs(pairs)
     assert np.mean(with_clips.verdicts() == outcome) == 1.0
     assert np.mean(blind.verdicts() == outcome) < 0.6
 
 
 def test_what_makes_a_tie_likely_does_not_depend_on_sides():
     pairs = emoprefer_like(20, 6)
-    assert np.array_equal(sameness(see(pairs, EMBEDDER)), sameness(see(pairs.swapped(), EMBEDDER)))
+    assert np.array_equal(sameness(raw_features(pairs, EMBEDDER)), sameness(raw_features(pairs.swapped(), EMBEDDER)))
 
 
 def test_vectors_are_kept_by_text_and_read_again(tmp_path):
@@ -260,7 +260,7 @@ def test_vectors_are_kept_by_text_and_read_again(tmp_path):
             return super().embed(texts)
 
     path = tmp_path / 'kept.npz'
-    first = KeptEmbedder(Counting(), path).embed(['joy', 'fear', 'joy'])
-    again = KeptEmbedder(Counting(), path).embed(['fear', 'joy'])
+    first = CachedEmbedder(Counting(), path).embed(['joy', 'fear', 'joy'])
+    again = CachedEmbedder(Counting(), path).embed(['fear', 'joy'])
     assert asked == ['joy', 'fear']
     assert np.array_equal(again, first[[1, 0]])

@@ -190,7 +190,7 @@ def test_longer_recordings_take_longer_bins():
     [
         ({'people': 0}, 'No face was found and no speech was heard'),
         ({'people': 0, 'kind': 'audio'}, 'No speech was heard in this recording'),
-        ({'people': 0, 'kind': 'image', 'duration_s': 0.0}, 'No face was found in this picture'),
+        ({'people': 0, 'kind': 'image', 'duration_s': 0.0}, 'No face was found in this image'),
     ],
 )
 def test_an_empty_analysis_says_why_it_is_empty(content, says):
@@ -216,7 +216,7 @@ def test_without_frames_no_picture_is_embedded(tmp_path):
     text = rendered(tmp_path, keep_frames=False)
     assert 'image/jpeg' not in text
     payload = data_of(text)
-    assert payload['media']['note'] == 'Pictures were not kept. Outlines show where faces were.'
+    assert payload['media']['note'] == 'Images were not kept. Outlines show where faces were.'
     assert all(person['thumb'] is None for person in payload['people'])
     assert all(moment['still'] is None for moment in payload['moments'])
     assert payload['people'][0]['boxes'] is not None

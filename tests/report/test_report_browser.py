@@ -372,9 +372,9 @@ def test_moments_are_told_by_the_words_of_the_terminal(two):
 
 def test_a_picture_is_called_one_and_lasts_no_second(browser, page_of):
     page = Page(browser, page_of('image'))
-    assert page.js('document.querySelector(".head-facts").textContent').startswith('Lengtha picture')
+    assert page.js('document.querySelector(".head-facts").textContent').startswith('Lengthan image')
     facts = str(page.js('document.querySelector(".person .facts").textContent'))
-    assert 'in the picture' in facts
+    assert 'in the image' in facts
     assert '1.0' not in facts.split('Valence')[0]
 
 

@@ -176,8 +176,8 @@ def test_columns_that_differ_in_case_or_space_only_are_one_name_twice(tmp_path):
 @pytest.mark.parametrize(
     ('content', 'name'),
     [
-        (b'<!DOCTYPE html><html><body>404</body></html>', 'page of the web'),
-        (b'\n <html>', 'page of the web'),
+        (b'<!DOCTYPE html><html><body>404</body></html>', 'web page'),
+        (b'\n <html>', 'web page'),
         (b'\x1f\x8b\x08\x00rest', 'gzip'),
         (b'BZh91AY', 'bzip2'),
         (b'%PDF-1.7', 'PDF'),
@@ -185,7 +185,7 @@ def test_columns_that_differ_in_case_or_space_only_are_one_name_twice(tmp_path):
         (b'version https://git-lfs.github.com/spec/v1\noid', 'Git LFS'),
         (b'\x80\x04\x95\x10', 'pickle'),
         (b'ARROW1\0\0', 'Arrow'),
-        (b'\x89PNG\r\n', 'picture'),
+        (b'\x89PNG\r\n', 'image'),
         (b'SQLite format 3\0', 'SQLite'),
         (b'PK\x03\x04rest', 'zip archive'),
     ],

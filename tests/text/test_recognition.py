@@ -143,10 +143,10 @@ def test_silence_is_encoded_once_for_all_runs(tiny, tmp_path, monkeypatch):
         if not part.name.startswith('silence-'):
             (tmp_path / part.name).symlink_to(part)
     short = Encoded(np.zeros((5, 10, 384), np.float32), 10, np.zeros((20, 80), np.float32), 'tiny.en')
-    states = Recognizer(tmp_path)._filled(short)
+    states = Recognizer(tmp_path)._padded_states(short)
     (kept,) = tmp_path.glob('silence-*.npz')
     monkeypatch.setattr(Recognizer, '_encoded_silence', lambda self: pytest.fail('encoded again'))
-    assert np.array_equal(Recognizer(tmp_path)._filled(short), states)
+    assert np.array_equal(Recognizer(tmp_path)._padded_states(short), states)
     kept.write_bytes(kept.read_bytes()[:100_000])  # cut short: what is left is not believed
-    assert recognition._kept_states(kept) is None
-    assert recognition._kept_states(tmp_path / 'absent.npz') is None
+    assert recognition._cached_states(kept) is None
+    assert recognition._cached_states(tmp_path / 'absent.npz') is None

@@ -255,7 +255,7 @@ def test_plain_text_without_marks_shares_the_duration_and_says_so(write):
     # 4 and 12 characters of 8 seconds: 2 and 6
     read = open_transcript(write('a.txt', 'Yes?\nTwelve chars\n'), 8.0)
     assert [(row.start_s, row.end_s) for row in read.utterances] == [(0.0, 2.0), (2.0, 8.0)]
-    assert 'guessed' in read.notes[0]
+    assert 'estimated' in read.notes[0]
 
 
 def test_plain_text_without_marks_or_duration_has_nan_times(write):

@@ -319,7 +319,7 @@ class AudioPass:
         )
 
     def _missing_at_ends(self, notes: list[str], spans: list[tuple[float, float]]) -> float:
-        """Seconds missing at both ends; adds sentences to `notes`, also on more than declared, and places to `spans`."""
+        """Seconds missing at both ends; adds sentences to `notes`, also on surplus, and places to `spans`."""
         tolerance_s = EDGE_S + (min(1.5 * self.unit_s, MAX_LEAD_S) if self._has_lead else 0.0)
         declared_s, is_own = self.declared_s, True
         if declared_s is None:

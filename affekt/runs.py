@@ -23,6 +23,7 @@ from typing import IO, Any
 from affekt.errors import AffektError, RunError
 from affekt.files import (
     LOG,
+    PART,
     file_atomically,
     file_sha256,
     files_below,
@@ -111,20 +112,32 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
+def _is_without_results(folder: Path) -> bool:
+    """Whether a run was killed before it had any result: nothing depends on its settings yet."""
+    others = {entry.name for entry in folder.iterdir()} - {SETTINGS, LOCK, JOURNAL}
+    is_partial = all(name.startswith('.') and PART in name for name in others)
+    return is_partial and next(read_journal(folder), None) is None
+
+
+def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    text = json.dumps({'settings': settings, 'versions': versions()}, indent=2, sort_keys=True)
+    write_atomically(path, text.encode())
+
+
 class Run:
     """A folder of results, written by one process at a time.
 
     Args:
         folder: folder of the run, created if missing.
         settings: everything that the results depend on; a resumed run must have the same settings.
-        resume: continue the run that the folder holds.
+        resume: continue the run that the folder holds; one without any result may begin with other settings.
         renamed: old to new names of settings with which the run may have been saved.
         keeps_facts: whether the facts of results are kept in memory; otherwise only the journal has them.
         otherwise: what to do, in an error, where the run has other settings.
 
     Raises:
         RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
-            other settings, or another process is using it.
+            results of other settings, or another process is using it.
         StorageError: the folder cannot be written.
     """
 
@@ -172,7 +185,9 @@ class Run:
         if path.exists():
             require_new_run(self.folder, resume=resume)
             saved = with_new_names(_read_json(path).get('settings'), self._renamed)
-            if saved != wanted:
+            if saved != wanted and _is_without_results(self.folder):
+                _write_settings(path, wanted)
+            elif saved != wanted:
                 saved = saved if isinstance(saved, dict) else {}
                 raise RunError(
                     expected='the settings of the run that is resumed',
@@ -180,8 +195,7 @@ class Run:
                     todo=self._otherwise,
                 )
         else:
-            text = json.dumps({'settings': wanted, 'versions': versions()}, indent=2, sort_keys=True)
-            write_atomically(path, text.encode())
+            _write_settings(path, wanted)
         self._remove_unfinished()
         self._entries = {entry.key: self._remembered(entry) for entry in read_journal(self.folder)}
 

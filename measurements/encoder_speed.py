@@ -262,6 +262,7 @@ def main() -> None:
         'four_views': four_views(options.clip, options.repeats) if options.clip.exists() else None,
         'peak_mb': {name: peak_mb(name) for name in (*options.sizes, 'nothing')},
         'has_bfloat16': has_precision('cpu', 'bfloat16'),
+        'int8_weight_bits': 7,  # see `quantise`
         'versions': versions(),
     }
     write_atomically(options.out, (json.dumps(result, indent=2) + '\n').encode())

@@ -1,13 +1,14 @@
 """A pre-training step beside a plain rendering of the published one: time, memory, and use of the device's arithmetic.
 
-    python pretraining_speed.py [--size tiny] [--frames-size 160] [--batch 4] [--repeats 3] [--device cpu]
+    python pretraining_speed.py [--size tiny] [--also small …] [--frames-size 160] [--batch 4] [--repeats 3]
+        [--device cpu]
 
 The plain step is written here from its description, on the same weights: all patches are embedded and standardised,
 then picked by boolean masks; attention writes out its scores, products are torch's own; AdamW takes a step a tensor.
 Its losses are compared with ours. Both take turns in one process with one thread; the fastest of each counts, in CPU
 seconds. Peak memory is that of a process of its own for each. With `--inference`, so is that of fine-tuned networks on
 four clips, beside the figures that were measured of the published program. `--only audio` times a step of audio alone,
-beside one of both modalities, and adds it to the results that are there.
+beside one of both modalities, `--only steps` plain steps and ours; each is added to the results that are there.
 
 On a CUDA device the base network is timed at a batch of 32 in bfloat16, compiled and not, as clips a second and as
 model-FLOPs use: the arithmetic of a step (forward and back, counted by torch) over what the device does in the same
@@ -49,6 +50,13 @@ FUSED = (Attention, CrossAttention, Linear)
 """What can be told to go by torch's plain operators."""
 PUBLISHED_INFERENCE_MB = {'tiny': 514, 'small': 772, 'base': 912}
 """Peak resident memory of the published program on four clips."""
+
+
+def sized(name: str, pixels: int) -> HicmaeForm:
+    """A published form, for frames of that many pixels."""
+    form = form_named('hicmae', name)
+    assert isinstance(form, HicmaeForm)
+    return replace(form, size=pixels)
 
 
 def batch_of(form: HicmaeForm, count: int) -> MaskedBatch:
@@ -172,6 +180,13 @@ def fastest(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
     return {name: min(times) for name, times in seconds.items()}
 
 
+def processor() -> str:
+    """Its widest vector unit: ratios of products to everything else depend on it."""
+    flags = Path('/proc/cpuinfo').read_text().split()
+    units = (name for name in ('avx512_vnni', 'avx512f', 'avx2') if name in flags)
+    return next(units, 'unknown')
+
+
 def step_speed(form: HicmaeForm, count: int, repeats: int) -> dict[str, Any]:
     """CPU seconds of a step, plain and ours, and how far their losses lie apart."""
     batch = batch_of(form, count)
@@ -186,7 +201,19 @@ def step_speed(form: HicmaeForm, count: int, repeats: int) -> dict[str, Any]:
         'ours_step_s': seconds['ours'],
         'times_faster': seconds['plain'] / seconds['ours'],
         'clips_per_cpu_s': count / seconds['ours'],
+        'processor': processor(),
         'largest_loss_difference': max(abs(losses['plain'][name] - loss) for name, loss in losses['ours'].items()),
+    }
+
+
+def steps(form: HicmaeForm, options: argparse.Namespace) -> dict[str, Any]:
+    """`step_speed` of the form, and of each other size asked for."""
+    batch, repeats, pixels = options.batch, options.repeats, options.frames_size
+    return {
+        'form': options.size,
+        'frames_size': pixels,
+        'step': step_speed(form, batch, repeats),
+        'other_steps': {size: step_speed(sized(size, pixels), batch, repeats) for size in options.also},
     }
 
 
@@ -281,6 +308,9 @@ def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', default='tiny', choices=('tiny', 'small', 'base'))
+    parser.add_argument(
+        '--also', nargs='*', default=[], choices=('small', 'base'), help='sizes of which a step is timed'
+    )
     parser.add_argument('--frames-size', type=int, default=160)
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--repeats', type=int, default=3)
@@ -288,26 +318,24 @@ def main() -> None:
     parser.add_argument('--inference', action='store_true', help='memory of fine-tuned networks, too')
     parser.add_argument('--compile', action='store_true', help='compiled steps on a processor, too: minutes')
     parser.add_argument('--no-device', action='store_true', help='leave out compiled steps and use of arithmetic')
-    parser.add_argument('--only', choices=('audio',), help='measure this alone')
+    parser.add_argument('--only', choices=('audio', 'steps'), help='measure this alone')
     parser.add_argument('--alone', default='', help=argparse.SUPPRESS)
     parser.add_argument('--out', type=Path, default=RESULT)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    form = form_named('hicmae', options.size)
-    assert isinstance(form, HicmaeForm)
-    form = replace(form, size=options.frames_size)
+    form = sized(options.size, options.frames_size)
     if options.alone:
         alone(options.alone, form, options.batch)
         return
     result: dict[str, Any]
     if options.only:
-        result = json.loads(options.out.read_text()) | {'audio': audio_speed(form, options.batch, options.repeats)}
-        write_atomically(options.out, json.dumps(result, indent=2).encode())
-        print(json.dumps(result['audio'], indent=2))
+        is_audio = options.only == 'audio'
+        measured = {'audio': audio_speed(form, options.batch, options.repeats)} if is_audio else steps(form, options)
+        write_atomically(options.out, json.dumps(json.loads(options.out.read_text()) | measured, indent=2).encode())
+        print(json.dumps(measured, indent=2))
         return
     shared = ('--frames-size', str(options.frames_size), '--batch', str(options.batch))
-    result = {'form': options.size, 'frames_size': options.frames_size}
-    result['step'] = step_speed(form, options.batch, options.repeats)
+    result = steps(form, options)
     result['audio'] = audio_speed(form, options.batch, options.repeats)
     result['peak_mb'] = {way: peak_mb('--alone', way, '--size', options.size, *shared) for way in ('plain', 'ours')}
     if options.inference:

@@ -84,15 +84,42 @@ def test_a_start_on_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_other_settings_are_named_when_resuming(tmp_path):
-    Run(tmp_path / 'run', {'fps': 5, 'asr': 'base'}).close()
+    with Run(tmp_path / 'run', {'fps': 5, 'asr': 'base'}) as run:
+        _with_result(run)
     with pytest.raises(RunError, match='fps'):
         Run(tmp_path / 'run', {'fps': 6, 'asr': 'base'}, resume=True)
 
 
+def _with_result(run):
+    (run.folder / 'a').write_text('1')
+    run.note('a', 'a')
+
+
+def test_a_run_killed_before_its_first_result_begins_anew_with_other_settings(tmp_path):
+    folder = tmp_path / 'run'
+    Run(folder, {'weights': 'bad'}).close()
+    (folder / '.a.affekt-part').write_text('half')
+    with Run(folder, {'weights': 'good'}, resume=True) as run:
+        assert read_settings(folder)['settings'] == {'weights': 'good'}
+        _with_result(run)
+    with pytest.raises(RunError, match='other values for weights'):
+        Run(folder, {'weights': 'bad'}, resume=True)
+
+
+@pytest.mark.parametrize('name', ['step-000010.safetensors', 'epoch-1/log.jsonl', '.hidden-state'])
+def test_files_that_no_journal_lists_keep_a_run_from_beginning_with_other_settings(tmp_path, name):
+    folder = tmp_path / 'run'
+    Run(folder, {'fps': 5}).close()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text('1')
+    with pytest.raises(RunError, match='other values for fps'):
+        Run(folder, {'fps': 6}, resume=True)
+
+
 def test_a_setting_within_another_is_named_by_its_path(tmp_path):
     saved = {'seed': 1, 'settings': {'epochs': 5, 'batch_size': 32, 'shape': {'hidden': 8}}, 'features': {'text': 'a'}}
-    with Run(tmp_path / 'run', saved):
-        pass
+    with Run(tmp_path / 'run', saved) as run:
+        _with_result(run)
     wanted = saved | {'settings': {'epochs': 6, 'shape': {'hidden': 9}, 'batch_size': 32}, 'features': None}
     with pytest.raises(RunError, match=r'other values for features, settings\.epochs, settings\.shape\.hidden'):
         Run(tmp_path / 'run', wanted, resume=True)

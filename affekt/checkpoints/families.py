@@ -41,6 +41,8 @@ class Recognised:
         meaning: prefix of names to the meaning of these tensors.
         count: number of tensors of a complete state, if only that is known; else 0.
         differs: how a custom size differs from the published one of its width; '' if in more than block counts.
+        is_cut: whether it would have a published size if its last blocks were not missing. Shapes do not distinguish
+            this from a shallower network.
     """
 
     family: str
@@ -56,6 +58,7 @@ class Recognised:
     meaning: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     differs: str = ''
+    is_cut: bool = False
 
     def __str__(self) -> str:
         name = f'{self.title} {self.size}, {self.form}' if self.size else f'{self.title}, {self.form}'
@@ -104,3 +107,9 @@ def differing_blocks(size: str, counts: Mapping[str, tuple[int, int]]) -> str:
         if has != wanted
     ]
     return f'like {size}, but with {" and ".join(wrong)}' if wrong else ''
+
+
+def has_fewer(counts: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether a state has fewer blocks than a published size, and of no kind more; see `differing_blocks`."""
+    numbers = list(counts.values())
+    return all(has <= wanted for has, wanted in numbers) and any(has < wanted for has, wanted in numbers)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from math import prod
 
-from affekt.checkpoints.families import MOST_BLOCKS, Family, Recognised, State, depth, differing_blocks
+from affekt.checkpoints.families import MOST_BLOCKS, Family, Recognised, State, depth, differing_blocks, has_fewer
 from affekt.checkpoints.listings import TILE, TUBE, Shapes, below, blocks, decoder, linear, norm
 
 WIDTHS = {256: 'tiny', 384: 'small', 512: 'base'}
 DEPTH, FUSION_DEPTH = 10, 2
 """Blocks of each encoder and of each stream of the fusion, at every published size."""
+DECODER_DEPTH = 4
+"""Blocks of each decoder, which is half as wide as the encoders, at every published size."""
 HEAD = 64
 """Width of an attention head, at every size."""
 MEANING = {
@@ -103,6 +105,7 @@ def recognise(state: State) -> Recognised | None:
     counts = {name: (n, FUSION_DEPTH if name == 'fusion' else DEPTH) for name, n in blocks_of.items()}
     differs = differing_blocks(WIDTHS[width], counts) if width in WIDTHS else ''
     published = 'custom' if differs else WIDTHS.get(width, 'custom')
+    is_cut = bool(differs) and has_fewer(counts)
     deepest = max(depth(state, 'decoder.blocks'), depth(state, 'decoder_audio.blocks'))
     decoders = (deepest if depths[0] else 0, deepest if depths[1] else 0)
     if any(decoders) or 'mask_token' in state or 'mask_token_audio' in state:
@@ -115,6 +118,7 @@ def recognise(state: State) -> Recognised | None:
             'hicmae', 'HiCMAE', 'pretrain', published, expected, sizes, 'HicmaePretraining',
             kept={name: name for name in encoders}, new=tuple(name for name in tuned if name not in encoders),
             meaning=MEANING, differs=differs,
+            is_cut=is_cut and max(decoders) == DECODER_DEPTH and mask[-1] == width // 2,
         )  # fmt: skip
     head = state.get('head.weight', ())
     classes = head[0] if head else state.get('head.bias', (0,))[0]
@@ -122,12 +126,13 @@ def recognise(state: State) -> Recognised | None:
         expected, tuned = listing(width, depths), listing(width, depths, classes=1)
         return Recognised(
             'hicmae', 'HiCMAE', 'encoder', published, expected, sizes, kept={name: name for name in expected},
-            new=tuple(name for name in tuned if name not in expected), meaning=MEANING, differs=differs,
+            new=tuple(name for name in tuned if name not in expected), meaning=MEANING, differs=differs, is_cut=is_cut,
         )  # fmt: skip
     sizes['outputs'] = classes
     return Recognised(
         'hicmae', 'HiCMAE', 'finetune', published, listing(width, depths, classes=max(classes, 1)), sizes,
         'HicmaeClassifier', meaning=MEANING, differs=differs,
+        is_cut=is_cut and max(depths[:2]) == DEPTH,  # layer weights count the blocks of the encoders
     )  # fmt: skip
 
 

@@ -91,6 +91,8 @@ class Inspection:
             names = [row.name for row in self.rows if row.fate == fate]
             if names:
                 faults.append(f'{counted(len(names), noun, plural)} ({listed(names, 3)})')
+        if self.recognition.is_cut and not isinstance(self.checkpoint.notes.get('form'), dict):
+            faults.append('without its last blocks, or of a shallower network that does not note its form')
         if self.recognition.count and len(self.rows) != self.recognition.count:
             number = counted(len(self.rows), 'tensor')
             faults.append(f'{number} where the published file has {self.recognition.count:,}')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import prod
 
-from affekt.checkpoints.families import Family, Recognised, State, depth, differing_blocks
+from affekt.checkpoints.families import Family, Recognised, State, depth, differing_blocks, has_fewer
 from affekt.checkpoints.listings import TUBE, Shapes, below, blocks, decoder, linear, norm
 
 SIZES = {
@@ -61,14 +61,14 @@ def _blocks(state: State, prefix: str) -> tuple[int, int]:
     return plain, count - plain
 
 
-def _size(width: int, plain: int, cross: int) -> tuple[str, str]:
-    """The published size, or 'custom' with its difference from the published size of this width."""
+def _size(width: int, plain: int, cross: int) -> tuple[str, str, bool]:
+    """The published size, or 'custom' with its difference from that of this width, and whether it is only shallower."""
     size, wanted = next(((name, size[1:]) for size, name in SIZES.items() if size[0] == width), ('custom', (0, 0)))
     if size == 'custom':
-        return size, ''
+        return size, '', False
     counts = {'plain': (plain, wanted[0]), 'cross-self': (cross, wanted[1])}
     differs = differing_blocks(size, counts)
-    return ('custom' if differs else size), differs
+    return ('custom' if differs else size), differs, bool(differs) and has_fewer(counts)
 
 
 def recognise(state: State) -> Recognised | None:
@@ -81,7 +81,7 @@ def recognise(state: State) -> Recognised | None:
     stages = 1 + depth(state, f'{prefix}spatial_downsamples')
     scores = state.get(f'{prefix}spatial_downsamples.0.mlp.fc2.weight', (SUMMARIES, SUMMARY_WIDTH))
     encoder = encoder_listing(width, plain, cross, stages, (scores[-1], scores[0]))
-    size, differs = _size(width, plain, cross)
+    size, differs, is_cut = _size(width, plain, cross)
     sizes = {
         'width': width,
         'heads': max(width // HEAD, 1),
@@ -115,13 +115,13 @@ def recognise(state: State) -> Recognised | None:
         }
         return Recognised(
             'svfap', 'SVFAP', 'pretrain', size, expected, sizes, 'SvfapPretraining', renamed, kept, new, meaning,
-            differs=differs,
+            differs=differs, is_cut=is_cut,
         )  # fmt: skip
     if f'{prefix}head.weight' not in state and f'{prefix}fc_norm.weight' not in state:
         ends = below(f'{prefix}norm.', norm(width)) if f'{prefix}norm.weight' in state else {}
         return Recognised(
             'svfap', 'SVFAP', 'encoder', size, below(prefix, encoder) | ends, sizes, kept=kept, new=new,
-            meaning=meaning, differs=differs,
+            meaning=meaning, differs=differs, is_cut=is_cut,
         )  # fmt: skip
     head = state.get(f'{prefix}head.weight', ())
     sizes['outputs'] = head[0] if head else state.get(f'{prefix}head.bias', (0,))[0]
@@ -129,7 +129,7 @@ def recognise(state: State) -> Recognised | None:
     renamed = {f'{prefix}{name}': name for name in tuned} if prefix else {}
     return Recognised(
         'svfap', 'SVFAP', 'finetune', size, below(prefix, tuned), sizes, 'SvfapClassifier', renamed, meaning=meaning,
-        differs=differs,
+        differs=differs, is_cut=is_cut,
     )  # fmt: skip
 
 

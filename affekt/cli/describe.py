@@ -197,14 +197,14 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
     '--validation', default='', metavar='PART',
     help='Validation clips: COLUMN=VALUE, or a share of speakers (default: split=val, else 0.15).',
 )  # fmt: skip
-@click.option('--steps', type=click.IntRange(1), default=1000, help='Maximum number of updates (default 1000).')
+@click.option('--steps', type=click.IntRange(1), default=1000, help='Maximum number of steps (default 1000).')
 @click.option('--batch-size', type=click.IntRange(1), default=16, help='Maximum examples per batch (default 16).')
 @click.option('--batch-tokens', type=click.IntRange(1), help='Maximum tokens of a padded batch.')
 @click.option(
     '--sorted-batches', type=click.IntRange(1), default=16,
     help='Number of batches sorted by length together; 1 mixes all (default 16).',
 )  # fmt: skip
-@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches per update (default 1).')
+@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches per step (default 1).')
 @click.option(
     '--learning-rate', type=click.FloatRange(0, min_open=True), default=1e-3,
     help='Learning rate of the soft-token modules (default 1e-3).',

@@ -56,14 +56,10 @@ SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
 @click.option('--no-cache', is_flag=True, help='Decode clips anew each epoch, if a cache is too large; not for faces.')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of decoding processes (default 1).')
 @click.option('--epochs', type=click.IntRange(1), default=100, help='Passes over all clips (default 100).')
-@click.option('--steps', type=click.IntRange(1), help='Number of updates, instead of --epochs.')
-@click.option(
-    '--batch-size', type=click.IntRange(1), default=32, help='Clips per update over all devices (default 32).'
-)
-@click.option(
-    '--accumulation', type=click.IntRange(1), default=1, help='Batches per update, to save memory (default 1).'
-)
-@click.option('--learning-rate', type=float, default=3e-4, help='Learning rate at 256 clips per update (default 3e-4).')
+@click.option('--steps', type=click.IntRange(1), help='Number of steps, instead of --epochs.')
+@click.option('--batch-size', type=click.IntRange(1), default=32, help='Clips per step over all devices (default 32).')
+@click.option('--accumulation', type=click.IntRange(1), default=1, help='Batches per step, to save memory (default 1).')
+@click.option('--learning-rate', type=float, default=3e-4, help='Learning rate at 256 clips per step (default 3e-4).')
 @click.option(
     '--warm-up-epochs', type=click.FloatRange(0), help='Epochs of warm-up (default 5, or a tenth of short runs).'
 )
@@ -176,7 +172,7 @@ def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
         pace.row(row)
         if time.monotonic() - last >= LINE_S and pace.latest == pace.latest:
             last = time.monotonic()
-            say(f'update {row["step"]:,.0f}: {losses_in_words(row)}; {pace.latest:.3g} clips per second', err=True)
+            say(f'step {row["step"]:,.0f}: {losses_in_words(row)}; {pace.latest:.3g} clips per second', err=True)
 
     return report
 
@@ -198,7 +194,7 @@ def _say_pretrained(done: Pretrained, pace: Pace, out: Path, device: str, as_jso
     if drawn:
         say(f'of the clips as they were drawn: {drawn}; what is missing was masked')
     first = f'{losses_in_words(done.history[0])} at first, then ' if len(done.history) > 1 else ''
-    say(f'{counted(int(last["step"]), "update")}: {first}{losses_in_words(last)}')
+    say(f'{counted(int(last["step"]), "step")}: {first}{losses_in_words(last)}')
     pace_words = f'{pace.mean:.3g} clips per second, ' if pace.mean == pace.mean else ''
     say(f'{pace_words}at most {memory / 1e9:.2f} GB of memory')
     say(f'weights {done.weights}')

@@ -197,10 +197,12 @@ def clip_of(name: str, video: VideoPart, audio: AudioPart) -> Clip:
     missing = {modality: part.reason for modality, part in (('video', video), ('audio', audio)) if part.reason}
     if video.frames is None and audio.sound is None:
         reasons = '; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither'
+        nouns = {'video': 'frames', 'audio': 'audio'}
+        wanted = [nouns[modality] for modality in missing or nouns]
         raise MediaError(
-            expected=f'frames or sound that can be used in {name}',
+            expected=f'{" or ".join(wanted)} that can be used in {name}',
             came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else reasons,
-            todo='choose another file, or another crop where faces are not needed',
+            todo='choose another file' + (', or another crop where faces are not needed' if 'frames' in wanted else ''),
         )
     notes = dict.fromkeys((*video.notes, *audio.notes))  # both state the damage of a file that they share
     damage = dict.fromkeys((*video.damage, *audio.damage))

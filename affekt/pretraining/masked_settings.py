@@ -155,18 +155,18 @@ class PretrainingSettings:
                 todo='add clips, or lower --batch-size',
             )  # fmt: skip
 
-    def schedule(self, updates: int, updates_per_epoch: float) -> Schedule:
+    def schedule(self, steps: int, steps_per_epoch: float) -> Schedule:
         """Schedule of the learning rate: a rise from 0, then half a cosine down to `least_share`."""
         if self.warm_up_epochs is None:
-            warm_up = min(WARM_UP_EPOCHS * updates_per_epoch, WARM_UP_SHARE * updates)
+            warm_up = min(WARM_UP_EPOCHS * steps_per_epoch, WARM_UP_SHARE * steps)
         else:
-            warm_up = self.warm_up_epochs * updates_per_epoch
-        if not warm_up < updates:
+            warm_up = self.warm_up_epochs * steps_per_epoch
+        if not warm_up < steps:
             raise ValueRangeError(
-                expected=f'a warm-up shorter than the run of {updates:,} updates',
-                came=f'{self.warm_up_epochs:g} epochs of {updates_per_epoch:g} updates', todo='lower warm_up_epochs',
+                expected=f'a warm-up shorter than the run of {steps:,} steps',
+                came=f'{self.warm_up_epochs:g} epochs of {steps_per_epoch:g} steps', todo='lower warm_up_epochs',
             )  # fmt: skip
-        return Schedule('cosine', round(warm_up), updates, self.least_share)
+        return Schedule('cosine', round(warm_up), steps, self.least_share)
 
     def numbers(self) -> dict[str, Any]:
         """The settings that must stay the same when a run resumes; the engine checks the rest."""

@@ -107,13 +107,13 @@ def pretrain(
         len(survey.readable), settings.per_process(ranks.count), settings.seed, rank=ranks.rank, ranks=ranks.count
     )
     per_epoch = order.per_epoch / settings.accumulation
-    updates = settings.steps or max(int(settings.epochs * per_epoch), 1)
+    steps = settings.steps or max(int(settings.epochs * per_epoch), 1)
     # 2. Create the network and its optimiser.
     every = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
     model = new_network(form, settings, every)
     seen = _Counts(ranks)
     optimiser = torch.optim.AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
-    engine = Engine(model, optimiser, seen.losses, _engine_settings(settings, ranks, updates, per_epoch), ranks=ranks)
+    engine = Engine(model, optimiser, seen.losses, _engine_settings(settings, ranks, steps, per_epoch), ranks=ranks)
     if settings.compiled:
         compile_blocks(model)
     # 3. Take steps.
@@ -129,7 +129,7 @@ def pretrain(
 
     history = engine.run(
         LoadedBatches(order, made.made),
-        steps=updates,
+        steps=steps,
         folder=folder,
         resume=resume,
         depends_on={'form': form_notes(form), 'pretraining': settings.numbers(), 'clips': survey.counts()},
@@ -264,13 +264,13 @@ def form_notes(form: Form) -> dict[str, Any]:
     return {'family': 'svfap' if isinstance(form, SvfapForm) else 'hicmae', 'form': asdict(form)}
 
 
-def _engine_settings(settings: PretrainingSettings, ranks: Ranks, updates: int, per_epoch: float) -> EngineSettings:
+def _engine_settings(settings: PretrainingSettings, ranks: Ranks, steps: int, per_epoch: float) -> EngineSettings:
     precision = settings.precision
     if precision == 'auto':
         precision = 'bfloat16' if has_precision(ranks.device, 'bfloat16') else 'float32'
     return EngineSettings(
         seed=settings.seed, accumulation=settings.accumulation, precision=precision, clip_norm=settings.clip_norm,
-        schedule=settings.schedule(updates, per_epoch), log_every=settings.log_every, save_every=settings.save_every,
+        schedule=settings.schedule(steps, per_epoch), log_every=settings.log_every, save_every=settings.save_every,
         keep=settings.keep, device=settings.device,
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument(
         '--people', type=int, default=LABELLED_PEOPLE, help=f'with labels, to be read later (default {LABELLED_PEOPLE})'
     )
-    parser.add_argument('--steps', type=int, help='updates, for a trial; else by epochs')
+    parser.add_argument('--steps', type=int, help='steps, for a trial; else by epochs')
     given = parser.parse_args()
     torch.set_num_threads(1)
     packed(given.out / 'labelled', [plan for _, plan in labelled_plans(given.people)])

@@ -154,6 +154,20 @@ def test_folds_are_pooled_and_every_row_stands_beside_trivial_ones(calls, store,
     assert calls.predicted == ['distinct'] * 3
 
 
+def test_a_constant_answer_is_below_chance_where_folds_lean_to_one_category(calls, rng):
+    # Folds of 5:1 and 1:5: training on one, the most frequent category is the rare one of the other, 1 of 6 each.
+    shown = {1: ['calm'] * 5 + ['glad'], 2: ['calm'] + ['glad'] * 5}
+    samples = [
+        Sample(f'{fold}{speaker}{at}', category=category, speaker=f's{fold}{speaker}', fold=fold)
+        for fold in (1, 2)
+        for speaker in range(2)
+        for at, category in enumerate(shown[fold])
+    ]
+    manifest = Manifest(Facts('made up', categories=('calm', 'glad')), samples)
+    outcome = run_dfer(manifest, clips_of(manifest, rng), [], QUICK, Tuning())
+    assert by_name(outcome)['constant', ''].scores['uar'].value == pytest.approx(1 / 6)
+
+
 def test_fair_validation_is_whole_people_of_train_and_published_validation_is_the_test(calls, rng):
     manifest = corpus()
     settings = dataclasses.replace(QUICK, protocol='both')

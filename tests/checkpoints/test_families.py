@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 from published_files import published_shapes, unread
 
-from affekt.checkpoints import inspected, recognised
+from affekt.checkpoints import inspected, recognised, require_whole
+from affekt.checkpoints.hicmae import listing
+from affekt.errors import WeightsError
 
 HICMAE = [(size, form) for size in ('tiny', 'small', 'base') for form in ('pretrain', 'finetune')]
 SVFAP = [
@@ -122,6 +125,23 @@ def test_a_shallower_network_is_compared_with_the_published_one_of_its_width(sha
     known = recognised(shapes)
     assert known.size == 'custom'
     assert str(known).endswith(f'({said})')
+    assert known.is_cut
+
+
+def test_a_published_network_without_its_last_blocks_is_not_whole_unless_it_notes_that_form():
+    shapes = listing(256, (9, 9, 2), decoders=(4, 4, 128))
+    cut = inspected(unread(shapes), values=False)
+    assert cut.verdict()[0].startswith('not whole: without its last blocks')
+    with pytest.raises(WeightsError, match='9 video blocks instead of 10'):
+        require_whole(cut)
+    noted = dataclasses.replace(unread(shapes), notes={'form': {'depth': 9}})
+    require_whole(inspected(noted, values=False))
+
+
+@pytest.mark.parametrize(('blocks', 'decoders'), [(11, 4), (6, 3)])
+def test_a_network_of_other_depths_is_not_taken_for_a_cut_one(blocks, decoders):
+    known = recognised(listing(256, (blocks, blocks, 2), decoders=(decoders, decoders, 128)))
+    assert (known.size, known.is_cut) == ('custom', False)
 
 
 @pytest.mark.parametrize(

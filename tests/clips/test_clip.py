@@ -124,8 +124,12 @@ def test_a_short_word_in_a_long_pause_is_not_silence():
 
 def test_a_clip_of_which_nothing_can_be_used_says_both_reasons(tmp_path, landmarker):
     path = write_video(tmp_path / 'nobody.mp4', numbered_images(5), 10)
-    with pytest.raises(MediaError, match='video: no face in 5 frames; audio: the file has no sound'):
+    with pytest.raises(
+        MediaError, match=r'expected frames or audio .* video: no face in 5 frames; audio: the file has no'
+    ):
         decoded(path, landmarker=landmarker)
+    with pytest.raises(MediaError, match=r'expected audio that can be used .* no sound; choose another file$'):
+        decoded(path, modalities=('audio',))
 
 
 def test_less_sound_than_a_spectrogram_needs_is_none(tmp_path):

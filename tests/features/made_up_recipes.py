@@ -84,3 +84,11 @@ def open_nothing(recipe):
 
 
 WEIGHTLESS = Recipe('weightless', 'text', DIMENSION, {'tool': 'test'}, open_nothing)
+
+
+def open_killing(recipe):
+    """Kills its process before the first batch."""
+    os.kill(os.getpid(), 9)
+
+
+KILLED_WHILE_OPENING = Recipe('lengths', 'text', DIMENSION, {'weights': 'others'}, open_killing)

@@ -73,6 +73,21 @@ def test_a_killed_extraction_goes_on_where_it_was(tmp_path):
     assert _all(tmp_path / 'out' / 'lengths') == _all(tmp_path / 'plain' / 'lengths')
 
 
+def test_a_kill_before_the_first_batch_does_not_refuse_other_weights(tmp_path):
+    made_up_corpus().save(tmp_path / 'm.parquet')
+    code = (
+        'from pathlib import Path; from made_up_recipes import KILLED_WHILE_OPENING; '
+        'from affekt.corpora import Manifest; from affekt.features import extract; '
+        f'extract(Manifest.load(Path({str(tmp_path / "m.parquet")!r})), KILLED_WHILE_OPENING, Path({str(tmp_path)!r}))'
+    )
+    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
+    assert killed.returncode == -9
+    assert (tmp_path / 'lengths' / '.work-1-of-1' / 'settings.json').exists()
+    made = extract(made_up_corpus(), LENGTHS, tmp_path)
+    assert made.resumed == 0
+    assert [path.name for path in made.path.parent.iterdir()] == [made.path.name]
+
+
 def test_what_is_finished_is_not_done_again_and_other_samples_are_refused(tmp_path):
     manifest = made_up_corpus()
     first = extract(manifest, LENGTHS, tmp_path)

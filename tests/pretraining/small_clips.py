@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
 import numpy as np
+import torch
 
 from affekt.clips import Clip
-from affekt.pretraining import HicmaeForm, LabelledClip, SvfapForm
+from affekt.nn import save_tensors
+from affekt.pretraining import HicmaeClassifier, HicmaeForm, LabelledClip, SvfapForm, Tuned, TuningSettings, tune
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=2, fusion_depth=1, decoder_depth=2, frames=4, size=32, steps=64, bands=128)
 FACES = SvfapForm(32, 2, 16, 2, depths=(2, 2), decoder_depth=1, summary_width=8, frames=4, size=32)
@@ -42,3 +48,21 @@ def rated(count: int, *, seed: int = 0) -> list[LabelledClip]:
         LabelledClip(clip(f'{seed}-{at}', a, 200 + 2000 * b, seed=1000 * seed + at), np.array([1 + 8 * a, 100 * b]))
         for at, (a, b) in enumerate(values)
     ]
+
+
+def tuned_without_draws(batch_size: int, drop_path: float = 0.0) -> Tuned:
+    """A small network tuned without mixing and augmentation, on clips of one window each."""
+    torch.manual_seed(0)
+    settings = TuningSettings(
+        epochs=3, batch_size=batch_size, learning_rate=0.05, warm_up=1, stride=1, mixing=None, augments=False
+    )
+    return tune(HicmaeClassifier(SMALL, 3, drop_path=drop_path), labelled(12), labelled(7, seed=1), settings)
+
+
+def tuned_on_ranks(folder: str) -> None:
+    """Tune with this process's half of each batch of six, without and with drop path."""
+    rank = os.environ['RANK']
+    for name, drop_path in (('plain', 0.0), ('dropped', 0.5)):
+        tuned = tuned_without_draws(3, drop_path)
+        Path(folder, f'{name}-{rank}.json').write_text(json.dumps(tuned.history))
+        save_tensors(Path(folder, f'{name}-{rank}.safetensors'), tuned.model.state_dict(), {})

@@ -37,7 +37,7 @@ def made(form=cases.FORM, clips=None, **changes) -> MaskedClips:
 
 
 def test_rates_are_those_of_the_published_runs():
-    # HiCMAE: 3e-4 x 160/256 = 1.875e-4, floor 1e-5 x 160/256, 5 of 100 epochs of warm-up; 6,822 updates an epoch
+    # HiCMAE: 3e-4 x 160/256 = 1.875e-4, floor 1e-5 x 160/256, 5 of 100 epochs of warm-up; 6,822 steps an epoch
     settings = PretrainingSettings()
     schedule = settings.schedule(682_200, 6_822)
     assert settings.scaled_rate == pytest.approx(1.875e-4, rel=1e-12)

@@ -46,7 +46,7 @@ def test_a_run_says_what_it_learnt_from_and_goes_on(corpus, tmp_path):
     assert sizes.index('run-clips') < sizes.index('5 of 6 clips, 4 with frames and 4 with audio')
     assert '5 clips: 4 with frames, 4 with audio, 3 with both' in answer
     assert 'of the clips as they were drawn: 4 without video, 4 without audio; what is missing was masked' in answer
-    assert re.search(r'4 updates: loss .*GB of memory', answer, flags=re.DOTALL)
+    assert re.search(r'4 steps: loss .*GB of memory', answer, flags=re.DOTALL)
     assert (out / 'curves.html').is_file()
     assert opened(out / 'weights-epoch-0002.safetensors').notes['epoch'] == 2.0
     again = called(*words, '--save-every', 2, '--snapshot-every', 2, '--resume', '--json')

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from fusion_reference import uniform
-from small_clips import FACES, SMALL, clip, labelled, rated
+from small_clips import FACES, SMALL, clip, labelled, rated, tuned_on_ranks, tuned_without_draws
 
 from affekt.errors import AffektError, MediaError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.nn import read_tensors
 from affekt.pretraining import HicmaeClassifier, LabelledClip, SvfapClassifier, TuningSettings, predict_proba, tune
 from affekt.pretraining.objectives import Goal, concordance_loss, correlation_loss, soft_cross_entropy
 from affekt.pretraining.tuning import TuningBatches
@@ -131,6 +132,23 @@ def test_two_processes_read_what_one_reads():
         assert torch.equal(whole.clips.video, torch.cat([part.clips.video for part in parts]))
         assert torch.equal(whole.targets, torch.cat([part.targets for part in parts]))
         torch.testing.assert_close(whole.clips.audio, torch.cat([part.clips.audio for part in parts]))
+
+
+def test_two_processes_tune_as_one_where_neither_draws(tmp_path, on_loaded_processes):
+    on_loaded_processes(2, tuned_on_ranks, str(tmp_path))
+    for name, drop_path in (('plain', 0.0), ('dropped', 0.5)):
+        alone = tuned_without_draws(6, drop_path)
+        rows = [json.loads((tmp_path / f'{name}-{rank}.json').read_text()) for rank in (0, 1)]
+        weights = [read_tensors(tmp_path / f'{name}-{rank}.safetensors')[0] for rank in (0, 1)]
+        assert rows[0] == rows[1]
+        assert all(torch.equal(weights[1][key], value) for key, value in weights[0].items())
+        apart = max(float((weights[0][key] - value).abs().max()) for key, value in state(alone.model).items())
+        if drop_path:  # drawn in each process
+            assert apart > 1e-3
+        else:
+            assert apart < 1e-5  # sums in another order
+            for ours, theirs in zip(rows[0], alone.history, strict=True):
+                assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 def test_clips_are_opened_when_they_are_needed():

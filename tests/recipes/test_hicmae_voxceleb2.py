@@ -1,4 +1,4 @@
-"""The recipe of the published scale: its manifest, its settings, and its first 20 updates with a tiny network."""
+"""The recipe of the published scale: its manifest, its settings, and its first 20 steps with a tiny network."""
 
 from __future__ import annotations
 

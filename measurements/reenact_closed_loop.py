@@ -5,6 +5,7 @@
 1. Emotions at three intensities on several portraits, as stills: does what the recipe names rise, and with the
 intensity; arousal; distance of the face from the portrait's by the recognition network. Each still is read nine times,
 moved by up to two pixels: figures are means, `arousal_noise` is the standard deviation of one reading.
+`expected_arousal` is arousal before `expected_affect` lowers it for what the categories leave open.
 2. A portrait driven by a video of somebody else: identity in all frames. 3. A video of a person drives its own first
 frame: how far the landmarks of the output are from the video's, over the distance of the eyes. 4. A calm driver: does
 the portrait come back; what moves at the border. Writes results/reenact_closed_loop.json; targets stand beside what
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.faces import FaceIdentity, FaceLandmarker, expression_model
+from affekt.labels import EKMAN, coordinates
 from affekt.media import Recording
 from affekt.reenactment import (
     RECIPES,
@@ -45,6 +47,7 @@ PORTRAITS = ('media/boy.jpeg', 'clips/portrait_s3.jpg', 'clips/portrait_s0.jpg',
 PROMISED = ('happiness', 'anger', 'surprise')
 INTENSITIES = (0.0, 0.35, 0.7)
 SIDE = 512
+AROUSAL = coordinates(EKMAN)[:, 1]
 SHIFTS = tuple((x, y) for x in (-2, 0, 2) for y in (-2, 0, 2))
 LEAST_RISE, MOST_DISTANCE, MOST_ERROR, LEAST_PSNR_DB, MOST_LEVELS = 0.3, 0.5, 0.03, 40.0, 1
 
@@ -54,13 +57,14 @@ def emotions(reader: Reader, other: Reader, portrait: Portrait) -> dict[str, Any
     engine, own = Engine(portrait), portrait_range(portrait)
     answer = {}
     for name in RECIPES:
-        rows, by_other, noise = [], [], []
+        rows, by_other, noise, expected = [], [], [], []
         for intensity in INTENSITIES:
             frame = next(iter(transfer(Motion([apex_of_emotion(name, intensity)], 25.0), own)))
             pictures = [(picture, True) for picture in shifted(engine.picture(frame))]
             read = reader.read_back(portrait.image, pictures, name)
             rows.append(read.as_row())
             noise.append(float(np.std([each.arousal for each in read.frames])))
+            expected.append(float(np.mean([each.shares for each in read.frames], axis=0) @ AROUSAL))
             by_other.append(float(other.read_back(portrait.image, pictures, name).as_row()['measured_arousal']))
         rises, arousal = ([round(float(row[key]), 3) for row in rows] for key in ('measured_rise', 'measured_arousal'))
         answer[name] = {
@@ -70,6 +74,8 @@ def emotions(reader: Reader, other: Reader, portrait: Portrait) -> dict[str, Any
             'rises_with_intensity': bool(np.all(np.diff(rises) > 0)),
             'arousal_rises': bool(np.all(np.diff([float(row['measured_arousal']) for row in rows]) > 0)),
             'arousal_noise': round(max(noise), 4),
+            'expected_arousal': [round(value, 4) for value in expected],
+            'expected_arousal_rises': bool(np.all(np.diff(expected) > 0)),
             'arousal_by_prototypes': [round(value, 3) for value in by_other],
             'arousal_by_prototypes_rises': bool(np.all(np.diff(by_other) > 0)),
         }  # fmt: skip
@@ -168,6 +174,7 @@ def main() -> None:
             'rise_enough': sum(each['rise'][-1] >= LEAST_RISE for each in promised),
             'rise_with_intensity': sum(each['rises_with_intensity'] for each in promised),
             'arousal_rises': sum(each['arousal_rises'] for each in promised),
+            'expected_arousal_rises': sum(each['expected_arousal_rises'] for each in promised),
             'arousal_by_prototypes_rises': sum(each['arousal_by_prototypes_rises'] for each in promised),
             'identity_kept': sum(max(each['identity_distance']) < MOST_DISTANCE for each in promised),
         },

@@ -41,7 +41,7 @@ LIT_SHARES = (0.75, 0.97)
 """Quantiles of brightness between which an eyeball is lit: below is the lid's shadow, above a reflection."""
 BEYOND_RING = 1.3
 """Size of the outer ring relative to the lids' own."""
-ROUND_FROM, ROUND_TO = 1.15, 1.0
+ROUND_FROM, ROUND_TO = 1.08, 0.96
 """Radii, relative to the iris, from which the eyeball is only white, and up to which it is only iris."""
 MOVED_WIDTHS = 0.03
 """Movement of lid or iris, in eye widths, from which the iris is drawn entirely as a separate disc; not at rest."""
@@ -197,7 +197,10 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         across, down = _pixels(box)
         top, bottom = (_lid_height(rest[lid], across) for lid in (UPPER_LID, LOWER_LID))
         seen = np.clip(np.minimum(down - top, bottom - down) / max(inside, 1e-6) - 0.5, 0, 1)  # (h, w)
-        rings = np.hypot(across - rest[MIDDLE, 0], down - rest[MIDDLE, 1]) / max(RING_WIDTH * radius, 1)
+        width = max(RING_WIDTH * radius, 1)
+        rings = np.hypot(across - rest[MIDDLE, 0], down - rest[MIDDLE, 1]) / width
+        # beyond the edge, the white of an eye would be a bright arc before shadow or lashes
+        rings = np.minimum(rings, np.floor(radius / width))
         members = [(np.rint(rings) == number) & (seen > 0.5) for number in range(round(rings.max()) + 1)]
         known = [number for number, ring in enumerate(members) if ring.any()]
         if not known:

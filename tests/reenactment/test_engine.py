@@ -154,6 +154,18 @@ def test_what_a_lid_hides_of_an_iris_has_its_colours_and_not_those_of_a_reflecti
     assert np.array_equal(whole[:, :18], image[:, :18])
 
 
+def test_no_white_is_drawn_around_the_part_of_an_iris_that_a_lid_hides():
+    rest = _drawn_eye()
+    x, y = np.arange(60) + 0.5, np.arange(60)[:, None] + 0.5
+    distance = np.hypot(x - 30, y - 30)
+    hidden = y < np.interp(x, *rest[[0, *range(15, 8, -1), 8]].T)
+    image = np.where(distance < 8, 60, np.where(hidden, 30, 230)).astype(np.uint8)
+    whole = _with_whole_irises(np.repeat(image[..., None], 3, axis=2), [rest])
+    rim = whole[hidden & (distance > 8.5) & (distance < 9) & (y < 24)]
+    assert len(rim) > 4
+    assert rim.max() <= 80
+
+
 def test_the_soft_edge_of_an_eye_shows_the_eye_under_a_turned_head(engine):
     frame = moved(opening=(1.4, 1.4), angles=(18, 5, 8))
     face = moved_face(engine.portrait, frame)

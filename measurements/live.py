@@ -1,6 +1,6 @@
 """A stream's delay, what it costs, what it drops, what it keeps in memory, and how far it is from an analysis.
 
-    python live.py --data DIR [--only latency overload slow memory agreement causality spoken] [--rounds 3]
+    python live.py --data DIR [--only latency overload slow memory agreement causality spoken busy] [--rounds 3]
 
 The clip is a real face's (`test_media`), scaled to 640x360 at 25 frames a second, with read speech beside it; faces and
 voice are on. Delays are those from reading a frame's packet to its reading. Each part runs in a process of its own;
@@ -29,22 +29,25 @@ import numpy as np
 
 from affekt.analysis import Analysis, AnalysisSettings, Analyzer
 from affekt.faces import FaceLandmarker, FaceStream, expression_model, observe_faces
+from affekt.faces import stream as faces_stream
 from affekt.frames.smoothing import Smoothing
 from affekt.labels import EKMAN
-from affekt.live import LiveSession, StreamSettings
+from affekt.live import LiveSession, StreamSettings, hearing
 from affekt.live.feeds import merged
+from affekt.live.hearing import VOICE_NICENESS
 from affekt.live.latency import Delays
 from affekt.live.smoothing import steady_filter
 from affekt.media import Block, Frame, Recording
 from affekt.runs import versions, write_atomically
 from affekt.voice import stream as voice_stream
+from affekt.workers import BEHIND
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'live.json'
 DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
-PARTS = ('latency', 'overload', 'slow', 'memory', 'agreement', 'causality', 'spoken')
+PARTS = ('latency', 'overload', 'slow', 'memory', 'agreement', 'causality', 'spoken', 'busy')
 ONE_THREAD = dict.fromkeys(('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
 """As the command line sets it."""
-TIMED = ('latency', 'overload', 'slow')
+TIMED = ('latency', 'overload', 'slow', 'busy')
 RATE_HZ, SOUND_HZ, SIZE = 25, 48_000, (640, 360)
 SECONDS = 20
 LATE = (0, 1, 3, 6, 12)
@@ -256,11 +259,10 @@ class Late:
         self._waiting: tuple[int, Any] | None = None
         self._asked = 0
 
-    @property
-    def is_free(self) -> bool:
+    def is_free(self, is_urgent: bool) -> bool:
         return self._waiting is None
 
-    def give(self, image: np.ndarray, scales: int) -> None:
+    def give(self, image: np.ndarray, scales: int, is_urgent: bool) -> None:
         self._waiting, self._asked = (scales, self._landmarker.detect(image, scales)), 0
 
     def take(self) -> tuple[int, Any]:
@@ -352,6 +354,57 @@ def _readings(images: list[np.ndarray], file: Path) -> Iterator[Any]:
         yield from session
 
 
+def busy(data: Path) -> dict[str, Any]:
+    """A stream with words beside a program on each core that never rests, by the priority of its threads."""
+    others = [
+        subprocess.Popen([sys.executable, '-c', 'while True: pass'])  # as busy as a program can be
+        for _ in range(os.cpu_count() or 1)
+    ]
+    urgent = faces_stream.SearchAside._coarse_first
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / 'clip.mp4'
+            clip(data, path, 'mp4')
+            rows = {'as it is': _beside_others(path)}
+            hearing.VOICE_NICENESS = BEHIND
+            rows['voice yields as far as the search'] = _beside_others(path)
+            hearing.VOICE_NICENESS = VOICE_NICENESS
+            faces_stream.SearchAside._coarse_first = _all_scales
+            rows['all scales at once'] = _beside_others(path)
+            faces_stream.SearchAside._coarse_first = urgent
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    return {'programs': len(others), 'load_average': round(os.getloadavg()[0], 1), 'streams': rows}
+
+
+def _all_scales(search: Any, image: np.ndarray, scales: int) -> Any:
+    """An urgent search without its coarsest scale first."""
+    return faces_stream._Found(scales, search._detectors[True].detect(image, scales))
+
+
+def _beside_others(path: Path) -> dict[str, Any]:
+    """When a stream has its first face, and how many of its words come before it ends."""
+    readings = []
+    with LiveSession(path, StreamSettings(words='tiny.en')) as session:
+        begun_s = time.monotonic()
+        for reading in session:
+            readings.append((time.monotonic() - begun_s, reading))
+    first_s = next((at for at, reading in readings if reading.faces), math.nan)
+    end_s = readings[-1][1].time_s
+    words = [(reading.time_s < end_s, len(reading.words.split())) for _, reading in readings]
+    total = sum(count for _, count in words)
+    return {
+        'frames_read': session.latency.frames,
+        'first_face_after_s': round(first_s, 2),
+        'with_a_face': round(sum(bool(reading.faces) for _, reading in readings) / len(readings), 3),
+        'words': total,
+        'words_before_the_end': round(sum(count for is_before, count in words if is_before) / max(1, total), 3),
+        'ended_after_s': round(readings[-1][0], 1),
+    }
+
+
 def _lag(values: np.ndarray, reference: np.ndarray, most: int = 12) -> float:
     """By how many frames the values follow the reference: the shift of least squared difference, to a tenth."""
     shifts = np.arange(0.0, most, 0.1)
@@ -369,7 +422,7 @@ def main() -> None:
     parser.add_argument('--data', type=Path, default=DATA)
     parser.add_argument('--only', nargs='+', choices=PARTS, default=list(PARTS))
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--company', default='', help='a sentence on what else ran on the machine')
+    parser.add_argument('--company', help='a sentence on what else ran on the machine (default: as stored)')
     parser.add_argument('--crowded', action='store_true', help='keep the delays as those of a crowded machine')
     parser.add_argument('--part', choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument('--send', nargs=2, type=Path, help=argparse.SUPPRESS)
@@ -389,7 +442,9 @@ def main() -> None:
             runs.append(json.loads(done.stdout))
         name = f'{part}_crowded' if options.crowded else part
         result[name] = runs if part in TIMED else runs[0]
-        result |= {'company': f' {options.company}'.rstrip(), 'cores': os.cpu_count(), 'versions': versions()}
+        result |= {'cores': os.cpu_count(), 'versions': versions()}
+        if options.company is not None:
+            result['company'] = f' {options.company}'.rstrip()
         write_atomically(RESULT, json.dumps(result, indent=1).encode() + b'\n')
         sys.stdout.write(f'{part}: {json.dumps(result[name])}\n')
 

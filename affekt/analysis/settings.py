@@ -78,7 +78,7 @@ class AnalysisSettings:
             object.__setattr__(self, 'describe_model', os.path.abspath(self.describe_model))
         require_types(self)
         if self.fps is not None and not 0.1 <= self.fps <= 1000:
-            raise ValueRangeError(expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='use None for every frame')
+            raise ValueRangeError(expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='choose one in that range')
         if not 1 <= self.max_people <= 100:
             raise ValueRangeError(
                 expected='max_people in [1, 100]', came=f'{self.max_people}', todo='choose a number in this range'

@@ -93,16 +93,19 @@ def import_with_frames(corpus: Corpus | str, folder: Path) -> tuple[Manifest, Fr
 
 
 def _without_media(samples: SampleTable, release: Release) -> list[str]:
-    """Notes on samples without a clip, and on the folders that were searched."""
+    """A note on samples of which no media file was found, and on the folders that were searched."""
     has_no_clip = ~np.any([samples.filled(column) for column in MEDIA], axis=0)
     without_clip = samples.column('sample')[has_no_clip].tolist()
     if not without_clip or not release.places:
         return []
     folders = list(release.places)
     searched = ', '.join(folders[:6]) + (f' and {len(folders) - 6} more' if len(folders) > 6 else '')
+    whose = f'{len(without_clip):,} of {len(samples):,} samples'
+    if len(without_clip) == len(samples):
+        whose = f'all {len(samples):,} samples' if len(samples) > 1 else 'the only sample'
     return [
-        f'{len(without_clip):,} of {len(samples):,} samples have no clip: {listed(without_clip, 3)}; looked in '
-        f'{searched}, and in folders of these names further down'
+        f'no video, audio or face images found for {whose}: {listed(without_clip, 3)}; searched {searched}, and '
+        'folders of these names further down'
     ]
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import pyarrow as pa
 
 from affekt.arrays import Floats32
@@ -76,13 +77,12 @@ class Searching(Protocol):
         """Ends it."""
 
 
-@dataclass(frozen=True)
-class _Running:
-    """A search that was started and whose detections were not taken."""
+class _Found(NamedTuple):
+    """What a search found, and the search of the remaining scales, if that goes on."""
 
     scales: int
-    is_urgent: bool
-    detections: Future[list[Detection]]
+    detections: Sequence[Detection]
+    rest: Future[_Found] | None = None
 
 
 class SearchAside:
@@ -90,7 +90,8 @@ class SearchAside:
 
     While a face is tracked the thread has a low priority, so that no frame waits for it. While none is, there is
     nothing to delay, and on a busy machine that thread would take seconds: an urgent search runs in one of normal
-    priority, and does not wait for the other.
+    priority, and does not wait for the other. It begins with the coarsest scale, a twelfth of the work: a face found
+    there is tracked at once, and the other scales are left to the thread of low priority.
     """
 
     def __init__(self, landmarker: FaceLandmarker) -> None:
@@ -99,29 +100,42 @@ class SearchAside:
             False: ThreadPoolExecutor(1, 'affekt-search', yields_to_others),
             True: ThreadPoolExecutor(1, 'affekt-urgent-search'),
         }
-        self._running: _Running | None = None
+        self._running: Future[_Found] | None = None
+        self._is_urgent = False
 
     def is_free(self, is_urgent: bool) -> bool:
         """Whether the last search was taken, or gives way to an urgent one."""
-        return self._running is None or (is_urgent and not self._running.is_urgent)
+        return self._running is None or (is_urgent and not self._is_urgent)
 
     def give(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> None:
         """Starts the search of a frame; an unfinished one is given up."""
-        search = self._pools[is_urgent].submit(self._detectors[is_urgent].detect, image, scales)
-        self._running = _Running(scales, is_urgent, search)
+        search = self._coarse_first if is_urgent else self._whole
+        self._running, self._is_urgent = self._pools[is_urgent].submit(search, image, scales), is_urgent
 
     def take(self) -> tuple[int, Sequence[Detection]]:
         """Scales and detections of a finished search, once; (0, ()) if none is."""
-        running = self._running
-        if running is None or not running.detections.done():
+        if self._running is None or not self._running.done():
             return 0, ()
-        self._running = None
-        return running.scales, running.detections.result()
+        found = self._running.result()
+        self._running, self._is_urgent = found.rest, False
+        return found.scales, found.detections
 
     def close(self) -> None:
         """Waits for the current searches."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=True, cancel_futures=True)
+        for is_urgent in (True, False):  # the urgent one may start another
+            self._pools[is_urgent].shutdown(wait=True, cancel_futures=True)
+
+    def _whole(self, image: npt.NDArray[np.uint8], scales: int) -> _Found:
+        return _Found(scales, self._detectors[False].detect(image, scales))
+
+    def _coarse_first(self, image: npt.NDArray[np.uint8], scales: int) -> _Found:
+        detect = self._detectors[True].detect
+        detections = detect(image, 1)
+        if scales == 1:
+            return _Found(1, detections)
+        if not detections:
+            return _Found(scales, detect(image, scales))
+        return _Found(1, detections, self._pools[False].submit(self._whole, image, scales))
 
 
 class FaceStream:
@@ -154,6 +168,7 @@ class FaceStream:
         self._tracker = FaceTracker(networks, max_people, searches_itself=is_patient)
         self._completion = Completion(networks)
         self._record = FaceRecord(expression, identity, keep_thumbnails=keep_thumbnails, batch=max_people + 1)
+        self._keeps_thumbnails = keep_thumbnails
         self._search = None if is_patient else search or SearchAside(networks)
         self._size: tuple[int, ...] = ()
 
@@ -165,6 +180,8 @@ class FaceStream:
         self._networks.blendshapes(landmarks)
         if self._expression is not None:
             self._expression.probabilities(np.zeros((1, FACE_SIDE, FACE_SIDE), np.uint8))
+        if self._keeps_thumbnails:
+            PIL.Image.preinit()  # what writes JPEG, which the first thumbnail would load
 
     def look(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[SeenFace, ...]:
         """The faces of the next frame.

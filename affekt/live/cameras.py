@@ -93,7 +93,7 @@ def _address(number: int | str, known: list[Camera], system: str) -> str:
             return f'{DEVICES}/video{number}'
     elif int(number) < len(known):
         return str(number) if system == 'darwin' else addresses[int(number)]
-    there = f'there {"is" if len(known) == 1 else "are"} {listed(map(str, known), 9)}' if known else 'none is here'
+    there = f'there {"is" if len(known) == 1 else "are"} {listed(map(str, known), 9)}' if known else 'no camera'
     raise MediaError(
         expected=f'camera {number}',
         came=there,

@@ -1,6 +1,6 @@
-"""Dropout at a quarter of the cost of its random numbers: one 64-bit draw decides four units.
+"""Dropout with a quarter of the random numbers: one 64-bit draw decides four units.
 
-On a CPU, with thousands of features, drawing random numbers in `nn.Dropout` takes a fifth of a training step.
+On a CPU, drawing them is most of the cost of `nn.Dropout` where there are thousands of units.
 """
 
 from __future__ import annotations

@@ -74,13 +74,26 @@ def test_clips_of_each_split_are_taken_from_its_own_folder(tmp_path):
     assert rows['test_dia7_utt0'].video == 'test/output_repeated_splits_test/dia7_utt0.mp4'
 
 
-def test_clips_that_are_not_there_are_named_with_the_places_that_were_looked_at(tmp_path):
+def test_clips_that_are_not_there_are_named_with_the_places_that_were_searched(tmp_path):
     layouts.meld(tmp_path)
-    (note,) = [note for note in import_corpus('meld', tmp_path).facts.notes if 'no clip' in note]
+    (note,) = [note for note in import_corpus('meld', tmp_path).facts.notes if 'found for' in note]
     assert note == (
-        "3 of 4 samples have no clip: 'train_dia0_utt1', 'test_dia7_utt0', 'test_dia7_utt1'; looked in train_splits, "
-        'train, output_repeated_splits_test, test, and in folders of these names further down'
+        "no video, audio or face images found for 3 of 4 samples: 'train_dia0_utt1', 'test_dia7_utt0', "
+        "'test_dia7_utt1'; searched train_splits, train, output_repeated_splits_test, test, and folders of these names "
+        'further down'
     )
+
+
+@pytest.mark.parametrize(
+    ('videos', 'whose'), [(['video1'], "the only sample: 'video1';"), (['a', 'b'], "all 2 samples: 'a', 'b';")]
+)
+def test_where_no_clip_is_there_it_is_said_of_all_samples(tmp_path, videos, whose):
+    for video in videos:
+        path = tmp_path / 'VA_Estimation_Challenge' / 'Train_Set' / f'{video}.txt'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('valence,arousal\n0.1,0.2\n')
+    notes = import_corpus('affwild2', tmp_path).facts.notes
+    assert any(f'no video, audio or face images found for {whose} searched' in note for note in notes)
 
 
 def test_control_characters_of_meld_are_the_marks_of_windows_text(tmp_path):

@@ -47,7 +47,7 @@ def test_the_minimum_is_that_of_a_general_solver():
     fit = ExpressionFit()
     moved = (fit.directions @ rng.uniform(-0.5, 1, 51) + rng.normal(0, 0.05, 1404)).reshape(468, 3)
     upper = np.linalg.cholesky(fit._hessian).T
-    target = fit._weighted.T @ (fit._weights * fit._freed(moved.ravel()))
+    target = fit._weighted.T @ (fit._weights * fit._without_rigid(moved.ravel()))
     theirs = lsq_linear(upper, np.linalg.solve(upper.T, target), bounds=(0, 1), tol=1e-12)
     assert fit.amounts(moved, 0, 1) == pytest.approx(theirs.x, abs=1e-5)
 

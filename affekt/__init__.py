@@ -37,6 +37,7 @@ ROOMS = (
     'typed_json',
     'purpose',
     'npm',
+    'http_calls',
     'downloads',
     'weights',
     'labels',

@@ -385,6 +385,8 @@ def pretraining_speed(result: dict[str, Any]) -> str:
         + f'\nOurs takes {step["times_faster"]:.2f} times fewer seconds: '
         f'{step["clips_per_cpu_s"]:.2g} clips a CPU second.\n'
     )
+    if 'processor' in step:
+        text += f'Steps were timed on a processor with {step["processor"]}.\n'
     for size, other in result.get('other_steps', {}).items():
         text += (
             f'\nA step of {size} takes {other["plain_step_s"]:.2f} CPU seconds plain and {other["ours_step_s"]:.2f} '

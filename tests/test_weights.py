@@ -95,12 +95,12 @@ def in_a_tarball(cache, tmp_path, monkeypatch) -> list[str]:
             archive.addfile(entry, io.BytesIO(content))
     asked: list[str] = []
 
-    def opened(address, timeout):
+    def opened(call, address):
         asked.append(address)
         return io.BytesIO(packed.getvalue())
 
     monkeypatch.setattr(downloads, 'require_reachable', lambda address: None)
-    monkeypatch.setattr(downloads.urllib.request, 'urlopen', opened)
+    monkeypatch.setattr(downloads, 'response_to', opened)
     return asked
 
 
@@ -180,7 +180,7 @@ def test_a_made_up_npm_package_is_one_clear_error(in_a_tarball, monkeypatch, hea
         entry = tarfile.TarInfo('package/a.bin')
         entry.size, entry.pax_headers = len(content), headers
         archive.addfile(entry, io.BytesIO(content))
-    monkeypatch.setattr(downloads.urllib.request, 'urlopen', lambda address, timeout: io.BytesIO(packed.getvalue()))
+    monkeypatch.setattr(downloads, 'response_to', lambda call, address: io.BytesIO(packed.getvalue()))
     with pytest.raises(WeightsError, match=r'made_up\.bin'):
         model_path('made_up.bin')
 
@@ -319,10 +319,10 @@ def test_a_download_that_breaks_off_within_its_length_is_one_clear_error(cache, 
     monkeypatch.setitem(weights.MODELS, 'far', ModelFile('far', 'nothing', 'none', (part,)))
     monkeypatch.setattr(downloads, 'require_reachable', lambda address: None)
 
-    def breaks_off(address, timeout):
+    def breaks_off(call, address):
         raise IncompleteRead(CONTENT[:3], len(CONTENT) - 3)
 
-    monkeypatch.setattr(downloads.urllib.request, 'urlopen', breaks_off)
+    monkeypatch.setattr(downloads, 'response_to', breaks_off)
     with pytest.raises(WeightsError, match='IncompleteRead'):
         model_path('far')
 

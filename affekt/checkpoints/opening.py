@@ -237,8 +237,9 @@ def _opened_safetensors(path: Path, size: int) -> Checkpoint:
              entry['data_offsets'][1] - entry['data_offsets'][0])
             for name, entry in entries.items()
         ]  # fmt: skip
-        if not isinstance(metadata, dict) or min((row[4] for row in rows), default=8 + length) < 8 + length:
-            raise ValueError('notes or places that cannot be')
+        if not isinstance(metadata, dict):
+            raise ValueError('notes that are no table')
+        _require_adjoining(rows, 8 + length, size)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         came = f'a safetensors file with a damaged index ({" ".join(str(error).split())[:120]})'
         raise refusal(path, came) from error
@@ -246,6 +247,18 @@ def _opened_safetensors(path: Path, size: int) -> Checkpoint:
     inner = notes.pop('notes') if isinstance(notes.get('notes'), dict) else {}  # affekt's own runs write it
     notes = {**inner, **notes}
     return _checkpoint(path, size, 'safetensors', rows, notes, {})
+
+
+def _require_adjoining(rows: list[tuple[Any, ...]], begin: int, size: int) -> None:
+    """Require that tensors fill the file from `begin` to its end without overlap or gap, as the format demands."""
+    end, last = begin, ''
+    for (name,), *_, at, room in sorted(rows, key=lambda row: (row[4], row[5])):
+        if at != end or room < 0:
+            before = repr(last) if last else 'the index'
+            raise ValueError(f'{name!r} {"overlaps" if at < end else "leaves a gap to"} {before}')
+        end, last = at + room, name
+    if end < size:
+        raise ValueError(f'{size - end:,} bytes after the last tensor')
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

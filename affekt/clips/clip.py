@@ -251,7 +251,7 @@ def frames_of(
         video_part = VideoPart(np.stack(images), np.array(times)) if images else VideoPart(None, None, NO_PICTURE)
     if video_part.reason == NO_PICTURE and window_s and recording.pictures_end_s:
         video_part = video_part._replace(reason=f'no picture from {window_s[0]:g} s to {window_s[1]:g} s')
-    damage = recording.decoded.damage
+    damage = recording.decoded.damage_within(window_s)
     return video_part._replace(notes=(*video_part.notes, *damage), damage=damage)
 
 
@@ -379,7 +379,7 @@ def sound_of(
             _require_short(block.start_s + last / SOUND_RATE_HZ - start_s, longest_s, recording.name)
             blocks.append(block.samples[first:last])
     audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    damage = recording.decoded.damage
+    damage = recording.decoded.damage_within(window_s)
     if len(audio) < SHORTEST_SAMPLES:
         reason = f'only {1000 * len(audio) / SOUND_RATE_HZ:.0f} ms of sound' if len(audio) else 'no sound decodes'
         if is_decoded and not len(audio):

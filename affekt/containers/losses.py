@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SENTENCES_OF_A_TOPIC = 5
+CUT_SHORT, DAMAGED, MORE = 'cut short', 'damaged: ', ' more of this kind'
+MARGIN_S = 1.0
+"""Seconds around a damaged part that count as damaged: decoders give frames late, and repair them from others."""
 NO_LENGTH = 'the file states no length: an end that is missing would not be noticed'
 
 
@@ -40,7 +45,7 @@ class ContainerReport:
     def cut(self, stated_end: int, size: int, what: str) -> None:
         """Note that `what` should end after the last byte of the file; nothing if it should not."""
         if stated_end > size:
-            sentence = f'cut short: {what} should end at byte {stated_end}, the file has {size}'
+            sentence = f'{CUT_SHORT}: {what} should end at byte {stated_end}, the file has {size}'
             self.add('cut', sentence, stated_end - size)
 
     @property
@@ -55,10 +60,13 @@ class ContainerReport:
         for topic, sentences in self._sentences.items():
             lines += sentences
             if self._counts[topic] > len(sentences) >= SENTENCES_OF_A_TOPIC:
-                lines.append(
-                    f'{self._counts[topic] - len(sentences):,} more of this kind ({self._counts[topic]:,} in all)'
-                )
+                lines.append(f'{self._counts[topic] - len(sentences):,}{MORE} ({self._counts[topic]:,} in all)')
         return tuple(lines)
+
+
+def _counts(line: str) -> bool:
+    """Whether a sentence stands for others that are not shown."""
+    return MORE in line
 
 
 def seconds_of(seconds: float) -> str:
@@ -97,6 +105,10 @@ class StreamReport:
     """Missing duration: stated or timestamped, but not decoded."""
     gap_s: float = 0.0
     """Duration within the stream that no packet covers (audio: filled with silence)."""
+    end_s: float = 0.0
+    """Time up to which the stream was decoded."""
+    damaged_spans: tuple[tuple[float, float], ...] = ()
+    """Start and end of each part in which something was missing or damaged; () if nothing was, or nobody can tell."""
     ended_early: bool = False
     """Whether the caller stopped before the end, so that the rest is unknown."""
     notes: tuple[str, ...] = ()
@@ -144,3 +156,33 @@ class DecodeReport:
         streams = (('picture', self.video), ('sound', self.audio))
         notes = [f'{name}: {note}' for name, stream in streams if stream is not None for note in stream.notes]
         return (*self.file_damage, *notes)
+
+    def damage_within(self, window_s: tuple[float, float] | None) -> tuple[str, ...]:
+        """Those sentences of `damage` that may concern a part of the recording.
+
+        Left out are sentences on an end that is missing after the part, on a stream whose damaged parts all lie
+        elsewhere, and on damaged frames or pages of which each left a damaged part elsewhere. Other damage of the
+        container may lie anywhere.
+
+        Args:
+            window_s: start and end of the part in seconds; None for the whole recording.
+        """
+        if window_s is None:
+            return self.damage
+        start_s, end_s = window_s
+
+        def touches(spans: Sequence[tuple[float, float]]) -> bool:
+            return any(begin < end_s + MARGIN_S and end > start_s - MARGIN_S for begin, end in spans)
+
+        streams = [(name, stream) for name, stream in (('picture', self.video), ('sound', self.audio)) if stream]
+        reached_s = min((stream.end_s for _, stream in streams), default=0.0)
+        inner = [span for _, stream in streams for span in stream.damaged_spans if span[0] > 0 and span[1] < math.inf]
+        is_located = sum(line.startswith(DAMAGED) for line in self.file_damage) <= len(inner)
+        is_later = end_s <= reached_s
+        is_elsewhere = is_located and not touches(inner) and not any(map(_counts, self.file_damage))
+        elsewhere = [start for start, is_so in ((CUT_SHORT, is_later), (DAMAGED, is_elsewhere)) if is_so]
+        lines = [line for line in self.file_damage if not line.startswith(tuple(elsewhere))]
+        for name, stream in streams:
+            if touches(stream.damaged_spans or ((0.0, math.inf),)):
+                lines += [f'{name}: {note}' for note in stream.notes]
+        return tuple(lines)

@@ -25,7 +25,7 @@ from affekt.runs import file_sha256
 from affekt.tables import Columns, read_columns
 from affekt.tables import number as to_number
 from affekt.text_encoding import decode_text
-from affekt.wording import counted
+from affekt.wording import counted, subject
 
 DEEPEST = 8
 """Number of levels below a release that are searched for misplaced files."""
@@ -172,21 +172,33 @@ class Release:
         return decoded.text
 
     def readable_lines(self, path: Path) -> str:
-        """A label file as text; where its encoding is ambiguous, without lines that are not UTF-8, and with a note."""
+        """An English label file as text, line by line where its encoding is ambiguous.
+
+        A line is then read as UTF-8, or as Windows-1252 if only marks such as ’ and … make it differ from ASCII. Other
+        lines are left out. Notes state both.
+        """
         try:
             return self.text(path).replace('\r\n', '\n').replace('\r', '\n')
         except TableError:
             lines = path.read_bytes().splitlines()
-            left_out = [number for number, line in enumerate(lines, 1) if not _is_utf_8(line)]
-            if not left_out:
+            texts = [_decoded_line(line) for line in lines]
+            if all(map(_is_utf_8, lines)):
                 raise
-        first = lines[left_out[0] - 1].decode('ascii', 'backslashreplace')
-        verb = 'is' if len(left_out) == 1 else 'are'
-        self.notes.append(
-            f'{path.relative_to(self.folder).as_posix()}: {len(left_out)} of {counted(len(lines), "line")} {verb} not '
-            f'UTF-8 and of no encoding that can be told, and left out; the first is line {left_out[0]}, {first[:80]!r}'
-        )
-        return '\n'.join(line.decode() for line in lines if _is_utf_8(line))
+        name = path.relative_to(self.folder).as_posix()
+        of_windows = sum(text is not None and not _is_utf_8(line) for line, text in zip(lines, texts, strict=True))
+        if of_windows:
+            them = 'it' if of_windows == 1 else 'them'
+            read = f'{subject(of_windows, "line")} not UTF-8 and read as Windows-1252 for the marks in {them}'
+            self.notes.append(f'{name}: {read}')
+        left_out = [number for number, text in enumerate(texts, 1) if text is None]
+        if left_out:
+            first = lines[left_out[0] - 1].decode('ascii', 'backslashreplace')
+            verb = 'is' if len(left_out) == 1 else 'are'
+            self.notes.append(
+                f'{name}: {len(left_out)} of {counted(len(lines), "line")} {verb} not UTF-8 and of no encoding that '
+                f'can be told, and left out; the first is line {left_out[0]}, {first[:80]!r}'
+            )
+        return '\n'.join(text for text in texts if text is not None)
 
     def media(self, *folders: str, kinds: Sequence[str] = VIDEO) -> Mapping[str, str]:
         """Name without extension to path below the release, of the media files in the first folder that has any.
@@ -246,6 +258,17 @@ class Release:
             came=listed(entries) or 'an empty folder',
             todo='name the folder of the release itself',
         )
+
+
+_MARKS_OF_WINDOWS = bytes((0x82, 0x84, 0x85, *range(0x91, 0x98)))
+"""Quotation marks, apostrophe, ellipsis, bullet and dashes of Windows-1252."""
+
+
+def _decoded_line(line: bytes) -> str | None:
+    """A line in UTF-8, or in ASCII and marks of Windows-1252; None for any other."""
+    if _is_utf_8(line):
+        return line.decode()
+    return line.decode('cp1252') if line.translate(None, _MARKS_OF_WINDOWS).isascii() else None
 
 
 def _is_utf_8(line: bytes) -> bool:

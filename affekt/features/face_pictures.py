@@ -66,7 +66,7 @@ def _cut_out(
             area = float(face.box[2] * face.box[3])
             seen.setdefault(face.person, []).append((frame.time_s, area, image))
     if damage is not None:
-        damage += recording.decoded.damage
+        damage += recording.decoded.damage_within(window)
     if not seen:
         return Unable(sample, 'no face')
     largest = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))

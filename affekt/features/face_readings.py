@@ -179,7 +179,7 @@ def _video_frames(
             break
         if time_s >= begin_s:
             yield _Frame(time_s, frame.image)
-    damage += recording.decoded.damage
+    damage += recording.decoded.damage_within(window)
 
 
 @dataclass(frozen=True)

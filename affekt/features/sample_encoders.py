@@ -16,6 +16,7 @@ import numpy as np
 
 from affekt.arrays import Floats32
 from affekt.clips import Clip, ClipSettings, sample_clip, sources_of
+from affekt.containers import DecodeReport
 from affekt.corpora import Manifest, Sample
 from affekt.encoders import Encoded, Encoder, Pictures, clips_of
 from affekt.errors import AffektError
@@ -78,11 +79,11 @@ def text_encoder(
     return encoder
 
 
-def _sound(path: Path) -> tuple[Floats32, tuple[str, ...]]:
-    """All audio of a file at 16 kHz, and sentences on what could not be read."""
+def _sound(path: Path) -> tuple[Floats32, DecodeReport]:
+    """All audio of a file at 16 kHz, and what could not be read."""
     recording = Recording.open(path)
     blocks = [block.samples for block in recording.samples(RATE_HZ)]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), recording.decoded.damage
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), recording.decoded
 
 
 def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> SampleEncoder:
@@ -97,16 +98,18 @@ def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> Sampl
                 outcomes.append(Unable(row.sample, 'no audio'))
                 continue
             try:
-                sound, damage = _sound(path)
+                sound, decoded = _sound(path)
             except AffektError as error:
                 outcomes.append(unreadable(row.sample, error.came))
                 continue
-            if window := manifest.window_s(row, column):
+            window = manifest.window_s(row, column)
+            if window:
                 sound = sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
             if len(sound) < SHORTEST_S * RATE_HZ:
                 reason = f'{len(sound) / RATE_HZ:.2f} s of sound' if len(sound) else 'no sound'
                 outcomes.append(Unable(row.sample, reason))
             else:
+                damage = decoded.damage_within(window)
                 outcomes.append(not_whole(encode(row.sample, sound), damage))
         return outcomes
 

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from affekt.errors import LLMError, QuestionRefusedError
-from affekt.llm.calls import Call, Calls
+from affekt.http_calls import Call, Calls
 from affekt.llm.chat import Reply, Request
 from affekt.llm.forms import DEFAULT_SERVER, MEDIA, form_of, media_of
 from affekt.llm.lasting import INTERNAL, MediaFailures

@@ -15,23 +15,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import LLMError, RunError, listed, missing_extra
 from affekt.files import file_atomically, folder_atomically, require_regular_file, write_atomically
+from affekt.llm.gguf_header import GGUFHeader, PackedTensor
 from affekt.runs import locked
 from affekt.weights import cache_folder
-
-if TYPE_CHECKING:
-    from gguf import GGUFReader
+from affekt.wording import counted
 
 VERSION = 1
 """Version of the folder's content."""
@@ -134,12 +134,11 @@ def convert_gguf(path: Path, folder: Path) -> None:
         folder: an existing folder; see `opened_gguf`.
     """
     try:
-        import gguf
+        import gguf.quants  # noqa: F401
     except ImportError as error:
         raise missing_extra('the package gguf, which reads GGUF files', 'llm', came=str(error)) from error
     try:
-        reader = gguf.GGUFReader(path)
-        model = _Model(path, reader)
+        model = _Model(path, GGUFHeader(path))
         tensors = model.tensors()
         tokenizer, tokens = _tokenizer(model)
         settings = model.settings(tokens)
@@ -149,7 +148,8 @@ def convert_gguf(path: Path, folder: Path) -> None:
     except Exception as error:  # a damaged file may raise anything
         raise LLMError(
             expected=f'a GGUF file of a language model at {path.name}',
-            came=f'{type(error).__name__}: {str(error)[:200]}', todo='get the file again',
+            came=str(error)[:200] if type(error) is ValueError else f'{type(error).__name__}: {str(error)[:200]}',
+            todo='get the file again',
         ) from error  # fmt: skip
     _save_tensors(folder / 'model.safetensors', model, tensors, str(settings['dtype']))
     write_atomically(folder / 'tokenizer.json', tokenizer.to_str().encode())
@@ -170,16 +170,18 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 class _Model:
     """A GGUF file's settings by name, and its tensors by the names of transformers."""
 
-    def __init__(self, path: Path, reader: GGUFReader) -> None:
-        self.path, self.reader = path, reader
+    def __init__(self, path: Path, header: GGUFHeader) -> None:
+        self.path, self.header = path, header
         self.architecture = str(self.value('general.architecture'))
         if self.architecture not in ARCHITECTURES:
             raise self.unknown(f'the architecture {self.architecture!r}', listed(ARCHITECTURES))
         scaling = self.own('rope.scaling.type')
         if scaling not in (None, 'none'):
             raise self.unknown(f'rotary positions scaled by {scaling}', 'plain ones')
-        self.heads = int(self.own('attention.head_count'))
-        self.kv_heads = int(self.own('attention.head_count_kv') or self.heads)
+        self.layers, self.width = self._size('block_count'), self._size('embedding_length')
+        self.between, self.heads = self._size('feed_forward_length'), self._size('attention.head_count')
+        self.kv_heads = self._size('attention.head_count_kv', self.heads)
+        self.head_width = self._size('attention.key_length', self.width // self.heads)
         marks = {'bos': 'bos', 'eos': 'eos', 'unk': 'unknown', 'pad': 'padding'}
         numbers = {name: self.value(f'tokenizer.ggml.{theirs}_token_id') for name, theirs in marks.items()}
         numbers['pad'] = numbers['eos'] if numbers['pad'] is None else numbers['pad']
@@ -194,23 +196,36 @@ class _Model:
 
     def value(self, name: str) -> Any:
         """A setting; None if there is none."""
-        field = self.reader.get_field(name)
-        return None if field is None else field.contents()
+        return self.header.values.get(name)
 
     def own(self, name: str) -> Any:
         """A setting of the architecture."""
         return self.value(f'{self.architecture}.{name}')
 
-    def tensors(self) -> dict[str, Any]:
-        """Name in transformers to the tensor of the reader."""
-        layers, tensors, unknown = int(self.own('block_count')), {}, []
-        for tensor in self.reader.tensors:
-            name = self._ours(tensor.name, layers)
+    def _size(self, name: str, default: int | None = None) -> int:
+        """A setting of the architecture that counts something.
+
+        Raises:
+            ValueError: it is absent without a default, or no whole number above 0.
+        """
+        value = self.own(name)
+        value = value or default if default is not None else value
+        if type(value) is not int or value < 1:
+            raise ValueError(f'{self.architecture}.{name} is {value!r:.40}')
+        return value
+
+    def tensors(self) -> dict[str, PackedTensor]:
+        """Name in transformers to the tensor of the file."""
+        tensors, unknown = {}, []
+        if self.layers > len(self.header.tensors):
+            raise ValueError(f'{self.layers:,} layers in {counted(len(self.header.tensors), "tensor")}')
+        for tensor in self.header.tensors:
+            name = self._ours(tensor.name, self.layers)
             if name is None:
                 unknown.append(tensor.name)
             else:
                 tensors[name] = tensor
-        wanted = {f'model.layers.{at}.{part}.weight' for at in range(layers) for part in LAYER.values()}
+        wanted = {f'model.layers.{at}.{part}.weight' for at in range(self.layers) for part in LAYER.values()}
         absent = sorted((wanted | set(OUTSIDE.values()) - {'lm_head.weight'}) - set(tensors))
         if unknown:
             raise self.unknown(f'unknown tensors ({listed(unknown, 3)})', f'the tensors of {self.architecture} alone')
@@ -219,7 +234,31 @@ class _Model:
                 expected=f'all tensors of {self.path.name}', came=f'{len(absent):,} absent ({listed(absent, 3)})',
                 todo='get the file again',
             )  # fmt: skip
+        self._require_shapes(tensors)
         return tensors
+
+    def _require_shapes(self, tensors: Mapping[str, PackedTensor]) -> None:
+        """Require the shapes that the settings announce.
+
+        Raises:
+            ValueError: a tensor has another shape.
+        """
+        if self.head_width % 2:
+            raise ValueError(f'heads of {self.head_width:,} values, which have no halves')
+        queries, keys = self.heads * self.head_width, self.kv_heads * self.head_width
+        tokens = len(self.value('tokenizer.ggml.tokens') or ())
+        shapes = {
+            'embed_tokens': (tokens, self.width), 'lm_head': (tokens, self.width), 'norm': (self.width,),
+            'input_layernorm': (self.width,), 'post_attention_layernorm': (self.width,),
+            'q_proj': (queries, self.width), 'k_proj': (keys, self.width), 'v_proj': (keys, self.width),
+            'o_proj': (self.width, queries), 'gate_proj': (self.between, self.width),
+            'up_proj': (self.between, self.width), 'down_proj': (self.width, self.between),
+        }  # fmt: skip
+        for name, tensor in tensors.items():
+            *_, part, ending = name.split('.')
+            shape = shapes[part] if ending == 'weight' else shapes[part][:1]
+            if tensor.shape != shape:
+                raise ValueError(f'{tensor.name} of shape {list(tensor.shape)}, where settings say {list(shape)}')
 
     def _ours(self, name: str, layers: int) -> str | None:
         if name in OUTSIDE:
@@ -231,17 +270,20 @@ class _Model:
             return None
         return f'model.layers.{number}.{LAYER[part]}.{ending}' if int(number) < layers else None
 
-    def numbers(self, name: str, tensor: Any) -> npt.NDArray[np.float32]:
+    def numbers(self, name: str, tensor: PackedTensor) -> npt.NDArray[np.float32]:
         """A tensor unpacked, with its rows as transformers has them."""
         from gguf.quants import dequantize
 
         try:
-            values = np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
-            values = values.reshape(tuple(int(side) for side in reversed(tensor.shape)))
+            with np.errstate(invalid='ignore', over='ignore'):
+                values = np.asarray(dequantize(tensor.content, tensor.form), np.float32).reshape(tensor.shape)
         except (NotImplementedError, ValueError, KeyError) as error:
-            raise self.unknown(
-                f'{tensor.name} packed as {tensor.tensor_type.name}', 'numbers that can be unpacked'
-            ) from error
+            raise self.unknown(f'{tensor.name} packed as {tensor.form.name}', 'numbers that can be unpacked') from error
+        if not np.isfinite(values).all():
+            raise LLMError(
+                expected=f'weights that are numbers in {self.path.name}', came=f'nan or infinity in {tensor.name}',
+                todo='get the file again',
+            )  # fmt: skip
         heads = {'q_proj': self.heads, 'k_proj': self.kv_heads}.get(name.split('.')[-2])
         if heads is None or not ARCHITECTURES[self.architecture].permuted:
             return values
@@ -250,41 +292,41 @@ class _Model:
 
     def settings(self, tokens: list[str]) -> dict[str, Any]:
         """config.json of transformers."""
-        names = {tensor.name for tensor in self.reader.tensors}
-        width = int(self.own('embedding_length'))
+        names = {tensor.name for tensor in self.header.tensors}
         theta = float(self.own('rope.freq_base') or 10000.0)
-        numbers = sum(int(tensor.n_elements) for tensor in self.reader.tensors)
+        epsilon = float(f'{self.own("attention.layer_norm_rms_epsilon"):.6g}')
+        if not 0 < theta < math.inf or not 0 <= epsilon < math.inf:
+            raise ValueError(f'a base of rotary positions of {theta}, an epsilon of {epsilon}')
         return {
             'architectures': [ARCHITECTURES[self.architecture].network],
             'model_type': self.architecture,
-            'hidden_size': width,
-            'intermediate_size': int(self.own('feed_forward_length')),
-            'num_hidden_layers': int(self.own('block_count')),
+            'hidden_size': self.width,
+            'intermediate_size': self.between,
+            'num_hidden_layers': self.layers,
             'num_attention_heads': self.heads,
             'num_key_value_heads': self.kv_heads,
-            'head_dim': int(self.own('attention.key_length') or width // self.heads),
+            'head_dim': self.head_width,
             'hidden_act': 'silu',
             'attention_bias': self.architecture == 'llama' and 'blk.0.attn_q.bias' in names,
-            'max_position_embeddings': int(self.own('context_length')),
-            'rms_norm_eps': float(f'{self.own("attention.layer_norm_rms_epsilon"):.6g}'),
+            'max_position_embeddings': self._size('context_length'),
+            'rms_norm_eps': epsilon,
             'rope_theta': theta,
             'rope_parameters': {'rope_type': 'default', 'rope_theta': theta},
             'tie_word_embeddings': 'output.weight' not in names,
             'vocab_size': len(tokens),
-            'dtype': 'float32' if numbers < SMALL else 'float16',
+            'dtype': 'float32' if sum(tensor.size for tensor in self.header.tensors) < SMALL else 'float16',
             **{f'{name}_token_id': at for name, at in self.marks.items() if name != 'unk'},
         }
 
 
-def _save_tensors(path: Path, model: _Model, tensors: Mapping[str, Any], dtype: str) -> None:
+def _save_tensors(path: Path, model: _Model, tensors: Mapping[str, PackedTensor], dtype: str) -> None:
     """Safetensors, one tensor in memory at a time."""
     code, width = ('F32', 4) if dtype == 'float32' else ('F16', 2)
     header: dict[str, Any] = {'__metadata__': {'format': 'pt', 'source': model.path.name}}
     end = 0
     for name, tensor in tensors.items():
-        begin, end = end, end + int(tensor.n_elements) * width
-        shape = [int(side) for side in reversed(tensor.shape)]
-        header[name] = {'dtype': code, 'shape': shape, 'data_offsets': [begin, end]}
+        begin, end = end, end + tensor.size * width
+        header[name] = {'dtype': code, 'shape': list(tensor.shape), 'data_offsets': [begin, end]}
     text = json.dumps(header).encode()
     text += b' ' * (-len(text) % 8)
     with file_atomically(path) as file:

@@ -64,6 +64,26 @@ class Tally:
             self.add_note(f'the times begin anew after {clock_s:.2f} s, as where recordings are joined')
 
 
+class DamagedSpans:
+    """Where in a stream the counts of its damage rose."""
+
+    MOST = 10_000
+
+    def __init__(self) -> None:
+        self._counts: tuple[Any, ...] = ()
+        self.spans: list[tuple[float, float]] = []
+
+    def note(self, begin_s: float, end_s: float, *counts: float) -> None:
+        """Note the counts after the part from `begin_s` to `end_s` was decoded."""
+        if counts == self._counts or not (self._counts or any(counts)):
+            return
+        self._counts = counts
+        if self.spans and (begin_s - self.spans[-1][1] < 1.0 or len(self.spans) == self.MOST):
+            self.spans[-1] = (self.spans[-1][0], max(end_s, self.spans[-1][1]))
+        else:
+            self.spans.append((begin_s, end_s))
+
+
 @dataclass
 class OpenStream:
     """One stream of an opened container."""

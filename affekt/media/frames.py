@@ -11,6 +11,7 @@ Frames that are not picked are decoded (others depend on them) but never convert
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from affekt.containers import Limits, Source, Stalled, StreamReport
 from affekt.errors import LimitError, MediaError
-from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, stream_from
+from affekt.media.decoding import DamagedSpans, OpenStream, Tally, declared_seconds, decoded_units, stream_from
 from affekt.media.picture_memory import check_picture_memory
 from affekt.media.pictures import Orientations, collect_listed, to_rgb
 from affekt.media.probe import Probe, usable_aspect
@@ -90,6 +91,7 @@ class VideoPass:
         self.declared_start_s = 0.0
         self.step_s = 1 / probe.video.rate_hz if probe.video and probe.video.rate_hz else 0.04
         self.is_constant_rate = False
+        self._damaged = DamagedSpans()
 
     def frames(self, rate_hz: float | None, max_side: int | None, from_s: float = 0.0) -> Iterator[Frame]:
         """Open, decode, pick, convert, starting with the frame on screen at `from_s`."""
@@ -169,8 +171,10 @@ class VideoPass:
                     time_s = ticks * numerator / denominator - self.probe.origin_s
                 if not self._is_plausible(time_s, last_s):
                     continue
+                before_s = self.end_s
                 self._advance(time_s, last_s, unit.duration * numerator / denominator)
                 self.tally.corrupt_frames += int(bool(unit.is_corrupt))
+                self._note_damage(before_s)
                 last_s = time_s
                 timed = _Timed(time_s, unit)
                 del unit
@@ -182,6 +186,13 @@ class VideoPass:
             if not self.tally.frames:
                 raise
             self.tally.add_note(f'stopped: {stalled}')
+        finally:
+            self._note_damage(self.end_s)
+
+    def _note_damage(self, begin_s: float) -> None:
+        tally, lost = self.tally, (self.gap_s, self.unread_s, self.repeated, self.jumped)
+        counts = (tally.damaged_packets, tally.marked_packets, tally.read_failures, tally.corrupt_frames)
+        self._damaged.note(begin_s, self.end_s, *lost, *counts, len(tally.notes))
 
     def _check_limits(self, unit: Any, pictures_held: int) -> None:
         description = f'a {unit.width}x{unit.height} frame of {self.source.name}'
@@ -236,12 +247,12 @@ class VideoPass:
         """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         first_s = self.first_s or 0.0
         decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
-        notes = list(self.tally.notes)
+        notes, spans = list(self.tally.notes), list(self._damaged.spans)
         lost_s = self.gap_s + self.unread_s
         if self.is_over and not self.tally.frames:
             notes.append(f'no picture decodes, from {self.tally.packets} packets')
         if self.is_over:
-            lost_s += self._missing_at_ends(notes, first_s)
+            lost_s += self._missing_at_ends(notes, spans, first_s)
         if self.gap_s > 0:
             notes.append(f'{self.gap_s:.2f} s without pictures inside the stream')
         if self.unread_s > 0:
@@ -257,12 +268,14 @@ class VideoPass:
             corrupt_frames=self.tally.corrupt_frames,
             lost_s=max(lost_s, self.tally.damaged_s),
             gap_s=self.gap_s,
+            end_s=self.end_s,
+            damaged_spans=tuple(spans),
             ended_early=not self.is_over,
             notes=tuple(notes),
         )
 
-    def _missing_at_ends(self, notes: list[str], first_s: float) -> float:
-        """Seconds missing at both ends and inside; adds a sentence on each loss to `notes`."""
+    def _missing_at_ends(self, notes: list[str], spans: list[tuple[float, float]], first_s: float) -> float:
+        """Seconds missing at both ends and inside; adds a sentence on each loss to `notes`, and places to `spans`."""
         tolerance_s = 0.75 * self.step_s + 0.005
         if self.probe.duration_is_estimate:
             tolerance_s += 1.0 + 0.05 * (self.declared_s or self.probe.duration_s or 0.0)
@@ -272,14 +285,17 @@ class VideoPass:
             if missing_s > tolerance_s:
                 lost_s += missing_s
                 notes.append(f'{missing_s:.2f} s missing at the end (declared {self.declared_s:.2f} s)')
+                spans.append((self.end_s, math.inf))
         elif self.probe.duration_s is not None:
             missing_s = self.probe.duration_s - self.end_s
             if missing_s > max(1.0, tolerance_s) or (missing_s > tolerance_s and not self.probe.audio):
                 lost_s += missing_s
                 notes.append(f'pictures end {missing_s:.2f} s before the file ({self.probe.duration_s:.2f} s)')
+                spans.append((self.end_s, math.inf))
         if first_s - self.declared_start_s > tolerance_s + 0.1:
             lost_s += first_s - self.declared_start_s
             notes.append(f'the first picture that decodes is at {first_s:.2f} s')
+            spans.append((0.0, first_s))
         codec = '' if self.probe.video is None else self.probe.video.codec
         without_output = (
             self.tally.sizeable_packets - self.tally.damaged_packets - self.tally.discarded - self.tally.frames

@@ -23,7 +23,7 @@ import soxr
 
 from affekt.containers import Limits, Source, Stalled, StreamReport
 from affekt.errors import LimitError, MediaError
-from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, stream_from
+from affekt.media.decoding import DamagedSpans, OpenStream, Tally, declared_seconds, decoded_units, stream_from
 from affekt.media.downmix import Downmix
 from affekt.media.probe import Probe
 from affekt.wording import counted, subject
@@ -93,6 +93,7 @@ class AudioPass:
         self.declared_s: float | None = None
         self.declared_start_s = 0.0
         self.is_over = False
+        self._damaged = DamagedSpans()
         codec = probe.audio[stream].codec
         self._has_lead = codec.startswith(LEAD_CODECS) and not probe.demuxer.startswith('mov')
 
@@ -154,6 +155,7 @@ class AudioPass:
                 if self.tally.frames == 1:
                     self._first_stated_s = float((unit.duration or 0) * base)
                 mono, silence = self._fit(mono, source_hz, unit.pts, base)
+                self._note_damage(before_s)
                 if silence > 0:
                     yield from self._downmix.flush(before_s)
                 while silence > 0:
@@ -170,7 +172,13 @@ class AudioPass:
             self.tally.add_note(f'stopped: {stalled}')
         finally:
             opened.close()
+            self._note_damage(self.clock_s)
         yield from self._downmix.flush(self.clock_s)
+
+    def _note_damage(self, begin_s: float) -> None:
+        tally, lost = self.tally, (self.gap_s, self.bad_s, self.repeated_s, self.jumped)
+        counts = (tally.damaged_packets, tally.marked_packets, tally.read_failures, len(tally.notes))
+        self._damaged.note(begin_s, self.clock_s, *lost, *counts)
 
     def _note_declared(self, opened: OpenStream) -> None:
         stream = opened.stream
@@ -270,12 +278,12 @@ class AudioPass:
 
     def report(self, trusts_marks: bool = True) -> StreamReport:
         """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
-        tally, notes = self.tally, list(self.tally.notes)
+        tally, notes, spans = self.tally, list(self.tally.notes), list(self._damaged.spans)
         lost_s = self.gap_s + self.bad_s + (self.repeated_s if tally.clock_restarts else 0.0)
         if self.is_over and not tally.frames:
             notes.append(f'no sound decodes, from {tally.packets} packets')
         if self.is_over:
-            lost_s += self._missing_at_ends(notes)
+            lost_s += self._missing_at_ends(notes, spans)
         if self.gap_s > 0:
             notes.append(f'{self.gap_s:.2f} s without sound inside the stream, filled with silence')
         if self.bad_s > 0:
@@ -304,12 +312,14 @@ class AudioPass:
             corrupt_frames=tally.corrupt_frames,
             lost_s=max(lost_s, tally.damaged_s),
             gap_s=self.gap_s,
+            end_s=self.clock_s,
+            damaged_spans=tuple(spans),
             ended_early=not self.is_over,
             notes=tuple(notes),
         )
 
-    def _missing_at_ends(self, notes: list[str]) -> float:
-        """Seconds missing at both ends, adds sentences to `notes`, also where there is more than declared."""
+    def _missing_at_ends(self, notes: list[str], spans: list[tuple[float, float]]) -> float:
+        """Seconds missing at both ends; adds sentences to `notes`, also on surplus, and places to `spans`."""
         tolerance_s = EDGE_S + (min(1.5 * self.unit_s, MAX_LEAD_S) if self._has_lead else 0.0)
         declared_s, is_own = self.declared_s, True
         if declared_s is None:
@@ -325,11 +335,14 @@ class AudioPass:
         if missing_s > tolerance_s:
             lost_s += missing_s
             notes.append(f'{missing_s:.2f} s missing at the end (declared {declared_s:.2f} s)')
+            spans.append((self.clock_s, math.inf))
         elif is_own and -missing_s > tolerance_s + 0.1:
             notes.append(f'{-missing_s:.2f} s more than declared ({declared_s:.2f} s)')
+            spans.append((self.clock_s + missing_s, math.inf))
         if self.start_s - self.declared_start_s > 2 * self.unit_s + 0.1:
             lost_s += self.start_s - self.declared_start_s
             notes.append(f'the first sound that decodes is at {self.start_s:.2f} s')
+            spans.append((0.0, self.start_s))
         return lost_s
 
 

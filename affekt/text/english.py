@@ -54,8 +54,9 @@ def foreign_letters(text: str) -> float:
     >>> foreign_letters('да, no')
     0.5
     """
-    letters = [letter for letter in text if letter.isalpha()]
-    return sum('LATIN' not in unicodedata.name(letter, '') for letter in letters) / max(1, len(letters))
+    letters = {letter: times for letter, times in Counter(text).items() if letter.isalpha()}
+    foreign = sum(times for letter, times in letters.items() if 'LATIN' not in unicodedata.name(letter, ''))
+    return foreign / max(1, sum(letters.values()))
 
 
 def language_of_letters(text: str) -> str:
@@ -105,4 +106,4 @@ def _verdict(text: str, count_pieces: Callable[[str], int]) -> bool | None:
         return None
     if common_share(words) > COMMON_WORDS:
         return True
-    return sum(count_pieces(word) for word in words) <= PIECES * len(words)
+    return sum(count_pieces(word) * times for word, times in Counter(words).items()) <= PIECES * len(words)

@@ -14,6 +14,7 @@ Axes: N texts, T word pieces, L = 7 layers (0 the word embeddings), D = 384 dime
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
@@ -49,6 +50,11 @@ _TO_FLOAT = bytes_field(5, bytes_field(1, b'to') + number_field(3, 1) + number_f
 """The attribute (field 5) `to` (1) with the whole number (20: type 2) of float32 (3)."""
 
 
+FREE_CHARACTERS = 4096
+_SPACE = re.compile('[ \t\n]')
+"""Where the tokenizer always separates; it drops some other characters that Python calls space."""
+
+
 @cache
 def _tokenizer() -> Tokenizer:
     """The tokenizer of the model, which truncates texts; the model itself is not opened."""
@@ -60,13 +66,27 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
+def _beginning(text: str) -> str:
+    """The beginning of a text, which has all pieces that are read; the tokenizer splits all that it is given.
+
+    It ends before a space, where pieces end too.
+    """
+    size = FREE_CHARACTERS
+    while space := _SPACE.search(text, size):
+        beginning = text[: space.start()]
+        if _tokenizer().encode(beginning).overflowing:
+            return beginning
+        size = 2 * space.start()
+    return text
+
+
 def characters_read(text: str) -> int:
     """Number of characters of a text, from its start, that `SentenceEncoder` reads: up to 256 word pieces.
 
     Raises:
         WeightsError: the tokenizer is not available.
     """
-    encoding = _tokenizer().encode(text)
+    encoding = _tokenizer().encode(_beginning(text))
     return encoding.offsets[-2][1] if encoding.overflowing else len(text)  # the last piece is a special one
 
 
@@ -128,7 +148,7 @@ class SentenceEncoder:
 
     def pieces(self, text: str) -> list[int]:
         """Token numbers of a text with its special tokens, at most 256."""
-        return list(self._tokenizer.encode(text).ids)
+        return list(self._tokenizer.encode(_beginning(text)).ids)
 
     def states(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Floats32]]:
         """States of each word piece in all layers, for batches of texts of equal length.
@@ -140,7 +160,7 @@ class SentenceEncoder:
             Indices of B texts and their (B, T, L D) states, layers concatenated, from the shortest texts to the
             longest; every text once.
         """
-        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch([*map(_beginning, texts)])]
         by_length = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
         for _, of_one_length in groupby(by_length, key=lambda index: len(encoded[index])):
             indices = list(of_one_length)

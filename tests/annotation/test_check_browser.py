@@ -147,3 +147,10 @@ def test_the_page_fits_and_its_words_can_be_read(browser, server, width):
         '.map((node) => node.getBoundingClientRect().height)'
     )
     assert min(boxes) >= 34
+    covered = """[...document.querySelectorAll('.sentence')].filter((node) => {
+        window.scrollTo(0, 0);
+        node.focus();
+        const box = node.getBoundingClientRect();
+        return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) !== node;
+    }).map((node) => node.textContent)"""
+    assert person.js(covered) == []  # what the keyboard reaches is not behind the fixed buttons of a phone

@@ -130,6 +130,15 @@ HOSTILE = {
     'safetensors index': (lambda at: struct.pack('<Q', 7) + b'{"a":1}', 'damaged index'),
     'safetensors name twice': (lambda at: _safe(b'{"a":%s,"a":%s}' % (_U8, _U8)) + b'1', 'damaged index'),
     'safetensors deep': (lambda at: struct.pack('<Q', 99_999) + b'{"a":' + b'[' * 99_994, 'damaged index'),
+    'safetensors overlapping': (
+        lambda at: _safe(b'{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":%s}' % _U8) + b'12',
+        "'a' overlaps 'b'",
+    ),
+    'safetensors gap': (
+        lambda at: _safe(b'{"a":%s,"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}' % _U8) + b'123',
+        "'b' leaves a gap to 'a'",
+    ),
+    'safetensors more': (lambda at: _safe(b'{"a":%s}' % _U8) + b'123', '2 bytes after the last tensor'),
     'safetensors before its begin': (
         lambda at: struct.pack('<Q', 55) + b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[-16,0]}}'[:55] + bytes(16),
         'damaged index',

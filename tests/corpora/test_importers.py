@@ -30,6 +30,16 @@ def test_one_byte_of_no_known_encoding_costs_one_utterance_of_iemocap_its_text(t
     assert "line 1, 'Ses01F_impro01_F000" in note
 
 
+def test_one_mark_of_windows_text_in_iemocap_is_read_and_noted(tmp_path):
+    layouts.iemocap(tmp_path)
+    transcript = tmp_path / 'Session1/dialog/transcriptions/Ses01F_impro01.txt'
+    transcript.write_bytes(transcript.read_bytes().replace(b'Excuse me.', b'That\x92s it.'))
+    manifest = import_corpus('iemocap6', tmp_path)
+    assert {row.sample: row.text for row in manifest.samples}['Ses01F_impro01_F000'] == 'That’s it.'
+    (note,) = [note for note in manifest.facts.notes if 'UTF-8' in note]
+    assert note.endswith('Ses01F_impro01.txt: 1 line is not UTF-8 and read as Windows-1252 for the marks in it')
+
+
 @pytest.mark.parametrize('end', [b'\r\n', b'\r'])
 def test_other_ends_of_lines_change_nothing_in_iemocap(tmp_path, end):
     layouts.iemocap(tmp_path)

@@ -18,6 +18,8 @@ from made_up_recipes import DYING, LENGTHS, NAN, WEIGHTLESS
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
 from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.features import RECIPES, Store, check_store, extract, hashed_texts, recipe_named, write_features
+from affekt.media.synthetic import tone
+from affekt.media.writing import write_audio
 from affekt.weights import MODELS, state
 
 
@@ -335,3 +337,20 @@ def test_a_part_of_ravdess_in_two_processes(tmp_path, shared_data):
     store = Store(made.path.parent, partial=True)
     pitch = store.matrix(store.names)[:, store.provenance.columns.index('f0_mean_hz')]
     assert ((pitch > 75) & (pitch < 400)).all()  # a man, acting
+
+
+@pytest.mark.parametrize('ending', ['m4a', 'flac', 'mp3', 'wav'])
+def test_only_segments_that_damage_touches_are_not_whole(tmp_path, ending):
+    path = tmp_path / f'long.{ending}'
+    noise = np.random.default_rng(0).normal(size=320_000).astype(np.float32) * 0.05
+    write_audio(path, tone(20.0, 200.0) + noise, 16_000)
+    rows = tuple(Sample(f's{at}', audio=path.name, start_s=5.0 * at, end_s=5.0 * at + 3.8) for at in range(4))
+    manifest = Manifest(Facts('toy', root=str(tmp_path)), rows)
+    content = path.read_bytes()
+    if ending == 'wav':
+        path.write_bytes(content[: len(content) * 9 // 10])
+    else:
+        at = len(content) * 3 // 8  # about 7.5 of 20 s
+        path.write_bytes(content[:at] + np.random.default_rng(1).bytes(500) + content[at + 500 :])
+    store = Store(extract(manifest, 'acoustics-utt', tmp_path / 'out').path.parent)
+    assert list(store.partial) == ['s3' if ending == 'wav' else 's1']

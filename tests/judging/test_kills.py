@@ -33,3 +33,13 @@ def test_questions_that_are_asked_again_are_counted(run_kills, tmp_path):
     case.server.asked |= {'run-1': ['a', 'b'], 'run-2': ['b', 'c', 'c'], 'run-3': ['d']}
     # run 2 asks b, whose answer was kept, and asks c twice
     assert case.made_again({'run-1': (), 'run-2': ('a', 'b'), 'run-3': ('a', 'b', 'c')}) == 2
+
+
+def test_figures_of_several_seeds_add_up(run_kills):
+    whole = dict.fromkeys(run_kills.BROKEN, 0)
+    first = {'kills': 60, 'rounds': 9, 'whole_run_s': 2.0, 'seconds': 100.2, 'broken': {**whole, 'lost': 1}}
+    second = {'kills': 20, 'rounds': 2, 'whole_run_s': 3.0, 'seconds': 50.3, 'broken': {**whole, 'lost': 2}}
+    verb = run_kills.with_seed(run_kills.with_seed(None, 1, first), 2, second)
+    assert (verb['kills'], verb['rounds'], verb['seconds'], verb['broken']['lost']) == (80, 11, 150.5, 3)
+    assert verb['seeds'] == {'1': first, '2': second}
+    assert run_kills.with_seed(verb, 2, first)['kills'] == 120  # a seed drawn again replaces its figures

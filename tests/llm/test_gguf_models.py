@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+import struct
+import time
 
 import numpy as np
 import pytest
@@ -237,3 +240,76 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     (tmp_path / 'page.gguf').write_text('<html>not found</html>' * 20)
     with pytest.raises(LLMError, match=r'page\.gguf'):
         opened_gguf(tmp_path / 'page.gguf')
+
+
+def _text(text: bytes) -> bytes:
+    return struct.pack('<Q', len(text)) + text
+
+
+def _file(*settings: bytes, tensors: int = 0, settings_count: int | None = None) -> bytes:
+    count = len(settings) if settings_count is None else settings_count
+    return b'GGUF' + struct.pack('<IQQ', 3, tensors, count) + b''.join(settings)
+
+
+LIES = {
+    'endless list': (_file(_text(b'a') + struct.pack('<IIQ', 9, 0, 1 << 40)), '1,099,511,627,776 elements'),
+    'endless texts': (_file(_text(b'a') + struct.pack('<IIQ', 9, 8, 1 << 40)), '1,099,511,627,776 elements'),
+    'lists within lists': (_file(_text(b'a') + struct.pack('<IIQ', 9, 9, 1 << 40)), 'a list of the type 9'),
+    'many elements': (
+        _file(_text(b'a') + struct.pack('<IIQ', 9, 0, 1_100_000) + bytes(1_100_000)),
+        'lists of more elements than',
+    ),
+    'endless text': (_file(struct.pack('<Q', 1 << 60) + bytes(16)), '1,152,921,504,606,846,976 bytes announced'),
+    'endless settings': (_file(settings_count=1 << 60), 'settings announced'),
+    'endless tensors': (_file(tensors=1 << 60), 'tensors announced'),
+    'a setting twice': (_file(*[_text(b'a') + struct.pack('<IB', 0, 1)] * 2), "the setting 'a' twice"),
+    'unknown type': (_file(_text(b'a') + struct.pack('<I', 77)), 'unknown type 77'),
+    'other byte order': (b'GGUF' + struct.pack('>IQQ', 3, 0, 0), 'lowest byte first'),
+    'many sides': (_file(tensors=1) + _text(b't') + struct.pack('<I', 1 << 30) + bytes(64), '1,073,741,824 sides'),
+    'large tensor': (
+        _file(tensors=1) + _text(b't') + struct.pack('<IQQIQ', 2, 1 << 32, 1 << 32, 0, 0) + bytes(64),
+        'does not lie in the file',
+    ),
+    'tensors that overlap': (
+        _file(tensors=2)
+        + b''.join(_text(each) + struct.pack('<IQIQ', 1, 16, 0, 0) for each in (b'a', b'b'))
+        + bytes(99),
+        "the tensors 'a' and 'b' overlap",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', LIES)
+def test_a_header_that_lies_is_refused_before_anything_is_allocated(tmp_path, name):
+    content, came = LIES[name]
+    (tmp_path / 'lies.gguf').write_bytes(content)
+    begun = time.process_time()
+    with pytest.raises(LLMError, match=re.escape(came)):
+        opened_gguf(tmp_path / 'lies.gguf')
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'came'),
+    [
+        ('block_count', 4_000_000_000, '4,000,000,000 layers in'), ('block_count', 1, 'unknown tensors'),
+        ('embedding_length', 4_000_000_000, 'where settings say'), ('attention.head_count', 3, 'where settings say'),
+        ('attention.head_count_kv', 4, 'where settings say'), ('feed_forward_length', 1, 'where settings say'),
+        ('context_length', 0, 'context_length is 0'),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_fit_the_tensors_are_refused(tmp_path, monkeypatch, name, value, came):
+    monkeypatch.setitem(SETTINGS, name, value)
+    write(tmp_path / 'lies.gguf')
+    with pytest.raises(LLMError, match=came):
+        opened_gguf(tmp_path / 'lies.gguf')
+
+
+def test_weights_that_are_no_numbers_are_refused_without_a_warning(tmp_path, recwarn):
+    write(tmp_path / 'whole.gguf')
+    content = bytearray((tmp_path / 'whole.gguf').read_bytes())
+    content[-34:-32] = np.float16(np.nan).tobytes()  # the scale of the last block
+    (tmp_path / 'nan.gguf').write_bytes(content)
+    with pytest.raises(LLMError, match='nan or infinity'):
+        opened_gguf(tmp_path / 'nan.gguf')
+    assert not recwarn.list

@@ -17,9 +17,10 @@ from urllib.parse import quote
 import pytest
 from hostile_server import OK, HostileServer, answer, drips, whole
 
+from affekt import downloads
 from affekt.errors import LLMError
+from affekt.http_calls import Call, Calls
 from affekt.llm import Endpoint, RememberingChat, ReplayCache, Request
-from affekt.llm.calls import Call, Calls
 from affekt.llm.secrets import Secrets
 from affekt.llm.workers import in_order
 
@@ -57,6 +58,40 @@ def test_one_deadline_holds_over_all_that_a_server_sends(fault):
         # A server that drips holds a socket's own timeout off for ever; how long the machine takes is not the point.
         assert time.monotonic() - begun < 20
     assert 'in the last of 1 attempts' in str(raised.value)
+
+
+@pytest.mark.parametrize('fault', sorted(LATE.keys() - {'an error body without end'}))
+def test_a_download_ends_if_its_server_sends_too_slowly(fault, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, 'SLOW_S', 0.3)
+    with serving(LATE[fault]) as server, pytest.raises(OSError, match=r'fewer than 65,536 bytes in 0\.3 s'):
+        downloads.downloaded(server.url, tmp_path / 'file', 100_000)
+
+
+def test_a_download_that_goes_on_may_take_longer_than_a_slow_server_may(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, 'SLOW_S', 2.0)
+    monkeypatch.setattr(downloads, 'FEWEST_BYTES', 10)
+    body = b'x' * 1000
+
+    def pauses(request):
+        for piece in (OK + b'Content-Length: 1000\r\n\r\n', *[body[:100]] * 10):
+            time.sleep(0.3)
+            yield piece
+
+    with serving(pauses) as server:
+        downloads.downloaded(server.url, tmp_path / 'file', 1000)
+    assert (tmp_path / 'file').read_bytes() == body
+
+
+@pytest.mark.parametrize(
+    ('place', 'says'),
+    [(b'ftp://127.0.0.1/a', 'not http or https'), (b'file:///etc/hostname', 'not allowed'), (b'', 'infinite loop')],
+)
+def test_a_download_follows_redirects_on_the_web_alone_and_not_for_ever(place, says, tmp_path):
+    head = b'HTTP/1.1 302 Moved\r\nContent-Length: 0\r\nConnection: close\r\nLocation: '
+    moved = head + (place or b'/v1') + b'\r\n\r\n'
+    with serving(lambda request: iter([moved])) as server, pytest.raises(OSError, match=says):
+        downloads.downloaded(server.url, tmp_path / 'file', 100_000)
+    assert not (tmp_path / 'file').exists()
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,28 @@ def test_of_a_long_text_as_many_characters_are_read_as_256_pieces_have(encoder):
     assert text[:count].count('.') == 254 // 8
     assert characters_read(text[:count]) == count
     assert characters_read('') == 0
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['I am so happy that you came. ' * 2000, 'x' * 200_000, ' ' * 50_000 + 'so sad',
+     'Ünïcode, “quoted” 日本語\tand\nmore\x1c ' * 900, 'yes ' + 'z' * 9000 + ' sad' * 5000],
+)  # fmt: skip
+def test_pieces_of_the_beginning_are_those_of_the_whole(encoder, text):
+    whole = sentences._tokenizer().encode(text)
+    assert encoder.pieces(text) == whole.ids
+    assert characters_read(text) == (whole.offsets[-2][1] if whole.overflowing else len(text))
+
+
+def test_a_very_long_text_costs_no_more_than_what_is_read_of_it(encoder, monkeypatch):
+    tokenized = []
+    tokenizer = sentences._tokenizer()
+
+    class Counting:
+        def encode(self, text):
+            tokenized.append(len(text))
+            return tokenizer.encode(text)
+
+    monkeypatch.setattr(sentences, '_tokenizer', Counting)
+    characters_read('word ' * 300_000)
+    assert max(tokenized) < 10_000

@@ -2,7 +2,7 @@
 
 The timeout of a socket restarts with each byte, so that a server that sends one byte at a time never exceeds it. Here a
 timer shuts the connection down at the deadline, whatever it waits for; `Calls.close` does so at once, from any thread,
-for all requests in progress.
+for all requests in progress. A download, whose length is unknown, moves its deadline as it goes on.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ class Call:
         self._is_cut = False
         self.is_late = False
         """Whether it was cut because its time was over."""
-        self._timer = threading.Timer(timeout_s, self._end_late)
-        self._timer.daemon = True
+        self._timer = self._timer_until()
 
     def __enter__(self) -> Call:
         self._calls.begin(self)
@@ -44,6 +43,18 @@ class Call:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._timer.cancel()
         self._calls.end(self)
+
+    def _timer_until(self) -> threading.Timer:
+        timer = threading.Timer(max(0.0, self._until - time.monotonic()), self._end_late)
+        timer.daemon = True
+        return timer
+
+    def extend(self, timeout_s: float) -> None:
+        """Move the deadline to `timeout_s` seconds from now."""
+        self._timer.cancel()
+        self._until = time.monotonic() + timeout_s
+        self._timer = self._timer_until()
+        self._timer.start()
 
     def left_s(self) -> float:
         """Seconds until the deadline.
@@ -75,12 +86,12 @@ class Call:
 
     def _addresses(self, address: tuple[str, int]) -> list[Any]:
         """Addresses of the host name, looked up in a separate thread, since a look-up has no timeout."""
-        outcome: list[list[Any] | OSError] = []
+        outcome: list[list[Any] | OSError | UnicodeError] = []
 
         def look_up() -> None:
             try:
                 outcome.append(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the latter for a name of impossible length
                 outcome.append(error)
 
         thread = threading.Thread(target=look_up, daemon=True, name='look-up')
@@ -89,7 +100,7 @@ class Call:
         if not outcome:
             self.left_s()
             raise TimeoutError
-        if isinstance(outcome[0], OSError):
+        if isinstance(outcome[0], OSError | UnicodeError):
             raise outcome[0]
         return outcome[0]
 

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from affekt.preference.controlled_errors import controlled_errors
-from affekt.preference.embedding import KeptEmbedder, SentenceEmbedder
+from affekt.preference.embedding import CachedEmbedder, SentenceEmbedder
 from affekt.preference.evaluation import PreferenceEvaluation, answers_of, evaluate_preferences
-from affekt.preference.features import see
+from affekt.preference.features import raw_features
 from affekt.preference.model import (
     PreferenceModel,
     PreferenceSettings,
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument('--data', type=Path, required=True)
     parser.add_argument('--cache', type=Path, required=True)
     chosen = parser.parse_args()
-    embedder = KeptEmbedder(SentenceEmbedder(), chosen.cache / 'preference-vectors.npz')
+    embedder = CachedEmbedder(SentenceEmbedder(), chosen.cache / 'preference-vectors.npz')
     found = {
         'versions': versions(),
         'inputs': {Path(name).name: file_sha256(chosen.data / name) for name in (PANDALM, EMER)},
@@ -76,7 +76,7 @@ def main() -> None:
     write_atomically(RESULTS, (json.dumps(plain(found), indent=1, allow_nan=False) + '\n').encode())
 
 
-def pandalm(path: Path, embedder: KeptEmbedder) -> dict[str, Any]:
+def pandalm(path: Path, embedder: CachedEmbedder) -> dict[str, Any]:
     """Free and controlled models, chosen on validation, scored once on test."""
     pairs = read_pairs(path, judged=True)
     is_test = held_out_samples(pairs, 0.4)
@@ -96,7 +96,7 @@ def pandalm(path: Path, embedder: KeptEmbedder) -> dict[str, Any]:
     return found
 
 
-def emotion_errors(path: Path, embedder: KeptEmbedder, *, reworded: bool = False) -> dict[str, Any]:
+def emotion_errors(path: Path, embedder: CachedEmbedder, *, reworded: bool = False) -> dict[str, Any]:
     """The model chosen on validation, and what each kind of feature reaches alone, on test."""
     with path.open(encoding='utf-8-sig', newline='') as file:
         descriptions = {row['name']: row['english'] for row in csv.DictReader(file)}
@@ -114,7 +114,7 @@ def emotion_errors(path: Path, embedder: KeptEmbedder, *, reworded: bool = False
     best = train_preferences(train, validation, embedder=embedder, grid=ERROR_GRID)
     found['chosen'] = asdict(best.settings)
     found['tried'] = tried(best)
-    seen = see(train, embedder)
+    seen = raw_features(train, embedder)
     losses = {entry['log_loss']: entry['settings'] for entry in best.facts['tried']}
     for blocks in dict.fromkeys(one.blocks for one in ERROR_GRID):
         least = min(loss for loss, settings in losses.items() if tuple(settings['blocks']) == blocks)

@@ -15,7 +15,7 @@ from PIL import Image
 from affekt.cli import main
 from affekt.preference import embedding
 from affekt.preference import model as preference_model
-from affekt.preference.features import see
+from affekt.preference.features import raw_features
 from affekt.preference.model import PreferenceSettings, fit_preferences
 
 CLIPS = [f'clip{number:02d}' for number in range(24)]
@@ -145,7 +145,7 @@ def test_a_learned_preference_model_is_one_more_judge_beside_the_rule_that_reads
         monkeypatch.setattr(module, 'SentenceEmbedder', WordHashes)
     pairs = emoprefer_like(80, 1)
     settings = PreferenceSettings(('surface',))
-    model = fit_preferences(pairs, see(pairs, WordHashes()), settings, WordHashes())
+    model = fit_preferences(pairs, raw_features(pairs, WordHashes()), settings, WordHashes())
     model.save(told / 'preference')
     shown, facts = board(told, '--preference', told / 'preference')
     learned, rule = facts['verdicts']

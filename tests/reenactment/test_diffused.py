@@ -137,7 +137,7 @@ def _answers(monkeypatch, killed_at=0):
     """Counts what the denoising net is asked for, and ends the run at one of the questions."""
     from affekt.diffusion import Drawing
 
-    asked, answer = [], Drawing._answer
+    asked, answer = [], Drawing._velocity
 
     def counted(*given):
         asked.append(1)
@@ -145,7 +145,7 @@ def _answers(monkeypatch, killed_at=0):
             raise KeyboardInterrupt
         return answer(*given)
 
-    monkeypatch.setattr(Drawing, '_answer', counted)
+    monkeypatch.setattr(Drawing, '_velocity', counted)
     return asked
 
 

@@ -1,4 +1,4 @@
-"""Downloads of files: limited to the expected size, without a long wait where there is no network or a server is slow."""
+"""Downloads of files: limited to the expected size, without a long wait for no network or a slow server."""
 
 from __future__ import annotations
 

@@ -356,10 +356,7 @@ def _readings(images: list[np.ndarray], file: Path) -> Iterator[Any]:
 
 def busy(data: Path) -> dict[str, Any]:
     """A stream with words beside programs that keep every core busy, by the priority of its threads."""
-    others = [
-        subprocess.Popen([sys.executable, '-c', 'while True: pass'])
-        for _ in range(os.cpu_count() or 1)
-    ]
+    others = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(os.cpu_count() or 1)]
     urgent = faces_stream.SearchAside._coarse_first
     try:
         with tempfile.TemporaryDirectory() as folder:

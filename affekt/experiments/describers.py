@@ -96,7 +96,7 @@ class DescriberForm:
 
         Raises:
             LLMError: the language model cannot be opened.
-            UnknownNameError: a store has the name of no source of the published form.
+            UnknownNameError: unknown published form, or a store has the name of no source of that form.
         """
         if self.published:
             return _as_published(self.published, open_trunk(trunk, device=device), stores, seed)
@@ -114,6 +114,11 @@ class DescriberForm:
 
 def _as_published(name: str, trunk: Trunk, stores: Mapping[str, Store], seed: int) -> Describer:
     """A published form on these stores: its own rows, with the width of each store, and those that join them."""
+    if name not in PUBLISHED:
+        raise UnknownNameError(
+            expected=f'a published form among {", ".join(PUBLISHED)}', came=repr(name),
+            todo=did_you_mean(name, PUBLISHED),
+        )  # fmt: skip
     form = PUBLISHED[name]()
     rows = {source.name: source for source in form.sources}
     own = [name for name, source in rows.items() if not source.joins]

@@ -86,6 +86,9 @@ def test_a_question_holds_the_words_as_material_and_only_what_the_clip_has(serve
     silent = manifest.replaced(missing=['audio'] * len(manifest))
     list(model.answers(silent, [silent.samples[0]]))
     assert server.questions[-1]['messages'][-1]['content'].startswith('You are given the words of one person.')
+    wordless = manifest.replaced(missing=['text'] * len(manifest))
+    list(model.answers(wordless, [wordless.samples[0]]))
+    assert 'I say 0.' not in str(server.questions[-1])  # a withheld transcript is not sent
 
 
 def test_words_alone_are_asked_where_nothing_else_is_to_be_sent_and_sound_of_a_withheld_video_is_heard(server, sets):

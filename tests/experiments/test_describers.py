@@ -156,6 +156,8 @@ def test_a_published_form_takes_the_widths_of_its_stores_and_joins_those_that_ar
         str(trunk), {'frame': stores['face']}, device='cpu', seed=0
     )
     assert frames.table['frame'].shares == ''
+    with pytest.raises(UnknownNameError, match='affectgpt-2025'):
+        DescriberForm(published='affectgpt').built(str(trunk), stores, device='cpu', seed=0)
     with pytest.raises(UnknownNameError, match="got 'sentence'"):
         DescriberForm(published='affectgpt-2023').built(str(trunk), {'sentence': stores['face']}, device='cpu', seed=0)
 

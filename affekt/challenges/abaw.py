@@ -127,7 +127,7 @@ def _is_labelled(labels: FrameLabels, track: FrameTrack) -> bool:
 
 
 def _fitted(prediction: FrameLabels, truth: FrameLabels, track: FrameTrack) -> FrameLabels:
-    """A prediction cut, or filled up without labels, to the frames of the truth.
+    """A prediction for the frames of the truth: further frames are cut, missing ones stay without labels.
 
     Raises:
         TableError: the prediction lacks a labelled frame.

@@ -196,7 +196,7 @@ def _require_counted(track: FrameTrack, videos: FrameTable) -> None:
     if uncounted := [labels.video for labels in videos if not labels.frames and not labels.tasks]:
         raise TableError(
             expected=f'the number of frames of every video of {track.name}', came=f'none for {listed(uncounted)}',
-            todo="give the organizers' list of frames, or import again with the videos or their face pictures",
+            todo="give the organizers' list of frames, or import again with the videos or their face images",
         )  # fmt: skip
 
 

@@ -120,10 +120,10 @@ def train_track(
             """(trials, folds) validation scores."""
             return np.array([
                 [
-                    runs.score(f'{name}{number}/turn{fold_number}', replace(compared, fold=fold), fair_run)
+                    runs.score(f'{name}{number}/turn{fold_number}', replace(candidate, fold=fold), fair_run)
                     for fold_number, fold in enumerate(folds)
                 ]
-                for number, compared in enumerate(trials)
+                for number, candidate in enumerate(trials)
             ])  # fmt: skip
 
         # 2. Configuration of the model, then settings for unlabelled clips, by the mean score over folds.
@@ -147,7 +147,7 @@ def train_track(
     return TrackAnswers(
         track, settings, unlabelled.names, probabilities, valence, tuple(without_unlabelled[best].tolist()),
         tuple(with_unlabelled), draws[best], None if trial.semi is None else dataclasses.asdict(trial.semi),
-        Counter(compared.status for compared in answers),
+        Counter(answer.status for answer in answers),
         {modality: int((~present).sum()) for modality, present in task.present.items() if not present.all()},
         int((~np.any([present[folds[0].test] for present in task.present.values()], axis=0)).sum()),
         task.notes,

@@ -392,7 +392,7 @@ def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:
     labelled = ', '.join(f'{TASK_NAMES[task]} {count:,}' for task, count in checked.labelled.items())
     say(f'{checked.frames:,} frames of {counted(checked.videos, "video")}; with a label: {labelled or "none"}')
     if checked.uncropped:
-        say(f'{counted(checked.uncropped, "labelled frame")} without a face picture')
+        say(f'{counted(checked.uncropped, "labelled frame")} without a face image')
     for fault in checked.faults[:most]:
         say(fault, style='yellow')
     if len(checked.faults) > most:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 PARTITIONS = ('train', 'val', 'test')
-FRAMES_HELP = 'Frames to answer (ABAW): list of pictures, table of frames or its manifest, or folder of face pictures.'
+FRAMES_HELP = 'Frames to answer (ABAW): list of frames, table of frames or its manifest, or folder of face images.'
 PARTITION_HELP = 'Partition of that table (default: test if its frames are known, else val).'
 
 

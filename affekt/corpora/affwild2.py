@@ -123,9 +123,9 @@ class FrameCheck:
     """Disagreements between frame labels, videos and face images."""
 
     videos: int
-    """Number of annotated videos; two people in one video count twice."""
+    """Number of videos in the frame table; two people in one video count twice."""
     frames: int
-    """Number of lines of labels over all videos."""
+    """Number of frames over all videos: lines of labels, or for unlabelled videos the counted frames."""
     labelled: Mapping[str, int]
     """Task to the number of frames with its label."""
     unlabelled: tuple[str, ...]

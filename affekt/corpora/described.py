@@ -269,7 +269,7 @@ def _rows(
 
 
 _REQUIRED = ('openset',)
-"""Fields whose header must be in a table that names it."""
+"""Fields that a table must have where its columns, as declared here, include them."""
 _SUBTITLES = dict.fromkeys(TRANSCRIPTS, _TRANSCRIPT)
 
 

@@ -17,7 +17,7 @@ from affekt.wording import counted
 
 
 def corpus_named(name: str) -> Corpus:
-    """The corpus with a name, in any case and with `_` or nothing for `-`.
+    """The corpus with a name; capitals, `_` for `-`, and hyphens that the name lacks are accepted.
 
     Raises:
         UnknownNameError: unknown corpus.

@@ -192,6 +192,6 @@ def _curves(name: str, clip: FaceClip) -> pyarrow.Table:
         'valence': clip.curves.valence.astype(np.float32),
         'arousal': clip.curves.arousal.astype(np.float32),
         **{f'{axis}_deg': angles[:, index].astype(np.float32) for index, axis in enumerate(('yaw', 'pitch', 'roll'))},
-        **{name: clip.curves.expression[:, index].astype(np.float32) for index, name in enumerate(clip.names)},
+        **{shape: clip.curves.expression[:, index].astype(np.float32) for index, shape in enumerate(clip.names)},
     }
     return pyarrow.table(columns)

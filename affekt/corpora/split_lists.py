@@ -79,10 +79,10 @@ def folds_of(
             came = f'another in the train list of fold {fold} for {listed(conflicting)}'
             raise TableError(expected='one label per sample', came=came, todo=ADVICE)
         overlap = [name for name in labels if tested.get(name, ('', 0))[1] == fold]
-        untested = {name for name, (_, test_fold) in tested.items() if test_fold != fold} - set(labels)
-        if overlap or (untested and len(tests) == count):
+        in_neither = {name for name, (_, test_fold) in tested.items() if test_fold != fold} - set(labels)
+        if overlap or (in_neither and len(tests) == count):
             release.notes.append(
-                f'fold {fold}: {counted(len(overlap), "sample")} in train and test, {len(untested)} in neither'
+                f'fold {fold}: {counted(len(overlap), "sample")} in train and test, {len(in_neither)} in neither'
             )
     yield from ((name, label, fold) for name, (label, fold) in tested.items())
 

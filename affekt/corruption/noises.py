@@ -118,9 +118,8 @@ class _Babble:
         self.manifest, self.talkers = manifest, talkers
         has_audio = manifest.samples.filled('audio') | manifest.samples.filled('video')
         names = manifest.samples.column('sample')
-        by_name = np.flatnonzero(has_audio)[
-            np.argsort(names[has_audio], kind='stable')
-        ]  # draws ignore the order of rows
+        # In the order of names, so that draws do not depend on the order of rows.
+        by_name = np.flatnonzero(has_audio)[np.argsort(names[has_audio], kind='stable')]
         self.voices = manifest.samples.take(by_name)
         self.names, self.speakers = self.voices.column('sample'), self.voices.column('speaker')
         if len(self.voices) < 2:

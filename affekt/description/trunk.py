@@ -186,13 +186,15 @@ def open_trunk(
     """
     place = require_device(device)
     dtype = _precision(precision, place)
-    path = Path(model)
-    if not path.exists() and str(model) in MODELS:
-        path = model_path(str(model), progress)
+    path, name = Path(model), str(model)
+    if path.exists():
+        name = os.path.abspath(path)  # a describer notes it, and is opened from other folders too
+    elif name in MODELS:
+        path = model_path(name, progress)
     network, folder, _ = opened_network(path, dtype=dtype)
     vocabulary = _vocabulary_of(folder, network.generation_config)
     network.requires_grad_(False)
-    return Trunk(network.to(place).eval(), vocabulary, str(model))
+    return Trunk(network.to(place).eval(), vocabulary, name)
 
 
 def _precision(name: str, device: torch.device) -> torch.dtype:

@@ -245,8 +245,8 @@ def judge_refiner(
     """
     scores = np.array(
         [
-            [_score(target, drawing), _score(target, correction)]
-            for target, drawing, correction in zip(truth, drawn, corrected, strict=True)
+            [_score(target, drawing), _score(target, image)]
+            for target, drawing, image in zip(truth, drawn, corrected, strict=True)
         ]
     )  # (F, before and after, PSNR and SSIM)
     blocks = np.arange(len(scores)) // settings.stretch

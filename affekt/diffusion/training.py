@@ -357,7 +357,7 @@ def _read(
         portraits, pictures, maps = [], [], {name: list[Images]() for name in MAPS}
         for video_index, start in (starts[sample] for sample in batch):
             video = videos[video_index]
-            indices = [start + stride * sample for sample in range(frames)]
+            indices = [start + stride * frame for frame in range(frames)]
             portraits.append(video.pictures[int(torch.randint(len(video), ()))])
             pictures.append(video.pictures[indices])
             for name, map_images in maps.items():

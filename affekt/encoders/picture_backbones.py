@@ -94,9 +94,7 @@ class PictureBackbone(Backbone):
             )  # fmt: skip
         size = (self.side, self.side)
         resized = [Image.fromarray(image).resize(size, Image.Resampling.BILINEAR) for image in selected]
-        return np.stack(
-            [np.asarray(image_resized).reshape(-1) for image_resized in resized]
-        )  # (side, side, 3) to (side * side * 3,)
+        return np.stack([np.asarray(image).reshape(-1) for image in resized])  # (side, side, 3) to (side * side * 3,)
 
     def _selection(self, count: int) -> Ints:
         """Indices of the images that `prepare` selects, without repetition."""

@@ -69,9 +69,8 @@ def legacy_resampled(values: Array, length: int) -> Array:
         return values
     rows_per_mean = math.ceil(rows / length)
     padded_rows = np.concatenate([np.zeros((rows_per_mean * length - rows, values.shape[1])), values])
-    means: Array = padded_rows.reshape(length, rows_per_mean, -1).mean(
-        axis=1
-    )  # (length * size, D) to (length, size, D) to (length, D)
+    # (length * rows_per_mean, D) to (length, rows_per_mean, D) to (length, D)
+    means: Array = padded_rows.reshape(length, rows_per_mean, -1).mean(axis=1)
     return means
 
 

@@ -96,9 +96,14 @@ class DescriberForm:
 
         Raises:
             LLMError: the language model cannot be opened.
-            UnknownNameError: unknown published form, or a store has the name of no source of that form.
+            UnknownNameError: there is no published form of that name, or a store has the name of none of its sources.
         """
         if self.published:
+            if self.published not in PUBLISHED:
+                raise UnknownNameError(
+                    expected=f'a published form among {listed(PUBLISHED)}', came=repr(self.published),
+                    todo=did_you_mean(self.published, PUBLISHED),
+                )  # fmt: skip
             return _as_published(self.published, open_trunk(trunk, device=device), stores, seed)
         adapters = Adapters(rank=self.rank, alpha=2 * self.rank)
         opened = with_adapters(open_trunk(trunk, device=device), adapters, seed=seed)
@@ -114,11 +119,6 @@ class DescriberForm:
 
 def _as_published(name: str, trunk: Trunk, stores: Mapping[str, Store], seed: int) -> Describer:
     """A published form on these stores: its own rows, with the width of each store, and those that join them."""
-    if name not in PUBLISHED:
-        raise UnknownNameError(
-            expected=f'a published form among {", ".join(PUBLISHED)}', came=repr(name),
-            todo=did_you_mean(name, PUBLISHED),
-        )  # fmt: skip
     form = PUBLISHED[name]()
     rows = {source.name: source for source in form.sources}
     own = [name for name, source in rows.items() if not source.joins]
@@ -141,13 +141,22 @@ def _as_published(name: str, trunk: Trunk, stores: Mapping[str, Store], seed: in
 
 
 def _kind_of(describer: Describer, stores: Iterable[str], *, words: bool) -> Kind:
-    """For the published prompts, the published kind of input with these sources; otherwise these in order."""
-    own = kind_of(tuple(stores), words=words)
+    """For the published prompts, the published kind of input with these sources; otherwise these in order.
+
+    Of several, the one with most sources that join them; kinds without the opening are not used.
+    """
+    stores = tuple(stores)
+    in_order = kind_of(stores, words=words)
     if describer.settings.family != CORRECTED.family:
-        return own
-    names = present(describer.table, stores)
-    published = (kind for kind in KINDS.values() if {*kind.sources} == names and kind.words == words and kind.opened)
-    return next(published, own)
+        return in_order
+    table, names = describer.table, present(describer.table, stores)
+    published = [
+        kind
+        for kind in KINDS.values()
+        if kind.opened and kind.words == words and {*kind.sources} <= names
+        and {name for name in kind.sources if not table[name].joins} == {*stores}
+    ]  # fmt: skip
+    return max(published, key=lambda kind: len(kind.sources), default=in_order)
 
 
 def _has_steps(store: Store) -> bool:

@@ -147,12 +147,10 @@ class _Contexts(torch.autograd.Function):
         grad_direction = torch.zeros_like(direction)
         for row_range, state_range, pairs in Pairs(query, projected).blocks():
             grad_block = grad_scores[row_range, state_range]
-            grad_direction -= (
-                2 * (grad_block.reshape(1, -1) @ pairs.flatten(0, 2))[0]
-            )  # without the 1, as scores sum to 0
-            grad_pairs = pairs.addcmul_(pairs, pairs, value=-1).mul_(
-                grad_block.unsqueeze(3)
-            )  # a quarter of the slope of tanh
+            # without the 1, as scores sum to 0
+            grad_direction -= 2 * (grad_block.reshape(1, -1) @ pairs.flatten(0, 2))[0]
+            # a quarter of the slope of tanh
+            grad_pairs = pairs.addcmul_(pairs, pairs, value=-1).mul_(grad_block.unsqueeze(3))
             grad_query[row_range, state_range] = grad_pairs.sum(dim=2)
             grad_projected[row_range] += grad_pairs.sum(dim=1)
         slope = 4 * direction

@@ -21,8 +21,8 @@ def is_nonsense(text: str) -> bool:
     """Whether a text repeats itself, or mostly consists of non-words.
 
     It does where less than half of its characters are letters, digits or punctuation of lists, more than a fifth are
-    replacement characters, at most 35 % of the word triples are distinct in 12 words or more, one letter makes up 70 %
-    of 12 letters or more, or more than half of the words are unpronounceable.
+    replacement characters, at most 35 % of the word triples are distinct in 12 words or more, all of 5 to 11 words are
+    equal, one character makes up more than 70 % of 12 or more, or more than half of the words are unpronounceable.
     """
     characters = re.sub(r'\s', '', text)
     letter_count = sum(character.isalpha() for character in characters)

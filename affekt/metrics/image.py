@@ -236,10 +236,9 @@ def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     values, vectors = linalg.eigh(truth_covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     root_trace = np.sqrt(np.maximum(linalg.eigvalsh(root @ prediction_covariance @ root), 0)).sum()
-    mean_distance = float(((left.mean(axis=0) - right.mean(axis=0)) ** 2).sum())
-    return max(
-        0.0, mean_distance + float(np.trace(truth_covariance) + np.trace(prediction_covariance) - 2 * root_trace)
-    )
+    squared_distance = float(((left.mean(axis=0) - right.mean(axis=0)) ** 2).sum())
+    covariance_term = float(np.trace(truth_covariance) + np.trace(prediction_covariance) - 2 * root_trace)
+    return max(0.0, squared_distance + covariance_term)
 
 
 def _similarity(left: Floats, right: Floats) -> tuple[float, float]:

@@ -177,7 +177,7 @@ def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measur
     true, predicted = paired(truth, prediction)
     sides = {WAYS[0]: (true > 0, predicted > 0, true != 0), WAYS[1]: (true >= 0, predicted >= 0, np.isfinite(true))}
     # (N, 4) each: hit, false alarm, miss, correct rejection
-    cells = [np.stack([t & p, ~t & p, t & ~p, ~t & ~p], axis=1) * counts[:, None] for t, p, counts in sides.values()]
+    cells = [np.stack([t & p, ~t & p, t & ~p, ~t & ~p], axis=1) * mask[:, None] for t, p, mask in sides.values()]
     rounded = [np.round(np.clip(true, -k, k)) == np.round(np.clip(predicted, -k, k)) for k in (2, 3)]
     numbers = dimensional_measure(true, predicted)
     columns = np.concatenate([*cells, np.stack(rounded, axis=1), numbers.columns], axis=1).astype(np.float64)

@@ -196,6 +196,7 @@ def resampled_sums(
 
     Raises:
         ShapeError: groups are not (N,).
+        ValueRangeError: a sample has no group.
     """
     table = columns if groups is None else summed_by(columns, np.asarray(groups))
     size = len(table)

@@ -204,9 +204,9 @@ def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int
             if k > truth.sizes.max():
                 break
             continue
-        bound, prices, members = _descend(distinct_rows, multiplicity, prices, truth, share, k, best)
+        bound, prices, top = _descend(distinct_rows, multiplicity, prices, truth, share, k, best)
         if bound > best:
-            best, chosen = bound, members
+            best, chosen = bound, top
     used: Counter[int] = Counter()
     constant = []
     for row in chosen.tolist():
@@ -218,7 +218,7 @@ def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int
 def _descend(
     rows: Floats, multiplicity: Ints, prices: Floats, truth: _TruthSets, share: Floats, k: int, threshold: float
 ) -> tuple[float, Floats, Ints]:
-    """The lowest bound for constants of k words; stops early once it is not above `enough`."""
+    """The lowest bound for constants of k words; stops early once it is not above `threshold`."""
     best, best_prices, best_top = np.inf, prices, np.zeros(0, dtype=np.int64)
     entry_share = np.repeat(share, truth.sizes)
     worth = np.bincount(truth.flat, entry_share, minlength=len(prices))

@@ -300,7 +300,7 @@ class FeatureSpace:
                 difference = first - second
                 blocks[name] = (difference[:, :, None] * coordinates[:, None, :]).reshape(
                     len(coordinates), -1
-                )  # (N, M K)
+                )  # (N, M times the directions of prompts or clips)
                 if name == 'prompted':
                     similarity = _cosine(vectors, raw.vectors[0]) - _cosine(vectors, raw.vectors[1])
                     blocks['near the prompt'] = similarity[:, None]

@@ -82,8 +82,8 @@ def predict_file(
         ComparisonError: the pairs cannot be read.
         ShapeError: features or prompts that the model was trained on are missing.
     """
-    preference_model, table = load_preferences(model, embedder), read_pairs(pairs)
-    return table, preference_model.predict_pairs(table, read_sample_features(features) if features else None)
+    preference_model, columns = load_preferences(model, embedder), read_pairs(pairs)
+    return columns, preference_model.predict_pairs(columns, read_sample_features(features) if features else None)
 
 
 def evaluate_file(

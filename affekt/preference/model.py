@@ -279,9 +279,9 @@ def train_preferences(
         losses = _losses(train, raw, validation, validation_raw, grid)
     else:
         losses = np.zeros(len(grid))
-        for held_out in folds_of_samples(train):
-            training, remaining = train.take(~held_out), train.take(held_out)
-            losses += _losses(training, _rows(raw, ~held_out), remaining, _rows(raw, held_out), grid) * held_out.mean()
+        for fold in folds_of_samples(train):
+            training, held_out = train.take(~fold), train.take(fold)
+            losses += _losses(training, _rows(raw, ~fold), held_out, _rows(raw, fold), grid) * fold.mean()
     best = int(np.argmin(losses))
     facts = {
         'pairs': len(train),

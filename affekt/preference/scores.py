@@ -53,7 +53,7 @@ def verdicts(words: Sequence[object]) -> Ints:
     if 2 in codes:
         raise UnknownNameError(
             expected=f'verdicts among {", ".join(VERDICTS)}',
-            came=f'{short(str(words[codes.index(2)]))!r} as number {codes.index(2) + 1}',
+            came=f'{short(str(words[codes.index(2)]))!r} as verdict {codes.index(2) + 1}',
             todo='write one of these',
         )
     return np.asarray(codes, np.int64)

@@ -99,9 +99,9 @@ class Standing:
     rank: int
     """Rank by strength, from 1; equal strengths share it."""
     best_rank: int
-    """Lowest rank of the confidence set, from `best_rank` to `worst_rank`; the sets hold for all items together."""
+    """Best rank of the confidence set, from `best_rank` to `worst_rank`; the sets hold for all items together."""
     worst_rank: int
-    """Highest rank of the confidence set."""
+    """Worst rank of the confidence set."""
     item: str
     """Name of the item."""
     strength: float

@@ -166,11 +166,11 @@ def maximise(
         is_done = size < tolerance
         is_lost = ~np.isfinite(size) | _is_far(likelihood, moved)
         reached[active[is_done & ~is_lost]] = True
-        is_left = ~(is_done | is_lost)
-        if not is_left.any():
+        remains = ~(is_done | is_lost)
+        if not remains.any():
             break
-        active = active[is_left]
-        curve = Curve(*(part[is_left] if len(part) == len(is_left) and len(is_left) > 1 else part for part in curve))
+        active = active[remains]
+        curve = Curve(*(part[remains] if len(part) == len(remains) and len(remains) > 1 else part for part in curve))
     return Maximum(parameters, value, reached)
 
 

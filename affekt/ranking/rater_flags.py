@@ -27,7 +27,7 @@ FEWEST_TIMED = 5
 """Minimum number of votes for flags on speed or watching."""
 MOST_ON_ONE_SIDE = 0.8
 CHANCE = 0.001
-"""Largest probability of a one-sided record under a fair coin."""
+"""Probability under a fair coin below which a record with `MOST_ON_ONE_SIDE` on one side is flagged."""
 LEAST_WATCHED = 0.5
 FEWEST_GOLD = 4
 """Minimum number of known questions for the flag `below gold`."""

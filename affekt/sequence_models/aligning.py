@@ -142,9 +142,8 @@ class _FeatureRows:
         if self._alignment.methods[self._name] != 'learned':
             return FrameRows(self._stored, self._frames)
         index = self._index.masked_fill(self._distances.isnan(), 0)
-        stored = self._neighbour_rows or [
-            torch.zeros(1, self.columns)
-        ]  # frames need a row to index, even if no video has any
+        # frames need a row to index, even if no video has any
+        stored = self._neighbour_rows or [torch.zeros(1, self.columns)]
         return NeighbourRows(torch.cat(stored), index, self._distances)
 
     def require_columns(self, columns: int, video: str = '') -> None:

@@ -233,9 +233,8 @@ def train_folds(
     other_parts = [
         training.take(name for name in training.names if folds.get(name) != fold) for fold in range(1, count + 1)
     ]  # fmt: skip
-    for fold_videos, other_videos in zip(
-        fold_parts, other_parts, strict=True
-    ):  # errors of later folds are raised before the first
+    # errors of later folds are raised before the first is trained
+    for fold_videos, other_videos in zip(fold_parts, other_parts, strict=True):
         require_fit(other_videos, fold_videos if chooses == 'fold' else validation, settings)
     runs: list[TrainedFrames] = []
     held_out: dict[str, FramePrediction] = {}

@@ -179,9 +179,8 @@ class ExpressionLoss:
     def focal_factor(self, log_shares: Tensor, label: Tensor) -> Tensor:
         """(N) factors alpha (1 - p_label)**gamma."""
         log_share = log_shares.gather(-1, label.unsqueeze(-1)).squeeze(-1)
-        doubt = (-torch.expm1(log_share)).clamp(
-            min=torch.finfo(log_share.dtype).tiny
-        )  # a power of 0 may have no gradient
+        # a power of 0 may have no gradient
+        doubt = (-torch.expm1(log_share)).clamp(min=torch.finfo(log_share.dtype).tiny)
         factor: Tensor = self.alpha * torch.pow(doubt, self.gamma)
         return factor
 
@@ -189,9 +188,8 @@ class ExpressionLoss:
         """(N) Kullback-Leibler divergences of the prediction from the smoothed truth."""
         classes = log_shares.shape[-1]
         spread = self.smoothing / classes
-        negative_entropy = (1 - self.smoothing + spread) * math.log(
-            1 - self.smoothing + spread
-        )  # Σ q log q, of every frame
+        largest = 1 - self.smoothing + spread
+        negative_entropy = largest * math.log(largest)  # Σ q log q, of every frame
         if spread:
             negative_entropy += (classes - 1) * spread * math.log(spread)
         return self.cross_entropy(log_shares, label) + negative_entropy

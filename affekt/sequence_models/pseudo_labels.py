@@ -258,9 +258,8 @@ def _guess(
         is_sure_unit = is_kept[:, None] & (is_active | is_inactive)
         fields['units'] = np.where(is_sure_unit, is_active, -1).astype(np.int8)
     if 'affect' in tasks:
-        is_steady = is_kept & (
-            prediction.spread <= settings.most_spread
-        )  # never for nan, the spread of a single prediction
+        # never for nan, the spread of a single prediction
+        is_steady = is_kept & (prediction.spread <= settings.most_spread)
         fields['affect'] = np.where(is_steady[:, None], prediction.affect, np.float32(np.nan))
     return replace(labels, **fields)
 

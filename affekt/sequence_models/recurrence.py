@@ -110,19 +110,15 @@ def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -
     states, cells = [], []
     with torch.autocast(features[0].device.type, enabled=False):
         for sequence, (inward, recurrent, biases) in zip(features, weights, strict=True):
-            frames, lstm_inward, lstm_biases = (
-                sequence.float().transpose(0, 1).contiguous(),
-                inward,
-                biases,
-            )  # (T, B, D)
+            frames = sequence.float().transpose(0, 1).contiguous()  # (T, B, D)
+            lstm_inward, lstm_biases = inward, biases
             start = frames.new_zeros((1, frames.shape[1], recurrent.shape[1]))
             if frames.shape[2] > len(inward):  # input wider than the gates is projected once, not twice
                 frames = functional.linear(frames, inward, biases)  # (T, B, 4H)
                 lstm_inward, lstm_biases = torch.eye(len(inward), device=frames.device), torch.zeros_like(biases)
             parameters = [lstm_inward, recurrent, lstm_biases, torch.zeros_like(biases)]
-            lstm_states = torch.lstm(frames, (start, start), parameters, True, 1, 0.0, True, False, False)[
-                0
-            ]  # (T, B, H)
+            initial = (start, start)
+            lstm_states, *_ = torch.lstm(frames, initial, parameters, True, 1, 0.0, True, False, False)  # (T, B, H)
             states.append(lstm_states)
             cells.append(_CellsOfStates.apply(frames, lstm_states, lstm_inward, recurrent, lstm_biases))  # type: ignore[no-untyped-call]
     return torch.stack(states, dim=2), torch.stack(cells, dim=2)
@@ -157,9 +153,8 @@ class _CellsOfStates(torch.autograd.Function):
         for part in _slices_from_the_end(len(gates), gates[0].numel(), CACHED):
             part_gates, part_totals = gates[part], totals[part]
             input_gate, _, half_candidate = part_gates.chunk(3, dim=2)
-            grad_gates = torch.addcmul(
-                part_gates, part_gates, part_gates, value=-1
-            )  # σ's derivative, times what the gate lets through
+            # σ's derivative, times what the gate lets through
+            grad_gates = torch.addcmul(part_gates, part_gates, part_gates, value=-1)
             grad_input, grad_forget, grad_half = grad_gates.chunk(3, dim=2)
             grad_input.mul_(torch.addcmul(part_totals, part_totals, half_candidate, value=-2))
             grad_forget.mul_(part_totals).mul_(_previous(cells, part))
@@ -222,7 +217,7 @@ def _in_blocks(decay: Tensor, inputs: Tensor, *, is_backward: bool = False) -> T
 
     Args:
         decay: (T, …); padding frames at the end have a decay of 0.
-        given: (T, …).
+        inputs: (T, …).
         is_backward: u^t follows from u^(t+1).
     """
     length = len(inputs)
@@ -246,7 +241,7 @@ def _in_blocks(decay: Tensor, inputs: Tensor, *, is_backward: bool = False) -> T
 
 
 def _reversed_recurrence(decay: Tensor, inputs: Tensor) -> Tensor:
-    """(T, …) u of u^t = decay^(t+1) u^(t+1) + given^t."""
+    """(T, …) u of u^t = decay^(t+1) u^(t+1) + inputs^t."""
     return _in_blocks(decay[1:], inputs, is_backward=True)
 
 

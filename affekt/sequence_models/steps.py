@@ -52,7 +52,7 @@ def recurrent_states(features: Sequence[Tensor], weights: Sequence[CellWeights])
     flat_weights = [tensor.float() for weight in weights for tensor in weight]
     with torch.autocast(features[0].device.type, enabled=False):
         states: tuple[Tensor, Tensor] = _RecurrentStates.apply(  # type: ignore[no-untyped-call]
-            len(features), *(weight.float() for weight in features), *flat_weights
+            len(features), *(sequence.float() for sequence in features), *flat_weights
         )
     return states
 
@@ -392,10 +392,8 @@ class _GatedMemory(torch.autograd.Function):
         grad_gates, grad_inner = torch.empty_like(gates), torch.empty_like(inner)
         totals = torch.empty_like(memories)
         grad_last = torch.zeros_like(proposed[0])
-        exits_back, entry_back = (
-            exits.transpose(1, 2).contiguous(),
-            entry.flatten(1).t().contiguous(),
-        )  # (2, W, H), (2H, W)
+        exits_back = exits.transpose(1, 2).contiguous()  # (2, W, H)
+        entry_back = entry.flatten(1).t().contiguous()  # (2H, W)
         for part in _slices_from_the_end(len(inner), inner[0].numel(), CACHED):
             part_gates, part_grad_gates, part_grad_inner = gates[part], grad_gates[part], grad_inner[part]
             # from the memory's gradient to each gate's: the derivative of σ, times the gated input

@@ -53,9 +53,8 @@ class FrameTransformer(SequenceModel):
     def read(self, features: dict[str, Tensor], kept: Kept) -> tuple[Tensor, Losses]:
         """The (B, T, H) representation; no auxiliary loss."""
         tokens = self.projection(features, kept)
-        kept_tokens = (
-            tokens if kept.whole else torch.where(kept.frames.unsqueeze(2), tokens, 0.0)
-        )  # the mask as (B, T, 1)
+        # the mask as (B, T, 1)
+        kept_tokens = tokens if kept.whole else torch.where(kept.frames.unsqueeze(2), tokens, 0.0)
         padded = functional.pad(kept_tokens.transpose(1, 2), self.margins)  # (B, H, T and margins)
         tokens = tokens + self.positions(padded).transpose(1, 2)  # (B, H, T), then (B, T, H)
         keep_mask = None if kept.whole and not self.causal else kept.frames  # (B, T)

@@ -119,15 +119,15 @@ def of_rows(
 ) -> Table:
     """A table from a row of names and rows of cells, all of one length.
 
+    An unnamed column is left out if all its cells are empty, as spreadsheets leave them, or if it is the first one and
+    counts the rows, like an index.
+
     Args:
         header: names of the columns.
         cells: rows of cells.
         numbers: number of each row, as an editor shows it.
         path: path of the file.
         fields: further fields of `Table`.
-
-    An unnamed column is left out if all its cells are empty, as spreadsheets leave them, or if it is the first one and
-    counts the rows, like an index.
 
     Raises:
         TableError: a name occurs twice, or a column with cells has no name.
@@ -136,15 +136,15 @@ def of_rows(
     columns: list[Sequence[Any]] = list(zip(*cells, strict=True)) if cells else [()] * len(names)
     notes = list(fields.pop('notes', ()))
     kept: dict[str, Sequence[Any]] = {}
-    for number, (name, column) in enumerate(zip(names, columns, strict=True), 1):
+    for position, (name, column) in enumerate(zip(names, columns, strict=True), 1):
         if name:
             kept[name] = column
         elif any(not blank(cell) for cell in column):
-            if number > 1 or not _counts(column):
+            if position > 1 or not _counts(column):
                 row = next(row for row, cell in zip(numbers, column, strict=True) if not blank(cell))
                 raise TableError(
                     expected='a first row of different column names',
-                    came=f'{path}: row {row} has a cell in column {number}, which has no name',
+                    came=f'{path}: row {row} has a cell in column {position}, which has no name',
                     todo='give each column a name of its own',
                 )
             notes.append(f'the first column of {path.name}, which counts the rows and has no name, is left out')
@@ -158,17 +158,17 @@ def refuse_doubled(names: Sequence[str], path: Path) -> None:
     Raises:
         TableError: two names are equal, or differ only in spaces or case.
     """
-    numbers: dict[str, int] = {}
-    for number, name in enumerate(names, 1):
+    positions: dict[str, int] = {}
+    for position, name in enumerate(names, 1):
         normalized = name.strip().casefold()
-        if normalized in numbers:
-            first = numbers[normalized]
+        if normalized in positions:
+            first = positions[normalized]
             raise TableError(
                 expected='a first row of different column names',
-                came=f'{path} with {seen(names)}: columns {first} and {number} are both {name.strip()!r}',
+                came=f'{path} with {seen(names)}: columns {first} and {position} are both {name.strip()!r}',
                 todo='rename or remove one of them',
             )
-        numbers[normalized] = number
+        positions[normalized] = position
 
 
 def refuse_too_many(rows: int, columns: int, path: Path) -> None:
@@ -193,5 +193,5 @@ def blank(cell: object) -> bool:
 def _counts(column: Sequence[Any]) -> bool:
     """Whether the cells are 0, 1, 2, … or 1, 2, 3, …"""
     return any(
-        [str(cell) for cell in column] == [str(number + first) for number in range(len(column))] for first in (0, 1)
+        [str(cell) for cell in column] == [str(index + first) for index in range(len(column))] for first in (0, 1)
     )

@@ -279,7 +279,7 @@ def _index(text: str) -> int:
 
 
 def _next_row(text: str | None, previous: int) -> int:
-    """Number of a row, which must be above the previous one; None for the next row."""
+    """Number of a row as stated, or else the next one; it must be greater than the previous one."""
     number = previous + 1 if text is None else _index(text)
     if number <= previous:
         raise ValueError(f'row {number} after row {previous}')

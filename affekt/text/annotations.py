@@ -213,7 +213,7 @@ def _utterances(tiers: Sequence[_Tier], notes: list[str]) -> list[Utterance]:
             phone_tiers += 1
         elif match := _WORDS.fullmatch(tier.name):
             speaker = tier.speaker if tier.speaker != tier.name else match[1] or ''
-            words.setdefault(speaker, []).extend(Word(*utterance) for utterance in tier.intervals)
+            words.setdefault(speaker, []).extend(Word(*interval) for interval in tier.intervals)
         else:
             utterances += [Utterance(start_s, end_s, tier.speaker, text) for start_s, end_s, text in tier.intervals]
     if phone_tiers:

@@ -180,7 +180,7 @@ def _format_of(path: Path, text: str) -> str:
 def _checked_times(
     utterances: list[Utterance], duration_s: float | None, notes: list[str], name: str
 ) -> list[Utterance]:
-    """Rows sorted by start, within the recording; see the module."""
+    """Utterances sorted by start, within the recording; see the module."""
     for number, utterance in enumerate(utterances, 1):
         if not utterance.is_timed and not (math.isnan(utterance.start_s) and math.isnan(utterance.end_s)):
             raise _wrong_time(name, number, utterance, 'finite times')

@@ -39,6 +39,11 @@ def test_a_trunk_of_a_folder_says_what_it_said_before_it_was_saved(folder):
     assert open_trunk(folder, precision='bfloat16').embeddings.weight.dtype == torch.bfloat16
 
 
+def test_a_trunk_named_from_its_folder_is_noted_with_its_whole_path(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert open_trunk(folder.name).name == str(folder)
+
+
 def test_a_describer_on_a_trunk_of_few_bits_takes_soft_tokens_and_learns(folder):
     describer = Describer(
         with_adapters(open_trunk(folder, precision='bfloat16'), Adapters(rank=2)), [Source('voice', 4)]

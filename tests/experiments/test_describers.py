@@ -11,6 +11,7 @@ from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, UnknownNameError, ValueRangeError
 from affekt.experiments import DescriberForm, named_stores, split_clips
+from affekt.experiments.describers import _kind_of
 from affekt.features import Store, extract
 
 FELT = {'happy': 'What a wonderful day', 'sad': 'I miss her so much', 'angry': 'Leave me alone now'}
@@ -152,14 +153,18 @@ def test_a_published_form_takes_the_widths_of_its_stores_and_joins_those_that_ar
         'voice': ((), 512), 'face': ((), 512), 'multi': (('face', 'voice'), 512),
     }  # fmt: skip
     assert (describer.adapters.rank, describer.adapters.alpha) == (16, 32)
+    assert _kind_of(describer, stores, words=True).sources == ('multi', 'voice', 'face')
+    stores |= {'frame': stores['face']}  # two sources join these three, and no published prompt has both
+    describer = DescriberForm(published='affectgpt-2025').built(str(trunk), stores, device='cpu', seed=0)
+    assert _kind_of(describer, stores, words=True).sources == ('multi', 'voice', 'face', 'frame')
     frames = DescriberForm(published='affectgpt-2023').built(
         str(trunk), {'frame': stores['face']}, device='cpu', seed=0
     )
     assert frames.table['frame'].shares == ''
-    with pytest.raises(UnknownNameError, match='affectgpt-2025'):
-        DescriberForm(published='affectgpt').built(str(trunk), stores, device='cpu', seed=0)
     with pytest.raises(UnknownNameError, match="got 'sentence'"):
         DescriberForm(published='affectgpt-2023').built(str(trunk), {'sentence': stores['face']}, device='cpu', seed=0)
+    with pytest.raises(UnknownNameError, match="did you mean 'affectgpt-2025'"):
+        DescriberForm(published='affectgpt2025').built(str(trunk), stores, device='cpu', seed=0)
 
 
 def test_written_descriptions_are_learnt_where_a_table_has_them(corpus, trunk, tmp_path):

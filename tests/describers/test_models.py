@@ -181,7 +181,8 @@ def test_a_segment_behind_the_end_of_its_audio_file_is_shown_without_sound(silen
     model = ServedDescriber(noting, noting.form, ClipLimits(frames=2, sound=True), at_once=1)
     seen, heard = model.answers(manifest, manifest.samples)
     assert (seen.failure, noting.kinds()) == ('', ['image_url', 'image_url', 'text'])
-    assert 'got a.wav, audio' in heard.failure
+    assert 'got a.wav from 1.5 to 2.5 s, audio' in heard.failure
+    assert heard.failure.endswith('or check the times of the segment')
 
 
 def test_only_media_that_clips_have_are_probed(silent_video_and_sound):

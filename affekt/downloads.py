@@ -1,4 +1,4 @@
-"""Downloads of files: limited to the expected size, without a long wait for no network or a server that drips."""
+"""Downloads of files: limited to the expected size, without a long wait for no network or a slow server."""
 
 from __future__ import annotations
 

@@ -355,11 +355,8 @@ def _readings(images: list[np.ndarray], file: Path) -> Iterator[Any]:
 
 
 def busy(data: Path) -> dict[str, Any]:
-    """A stream with words beside a program on each core that never rests, by the priority of its threads."""
-    others = [
-        subprocess.Popen([sys.executable, '-c', 'while True: pass'])  # as busy as a program can be
-        for _ in range(os.cpu_count() or 1)
-    ]
+    """A stream with words beside programs that keep every core busy, by the priority of its threads."""
+    others = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(os.cpu_count() or 1)]
     urgent = faces_stream.SearchAside._coarse_first
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -396,7 +396,7 @@ def pretraining_speed(result: dict[str, Any]) -> str:
         audio = result['audio']
         text += (
             f'\nA step of audio alone handles {audio["clips_per_cpu_s"]:.0f} clips per CPU second, '
-            f'{audio["times_both"]:.1f} times as many as one of both modalities.\n'
+            f'{audio["times_both"]:.1f} times as many as one of both modalities in the same run.\n'
         )
     if 'inference_peak_mb' in result:
         memory = result['inference_peak_mb']

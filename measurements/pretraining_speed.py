@@ -181,8 +181,9 @@ def fastest(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
 
 
 def processor() -> str:
-    """Its widest vector unit: ratios of products to everything else depend on it."""
-    flags = Path('/proc/cpuinfo').read_text().split()
+    """Most capable vector unit of the processor, on which the share of matrix products in a step depends."""
+    cpuinfo = Path('/proc/cpuinfo')
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
     units = (name for name in ('avx512_vnni', 'avx512f', 'avx2') if name in flags)
     return next(units, 'unknown')
 

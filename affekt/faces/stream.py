@@ -78,11 +78,12 @@ class Searching(Protocol):
 
 
 class _Found(NamedTuple):
-    """What a search found, and the search of the remaining scales, if that goes on."""
+    """What a search found; while the other scales are still searched, that search and its number of scales."""
 
     scales: int
     detections: Sequence[Detection]
     rest: Future[_Found] | None = None
+    scales_left: int = 0
 
 
 class SearchAside:
@@ -91,7 +92,9 @@ class SearchAside:
     While a face is tracked the thread has a low priority, so that no frame waits for it. While none is, there is
     nothing to delay, and on a busy machine that thread would take seconds: an urgent search runs in one of normal
     priority, and does not wait for the other. It begins with the coarsest scale, a twelfth of the work: a face found
-    there is tracked at once, and the other scales are left to the thread of low priority.
+    there is tracked at once, and the other scales are left to the thread of low priority. Where nothing found there can
+    be tracked, the next search is urgent again, and all scales are searched at once: what looks like a large face would
+    otherwise keep small ones from ever being found.
     """
 
     def __init__(self, landmarker: FaceLandmarker) -> None:
@@ -102,6 +105,7 @@ class SearchAside:
         }
         self._running: Future[_Found] | None = None
         self._is_urgent = False
+        self._scales_left = 0
 
     def is_free(self, is_urgent: bool) -> bool:
         """Whether the last search was taken, or gives way to an urgent one."""
@@ -109,15 +113,21 @@ class SearchAside:
 
     def give(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> None:
         """Starts the search of a frame; an unfinished one is given up."""
-        search = self._coarse_first if is_urgent else self._whole
-        self._running, self._is_urgent = self._pools[is_urgent].submit(search, image, scales), is_urgent
+        if self._running is not None:
+            self._running.cancel()
+        if is_urgent and not self._scales_left:
+            self._running = self._pools[True].submit(self._coarse_first, image, scales)
+        else:
+            self._running = self._pools[is_urgent].submit(self._whole, image, max(scales, self._scales_left), is_urgent)
+        self._is_urgent, self._scales_left = is_urgent, 0
 
     def take(self) -> tuple[int, Sequence[Detection]]:
         """Scales and detections of a finished search, once; (0, ()) if none is."""
         if self._running is None or not self._running.done():
             return 0, ()
-        found = self._running.result()
-        self._running, self._is_urgent = found.rest, False
+        running, self._running = self._running, None
+        found = running.result()
+        self._running, self._is_urgent, self._scales_left = found.rest, False, found.scales_left
         return found.scales, found.detections
 
     def close(self) -> None:
@@ -125,8 +135,8 @@ class SearchAside:
         for is_urgent in (True, False):  # the urgent one may start another
             self._pools[is_urgent].shutdown(wait=True, cancel_futures=True)
 
-    def _whole(self, image: npt.NDArray[np.uint8], scales: int) -> _Found:
-        return _Found(scales, self._detectors[False].detect(image, scales))
+    def _whole(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> _Found:
+        return _Found(scales, self._detectors[is_urgent].detect(image, scales))
 
     def _coarse_first(self, image: npt.NDArray[np.uint8], scales: int) -> _Found:
         detect = self._detectors[True].detect
@@ -135,7 +145,7 @@ class SearchAside:
             return _Found(1, detections)
         if not detections:
             return _Found(scales, detect(image, scales))
-        return _Found(1, detections, self._pools[False].submit(self._whole, image, scales))
+        return _Found(1, detections, self._pools[False].submit(self._whole, image, scales, False), scales)
 
 
 class FaceStream:

@@ -23,7 +23,7 @@ TURNS_WAIT = 8
 """Maximum number of turns that wait to be read; beyond that their audio waits, and is eventually dropped."""
 VOICE_NICENESS = 3
 """Niceness of the thread for vocal emotion and words: frames go first, but beside other programs it still gets half of
-what one of them gets; with 10 it would get a tenth, and words come three times as late (`measurements/live.py`)."""
+what one of them gets; with 10 it would get a tenth, and words would be three times as late (`measurements/live.py`)."""
 
 
 class Hearer:

@@ -72,3 +72,19 @@ def test_an_urgent_search_says_what_its_coarsest_scale_found_and_leaves_the_othe
     assert _taken(search) == (2, (_niceness() + BEHIND_HERE,))
     assert search.is_free(is_urgent=False)
     search.close()
+
+
+def test_what_only_looks_like_a_large_face_keeps_no_small_one_from_being_found():
+    detectors = _Detectors(found_at=(1, 4))
+    search = SearchAside(detectors)
+    search.give(None, 2, is_urgent=False)  # the thread that yields is busy
+    search.give(None, 4, is_urgent=True)
+    assert _taken(search) == (1, (_niceness(),))
+    others = search._running
+    search.give(None, 1, is_urgent=True)  # nothing could be tracked
+    assert others.cancelled()
+    assert _taken(search) == (4, (_niceness(),))
+    search.give(None, 1, is_urgent=True)
+    assert _taken(search) == (1, (_niceness(),))
+    detectors.may_end.set()
+    search.close()

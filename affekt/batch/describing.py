@@ -112,7 +112,7 @@ class Describing:
         timeout_s: seconds to wait for an answer.
         is_probed: check first whether the media of the clips reach the model.
         frames: maximum number of frames sent of a clip; 0 for none, and no video.
-        is_sound_sent: whether sound is sent.
+        is_sound_sent: whether audio is sent.
     """
 
     model: str = ''
@@ -169,7 +169,7 @@ class Describing:
             ValueRangeError: a setting belongs to another kind of describer.
         """
         chosen = [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != _default_of(each)]
-        used = (*USED[by], *(['model'] if is_by_measurements(self.model) else []))
+        used = (*(['model'] if by == BY_MEASUREMENTS and self.model else []), *USED[by])
         if unused := [name for name in chosen if name not in used]:
             their = 'it' if len(unused) == 1 else 'them'
             another = f', or name a describer that uses {their} with --model, or a server with --endpoint'

@@ -253,7 +253,9 @@ def _require_adjoining(rows: list[tuple[Any, ...]], begin: int, size: int) -> No
     """Require that tensors fill the file from `begin` to its end without overlap or gap, as the format demands."""
     end, last = begin, ''
     for (name,), *_, at, room in sorted(rows, key=lambda row: (row[4], row[5])):
-        if at != end or room < 0:
+        if room < 0:
+            raise ValueError(f'{name!r} ends before it begins')
+        if at != end:
             before = repr(last) if last else 'the index'
             raise ValueError(f'{name!r} {"overlaps" if at < end else "leaves a gap to"} {before}')
         end, last = at + room, name

@@ -64,8 +64,8 @@ class ContainerReport:
         return tuple(lines)
 
 
-def _counts(line: str) -> bool:
-    """Whether a sentence stands for others that are not shown."""
+def _counts_others(line: str) -> bool:
+    """Whether a sentence is the number of others that are not shown."""
     return MORE in line
 
 
@@ -179,7 +179,7 @@ class DecodeReport:
         inner = [span for _, stream in streams for span in stream.damaged_spans if span[0] > 0 and span[1] < math.inf]
         is_located = sum(line.startswith(DAMAGED) for line in self.file_damage) <= len(inner)
         is_later = end_s <= reached_s
-        is_elsewhere = is_located and not touches(inner) and not any(map(_counts, self.file_damage))
+        is_elsewhere = is_located and not touches(inner) and not any(map(_counts_others, self.file_damage))
         elsewhere = [start for start, is_so in ((CUT_SHORT, is_later), (DAMAGED, is_elsewhere)) if is_so]
         lines = [line for line in self.file_damage if not line.startswith(tuple(elsewhere))]
         for name, stream in streams:

@@ -243,7 +243,7 @@ class ServedDescriber:
             MediaError: the clip cannot be read, or has neither media nor words.
         """
         sample, parts = files.sample, files.parts(self.limits, self.form)
-        transcript = (sample.text or '').strip()
+        transcript = '' if 'text' in files.withheld else (sample.text or '').strip()
         if not parts and not transcript:
             raise MediaError(
                 expected=f'a clip or words of {sample.sample}', came='neither that is sent',

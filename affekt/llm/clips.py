@@ -107,11 +107,12 @@ def clip_parts(
         if len(samples):  # no part for a segment without audio: an empty one would be answered too
             parts.append(sound_part(samples, form))
     if not parts and not may_be_empty:
+        span = f' from {window_s[0]:g} to {window_s[1]:g} s' if window_s else ''
         raise MediaError(
             expected='images, or audio that may be sent',
-            came=f'{recording.name}, {recording.kind}, of which {limits.frames or "no"} frames and '
+            came=f'{recording.name}{span}, {recording.kind}, of which {limits.frames or "no"} frames and '
             f'{"" if limits.sound else "no "}audio may be sent',
-            todo='let audio be sent, or allow images',
+            todo='let audio be sent, or allow images' + (', or check the times of the segment' if span else ''),
         )
     return tuple(parts)
 

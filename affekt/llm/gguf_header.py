@@ -42,7 +42,7 @@ class PackedTensor:
     form: Any
     """How its values are packed: a `gguf.GGMLQuantizationType`."""
     content: npt.NDArray[np.uint8]
-    """(bytes,) mapped from the file."""
+    """(rows, bytes of a row) mapped from the file: it is unpacked a few rows at a time, which saves memory."""
 
     @property
     def size(self) -> int:
@@ -148,7 +148,8 @@ class GGUFHeader:
             size = prod(shape) // values * width
             if not prod(shape) or shape[-1] % values or begin + offset + size > len(content):
                 raise ValueError(f'a tensor {name[:60]!r} of shape {list(shape)} that does not lie in the file')
-            tensors.append(PackedTensor(name, shape, form, content[begin + offset : begin + offset + size]))
+            packed = content[begin + offset : begin + offset + size].reshape(prod(shape[:-1]), -1)
+            tensors.append(PackedTensor(name, shape, form, packed))
             spans.append((offset, offset + size, name))
         for (_, end, first), (start, _, second) in pairwise(sorted(spans)):
             if start < end:

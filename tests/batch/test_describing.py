@@ -175,6 +175,8 @@ def test_the_small_describer_answers_where_it_is_good_enough_and_whole(
         open_describing(Describing(model='plain', question='What?'))
     with pytest.raises(ValueRangeError, match=r'description from measurements uses .*got --frames;'):
         Describing(model='plain', frames=4)
+    with pytest.raises(ValueRangeError, match=r'uses \(--endpoint, --model, --server'):  # a model of that name there
+        Describing(model='plain', endpoint='http://localhost:1/v1', question='What?')
 
 
 def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monkeypatch):

@@ -86,6 +86,9 @@ def test_a_question_holds_the_words_as_material_and_only_what_the_clip_has(serve
     silent = manifest.replaced(missing=['audio'] * len(manifest))
     list(model.answers(silent, [silent.samples[0]]))
     assert server.questions[-1]['messages'][-1]['content'].startswith('You are given the words of one person.')
+    wordless = manifest.replaced(missing=['text'] * len(manifest))
+    list(model.answers(wordless, [wordless.samples[0]]))
+    assert 'I say 0.' not in str(server.questions[-1])  # a withheld transcript is not sent
 
 
 def test_words_alone_are_asked_where_nothing_else_is_to_be_sent_and_sound_of_a_withheld_video_is_heard(server, sets):
@@ -178,7 +181,8 @@ def test_a_segment_behind_the_end_of_its_audio_file_is_shown_without_sound(silen
     model = ServedDescriber(noting, noting.form, ClipLimits(frames=2, sound=True), at_once=1)
     seen, heard = model.answers(manifest, manifest.samples)
     assert (seen.failure, noting.kinds()) == ('', ['image_url', 'image_url', 'text'])
-    assert 'got a.wav, audio' in heard.failure
+    assert 'got a.wav from 1.5 to 2.5 s, audio' in heard.failure
+    assert heard.failure.endswith('or check the times of the segment')
 
 
 def test_only_media_that_clips_have_are_probed(silent_video_and_sound):

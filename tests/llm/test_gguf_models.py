@@ -10,6 +10,7 @@ import pytest
 
 from affekt.errors import LLMError
 from affekt.llm import UnknownModelError, opened_gguf
+from affekt.llm.gguf_header import GGUFHeader
 
 gguf = pytest.importorskip('gguf', reason='the package gguf is absent')
 
@@ -116,6 +117,13 @@ def test_every_weight_is_where_transformers_has_it(tmp_path, architecture, packe
     assert set(stored) == {ours(name) for name in weights}
     for name, weight in weights.items():
         np.testing.assert_array_equal(stored[ours(name)], weight, err_msg=name)
+
+
+def test_packed_values_lie_in_rows_so_that_few_are_unpacked_at_a_time(tmp_path):
+    write(tmp_path / 'tiny.gguf')
+    tensors = {tensor.name: tensor for tensor in GGUFHeader(tmp_path / 'tiny.gguf').tensors}
+    assert tensors['token_embd.weight'].content.shape == (TOKENS, WIDTH // 32 * 34)  # Q8_0: 34 bytes for 32 values
+    assert tensors['output_norm.weight'].content.shape == (1, 4 * WIDTH)
 
 
 def test_rows_of_queries_are_put_back_as_the_worked_example_says():

@@ -89,14 +89,15 @@ def test_the_guidance_encoder_gives_the_published_output(stored):
     np.testing.assert_allclose([float(each) for each in stats], outputs['out_stats'], rtol=1e-5)
 
 
-def test_noise_levels_and_steps_are_the_published_ones_to_the_last_bit(stored):
+def test_noise_levels_and_steps_are_the_published_ones(stored):
     outputs = np.load(stored('ddim_zerosnr_linear.npz'))
-    assert np.array_equal(signal_shares().numpy(), outputs['alphas_cumprod'])
+    # float32 roots of MKL differ in the last bit between processors: equal on some, five units in the last place on others
+    np.testing.assert_allclose(signal_shares().numpy(), outputs['alphas_cumprod'], rtol=0, atol=4e-7)
     assert signal_shares()[-1] == 0
     assert timesteps(20) == outputs['timesteps20'].tolist()
     noisy, velocity = drawn('x_t', 1, 4, 2, 4, 4), drawn('v', 1, 4, 2, 4, 4)
     for level in (999, 949, 49):
-        assert np.array_equal(ddim_step(noisy, velocity, level, 20).numpy(), outputs[f'prev_{level}'])
+        np.testing.assert_allclose(ddim_step(noisy, velocity, level, 20).numpy(), outputs[f'prev_{level}'], atol=2e-6)
 
 
 def test_windows_are_the_published_ones(stored):

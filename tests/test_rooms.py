@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -10,12 +11,17 @@ from collections import Counter
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import affekt
 
 PACKAGE = Path(affekt.__file__).parent
+OUTSIDE = [
+    path for name in ('recipes', 'measurements', 'examples', 'tests') for path in (PACKAGE.parent / name).rglob('*.py')
+]
+"""Python files beside the package, which mypy does not read."""
 OF_EXTRAS = {
     'accelerate', 'anyio', 'c2pa', 'cryptography', 'cv2', 'fastapi', 'gguf', 'huggingface_hub', 'onnx', 'onnxscript',
     'opensmile', 'peft', 'pydantic', 'ray', 'safetensors', 'sentencepiece', 'sklearn', 'torch',
@@ -197,3 +203,19 @@ def test_labels_metrics_and_ranking_need_numpy_and_scipy_alone():
     rooms = 'affekt.labels, affekt.metrics, affekt.ranking'
     code = f'import sys, {rooms}; print({{"pyarrow", "av", "onnxruntime", "pandas", "rich"}} & set(sys.modules))'
     assert _run(code) == 'set()'
+
+
+def test_scripts_and_tests_import_what_exists():
+    pytest.importorskip('torch')
+    absent = []
+    for path in OUTSIDE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] == 'affekt':
+                module = importlib.import_module(node.module or '')
+                names = (alias.name for alias in node.names)
+                absent += [f'{path.name}: {node.module}.{name}' for name in names if not _has(module, name)]
+    assert not absent
+
+
+def _has(module: ModuleType, name: str) -> bool:
+    return hasattr(module, name) or importlib.util.find_spec(f'{module.__name__}.{name}') is not None

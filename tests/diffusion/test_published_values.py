@@ -91,7 +91,7 @@ def test_the_guidance_encoder_gives_the_published_output(stored):
 
 def test_noise_levels_and_steps_are_the_published_ones(stored):
     outputs = np.load(stored('ddim_zerosnr_linear.npz'))
-    # float32 roots of MKL differ in the last bit between processors: equal on some, five units in the last place on others
+    # roots of MKL differ between processors: equal to the last bit on some, five units in the last place on others
     np.testing.assert_allclose(signal_shares().numpy(), outputs['alphas_cumprod'], rtol=0, atol=4e-7)
     assert signal_shares()[-1] == 0
     assert timesteps(20) == outputs['timesteps20'].tolist()

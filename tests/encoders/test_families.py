@@ -134,7 +134,7 @@ def test_of_no_sound_and_no_pictures_there_are_no_features(make, nothing, tmp_pa
 def test_the_token_that_deit_distils_into_is_no_patch(tmp_path):
     folder = SIGHT['deit'](tmp_path)
     encoder = open_encoder(folder, WHOLE)
-    pixels = encoder.given(np.asarray(encoder._processor(faces(2).images, return_tensors='np')['pixel_values']))
+    pixels = encoder.as_input(np.asarray(encoder._processor(faces(2).images, return_tensors='np')['pixel_values']))
     with torch.inference_mode():
         tokens = encoder.network(pixels).last_hidden_state.numpy()
     assert tokens.shape[1] == 2 + 16  # 32 / 8 patches a side

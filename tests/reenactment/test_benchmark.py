@@ -28,6 +28,7 @@ from affekt.reenactment import (
     verify,
 )
 from affekt.reenactment.benchmark import PairResult, contact_sheet, summarised
+from affekt.runs import Run, read_settings, write_atomically
 
 
 def test_pairs_are_read_relative_to_their_table(tmp_path):
@@ -198,6 +199,10 @@ def test_a_benchmark_that_networks_paint_is_not_gone_on_with_in_other_numbers(tm
         still_pairs(settings=painted)
     with pytest.raises(KeyboardInterrupt):
         still_pairs(settings=painted, resume=True)
+    out = tmp_path / 'out'
+    with Run(out, read_settings(out)['settings'], resume=True) as run:  # without a result, it may begin anew
+        write_atomically(out / 'd0.json', b'{}')
+        run.note('d0', 'd0.json')
     monkeypatch.setattr('affekt.diffusion.number_type', lambda device, precision: torch.float64)
     with pytest.raises(RunError, match=r'computes_in.*another --out'):
         still_pairs(settings=painted, resume=True)

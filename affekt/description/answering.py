@@ -74,7 +74,7 @@ def answered(
     stops: Sequence[str],
     seeds: Sequence[int] | None = None,
 ) -> list[Generated]:
-    """An answer to each prompt.
+    """The B answers to a batch of prompts, in order.
 
     Args:
         network: the trunk's network.
@@ -89,44 +89,45 @@ def answered(
     Raises:
         ValueRangeError: a prompt and its answer together are longer than the trunk allows.
     """
-    _require_room(network, embeddings.shape[1], limits)
-    marks = (vocabulary.tokenizer.token_to_id(stop) for stop in stops)
-    ends = {vocabulary.end, *(mark for mark in marks if mark is not None)}
-    rows = [_Row(vocabulary, ends, stops, seed) for seed in seeds or [limits.seed] * len(embeddings)]
-    answering, mask, cache, cached_as = list(rows), keep_mask.long(), *_cache_of(network)
-    reading: dict[str, Tensor] = {'inputs_embeds': embeddings}
+    _require_fitting(network, embeddings.shape[1], limits)
+    stop_ids = (vocabulary.tokenizer.token_to_id(stop) for stop in stops)
+    end_ids = {vocabulary.end, *(stop_id for stop_id in stop_ids if stop_id is not None)}
+    rows = [_Row(vocabulary, end_ids, stops, seed) for seed in seeds or [limits.seed] * len(embeddings)]
+    active, mask, cache, cache_argument = list(rows), keep_mask.long(), *_empty_cache(network)
+    inputs: dict[str, Tensor] = {'inputs_embeds': embeddings}
     for _ in range(limits.tokens):
         output: Any = network(
-            **reading, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1,
-            **{cached_as: cache},
+            **inputs, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1,
+            **{cache_argument: cache},
         )  # fmt: skip
-        chosen = _chosen(output.logits[:, -1].float(), answering, limits)  # (B,)
-        for row, token in zip(answering, chosen.tolist(), strict=True):
+        # (B, 1, V) to (B, V), then (B,)
+        chosen = _chosen(output.logits[:, -1].float(), active, limits)
+        for row, token in zip(active, chosen.tolist(), strict=True):
             row.add(token)
-        going = [at for at, row in enumerate(answering) if row.finish is None]
-        if not going:
+        unfinished = [at for at, row in enumerate(active) if row.finish is None]
+        if not unfinished:
             break
-        if len(going) < len(answering):
-            kept = torch.tensor(going, device=chosen.device)
+        if len(unfinished) < len(active):
+            kept = torch.tensor(unfinished, device=chosen.device)
             cache.batch_select_indices(kept)
             chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
-            answering = [answering[at] for at in going]
-        reading = {'input_ids': chosen.unsqueeze(1)}
+            active = [active[at] for at in unfinished]
+        inputs = {'input_ids': chosen.unsqueeze(1)}
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         positions = positions[:, -1:] + 1
     return [row.result() for row in rows]
 
 
-def _cache_of(network: nn.Module) -> tuple[Any, str]:
-    """An empty memory of what was read, and under which name this version of transformers takes it."""
+def _empty_cache(network: nn.Module) -> tuple[Any, str]:
+    """An empty key-value cache, and the name of the argument by which this version of transformers takes it."""
     from transformers import DynamicCache
 
-    own = network.get_base_model() if hasattr(network, 'get_base_model') else network  # type: ignore[operator]
-    names, config = inspect.signature(own.forward).parameters, cast(Any, network.config)
-    return DynamicCache(config=config), 'cache' if 'cache' in names else 'past_key_values'
+    base = network.get_base_model() if hasattr(network, 'get_base_model') else network  # type: ignore[operator]
+    parameters, config = inspect.signature(base.forward).parameters, cast(Any, network.config)
+    return DynamicCache(config=config), 'cache' if 'cache' in parameters else 'past_key_values'
 
 
-def _require_room(network: nn.Module, length: int, limits: Limits) -> None:
+def _require_fitting(network: nn.Module, length: int, limits: Limits) -> None:
     longest = int(getattr(getattr(network, 'config', None), 'max_position_embeddings', 0) or 1 << 30)
     if length + limits.tokens > longest:
         raise ValueRangeError(
@@ -139,11 +140,14 @@ def _chosen(logits: Tensor, rows: Sequence[_Row], limits: Limits) -> Tensor:
     """(B,) ids of the chosen tokens, from (B, V) logits."""
     if limits.temperature == 0.0:
         return logits.argmax(dim=1)
-    ordered, tokens = (logits / limits.temperature).softmax(dim=1).sort(dim=1, descending=True, stable=True)
-    before = ordered.cumsum(dim=1) - ordered
-    ordered = ordered.masked_fill(before >= limits.top_p, 0.0).cpu()
-    places = [torch.multinomial(each, 1, generator=row.generator) for each, row in zip(ordered, rows, strict=True)]
-    return tokens.gather(1, torch.stack(places).to(tokens.device)).squeeze(1)
+    probabilities, tokens = (logits / limits.temperature).softmax(dim=1).sort(dim=1, descending=True, stable=True)
+    more_probable = probabilities.cumsum(dim=1) - probabilities  # (B, V) probability of all tokens before each
+    probabilities = probabilities.masked_fill(more_probable >= limits.top_p, 0.0).cpu()
+    ranks = [
+        torch.multinomial(shares, 1, generator=row.generator) for shares, row in zip(probabilities, rows, strict=True)
+    ]
+    # B of (1,) to (B, 1), then (B,)
+    return tokens.gather(1, torch.stack(ranks).to(tokens.device)).squeeze(1)
 
 
 class _Row:
@@ -154,7 +158,7 @@ class _Row:
         self.finish: Finish | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self._vocabulary, self._ends, self._stops = vocabulary, ends, stops
-        # a stop of n bytes began at most n tokens ago
+        # a stop of n bytes began at most n tokens before its end
         self._reach = 1 + max((len(stop.encode()) for stop in stops), default=0)
 
     def add(self, token: int) -> None:
@@ -168,7 +172,7 @@ class _Row:
                 self.finish = 'stop'
 
     def result(self) -> Generated:
-        """The answer without what ended it."""
+        """The answer without the string that ended it."""
         text = self._vocabulary.text(self.tokens)
         end = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=len(text))
         return Generated(text[:end].strip(), tuple(self.tokens), self.finish or 'length')

@@ -72,34 +72,34 @@ def read_answer(
     >>> read_answer('I am sorry, but I cannot judge that.').form
     'refusal'
     """
-    meant = _ended(without_thinking((text or '')[:LONGEST]).text)
-    meant = _without_last_piece(meant) if is_cut else meant
-    if not meant:
+    turn = _first_turn(without_thinking((text or '')[:LONGEST]).text)
+    turn = _without_last_piece(turn) if is_cut else turn
+    if not turn:
         return Answer((), '', 'empty')
-    if is_nonsense(meant):
-        return Answer((), meant, 'nonsense')
-    if fitting := _of_template(meant, table):
-        return fitting
-    extractor, known = _extractor(table), load_table(table).bases
-    extraction = extractor.extract(meant)
-    if extraction.how in ('json', 'list') and all(label in known for label in extraction.labels):
-        return Answer(extraction.labels, meant, 'list')
-    rest = without_refusals(meant)
-    if rest != meant and not extractor.extract(rest).labels:
-        return Answer((), meant, 'refusal')
-    if leading := _leading_labels(meant, table):
-        clues, invented = _founded(leading.text, perceived)
-        lead = meant[: len(meant) - len(leading.text)].strip()
-        return replace(leading, text=f'{lead} {clues}'.strip(), evidence=clues_in(clues), invented=invented)
-    if rest == meant and extraction.how in ('json', 'list'):
-        return Answer(extraction.labels, meant, 'list')
-    kept, invented = _founded(meant, perceived)
+    if is_nonsense(turn):
+        return Answer((), turn, 'nonsense')
+    if template_answer := _of_template(turn, table):
+        return template_answer
+    extractor, known_labels = _extractor(table), load_table(table).bases
+    extraction = extractor.extract(turn)
+    if extraction.how in ('json', 'list') and all(label in known_labels for label in extraction.labels):
+        return Answer(extraction.labels, turn, 'list')
+    without_refusal = without_refusals(turn)
+    if without_refusal != turn and not extractor.extract(without_refusal).labels:
+        return Answer((), turn, 'refusal')
+    if labels_first := _leading_labels(turn, table):
+        clues, invented = _perceivable(labels_first.text, perceived)
+        lead = turn[: len(turn) - len(labels_first.text)].strip()
+        return replace(labels_first, text=f'{lead} {clues}'.strip(), evidence=clues_in(clues), invented=invented)
+    if without_refusal == turn and extraction.how in ('json', 'list'):
+        return Answer(extraction.labels, turn, 'list')
+    kept, invented = _perceivable(turn, perceived)
     stated = without_refusals(kept)
-    form: Form = 'template' if rest == meant and extraction.how == 'template' else 'free'
+    form: Form = 'template' if without_refusal == turn and extraction.how == 'template' else 'free'
     return Answer(extractor.extract(stated).labels, kept, form, clues_in(stated), invented)
 
 
-def _founded(text: str, perceived: Collection[str] | None) -> tuple[str, tuple[Clue, ...]]:
+def _perceivable(text: str, perceived: Collection[str] | None) -> tuple[str, tuple[Clue, ...]]:
     return (text, ()) if perceived is None else without_invented(text, perceived)
 
 
@@ -108,9 +108,9 @@ def _extractor(table: str) -> LexiconExtractor:
     return LexiconExtractor(load_table(table))
 
 
-# Where an answer ends
+# The end of an answer
 
-_TURNS = re.compile(
+_TURN_MARKS = re.compile(
     '|'.join(
         re.escape(mark)
         for mark in sorted(
@@ -127,16 +127,16 @@ _TURNS = re.compile(
 )
 
 
-def _ended(text: str) -> str:
-    """The text of one turn, without the marks around it."""
-    for part in _TURNS.split(text):
-        if bare := part.strip().strip('#').strip().removeprefix('assistant\n').strip():
-            return bare
+def _first_turn(text: str) -> str:
+    """The first turn that is not empty, without the marks around it; '' if there is none."""
+    for part in _TURN_MARKS.split(text):
+        if turn := part.strip().strip('#').strip().removeprefix('assistant\n').strip():
+            return turn
     return ''
 
 
 def _without_last_piece(text: str) -> str:
-    """The text up to its last end of a sentence, or else up to its last comma or space."""
+    """The text up to the end of its last whole sentence, or else up to its last comma or space."""
     if re.search(r'[.!?。！？\]}][\'"”’)]*$', text):
         return text
     ends = [end.end() for end in re.finditer(r'[.!?。！？]["”’)]*(?=\s)', text)]
@@ -162,6 +162,7 @@ def _templates() -> tuple[tuple[str, re.Pattern[str]], ...]:
         if len(re.findall(r'[a-z]{3,}', literal)) < 2:
             continue
         pieces = _SLOT.split(question.answer)
+        # 'The state is {label}.' to ['The state is ', 'label', '.']: names of slots have odd indices
         pattern = ''.join(
             f'(?P<{piece}>.{{1,400}}?)' if at % 2 else re.escape(piece).replace(r'\ ', r'\s+')
             for at, piece in enumerate(pieces)
@@ -172,22 +173,22 @@ def _templates() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 def _of_template(text: str, table: str) -> Answer | None:
-    """An answer that is wholly one of the answers of `QUESTIONS`; None for another."""
+    """The parsed answer, if the whole text has the form of an answer of `QUESTIONS`; None otherwise."""
     for name, pattern in _templates():
         match = pattern.fullmatch(text)
         if not match:
             continue
-        (slot, filled), *_ = match.groupdict().items()
+        (slot, value), *_ = match.groupdict().items()
         if slot not in _LABELS:
-            return Answer((), text, 'template', question=name, value=filled.strip())
-        extraction = _extractor(table).extract(f'[{filled}]' if '[' not in filled else filled)
-        if not re.search(r'[.!?]\s', filled):
+            return Answer((), text, 'template', question=name, value=value.strip())
+        extraction = _extractor(table).extract(f'[{value}]' if '[' not in value else value)
+        if not re.search(r'[.!?]\s', value):
             return Answer(extraction.labels, text, 'template', question=name)
     return None
 
 
 def _leading_labels(text: str, table: str) -> Answer | None:
-    """Labels in a first sentence, from a template or all known words; the text is that of the clues after it.
+    """The labels of a first sentence that is a template or only known labels; `text` holds the clues after it.
 
     None for an answer of another form.
     """
@@ -195,11 +196,15 @@ def _leading_labels(text: str, table: str) -> Answer | None:
     clues = clues.strip()
     if not stop or not clues or len(lead) > 400:
         return None
-    fitting = _of_template(f'{lead}.', table)
-    if fitting and fitting.labels:
-        return replace(fitting, text=clues)
+    template_answer = _of_template(f'{lead}.', table)
+    if template_answer and template_answer.labels:
+        return replace(template_answer, text=clues)
     extraction = _extractor(table).extract(lead)
-    known = load_table(table).bases
-    if extraction.how != 'list' or not extraction.labels or any(label not in known for label in extraction.labels):
+    known_labels = load_table(table).bases
+    if (
+        extraction.how != 'list'
+        or not extraction.labels
+        or any(label not in known_labels for label in extraction.labels)
+    ):
         return None
     return Answer(extraction.labels, clues, 'list', question='labels_first')

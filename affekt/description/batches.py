@@ -42,16 +42,20 @@ def with_label_weights(
         family: prompt form of the trunk.
 
     Raises:
-        ValueRangeError: the weight is not above 0, or the answer is not that of `pieces`.
+        ValueRangeError: the weight is not finite and above 0, or the answer is not that of `pieces`.
     """
     if not 0.0 < weight < float('inf'):
-        raise ValueRangeError(expected='a weight of label words above 0', came=f'{weight}', todo='give another')
+        raise ValueRangeError(
+            expected='a finite weight of label words above 0', came=f'{weight}', todo='use for example 3'
+        )
     text = harmless(answer, family)
-    written = text if family.end in family.marks else text + family.end
+    closed_answer = text if family.end in family.marks else text + family.end
     vocabulary.tokenizer.encode_special_tokens = True
-    encoded = vocabulary.tokenizer.encode(written, add_special_tokens=False)
+    encoded = vocabulary.tokenizer.encode(closed_answer, add_special_tokens=False)
     if tuple(encoded.ids) != pieces.answer[: len(encoded.ids)]:
-        raise ValueRangeError(expected='the answer of these pieces', came=repr(answer), todo='make the pieces with it')
+        raise ValueRangeError(
+            expected='the answer of these pieces', came=repr(answer), todo='give the answer of the prompt'
+        )
     spans = [
         match.span()
         for label in labels
@@ -64,7 +68,7 @@ def with_label_weights(
 
 
 def length_of(pieces: Pieces, tokens: Mapping[str, int]) -> int:
-    """Number of positions of a prompt and its answer.
+    """Number of positions of a prompt and its answer together.
 
     Args:
         pieces: tokenized prompt and answer.
@@ -131,20 +135,20 @@ class LengthBatches:
         order = rng.permutation(len(lengths))
         batches: list[list[int]] = []
         for begin in range(0, len(order), self.batch_size * self.spread):
-            near = order[begin : begin + self.batch_size * self.spread]
-            batches += self._cut(near[np.argsort(lengths[near], kind='stable')].tolist())
+            block = order[begin : begin + self.batch_size * self.spread]
+            batches += self._cut(block[np.argsort(lengths[block], kind='stable')].tolist())
         return [batches[at] for at in rng.permutation(len(batches))]
 
     def _cut(self, ordered: Sequence[int]) -> list[list[int]]:
         """Examples sorted by length as batches that fit."""
         batches: list[list[int]] = []
-        for number in ordered:
+        for index in ordered:
             size = len(batches[-1]) + 1 if batches else 0
-            fits = self.tokens is None or size * self.lengths[number] <= self.tokens
+            fits = self.tokens is None or size * self.lengths[index] <= self.tokens
             if batches and size <= self.batch_size and fits:
-                batches[-1].append(number)
+                batches[-1].append(index)
             else:
-                batches.append([number])
+                batches.append([index])
         return batches
 
     def __iter__(self) -> Iterator[tuple[int, list[int]]]:
@@ -154,11 +158,11 @@ class LengthBatches:
         """The batches of this process after the first `batches`, each with the number of its epoch."""
         epoch = 0
         while True:
-            every = self.epoch(epoch)
-            own = every[self.rank : len(every) - len(every) % self.ranks : self.ranks]
-            for numbers in own[batches:]:
-                yield epoch, numbers
-            batches, epoch = max(0, batches - len(own)), epoch + 1
+            all_batches = self.epoch(epoch)
+            own_batches = all_batches[self.rank : len(all_batches) - len(all_batches) % self.ranks : self.ranks]
+            for indices in own_batches[batches:]:
+                yield epoch, indices
+            batches, epoch = max(0, batches - len(own_batches)), epoch + 1
 
 
 class ExampleBatches:
@@ -189,14 +193,14 @@ class ExampleBatches:
     def order(self) -> LengthBatches:
         """The assignment of examples to batches by length."""
         settings, tokens = self._settings, {name: source.tokens for name, source in self._describer.table.items()}
-        lengths = [self._longest(self.asked(number).pieces, tokens) for number in range(len(self._examples))]
+        lengths = [self._longest(self.asked(index).pieces, tokens) for index in range(len(self._examples))]
         return LengthBatches(
             tuple(lengths), settings.batch_size, settings.batch_tokens, settings.seed, self._rank, self._ranks,
             settings.sorted_batches,
         )  # fmt: skip
 
     def _longest(self, pieces: Pieces, tokens: Mapping[str, int]) -> int:
-        """Positions of an example at most: where a source is withheld, words that were cut take its place."""
+        """Maximum positions of an example: where a source is withheld, words that were cut take its positions."""
         longest = self._describer.settings.longest_prompt
         return longest + len(pieces.answer) if pieces.cut and self._settings.withheld else length_of(pieces, tokens)
 
@@ -204,12 +208,17 @@ class ExampleBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[list[Asked]]:
-        """The batches after the first `batches`."""
-        for epoch, numbers in self.order.starting_at(batches):
-            yield [self.asked(number, self._withheld(epoch, number)) for number in numbers]
+        """The batches of this process after the first `batches`."""
+        for epoch, indices in self.order.starting_at(batches):
+            yield [self.asked(index, self._withheld(epoch, index)) for index in indices]
 
     def asked(self, number: int, withheld: frozenset[str] = frozenset()) -> Asked:
-        """An example with its answer, without some of its sources."""
+        """An example with its answer, without its withheld sources.
+
+        Args:
+            number: index of the example.
+            withheld: names of sources to leave out, or `words` for the transcript.
+        """
         example = self._examples[number]
         features = tensors_of(example, withheld)
         key = (number, withheld)
@@ -222,41 +231,41 @@ class ExampleBatches:
             )  # fmt: skip
         return Asked(self._pieces[key], features)
 
-    def _withheld(self, epoch: int, number: int) -> frozenset[str]:
-        """The parts withheld from an example in an epoch, drawn by both numbers so that any position can be reached."""
+    def _withheld(self, epoch: int, index: int) -> frozenset[str]:
+        """The sources withheld from an example in an epoch; the draw depends on epoch and index alone."""
         if not self._settings.withheld:
             return frozenset()
-        example = self._examples[number]
+        example = self._examples[index]
         parts = self._parts_of(example)
-        rng = np.random.default_rng([epoch_seed(self._settings.seed, epoch + 1, 4), number])
+        rng = np.random.default_rng([epoch_seed(self._settings.seed, epoch + 1, 4), index])
         draws = rng.random(len(parts))
-        gone = {
+        withheld = {
             part
             for part, draw in zip(parts, draws, strict=True)
             if draw < self._settings.withheld and part not in example.cites
         }
-        if len(gone) == len(parts):
-            gone.discard(parts[int(draws.argmax())])
-        return frozenset(gone) if self._leaves_something({*parts} - gone) else frozenset()
+        if len(withheld) == len(parts):
+            withheld.discard(parts[int(draws.argmax())])
+        return frozenset(withheld) if self._leaves_something({*parts} - withheld) else frozenset()
 
     def _parts_of(self, example: Example) -> list[str]:
-        """The parts in the prompt of an example: its sources, those that are joined, and the words."""
-        table, kind = self._describer.table, self._known_kind
-        asked = {own for name in kind.sources if name in table for own in table[name].joins or (name,)}
+        """What can be withheld from an example: its sources in the prompt, joined ones too, and the words."""
+        table, kind = self._describer.table, self._prompt_kind
+        perceivable = {source for name in kind.sources if name in table for source in table[name].joins or (name,)}
         has_words = kind.words and bool(example.transcript.strip())
-        return [*(name for name in example.sources if name in asked), *([WORDS] if has_words else [])]
+        return [*(name for name in example.sources if name in perceivable), *([WORDS] if has_words else [])]
 
     def _leaves_something(self, parts: set[str]) -> bool:
-        """Whether a prompt can be made of these; a source that joins others needs all of them."""
-        return WORDS in parts or bool(present(self._describer.table, parts) & {*self._known_kind.sources})
+        """Whether a prompt can be made of these parts; a source that joins others needs all of them."""
+        return WORDS in parts or bool(present(self._describer.table, parts) & {*self._prompt_kind.sources})
 
     @property
-    def _known_kind(self) -> Kind:
+    def _prompt_kind(self) -> Kind:
         return KINDS[self._kind] if isinstance(self._kind, str) else self._kind
 
 
 def tensors_of(example: Example, withheld: frozenset[str] = frozenset()) -> dict[str, torch.Tensor]:
-    """The features of an example, without withheld sources."""
+    """Source to the float32 features of an example, without withheld sources."""
     return {
         name: torch.tensor(np.asarray(values), dtype=torch.float32)
         for name, values in example.sources.items()

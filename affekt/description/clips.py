@@ -97,17 +97,17 @@ def clip_form(
         UnknownNameError: unknown recipe or kind.
     """
     kind = _noted_kind(notes.get('kind'), describer)
-    wanted = {own for name in kind.sources for own in describer.table[name].joins or (name,)}
-    noted = {name: source.recipe for name, source in describer.table.items() if source.recipe}
-    named: dict[str, str | Recipe] = {**noted, **dict(notes.get('recipes') or {}), **dict(recipes or {})}
-    if unknown := sorted(wanted - {*named}):
+    needed = {source for name in kind.sources for source in describer.table[name].joins or (name,)}
+    noted_recipes = {name: source.recipe for name, source in describer.table.items() if source.recipe}
+    all_recipes: dict[str, str | Recipe] = {**noted_recipes, **dict(notes.get('recipes') or {}), **dict(recipes or {})}
+    if unknown := sorted(needed - {*all_recipes}):
         raise WeightsError(
             expected='the recipe of the features of every source', came=f'none for {listed(unknown)}',
             todo='name it with --recipe SOURCE=RECIPE; `affekt features list` has them',
         )  # fmt: skip
-    opened: dict[str, Recipe] = {}
-    for name in (source for source in describer.table if source in wanted):
-        recipe = named[name]
+    opened_recipes: dict[str, Recipe] = {}
+    for name in (source for source in describer.table if source in needed):
+        recipe = all_recipes[name]
         if isinstance(recipe, str):
             recipe_name, _, weights = recipe.partition('@')
             recipe = recipe_named(
@@ -116,26 +116,26 @@ def clip_form(
         if recipe.dimension != describer.table[name].width:
             raise WeightsError(
                 expected=f'a recipe of {describer.table[name].width} columns for the source {name}',
-                came=f'{recipe.name} of {recipe.dimension}', todo='name the recipe that it was trained on',
+                came=f'{recipe.name} of {recipe.dimension}', todo='name the recipe that it was trained with',
             )  # fmt: skip
-        opened[name] = recipe
-    asked = question or str(notes.get('question') or '') or 'description'
-    return ClipForm(opened, kind, question_of(asked) if _is_plain(asked) else asked)
+        opened_recipes[name] = recipe
+    question_name = question or str(notes.get('question') or '') or 'description'
+    return ClipForm(opened_recipes, kind, question_of(question_name) if _is_plain(question_name) else question_name)
 
 
 def _is_encoder(name: str) -> bool:
-    """Whether a recipe runs a network on a device; the others bring their own, and take none."""
+    """Whether a recipe runs an encoder on a chosen device; the others always run on the CPU."""
     names = encoder_names()
     return name in names or f'{name}-utt' in names
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is that of a question in which nothing has to be filled in."""
+    """Whether a name is that of a question without values to fill in."""
     return name in QUESTIONS and '{' not in QUESTIONS[name].text
 
 
 def _noted_kind(noted: Any, describer: Describer) -> Kind:
-    """A noted kind of input: a published name, a list of sources, or a record; all sources for None.
+    """The kind of input noted as a published name, a list of sources, or a record; all sources for None.
 
     Raises:
         WeightsError: the kind names a source that the describer lacks, or has another form.
@@ -153,7 +153,9 @@ def _noted_kind(noted: Any, describer: Describer) -> Kind:
         lacking = sorted({*kind.sources} - {*describer.table})
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            expected='a kind of input in the notes of the describer', came=f'{noted!r}', todo='note its sources'
+            expected='a kind of input in the notes of the describer: a published name, a list of sources or a record',
+            came=f'{noted!r}',
+            todo='note the list of its sources',
         ) from error
     if lacking:
         raise WeightsError(
@@ -209,7 +211,7 @@ class ClipReader:
         withheld = set((sample.missing or '').split(','))
         features: dict[str, Floats32] = {}
         lacking: dict[str, str] = {}
-        made: dict[str, Features | str] = {}
+        outcome_by_recipe: dict[str, Features | str] = {}
         _require_readable(manifest, sample)
         spoken, reason = '', ''
         if self.form.reads_words:
@@ -223,9 +225,9 @@ class ClipReader:
             if recipe.modality == 'text' and reason:
                 lacking[name] = reason
                 continue
-            if recipe.hash not in made:
-                made[recipe.hash] = self._features(manifest, sample, recipe)
-            outcome = made[recipe.hash]
+            if recipe.hash not in outcome_by_recipe:
+                outcome_by_recipe[recipe.hash] = self._features(manifest, sample, recipe)
+            outcome = outcome_by_recipe[recipe.hash]
             if isinstance(outcome, str):
                 lacking[name] = outcome
             else:
@@ -234,7 +236,7 @@ class ClipReader:
         return PerceivedClip(sample.sample, features, spoken, lacking)
 
     def asked(self, clip: PerceivedClip) -> Asked:
-        """The prompt on a clip.
+        """The prompt for a clip.
 
         Raises:
             ValueRangeError: the clip has nothing that the describer perceives; the message gives the reasons.
@@ -255,9 +257,11 @@ class ClipReader:
         Raises:
             MediaError: a file cannot be read.
         """
-        seen = [(column, _content(path)) for column in MEDIA if (path := manifest.media(sample, column)) is not None]
-        said = (words, sample.text, sample.missing, sample.start_s, sample.end_s, getattr(self._hear, 'name', None))
-        return hashlib.sha256(repr((self.form.digest(), seen, said)).encode()).hexdigest()
+        media_digests = [
+            (column, _content(path)) for column in MEDIA if (path := manifest.media(sample, column)) is not None
+        ]
+        text = (words, sample.text, sample.missing, sample.start_s, sample.end_s, getattr(self._hear, 'name', None))
+        return hashlib.sha256(repr((self.form.digest(), media_digests, text)).encode()).hexdigest()
 
     def _features(self, manifest: Manifest, sample: Sample, recipe: Recipe) -> Features | str:
         """The features of a sample, or why there are none."""
@@ -266,23 +270,23 @@ class ClipReader:
         (outcome,) = outcomes(self._encoders[recipe.hash], manifest, [sample])
         return outcome if isinstance(outcome, Features) else outcome.reason
 
-    def _words(self, manifest: Manifest, sample: Sample, given: str | None, *, is_withheld: bool) -> tuple[str, str]:
+    def _words(self, manifest: Manifest, sample: Sample, words: str | None, *, is_withheld: bool) -> tuple[str, str]:
         """The transcript, and the reason where it is empty."""
         if is_withheld:
             return '', 'withheld by the manifest'
-        known = sample.text if given is None else given
-        if known is not None:
-            return known.strip()[:LONGEST_WORDS], '' if known.strip() else 'an empty transcript'
+        transcript = sample.text if words is None else words
+        if transcript is not None:
+            return transcript.strip()[:LONGEST_WORDS], '' if transcript.strip() else 'an empty transcript'
         column = 'audio' if sample.audio else 'video'
         path = manifest.media(sample, column)
         if self._hear is None or path is None:
             return '', 'no transcript'
-        heard = self._hear(path, manifest.window_s(sample, column)).strip()[:LONGEST_WORDS]
-        return heard, '' if heard else 'no word was understood'
+        transcript = self._hear(path, manifest.window_s(sample, column)).strip()[:LONGEST_WORDS]
+        return transcript, '' if transcript else 'no word was understood'
 
 
 def _part_read(recipe: Recipe, spoken: str) -> str:
-    """A remark where a recipe of sentences reads only the beginning of the words; '' if it reads all."""
+    """A remark if a sentence encoder reads only the beginning of the transcript; '' if it reads all."""
     if recipe.facts.get('model') != SENTENCES or not spoken:
         return ''
     count = characters_read(spoken)
@@ -294,7 +298,7 @@ RATE_HZ = 16_000
 
 
 def _require_readable(manifest: Manifest, sample: Sample) -> None:
-    """Check that the media of a sample exist and can be opened.
+    """Check that the video and audio of a sample exist and can be opened.
 
     Raises:
         MediaError: a file is missing or cannot be opened.
@@ -308,6 +312,7 @@ def _require_readable(manifest: Manifest, sample: Sample) -> None:
 
 
 def _content(path: Path) -> object:
+    """The sha256 of a file, or the names and sha256 of the files of a folder."""
     try:
         if path.is_dir():
             return [(file.name, file_sha256(file)) for file in sorted(path.iterdir()) if file.is_file()]
@@ -352,9 +357,9 @@ class Recognition:
         if self._models is None:
             self._models = WhisperEncoder(self.name), Recognizer(self.name)
         encoder, recognizer = self._models
-        sound = recording if span is None else [_stretch(recording, span)]
-        heard = observe_voice(sound, encoder=encoder, recognizer=recognizer).utterances
-        return ' '.join(each.text.strip() for each in judged_together(heard) if not each.reason)
+        audio = recording if span is None else [_audio_of(recording, span)]
+        utterances = observe_voice(audio, encoder=encoder, recognizer=recognizer).utterances
+        return ' '.join(utterance.text.strip() for utterance in judged_together(utterances) if not utterance.reason)
 
 
 class _Block(NamedTuple):
@@ -364,8 +369,8 @@ class _Block(NamedTuple):
     samples: Floats32
 
 
-def _stretch(recording: Any, span: Span) -> Any:
-    """The audio of a span, as one block that starts at 0 s."""
+def _audio_of(recording: Any, span: Span) -> Any:
+    """The audio of a span in seconds, as one block that starts at 0 s."""
     pieces: list[Floats32] = []
     for block in recording.samples(RATE_HZ, from_s=span[0]):
         begin = round(block.start_s * RATE_HZ)
@@ -377,7 +382,7 @@ def _stretch(recording: Any, span: Span) -> Any:
 
 
 def clips_manifest(clips: Sequence[tuple[str, Path]], texts: Mapping[str, str] | None = None) -> Manifest:
-    """Media files as samples with unique names.
+    """A manifest of media files, one sample per file.
 
     Args:
         clips: names and paths.
@@ -388,18 +393,20 @@ def clips_manifest(clips: Sequence[tuple[str, Path]], texts: Mapping[str, str] |
     """
     from affekt.containers import AUDIO
 
-    rows = []
+    samples = []
     for name, path in clips:
-        row = Sample(name, text=(texts or {}).get(name))
-        is_sound = path.name.lower().endswith(AUDIO)
-        rows.append(replace(row, audio=str(path.absolute())) if is_sound else replace(row, video=str(path.absolute())))
-    return Manifest(Facts('files', root=''), rows)
+        sample = Sample(name, text=(texts or {}).get(name))
+        is_audio = path.name.lower().endswith(AUDIO)
+        samples.append(
+            replace(sample, audio=str(path.absolute())) if is_audio else replace(sample, video=str(path.absolute()))
+        )
+    return Manifest(Facts('files', root=''), samples)
 
 
 def shortened(asked: Asked, clip: PerceivedClip) -> PerceivedClip:
-    """The clip, with a remark if its prompt holds only the beginning of the words."""
+    """The clip, with a remark if its prompt contains only the beginning of the transcript."""
     if not asked.pieces.cut:
         return clip
-    whole = len(' '.join(clip.words.split()))
-    reason = f'only the first {whole - asked.pieces.cut:,} of {whole:,} characters fit into the prompt'
+    total = len(' '.join(clip.words.split()))
+    reason = f'only the first {total - asked.pieces.cut:,} of {total:,} characters fit into the prompt'
     return replace(clip, lacking={**clip.lacking, WORDS: reason})

@@ -70,12 +70,12 @@ _IS_ABSENT = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r'.+?(?:[.!?;]+["”’)]*(?=\s|$)|[。！？；]+["”’」]*|\n+|$)', re.DOTALL)
-_JOINED = re.compile(
+_CLAUSE_BREAK = re.compile(
     r'\s{1,9}(?=(?:but|while|whereas|and|although|though)\s+(?:he|she|they|it|there|his|her|their|the|its|a|an|in|'
     r'with|no)\b)',
     re.IGNORECASE,
 )
-_JOINT = re.compile(r'^(?:but|while|whereas|and|although|though)\s+', re.IGNORECASE)
+_CONJUNCTION = re.compile(r'^(?:but|while|whereas|and|although|though)\s+', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Clue:
 
 def clues_in(text: str) -> tuple[Clue, ...]:
     """The clauses of a text about something perceived, in order."""
-    clues = (Clue(clause, _spoken_of(clause)) for clause in clauses(text))
+    clues = (Clue(clause, _modalities_of(clause)) for clause in clauses(text))
     return tuple(clue for clue in clues if clue.of)
 
 
@@ -110,8 +110,8 @@ def perceived_through(sources: Collection[str]) -> tuple[str, ...]:
             raise UnknownNameError(
                 expected=f'sources among {", ".join(GIVEN_BY)}', came=repr(name), todo=did_you_mean(name, GIVEN_BY)
             )
-    given = {modality for name in sources for modality in GIVEN_BY[name]}
-    return tuple(name for name in SPEAKS_OF if name in given)
+    modalities = {modality for name in sources for modality in GIVEN_BY[name]}
+    return tuple(name for name in SPEAKS_OF if name in modalities)
 
 
 def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[Clue, ...]]:
@@ -136,11 +136,11 @@ def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[
     invented = tuple(clue for clue in clues_in(text) if set(clue.of) - set(perceived))
     if not invented:
         return text, ()
-    wrong = {clue.text for clue in invented}
+    invented_texts = {clue.text for clue in invented}
     kept = ''
     for sentence in _sentences(text):
-        parts = [part for part in _parts(sentence) if _bare(part) not in wrong]
-        joined = _begun(' '.join(part.strip() for part in parts))
+        parts = [part for part in _parts(sentence) if _trimmed(part) not in invented_texts]
+        joined = _without_conjunction(' '.join(part.strip() for part in parts))
         if joined != sentence.strip():
             joined = joined.rstrip(', ')
             joined += '.' * (bool(joined) and not joined.endswith(tuple('.!?;。！？；')))
@@ -151,7 +151,7 @@ def without_invented(text: str, perceived: Collection[str]) -> tuple[str, tuple[
 def clauses(text: str) -> Iterator[str]:
     """Sentences, split further at *but*, *while* or *and* if these join two clauses."""
     for sentence in _sentences(text):
-        yield from (_bare(part) for part in _parts(sentence))
+        yield from (_trimmed(part) for part in _parts(sentence))
 
 
 def _sentences(text: str) -> list[str]:
@@ -159,20 +159,20 @@ def _sentences(text: str) -> list[str]:
 
 
 def _parts(sentence: str) -> list[str]:
-    return [part for part in _JOINED.split(sentence) if part.strip()]
+    return [part for part in _CLAUSE_BREAK.split(sentence) if part.strip()]
 
 
-def _bare(clause: str) -> str:
+def _trimmed(clause: str) -> str:
     return clause.strip().rstrip(',').rstrip()
 
 
-def _begun(text: str) -> str:
-    """A sentence whose first clause may be gone begins with a capital letter and without what joined it."""
-    short = _JOINT.sub('', text)
-    return short[:1].upper() + short[1:] if short != text else text
+def _without_conjunction(text: str) -> str:
+    """The text without a leading conjunction, then with a capital letter; unchanged if it has none."""
+    shortened = _CONJUNCTION.sub('', text)
+    return shortened[:1].upper() + shortened[1:] if shortened != text else text
 
 
-def _spoken_of(clause: str) -> tuple[str, ...]:
+def _modalities_of(clause: str) -> tuple[str, ...]:
     if _IS_ABSENT.search(clause.rstrip(' .!?;,')):
         return ()
     return tuple(name for name, words in SPEAKS_OF.items() if words.search(clause))

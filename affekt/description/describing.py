@@ -65,7 +65,7 @@ def describe(
         limits: when an answer ends; with a temperature the seed of each clip depends on its name.
         batch_size: clips answered together; does not change answers.
         folder: folder of the run; None to store nothing.
-        resume: continue in a folder with answers; unchanged clips are not asked again.
+        resume: continue in a folder with answers; unchanged clips are not answered again.
         table: name of the word table that defines the labels.
         gives: source to what is perceived through it (names of `SPEAKS_OF`), for sources that `GIVEN_BY` lacks.
 
@@ -77,35 +77,35 @@ def describe(
     if batch_size < 1:
         raise ValueRangeError(expected='a batch of 1 or more', came=str(batch_size), todo='use for example 8')
     limits = limits or Limits()
-    reading = _Reading(table, {**GIVEN_BY, **(gives or {})})
+    parser = _AnswerParser(table, {**GIVEN_BY, **(gives or {})})
     if folder is None:
-        yield from _described(clips, describer, limits, batch_size, None, reading)
+        yield from _described(clips, describer, limits, batch_size, None, parser)
         return
     record = reproduction_record(describer, limits, table=table)
     del record['versions']  # the run records them itself, and may resume after an update
     with Run(folder, record, resume=resume) as run:
-        yield from _described(clips, describer, limits, batch_size, run, reading)
+        yield from _described(clips, describer, limits, batch_size, run, parser)
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _AnswerParser:
     """How answers are parsed: the table of label words, and what is perceived through each source."""
 
     table: str
     gives: Mapping[str, Sequence[str]]
 
     def answer(self, describer: Describer, asked: Asked, generated: Generated) -> Answer:
-        """A generated answer, parsed in the light of what the clip has."""
+        """A generated answer, parsed with regard to what can be perceived of the clip."""
         is_cut = generated.finish == 'length'
         return read_answer(generated.text, perceived=self._perceived(describer, asked), is_cut=is_cut, table=self.table)
 
     def _perceived(self, describer: Describer, asked: Asked) -> Collection[str] | None:
         """What can be perceived of a clip; None if a source of it is unknown."""
-        own = [name for source in asked.pieces.sources for name in describer.table[source].joins or (source,)]
-        if any(name not in self.gives for name in own):
+        sources = [name for source in asked.pieces.sources for name in describer.table[source].joins or (source,)]
+        if any(name not in self.gives for name in sources):
             return None
         words = GIVEN_BY['words'] if asked.pieces.has_words else ()
-        return {*words, *(given for name in own for given in self.gives[name])}
+        return {*words, *(modality for name in sources for modality in self.gives[name])}
 
 
 def _described(
@@ -114,7 +114,7 @@ def _described(
     limits: Limits,
     batch_size: int,
     run: Run | None,
-    reading: _Reading,
+    parser: _AnswerParser,
 ) -> Iterator[Description]:
     waiting: list[tuple[str, Asked, Generated | None]] = []
     names: set[str] = set()
@@ -122,11 +122,11 @@ def _described(
         if name in names:
             raise CorpusError(expected='each clip once', came=f'{name} twice', todo='rename or leave out one of them')
         names.add(name)
-        waiting.append((name, asked, _remembered(run, name, asked)))
+        waiting.append((name, asked, _stored_answer(run, name, asked)))
         if sum(generated is None for *_, generated in waiting) == batch_size:
-            yield from _answers(waiting, describer, limits, run, reading)
+            yield from _answers(waiting, describer, limits, run, parser)
             waiting = []
-    yield from _answers(waiting, describer, limits, run, reading)
+    yield from _answers(waiting, describer, limits, run, parser)
 
 
 def _answers(
@@ -134,42 +134,42 @@ def _answers(
     describer: Describer,
     limits: Limits,
     run: Run | None,
-    reading: _Reading,
+    parser: _AnswerParser,
 ) -> Iterator[Description]:
-    """The answers to some clips; those that are not yet on disk are generated together."""
-    asking = [(name, asked) for name, asked, generated in waiting if generated is None]
-    made = dict(zip((name for name, _ in asking), _generated(asking, describer, limits), strict=True))
-    for name, asked in asking:
-        generated = made[name]
+    """Yield the answers to some clips, in order; those that are not yet on disk are generated together."""
+    unanswered = [(name, asked) for name, asked, generated in waiting if generated is None]
+    results = dict(zip((name for name, _ in unanswered), _generated(unanswered, describer, limits), strict=True))
+    for name, asked in unanswered:
+        generated = results[name]
         if run is not None and isinstance(generated, Generated):
             run.note(
                 name, SETTINGS, asked=fingerprint(asked), text=generated.text, tokens=generated.tokens,
                 finish=generated.finish,
             )  # fmt: skip
-    for name, asked, remembered in waiting:
-        result = remembered or made[name]
+    for name, asked, stored in waiting:
+        result = stored or results[name]
         if isinstance(result, str):
             yield Description(name, read_answer(''), '', '', result)
             continue
-        yield Description(name, reading.answer(describer, asked, result), result.text, result.finish)
+        yield Description(name, parser.answer(describer, asked, result), result.text, result.finish)
 
 
-def _generated(asking: Sequence[tuple[str, Asked]], describer: Describer, limits: Limits) -> list[Generated | str]:
-    """An answer to each clip, or why there is none."""
-    seeds = [_seed(name, limits.seed) for name, _ in asking]
+def _generated(clips: Sequence[tuple[str, Asked]], describer: Describer, limits: Limits) -> list[Generated | str]:
+    """The answer to each clip, or the reason why there is none; after an error, each clip is tried alone."""
+    seeds = [_seed(name, limits.seed) for name, _ in clips]
     try:
-        return list(describer.generate([asked for _, asked in asking], limits, seeds=seeds))
+        return list(describer.generate([asked for _, asked in clips], limits, seeds=seeds))
     except (ShapeError, ValueRangeError) as error:
-        if len(asking) == 1:
+        if len(clips) == 1:
             return [str(error)]
-        return [result for clip in asking for result in _generated([clip], describer, limits)]
+        return [result for clip in clips for result in _generated([clip], describer, limits)]
 
 
 def _seed(name: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f'{seed} {name}'.encode()).digest()[:7], 'big')
 
 
-def _remembered(run: Run | None, name: str, asked: Asked) -> Generated | None:
+def _stored_answer(run: Run | None, name: str, asked: Asked) -> Generated | None:
     entry = run.finished(name) if run is not None else None
     if entry is None or entry.facts.get('asked') != fingerprint(asked):
         return None
@@ -221,13 +221,14 @@ def reproduction_record(describer: Describer, limits: Limits | None = None, *, t
         'device': describer.device.type,
         'precision': str(weight.dtype).removeprefix('torch.'),
         'word_table': load_table(table).label,
-        'versions': {**versions(), **_more_versions()},
+        'versions': {**versions(), **_package_versions()},
     }
 
 
-def _more_versions() -> dict[str, str]:
-    more = {}
+def _package_versions() -> dict[str, str]:
+    """Package to version, for packages of describers that are installed."""
+    found_versions = {}
     for package in ('peft', 'tokenizers'):
         with contextlib.suppress(PackageNotFoundError):
-            more[package] = version(package)
-    return more
+            found_versions[package] = version(package)
+    return found_versions

@@ -27,7 +27,7 @@ class Example:
 
     Args:
         name: name of the clip; several examples may share a clip.
-        sources: source to its (T, D) or (D,) features, for the sources that the clip has.
+        sources: source to its (D,), (T, D) or (T, Q, D) features, for the sources that the clip has.
         transcript: the spoken words; '' if there are none.
         question: text of the question.
         answer: text of the right answer.
@@ -49,22 +49,24 @@ class Example:
     cites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        lacking = {
+        is_lacking = {
             'a source or spoken words': not self.sources and not self.transcript.strip(),
             'a question': not self.question.strip(),
             'an answer': not self.answer.strip(),
         }
-        lacking |= {f'{label!r} in its answer': label.lower() not in self.answer.lower() for label in self.labels}
-        lacking |= {f'the source {cited}, which its answer cites': cited not in self.sources for cited in self.cites}
-        if absent := [part for part, is_absent in lacking.items() if is_absent]:
+        is_lacking |= {f'{label!r} in its answer': label.lower() not in self.answer.lower() for label in self.labels}
+        is_lacking |= {
+            f'the source {source}, which its answer cites': source not in self.sources for source in self.cites
+        }
+        if absent := [part for part, is_absent in is_lacking.items() if is_absent]:
             raise ValueRangeError(
-                expected=f'an example {self.name!r} with {listed(absent)}', came='one without',
+                expected=f'an example {self.name!r} with {listed(absent)}', came='an example without',
                 todo='complete it, or leave it out',
             )  # fmt: skip
         for source, values in self.sources.items():
             if values.ndim not in (1, 2, 3) or 0 in values.shape:
                 raise ShapeError(
-                    expected=f'features of {source} of (steps, width) for {self.name!r}', came=f'{values.shape}',
+                    expected=f'features of {source} of shape (steps, width) for {self.name!r}', came=f'{values.shape}',
                     todo='leave out a source that the clip lacks',
                 )  # fmt: skip
 
@@ -88,7 +90,7 @@ class QuestionAnswer:
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples in the order of the manifest.
+    """The examples of a corpus, in the order of its manifest.
 
     Args:
         examples: examples of all clips that can be described.
@@ -107,7 +109,7 @@ Asking = Callable[[Sample], Iterable[QuestionAnswer]]
 
 
 def named_label(sample: Sample) -> list[QuestionAnswer]:
-    """The category in the published form: *The character's emotional state is angry.*; none if it has no category."""
+    """The category in the published form: *The character's emotional state is angry.*; [] without a category."""
     if not sample.category:
         return []
     word = sample.category.lower()
@@ -115,15 +117,15 @@ def named_label(sample: Sample) -> list[QuestionAnswer]:
 
 
 def annotated(sample: Sample) -> list[QuestionAnswer]:
-    """The description and the labels written by people or models, each with its published question, if they exist.
+    """The description and the labels that a sample has, each with its published question; [] if it has neither.
 
     Labels count as words of a description only if they occur in it.
     """
     answers = []
     if sample.description:
         text = sample.description
-        named = tuple(label for label in sample.labels if label in text.lower())
-        answers.append(QuestionAnswer(question_of('description'), text, named))
+        named_labels = tuple(label for label in sample.labels if label in text.lower())
+        answers.append(QuestionAnswer(question_of('description'), text, named_labels))
     if sample.labels:
         text = answer_of('labels', labels=', '.join(sample.labels))
         answers.append(QuestionAnswer(question_of('labels'), text, sample.labels))
@@ -143,12 +145,12 @@ def examples_from(
         words: use the transcript, if the manifest has one.
 
     Returns:
-        All examples, and why clips gave none.
+        All examples, and why other clips have none.
 
     Raises:
         CorpusError: no clip has an example.
     """
-    made: list[Example] = []
+    examples: list[Example] = []
     left_out: dict[str, str] = {}
     for sample in manifest.samples:
         withheld = set((sample.missing or '').split(','))
@@ -159,7 +161,7 @@ def examples_from(
             if sample.sample in store and store.modality not in withheld
         }
         answers = list(asking(sample))
-        fitting = [each for each in answers if sources.keys() >= set(each.cites)]
+        fitting = [answer for answer in answers if sources.keys() >= set(answer.cites)]
         if not answers:
             left_out[sample.sample] = 'not annotated'
         elif not sources and not transcript:
@@ -167,30 +169,32 @@ def examples_from(
             left_out[sample.sample] = '; '.join(reasons) or 'no features, and nothing was spoken'
         elif not fitting:
             left_out[sample.sample] = 'its answers cite what it lacks'
-        made += [
-            Example(sample.sample, sources, transcript, each.question, each.answer, each.labels, each.cites)
-            for each in fitting
+        examples += [
+            Example(sample.sample, sources, transcript, answer.question, answer.answer, answer.labels, answer.cites)
+            for answer in fitting
             if sources or transcript
         ]
-    if not made:
+    if not examples:
         came = listed(sorted(set(left_out.values())), 3) or 'an empty manifest'
         raise CorpusError(
             expected=f'clips of {manifest.facts.corpus} that can be described', came=came,
             todo='extract features for them, or name a manifest with categories',
         )  # fmt: skip
-    return Examples(tuple(made), left_out)
+    return Examples(tuple(examples), left_out)
 
 
-def digest_of(*sides: Sequence[Example]) -> str:
-    """A digest of all values, words and positions of training examples."""
+def digest_of(*parts: Sequence[Example]) -> str:
+    """The sha256 of all features, texts and positions of training and validation examples."""
     digest = hashlib.sha256()
-    for examples in sides:
+    for examples in parts:
         digest.update(f'{len(examples)}'.encode())
-        for each in examples:
+        for example in examples:
             digest.update(
-                repr((each.name, each.transcript, each.question, each.answer, each.labels, each.cites)).encode()
+                repr(
+                    (example.name, example.transcript, example.question, example.answer, example.labels, example.cites)
+                ).encode()
             )
-            for name, values in sorted(each.sources.items()):
+            for name, values in sorted(example.sources.items()):
                 digest.update(f'{name} {values.shape}'.encode())
                 digest.update(np.ascontiguousarray(values, np.float32).tobytes())
     return digest.hexdigest()

@@ -61,10 +61,10 @@ def grounded(
     words = wordings or packaged_wordings()
     levels = terciles.levels({name: value for name, value in readings.items() if name in words.clues})
     chosen: dict[str, list[str]] = {}
-    for name in sorted(levels, key=lambda each: -_extremeness(readings[each], terciles.bounds[each])):
-        own = chosen.setdefault(words.clues[name].source, [])
-        if len(own) < most:
-            own.append(name)
+    for name in sorted(levels, key=lambda reading: -_extremeness(readings[reading], terciles.bounds[reading])):
+        source_names = chosen.setdefault(words.clues[name].source, [])
+        if len(source_names) < most:
+            source_names.append(name)
     sentences = [words.statements(list(labels))[0]] if labels else []
     for source, names in chosen.items():
         phrases = in_words([words.clues[name].phrases[levels[name]][0] for name in names])

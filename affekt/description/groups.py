@@ -51,11 +51,11 @@ def group_advantages(rewards: Tensor, *, scaled: bool = True) -> Tensor:
             expected='rewards of shape (clips, answers) with two answers or more', came=f'{tuple(rewards.shape)}',
             todo='draw more answers for each clip',
         )  # fmt: skip
-    above = rewards - rewards.nanmean(dim=1, keepdim=True)
+    centred = rewards - rewards.nanmean(dim=1, keepdim=True)
     if scaled:
         count = (~rewards.isnan()).sum(dim=1, keepdim=True)
-        above = above / ((above.square().nansum(dim=1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + _SMALL)
-    return above.nan_to_num(nan=0.0)
+        centred = centred / ((centred.square().nansum(dim=1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + _SMALL)
+    return centred.nan_to_num(nan=0.0)
 
 
 def group_loss(
@@ -65,7 +65,7 @@ def group_loss(
     """The clipped loss of group-relative policy optimisation.
 
         ratio = exp(logs - before)
-        each = -min(ratio A, clamp(ratio, 1 - clip, 1 + clip) A) + kl_weight KL
+        loss = -min(ratio A, clamp(ratio, 1 - clip, 1 + clip) A) + kl_weight KL, averaged as `over` says
         KL = exp(reference - logs) - (reference - logs) - 1
 
     Args:
@@ -88,18 +88,18 @@ def group_loss(
     values, keep = logs.values, logs.keep_mask.float()
     ratio = (values - (values.detach() if before is None else before)).exp()
     gain = advantages.unsqueeze(1)  # (B, 1)
-    each = -torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain)  # (B, L - 1)
+    token_losses = -torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain)  # (B, L - 1)
     if reference is not None and kl_weight > 0.0:
-        each = each + kl_weight * kl_of(values, reference)
+        token_losses = token_losses + kl_weight * kl_of(values, reference)
     if over == 'tokens':
-        return (each * keep).sum() / keep.sum().clamp(min=1)
-    return ((each * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)).mean()
+        return (token_losses * keep).sum() / keep.sum().clamp(min=1)
+    return ((token_losses * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)).mean()
 
 
 def kl_of(values: Tensor, reference: Tensor) -> Tensor:
     """Estimated KL divergence at each sampled token, never negative: exp(r - v) - (r - v) - 1."""
-    apart = reference - values
-    return apart.exp() - apart - 1
+    difference = reference - values
+    return difference.exp() - difference - 1
 
 
 @dataclass(frozen=True)
@@ -196,18 +196,20 @@ def group_step(
             came='none',
             todo='give them as lacking, or set it to 0',
         )
-    drawn = _drawn(describer, prompts, settings, seed)
-    batch = [_with_answer(prompts[at // settings.answers], answer) for at, answer in enumerate(drawn)]
-    read = [read_answer(answer.text, is_cut=answer.finish == 'length') for answer in drawn]
+    generated = _sampled(describer, prompts, settings, seed)
+    batch = [_with_answer(prompts[at // settings.answers], answer) for at, answer in enumerate(generated)]
+    parsed = [read_answer(answer.text, is_cut=answer.finish == 'length') for answer in generated]
     rewards = torch.tensor(
-        [rewarded(answer, truths[at // settings.answers], reward) for at, answer in enumerate(read)],
+        [rewarded(answer, truths[at // settings.answers], reward) for at, answer in enumerate(parsed)],
         device=describer.device,
     )
     if settings.gain_weight > 0.0 and lacking is not None:
-        others = [_with_answer(lacking[at // settings.answers], answer) for at, answer in enumerate(drawn)]
-        gain = modality_gain(describer, batch, others).clamp(-settings.gain_limit, settings.gain_limit)
+        without_modality = [
+            _with_answer(lacking[at // settings.answers], answer) for at, answer in enumerate(generated)
+        ]
+        gain = modality_gain(describer, batch, without_modality).clamp(-settings.gain_limit, settings.gain_limit)
         rewards = rewards + settings.gain_weight * gain
-    rewards = rewards.view(len(prompts), settings.answers)
+    rewards = rewards.view(len(prompts), settings.answers)  # (P G,) to (P, G)
     reference = reference_logs(describer, batch, temperature=settings.temperature, start=start).values
     logs = answer_logs(describer, batch, temperature=settings.temperature)
     loss = group_loss(
@@ -215,14 +217,14 @@ def group_step(
         kl_weight=settings.kl_weight, over=settings.over,
     )  # fmt: skip
     distance = (kl_of(logs.values.detach(), reference) * logs.keep_mask).sum() / logs.keep_mask.sum()
-    groups = tuple(tuple(read[at : at + settings.answers]) for at in range(0, len(read), settings.answers))
+    groups = tuple(tuple(parsed[at : at + settings.answers]) for at in range(0, len(parsed), settings.answers))
     return GroupStep(loss, rewards, groups, float(distance))
 
 
-def _drawn(describer: Describer, prompts: Sequence[Asked], settings: GroupSettings, seed: int) -> list[Generated]:
-    """P G answers, those of a clip one after another."""
+def _sampled(describer: Describer, prompts: Sequence[Asked], settings: GroupSettings, seed: int) -> list[Generated]:
+    """P G sampled answers, those of a clip one after another."""
     total = len(prompts) * settings.answers
-    repeated = [asked for asked in prompts for _ in range(settings.answers)]
+    repeated = [prompt for prompt in prompts for _ in range(settings.answers)]
     seeds = torch.randint(2**62, (total,), generator=torch.Generator().manual_seed(seed)).tolist()
     return describer.generate(repeated, Limits(settings.tokens, settings.temperature), seeds=cast(list[int], seeds))
 
@@ -232,6 +234,6 @@ def _with_answer(asked: Asked, answer: Generated) -> Asked:
 
 
 def rewarded(answer: Answer, truth: object, reward: Callable[[object, object], float]) -> float:
-    """The reward of a parsed answer: 0 for a refusal, nonsense or an empty one."""
+    """The reward of the labels of a parsed answer; a refusal, nonsense or an empty answer has none."""
     labels = [] if answer.form in ('refusal', 'nonsense', 'empty') else list(answer.labels)
     return reward(labels, truth)

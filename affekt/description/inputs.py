@@ -49,8 +49,8 @@ def stretches(sound: Floats32, rate_hz: int, *, count: int = STRETCHES, seconds:
     sound = sound.mean(axis=0) if sound.ndim == 2 else sound
     if sound.ndim != 1 or not len(sound):
         raise ShapeError(
-            expected='a sound of shape (samples,) or (channels, samples)', came=f'{sound.shape}',
-            todo='leave out the sound of a clip that has none',
+            expected='audio of shape (samples,) or (channels, samples)', came=f'{sound.shape}',
+            todo='leave out the audio of a clip that has none',
         )  # fmt: skip
     size = round(seconds * rate_hz)
     sound = np.pad(sound, (0, max(0, size - len(sound))))
@@ -59,7 +59,7 @@ def stretches(sound: Floats32, rate_hz: int, *, count: int = STRETCHES, seconds:
 
 
 def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> Tensor:
-    """Audio standardised to mean 0 and standard deviation 1.
+    """Audio (B, K, S) standardised to mean 0 and standard deviation 1: (x - mean) / sqrt(variance + 1e-7).
 
     Args:
         batch: (B, K, S) audio.
@@ -67,11 +67,11 @@ def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> 
 
     Raises:
         ShapeError: not three axes.
-        ValueRangeError: `over` is neither.
+        ValueRangeError: `over` is neither `clip` nor `batch`.
     """
     if batch.ndim != 3:
         raise ShapeError(
-            expected='sound of shape (clips, stretches, samples)', came=f'{tuple(batch.shape)}', todo='give a batch'
+            expected='audio of shape (clips, segments, samples)', came=f'{tuple(batch.shape)}', todo='give a batch'
         )
     if over not in ('clip', 'batch'):
         raise ValueRangeError(expected='over clip or over batch', came=repr(over), todo='choose one')
@@ -83,24 +83,26 @@ def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> 
 def spread(count: int, wanted: int = FRAMES) -> list[int]:
     """Indices of `wanted` frames spread evenly over `count`: each floor(k count / wanted).
 
-    With fewer frames than wanted, some are taken more than once, so that the count is always the same.
+    If there are fewer frames than `wanted`, some are taken more than once.
 
     Raises:
-        ValueRangeError: there is no frame.
+        ValueRangeError: either number is below 1.
 
     >>> spread(20, 8), spread(3, 8)
     ([0, 2, 5, 7, 10, 12, 15, 17], [0, 0, 0, 1, 1, 1, 2, 2])
     """
     if count < 1 or wanted < 1:
         raise ValueRangeError(
-            expected='at least one frame', came=f'{count} of which {wanted}', todo='leave out a face that is not there'
+            expected='at least one frame to choose, and one to choose from',
+            came=f'{wanted} of {count}',
+            todo='leave out the face of a clip without frames',
         )
-    return [number * count // wanted for number in range(wanted)]
+    return [index * count // wanted for index in range(wanted)]
 
 
 @dataclass(frozen=True)
 class ReadClips(Generic[T]):
-    """The readable clips, and the failures.
+    """The clips that could be read, and why others could not.
 
     Args:
         clips: name to clip, in order; with replacement, one may have the name of another.
@@ -124,19 +126,21 @@ def read_clips(
         names: names of the clips.
         read: reads a clip by name; raises `AffektError` or `OSError` if it cannot be read.
         unreadable: skip such clips, refuse them, or replace them by random others, as published.
-        rng: draws the replacements.
+        rng: draws the replacements; None for a generator of seed 0.
 
     Raises:
         CorpusError: none could be read, or one could not and that is refused.
     """
     clips: dict[str, T] = {}
     failures: dict[str, str] = {}
+    rng = rng or np.random.default_rng(0)
     for name in names:
         clip = _tried(name, read, failures)
         if clip is None and unreadable == 'replace':
-            draws = rng or np.random.default_rng(0)
-            others = (names[int(draws.integers(len(names)))] for _ in range(TRIES - 1))
-            clip = next((each for other in others if (each := _tried(other, read, failures)) is not None), None)
+            others = (names[int(rng.integers(len(names)))] for _ in range(TRIES - 1))
+            clip = next(
+                (other_clip for other in others if (other_clip := _tried(other, read, failures)) is not None), None
+            )
         if clip is not None:
             clips[name] = clip
     if failures and (unreadable == 'refuse' or not clips):
@@ -150,7 +154,7 @@ def read_clips(
 
 
 def _tried(name: str, read: Callable[[str], T], failures: dict[str, str]) -> T | None:
-    """A clip, or None with a note of why."""
+    """A clip, or None with the reason in `failures`."""
     try:
         return read(name)
     except (AffektError, OSError) as error:

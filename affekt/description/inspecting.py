@@ -75,21 +75,21 @@ def inspected_describer(path: str | os.PathLike[str]) -> InspectedDescriber:
     Raises:
         WeightsError: it is not a describer, or is incomplete; the message names missing and unknown tensors.
     """
-    place = described_place(path)
-    return _of_folder(place) if place.is_dir() else _of_checkpoint(place)
+    located = described_place(path)
+    return _of_folder(located) if located.is_dir() else _of_checkpoint(located)
 
 
 def _of_checkpoint(path: Path) -> InspectedDescriber:
     official: Official = inspect_official(path)
-    known = official.inspection.recognition
-    names, numbers = name_map(official.sources), Counter[str]()
+    recognition = official.inspection.recognition
+    published_names, counts = name_map(official.sources), Counter[str]()
     for row in official.inspection.rows:
         if row.fate == 'ignored':  # a buffer, which no training changes
             continue
-        numbers[_part_of(renamed(row.name, names) or row.name)] += prod(row.shape)
+        counts[_owner_of(renamed(row.name, published_names) or row.name)] += prod(row.shape)
     return InspectedDescriber(
-        path, 'published', known.sizes.get('language model', '') if known else '', official.trunk_width,
-        official.trunk_layers, official.sources, official.adapters, dict(numbers), len(official.inspection.rows),
+        path, 'published', recognition.sizes.get('language model', '') if recognition else '', official.trunk_width,
+        official.trunk_layers, official.sources, official.adapters, dict(counts), len(official.inspection.rows),
         official.kind,
     )  # fmt: skip
 
@@ -98,62 +98,64 @@ def _of_folder(folder: Path) -> InspectedDescriber:
     content = saved_notes(folder)
     sources, _, adapters = parts_of_notes(content, folder)
     width, shapes = int(content['trunk_width']), opened(folder / TENSORS).shapes
-    _require_whole(folder, sources, width, adapters, shapes)
-    numbers = Counter[str]()
+    _require_complete(folder, sources, width, adapters, shapes)
+    counts = Counter[str]()
     for name, shape in shapes.items():
-        numbers[_part_of(name)] += prod(shape)
+        counts[_owner_of(name)] += prod(shape)
     notes = dict(content.get('notes') or {})
     recipes = {source.name: source.recipe for source in sources if source.recipe} | dict(notes.pop('recipes', {}))
     layers = {name.split('.layers.')[1].split('.')[0] for name in shapes if '.lora_A.' in name and '.layers.' in name}
     kind, question = notes.pop('kind', ''), notes.pop('question', '')
     return InspectedDescriber(
-        folder, 'affekt', str(content['trunk']), width, len(layers), sources, adapters, dict(numbers), len(shapes),
+        folder, 'affekt', str(content['trunk']), width, len(layers), sources, adapters, dict(counts), len(shapes),
         kind if isinstance(kind, str) else ', '.join(_sources_of(kind)), str(question), recipes, notes,
     )  # fmt: skip
 
 
 def _sources_of(kind: Any) -> list[str]:
-    """The sources of a kind that is noted as the row of them, or as a whole record."""
+    """Names of the sources of a kind of input that is noted as their list or as a record."""
     blocks = kind.get('blocks', []) if isinstance(kind, Mapping) else kind
     return [str(block.get('source') if isinstance(block, Mapping) else block) for block in blocks]
 
 
-def _part_of(name: str) -> str:
-    """The source, or the adapters, that a tensor of ours belongs to."""
+def _owner_of(name: str) -> str:
+    """The source, or `adapters`, to which a tensor of `save_describer` belongs."""
     parts = name.split('.')
     return parts[1] if parts[0] == 'readers' and len(parts) > 1 else ADAPTERS
 
 
-def _require_whole(
+def _require_complete(
     folder: Path, sources: tuple[Source, ...], width: int, adapters: Adapters | None,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> None:  # fmt: skip
-    """Raise where a tensor of the sources is absent, or another than the adapters' is present."""
+    """Raise if a tensor is absent, unknown or of another shape, or if an adapter is incomplete."""
     table = source_table(sources)
     with torch.device('meta'):
-        wanted = {
+        expected_shapes = {
             f'readers.{source.name}.{name}': tuple(value.shape)
             for source in sources
             if not source.shares
             for name, value in SourceReader(
-                source, [table[each].width for each in source.joins or (source.name,)], width
+                source, [table[joined].width for joined in source.joins or (source.name,)], width
             ).state_dict().items()
         }  # fmt: skip
     low_rank = {name for name in shapes if name.startswith('trunk.') and '.lora_' in name}
     faults = {
-        'absent': sorted({*wanted} - {*shapes}),
-        'unknown': sorted({*shapes} - {*wanted} - low_rank),
-        'of another shape': sorted(name for name in {*wanted} & {*shapes} if wanted[name] != shapes[name]),
+        'absent': sorted({*expected_shapes} - {*shapes}),
+        'unknown': sorted({*shapes} - {*expected_shapes} - low_rank),
+        'of another shape': sorted(
+            name for name in {*expected_shapes} & {*shapes} if expected_shapes[name] != shapes[name]
+        ),
         'without its other half': sorted(name for name in low_rank if _other_half(name) not in low_rank),
         'of another rank': sorted(
             name for name in low_rank if adapters and adapters.rank not in shapes[name] and len(shapes[name]) == 2
         ),
     }
     if low_rank and adapters is None:
-        faults['of adapters, of which the settings know nothing'] = sorted(low_rank)
+        faults['of adapters, which the settings do not note'] = sorted(low_rank)
     if adapters is not None and not low_rank:
         faults['absent'] += ['trunk.*.lora_A', 'trunk.*.lora_B']
-    if came := '; '.join(f'{len(names)} {what} ({listed(names, 3)})' for what, names in faults.items() if names):
+    if came := '; '.join(f'{len(names)} {fault} ({listed(names, 3)})' for fault, names in faults.items() if names):
         raise WeightsError(
             expected=f'the tensors of the sources in {SETTINGS}', came=f'{folder / TENSORS} with {came}',
             todo='get the folder again as it was written',

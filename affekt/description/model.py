@@ -129,13 +129,13 @@ class Describer(nn.Module):
                     if not source.shares
                 }
             )
-        self._match_sizes(trunk)
+        self._scale_readers(trunk)
 
     def _widths(self, source: Source) -> list[int]:
         return [self.table[name].width for name in source.joins or (source.name,)]
 
-    def _match_sizes(self, trunk: Trunk) -> None:
-        """Scaled tokens get the root mean square of the trunk's own embeddings."""
+    def _scale_readers(self, trunk: Trunk) -> None:
+        """Give scaled readers the root mean square of the trunk's own embeddings."""
         scaled = [reader for reader in self._all_readers() if reader.source.scaled]
         if scaled and not trunk.embeddings.weight.is_meta:
             size = trunk.embeddings.weight.detach().float().square().mean().sqrt()
@@ -225,7 +225,7 @@ class Describer(nn.Module):
     # Embedding
 
     def soft_tokens(self, batch: Sequence[Asked]) -> list[dict[str, Tensor]]:
-        """For each clip, source to its (K, H) soft tokens, for the sources of its prompt.
+        """For each clip, source to its (K, H) soft tokens (K differs by source), for the sources of its prompt.
 
         Raises:
             ShapeError, ValueRangeError: features are missing, of another shape, or not finite.
@@ -233,21 +233,26 @@ class Describer(nn.Module):
         tokens: list[dict[str, Tensor]] = [{} for _ in batch]
         names = dict.fromkeys(name for asked in batch for name in asked.pieces.sources)
         for name in names:
-            reader, rows = self.reader(name), [at for at, asked in enumerate(batch) if name in asked.pieces.sources]
-            for row, made in zip(rows, reader(*self._features(name, [batch[row] for row in rows])), strict=True):
-                tokens[row][name] = made
+            reader, indices = (
+                self.reader(name),
+                [index for index, asked in enumerate(batch) if name in asked.pieces.sources],
+            )
+            for index, soft_tokens in zip(
+                indices, reader(*self._features(name, [batch[index] for index in indices])), strict=True
+            ):
+                tokens[index][name] = soft_tokens
         return tokens
 
     def _features(self, name: str, batch: Sequence[Asked]) -> tuple[list[Tensor], list[Tensor | None]]:
-        """Features and masks of a source, or of those that it joins, over some clips that have it."""
+        """Padded features and keep masks of a source, or of each that it joins, over clips that have it."""
         features, masks = [], []
-        for own in self.table[name].joins or (name,):
-            if any(own not in asked.features for asked in batch):
+        for source in self.table[name].joins or (name,):
+            if any(source not in asked.features for asked in batch):
                 raise ShapeError(
-                    expected=f'features of {own}, which the prompt asks for', came='none',
+                    expected=f'features of {source}, which the prompt asks for', came='none',
                     todo='give them, or make the prompt without it',
                 )  # fmt: skip
-            steps, mask = together(self.table[own], [asked.features[own].to(self.device) for asked in batch])
+            steps, mask = together(self.table[source], [asked.features[source].to(self.device) for asked in batch])
             features.append(steps)
             masks.append(None if bool(mask.all()) else mask)
         return features, masks
@@ -281,16 +286,20 @@ class Describer(nn.Module):
         keep_mask = torch.zeros(len(rows), longest, dtype=torch.bool, device=self.device)
         labels = torch.full((len(rows), longest), NO_LABEL, device=self.device)
         weights = torch.zeros(len(rows), longest, device=self.device)
-        for number, (asked, row) in enumerate(zip(batch, rows, strict=True)):
-            place = slice(longest - len(row), longest) if side == 'left' else slice(0, len(row))
-            embeddings[number, place], keep_mask[number, place] = row, True
+        for row_index, (asked, row) in enumerate(zip(batch, rows, strict=True)):
+            span = slice(longest - len(row), longest) if side == 'left' else slice(0, len(row))
+            embeddings[row_index, span], keep_mask[row_index, span] = row, True
             if answer := asked.pieces.answer:
-                behind = slice(place.stop - len(answer), place.stop)
-                labels[number, behind] = torch.tensor(answer, device=self.device)
-                weights[number, behind] = torch.tensor(asked.pieces.weights or [1.0] * len(answer), device=self.device)
+                answer_span = slice(span.stop - len(answer), span.stop)
+                labels[row_index, answer_span] = torch.tensor(answer, device=self.device)
+                weights[row_index, answer_span] = torch.tensor(
+                    asked.pieces.weights or [1.0] * len(answer), device=self.device
+                )
                 if not self.settings.end_is_read and answer[-1] == self.vocabulary.end:
-                    keep_mask[number, place.stop - 1] = False
-        # padding has no position; an end token that attention ignores keeps its own
+                    keep_mask[row_index, span.stop - 1] = False
+        # positions count from the first kept token of a clip; padding on the left gets 0
+        #   keep_mask   F F T T T     T T T F F
+        #   positions   0 0 0 1 2     0 1 2 3 4
         start = (~keep_mask).int().argmin(dim=1, keepdim=True)
         positions = (torch.arange(longest, device=self.device) - start).clamp(min=0)  # (B, L)
         return Embedded(embeddings, keep_mask, positions, labels, weights)
@@ -306,7 +315,8 @@ class Describer(nn.Module):
                 the vocabulary is large.
         """
         embedded = self.embed(batch)
-        before = (embedded.labels[:, 1:] != NO_LABEL).any(dim=0).nonzero().flatten()  # (K,)
+        # (K,) positions before a label of any clip
+        before = (embedded.labels[:, 1:] != NO_LABEL).any(dim=0).nonzero().flatten()
         output = self.trunk(
             inputs_embeds=embedded.embeddings, attention_mask=embedded.keep_mask.long(),
             position_ids=embedded.positions, use_cache=False, logits_to_keep=0 if is_whole else before,
@@ -336,11 +346,11 @@ class Describer(nn.Module):
         if not batch:
             return []
         limits = limits or Limits()
-        bare = [Asked(Pieces(asked.pieces.prompt), asked.features) for asked in batch]
+        prompts = [Asked(Pieces(asked.pieces.prompt), asked.features) for asked in batch]
         was_training = self.training
         self.eval()
         try:
-            embeddings, keep_mask, positions, *_ = self.embed(bare, 'left')
+            embeddings, keep_mask, positions, *_ = self.embed(prompts, 'left')
             stops = self.family.stops if limits.stops is None else limits.stops
             return answered(self.trunk, embeddings, keep_mask, positions, self.vocabulary, limits, stops, seeds)
         finally:
@@ -359,28 +369,31 @@ class Describer(nn.Module):
             after: N texts with which the answers have begun; None for none.
 
         Raises:
-            ValueRangeError: two begin with the same token.
+            ValueRangeError: two beginnings have the same first token.
         """
-        numbers = [self.vocabulary.numbers(each)[0] if each else self.vocabulary.end for each in beginnings]
-        if len({*numbers}) < len(numbers):
+        token_ids = [
+            self.vocabulary.numbers(beginning)[0] if beginning else self.vocabulary.end for beginning in beginnings
+        ]
+        if len({*token_ids}) < len(token_ids):
             raise ValueRangeError(
                 expected='beginnings that differ in their first token', came=listed(beginnings, 5),
                 todo='leave out one of two',
             )  # fmt: skip
-        begun = [self.vocabulary.numbers(text) for text in after or [''] * len(batch)]
+        answer_ids = [self.vocabulary.numbers(text) for text in after or [''] * len(batch)]
         was_training = self.training
         self.eval()
         try:
-            bare = [
+            prompts = [
                 Asked(Pieces(asked.pieces.prompt, answer), asked.features)
-                for asked, answer in zip(batch, begun, strict=True)
+                for asked, answer in zip(batch, answer_ids, strict=True)
             ]
-            embeddings, keep_mask, positions, *_ = self.embed(bare, 'left')
+            embeddings, keep_mask, positions, *_ = self.embed(prompts, 'left')
             output = self.trunk(
                 inputs_embeds=embeddings, attention_mask=keep_mask.long(), position_ids=positions, use_cache=False,
                 logits_to_keep=1,
             )  # fmt: skip
-            return output.logits[:, -1, numbers].float()  # type: ignore[no-any-return]
+            # (N, 1, V) to (N, K)
+            return output.logits[:, -1, token_ids].float()  # type: ignore[no-any-return]
         finally:
             self.train(was_training)
 
@@ -392,14 +405,18 @@ def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         logits: (B, L, V) logits.
         labels: (B, L) token ids, `NO_LABEL` for none.
         weights: (B, L) weight of each label.
+
+    Returns:
+        A scalar; nan if no label has a weight.
     """
     return _weighted_loss(logits[:, :-1], labels[:, 1:], weights[:, 1:])
 
 
 def _weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean cross-entropy of (B, K) labels, from the logits (B, K, V) of the positions before them."""
-    each = functional.cross_entropy(
+    # (B, K, V) to (B K, V) and (B, K) to (B K,), then (B K,)
+    token_losses = functional.cross_entropy(
         logits.float().flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction='none'
-    )  # (B K,)
-    shares = weights.flatten()
-    return (each * shares).sum() / shares.sum()
+    )
+    weights = weights.flatten()  # (B K,)
+    return (token_losses * weights).sum() / weights.sum()

@@ -94,19 +94,20 @@ class LikelyLabels:
 
     def chosen(self, first: Tensor, named: Tensor, least: float) -> tuple[str, ...]:
         """The labels of a clip with these (K,) shares, the most probable first label first."""
-        places = torch.nonzero(named >= least).flatten().tolist() or [int(named.argmax())]
-        return tuple(self.words[at] for at in sorted(places, key=lambda at: -float(first[at])))
+        indices = torch.nonzero(named >= least).flatten().tolist() or [int(named.argmax())]
+        return tuple(self.words[index] for index in sorted(indices, key=lambda index: -float(first[index])))
 
     def shares(self, describer: Describer, asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
         """(N, K) shares of answers that begin with each word, and of those that name it first or second."""
         beginnings = [f' {word}' for word in self.words]
         first = describer.beginning_logits(asked, beginnings).double().softmax(dim=1)
         named, likeliest = first.clone(), first.topk(min(self.width, len(self.words)), dim=1).indices  # (N, W)
-        for before in likeliest.T:
-            begun = [f' {self.words[at]},' for at in before.tolist()]
-            logits = describer.beginning_logits(asked, [*beginnings, ''], begun).double()
-            logits.scatter_(1, before.unsqueeze(1), -torch.inf)  # no label occurs twice
-            named += first.gather(1, before.unsqueeze(1)) * logits.softmax(dim=1)[:, :-1]
+        for previous in likeliest.T:
+            continued = [f' {self.words[index]},' for index in previous.tolist()]
+            logits = describer.beginning_logits(asked, [*beginnings, ''], continued).double()
+            logits.scatter_(1, previous.unsqueeze(1), -torch.inf)  # a label does not follow itself
+            # (N, 1) times (N, K): p(j) p(k given j)
+            named += first.gather(1, previous.unsqueeze(1)) * logits.softmax(dim=1)[:, :-1]
         return first, named
 
 
@@ -133,19 +134,21 @@ class Certainty:
             asked: N prompts.
             labels: labels of the N answers.
         """
-        sure: list[float | None] = [None] * len(asked)
+        certainties: list[float | None] = [None] * len(asked)
         first = [next(iter(prompt.pieces.sources), '') for prompt in asked]
-        known = [
-            at
-            for at, named in enumerate(labels)
-            if named and named[0] in self.words and not self.why_unknown(describer, asked[at])
+        calibrated = [
+            index
+            for index, answer_labels in enumerate(labels)
+            if answer_labels and answer_labels[0] in self.words and not self.why_unknown(describer, asked[index])
         ]
-        if known:
-            logits = describer.beginning_logits([asked[at] for at in known], [f' {word}' for word in self.words])
-            for at, row in zip(known, logits.double(), strict=True):
-                shares = (row / self.temperatures[first[at]]).softmax(dim=0)
-                sure[at] = round(float(shares[self.words.index(labels[at][0])]), DIGITS)
-        return sure
+        if calibrated:
+            logits = describer.beginning_logits(
+                [asked[index] for index in calibrated], [f' {word}' for word in self.words]
+            )
+            for index, row in zip(calibrated, logits.double(), strict=True):
+                shares = (row / self.temperatures[first[index]]).softmax(dim=0)
+                certainties[index] = round(float(shares[self.words.index(labels[index][0])]), DIGITS)
+        return certainties
 
     def why_unknown(self, describer: Describer, asked: Asked) -> str:
         """Why the first label has no calibrated confidence; '' if it has one."""
@@ -161,7 +164,7 @@ class Certainty:
 
 
 def _perceived(source: str) -> str:
-    """What is perceived through a source, as people call it: the voice through its acoustic readings too."""
+    """Name for users of what is perceived through a source: `voice` for acoustic readings too."""
     return GIVEN_BY.get(source, (source,))[0]
 
 
@@ -196,8 +199,8 @@ class ClipDescriber:
         """Everything that answers depend on, as JSON values; see `reproduction_record`."""
         record = reproduction_record(self.describer, self.limits, table=self._table)
         recipes = {name: recipe.hash for name, recipe in self.reader.form.recipes.items()}
-        noted = {'likely_labels': self._likely_labels, 'certainty': self._certainty, 'terciles': self._terciles}
-        fitted = {name: asdict(part) for name, part in noted.items() if part is not None}
+        parts = {'likely_labels': self._likely_labels, 'certainty': self._certainty, 'terciles': self._terciles}
+        fitted = {name: asdict(part) for name, part in parts.items() if part is not None}
         return {**record, 'recipes': recipes, 'question': self.reader.form.question, **fitted}
 
     def digest(self, manifest: Manifest, sample: Sample, words: str | None = None) -> str:
@@ -230,7 +233,7 @@ class ClipDescriber:
                 clip = self._with_remarks(prompt, shortened(prompt, clip))
                 asked.append((sample.sample, prompt))
             clips.append(clip)
-        described = {each.name: each for each in self._answers(asked)}
+        described = {description.name: description for description in self._answers(asked)}
         return [
             (
                 clip,
@@ -243,53 +246,56 @@ class ClipDescriber:
 
     def _answers(self, asked: Sequence[tuple[str, Asked]]) -> list[Description]:
         """The answer to each prompt, with its certainty."""
-        likely = self._likely_labels
-        is_covered = [likely is not None and likely.covers(prompt) for _, prompt in asked]
+        likely_labels = self._likely_labels
+        is_covered = [likely_labels is not None and likely_labels.covers(prompt) for _, prompt in asked]
         covered, others = (
-            [each for each, is_so in zip(asked, is_covered, strict=True) if is_so is side] for side in (True, False)
+            [clip for clip, covers in zip(asked, is_covered, strict=True) if covers is wanted_side]
+            for wanted_side in (True, False)
         )
-        made = list(
+        descriptions = list(
             describe(
                 others, self.describer, self.limits, batch_size=self.batch_size, table=self._table,
                 gives=self.reader.form.gives(),
             )
         )  # fmt: skip
         for begin in range(0, len(covered), self.batch_size):
-            made += self._listed(covered[begin : begin + self.batch_size])
-        return list(self._with_certainty([prompt for _, prompt in (*others, *covered)], made))
+            descriptions += self._listed(covered[begin : begin + self.batch_size])
+        return list(self._with_certainty([prompt for _, prompt in (*others, *covered)], descriptions))
 
     def _listed(self, asked: Sequence[tuple[str, Asked]]) -> list[Description]:
-        """The likely labels of each prompt, or why there are none; a prompt that fails costs no other its answer."""
+        """The likely labels of each prompt, or why there are none; after an error, each prompt is tried alone."""
         assert self._likely_labels is not None
         try:
             labels = self._likely_labels.of(self.describer, [prompt for _, prompt in asked])
         except (ShapeError, ValueRangeError) as error:
             if len(asked) == 1:
                 return [Description(asked[0][0], read_answer(''), '', '', str(error))]
-            return [description for each in asked for description in self._listed([each])]
-        texts = [f'{", ".join(each)},' for each in labels]
+            return [description for clip in asked for description in self._listed([clip])]
+        texts = [f'{", ".join(clip)},' for clip in labels]
         return [
-            Description(name, Answer(each, text, 'list'), text, 'end')
-            for (name, _), each, text in zip(asked, labels, texts, strict=True)
+            Description(name, Answer(clip, text, 'list'), text, 'end')
+            for (name, _), clip, text in zip(asked, labels, texts, strict=True)
         ]
 
     def _with_remarks(self, asked: Asked, clip: PerceivedClip) -> PerceivedClip:
-        """The clip with what has to be known of its answer: why it has no certainty, and a question never learnt."""
-        why = self._certainty.why_unknown(self.describer, asked) if self._certainty is not None else ''
-        remarks = {'certainty': why} if why else {}
+        """The clip with remarks on its answer: why it has no certainty, and that its question was not trained."""
+        reason = self._certainty.why_unknown(self.describer, asked) if self._certainty is not None else ''
+        remarks = {'certainty': reason} if reason else {}
         remarks |= {'question': self._remark} if self._remark else {}
         return replace(clip, lacking={**clip.lacking, **remarks})
 
     def _with_certainty(self, asked: Sequence[Asked], descriptions: Sequence[Description]) -> Sequence[Description]:
-        """Answers with the certainty of their first labels, where one is known."""
+        """Answers with the certainty of their first labels; None where that is not calibrated."""
         if self._certainty is None:
             return descriptions
         labels = [description.answer.labels for description in descriptions]
-        sure = self._certainty.of(self.describer, asked, labels)
-        return [replace(each, certainty=value) for each, value in zip(descriptions, sure, strict=True)]
+        certainties = self._certainty.of(self.describer, asked, labels)
+        return [
+            replace(description, certainty=value) for description, value in zip(descriptions, certainties, strict=True)
+        ]
 
     def _with_clues(self, clip: PerceivedClip, description: Description) -> Description:
-        """Labels as they were generated, and what was measured of the clip."""
+        """The description of generated labels with measured clues, for a describer that only names labels."""
         answer = description.answer
         if self._terciles is None or description.failure or answer.form in ('refusal', 'nonsense'):
             return description
@@ -332,41 +338,43 @@ def open_clip_describer(
         LLMError: the trunk cannot be opened.
         MissingExtraError: a package is not installed.
     """
-    place = shipped_describer() if model is None else described_place(model)
-    if place is None:
+    path = shipped_describer() if model is None else described_place(model)
+    if path is None:
         raise WeightsError(
-            expected='a model that describes', came='none named, and none that is used without being named',
+            expected='a model that describes', came='no name, and no default model',
             todo=f'name one with --model, such as {SMALL_DESCRIBER}',
         )  # fmt: skip
-    if not place.exists():
+    if not path.exists():
         raise WeightsError(
-            expected='a describer: a folder of training, a checkpoint, or small', came=f'{model}, which is not there',
+            expected='a describer: a training folder, a checkpoint, or small', came=f'{model}, which does not exist',
             todo='give a server with --endpoint and its model with --model' if ':/' in str(model) else 'check the path',
         )  # fmt: skip
     notes: Mapping[str, Any]
-    if place.is_dir():
-        notes = saved_notes(place).get('notes') or {}
-        describer = open_describer(place, trunk=trunk, precision=precision, device=device)
+    if path.is_dir():
+        notes = saved_notes(path).get('notes') or {}
+        describer = open_describer(path, trunk=trunk, precision=precision, device=device)
     else:
-        describer, notes = _published(place, trunk, precision, device)
+        describer, notes = _published(path, trunk, precision, device)
     noted_questions = notes.get('questions') or {}
     question = noted_questions.get(question, question)
-    is_strange = bool(question and noted_questions) and question not in noted_questions.values()
-    remark = f'it was trained to answer {" and ".join(noted_questions)} alone' if is_strange else ''
+    is_untrained = bool(question and noted_questions) and question not in noted_questions.values()
+    remark = f'it was trained to answer {" and ".join(noted_questions)} alone' if is_untrained else ''
     form = clip_form(describer, notes, recipes=recipes, question=question, device=device)
     hear = None if asr == 'none' or not form.reads_words else Recognition(asr)
-    is_own = not question or question == notes.get('question')  # calibration is for answers to one question
-    certainty, likely_labels = _noted_reading(notes) if is_own else (None, None)
+    is_default_question = not question or question == notes.get(
+        'question'
+    )  # calibration is for answers to one question
+    certainty, likely_labels = _noted_certainty(notes) if is_default_question else (None, None)
     limits = limits or Limits(tokens=int((notes.get('training') or {}).get('answer_tokens', Limits().tokens)))
     return ClipDescriber(
-        describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(place, notes), batch_size=batch_size,
+        describer, ClipReader(describer, form, hear=hear), limits, name=_name_of(path, notes), batch_size=batch_size,
         table=table, terciles=noted_terciles(notes) if 'terciles' in notes else None, certainty=certainty,
         likely_labels=likely_labels, remark=remark,
     )  # fmt: skip
 
 
-def _noted_reading(notes: Mapping[str, Any]) -> tuple[Certainty | None, LikelyLabels | None]:
-    """Confidence in answers to the first question, and how labels are chosen, where the folder notes them."""
+def _noted_certainty(notes: Mapping[str, Any]) -> tuple[Certainty | None, LikelyLabels | None]:
+    """Confidence in answers to the first question, and the choice of labels; None for each that is not noted."""
     words = tuple(notes.get('labels') or ())
     certainty = likely_labels = None
     if 'certainty' in notes:
@@ -387,14 +395,14 @@ def _published(
         )  # fmt: skip
     describer, _ = load_official(path, open_trunk(trunk, precision=precision, device=device))
     describer = describer.to(device).eval()
-    own = {name: PUBLISHED_RECIPES[name] for name in describer.table if name in PUBLISHED_RECIPES}
+    recipes = {name: PUBLISHED_RECIPES[name] for name in describer.table if name in PUBLISHED_RECIPES}
     if kind not in KINDS:
         kind = 'multiface_audio_face_text' if 'multi' in describer.table else 'face'
-    return describer, {'recipes': own, 'kind': kind, 'question': 'description'}
+    return describer, {'recipes': recipes, 'kind': kind, 'question': 'description'}
 
 
-def _name_of(place: Path, notes: Mapping[str, Any]) -> str:
-    """Name of a describer: as noted, else that of its folder or of the run that trained it."""
+def _name_of(path: Path, notes: Mapping[str, Any]) -> str:
+    """Name of a describer: the noted one, or else that of its folder or of the run that trained it."""
     if name := str(notes.get('name') or ''):
         return name
-    return place.parent.name if place.name == 'describer' and place.parent.name else place.name
+    return path.parent.name if path.name == 'describer' and path.parent.name else path.name

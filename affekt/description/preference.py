@@ -60,7 +60,7 @@ def answer_logs(describer: Describer, batch: Sequence[Asked], *, temperature: fl
     """
     if not all(asked.pieces.answer for asked in batch):
         raise ShapeError(
-            expected='clips with an answer each', came='some without', todo='make their prompts with answer='
+            expected='clips with an answer each', came='clips without one', todo='make their prompts with answer='
         )
     _, logits, embedded = describer(batch)
     return token_logs(logits / temperature, embedded.labels)
@@ -74,10 +74,11 @@ def token_logs(logits: Tensor, labels: Tensor) -> AnswerLogs:
         labels: (B, L) token ids, `NO_LABEL` for none.
     """
     keep_mask = labels[:, 1:] != NO_LABEL
-    each = -functional.cross_entropy(
+    # (B, L - 1, V) to (B, V, L - 1), then (B, L - 1)
+    values = -functional.cross_entropy(
         logits[:, :-1].float().transpose(1, 2), labels[:, 1:], ignore_index=NO_LABEL, reduction='none'
-    )  # (B, L - 1)
-    return AnswerLogs(each, keep_mask)
+    )
+    return AnswerLogs(values, keep_mask)
 
 
 @contextlib.contextmanager
@@ -89,7 +90,7 @@ def adapters_off(describer: Describer) -> Iterator[None]:
     """
     if describer.adapters is None:
         raise WeightsError(
-            expected='a describer with adapters, without which it is compared', came='one that has none',
+            expected='a describer with adapters, to be compared with itself without them', came='none',
             todo='open its trunk and add them with with_adapters',
         )  # fmt: skip
     with describer.trunk.disable_adapter():  # type: ignore[operator]
@@ -97,8 +98,8 @@ def adapters_off(describer: Describer) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _at_rest(describer: Describer) -> Iterator[None]:
-    """The describer without dropout and without gradients, while this lasts."""
+def _evaluating(describer: Describer) -> Iterator[None]:
+    """Context in which the describer has no dropout and no gradients."""
     was_training = describer.training
     describer.eval()
     try:
@@ -123,15 +124,15 @@ def as_started(describer: Describer, start: Start) -> Iterator[None]:
 
     Weights are swapped, not overwritten, so that gradients of an earlier forward pass stay valid.
     """
-    own = {name: value for name, value in describer.named_parameters() if name in start}
-    kept = {name: value.data for name, value in own.items()}
+    parameters = {name: value for name, value in describer.named_parameters() if name in start}
+    current = {name: value.data for name, value in parameters.items()}
     try:
-        for name, value in own.items():
+        for name, value in parameters.items():
             value.data = start[name].to(value.device)
         yield
     finally:
-        for name, value in own.items():
-            value.data = kept[name]
+        for name, value in parameters.items():
+            value.data = current[name]
 
 
 def reference_logs(
@@ -149,7 +150,7 @@ def reference_logs(
         WeightsError: there are no adapters and no `start`.
         ShapeError: a clip has no answer.
     """
-    with _at_rest(describer), adapters_off(describer) if start is None else as_started(describer, start):
+    with _evaluating(describer), adapters_off(describer) if start is None else as_started(describer, start):
         return answer_logs(describer, batch, temperature=temperature)
 
 
@@ -171,9 +172,9 @@ def modality_gain(describer: Describer, batch: Sequence[Asked], lacking: Sequenc
     """
     if [asked.pieces.answer for asked in batch] != [asked.pieces.answer for asked in lacking]:
         raise ShapeError(
-            expected='the same answers with and without the modality', came='others', todo='pair the same clips'
+            expected='the same answers with and without the modality', came='other ones', todo='pair the same clips'
         )
-    with _at_rest(describer):
+    with _evaluating(describer):
         return answer_logs(describer, batch).means() - answer_logs(describer, lacking).means()
 
 
@@ -187,7 +188,7 @@ def preference_loss(
         loss = (-(1 - flipped) log sigmoid(margin) + flipped log sigmoid(-margin)) / (1 - 2 flipped)
 
     Args:
-        chosen: (B,) log-probabilities of whole answers.
+        chosen: (B,) log-probabilities of the better answers, summed over tokens.
         rejected: (B,) log-probabilities of the worse answers.
         reference_chosen: (B,) log-probabilities of the better answers under the reference model.
         reference_rejected: (B,) log-probabilities of the worse answers under the reference model.
@@ -208,8 +209,8 @@ def preference_loss(
             todo='use for example 0.1 and 0',
         )  # fmt: skip
     margin = beta * ((chosen - reference_chosen) - (rejected - reference_rejected))
-    each = -(1 - flipped) * functional.logsigmoid(margin) + flipped * functional.logsigmoid(-margin)
-    return each.mean() / (1 - 2 * flipped)
+    losses = -(1 - flipped) * functional.logsigmoid(margin) + flipped * functional.logsigmoid(-margin)
+    return losses.mean() / (1 - 2 * flipped)
 
 
 class PreferenceStep(NamedTuple):
@@ -257,8 +258,8 @@ def preference_step(
     both = [*chosen, *rejected]
     logs = answer_logs(describer, both).sums()  # (2 B,)
     if reference is None:
-        near = reference_logs(describer, both).sums()
-        reference = (near[: len(chosen)], near[len(chosen) :])
+        reference_sums = reference_logs(describer, both).sums()
+        reference = (reference_sums[: len(chosen)], reference_sums[len(chosen) :])
     better, worse = logs[: len(chosen)], logs[len(chosen) :]
     loss = preference_loss(better, worse, *reference, beta=beta, flipped=flipped)
     margins = (better - reference[0]) - (worse - reference[1])

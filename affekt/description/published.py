@@ -60,7 +60,7 @@ class Published:
         sources: the table of sources.
         settings: prompt form and limits.
         adapters: sizes of the trunk's adapters; None for a frozen trunk.
-        trunk: name of the language model as its makers publish it.
+        trunk: published name of the language model.
         kind: kind of input.
         stages: stages of its training, in order.
         optimisation: hyperparameters of its training.
@@ -136,11 +136,11 @@ def affectgpt_2023() -> Published:
     Steps of frames hold the 32 vectors of BLIP-2's Q-Former each, and an image is a video of one frame. Nothing is
     merged before the language model.
     """
-    every = published_sources(
+    all_sources = published_sources(
         768, 1024, video_fusion='qformer', audio_fusion='qformer', tokens={'video': 32, 'audio': 8}
     )
     return Published(
-        tuple(source for source in every if source.name in ('voice', 'face', 'frame')),
+        tuple(source for source in all_sources if source.name in ('voice', 'face', 'frame')),
         CORRECTED,
         None,
         'lmsys/vicuna-7b-v0',
@@ -168,7 +168,7 @@ PUBLISHED = {
 
 
 def name_map(sources: Iterable[Source]) -> NameMap:
-    """Published prefixes to ours, for a describer with the six sources of `published_sources`."""
+    """Published prefixes of tensors to those of `Describer`, for sources of `published_sources`."""
     table = {source.name: source for source in sources}
     names: dict[str, str | None] = {
         'llama_model': 'trunk',
@@ -233,15 +233,15 @@ def inspect_official(
         WeightsError: it is not a complete checkpoint of AffectGPT; the message names missing and unknown tensors.
     """
     inspection = inspected(path)
-    known = inspection.recognition
-    if known is None or known.family != 'affectgpt':
+    recognition = inspection.recognition
+    if recognition is None or recognition.family != 'affectgpt':
         raise WeightsError(
-            expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {known or "unknown"}',
+            expected='a checkpoint of AffectGPT', came=f'{inspection.checkpoint.path.name}, {recognition or "unknown"}',
             todo='look at it with `affekt checkpoint inspect`',
         )  # fmt: skip
     if inspection.faults:
         raise WeightsError(
-            expected=f'a whole state of {known}', came=f'{inspection.checkpoint.path.name} with '
+            expected=f'a complete checkpoint of {recognition}', came=f'{inspection.checkpoint.path.name} with '
             f'{"; ".join(inspection.faults)}',
             todo='get the file again; a tensor must have its published name',
         )  # fmt: skip
@@ -292,7 +292,7 @@ def load_official(
 
 
 def published_tokens(vocabulary: Vocabulary) -> Vocabulary:
-    """The first and last token of the published model if its trunk uses ChatML, as Qwen's do.
+    """The vocabulary with the published model's first and end token, if the trunk uses ChatML as Qwen's do.
 
     Qwen's own settings have no first token, or another one.
     """
@@ -305,10 +305,10 @@ def adapters_of(inspection: Inspection) -> Adapters | None:
     names = [name for name in inspection.checkpoint.shapes if '.lora_A.' in name]
     if not names:
         return None
-    noted = _noted(inspection, 'lora_r'), _noted(inspection, 'lora_alpha')
+    noted_sizes = _noted(inspection, 'lora_r'), _noted(inspection, 'lora_alpha')
     rank = inspection.checkpoint.shapes[names[0]][0]
     maps = tuple(dict.fromkeys(name.split('.lora_A.')[0].rpartition('.')[2] for name in names))
-    return Adapters(rank=rank, alpha=noted[1] or 32, maps=maps)
+    return Adapters(rank=rank, alpha=noted_sizes[1] or 32, maps=maps)
 
 
 def sources_of(
@@ -324,25 +324,25 @@ def sources_of(
     shapes = inspection.checkpoint.shapes
     fusions = {name: _fusion(shapes, name) for name in ('video', 'audio', 'multi')}
     counts = {name: _noted(inspection, f'num_{name}_query_token') or 1 for name in (*fusions, 'image')}
-    counts |= {name: shapes[f'{name}_query_tokens'][1] for name, how in fusions.items() if how == 'qformer'}
+    counts |= {name: shapes[f'{name}_query_tokens'][1] for name, fusion in fusions.items() if fusion == 'qformer'}
     sizes = None
     for name in fusions:
         if f'{name}_query_tokens' in shapes:
             width = shapes[f'{name}_query_tokens'][2]
-            top = f'{name}_Qformer.bert.encoder.layer'
-            between = shapes[f'{top}.0.intermediate_query.dense.weight'][0]
-            layers = sum(f'{top}.{layer}.intermediate_query.dense.bias' in shapes for layer in range(100))
-            sizes = Queries(width, heads or max(1, width // 64), between, layers)
-    visual, sound = (_width(shapes, name, fusions[name]) for name in ('video', 'audio'))
+            layer_prefix = f'{name}_Qformer.bert.encoder.layer'
+            hidden_width = shapes[f'{layer_prefix}.0.intermediate_query.dense.weight'][0]
+            layers = sum(f'{layer_prefix}.{layer}.intermediate_query.dense.bias' in shapes for layer in range(100))
+            sizes = Queries(width, heads or max(1, width // 64), hidden_width, layers)
+    visual, audio = (_width(shapes, name, fusions[name]) for name in ('video', 'audio'))
     embedded = shapes.get('multi_audio_embs.weight', (0,))[0]
     image = 'steps' if _noted(inspection, 'image_fusion_type') == 'token' else 'mean'
-    every = published_sources(
-        visual or shapes.get('image_llama_proj.weight', (0, 1))[1], sound or 1, video_fusion=fusions['video'],
+    all_sources = published_sources(
+        visual or shapes.get('image_llama_proj.weight', (0, 1))[1], audio or 1, video_fusion=fusions['video'],
         audio_fusion=fusions['audio'], multi_fusion=fusions['multi'], image_fusion=image,
         tokens={**counts, **(tokens or {})}, embedded=embedded, queries=sizes,
     )  # fmt: skip
-    there = {name for name, projection in PROJECTIONS.items() if f'{projection}.weight' in shapes}
-    return tuple(source for source in every if (source.shares or source.name) in there)
+    present = {name for name, projection in PROJECTIONS.items() if f'{projection}.weight' in shapes}
+    return tuple(source for source in all_sources if (source.shares or source.name) in present)
 
 
 PROJECTIONS = {
@@ -355,27 +355,28 @@ PROJECTIONS = {
 
 
 def _width(shapes: Mapping[str, tuple[int, ...]], name: str, fusion: str) -> int:
-    """Feature dimension of a step of faces (video) or of audio; 0 where the file has none."""
-    inside = f'multi_{name}_embs.weight'
-    if inside in shapes:
-        return shapes[inside][1]
+    """Feature width of a step of faces (`video`) or of audio; 0 if the file has no such source."""
+    embedding = f'multi_{name}_embs.weight'
+    if embedding in shapes:
+        return shapes[embedding][1]
     if fusion == 'qformer':
         return shapes[f'{name}_Qformer.bert.encoder.layer.0.crossattention.self.key.weight'][1]
     return shapes.get(f'{PROJECTIONS["face" if name == "video" else "voice"]}.weight', (0, 0))[1]
 
 
 def _fusion(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    """Name of the fusion of `video`, `audio` or `multi`, as its tensors tell."""
     if f'{name}_query_tokens' in shapes:
         return 'qformer'
     return 'published' if ('fc_att.weight' if name == 'multi' else f'{name}_attention_mlp.weight') in shapes else 'mean'
 
 
 def _noted(inspection: Inspection, name: str) -> Any:
-    """A setting of the model that the file notes, however deep; None if it notes none."""
-    waiting: list[Any] = [inspection.checkpoint.notes]
-    while waiting:
-        notes = waiting.pop(0)
+    """A setting in the notes of a file, at any depth of nesting; None if it is not noted."""
+    unread: list[Any] = [inspection.checkpoint.notes]
+    while unread:
+        notes = unread.pop(0)
         if name in notes:
             return notes[name]
-        waiting += [value for value in notes.values() if isinstance(value, dict)]
+        unread += [value for value in notes.values() if isinstance(value, dict)]
     return None

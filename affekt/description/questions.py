@@ -85,7 +85,7 @@ AROUND: dict[str, tuple[str, str]] = {
 """Source to the text before and after its tokens; the sentences on frames begin with 'W' or the introduction."""
 LONGEST_WORD = 40
 """Maximum characters of a word without a space."""
-_BARE = ('face', 'frame')
+_LEADS_IN = ('face', 'frame')
 REQUEST = 'Now, please answer my question based on all the provided information. '
 
 
@@ -134,7 +134,13 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(sources: Sequence[str], *, words: bool = True, bare: bool = False) -> Kind:
-    """A custom kind of input: these sources in this order, then the words."""
+    """A custom kind of input: these sources in this order, then the transcript.
+
+    Args:
+        sources: names of the sources.
+        words: whether the transcript follows them.
+        bare: see `Kind`.
+    """
     return Kind(tuple(Block(source) for source in sources), words, bare=bare)
 
 
@@ -199,7 +205,7 @@ def question_of(name: str, **values: Any) -> str:
     Raises:
         UnknownNameError: unknown question, or a missing value.
     """
-    return _filled(_known(name).text, name, values)
+    return _filled(_question_named(name).text, name, values)
 
 
 def answer_of(name: str, **values: Any) -> str:
@@ -208,10 +214,10 @@ def answer_of(name: str, **values: Any) -> str:
     Raises:
         UnknownNameError: see `question_of`.
     """
-    return _filled(_known(name).answer, name, values)
+    return _filled(_question_named(name).answer, name, values)
 
 
-def _known(name: str) -> Question:
+def _question_named(name: str) -> Question:
     if name not in QUESTIONS:
         raise UnknownNameError(
             expected=f'a question among {", ".join(QUESTIONS)}', came=repr(name), todo=did_you_mean(name, QUESTIONS)
@@ -277,7 +283,7 @@ def written(
     words: str = '',
     keep_empty_words: bool = False,
 ) -> Written:
-    """The prompt on a clip; sources that the clip lacks are left out.
+    """The prompt for a clip; sources that the clip lacks are left out.
 
     Args:
         kind: the sources, or the name of a published kind.
@@ -306,11 +312,11 @@ def written(
             came='a clip with none of them', todo='leave it out, or choose another kind of input',
         )  # fmt: skip
     before: list[str | Block] = []
-    for number, block in enumerate(blocks):
-        lead, tail = _around(block, is_first=number == 0 and block is not kind.blocks[0])
+    for index, block in enumerate(blocks):
+        lead, tail = _around(block, is_first=index == 0 and block is not kind.blocks[0])
         before += [block] if kind.bare else [lead, block, tail]
-    asked = harmless(question, family)
-    after = asked if kind.bare else f'{REQUEST}{asked} '
+    asked_text = harmless(question, family)
+    after = asked_text if kind.bare else f'{REQUEST}{asked_text} '
     if says_words:
         lead, tail = ('', '\n') if kind.bare else AROUND[WORDS]
         before.append(lead)
@@ -319,11 +325,11 @@ def written(
 
 
 def _around(block: Block, *, is_first: bool) -> tuple[str, str]:
-    """Text before and after a source's tokens; one that has become the first has nothing that leads to it."""
+    """Text before and after a source's tokens; without *Meanwhile* if the sources before it are absent."""
     if block.source not in AROUND:
         return f'{block.source}: <{block.source}>', f'</{block.source}>. '
     lead, tail = AROUND[block.source]
-    if block.source in _BARE:
+    if block.source in _LEADS_IN:
         lead = ('W' if is_first or not block.lead else block.lead) + lead
     return lead, tail
 
@@ -331,9 +337,9 @@ def _around(block: Block, *, is_first: bool) -> tuple[str, str]:
 def harmless(text: str, family: Family) -> str:
     """Text with the family's stops removed, since one would look like the end of a turn."""
     for stop in filter(None, family.stops):
-        kept = stop[0] if len(stop) > 1 and stop[0] == stop[-1] else ''  # shorter each time, so that the loop ends
+        remainder = stop[0] if len(stop) > 1 and stop[0] == stop[-1] else ''  # shorter each time, so that the loop ends
         while stop in text:
-            text = text.replace(stop, kept)
+            text = text.replace(stop, remainder)
     return text
 
 
@@ -400,35 +406,38 @@ def tokenized(
         return Pieces(pieces, cut=cut, has_words=has_words)
     family = prompt.family
     if family.end in family.marks:
-        numbers = (*vocabulary.numbers(harmless(answer, family)), *vocabulary.numbers(family.end, family.marks))
+        answer_ids = (*vocabulary.numbers(harmless(answer, family)), *vocabulary.numbers(family.end, family.marks))
     else:  # an end in text joins the answer's last token if the vocabulary has both as one
-        numbers = vocabulary.numbers(harmless(answer, family) + family.end)
-    numbers = (*numbers, vocabulary.end) if not numbers or numbers[-1] != vocabulary.end else numbers
-    if len(numbers) > longest:
+        answer_ids = vocabulary.numbers(harmless(answer, family) + family.end)
+    answer_ids = (*answer_ids, vocabulary.end) if not answer_ids or answer_ids[-1] != vocabulary.end else answer_ids
+    if len(answer_ids) > longest:
         raise ValueRangeError(
-            expected=f'an answer of at most {longest:,} tokens', came=f'{len(numbers):,}', todo='shorten it'
+            expected=f'an answer of at most {longest:,} tokens', came=f'{len(answer_ids):,}', todo='shorten it'
         )
-    return Pieces(pieces, numbers, cut, has_words=has_words)
+    return Pieces(pieces, answer_ids, cut, has_words=has_words)
 
 
 def _shortened(words: str, excess: int, vocabulary: Vocabulary) -> str:
-    """Words shortened at their end by at least the excess tokens, between words, or within one if none ends nearby."""
+    """The words without at least the last `excess` tokens, cut at a space, or within a word of over 40 characters."""
     vocabulary.tokenizer.encode_special_tokens = True
     offsets = vocabulary.tokenizer.encode(words, add_special_tokens=False).offsets
     end = offsets[-excess][0] if excess < len(offsets) else 0
     shorter = words[: min(end, len(words) - 1)]
-    cut, space, rest = shorter.rpartition(' ')
-    return cut if space and len(rest) <= LONGEST_WORD else shorter  # Chinese and others have no spaces
+    shortened, space, last_word = shorter.rpartition(' ')
+    return shortened if space and len(last_word) <= LONGEST_WORD else shorter  # Chinese and others have no spaces
 
 
 def _pieces(prompt: Written, words: str, vocabulary: Vocabulary, *, begins: bool) -> tuple[tuple[int, ...] | str, ...]:
-    """Texts between sources are tokenized as one, since tokens go across the ends of their parts."""
+    """Token ids and sources of a prompt; adjacent texts are tokenized as one, since a token may span their border."""
     family = prompt.family
     runs: list[str | Block] = ['']
-    plain = [*prompt.before, words, prompt.after]
-    opening, closing = _tail(family.opening if prompt.opened else '', family.marks), _head(family.closing, family.marks)
-    plain = [opening[1], *plain, closing[0]]
-    for part in plain:
+    parts = [*prompt.before, words, prompt.after]
+    opening, closing = (
+        _split_after_marks(family.opening if prompt.opened else '', family.marks),
+        _split_before_marks(family.closing, family.marks),
+    )
+    parts = [opening[1], *parts, closing[0]]
+    for part in parts:
         if isinstance(part, str) and isinstance(runs[-1], str):
             runs[-1] += part
         else:
@@ -449,14 +458,14 @@ def _pieces(prompt: Written, words: str, vocabulary: Vocabulary, *, begins: bool
     return tuple(piece for piece in pieces if piece)
 
 
-def _tail(text: str, marks: Sequence[str]) -> tuple[str, str]:
-    """The text up to its last mark, and what follows."""
+def _split_after_marks(text: str, marks: Sequence[str]) -> tuple[str, str]:
+    """The text up to and including its last mark, and the text after it."""
     ends = [text.rfind(mark) + len(mark) for mark in marks if mark in text]
     return text[: max(ends, default=0)], text[max(ends, default=0) :]
 
 
-def _head(text: str, marks: Sequence[str]) -> tuple[str, str]:
-    """The text before its first mark, and the rest."""
+def _split_before_marks(text: str, marks: Sequence[str]) -> tuple[str, str]:
+    """The text before its first mark, and the text from it on."""
     begins = [text.find(mark) for mark in marks if mark in text]
     first = min(begins, default=len(text))
     return text[:first], text[first:]

@@ -52,11 +52,11 @@ def save_describer(
     """
     if dtype not in DTYPES:
         raise UnknownNameError(expected=f'a dtype among {listed(DTYPES)}', came=repr(dtype), todo='choose one')
-    written = {name: value.to(getattr(torch, dtype)) for name, value in (learnt or describer.learnt()).items()}
-    wrong = [name for name, value in written.items() if not bool(torch.isfinite(value).all())]
-    if wrong:
+    tensors = {name: value.to(getattr(torch, dtype)) for name, value in (learnt or describer.learnt()).items()}
+    unfit = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if unfit:
         raise WeightsError(
-            expected=f'weights that {dtype} can hold', came=f'others in {listed(wrong, 3)}',
+            expected=f'finite weights in {dtype}', came=f'infinity or nan in {listed(unfit, 3)}',
             todo='choose float32, or an earlier step of training',
         )  # fmt: skip
     content = {
@@ -69,7 +69,7 @@ def save_describer(
         'notes': notes or {},
     }
     with folder_atomically(Path(folder)) as staging:
-        save_tensors(staging / TENSORS, written)
+        save_tensors(staging / TENSORS, tensors)
         (staging / SETTINGS).write_text(json.dumps(content, ensure_ascii=False, indent=2) + '\n', encoding='utf-8')
 
 
@@ -77,14 +77,14 @@ def described_place(path: str | os.PathLike[str]) -> Path:
     """Path of a describer: `describer` in the folder of the run that trained it, the shipped one for `small`.
 
     Args:
-        path: path as a user names it; a checkpoint, or the folder of a describer, is returned as it is. A
+        path: path given by a user; a checkpoint, or the folder of a describer, is returned unchanged. A
             folder called `small` is named as `./small`, or by a `Path`.
     """
     if is_small_describer(path):
         return SHIPPED
-    place = Path(path)
-    below = place / 'describer'
-    return below if not (place / SETTINGS).exists() and (below / SETTINGS).exists() else place
+    folder = Path(path)
+    describer_folder = folder / 'describer'
+    return describer_folder if not (folder / SETTINGS).exists() and (describer_folder / SETTINGS).exists() else folder
 
 
 def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -98,15 +98,15 @@ def saved_notes(folder: str | os.PathLike[str]) -> dict[str, Any]:
         content = json.loads(read_regular_file(path))
         missing = {'trunk', 'trunk_width', 'sources', 'settings', 'adapters'} - set(content)
     except OSError as error:
-        raise _none(path, f'{path.name}: {error.strerror or error}') from error
+        raise _not_a_describer(path, f'{path.name}: {error.strerror or error}') from error
     except (ValueError, TypeError) as error:
-        raise _none(path, f'{path.name}: {error}') from error
+        raise _not_a_describer(path, f'{path.name}: {error}') from error
     if missing:
-        raise _none(path, f'one without {listed(sorted(missing))}')
+        raise _not_a_describer(path, f'one without {listed(sorted(missing))}')
     return dict(content)
 
 
-def _none(path: Path, came: str) -> WeightsError:
+def _not_a_describer(path: Path, came: str) -> WeightsError:
     return WeightsError(
         expected=f'a describer, with {SETTINGS} and {TENSORS}, in {path.parent}', came=came,
         todo='name the folder `describer` that training wrote',
@@ -165,16 +165,16 @@ def parts_of_notes(
         WeightsError: the notes have another form.
     """
     try:
-        sources = tuple(_source(each) for each in content['sources'])
+        sources = tuple(_source(source) for source in content['sources'])
         settings = DescriberSettings(**content['settings'])
-        noted = content['adapters']
-        adapters = Adapters(**{**noted, 'maps': tuple(noted['maps'])}) if noted else None
+        adapter_notes = content['adapters']
+        adapters = Adapters(**{**adapter_notes, 'maps': tuple(adapter_notes['maps'])}) if adapter_notes else None
     except (TypeError, KeyError, AttributeError, UnknownNameError, ValueRangeError) as error:
-        raise _none(Path(folder) / SETTINGS, f'settings of another form ({error})') from error
+        raise _not_a_describer(Path(folder) / SETTINGS, f'settings of another form ({error})') from error
     return sources, settings, adapters
 
 
 def _source(content: dict[str, Any]) -> Source:
     queries = content['queries']
-    own = {**content, 'joins': tuple(content['joins']), 'queries': Queries(**queries) if queries else None}
-    return Source(**own)
+    fields = {**content, 'joins': tuple(content['joins']), 'queries': Queries(**queries) if queries else None}
+    return Source(**fields)

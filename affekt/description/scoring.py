@@ -27,7 +27,7 @@ def generated_answers(
     """Generated answers to the questions of examples, in order; the examples' own answers are not used.
 
     Args:
-        describer: the describer as it is.
+        describer: the describer, in the precision and on the device it has.
         examples: examples of any clips.
         kind: see `train_describer`.
         limits: limits of answers; None for the defaults.
@@ -35,13 +35,15 @@ def generated_answers(
     """
     kind = kind or kind_of(tuple(describer.table))
     tokens = {name: source.tokens for name, source in describer.table.items()}
-    asked = [describer.prompt(tensors_of(each), kind, each.question, words=each.transcript) for each in examples]
-    order = sorted(range(len(asked)), key=lambda at: length_of(asked[at].pieces, tokens))
+    asked = [
+        describer.prompt(tensors_of(example), kind, example.question, words=example.transcript) for example in examples
+    ]
+    order = sorted(range(len(asked)), key=lambda index: length_of(asked[index].pieces, tokens))
     answers: dict[int, Generated] = {}
     for begin in range(0, len(order), batch_size):
-        near = order[begin : begin + batch_size]
-        answers |= zip(near, describer.generate([asked[at] for at in near], limits), strict=True)
-    return [answers[at] for at in range(len(asked))]
+        indices = order[begin : begin + batch_size]
+        answers |= zip(indices, describer.generate([asked[index] for index in indices], limits), strict=True)
+    return [answers[index] for index in range(len(asked))]
 
 
 def beginning_logits(
@@ -51,18 +53,21 @@ def beginning_logits(
     """(N, K) logits of beginnings of the answer to each example; see `Describer.beginning_logits`.
 
     Args:
-        describer: the describer as it is.
+        describer: the describer, in the precision and on the device it has.
         examples: examples of any clips.
         beginnings: K texts whose first tokens differ.
         kind: see `train_describer`.
         batch_size: prompts per batch; logits do not depend on it.
+
+    Returns:
+        float32 (N, K).
     """
     kind = kind or kind_of(tuple(describer.table))
     rows = []
     for begin in range(0, len(examples), batch_size):
         asked = [
-            describer.prompt(tensors_of(each), kind, each.question, words=each.transcript)
-            for each in examples[begin : begin + batch_size]
+            describer.prompt(tensors_of(example), kind, example.question, words=example.transcript)
+            for example in examples[begin : begin + batch_size]
         ]
         rows.append(describer.beginning_logits(asked, beginnings).cpu().numpy())
     return np.concatenate(rows) if rows else np.zeros((0, len(beginnings)), np.float32)
@@ -82,6 +87,9 @@ def label_scores(examples: Sequence[Example], answers: Sequence[Generated], know
         answers: the N answers to them.
         known: labels recognised in prose.
 
+    Returns:
+        `uar`, `f` and `valid`, each in [0, 1].
+
     Raises:
         ValueRangeError: an example has no labels, or there are no examples.
     """
@@ -91,12 +99,12 @@ def label_scores(examples: Sequence[Example], answers: Sequence[Generated], know
     recalls: dict[str, list[bool]] = {}
     overlaps, valid = [], []
     for example, answer in zip(examples, answers, strict=True):
-        named = read_labels(answer.text, known).labels
-        true = tuple(label.lower() for label in example.labels)
-        for label in true:
-            recalls.setdefault(label, []).append(label in named[: len(true)])
-        overlaps.append(2 * len({*named} & {*true}) / (len({*named}) + len({*true})))
-        valid.append(answer.finish != 'length' and bool({*named} & known))
+        answer_labels = read_labels(answer.text, known).labels
+        true_labels = tuple(label.lower() for label in example.labels)
+        for label in true_labels:
+            recalls.setdefault(label, []).append(label in answer_labels[: len(true_labels)])
+        overlaps.append(2 * len({*answer_labels} & {*true_labels}) / (len({*answer_labels}) + len({*true_labels})))
+        valid.append(answer.finish != 'length' and bool({*answer_labels} & known))
     return {
         'uar': float(np.mean([np.mean(hits) for hits in recalls.values()])),
         'f': float(np.mean(overlaps)),

@@ -1,4 +1,4 @@
-"""Everything that a training run of a describer depends on besides the describer and its examples."""
+"""Settings of a training run of a describer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from affekt.training import EngineSettings, Schedule, has_precision
 STAGES = ('single', 'coarse', 'fine', 'prefer', 'reward')
 SCORES = ('uar', 'f')
 SPREAD = 16
-"""Batches within which examples are sorted by length: more waste less padding, fewer mix better."""
+"""Batches within which examples are sorted by length: a larger number pads less, a smaller one mixes better."""
 KINDS_OF_PRECISION = ('auto', 'float32', 'bfloat16', 'float16')
 
 
@@ -30,7 +30,7 @@ class DescribeSettings:
         steps: maximum optimisation steps.
         batch_size: maximum examples per batch.
         batch_tokens: maximum positions of a padded batch; None for no limit.
-        sorted_batches: batches within which examples are sorted by length. More waste less padding; 1 mixes all, which
+        sorted_batches: batches within which examples are sorted by length. More need less padding; 1 mixes all, which
             short answers need: sorted, a batch would have only answers with one label, or only with two.
         accumulation: batches per step.
         learning_rate: peak learning rate of the source readers.
@@ -118,11 +118,11 @@ class DescribeSettings:
         """Settings of the training engine."""
         warm_up = min(int(self.warm_up * self.steps), self.steps - 1)
         schedule = Schedule('cosine', warm_up, self.steps, self.least)
-        wanted = self.precision
-        if wanted == 'auto':
+        precision = self.precision
+        if precision == 'auto':
             is_half = torch.device(self.device).type != 'cpu' and has_precision(self.device, 'bfloat16')
-            wanted = 'bfloat16' if is_half else 'float32'
+            precision = 'bfloat16' if is_half else 'float32'
         return EngineSettings(
-            self.seed, self.accumulation, wanted, self.clip_norm, None, schedule, log_every=self.log_every,
+            self.seed, self.accumulation, precision, self.clip_norm, None, schedule, log_every=self.log_every,
             evaluate_every=self.evaluate_every, save_every=self.evaluate_every, device=self.device,
         )  # fmt: skip

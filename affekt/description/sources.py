@@ -121,15 +121,19 @@ def source_table(sources: Iterable[Source]) -> dict[str, Source]:
         for other in (*source.joins, *([source.shares] if source.shares else [])):
             if other not in table or other == source.name:
                 raise UnknownNameError(
-                    expected=f'a source beside {source.name}', came=repr(other), todo=did_you_mean(other, table)
+                    expected=f'another source of the table in joins or shares of {source.name}',
+                    came=repr(other),
+                    todo=did_you_mean(other, table),
                 )
     return table
 
 
 def present(table: Mapping[str, Source], features: Iterable[str]) -> set[str]:
     """The sources that a clip with these features has: its own, and those that join them."""
-    own = set(features)
-    return {name for name, source in table.items() if (own.issuperset(source.joins) if source.joins else name in own)}
+    given = set(features)
+    return {
+        name for name, source in table.items() if (given.issuperset(source.joins) if source.joins else name in given)
+    }
 
 
 class SourceReader(nn.Module):
@@ -178,15 +182,15 @@ class SourceReader(nn.Module):
             keep_masks: bool (N, T) of each; None if all steps are kept.
         """
         if self.source.joins:
-            joined: Tensor = self.fuse(features, keep_masks)  # type: ignore[misc]  # a joined one has a fusion
+            joined: Tensor = self.fuse(features, keep_masks)  # type: ignore[misc]  # a source that joins has a fusion
             return joined
-        own: Tensor = features[0]
+        values: Tensor = features[0]
         if self.source.standardised:
-            own = (own - self.mean) / self.deviation
-        own = self.dropout(own)
+            values = (values - self.mean) / self.deviation
+        values = self.dropout(values)
         if self.fuse is None:  # each vector is a token
-            return own.flatten(1, 2) if own.ndim == 4 else own  # (N, K, D)
-        fused: Tensor = self.fuse(own, keep_masks[0])
+            return values.flatten(1, 2) if values.ndim == 4 else values  # (N, K, D)
+        fused: Tensor = self.fuse(values, keep_masks[0])
         return fused
 
     def distance(self, features: Tensor) -> float:
@@ -202,7 +206,7 @@ class SourceReader(nn.Module):
         """
         if not self.source.standardised or self.source.joins:
             return float('nan')
-        columns = features.reshape(-1, features.shape[-1]).mean(dim=0).to(self.mean)
+        columns = features.reshape(-1, features.shape[-1]).mean(dim=0).to(self.mean)  # to (T Q, D), then (D,)
         return float(((columns - self.mean) / self.deviation).square().mean().sqrt())
 
     def forward(self, features: Sequence[Tensor], keep_masks: Sequence[Tensor | None]) -> Tensor:
@@ -212,7 +216,7 @@ class SourceReader(nn.Module):
             tokens = tokens.unsqueeze(1)  # (N, 1, H)
         if self.source.scaled:
             tokens = nn.functional.layer_norm(tokens, tokens.shape[-1:]) * self.size
-        return tokens.expand(-1, self.source.tokens, -1)
+        return tokens.expand(-1, self.source.tokens, -1)  # (N, K, H)
 
 
 def together(source: Source, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -226,24 +230,24 @@ def together(source: Source, features: Sequence[Tensor]) -> tuple[Tensor, Tensor
         ShapeError: features are empty, of another width, or of incompatible shapes.
         ValueRangeError: they hold nan or infinity.
     """
-    each = [steps_of(source, one) for one in features]
-    longest = max(len(steps) for steps in each)
-    if len({steps.shape[1:] for steps in each}) > 1:
+    all_steps = [steps_of(source, clip_features) for clip_features in features]
+    longest = max(len(steps) for steps in all_steps)
+    if len({steps.shape[1:] for steps in all_steps}) > 1:
         raise ShapeError(
             expected=f'features of {source.name} of one form in all clips',
-            came=' and '.join(sorted({str(tuple(steps.shape)) for steps in each})[:3]),
+            came=' and '.join(sorted({str(tuple(steps.shape)) for steps in all_steps})[:3]),
             todo='make them by one recipe',
         )  # fmt: skip
-    padded = each[0].new_zeros((len(each), longest, *each[0].shape[1:]))
-    keep_mask = torch.zeros(len(each), longest, dtype=torch.bool, device=padded.device)
-    for row, steps in enumerate(each):
+    padded = all_steps[0].new_zeros((len(all_steps), longest, *all_steps[0].shape[1:]))
+    keep_mask = torch.zeros(len(all_steps), longest, dtype=torch.bool, device=padded.device)
+    for row, steps in enumerate(all_steps):
         padded[row, : len(steps)] = steps
         keep_mask[row, : len(steps)] = True
     return padded, keep_mask
 
 
 def steps_of(source: Source, features: Tensor) -> Tensor:
-    """(T, D) or (T, Q, D) of one clip as the reader of its source takes them; (K, D) where each vector is a token.
+    """The features of one clip as its reader takes them: float32 (T, D) or (T, Q, D); (K, D) if each vector is a token.
 
     Args:
         source: the source of the features; for one that joins others, each of those.
@@ -275,6 +279,6 @@ def steps_of(source: Source, features: Tensor) -> Tensor:
             )  # fmt: skip
         steps = vectors.expand(source.tokens, -1)
     elif source.queries is not None and source.fusion == 'qformer' and len(steps) > source.queries.positions > 0:
-        places = torch.linspace(0, len(steps) - 1, source.queries.positions, device=steps.device)
-        steps = steps[places.round().long()]
+        positions = torch.linspace(0, len(steps) - 1, source.queries.positions, device=steps.device)
+        steps = steps[positions.round().long()]
     return steps.float()

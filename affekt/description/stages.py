@@ -45,11 +45,14 @@ class PreferredAnswer:
 
     Args:
         name: name of the clip; several pairs may share a clip.
-        sources: source to its (T, D) or (D,) features.
+        sources: source to its (D,), (T, D) or (T, Q, D) features.
         transcript: the spoken words; '' if there are none.
         question: text of the question.
         chosen: the better answer.
         rejected: the worse answer.
+
+    Raises:
+        ValueRangeError: an answer is empty, or both are equal.
     """
 
     name: str
@@ -62,8 +65,8 @@ class PreferredAnswer:
     def __post_init__(self) -> None:
         if not self.chosen.strip() or not self.rejected.strip() or self.chosen.strip() == self.rejected.strip():
             raise ValueRangeError(
-                expected=f'two answers on {self.name!r} that differ',
-                came='one, or two alike',
+                expected=f'two different answers on {self.name!r}',
+                came='an empty one, or two equal ones',
                 todo='leave the pair out',
             )
 
@@ -91,7 +94,7 @@ def train_preferred(
         describer: a trained describer with adapters, changed in place.
         training: pairs to train on.
         validation: pairs on other clips, whose mean loss chooses the step.
-        settings: settings of stage `prefer`: `adapter_rate`, batch size, steps and the rest.
+        settings: settings of stage `prefer`, such as `adapter_rate`, `batch_size` and `steps`.
         beta, flipped: see `preference_loss`.
         kind, folder, resume, report, progress, notes: see `train_describer`.
 
@@ -102,32 +105,32 @@ def train_preferred(
         RunError, TrainingError: see `train_describer`.
     """
     _require_stage(settings, 'prefer')
-    _require_apart(training, validation)
+    _require_disjoint(training, validation)
     kind, initial = kind or kind_of(tuple(describer.table)), weights_sha256(describer)
     ranks = whole_models(settings)
     describer.to(ranks.device)
     describer.readers.requires_grad_(False)
     start = started(describer)
     pairs = _Pairs(describer, training, kind)
-    near = _reference(describer, pairs, start, settings.batch_size)
-    judged = _Pairs(describer, validation, kind)
-    judged_near = _reference(describer, judged, start, settings.batch_size)
+    reference_sums = _reference(describer, pairs, start, settings.batch_size)
+    judged_pairs = _Pairs(describer, validation, kind)
+    judged_sums = _reference(describer, judged_pairs, start, settings.batch_size)
     order = IndexBatches(len(training), settings.batch_size, settings.seed, rank=ranks.rank, ranks=ranks.count)
 
-    def losses(model: nn.Module, numbers: Tensor) -> dict[str, Tensor]:
+    def losses(model: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         assert isinstance(model, Describer)
-        at = numbers.tolist()
-        reference = (near[0][at].to(model.device), near[1][at].to(model.device))
-        step = preference_step(model, *pairs.of(at), beta=beta, flipped=flipped, reference=reference)
+        indices = batch.tolist()
+        reference = (reference_sums[0][indices].to(model.device), reference_sums[1][indices].to(model.device))
+        step = preference_step(model, *pairs.of(indices), beta=beta, flipped=flipped, reference=reference)
         return {'preference': step.loss}
 
     def judge(model: Describer) -> Row:
-        total, right = 0.0, 0.0
-        for at in _stretches(len(validation), settings.batch_size):
-            reference = (judged_near[0][at].to(model.device), judged_near[1][at].to(model.device))
-            step = preference_step(model, *judged.of(at), beta=beta, flipped=flipped, reference=reference)
-            total, right = total + float(step.loss) * len(at), right + step.accuracy * len(at)
-        loss, accuracy = total / len(validation), right / len(validation)
+        total, correct = 0.0, 0.0
+        for indices in _index_batches(len(validation), settings.batch_size):
+            reference = (judged_sums[0][indices].to(model.device), judged_sums[1][indices].to(model.device))
+            step = preference_step(model, *judged_pairs.of(indices), beta=beta, flipped=flipped, reference=reference)
+            total, correct = total + float(step.loss) * len(indices), correct + step.accuracy * len(indices)
+        loss, accuracy = total / len(validation), correct / len(validation)
         return {'score': -loss, 'judged_loss': loss, 'accuracy': accuracy}
 
     return run_stage(
@@ -151,7 +154,9 @@ class _Pairs:
         return tuple([self._asked(self._pairs[at], side) for at in numbers] for side in ('chosen', 'rejected'))  # type: ignore[return-value]
 
     def _asked(self, pair: PreferredAnswer, side: str) -> Asked:
-        features = {name: torch.tensor(np.asarray(each), dtype=torch.float32) for name, each in pair.sources.items()}
+        features = {
+            name: torch.tensor(np.asarray(values), dtype=torch.float32) for name, values in pair.sources.items()
+        }
         return self._describer.prompt(
             features, self._kind, pair.question, words=pair.transcript, answer=getattr(pair, side)
         )  # fmt: skip
@@ -161,53 +166,53 @@ def _reference(
     describer: Describer, pairs: _Pairs, start: Mapping[str, Tensor], batch_size: int
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """(N,) log-probabilities of chosen and of rejected answers at the start."""
-    each: list[list[Tensor]] = [[], []]
-    for at in _stretches(len(pairs), batch_size):
-        for side, batch in zip(each, pairs.of(at), strict=True):
+    sums: list[list[Tensor]] = [[], []]
+    for at in _index_batches(len(pairs), batch_size):
+        for side, batch in zip(sums, pairs.of(at), strict=True):
             side.append(reference_logs(describer, batch, start=start).sums().cpu())
-    return torch.cat(each[0]), torch.cat(each[1])
+    return torch.cat(sums[0]), torch.cat(sums[1])
 
 
-def _stretches(count: int, size: int) -> list[list[int]]:
+def _index_batches(count: int, size: int) -> list[list[int]]:
     return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 
-def _digest(*sides: Sequence[PreferredAnswer]) -> str:
+def _digest(*parts: Sequence[PreferredAnswer]) -> str:
     digest = hashlib.sha256()
-    for pairs in sides:
+    for pairs in parts:
         digest.update(f'{len(pairs)}'.encode())
-        for each in pairs:
-            digest.update(repr((each.name, each.transcript, each.question, each.chosen, each.rejected)).encode())
-            for name, values in sorted(each.sources.items()):
+        for pair in pairs:
+            digest.update(repr((pair.name, pair.transcript, pair.question, pair.chosen, pair.rejected)).encode())
+            for name, values in sorted(pair.sources.items()):
                 digest.update(f'{name} {values.shape}'.encode() + np.ascontiguousarray(values, np.float32).tobytes())
     return digest.hexdigest()
 
 
-# By reward
+# Training by reward
 
 
 @dataclass(frozen=True)
-class _Drawing:
-    """Clips of a step, and the seed of their sampled answers."""
+class _Draw:
+    """Indices of the clips of a step, and the seed of their sampled answers."""
 
     seed: int
     numbers: list[int]
 
 
 @dataclass(frozen=True)
-class _Drawings:
+class _Draws:
     """Batches of clips, each with a seed that depends on its index."""
 
     order: IndexBatches
     seed: int
 
-    def __iter__(self) -> Iterator[_Drawing]:
+    def __iter__(self) -> Iterator[_Draw]:
         return self.starting_at(0)
 
-    def starting_at(self, batches: int) -> Iterator[_Drawing]:
+    def starting_at(self, batches: int) -> Iterator[_Draw]:
         """The batches after the first `batches`."""
         for number, numbers in enumerate(self.order.starting_at(batches), batches):
-            yield _Drawing(epoch_seed(self.seed, number * self.order.ranks + self.order.rank, 5), numbers.tolist())
+            yield _Draw(epoch_seed(self.seed, number * self.order.ranks + self.order.rank, 5), numbers.tolist())
 
 
 def train_rewarded(
@@ -249,8 +254,10 @@ def train_rewarded(
     """
     _require_stage(settings, 'reward')
     groups = groups or GroupSettings(tokens=settings.answer_tokens)
-    training, validation = ([each for each in side if each.labels] for side in (training, validation))
-    _require_apart(training, validation)
+    training, validation = (
+        [example for example in examples_of if example.labels] for examples_of in (training, validation)
+    )
+    _require_disjoint(training, validation)
     kind, initial = kind or kind_of(tuple(describer.table)), weights_sha256(describer)
     if groups.gain_weight > 0 and gain_of not in (WORDS, *describer.table):
         raise UnknownNameError(
@@ -262,19 +269,22 @@ def train_rewarded(
     describer.readers.requires_grad_(False)
     start = started(describer)
     order = IndexBatches(len(training), settings.batch_size, settings.seed, rank=ranks.rank, ranks=ranks.count)
-    known = {label.lower() for side in (training, validation) for each in side for label in each.labels}
+    labels = {
+        label.lower() for examples_of in (training, validation) for example in examples_of for label in example.labels
+    }
 
-    def losses(model: nn.Module, drawing: _Drawing) -> dict[str, Tensor]:
+    def losses(model: nn.Module, drawing: _Draw) -> dict[str, Tensor]:
         assert isinstance(model, Describer)
         examples = [training[at] for at in drawing.numbers]
-        prompts = [_prompt(model, each, kind) for each in examples]
+        prompts = [_prompt(model, example, kind) for example in examples]
         lacking = None
         if groups.gain_weight > 0:
             lacking = [
-                _without(model, each, kind, gain_of) or whole for each, whole in zip(examples, prompts, strict=True)
+                _without(model, example, kind, gain_of) or whole
+                for example, whole in zip(examples, prompts, strict=True)
             ]
         step = group_step(
-            model, prompts, [list(each.labels) for each in examples], reward, groups, seed=drawing.seed,
+            model, prompts, [list(example.labels) for example in examples], reward, groups, seed=drawing.seed,
             lacking=lacking, start=start,
         )  # fmt: skip
         return {'reward': step.loss}
@@ -283,10 +293,10 @@ def train_rewarded(
         limits = Limits(groups.tokens)
         answers = generated_answers(model, validation, kind, limits, batch_size=settings.batch_size)
         mean = _mean_reward(answers, validation, reward)
-        return {'score': mean, 'mean_reward': mean, **label_scores(validation, answers, known)}
+        return {'score': mean, 'mean_reward': mean, **label_scores(validation, answers, labels)}
 
     return run_stage(
-        describer, _Drawings(order, settings.seed), losses, settings, judge=judge,
+        describer, _Draws(order, settings.seed), losses, settings, judge=judge,
         scores=('mean_reward', 'uar', 'f', 'valid'), ranks=ranks, kind=kind, data=digest_of(training, validation),
         initial=initial, more={'groups': asdict(groups), 'gain_of': gain_of, 'reward': repr(reward)}, folder=folder,
         resume=resume, report=report, progress=progress, notes=notes,
@@ -294,7 +304,7 @@ def train_rewarded(
 
 
 def _mean_reward(answers: Sequence[Generated], examples: Sequence[Example], reward: RewardOf) -> float:
-    """The mean reward of answers that have one; nan where none has."""
+    """The mean reward of the answers that can be scored; nan if none can."""
     rewards = [
         rewarded(read_answer(answer.text, is_cut=answer.finish == 'length'), list(example.labels), reward)
         for answer, example in zip(answers, examples, strict=True)
@@ -319,17 +329,17 @@ def _without(describer: Describer, example: Example, kind: Kind | str, part: str
 
 def _require_stage(settings: DescribeSettings, stage: str) -> None:
     if settings.stage != stage:
-        raise UnknownNameError(expected=f'the stage {stage}', came=repr(settings.stage), todo=f'say stage={stage!r}')
+        raise UnknownNameError(expected=f'the stage {stage}', came=repr(settings.stage), todo=f'set stage={stage!r}')
 
 
-def _require_apart(training: Sequence[Any], validation: Sequence[Any]) -> None:
+def _require_disjoint(training: Sequence[Any], validation: Sequence[Any]) -> None:
     if not training or not validation:
         raise ValueRangeError(
-            expected='clips to learn from, and others that choose the step', came=f'{len(training)} and '
+            expected='clips to train on, and others that choose the step', came=f'{len(training)} and '
             f'{len(validation)}', todo='add some; a reward needs clips with labels',
         )  # fmt: skip
-    if shared := sorted({each.name for each in training} & {each.name for each in validation}):
+    if shared := sorted({clip.name for clip in training} & {clip.name for clip in validation}):
         raise LeakError(
-            expected='clips of validation that are not learnt from', came=f'{listed(shared, 3)} on both sides',
+            expected='validation clips that are not trained on', came=f'{listed(shared, 3)} on both sides',
             todo='split by clips, better by speakers',
         )  # fmt: skip

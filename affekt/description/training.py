@@ -43,8 +43,8 @@ class TrainedDescriber:
     """Result of training.
 
     Args:
-        describer: with the weights of the best step; sharded over the processes if FSDP was launched, and then to be
-            opened again from the folder before use.
+        describer: the describer with the weights of the best step; after a launch with FSDP its weights are sharded
+            over the processes, and it has to be opened again from the folder.
         step: number of the best step.
         scores: scores of its generated labels on validation, see `label_scores`.
         history: the rows of all evaluations.
@@ -96,7 +96,7 @@ def train_describer(
     if settings.stage not in ('single', 'coarse', 'fine'):
         raise UnknownNameError(
             expected='the stage single, coarse or fine', came=repr(settings.stage),
-            todo='train_preferred and train_rewarded are for the others',
+            todo='call train_preferred or train_rewarded for the others',
         )  # fmt: skip
     judged, known = _checked(training, validation)
     kind = kind or kind_of(tuple(describer.table))
@@ -185,12 +185,12 @@ def run_stage(
         best.offer(network, row['score'])
         return {'epoch': float(engine.number), **row}
 
-    followed = ExitStack()
+    hooks = ExitStack()
     # layers must exchange gradients in the same order in all processes, even if a batch has no soft token
     if ranks.spreads:
         embeddings = describer.trunk.get_input_embeddings()  # type: ignore[operator]
-        followed.callback(embeddings.register_forward_hook(_followed).remove)
-    with followed:
+        hooks.callback(embeddings.register_forward_hook(_with_gradient).remove)
+    with hooks:
         rows = engine.run(
             batches, steps=settings.steps, folder=folder, resume=resume, report=report, progress=progress,
             evaluate=evaluate, is_over=best.is_over,
@@ -202,8 +202,8 @@ def run_stage(
             },
         )  # fmt: skip
     history = tuple(row for row in rows if 'epoch' in row)
-    at, _ = best.put_into(describer, history, settings.score)
-    chosen = history[at - 1]
+    best_row, _ = best.put_into(describer, history, settings.score)
+    chosen = history[best_row - 1]
     reached = {name: chosen[name] for name in scores}
     describer.eval()
     learnt = {name: whole(value) for name, value in describer.learnt().items()}  # all processes take part
@@ -216,26 +216,28 @@ def run_stage(
 
 
 def _checked(training: Sequence[Example], validation: Sequence[Example]) -> tuple[list[Example], set[str]]:
-    """The examples of validation that have labels, and the labels of both sides."""
-    if shared := sorted({each.name for each in training} & {each.name for each in validation}):
+    """The validation examples that have labels, and the labels of training and validation."""
+    if shared := sorted({example.name for example in training} & {example.name for example in validation}):
         raise LeakError(
-            expected='clips of validation that are not learnt from', came=f'{listed(shared, 3)} on both sides',
+            expected='validation clips that are not trained on', came=f'{listed(shared, 3)} on both sides',
             todo='split by clips, better by speakers',
         )  # fmt: skip
     judged = [example for example in validation if example.labels]
     if not training or not judged:
         raise ValueRangeError(
-            expected='examples to learn from, and examples with labels to choose the step by',
+            expected='examples to train on, and examples with labels that choose the step',
             came=f'{len(training):,} and {len(judged):,}', todo='add some',
         )  # fmt: skip
-    learnt, asked = ({label.lower() for each in side for label in each.labels} for side in (training, judged))
-    if learnt.isdisjoint(asked):
+    trained_labels, judged_labels = (
+        {label.lower() for example in part for label in example.labels} for part in (training, judged)
+    )
+    if trained_labels.isdisjoint(judged_labels):
         raise ValueRangeError(
-            expected='labels of validation among those that are learnt',
-            came=f'{listed(sorted(learnt), 3)} in training, {listed(sorted(asked), 3)} in validation',
+            expected='validation labels that occur in training',
+            came=f'{listed(sorted(trained_labels), 3)} in training, {listed(sorted(judged_labels), 3)} in validation',
             todo='choose other clips for validation (--validation), whose labels occur in training too',
         )  # fmt: skip
-    return judged, learnt | asked
+    return judged, trained_labels | judged_labels
 
 
 def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
@@ -243,24 +245,24 @@ def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
 
 
 def _spread_losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
-    """Losses with a zero gradient for readers that a batch does not use: all processes exchange the same ones."""
+    """Losses with zero gradients for readers that a batch does not use: all processes exchange the same gradients."""
     assert isinstance(model, Describer)
-    nothing = sum((weight.sum() for weight in model.readers.parameters()), start=torch.zeros(())) * 0.0
-    return {'answer': model(batch, is_whole=False).loss + nothing}
+    zero = sum((weight.sum() for weight in model.readers.parameters()), start=torch.zeros(())) * 0.0
+    return {'answer': model(batch, is_whole=False).loss + zero}
 
 
-def _followed(module: nn.Module, inputs: Any, embedded: torch.Tensor) -> torch.Tensor:
-    """Embedded words, followed back as soft tokens are."""
+def _with_gradient(module: nn.Module, inputs: Any, embedded: torch.Tensor) -> torch.Tensor:
+    """Embedded words with a gradient, as soft tokens have."""
     return embedded.requires_grad_(True) if torch.is_grad_enabled() else embedded
 
 
 def _weight_of(batch: Sequence[Asked]) -> float:
-    """Sum of the weights over which the loss of a batch is a mean."""
+    """Sum of the weights of the answers' tokens: the loss of a batch is their weighted mean."""
     return float(sum(sum(asked.pieces.weights) or len(asked.pieces.answer) for asked in batch))
 
 
 def parameter_groups(describer: Describer, settings: DescribeSettings) -> list[dict[str, Any]]:
-    """Adapters and readers, each with a learning rate of its own; vectors without weight decay."""
+    """Trainable parameters grouped for AdamW: adapters and readers by learning rate, vectors without weight decay."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in describer.named_parameters():
         if parameter.requires_grad:
@@ -285,8 +287,8 @@ def standardise(describer: Describer, examples: Sequence[Example]) -> None:
     for source in describer.table.values():
         if not source.standardised or source.joins or source.shares:
             continue
-        sharing = {source.name, *(each.name for each in describer.table.values() if each.shares == source.name)}
-        clips = {(each.name, name): each.sources[name] for each in examples for name in sharing & each.sources.keys()}
+        names = {source.name, *(each.name for each in describer.table.values() if each.shares == source.name)}
+        clips = {(each.name, name): each.sources[name] for each in examples for name in names & each.sources.keys()}
         if not clips:
             continue
         count, total, squares = 0, np.zeros(source.width), np.zeros(source.width)

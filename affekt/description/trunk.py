@@ -101,7 +101,7 @@ class Trunk:
     """A causal language model and its tokens.
 
     Args:
-        network: network of transformers, with or without adapters of peft.
+        network: a network of transformers, with or without adapters of peft.
         vocabulary: tokens of the network.
         name: name for records; the name of a registered model or a path opens the trunk again.
         adapters: sizes of the adapters; None if there are none.
@@ -120,7 +120,7 @@ class Trunk:
 
     @property
     def embeddings(self) -> nn.Embedding:
-        """The embedding of token ids."""
+        """The module that embeds token ids."""
         embeddings: nn.Embedding = self.network.get_input_embeddings()  # type: ignore[operator]
         return embeddings
 
@@ -184,8 +184,8 @@ def open_trunk(
         MissingExtraError: transformers is not installed.
         UnknownNameError: unknown precision.
     """
-    place = require_device(device)
-    dtype = _precision(precision, place)
+    torch_device = require_device(device)
+    dtype = _precision(precision, torch_device)
     path, name = Path(model), str(model)
     if path.exists():
         name = os.path.abspath(path)  # a describer notes it, and is opened from other folders too
@@ -194,7 +194,7 @@ def open_trunk(
     network, folder, _ = opened_network(path, dtype=dtype)
     vocabulary = _vocabulary_of(folder, network.generation_config)
     network.requires_grad_(False)
-    return Trunk(network.to(place).eval(), vocabulary, name)
+    return Trunk(network.to(torch_device).eval(), vocabulary, name)
 
 
 def _precision(name: str, device: torch.device) -> torch.dtype:

@@ -102,16 +102,19 @@ class Wordings:
         love, angry, sad    ->   The person shows love, and seems angry and sad.
         angry, saudade      ->   The person seems angry. The emotion can also be called saudade.
         """
-        said, shown, others = self._by_class(labels)
-        if not said:
+        adjectives, nouns, others = self._by_class(labels)
+        if not adjectives:
             return self.names.written(in_words(list(labels)))
-        rest = f' {self.others.format(words=in_words(others))}' if others else ''
-        if not shown:
-            return [f'{sentence}{rest}' for sentence in self.states.written(in_words(said))]
-        joint, nouns = ' and ' if len(said) == len(shown) == 1 else ', and ', f'{self.shows} {in_words(shown)}'
-        order = slice(None, None, 1 if next(label for label in labels if label not in others) in said else -1)
+        ending = f' {self.others.format(words=in_words(others))}' if others else ''
+        if not nouns:
+            return [f'{sentence}{ending}' for sentence in self.states.written(in_words(adjectives))]
+        joint, shown_nouns = (
+            ' and ' if len(adjectives) == len(nouns) == 1 else ', and ',
+            f'{self.shows} {in_words(nouns)}',
+        )
+        order = slice(None, None, 1 if next(label for label in labels if label not in others) in adjectives else -1)
         return [
-            f'{subject} {joint.join((f"{verb} {in_words(said)}", nouns)[order])}.{rest}'
+            f'{subject} {joint.join((f"{verb} {in_words(adjectives)}", shown_nouns)[order])}.{ending}'
             for subject in self.states.subjects
             for verb in self.states.verbs
         ]
@@ -119,9 +122,9 @@ class Wordings:
     def _by_class(self, labels: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
         """Labels that are adjectives, nouns, and known as neither; each in order."""
         adjectives = set(self.adjectives.values())
-        known = [label for label in labels if label in adjectives]
-        shown = [label for label in labels if label in self.nouns and label not in adjectives]
-        return known, shown, [label for label in labels if label not in adjectives | self.nouns]
+        adjective_labels = [label for label in labels if label in adjectives]
+        noun_labels = [label for label in labels if label in self.nouns and label not in adjectives]
+        return adjective_labels, noun_labels, [label for label in labels if label not in adjectives | self.nouns]
 
     def cited(self, levels: Mapping[str, str], rng: np.random.Generator) -> str:
         """Sentences that cite these readings, one per source; '' for no reading.
@@ -142,11 +145,13 @@ class Wordings:
                 )  # fmt: skip
             clue = self.clues[name]
             phrases.setdefault(clue.source, []).append(_drawn(clue.phrases[level], rng))
-        written = [
-            _drawn(self.sentences[source], rng).format(clues=in_words([each[at] for at in rng.permutation(len(each))]))
-            for source, each in phrases.items()
+        sentences = [
+            _drawn(self.sentences[source], rng).format(
+                clues=in_words([source_phrases[at] for at in rng.permutation(len(source_phrases))])
+            )
+            for source, source_phrases in phrases.items()
         ]
-        return ' '.join(written)
+        return ' '.join(sentences)
 
     def described(self, labels: Sequence[str], levels: Mapping[str, str], rng: np.random.Generator) -> str:
         """A description that names these labels and cites these readings, and nothing else.
@@ -201,24 +206,24 @@ def read_wordings(path: Path = PACKAGED) -> Wordings:
     """
     try:
         content = json.loads(read_regular_file(path))
-        clues = {name: _clue(each) for name, each in content['clues'].items()}
+        clues = {name: _clue(values) for name, values in content['clues'].items()}
         states, names = (
             Sentences(tuple(content[part]['subjects']), tuple(content[part]['verbs'])) for part in ('states', 'names')
         )
-        sentences = {source: tuple(each) for source, each in content['sentences'].items()}
+        sentences = {source: tuple(values) for source, values in content['sentences'].items()}
         nouns, shows, others = frozenset(map(str, content['nouns'])), str(content['shows']), str(content['others'])
         wordings = Wordings(dict(content['adjectives']), states, names, nouns, shows, others, clues, sentences)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TableError(
             expected=f'wordings in {path.name}, of the form of the packaged ones', came=str(error), todo='correct it'
         ) from error
-    phrases = [phrase for clue in clues.values() for each in clue.phrases.values() for phrase in each]
-    twice = sorted({phrase for phrase in phrases if phrases.count(phrase) > 1})
-    mute = sorted(name for name, clue in clues.items() if clue.source not in sentences)
-    if twice or mute:
+    phrases = [phrase for clue in clues.values() for values in clue.phrases.values() for phrase in values]
+    repeated = sorted({phrase for phrase in phrases if phrases.count(phrase) > 1})
+    unsaid = sorted(name for name, clue in clues.items() if clue.source not in sentences)
+    if repeated or unsaid:
         raise TableError(
             expected=f'phrases in {path.name} that mean one thing, and sentences for the source of each',
-            came=listed(twice or mute), todo='correct it',
+            came=listed(repeated or unsaid), todo='correct it',
         )  # fmt: skip
     return wordings
 
@@ -255,7 +260,7 @@ class Terciles:
             for name, value in readings.items():
                 if math.isfinite(value):
                     values.setdefault(name, []).append(value)
-        bounds = {name: np.quantile(each, (1 / 3, 2 / 3)).tolist() for name, each in values.items()}
+        bounds = {name: np.quantile(column, (1 / 3, 2 / 3)).tolist() for name, column in values.items()}
         return cls({name: (low, high) for name, (low, high) in bounds.items() if low < high})
 
     def levels(self, readings: Mapping[str, float]) -> dict[str, str]:
@@ -348,7 +353,9 @@ class TemplateAnswers:
             levels = {}
             answer = answer_of(self.form, **{'label' if self.form == 'one_label' else 'labels': label})
         names = self.sources or {}
-        cites = dict.fromkeys(names.get(source, source) for source in (wordings.clues[each].source for each in levels))
+        cites = dict.fromkeys(
+            names.get(source, source) for source in (wordings.clues[reading].source for reading in levels)
+        )
         return [QuestionAnswer(question_of(self.form), answer, (label,), tuple(cites))]
 
     def drawn_levels(self, clip: str, *, withheld: Collection[str], rng: np.random.Generator) -> dict[str, str]:
@@ -356,8 +363,10 @@ class TemplateAnswers:
         if self.readings is None or self.terciles is None or self.form not in ('description', 'labels_first'):
             return {}
         clues = (self.wordings or packaged_wordings()).clues
-        gone = {source for modality, source in (('audio', 'voice'), ('video', 'face')) if modality in withheld}
+        withheld_sources = {
+            source for modality, source in (('audio', 'voice'), ('video', 'face')) if modality in withheld
+        }
         levels = self.terciles.levels(self.readings.get(clip, {}))
-        allowed = [name for name in levels if clues[name].source not in gone]
+        allowed = [name for name in levels if clues[name].source not in withheld_sources]
         chosen = rng.permutation(len(allowed))[: self.most]
         return {allowed[at]: levels[allowed[at]] for at in sorted(chosen)}

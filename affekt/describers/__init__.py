@@ -1,9 +1,9 @@
-"""Models that describe, from the model itself to a leaderboard that says how far it can be trusted.
+"""Models that describe clips: their answers, labels and scores, and a leaderboard that shows its possible biases.
 
-In come models (folders, servers, tables of what they said) and clips; out come answers, each asked for once and kept,
-their labels, and their scores with everything that these depend on. Read `models.py` first (who is asked, and how),
-then `answers.py` (answers on disk) and `unibench.py` (MER-UniBench in one go, several models compared). `board.py`
-joins benchmarks, open labels, verdicts and preference on one page.
+The input is models (folders, servers, tables of answers) and clips; the output is answers, each requested once and
+stored, their labels, and their scores with everything that these depend on. Read `models.py` first (which models, and
+how they are asked), then `answers.py` (answers on disk) and `unibench.py` (MER-UniBench in one run, several models
+compared). `board.py` joins benchmarks, open labels, verdicts and preference on one page.
 """
 
 from affekt.describers.answers import answered, labels_of, restricted

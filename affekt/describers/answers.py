@@ -48,25 +48,25 @@ def answered(
 
 
 def _batch(model: Answering, manifest: Manifest, samples: Sequence[Sample], run: Run) -> list[ClipAnswer]:
-    """The answers to some samples; those that are not on disk are asked for together."""
+    """The answers to some samples, in order; those that are not on disk are requested together."""
     digests = {sample.sample: model.digest(manifest, sample) for sample in samples}
-    known: dict[str, ClipAnswer] = {}
+    answers: dict[str, ClipAnswer] = {}
     for name, digest in digests.items():
         entry = run.finished(name)
         if entry is not None and entry.facts.get('digest') == digest:
-            known[name] = ClipAnswer(name, str(entry.facts['text']))
-    asking = [sample for sample in samples if sample.sample not in known]
-    for answer in model.answers(manifest, asking) if asking else ():
-        known[answer.name] = answer
+            answers[name] = ClipAnswer(name, str(entry.facts['text']))
+    unanswered = [sample for sample in samples if sample.sample not in answers]
+    for answer in model.answers(manifest, unanswered) if unanswered else ():
+        answers[answer.name] = answer
         if not answer.failure:
             run.note(answer.name, SETTINGS, digest=digests[answer.name], text=answer.text)
-    return [known[name] for name in digests]
+    return [answers[name] for name in digests]
 
 
 def labels_of(
     answers: Sequence[ClipAnswer], extractor: LabelExtractor, *, at_once: int = 1, progress: Progress | None = None
 ) -> list[Extraction]:
-    """The labels in every answer, in order; none without an answer.
+    """The labels in every answer, in order; no labels for an empty answer.
 
     Args:
         answers: answers of a model.
@@ -75,7 +75,7 @@ def labels_of(
         progress: called with 'read', answers done, total answers.
     """
     extracted = []
-    for extraction in in_order(extractor.extract, [each.text for each in answers], at_once, 'read'):
+    for extraction in in_order(extractor.extract, [answer.text for answer in answers], at_once, 'read'):
         extracted.append(extraction)
         if progress:
             progress('read', len(extracted), len(answers))
@@ -91,7 +91,7 @@ def restricted(manifest: Manifest, names: Sequence[str]) -> Manifest:
     rows = {row.sample: row for row in manifest.samples}
     if not any(name in rows for name in names):
         raise UnknownNameError(
-            expected=f'samples named as the labels are, such as {names[0]!r}',
+            expected=f'samples with the names of the labels, such as {names[0]!r}',
             came=f'{manifest.names[0]!r} and others in {manifest.facts.corpus}',
             todo='name the manifest of the same set and split',
         )

@@ -1,11 +1,11 @@
-"""A leaderboard of several describers: labels against a truth, MER-UniBench, verdicts, and the biases in these.
+"""A leaderboard of several describers: labels against a truth, MER-UniBench, verdicts and their biases.
 
 The input is models or tables of their answers, the output a `Board`, as tables and plain values (`board_tables.py`) and
 as a page (`board_page.py`). Pairs are formed from clips that both describe; the number of clips of each is stated.
 
 1. Descriptions: requested and stored, or read from tables. 2. Labels, extracted from each. 3. Open labels against a
 truth, by every available word table. 4. Verdicts: of people, of a judging model, of a learned preference model, and of
-baselines that do not read; each is ranked as it is and with the effects of length and order removed.
+baselines that do not read; each is ranked as it is, and controlled for length and order.
 5. MER-UniBench.
 """
 
@@ -62,7 +62,7 @@ class Verdicts:
     source: str
     plain: Ranking
     controlled: Ranking | None
-    """Ranking without the effects of length and of being shown first; None if the comparisons cannot estimate them."""
+    """Ranking controlled for length and for being shown first; None if these effects cannot be estimated."""
     report: JudgeReport | None
     """Report on a judging model: position bias, consistency of both orders, cost."""
     file: Path
@@ -71,7 +71,7 @@ class Verdicts:
 
     @property
     def taken_out(self) -> str:
-        """The effects that the controlled ranking is without: length, order, or both; '' if there is none."""
+        """Effects for which the second ranking is controlled: length, order, or both; '' if there is none."""
         if self.controlled is None:
             return ''
         settings = self.controlled.settings
@@ -128,13 +128,13 @@ def clips_of(path: Path) -> Manifest:
         return own_manifest(path)
     if not path.is_dir():
         raise CorpusError(expected='a manifest, a table or a folder of clips', came=str(path), todo='check --media')
-    rows = []
+    samples = []
     for file in sorted(file for file in path.iterdir() if is_media_name(file.name) and not file.name.startswith('.')):
-        is_sound = file.name.lower().endswith(AUDIO)
-        rows.append(Sample(file.stem, audio=file.name) if is_sound else Sample(file.stem, video=file.name))
-    if not rows:
-        raise CorpusError(expected='clips', came=f'{path} without any', todo='name the folder that holds them')
-    return Manifest(Facts(path.name, root=str(path.resolve())), rows)
+        is_audio = file.name.lower().endswith(AUDIO)
+        samples.append(Sample(file.stem, audio=file.name) if is_audio else Sample(file.stem, video=file.name))
+    if not samples:
+        raise CorpusError(expected='clips', came=f'{path} without media files', todo='name the folder that holds them')
+    return Manifest(Facts(path.name, root=str(path.resolve())), samples)
 
 
 def compare_describers(
@@ -181,14 +181,14 @@ def compare_describers(
         raise ValueRangeError(expected='two describers or more', came=str(len(choices)), todo='name another one')
     # 1. and 2. Descriptions and labels.
     describers = [_described(choice, out, clips, open_model, extractor, at_once, progress) for choice in choices]
-    mentioned = (name for each in describers for name in (*each.texts, *each.failures))
+    mentioned = (name for describer in describers for name in (*describer.texts, *describer.failures))
     names = list(clips.names) if clips else list(dict.fromkeys(mentioned))
-    shared = tuple(name for name in names if all(name in each.texts for each in describers))
+    shared = tuple(name for name in names if all(name in describer.texts for describer in describers))
     if not shared:
         raise ComparisonError(
             expected='a clip that every describer describes', came='none', todo='check the names of the clips'
         )
-    paths = _written(describers, out)
+    paths = _write_descriptions(describers, out)
     notes: list[str] = []
     if len(shared) < len(names):
         lacking = len(names) - len(shared)
@@ -218,6 +218,7 @@ def _described(
     at_once: int,
     progress: Progress | None,
 ) -> Describer:
+    """One describer's descriptions, read from a table or requested, and their labels."""
     if choice.form == 'table':
         path = Path(choice.where)
         texts = read_descriptions(path)
@@ -231,13 +232,15 @@ def _described(
             answers = list(answered(model, clips, folder / 'answers', progress=_stage(progress, choice.name)))
             record = model.record()
         write_atomically(folder / 'record.json', json_file({**record, 'label_reader': extractor.name}))
-    present = [each for each in answers if not each.failure]
-    read = labels_of(present, extractor, at_once=at_once, progress=_stage(progress, f'{choice.name} labels'))
+    answered_clips = [answer for answer in answers if not answer.failure]
+    extractions = labels_of(
+        answered_clips, extractor, at_once=at_once, progress=_stage(progress, f'{choice.name} labels')
+    )
     return Describer(
         choice.name,
-        {each.name: without_thinking(each.text).text for each in present},
-        {each.name: labels for each, labels in zip(present, read, strict=True)},
-        {each.name: each.failure for each in answers if each.failure},
+        {answer.name: without_thinking(answer.text).text for answer in answered_clips},
+        {answer.name: extraction for answer, extraction in zip(answered_clips, extractions, strict=True)},
+        {answer.name: answer.failure for answer in answers if answer.failure},
         {**record, 'label_reader': extractor.name},
     )
 
@@ -246,27 +249,32 @@ def _stage(progress: Progress | None, name: str) -> Progress | None:
     return None if progress is None else lambda _, done, total: progress(name, done, total)
 
 
-def _written(describers: Sequence[Describer], out: Path) -> list[Path]:
-    """Write a table of descriptions and labels for each, which `affekt judge` and `affekt score openvocab` read."""
+def _write_descriptions(describers: Sequence[Describer], out: Path) -> list[Path]:
+    """Write a table of descriptions and labels per describer, for `affekt judge` and `affekt score openvocab`."""
     folder = out / 'descriptions'
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for each in describers:
+    for describer in describers:
         rows = [
-            {'name': name, 'description': text, 'openset': each.labels[name].openset, 'how': each.labels[name].how}
-            for name, text in each.texts.items()
+            {
+                'name': name,
+                'description': text,
+                'openset': describer.labels[name].openset,
+                'how': describer.labels[name].how,
+            }
+            for name, text in describer.texts.items()
         ]
-        paths.append(folder / f'{each.name}.csv')
+        paths.append(folder / f'{describer.name}.csv')
         write_atomically(paths[-1], csv_bytes(('name', 'description', 'openset', 'how'), rows))
     return paths
 
 
 def _truth_of(clips: Manifest | None) -> dict[str, list[str]]:
-    """The labels of a manifest: free ones, else its category."""
+    """Clip to its free labels in a manifest, or else its category; clips without either are absent."""
     if clips is None:
         return {}
     labels = {row.sample: list(row.labels) or ([row.category] if row.category else []) for row in clips.samples}
-    return {name: own for name, own in labels.items() if own}
+    return {name: clip_labels for name, clip_labels in labels.items() if clip_labels}
 
 
 def _open_labels(
@@ -279,25 +287,33 @@ def _open_labels(
     progress: Progress | None,
     notes: list[str],
 ) -> tuple[Ovmer, Systems, tuple[str, float]]:
-    """Every table's view of the labels, on the clips that have a truth; no description is no label."""
+    """Scores of labels by every word table, a ranking of describers, and the best constant answer with its mean F1.
+
+    They are computed over the clips that have a truth; a clip without a description counts as one without labels.
+    """
     folder = out / 'open_labels'
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(out / 'truth.csv', csv_bytes(('name', 'openset'), [
         {'name': name, 'openset': json_file(labels).decode().replace('\n', ' ')} for name, labels in truth.items()
     ]))  # fmt: skip
-    for each in describers:
-        rows = [{'name': name, 'openset': each.labels[name].openset if name in each.labels else '[]'} for name in truth]
-        write_atomically(folder / f'{each.name}.csv', csv_bytes(('name', 'openset'), rows))
+    for describer in describers:
+        rows = [
+            {'name': name, 'openset': describer.labels[name].openset if name in describer.labels else '[]'}
+            for name in truth
+        ]
+        write_atomically(folder / f'{describer.name}.csv', csv_bytes(('name', 'openset'), rows))
     outcome = run_ovmer(folder, out / 'truth.csv', rng=rng, tables=tables, resamples=resamples, progress=progress)
     notes.extend(outcome.notes)
     table = load_table(tables[0] if tables else 'affekt')
     free = set_named('ovmerdplus')
     scores = {
-        each.name: sample_scores(free, truth, {name: list(own.labels) for name, own in each.labels.items()}, table)
-        for each in describers
+        describer.name: sample_scores(
+            free, truth, {name: list(extraction.labels) for name, extraction in describer.labels.items()}, table
+        )
+        for describer in describers
     }
     names = list(next(iter(scores.values())))
-    columns = {name: columns_of(own, names) for name, own in scores.items()}
+    columns = {name: columns_of(extraction, names) for name, extraction in scores.items()}
     ranking = rank_systems(
         columns, dict.fromkeys(columns, lambda sums: sums[:, 1] / sums[:, 0]), rng=rng, resamples=resamples
     )
@@ -305,7 +321,7 @@ def _open_labels(
         ', '.join(words): float(np.mean(list(sample_scores(free, truth, dict.fromkeys(truth, words), table).values())))
         for words in CONSTANTS
     }
-    return outcome, ranking, max(means.items(), key=lambda each: each[1])
+    return outcome, ranking, max(means.items(), key=lambda describer: describer[1])
 
 
 def _verdicts(
@@ -317,10 +333,10 @@ def _verdicts(
     progress: Progress | None,
     notes: list[str],
 ) -> tuple[Verdicts, ...]:
-    """Every source of verdicts, ranked; one that cannot be ranked is noted."""
+    """The sources of verdicts, ranked; one that cannot be ranked is left out with a note."""
     ranked: list[Verdicts] = []
     for path in sources.votes:
-        _add(ranked, path.stem, path, None, notes, shown=path)
+        _rank_verdicts(ranked, path.stem, path, None, notes, shown=path)
     folder = out / 'verdicts'
     folder.mkdir(parents=True, exist_ok=True)
     for judge, is_reference in [*((j, False) for j in sources.judges), *((j, True) for j in sources.references)]:
@@ -328,11 +344,11 @@ def _verdicts(
         report = judge_descriptions(
             paths, judge, out=file, media=media if not is_reference else None, at_once=at_once, progress=progress
         )
-        _add(ranked, judge.name, file, report, notes, is_reference=is_reference)
+        _rank_verdicts(ranked, judge.name, file, report, notes, is_reference=is_reference)
     return tuple(ranked)
 
 
-def _add(
+def _rank_verdicts(
     ranked: list[Verdicts],
     name: str,
     path: Path,
@@ -342,30 +358,30 @@ def _add(
     shown: Path | None = None,
     is_reference: bool = False,
 ) -> None:
-    """Rank one file; where one describer always wins, a weak prior holds the strengths, and that is noted."""
+    """Rank one file of verdicts; if one describer always wins, with a weak prior and a note."""
     try:
         comparisons = read_comparisons(path)
-        wanted = (LENGTH,) if LENGTH in comparisons.covariates else ()
+        covariates = (LENGTH,) if LENGTH in comparisons.covariates else ()
         has_order = bool(np.any(comparisons.first))
-        if not wanted:
-            notes.append(f'{name}: no lengths (left_length, right_length), so that their effect is not taken out')
+        if not covariates:
+            notes.append(f'{name}: no lengths (left_length, right_length), so that length is not controlled for')
         try:
             plain = rank(comparisons)
             prior = None
         except AffektError:
             prior = WEAK_PRIOR
             plain = rank(comparisons, RankSettings(prior=prior))
-            notes.append(f'{name}: only a weak prior keeps the strengths finite, for one side always wins')
+            notes.append(f'{name}: one side always wins, so that only a weak prior keeps the strengths finite')
         try:
             controlled = (
-                rank(comparisons, RankSettings(control=wanted, order=has_order, prior=prior))
-                if wanted or has_order
+                rank(comparisons, RankSettings(control=covariates, order=has_order, prior=prior))
+                if covariates or has_order
                 else None
             )
         except AffektError as error:
             controlled = None
-            effects = ' and '.join([*wanted, *(['order'] if has_order else [])])
-            notes.append(f'{name}: the effect of {effects} cannot be taken out: {error.came}')
+            effects = ' and '.join([*covariates, *(['order'] if has_order else [])])
+            notes.append(f'{name}: cannot be controlled for {effects}: {error.came}')
     except AffektError as error:
         notes.append(f'{name} left out: {error}')
         return

@@ -1,4 +1,4 @@
-"""A leaderboard of describers as tables of eighty columns, as Markdown and as plain values."""
+"""A leaderboard of describers as tables of at most 80 characters a line, and as plain values."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ from affekt.wording import percent_in_five, signed
 LINES = (
     'Score per clip: F1 of the labels in the inner sectors of five wheels; each label too many costs. In per cent.',
     'Strength: log-odds against the mean of all describers; 0 is the mean. Intervals are of 95 %.',
-    'Without bias: strengths with the effects of length, and of being shown first, taken out, where they are known and '
-    'can be; so also at a glance.',
-    'A rule that reads nothing stands beside every judge: a judge that goes with it may have read nothing too.',
+    'Controlled: strengths controlled for length and for being shown first, where these are known; at a glance too.',
+    'Beside every judge stands a rule that does not read: a judge that agrees with it may not have read either.',
 )
 
 UNKNOWN = 'unknown'
-"""A share that the verdicts do not tell."""
+"""Shown for a share that the verdicts do not contain."""
 
 
 def headline(board: Board) -> str:
-    """A sentence that names the leaders, or says that none can be told."""
+    """A sentence that names the leaders by each score, or says that none can be told apart."""
     parts = []
     if board.by_sample is not None:
         first = [name for name in board.by_sample.order if name in board.by_sample.groups[0]]
         parts.append(f'by labels {_leader(first, len(board.describers), "is best")}')
-    for verdicts in _judged(board):
+    for verdicts in _without_references(board):
         standings = (verdicts.controlled or verdicts.plain).standings
         first = [standing.item for standing in standings if standing.best_rank == 1]
-        without = f', {verdicts.taken_out} taken out,' if verdicts.taken_out else ''
+        without = f', controlled for {verdicts.taken_out},' if verdicts.taken_out else ''
         parts.append(f'by {verdicts.source}{without} {_leader(first, len(standings), "is preferred")}')
-    text = '; '.join(parts) or 'nothing says which describer is better'
+    text = '; '.join(parts) or 'there is no truth and no verdict by which to compare the describers'
     return f'{text[:1].upper()}{text[1:]}.'
 
 
@@ -53,12 +52,12 @@ def _leader(first: Sequence[str], count: int, verb: str) -> str:
 
 
 def board_sheet(board: Board) -> Sheet:
-    """All tables."""
+    """All tables of a leaderboard, and the lines below them."""
     sections = [_glance(board), _coverage(board)]
     if board.by_sample is not None:
         first, *others = ranking_sections(board.by_sample, 'Labels against the truth, score per clip')
-        floor = () if board.constant is None else (('best constant', percent_in_five(board.constant[1]), '', ''),)
-        sections += [Section(first.title, first.heads, (*first.cells, *floor), first.left), *others]
+        baseline = () if board.constant is None else (('best constant', percent_in_five(board.constant[1]), '', ''),)
+        sections += [Section(first.title, first.heads, (*first.cells, *baseline), first.left), *others]
     sections += _views(board)
     for verdicts in board.verdicts:
         if not verdicts.is_reference:
@@ -78,21 +77,21 @@ def board_sheet(board: Board) -> Sheet:
 def glance_rows(board: Board) -> list[tuple[str, ...]]:
     """A row for each describer, best labels first: labels, each source of verdicts, MER-UniBench, coverage.
 
-    Strengths are those without bias where these are known; the tables of each source have both.
+    Strengths are controlled for length and order where these are known; the tables of each source have both.
     """
-    order = list(board.by_sample.order) if board.by_sample else [each.name for each in board.describers]
+    order = list(board.by_sample.order) if board.by_sample else [describer.name for describer in board.describers]
     rows = []
     for name in order:
-        each = next(describer for describer in board.describers if describer.name == name)
+        describer = next(describer for describer in board.describers if describer.name == name)
         cells = [short(name)]
         if board.by_sample is not None:
             cells.append(spread(board.by_sample.scores[name].value, board.by_sample.scores[name]))
-        for verdicts in _judged(board):
+        for verdicts in _without_references(board):
             cells.append(_strength(standing_of((verdicts.controlled or verdicts.plain).standings, name)))
         if board.unibench is not None:
             row = next((model.outcome.rows[0] for model in board.unibench.models if model.name == name), None)
             cells.append('' if row is None else percent_in_five(row.mean))
-        cells.append(f'{len(each.texts)}/{board.clips}')
+        cells.append(f'{len(describer.texts)}/{board.clips}')
         rows.append(tuple(cells))
     return rows
 
@@ -102,14 +101,14 @@ def glance_heads(board: Board) -> tuple[str, ...]:
     heads = ['describer']
     if board.by_sample is not None:
         heads.append('labels [95 %]')
-    for verdicts in _judged(board):
+    for verdicts in _without_references(board):
         heads.append(short(verdicts.source))
     if board.unibench is not None:
         heads.append('UniBench')
     return (*heads, 'clips')
 
 
-def _judged(board: Board) -> list[Verdicts]:
+def _without_references(board: Board) -> list[Verdicts]:
     return [verdicts for verdicts in board.verdicts if not verdicts.is_reference]
 
 
@@ -134,25 +133,25 @@ def _coverage(board: Board) -> Section:
     return Section('Coverage and length', heads, cells, 1)
 
 
-def _coverage_row(each: Describer, board: Board) -> tuple[str, ...]:
-    sizes = [len(text) for text in each.texts.values()]
-    labels = [len(own.labels) for own in each.labels.values()]
+def _coverage_row(describer: Describer, board: Board) -> tuple[str, ...]:
+    sizes = [len(text) for text in describer.texts.values()]
+    labels = [len(extraction.labels) for extraction in describer.labels.values()]
     longest = sum(
-        len(each.texts[name]) == max(len(other.texts[name]) for other in board.describers) for name in board.shared
+        len(describer.texts[name]) == max(len(other.texts[name]) for other in board.describers) for name in board.shared
     )
     return (
-        short(each.name), f'{len(each.texts)}/{board.clips}', f'{len(each.failures)}',
-        f'{sum(not own for own in labels)}', f'{np.mean(labels):.1f}' if labels else '',
+        short(describer.name), f'{len(describer.texts)}/{board.clips}', f'{len(describer.failures)}',
+        f'{sum(not extraction for extraction in labels)}', f'{np.mean(labels):.1f}' if labels else '',
         f'{np.median(sizes):,.0f}' if sizes else '', f'{100 * longest / len(board.shared):.0f} %',
     )  # fmt: skip
 
 
 def _views(board: Board) -> list[Section]:
-    """Open labels by every table: the headline of each, and the best constant answer."""
+    """The main score of open labels by every word table, and that of the best constant answer; [] without a truth."""
     if board.open_labels is None:
         return []
     views = board.open_labels.views
-    names = [each.name for each in board.describers]
+    names = [describer.name for describer in board.describers]
     heads = ('describer', *(f'{view.name} {view.headline}' for view in views))
     cells = [
         (short(name), *(percent_in_five(view.rankings[''].scores[name].value) for view in views)) for name in names
@@ -162,15 +161,15 @@ def _views(board: Board) -> list[Section]:
 
 
 def _strengths(verdicts: Verdicts) -> Section:
-    heads = ('describer', 'rank', 'strength [95 %]', 'without bias', 'won', 'ties')
+    heads = ('describer', 'rank', 'strength [95 %]', 'controlled', 'won', 'ties')
     cells = []
     for standing in verdicts.plain.standings:
         other = standing_of(verdicts.controlled.standings, standing.item) if verdicts.controlled else None
-        place = f'{standing.best_rank}' if standing.best_rank == standing.worst_rank else (
+        rank = f'{standing.best_rank}' if standing.best_rank == standing.worst_rank else (
             f'{standing.best_rank}–{standing.worst_rank}'
         )  # fmt: skip
         cells.append((
-            short(standing.item), place, _with_ends(standing), _with_ends(other) if other else UNKNOWN,
+            short(standing.item), rank, _with_ends(standing), _with_ends(other) if other else UNKNOWN,
             f'{100 * standing.win_rate:.0f} %', f'{standing.ties:,.10g}',
         ))  # fmt: skip
     return Section(f'Verdicts of {verdicts.source}', heads, tuple(cells), 1)
@@ -184,15 +183,15 @@ def _with_ends(standing: Standing) -> str:
 
 
 def bias_rows(verdicts: Sequence[Verdicts]) -> list[tuple[str, ...]]:
-    """Biases of each source: longer side, side shown first, agreement of both orders, ties."""
+    """A row per source, by `BIAS_HEADS`; shares that are not known are `UNKNOWN`."""
     rows: list[tuple[str, ...]] = []
-    for each in verdicts:
-        shares = {bias.name: bias.share for bias in each.plain.biases}
-        report = each.report
+    for source in verdicts:
+        shares = {bias.name: bias.share for bias in source.plain.biases}
+        report = source.report
         first = shares.get('shown first', math.nan) if report is None else report.first_wins.value
-        facts = each.plain.facts
+        facts = source.plain.facts
         rows.append((
-            short(each.source) + (' (rule)' if each.is_reference else ''),
+            short(source.source) + (' (rule)' if source.is_reference else ''),
             f'{facts.get("comparisons", 0):,}',
             f'{100 * facts.get("ties", 0) / max(facts.get("comparisons", 0), 1):.0f} %',
             _share(shares.get('length', math.nan)),
@@ -210,11 +209,17 @@ BIAS_HEADS = ('source', 'verdicts', 'ties', 'longer won', 'first won', 'orders a
 
 
 def _bias_section(verdicts: Sequence[Verdicts]) -> Section:
-    return Section('What may have swayed the verdicts', BIAS_HEADS, tuple(bias_rows(verdicts)), 1)
+    return Section('Possible biases of the verdicts', BIAS_HEADS, tuple(bias_rows(verdicts)), 1)
+
+
+def _mean_count(describer: Describer) -> float:
+    """Mean number of labels of an answer; nan without answers."""
+    counts = [len(extraction.labels) for extraction in describer.labels.values()]
+    return float(np.mean(counts)) if counts else math.nan
 
 
 def board_facts(board: Board) -> dict[str, Any]:
-    """The whole leaderboard as plain values; nan and infinity as None."""
+    """The whole leaderboard as JSON values; nan and infinity as None."""
     return plain({
         'headline': headline(board),
         'clips': board.clips,
@@ -223,9 +228,9 @@ def board_facts(board: Board) -> dict[str, Any]:
             each.name: {
                 'described': len(each.texts),
                 'failures': dict(each.failures),
-                'labels_per_answer': float(np.mean([len(own.labels) for own in each.labels.values()] or np.nan)),
-                'without_label': sum(not own.labels for own in each.labels.values()),
-                'read_as': dict(Counter(own.how for own in each.labels.values())),
+                'labels_per_answer': _mean_count(each),
+                'without_label': sum(not extraction.labels for extraction in each.labels.values()),
+                'read_as': dict(Counter(extraction.how for extraction in each.labels.values())),
                 'median_characters': float(np.median([len(text) for text in each.texts.values()] or np.nan)),
                 'record': dict(each.record),
             }

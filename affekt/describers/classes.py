@@ -1,8 +1,8 @@
-"""Further scores of free labels beside the published ones: the class that an answer names first, and F1 by sample.
+"""Scores of free labels beside the published ones: accuracy of the class that an answer names first, and F1 per clip.
 
-HIT counts an answer as right where any of its labels is; other papers print the accuracy of one class. Here the class
-of an answer is that of its first label that has one: the emotion itself, or the one of the set with which most of the
-five wheels put it into one inner sector. An answer without such a label is wrong.
+HIT counts an answer as correct if any of its labels is; other papers report the accuracy of one class. Here the class
+of an answer is that of its first label that has one: the label itself if it is an emotion of the set, or else the
+emotion that shares its inner sector on most of the five wheels. An answer without such a label is wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Accuracy:
 
     accuracy: float
     unweighted_recall: float
-    """Mean recall over the classes that are true of any sample."""
+    """Mean recall over the classes that occur in the truth, in [0, 1]."""
     without_class: float
     """Share of answers whose labels are of no class of the set."""
     majority: float
@@ -36,7 +36,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a set as a word table sees them.
+    """The mapping from labels to the classes of a set, by a word table.
 
     Args:
         emotions: emotions of the set.
@@ -60,7 +60,7 @@ class Classes:
         return wheels
 
     def of_label(self, label: str) -> str | None:
-        """The class of one label; None if it has none, or two equally."""
+        """The class of one label; None without a class, or if two classes have equally many wheels."""
         if label in self.emotions:
             return label
         votes = Counter(emotion for fold, owner in self._sectors if (emotion := owner.get(fold.get(label, ''))))
@@ -68,9 +68,9 @@ class Classes:
         return best[0][0] if best and (len(best) == 1 or best[0][1] > best[1][1]) else None
 
     def of_answer(self, answer: Any) -> str | None:
-        """The class of the first label that has one."""
+        """The class of the first label of an answer that has one; None if no label has one."""
         classes = (self.of_label(label) for label in official_parse(answer))
-        return next((each for each in classes if each is not None), None)
+        return next((label_class for label_class in classes if label_class is not None), None)
 
 
 def accuracy_of(each: UniBenchSet, truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable) -> Accuracy:
@@ -78,18 +78,21 @@ def accuracy_of(each: UniBenchSet, truth: Mapping[str, Any], openset: Mapping[st
 
     Args:
         each: the set.
-        truth: sample to emotion.
+        truth: sample to emotion, at least one.
         openset: sample to answer.
         table: a table with the published wheels.
+
+    Returns:
+        Shares in [0, 1]; samples without an answer count as wrong.
     """
     classes = Classes(each.emotions, table)
-    named = {name: classes.of_answer(openset.get(name)) for name in truth}
-    right = {name: named[name] == truth[name] for name in truth}
+    predictions = {name: classes.of_answer(openset.get(name)) for name in truth}
+    is_correct = {name: predictions[name] == truth[name] for name in truth}
     counts = Counter(truth.values())
-    recalls = [float(np.mean([right[name] for name in truth if truth[name] == emotion])) for emotion in counts]
+    recalls = [float(np.mean([is_correct[name] for name in truth if truth[name] == emotion])) for emotion in counts]
     return Accuracy(
-        float(np.mean(list(right.values()))), float(np.mean(recalls)),
-        float(np.mean([each is None for each in named.values()])), counts.most_common(1)[0][1] / len(truth),
+        float(np.mean(list(is_correct.values()))), float(np.mean(recalls)),
+        float(np.mean([each is None for each in predictions.values()])), counts.most_common(1)[0][1] / len(truth),
     )  # fmt: skip
 
 
@@ -98,7 +101,9 @@ def sample_scores(
 ) -> dict[str, float]:
     """Sample to the F1 of its folded labels, mean over the published wheels that know its truth.
 
-    Unlike a hit, each further label costs. A sample whose truth no wheel knows (*neutral*) has no score.
+        F1 = 2 |true and named| / (|true| + |named|)        with labels as inner sectors of a wheel
+
+    Unlike HIT, each wrong label lowers it. A sample whose truth is on no wheel (*neutral*) has no score.
 
     >>> from affekt.benchmarks import set_named
     >>> from affekt.labels import load_table
@@ -112,16 +117,16 @@ def sample_scores(
         values = []
         for fold in folds:
             true = {fold[label] for label in official_parse(answer) if label in fold}
-            said = {fold[label] for label in official_parse(openset.get(name)) if label in fold}
+            named = {fold[label] for label in official_parse(openset.get(name)) if label in fold}
             if true:
-                values.append(2 * len(true & said) / (len(true) + len(said)))
+                values.append(2 * len(true & named) / (len(true) + len(named)))
         if values:
             scores[name] = float(np.mean(values))
     return scores
 
 
 def sign_scores(truth: Mapping[str, float], sentiment: Mapping[str, str]) -> dict[str, float]:
-    """Sample to 1 where the sign is right, else 0; samples of sentiment 0 have no score."""
+    """Sample to 1 if the predicted sentiment has the sign of the true one, else 0; a true 0 has no score."""
     return {
         name: float((value > 0) == (str(sentiment.get(name, '')).strip().lower() == 'positive'))
         for name, value in truth.items()
@@ -130,5 +135,5 @@ def sign_scores(truth: Mapping[str, float], sentiment: Mapping[str, str]) -> dic
 
 
 def columns_of(scores: Mapping[str, float], names: Sequence[str]) -> Floats:
-    """(N, 2) ones and scores of these samples, from whose sums a mean follows."""
+    """(N, 2) ones and scores of N samples: the mean score is the ratio of the column sums."""
     return np.array([[1.0, scores[name]] for name in names]).reshape(len(names), 2)

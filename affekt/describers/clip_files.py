@@ -43,7 +43,7 @@ class ClipFiles:
         return self._recordings.get(column)
 
     def with_text(self, text: str | None) -> ClipFiles:
-        """The same files, opened no second time, for the sample with these words."""
+        """The same files, with those already opened, for the sample with this transcript."""
         changed = ClipFiles(self.manifest, replace(self.sample, text=text))
         changed._recordings = self._recordings
         return changed
@@ -57,7 +57,7 @@ class ClipFiles:
         withholds, is absent.
 
         Args:
-            wanted: modalities that are looked for, of `COLUMNS`; files that are not needed for them are not opened.
+            wanted: modalities to look for, of `COLUMNS`; files that are not needed for them are not opened.
 
         Raises:
             MediaError: a file cannot be read.
@@ -96,7 +96,7 @@ class ClipFiles:
 
 
 def media_in(clips: Iterable[ClipFiles], limits: ClipLimits) -> tuple[str, ...]:
-    """Media in questions about some clips, of `affekt.llm.MEDIA`; of clips that cannot be read there are none."""
+    """Media in questions about some clips, of `affekt.llm.MEDIA`; clips that cannot be read have none."""
     present: set[str] = set()
     for files in clips:
         with contextlib.suppress(MediaError):

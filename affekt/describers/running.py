@@ -1,4 +1,4 @@
-"""From models to their scores on MER-UniBench in one call, which goes on where it was interrupted."""
+"""From models to their scores on MER-UniBench in one call that resumes where it was interrupted."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ def bench_models(
         labels: folder of labels, see `run_unibench`.
         media: folder of clips, see `unibench_clips`; None if all choices are predictions.
         open_model: opens a model that answers; see `opened`.
-        extractor: reads labels out of answers.
-        rng: draws resamples and exchanges.
+        extractor: extracts labels from answers.
+        rng: draws resamples and permutations.
         table: a word table, its name, or a folder of official files.
-        sets: names of the sets; all where empty.
-        at_once: answers read at one time.
+        sets: names of the sets; all if empty.
+        at_once: answers processed concurrently.
         check_sound: whether to have each model answer again without audio.
         resamples: number of resamples for each interval.
-        progress: called with the stage, what is done and the total.
+        progress: called with the stage, units done and total units.
 
     Returns:
-        The outcome, and for each model why sets are absent.
+        The outcome, and model to absent set to the reason.
 
     Raises:
-        ValueRangeError: a model has to be asked and no folder of clips is named, or one is a table.
+        ValueRangeError: a model needs clips and no folder is named, or a choice is a table.
         AffektError: see `answer_sets`, `scored_model` and `opened`.
     """
     keys = [set_named(name).key for name in sets]
@@ -98,28 +98,28 @@ def bench_models(
                 expected=f'a folder of clips for {choice.name}', came='none', todo='name it with --media'
             )
         with open_model(choice, folder) as model:
-            asked: dict[str, Any] = {
+            options: dict[str, Any] = {
                 'labels': labels, 'media': media, 'sets': keys, 'extractor': extractor, 'at_once': at_once,
                 'progress': progress,
             }  # fmt: skip
-            absent[choice.name] = answer_sets(model, folder, **asked)
+            absent[choice.name] = answer_sets(model, folder, **options)
             if check_sound:
-                answer_sets(model, folder / WITHOUT_SOUND, withheld='audio', **asked)
-        own = scored(folder)
+                answer_sets(model, folder / WITHOUT_SOUND, withheld='audio', **options)
+        scores = scored(folder)
         if check_sound:
-            own = dataclasses.replace(own, without_sound=_compared(own, scored(folder / WITHOUT_SOUND)))
-        models.append(own)
+            scores = dataclasses.replace(scores, without_sound=_compared(scores, scored(folder / WITHOUT_SOUND)))
+        models.append(scores)
     return compare_models(models, out, rng=rng, resamples=resamples), absent
 
 
-def _compared(own: ModelScores, silent: ModelScores) -> Mapping[str, Mapping[str, float]]:
+def _compared(with_sound: ModelScores, without_sound: ModelScores) -> Mapping[str, Mapping[str, float]]:
     """Set to the headline score without audio, and the share of answers that differ."""
-    compared = {}
-    for key, score in silent.outcome.rows[0].scores.items():
-        texts = [_texts(model.folder / PREDICTIONS / key / f'{ANSWERS}.csv') for model in (own, silent)]
+    comparison = {}
+    for key, score in without_sound.outcome.rows[0].scores.items():
+        texts = [_texts(model.folder / PREDICTIONS / key / f'{ANSWERS}.csv') for model in (with_sound, without_sound)]
         changed = [texts[0][name] != texts[1].get(name) for name in texts[0]]
-        compared[key] = {'headline': score, 'changed': float(np.mean(changed))}
-    return compared
+        comparison[key] = {'headline': score, 'changed': float(np.mean(changed))}
+    return comparison
 
 
 def _texts(path: Path) -> dict[str, str]:

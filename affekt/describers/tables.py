@@ -33,9 +33,9 @@ def bench_sheet(bench: ModelsBench, absent: Mapping[str, Mapping[str, str]] | No
     table = bench.models[0].outcome.table
     lines = [
         f'Word table {table}; HIT for emotions, weighted F1 for sentiment, EW-L1 F for open labels, in per cent.',
-        'HIT counts any right label, however many are named: read it beside accuracy, labels per answer and the best '
+        'HIT counts any correct label, however many are named: read it beside accuracy, labels per answer and the best '
         'constant answer.',
-        'Accuracy: the class of the first label that has one. A mean says over how many of the nine sets it is.',
+        'Accuracy: the class of the first label that has one. Beside each mean: the number of sets, of nine.',
         *dict.fromkeys(
             f'{set_named(key).name}: {note}'
             for model in bench.models
@@ -49,7 +49,7 @@ def bench_sheet(bench: ModelsBench, absent: Mapping[str, Mapping[str, str]] | No
 
 def _keys(bench: ModelsBench) -> list[str]:
     present = {key for model in bench.models for key in model.outcome.results}
-    return [each.key for each in UNIBENCH if each.key in present]
+    return [unibench_set.key for unibench_set in UNIBENCH if unibench_set.key in present]
 
 
 def _headlines(bench: ModelsBench) -> Section:
@@ -57,13 +57,13 @@ def _headlines(bench: ModelsBench) -> Section:
     cells = []
     for model in bench.models:
         row = model.outcome.rows[0]
-        over = f'{len(row.counted)} of {len(UNIBENCH)}'
+        set_count = f'{len(row.counted)} of {len(UNIBENCH)}'
         mean = spread(row.mean, row.mean_interval) if row.counted else 'no whole set'
         values = [percent_in_five(row.scores[key]) if key in row.scores else '' for key in keys]
-        cells.append((short(model.name), mean, over, *values))
-    floors = [max(model.outcome.results[key].floor for model in bench.models if key in model.outcome.results)
+        cells.append((short(model.name), mean, set_count, *values))
+    baselines = [max(model.outcome.results[key].floor for model in bench.models if key in model.outcome.results)
               for key in keys]  # fmt: skip
-    cells.append(('best constant', '', '', *map(percent_in_five, floors)))
+    cells.append(('best constant', '', '', *map(percent_in_five, baselines)))
     return Section('Published scores', ('model', 'mean [95 %]', 'sets', *(SHORT[key] for key in keys)), tuple(cells), 1)
 
 
@@ -75,12 +75,12 @@ def _classes(bench: ModelsBench) -> list[Section]:
     cells = []
     for key in keys:
         for model in (model for model in bench.models if key in model.accuracy):
-            row, own = model.outcome.rows[0], model.accuracy[key]
+            row, accuracy = model.outcome.rows[0], model.accuracy[key]
             facts = model.outcome.results[key].facts[row.checkpoints[key]]
             cells.append((
                 set_named(key).name, short(model.name), spread(row.scores[key], (row.intervals or {}).get(key)),
-                percent_in_five(own.accuracy), percent_in_five(own.unweighted_recall),
-                percent_in_five(own.without_class), f'{facts["labels_per_answer"]:.1f}',
+                percent_in_five(accuracy.accuracy), percent_in_five(accuracy.unweighted_recall),
+                percent_in_five(accuracy.without_class), f'{facts["labels_per_answer"]:.1f}',
             ))  # fmt: skip
         majority = next(model.accuracy[key].majority for model in bench.models if key in model.accuracy)
         cells.append((set_named(key).name, 'majority class', '', percent_in_five(majority), '', '', ''))
@@ -88,7 +88,7 @@ def _classes(bench: ModelsBench) -> list[Section]:
 
 
 def _signs(bench: ModelsBench) -> list[Section]:
-    """Weighted F1 and accuracy of sentiment side by side, with the sign that is true most often."""
+    """Weighted F1 and accuracy of sentiment, with the best constant answer; [] without such sets."""
     cells = []
     for key in (key for key in _keys(bench) if set_named(key).task == 'sentiment'):
         for model in (model for model in bench.models if key in model.outcome.results):
@@ -103,7 +103,7 @@ def _signs(bench: ModelsBench) -> list[Section]:
 
 
 def _answers(bench: ModelsBench) -> Section:
-    """Counts of what is scored: answers, failures, forms, length."""
+    """Numbers of answers, failures and answers without labels, and median length."""
     heads = ('set', 'model', 'answers', 'failed', 'no label', 'characters')
     cells = []
     for key in _keys(bench):
@@ -120,8 +120,8 @@ def _answers(bench: ModelsBench) -> Section:
 
 
 def _without_sound(bench: ModelsBench) -> list[Section]:
-    """Scores of the same models where the audio is withheld."""
-    heads = ('set', 'model', 'with sound', 'without', 'answers that change')
+    """Scores of the same models with and without audio; [] if that was not checked."""
+    heads = ('set', 'model', 'with audio', 'without', 'answers changed')
     cells = tuple(
         (
             set_named(key).name, short(model.name), percent_in_five(model.outcome.rows[0].scores[key]),
@@ -130,11 +130,11 @@ def _without_sound(bench: ModelsBench) -> list[Section]:
         for model in bench.models
         for key, values in model.without_sound.items()
     )  # fmt: skip
-    return [Section('Is the sound used?', heads, cells, 2)] if cells else []
+    return [Section('Is the audio used?', heads, cells, 2)] if cells else []
 
 
 def ranking_sections(ranking: Ranking, title: str) -> list[Section]:
-    """Scores with intervals and ranks, and every pair's difference."""
+    """Two sections: scores with intervals and ranks, and the difference of every pair."""
     board = tuple(
         (
             short(name),
@@ -160,12 +160,12 @@ def ranking_sections(ranking: Ranking, title: str) -> list[Section]:
 
 
 def _points(share: float) -> str:
-    """A difference in points with its sign; what rounds to zero has a plus."""
+    """A difference as points with a sign; a plus for what rounds to zero."""
     return signed(round(100 * share, 1) + 0.0, 1, zero_too=True)
 
 
 def _reach(interval: Interval) -> str:
-    """The ends of a difference in points; a dash where nothing varies."""
+    """The interval of a difference in points; one value if the difference has no interval."""
     low, high = _points(interval.low), _points(interval.high)
     return low if math.isnan(interval.low) else f'{low} to {high}'
 
@@ -175,19 +175,19 @@ def _range(low: int, high: int) -> str:
 
 
 def _absent_lines(absent: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """A line for each set and reason; it names the models where the set is absent for some of them alone."""
+    """A line per absent set and reason, with the models models_of unless the set is absent for all."""
     models: dict[tuple[str, str], list[str]] = {}
     for model, sets in absent.items():
-        for key, why in sets.items():
-            models.setdefault((key, why), []).append(model)
+        for key, reason in sets.items():
+            models.setdefault((key, reason), []).append(model)
     return [
-        f'{set_named(key).name} absent{"" if len(whose) == len(absent) else " for " + ", ".join(whose)}: {why}'
-        for (key, why), whose in models.items()
+        f'{set_named(key).name} absent{"" if len(names) == len(absent) else " for " + ", ".join(names)}: {reason}'
+        for (key, reason), names in models.items()
     ]
 
 
 def short(name: str) -> str:
-    """A name that fits a table of eighty columns."""
+    """A name of at most `LONGEST_NAME` characters, shortened with an ellipsis."""
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + '…'
 
 
@@ -208,7 +208,7 @@ def model_facts(model: ModelScores) -> dict[str, Any]:
     """One model's scores, accuracy, answers and record."""
     return {
         **unibench_facts(model.outcome),
-        'accuracy': {key: dataclasses.asdict(each) for key, each in model.accuracy.items()},
+        'accuracy': {key: dataclasses.asdict(accuracy) for key, accuracy in model.accuracy.items()},
         'answers': {key: dict(counts) for key, counts in model.counts.items()},
         'without_sound': {key: dict(values) for key, values in model.without_sound.items()},
         'record': dict(model.record),

@@ -92,7 +92,7 @@ def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Mani
         names: samples that have a label.
 
     Raises:
-        UnknownNameError: the clips there have none of the names.
+        UnknownNameError: none of the names is among the clips.
         CorpusError, TableError: the clips cannot be read.
     """
     manifest = None
@@ -109,12 +109,12 @@ def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Mani
     if manifest is None:
         return None
     clips = restricted(manifest, names)
-    said = [getattr(row, each.said) or row.text for row in clips.samples]
-    return clips.replaced(text=said)
+    transcripts = [getattr(row, each.said) or row.text for row in clips.samples]
+    return clips.replaced(text=transcripts)
 
 
 def limited_labels(labels: Path, folder: Path, count: int, sets: Collection[str] = ()) -> Path:
-    """A folder with the first labels of every set, for a trial; scores on it are in no mean.
+    """Write a folder with the first labels of every set, for a trial; partial sets do not count in means.
 
     Args:
         labels: folder of labels, see `run_unibench`.
@@ -123,14 +123,14 @@ def limited_labels(labels: Path, folder: Path, count: int, sets: Collection[str]
         sets: keys of the sets; all if empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for each in (each for each in UNIBENCH if not sets or each.key in sets):
-        path = find_labels(each, labels)
+    for unibench_set in (unibench_set for unibench_set in UNIBENCH if not sets or unibench_set.key in sets):
+        path = find_labels(unibench_set, labels)
         if path is None:
             continue
-        truth = list(read_labels_of(each, path).items())[:count]
-        header = {'fine-grained': 'openset', 'basic': 'label', 'sentiment': 'sentiment'}[each.task]
+        truth = list(read_labels_of(unibench_set, path).items())[:count]
+        header = {'fine-grained': 'openset', 'basic': 'label', 'sentiment': 'sentiment'}[unibench_set.task]
         rows = [{'name': name, header: str(value)} for name, value in truth]
-        write_atomically(folder / f'{each.key}.csv', csv_bytes(('name', header), rows))
+        write_atomically(folder / f'{unibench_set.key}.csv', csv_bytes(('name', header), rows))
     return folder
 
 
@@ -170,22 +170,28 @@ def answer_sets(
     """
     absent: dict[str, str] = {}
     done = 0
-    for each in (each for each in UNIBENCH if not sets or each.key in sets):
-        path = find_labels(each, labels)
+    for unibench_set in (unibench_set for unibench_set in UNIBENCH if not sets or unibench_set.key in sets):
+        path = find_labels(unibench_set, labels)
         if path is None:
-            absent[each.key] = f'no labels; {each.source}'
+            absent[unibench_set.key] = f'no labels; {unibench_set.source}'
             continue
-        names = list(read_labels_of(each, path))
-        clips = unibench_clips(each, media, names)
+        names = list(read_labels_of(unibench_set, path))
+        clips = unibench_clips(unibench_set, media, names)
         if clips is None:
-            absent[each.key] = f'no clips: {each.key}.parquet, {each.key}.csv or {each.folder} in {media}'
+            absent[unibench_set.key] = (
+                f'no clips: {unibench_set.key}.parquet, {unibench_set.key}.csv or {unibench_set.folder} in {media}'
+            )
             continue
         if withheld:
             clips = clips.replaced(missing=[withheld] * len(clips))
-        shown = _stage(progress, each.name)
-        answers = list(answered(model, clips, folder / ANSWERS / each.key, resume=resume, progress=shown))
-        read = labels_of(answers, extractor, at_once=at_once, progress=_stage(progress, f'{each.name} labels'))
-        _write_answers(folder / PREDICTIONS / each.key / f'{ANSWERS}.csv', answers, read)
+        set_progress = _stage(progress, unibench_set.name)
+        answers = list(
+            answered(model, clips, folder / ANSWERS / unibench_set.key, resume=resume, progress=set_progress)
+        )
+        extractions = labels_of(
+            answers, extractor, at_once=at_once, progress=_stage(progress, f'{unibench_set.name} labels')
+        )
+        _write_answers(folder / PREDICTIONS / unibench_set.key / f'{ANSWERS}.csv', answers, extractions)
         done += 1
     if not done:
         raise CorpusError(
@@ -199,15 +205,15 @@ def answer_sets(
 
 
 def _stage(progress: Progress | None, name: str) -> Progress | None:
-    """Progress that is called by the name of a set."""
+    """Progress under the name of a set."""
     return None if progress is None else lambda _, done, total: progress(name, done, total)
 
 
-def _write_answers(path: Path, answers: Sequence[ClipAnswer], read: Sequence[Extraction]) -> None:
+def _write_answers(path: Path, answers: Sequence[ClipAnswer], extractions: Sequence[Extraction]) -> None:
     rows = [
-        {'name': each.name, 'openset': labels.openset, 'how': labels.how, 'description': each.text,
-         'failure': each.failure}
-        for each, labels in zip(answers, read, strict=True)
+        {'name': answer.name, 'openset': extraction.openset, 'how': extraction.how, 'description': answer.text,
+         'failure': answer.failure}
+        for answer, extraction in zip(answers, extractions, strict=True)
     ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, csv_bytes(COLUMNS, rows))
@@ -244,8 +250,8 @@ def scored_model(
     counts: dict[str, dict[str, int]] = {}
     failures: dict[str, str] = {}
     for key in outcome.results:
-        each = set_named(key)
-        truth = read_labels_of(each, _required(find_labels(each, labels)))
+        unibench_set = set_named(key)
+        truth = read_labels_of(unibench_set, _required(find_labels(unibench_set, labels)))
         path = _answer_file(outcome, key)
         columns = read_columns(path)
         openset = answers_by_name(columns, path, NAMES, OPENSETS) or {}
@@ -254,38 +260,38 @@ def scored_model(
         counts[key] = _counts(columns)
         failed = zip(columns.get('name', ()), columns.get('failure', ()), strict=False)
         failures |= {f'{key} {name}': str(reason) for name, reason in failed if reason}
-        if each.task == 'sentiment':
+        if unibench_set.task == 'sentiment':
             samples[key] = sign_scores(truth, derived_sentiment(openset, load_table('affekt')))
             continue
-        samples[key] = sample_scores(each, truth, openset, table)
-        if each.task == 'basic':
-            accuracy[key] = accuracy_of(each, truth, openset, table)
+        samples[key] = sample_scores(unibench_set, truth, openset, table)
+        if unibench_set.task == 'basic':
+            accuracy[key] = accuracy_of(unibench_set, truth, openset, table)
     return ModelScores(choice.name, outcome, record, accuracy, samples, lengths, counts, folder, failures)
 
 
 def _required(path: Path | None) -> Path:
     if path is None:
-        raise TableError(expected='labels', came='none any more', todo='leave the folder of labels as it is')
+        raise TableError(expected='labels', came='none', todo='do not change the folder of labels during a run')
     return path
 
 
 def _answer_file(outcome: UniBench, key: str) -> Path:
-    """The file of the fixed checkpoint's answers on a set."""
+    """The file with the answers on a set of the checkpoint chosen for it."""
     checkpoint = outcome.rows[0].checkpoints[key]
-    every = [path for path in outcome.inputs if path.stem.removesuffix('-openset') == checkpoint]
-    own = [path for path in every if any(_is_of(part, key) for part in path.parts)]
-    return (own or every or list(outcome.inputs))[0]
+    candidates = [path for path in outcome.inputs if path.stem.removesuffix('-openset') == checkpoint]
+    of_set = [path for path in candidates if any(_is_of(part, key) for part in path.parts)]
+    return (of_set or candidates or list(outcome.inputs))[0]
 
 
 def _is_of(part: str, key: str) -> bool:
-    each = set_named(key)
-    return part.lower().removeprefix('results-') in (each.key, each.name.lower(), *each.also)
+    unibench_set = set_named(key)
+    return part.lower().removeprefix('results-') in (unibench_set.key, unibench_set.name.lower(), *unibench_set.also)
 
 
 def _counts(columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
-    hows = [str(how) for how in columns.get('how', ())]
+    forms = [str(form) for form in columns.get('how', ())]
     failed = sum(bool(failure) for failure in columns.get('failure', ()))
-    return {**{how: hows.count(how) for how in sorted(set(hows))}, 'failed': failed}
+    return {**{form: forms.count(form) for form in sorted(set(forms))}, 'failed': failed}
 
 
 def compare_models(
@@ -296,7 +302,7 @@ def compare_models(
     Args:
         models: models scored on the same labels.
         out: folder for `comparisons.csv`.
-        rng: generator of resamples and exchanges.
+        rng: draws resamples and permutations.
         resamples: number of resamples.
     """
     shared = [key for key in models[0].samples if all(key in model.samples for model in models)]
@@ -324,7 +330,7 @@ COMPARED = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length
 
 
 def _compared(models: Sequence[ModelScores], names: Mapping[str, Sequence[str]]) -> list[dict[str, object]]:
-    """A row for each sample and two models: who is nearer to the truth, with the lengths of both answers.
+    """A row for each sample and pair of models: the better score wins, with the lengths of both answers.
 
     No side was shown first, so `order` is empty.
     """

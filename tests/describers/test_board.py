@@ -74,8 +74,8 @@ def test_votes_without_lengths_are_not_said_to_be_free_of_their_effect(told):
     write_table(told / 'order.csv', left=left, right=right, outcome=outcome, sample=sample, order=order)
     _, facts = board(told, '--votes', told / 'order.csv')
     page = (told / 'run' / 'board.html').read_text()
-    assert 'by order, order taken out,' in facts['headline']
-    assert 'With order taken out' in page
+    assert 'by order, controlled for order,' in facts['headline']
+    assert 'Controlled for order' in page
     assert 'The longer text won' not in page  # of these votes; nobody counted
     assert any(note.startswith('order: no lengths') for note in facts['notes'])
 

@@ -378,7 +378,7 @@ def busy(data: Path) -> dict[str, Any]:
 
 def _all_scales(search: Any, image: np.ndarray, scales: int) -> Any:
     """An urgent search without its coarsest scale first."""
-    return faces_stream._Found(scales, search._detectors[True].detect(image, scales))
+    return faces_stream._SearchResult(scales, search._detectors[True].detect(image, scales))
 
 
 def _beside_others(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Face alignment: crops with eyes, nose and mouth where a network expects them.
 
-In: an image and five points of a face. Out: a small crop, grey or in colour. Coordinates are pixels, continuous:
-pixel (0, 0) covers [0, 1) x [0, 1).
+The input is an image and five points of a face, the output a small crop, grey or in colour. Coordinates are continuous
+pixels: pixel (0, 0) covers [0, 1) x [0, 1).
 
 Source: Umeyama 1991, doi:10.1109/34.88573 (the closed form); ITU-R BT.601 (grey from RGB).
 """
@@ -22,7 +22,7 @@ FACE_SIDE = 48
 """Width and height of the crops that the expression network reads, pixels."""
 
 LARGEST_SPAN = 16384
-"""Largest extent of an image, in pixels, that one crop may show."""
+"""Maximum width and height, in image pixels, of the area that one crop shows."""
 
 FER_TEMPLATE = np.array(
     [[15.7, 18.8], [32.3, 18.8], [24.0, 29.2], [17.1, 36.4], [30.9, 36.4]],
@@ -33,9 +33,9 @@ faces that the landmarker detected, left and right averaged (recipes/face_expres
 
 
 def five_points(landmarks: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Left and right eye centre, nose tip, left and right mouth corner, as seen in the image.
+    """Left and right eye centre, nose tip, left and right mouth corner; left and right as in the image.
 
-    An eye's centre is the middle between its corners, so gaze and blinks do not move it.
+    An eye's centre is the midpoint of its corners, so that gaze and blinks do not move it.
 
     Args:
         landmarks: (478, 2 or 3) in pixels.
@@ -55,7 +55,7 @@ def five_points(landmarks: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
-    """The (2, 3) matrix that turns, scales and moves `source` closest to `target`, without mirroring.
+    """The (2, 3) matrix of rotation, scale and translation that maps `source` closest to `target`.
 
         minimises sum_i |s R x_i + t - y_i|^2 over s > 0, det R = 1
 
@@ -69,23 +69,26 @@ def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
 
     Source: Umeyama 1991, equations 40-42; in the plane the rotation follows from one angle.
     """
-    start, goal = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    if start.ndim != 2 or start.shape[1:] != (2,) or start.shape != goal.shape or len(start) < 2:
+    start, aim = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    if start.ndim != 2 or start.shape[1:] != (2,) or start.shape != aim.shape or len(start) < 2:
         raise ShapeError(
             expected='two arrays (N, 2) with N >= 2',
-            came=f'{start.shape} and {goal.shape}',
+            came=f'{start.shape} and {aim.shape}',
             todo='give one target per point',
         )
-    start_mean, goal_mean = np.add.reduce(start) / len(start), np.add.reduce(goal) / len(goal)
-    moved, aimed = start - start_mean, goal - goal_mean
-    spread = float(np.add.reduce(moved**2, axis=None))
-    if not (spread > 0 and np.isfinite(spread) and np.isfinite(aimed).all()):
+    start_mean, goal_mean = np.add.reduce(start) / len(start), np.add.reduce(aim) / len(aim)
+    centred_source, centred_target = start - start_mean, aim - goal_mean
+    spread = float(np.add.reduce(centred_source**2, axis=None))
+    if not (spread > 0 and np.isfinite(spread) and np.isfinite(centred_target).all()):
         raise ValueRangeError(
             expected='finite points that do not coincide', came=f'{start.tolist()}', todo='drop this face'
         )
     # s cos and s sin of the best rotation, from the parallel and the perpendicular moments
-    along = float(np.add.reduce(moved * aimed, axis=None)) / spread
-    across = float(np.add.reduce(moved[:, 0] * aimed[:, 1] - moved[:, 1] * aimed[:, 0])) / spread
+    along = float(np.add.reduce(centred_source * centred_target, axis=None)) / spread
+    across = (
+        float(np.add.reduce(centred_source[:, 0] * centred_target[:, 1] - centred_source[:, 1] * centred_target[:, 0]))
+        / spread
+    )
     result = np.array([[along, -across, 0.0], [across, along, 0.0]])
     result[:, 2] = goal_mean - result[:, :2] @ start_mean
     return result
@@ -106,10 +109,10 @@ def align_face(
         points: (5, 2) in pixels of `image`, ordered as `five_points` gives them.
         size: side of the crop, pixels, >= 1.
         template: (5, 2) in pixels of a 48 x 48 crop; scaled to `size`.
-        in_colour: of an RGB image; grey otherwise.
+        in_colour: whether the crop is RGB, for an RGB image; grey otherwise.
 
     Returns:
-        (size, size) uint8, or (size, size, 3) in colour; beyond the image its edge is repeated.
+        (size, size) uint8, or (size, size, 3) in colour; the edge of the image is repeated beyond it.
 
     Raises:
         ShapeError: the image is neither (H, W, 3) nor (H, W) uint8, or points and template are not (5, 2).
@@ -122,26 +125,26 @@ def align_face(
             came=f'{image.dtype} {image.shape}',
             todo='convert the image first',
         )
-    goal = np.asarray(template, dtype=np.float64) * (size / FACE_SIDE)
-    forward = similarity_2d(points, goal)
-    back = np.linalg.inv(forward[:, :2])
-    offset = -back @ forward[:, 2]
+    target = np.asarray(template, dtype=np.float64) * (size / FACE_SIDE)
+    forward = similarity_2d(points, target)
+    inverse = np.linalg.inv(forward[:, :2])
+    offset = -inverse @ forward[:, 2]
 
-    # 2. The part of the image that the crop sees.
-    corners = _corners(size) @ back.T + offset
+    # 2. The part of the image that the crop covers.
+    corners = _corners(size) @ inverse.T + offset
     lowest, highest = np.minimum.reduce(corners) - 2, np.maximum.reduce(corners) + 3
-    patch, low = _patch(image, lowest, highest, 'RGB' if in_colour else 'L')
+    patch, origin = _patch(image, lowest, highest, 'RGB' if in_colour else 'L')
 
-    # 3. Shrink by integer factors first, then sample at double density and average 2 x 2.
-    spacing = float(np.hypot(back[0, 0], back[1, 0]))
+    # 3. Shrink by an integer factor, then sample at double density and average 2 x 2.
+    spacing = float(np.hypot(inverse[0, 0], inverse[1, 0]))
     dense = 2 if spacing > 1 else 1
     shrink = max(1, int(spacing / dense))
-    picture = patch.reduce(shrink) if shrink > 1 else patch
-    turn = back / (dense * shrink)
-    move = (offset - low) / shrink
-    matrix = (turn[0, 0], turn[0, 1], move[0], turn[1, 0], turn[1, 1], move[1])
+    shrunk = patch.reduce(shrink) if shrink > 1 else patch
+    rotation = inverse / (dense * shrink)
+    translation = (offset - origin) / shrink
+    matrix = (rotation[0, 0], rotation[0, 1], translation[0], rotation[1, 0], rotation[1, 1], translation[1])
     side = (size * dense, size * dense)
-    crop = picture.transform(side, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    crop = shrunk.transform(side, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     return np.asarray(crop.reduce(dense) if dense > 1 else crop)
 
 
@@ -152,11 +155,11 @@ def _corners(size: int) -> Floats:
 
 
 def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats, mode: str) -> tuple[Image.Image, Floats]:
-    """The rectangle between two corners (x, y), its edge repeated outside the image, and its origin."""
+    """The rectangle of an image between two corners (x, y), with the image's edge repeated, and its origin."""
     edges = [*lowest.tolist(), *highest.tolist()]
     if max(edges[2] - edges[0], edges[3] - edges[1]) > LARGEST_SPAN or max(map(abs, edges)) > 1e6:
         raise ValueRangeError(
-            expected=f'a face within reach of the image and below {LARGEST_SPAN} pixels',
+            expected=f'a face in or near the image, with a crop of at most {LARGEST_SPAN} pixels',
             came=f'a crop from {lowest.round().tolist()} to {highest.round().tolist()}',
             todo='drop this face',
         )
@@ -167,18 +170,23 @@ def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats, mode: 
 
 
 def rectangle(image: npt.NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> npt.NDArray[np.uint8]:
-    """The pixels [top, bottom) x [left, right) of an image; beyond it its edge is repeated."""
+    """The pixels [top, bottom) x [left, right) of an image; its edge is repeated beyond it."""
     height, width = image.shape[:2]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
         return image[top:bottom, left:right]
     inside = image[min(max(top, 0), height - 1) : max(bottom, 1), min(max(left, 0), width - 1) : max(right, 1)]
     result = np.empty((bottom - top, right - left, *image.shape[2:]), dtype=np.uint8)
-    # the part inside the image, then its outermost columns and rows repeated outward
-    above, before = min(max(-top, 0), bottom - top - 1), min(max(-left, 0), right - left - 1)
-    below, after = above + inside.shape[0], before + inside.shape[1]
-    result[above:below, before:after] = inside[: bottom - top - above, : right - left - before]
-    result[above:below, :before] = result[above:below, before : before + 1]
-    result[above:below, after:] = result[above:below, after - 1 : after]
-    result[:above] = result[above]
-    result[below:] = result[below - 1]
+    # the part inside the image, then its outermost columns and rows repeated outward:
+    #   . . . .      . . . .      a a b b
+    #   . a b .  ->  a a b b  ->  a a b b
+    #   . c d .      c c d d      c c d d
+    rows_above, columns_before = min(max(-top, 0), bottom - top - 1), min(max(-left, 0), right - left - 1)
+    rows_end, columns_end = rows_above + inside.shape[0], columns_before + inside.shape[1]
+    result[rows_above:rows_end, columns_before:columns_end] = inside[
+        : bottom - top - rows_above, : right - left - columns_before
+    ]
+    result[rows_above:rows_end, :columns_before] = result[rows_above:rows_end, columns_before : columns_before + 1]
+    result[rows_above:rows_end, columns_end:] = result[rows_above:rows_end, columns_end - 1 : columns_end]
+    result[:rows_above] = result[rows_above]
+    result[rows_end:] = result[rows_end - 1]
     return result

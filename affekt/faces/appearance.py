@@ -1,7 +1,7 @@
 """Appearance of a face, to distinguish people within one recording: its texture, colour and shading.
 
-This is not face recognition: it works for a while under one light and one camera, which is enough to track
-people through a video, and none of it is kept after the analysis.
+This is not face recognition: it holds for a short time under one light and one camera, which is enough to track people
+through a video, and it is discarded after the analysis.
 
 Source: Ahonen, Hadid & Pietikäinen 2006, doi:10.1109/TPAMI.2006.244 (local binary patterns over a grid).
 """
@@ -20,18 +20,19 @@ from affekt.faces.landmarker import cut
 from affekt.faces.mesh import Mesh, Region
 
 SAME = 3.0
-"""Difference below which two looks may be one person: 99 % of the same-person pairs of 8 people."""
+"""Difference below which two looks may be one person; 99 % of the pairs of one person are below it, of 8 people."""
 SURELY_SAME = 1.8
-"""Difference below which no pair of different people was among those 8."""
+"""Difference below which there was no pair of different people among those 8."""
 _SIDE = 64
 _GRID = 4
 _CODES = 59
-_TEXTURE_SCALE, _COLOUR_SCALE, _SHADE_SCALE = 0.03, 0.03, 0.2  # spread of each part over those pairs
+_TEXTURE_SCALE, _COLOUR_SCALE, _SHADE_SCALE = 0.03, 0.03, 0.2
+"""Usual distance of two looks of one person in each part, over those pairs."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """Appearance of a face in one frame: texture (944,), colour (6, 6, 3) in [0, 1], shade (256,); two of length 1."""
+    """Appearance of a face in a frame: unit vectors of texture (944,) and shade (256,), colour (6, 6, 3) in [0, 1]."""
 
     texture: Floats32
     colour: Floats32
@@ -39,14 +40,15 @@ class Look:
 
 
 def look(image: npt.NDArray[np.uint8], face: Mesh) -> Look:
-    """The look of a face in an (H, W, 3) image."""
+    """The look of a face in an (H, W, 3) uint8 image."""
     grey = align_face(image, five_points(face.landmarks), _SIDE)
     colour = cut(image, Region.from_landmarks(face.landmarks), 32)[4:30, 5:27]
-    small = np.asarray(Image.fromarray(colour).resize((6, 6), Image.Resampling.BOX)).astype(np.float32)
+    cells = np.asarray(Image.fromarray(colour).resize((6, 6), Image.Resampling.BOX)).astype(np.float32)
+    # (64, 64) to blocks of 4 x 4, then (256,)
     shade = grey.reshape(16, 4, 16, 4).mean(axis=(1, 3), dtype=np.float32).ravel()
     shade = (shade - shade.mean()).astype(np.float32)
     length = np.float32(max(float(np.linalg.norm(shade)), 1e-6))
-    return Look(_texture(grey), (small / 255).astype(np.float32), np.asarray(shade / length, dtype=np.float32))
+    return Look(_texture(grey), (cells / 255).astype(np.float32), np.asarray(shade / length, dtype=np.float32))
 
 
 def difference(first: Look, second: Look) -> float:
@@ -64,7 +66,7 @@ def difference(first: Look, second: Look) -> float:
 
 @dataclass
 class Gallery:
-    """Up to eight different looks of one person."""
+    """Looks of one person: up to `size` that differ by at least `novelty`, and the latest."""
 
     looks: list[Look] = field(default_factory=list)
     latest: Look | None = None
@@ -72,7 +74,7 @@ class Gallery:
     novelty: float = 1.0
 
     def add(self, sight: Look) -> None:
-        """Makes a look the latest, and keeps it if no other is similar; the second oldest is replaced."""
+        """Make a look the latest, and keep it if no kept one is similar; in a full gallery the second oldest goes."""
         self.latest = sight
         if self.looks and self.difference(sight) < self.novelty:
             return
@@ -81,12 +83,12 @@ class Gallery:
         self.looks.append(sight)
 
     def difference(self, sight: Look) -> float:
-        """Difference to the most similar look kept; infinite if there is none."""
-        return min((difference(sight, known) for known in self.looks), default=float('inf'))
+        """Difference from the most similar kept look; infinity if there is none."""
+        return min((difference(sight, kept) for kept in self.looks), default=float('inf'))
 
 
 def _uniform_codes() -> npt.NDArray[np.int64]:
-    """Index of each of the 58 patterns with at most two changes around the circle; 58 for all others."""
+    """(256,) index of each of the 58 patterns with at most two changes around the circle; 58 for all others."""
     index = np.full(256, _CODES - 1, dtype=np.int64)
     regular = [code for code in range(256) if (code ^ (code >> 1 | (code & 1) << 7)).bit_count() <= 2]
     index[regular] = np.arange(len(regular))
@@ -98,13 +100,13 @@ _NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, 
 
 
 def _texture(grey: npt.NDArray[np.uint8]) -> Floats32:
-    """Square roots of the shares of uniform binary patterns in each of 4 x 4 cells, of length 1."""
+    """(944,) square roots of the shares of 59 binary patterns in 4 x 4 cells, as one unit vector."""
     levels = grey.astype(np.int16)
-    center = levels[1:-1, 1:-1] + 2  # a neighbour counts as brighter from two levels up, above the noise
+    center = levels[1:-1, 1:-1] + 2  # a neighbour is brighter only from two levels on, above the noise
     codes = np.zeros(center.shape, dtype=np.int64)
     for bit, (down, right) in enumerate(_NEIGHBOURS):
         codes |= (levels[1 + down : _SIDE - 1 + down, 1 + right : _SIDE - 1 + right] >= center).astype(np.int64) << bit
     cell = np.minimum(np.arange(_SIDE - 2) * _GRID // (_SIDE - 2), _GRID - 1)
-    place = (cell[:, None] * _GRID + cell) * _CODES + _UNIFORM[codes]
-    counts = np.bincount(place.ravel(), minlength=_GRID * _GRID * _CODES).astype(np.float32)
+    bins = (cell[:, None] * _GRID + cell) * _CODES + _UNIFORM[codes]  # (62, 62)
+    counts = np.bincount(bins.ravel(), minlength=_GRID * _GRID * _CODES).astype(np.float32)
     return np.asarray(np.sqrt(counts / codes.size), dtype=np.float32)

@@ -1,7 +1,7 @@
 """The 52 blendshape scores of a face: official names and order, and the landmarks that they come from.
 
-A score measures one muscle-like movement, from 0 (rest) to 1 (full), with the names that ARKit made
-common. 'Left' and 'right' are the person's own sides.
+A score measures one muscle-like movement, from 0 (rest) to 1 (full); the names are those of ARKit. 'Left' and 'right'
+are the person's own sides.
 
 Source: MediaPipe, tasks/cc/vision/face_landmarker/face_blendshapes_graph.cc (Apache-2.0); Grishchenko et al.
 2023, arXiv:2309.05782.

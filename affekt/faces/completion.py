@@ -1,4 +1,4 @@
-"""Blendshapes and head pose from landmarks, which tracking does not need and which are added after it."""
+"""Blendshapes and head pose, added to tracked faces: tracking needs only their landmarks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FaceObservation(Face):
         time_s: time of the frame, seconds from the recording's start.
         person: number of the person, from 0 in order of appearance.
         is_measured: False if the face did not move and its last reading was reused.
-        scene: number of possible cuts so far, including uncertain ones, across which tracking goes on.
+        scene: number of possible cuts so far, including uncertain ones; tracking continues across those.
     """
 
     time_s: float
@@ -45,7 +45,7 @@ class Followed:
     scene: int
 
     def with_face(self, face: Face) -> FaceObservation:
-        """The observation of the completed face."""
+        """The observation of this person with the completed face."""
         return FaceObservation(
             box=face.box,
             landmarks=face.landmarks,
@@ -60,23 +60,23 @@ class Followed:
 
 
 class Completion:
-    """Adds blendshapes and head pose to tracked faces; feed it every frame, in order.
+    """Adds blendshapes and head pose to tracked faces; call it with every frame, in order.
 
     It may run in another thread than the tracker that shares its landmarker.
     """
 
     def __init__(self, landmarker: FaceLandmarker) -> None:
         self._landmarker = landmarker
-        self._before: dict[int, tuple[Mesh, Face]] = {}
+        self._previous: dict[int, tuple[Mesh, Face]] = {}
 
     def observations(self, followed: Sequence[Followed], image: npt.NDArray[np.uint8]) -> list[FaceObservation]:
         """The completed faces of a frame; faces reused from the previous frame are not computed again."""
         height, width = image.shape[:2]
-        now: dict[int, tuple[Mesh, Face]] = {}
-        for each in followed:
-            mesh, face = self._before.get(each.person, (None, None))
-            if face is None or mesh is not each.mesh:
-                face = self._landmarker.completed(each.mesh, width, height)
-            now[each.person] = each.mesh, face
-        self._before = now
-        return [each.with_face(now[each.person][1]) for each in followed]
+        current: dict[int, tuple[Mesh, Face]] = {}
+        for person in followed:
+            mesh, face = self._previous.get(person.person, (None, None))
+            if face is None or mesh is not person.mesh:
+                face = self._landmarker.completed(person.mesh, width, height)
+            current[person.person] = person.mesh, face
+        self._previous = current
+        return [person.with_face(current[person.person][1]) for person in followed]

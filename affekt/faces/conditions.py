@@ -1,4 +1,4 @@
-"""Conditions that impair reading a face: it is upside down, partly covered, drawn, or blurred.
+"""Conditions that impair reading a face: it is upside down, partly covered, drawn or blurred.
 
 They are computed from existing measurements: the head's roll, and the aligned grey face of 48 x 48 pixels that the
 expression network reads. A covered face lacks texture at eyes, brows, lips and chin, on one side more than on the
@@ -65,7 +65,7 @@ COVER: Mapping[str, float] = {
 
 @dataclass(frozen=True)
 class Conditions:
-    """The conditions that impair reading one face."""
+    """The conditions that impair reading one face, each True where it applies."""
 
     is_upside_down: bool = False
     is_covered: bool = False
@@ -76,7 +76,7 @@ class Conditions:
 
     @property
     def quality(self) -> float:
-        """Factor of the quality of the face, in (0, 1]."""
+        """Factor of the face's quality, in (0, 1]: the product of `LESS_QUALITY` over its conditions."""
         return float(np.prod([factor for name, factor in LESS_QUALITY.items() if getattr(self, name)]))
 
     @property
@@ -140,6 +140,9 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
 
     Texture is the logarithm of the mean slope of grey in a part over that of the whole crop; grey is in standard
     deviations of the crop. A gap is the absolute difference between the left and the right part.
+
+    Args:
+        crop: (48, 48) grey, from `align_face`.
     """
     grey, deviation = _centred(crop)
     grey /= max(deviation, 4.0)
@@ -147,8 +150,8 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
     np.abs(grey[1:] - grey[:-1], out=down[:-1])
     slope = down.copy()
     slope[:, :-1] += np.abs(grey[:, 1:] - grey[:, :-1])
-    whole = _mean(slope) + _LITTLE
-    texture = {name: float(np.log((_mean(_part(slope, box)) + _LITTLE) / whole)) for name, box in _BOXES.items()}
+    whole_slope = _mean(slope) + _LITTLE
+    texture = {name: float(np.log((_mean(_part(slope, box)) + _LITTLE) / whole_slope)) for name, box in _BOXES.items()}
     flat = slope < 0.03
     edges = down[:, 12:36].mean(axis=1)[22:33]
     left, right = _mean(slope[:, 4:22]) + _LITTLE, _mean(slope[:, 26:44]) + _LITTLE
@@ -168,7 +171,7 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
 
 
 _LITTLE = 0.02
-"""Slope added to a part that may have none."""
+"""Slope added to each part, so that a part without any has a finite logarithm."""
 
 
 def _centred(crop: npt.NDArray[np.uint8]) -> tuple[Floats32, float]:
@@ -189,7 +192,7 @@ def _part(values: Floats32, box: tuple[int, int, int, int]) -> Floats32:
 
 
 def _mean(values: Floats32) -> float:
-    """What `values.mean()` gives, at a third of its cost for so few pixels."""
+    """`values.mean()`, at a third of its cost for so few pixels."""
     return float(np.add.reduce(values, axis=None) / np.float32(values.size))
 
 

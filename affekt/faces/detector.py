@@ -3,8 +3,9 @@
 The network reads 128 x 128 pixels and finds faces from about an eighth of that side upward; finer scales, cut into
 overlapping windows, find smaller faces in larger images: from 24 pixels at 640 x 360 and 1280 x 720, from 40 at
 1920 x 1080 (measurements/faces_limits.py).
-Coordinates are pixels of the given image, continuous: pixel (0, 0) covers [0, 1) x [0, 1). Axis letters: N detections,
-K keypoints (6).
+Coordinates are continuous pixels of the given image: pixel (0, 0) covers [0, 1) x [0, 1).
+
+Axes: N detections.
 
 Source: Bazarevsky et al. 2019, arXiv:1907.05047; anchors and decoding as configured in MediaPipe,
 tasks/cc/vision/face_detector/face_detector_graph.cc (Apache-2.0).
@@ -27,15 +28,15 @@ Pixels = npt.NDArray[np.uint8]
 SIDE = 128
 """Side of the network's square input, pixels."""
 LONGEST_STEP = 88
-"""Longest step between windows of a finer scale, input pixels: a face below 40 lies whole in at least one."""
+"""Longest step between windows of a finer scale, in input pixels: a face below 40 lies wholly in at least one."""
 OVERLAP_LIMIT = 0.3
 """Intersection over union above which two detections are one face (MediaPipe's default)."""
 LOGIT_CLIP = 80.0
 TIGHT_MARGIN = 1.6
-"""Side of the black frame in which a picture without a detected face is examined again, relative to the longer side of
-the picture: the network detects a face that fills the picture, or is cut by its edge, if there is room around it."""
+"""Side of the black frame in which an image without a detected face is searched again, relative to the longer side of
+the image: the network detects a face that fills the image, or is cut by its edge, if there is room around it."""
 FINE_THRESHOLD = 0.65
-"""Least score in windows of a finer scale, where hands and patterns reach 0.5 to 0.6."""
+"""Minimum score in windows of a finer scale, in which hands and patterns reach 0.5 to 0.6."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def anchor_centers() -> Floats32:
     rows = []
     for cells, anchors in ((16, 2), (8, 6)):
         y, x = np.mgrid[0:cells, 0:cells]
-        centers = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) / cells
+        centers = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) / cells  # (cells**2, 2)
         rows.append(np.repeat(centers, anchors, axis=0))
     return np.concatenate(rows).astype(np.float32)
 
@@ -69,7 +70,7 @@ def decode(regressors: Floats32, logits: Floats32, threshold: float) -> tuple[Fl
     Args:
         regressors: (896, 16) offsets in input pixels: centre x, y, width, height, then six x, y.
         logits: (896,) raw scores.
-        threshold: least score, in [0, 1].
+        threshold: minimum score, in [0, 1].
 
     Returns:
         (N, 16) corners x0, y0, x1, y1 and six keypoints, and (N,) scores in [0, 1].
@@ -79,13 +80,13 @@ def decode(regressors: Floats32, logits: Floats32, threshold: float) -> tuple[Fl
     offsets = regressors[kept] / SIDE
     center = offsets[:, :2] + _ANCHORS[kept]
     half = offsets[:, 2:4] / 2
-    points = (offsets[:, 4:].reshape(-1, 6, 2) + _ANCHORS[kept][:, None]).reshape(-1, 12)
+    points = (offsets[:, 4:].reshape(-1, 6, 2) + _ANCHORS[kept][:, None]).reshape(-1, 12)  # (N, 6, 2) to (N, 12)
     rows = np.concatenate([center - half, center + half, points], axis=1)
     return rows.astype(np.float32), np.asarray(scores[kept], dtype=np.float32)
 
 
 def overlap(box: Floats32, others: Floats32) -> Floats32:
-    """Intersection over union of one box (4,) with (N, 4) others, as corners x0, y0, x1, y1; 0 when apart."""
+    """(N,) intersection over union of one box (4,) with (N, 4) others, as corners x0, y0, x1, y1; 0 without overlap."""
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[2:], others[:, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=1)
@@ -98,7 +99,7 @@ def merge(boxes: Floats32, scores: Floats32) -> tuple[Floats32, Floats32]:
     """Weighted non-maximum suppression: overlapping detections become their mean weighted by score.
 
     Args:
-        boxes: (N, 16) as `decode` returns them, any one unit.
+        boxes: (N, 16) from `decode`, in any unit.
         scores: (N,) in [0, 1].
 
     Returns:
@@ -137,7 +138,7 @@ class FaceDetector:
                 of the smallest face that is found, as far as the resolution of the image allows.
 
         Returns:
-            Detections in pixels of `image`; empty where no face is found.
+            Detections in pixels of `image`; [] if no face is found.
         """
         boxes, scores = [], []
         threshold = self._threshold
@@ -152,7 +153,7 @@ class FaceDetector:
         return [_detection(row, float(score)) for row, score in zip(merged, best, strict=True)]
 
     def detect_tight(self, image: Pixels) -> list[Detection]:
-        """Faces in an image with room around it, best first; see TIGHT_MARGIN."""
+        """Faces in an image with a black margin around it, best first; see TIGHT_MARGIN."""
         height, width = image.shape[:2]
         factor = TIGHT_MARGIN * max(height, width) / SIDE
         window = _letterbox(Image.fromarray(image), factor)
@@ -160,7 +161,7 @@ class FaceDetector:
         return [_detection(row, float(score)) for row, score in zip(merged, best, strict=True)]
 
     def best_logit(self, window: Pixels) -> float:
-        """Similarity of a (128, 128, 3) window to a picture with an upright face: the highest raw score."""
+        """The highest raw score (logit) in a (128, 128, 3) window: larger where it shows an upright face."""
         self._invoke(window)
         return float(self._interpreter.get_tensor(self._logits).max())
 
@@ -171,7 +172,7 @@ class FaceDetector:
     def _placed(
         self, window: Pixels, left: float, top: float, factor: float, threshold: float
     ) -> tuple[Floats32, Floats32]:
-        """Boxes and keypoints found in one window, in pixels of the image that it is cut from, and their scores."""
+        """Boxes and keypoints (N, 16) detected in one window, in pixels of the whole image, and their scores (N,)."""
         rows, confidence = self._run(window, threshold)
         rows = rows * np.float32(SIDE)
         rows[:, 0::2] = (rows[:, 0::2] + left) * factor
@@ -179,7 +180,7 @@ class FaceDetector:
         return rows, confidence
 
     def _run(self, window: Pixels, threshold: float) -> tuple[Floats32, Floats32]:
-        """Detections in one 128 x 128 window, in units of its side."""
+        """Boxes and keypoints (N, 16) in one 128 x 128 window, in units of its side, and their scores (N,)."""
         self._invoke(window)
         regressors = self._interpreter.get_tensor(self._regressors)[0]
         logits = self._interpreter.get_tensor(self._logits)[0, :, 0]
@@ -192,7 +193,7 @@ def _detection(row: Floats32, score: float) -> Detection:
 
 
 def _windows(image: Pixels, scales: int) -> Iterator[tuple[Pixels, float, float, float]]:
-    """128 x 128 windows, their left and top edges, and how many image pixels one of theirs spans."""
+    """Yield 128 x 128 windows, their left and top edges, and the number of image pixels per window pixel."""
     height, width = image.shape[:2]
     picture = Image.fromarray(image)
     long, short = max(height, width), min(height, width)
@@ -210,7 +211,7 @@ def _windows(image: Pixels, scales: int) -> Iterator[tuple[Pixels, float, float,
 
 
 def _margins(width: int, height: int, factor: float) -> tuple[float, float]:
-    """Left and top edge of the letterboxed window in the scaled picture: minus the width of the bars."""
+    """Left and top edge of the letterboxed window in the scaled image: minus the width of the bars."""
     columns, rows = _fitted(width, height, factor)
     return -float((SIDE - columns) // 2), -float((SIDE - rows) // 2)
 
@@ -220,7 +221,7 @@ def _fitted(width: int, height: int, factor: float) -> tuple[int, int]:
 
 
 def _letterbox(picture: Image.Image, factor: float) -> Pixels:
-    """The whole picture, scaled to fit and centred on black, as the network was trained to see it."""
+    """The whole image, scaled to fit and centred on black, as in the network's training."""
     columns, rows = _fitted(*picture.size, factor)
     small = picture.resize((columns, rows), Image.Resampling.BILINEAR, reducing_gap=2.0)
     canvas = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
@@ -230,7 +231,7 @@ def _letterbox(picture: Image.Image, factor: float) -> Pixels:
 
 
 def _starts(length: int) -> list[int]:
-    """Evenly spaced window positions that cover `length` input pixels."""
+    """First pixels of evenly spaced windows that cover `length` input pixels."""
     last = length - SIDE
     steps = -(-last // LONGEST_STEP)
     return [round(last * step / steps) for step in range(steps + 1)] if steps else [0]

@@ -1,12 +1,12 @@
 """From a face to seven categories of expression, and to valence and arousal derived from them.
 
-In: aligned grey face crops of 48 x 48 pixels and, where they could be read, the 52 blendshapes. Out:
-calibrated probabilities in EKMAN order. Two models share one interface: `ExpressionModel`, a small network
-trained on FER2013, whose pictures have no clear licence (card: affekt/models/face_expression.md), and
-`PrototypeExpression`, published prototypes over blendshapes, for commercial use. `expression_model(license_)`
-chooses. What is read is the look of a face, not what the person feels.
+The input is aligned grey face crops of 48 x 48 pixels and, where they could be read, the 52 blendshapes; the output is
+calibrated probabilities in EKMAN order. Two models share one interface: `ExpressionModel`, a small network trained on
+FER2013, whose images have no clear licence (card: affekt/models/face_expression.md), and `PrototypeExpression`,
+published prototypes over blendshapes, for commercial use. `expression_model(license_)` chooses. They read the look of
+a face, not what the person feels.
 
-Axis letters: N faces.
+Axes: N faces.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from affekt.labels import EKMAN, affect_sd, expected_affect
 MODEL_FILE = Path(__file__).parents[1] / 'models' / 'face_expression.onnx'
 
 NEUTRAL_LEAN = 0.54
-"""Takes the median valence of the validation faces labelled neutral to 0; without it 78 % of them come out negative
-(measurements/faces_affect.py)."""
+"""Factor of the correction in `affect` that brings the median valence of the validation faces labelled neutral to 0;
+without it 78 % of them are negative (measurements/faces_affect.py)."""
 _BATCH = 64
 
 
 class Expression(Protocol):
-    """The interface of both models."""
+    """The interface of both models; `neutral_lean` is its factor for `affect`."""
 
     name: str
     commercial_ok: bool
@@ -47,14 +47,14 @@ class Expression(Protocol):
 
 
 class ExpressionModel:
-    """The trained network with blendshapes beside it, run by onnxruntime on one thread.
+    """The trained network over crops and blendshapes, run by onnxruntime on one thread.
 
-    The graph averages each crop with its mirror image, adds what the blendshapes say (nothing where they are
-    missing) and divides by the temperature found on the validation split, so that its probabilities can be
-    read as such on faces like FER2013's.
+    The graph averages the logits of each crop and its mirror image, adds those of the blendshapes (0 where they are
+    missing) and divides by the temperature fitted on the validation split, so that its probabilities are calibrated for
+    faces like those of FER2013.
 
     Raises:
-        WeightsError: the model file is missing or is not the one that its card describes.
+        WeightsError: the model file is missing, or its sha256 is not that of its card.
     """
 
     name = 'face_expression'
@@ -75,8 +75,7 @@ class ExpressionModel:
 
         Args:
             crops: (N, 48, 48) uint8 grey faces aligned to FER_TEMPLATE.
-            blendshapes: (N, 52) scores in [0, 1]; a row all nan where they could not be read; None where none
-                could.
+            blendshapes: (N, 52) scores in [0, 1]; a row of nan for a face without; None if no face has any.
 
         Returns:
             (N, 7) in EKMAN order, each row summing to 1; (0, 7) for no faces.
@@ -92,18 +91,17 @@ class ExpressionModel:
         result = np.empty((len(faces), len(EKMAN)))
         for start in range(0, len(faces), _BATCH):
             rows = slice(start, start + _BATCH)
-            given = {
+            inputs = {
                 'faces': faces[rows, None].astype(np.float32) / np.float32(255),
                 'blendshapes': values[rows].astype(np.float32),
                 'found': present[rows, None].astype(np.float32),
             }
-            result[rows] = self._session.run(['probabilities'], given)[0]
+            result[rows] = self._session.run(['probabilities'], inputs)[0]
         return np.asarray(result / result.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 class PrototypeExpression:
-    """Published prototypes over blendshapes: without training data, coarser, not calibrated. The crops are
-    not used."""
+    """Published prototypes over blendshapes: no training data, coarser, not calibrated. The crops are not used."""
 
     name = 'face_prototypes'
     commercial_ok = True
@@ -114,7 +112,7 @@ class PrototypeExpression:
 
         Args:
             crops: (N, 48, 48) uint8; only N is used.
-            blendshapes: (N, 52) scores in [0, 1]; a row all nan where they could not be read.
+            blendshapes: (N, 52) scores in [0, 1]; a row of nan for a face without; None if no face has any.
 
         Returns:
             (N, 7) in EKMAN order; nan for faces without blendshapes (missing, not neutral).
@@ -138,8 +136,8 @@ def affect(
         valence = expected_affect(p) + neutral_lean max(p(neutral) - 1/7, 0) (1 - p(neutral))
         arousal = expected_affect(p)
 
-    A uniform row gives (0, 0), and a certain category its coordinates in the plane. The second term
-    corrects for the bias towards sadness of nearly neutral faces.
+    A uniform row gives (0, 0), and a certain category its coordinates in the plane. The second term corrects the
+    network's bias towards sadness for nearly neutral faces.
 
     Args:
         probabilities: (N, 7) in EKMAN order, rows summing to 1; nan rows give nan.
@@ -171,11 +169,11 @@ def _affect(shares: Floats, neutral_lean: float) -> tuple[Floats, Floats]:
 def affect_seen(
     probabilities: npt.ArrayLike, quality: npt.ArrayLike, *, neutral_lean: float = NEUTRAL_LEAN
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Valence, arousal and their standard deviations, given the quality of the image.
+    """Valence, arousal and their standard deviations, by the quality of the image.
 
         p' = a p + (1 - a) / 7,    a = readable_share(quality)
 
-    then `affect` and `affect_sd` of p': poorly visible faces give values near 0 with wide intervals.
+    then `affect` and `affect_sd` of p': faces of low quality get values near 0 with large standard deviations.
 
     Args:
         probabilities: (N, 7) in EKMAN order, rows summing to 1; nan rows give nan.
@@ -190,11 +188,13 @@ def affect_seen(
         ValueRangeError: a row of probabilities does not sum to 1.
     """
     shares = _checked_shares(probabilities)
-    seen = np.asarray(quality, dtype=np.float64)
-    if seen.shape != (len(shares),):
-        raise ShapeError(expected=f'quality of shape ({len(shares)},)', came=f'{seen.shape}', todo='give one per face')
-    known = readable_share(seen)[:, None]
-    mixed = known * shares + (1 - known) / len(EKMAN)
+    qualities = np.asarray(quality, dtype=np.float64)
+    if qualities.shape != (len(shares),):
+        raise ShapeError(
+            expected=f'quality of shape ({len(shares)},)', came=f'{qualities.shape}', todo='give one per face'
+        )
+    weight = readable_share(qualities)[:, None]
+    mixed = weight * shares + (1 - weight) / len(EKMAN)
     return (*_affect(mixed, neutral_lean), *affect_sd(mixed))
 
 
@@ -206,8 +206,8 @@ def _checked_shares(probabilities: npt.ArrayLike) -> Floats:
             came=f'{shares.shape}',
             todo='give one row per face',
         )
-    known = shares[~np.isnan(shares).all(axis=1)]
-    if not ((known >= 0).all() and (np.abs(known.sum(axis=1) - 1) <= 1e-3).all()):
+    present = shares[~np.isnan(shares).all(axis=1)]
+    if not ((present >= 0).all() and (np.abs(present.sum(axis=1) - 1) <= 1e-3).all()):
         raise ValueRangeError(
             expected='rows of probabilities that are >= 0 and sum to 1, or all nan',
             came='a row that does not',

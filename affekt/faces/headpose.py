@@ -1,9 +1,11 @@
 """Head pose: a 4 x 4 transform in centimetres, from 468 image landmarks.
 
-The camera is assumed: vertical field of view 63 degrees, looking along -z, x to the right of the image, y
-up, origin at the lens. The transform maps the canonical face (centimetres, x to the image's right, y up, z
-out of the face) to that camera, so a frontal head at half a metre is the identity with translation (0,
-0, -50). With an unknown lens the distance is only proportional, and the rotation nearly right.
+The camera is assumed: vertical field of view 63 degrees, looking along -z, x to the right of the image, y up, origin at
+the lens. The transform maps the canonical face (centimetres, x to the image's right, y up, z out of the face) to that
+camera, so that a frontal head at half a metre is the identity with translation (0, 0, -50). For a lens of another field
+of view, distances are off by one factor, and rotations by little.
+
+Axes: N points.
 
 Source: MediaPipe, tasks/cc/vision/face_geometry/libs/geometry_pipeline.cc (Apache-2.0); Akca 2003,
 doi:10.3929/ethz-a-004656648, section 2.4 (weighted Procrustes).
@@ -34,8 +36,11 @@ _FLIPPED = np.array([1.0, 1.0, -1.0])
 class CanonicalFace:
     """The mean face mesh and the points that determine the pose.
 
-    vertices: (468, 3) centimetres. triangles: (898, 3) vertex indices. basis: (33,) indices. weights: (33,) >
-        0.
+    Attributes:
+        vertices: (468, 3) centimetres.
+        triangles: (898, 3) indices of vertices.
+        basis: (33,) indices of the points that determine the pose.
+        weights: (33,) their weights, > 0.
     """
 
     vertices: Floats
@@ -45,31 +50,31 @@ class CanonicalFace:
 
     @cached_property
     def fixed(self) -> WeightedPoints:
-        """The points that determine the pose."""
+        """The points that determine the pose, with their weights."""
         return WeightedPoints.of(self.vertices[self.basis], self.weights)
 
     @classmethod
     def parse(cls, packed: bytes) -> CanonicalFace:
-        """The canonical face held in `geometry_pipeline_metadata_landmarks.binarypb`.
+        """The canonical face in the bytes of `geometry_pipeline_metadata_landmarks.binarypb`.
 
         Args:
             packed: the file's bytes, a protocol buffer of type GeometryPipelineMetadata.
 
         Raises:
-            WeightsError: the bytes do not hold 468 vertices and a weighted basis.
+            WeightsError: the bytes lack 468 vertices or a weighted basis.
         """
-        top = list(_fields(packed))
-        mesh = list(_fields(next((value for number, value in top if number == 1), b'')))
-        numbers = b''.join(value for number, value in mesh if number == 3 and isinstance(value, bytes))
+        fields = list(_fields(packed))
+        mesh = list(_fields(next((value for number, value in fields if number == 1), b'')))
+        coordinates = b''.join(value for number, value in mesh if number == 3 and isinstance(value, bytes))
         indices = [value for number, value in mesh if number == 4 and isinstance(value, int)]
-        pairs = [dict(_fields(value)) for number, value in top if number == 2]
-        if len(numbers) != 4 * _VERTEX_SIZE * MESH_POINTS or len(indices) % 3 or not pairs:
+        pairs = [dict(_fields(value)) for number, value in fields if number == 2]
+        if len(coordinates) != 4 * _VERTEX_SIZE * MESH_POINTS or len(indices) % 3 or not pairs:
             raise WeightsError(
                 expected='geometry metadata with 468 vertices of five numbers',
-                came=f'{len(numbers) // 4} numbers and {len(pairs)} basis points',
+                came=f'{len(coordinates) // 4} numbers and {len(pairs)} basis points',
                 todo='use the official face_landmarker.task',
             )
-        vertices = np.frombuffer(numbers, dtype='<f4').reshape(MESH_POINTS, _VERTEX_SIZE)[:, :3]
+        vertices = np.frombuffer(coordinates, dtype='<f4').reshape(MESH_POINTS, _VERTEX_SIZE)[:, :3]
         return cls(
             vertices.astype(np.float64),
             np.array(indices, dtype=np.int64).reshape(-1, 3),
@@ -83,32 +88,32 @@ def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: Cano
 
     Args:
         landmarks: (468 or 478, 3) x, y and relative depth z in pixels, z growing away from the camera.
-        width: picture width, pixels.
-        height: picture height, pixels.
+        width: width of the image, pixels.
+        height: height of the image, pixels.
         canonical: the mean face.
 
     Returns:
-        Rotation times a scale near 1 in the upper left 3 x 3, translation in the last column; nan where the
-        landmarks are all one point.
+        Rotation times a scale near 1 in the upper left 3 x 3, translation in the last column; nan if all landmarks
+        are one point.
     """
     # 1. Pixels to the plane one centimetre in front of the lens; depth in the same unit.
     points = np.asarray(landmarks, dtype=np.float64)[:MESH_POINTS]
     per_pixel = 2 * NEAR_CM * np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2) / height
-    every_depth = points[:, 2] * per_pixel
-    near, fixed = points[canonical.basis] * per_pixel, canonical.fixed
-    near[:, 0] -= per_pixel * width / 2
-    near[:, 1] = per_pixel * height / 2 - near[:, 1]
-    depth = near[:, 2] - every_depth.mean() + NEAR_CM
+    depths = points[:, 2] * per_pixel
+    basis_points, fixed = points[canonical.basis] * per_pixel, canonical.fixed
+    basis_points[:, 0] -= per_pixel * width / 2
+    basis_points[:, 1] = per_pixel * height / 2 - basis_points[:, 1]
+    depth = basis_points[:, 2] - depths.mean() + NEAR_CM
 
     # 2. A first scale from the flat projection, a second from points pushed back to that distance.
-    flat = near * _FLIPPED
+    flat = basis_points * _FLIPPED
     first = _scale(_similarity(fixed, flat))
-    second = _scale(_similarity(fixed, _unproject(near, depth / first)))
-    return _similarity(fixed, _unproject(near, depth / (first * second)))
+    second = _scale(_similarity(fixed, _unproject(basis_points, depth / first)))
+    return _similarity(fixed, _unproject(basis_points, depth / (first * second)))
 
 
 def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
-    """The (4, 4) rotation, uniform scale and translation that maps `source` closest to `target`.
+    """The (4, 4) matrix of rotation, uniform scale and translation that maps `source` closest to `target`.
 
     Args:
         source: (N, 3) points.
@@ -116,7 +121,7 @@ def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
         weights: (N,) non-negative.
 
     Returns:
-        The minimiser of sum_i w_i |s R x_i + t - y_i|^2 with det R = 1; nan where all source points coincide.
+        The minimiser of sum_i w_i |s R x_i + t - y_i|^2 with det R = 1; nan if all source points coincide.
 
     Source: Akca 2003 section 2.4; Umeyama 1991, doi:10.1109/34.88573.
     """
@@ -125,10 +130,13 @@ def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class WeightedPoints:
-    """Points to align others to, with precomputed moments.
+    """Source points of `similarity`, with precomputed moments.
 
-    share: (N,) weights that sum to 1. mean: (3,). moved: (N, 3) the points without their mean. spread: their weighted
-        mean square distance from it.
+    Attributes:
+        share: (N,) weights that sum to 1.
+        mean: (3,) weighted mean of the points.
+        moved: (N, 3) points minus their mean.
+        spread: their weighted mean square distance from the mean.
     """
 
     share: Floats
@@ -138,7 +146,7 @@ class WeightedPoints:
 
     @classmethod
     def of(cls, points: Floats, weights: Floats) -> WeightedPoints:
-        """From (N, 3) points and (N,) weights."""
+        """The moments of (N, 3) points with (N,) weights."""
         share = weights / weights.sum()
         mean = share @ points
         moved = points - mean
@@ -146,12 +154,11 @@ class WeightedPoints:
 
 
 def _similarity(source: WeightedPoints, target: Floats) -> Floats:
-    """See `similarity`."""
     target_mean = source.share @ target
-    aimed = target - target_mean
-    if not source.spread > 0 or not np.isfinite(aimed).all():
+    centred_target = target - target_mean
+    if not source.spread > 0 or not np.isfinite(centred_target).all():
         return np.full((4, 4), np.nan)
-    left, singular, right = np.linalg.svd((aimed * source.share[:, None]).T @ source.moved)
+    left, singular, right = np.linalg.svd((centred_target * source.share[:, None]).T @ source.moved)
     sign = np.array([1.0, 1.0, -1.0 if _mirrors(left) != _mirrors(right) else 1.0])
     transform = np.zeros((4, 4))
     transform[3, 3] = 1.0
@@ -190,7 +197,7 @@ def euler_angles_deg(pose: npt.ArrayLike) -> Floats:
 
 
 def _unproject(near: Floats, depth: Floats) -> Floats:
-    """Points at distance `depth` behind `near` on the near plane; z turned to point at the viewer."""
+    """Points (N, 3) at distance `depth` (N,) along the rays through `near` on the near plane; z towards the viewer."""
     points = near * depth[:, None]
     points /= NEAR_CM
     np.negative(depth, out=points[:, 2])
@@ -203,7 +210,7 @@ def _scale(transform: Floats) -> float:
 
 
 def _fields(packed: bytes | int) -> Iterator[tuple[int, bytes | int]]:
-    """Field numbers and values of one protocol-buffer message (varint, 4-byte, length-delimited)."""
+    """Yield field numbers and values of a protocol-buffer message: varint, 4-byte and length-delimited fields."""
     if isinstance(packed, int):
         return
     at = 0

@@ -1,9 +1,9 @@
 """Faces of one image: 478 landmarks, 52 blendshapes, head pose and a presence score for each.
 
-The official `face_landmarker.task` holds three networks (detector, mesh, blendshapes) and the canonical face;
-LiteRT runs them on the CPU. Coordinates are pixels, continuous: pixel (0, 0) covers [0, 1) x [0, 1); landmark
-depth z is in pixels too, relative to the head's centre and growing away from the camera. 'Left' and 'right'
-are the person's own sides.
+The official `face_landmarker.task` contains three networks (detector, mesh, blendshapes) and the canonical face; LiteRT
+runs them on the CPU. Coordinates are continuous pixels: pixel (0, 0) covers [0, 1) x [0, 1); landmark depth z is in
+pixels too, relative to the head's centre and growing away from the camera. 'Left' and 'right' are the person's own
+sides.
 
 Source: Kartynnik et al. 2019, arXiv:1907.06724 (mesh); Grishchenko et al. 2020, arXiv:2006.10962 (attention
 mesh); crops as in MediaPipe, tasks/cc/vision/face_landmarker (Apache-2.0).
@@ -40,12 +40,12 @@ MESH_SIDE = 256
 SMALLEST_SIDE = 16
 """Minimum height and width of an image, in pixels."""
 TURNED_BY = 0.5
-"""Minimum excess of the detector's raw score for the rotated image before a face is turned. Upside-down
-faces exceed by at least 0.7, faces with a mask by up to 0.3."""
+"""Minimum excess of the detector's raw score for the rotated image over that for the image, for a face to count as
+upside down. Upside-down faces have at least 0.7, faces with a mask up to 0.3."""
 TURNED_REACH = 1.5
 """Side of the region searched for a turned face, relative to the region in which it was misread."""
 SMALL_SIDE = 256
-"""Longest side, in pixels, of an image that may show only one face."""
+"""Longest side, in pixels, of an image that may be a portrait of one face."""
 FILLING_SHARES = (1.2, 1.0, 0.9)
 """Sides of the regions in which such a face is read, relative to the image's longer side."""
 
@@ -56,10 +56,10 @@ class FaceLandmarker:
     Only `blendshapes` and `completed`, which use a separate network, may run in a second thread at the same time.
 
     Args:
-        path: the .task file; by default that of `affekt.weights`.
+        path: the .task file; None for that of `affekt.weights`.
         threads: CPU threads per network.
-        detection_threshold: least detector score, in [0, 1].
-        presence_threshold: least presence score of a mesh, in [0, 1].
+        detection_threshold: minimum score of a detection, in [0, 1].
+        presence_threshold: minimum presence score of a mesh, in [0, 1].
 
     Raises:
         WeightsError: the file is missing or is not a face landmarker.
@@ -101,28 +101,28 @@ class FaceLandmarker:
         return self.detector.detect(checked_image(image), scales)
 
     def mesh(self, image: Pixels, region: Region) -> tuple[Floats32, float]:
-        """Landmarks (478, 3) in pixels of `image` and the presence score, read inside one region."""
-        self._show(cut(image, region, MESH_SIDE))
+        """Landmarks (478, 3) in pixels of `image`, read inside one region, and the presence score in [0, 1]."""
+        self._set_mesh_input(cut(image, region, MESH_SIDE))
         self._mesh.invoke()
         points = self._mesh.get_tensor(self._points_output).reshape(478, 3)
         logit = float(self._mesh.get_tensor(self._presence_output).reshape(()))
         scale = region.side / MESH_SIDE
         cos, sin = np.cos(region.angle_rad) * scale, np.sin(region.angle_rad) * scale
         x, y = points[:, 0] - MESH_SIDE / 2, points[:, 1] - MESH_SIDE / 2
-        placed = np.empty((478, 3), dtype=np.float32)
-        placed[:, 0] = x * cos - y * sin + region.center_x
-        placed[:, 1] = x * sin + y * cos + region.center_y
-        placed[:, 2] = points[:, 2] * scale
-        return placed, float(1 / (1 + np.exp(-logit)))
+        landmarks = np.empty((478, 3), dtype=np.float32)
+        landmarks[:, 0] = x * cos - y * sin + region.center_x
+        landmarks[:, 1] = x * sin + y * cos + region.center_y
+        landmarks[:, 2] = points[:, 2] * scale
+        return landmarks, float(1 / (1 + np.exp(-logit)))
 
-    def _show(self, crop: Pixels) -> None:
-        """Writes a (256, 256, 3) picture where the mesh network reads it, which refuses to run while a view is left."""
-        shown = self._mesh.tensor(self._mesh_input)()[0]
-        np.copyto(shown, crop)
-        shown *= np.float32(1 / 255)
+    def _set_mesh_input(self, crop: Pixels) -> None:
+        """Write a (256, 256, 3) crop into the mesh network's input; LiteRT does not run while a view of it exists."""
+        network_input = self._mesh.tensor(self._mesh_input)()[0]
+        np.copyto(network_input, crop)
+        network_input *= np.float32(1 / 255)
 
     def blendshapes(self, landmarks: Floats32) -> Floats32:
-        """The 52 scores in [0, 1] of landmarks (478, 3) or (478, 2) in pixels."""
+        """(52,) scores in [0, 1] from landmarks (478, 3) or (478, 2) in pixels."""
         self._blendshapes.set_tensor(self._blendshapes_input, landmarks[BLENDSHAPE_LANDMARKS, :2][None])
         self._blendshapes.invoke()
         scores = self._blendshapes.get_tensor(self._blendshapes_output)
@@ -153,8 +153,8 @@ class FaceLandmarker:
     def _completed_in(self, image: Pixels, mesh: Mesh | None) -> Face | None:
         return None if mesh is None else self.completed(mesh, image.shape[1], image.shape[0])
 
-    def _moved(self, face: Face, by: float, width: int, height: int) -> Face:
-        """A face read in a wider picture as one of the picture inside it, which begins `by` pixels further on."""
+    def _shifted(self, face: Face, by: float, width: int, height: int) -> Face:
+        """A face with its coordinates moved by `by` pixels in x and y, in an image of the given size."""
         landmarks = face.landmarks + np.array([by, by, 0], dtype=np.float32)
         return replace(
             face,
@@ -178,15 +178,15 @@ class FaceLandmarker:
         mesh = self.locate(image, region)
         if mesh is None:
             return None
-        around = Region.from_landmarks(mesh.landmarks)
-        turned = replace(around, angle_rad=around.angle_rad + np.pi)
-        if self.looks_upright(image, around) >= self.looks_upright(image, turned) - TURNED_BY:
+        region_of_mesh = Region.from_landmarks(mesh.landmarks)
+        turned = replace(region_of_mesh, angle_rad=region_of_mesh.angle_rad + np.pi)
+        if self.looks_upright(image, region_of_mesh) >= self.looks_upright(image, turned) - TURNED_BY:
             return mesh
         wide = replace(turned, side=TURNED_REACH * turned.side)
-        again = self.detector.detect(cut(image, wide, DETECTOR_SIDE), 1)
-        if not again:
+        detections = self.detector.detect(cut(image, wide, DETECTOR_SIDE), 1)
+        if not detections:
             return None
-        mesh = self.locate(image, Region.from_detection(again[0]).placed_in(wide, DETECTOR_SIDE))
+        mesh = self.locate(image, Region.from_detection(detections[0]).placed_in(wide, DETECTOR_SIDE))
         return None if mesh is None else self.locate(image, Region.from_landmarks(mesh.landmarks))
 
     def read_filling(self, image: Pixels) -> Face | None:
@@ -203,7 +203,7 @@ class FaceLandmarker:
             region = Region.from_detection(detection)
             shifted = replace(region, center_x=region.center_x + edge, center_y=region.center_y + edge)
             if (face := self.read_found(framed, shifted)) is not None:
-                return self._moved(face, -edge, width, height)
+                return self._shifted(face, -edge, width, height)
         if max(height, width) > SMALL_SIDE:
             return None
         for share in FILLING_SHARES:
@@ -214,7 +214,7 @@ class FaceLandmarker:
         return None
 
     def looks_upright(self, image: Pixels, region: Region) -> float:
-        """The detector's raw score that a region, turned level, shows an upright face."""
+        """The detector's highest raw score in a region, turned level: larger for an upright face."""
         return self.detector.best_logit(cut(image, region, DETECTOR_SIDE))
 
     def faces(self, image: Pixels, max_faces: int = 20, scales: int = 4) -> list[Face]:
@@ -261,22 +261,22 @@ def checked_image(image: Pixels) -> Pixels:
 def cut(image: Pixels, region: Region, side: int) -> Pixels:
     """The (side, side, 3) upright crop of a region: bilinear, averaged first when shrinking by two or more.
 
-    Beyond the image its edge is repeated, as in MediaPipe. A region wider than eight images is limited to that.
+    The edge of the image is repeated beyond it, as in MediaPipe. A region is at most eight images wide.
     """
     cos, sin = float(np.cos(region.angle_rad)), float(np.sin(region.angle_rad))
     extent = min(region.side, 8.0 * max(image.shape[:2]))
-    reach = extent * (abs(cos) + abs(sin)) / 2 + 2
-    left, top = int(region.center_x - reach), int(region.center_y - reach)
-    right, bottom = int(region.center_x + reach) + 1, int(region.center_y + reach) + 1
-    picture = Image.fromarray(rectangle(image, left, top, right, bottom))
+    half_extent = extent * (abs(cos) + abs(sin)) / 2 + 2
+    left, top = int(region.center_x - half_extent), int(region.center_y - half_extent)
+    right, bottom = int(region.center_x + half_extent) + 1, int(region.center_y + half_extent) + 1
+    patch = Image.fromarray(rectangle(image, left, top, right, bottom))
     shrink = max(1, int(extent / side))
     if shrink > 1:
-        picture = picture.reduce(shrink)
+        patch = patch.reduce(shrink)
     scale = extent / side / shrink
     x = (region.center_x - left) / shrink - (cos - sin) * scale * side / 2
     y = (region.center_y - top) / shrink - (sin + cos) * scale * side / 2
     matrix = (cos * scale, -sin * scale, x, sin * scale, cos * scale, y)
-    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
+    return np.asarray(patch.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
 
 
 def _default_path() -> Path:
@@ -286,7 +286,7 @@ def _default_path() -> Path:
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    """The files inside the .task archive."""
+    """Name to content of the files in the .task archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
@@ -323,16 +323,16 @@ def _interpreter(model: bytes, threads: int) -> Any:
 
 @contextmanager
 def _silenced_native_notice() -> Iterator[None]:
-    """Keeps LiteRT's native code from writing a notice about its delegate to the terminal's error stream."""
+    """Context in which LiteRT's native code cannot write its notice about a delegate to standard error."""
     try:
-        kept = os.dup(2)
+        standard_error = os.dup(2)
     except OSError:
         yield
         return
-    with open(os.devnull, 'wb') as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, 'wb') as null_device:
+        os.dup2(null_device.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(standard_error, 2)
+            os.close(standard_error)

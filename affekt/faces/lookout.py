@@ -1,7 +1,7 @@
-"""Work on a frame that does not depend on the previous frame's faces, done ahead so that tracking waits less.
+"""Colours and detections of a frame, computed ahead of the tracker in another thread.
 
-Colours reveal cuts; the detector finds faces anywhere. Both depend only on the frame, so another thread can compute
-them ahead: the tracker uses them where it needs them, and computes them itself where the prediction was wrong.
+Both depend on the frame alone, not on the faces of the previous one. The tracker uses them to notice cuts and new
+faces; a search that was not planned ahead, it runs itself.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ SEARCH_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Searches:
-    """When frames were last searched, at some fine scale and at the finest, and whether the next search waits:
-    it does while somebody is tracked, nobody was just lost and more people may appear."""
+    """The state of a tracker's searches.
+
+    Attributes:
+        latest_s: time of the last search at a fine scale.
+        deepest_s: time of the last search at all scales.
+        waits: whether the next search is due only after a while: somebody is tracked, nobody was just lost, and more
+            people may appear.
+    """
 
     latest_s: float
     deepest_s: float
@@ -39,7 +45,10 @@ class Searches:
 class Glance:
     """A frame's colours, and its detections if a search was planned.
 
-    colours: (4, 64), as `colour_histogram` counts them. scales: 0 if the frame was not searched.
+    Attributes:
+        colours: (4, 64) from `colour_histogram`.
+        scales: number of scales that were searched; 0 for none.
+        detections: faces detected at these scales.
     """
 
     colours: npt.NDArray[np.float64]
@@ -51,7 +60,7 @@ class Lookout:
     """Processes frames in order, ahead of a tracker.
 
     Args:
-        landmarker: the tracker's; its detector is loaded again, since one cannot serve two threads.
+        landmarker: the landmarker of the tracker; its detector is loaded again, since one cannot serve two threads.
         scales: search depth of the tracker's detector.
     """
 
@@ -61,7 +70,7 @@ class Lookout:
         self._planned = Searches(float('-inf'), float('-inf'), waits=False)
 
     def glance(self, time_s: float, image: npt.NDArray[np.uint8], searches: Searches) -> Glance:
-        """The glance at an (H, W, 3) image.
+        """The colours of an (H, W, 3) image, and its detections if a search is due.
 
         Args:
             time_s: time of the frame.
@@ -72,7 +81,7 @@ class Lookout:
             ShapeError: the image is not uint8 RGB of at least 16 x 16.
         """
         checked_image(image)
-        # The tracker has not yet reached the last planned searches.
+        # planned searches count as done, although the tracker has not reached their frames yet
         latest = max(searches.latest_s, self._planned.latest_s)
         deepest = max(searches.deepest_s, self._planned.deepest_s)
         scales = Searches(latest, deepest, searches.waits).scales_at(time_s, self._scales)

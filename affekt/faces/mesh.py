@@ -39,8 +39,7 @@ class Region:
         return cls(x + width / 2, y + height / 2, MARGIN * max(width, height), angle)
 
     def placed_in(self, outer: Region, pixels: int) -> Region:
-        """This square, given in the crop that `cut` makes of `outer`, `pixels` wide, in coordinates of the whole
-        image."""
+        """This square, given in pixels of a crop of `outer` with side `pixels`, in pixels of the whole image."""
         scale = outer.side / pixels
         cos, sin = float(np.cos(outer.angle_rad)) * scale, float(np.sin(outer.angle_rad)) * scale
         x, y = self.center_x - pixels / 2, self.center_y - pixels / 2
@@ -53,7 +52,7 @@ class Region:
 
     @classmethod
     def from_landmarks(cls, landmarks: Floats32) -> Region:
-        """The square around known landmarks (478, 3), level with the outer eye corners."""
+        """The square around landmarks (478, 3), level with the outer eye corners."""
         low, high = np.minimum.reduce(landmarks[:, :2]), np.maximum.reduce(landmarks[:, :2])
         across = landmarks[263] - landmarks[33]
         angle = float(np.arctan2(across[1], across[0]))
@@ -63,7 +62,7 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh:
-    """The position of one face in one image: all that tracking needs.
+    """The position of one face in one image, which is all that tracking needs.
 
     Attributes:
         box: (4,) x, y, width, height around the landmarks, pixels; may reach past the image.
@@ -85,7 +84,7 @@ class Mesh:
 
     @cached_property
     def center(self) -> Floats:
-        """(2,) middle of the box, pixels."""
+        """(2,) centre of the box, pixels."""
         return np.asarray(self.box[:2] + self.box[2:] / 2, dtype=np.float64)
 
     @cached_property
@@ -128,7 +127,7 @@ def box_overlap(face: Mesh, other: Mesh) -> float:
 
 
 def is_duplicate(face: Mesh, others: Sequence[Mesh]) -> bool:
-    """True if the face's box overlaps another's by more than DUPLICATE_OVERLAP."""
+    """Whether the intersection over union of the face's box and another's exceeds DUPLICATE_OVERLAP."""
     return any(box_overlap(face, other) > DUPLICATE_OVERLAP for other in others)
 
 

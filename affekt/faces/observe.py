@@ -1,4 +1,4 @@
-"""The main path: a recording to one row per person and frame, and each person's best thumbnail.
+"""A recording to one row per person and frame, and each person's best thumbnail.
 
     observed = observe_faces(Recording.open('clip.mp4'), rate_hz=12.5)
     observed.table            # time_s, person, box, READINGS, seven categories, valence, arousal and their deviations
@@ -6,8 +6,8 @@
     observed.frames_without   # frames without any face
 
 Three threads share the work, each a few frames ahead of the next: one decodes and searches for new faces,
-one tracks faces by their landmarks, one reads blendshapes, poses, columns and expression. Frames keep their order
-and rows are packed as they come, so memory stays flat and the result does not depend on timing. A frame without a
+one tracks faces by their landmarks, one reads blendshapes, poses, columns and expression. Frames keep their order, so
+that the result does not depend on timing, and rows are packed at once, so that memory stays flat. A frame without a
 face has no row; a category that was not evaluated is nan.
 """
 
@@ -88,11 +88,11 @@ class FaceObservations:
             RunError: landmarks were not kept.
             UnknownNameError: unknown person.
         """
-        names = [known.name for known in self.people]
+        names = [seen_person.name for seen_person in self.people]
         if person not in names:
             raise UnknownNameError(expected=f'one of {names}', came=repr(person), todo='choose one of these')
         if self.landmarks_path is None:
-            raise RunError(expected='landmarks on disk', came='none', todo='call observe_faces with `spill`')
+            raise RunError(expected='landmarks on disk', came='none', todo='call observe_faces with spill=PATH')
         return Track.read(self.landmarks_path, person)
 
 
@@ -119,7 +119,7 @@ def observe_faces(
         recording: a Recording, or frames with `time_s` and `image` sorted by time.
         rate_hz: frames read per second; None reads all. No effect on plain frames.
         max_people: maximum number of faces tracked at once, >= 1.
-        landmarker: by default one with the published model.
+        landmarker: reads the faces; None for one with the published model.
         expression: an expression model; None leaves categories, valence and arousal nan.
         identity: a `FaceIdentity`, which recognises returning people; None keeps the tracker's people.
         still_levels: see `FaceTracker`; 0 reads every face in every frame.
@@ -166,9 +166,9 @@ def observe_faces(
 
 
 def _glanced(frames: Iterable[Any], lookout: Lookout, tracker: FaceTracker) -> Generator[tuple[Any, Glance | None]]:
-    """Each frame with what can be seen in it ahead; nothing in a frame too small to hold a face."""
-    with closing(closable(frames)) as made:
-        for frame in made:
+    """Yield each frame with its glance; None for a frame too small for a face."""
+    with closing(closable(frames)) as all_frames:
+        for frame in all_frames:
             is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE
             yield frame, None if is_small else lookout.glance(float(frame.time_s), frame.image, tracker.searches)
 
@@ -176,15 +176,15 @@ def _glanced(frames: Iterable[Any], lookout: Lookout, tracker: FaceTracker) -> G
 def _followed(
     glanced: Generator[tuple[Any, Glance | None]], tracker: FaceTracker, clock: FaceClock
 ) -> Generator[tuple[Any, list[Followed]]]:
-    """Each frame with its faces."""
+    """Yield each frame with its tracked faces."""
     with closing(glanced):
         for frame, glance in glanced:
             yield frame, _faces_of(frame, glance, tracker, clock)
 
 
 def _faces_of(frame: FrameLike, glance: Glance | None, tracker: FaceTracker, clock: FaceClock) -> list[Followed]:
-    """The faces of one frame, counted; none in a frame too small to hold one."""
+    """The tracked faces of one frame, noted in the clock; [] for a frame too small for a face."""
     is_small = glance is None
-    seen = [] if is_small else tracker.follow(float(frame.time_s), frame.image, glance)
-    clock.tick(float(frame.time_s), bool(seen), is_small)
-    return seen
+    tracked_faces = [] if is_small else tracker.follow(float(frame.time_s), frame.image, glance)
+    clock.tick(float(frame.time_s), bool(tracked_faces), is_small)
+    return tracked_faces

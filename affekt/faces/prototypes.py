@@ -1,12 +1,14 @@
 """Published facial prototypes of emotion, computed from the 52 blendshapes without image or trained weights.
 
-A blendshape stands in for the facial action unit (AU) that moves the same skin; an emotion's score is the
-mean intensity of the action units in its prototype. Axis letters: N faces.
+A blendshape replaces the facial action unit (AU) that moves the same skin; an emotion's score is the mean intensity of
+the action units in its prototype.
+
+Axes: N faces.
 
 Sources: Ekman & Friesen 1978, Facial Action Coding System (the action units); Friesen & Ekman 1983, EMFACS-7,
 and Ekman, Friesen & Hager 2002, FACS Investigator's Guide, table 10-1 (the prototypes); Apple ARKit,
-ARBlendShapeLocation (what each blendshape moves). The correspondence is by anatomy and approximate: cheek
-raising (AU6) is seen through eye squinting, as the blendshape network hardly ever reports cheeks.
+ARBlendShapeLocation (what each blendshape moves). The correspondence is by anatomy and approximate: cheek raising (AU6)
+is read from eye squinting, since the blendshape network hardly ever reports cheeks.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ ACTION_UNITS: Mapping[int, tuple[str, ...]] = {
     23: ('mouthPressLeft', 'mouthPressRight'),
     26: ('jawOpen',),
 }
-"""Action unit to the blendshapes whose mean stands in for its intensity."""
+"""Action unit to the blendshapes whose mean replaces its intensity."""
 
 PROTOTYPES: Mapping[str, tuple[int, ...]] = {
     'anger': (4, 5, 7, 23),
@@ -49,8 +51,7 @@ PROTOTYPES: Mapping[str, tuple[int, ...]] = {
 """Emotion to the action units of its prototype (EMFACS). 'neutral' is the absence of all."""
 
 REST = 0.2
-"""Mean intensity below which a prototype counts less than a neutral face; a convention, fitted
-to nothing."""
+"""Score of a neutral face: a prototype of less mean intensity counts less than it; a convention, not fitted."""
 SHARPNESS = 8.0
 """Growth of the log odds with intensity: 0.1 more intensity multiplies the odds by exp(0.8); a convention, not
 fitted."""
@@ -64,30 +65,30 @@ def checked_blendshapes(blendshapes: npt.ArrayLike, faces: int | None = None) ->
         faces: N, if already known.
 
     Returns:
-        ((N, 52) values, (N,) True where present).
+        (N, 52) values, and (N,) True where a row is present.
 
     Raises:
         ShapeError: not (N, 52), or another N than `faces`, or not numbers.
         ValueRangeError: a row is partly nan, infinite, or outside [0, 1] by more than 0.01.
     """
-    given = np.asarray(blendshapes)
-    wanted = f'({"N" if faces is None else faces}, {len(BLENDSHAPES)}) floats'
-    if given.dtype.kind != 'f' or given.ndim != 2 or given.shape[1] != len(BLENDSHAPES):
+    scores = np.asarray(blendshapes)
+    expected = f'({"N" if faces is None else faces}, {len(BLENDSHAPES)}) floats'
+    if scores.dtype.kind != 'f' or scores.ndim != 2 or scores.shape[1] != len(BLENDSHAPES):
         raise ShapeError(
-            expected=f'blendshapes of shape {wanted}',
-            came=f'{given.shape} of {given.dtype}',
+            expected=f'blendshapes of shape {expected}',
+            came=f'{scores.shape} of {scores.dtype}',
             todo='give one row of 52 scores per face',
         )
-    if faces is not None and len(given) != faces:
+    if faces is not None and len(scores) != faces:
         raise ShapeError(
-            expected=f'blendshapes of shape {wanted}',
-            came=f'{given.shape}',
+            expected=f'blendshapes of shape {expected}',
+            came=f'{scores.shape}',
             todo='give one row per face crop',
         )
-    values = given.astype(np.float64)
+    values = scores.astype(np.float64)
     present = np.asarray(~np.isnan(values).all(axis=1), dtype=np.bool_)
-    seen = values[present]
-    if not (np.isfinite(seen) & (seen >= -0.01) & (seen <= 1.01)).all():
+    present_values = values[present]
+    if not (np.isfinite(present_values) & (present_values >= -0.01) & (present_values <= 1.01)).all():
         raise ValueRangeError(
             expected='blendshape rows in [0, 1], or all nan where there is no reading',
             came='a row that is partly nan, infinite or out of range',
@@ -108,7 +109,7 @@ def prototype_probabilities(blendshapes: npt.ArrayLike) -> Floats:
         score(k) = mean intensity of the prototype's action units, score(neutral) = 0.2
         share(k) = exp(8 score(k)) / sum over j of exp(8 score(j))
 
-    The shares are not calibrated: nothing was fitted.
+    The shares are not calibrated.
 
     Args:
         blendshapes: (N, 52) scores in [0, 1]; a row all nan is a face without a reading.

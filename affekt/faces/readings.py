@@ -1,9 +1,8 @@
 """Readings of a face in named columns: movements, gaze, head, and quality.
 
-`READINGS` lists the columns in order, each with name, unit, range, the model behind it, its definition and
-source; `readings` computes their values for one face. The 51 blendshapes come first under their official
-names, then measures on the landmarks, then columns named after the facial action units (AU) of FACS. A column
-that cannot be measured is nan, never 0.
+`READINGS` lists the columns in order, each with name, unit, range, model, definition and source; `readings` computes
+their values for one face. The 51 blendshapes come first under their official names, then measures on the landmarks,
+then columns named after the facial action units (AU) of FACS. A column that cannot be measured is nan, never 0.
 
 AU columns are *AU-like*: blendshape scores of a network, under the name of the action unit that moves the
 same skin. They are not ratings of a certified FACS coder, and were not compared with any.
@@ -33,8 +32,8 @@ PIXELS = 'pixels'
 GAZE_REACH_DEG = 30.0
 """Eye-in-head angle of a full gaze blendshape; a convention, not calibrated."""
 GAZE_BIAS_DEG = 3.6
-"""The network's bias of yaw for eyes that look ahead: half the sum of the readings of an image and its mirror
-image, which is 0 for a network that treats both sides alike (measurements/faces_gaze.py)."""
+"""Bias of the network's yaw for eyes that look ahead: half the sum of the readings of an image and its mirror image,
+which is 0 for a network that treats both sides alike (measurements/faces_gaze.py)."""
 CLOSED = 0.5
 """Lid score from which an eye counts as closed and has no gaze."""
 QUALITY_SCALE = 0.1
@@ -102,8 +101,8 @@ so AU06 stays near 0 even where AU07 is high. AU23 and AU45 have no blendshape o
 appears as AU24, a blink as a short AU43."""
 
 
-_GAZE = 'eye in head, mean of the gaze blendshapes of the open eyes times 30, not calibrated; nan where both are closed'
-_LEVEL = 'the bias of the network to one side taken off'
+_GAZE = 'eye in head, mean of the gaze blendshapes of the open eyes times 30, not calibrated; nan if both are closed'
+_LEVEL = 'corrected for the bias of the network to one side'
 _EAR = 'lid distance over eye width, mean of two lid pairs; open about 0.3, closed below 0.15'
 _EAR_SOURCE = 'Soukupová & Čech 2016, Real-time eye blink detection using facial landmarks, equation 1'
 _IRIS = "iris centre between the eye corners: -1 at the corner on the person's right, 1 at the one on the left"
@@ -113,7 +112,7 @@ _BLUR = 'Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548; division by the
 _HERE = 'affekt'
 _QUALITY = (
     'product of presence, size (full from 80 pixels), frontal view (cosines of yaw and pitch), light (full from 0.08 '
-    'to 0.92) and sharpness (full from 0.15); a convention, fitted to nothing'
+    'to 0.92) and sharpness (full from 0.15); a convention, not fitted'
 )
 _MEASURES = (
     Reading('eye_aspect_left', 'ratio', 0, 1, MESH_MODEL, _EAR, _EAR_SOURCE),
@@ -129,9 +128,9 @@ _MEASURES = (
     Reading('smile_asymmetry', 'score', -1, 1, BLENDSHAPE_MODEL, 'mouthSmileLeft - mouthSmileRight', _ARKIT),
     Reading('yaw_deg', 'degree', -180, 180, POSE_MODEL, "turn, > 0 to the person's left", _CAMERA),
     Reading('pitch_deg', 'degree', -90, 90, POSE_MODEL, 'nod, > 0 with the chin lifted', _CAMERA),
-    Reading('roll_deg', 'degree', -180, 180, POSE_MODEL, 'tilt, > 0 anticlockwise in the picture', _CAMERA),
-    Reading('head_x_cm', 'cm', -10000, 10000, POSE_MODEL, 'place, > 0 to the right of the picture', _CAMERA),
-    Reading('head_y_cm', 'cm', -10000, 10000, POSE_MODEL, 'place, > 0 upward', _CAMERA),
+    Reading('roll_deg', 'degree', -180, 180, POSE_MODEL, 'tilt, > 0 anticlockwise in the image', _CAMERA),
+    Reading('head_x_cm', 'cm', -10000, 10000, POSE_MODEL, 'position, > 0 to the right of the image', _CAMERA),
+    Reading('head_y_cm', 'cm', -10000, 10000, POSE_MODEL, 'position, > 0 upward', _CAMERA),
     Reading('head_distance_cm', 'cm', 0, 20000, POSE_MODEL, "distance along the camera's axis", _CAMERA),
     Reading('face_size_px', 'pixel', 1, 100000, MESH_MODEL, 'geometric mean of the sides of the box', _HERE),
     Reading('sharpness', 'ratio', 0, 20, PIXELS, _SHARP, _BLUR),
@@ -144,11 +143,11 @@ _MEASURES = (
 
 def _columns() -> tuple[Reading, ...]:
     columns = [Reading(name, 'score', 0, 1, BLENDSHAPE_MODEL, f'blendshape {name}', _ARKIT) for name in BLENDSHAPES[1:]]
-    for name, (stem, what, unit) in _BOTH.items():
-        definition = f'{what}: mean of {stem}Left and {stem}Right'
+    for name, (stem, movement, unit) in _BOTH.items():
+        definition = f'{movement}: mean of {stem}Left and {stem}Right'
         columns.append(Reading(name, 'score', 0, 1, BLENDSHAPE_MODEL, definition, _ARKIT, unit))
-    for name, (shape, what, unit) in _ONE.items():
-        columns.append(Reading(name, 'score', 0, 1, BLENDSHAPE_MODEL, f'{what}: {shape}', _ARKIT, unit))
+    for name, (shape, movement, unit) in _ONE.items():
+        columns.append(Reading(name, 'score', 0, 1, BLENDSHAPE_MODEL, f'{movement}: {shape}', _ARKIT, unit))
     columns += _MEASURES
     for unit, (title, shapes) in ACTION_UNITS.items():
         definition = f'AU-like {title}: mean of {", ".join(shapes)}'
@@ -163,7 +162,7 @@ _INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
 
 
 def _mixing() -> Floats32:
-    """(columns from blendshapes, 52) weights: which scores each column averages."""
+    """(columns from blendshapes, 52) weights by which each column averages scores."""
     rows = [(name,) for name in BLENDSHAPES[1:]]
     both = [(f'{stem}Left', f'{stem}Right') for stem, _, _ in _BOTH.values()]
     single = [(shape,) for shape, _, _ in _ONE.values()]
@@ -194,7 +193,7 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
     """The values of all READINGS for one face.
 
     Args:
-        face: a face or an observation.
+        face: a face, or an observation of one.
         crop: (48, 48) grey, the face aligned by `align_face`; without it the columns on pixels are nan, and quality
             leaves light and sharpness out.
 
@@ -243,19 +242,18 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
 def readable_share(quality: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Readable share of an expression at a given quality: 1 - exp(-quality / 0.1), in [0, 1).
 
-    The best weight of the network's probabilities, by log loss on FER2013's validation
-    faces, is close to this share; quality itself, as a weight, leaves half of the faces without a category
-    (`measurements/faces_quality.py`).
+    The best weight of the network's probabilities, by log loss on the validation faces of FER2013, is close to this
+    share; quality itself as a weight leaves half of the faces without a category (`measurements/faces_quality.py`).
 
     Args:
         quality: the reading of this name, any shape; nan counts as 1.
     """
-    seen = np.nan_to_num(np.asarray(quality, dtype=np.float64), nan=1.0)
-    return np.asarray(-np.expm1(-np.clip(seen, 0.0, 1.0) / QUALITY_SCALE))
+    qualities = np.nan_to_num(np.asarray(quality, dtype=np.float64), nan=1.0)
+    return np.asarray(-np.expm1(-np.clip(qualities, 0.0, 1.0) / QUALITY_SCALE))
 
 
 def _lengths(points: Floats32) -> tuple[list[float], list[float], list[float]]:
-    """In the picture's plane: width and two heights of the right eye, of the left one, and the lengths of _MOUTH."""
+    """Width and two heights of the right eye, those of the left eye, and the lengths of _MOUTH, in the image plane."""
     starts, ends = _LENGTHS
     across = points[starts, :2] - points[ends, :2]  # (9, 2)
     lengths: list[float] = np.sqrt(across[:, 0] ** 2 + across[:, 1] ** 2).tolist()
@@ -267,32 +265,34 @@ def _eye_aspect(width: float, outer_height: float, inner_height: float) -> float
 
 
 def _irises(points: Floats32) -> list[float]:
-    """Places of the left and right iris along the line between the eye's corners, from -1 at the first to 1 at the
-    second."""
+    """Positions of the left and the right iris between the corners of its eye: -1 at the right one, 1 at the left."""
     iris, right, left = (points[index, :2] for index in _IRISES)  # (2, 2) each
-    axis, way = left - right, iris - right
-    along = (way[:, 0] * axis[:, 0] + way[:, 1] * axis[:, 1]).tolist()
+    axis, offset = left - right, iris - right
+    along = (offset[:, 0] * axis[:, 0] + offset[:, 1] * axis[:, 1]).tolist()
     squared = (axis[:, 0] ** 2 + axis[:, 1] ** 2).tolist()
-    return [_within(2 * (part / max(whole, 1e-9)) - 1, -1.5, 1.5) for part, whole in zip(along, squared, strict=True)]
+    return [
+        _within(2 * (projection / max(length, 1e-9)) - 1, -1.5, 1.5)
+        for projection, length in zip(along, squared, strict=True)
+    ]
 
 
 def _within(value: float, low: float, high: float) -> float:
-    """The nearest value in a range; nan stays nan."""
+    """The value limited to a range; nan stays nan."""
     return low if value < low else high if value > high else value
 
 
 def _gaze_deg(scores: Floats32) -> tuple[float, float]:
-    """Eye-in-head yaw and pitch from the gaze blendshapes of the open eyes; nan where none is open."""
+    """Eye-in-head yaw and pitch in degrees, from the gaze blendshapes of the open eyes; nan if none is open."""
     sides = [side for side in ('Left', 'Right') if scores[_INDEX[f'eyeBlink{side}']] < CLOSED]
     if not sides:
         return float('nan'), float('nan')
 
-    def look(way: str, side: str) -> float:
-        return float(scores[_INDEX[f'eyeLook{way}{side}']])
+    def score(direction: str, side: str) -> float:
+        return float(scores[_INDEX[f'eyeLook{direction}{side}']])
 
-    toward = {'Left': 1, 'Right': -1}  # an eye that looks out looks to its own side
-    yaw = sum(toward[side] * (look('Out', side) - look('In', side)) for side in sides) / len(sides)
-    pitch = sum(look('Up', side) - look('Down', side) for side in sides) / len(sides)
+    sign = {'Left': 1, 'Right': -1}  # an eye that looks out looks to its own side
+    yaw = sum(sign[side] * (score('Out', side) - score('In', side)) for side in sides) / len(sides)
+    pitch = sum(score('Up', side) - score('Down', side) for side in sides) / len(sides)
     return level_yaw_deg(GAZE_REACH_DEG * yaw), GAZE_REACH_DEG * pitch
 
 

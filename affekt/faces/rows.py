@@ -1,7 +1,6 @@
 """Records of the faces in a recording: rows of the table, times of each person, best thumbnails.
 
-`FaceRecord.add` takes the faces of one frame; it is the only place where a face becomes a row, for
-files (`observe.py`) and for live sources (`stream.py`).
+`FaceRecord.add` takes the faces of one frame, from files (`observe.py`) and from live sources (`stream.py`).
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _PACK = 1024
 _BOX = ('box_x', 'box_y', 'box_width', 'box_height')
 _AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd')
 NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, *_AFFECT)
-"""The columns of numbers, in order."""
-_UNJUDGED = np.full(len(EKMAN) + len(_AFFECT), np.nan, dtype=np.float32)
+"""The columns with numbers, in order."""
+_NOT_EVALUATED = np.full(len(EKMAN) + len(_AFFECT), np.nan, dtype=np.float32)
 _QUALITY = NUMBERS.index('quality')
 _QUALITY_READING = _QUALITY - len(_BOX)
 ROW_SCHEMA = pa.schema([
@@ -40,7 +39,7 @@ ROW_SCHEMA = pa.schema([
     *[(name, pa.bool_()) for name in CONDITIONS],
     *[(name, pa.float32()) for name in NUMBERS],
 ])  # fmt: skip
-"""The columns of a table of faces; `person` is the number of a track until people are determined at the end."""
+"""The columns of a table of faces; `person` is a track number until tracks are joined to people at the end."""
 
 
 class ExpressionLike(Protocol):
@@ -51,14 +50,14 @@ class ExpressionLike(Protocol):
 
 @dataclass(frozen=True)
 class SeenPerson:
-    """The times of one person, and the best thumbnail.
+    """One person of a recording: the times with the face, and the best thumbnail.
 
     Attributes:
         name: 'person 1', 'person 2', … in order of appearance.
-        first_s, last_s: times of the first and last frame with the face.
+        first_s, last_s: times of the first and last frame with the face, in seconds.
         frames: number of frames with the face.
         thumbnail_jpeg: 160 x 160 pixels; None if images are not kept.
-        thumbnail_s: its time; nan without one.
+        thumbnail_s: time of the thumbnail in seconds; nan without one.
         stretches: number of tracks of the person; 1 without a long absence.
         identity_certainty: certainty by face that this is one person throughout, in [0, 1]; nan if there was
             nothing to compare.
@@ -85,46 +84,46 @@ class FaceClock:
     def __init__(self) -> None:
         self.frames = self.with_face = self.too_small = 0
         self._seconds = self._step = 0.0
-        self._before: tuple[float, bool] | None = None
+        self._previous: tuple[float, bool] | None = None
 
     def tick(self, time_s: float, has_face: bool, is_small: bool) -> None:
-        """Counts a frame."""
-        if self._before is not None:
-            self._step = time_s - self._before[0]
-            self._seconds += self._step * self._before[1]
-        self._before = (time_s, has_face)
+        """Count a frame."""
+        if self._previous is not None:
+            self._step = time_s - self._previous[0]
+            self._seconds += self._step * self._previous[1]
+        self._previous = (time_s, has_face)
         self.frames += 1
         self.with_face += has_face
         self.too_small += is_small
 
     def seconds_with(self) -> float:
         """Seconds with a face so far."""
-        last = self._step if self._before is not None and self._before[1] else 0.0
+        last = self._step if self._previous is not None and self._previous[1] else 0.0
         return self._seconds + last
 
 
 class _People:
-    """The times of each person, and the best thumbnails."""
+    """The times and the best thumbnail of each track."""
 
     def __init__(self, keep_thumbnails: bool) -> None:
         self._keep = keep_thumbnails
         self._spans: dict[int, list[float]] = {}
-        self._pictures: dict[int, Thumbnail] = {}
+        self._thumbnails: dict[int, Thumbnail] = {}
 
     def meet(self, stretch: int, face: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> None:
-        """Notes a sight in a stretch of being followed."""
+        """Note a frame with the face of a track."""
         span = self._spans.setdefault(stretch, [face.time_s, face.time_s, 0])
         span[1], span[2] = face.time_s, span[2] + 1
         if self._keep and face.is_measured:
-            self._pictures.setdefault(stretch, Thumbnail()).consider(face.time_s, image, face, values)
+            self._thumbnails.setdefault(stretch, Thumbnail()).consider(face.time_s, image, face, values)
 
     def all(self, joined: Sequence[Joined]) -> tuple[SeenPerson, ...]:
-        """The persons that the stretches were put together to, each with the best of their pictures."""
+        """The people to whom tracks were joined, each with the best thumbnail of their tracks."""
         people = []
         for number, person in enumerate(joined):
             spans = [self._spans[stretch] for stretch in person.stretches]
-            pictures = [self._pictures.get(stretch, Thumbnail()) for stretch in person.stretches]
-            best = max(pictures, key=lambda picture: picture.score)
+            thumbnails = [self._thumbnails.get(stretch, Thumbnail()) for stretch in person.stretches]
+            best = max(thumbnails, key=lambda thumbnail: thumbnail.score)
             first, last = min(span[0] for span in spans), max(span[1] for span in spans)
             frames = int(sum(span[2] for span in spans))
             people.append(
@@ -143,7 +142,7 @@ class _People:
 
 
 class _Rows:
-    """Rows of the table: expression in batches, packed into Arrow 1024 at a time."""
+    """Rows of the table: expression is evaluated in batches, and 1024 rows at a time are packed into Arrow."""
 
     def __init__(self, expression: ExpressionLike | None, batch: int) -> None:
         self._expression, self._batch = expression, batch
@@ -157,34 +156,39 @@ class _Rows:
         self._packed: list[pa.RecordBatch] = []
 
     def append(
-        self, name: str, face: FaceObservation, values: Floats32, crop: npt.NDArray[np.uint8], keeps_from: Conditions
+        self,
+        name: str,
+        face: FaceObservation,
+        values: Floats32,
+        crop: npt.NDArray[np.uint8],
+        face_conditions: Conditions,
     ) -> None:
         self._times.append(face.time_s)
         self._people.append(name)
         self._measured.append(face.is_measured)
-        self._conditions.append(keeps_from.columns)
-        self._numbers.append(np.concatenate([face.box, values, _UNJUDGED]))
+        self._conditions.append(face_conditions.columns)
+        self._numbers.append(np.concatenate([face.box, values, _NOT_EVALUATED]))
         self._crops.append(crop)
         self._blendshapes.append(face.blendshapes)
         if len(self._crops) == self._batch:
-            self.judge()
+            self.evaluate()
         if len(self._times) >= _PACK and not self._crops:
             self._pack()
 
     def latest(self, count: int) -> list[Floats32]:
-        """The numbers of the last faces, which are judged for it; so many were appended since rows were taken."""
-        self.judge()
+        """The numbers of the last `count` faces, with their expression; at most those since rows were taken."""
+        self.evaluate()
         return self._numbers[len(self._numbers) - count :]
 
     def taken(self) -> pa.Table:
-        """The rows so far, which are kept here no longer."""
-        self.judge()
+        """The rows since the last call."""
+        self.evaluate()
         self._pack()
         packed, self._packed = self._packed, []
         return pa.Table.from_batches(packed, ROW_SCHEMA)
 
-    def judge(self) -> None:
-        """Fills in the expression of the faces that wait for it."""
+    def evaluate(self) -> None:
+        """Evaluate the expression of the faces that wait for it, and fill in its columns."""
         if self._expression is not None and self._crops:
             from affekt.faces.expression import NEUTRAL_LEAN, affect_seen
 
@@ -193,9 +197,9 @@ class _Rows:
             waiting = self._numbers[-len(shares) :]
             quality = np.array([row[_QUALITY] for row in waiting])
             lean = getattr(self._expression, 'neutral_lean', NEUTRAL_LEAN)
-            judged = np.column_stack([shares, *affect_seen(shares, quality, neutral_lean=lean)]).astype(np.float32)
-            for row, values in zip(waiting, judged, strict=True):
-                row[-judged.shape[1] :] = values
+            results = np.column_stack([shares, *affect_seen(shares, quality, neutral_lean=lean)]).astype(np.float32)
+            for row, values in zip(waiting, results, strict=True):
+                row[-results.shape[1] :] = values
         self._crops.clear()
         self._blendshapes.clear()
 
@@ -208,8 +212,8 @@ class _Rows:
         columns += [flag_array(np.array(flags)) for flags in zip(*self._conditions, strict=True)]
         columns += [number_array(numbers[:, index]) for index in range(numbers.shape[1])]
         self._packed.append(pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA))
-        for waiting in (self._times, self._people, self._measured, self._conditions, self._numbers):
-            waiting.clear()
+        for values in (self._times, self._people, self._measured, self._conditions, self._numbers):
+            values.clear()
 
 
 class FaceRecord:
@@ -237,23 +241,23 @@ class FaceRecord:
         self._people = _People(keep_thumbnails)
         self._landmarks = landmarks
 
-    def add(self, seen: Sequence[FaceObservation], image: npt.NDArray[np.uint8]) -> list[int]:
-        """Adds the faces of one frame; returns the track number of each."""
-        stretches = self._sightings.stretches_of(seen)
-        for face, stretch in zip(seen, stretches, strict=True):
+    def add(self, faces: Sequence[FaceObservation], image: npt.NDArray[np.uint8]) -> list[int]:
+        """Add the faces of one frame; returns the track number of each."""
+        stretches = self._sightings.stretches_of(faces)
+        for face, stretch in zip(faces, stretches, strict=True):
             crop = align_face(image, five_points(face.landmarks))
             values = readings(face, crop)
-            keeps_from = conditions(crop, values)
-            values[_QUALITY_READING] *= keeps_from.quality
+            face_conditions = conditions(crop, values)
+            values[_QUALITY_READING] *= face_conditions.quality
             self._people.meet(stretch, face, image, values)
             self._sightings.consider(stretch, face, image, values)
-            self._rows.append(str(stretch), face, values, crop, keeps_from)
+            self._rows.append(str(stretch), face, values, crop, face_conditions)
             if self._landmarks is not None:
                 self._landmarks.append(str(stretch), face)
         return stretches
 
     def latest(self, count: int) -> list[Floats32]:
-        """The numbers, in the order of NUMBERS, of the last faces added since rows were taken."""
+        """The numbers of the last `count` faces, each in the order of NUMBERS; at most those since rows were taken."""
         return self._rows.latest(count)
 
     def taken(self) -> pa.Table:
@@ -261,9 +265,11 @@ class FaceRecord:
         return self._rows.taken()
 
     def concluded(self) -> tuple[tuple[SeenPerson, ...], dict[str, str]]:
-        """The people after joining tracks, and the name of each track."""
+        """The people after joining tracks, and track number, as text, to person's name."""
         joined = self._sightings.people()
-        names = {str(stretch): person_name(number) for number, own in enumerate(joined) for stretch in own.stretches}
+        names = {
+            str(stretch): person_name(number) for number, person in enumerate(joined) for stretch in person.stretches
+        }
         if self._landmarks is not None:
             self._landmarks.close(names)
         return self._people.all(joined), names

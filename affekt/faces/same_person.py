@@ -1,14 +1,16 @@
 """Joining of tracks that show the same person: a face that leaves and returns, or turns away and back.
 
-The tracker starts a new track where it is uncertain. Each track (*stretch*) keeps
-a few good images, spaced in time; at the end, tracks with similar faces are joined. Two that were on screen
-in one frame are never joined, nor two where a third person is nearly as similar. Nothing is compared with
-other recordings, and images and vectors are discarded after joining.
+The tracker starts a new track where it is uncertain. Each track keeps a few good images, spaced in time; at the end,
+tracks with similar faces are joined. Two tracks that were on screen in one frame are never joined, nor two if a third
+person is nearly as similar. Nothing is compared with other recordings, and images and vectors are discarded after
+joining.
 
     certainty(d) = 1 / (1 + exp((d - MIDDLE) / SPREAD)),  d the mean distance of all pairs of images
 
 The constants were fitted to the collection with the most similar strangers (the AT&T faces: 40 people, grey, in one
 light), and tested on videos and on images taken years apart (measurements/faces_identity.py).
+
+Axes: G groups of tracks, D numbers of a face.
 """
 
 from __future__ import annotations
@@ -36,15 +38,15 @@ SURE = 0.98
 SURELY_OTHER = 0.05
 """Certainty below which a track that the tracker considered a return is somebody else."""
 MARGIN = 0.06
-"""Minimum margin in distance over any third track that cannot be the same person."""
+"""Minimum difference in distance from any third track that cannot be the same person."""
 MOST_PICTURES = 4
 """Images per track."""
 SPACED_S = 0.8
 """Minimum seconds between two of them."""
 BETTER = 1.15
-"""Minimum ratio of scores for a new image to replace another."""
+"""Minimum ratio of scores for a new image to replace an old one."""
 MOST_WAITING = 64
-"""Images kept in memory before they are read."""
+"""Maximum number of crops in memory that wait for the network."""
 MOST_KEPT = 3200
 """Maximum number of images over all tracks, which bounds the cost of flicker to a minute."""
 MOST_STRETCHES = 800
@@ -55,14 +57,14 @@ _COLUMN = {reading.name: index for index, reading in enumerate(READINGS)}
 
 
 class IdentityLike(Protocol):
-    """The interface of the network."""
+    """The interface of an identity network: a crop from `face_crop` to its (D,) numbers."""
 
     def vector(self, crop: npt.NDArray[np.uint8]) -> Floats32: ...
 
 
 @dataclass
-class _Picture:
-    """One face to compare: its crop until it is read, then its vector."""
+class _Image:
+    """One image of a track: its crop until the network reads it, then its vector."""
 
     time_s: float
     score: float
@@ -71,7 +73,7 @@ class _Picture:
 
 
 @dataclass
-class _Stretch:
+class _Track:
     """One track of a face without a cut or a long absence."""
 
     person: int
@@ -79,7 +81,7 @@ class _Stretch:
     first_s: float
     last_s: float
     frames: int = 0
-    pictures: list[_Picture] = field(default_factory=list)
+    pictures: list[_Image] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Joined:
         stretches: track numbers, in order of appearance.
         certainty: certainty by face that they are one person, of the least certain join, in [0, 1]; nan if there
             is one track, or no good image of the others.
-        absences: how often the person was not tracked for a while, or tracked as another.
+        absences: number of times that the person was absent for a while, or was tracked as another person.
     """
 
     stretches: tuple[int, ...]
@@ -112,7 +114,7 @@ class Sightings:
 
     def __init__(self, identity: IdentityLike | None) -> None:
         self._identity = identity
-        self._stretches: list[_Stretch] = []
+        self._stretches: list[_Track] = []
         self._current: dict[int, int] = {}
         self._together: set[tuple[int, int]] = set()
         self._waiting = self._kept = 0
@@ -125,63 +127,72 @@ class Sightings:
         return numbers
 
     def consider(self, stretch: int, face: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> None:
-        """Keeps this image if it is among the good ones of its track. `values` are the face's `readings`."""
+        """Keep this image if it is among the good ones of its track.
+
+        Args:
+            stretch: number of the track.
+            face: the observed face.
+            image: (H, W, 3) RGB uint8 frame.
+            values: (len(READINGS),) readings of the face.
+        """
         if self._identity is None or not face.is_measured:
             return
         score = _score(values)
         pictures = self._stretches[stretch].pictures
         if not score > 0:
             return
-        near = [known for known in pictures if face.time_s - known.time_s < SPACED_S]
-        if not near and len(pictures) < MOST_PICTURES:
+        recent = [picture for picture in pictures if face.time_s - picture.time_s < SPACED_S]
+        if not recent and len(pictures) < MOST_PICTURES:
             if self._kept == MOST_KEPT:
                 return
             self._kept += 1
-            pictures.append(_Picture(face.time_s, score, face_crop(image, face.landmarks)))
+            pictures.append(_Image(face.time_s, score, face_crop(image, face.landmarks)))
             self._waiting += 1
         else:
-            least = near[-1] if near else min(pictures, key=lambda known: known.score)
-            if score <= BETTER * least.score:
+            replaced = recent[-1] if recent else min(pictures, key=lambda picture: picture.score)
+            if score <= BETTER * replaced.score:
                 return
-            self._waiting += least.crop is None
-            least.time_s = face.time_s if not near else least.time_s
-            least.score, least.crop, least.vector = score, face_crop(image, face.landmarks), None
+            self._waiting += replaced.crop is None
+            replaced.time_s = face.time_s if not recent else replaced.time_s
+            replaced.score, replaced.crop, replaced.vector = score, face_crop(image, face.landmarks), None
         if self._waiting > MOST_WAITING:
             self._read_all()
 
     def people(self) -> list[Joined]:
         """The people, by first appearance, each with its tracks."""
         count = len(self._stretches)
-        if self._identity is None or 2 * len(self._together) == count * (count - 1):  # nobody, one, or all at once
+        # nothing to join: no track, one track, or all pairs of tracks seen in one frame
+        if self._identity is None or 2 * len(self._together) == count * (count - 1):
             return [Joined((number,), float('nan')) for number in range(count)]
         self._read_all()
         vectors = [[p.vector for p in stretch.pictures if p.vector is not None] for stretch in self._stretches]
         order = np.argsort([-stretch.frames for stretch in self._stretches], kind='stable')
         compared = set(order[:MOST_STRETCHES].tolist())
-        vectors = [known if number in compared else [] for number, known in enumerate(vectors)]
+        vectors = [track_vectors if number in compared else [] for number, track_vectors in enumerate(vectors)]
         people = joined(vectors, [stretch.person for stretch in self._stretches], self._together)
         return [dataclasses.replace(person, absences=self._absences(person.stretches)) for person in people]
 
     def _absences(self, numbers: Sequence[int]) -> int:
-        own = [self._stretches[number] for number in numbers]
+        tracks = [self._stretches[number] for number in numbers]
         return sum(
-            after.person != before.person or after.first_s - before.last_s > GAP_S for before, after in pairwise(own)
+            later.person != earlier.person or later.first_s - earlier.last_s > GAP_S
+            for earlier, later in pairwise(tracks)
         )
 
     def _stretch_of(self, face: FaceObservation) -> int:
         number = self._current.get(face.person)
-        before = None if number is None else self._stretches[number]
-        is_away = before is not None and (before.scene != face.scene or face.time_s - before.last_s > GAP_S)
+        current = None if number is None else self._stretches[number]
+        is_away = current is not None and (current.scene != face.scene or face.time_s - current.last_s > GAP_S)
         if number is None or (is_away and self._identity is not None):
             number = self._current[face.person] = len(self._stretches)
-            self._stretches.append(_Stretch(face.person, face.scene, face.time_s, face.time_s))
+            self._stretches.append(_Track(face.person, face.scene, face.time_s, face.time_s))
         stretch = self._stretches[number]
         stretch.last_s = face.time_s
         stretch.frames += 1
         return number
 
     def _read_all(self) -> None:
-        """Turns the pictures that wait into vectors."""
+        """Replace all waiting crops by their vectors."""
         for stretch in self._stretches:
             for picture in stretch.pictures:
                 if picture.crop is not None and self._identity is not None:
@@ -192,11 +203,11 @@ class Sightings:
 def joined(
     vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int], together: Iterable[tuple[int, int]]
 ) -> list[Joined]:
-    """Tracks joined to people: the nearest first, by mean distance, while certain enough.
+    """People as groups of tracks, joined from the nearest pair on, by mean distance, while that is certain enough.
 
-    1. Start from the tracker's people, without tracks whose face is certainly another's. 2. Join the two
+    1. Start from the tracker's people, without tracks whose face is certainly that of another person. 2. Join the two
     groups with the nearest faces, unless they were on screen together or a third is nearly as close to one and was on
-    screen with the other. 3. Repeat until no join is certain.
+    screen with the other. 3. Repeat until no join is certain. 4. Sort people by their first track.
 
     Args:
         vectors: per track the vectors of its images, each (D,); may be empty.
@@ -204,20 +215,24 @@ def joined(
         together: pairs of tracks seen in one frame.
 
     Returns:
-        People, by their first track.
+        People, in the order of their first tracks.
     """
-    # 1.
+    # 1. The tracker's people.
     tracks, sureness = _as_tracked(vectors, tracked)
     known = [[vector for number in group for vector in vectors[number]] for group in tracks]
-    unseen = [Joined(tuple(group), float('nan')) for group, own in zip(tracks, known, strict=True) if not own]
-    groups = [group for group, own in zip(tracks, known, strict=True) if own]
-    sure = [least for least, own in zip(sureness, known, strict=True) if own]
-    known = [own for own in known if own]
-    count = np.array([len(own) for own in known], dtype=np.float64)
+    unseen = [
+        Joined(tuple(group), float('nan'))
+        for group, group_vectors in zip(tracks, known, strict=True)
+        if not group_vectors
+    ]
+    groups = [group for group, group_vectors in zip(tracks, known, strict=True) if group_vectors]
+    sure = [least for least, group_vectors in zip(sureness, known, strict=True) if group_vectors]
+    known = [group_vectors for group_vectors in known if group_vectors]
+    count = np.array([len(group_vectors) for group_vectors in known], dtype=np.float64)
     sums = _summed_distances(known)
     apart = _apart(groups, together)
     blocked = np.eye(len(groups), dtype=bool) | apart
-    # 2.
+    # 2. and 3. The nearest pair, while it is certain.
     while True:
         with np.errstate(invalid='ignore', divide='ignore'):
             mean = np.where(count[:, None] * count[None] > 0, sums / (count[:, None] * count[None]), np.inf)
@@ -243,38 +258,38 @@ def joined(
         groups[second], count[second] = [], 0
         blocked[second], blocked[:, second] = True, True
         apart[second], apart[:, second] = False, False
-    # 3.
+    # 4. People, those without any good image included.
     people = [
-        Joined(tuple(group), own if own <= 1 else float('nan'))
-        for group, own in zip(groups, sure, strict=True)
+        Joined(tuple(group), group_vectors if group_vectors <= 1 else float('nan'))
+        for group, group_vectors in zip(groups, sure, strict=True)
         if group
     ]
     return sorted([*people, *unseen], key=lambda person: person.stretches[0])
 
 
 def _as_tracked(vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int]) -> tuple[list[list[int]], list[float]]:
-    """Tracks by the tracker's person, and the certainty of each group; infinite if not compared.
+    """Tracks grouped by the tracker's person, and the certainty of each group; infinity if nothing was compared.
 
-    A return whose face is certainly another's starts a new group.
+    A track whose face is certainly that of another person starts a new group.
     """
     groups: list[list[int]] = []
-    sure: list[float] = []
+    certainties: list[float] = []
     latest: dict[int, int] = {}
     for number, person in enumerate(tracked):
         group = latest.get(person)
-        own = float('inf')
+        sureness = float('inf')
         if group is not None:
-            before = [vector for earlier in groups[group] for vector in vectors[earlier]]
-            if before and len(vectors[number]):
-                own = certainty(mean_distance(before, vectors[number]))
-        if group is None or own < SURELY_OTHER:
+            earlier_vectors = [vector for earlier_track in groups[group] for vector in vectors[earlier_track]]
+            if earlier_vectors and len(vectors[number]):
+                sureness = certainty(mean_distance(earlier_vectors, vectors[number]))
+        if group is None or sureness < SURELY_OTHER:
             group = latest[person] = len(groups)
             groups.append([number])
-            sure.append(float('inf'))
+            certainties.append(float('inf'))
         else:
             groups[group].append(number)
-            sure[group] = min(sure[group], own)
-    return groups, sure
+            certainties[group] = min(certainties[group], sureness)
+    return groups, certainties
 
 
 def mean_distance(ours: Sequence[Floats32], theirs: Sequence[Floats32]) -> float:
@@ -290,18 +305,18 @@ def _distances(ours: Floats32, theirs: Floats32) -> Floats:
     return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float64)
 
 
-def _summed_distances(known: Sequence[Sequence[Floats32]]) -> Floats:
-    """(G, G) sums over the pairs of pictures of two groups."""
-    owner = np.array([group for group, own in enumerate(known) for _ in own], dtype=np.int64)
-    sums = np.zeros((len(known), len(known)))
+def _summed_distances(vectors: Sequence[Sequence[Floats32]]) -> Floats:
+    """(G, G) sums of distances over all pairs of images of two groups."""
+    owner = np.array([group for group, group_vectors in enumerate(vectors) for _ in group_vectors], dtype=np.int64)
+    sums = np.zeros((len(vectors), len(vectors)))
     if len(owner):
-        flat = np.stack([vector for own in known for vector in own])
+        flat = np.stack([vector for group_vectors in vectors for vector in group_vectors])
         np.add.at(sums, (owner[:, None], owner[None]), _distances(flat, flat))
     return sums
 
 
 def _apart(groups: Sequence[Sequence[int]], together: Iterable[tuple[int, int]]) -> npt.NDArray[np.bool_]:
-    """(G, G) True where two groups were on screen in one frame."""
+    """bool (G, G), True for two groups that were on screen in one frame."""
     owner: Mapping[int, int] = {number: group for group, numbers in enumerate(groups) for number in numbers}
     apart = np.zeros((len(groups), len(groups)), dtype=bool)
     for earlier, later in together:
@@ -311,13 +326,13 @@ def _apart(groups: Sequence[Sequence[int]], together: Iterable[tuple[int, int]])
 
 
 def _has_rival(first: int, second: int, mean: Floats, apart: npt.NDArray[np.bool_], nearest: float) -> bool:
-    """True where somebody who was on screen with one of the two is nearly as near to the other."""
+    """Whether a group that was on screen with one of the two is nearly as close to the other."""
     near = mean < nearest + MARGIN
     return bool((apart[second] & near[first]).any() or (apart[first] & near[second]).any())
 
 
 def _score(values: Floats32) -> float:
-    """How good a picture is for comparing, >= 0: its quality, 0 where the face is too small, blurred or turned."""
+    """Suitability of an image for comparison, >= 0: its quality; 0 if the face is too small, blurred or turned."""
     size, sharpness, yaw, quality = (
         float(values[_COLUMN[name]]) for name in ('face_size_px', 'sharpness', 'yaw_deg', 'quality')
     )

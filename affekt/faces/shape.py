@@ -3,7 +3,7 @@
 25 of the 478 landmarks, those of brows, lids, nose, lips, chin and cheeks, in units of the distance between the outer
 corners of the eyes. The origin is between these corners; x points to the right of the image, y up.
 
-T faces, K points.
+Axes: T faces, K points.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ POINTS = {
     'lip_top_right': 37, 'lip_top_left': 267, 'lip_bottom_right': 84, 'lip_bottom_left': 314,
     'chin': 152, 'cheek_right': 205, 'cheek_left': 425,
 }  # fmt: skip
-"""Name to the number of the landmark; right and left are the person's own."""
+"""Name to index of the landmark; right and left are the person's own."""
 SHAPE_COLUMNS = tuple(f'shape_{name}_{axis}' for name in POINTS for axis in 'xy')
 OUTER_CORNERS = (33, 263)
 
 
 def face_shapes(landmarks: npt.ArrayLike, poses: npt.ArrayLike) -> Floats32:
-    """Landmarks as seen from the front.
+    """Landmarks of faces turned to the front and scaled, as x and y.
 
         ((R^T (p - middle of the eyes)) / distance of the outer corners of the eyes)[x, y]
 
@@ -43,15 +43,15 @@ def face_shapes(landmarks: npt.ArrayLike, poses: npt.ArrayLike) -> Floats32:
     Raises:
         ShapeError: other shapes.
     """
-    points, turned = np.asarray(landmarks, dtype=np.float64), np.asarray(poses, dtype=np.float64)
-    if points.ndim != 3 or points.shape[1:] != (478, 3) or turned.shape != (len(points), 4, 4):
+    points, transforms = np.asarray(landmarks, dtype=np.float64), np.asarray(poses, dtype=np.float64)
+    if points.ndim != 3 or points.shape[1:] != (478, 3) or transforms.shape != (len(points), 4, 4):
         raise ShapeError(
-            expected='landmarks (T, 478, 3) and poses (T, 4, 4)', came=f'{points.shape} and {turned.shape}',
+            expected='landmarks (T, 478, 3) and poses (T, 4, 4)', came=f'{points.shape} and {transforms.shape}',
             todo='give those of one track',
         )  # fmt: skip
     points = points * [1.0, -1.0, -1.0]  # to the camera's axes: y up, z towards the viewer
     right, left = points[:, OUTER_CORNERS[0]], points[:, OUTER_CORNERS[1]]
-    apart = np.maximum(np.linalg.norm(left - right, axis=1), 1e-6)[:, None, None]
-    chosen = (points[:, list(POINTS.values())] - ((left + right) / 2)[:, None]) / apart  # (T, K, 3)
-    front = np.einsum('tji,tkj->tki', turned[:, :3, :3], chosen)
-    return np.ascontiguousarray(front[:, :, :2].reshape(len(points), -1), dtype=np.float32)
+    eye_distance = np.maximum(np.linalg.norm(left - right, axis=1), 1e-6)[:, None, None]
+    chosen = (points[:, list(POINTS.values())] - ((left + right) / 2)[:, None]) / eye_distance  # (T, K, 3)
+    front = np.einsum('tji,tkj->tki', transforms[:, :3, :3], chosen)  # (T, K, 3): R^T of each point
+    return np.ascontiguousarray(front[:, :, :2].reshape(len(points), -1), dtype=np.float32)  # (T, 2 K)

@@ -8,12 +8,12 @@ import numpy.typing as npt
 from affekt.arrays import Floats32
 
 LONGEST_S = 0.25
-"""Longest time in seconds for which one reading is reused."""
+"""Maximum time in seconds for which one reading is reused."""
 _POINTS = 32
 
 
 class Stillness:
-    """Remembers the pixels of each face at its last reading.
+    """Compares the pixels of each face with those at its last reading.
 
     Args:
         levels: mean absolute change, in levels of 255, below which a face counts as still; 0 for never.
@@ -21,26 +21,26 @@ class Stillness:
 
     def __init__(self, levels: float = 0.0) -> None:
         self._levels = levels
-        self._seen: dict[int, tuple[float, Floats32, Floats32]] = {}
+        self._readings: dict[int, tuple[float, Floats32, Floats32]] = {}
 
     def remember(self, person: int, time_s: float, image: npt.NDArray[np.uint8], box: Floats32) -> None:
-        """Stores the pixels inside a person's box (x, y, w, h)."""
+        """Store the pixels inside a person's box (x, y, w, h)."""
         if self._levels > 0:
-            self._seen[person] = (time_s, box, _sample(image, box))
+            self._readings[person] = (time_s, box, _sample(image, box))
 
     def is_still(self, person: int, time_s: float, image: npt.NDArray[np.uint8]) -> bool:
-        """True if the person's pixels are unchanged since a recent reading."""
-        if person not in self._seen:
+        """Whether the person's pixels are unchanged since a recent reading."""
+        if person not in self._readings:
             return False
-        read_s, box, before = self._seen[person]
+        read_s, box, previous = self._readings[person]
         if time_s - read_s > LONGEST_S:
             return False
-        now = _sample(image, box)
-        return now.shape == before.shape and float(np.abs(now - before).mean()) < self._levels
+        current = _sample(image, box)
+        return current.shape == previous.shape and float(np.abs(current - previous).mean()) < self._levels
 
 
 def _sample(image: npt.NDArray[np.uint8], box: Floats32) -> Floats32:
-    """About 32 x 32 green pixels inside a box."""
+    """(32, 32) values of green on a grid inside a box, as float32."""
     height, width = image.shape[:2]
     x, y, across, down = (float(value) for value in box)
     columns = np.clip(np.linspace(x, x + across, _POINTS), 0, width - 1).astype(np.int64)

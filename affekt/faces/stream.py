@@ -65,36 +65,36 @@ class Searching(Protocol):
     """The interface of a parallel search for faces."""
 
     def is_free(self, is_urgent: bool) -> bool:
-        """True if a frame can be given; `is_urgent` where no face is tracked."""
+        """Whether a frame can be given; `is_urgent` if no face is tracked."""
 
     def give(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> None:
-        """Starts the search of a frame; an unfinished one is given up."""
+        """Start the search of a frame; an unfinished one is cancelled."""
 
     def take(self) -> tuple[int, Sequence[Detection]]:
-        """Scales and detections of a finished search, once; (0, ()) if none is."""
+        """Number of scales and detections of a finished search, once; (0, ()) if none is finished."""
 
     def close(self) -> None:
-        """Ends it."""
+        """End the search."""
 
 
-class _Found(NamedTuple):
-    """What a search found; while the other scales are still searched, that search and its number of scales."""
+class _SearchResult(NamedTuple):
+    """Result of a search; `rest` is a running search of the other scales, `scales_left` its number of scales."""
 
     scales: int
     detections: Sequence[Detection]
-    rest: Future[_Found] | None = None
+    rest: Future[_SearchResult] | None = None
     scales_left: int = 0
 
 
 class SearchAside:
     """Searches one frame at a time in another thread.
 
-    While a face is tracked the thread has a low priority, so that no frame waits for it. While none is, there is
-    nothing to delay, and on a busy machine that thread would take seconds: an urgent search runs in one of normal
-    priority, and does not wait for the other. It begins with the coarsest scale, a twelfth of the work: a face found
-    there is tracked at once, and the other scales are left to the thread of low priority. Where nothing found there can
-    be tracked, the next search is urgent again, and all scales are searched at once: what looks like a large face would
-    otherwise keep small ones from ever being found.
+    While a face is tracked, the thread has a low priority, so that no frame waits for it. While none is tracked, there
+    is nothing to delay, and on a busy machine that thread would take seconds: an urgent search runs in a thread of
+    normal priority, and does not wait for the other. It begins with the coarsest scale, a twelfth of the work: a face
+    found there is tracked at once, and the other scales are left to the thread of low priority. If nothing found there
+    can be tracked, the next search is urgent again, and takes all scales at once: otherwise something that only looks
+    like a large face would keep small ones from ever being found.
     """
 
     def __init__(self, landmarker: FaceLandmarker) -> None:
@@ -103,49 +103,51 @@ class SearchAside:
             False: ThreadPoolExecutor(1, 'affekt-search', yields_to_others),
             True: ThreadPoolExecutor(1, 'affekt-urgent-search'),
         }
-        self._running: Future[_Found] | None = None
+        self._running: Future[_SearchResult] | None = None
         self._is_urgent = False
         self._scales_left = 0
 
     def is_free(self, is_urgent: bool) -> bool:
-        """Whether the last search was taken, or gives way to an urgent one."""
+        """Whether the result of the last search was taken, or an urgent search may replace it."""
         return self._running is None or (is_urgent and not self._is_urgent)
 
     def give(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> None:
-        """Starts the search of a frame; an unfinished one is given up."""
+        """Start the search of a frame; an unfinished one is cancelled."""
         if self._running is not None:
             self._running.cancel()
         if is_urgent and not self._scales_left:
             self._running = self._pools[True].submit(self._coarse_first, image, scales)
         else:
-            self._running = self._pools[is_urgent].submit(self._whole, image, max(scales, self._scales_left), is_urgent)
+            self._running = self._pools[is_urgent].submit(
+                self._search_all, image, max(scales, self._scales_left), is_urgent
+            )
         self._is_urgent, self._scales_left = is_urgent, 0
 
     def take(self) -> tuple[int, Sequence[Detection]]:
-        """Scales and detections of a finished search, once; (0, ()) if none is."""
+        """Number of scales and detections of a finished search, once; (0, ()) if none is finished."""
         if self._running is None or not self._running.done():
             return 0, ()
         running, self._running = self._running, None
-        found = running.result()
-        self._running, self._is_urgent, self._scales_left = found.rest, False, found.scales_left
-        return found.scales, found.detections
+        result = running.result()
+        self._running, self._is_urgent, self._scales_left = result.rest, False, result.scales_left
+        return result.scales, result.detections
 
     def close(self) -> None:
-        """Waits for the current searches."""
+        """Wait for the current searches, and end both threads."""
         for is_urgent in (True, False):  # the urgent one may start another
             self._pools[is_urgent].shutdown(wait=True, cancel_futures=True)
 
-    def _whole(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> _Found:
-        return _Found(scales, self._detectors[is_urgent].detect(image, scales))
+    def _search_all(self, image: npt.NDArray[np.uint8], scales: int, is_urgent: bool) -> _SearchResult:
+        return _SearchResult(scales, self._detectors[is_urgent].detect(image, scales))
 
-    def _coarse_first(self, image: npt.NDArray[np.uint8], scales: int) -> _Found:
+    def _coarse_first(self, image: npt.NDArray[np.uint8], scales: int) -> _SearchResult:
         detect = self._detectors[True].detect
         detections = detect(image, 1)
         if scales == 1:
-            return _Found(1, detections)
+            return _SearchResult(1, detections)
         if not detections:
-            return _Found(scales, detect(image, scales))
-        return _Found(1, detections, self._pools[False].submit(self._whole, image, scales, False), scales)
+            return _SearchResult(scales, detect(image, scales))
+        return _SearchResult(1, detections, self._pools[False].submit(self._search_all, image, scales, False), scales)
 
 
 class FaceStream:
@@ -153,13 +155,13 @@ class FaceStream:
 
     Args:
         max_people: maximum number of faces tracked at once, >= 1.
-        landmarker: by default one with the published model.
+        landmarker: reads the faces; None for one with the published model.
         expression: an expression model; None leaves categories, valence and arousal nan.
         identity: see `observe_faces`; used at the end.
         keep_thumbnails: False keeps no images.
         is_patient: search within the frame, as in `observe_faces`; some tens of milliseconds slower when a search
             is due.
-        search: the search; by default in a separate thread.
+        search: the search; None for one in separate threads.
     """
 
     def __init__(
@@ -183,7 +185,7 @@ class FaceStream:
         self._size: tuple[int, ...] = ()
 
     def warm_up(self) -> None:
-        """Runs every network once on dummy data: first runs are the slowest, and no frame should wait for them."""
+        """Run every network once on dummy data, since first runs are the slowest and no frame should wait for them."""
         grey = np.full((MESH_SIDE, MESH_SIDE, 3), 128, np.uint8)
         self._networks.detect(grey)
         landmarks, _ = self._networks.mesh(grey, Region(MESH_SIDE / 2, MESH_SIDE / 2, MESH_SIDE, 0.0))
@@ -191,7 +193,7 @@ class FaceStream:
         if self._expression is not None:
             self._expression.probabilities(np.zeros((1, FACE_SIDE, FACE_SIDE), np.uint8))
         if self._keeps_thumbnails:
-            PIL.Image.preinit()  # what writes JPEG, which the first thumbnail would load
+            PIL.Image.preinit()  # loads the JPEG writer before the first thumbnail
 
     def look(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[SeenFace, ...]:
         """The faces of the next frame.
@@ -208,9 +210,9 @@ class FaceStream:
             self._tracker.cut()
         self._size = image.shape
         is_small = min(image.shape[:2]) < SMALLEST_SIDE
-        seen = [] if is_small else self._observed(time_s, image)
-        stretches = self._record.add(seen, image)
-        numbers = self._record.latest(len(seen))
+        faces = [] if is_small else self._observed(time_s, image)
+        stretches = self._record.add(faces, image)
+        numbers = self._record.latest(len(faces))
         return tuple(_seen_face(stretch, row) for stretch, row in zip(stretches, numbers, strict=True))
 
     def _observed(self, time_s: float, image: npt.NDArray[np.uint8]) -> list[FaceObservation]:
@@ -232,11 +234,11 @@ class FaceStream:
         return self._record.taken()
 
     def concluded(self) -> tuple[tuple[SeenPerson, ...], dict[str, str]]:
-        """The people, and the name of each track."""
+        """The people, and track number, as text, to person's name."""
         return self._record.concluded()
 
     def close(self) -> None:
-        """Ends the search."""
+        """End the search."""
         if self._search is not None:
             self._search.close()
 

@@ -31,7 +31,7 @@ class Thumbnail:
     def consider(
         self, time_s: float, image: npt.NDArray[np.uint8], face: Face, values: npt.NDArray[np.float32]
     ) -> None:
-        """Keeps this image if it is clearly better. `values` are the face's `readings`."""
+        """Keep this image if its score is at least `BETTER` times the current one; `values` are the face's readings."""
         score = picture_score(values)
         if self.jpeg is not None and not score > BETTER * self.score:
             return
@@ -57,6 +57,6 @@ def thumbnail_jpeg(image: npt.NDArray[np.uint8], face: Face) -> bytes:
     part = image[rows, columns]
     if part.size:
         canvas.paste(Image.fromarray(part), (columns.start - box[0], rows.start - box[1]))
-    kept = io.BytesIO()
-    canvas.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(kept, format='JPEG', quality=85)
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    canvas.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(buffer, format='JPEG', quality=85)
+    return buffer.getvalue()

@@ -130,76 +130,76 @@ class LandmarkFile:
         import pyarrow.parquet as pq
 
         self.path = path
-        self._part = part_of(path)
+        self._partial_path = part_of(path)
         lists = [(name, pa.list_(pa.float32(), width)) for name, width in _WIDTHS.items()]
         self._schema = pa.schema(
             [('time_s', pa.float64()), ('person', pa.string()), ('presence', pa.float32()), *lists]
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer: Any = pq.ParquetWriter(self._part, self._schema, compression='zstd')
+        self._writer: Any = pq.ParquetWriter(self._partial_path, self._schema, compression='zstd')
         self._rows: list[tuple[str, FaceObservation]] = []
 
     def append(self, person: str, observation: FaceObservation) -> None:
-        """Adds one row; nothing is written until a group is full."""
+        """Add one row; it is written when its group of 256 is full, or on closing."""
         self._rows.append((person, observation))
         if len(self._rows) == _ROWS_PER_GROUP:
             self._flush()
 
     def close(self, names: Mapping[str, str] | None = None) -> None:
-        """Writes the rest and names the file; with `names`, people are renamed first."""
+        """Write the remaining rows and give the file its name; with `names`, people are renamed first."""
         self._flush()
         self._writer.close()
         if names is not None and any(old != new for old, new in names.items()):
             self._rename(names)
-        with open(self._part, 'rb+') as written:
-            os.fsync(written.fileno())
-        os.replace(self._part, self.path)
+        with open(self._partial_path, 'rb+') as file:
+            os.fsync(file.fileno())
+        os.replace(self._partial_path, self.path)
 
     def _rename(self, names: Mapping[str, str]) -> None:
-        """Writes the file again with other names, a group of rows at a time."""
+        """Rewrite the file with other names, one group of rows at a time."""
         import pyarrow.parquet as pq
 
-        again = self._part.with_name(f'{self._part.name}.renamed')
+        renamed_path = self._partial_path.with_name(f'{self._partial_path.name}.renamed')
         try:
             with (
-                pq.ParquetFile(self._part) as file,
-                pq.ParquetWriter(again, self._schema, compression='zstd') as writer,
+                pq.ParquetFile(self._partial_path) as file,
+                pq.ParquetWriter(renamed_path, self._schema, compression='zstd') as writer,
             ):
                 for group in range(file.num_row_groups):
                     rows = file.read_row_group(group)
                     writer.write_table(rows.set_column(1, 'person', renamed(rows['person'], names)))
-            os.replace(again, self._part)
+            os.replace(renamed_path, self._partial_path)
         finally:
-            again.unlink(missing_ok=True)
+            renamed_path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Closes and removes the unfinished file."""
+        """Close and remove the unfinished file."""
         self._writer.close()
-        self._part.unlink(missing_ok=True)
+        self._partial_path.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         import pyarrow as pa
 
         if not self._rows:
             return
-        seen = [observation for _, observation in self._rows]
+        observations = [observation for _, observation in self._rows]
         columns = [
-            number_array(np.array([face.time_s for face in seen])),
+            number_array(np.array([face.time_s for face in observations])),
             text_array([person for person, _ in self._rows]),
-            number_array(np.array([face.presence for face in seen], dtype=np.float32)),
-            *[_lists([getattr(face, name) for face in seen], width) for name, width in _WIDTHS.items()],
+            number_array(np.array([face.presence for face in observations], dtype=np.float32)),
+            *[_lists([getattr(face, name) for face in observations], width) for name, width in _WIDTHS.items()],
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         self._rows.clear()
 
 
 def renamed(people: Any, names: Mapping[str, str]) -> Any:
-    """A column of people's names, some renamed."""
+    """A column of people's names, with those in `names` replaced."""
     if not len(people):
         return people
     coded = people.combine_chunks().dictionary_encode()
-    own = text_array([names.get(name, name) for name in coded.dictionary.to_pylist()])
-    return own.take(coded.indices)
+    new_names = text_array([names.get(name, name) for name in coded.dictionary.to_pylist()])
+    return new_names.take(coded.indices)
 
 
 def _lists(values: Sequence[Floats32], width: int) -> Any:

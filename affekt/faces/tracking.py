@@ -31,7 +31,7 @@ from affekt.faces.stillness import Stillness
 RECOVER_EVERY_S = 0.25
 """Seconds between searches at all scales after a face was lost; the coarsest scale is searched at every frame."""
 GAP_S = 3.0
-"""Longest absence, in seconds, after which position and look identify a face; later only a certain look does."""
+"""Longest absence, in seconds, after which position and look identify a face; later, only a certain look does."""
 LOOK_EVERY_S = 0.5
 NEAR = 1.5
 """Distance of two faces, in face sizes, below which looks decide identity."""
@@ -44,7 +44,7 @@ MOST_REMEMBERED = 60
 
 @dataclass
 class _Person:
-    """The tracker's state of one person."""
+    """The tracker's state of one person; `seen_s` and `look_s` are times of the last face and of the last kept look."""
 
     number: int
     face: Mesh
@@ -56,20 +56,20 @@ class _Person:
     is_followed: bool = True
 
     def expected_region(self, time_s: float) -> Region:
-        """Where to read the face."""
+        """The square in which the face is expected at a time."""
         region = Region.from_landmarks(self.face.landmarks)
         x, y = (float(step) for step in self.expected_center(time_s) - self.face.center)
         return Region(region.center_x + x, region.center_y + y, region.side, region.angle_rad)
 
     def expected_center(self, time_s: float) -> Floats:
-        """Where the face should be: moved on by at most its own size, slowing down within a second."""
+        """(2,) expected centre of the face: moved at its velocity for at most a second, and by at most its own size."""
         step = self.velocity * min(time_s - self.seen_s, 1.0)
         length, size = _length(step), self.face.size
         return self.face.center + step * min(1.0, size / max(length, 1e-9))
 
 
 class FaceTracker:
-    """Tracks up to `max_people` faces; feed it the frames of one recording in order.
+    """Tracks up to `max_people` faces; call it with the frames of one recording in order.
 
     Args:
         landmarker: reads the faces; used by this tracker alone.
@@ -77,6 +77,7 @@ class FaceTracker:
         still_levels: mean change, in grey levels of 255, below which a face counts as still and its last reading is
             reused (for at most a quarter second); 0 reads every face in every frame.
         scales: search depth of the detector, see `FaceDetector.detect`.
+        searches_itself: run due searches within the frame; False to take detections from an external search.
 
     Raises:
         ValueRangeError: `max_people` < 1 or `still_levels` < 0.
@@ -175,7 +176,7 @@ class FaceTracker:
         return [Followed(seen[number], time_s, number, number not in followed, scene) for number in sorted(seen)]
 
     def cut(self) -> None:
-        """Starts a new scene: positions are forgotten, and the frame is searched at once."""
+        """Start a new scene: positions are forgotten, and a search is due at once."""
         self._scene += 1
         self._search_s = self._deep_s = float('-inf')
         for person in self._persons:
@@ -190,7 +191,7 @@ class FaceTracker:
         return self._depth(time_s, seen > 0) if self._is_search_due(seen, time_s) else 0
 
     def _follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[dict[int, Mesh], list[Mesh]]:
-        """Faces that have not moved, by person, and the faces read at the expected places of the others."""
+        """Person to face, for faces that have not moved, and the faces read at the expected positions of the others."""
         followed: dict[int, Mesh] = {}
         faces: list[Mesh] = []
         for person in self._persons:
@@ -212,9 +213,9 @@ class FaceTracker:
     def _settle(
         self, time_s: float, image: npt.NDArray[np.uint8], followed: set[int], faces: list[Mesh]
     ) -> dict[int, Mesh]:
-        """The assignment of faces to people with the lowest total cost.
+        """Person to face, by the assignment with the lowest total cost.
 
-        Where people are close, looks count in addition to positions, and those who just vanished there may
+        Where people are close, looks count in addition to positions, and people who were lost there may
         return.
         """
         persons = [p for p in self._persons if p.number not in followed and (p.is_followed or self._is_lost(p, time_s))]
@@ -229,17 +230,17 @@ class FaceTracker:
         return {persons[row].number: faces[column] for row, column in _assign(cost)}
 
     def _cost(self, person: _Person, face: Mesh, sight: Look, time_s: float) -> float:
-        """Cost of taking a face for a person who was in this scene a moment ago; infinite where it is too far."""
-        unlike = person.gallery.difference(sight) if person.gallery.looks else SAME
-        away = _distance(face, person, time_s)
-        return unlike + away / 2 if away < NEAR + 3 * (time_s - person.seen_s) else float('inf')
+        """Cost of a face for a person who was in this scene a moment ago; infinity if it is too far away."""
+        look_difference = person.gallery.difference(sight) if person.gallery.looks else SAME
+        distance = _distance(face, person, time_s)
+        return look_difference + distance / 2 if distance < NEAR + 3 * (time_s - person.seen_s) else float('inf')
 
     def _is_lost(self, person: _Person, time_s: float) -> bool:
-        """True where a person is not followed but was seen in this scene a moment ago."""
+        """Whether a person is not tracked but was seen in this scene at most `GAP_S` ago."""
         return not person.is_followed and person.scene == self._scene and time_s - person.seen_s <= GAP_S
 
     def _is_crowded(self, person: _Person, time_s: float, reach: float) -> bool:
-        """True where another person is, or should be, within `reach` face sizes."""
+        """Whether another person is, or is expected, within `reach` face sizes."""
         others = [p for p in self._persons if p is not person and (p.is_followed or self._is_lost(p, time_s))]
         if not others:
             return False
@@ -247,7 +248,7 @@ class FaceTracker:
         return any(_length(other.expected_center(time_s) - center) < reach * size for other in others)
 
     def _is_someone_else(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Mesh) -> bool:
-        """True where a face looks like neither the person's latest sight nor any other: an unnoticed cut."""
+        """Whether a face resembles none of the person's looks, as after a cut that was not noticed."""
         latest = person.gallery.latest
         if time_s - person.look_s < LOOK_EVERY_S or latest is None:
             return False
@@ -255,7 +256,7 @@ class FaceTracker:
         return min(difference(latest, sight), person.gallery.difference(sight)) > JUMP
 
     def _is_search_due(self, seen: int, time_s: float) -> bool:
-        """True where nobody is seen, somebody has just been lost, or the last search is a while ago."""
+        """Whether nobody is seen, somebody was just lost, or the last search was a while ago."""
         if seen >= self._max_people:
             return False
         return not seen or self._misses_someone(time_s) or time_s - self._search_s >= SEARCH_EVERY_S
@@ -266,7 +267,7 @@ class FaceTracker:
     def _search(
         self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh], glance: Glance
     ) -> dict[int, Mesh]:
-        """Faces that no followed person has, found now where they were not foreseen."""
+        """`_adopt` with the detections of the glance, or, if they are of other scales, of a search now."""
         scales = self._depth(time_s, bool(seen))
         is_foreseen = glance.scales == scales
         detections = glance.detections if is_foreseen else self._landmarker.detect(image, scales)
@@ -275,10 +276,10 @@ class FaceTracker:
     def _adopt(
         self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh], detections: Sequence[Detection]
     ) -> dict[int, Mesh]:
-        """Detected faces that no followed person has, given to persons lost before or to new ones."""
+        """Person to face, for detected faces that no tracked person has: of people lost before, or of new ones."""
         # 1. Candidates: detections away from tracked faces, confirmed by a second reading.
         candidates = self._candidates(image, list(seen.values()), detections)
-        # 2. People who were here a moment ago, by position and look; others only by a certain look.
+        # 2. People seen a moment ago, by position and look; others only by a certain look.
         absent = [person for person in self._persons if person.number not in seen]
         cost = np.full((len(absent), len(candidates)), np.inf)
         for row, person in enumerate(absent):
@@ -289,10 +290,10 @@ class FaceTracker:
         # 3. New people, largest first, up to the maximum.
         taken = {column for _, column in pairs}
         known = [*seen.values(), *adopted.values()]
-        fresh = [face for column, face in enumerate(candidates) if column not in taken]
-        fresh = [face for face in fresh if not self._may_be_half_hidden(face, known, time_s)]
+        new_faces = [face for column, face in enumerate(candidates) if column not in taken]
+        new_faces = [face for face in new_faces if not self._may_be_half_hidden(face, known, time_s)]
         room = max(0, self._max_people - len(seen) - len(adopted))
-        for face in sorted(fresh, key=lambda face: -face.size)[:room]:
+        for face in sorted(new_faces, key=lambda face: -face.size)[:room]:
             person = _Person(self._people, face, time_s, self._scene)
             self._people += 1
             self._persons = [*self._persons, person][-MOST_REMEMBERED:]
@@ -300,7 +301,7 @@ class FaceTracker:
         return adopted
 
     def _depth(self, time_s: float, sees_someone: bool) -> int:
-        """How many scales to search now: all if that is due, else those that are."""
+        """Number of scales to search now, from 1 to all, by the times since the last searches; notes the search."""
         misses = self._misses_someone(time_s)
         every_s = RECOVER_EVERY_S if misses else SEARCH_EVERY_S
         if time_s - self._deep_s >= (every_s if misses or not sees_someone else 3 * every_s):
@@ -312,7 +313,7 @@ class FaceTracker:
         return 1
 
     def _may_be_half_hidden(self, face: Mesh, known: list[Mesh], time_s: float) -> bool:
-        """True where a face touches a followed one and somebody lost may be coming out from behind it."""
+        """Whether a face is near a tracked one behind which a lost person may be reappearing."""
         touched = any(_away(face.center, other) < NEAR for other in known)
         return touched and any(
             self._is_lost(person, time_s) and _distance(face, person, time_s) < 2 * NEAR for person in self._persons
@@ -321,7 +322,7 @@ class FaceTracker:
     def _candidates(
         self, image: npt.NDArray[np.uint8], known: list[Mesh], detections: Sequence[Detection]
     ) -> list[Mesh]:
-        """Faces found by the detector that are none of the known ones, each confirmed by a second reading."""
+        """Detected faces that are none of the known ones, each confirmed by a second reading."""
         candidates: list[Mesh] = []
         for detection in detections:
             if any(_lies_in(detection.box, face) for face in known):
@@ -344,22 +345,22 @@ class FaceTracker:
         return second
 
     def _return_cost(self, person: _Person, face: Mesh, sight: Look, time_s: float) -> float:
-        """Cost of taking a found face for a person not seen just now; infinite where that will not do."""
-        unlike = person.gallery.difference(sight)
+        """Cost of a detected face for a person who is absent; infinity if it cannot be that person."""
+        look_difference = person.gallery.difference(sight)
         if person.scene == self._scene and time_s - person.seen_s <= GAP_S:
-            return self._cost(person, face, sight, time_s) if unlike < SAME else float('inf')
+            return self._cost(person, face, sight, time_s) if look_difference < SAME else float('inf')
         others = [other for other in self._persons if other is not person]
         rival = min((other.gallery.difference(sight) for other in others), default=float('inf'))
-        return 10 + unlike if unlike < SURELY_SAME and rival > unlike + 0.5 else float('inf')
+        return 10 + look_difference if look_difference < SURELY_SAME and rival > look_difference + 0.5 else float('inf')
 
     def _sight(self, image: npt.NDArray[np.uint8], face: Mesh) -> Look:
-        """The look of a face in this frame, worked out once."""
+        """The look of a face in this frame, computed once."""
         if id(face) not in self._sights:
             self._sights[id(face)] = (face, look(image, face))
         return self._sights[id(face)][1]
 
     def _remember(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Mesh) -> None:
-        """Moves a person on to the face just seen."""
+        """Update a person's face, velocity, scene and looks with the face of this frame."""
         elapsed = time_s - person.seen_s
         if 0 < elapsed < 0.5:
             speed = (face.center - person.face.center) / elapsed
@@ -381,29 +382,29 @@ def _length(step: Floats) -> float:
 
 
 def _away(point: Floats, face: Mesh) -> float:
-    """From a face's middle to a point, in face sizes."""
+    """Distance of a point from a face's centre, in face sizes."""
     return _length(point - face.center) / face.size
 
 
 def _distance(face: Mesh, person: _Person, time_s: float) -> float:
-    """From where a person should be to a face, in face sizes."""
+    """Distance of a face from a person's expected position, in face sizes."""
     return _length(face.center - person.expected_center(time_s)) / person.face.size
 
 
 def _is_plausible(face: Mesh, person: _Person, time_s: float) -> bool:
-    """True where a face has about the size and place that the person's should have."""
+    """Whether a face has about the expected size and position of a person's."""
     ratio = face.size / person.face.size
     return 0.6 < ratio < 1.67 and _distance(face, person, time_s) < 1.0
 
 
 def _lies_in(box: Floats32, face: Mesh) -> bool:
-    """True where the middle of a detection's box (x, y, w, h) lies inside a face's box."""
+    """Whether the centre of a detection's box (x, y, w, h) lies inside a face's box."""
     center = box[:2] + box[2:] / 2
     return bool(((center >= face.box[:2]) & (center <= face.box[:2] + face.box[2:])).all())
 
 
 def _assign(cost: Floats) -> list[tuple[int, int]]:
-    """Row and column pairs of least total cost; pairs of infinite cost are left out."""
+    """Pairs of row and column with the lowest total cost; pairs of infinite cost are left out."""
     if not np.isfinite(cost).any():
         return []
     return [(r, c) for r, c in assignment(np.where(np.isfinite(cost), cost, 1e6)) if np.isfinite(cost[r, c])]
@@ -418,7 +419,7 @@ def assignment(cost: Floats) -> list[tuple[int, int]]:
         cost: (R, C) finite.
 
     Returns:
-        min(R, C) pairs of row and column, each at most once, of least total cost.
+        min(R, C) pairs of row and column, each at most once, with the lowest total cost.
 
     Source: Crouse 2016, doi:10.1109/TAES.2016.140952 (shortest augmenting paths).
     """
@@ -428,28 +429,28 @@ def assignment(cost: Floats) -> list[tuple[int, int]]:
     row_price, column_price = [0.0] * len(costs), [0.0] * width
     row_of, column_of = [-1] * width, [-1] * len(costs)
     for first in range(len(costs)):
-        # 1. The cheapest path from this row to a free column, over columns that other rows would give up.
+        # 1. The cheapest augmenting path from this row to a free column.
         shortest, came_from = [math.inf] * width, [-1] * width
-        left = list(range(width - 1, -1, -1))
+        unvisited = list(range(width - 1, -1, -1))
         reached: list[int] = []
         row, length, column = first, 0.0, -1
         while column < 0 or row_of[column] >= 0:
             row = first if column < 0 else row_of[column]
-            for candidate in left:
+            for candidate in unvisited:
                 through = length + costs[row][candidate] - row_price[row] - column_price[candidate]
                 if through < shortest[candidate]:
                     shortest[candidate], came_from[candidate] = through, row
-            length = min(shortest[candidate] for candidate in left)
-            nearest = [candidate for candidate in left if shortest[candidate] == length]
-            column = next((each for each in reversed(nearest) if row_of[each] < 0), nearest[0])
+            length = min(shortest[candidate] for candidate in unvisited)
+            nearest = [candidate for candidate in unvisited if shortest[candidate] == length]
+            column = next((column_index for column_index in reversed(nearest) if row_of[column_index] < 0), nearest[0])
             reached.append(column)
-            left[left.index(column)] = left[-1]
-            left.pop()
-        # 2. Prices under which the pairs made so far stay the cheapest.
+            unvisited[unvisited.index(column)] = unvisited[-1]
+            unvisited.pop()
+        # 2. Prices (dual variables) under which the pairs so far remain optimal.
         row_price[first] += length
-        for each in reached[:-1]:
-            row_price[row_of[each]] += length - shortest[each]
-            column_price[each] -= length - shortest[each]
+        for column_index in reached[:-1]:
+            row_price[row_of[column_index]] += length - shortest[column_index]
+            column_price[column_index] -= length - shortest[column_index]
         # 3. Along the path, each row takes the next column.
         while column >= 0:
             row = row_of[column] = came_from[column]

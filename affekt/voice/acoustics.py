@@ -139,9 +139,9 @@ def acoustic_frames(samples: Floats32) -> AcousticFrames:
     if not np.isfinite(samples).all():
         raise ValueRangeError(expected='finite samples', came='nan or infinity', todo='leave the block out')
     pitch = find_pitch(samples)
-    spectra = windows(samples.astype(np.float32, copy=False), _SPECTRUM_WINDOW)
-    level = _decibel(np.einsum('tn,tn->t', spectra, spectra) / _SPECTRUM_WINDOW)
-    spectrum = rfft(spectra * np.hanning(_SPECTRUM_WINDOW).astype(np.float32))
+    frames = windows(samples.astype(np.float32, copy=False), _SPECTRUM_WINDOW)  # (T, 512)
+    level = _decibel(np.einsum('tn,tn->t', frames, frames) / _SPECTRUM_WINDOW)  # (T,)
+    spectrum = rfft(frames * np.hanning(_SPECTRUM_WINDOW).astype(np.float32))  # (T, 257)
     power = spectrum.real**2 + spectrum.imag**2
     audible = level > SILENCE_DB + 10
     decibel = _decibel(power)
@@ -184,9 +184,9 @@ def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, wo
     voiced = frames.voiced
     speech = frames.loudness_db > max(SILENCE_DB, _percentile(frames.loudness_db, 95) - 30)
     level = frames.loudness_db[speech]
-    sounding = _first_to_last(speech)
-    seconds = (sounding.stop - sounding.start) * FRAME_S
-    stretches = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]]))))[::2]
+    active = _first_to_last(speech)
+    seconds = (active.stop - active.start) * FRAME_S
+    voiced_lengths = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]]))))[::2]
     row = [
         *_pitch_columns(frames.f0_hz, frames.time_s),
         integrated_loudness(samples),
@@ -201,8 +201,8 @@ def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, wo
         _of(np.mean, frames.flux[speech]),
         _of(np.mean, frames.hnr_db[voiced]),
         _of(np.std, frames.hnr_db[voiced]),
-        _of(np.mean, voiced[sounding].astype(np.float32)),
-        _of(np.mean, stretches * FRAME_S),
+        _of(np.mean, voiced[active].astype(np.float32)),
+        _of(np.mean, voiced_lengths * FRAME_S),
         syllable_nuclei(samples, voiced) / seconds if seconds > 0 else np.nan,
         words / seconds if words is not None and seconds > 0 else np.nan,
     ]
@@ -260,7 +260,7 @@ def syllable_nuclei(samples: Floats32, voiced: npt.NDArray[np.bool_]) -> int:
 
 
 def prominent_peaks(values: npt.NDArray[np.floating], height: float, prominence: float) -> npt.NDArray[np.int64]:
-    """Positions of peaks, as found by `scipy.signal.find_peaks`, whose import alone takes half a second.
+    """Positions of peaks, equal to those of `scipy.signal.find_peaks`, whose import alone takes half a second.
 
     Args:
         values: (T,) finite.
@@ -294,7 +294,7 @@ def stacked(rows: Sequence[Floats32]) -> Floats32:
 
 
 def _pitch_columns(f0_hz: Floats32, time_s: Floats32) -> list[float]:
-    """The six columns of pitch."""
+    """The six columns of pitch; nan if no frame is voiced."""
     voiced = ~np.isnan(f0_hz)
     if not voiced.any():
         return [np.nan] * 6
@@ -312,7 +312,7 @@ def _pitch_columns(f0_hz: Floats32, time_s: Floats32) -> list[float]:
 
 
 def _bins(low_hz: float, high_hz: float) -> slice:
-    """Bins of the 512-point spectrum from one frequency to another."""
+    """Bins of the 512-point spectrum from one frequency to another, both included."""
     step = RATE_HZ / _SPECTRUM_WINDOW
     return slice(round(low_hz / step), round(high_hz / step) + 1)
 
@@ -324,15 +324,15 @@ def _decibel(power: npt.NDArray[np.floating]) -> Floats32:
 
 def _slope(decibel: Floats32, band: slice) -> Floats32:
     """(T,) dB per kHz of a straight line through a band of each spectrum."""
-    part = decibel[:, band]
-    khz = np.arange(part.shape[1], dtype=np.float32) * (RATE_HZ / _SPECTRUM_WINDOW / 1000)
+    levels = decibel[:, band]
+    khz = np.arange(levels.shape[1], dtype=np.float32) * (RATE_HZ / _SPECTRUM_WINDOW / 1000)
     khz -= khz.mean()
-    return (part @ khz / (khz @ khz)).astype(np.float32)
+    return (levels @ khz / (khz @ khz)).astype(np.float32)
 
 
 def _flux(magnitude: Floats32) -> Floats32:
     """(T,) squared distance between neighbouring spectra of unit length."""
-    length = np.sqrt(np.einsum('tb,tb->t', magnitude, magnitude))[:, None]
+    length = np.sqrt(np.einsum('tb,tb->t', magnitude, magnitude))[:, None]  # (T, 1)
     unit = magnitude / np.maximum(length, 1e-9)
     change = np.zeros(magnitude.shape[0], np.float32)
     change[1:] = np.square(np.diff(unit, axis=0)).sum(axis=1)
@@ -343,31 +343,31 @@ def _k_weighting(length: int) -> npt.NDArray[np.float64]:
     """(length // 2 + 1,) squared magnitude of the two filters of BS.1770 at the bins of a spectrum at 16 kHz."""
     z = np.exp(-2j * np.pi * np.arange(length // 2 + 1) / length * (RATE_HZ / 48000))
     gain = np.ones(z.shape)
-    for front, back in _K_FILTERS:
-        ratio = np.polyval(front[::-1], z) / np.polyval(back[::-1], z)
+    for numerator, denominator in _K_FILTERS:
+        ratio = np.polyval(numerator[::-1], z) / np.polyval(denominator[::-1], z)
         gain *= ratio.real**2 + ratio.imag**2
     return gain
 
 
 def _first_to_last(speech: npt.NDArray[np.bool_]) -> slice:
-    """From the first to the last True and a soft edge of 20 ms on either side; empty where there is none."""
-    places = np.flatnonzero(speech)
-    return slice(max(0, int(places[0]) - 2), min(speech.size, int(places[-1]) + 3)) if places.size else slice(0, 0)
+    """Frames from the first to the last True, with 20 ms more on either side; empty if there is no True."""
+    indices = np.flatnonzero(speech)
+    return slice(max(0, int(indices[0]) - 2), min(speech.size, int(indices[-1]) + 3)) if indices.size else slice(0, 0)
 
 
 def _of(statistic: Callable[[npt.NDArray[np.floating]], np.floating], values: npt.NDArray[np.floating]) -> float:
-    """A statistic of the finite values, or nan of nothing."""
+    """A statistic of the finite values; nan if there are none."""
     usable = values[np.isfinite(values)]
     return float(statistic(usable)) if usable.size else float('nan')
 
 
 def _percentile(values: npt.NDArray[np.floating], share: float) -> float:
-    """A percentile, or nan of nothing."""
+    """A percentile of values; nan if there are none."""
     return float(np.percentile(values, share)) if values.size else float('nan')
 
 
 def _trend(time_s: Floats32, values: npt.NDArray[np.floating]) -> float:
-    """Slope per second of a straight line; nan for fewer than three points."""
+    """Slope per second of a straight line fitted to values; nan for fewer than three."""
     if values.size < 3:
         return float('nan')
     centred = time_s - time_s.mean()

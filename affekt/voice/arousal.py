@@ -65,7 +65,7 @@ def acoustic_arousal(summaries: Floats32) -> Floats32:
     Raises:
         ShapeError: the summaries are not (K, 22).
     """
-    _check(summaries)
+    _require_summaries(summaries)
     return np.tanh(_mean_of_scores(summaries, CALM_SPEECH) / 2).astype(np.float32)
 
 
@@ -105,7 +105,7 @@ def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
     Raises:
         ShapeError: the summaries are not (K, 22), or `people` has another length.
     """
-    _check(summaries)
+    _require_summaries(summaries)
     if len(people) != summaries.shape[0]:
         raise ShapeError(
             expected=f'{summaries.shape[0]} people', came=f'{len(people)}', todo='name who speaks in each turn'
@@ -127,15 +127,15 @@ def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
 def _against_others(values: npt.NDArray[np.float64], usual: float) -> npt.NDArray[np.float64]:
     """(n + 1,) scores of each value relative to the n others, clipped to [-3, 3]; 0 if there are no others."""
     scores = np.zeros(values.shape)
-    known = np.isfinite(values)
-    others = np.count_nonzero(known) - 1
+    is_finite = np.isfinite(values)
+    others = np.count_nonzero(is_finite) - 1
     if others < 1:
         return scores
-    centred = values[known] - values[known].mean()
+    centred = values[is_finite] - values[is_finite].mean()
     # the others' mean is -x / n, and their sum of squares about it is that of all minus x**2 (n + 1) / n
     squares = np.maximum(np.square(centred).sum() - np.square(centred) * (others + 1) / others, 0)
     spread = np.sqrt((PRIOR_TURNS * usual**2 + squares) / (PRIOR_TURNS + others))
-    scores[known] = np.clip(centred * (others + 1) / others / spread, -3, 3)
+    scores[is_finite] = np.clip(centred * (others + 1) / others / spread, -3, 3)
     return scores
 
 
@@ -147,18 +147,17 @@ def _correlates(summaries: Floats32) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def _mean_of_scores(summaries: Floats32, norms: dict[str, tuple[float, float]]) -> npt.NDArray[np.float64]:
-    """(K,) mean score over the known correlates that have a norm; nan where nothing is voiced."""
+    """(K,) mean score over the finite correlates that have a norm; nan for a turn without a voiced frame."""
     columns = _correlates(summaries)
     scores = np.stack([np.clip((columns[name] - mean) / sd, -3, 3) for name, (mean, sd) in norms.items()])
     voiced = np.isfinite(columns['f0_mean_hz'])
-    together = np.full(summaries.shape[0], np.nan)
+    means = np.full(summaries.shape[0], np.nan)
     if voiced.any():
-        together[voiced] = np.nanmean(scores[:, voiced], axis=0)
-    return together
+        means[voiced] = np.nanmean(scores[:, voiced], axis=0)
+    return means
 
 
-def _check(summaries: Floats32) -> None:
-    """Raises unless (K, 22)."""
+def _require_summaries(summaries: Floats32) -> None:
     if summaries.ndim != 2 or summaries.shape[1] != len(COLUMNS):
         raise ShapeError(
             expected=f'summaries (K, {len(COLUMNS)})', came=f'{summaries.shape}', todo='stack acoustic_summary rows'

@@ -23,13 +23,14 @@ from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.encoder import Encoded
 
 STATISTICS = ('mean', 'sd', 'change', 'low', 'high')
-"""Over the frames of a turn: mean, standard deviation, standard deviation of the change between frames, 10th and 90th
-percentile."""
+"""Statistics over the frames of a turn: mean, standard deviation, standard deviation of the change between frames, 10th
+and 90th percentile."""
 
 HEADS = {'tiny.en': 'vocal_emotion_tiny_en', 'base': 'vocal_emotion_base'}
 """Name of the encoder to the head's file in `affekt/models`."""
 
 FEWEST_TURNS = 4
+"""Minimum number of turns of a recording for `VocalEmotion.centred`."""
 
 _ARRAYS = (
     'layers', 'statistics', 'centre', 'scale', 'weight', 'bias', 'temperature', 'abstains_below', 'short_s',
@@ -154,7 +155,7 @@ class VocalEmotion:
             raise ShapeError(
                 expected=f'layers of {self.encoder}', came=f'{encoded}', todo='use the encoder of the same name'
             )
-        chosen = pooled[self._layers][:, self._statistics].reshape(-1)
+        chosen = pooled[self._layers][:, self._statistics].reshape(-1)  # (layers, statistics, D) to (P,)
         if chosen.shape[0] != self.size:
             raise ShapeError(
                 expected=f'layers of {self.encoder}', came=f'{encoded}', todo='use the encoder of the same name'
@@ -187,8 +188,8 @@ class VocalEmotion:
         scores = ((features - self._centre) / self._scale) @ self._weight + self._bias
         warmth = float(np.interp(speech_s, [*self._short_s, 2 * self._short_s[-1]], [*self._short_warmth, 1.0]))
         distance = self._distance(features)
-        strange = 1.0 if distance is None else np.interp(distance, self._speech[4], self._speech[5])[..., None]
-        scores = scores.astype(np.float64) / (self._temperature * warmth * strange)
+        far_warmth = 1.0 if distance is None else np.interp(distance, self._speech[4], self._speech[5])[..., None]
+        scores = scores.astype(np.float64) / (self._temperature * warmth * far_warmth)
         powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
@@ -214,7 +215,7 @@ class VocalEmotion:
         return float(np.interp(distance, distances, np.linspace(0, 1, distances.shape[0])))
 
     def _distance(self, features: Floats32) -> Floats32 | None:
-        """(K,) or () from the training's speech; None for a head without a description of it."""
+        """(K,) or () distance from the training speech; None for a head without a description of it."""
         if len(self._speech) < len(_SPEECH_ARRAYS):
             return None
         standard = np.atleast_2d((features - self._centre) / self._scale)
@@ -266,7 +267,7 @@ class VocalEmotion:
         valence_sd, arousal_sd = (float(value) for value in affect_sd(categories))
         sureness = float(certainty(categories))
         confidence = float(categories.max())
-        unsure = 'unsure' if confidence < self._threshold else ''
+        reason = 'unsure' if confidence < self._threshold else ''
         return EmotionReading(
             categories=categories,
             labels8=labels8,
@@ -276,7 +277,7 @@ class VocalEmotion:
             arousal_sd=arousal_sd,
             certainty=sureness,
             confidence=confidence,
-            abstains_because='unfamiliar' if unfamiliarity >= UNFAMILIAR_FROM else unsure,
+            abstains_because='unfamiliar' if unfamiliarity >= UNFAMILIAR_FROM else reason,
             unfamiliarity=unfamiliarity,
         )
 
@@ -285,7 +286,7 @@ class VocalEmotion:
 
         Args:
             encoded: turn encoded by the encoder that this head was trained with.
-            summary: (22,) of `acoustic_summary`, for the arousal; None without.
+            summary: (22,) from `acoustic_summary`, for the arousal; None if it was not measured.
 
         Returns:
             As for `read`.
@@ -348,12 +349,12 @@ def distance_from_speech(standard: Floats32, axes: Floats32, middle: Floats32, s
     Returns:
         (K,) about 1 for the training set itself, more for anything else.
     """
-    places = (standard @ axes - middle) / spread  # (K, M)
-    return np.asarray(np.sqrt(np.mean(np.square(places), axis=1)), dtype=np.float32)
+    components = (standard @ axes - middle) / spread  # (K, M)
+    return np.asarray(np.sqrt(np.mean(np.square(components), axis=1)), dtype=np.float32)
 
 
 def _card(path: Path) -> dict[str, Any]:
-    """The machine-readable card."""
+    """The fields of a head's card, a JSON file."""
     try:
         card: dict[str, Any] = json.loads(path.read_text())
         return {**card, 'commercial_ok': bool(card['commercial_ok']), 'licence': str(card['licence'])}
@@ -362,7 +363,7 @@ def _card(path: Path) -> dict[str, Any]:
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    """The head's arrays, checked against each other."""
+    """Name to array of a head's file, with shapes and ranges checked."""
     try:
         archive = read_npz(path)
         arrays = {name: archive[name] for name in (*_ARRAYS, *(n for n in _SPEECH_ARRAYS if n in archive))}
@@ -379,19 +380,19 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 
 def _misfits(arrays: dict[str, Any]) -> list[str]:
-    """Names of arrays that no head can have beside the others."""
-    features, labels, shorts = arrays['centre'].shape[0], len(RAVDESS8), arrays['short_s'].shape[0]
+    """Names of arrays whose shape, type or range does not fit the others; [] if all fit."""
+    features, labels, durations = arrays['centre'].shape[0], len(RAVDESS8), arrays['short_s'].shape[0]
     shapes: dict[str, tuple[int, ...]] = {
         'centre': (features,), 'scale': (features,), 'weight': (features, labels), 'bias': (labels,),
-        'temperature': (), 'abstains_below': (), 'short_s': (shorts,), 'short_warmth': (shorts,),
+        'temperature': (), 'abstains_below': (), 'short_s': (durations,), 'short_warmth': (durations,),
     }  # fmt: skip
     if 'speech_middle' in arrays:
         components = arrays['speech_middle'].shape[0]
         shapes |= {'speech_axes': (features, components), 'speech_spread': (components,)}
         shapes |= {'far': (2,), 'far_warmth': (2,)}
     wrong = [name for name, shape in shapes.items() if name in arrays and arrays[name].shape != shape]
-    numbers = {name: array for name, array in arrays.items() if name != 'statistics'}
-    wrong += [name for name, array in numbers.items() if array.dtype.kind not in 'fiu' or not np.isfinite(array).all()]
+    numeric = {name: array for name, array in arrays.items() if name != 'statistics'}
+    wrong += [name for name, array in numeric.items() if array.dtype.kind not in 'fiu' or not np.isfinite(array).all()]
     if wrong:
         return wrong
     wrong += [] if set(arrays['statistics'].tolist()) <= set(STATISTICS) else ['statistics']

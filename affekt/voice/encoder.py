@@ -2,7 +2,7 @@
 
 The input is samples at 16 kHz, the output an `Encoded`, whose layers have 50 frames a second. The emotion head pools
 all of them; the last is the input of the decoder in `affekt.text.recognition`, so that a turn is encoded once.
-CTranslate2 itself returns only the last layer. Its weight file is read here; the numbers are the same (tested).
+CTranslate2 itself returns only the last layer. Its weight file is read here; the last layer is the same (tested).
 
 Axes: N samples, F mel frames of 10 ms, M mel bands, T = F/2 encoder frames of 20 ms, D width, H heads, E = D/H width of
 a head, L blocks; I and O inputs and outputs of one linear map.
@@ -33,7 +33,7 @@ TURN_LEVEL = 10 ** (-26 / 20)
 WHISPER_DIRECTORIES = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
 
 _NORM_EPSILON = 1e-5
-_PART = 16384  # values of `gelu` at a time
+_PART = 16384  # values of `gelu` computed at a time: 64 kB, which stays in the cache
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 _BFLOAT16 = 5
 _FORMAT_VERSIONS = range(4, 7)
@@ -201,9 +201,9 @@ def whisper_directory(name: str | Path) -> Path:
         return model_path(WHISPER_DIRECTORIES[str(name)])
     directory = Path(name)
     if not (directory / 'model.bin').is_file():
-        known = ', '.join(WHISPER_DIRECTORIES)
+        names = ', '.join(WHISPER_DIRECTORIES)
         raise UnknownNameError(
-            expected=f'one of {known}, or a directory with model.bin', came=f'{name}', todo='check the spelling'
+            expected=f'one of {names}, or a directory with model.bin', came=f'{name}', todo='check the spelling'
         )
     return directory
 
@@ -235,7 +235,7 @@ def read_ctranslate2(path: Path, prefix: str = '') -> Weights:
                 )
             _string(stream)
             _number(stream, 'I')
-            kept: Weights = {}
+            arrays: Weights = {}
             for _ in range(_number(stream, 'I')):
                 name = _string(stream)
                 shape = tuple(_number(stream, 'I') for _ in range(_number(stream, 'B')))
@@ -244,8 +244,8 @@ def read_ctranslate2(path: Path, prefix: str = '') -> Weights:
                 if not name.startswith(prefix):
                     stream.seek(size, 1)
                     continue
-                kept[name.removeprefix(prefix)] = _array(_exactly(stream, size), element_type, shape)
-            return kept
+                arrays[name.removeprefix(prefix)] = _array(_exactly(stream, size), element_type, shape)
+            return arrays
     except (OSError, struct.error, UnicodeDecodeError, ValueError) as error:
         if isinstance(error, WeightsError):
             raise
@@ -281,11 +281,11 @@ def gelu(values: Floats32) -> Floats32:
     Returns:
         The same shape, float32.
     """
-    plain = values.reshape(-1)
-    result = np.empty_like(plain)
-    # in parts that a cache holds, which takes a third of the time
-    for start in range(0, plain.shape[0], _PART):
-        result[start : start + _PART] = _gelu(plain[start : start + _PART])
+    flat = values.reshape(-1)
+    result = np.empty_like(flat)
+    # in parts that stay in the cache: a third of the time
+    for start in range(0, flat.shape[0], _PART):
+        result[start : start + _PART] = _gelu(flat[start : start + _PART])
     return result.reshape(values.shape)
 
 
@@ -349,24 +349,24 @@ def _convolve(values: Floats32, kernel: Floats32, bias: Floats32, stride: int) -
 
 
 def _ready(name: str, value: Floats32) -> Floats32:
-    """A weight laid out for `values @ weight`."""
+    """A weight transposed and contiguous, for `values @ weight`; other arrays unchanged."""
     if name.endswith('/weight'):
         return np.ascontiguousarray(value.reshape(value.shape[0], -1).T)  # (O, I) or (O, I, 3) to (I, O) or (3I, O)
     return value
 
 
 def _dequantised(weights: Weights) -> Weights:
-    """Eight- and sixteen-bit weights divided by the scales beside them: one per row, or one."""
-    plain = {}
+    """The weights as float32: those of 8 and 16 bits divided by their scales, one per row or one alone."""
+    floats = {}
     for name, value in weights.items():
         if name.endswith('_scale'):
             continue
         scale = weights.get(name + '_scale')
         if scale is not None:
-            rows = scale.reshape(scale.shape + (1,) * (value.ndim - scale.ndim))  # (O, 1, …), or ones alone
-            value = (value / rows).astype(np.float32)
-        plain[name] = value
-    return plain
+            divisor = scale.reshape(scale.shape + (1,) * (value.ndim - scale.ndim))  # (O, 1, …), or ones alone
+            value = (value / divisor).astype(np.float32)
+        floats[name] = value
+    return floats
 
 
 def _array(content: bytes, element_type: int, shape: tuple[int, ...]) -> Floats32:

@@ -1,9 +1,8 @@
 """Fourier transforms of many short frames at once, in the precision of the frames.
 
-NumPy's take two to three times as long on float32 frames. SciPy's are used, but without importing the package around
-them: that loads special functions, test tools and a Fortran parser, which cost as much as the transforms of five
-minutes of speech. If SciPy keeps its compiled kernel elsewhere, the whole package is imported; the numbers are the
-same.
+NumPy's transforms take two to three times as long on float32 frames. SciPy's are used, but without importing its
+package: that loads special functions, test tools and a Fortran parser, which takes as long as the transforms of five
+minutes of speech. If SciPy keeps its compiled kernel elsewhere, the package is imported; the values are the same.
 
 Axes: any number of leading ones, N samples last, K = N // 2 + 1 frequencies.
 """
@@ -32,6 +31,9 @@ def rfft(frames: Real, length: int | None = None) -> npt.NDArray[np.complexfloat
     Args:
         frames: float32 or float64.
         length: length of the last axis after zero-padding, >= N; None for N.
+
+    Returns:
+        complex64 for float32, complex128 for float64; K = N // 2 + 1, or length // 2 + 1.
     """
     if length is not None and length > frames.shape[-1]:
         frames = np.pad(frames, [(0, 0)] * (frames.ndim - 1) + [(0, length - frames.shape[-1])])
@@ -56,8 +58,7 @@ def irfft_of_power(power: Floats32, length: int) -> Floats32:
 
 
 def quick_length(least: int) -> int:
-    """The smallest length >= `least` whose only prime factors are 2, 3 and 5, and whose real transform is therefore
-    fast."""
+    """The smallest length >= `least` with no prime factors but 2, 3 and 5, whose real transform is fast."""
     kernel = _kernel()
     if kernel is None:
         from scipy.fft import next_fast_len
@@ -68,7 +69,7 @@ def quick_length(least: int) -> int:
 
 @cache
 def _kernel() -> Any:
-    """SciPy's compiled transforms; None if they do not lie where they are looked for, or do not answer."""
+    """SciPy's compiled transforms; None if they are not in their usual place, or do not work as expected."""
     package = find_spec('scipy')
     for folder in (package and package.submodule_search_locations) or ():
         for suffix in EXTENSION_SUFFIXES:
@@ -79,6 +80,7 @@ def _kernel() -> Any:
 
 
 def _loaded(path: Path) -> Any:
+    """The compiled module at a path; None if it cannot be loaded, or its results are not the expected ones."""
     spec = spec_from_file_location(KERNEL, path)
     if spec is None or spec.loader is None:
         return None

@@ -25,8 +25,10 @@ from affekt.voice.pitch import HOP, RATE_HZ, find_pitch
 FRAME = 512
 _FRAME_S = FRAME / RATE_HZ
 _PACES = ((7, 4), (2, 1))
+"""Factors of duration, as fractions, at which loud audio is given to the detector again."""
 _PACE_OF_THE_HIGHEST = (3, 1)
-_PEAK = 0.8  # of the audio given to the detector again
+_PEAK = 0.8
+"""Largest magnitude of that audio."""
 
 
 class Apart(Protocol):
@@ -70,10 +72,10 @@ class LoudVoiceRules:
 
 
 class LoudVoice:
-    """Corrects the detector's scores; `judged` returns those of a window."""
+    """Corrects the detector's scores of a window of audio; `judged` is the entry point."""
 
     def __init__(self, detector: Apart, rules: LoudVoiceRules | None = None) -> None:
-        """Use this detector and these rules; by default `LoudVoiceRules()`."""
+        """Store the detector and the rules; None for `LoudVoiceRules()`."""
         self.detector, self.rules = detector, rules or LoudVoiceRules()
 
     def judged(self, samples: Floats32, scores: Floats32, enter: float) -> Floats32:
@@ -109,24 +111,24 @@ class LoudVoice:
         loud = level >= max(rules.least_db, float(level.max(initial=-120.0)) - rules.below_loudest_db)
         if np.count_nonzero(loud & (scores < enter)) * _FRAME_S < rules.least_voiced_s:
             return scores
-        stretches = self._stretches(samples, loud)
-        stretches = [(begin, end, hz) for begin, end, hz in stretches if level[begin:end].std() >= rules.level_sd_db]
-        if not any((scores[begin:end] < enter).mean() > 0.5 for begin, end, _ in stretches):
+        segments = self._segments(samples, loud)
+        segments = [(begin, end, hz) for begin, end, hz in segments if level[begin:end].std() >= rules.level_sd_db]
+        if not any((scores[begin:end] < enter).mean() > 0.5 for begin, end, _ in segments):
             return scores
         raised = scores.copy()
-        slow: dict[tuple[int, int], Floats32] = {}
-        for begin, end, median_hz in stretches:
+        slow_scores: dict[tuple[int, int], Floats32] = {}
+        for begin, end, median_hz in segments:
             paces = [*_PACES, _PACE_OF_THE_HIGHEST] if median_hz > rules.high_hz else [*_PACES]
             for pace in paces:
-                if pace not in slow:
-                    slow[pace] = self._slower(samples, *pace, scores.shape[0])
-            heard = np.max([slow[pace][begin:end] for pace in paces], axis=0)
-            if np.count_nonzero(heard >= rules.slow_probability) * _FRAME_S >= rules.slow_s:
-                raised[begin:end] = np.maximum(raised[begin:end], np.maximum(heard, enter))
+                if pace not in slow_scores:
+                    slow_scores[pace] = self._slower(samples, *pace, scores.shape[0])
+            segment_scores = np.max([slow_scores[pace][begin:end] for pace in paces], axis=0)
+            if np.count_nonzero(segment_scores >= rules.slow_probability) * _FRAME_S >= rules.slow_s:
+                raised[begin:end] = np.maximum(raised[begin:end], np.maximum(segment_scores, enter))
         return raised
 
     def _steady(self, samples: Floats32, scores: Floats32, enter: float) -> npt.NDArray[np.bool_]:
-        """(K,) True in at least a second of voicing at a constant level that the detector takes for speech."""
+        """bool (K,), True within at least `steady_s` of continuous voicing at a constant level."""
         steady = np.zeros(scores.shape, bool)
         width = round(self.rules.steady_s / _FRAME_S)
         if scores.shape[0] < width or scores.max() < enter:
@@ -138,42 +140,42 @@ class LoudVoice:
         if begins.size:
             voiced = find_pitch(samples).voiced
             for begin in begins:
-                inside = voiced[begin * FRAME // HOP : (begin + width) * FRAME // HOP]
-                steady[begin : begin + width] |= inside.mean() > 0.97
+                is_voiced = voiced[begin * FRAME // HOP : (begin + width) * FRAME // HOP]
+                steady[begin : begin + width] |= is_voiced.mean() > 0.97
         return steady
 
-    def _stretches(self, samples: Floats32, loud: npt.NDArray[np.bool_]) -> list[tuple[int, int, float]]:
-        """First and last detector frame of each stretch of loud voicing, with its median pitch in hertz."""
+    def _segments(self, samples: Floats32, loud: npt.NDArray[np.bool_]) -> list[tuple[int, int, float]]:
+        """First and last (exclusive) detector frame of each segment of loud voicing, and its median pitch in Hz."""
         rules = self.rules
         pitch = find_pitch(samples)
         middle = ((np.arange(pitch.f0_hz.shape[0]) + 0.5) * HOP / FRAME).astype(int)
         voiced = pitch.voiced & loud[np.minimum(middle, loud.shape[0] - 1)]
         voiced &= np.nan_to_num(pitch.f0_hz) >= rules.lowest_hz
-        places = np.flatnonzero(voiced)
-        if not places.size:
+        voiced_frames = np.flatnonzero(voiced)
+        if not voiced_frames.size:
             return []
-        ends = np.flatnonzero(np.diff(places) * HOP / RATE_HZ > rules.bridged_s)
-        stretches = []
-        for inside in np.split(places, ends + 1):
-            harmonicity = float(np.median(pitch.hnr_db[inside]))
+        ends = np.flatnonzero(np.diff(voiced_frames) * HOP / RATE_HZ > rules.bridged_s)
+        segments = []
+        for frames in np.split(voiced_frames, ends + 1):
+            harmonicity = float(np.median(pitch.hnr_db[frames]))
             if (
-                inside.size * HOP / RATE_HZ < rules.least_voiced_s
+                frames.size * HOP / RATE_HZ < rules.least_voiced_s
                 or not rules.hnr_db[0] <= harmonicity <= rules.hnr_db[1]
             ):
                 continue
-            begin, end = inside[0] * HOP // FRAME, -(-(inside[-1] + 1) * HOP // FRAME)
-            stretches.append((int(begin), min(int(end), loud.shape[0]), float(np.median(pitch.f0_hz[inside]))))
-        return stretches
+            begin, end = frames[0] * HOP // FRAME, -(-(frames[-1] + 1) * HOP // FRAME)
+            segments.append((int(begin), min(int(end), loud.shape[0]), float(np.median(pitch.f0_hz[frames]))))
+        return segments
 
     def _slower(self, samples: Floats32, longer: int, than: int, count: int) -> Floats32:
         """(K,) largest detector score within each frame when the audio is stretched by `longer / than`."""
         stretched = lengthened(samples, longer, than)
         # the detector depends on the level, a loud voice does not
         stretched *= _PEAK / max(float(np.abs(stretched).max()), 1e-9)
-        heard = self.detector.apart(stretched)
+        scores = self.detector.apart(stretched)
         edges = np.arange(count + 1) * longer // than
         return np.array(
-            [heard[begin : max(end, begin + 1)].max(initial=0.0) for begin, end in pairwise(edges)], np.float32
+            [scores[begin : max(end, begin + 1)].max(initial=0.0) for begin, end in pairwise(edges)], np.float32
         )
 
 
@@ -197,18 +199,20 @@ def lengthened(samples: Floats32, longer: int, than: int) -> Floats32:
     taps = (sinc * (longer / sinc.sum())).astype(np.float32)
     count = -(-samples.shape[0] * longer // than)
     result = np.empty((-(-count // longer), longer), np.float32)
-    most = reach // longer + 1  # samples on either side that can count
-    padded = np.pad(samples.astype(np.float32, copy=False), (most, most + than * result.shape[0]))
-    # every `longer` outputs the same taps meet the samples, `than` samples further on
+    margin = reach // longer + 1  # samples on either side that can count
+    padded = np.pad(samples.astype(np.float32, copy=False), (margin, margin + than * result.shape[0]))
+    # every `longer` outputs, the same taps apply to samples that are `than` further on; for longer 2, than 1:
+    #   y_0 = h(0) x_0 + h(-2) x_1 + ...    y_1 = h(1) x_0 + h(-1) x_1 + ...
+    #   y_2 = h(0) x_1 + h(-2) x_2 + ...    y_3 = h(1) x_1 + h(-1) x_2 + ...
     for phase in range(longer):
         first, last = -((reach - phase * than) // longer), (phase * than + reach) // longer
-        own = taps[phase * than + reach - first * longer :: -longer][: last - first + 1]
-        parts = np.lib.stride_tricks.sliding_window_view(padded[most + first :], own.shape[0])
-        result[:, phase] = parts[::than][: result.shape[0]] @ own
+        phase_taps = taps[phase * than + reach - first * longer :: -longer][: last - first + 1]
+        parts = np.lib.stride_tricks.sliding_window_view(padded[margin + first :], phase_taps.shape[0])
+        result[:, phase] = parts[::than][: result.shape[0]] @ phase_taps
     return result.ravel()[:count]
 
 
 def _level_db(samples: Floats32, count: int) -> npt.NDArray[np.floating]:
     """(K,) RMS level of each detector frame in dB of full scale, -120 or more."""
-    frames = samples[: count * FRAME].reshape(-1, FRAME)
+    frames = samples[: count * FRAME].reshape(-1, FRAME)  # (K, 512)
     return np.asarray(10 * np.log10(np.maximum(np.square(frames).mean(axis=1), 1e-12)))

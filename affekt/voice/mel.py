@@ -61,7 +61,7 @@ def mel_filters(bands: int = BANDS) -> Floats32:
 
 @lru_cache(maxsize=1)
 def _window() -> Floats32:
-    """(400,) periodic Hann."""
+    """(400,) periodic Hann window."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 
 
@@ -86,8 +86,8 @@ def log_mel(samples: Floats32, bands: int = BANDS) -> Floats32:
     half = WINDOW // 2
     samples = samples.astype(np.float32, copy=False)
     padded = np.pad(samples, half, mode='reflect') if samples.shape[0] > half else np.pad(samples, half)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
-    spectrum = rfft(frames * _window())
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]  # (F, 400)
+    spectrum = rfft(frames * _window())  # (F, 201)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     mel = np.log10(np.maximum(power @ mel_filters(bands).T, 1e-10))
     mel = np.maximum(mel, mel.max() - 8.0)

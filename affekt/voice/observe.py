@@ -1,4 +1,4 @@
-"""One pass over the audio of a recording: turns, acoustics, vocal emotion and words; each turn is encoded once.
+"""The voice in a recording in one pass: turns, acoustics, vocal emotion and words; each turn is encoded once.
 
 `observe_voice` is the entry point. One thread finds, encodes and measures turns; the other, a turn or two behind,
 recognises their words. Memory holds these few turns of samples and one row per turn; a recording without speech gives
@@ -169,7 +169,7 @@ def observe_voice(
 
 @dataclass(frozen=True)
 class MeasuredTurn:
-    """A turn with everything that does not depend on its words.
+    """A turn with all measures that do not depend on its words.
 
     Attributes:
         turn: the turn, with padding.
@@ -201,7 +201,7 @@ class VoiceRecord:
     ) -> None:
         self._encoder, self._emotion = encoder, emotion
         self._recognizer, self._language = recognizer, language
-        self._gathered = _Gathered()
+        self._parts = _TurnParts()
         self._last_step_s = -1.0
 
     def add(self, turn: Turn) -> Spoken | None:
@@ -209,7 +209,7 @@ class VoiceRecord:
         return self.keep(self.measured(turn))
 
     def measured(self, turn: Turn) -> MeasuredTurn:
-        """A turn encoded and measured; may be called from another thread, ahead of `keep`."""
+        """The measures of a turn; may be called from another thread, ahead of `keep`."""
         encoded = self._encoder(turn.samples) if self._encoder and (self._emotion or self._recognizer) else None
         features = self._emotion.features(encoded) if self._emotion and encoded is not None else None
         return MeasuredTurn(turn, encoded, features, acoustic_frames(turn.samples))
@@ -220,25 +220,25 @@ class VoiceRecord:
         if self._recognizer and measured.encoded is not None:
             spoken = self._recognizer.recognize(turn, measured.encoded, self._language)
         words = (len(spoken.words) if spoken else 0) if self._recognizer else None
-        if getattr(spoken, 'reason', ''):  # hallucinated words say nothing about the speech rate
+        if getattr(spoken, 'reason', ''):  # hallucinated words do not tell the speech rate
             words = None
-        self._gathered.ratios_db.append(level_ratio_db(frames))
+        self._parts.ratios_db.append(level_ratio_db(frames))
         speech, frames, start_s = speech_only(turn, frames)
         summary = acoustic_summary(speech, frames, words)
         if self._emotion and measured.features is not None:
             arousal = float(acoustic_arousal(stacked([summary]))[0])
             speech_s = turn.speech_end_s - turn.speech_start_s
-            self._gathered.readings.append(self._emotion.read(measured.features, arousal, speech_s))
-        self._gathered.add(turn, tenths(frames, start_s), summary, spoken)
+            self._parts.readings.append(self._emotion.read(measured.features, arousal, speech_s))
+        self._parts.add(turn, tenths(frames, start_s), summary, spoken)
         return spoken
 
     def taken(self) -> tuple[pa.Table, pa.Table, tuple[Any, ...]]:
         """Return and drop the turns, frames and utterances since the last call."""
-        gathered, self._gathered = self._gathered, _Gathered()
-        frames = _frames_table(gathered.steps, self._last_step_s)
+        parts, self._parts = self._parts, _TurnParts()
+        frames = _frames_table(parts.steps, self._last_step_s)
         if frames.num_rows:
             self._last_step_s = float(frames['time_s'][-1].as_py())
-        return _turns_table(gathered), frames, tuple(gathered.utterances)
+        return _turns_table(parts), frames, tuple(parts.utterances)
 
 
 class _Clock:
@@ -255,8 +255,8 @@ class _Clock:
                 self.progress(block.start_s + block.samples.shape[0] / RATE_HZ)
 
 
-class _Gathered:
-    """The stored parts of each turn: no samples."""
+class _TurnParts:
+    """What is stored of each turn, without its samples."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float, float]] = []
@@ -264,14 +264,14 @@ class _Gathered:
         self.ratios_db: list[float] = []
         self.summaries: list[Floats32] = []
         self.readings: list[EmotionReading] = []
-        """One per turn, or none without a head; its features, 12 kB a turn, are not kept."""
+        """One per turn; none without a head. Features, 12 kB per turn, are not kept."""
         self.steps: list[dict[str, npt.NDArray[np.float64]]] = []
         self.utterances: list[Spoken] = []
 
     def add(
         self, turn: Turn, steps: dict[str, npt.NDArray[np.float64]], summary: Floats32, spoken: Spoken | None
     ) -> None:
-        """One more turn."""
+        """Append a turn."""
         self.spans.append((turn.speech_start_s, turn.speech_end_s, turn.speech_probability))
         self.loud.append(turn.is_loud_voice)
         self.summaries.append(summary)
@@ -338,37 +338,37 @@ def tenths(frames: AcousticFrames, start_s: float) -> dict[str, npt.NDArray[np.f
 
 
 def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int | None) -> Iterable[SampleBlock]:
-    """The blocks of either kind of source."""
+    """The blocks of a recording at 16 kHz, or the given ones."""
     if hasattr(recording, 'samples'):
         blocks: Iterator[SampleBlock] = recording.samples(rate_hz=RATE_HZ, block_s=BLOCK_S, stream=stream)
         return blocks
     return recording
 
 
-def _turns_table(gathered: _Gathered) -> pa.Table:
-    """One row per turn."""
-    count = len(gathered.spans)
+def _turns_table(parts: _TurnParts) -> pa.Table:
+    """The table with schema TURNS, one row per turn."""
+    count = len(parts.spans)
     if count == 0:
         return empty_table(TURNS)
-    summaries = stacked(gathered.summaries)
+    summaries = stacked(parts.summaries)
     arousal = acoustic_arousal(summaries)
-    spans = np.array(gathered.spans)
+    spans = np.array(parts.spans)
     columns: dict[str, Any] = {name: np.full(count, np.nan) for name in TURNS.names}
     columns |= {'start_s': spans[:, 0], 'end_s': spans[:, 1], 'speech_probability': spans[:, 2], 'quality': spans[:, 2]}
-    columns |= {name: summaries[:, place].astype(np.float64) for place, name in enumerate(COLUMNS)}
-    columns['arousal'], columns['snr_db'] = arousal.astype(np.float64), np.array(gathered.ratios_db)
+    columns |= {name: summaries[:, column].astype(np.float64) for column, name in enumerate(COLUMNS)}
+    columns['arousal'], columns['snr_db'] = arousal.astype(np.float64), np.array(parts.ratios_db)
     columns['arousal_sd'] = np.where(
         np.isfinite(arousal), arousal_sd(spans[:, 1] - spans[:, 0], columns['snr_db']), np.nan
     )
     columns['abstains_because'] = np.full(count, '', object)
-    columns['abstained'], columns['is_loud_voice'] = np.ones(count, bool), np.array(gathered.loud)
-    for row, reading in enumerate(gathered.readings):
+    columns['abstained'], columns['is_loud_voice'] = np.ones(count, bool), np.array(parts.loud)
+    for row, reading in enumerate(parts.readings):
         _fill(columns, row, reading)
-    return pa.table({part.name: arrow_array(columns[part.name], part.type) for part in TURNS}, schema=TURNS)
+    return pa.table({field.name: arrow_array(columns[field.name], field.type) for field in TURNS}, schema=TURNS)
 
 
 def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
-    """Writes one turn's reading into the columns."""
+    """Write one turn's reading into the columns."""
     columns['confidence'][row] = reading.confidence
     columns['abstained'][row] = reading.abstains
     columns['abstains_because'][row], columns['unfamiliarity'][row] = reading.abstains_because, reading.unfamiliarity
@@ -380,7 +380,7 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
     if not reading.abstains:
         columns['valence'][row] = reading.valence
     columns['valence_sd'][row] = reading.valence_sd
-    # weighted as the two arousals are; their errors may be correlated
+    # weighted like the two arousals, and summed linearly, since their errors may be correlated
     acoustic_sd = columns['arousal_sd'][row]
     columns['arousal_sd'][row] = (
         (reading.certainty * reading.arousal_sd + acoustic_sd) / (reading.certainty + 1)
@@ -389,9 +389,9 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
 
 
 def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]], after_s: float) -> pa.Table:
-    """The steps of all turns after a time; one that two turns share is kept from the first."""
+    """The table with schema FRAMES of all steps after a time; a step that two turns share is that of the first."""
     if not steps:
         return empty_table(FRAMES)
-    columns = {name: np.concatenate([part[name] for part in steps]) for name in FRAMES.names}
-    fresh = np.diff(columns['time_s'], prepend=after_s) > STEP_S / 2
-    return pa.table({name: number_array(values[fresh]) for name, values in columns.items()}, schema=FRAMES)
+    columns = {name: np.concatenate([turn_steps[name] for turn_steps in steps]) for name in FRAMES.names}
+    is_new = np.diff(columns['time_s'], prepend=after_s) > STEP_S / 2
+    return pa.table({name: number_array(values[is_new]) for name, values in columns.items()}, schema=FRAMES)

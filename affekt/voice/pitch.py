@@ -11,6 +11,12 @@ The autocorrelation is interpolated exactly, by an inverse transform of eight ti
 voice is narrower than a sample, and a parabola through samples would rank the one an octave below higher.
 Axes: N samples, T frames, K candidates.
 
+| here | Boersma 1993 |
+|---|---|
+| _VOICING | VoicingThreshold |
+| _SILENCE | SilenceThreshold |
+| _OCTAVE_COST, _JUMP_COST, _CHANGE_COST | OctaveCost, OctaveJumpCost, VoicedUnvoicedCost |
+
 Source: Boersma 1993, Proceedings of the Institute of Phonetic Sciences 17, 97-110 (equation numbers below); the two
 passes follow De Looze & Hirst 2008, Speech Prosody, 135-138.
 """
@@ -28,6 +34,7 @@ from affekt.voice.fourier import irfft_of_power, rfft
 
 RATE_HZ = 16000
 HOP = 160
+"""Samples from one frame to the next, 10 ms."""
 LOWEST_HZ = 60.0
 HIGHEST_HZ = 1050.0
 USUAL_HIGHEST_HZ = 500.0
@@ -35,7 +42,7 @@ USUAL_HIGHEST_HZ = 500.0
 ABOVE_UPPER_QUARTILE = 1.5
 
 WINDOW = 800  # three periods of the lowest pitch
-_FFT = 1080  # at least WINDOW plus the longest lag
+_FFT = 1080  # at least WINDOW plus the longest lag, so that no lag wraps around
 _FINER = 8  # lags per sample
 _CHUNK = 32  # frames whose finer autocorrelation is in memory at a time: more take half as long again
 _CANDIDATES = 12
@@ -113,17 +120,18 @@ def second_ceiling(f0_hz: Floats32) -> float:
         Hz; 500 if no frame is voiced.
     """
     voiced = f0_hz[~np.isnan(f0_hz)]
-    wanted = ABOVE_UPPER_QUARTILE * float(np.percentile(voiced, 75)) if voiced.size else 0.0
-    return min(max(wanted, USUAL_HIGHEST_HZ), HIGHEST_HZ)
+    ceiling_hz = ABOVE_UPPER_QUARTILE * float(np.percentile(voiced, 75)) if voiced.size else 0.0
+    return min(max(ceiling_hz, USUAL_HIGHEST_HZ), HIGHEST_HZ)
 
 
 def _pitch_up_to(ceiling_hz: float, lags: Floats32, strengths: Floats32, relative: Floats32) -> Pitch:
-    """The best path through the candidates that are not above a ceiling; relative: (T,) peaks over the loudest."""
+    """The best path through the candidates up to a ceiling; relative: (T,) peak of each frame over the largest."""
     unvoiced = _VOICING + np.maximum(0.0, 2.0 - relative * (1 + _VOICING) / _SILENCE)  # equation 23
     frequencies = RATE_HZ / lags
     strengths = np.where(frequencies <= ceiling_hz, strengths, 0.0)
     scores = strengths - _OCTAVE_COST * np.log2(LOWEST_HZ / frequencies)  # equation 24
     scores = np.where(strengths > 0, scores, -1e3)
+    # (T, 1) and (T, K) to (T, 1 + K): choice 0 is unvoiced
     path = _best_path(np.log2(frequencies), np.concatenate([unvoiced[:, None], scores], axis=1))
     chosen = np.maximum(path - 1, 0)
     rows = np.arange(lags.shape[0])
@@ -149,7 +157,7 @@ def _longest() -> int:
 
 def _autocorrelation(frames: Floats32) -> Floats32:
     """(T, finer lags) normalised autocorrelation, corrected for the window (equation 9)."""
-    window, expected = _hann()
+    window, window_correlation = _hann()
     tapered = (frames - frames.mean(axis=1, keepdims=True)) * window
     spectrum = rfft(tapered, _FFT)
     power = spectrum.real**2 + spectrum.imag**2
@@ -157,22 +165,26 @@ def _autocorrelation(frames: Floats32) -> Floats32:
     correlation = irfft_of_power(power, _FFT * _FINER)[:, : _longest() + 2]
     energy = correlation[:, :1]
     # silence: the minimum power of a frame that counts, scaled as in a transform of the original length
-    least = 1e-12 / _FINER
-    return np.where(energy > least, correlation / np.maximum(energy, least), 0.0).astype(np.float32) / expected
+    minimum = 1e-12 / _FINER
+    return (
+        np.where(energy > minimum, correlation / np.maximum(energy, minimum), 0.0).astype(np.float32)
+        / window_correlation
+    )
 
 
 def _candidates(correlation: Floats32) -> tuple[Floats32, Floats32]:
-    """The lags (T, K) in samples of the strongest peaks and their strengths (T, K); 0 where there are fewer."""
+    """Lags (T, K) in samples and strengths (T, K) of each frame's strongest peaks; strength 0 beyond the last peak."""
     first = int(np.ceil(RATE_HZ * _FINER / HIGHEST_HZ))
     middle = correlation[:, first:-1]
     is_peak = (middle > correlation[:, first - 1 : -2]) & (middle >= correlation[:, first + 1 :]) & (middle > 0)
-    frame, place = np.nonzero(is_peak)  # some twenty of two thousand lags
-    lag = place + first
+    frame, position = np.nonzero(is_peak)  # (P,) peaks of all frames, about twenty of two thousand lags each
+    lag = position + first
     left, centre, right = (correlation[frame, lag + step] for step in (-1, 0, 1))
     # long lags are penalised at this stage too, or lower octaves would fill all candidates
     order = np.lexsort((_OCTAVE_COST * np.log2(lag) - centre, frame))
     frame, lag = frame[order], lag[order]
     left, centre, right = left[order], centre[order], right[order]
+    # frame 0 0 0 1 1  ->  rank 0 1 2 0 1
     rank = np.arange(frame.size) - np.searchsorted(frame, frame)
     shift = 0.5 * (left - right) / np.minimum(left - 2 * centre + right, -1e-9)
     strength = centre - 0.25 * (left - right) * shift
@@ -188,17 +200,17 @@ def _candidates(correlation: Floats32) -> tuple[Floats32, Floats32]:
 def _best_path(octaves: Floats32, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """(T,) the candidate of each frame, 0 for unvoiced, by dynamic programming (equation 27)."""
     count, choices = scores.shape
-    back = np.zeros((count, choices), np.int64)
-    change = np.zeros((choices, choices))
-    change[0, 1:] = change[1:, 0] = _CHANGE_COST
+    predecessor = np.zeros((count, choices), np.int64)
+    cost = np.zeros((choices, choices))
+    cost[0, 1:] = cost[1:, 0] = _CHANGE_COST
     total = scores[0].astype(np.float64)
     for frame in range(1, count):
-        change[1:, 1:] = _JUMP_COST * np.abs(octaves[frame - 1][:, None] - octaves[frame][None])
-        reached = total[:, None] - change
-        back[frame] = reached.argmax(axis=0)
-        total = reached[back[frame], np.arange(choices)] + scores[frame]
+        cost[1:, 1:] = _JUMP_COST * np.abs(octaves[frame - 1][:, None] - octaves[frame][None])
+        reached = total[:, None] - cost
+        predecessor[frame] = reached.argmax(axis=0)
+        total = reached[predecessor[frame], np.arange(choices)] + scores[frame]
     path = np.zeros(count, np.int64)
     path[-1] = int(total.argmax())
     for frame in range(count - 1, 0, -1):
-        path[frame - 1] = back[frame, path[frame]]
+        path[frame - 1] = predecessor[frame, path[frame]]
     return path

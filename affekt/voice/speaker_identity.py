@@ -4,7 +4,7 @@ The network is Resemblyzer's (three LSTM layers over 40 mel bands, trained to di
 generalised end-to-end verification). It runs here in NumPy. Nobody is identified: voices of one recording are only
 compared with each other.
 
-Axis letters: N samples at 16 kHz, B windows of 1.6 s, T frames of 10 ms, M mel bands, H 256 units.
+Axes: N segments, B windows of 1.6 s, T frames of 10 ms, M mel bands, H 256 units.
 
 Source: Wan et al. 2018, arXiv:1710.10467; Resemblyzer 0.1.4, voice_encoder.py and audio.py (windows, loudness, bands).
 """
@@ -52,16 +52,16 @@ class SpeakerIdentity:
     """The speaker network.
 
     Args:
-        path: path of its file; by default the verified one, downloaded if missing.
+        path: path of its file; None for the verified one, downloaded if missing.
 
     Raises:
         WeightsError: the file is not available, or its arrays are not the network's.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        place = Path(path) if path is not None else _default_path()
+        file = Path(path) if path is not None else _default_path()
         try:
-            arrays = read_arrays(read_regular_file(place))
+            arrays = read_arrays(read_regular_file(file))
             self._layers = [_layer(arrays, number) for number in range(LAYERS)]
             self._last = (arrays['linear.weight'], arrays['linear.bias'])
             if self._layers[0][0].shape != (BANDS, 4 * UNITS) or self._last[0].shape != (UNITS, UNITS):
@@ -71,7 +71,7 @@ class SpeakerIdentity:
             pickle.UnpicklingError,
         ) as error:  # fmt: skip
             raise WeightsError(
-                expected='the network that tells speakers apart', came=f'{place}: {str(error)[:200]}',
+                expected='the network of speaker identity', came=f'{file}: {str(error)[:200]}',
                 todo=f'run `affekt weights get {MODEL}`',
             ) from error  # fmt: skip
 
@@ -90,13 +90,15 @@ class SpeakerIdentity:
 
         def read() -> None:
             if waiting:
-                for (place, _), row in zip(waiting, self._read(np.stack([each for _, each in waiting])), strict=True):
-                    sums[place] = sums[place] + row
+                for (index, _), row in zip(
+                    waiting, self._read(np.stack([window for _, window in waiting])), strict=True
+                ):
+                    sums[index] = sums[index] + row
                 waiting.clear()
 
-        for place, samples in enumerate(stretches):
+        for index, samples in enumerate(stretches):
             sums.append(np.zeros(UNITS, np.float32))
-            waiting += [(place, window) for window in _windows(samples)]
+            waiting += [(index, window) for window in _windows(samples)]
             if len(waiting) >= BATCH:
                 read()
         read()
@@ -104,24 +106,27 @@ class SpeakerIdentity:
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
     def _read(self, windows: Floats32) -> Floats32:
-        """(B, T, M) mel power to (B, 256)."""
+        """(B, 256) unit vectors of (B, T, M) mel power.
+
+        i, f, g, o = gates of W x + U h + b        c = f c + i g        h = o tanh(c)
+        """
         layer = windows
         for inner, outer, bias in self._layers:
-            driven = layer @ inner + bias  # (B, T, 4H)
+            input_gates = layer @ inner + bias  # (B, T, 4H)
             state: npt.NDArray[Any] = np.zeros((len(windows), UNITS), np.float32)
             cell: npt.NDArray[Any] = state
             states = np.empty((*layer.shape[:2], UNITS), np.float32)
             for step in range(layer.shape[1]):
-                # Three of the four gates are sigmoids, 0.5 + 0.5 tanh(x / 2): halved weights make all one tanh.
-                gates = np.tanh(driven[:, step] + state @ outer)
-                enter, keep, fresh, show = (gates[:, UNITS * n : UNITS * (n + 1)] for n in range(4))  # torch's order
-                cell = (0.5 * keep + 0.5) * cell + (0.5 * enter + 0.5) * fresh
-                state = (0.5 * show + 0.5) * np.tanh(cell)
+                # three of four gates are sigmoids, 0.5 + 0.5 tanh(x / 2): with halved weights one tanh computes all
+                gates = np.tanh(input_gates[:, step] + state @ outer)  # (B, 4H)
+                enter, keep, candidate, output = (gates[:, UNITS * n : UNITS * (n + 1)] for n in range(4))  # i, f, g, o
+                cell = (0.5 * keep + 0.5) * cell + (0.5 * enter + 0.5) * candidate
+                state = (0.5 * output + 0.5) * np.tanh(cell)
                 states[:, step] = state
             layer = states
         weights, bias = self._last
-        raw = np.maximum(layer[:, -1] @ weights.T + bias, 0)
-        return np.asarray(raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+        vectors = np.maximum(layer[:, -1] @ weights.T + bias, 0)
+        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
 def speaker_vectors(
@@ -138,16 +143,16 @@ def speaker_vectors(
 
 
 def _cut(blocks: Iterable[SampleBlock], spans: Sequence[tuple[float, float]]) -> Iterator[Floats32]:
-    """The samples of each span, one after the other; no more than MOST_S of each is kept."""
-    walk = iter(blocks)
-    kept: list[SampleBlock] = []
+    """Yield the samples of each span, at most MOST_S of each."""
+    remaining = iter(blocks)
+    recent: list[SampleBlock] = []
     for start_s, end_s in spans:
         end_s = min(end_s, start_s + MOST_S)
-        while (not kept or _end_s(kept[-1]) < end_s) and (block := next(walk, None)) is not None:
-            kept.append(block)
-        kept = [block for block in kept if _end_s(block) > start_s]
+        while (not recent or _end_s(recent[-1]) < end_s) and (block := next(remaining, None)) is not None:
+            recent.append(block)
+        recent = [block for block in recent if _end_s(block) > start_s]
         parts = []
-        for block in kept:
+        for block in recent:
             first = max(0, round((start_s - block.start_s) * RATE_HZ))
             last = max(first, round((end_s - block.start_s) * RATE_HZ))
             parts.append(block.samples[first:last])
@@ -159,7 +164,7 @@ def _end_s(block: SampleBlock) -> float:
 
 
 def _windows(samples: Floats32) -> list[Floats32]:
-    """Windows (T, M) of a stretch, made loud enough; none where there is no sound."""
+    """Windows (T, M) of a segment, amplified if it is quiet; [] for silence."""
     level = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
     if not level > 1e-6:
         return []
@@ -174,7 +179,7 @@ def _windows(samples: Floats32) -> list[Floats32]:
 def mel_power(samples: Floats32) -> Floats32:
     """(T, 40) power in mel bands, one frame per 10 ms, with silence around the samples."""
     padded = np.pad(samples.astype(np.float32, copy=False), WINDOW // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]  # (T, 400)
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
     spectrum = rfft(frames * window)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
@@ -200,7 +205,7 @@ def _default_path() -> Path:
     return model_path(MODEL)
 
 
-# The file has torch's format before 2020: pickles of a magic number, a version, the machine's facts, the objects and
+# The file has torch's format before 2020: pickles of a magic number, a version, the system's sizes, the objects and
 # the keys of their storages, then the storages themselves: eight bytes of length, then float32 numbers.
 
 
@@ -208,12 +213,12 @@ def read_arrays(content: bytes) -> dict[str, Floats32]:
     """The arrays under 'model_state' of a file in torch's old format; nothing in it is executed.
 
     Raises:
-        ValueError, pickle.UnpicklingError, EOFError, LookupError: the file has another format, or asks for more than
+        ValueError, pickle.UnpicklingError, EOFError, LookupError: the file has another format, or needs more than
         arrays.
     """
     file = io.BytesIO(content)
     if _Arrays(file).load() != _MAGIC:
-        raise ValueError('no file that torch wrote')
+        raise ValueError('not a file of torch')
     _Arrays(file).load(), _Arrays(file).load()
     objects = _Arrays(file)
     state = objects.load()['model_state']
@@ -227,10 +232,10 @@ def read_arrays(content: bytes) -> dict[str, Floats32]:
         if not 0 <= count * dtype.itemsize <= len(content):
             raise ValueError(f'an array of {count} numbers')
         storages[str(key)] = np.frombuffer(file.read(int(count) * dtype.itemsize), dtype)
-    return {name: placed.filled(storages) for name, placed in state.items() if isinstance(placed, _Placed)}
+    return {name: stored.filled(storages) for name, stored in state.items() if isinstance(stored, _StoredArray)}
 
 
-class _Placed:
+class _StoredArray:
     """An array given by its position in a storage."""
 
     def __init__(self, storage: str, offset: int, shape: tuple[int, ...], *rest: Any) -> None:
@@ -245,23 +250,23 @@ class _Placed:
 
 
 class _Arrays(pickle.Unpickler):
-    """Accepts dictionaries, numbers, texts and positions of arrays; refuses everything else."""
+    """An unpickler of dictionaries, numbers, texts and positions of arrays, which refuses everything else."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         self.dtypes: dict[str, np.dtype[Any]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        known = {
+        allowed = {
             ('collections', 'OrderedDict'): OrderedDict,
-            ('torch._utils', '_rebuild_tensor_v2'): _Placed,
+            ('torch._utils', '_rebuild_tensor_v2'): _StoredArray,
             ('torch', 'FloatStorage'): '<f4',
             ('torch.cuda', 'FloatStorage'): '<f4',
             ('torch', 'LongStorage'): '<i8',
         }
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f'it asks for {module}.{name}')
-        return known[module, name]
+        if (module, name) not in allowed:
+            raise pickle.UnpicklingError(f'it needs {module}.{name}')
+        return allowed[module, name]
 
     def persistent_load(self, reference: Any) -> str:
         _, storage, key, *_ = reference

@@ -27,7 +27,7 @@ FRAME = 512
 CONTEXT = 64
 FRAME_S = FRAME / RATE_HZ
 
-_WINDOW = 64  # frames that the witness of loud voices judges at once
+_WINDOW = 64  # frames that are checked for loud voices at once
 _BEHIND, _AHEAD = 32, 16  # frames of context before and after them
 
 
@@ -64,9 +64,9 @@ class TurnRules:
     max_turn_s: float = 28.0
 
     def __post_init__(self) -> None:
-        holds = 0 < self.enter <= 1 and 0 <= self.leave <= self.enter and self.min_speech_s >= 0
-        holds = holds and 0 <= self.padding_s <= self.min_silence_s / 2 and 2 <= self.max_turn_s <= 28
-        if not holds:
+        is_valid = 0 < self.enter <= 1 and 0 <= self.leave <= self.enter and self.min_speech_s >= 0
+        is_valid = is_valid and 0 <= self.padding_s <= self.min_silence_s / 2 and 2 <= self.max_turn_s <= 28
+        if not is_valid:
             raise ValueRangeError(
                 expected='0 <= leave <= enter <= 1, padding at most half the silence, turns of 2 to 28 s',
                 came=f'{self}',
@@ -119,7 +119,7 @@ class SpeechDetector:
         """Load the ONNX file.
 
         Args:
-            path: path of the file; by default downloaded and verified by `affekt.weights`.
+            path: path of the file; None for that of `affekt.weights`, downloaded and verified.
             threads: number of threads of the runtime, >= 1.
 
         Raises:
@@ -171,12 +171,12 @@ class SpeechDetector:
         Returns:
             (K,) with K = N // 512.
         """
-        before = self._state, self._input.copy()
+        saved = self._state, self._input.copy()
         self.reset()
-        whole = samples[: samples.shape[0] // FRAME * FRAME].reshape(-1, FRAME)
-        heard = np.array([self(frame) for frame in whole], np.float32)
-        self._state, self._input = before
-        return heard
+        frames = samples[: samples.shape[0] // FRAME * FRAME].reshape(-1, FRAME)
+        probabilities = np.array([self(frame) for frame in frames], np.float32)
+        self._state, self._input = saved
+        return probabilities
 
 
 class TurnFinder:
@@ -239,7 +239,7 @@ class TurnFinder:
             ShapeError: the samples are not (N,).
             ValueRangeError: a sample is not a finite number.
         """
-        _check(samples)
+        _require_samples(samples)
         self._samples = np.concatenate([self._samples, samples.astype(np.float32, copy=False)])
         self._count += samples.shape[0]
         heard = []
@@ -257,9 +257,9 @@ class TurnFinder:
     def finish(self) -> list[Turn]:
         """Return the turns that the end of the recording closes; the finder can then be used again."""
         heard = []
-        rest = self._samples[len(self._alone) * FRAME :]
-        if rest.size:
-            heard.append(self.detector(np.pad(rest, (0, FRAME - rest.shape[0]))))
+        remaining = self._samples[len(self._alone) * FRAME :]
+        if remaining.size:
+            heard.append(self.detector(np.pad(remaining, (0, FRAME - remaining.shape[0]))))
             self._alone.append(heard[-1])
         turns: list[Turn] = []
         while len(self._alone) > len(self._scores):
@@ -273,17 +273,17 @@ class TurnFinder:
         return turns
 
     def _judge(self, most: int) -> list[Turn]:
-        """Process at most `most` of the next frames, which the witness judges with their context."""
-        done = len(self._scores)
-        count = min(most, len(self._alone) - done)
-        scores = np.asarray(self._alone[done : done + count])
+        """Process at most `most` of the next frames; a witness checks them with the frames around them."""
+        scored = len(self._scores)
+        count = min(most, len(self._alone) - scored)
+        scores = np.asarray(self._alone[scored : scored + count])
         if self.witness:
-            begin, end = max(0, done - _BEHIND), min(done + count + _AHEAD, len(self._alone))
-            around = self._samples[begin * FRAME : end * FRAME]
-            around = np.pad(around, (0, (end - begin) * FRAME - around.shape[0]))
+            begin, end = max(0, scored - _BEHIND), min(scored + count + _AHEAD, len(self._alone))
+            context = self._samples[begin * FRAME : end * FRAME]
+            context = np.pad(context, (0, (end - begin) * FRAME - context.shape[0]))
             alone = np.asarray(self._alone[begin:end], np.float32)
-            judged = self.witness.judged(around, alone, self.rules.enter)
-            scores = judged[done - begin : done - begin + count]
+            corrected = self.witness.judged(context, alone, self.rules.enter)
+            scores = corrected[scored - begin : scored - begin + count]
         return [turn for score in scores for turn in self._step(float(score))]
 
     def restart(self, start_s: float) -> list[Turn]:
@@ -298,7 +298,7 @@ class TurnFinder:
         return self._offset // FRAME + len(self._scores)
 
     def _step(self, score: float) -> list[Turn]:
-        """Process the score of one frame."""
+        """Process the score of one frame; returns the turns that it ends."""
         rules = self.rules
         frame = self._frame
         self._scores.append(score)
@@ -317,7 +317,7 @@ class TurnFinder:
         return []
 
     def _cut(self) -> list[Turn]:
-        """End a turn that is too long at the least probable speech in its second half; the rest becomes a new turn."""
+        """End a turn that is too long at the least probable speech in its second half; a new turn starts there."""
         begin = self._first - self._offset // FRAME
         scores = np.asarray(self._scores[begin:])
         smooth = np.convolve(scores, np.ones(5) / 5, mode='same')
@@ -354,7 +354,7 @@ class TurnFinder:
         return [Turn(start_s, end_s, samples, float(np.mean(scores)), before_s, after_s, is_loud_voice)]
 
     def _forget(self) -> None:
-        """Drop whole frames that no turn can use any more."""
+        """Drop whole frames that no further turn can contain."""
         reach = -(-round(self.rules.padding_s * RATE_HZ) // FRAME) + 1
         reach = max(reach, _BEHIND) if self.witness else reach
         keep_from = (self._first if self._first >= 0 else self._frame) - reach
@@ -391,15 +391,14 @@ def speech_turns(
     detector = detector or SpeechDetector()
     witness = LoudVoice(detector) if hears_shouts and isinstance(detector, SpeechDetector) else None
     finder = TurnFinder(detector, rules, witness=witness)
-    for begun, block in enumerate(blocks):
-        if begun == 0 or block.start_s - finder.clock_s > 0.05:
+    for index, block in enumerate(blocks):
+        if index == 0 or block.start_s - finder.clock_s > 0.05:
             yield from finder.restart(block.start_s)
         yield from finder.push(block.samples)
     yield from finder.finish()
 
 
-def _check(samples: Floats32) -> None:
-    """Raise an error unless the samples are (N,) and finite."""
+def _require_samples(samples: Floats32) -> None:
     if samples.ndim != 1:
         raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
     if not np.isfinite(samples).all():

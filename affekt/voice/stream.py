@@ -1,8 +1,8 @@
 """The voice in live audio: whether somebody speaks, how loud, and the emotion of the turn so far.
 
-Blocks of a tenth of a second come in; `hear` returns at once what needs no large network. A continuing voice is
-analyzed every half second over its last seconds, short pauses included; a finished turn is analyzed as a whole, as in
-`observe_voice`, with the same rows.
+The input is blocks of about a tenth of a second; `hear` returns at once what needs no large network. A continuing voice
+is analyzed every half second over its last seconds, short pauses included; a finished turn is analyzed as a whole, with
+the same rows as in `observe_voice`.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class VoiceStream:
         return turns, frames
 
     def _follow(self, samples: Floats32) -> None:
-        """Whether somebody speaks, by the detector's own word, and the last samples of a voice that goes on."""
+        """Update whether somebody speaks, by the detector alone, and the last samples of a continuing voice."""
         rules = self._finder.rules
         for probability in self._finder.heard:
             if probability >= rules.enter:
@@ -158,8 +158,8 @@ class VoiceStream:
         self._is_speech = self._is_speech and self._quiet_s < QUIET_S
         if self._goes_on and self._quiet_s >= PAUSE_S:
             self._forget_voice()
-        most = self._window if self._goes_on else len(samples)
-        self._recent = np.concatenate([self._recent, samples])[-most:]
+        kept_samples = self._window if self._goes_on else len(samples)
+        self._recent = np.concatenate([self._recent, samples])[-kept_samples:]
 
     def _forget_voice(self) -> None:
         self._is_speech = self._goes_on = False

@@ -1,10 +1,10 @@
 """Features of every sample of a corpus, extracted by named recipes and read by memory map.
 
-A `Manifest` comes in, `extract` runs a recipe over it (in batches, processes, shards, and resumable), a `Store` comes
-out: memory-mapped Arrow files that record how they were made and which samples they lack. `import_features` imports the
-feature folders of benchmarks. `model_recipes.py` has the recipes of networks that `affekt.encoders` opens, as published
-and corrected, `onnx_recipes.py` those of networks that the user exports; `catalogue.py` finds and lists all recipes,
-`on_ray.py` runs them on many machines. Read `recipes.py` first, then `store.py`.
+The input is a `Manifest`; `extract` runs a recipe over it (in batches, processes and shards, resumable); the output is
+a `Store`: memory-mapped Arrow files that record their recipe and the samples that they lack. `import_features` imports
+the feature folders of benchmarks. `model_recipes.py` has the recipes of networks that `affekt.encoders` opens, as
+published and corrected, `onnx_recipes.py` those of networks that the user exports; `catalogue.py` finds and lists all
+recipes, `on_ray.py` runs them on many machines. Read `recipes.py` first, then `store.py`.
 """
 
 from affekt.encoders import batch, legacy_batch, legacy_resampled, padded, pooled, resampled

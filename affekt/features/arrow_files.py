@@ -3,7 +3,7 @@
 A file is Arrow IPC: columns `sample` (text), `values` (lists of rows of D float32), `times` (lists of float64, empty
 where rows have none). The header records the provenance.
 
-T time steps, D features.
+Axes: T time steps, D features, B samples.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROWS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class Provenance:
-    """Provenance of a file of features, as its header states it."""
+    """What a file of features was made from, as stored in its header."""
 
     recipe: str
     """Name of the recipe."""
@@ -95,13 +95,13 @@ def write_features(path: Path, features: Iterable[Features], provenance: Provena
     import pyarrow as pa
 
     schema = _schema(provenance.dimension, {'affekt': json.dumps(provenance.header(), ensure_ascii=False)})
-    seen: set[str] = set()
+    names: set[str] = set()
     with file_atomically(path) as raw, pa.ipc.new_file(raw, schema) as writer:
-        for piece in _pieces(features):
-            for each in piece:
-                _check(each, provenance, seen)
-            writer.write_batch(_as_batch(piece, schema))
-    return len(seen)
+        for batch in _batches_of(features):
+            for sample_features in batch:
+                _require_valid(sample_features, provenance, names)
+            writer.write_batch(_as_batch(batch, schema))
+    return len(names)
 
 
 def _schema(dimension: int, header: Mapping[str, str]) -> Any:
@@ -117,48 +117,48 @@ def _schema(dimension: int, header: Mapping[str, str]) -> Any:
     )
 
 
-def _pieces(features: Iterable[Features]) -> Iterator[list[Features]]:
-    piece: list[Features] = []
+def _batches_of(features: Iterable[Features]) -> Iterator[list[Features]]:
+    batch: list[Features] = []
     rows = 0
-    for each in features:
-        if piece and rows + len(each.values) > ROWS_AT_ONCE:
-            yield piece
-            piece, rows = [], 0
-        piece.append(each)
-        rows += len(each.values)
-    if piece:
-        yield piece
+    for sample_features in features:
+        if batch and rows + len(sample_features.values) > ROWS_AT_ONCE:
+            yield batch
+            batch, rows = [], 0
+        batch.append(sample_features)
+        rows += len(sample_features.values)
+    if batch:
+        yield batch
 
 
-def _check(features: Features, provenance: Provenance, seen: set[str]) -> None:
+def _require_valid(features: Features, provenance: Provenance, names: set[str]) -> None:
     if features.values.shape[1] != provenance.dimension:
         raise ShapeError(
             expected=f'{provenance.dimension} columns of {provenance.recipe}',
             came=f'{features.values.shape} for sample {features.sample!r}',
             todo='extract it again',
         )
-    if wrong := not_finite(features):
+    if fault := not_finite(features):
         raise ValueRangeError(
-            expected='finite features', came=f'{wrong} of sample {features.sample!r}',
+            expected='finite features', came=f'{fault} of sample {features.sample!r}',
             todo='leave that sample out, or correct the encoder',
         )  # fmt: skip
-    if features.sample in seen:
+    if features.sample in names:
         raise TableError(expected='every sample once', came=f'{features.sample!r} twice', todo='correct the manifest')
-    seen.add(features.sample)
+    names.add(features.sample)
 
 
-def _as_batch(piece: Sequence[Features], schema: Any) -> Any:
+def _as_batch(samples: Sequence[Features], schema: Any) -> Any:
     import pyarrow as pa
 
-    lengths = np.array([len(each.values) for each in piece], dtype=np.int64)
-    timed = np.array([0 if each.times is None else len(each.times) for each in piece], dtype=np.int64)
-    flat = np.ascontiguousarray(np.concatenate([each.values for each in piece]), dtype=np.float32).ravel()
+    lengths = np.array([len(sample.values) for sample in samples], dtype=np.int64)
+    time_lengths = np.array([0 if sample.times is None else len(sample.times) for sample in samples], dtype=np.int64)
+    flat = np.ascontiguousarray(np.concatenate([sample.values for sample in samples]), dtype=np.float32).ravel()
     rows = pa.FixedSizeListArray.from_arrays(number_array(flat), schema.field('values').type.value_type.list_size)
-    times = [each.times for each in piece if each.times is not None]
+    times = [sample.times for sample in samples if sample.times is not None]
     values = pa.LargeListArray.from_arrays(number_array(_offsets(lengths)), rows)
     stamps = number_array(np.concatenate(times) if times else np.zeros(0))
-    times_of = pa.LargeListArray.from_arrays(number_array(_offsets(timed)), stamps)
-    return pa.record_batch([text_array([each.sample for each in piece]), values, times_of], schema=schema)
+    times_of = pa.LargeListArray.from_arrays(number_array(_offsets(time_lengths)), stamps)
+    return pa.record_batch([text_array([sample.sample for sample in samples]), values, times_of], schema=schema)
 
 
 def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -166,7 +166,14 @@ def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 class FeatureFile:
-    """A memory-mapped file."""
+    """A memory-mapped file of features.
+
+    Args:
+        path: a file that `write_features` wrote.
+
+    Raises:
+        TableError: the file is missing, damaged, or of a newer format.
+    """
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
@@ -188,7 +195,7 @@ class FeatureFile:
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError | FileError):
                 raise
-            came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
+            came = f'{path}, which does not exist' if not path.exists() else f'{path}: {error}'
             todo = 'allow it to be read' if isinstance(error, PermissionError) else MADE_AGAIN
             raise TableError(expected='a file of features', came=came, todo=todo) from error
         self.samples = [batch.column('sample') for batch in self._batches]
@@ -217,12 +224,12 @@ class Piece:
         return self.flat[self.offsets[row] : self.offsets[row + 1]]
 
     def times_of(self, row: int) -> npt.NDArray[np.float64] | None:
-        """(T,) times of a sample in seconds; None where its rows have no times."""
+        """(T,) times of a sample in seconds; None if its rows have no times."""
         times = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
         return times if len(times) else None
 
     def means(self, rows: npt.NDArray[np.int64]) -> Floats32:
-        """(B, D) means over the rows of each sample; a view where each has one row and they are adjacent."""
+        """(B, D) means over the rows of each sample; a view if each has one row and these are adjacent."""
         begins, ends = self.offsets[rows], self.offsets[rows + 1]
         if not (ends - begins == 1).all():
             return np.stack([self.flat[begin:end].mean(axis=0) for begin, end in zip(begins, ends, strict=True)])

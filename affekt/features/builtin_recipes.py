@@ -1,4 +1,4 @@
-"""Recipes that this installation can run without a model hub: hashed words, sentence embeddings, acoustic measures."""
+"""Recipes that need no model hub: hashed words, sentence embeddings, measures and models of voice and face."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _open_sentence_layers(recipe: Recipe) -> SampleEncoder:
 
 
 def _one_row_each(encode: Callable[[Sequence[str]], Floats32]) -> Callable[[Sequence[str]], list[Encoded | str]]:
-    """A function of N texts with output rows (N, D) as one with N answers."""
+    """From a function of N texts with output (N, D) to one with N results of one row each."""
     return lambda texts: [Encoded(row[None]) for row in encode(texts)]
 
 
@@ -103,8 +103,8 @@ def _open_acoustics(recipe: Recipe) -> SampleEncoder:
     def encode(sample: str, sound: Floats32) -> Features | Unable:
         row = acoustic_summary(sound)[:-1]  # the last column is a rate of words, which are unknown here
         if np.isnan(row).any():
-            lost = [name for name, value in zip(recipe.columns, row, strict=True) if np.isnan(value)]
-            return Unable(sample, f'no voice to measure ({len(lost)} of {len(row)} columns)')
+            unmeasured = [name for name, value in zip(recipe.columns, row, strict=True) if np.isnan(value)]
+            return Unable(sample, f'no voice to measure ({len(unmeasured)} of {len(row)} columns)')
         return recipe.features(sample, row)
 
     return audio_encoder(encode)
@@ -116,7 +116,7 @@ def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
     def encode(sample: str, sound: Floats32) -> Features | Unable:
         frames = acoustic_frames(sound)
         rows = np.stack([getattr(frames, name) for name in _FRAME_COLUMNS], axis=1)
-        # An unvoiced frame has no pitch: 0, with a column that says so, never nan.
+        # an unvoiced frame has no pitch: 0, and 0 in the column `voiced`, never nan
         voiced = frames.voiced.astype(np.float32)[:, None]
         values = np.concatenate([np.nan_to_num(rows, nan=0.0), voiced], axis=1)
         return recipe.features(sample, values, frames.time_s.astype(np.float64))
@@ -155,7 +155,7 @@ def _open_voice_layers(recipe: Recipe) -> SampleEncoder:
 
 
 def spoken(sound: Floats32, detector: Any) -> Floats32:
-    """The samples from the first speech to the last, with everything between; empty where there is no speech.
+    """The samples from the first to the last speech, pauses included; empty if there is no speech.
 
     Args:
         sound: (N,) at 16 kHz.
@@ -196,8 +196,8 @@ def _open_voice_emotion(recipe: Recipe) -> SampleEncoder:
         starts = range(0, max(len(sound) - length, 0) + 1, step)
         rows = []
         for start in starts:
-            read = head.features(whisper(sound[start : start + length]))
-            rows.append([*head.probabilities(read, VOICE_WINDOW_S), head.unfamiliarity(read)])
+            features = head.features(whisper(sound[start : start + length]))
+            rows.append([*head.probabilities(features, VOICE_WINDOW_S), head.unfamiliarity(features)])
         middles = (np.array(starts) + min(length, len(sound)) / 2) / RATE_HZ
         return recipe.features(sample, np.array(rows), middles)
 
@@ -220,7 +220,7 @@ _MINILM_FACTS = {
 
 
 def _other_names() -> list[str]:
-    """Names of the recipes of encoders, which other recipes must not take."""
+    """Names of the recipes of encoders, which recipes of other packages cannot have."""
     names = (*encoder_names(), *CLIP_RECIPES, *exported_names(), *smile_names())
     return [*names, *(name.removesuffix('-utt') for name in names)]
 

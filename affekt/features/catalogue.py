@@ -37,8 +37,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
 TEXTS = ('text', 'chinese', 'english')
 """Columns of a manifest that a recipe of text can read."""
 STATES = ('yes', 'fetch', 'give', 'no')
-"""Availability of a recipe: ready; needs weights, which it downloads itself or which are given; needs a file given by
---model; needs something to be installed."""
+"""Availability of a recipe: `yes`, it can run; `fetch`, it downloads its weights; `give`, it needs a file given by
+--model; `no`, something has to be installed."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def modality_of(recipe: str) -> str | None:
     name = recipe.removesuffix('-chinese').removesuffix('-english')
     for ending, ours in (('-UTT', '-utt'), ('-FRA', '-frm'), ('_UTT', '-utt'), ('_FRA', '-frm')):
         name = name.removesuffix(ending) + ours if name.endswith(ending) else name
-    every = {each: listed.modality for listed in listed_recipes() for each in listed.names}
-    return every.get(name) or every.get(name.replace('-4-', '-')) or None
+    modalities = {recipe_name: listed.modality for listed in listed_recipes() for recipe_name in listed.names}
+    return modalities.get(name) or modalities.get(name.replace('-4-', '-')) or None
 
 
 def recipe_named(
@@ -108,33 +108,33 @@ def recipe_named(
     if name in RECIPES:
         if model is not None or precision is not None or device != 'cpu':
             raise UnknownNameError(
-                expected='an encoder, for --model, --device and --precision', came=f'{name}, which brings its own',
+                expected='an encoder, for --model, --device and --precision', came=f'{name}, which has its own model',
                 todo='leave these options out',
             )  # fmt: skip
         recipe = RECIPES[name]
-    elif (full := name if name in encoders else f'{name}-utt') in encoders:
-        recipe = encoder_recipe(full, model, device=device, precision=precision)
-    elif (of_clips := name if name in CLIP_RECIPES else f'{name}-utt') in CLIP_RECIPES:
-        recipe = clip_recipe(of_clips, model, device=device, precision=precision)
-    elif (exported := name if name in exported_names() else f'{name}-utt') in exported_names():
+    elif (encoder_name := name if name in encoders else f'{name}-utt') in encoders:
+        recipe = encoder_recipe(encoder_name, model, device=device, precision=precision)
+    elif (clip_name := name if name in CLIP_RECIPES else f'{name}-utt') in CLIP_RECIPES:
+        recipe = clip_recipe(clip_name, model, device=device, precision=precision)
+    elif (exported_name := name if name in exported_names() else f'{name}-utt') in exported_names():
         if precision is not None:
             raise UnknownNameError(
                 expected='an encoder of torch, for --precision', came=f'{name}, whose file decides', todo='leave it out'
             )
-        recipe = exported_recipe(exported, model, device=device)
-    elif (measured := name if name in smile_names() else f'{name}-utt') in smile_names():
+        recipe = exported_recipe(exported_name, model, device=device)
+    elif (smile_name := name if name in smile_names() else f'{name}-utt') in smile_names():
         if precision is not None or device != 'cpu':
             raise UnknownNameError(
                 expected='an encoder, for --device and --precision', came=f'{name}, which openSMILE measures',
                 todo='leave these options out',
             )  # fmt: skip
-        recipe = smile_recipe(measured, model)
+        recipe = smile_recipe(smile_name, model)
     else:
-        near = difflib.get_close_matches(
+        similar = difflib.get_close_matches(
             name, (*RECIPES, *encoders, *CLIP_RECIPES, *exported_names(), *smile_names()), n=3
         )
         raise UnknownNameError(
-            expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
+            expected=f'one of {", ".join(similar or RECIPES)}', came=repr(name), todo='see `affekt features list`'
         )
     if column == 'text':
         return recipe
@@ -150,22 +150,22 @@ def _own() -> list[ListedRecipe]:
     rows = []
     for name, recipe in RECIPES.own.items():
         files = FILES.get(name, ())
-        lost = [file for file in files if state(MODELS[file]) != 'verified']
-        needs = f'{", ".join(files)}{" (affekt weights get)" if lost else ""}'
-        rows.append(ListedRecipe('own', (name,), recipe.modality, recipe.dimension, needs, 'no' if lost else 'yes'))
+        missing = [file for file in files if state(MODELS[file]) != 'verified']
+        needs = f'{", ".join(files)}{" (affekt weights get)" if missing else ""}'
+        rows.append(ListedRecipe('own', (name,), recipe.modality, recipe.dimension, needs, 'no' if missing else 'yes'))
     return rows
 
 
 def _added() -> list[ListedRecipe]:
     rows = []
-    for each in RECIPES.listed():
-        of, name = each.plugin, each.plugin.name
-        if each.error is None:
+    for listed in RECIPES.listed():
+        plugin, name = listed.plugin, listed.plugin.name
+        if listed.error is None:
             recipe = RECIPES[name]
-            needs = f'{of.package} {of.version}, which is here'
+            needs = f'{plugin.package} {plugin.version}, which is installed'
             rows.append(ListedRecipe('plugin', (name,), recipe.modality, recipe.dimension, needs, 'yes'))
         else:
-            rows.append(ListedRecipe('plugin', (name,), '', None, str(each.error), 'no'))
+            rows.append(ListedRecipe('plugin', (name,), '', None, str(listed.error), 'no'))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Checks that a store can be trained on: finite, varied, and complete for a manifest."""
+"""Checks of a store before training: values are finite and vary, and no sample of a manifest is missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StoreCheck:
     not_finite: tuple[str, ...]
     """Samples with nan or infinity."""
     zero: tuple[str, ...]
-    """Samples whose every value is 0."""
+    """Samples with zeros alone."""
     constant_columns: int
     """Number of columns that are constant over all rows."""
     missing: Mapping[str, str]
@@ -33,11 +33,11 @@ class StoreCheck:
     strangers: tuple[str, ...]
     """Samples of the store that the manifest does not have."""
     hint: str = ''
-    """Where names of both sides differ in spelling alone: one such pair, and the difference."""
+    """A pair of names of store and manifest that differ in spelling alone, with the difference; '' for none."""
 
     @property
     def is_sound(self) -> bool:
-        """Whether the store is fit for training; samples of zeros and missing ones may be intended and are allowed."""
+        """Whether the store can be used for training; samples of zeros and missing samples are allowed."""
         return not self.not_finite and self.samples > 0 and not self.strangers
 
 
@@ -64,9 +64,9 @@ def check_store(store: Store, manifest: Manifest | None = None) -> StoreCheck:
     strangers: tuple[str, ...] = ()
     hint = ''
     if manifest is not None:
-        wanted = set(manifest.names)
+        requested = set(manifest.names)
         missing = {name: store.missing.get(name, 'not extracted') for name in manifest.names if name not in store}
-        strangers = tuple(name for name in store.names if name not in wanted)
+        strangers = tuple(name for name in store.names if name not in requested)
         hint = near_miss(missing, strangers)
     return StoreCheck(
         len(store), store.dimension, rows, longest, tuple(not_finite), tuple(zero), int((low == high).sum()), missing,
@@ -87,12 +87,12 @@ def require_features(store: Store, manifest: Manifest) -> None:
             expected=f'{store.provenance.recipe} for all {len(manifest)} samples of {manifest.facts.corpus}',
             came=f'none for {len(lost)} ({listed(lost, 2)})' + (f'; {hint}' if hint else ''),
             todo='import them again with --manifest, which finds such names' if hint
-            else 'extract them, leave these samples out of the manifest, or let them do without with --missing mask',
+            else 'extract them, leave these samples out of the manifest, or mask them with --missing mask',
         )  # fmt: skip
 
 
 def require_any_features(store: Store, manifest: Manifest) -> None:
-    """Check that at least one sample of a manifest has features, where the others may be masked.
+    """Check that at least one sample of a manifest has features, for training in which others are masked.
 
     Raises:
         CorpusError: no sample has features.

@@ -9,7 +9,7 @@
 | -layers-utt | the clip | C for each layer of the encoders, then of the fusion; SVFAP C for each stage |
 
 C is the width. A checkpoint of one branch gives C, or C for each of its layers. A name alone does not determine the
-features: the sha256 of the checkpoint is among the recipe's facts. Where a clip has no frames or no audio, their
+features: the sha256 of the checkpoint is among the recipe's facts. If a clip has no frames or no audio, their
 columns are 0, and the store records the reason.
 """
 

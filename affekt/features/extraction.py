@@ -24,9 +24,9 @@ from affekt.runs import Run, file_sha256
 from affekt.workers import as_finished, workers
 
 MEDIA = 'media_sha256'
-"""Key of the fact that identifies the content of the media that a file was made from."""
+"""Key of the digest of the media from which a file was made."""
 SIZES = 'media_sizes'
-"""Key of the same in older files, by sizes alone."""
+"""Key of the digest of the media's sizes, in files of older versions."""
 DIGESTED = (
     'sample', 'text', 'chinese', 'english', 'audio', 'video', 'frames', 'recording', 'start_s', 'end_s',
 )  # fmt: skip
@@ -108,13 +108,13 @@ def extract(
         finished = _finished(path, manifest, recipe, rows, (names, content), size)
         parts.remove()
         return finished
-    absent = [each for each in (folder, out) if not each.exists()]
+    absent = [path_before for path_before in (folder, out) if not path_before.exists()]
     settings = {'recipe': recipe.hash, 'samples': names, 'media': content, 'batch': size}
     with Run(work, settings, resume=work.exists()) as run:
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(map(batches.size_of, todo))
         with _kept_if_begun(run, parts, range(len(batches)), absent):
-            for index, lost in _written(manifest, batches, todo, parts, processes, on, gpus):
+            for index, lost in _writing(manifest, batches, todo, parts, processes, on, gpus):
                 run.note(batch_key(index), parts.path(index).name, missing=lost)
                 done += batches.size_of(index)
                 if progress is not None:
@@ -122,21 +122,21 @@ def extract(
         entries = [entry for index in range(len(batches)) if (entry := run.finished(batch_key(index))) is not None]
         if len(entries) < len(batches):
             raise RunError(
-                expected=f'all {len(batches)} finished batches in {work}', came=f'{len(entries)}: files went meanwhile',
-                todo='run the same command again: what is missing is done again',
+                expected=f'all {len(batches)} finished batches in {work}', came=f'{len(entries)}: files were removed',
+                todo='run the same command again: missing batches are extracted again',
             )  # fmt: skip
         missing = [(name, reason) for entry in entries for name, reason in entry.facts['missing']]
         files = (work / entry.folder for entry in entries)
-        made = provenance_of(manifest.facts.corpus, recipe, shard, missing)
-        made = replace(made, samples=names, facts={**made.facts, MEDIA: content})
-        write_features(path, _joined(files), made)
+        provenance = provenance_of(manifest.facts.corpus, recipe, shard, missing)
+        provenance = replace(provenance, samples=names, facts={**provenance.facts, MEDIA: content})
+        write_features(path, _all_features(files), provenance)
     parts.remove()
     return _extraction(path, Store(path, partial=True), resumed)
 
 
 @contextlib.contextmanager
 def _kept_if_begun(run: Run, parts: Parts, batches: range, absent: Sequence[Path]) -> Iterator[None]:
-    """Context after whose failure nothing is left if no batch was begun, as with weights that cannot be opened.
+    """Context that removes its files after an error if no batch was begun, as with weights that cannot be opened.
 
     Otherwise the same command with other weights would be refused as another run.
 
@@ -155,7 +155,12 @@ def _kept_if_begun(run: Run, parts: Parts, batches: range, absent: Sequence[Path
 
 
 def _require_possible(shard: tuple[int, int], size: int, processes: int, on: str, gpus: float) -> None:
-    """Raise unless samples can be divided and encoded with these arguments; see `extract`."""
+    """Check the arguments of `extract` on shards, batches and workers.
+
+    Raises:
+        ValueRangeError: a number is out of range.
+        UnknownNameError: unknown engine.
+    """
     number, count = shard
     if not 1 <= number <= count or processes < 1 or size < 1:
         raise ValueRangeError(
@@ -188,7 +193,7 @@ class Batches:
         return min(self.size, len(self.rows) - index * self.size)
 
 
-def _written(
+def _writing(
     manifest: Manifest,
     batches: Batches,
     todo: Sequence[int],
@@ -197,20 +202,20 @@ def _written(
     on: str,
     gpus: float,
 ) -> Iterator[tuple[int, Lost]]:
-    """Batches in the order in which their files are written, each with its samples without features."""
+    """Yield the index of each batch when its file is written, with its samples without features."""
     if on == 'ray' and todo:
         from affekt.features.on_ray import written_on_ray
 
         yield from written_on_ray(manifest, ((index, batches[index]) for index in todo), parts, processes, gpus)
         return
-    for index, part in _encoded(manifest, parts.recipe, batches, todo, processes):
+    for index, part in _encoding(manifest, parts.recipe, batches, todo, processes):
         yield index, parts.write(index, part)
 
 
-def _encoded(
+def _encoding(
     manifest: Manifest, recipe: Recipe, batches: Batches, todo: Sequence[int], processes: int
 ) -> Iterator[tuple[int, Part]]:
-    """Batches in the order in which they are encoded."""
+    """Yield the index and the results of each batch when it is encoded."""
     if not todo:
         return
     if processes == 1:
@@ -218,24 +223,24 @@ def _encoded(
         for index in todo:
             yield index, outcomes(encoder, manifest, batches[index])
         return
-    bare = Manifest(manifest.facts, ())  # workers need the root, but not the samples
+    empty_manifest = Manifest(manifest.facts, ())  # workers need the root, but not the samples
     advice = 'run the same command again: finished batches are kept; fewer --processes need less memory'
-    with workers(min(processes, len(todo)), _open_in_worker, (recipe, bare), todo=advice) as pool:
-        left = ((index, batches[index]) for index in todo)
-        for (index, _), part in as_finished(pool, _encode_in_worker, left, processes):
+    with workers(min(processes, len(todo)), _open_in_worker, (recipe, empty_manifest), todo=advice) as pool:
+        remaining = ((index, batches[index]) for index in todo)
+        for (index, _), part in as_finished(pool, _encode_in_worker, remaining, processes):
             yield index, part
 
 
 _worker: tuple[SampleEncoder, Manifest] | None = None
 _unopened: AffektError | None = None
-"""Error that kept this worker from opening its encoder."""
+"""Error because of which this worker could not open its encoder."""
 
 
 def _open_in_worker(recipe: Recipe, manifest: Manifest) -> None:
     global _worker, _unopened
     try:
         _worker = recipe.open(recipe), manifest
-    except AffektError as error:  # reported with the first batch: raised here it would look like a crash
+    except AffektError as error:  # raised with the first batch; raised here it would look like a crash
         _unopened = error
 
 
@@ -246,7 +251,7 @@ def _encode_in_worker(batch: tuple[int, Sequence[Sample]]) -> Part:
     return outcomes(encoder, manifest, batch[1])
 
 
-def _joined(paths: Iterator[Path]) -> Iterator[Features]:
+def _all_features(paths: Iterator[Path]) -> Iterator[Features]:
     for path in paths:
         store = Store(path, partial=True)
         for name in store.names:
@@ -266,21 +271,25 @@ def _require_input(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> Non
 def _finished(
     path: Path, manifest: Manifest, recipe: Recipe, rows: SampleTable, digests: tuple[str, str], size: int
 ) -> Extraction:
-    """The existing shard, if it matches the request."""
+    """The result of an earlier run from its file.
+
+    Raises:
+        RunError: the file has features of another recipe, or of other samples or media.
+    """
     store = Store(path, partial=True)
     names, content = digests
-    known = {*store.names, *store.missing}
-    is_other = store.provenance.samples not in ('', names) or known != set(rows.column('sample'))
+    stored = {*store.names, *store.missing}
+    differs = store.provenance.samples not in ('', names) or stored != set(rows.column('sample'))
     stated = store.provenance.facts
     if MEDIA in stated:
-        is_other |= stated[MEDIA] != content
+        differs |= stated[MEDIA] != content
     elif SIZES in stated:
-        is_other |= stated[SIZES] != _media_digest(_media_paths(manifest, recipe, rows), _size)
-    if store.provenance.hash != recipe.hash or is_other:
+        differs |= stated[SIZES] != _media_digest(_media_paths(manifest, recipe, rows), _size)
+    if store.provenance.hash != recipe.hash or differs:
         raise RunError(
             expected=f'features of {recipe.name} for these {len(rows)} samples, or nothing yet',
             came=f'{path} with others, or of other texts, files or windows '
-            f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(known)} samples)',
+            f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(stored)} samples)',
             todo='choose another --out, or remove the file',
         )
     return _extraction(path, store, resumed=-(-len(rows) // size))
@@ -296,13 +305,13 @@ def _media_paths(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> list[
 
 
 def _media_digest(paths: Sequence[Path], read: Callable[[Path], object]) -> str:
-    """Hash of the content of each file, which changes when a clip is cut anew. A file of many samples is read once."""
-    known = {path: read(path) for path in dict.fromkeys(paths)}
-    return hashlib.sha256(repr([known[path] for path in paths]).encode()).hexdigest()[:16]
+    """Hash of the content of all files; each file is read once, however many samples it has."""
+    digests = {path: read(path) for path in dict.fromkeys(paths)}
+    return hashlib.sha256(repr([digests[path] for path in paths]).encode()).hexdigest()[:16]
 
 
 def _content(path: Path) -> object:
-    """SHA-256 of a file, or of every file of a folder by name; the reason where it cannot be read."""
+    """SHA-256 of a file, or of every file of a folder by name; name of the error if it cannot be read."""
     try:
         if path.is_dir():
             return [(file.name, file_sha256(file)) for file in sorted(path.iterdir()) if file.is_file()]
@@ -316,7 +325,7 @@ def _size(path: Path) -> object:
 
 
 def _digest(rows: SampleTable, recipe: Recipe) -> str:
-    """Hash of the manifest's entries for the samples; for a recipe of clips also of what is withheld."""
+    """Hash of the manifest's entries for the samples; for recipes of clips, withheld modalities included."""
     columns = (*DIGESTED, 'missing') if recipe.reads else DIGESTED
     digest = hashlib.sha256(b'[')  # hash of the list of all rows, without building the list
     for number, cells in enumerate(rows.cells(columns)):

@@ -1,11 +1,9 @@
 """Images of the face in a sample: from a file of the corpus, or cut out of its video.
 
 Official releases have one array per sample, (T, 112, 112, 3) uint8 in BGR order, as cut by OpenFace 2; MER2023 has
-image files instead. Where a sample refers to none, faces are detected in its video, and those of the person whose faces
-cover the largest area are rotated, scaled and cut to 112 x 112 with eyes, nose and mouth where FER2013 has them:
-similar to OpenFace's images, not identical.
-
-T images, height H, width W; RGB.
+image files instead. If a sample refers to none, faces are detected in its video, and those of the person whose faces
+cover the largest area are rotated, scaled and cut to 112 x 112 with eyes, nose and mouth at their positions in FER2013:
+similar to OpenFace's images, not identical. Images are (H, W, 3) RGB.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ def face_pictures(
         manifest: manifest of the sample.
         row: the sample.
         landmarker: an open `FaceLandmarker`; None to open the published one if a video must be read.
-        damage: list to which sentences on what could not be read of a video are added.
+        damage: list to which sentences on unreadable parts of a video are added.
     """
     frames, video = manifest.media(row, 'frames'), manifest.media(row, 'video')
     try:
@@ -45,7 +43,7 @@ def face_pictures(
             images = stored_pictures(frames)
             return Pictures(images, None) if len(images) else Unable(row.sample, 'no face')
         if video is None:
-            return Unable(row.sample, 'no pictures: it has neither a video nor frames')
+            return Unable(row.sample, 'no images: it has neither a video nor frames')
         return _cut_out(row.sample, video, manifest.window_s(row, 'video'), landmarker, damage)
     except AffektError as error:
         return unreadable(row.sample, error.came)
@@ -57,19 +55,19 @@ def _cut_out(
     from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
 
     tracker = FaceTracker(landmarker or FaceLandmarker(), 5, 0.0)
-    seen: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
+    faces_of: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
     """Person to time in seconds, area in square pixels and image, one triple per frame."""
     recording = Recording.open(video)
     for frame in _frames(recording, window):
         for face in tracker.update(frame.time_s, frame.image):
             image = align_face(frame.image, five_points(face.landmarks), SIDE, in_colour=True)
             area = float(face.box[2] * face.box[3])
-            seen.setdefault(face.person, []).append((frame.time_s, area, image))
+            faces_of.setdefault(face.person, []).append((frame.time_s, area, image))
     if damage is not None:
         damage += recording.decoded.damage_within(window)
-    if not seen:
+    if not faces_of:
         return Unable(sample, 'no face')
-    largest = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
+    largest = max(faces_of.values(), key=lambda rows: sum(area for _, area, _ in rows))
     return Pictures([image for _, _, image in largest], np.array([time for time, _, _ in largest]))
 
 

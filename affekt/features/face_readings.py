@@ -11,7 +11,7 @@ also after an absence. It adds the shape of the face (`affekt.faces.face_shapes`
 whose names are frame numbers, `00001.jpg` being the first: missing numbers, and unreadable images, are frames without a
 face, and the store records the unreadable ones.
 
-T frames with a face, D features.
+Axes: T frames with a face, D features, N rows of all people.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from affekt.weights import lookup
 from affekt.wording import counted
 
 RATE_HZ = 12.5
-"""Sampled frames per second of a video; of stored faces, all frames are read."""
+"""Frames per second that are read from a video; of stored faces, all frames are read."""
 PEOPLE = 5
 """Maximum number of faces that are tracked at once."""
 _STORED_HZ = 25.0
@@ -95,10 +95,10 @@ def _open(recipe: Recipe) -> SampleEncoder:
 
     def encode(manifest: Manifest, row: Sample) -> Features | Unable:
         damage: list[str] = []
-        seen = _seen(manifest, row, landmarker, expression, damage)
-        if isinstance(seen, Unable):
-            return seen
-        rows, times, share = seen
+        reading = _person_readings(manifest, row, landmarker, expression, damage)
+        if isinstance(reading, Unable):
+            return reading
+        rows, times, share = reading
         if recipe.facts['level'] == 'UTT':
             rows, times = np.concatenate([rows.mean(axis=0), rows.std(axis=0), [share]]), None
         return not_whole(recipe.features(row.sample, rows, times), damage)
@@ -115,7 +115,7 @@ def _open(recipe: Recipe) -> SampleEncoder:
     return encoder
 
 
-def _seen(
+def _person_readings(
     manifest: Manifest, row: Sample, landmarker: Any, expression: Any, damage: list[str]
 ) -> tuple[Floats32, npt.NDArray[np.float64] | None, float] | Unable:
     """(T, D) readings, (T,) times, and the share of frames that show the person; or the reason why there are none."""
@@ -128,14 +128,14 @@ def _seen(
         frames, max_people=PEOPLE, landmarker=landmarker, expression=expression, keep_thumbnails=False
     )  # fmt: skip
     if not observed.frames:
-        return Unable(row.sample, 'no picture')
+        return Unable(row.sample, 'no image')
     if not observed.table.num_rows:
         return Unable(row.sample, 'no face')
     columns = {name: observed.table.column(name).to_pylist() for name in ('person', 'time_s')}
     people = np.array(columns['person'])
     areas = _numbers(observed.table, ['box_width', 'box_height']).prod(axis=1)
-    filled = {name: areas[people == name].sum() for name in dict.fromkeys(columns['person'])}
-    is_main = people == max(filled, key=lambda name: filled[name])
+    area_of = {name: areas[people == name].sum() for name in dict.fromkeys(columns['person'])}
+    is_main = people == max(area_of, key=lambda name: area_of[name])
     rows = _numbers(observed.table, _columns())
     kept = is_main & np.isfinite(rows).all(axis=1)
     if not kept.any():
@@ -152,7 +152,7 @@ def _numbers(table: Any, names: Sequence[str]) -> npt.NDArray[np.float64]:
 def _frames(manifest: Manifest, row: Sample, damage: list[str]) -> Iterator[Any] | Unable:
     """Stored faces, or a video sampled at a steady rate within the sample's window.
 
-    Sentences on what could not be read of the video are added to `damage` at its end.
+    Sentences on unreadable parts of the video are added to `damage` at its end.
     """
     if row.frames is not None:
         stored = face_pictures(manifest, row)
@@ -161,7 +161,7 @@ def _frames(manifest: Manifest, row: Sample, damage: list[str]) -> Iterator[Any]
         return (_Frame(at / _STORED_HZ, image) for at, image in enumerate(stored.images))
     video = manifest.media(row, 'video')
     if video is None:
-        return Unable(row.sample, 'no pictures: it has neither a video nor frames')
+        return Unable(row.sample, 'no images: it has neither a video nor frames')
     return _video_frames(video, manifest.window_s(row, 'video'), damage)
 
 
@@ -183,7 +183,7 @@ def _video_frames(
 
 
 @dataclass(frozen=True)
-class _Watched:
+class _AllFaces:
     """All faces of one video or folder, one row per person and frame."""
 
     people: list[str]
@@ -196,30 +196,34 @@ class _Watched:
     unread: tuple[str, ...] = ()
     """Names of unreadable images."""
     damage: tuple[str, ...] = ()
-    """Sentences on what could not be read of a video."""
+    """Sentences on unreadable parts of a video."""
 
 
 def _open_all(recipe: Recipe) -> SampleEncoder:
     from affekt.faces import FaceLandmarker, expression_model
 
     landmarker, expression = FaceLandmarker(), expression_model('research')
-    last: dict[Any, _Watched | Unable] = {}
+    last: dict[Any, _AllFaces | Unable] = {}
 
-    def watched(manifest: Manifest, row: Sample) -> _Watched | Unable:
+    def watched(manifest: Manifest, row: Sample) -> _AllFaces | Unable:
         """Observations of a sample's video; kept for the next sample, which may be another person in the same video."""
         key = (manifest.media(row, 'frames'), manifest.media(row, 'video'), manifest.window_s(row, 'video'))
         if key not in last:
-            seen = _watched(manifest, row, landmarker, expression)
+            observed = _all_faces(manifest, row, landmarker, expression)
             last.clear()
-            last[key] = seen
+            last[key] = observed
         return last[key]
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         outcomes: list[Features | Unable] = []
         for row in samples:
             try:
-                seen = watched(manifest, row)
-                outcome = Unable(row.sample, seen.reason) if isinstance(seen, Unable) else _of_person(recipe, row, seen)
+                observed = watched(manifest, row)
+                outcome = (
+                    Unable(row.sample, observed.reason)
+                    if isinstance(observed, Unable)
+                    else _of_person(recipe, row, observed)
+                )
             except AffektError as error:  # a video or image that cannot be read
                 outcome = unreadable(row.sample, error.came)
             outcomes.append(outcome)
@@ -228,7 +232,7 @@ def _open_all(recipe: Recipe) -> SampleEncoder:
     return encoder
 
 
-def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) -> _Watched | Unable:
+def _all_faces(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) -> _AllFaces | Unable:
     from affekt.faces import observe_faces
 
     widths = [0.0]
@@ -243,34 +247,36 @@ def _watched(manifest: Manifest, row: Sample, landmarker: Any, expression: Any) 
             keep_thumbnails=False, spill=Path(folder, 'landmarks.parquet'),
         )  # fmt: skip
         if not observed.table.num_rows:
-            reason = 'no face' if observed.frames else 'no picture'
-            return Unable(row.sample, '; '.join([reason, *_lost(unread)]))
+            reason = 'no face' if observed.frames else 'no image'
+            return Unable(row.sample, '; '.join([reason, *_unread_sentence(unread)]))
         people = observed.table.column('person').to_pylist()
         times = np.array(observed.table.column('time_s').to_pylist(), np.float64)
         values = np.concatenate([_numbers(observed.table, _NAMES), _shapes(observed, people, times)], axis=1)
     boxes = _numbers(observed.table, ['box_x', 'box_y', 'box_width', 'box_height'])
-    return _Watched(people, times, boxes, values, widths[0], tuple(unread), tuple(damage))
+    return _AllFaces(people, times, boxes, values, widths[0], tuple(unread), tuple(damage))
 
 
-def _lost(unread: Sequence[str]) -> list[str]:
-    """Sentence on the images that are missing because they are unreadable."""
-    return [f'{counted(len(unread), "picture")} that cannot be read: {listed(unread, 3)}'] if unread else []
+def _unread_sentence(unread: Sequence[str]) -> list[str]:
+    """A sentence on unreadable images; [] if all can be read."""
+    return [f'{counted(len(unread), "image")} that cannot be read: {listed(unread, 3)}'] if unread else []
 
 
-def _of_person(recipe: Recipe, row: Sample, seen: _Watched) -> Features | Unable:
+def _of_person(recipe: Recipe, row: Sample, observed: _AllFaces) -> Features | Unable:
     from affekt.frames import recording_and_side, rows_of_person
 
     side = '' if row.frames is not None else recording_and_side(row.sample)[1]
-    kept = np.flatnonzero(rows_of_person(seen.people, seen.times, seen.boxes, seen.width, side))
+    kept = np.flatnonzero(rows_of_person(observed.people, observed.times, observed.boxes, observed.width, side))
     if not len(kept):
         return Unable(row.sample, f'no face on the {side}')
-    kept = kept[np.argsort(seen.times[kept], kind='stable')]
-    values, times = seen.values[kept], seen.times[kept]
-    known = np.isfinite(values)
-    if not known.any(axis=0).all():
+    kept = kept[np.argsort(observed.times[kept], kind='stable')]
+    values, times = observed.values[kept], observed.times[kept]
+    is_measured = np.isfinite(values)
+    if not is_measured.any(axis=0).all():
         return Unable(row.sample, 'no face that could be measured')
-    features = recipe.features(row.sample, _bridged(values, times, known), times, '; '.join(_lost(seen.unread)))
-    return not_whole(features, seen.damage)
+    features = recipe.features(
+        row.sample, _interpolated(values, times, is_measured), times, '; '.join(_unread_sentence(observed.unread))
+    )
+    return not_whole(features, observed.damage)
 
 
 def _shapes(observed: Any, people: Sequence[str], times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -285,13 +291,13 @@ def _shapes(observed: Any, people: Sequence[str], times: npt.NDArray[np.float64]
     return np.array([shapes[name, time] for name, time in zip(people, times.tolist(), strict=True)], np.float64)
 
 
-def _bridged(
-    values: npt.NDArray[np.float64], times: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
+def _interpolated(
+    values: npt.NDArray[np.float64], times: npt.NDArray[np.float64], is_measured: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
-    """Values with gaps, such as gaze during a blink, interpolated between the frames that have them."""
-    for column in np.flatnonzero(~known.all(axis=0)).tolist():
-        is_known = known[:, column]
-        values[:, column] = np.interp(times, times[is_known], values[is_known, column])
+    """Values with gaps, such as gaze during a blink, interpolated from neighbouring frames."""
+    for column in np.flatnonzero(~is_measured.all(axis=0)).tolist():
+        has_value = is_measured[:, column]
+        values[:, column] = np.interp(times, times[has_value], values[has_value, column])
     return values
 
 
@@ -306,14 +312,14 @@ def _numbered_frames(
 ) -> Iterator[_Frame] | Unable:
     """Frames of a video, or images of a folder, at the times given by their numbers.
 
-    Names of unreadable images are added to `unread`; their frames are skipped. Sentences on what could not be read of
+    Names of unreadable images are added to `unread`; their frames are skipped. Sentences on unreadable parts of
     a video are added to `damage` at its end.
     """
     if row.frames is not None:
         return _numbered_pictures(manifest, row, rate_hz, unread)
     video = manifest.media(row, 'video')
     if video is None:
-        return Unable(row.sample, 'no pictures: it has neither a video nor frames')
+        return Unable(row.sample, 'no images: it has neither a video nor frames')
     return _video_frames(video, manifest.window_s(row, 'video'), damage, rate_hz)
 
 
@@ -325,10 +331,10 @@ def _numbered_pictures(manifest: Manifest, row: Sample, rate_hz: float, unread: 
     if not paths:
         return (_Frame(number / rate_hz, image) for number, image in enumerate(stored.images))
     numbers = {int(path.stem): at for at, path in enumerate(paths) if path.stem.isdecimal() and int(path.stem) > 0}
-    if strange := [path.name for path in paths if not path.stem.isdecimal() or int(path.stem) < 1]:
-        return Unable(row.sample, f'pictures whose names are no numbers of frames: {listed(strange, 2)}')
+    if unnumbered := [path.name for path in paths if not path.stem.isdecimal() or int(path.stem) < 1]:
+        return Unable(row.sample, f'images whose names are not frame numbers: {listed(unnumbered, 2)}')
     if len(numbers) != len(paths):
-        return Unable(row.sample, 'two pictures of one frame')
+        return Unable(row.sample, 'two images of one frame')
     in_order = [(number, paths[at].name, at) for number, at in sorted(numbers.items())]
     return _readable_pictures(stored.images, in_order, rate_hz, unread)
 

@@ -3,7 +3,7 @@
 One column names the sample, one of several others may give the time, all other numeric columns are features. Columns of
 manifests (labels, splits, folds, speakers) are never taken as features, which would leak the truth.
 
-T time steps, D features.
+Axes: T time steps, D features, R rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from affekt.tables import number, read_columns
 NAMES = ('sample', 'name', 'id', 'file', 'filename', 'path', 'clip', 'clip_id', 'video', 'segment', 'segment_id', 'key')
 """Headers of the column that names the sample, case-insensitive; the first one present is used."""
 UNNAMED = ('', 'unnamed: 0', 'index')
-"""Headers of pandas' index, which names the sample where its cells are text."""
+"""Headers of pandas' index, which names the sample if its cells are text."""
 TIMES = ('time', 'time_s', 'times', 'timestamp', 'frametime', 'seconds')
 BEGINS, ENDS = ('start', 'start_s', 'begin', 'onset'), ('end', 'end_s', 'stop', 'offset')
 COUNTERS = ('frame', 'frame_id', 'frame_number', 'row', 'index', 'unnamed: 0', '')
@@ -64,8 +64,8 @@ def table_of_samples(path: Path) -> Arrays:
     table = read_columns(path)
     names, key = _names(table, path)
     columns = {header: cells for header, cells in table.items() if header != key}
-    given = samples_of_columns([name.strip() for name in names], columns, (path,), row_of=table.row)
-    return dataclasses.replace(given, notes=[*table.notes, *given.notes])
+    samples = samples_of_columns([name.strip() for name in names], columns, (path,), row_of=table.row)
+    return dataclasses.replace(samples, notes=[*table.notes, *samples.notes])
 
 
 def table_of_one_sample(path: Path) -> tuple[npt.NDArray[Any], tuple[str, ...], Times | None, list[str]]:
@@ -75,8 +75,8 @@ def table_of_one_sample(path: Path) -> tuple[npt.NDArray[Any], tuple[str, ...], 
         TableError, ArchiveError, ValueRangeError: see `table_of_samples`.
     """
     table = read_columns(path)
-    given = samples_of_columns(['one'] * len(table.rows), table, (path,), several=True, row_of=table.row)
-    return given.arrays['one'], given.columns, given.times.get('one'), [*table.notes, *given.notes]
+    sample = samples_of_columns(['one'] * len(table.rows), table, (path,), several=True, row_of=table.row)
+    return sample.arrays['one'], sample.columns, sample.times.get('one'), [*table.notes, *sample.notes]
 
 
 def samples_of_columns(
@@ -87,7 +87,7 @@ def samples_of_columns(
     several: bool = False,
     row_of: Callable[[int], str] | None = None,
 ) -> Arrays:
-    """Rows grouped by sample.
+    """The rows of a table as one array per sample.
 
     Args:
         names: (R,) sample of each row.
@@ -101,16 +101,16 @@ def samples_of_columns(
         ValueRangeError: a cell is empty or not a number.
     """
     where = str(files[0] if len(files) == 1 else files[0].parent)
-    row_of = row_of or (lambda at: f'row {at + 1} of {where}')
+    row_of = row_of or (lambda index: f'row {index + 1} of {where}')
     if '' in names:
         raise TableError(
             expected='a name in every row', came=f'none in {row_of(names.index(""))}', todo='name the sample'
         )
-    times, notes, rest = _times(columns, where)
-    lists = [header for header, cells in rest.items() if any(_is_list(cell) for cell in cells[:100])]
+    times, notes, others = _times(columns, where)
+    lists = [header for header, cells in others.items() if any(_is_list(cell) for cell in cells[:100])]
     if lists:
-        return _of_lists(names, rest, lists, files, where, notes)
-    numbers, left_out = _numbers(rest, row_of)
+        return _of_lists(names, others, lists, files, where, notes)
+    numbers, left_out = _numbers(others, row_of)
     if left_out:
         notes.append(f'columns that are no features, left out: {listed(left_out, 8)}')
     if not numbers:
@@ -120,27 +120,29 @@ def samples_of_columns(
         )  # fmt: skip
     matrix = np.stack(list(numbers.values()), axis=1)
     rows: dict[str, list[int]] = {}
-    for at, name in enumerate(names):
-        rows.setdefault(name, []).append(at)
+    for index, name in enumerate(names):
+        rows.setdefault(name, []).append(index)
     is_timed = times is not None or any(header.strip().lower() in COUNTERS for header in columns)
     if not several:
         _require_rows(rows, matrix, where, is_timed=is_timed)
     if times is not None:
-        for name, places in rows.items():
-            if (np.diff(times[places]) < 0).any():
+        for name, indices in rows.items():
+            if (np.diff(times[indices]) < 0).any():
                 raise TableError(
                     expected='rows of a sample in the order of time', came=f'others for {name!r} in {where}',
                     todo='sort the table by sample and time',
                 )  # fmt: skip
-    by_time = {} if times is None else {name: times[at] for name, at in rows.items()}
-    return Arrays(files, {name: matrix[at] for name, at in rows.items()}, tuple(numbers), by_time, notes)
+    by_time = {} if times is None else {name: times[index] for name, index in rows.items()}
+    return Arrays(files, {name: matrix[index] for name, index in rows.items()}, tuple(numbers), by_time, notes)
 
 
 def _names(columns: Mapping[str, Cells], path: Path) -> tuple[list[str], str]:
-    plain = {header.strip().lower(): header for header in reversed(list(columns))}
-    key = next((plain[name] for name in NAMES if name in plain), None)
+    header_of = {header.strip().lower(): header for header in reversed(list(columns))}
+    key = next((header_of[name] for name in NAMES if name in header_of), None)
     if key is None:
-        key = next((plain[name] for name in UNNAMED if name in plain and _is_text(columns[plain[name]])), None)
+        key = next(
+            (header_of[name] for name in UNNAMED if name in header_of and _is_text(columns[header_of[name]])), None
+        )
     if key is None:
         raise TableError(
             expected=f'a column with the names of the samples ({", ".join(NAMES[:4])})',
@@ -150,23 +152,25 @@ def _names(columns: Mapping[str, Cells], path: Path) -> tuple[list[str], str]:
 
 
 def _times(columns: Mapping[str, Cells], where: str) -> tuple[Times | None, list[str], dict[str, Cells]]:
-    """(R,) centre of each row in seconds where columns give it, notes, and the other columns."""
-    plain = {header.strip().lower(): header for header in columns}
-    rest = {header: cells for header, cells in columns.items() if header.strip().lower() not in COUNTERS}
-    notes = [f'a column that counts rows, left out: {header!r}' for header in columns if header not in rest and header]
-    single = next((plain[name] for name in TIMES if name in plain), None)
-    begin = next((plain[name] for name in BEGINS if name in plain), None)
-    end = next((plain[name] for name in ENDS if name in plain), None)
+    """(R,) centre of each row in seconds (None without such columns), notes, and the other columns."""
+    header_of = {header.strip().lower(): header for header in columns}
+    others = {header: cells for header, cells in columns.items() if header.strip().lower() not in COUNTERS}
+    notes = [
+        f'a column that counts rows, left out: {header!r}' for header in columns if header not in others and header
+    ]
+    single = next((header_of[name] for name in TIMES if name in header_of), None)
+    begin = next((header_of[name] for name in BEGINS if name in header_of), None)
+    end = next((header_of[name] for name in ENDS if name in header_of), None)
     used = [single] if single else [header for header in (begin, end) if header]
-    seconds = [[_seconds(cell) for cell in rest[header]] for header in used]
-    rest = {header: cells for header, cells in rest.items() if header not in (single, begin, end)}
+    seconds = [[_seconds(cell) for cell in others[header]] for header in used]
+    others = {header: cells for header, cells in others.items() if header not in (single, begin, end)}
     if not seconds or any(value is None for cells in seconds for value in cells):
-        return None, notes, rest
-    return np.array(seconds, dtype=np.float64).mean(axis=0), notes, rest
+        return None, notes, others
+    return np.array(seconds, dtype=np.float64).mean(axis=0), notes, others
 
 
 def _seconds(cell: object) -> float | None:
-    """Seconds of a number, or of pandas' notation `0 days 00:00:01.5`."""
+    """Seconds from a number or pandas' notation `0 days 00:00:01.5`; None for another cell."""
     if isinstance(cell, str) and (clock := _CLOCK.fullmatch(cell)):
         days, hours, minutes, seconds = clock.groups()
         return 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
@@ -179,7 +183,7 @@ def _seconds(cell: object) -> float | None:
 def _numbers(
     columns: Mapping[str, Cells], row_of: Callable[[int], str]
 ) -> tuple[dict[str, npt.NDArray[np.float64]], list[str]]:
-    """The numeric columns, and those left out as text or as metadata of manifests."""
+    """The numeric columns, and the names of those left out as text, labels or metadata."""
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     left_out = []
     for header, cells in columns.items():
@@ -201,7 +205,7 @@ def _numbers(
                 expected=f'a number in every cell of column {header!r}',
                 came=f'{"nothing" if cell in (None, "") else repr(cell)} in {row_of(wrong[0])}'
                 + (f', and {len(wrong) - 1:,} more' if len(wrong) > 1 else ''),
-                todo='fill it where it was made, or leave that sample out',
+                todo='correct the table, or leave that sample out',
             )
         elif tells_which(header, values):
             left_out.append(header)
@@ -215,8 +219,8 @@ def is_known_beforehand(header: str) -> bool:
     if header.strip().lower() in NO_FEATURES:
         return True
     words = [word.lower() for word in _WORDS.findall(header)]
-    known = [word for word in words if {word, word.removesuffix('s'), word.removesuffix('es')} & NO_FEATURES]
-    return bool(known) and all(word in known or word in _CODES for word in words)
+    label_words = [word for word in words if {word, word.removesuffix('s'), word.removesuffix('es')} & NO_FEATURES]
+    return bool(label_words) and all(word in label_words or word in _CODES for word in words)
 
 
 def tells_which(header: str, values: npt.NDArray[Any]) -> bool:
@@ -242,9 +246,9 @@ def _of_lists(
         )
     if others := [header for header in columns if header not in lists]:
         notes.append(f'columns beside {lists[0]!r}, left out: {listed(others, 8)}')
-    if twice := [name for name, times in Counter(names).items() if times > 1]:
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise TableError(
-            expected='every sample once', came=f'{listed(twice)} more than once in {where}', todo='keep one row each'
+            expected='every sample once', came=f'{listed(repeated)} more than once in {where}', todo='keep one row each'
         )
     arrays = {}
     for name, cell in zip(names, columns[lists[0]], strict=True):
@@ -272,7 +276,7 @@ def array_of(cell: Any, where: str) -> npt.NDArray[Any]:
 
 
 def _require_rows(rows: Mapping[str, list[int]], matrix: npt.NDArray[Any], where: str, *, is_timed: bool) -> None:
-    """Check that several rows of a sample are intended, and that none is duplicated.
+    """Check that several rows of a sample are time steps, and that none is duplicated.
 
     Raises:
         TableError: rows are identical, not adjacent, or only a few samples have several.
@@ -280,19 +284,20 @@ def _require_rows(rows: Mapping[str, list[int]], matrix: npt.NDArray[Any], where
     several = {name: at for name, at in rows.items() if len(at) > 1}
     if not several or is_timed:
         return
-    apart = [name for name, at in several.items() if at[-1] - at[0] != len(at) - 1]
-    same = [name for name, at in several.items() if len(np.unique(matrix[at], axis=0)) == 1]
-    if apart or same or 2 * len(several) < len(rows):
-        odd = apart or same or list(several)
+    scattered = [name for name, at in several.items() if at[-1] - at[0] != len(at) - 1]
+    constant = [name for name, at in several.items() if len(np.unique(matrix[at], axis=0)) == 1]
+    if scattered or constant or 2 * len(several) < len(rows):
+        faulty = scattered or constant or list(several)
         raise TableError(
             expected='one row for each sample, or a column of times beside several',
-            came=f'{listed(odd, 3)} more than once in {where}' + (', each row the same' if same and not apart else ''),
-            todo='remove the rows that are there twice, or add a column `time` in seconds',
+            came=f'{listed(faulty, 3)} more than once in {where}'
+            + (', each row the same' if constant and not scattered else ''),
+            todo='remove duplicate rows, or add a column `time` in seconds',
         )
 
 
 def _archive(path: Path) -> Arrays:
-    """Arrays named after the samples, or a matrix beside an array of names."""
+    """Features of an archive with one array per sample, or with a matrix and an array of names."""
     arrays: dict[str, Any] = read_npz(path)
     if len(arrays) == 1 and isinstance(next(iter(arrays.values())), dict):
         arrays = {str(name): np.asarray(value) for name, value in next(iter(arrays.values())).items()}
@@ -319,10 +324,10 @@ def _archive(path: Path) -> Arrays:
             'order: numpy.savez(path, names=names, features=features)',
         )  # fmt: skip
     if key is not None or len(numbers) < len(arrays) or not numbers:
-        odd = [name for name in arrays if name not in numbers]
+        others = [name for name in arrays if name not in numbers]
         raise ArchiveError(
-            expected='an array of numbers for each sample', came=f'{path} with {listed(odd or arrays)}',
-            todo='leave what is no sample out, or save names and features: numpy.savez(path, names=…, features=…)',
+            expected='an array of numbers for each sample', came=f'{path} with {listed(others or arrays)}',
+            todo='leave out the others, or save names and features: numpy.savez(path, names=…, features=…)',
         )  # fmt: skip
     return Arrays((path,), numbers)
 
@@ -332,11 +337,11 @@ def _names_and_labels(arrays: Mapping[str, Any]) -> tuple[str | None, list[str]]
 
     Names are text, or whole numbers under a header such as `ids`; an `index` counts rows and names nothing.
     """
-    given = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
-    texts = [name for name, value in given.items() if value.dtype.kind in 'USO' and value.size]
-    numbered = [name for name, value in given.items() if value.dtype.kind in 'iu' and value.ndim == 1]
-    named = [name for header in NAMES for name in (*texts, *numbered) if name.lower() in (header, f'{header}s')]
-    key = next(iter(named), None) or next((name for name in texts if not is_known_beforehand(name)), None)
+    given_arrays = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
+    texts = [name for name, value in given_arrays.items() if value.dtype.kind in 'USO' and value.size]
+    numbered = [name for name, value in given_arrays.items() if value.dtype.kind in 'iu' and value.ndim == 1]
+    candidates = [name for header in NAMES for name in (*texts, *numbered) if name.lower() in (header, f'{header}s')]
+    key = next(iter(candidates), None) or next((name for name in texts if not is_known_beforehand(name)), None)
     labels = [
         name for name, value in arrays.items()
         if name != key and (is_known_beforehand(name) or (isinstance(value, np.ndarray) and tells_which(name, value)))

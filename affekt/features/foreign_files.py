@@ -1,6 +1,7 @@
 """Feature files of other programs that affekt never opens, with instructions for saving them as .npy.
 
-A pickle executes code of its author, and the others need their own libraries; three lines on the original machine do.
+A pickle executes code of its author, and the others need their own libraries. Three lines of Python, run on the machine
+where they were written, convert them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _BEGINS: Mapping[bytes, str] = {
 
 
 def require_known(path: Path) -> None:
-    """Check that a file is not one of those that are never opened.
+    """Check that a file is not of a format that is never opened.
 
     Raises:
         TableError: the file is one of them, by its name or its first bytes; the message shows how to save it elsewhere
@@ -61,6 +62,6 @@ def foreign(path: Path, ending: str = '') -> TableError:
     steps = tuple(line.replace('{path!r}', repr(path.name)) for line in (*opening, _SAVE))
     return TableError(
         expected='features as .npy, .npz, .csv, .parquet, or a folder of them',
-        came=f'{path}, which would run a program or needs a library of its own, so it is never opened here',
-        todo='save it as .npy where it was made, into a folder `mine`, and import that:', steps=steps,
+        came=f'{path}, which could run code or needs a library of its own, so that it is never opened here',
+        todo='save it as .npy on the machine where it was made, in a folder `mine`, and import that:', steps=steps,
     )  # fmt: skip

@@ -41,7 +41,7 @@ class Imported:
     missing: tuple[tuple[str, str], ...]
     """Samples without features, with the reason."""
     modality: str | None
-    """audio, text or video; None if it was not given and no name implies it."""
+    """audio, text or video; None if it is neither given nor known from the name."""
     notes: tuple[str, ...]
     """Sentences on what was left out, or reinterpreted."""
 
@@ -76,12 +76,12 @@ def import_features(
     """
     _require_choices(rate_hz, modality)
     source = _opened(given, names)
-    pairs, notes = _wanted(source, names, given)
-    shapes = {name: source.shape(own) for name, own in pairs.items()}
-    wanted = list(source.names) if names is None else list(names)
-    missing = [(name, 'no file' if given.is_dir() else 'no row') for name in wanted if name not in pairs]
+    pairs, notes = _matched_names(source, names, given)
+    shapes = {name: source.shape(source_name) for name, source_name in pairs.items()}
+    requested = list(source.names) if names is None else list(names)
+    missing = [(name, 'no file' if given.is_dir() else 'no row') for name in requested if name not in pairs]
     missing += [(name, 'an empty array') for name, (rows, _) in shapes.items() if not rows]
-    pairs = {name: own for name, own in pairs.items() if shapes[name][0]}
+    pairs = {name: source_name for name, source_name in pairs.items() if shapes[name][0]}
     dimension = _one_dimension({name: shapes[name] for name in pairs}, given)
     name = given.resolve().name
     name = name.removesuffix(Path(name).suffix) if given.is_file() else name
@@ -92,22 +92,22 @@ def import_features(
     }  # fmt: skip
     recipe = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
     facts['source'] = given.resolve().name
-    known = modality or modality_of(name)
+    known_modality = modality or modality_of(name)
     provenance = Provenance(
-        name, recipe, dimension, facts, source.columns, corpus, missing=tuple(missing), modality=known
+        name, recipe, dimension, facts, source.columns, corpus, missing=tuple(missing), modality=known_modality
     )
     path = out / name / f'shard-1-of-1{SUFFIX}'
     _require_own_place(path, provenance, list(pairs), given)
     write_features(path, _features(source, pairs, rate_hz, recipe), provenance)
-    return Imported(path, tuple(missing), known, (*source.notes, *notes))
+    return Imported(path, tuple(missing), known_modality, (*source.notes, *notes))
 
 
 def import_official(
     folder: Path, out: Path, *, names: Sequence[str] | None = None, rate_hz: float | None = None, corpus: str = ''
 ) -> tuple[Path, tuple[tuple[str, str], ...]]:
     """The store's file, and the samples without features with the reason; see `import_features` for a known recipe."""
-    made = import_features(folder, out, names=names, rate_hz=rate_hz, corpus=corpus)
-    return made.path, made.missing
+    imported = import_features(folder, out, names=names, rate_hz=rate_hz, corpus=corpus)
+    return imported.path, imported.missing
 
 
 def _require_own_place(path: Path, provenance: Provenance, names: Sequence[str], given: Path) -> None:
@@ -123,7 +123,7 @@ def _require_own_place(path: Path, provenance: Provenance, names: Sequence[str],
         if store.provenance.hash != provenance.hash and not (is_same and set(store.names) <= set(names)):
             raise CorpusError(
                 expected=f'no other features in {path.parent}',
-                came=f'{existing.name} there, made of {old.facts.get("source", "something else")} with other content',
+                came=f'{existing.name} from {old.facts.get("source", "another source")} with other content',
                 todo=f'give another --out, rename {given.name}, or remove that folder where it is no longer wanted',
             )
 
@@ -136,10 +136,10 @@ def _require_choices(rate_hz: float | None, modality: str | None) -> None:
 
 
 def _opened(given: Path, names: Sequence[str] | None) -> Source:
-    """A source of features of any form, with samples by name."""
+    """The features at a path: a table, an archive, a saved dataset, or a folder of arrays or tables."""
     if not given.exists():
         raise CorpusError(
-            expected='a folder of .npy files, or a table of features', came=f'{given}, which is not there',
+            expected='a folder of .npy files, or a table of features', came=f'{given}, which does not exist',
             todo='check the path',
         )  # fmt: skip
     if not given.is_dir():
@@ -154,11 +154,11 @@ def _opened(given: Path, names: Sequence[str] | None) -> Source:
         return folder
     files = [path for path in sorted(given.iterdir()) if path.is_file() and not path.name.startswith('.')]
     endings = Counter(path.suffix.lower() for path in files)
-    ending = next((each for each, _ in endings.most_common() if each in TABLES), '')
+    ending = next((suffix for suffix, _ in endings.most_common() if suffix in TABLES), '')
     if ending:
         return _folder_of_tables([path for path in files if path.suffix.lower() == ending], len(files))
-    if files and (closed := next((path for path in files if path.suffix.lower() in WAYS), None)):
-        raise foreign(closed)
+    if files and (unopenable := next((path for path in files if path.suffix.lower() in WAYS), None)):
+        raise foreign(unopenable)
     entries = sorted(path.name for path in given.iterdir())
     raise CorpusError(
         expected=f'.npy files of the samples in {given}',
@@ -168,7 +168,7 @@ def _opened(given: Path, names: Sequence[str] | None) -> Source:
 
 
 def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
-    """One table per sample, each with rows as time steps."""
+    """Features of a folder with one table per sample, whose rows are time steps."""
     arrays, times, notes = {}, {}, []
     columns: tuple[str, ...] = ()
     for file in files:
@@ -176,18 +176,18 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
             (array,) = _only_array(file)
             arrays[file.stem] = array
             continue
-        arrays[file.stem], own, when, remarks = table_of_one_sample(file)
+        arrays[file.stem], own_columns, file_times, remarks = table_of_one_sample(file)
         notes += [note for note in remarks if note not in notes]
-        if columns and own != columns:
-            differing = [name for name in {*columns, *own} if (name in columns) != (name in own)]
+        if columns and own_columns != columns:
+            differing = [name for name in {*columns, *own_columns} if (name in columns) != (name in own_columns)]
             raise ShapeError(
                 expected=f'the columns of {files[0].name} in every file',
                 came=f'others in {file}: {listed(sorted(differing)) or "the same in another order"}',
                 todo='write all files with the same columns',
             )
-        columns = own
-        if when is not None:
-            times[file.stem] = when
+        columns = own_columns
+        if file_times is not None:
+            times[file.stem] = file_times
     if count > len(files):
         notes.append(f'{counted(count - len(files), "file")} of other kinds than {files[0].suffix}, left out')
     return Arrays(tuple(files), arrays, columns, times if len(times) == len(arrays) else {}, notes)
@@ -205,48 +205,57 @@ def _only_array(file: Path) -> list[Any]:
     return list(arrays.values())
 
 
-def _wanted(source: Source, names: Sequence[str] | None, given: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Sample to its name in the source, and notes on names that were matched approximately."""
-    own = list(source.names)
-    if alike := same_but_for_form(own):
+def _matched_names(source: Source, names: Sequence[str] | None, given: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Requested sample to its name in the source, and notes on names that were matched approximately."""
+    source_names = list(source.names)
+    if ambiguous := same_but_for_form(source_names):
         raise TableError(
-            expected='names that differ', came=f'{listed(alike, 4)} in {given}, which look the same',
+            expected='names that differ', came=f'{listed(ambiguous, 4)} in {given}, which look the same',
             todo='rename them: spaces and Unicode forms do not tell samples apart',
         )  # fmt: skip
     if names is None:
-        if not own:
+        if not source_names:
             raise CorpusError(expected=f'samples in {given}', came='none', todo='check the path')
-        return {name: name for name in own}, ()
-    pairs, notes = matched(names, own)
+        return {name: name for name in source_names}, ()
+    pairs, notes = matched(names, source_names)
     if not pairs:
-        hint = near_miss(names, own)
+        hint = near_miss(names, source_names)
         raise CorpusError(
             expected=f'.npy files of the samples in {given}' if given.is_dir() else f'rows of the samples in {given}',
-            came=f'{len(own)} others ({listed(own, 2)}), none of {listed(names, 2)}' + (f'; {hint}' if hint else ''),
+            came=f'{len(source_names)} others ({listed(source_names, 2)}), none of {listed(names, 2)}'
+            + (f'; {hint}' if hint else ''),
             todo='name the folder of one model, such as features/chinese-hubert-large-UTT, of this corpus',
         )
-    left = len(own) - len(pairs)
-    return pairs, (*notes, *((f'{counted(left, "sample")} that the manifest does not have, left out',) if left else ()))
+    unused = len(source_names) - len(pairs)
+    return pairs, (
+        *notes,
+        *((f'{counted(unused, "sample")} that the manifest does not have, left out',) if unused else ()),
+    )
 
 
 def _one_dimension(shapes: dict[str, tuple[int, int]], given: Path) -> int:
-    """D, checked to be the same in every sample."""
+    """D, the same in every sample.
+
+    Raises:
+        CorpusError: there are no values.
+        ShapeError: samples differ in D.
+    """
     if not shapes:
         raise CorpusError(expected='arrays with values', came=f'{given} with empty ones', todo='extract them again')
     dimension = next(iter(shapes.values()))[1]
-    odd = [f'{name} ({size})' for name, (_, size) in shapes.items() if size != dimension]
-    if odd and all(rows == 1 for rows, _ in shapes.values()):
+    differing = [f'{name} ({size})' for name, (_, size) in shapes.items() if size != dimension]
+    if differing and all(rows == 1 for rows, _ in shapes.values()):
         todo = 'extract these again; where each is a sequence of single numbers, save it as (T, 1) in a folder …-FRA'
     else:
         todo = 'extract these again'
-    if odd:
-        raise ShapeError(expected=f'{dimension} columns in every file of {given}', came=listed(odd), todo=todo)
+    if differing:
+        raise ShapeError(expected=f'{dimension} columns in every file of {given}', came=listed(differing), todo=todo)
     return dimension
 
 
 def _features(source: Source, pairs: dict[str, str], rate_hz: float | None, recipe: str) -> Iterator[Features]:
-    for name, own in pairs.items():
-        rows, times = source.rows(own)
+    for name, source_name in pairs.items():
+        rows, times = source.rows(source_name)
         if rate_hz is not None:
             times = np.asarray((np.arange(len(rows)) + 0.5) / rate_hz, dtype=np.float64)
         yield Features(name, rows, source.columns, times, recipe)

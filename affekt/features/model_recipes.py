@@ -79,10 +79,13 @@ def listed_encoders() -> list[ListedEncoder]:
     rows = []
     for model in (*PUBLISHED.values(), *OWN.values()):
         if model.own_program:
-            weights = 'want their own program, which is not run'
+            weights = 'need their own program, which is not run'
         elif not model.hub:
             weights = 'give them with --model'
-        elif all(any(isinstance(try_to_load_from_cache(model.hub, file), str) for file in some) for some in CACHED):
+        elif all(
+            any(isinstance(try_to_load_from_cache(model.hub, file), str) for file in alternatives)
+            for alternatives in CACHED
+        ):
             weights = f'{model.hub}, fetched before'
         else:
             weights = model.hub
@@ -95,7 +98,7 @@ def listed_encoders() -> list[ListedEncoder]:
 
 
 def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', precision: str | None = None) -> Recipe:
-    """A recipe with its weights.
+    """The recipe of an encoder with its weights.
 
     Args:
         name: one of `encoder_names()`.
@@ -110,21 +113,21 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
         MissingExtraError: torch or transformers is not installed.
         WeightsError: weights cannot be found, or belong to another model.
     """
-    known = encoder_names()
-    if name not in known:
+    recipes = encoder_names()
+    if name not in recipes:
         raise UnknownNameError(expected='a known encoder', came=repr(name), todo='see `affekt features list`')
     if precision is not None and precision not in PRECISIONS:
         raise UnknownNameError(expected=f'one of {", ".join(PRECISIONS)}', came=repr(precision), todo='name one')
-    published, is_published, level = known[name]
+    published, is_published, level = recipes[name]
     if model is None:
         model = _published_place(name, published)
     folder = model_folder(model)
     family = _family(name, published, folder)
     dimension, layers = size_of(folder)
-    wanted = (published.dimension, published.layers)
-    if None not in wanted and wanted != (dimension, layers):
+    expected_size = (published.dimension, published.layers)
+    if None not in expected_size and expected_size != (dimension, layers):
         raise WeightsError(
-            expected=f'{published.name}, {wanted[0]} columns from {wanted[1]} layers',
+            expected=f'{published.name}, {expected_size[0]} columns from {expected_size[1]} layers',
             came=f'{dimension} columns from {layers} layers in {folder.path}',
             todo=f'give its own folder, or use the recipe own-{published.modality}-{level} for any model',
         )
@@ -145,7 +148,7 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
 
 
 def _reading(published: PublishedModel) -> dict[str, Any]:
-    """Preprocessing of a sample before the network."""
+    """Facts on the input of the network."""
     if published.modality == 'audio':
         return {'rate_hz': 16_000}
     if published.modality == 'text':
@@ -157,8 +160,8 @@ def _published_place(name: str, published: PublishedModel) -> str:
     if published.own_program:
         raise UnknownNameError(
             expected='a model that transformers runs by itself',
-            came=f'{published.name}, whose repository {published.hub} wants its own program to be run',
-            todo='such programs are never run; give a converted folder with --model, or bring published features in by '
+            came=f'{published.name}, whose repository {published.hub} needs its own program',
+            todo='such programs are never run; give a converted folder with --model, or import published features with '
             '`affekt features import`',
         )
     if not published.hub:
@@ -183,10 +186,10 @@ def _family(name: str, published: PublishedModel, folder: ModelFolder) -> Family
                 came=f'{folder.architecture} in {folder.path}', todo=f'use the recipe {name.removeprefix(PREFIX)}',
             )  # fmt: skip
         return family
-    alike = [each for each in FAMILIES.values() if each.modality == published.modality]
-    wanted = alike if is_own else [FAMILIES[published.family]]
-    names = [name for each in wanted for name in each.architectures]
-    takes_all = FAMILIES['text'] in wanted
+    candidates = [candidate for candidate in FAMILIES.values() if candidate.modality == published.modality]
+    allowed = candidates if is_own else [FAMILIES[published.family]]
+    names = [name for candidate in allowed for name in candidate.architectures]
+    takes_all = FAMILIES['text'] in allowed
     raise WeightsError(
         expected=f'a network for {name}' + (f' ({", ".join(names)})' if names and not takes_all else ''),
         came=f'{folder.architecture} in {folder.path}',

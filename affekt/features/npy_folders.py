@@ -1,5 +1,4 @@
-"""Folders of .npy files as distributed by MERBench and the challenges: one file per sample, or a folder of one per
-frame.
+"""Folders of .npy files as distributed by MERBench and the challenges: one file per sample or one folder of frames.
 
 `<model>-UTT` and `<model>-FRA` (some encoders write `_` for `-`) have (D,) or (T, D). A two-dimensional array is kept:
 (T, 1) is T rows of one column, except in a folder of utterances, where the published reader takes it as one row. An
@@ -48,7 +47,7 @@ class NpyFolder:
 
     Args:
         folder: folder of `.npy` files, or of folders of them.
-        wanted: requested samples, which distinguish a folder of frames from one of another recipe's samples.
+        wanted: requested samples, which tell a folder of frames from a folder of another recipe's samples.
 
     Raises:
         CorpusError: the folder has folders of several recipes, or nothing.
@@ -59,7 +58,7 @@ class NpyFolder:
     def __init__(self, folder: Path, wanted: Collection[str] | None = None) -> None:
         self.folder = folder
         self.notes: list[str] = []
-        self._paths = self._found()
+        self._paths = self._sample_paths()
         self._level = level_of(folder.name)[1]
         _require_one_recipe(folder, self._paths, wanted)
 
@@ -116,7 +115,7 @@ class NpyFolder:
         lines = (f'{name} {" ".join(map(file_sha256, self._paths[name]))}\n' for name in names)
         return hashlib.sha256(''.join(lines).encode()).hexdigest()
 
-    def _found(self) -> dict[str, list[Path]]:
+    def _sample_paths(self) -> dict[str, list[Path]]:
         """Sample to its file, or to the files of its frames in order."""
         paths: dict[str, list[Path]] = {}
         others: Counter[str] = Counter()
@@ -135,14 +134,14 @@ class NpyFolder:
         return paths
 
 
-ONE_ROW = 'arrays of one axis are one row each; where they are T rows of one column, save them as (T, 1)'
+ONE_ROW = 'arrays of one axis are one row each; if they are T rows of one column, save them as (T, 1)'
 
 
 def _frames(folder: Path) -> list[Path]:
-    """The files of a folder in order: numerically where names are numbers, so that 2 comes before 10; else by name."""
+    """The files of a folder in order: by number if names are numbers, so that 2 comes before 10; else by name."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == '.npy' and path.name[0] != '.')
-        if _counts([path.stem for path in paths]):
+        if _are_numbered([path.stem for path in paths]):
             paths.sort(key=lambda path: int(re.findall('[0-9]+', path.stem)[-1]))
         return paths
     except OSError as error:
@@ -157,39 +156,39 @@ def _require_one_recipe(folder: Path, paths: Mapping[str, Sequence[Path]], wante
     Raises:
         CorpusError: the folders are recipes, or ambiguous.
     """
-    below = {name: each for name, each in paths.items() if each[0].parent != folder}
-    are_named = any(level_of(name)[1] for name in below)
-    if not are_named and (not below or len(below) < len(paths) or level_of(folder.name)[1]):
+    folders = {name: files for name, files in paths.items() if files[0].parent != folder}
+    are_named = any(level_of(name)[1] for name in folders)
+    if not are_named and (not folders or len(folders) < len(paths) or level_of(folder.name)[1]):
         return
-    stems = {name: [path.stem for path in each] for name, each in below.items()}
+    stems = {name: [path.stem for path in files] for name, files in folders.items()}
     if wanted is not None:
         names = {plain(name) for name in wanted}
-        if names & {plain(name) for name in below}:
+        if names & {plain(name) for name in folders}:
             return
-        are_recipes = any(names & {plain(stem) for stem in each} for each in stems.values())
+        are_recipes = any(names & {plain(stem) for stem in files} for files in stems.values())
     else:
-        sets = {tuple(each) for each in stems.values()}
+        sets = {tuple(files) for files in stems.values()}
         are_alike = len(sets) == 1  # samples seldom have equal numbers of frames; recipes have equal samples
-        are_frames = all(_counts(each) for each in stems.values())
+        are_frames = all(_are_numbered(files) for files in stems.values())
         are_recipes = are_named or are_alike or not are_frames
     if are_recipes:
-        first = next(iter(below))
+        first = next(iter(folders))
         raise CorpusError(
             expected=f'.npy files of the samples in {folder}',
-            came=f'folders of samples, as several recipes have: {listed(below, 3)}',
+            came=f'folders of samples, as several recipes have: {listed(folders, 3)}',
             todo=f'import each by itself, such as {folder / first}; where a folder is one sample and its files are '
             'frames, name the samples with --manifest',
         )
 
 
-def _counts(stems: Sequence[str]) -> bool:
-    """Whether names are numbers after a common prefix."""
+def _are_numbered(stems: Sequence[str]) -> bool:
+    """Whether all names are numbers after one common prefix."""
     ends = [re.fullmatch(r'(.*?)[0-9]{1,18}', stem) for stem in stems]
     return None not in ends and len({end[1] for end in ends if end}) == 1
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape with at most two axes where all further axes have length 1, for positions in messages."""
+    """A shape without axes of length 1 beyond two axes, for positions in messages."""
     axes = list(shape)
     while len(axes) > 2 and 1 in axes:
         axes.remove(1)

@@ -45,7 +45,7 @@ _STORE_BYTES = 128 << 20
 def written_on_ray(
     manifest: Manifest, batches: Iterable[tuple[int, Sequence[Sample]]], parts: Parts, workers: int, gpus: float = 0.0
 ) -> Iterator[tuple[int, Lost]]:
-    """Batches in the order in which workers have written their files.
+    """Yield the index of each batch when a worker has written its file, with its samples without features.
 
     Args:
         manifest: manifest of the corpus; workers get its facts.
@@ -85,11 +85,11 @@ class _Worker:
         self._manifest, self._parts = manifest, parts
         self._encoder: SampleEncoder | None = None
 
-    def __call__(self, asked: dict[str, Any]) -> dict[str, Any]:
-        index, failure, lost = int(asked['index'][0]), '', self._parts.lost(int(asked['index'][0]))
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        index, failure, lost = int(batch['index'][0]), '', self._parts.lost(int(batch['index'][0]))
         try:
             if lost is None:  # else it was written before its block was sent again
-                lost = self._encoded(index, [Sample(**row) for row in json.loads(asked['samples'][0])])
+                lost = self._encoded(index, [Sample(**row) for row in json.loads(batch['samples'][0])])
         except AffektError as error:
             failure = json.dumps([type(error).__name__, error.expected, error.came, error.todo])
         return {'index': [index], 'lost': [json.dumps(lost)], 'failure': [failure]}
@@ -103,7 +103,7 @@ class _Worker:
 
 @contextmanager
 def counted_tries(tries: Path) -> Iterator[None]:
-    """Counts the attempts at one batch in a file.
+    """Context that counts the attempts at one batch in a file.
 
     Raises:
         RunError: this attempt exceeds the limit.
@@ -113,7 +113,7 @@ def counted_tries(tries: Path) -> Iterator[None]:
         count = file.tell()
     if count > TRIES:
         raise RunError(
-            expected='workers that live',
+            expected='workers that survive',
             came=f'a batch whose worker died {TRIES} times (killed, or out of memory)',
             todo='run the same command again: finished batches are kept; fewer --processes need less memory',
         )
@@ -121,14 +121,14 @@ def counted_tries(tries: Path) -> Iterator[None]:
     tries.unlink(missing_ok=True)
 
 
-def _require_gpus(wanted: float) -> None:
+def _require_gpus(needed: float) -> None:
     import ray
 
-    have = ray.cluster_resources().get('GPU', 0.0)
-    if wanted > have:  # Ray would wait forever
+    available = ray.cluster_resources().get('GPU', 0.0)
+    if needed > available:  # Ray would wait forever
         raise RunError(
-            expected=f'{wanted:g} GPUs for a worker',
-            came=f'{have:g} in this Ray',
+            expected=f'{needed:g} GPUs for a worker',
+            came=f'{available:g} in this Ray',
             todo='leave --gpus out, or ask for less',
         )
 
@@ -148,14 +148,14 @@ def _checked(parts: Parts, index: int, lost: str) -> Lost:
     if not parts.path(index).exists():
         raise RunError(
             expected='an output folder that all machines of the Ray cluster share',
-            came=f'{parts.path(index)}, written by a worker and not seen here', todo='choose a shared --out',
+            came=f'{parts.path(index)}, written by a worker and not visible here', todo='choose a shared --out',
         )  # fmt: skip
     return [(name, reason) for name, reason in json.loads(lost)]
 
 
 @contextmanager
 def ray_data(workers: int) -> Iterator[Any]:
-    """Ray Data on the Ray that the program or RAY_ADDRESS provides, else on one that ends with the block."""
+    """Context with Ray Data, on the Ray that the program or RAY_ADDRESS provides, or else on one that ends with it."""
     alone = not os.environ.get('RAY_ADDRESS')
     with _environment(_ALONE if alone else {}):
         try:
@@ -186,13 +186,13 @@ def ray_data(workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Sets environment variables within the block."""
-    kept = {name: os.environ.get(name) for name in wanted}
+    """Context with environment variables set."""
+    previous = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
         yield
     finally:
-        for name, value in kept.items():
+        for name, value in previous.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
@@ -201,15 +201,15 @@ def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def quiet_ray() -> Iterator[None]:
-    """Silences the progress bars and reports of Ray Data."""
+    """Context without the progress bars and reports of Ray Data."""
     from ray.data import DataContext
 
     context, log = DataContext.get_current(), logging.getLogger('ray.data')
-    kept = context.enable_progress_bars, context.print_on_execution_start, log.level
+    previous = context.enable_progress_bars, context.print_on_execution_start, log.level
     context.enable_progress_bars, context.print_on_execution_start = False, False
     log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        context.enable_progress_bars, context.print_on_execution_start = kept[:2]
-        log.setLevel(kept[2])
+        context.enable_progress_bars, context.print_on_execution_start = previous[:2]
+        log.setLevel(previous[2])

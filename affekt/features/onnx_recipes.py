@@ -23,7 +23,7 @@ def exported_names() -> tuple[str, ...]:
 
 
 def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Recipe:
-    """A recipe with its network.
+    """The recipe of an exported network.
 
     Args:
         name: one of `exported_names()`.
@@ -46,7 +46,7 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
         )  # fmt: skip
     path = Path(model).expanduser().absolute()  # a link may name the file, with its weights beside the link
     if path.is_dir() or not path.exists():
-        came = f'{model}, {"a folder" if path.is_dir() else "which is not there"}'
+        came = f'{model}, {"a folder" if path.is_dir() else "which does not exist"}'
         raise WeightsError(expected=f'an ONNX file for {name}: {exported.export}', came=came, todo='check --model')
     facts = {'tool': 'onnxruntime', **exported_facts(exported, path, is_for_one_row=level == 'utt')}
     facts['level'] = LEVELS[level]

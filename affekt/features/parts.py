@@ -1,4 +1,4 @@
-"""Files of finished batches, written by this process, by others, or by workers of Ray."""
+"""Files of the finished batches of an extraction, written by this process, by others, or by workers of Ray."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Parts:
 
     def remove(self) -> None:
         """Remove these files and their run; files of others stay."""
-        every = [path for index in range(self.count) for path in (self.path(index), self.tries(index))]
-        remove_run(self.folder, [path.name for path in every])
+        paths = [path for index in range(self.count) for path in (self.path(index), self.tries(index))]
+        remove_run(self.folder, [path.name for path in paths])
 
     def adopted(self, run: Run, index: int) -> bool:
-        """Whether a batch is finished; a file that an interrupted run wrote but did not record is recorded now."""
+        """Whether a batch is finished; a file that an interrupted run did not record is recorded."""
         if run.finished(batch_key(index)) is None and (lost := self.lost(index)) is not None:
             run.note(batch_key(index), self.path(index).name, missing=lost)
         return run.finished(batch_key(index)) is not None
@@ -81,7 +81,7 @@ def provenance_of(
 
 
 def is_damaged(path: Path) -> bool:
-    """Whether a file of features written here is damaged, so that it must be made again.
+    """Whether a file of features is damaged, so that it must be written again.
 
     Raises:
         TableError: the file is of a newer format.

@@ -3,7 +3,7 @@
 A recipe is a record of plain facts with a function that opens its encoder; the encoder turns a few samples into
 `Features`, or gives the reason why it cannot. Third parties pass their own `Recipe` to `extract`.
 
-T time steps, D features.
+Axes: T time steps, D features.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Features:
     columns: tuple[str, ...] = ()
     """(D,) column names; () where there are none."""
     times: npt.NDArray[np.float64] | None = None
-    """(T,) centre of each row in seconds; None where a row stands for the whole sample, or times are unknown."""
+    """(T,) centre of each row in seconds; None if a row is of the whole sample, or times are unknown."""
     recipe: str = ''
     """Hash of the recipe."""
     lacking: str = ''
-    """What the sample lacks: a modality, whose columns are 0, or what of its file could not be read; '' if nothing."""
+    """Missing modality, whose columns are 0, or unreadable parts of the file; '' if nothing is missing."""
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -75,7 +75,7 @@ def unreadable(sample: str, came: str) -> Unable:
 
 
 def not_whole(outcome: Features | Unable, damage: Sequence[str]) -> Features | Unable:
-    """The result of a sample from whose file something is missing or damaged, which its features then state.
+    """The result of a sample, with sentences on missing or damaged parts of its file in `lacking`.
 
     Args:
         outcome: result from what could be read.
@@ -96,10 +96,10 @@ SampleEncoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unabl
 
 def not_finite(features: Features) -> str:
     """Description of the first value of a sample that is nan or infinite; '' if there is none."""
-    wrong = ~np.isfinite(features.values)
-    if not wrong.any():
+    is_faulty = ~np.isfinite(features.values)
+    if not is_faulty.any():
         return ''
-    row, column = np.argwhere(wrong)[0]
+    row, column = np.argwhere(is_faulty)[0]
     name = features.columns[column] if features.columns else f'column {column}'
     return f'{features.values[row, column]} in {name}, row {row}'
 
@@ -124,8 +124,8 @@ def outcomes(encoder: SampleEncoder, manifest: Manifest, rows: Sequence[Sample])
 
 
 def _finite(outcome: Features | Unable) -> Features | Unable:
-    if isinstance(outcome, Features) and (wrong := not_finite(outcome)):
-        return Unable(outcome.sample, f'features that are not finite: {wrong}')
+    if isinstance(outcome, Features) and (fault := not_finite(outcome)):
+        return Unable(outcome.sample, f'features that are not finite: {fault}')
     return outcome
 
 

@@ -3,7 +3,7 @@
 The functions here make a `SampleEncoder`, as recipes open it, from anything that turns one text, audio or sequence of
 images into rows: an `Encoder`, or plain measures.
 
-S rows, D features.
+Axes: S samples of audio.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from affekt.media import Recording
 
 RATE_HZ = 16_000
 SHORTEST_S = 0.1
-"""Audio in seconds below which there is no acoustic summary."""
+"""Minimum duration of audio in seconds; shorter audio has no features."""
 
 
 def with_encoder(recipe: Recipe, encoder: Encoder) -> SampleEncoder:
-    """A frozen network applied to samples of its modality; with the mean of rows where the level is UTT."""
+    """The sample encoder of a frozen network; rows are averaged if the recipe's level is UTT."""
     is_published = recipe.facts.get('form') == 'published'
     if (settings := clips_of(encoder)) is not None:
         return clip_encoder(recipe, settings, lambda clip: encoder.encode([clip], is_published=is_published)[0])
@@ -69,8 +69,8 @@ def text_encoder(
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         texts = {row.sample: getattr(row, column) for row in samples}
-        read = {name: text for name, text in texts.items() if text or (text == '' and reads_nothing)}
-        answers = dict(zip(read, encode(list(read.values())), strict=True)) if read else {}
+        readable = {name: text for name, text in texts.items() if text or (text == '' and reads_nothing)}
+        answers = dict(zip(readable, encode(list(readable.values())), strict=True)) if readable else {}
         return [
             outcome(recipe, name, answers.get(name, 'no transcript' if text is None else 'nothing was said'))
             for name, text in texts.items()
@@ -106,7 +106,7 @@ def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> Sampl
             if window:
                 sound = sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
             if len(sound) < SHORTEST_S * RATE_HZ:
-                reason = f'{len(sound) / RATE_HZ:.2f} s of sound' if len(sound) else 'no sound'
+                reason = f'{len(sound) / RATE_HZ:.2f} s of audio' if len(sound) else 'no audio'
                 outcomes.append(Unable(row.sample, reason))
             else:
                 damage = decoded.damage_within(window)
@@ -164,7 +164,7 @@ def clip_encoder(recipe: Recipe, settings: ClipSettings, encode: Callable[[Clip]
 
 
 def _names_unreadable(manifest: Manifest, row: Sample, settings: ClipSettings) -> bool:
-    """Whether a file that the row names cannot be opened, rather than lacks what a clip is made of."""
+    """Whether a file that the row names cannot be opened, in contrast to a file without the modality."""
     try:
         for path in sources_of(manifest, row, settings):
             if not path.is_dir():

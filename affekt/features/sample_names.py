@@ -23,7 +23,7 @@ def plain(name: str) -> str:
     """
     last = PurePosixPath(unicodedata.normalize('NFC', name).strip().replace('\\', '/')).name
     lower = last.casefold()
-    ending = next((each for each in ENDINGS if lower.endswith(each) and len(lower) > len(each)), '')
+    ending = next((extension for extension in ENDINGS if lower.endswith(extension) and len(lower) > len(extension)), '')
     return lower.removesuffix(ending).strip()
 
 
@@ -48,24 +48,24 @@ def matched(wanted: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str]
     Returns:
         Wanted name to given name; and notes on names that matched in plain form only.
     """
-    known = set(given)
-    pairs = {name: name for name in wanted if name in known}
-    by_plain = _alone(name for name in given if name not in pairs)
-    asked = _alone(name for name in wanted if name not in pairs)
-    near = {asked[key]: by_plain[key] for key in asked if key in by_plain}
+    given_names = set(given)
+    pairs = {name: name for name in wanted if name in given_names}
+    by_plain = _unique_by_plain(name for name in given if name not in pairs)
+    by_wanted = _unique_by_plain(name for name in wanted if name not in pairs)
+    approximate = {by_wanted[key]: by_plain[key] for key in by_wanted if key in by_plain}
     differing: dict[str, list[str]] = {}
-    for name, other in near.items():
+    for name, other in approximate.items():
         differing.setdefault(difference(name, other), []).append(f'{name!r} is {other!r}')
     notes = tuple(
-        f'{counted(len(each), "name")} taken for the same in spite of {what}: {each[0]}{", …" * (len(each) > 1)}'
-        for what, each in differing.items()
+        f'{counted(len(alike), "name")} matched in spite of {what_differs}: {alike[0]}{", …" * (len(alike) > 1)}'
+        for what_differs, alike in differing.items()
     )
-    return pairs | near, notes
+    return pairs | approximate, notes
 
 
 def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
     """Description of a pair with the same plain form but different spelling; '' if there is none."""
-    others = _alone(given)
+    others = _unique_by_plain(given)
     for name in wanted:
         other = others.get(plain(name))
         if other is not None and other != name:
@@ -78,12 +78,12 @@ def same_but_for_form(names: Iterable[str]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(unicodedata.normalize('NFC', name).strip(), []).append(name)
-    return [name for each in groups.values() if len(each) > 1 for name in each]
+    return [name for group in groups.values() if len(group) > 1 for name in group]
 
 
-def _alone(names: Iterable[str]) -> dict[str, str]:
+def _unique_by_plain(names: Iterable[str]) -> dict[str, str]:
     """Plain name to name, where it is unique."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(plain(name), []).append(name)
-    return {key: each[0] for key, each in groups.items() if len(each) == 1}
+    return {key: group[0] for key, group in groups.items() if len(group) == 1}

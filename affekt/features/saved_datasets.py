@@ -59,7 +59,7 @@ def _files(folder: Path) -> Iterator[Path]:
     """Arrow files of all splits, in order."""
     if (folder / SPLITS).exists():
         for split in _list(folder / SPLITS, 'splits'):
-            yield from _parts(folder / _plain(split, folder))
+            yield from _parts(folder / _file_name(split, folder))
         return
     yield from _parts(folder)
 
@@ -67,22 +67,22 @@ def _files(folder: Path) -> Iterator[Path]:
 def _parts(folder: Path) -> Iterator[Path]:
     """Arrow files of one split."""
     for entry in _list(folder / STATE, '_data_files'):
-        yield folder / _plain(entry.get('filename') if isinstance(entry, dict) else entry, folder)
+        yield folder / _file_name(entry.get('filename') if isinstance(entry, dict) else entry, folder)
 
 
 def _list(path: Path, name: str) -> list[Any]:
-    """A list in a file of settings, by its key."""
+    """The list under a key of a JSON file."""
     entries = _json(path).get(name, [])
     if not isinstance(entries, list):
         raise TableError(
             expected='a dataset as save_to_disk writes it',
-            came=f'{path}, whose {name} is no list',
+            came=f'{path}, whose {name} is not a list',
             todo='save it again',
         )
     return entries
 
 
-def _plain(name: object, folder: Path) -> str:
+def _file_name(name: object, folder: Path) -> str:
     if not isinstance(name, str) or Path(name).name != name or name in ('', '..'):
         raise TableError(
             expected=f'names of files in {folder}', came=f'{name!r}', todo='save the dataset again with save_to_disk'
@@ -94,7 +94,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_regular_file(path).decode())
         if not isinstance(content, dict):
-            raise ValueError('no table of names and values')
+            raise ValueError('not a JSON object')
         return content
     except (OSError, ValueError, RecursionError) as error:
         came = error.came if isinstance(error, AffektError) else error
@@ -111,8 +111,8 @@ def _batches(file: Path) -> Iterator[Any]:
         require_bounded_messages(file)
         with pa.memory_map(str(file)) as content, pa.ipc.open_stream(content) as reader:
             refuse_doubled(reader.schema.names, file)
-            if strange := [field.name for field in reader.schema if not _is_plain(field.type, is_cell=True)]:
-                raise ValueError(f'columns of types that are not read: {listed(strange)}')
+            if unsupported := [field.name for field in reader.schema if not _is_plain(field.type, is_cell=True)]:
+                raise ValueError(f'columns of types that are not read: {listed(unsupported)}')
             for batch in reader:
                 batch.validate(full=True)  # offsets outside the file would crash the process
                 yield batch
@@ -126,7 +126,7 @@ def _batches(file: Path) -> Iterator[Any]:
 
 
 def _is_plain(column_type: Any, *, is_cell: bool = False) -> bool:
-    """Whether every value of a type has its own bytes, except texts that whole cells share."""
+    """Whether every value of a type has bytes of its own; only whole cells may share texts of a dictionary."""
     import pyarrow as pa
 
     if isinstance(column_type, pa.ExtensionType):
@@ -139,8 +139,8 @@ def _is_plain(column_type: Any, *, is_cell: bool = False) -> bool:
 
 
 def _key(headers: list[str], folder: Path) -> str:
-    plain = {header.strip().lower(): header for header in reversed(headers)}
-    key = next((plain[name] for name in NAMES if name in plain), None)
+    header_of = {header.strip().lower(): header for header in reversed(headers)}
+    key = next((header_of[name] for name in NAMES if name in header_of), None)
     if key is None:
         raise TableError(
             expected=f'a column with the names of the samples ({", ".join(NAMES[:4])})',
@@ -155,8 +155,8 @@ def _cells(column: Any) -> list[Any]:
 
     storage = column.storage if isinstance(column, pa.ExtensionArray) else column
     if isinstance(storage, pa.DictionaryArray):  # its cells share texts, which may be long
-        words = storage.dictionary.to_pylist()
-        return [None if place is None else words[place] for place in storage.indices.to_pylist()]
+        texts = storage.dictionary.to_pylist()
+        return [None if index is None else texts[index] for index in storage.indices.to_pylist()]
     if not _is_list(storage.type):
         return list(storage.to_pylist())
     return [_array(cell) for cell in storage]

@@ -7,7 +7,7 @@ The published folders were made by openSMILE 2.3; package and configurations her
 where the published folder has 6,372, and rows of IS09, IS10 and IS13 have 16, 38 and 65 columns, without deltas, where
 the published folders have 32, 32 and 120. Column names are openSMILE's.
 
-S samples, T windows, D measures.
+Axes: S samples of audio, T windows, D measures.
 
 Source: Eyben et al. 2010, doi:10.1145/1873951.1874246; Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417.
 """
@@ -106,7 +106,7 @@ def _configuration(path: Path) -> str:
 
 
 def _smile(chosen: str, stage: str) -> Any:
-    """openSMILE with a configuration, ready to process.
+    """openSMILE with a configuration.
 
     Raises:
         WeightsError: openSMILE cannot read the configuration.
@@ -131,14 +131,14 @@ def _smile(chosen: str, stage: str) -> Any:
 def _digest(path: Path) -> str:
     """One hash of a configuration and of all files that it includes, directly or indirectly."""
     digests: dict[Path, str] = {}
-    left = [path.resolve()]
-    while left:
-        file = left.pop()
+    pending = [path.resolve()]
+    while pending:
+        file = pending.pop()
         if file in digests or not file.is_file():
             continue
         digests[file] = file_sha256(file)
         included = re.findall(r'\\\{([^\\{}\n]+)\}', file.read_text(encoding='utf-8', errors='replace'))
-        left += [(folder / name).resolve() for name in included for folder in (file.parent, path.resolve().parent)]
+        pending += [(folder / name).resolve() for name in included for folder in (file.parent, path.resolve().parent)]
     return hashlib.sha256(' '.join(digests[file] for file in sorted(digests)).encode()).hexdigest()
 
 
@@ -146,13 +146,13 @@ def _open(chosen: str, stage: str, recipe: Recipe) -> SampleEncoder:
     smile = _smile(chosen, stage)
 
     def encode(sample: str, sound: Floats32) -> Features | Unable:
-        within = np.clip(sound, -1, 32_767 / 32_768)  # openSMILE gets 16-bit samples; 1.0 would overflow
+        clipped = np.clip(sound, -1, 32_767 / 32_768)  # openSMILE gets 16-bit samples; 1.0 would overflow
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # audio that is too short shows as nan
-            table = smile.process_signal(within, RATE_HZ)
+            table = smile.process_signal(clipped, RATE_HZ)
         rows = np.asarray(table.values, np.float32)
         if not np.isfinite(rows).all():
-            return Unable(sample, f'{len(sound) / RATE_HZ:.2f} s of sound, too short for openSMILE')
+            return Unable(sample, f'{len(sound) / RATE_HZ:.2f} s of audio, too short for openSMILE')
         if recipe.facts['level'] == 'UTT':
             return recipe.features(sample, rows)
         begins, ends = (table.index.get_level_values(name).total_seconds().to_numpy() for name in ('start', 'end'))

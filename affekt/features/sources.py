@@ -1,8 +1,8 @@
 """Sources of imported features in a common form: samples by name, each with its rows, read one at a time.
 
-Values become float32 or raise an error that names the value and its position: none becomes infinite silently.
+Values become float32, or an error names the value and its position: none becomes infinite silently.
 
-T time steps, D features.
+Axes: T time steps, D features.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Source(Protocol):
         """Sentences on what was left out, or reinterpreted."""
 
     def where(self, name: str) -> str:
-        """Description of the sample's place, for messages."""
+        """The sample and its file, for messages."""
 
     def shape(self, name: str) -> tuple[int, int]:
         """(T, D) of a sample; T is 0 where it has no values."""
@@ -158,18 +158,18 @@ def as_float32(values: npt.NDArray[Any], where: str) -> Floats32:
     require_numbers(values, where)
     with np.errstate(over='ignore', invalid='ignore'):
         rows = values.astype(np.float32)
-    wrong = ~np.isfinite(rows)
-    if wrong.any():
-        at = tuple(int(index) for index in np.argwhere(wrong)[0])
+    is_faulty = ~np.isfinite(rows)
+    if is_faulty.any():
+        at = tuple(int(index) for index in np.argwhere(is_faulty)[0])
         came = f'{values[at]} in {place(at)} of {where}'
         if np.isfinite(values[at]):
             raise ValueRangeError(
                 expected=f'numbers up to {np.finfo(np.float32).max:.1e}, which features are kept in',
-                came=came + _more(int(wrong.sum())), todo='scale them down where they were made, or take logarithms',
+                came=came + _more(int(is_faulty.sum())), todo='scale them down before the import, or take logarithms',
             )  # fmt: skip
         raise ValueRangeError(
-            expected='finite features', came=came + _more(int(wrong.sum())),
-            todo='leave that sample out, or correct what made it',
+            expected='finite features', came=came + _more(int(is_faulty.sum())),
+            todo='leave that sample out, or correct its extraction',
         )  # fmt: skip
     return rows
 
@@ -194,11 +194,11 @@ def place(at: tuple[int, ...]) -> str:
     """Description of a position in an array, counted from 0.
 
     >>> place((3, 5)), place((4,))
-    ('row 3, column 5', 'place 4')
+    ('row 3, column 5', 'position 4')
     """
     if len(at) == 2:
         return f'row {at[0]}, column {at[1]}'
-    return f'place {", ".join(map(str, at))}' if at else 'its only number'
+    return f'position {", ".join(map(str, at))}' if at else 'its only number'
 
 
 def _more(count: int) -> str:

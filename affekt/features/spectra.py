@@ -3,7 +3,7 @@
 As published with MERBench: audio at 16 kHz resampled to 22.05 kHz, windows of 25 ms every 10 ms in an FFT of 2,048
 samples, ends mirrored, Slaney's mel bands of equal area.
 
-S samples, T windows, B bands.
+Axes: S samples of audio, T windows.
 
 Source: McFee et al. 2015, doi:10.25080/Majora-7b98e3ed-003; Slaney 1998, Auditory Toolbox, Interval TR 1998-010;
 github.com/zeroQiaoba/MERTools, MERBench/feature_extraction/audio/handcrafted_feature_func.py.
@@ -38,16 +38,18 @@ def mel_of(hertz: npt.ArrayLike) -> Floats:
     >>> mel_of([0.0, 1000.0, 6400.0]).round(6).tolist()
     [0.0, 15.0, 42.0]
     """
-    given = np.asarray(hertz, np.float64)
-    above = _LINEAR_HZ / _STEP + np.log(np.maximum(given, _LINEAR_HZ) / _LINEAR_HZ) / _FACTOR
-    return np.where(given < _LINEAR_HZ, given / _STEP, above)
+    frequencies = np.asarray(hertz, np.float64)
+    above = _LINEAR_HZ / _STEP + np.log(np.maximum(frequencies, _LINEAR_HZ) / _LINEAR_HZ) / _FACTOR
+    return np.where(frequencies < _LINEAR_HZ, frequencies / _STEP, above)
 
 
 def hertz_of(mel: npt.ArrayLike) -> Floats:
     """Frequencies in Hz of Slaney's mels."""
-    given = np.asarray(mel, np.float64)
-    begun = _LINEAR_HZ / _STEP
-    return np.where(given < begun, given * _STEP, _LINEAR_HZ * np.exp(_FACTOR * (np.maximum(given, begun) - begun)))
+    mels = np.asarray(mel, np.float64)
+    linear_mels = _LINEAR_HZ / _STEP
+    return np.where(
+        mels < linear_mels, mels * _STEP, _LINEAR_HZ * np.exp(_FACTOR * (np.maximum(mels, linear_mels) - linear_mels))
+    )
 
 
 @functools.cache
@@ -80,8 +82,9 @@ def mel_power(sound: Floats32) -> Floats:
 
 
 def cepstra(sound: Floats32) -> Floats:
-    """(T, 120): 40 coefficients of the power in dB (clipped 80 dB below the maximum), their slopes, and the slopes of
-    those.
+    """(T, 120): 40 cepstral coefficients, their slopes, and the slopes of those.
+
+        coefficients = DCT-II of power in dB over bands, clipped 80 dB below the maximum
 
     A slope is that of a straight line through 9 windows; at both ends that through the outermost 9.
 
@@ -103,10 +106,10 @@ def _open(recipe: Recipe, measure: Callable[[Floats32], Floats]) -> SampleEncode
     def encode(sample: str, sound: Floats32) -> Features | Unable:
         import soxr
 
-        raised = soxr.resample(sound, GIVEN_HZ, RATE_HZ)
-        if len(raised) < (WIDTH - 1) * HOP:
-            return Unable(sample, f'{len(sound) / GIVEN_HZ:.2f} s of sound')
-        rows = measure(raised)
+        resampled = soxr.resample(sound, GIVEN_HZ, RATE_HZ)
+        if len(resampled) < (WIDTH - 1) * HOP:
+            return Unable(sample, f'{len(sound) / GIVEN_HZ:.2f} s of audio')
+        rows = measure(resampled)
         if recipe.facts['level'] == 'UTT':
             return recipe.features(sample, rows.mean(axis=0))
         return recipe.features(sample, rows, np.arange(len(rows)) * HOP / RATE_HZ)
@@ -128,10 +131,10 @@ _FACTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _recipe(name: str, dimension: int, opening: Callable[[Recipe], SampleEncoder], level: str, what: str) -> Recipe:
+def _recipe(name: str, dimension: int, opening: Callable[[Recipe], SampleEncoder], level: str, content: str) -> Recipe:
     pooled = 'mean over windows' if level == 'UTT' else 'all windows'
     return Recipe(
-        name, 'audio', dimension, {**_FACTS, 'level': level, 'pooling': f'{what}; {pooled}'}, opening, batch=8
+        name, 'audio', dimension, {**_FACTS, 'level': level, 'pooling': f'{content}; {pooled}'}, opening, batch=8
     )
 
 

@@ -4,7 +4,7 @@ One folder per recipe, with one Arrow file per shard. A file has the samples' na
 and the times of rows; its header has the recipe, the origin of the samples, and the samples without features with
 reasons (`arrow_files.py`).
 
-B samples, T time steps, D features.
+Axes: B samples, T time steps, D features.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Store:
 
     Args:
         path: a folder of files, or one file.
-        partial: open it although shards are missing.
+        partial: open it even if shards are missing.
 
     Raises:
         TableError: there are no files, one is damaged, they are of different recipes, a sample is in two, or a shard of
@@ -44,7 +44,7 @@ class Store:
     def __init__(self, path: str | Path, *, partial: bool = False) -> None:
         path = Path(path)
         is_folder = path.is_dir()
-        files = sorted(each for each in path.glob(f'*{SUFFIX}') if each.name[0] != '.') if is_folder else [path]
+        files = sorted(file for file in path.glob(f'*{SUFFIX}') if file.name[0] != '.') if is_folder else [path]
         if not files:
             below = sorted({file.parent.name for file in path.glob(f'*/*{SUFFIX}')})
             raise TableError(
@@ -59,10 +59,10 @@ class Store:
         self._pieces = [piece for file in self._files for piece in file.pieces]
         self._starts = [0, *accumulate(len(piece.offsets) - 1 for piece in self._pieces)]
         if len(self._files) > 1 and len(self._row) != len(self.names):  # a single file has no duplicates
-            twice = [name for name, times in Counter(self.names).items() if times > 1]
+            repeated = [name for name, times in Counter(self.names).items() if times > 1]
             raise TableError(
                 expected=f'every sample in one file of {path}',
-                came=f'{listed(twice)} in two',
+                came=f'{listed(repeated)} in two',
                 todo='remove the older file',
             )
         if not partial:
@@ -94,8 +94,8 @@ class Store:
     @property
     def missing(self) -> dict[str, str]:
         """Samples without features, with the reason."""
-        lost = [entry for part in self.parts for entry in part.missing]
-        return {name: reason for name, reason in lost if name not in self._row}
+        entries = [entry for part in self.parts for entry in part.missing]
+        return {name: reason for name, reason in entries if name not in self._row}
 
     @property
     def partial(self) -> dict[str, str]:
@@ -177,8 +177,8 @@ class Store:
             return self._pieces[int(used[0])].means(numbers - self._starts[int(used[0])])
         means = np.empty((len(numbers), self.dimension), dtype=np.float32)
         for piece in used:
-            at = np.flatnonzero(pieces == piece)
-            means[at] = self._pieces[piece].means(numbers[at] - self._starts[piece])
+            positions = np.flatnonzero(pieces == piece)
+            means[positions] = self._pieces[piece].means(numbers[positions] - self._starts[piece])
         return means
 
     def batch(self, names: Sequence[str]) -> tuple[Floats32, npt.NDArray[np.bool_]]:

@@ -1,7 +1,7 @@
 """Language models behind one interface, and extraction of labels from descriptions.
 
-Messages (text, images, audio, video) or a table of descriptions come in; answers, each requested once and
-stored, or a table of labels come out. A language model is optional: `LexiconExtractor` reads labels by a word table.
+The input is messages (text, images, audio, video) or a table of descriptions; the output is answers, each requested
+once and stored, or a table of labels. A language model is optional: `LexiconExtractor` reads labels by a word table.
 Read `chat.py` first, then `endpoint.py` (a server; `lasting.py`: whether it fails on media for good), `forms.py`
 (media formats of each server), `probe.py` (whether media reach the model), `local.py` (a model in this process;
 `gguf_models.py` converts its file to open fast), `replay.py` (the cache of answers) and `extraction.py` (descriptions

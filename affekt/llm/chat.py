@@ -65,7 +65,7 @@ class Reply:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the answer was cut at the largest length."""
+        """Whether the answer was cut at `max_tokens`."""
         return self.finish == 'length'
 
 

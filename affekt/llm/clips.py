@@ -36,7 +36,7 @@ MOST_UNTIMED = 600
 
 
 LEFT_OUT_BY: Mapping[str, str] = {'image': '--frames 0', 'video': '--frames 0', 'audio': '--no-sound'}
-"""Medium to the option of verbs that ask servers about clips which does not send it."""
+"""Medium to the command-line option that leaves it out of questions about clips."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class ClipLimits:
     @property
     def media(self) -> tuple[str, ...]:
         """The media, of `affekt.llm.MEDIA`, that a question may contain and that must be probed before."""
-        seen = ('image', 'video') if self.frames else ()
-        return (*seen, *(('audio',) if self.sound else ()))
+        visible = ('image', 'video') if self.frames else ()
+        return (*visible, *(('audio',) if self.sound else ()))
 
 
 def clip_parts(
@@ -92,7 +92,7 @@ def clip_parts(
         limits: limits of the parts.
         form: media format of the server.
         window_s: the segment of the file, in seconds; None for the whole.
-        may_be_empty: return () if nothing in it may be sent, as where another file of the clip has parts.
+        may_be_empty: return () if nothing in the file may be sent, because another file of the clip has parts.
 
     Raises:
         MediaError: the file cannot be read, or nothing in it may be sent under these limits and it may not be empty.
@@ -101,10 +101,10 @@ def clip_parts(
     from affekt.media import Recording  # decoders are loaded only when needed
 
     recording = clip if isinstance(clip, Recording) else Recording.open(clip)
-    parts = _seen(recording, limits, form, window_s)
+    parts = _visual_parts(recording, limits, form, window_s)
     if limits.sound and recording.audio:
         samples = _samples(recording, limits.longest_sound_s, window_s)
-        if len(samples):  # no part for a segment without audio: an empty one would be answered too
+        if len(samples):  # no part for a segment without audio, since a model answers about an empty one too
             parts.append(sound_part(samples, form))
     if not parts and not may_be_empty:
         span = f' from {window_s[0]:g} to {window_s[1]:g} s' if window_s else ''
@@ -153,10 +153,10 @@ def video_part(
         return form.part('video', path.read_bytes())
 
 
-def _seen(
+def _visual_parts(
     recording: Recording, limits: ClipLimits, form: MediaForm, window_s: tuple[float, float] | None
 ) -> list[Part]:
-    """What is seen of a clip: a video where the server takes one and the clip moves, else images."""
+    """The visible parts of a clip: a video if the server takes one and the clip is no image, else images."""
     if not limits.frames or recording.video is None:
         return []
     if recording.kind != 'image' and form.takes('video'):
@@ -171,7 +171,7 @@ def _seen(
 
 
 def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """An image with even sides, as H.264 has them: a last odd line is left out."""
+    """An image with even sides, which H.264 needs: a last odd row or column is left out."""
     return image[: image.shape[0] // 2 * 2 or None, : image.shape[1] // 2 * 2 or None]
 
 
@@ -182,7 +182,7 @@ def _spread(
     window_s: tuple[float, float] | None,
     fastest_hz: float = math.inf,
 ) -> Iterator[Frame]:
-    """At most so many images, evenly from the beginning, and no more of them per second than the fastest rate."""
+    """Yield at most `most` frames, evenly spaced from the beginning, at most `fastest_hz` per second."""
     if recording.kind == 'image':
         yield from recording.frames(max_side=max_side)
     elif window_s is not None:
@@ -196,13 +196,13 @@ def _spread(
     elif recording.duration_s:
         yield from islice(recording.frames(min(fastest_hz, most / recording.duration_s), max_side), most)
     else:
-        seen = list(islice(recording.frames(1.0, max_side), MOST_UNTIMED))
-        for place in np.linspace(0, len(seen), min(most, len(seen)), endpoint=False, dtype=int):
-            yield seen[place]
+        untimed = list(islice(recording.frames(1.0, max_side), MOST_UNTIMED))
+        for index in np.linspace(0, len(untimed), min(most, len(untimed)), endpoint=False, dtype=int):
+            yield untimed[index]
 
 
 def _samples(recording: Recording, longest_s: float, window_s: tuple[float, float] | None) -> Floats32:
-    """The first seconds of the audio at 16 kHz, of its stream that is not silent."""
+    """(N,) the first `longest_s` seconds of the audio at 16 kHz, of a stream that is not silent."""
     start_s, end_s = window_s or (0.0, math.inf)
     first, last = (round(time_s * RATE_HZ) for time_s in (start_s, min(end_s, start_s + longest_s)))
     blocks: list[Floats32] = []

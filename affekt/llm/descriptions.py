@@ -29,18 +29,18 @@ IN_CSV = ('name', 'openset', 'how')
 
 @dataclass(frozen=True)
 class Extracted:
-    """The labels of a table."""
+    """The labels of a table of descriptions."""
 
     rows: Mapping[str, Extraction]
     extractor: str
 
     @property
     def refused(self) -> dict[str, str]:
-        """Descriptions that the model's server refuses, to its reason."""
+        """Name of each refused description to the server's reason."""
         return {name: str(row.raw) for name, row in self.rows.items() if row.how == REFUSED}
 
     def summary(self) -> dict[str, Any]:
-        """Counts: descriptions, labels, descriptions without labels or with thinking, and how they were read."""
+        """Numbers of descriptions, of labels, of descriptions without labels or with thinking, and of each form."""
         hows = [row.how for row in self.rows.values()]
         return {
             'descriptions': len(self.rows),

@@ -1,12 +1,11 @@
 """An OpenAI-compatible server over plain HTTP: deadlines, retries, complete answers only.
 
-There is no client library: one POST and its errors are all that is needed, and each error has a test with a real
-socket. Transient errors are retried with doubling pauses: 408, 409, 425, 429, 5xx, a refused or reset connection, a
-timeout, a truncated answer, an answer that is not JSON. Others (a wrong key, an unknown model) raise
-at once with the server's message. If the server refuses a question (a damaged medium, a policy) but answers a plain
-text question, the refusal concerns only that question and is a `QuestionRefusedError`. Some servers answer HTTP 500 to
-media that their model does not take, which is not retried six times (`lasting.py`). The key is removed from all server
-messages, in whatever form it is repeated.
+There is no client library: one POST and its errors are all that is needed. Transient errors are retried with doubling
+pauses: 408, 409, 425, 429, 5xx, a refused or reset connection, a timeout, a truncated answer, an answer that is not
+JSON. Others (a wrong key, an unknown model) raise at once with the server's message. If the server refuses a question
+(a damaged medium, a policy) but answers a plain text question, the refusal concerns only that question and is a
+`QuestionRefusedError`. Some servers answer HTTP 500 to media that their model does not take, which is not retried six
+times (`lasting.py`). The key is removed from all server messages, in whatever form it is repeated.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ PLAIN_WORDS = 'Answer with the one word yes.'
 """Question that tests whether a server answers at all."""
 LONGEST_PAUSE_S = 60.0
 LONGEST_TIMEOUT_S = 86_400.0
-_LASTING = re.compile(r'\bnot support|unsupported|\bmmproj\b', re.IGNORECASE)
-"""Words of a permanent refusal: llama.cpp returns 500 if its model takes no images."""
+_PERMANENT = re.compile(r'\bnot support|unsupported|\bmmproj\b', re.IGNORECASE)
+"""Words of a permanent refusal, for example by llama.cpp, which returns 500 if its model takes no images."""
 _WORDS_OF_SERVER = 200
 """Maximum characters of a server's message in an error."""
 
@@ -88,7 +87,7 @@ class Endpoint:
     ) -> None:
         parts = _required_address(url)
         self.form = form_of(server)
-        """How this server is handed images, audio and video."""
+        """Formats of images, audio and video for this server."""
         if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
             raise LLMError(
                 expected='a timeout in seconds, above 0 and at most a day',
@@ -98,7 +97,7 @@ class Endpoint:
         if api_key and not (api_key.isascii() and api_key.isprintable() and ' ' not in api_key):
             raise LLMError(
                 expected='a key of printable ASCII without spaces',
-                came='another kind of text',
+                came='other characters',
                 todo='check AFFEKT_LLM_KEY',
             )
         url = url.rstrip('/')
@@ -145,7 +144,7 @@ class Endpoint:
         Raises:
             LLMError: it does not.
         """
-        self._reply_to(_plain(like))
+        self._reply_to(_plain_question(like))
 
     def _reply_to(self, request: Request) -> Reply:
         """The answer of the first attempt that brings one.
@@ -155,18 +154,18 @@ class Endpoint:
             LLMError: no attempt brings one, or the server fails on media like those of the question for good.
         """
         media, failed = media_of(request), 0
-        fault = _Passing('no attempt')
+        fault = _TransientError('no attempt')
         for attempt in range(self._attempts):
             if attempt:
                 pause_s = max(self._pause_s * 2 ** (attempt - 1), fault.retry_after_s)
                 self._sleep(min(pause_s, self._longest_pause_s))
             if self._calls.is_closed:
                 raise LLMError(
-                    expected=f'an answer from {self.url}', came='an end before it', todo='run the same again'
+                    expected=f'an answer from {self.url}', came='the end of the run', todo='run the same command again'
                 )
             try:
                 reply = self._attempt(request)
-            except _Passing as passing:
+            except _TransientError as passing:
                 fault = passing
             else:
                 self._failures.note_answer(media)
@@ -177,7 +176,7 @@ class Endpoint:
         raise LLMError(
             expected=f'an answer from {self.url}',
             came=f'{self._shown(str(fault))} in the last of {self._attempts} attempts',
-            todo='see that the server runs and has room, then run the same again: answers so far are kept',
+            todo='check that the server runs and has memory, then run the same command again: answers so far are kept',
         )
 
     def _attempt(self, request: Request) -> Reply:
@@ -188,12 +187,12 @@ class Endpoint:
     def _is_answering(self, like: Request) -> bool:
         """Whether one attempt at a plain question with the same settings is answered."""
         try:
-            self._attempt(_plain(like))
-        except (_Passing, LLMError):
+            self._attempt(_plain_question(like))
+        except (_TransientError, LLMError):
             return False
         return True
 
-    def _lasting(self, media: frozenset[str], fault: _Passing) -> LLMError:
+    def _lasting(self, media: frozenset[str], fault: _TransientError) -> LLMError:
         named = listed([medium for medium in MEDIA if medium in media])
         return LLMError(
             expected=f'an answer from {self.url} to a question with {named}',
@@ -202,9 +201,9 @@ class Endpoint:
         )
 
     def how_to_leave_out(self, media: Iterable[str]) -> str:
-        """The advice not to send these media, with the options for it where there are any."""
-        spared = {*media} & {*self._left_out_by}
-        options = dict.fromkeys(self._left_out_by[medium] for medium in MEDIA if medium in spared)
+        """Advice to leave out these media, with the options for it if there are any."""
+        optional = {*media} & {*self._left_out_by}
+        options = dict.fromkeys(self._left_out_by[medium] for medium in MEDIA if medium in optional)
         return 'leave that out' + (f' ({" ".join(options)})' if options else '')
 
     def models(self) -> tuple[str, ...]:
@@ -215,11 +214,11 @@ class Endpoint:
         """
         try:
             content = json.loads(self._answered(urllib.request.Request(f'{self._base}/models')))
-            return tuple(_on_one_line(str(each['id'])) for each in content['data'])
-        except _Passing as fault:
+            return tuple(_on_one_line(str(entry['id'])) for entry in content['data'])
+        except _TransientError as fault:
             raise LLMError(
                 expected=f'an answer from {self._base}/models', came=self._shown(str(fault)),
-                todo='see that the server runs, or name the model: URL#NAME',
+                todo='check that the server runs, or name the model: URL#NAME',
             ) from fault  # fmt: skip
         except LLMError as error:
             if 'HTTP 404' in error.came or 'HTTP 405' in error.came:
@@ -250,19 +249,19 @@ class Endpoint:
                     raise self._refusal(error) from error
             except urllib.error.URLError as error:
                 if call.is_late or isinstance(error.reason, TimeoutError):
-                    raise _Passing(f'no answer in {self._timeout_s:g} s') from error
-                raise _Passing(f'no connection ({error.reason})') from error
-            except (http.client.HTTPException, OSError, ValueError, _Passing) as error:
+                    raise _TransientError(f'no answer in {self._timeout_s:g} s') from error
+                raise _TransientError(f'no connection ({error.reason})') from error
+            except (http.client.HTTPException, OSError, ValueError, _TransientError) as error:
                 if call.is_late or isinstance(error, TimeoutError):
-                    raise _Passing(f'no answer in {self._timeout_s:g} s') from error
-                if isinstance(error, _Passing):
+                    raise _TransientError(f'no answer in {self._timeout_s:g} s') from error
+                if isinstance(error, _TransientError):
                     raise
-                raise _Passing(f'an answer that was cut ({type(error).__name__})') from error
+                raise _TransientError(f'an answer that was cut ({type(error).__name__})') from error
 
     def _refusal(self, error: urllib.error.HTTPError) -> Exception:
         words = self._server_words(error)
-        if error.code in PASSING and not _LASTING.search(words):
-            return _Passing(f'HTTP {error.code}{words}', _seconds(error.headers.get('Retry-After')), error.code)
+        if error.code in PASSING and not _PERMANENT.search(words):
+            return _TransientError(f'HTTP {error.code}{words}', _seconds(error.headers.get('Retry-After')), error.code)
         refused = LLMError if error.code in OF_THE_SERVER else QuestionRefusedError
         return refused(
             expected=f'an answer from {self.url}',
@@ -271,7 +270,7 @@ class Endpoint:
         )
 
     def _server_words(self, error: urllib.error.HTTPError) -> str:
-        """The server's own words, shortened; '' if there are none."""
+        """The server's message in parentheses, shortened; '' if there is none."""
         try:
             text = error.read(20_000).decode('utf-8', 'replace')
         except (OSError, http.client.HTTPException, ValueError):
@@ -286,7 +285,7 @@ class Endpoint:
         return f' ({text})' if text else ''
 
     def _shown(self, text: str) -> str:
-        """Words of a server on one line, short and without the key."""
+        """A server's text on one line, shortened and without secrets."""
         return _on_one_line(self._secrets.hidden(text))[:_WORDS_OF_SERVER]
 
     def close(self) -> None:
@@ -300,7 +299,7 @@ class Endpoint:
         self.close()
 
 
-def _plain(like: Request) -> Request:
+def _plain_question(like: Request) -> Request:
     return replace(like, messages=({'role': 'user', 'content': PLAIN_WORDS},))
 
 
@@ -309,7 +308,11 @@ def _on_one_line(text: str) -> str:
 
 
 def _required_address(url: str) -> SplitResult:
-    """The parts of an address that can be asked and shown."""
+    """The parts of an address without secrets.
+
+    Raises:
+        LLMError: the address is not http or https, or contains a user name, a password or a query.
+    """
     parts = _address(url)
     if parts is None:
         raise LLMError(
@@ -319,23 +322,23 @@ def _required_address(url: str) -> SplitResult:
         )
     if '@' in parts.netloc or '@' in url or any(sign in url for sign in '?#'):
         raise LLMError(
-            expected='an address without a name, a password, ? or #: it is shown and saved',
+            expected='an address without a user name, a password, ? or #, since it is shown and saved',
             came=repr(_without_secrets(url)),
-            todo='leave out what stands before @ or after ? or #, and give a key in the environment as AFFEKT_LLM_KEY',
+            todo='leave out the text before @ and after ? or #, and set a key in the environment as AFFEKT_LLM_KEY',
         )
     return parts
 
 
 def _without_secrets(url: str) -> str:
-    """An address as a message may show it."""
-    bare = re.sub(
+    """An address without user name, password and query, of at most 200 characters, for messages."""
+    cleaned = re.sub(
         r'[?#].*', '?…', re.sub(r'^([A-Za-z][\w+.-]*:/*)?.*@', r'\1…@', url, flags=re.DOTALL), flags=re.DOTALL
     )
-    return bare[:200]
+    return cleaned[:200]
 
 
 def _address(url: str) -> SplitResult | None:
-    """The parts of an http or https address; None if it is none."""
+    """The parts of an http or https address; None for any other text."""
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ('http', 'https') and parts.hostname and (parts.port or 1) > 0 and url.isascii()
@@ -344,7 +347,7 @@ def _address(url: str) -> SplitResult | None:
     return parts if is_usable and url.isprintable() and ' ' not in url else None
 
 
-class _Passing(Exception):
+class _TransientError(Exception):
     """A transient error."""
 
     def __init__(self, what: str, retry_after_s: float = 0.0, state: int = 0) -> None:
@@ -361,20 +364,29 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _whole(response: http.client.HTTPResponse) -> bytes:
-    """All bytes of an answer."""
-    pieces, size = [], 0
-    while piece := response.read1(65536):
-        pieces.append(piece)
-        size += len(piece)
+    """All bytes of an answer.
+
+    Raises:
+        _TransientError: the answer is too long, or was cut.
+    """
+    chunks, size = [], 0
+    while chunk := response.read1(65536):
+        chunks.append(chunk)
+        size += len(chunk)
         if size > LARGEST_ANSWER:
-            raise _Passing(f'an answer of more than {LARGEST_ANSWER} bytes')
+            raise _TransientError(f'an answer of more than {LARGEST_ANSWER} bytes')
     if response.length:
-        raise _Passing(f'an answer that was cut, {response.length} bytes before its end')
-    return b''.join(pieces)
+        raise _TransientError(f'an answer that was cut, {response.length} bytes before its end')
+    return b''.join(chunks)
 
 
 def _reply(answer: bytes, model: str, secrets: Secrets) -> Reply:
-    """An answer's text and what the server says about it."""
+    """The reply in the bytes of an answer.
+
+    Raises:
+        QuestionRefusedError: a filter of the server withheld the answer.
+        _TransientError: the bytes have another form.
+    """
     try:
         content = json.loads(answer)
         choice = content['choices'][0]
@@ -392,11 +404,11 @@ def _reply(answer: bytes, model: str, secrets: Secrets) -> Reply:
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         start = _on_one_line(secrets.hidden(answer[:20_000].decode('utf-8', 'replace')))[:80]
-        raise _Passing(f'an answer that cannot be read ({type(error).__name__}), beginning {start!r}') from error
+        raise _TransientError(f'an answer that cannot be read ({type(error).__name__}), beginning {start!r}') from error
 
 
 def _text(message: dict[str, Any]) -> str:
-    """The text of a message, or its refusal; for a message with only reasoning, that reasoning, marked
+    """The text of a message, or its refusal; of a message with reasoning alone, that reasoning, marked
     as unfinished thinking.
 
     Raises:
@@ -416,7 +428,7 @@ def _text(message: dict[str, Any]) -> str:
 
 
 def _counts(usage: Any, secrets: Secrets, depth: int = 0) -> dict[str, Any]:
-    """The numbers of a server's account of tokens, also those one level below."""
+    """Name to finite number in a server's token counts, nested at most once."""
     if not isinstance(usage, dict) or depth > 1:
         return {}
     counts: dict[str, Any] = {}
@@ -430,7 +442,7 @@ def _counts(usage: Any, secrets: Secrets, depth: int = 0) -> dict[str, Any]:
 
 
 def _seconds(header: str | None) -> float:
-    """Retry-After in seconds; 0 where it is a date, missing or not a number."""
+    """Retry-After in seconds; 0 if it is a date, missing or not a number."""
     try:
         seconds = float(header or 0)
     except ValueError:

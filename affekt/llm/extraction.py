@@ -1,10 +1,9 @@
 """From a description to its emotion words, by a word table or by a language model.
 
-The word table is the default: it needs nothing, is deterministic, and shows why a word was found. A language model
-also names emotions that no word of the description names; it is asked at temperature 0 and its raw answer is kept. The
-description is put into the question as a JSON string, so that quotes and instructions in it stay inside
-that string. A model may still obey them, but a wrong answer stays short and is counted: only a list is read, of
-at most `MOST_LABELS` labels.
+The word table is the default: it needs no model, is deterministic, and each label can be traced to a word. A language
+model also names emotions that no word of the description names; it is asked at temperature 0 and its raw answer is
+stored. The description is put into the question as a JSON string, so that quotes and instructions in it stay inside
+that string. A model may still obey them, but only a list of at most `MOST_LABELS` labels is read.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class LexiconExtractor:
 
     @cached_property
     def _lexicon(self) -> Lexicon:
-        """The table's forms but for those that it calls neutral; *neutral* itself stays."""
+        """The table's words without synonyms of *neutral*, which itself stays."""
         inner = self.table.fold(self.table.foldings[2], 'consistent')
         return Lexicon([form for form in self.table.bases if form == NEUTRAL or inner.get(form) != NEUTRAL])
 

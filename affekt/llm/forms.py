@@ -1,9 +1,9 @@
 """Formats in which each server takes images, audio and video, chosen by the server's name, never guessed.
 
-OpenAI-compatible servers agree on text and images, and on little else. `SERVERS` lists what each takes;
-anything else is refused here before it is sent, because some servers silently drop unknown parts,
-and their model then answers about a clip that it never saw. Audio is always a separate
-part: the audio track of a video is read only by some servers, in some versions.
+OpenAI-compatible servers agree on text and images, and on little else. `SERVERS` lists what each takes; anything else
+is refused before it is sent, because some servers silently drop unknown parts, and their model then answers about a
+clip that it never received. Audio is always a separate part: only some servers, in some versions, read the audio track
+of a video.
 
     server        image      audio                    video
     vllm          image_url  input_audio, audio_url   video_url
@@ -53,7 +53,7 @@ class MediaForm:
         """
         if not self.takes(medium):
             raise LLMError(
-                expected=f'a medium that {self.server} takes ({", ".join(each for each in MEDIA if self.takes(each))})',
+                expected=f'a medium that {self.server} takes ({", ".join(name for name in MEDIA if self.takes(name))})',
                 came=medium,
                 todo='send frames as images, or name another --server',
             )
@@ -65,12 +65,12 @@ class MediaForm:
         Raises:
             LLMError: it would refuse or drop a part.
         """
-        known = {'text', *self.image, *self.audio, *self.video}
-        wrong = sorted({str(part.get('type')) for part in parts_of(request)} - known)
-        if wrong:
+        accepted = {'text', *self.image, *self.audio, *self.video}
+        refused = sorted({str(part.get('type')) for part in parts_of(request)} - accepted)
+        if refused:
             raise LLMError(
-                expected=f'parts that {self.server} takes ({", ".join(sorted(known))})',
-                came=', '.join(wrong),
+                expected=f'parts that {self.server} takes ({", ".join(sorted(accepted))})',
+                came=', '.join(refused),
                 todo='name the server that runs there with --server',
             )
 
@@ -89,7 +89,7 @@ def form_of(server: str) -> MediaForm:
 
 
 def parts_of(request: Request) -> list[Mapping[str, Any]]:
-    """Every part of every message that is not text."""
+    """All parts of messages whose content is a list of parts."""
     contents = [message['content'] for message in request.messages]
     return [part for content in contents if not isinstance(content, str) for part in content]
 

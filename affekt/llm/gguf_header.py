@@ -1,8 +1,7 @@
-"""Header of a GGUF file: settings by name, and where each tensor lies.
+"""The header of a GGUF file: settings by name, and the position of each tensor.
 
-Every count, length, shape and offset is checked against the size of the file before anything is read or allocated by
-it. The reader of the package gguf follows them: an array of 2^40 elements in a file of 80 bytes keeps it busy until
-memory ends.
+Every count, length, shape and offset is checked against the size of the file before it is used to read or allocate. The
+reader of the package gguf does not check them: an array of 2^40 elements in a file of 80 bytes exhausts its memory.
 
 Source: github.com/ggml-org/ggml, docs/gguf.md.
 """
@@ -27,26 +26,26 @@ TEXT, LIST = 8, 9
 NUMBERS = {0: 'B', 1: 'b', 2: 'H', 3: 'h', 4: 'I', 5: 'i', 6: 'f', 7: '?', 10: 'Q', 11: 'q', 12: 'd'}
 """Types of single values to their formats of `struct`."""
 FREE_VALUES, BYTES_PER_VALUE = 1_000_000, 64
-"""Elements of all lists together: so many, and one more per this many bytes of the file."""
-MOST_SIDES = 4
+"""Maximum number of elements of all lists together: the first value, and one more per this many bytes of the file."""
+MOST_AXES = 4
 ALIGNMENT = 32
 
 
 @dataclass(frozen=True)
 class PackedTensor:
-    """A tensor as it lies in the file."""
+    """A tensor in its packed form, mapped from the file."""
 
     name: str
     shape: tuple[int, ...]
-    """As NumPy has it, the last side varies fastest."""
+    """In NumPy's order: the last axis varies fastest."""
     form: Any
-    """How its values are packed: a `gguf.GGMLQuantizationType`."""
+    """Form of its packed values, a `gguf.GGMLQuantizationType`."""
     content: npt.NDArray[np.uint8]
-    """(rows, bytes of a row) mapped from the file: it is unpacked a few rows at a time, which saves memory."""
+    """(rows, bytes per row) mapped from the file, to be unpacked a few rows at a time."""
 
     @property
     def size(self) -> int:
-        """How many values it has."""
+        """Number of values."""
         return prod(self.shape)
 
 
@@ -54,10 +53,10 @@ class GGUFHeader:
     """Settings and tensors of a GGUF file."""
 
     def __init__(self, path: Path) -> None:
-        """Read them.
+        """Read the header of a file.
 
         Raises:
-            ValueError: the reason why the file is no GGUF file, or damaged; the caller adds the file and the advice.
+            ValueError: the file is not a GGUF file, or is damaged; the message has the reason alone.
             FileError: the path is not a regular file.
             OSError: the file cannot be read.
         """
@@ -69,11 +68,11 @@ class GGUFHeader:
             self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._at, self._values_left = 0, FREE_VALUES + size // BYTES_PER_VALUE
         if self._bytes(4) != MAGIC:
-            raise ValueError('other first bytes')
+            raise ValueError('first bytes other than GGUF')
         version = self._number('I')
         if version not in VERSIONS:
-            known = ' or '.join(map(str, VERSIONS))
-            raise ValueError(f'version {version:,}, not {known} with the lowest byte first')
+            supported = ' or '.join(map(str, VERSIONS))
+            raise ValueError(f'version {version:,}, not {supported} with the lowest byte first')
         tensors, settings = self._number('Q'), self._number('Q')
         for _ in range(self._bounded(settings, 13, 'settings')):
             name = self._text()
@@ -98,28 +97,28 @@ class GGUFHeader:
         return self._bytes(self._number('Q')).decode()
 
     def _bounded(self, count: int, width: int, noun: str) -> int:
-        """A count of things of at least `width` bytes, which must lie in the file."""
+        """A count of items of at least `width` bytes each, checked against the bytes left in the file."""
         if count * width > self._left():
             raise ValueError(f'{count:,} {noun} announced, where {self._left():,} bytes are left')
         return count
 
-    def _value(self, kind: int) -> Any:
-        if kind == TEXT:
+    def _value(self, type_code: int) -> Any:
+        if type_code == TEXT:
             return self._text()
-        if kind in NUMBERS:
-            return self._number(NUMBERS[kind])
-        if kind != LIST:
-            raise ValueError(f'a value of the unknown type {kind:,}')
-        kind, count = self._number('I'), self._number('Q')
-        if kind != TEXT and kind not in NUMBERS:
-            raise ValueError(f'a list of the type {kind:,}')
-        width = 8 if kind == TEXT else struct.calcsize(f'<{NUMBERS[kind]}')
+        if type_code in NUMBERS:
+            return self._number(NUMBERS[type_code])
+        if type_code != LIST:
+            raise ValueError(f'a value of the unknown type {type_code:,}')
+        type_code, count = self._number('I'), self._number('Q')
+        if type_code != TEXT and type_code not in NUMBERS:
+            raise ValueError(f'a list of the type {type_code:,}')
+        width = 8 if type_code == TEXT else struct.calcsize(f'<{NUMBERS[type_code]}')
         self._values_left -= self._bounded(count, width, 'elements of a list')
         if self._values_left < 0:
             raise ValueError(f'lists of more elements than a file of {len(self._content):,} bytes may have')
-        if kind == TEXT:
+        if type_code == TEXT:
             return [self._text() for _ in range(count)]
-        return list(struct.unpack(f'<{count}{NUMBERS[kind]}', self._bytes(count * width)))
+        return list(struct.unpack(f'<{count}{NUMBERS[type_code]}', self._bytes(count * width)))
 
     def _tensors(self, count: int) -> tuple[PackedTensor, ...]:
         from gguf import GGMLQuantizationType
@@ -127,10 +126,10 @@ class GGUFHeader:
 
         rows = []
         for _ in range(count):
-            name, sides = self._text(), self._number('I')
-            if not 1 <= sides <= MOST_SIDES:
-                raise ValueError(f'{sides:,} sides of the tensor {name[:60]!r}')
-            shape = tuple(reversed([self._number('Q') for _ in range(sides)]))
+            name, axes = self._text(), self._number('I')
+            if not 1 <= axes <= MOST_AXES:
+                raise ValueError(f'{axes:,} sides of the tensor {name[:60]!r}')
+            shape = tuple(reversed([self._number('Q') for _ in range(axes)]))
             rows.append((name, shape, self._number('I'), self._number('Q')))
         if len({name for name, *_ in rows}) < count:
             raise ValueError('two tensors of one name')
@@ -140,10 +139,10 @@ class GGUFHeader:
         begin = self._at + -self._at % alignment
         content = np.frombuffer(self._content, np.uint8)
         tensors, spans = [], []
-        for name, shape, kind, offset in rows:
-            form = next((form for form in GGML_QUANT_SIZES if form.value == kind), None)
+        for name, shape, type_code, offset in rows:
+            form = next((form for form in GGML_QUANT_SIZES if form.value == type_code), None)
             if form is None:
-                raise ValueError(f'the tensor {name[:60]!r} packed as the unknown type {kind:,}')
+                raise ValueError(f'the tensor {name[:60]!r} packed as the unknown type {type_code:,}')
             values, width = GGML_QUANT_SIZES[GGMLQuantizationType(form)]
             size = prod(shape) // values * width
             if not prod(shape) or shape[-1] % values or begin + offset + size > len(content):

@@ -1,6 +1,6 @@
 """Conversion of a GGUF file, once, to a folder that opens in seconds: safetensors, tokenizer, settings.
 
-Packed values are unpacked, names become those of transformers, and rows of queries and keys, which llama's
+Packed values are unpacked, names become those of transformers, and rows of queries and keys, which llama.cpp's
 converter interleaves for its rotary positions, are put back in order:
 
     (heads, half, 2, inputs) in the file  →  (heads, 2, half, inputs)
@@ -63,7 +63,7 @@ _CONTROL, _USER_DEFINED = 3, 4
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network architecture that this reader knows.
+    """A network architecture that can be converted.
 
     Args:
         network: its class in transformers.
@@ -81,7 +81,7 @@ ARCHITECTURES = {
 
 
 class UnknownModelError(LLMError):
-    """A valid GGUF file whose model, tokenizer or positions this reader does not know."""
+    """A valid GGUF file whose model, tokenizer or positions cannot be converted."""
 
 
 def opened_gguf(path: Path) -> Path:
@@ -100,9 +100,9 @@ def opened_gguf(path: Path) -> Path:
         StorageError: the cache cannot be written.
     """
     status = require_regular_file(path)
-    named = f'{VERSION} {path.resolve()} {status.st_size} {status.st_mtime_ns}'
+    identity = f'{VERSION} {path.resolve()} {status.st_size} {status.st_mtime_ns}'
     home = cache_folder() / 'opened-gguf'
-    folder = home / f'{path.stem[:60]}-{hashlib.sha256(named.encode()).hexdigest()[:12]}'
+    folder = home / f'{path.stem[:60]}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}'
     if not (folder / 'config.json').is_file():
         home.mkdir(parents=True, exist_ok=True)
         with _alone(home):
@@ -114,7 +114,7 @@ def opened_gguf(path: Path) -> Path:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """One process at a time; the others wait."""
+    """Context for one process at a time; others wait."""
     in_use = RunError(expected='a folder of models that is free', came='another process that opens one', todo='wait')
     while True:
         try:
@@ -142,7 +142,7 @@ def convert_gguf(path: Path, folder: Path) -> None:
         tensors = model.tensors()
         tokenizer, tokens = _tokenizer(model)
         settings = model.settings(tokens)
-        marks = {f'{name}_token': tokens[at] for name, at in model.marks.items()}
+        marks = {f'{name}_token': tokens[token_id] for name, token_id in model.marks.items()}
     except LLMError:
         raise
     except Exception as error:  # a damaged file may raise anything
@@ -153,13 +153,13 @@ def convert_gguf(path: Path, folder: Path) -> None:
         ) from error  # fmt: skip
     _save_tensors(folder / 'model.safetensors', model, tensors, str(settings['dtype']))
     write_atomically(folder / 'tokenizer.json', tokenizer.to_str().encode())
-    noted = {'tokenizer_class': 'PreTrainedTokenizerFast', 'clean_up_tokenization_spaces': False, **marks}
+    tokenizer_settings = {'tokenizer_class': 'PreTrainedTokenizerFast', 'clean_up_tokenization_spaces': False, **marks}
     template = model.value('tokenizer.chat_template')
     if template:
-        noted['chat_template'] = template
-    numbers = {f'{name}_token_id': at for name, at in model.marks.items() if name != 'unk'}
-    _write_json(folder / 'tokenizer_config.json', noted)
-    _write_json(folder / 'generation_config.json', numbers)
+        tokenizer_settings['chat_template'] = template
+    token_ids = {f'{name}_token_id': token_id for name, token_id in model.marks.items() if name != 'unk'}
+    _write_json(folder / 'tokenizer_config.json', tokenizer_settings)
+    _write_json(folder / 'generation_config.json', token_ids)
     _write_json(folder / 'config.json', settings)
 
 
@@ -175,7 +175,7 @@ class _Model:
         self.architecture = str(self.value('general.architecture'))
         if self.architecture not in ARCHITECTURES:
             raise self.unknown(f'the architecture {self.architecture!r}', listed(ARCHITECTURES))
-        scaling = self.own('rope.scaling.type')
+        scaling = self.of_architecture('rope.scaling.type')
         if scaling not in (None, 'none'):
             raise self.unknown(f'rotary positions scaled by {scaling}', 'plain ones')
         self.layers, self.width = self._size('block_count'), self._size('embedding_length')
@@ -183,32 +183,32 @@ class _Model:
         self.kv_heads = self._size('attention.head_count_kv', self.heads)
         self.head_width = self._size('attention.key_length', self.width // self.heads)
         marks = {'bos': 'bos', 'eos': 'eos', 'unk': 'unknown', 'pad': 'padding'}
-        numbers = {name: self.value(f'tokenizer.ggml.{theirs}_token_id') for name, theirs in marks.items()}
-        numbers['pad'] = numbers['eos'] if numbers['pad'] is None else numbers['pad']
-        self.marks = {name: int(number) for name, number in numbers.items() if number is not None}
+        token_ids = {name: self.value(f'tokenizer.ggml.{gguf_name}_token_id') for name, gguf_name in marks.items()}
+        token_ids['pad'] = token_ids['eos'] if token_ids['pad'] is None else token_ids['pad']
+        self.marks = {name: int(number) for name, number in token_ids.items() if number is not None}
 
     def unknown(self, came: str, expected: str) -> UnknownModelError:
-        """The error on what this reader does not know."""
+        """The error for a model that cannot be converted."""
         return UnknownModelError(
             expected=f'a GGUF file with {expected}', came=f'{self.path.name} with {came}',
-            todo='give the folder of the model as its makers publish it',
+            todo='give the published folder of the model',
         )  # fmt: skip
 
     def value(self, name: str) -> Any:
         """A setting; None if there is none."""
         return self.header.values.get(name)
 
-    def own(self, name: str) -> Any:
+    def of_architecture(self, name: str) -> Any:
         """A setting of the architecture."""
         return self.value(f'{self.architecture}.{name}')
 
     def _size(self, name: str, default: int | None = None) -> int:
-        """A setting of the architecture that counts something.
+        """A positive whole number among the settings of the architecture.
 
         Raises:
-            ValueError: it is absent without a default, or no whole number above 0.
+            ValueError: it is absent without a default, or not a whole number above 0.
         """
-        value = self.own(name)
+        value = self.of_architecture(name)
         value = value or default if default is not None else value
         if type(value) is not int or value < 1:
             raise ValueError(f'{self.architecture}.{name} is {value!r:.40}')
@@ -220,13 +220,13 @@ class _Model:
         if self.layers > len(self.header.tensors):
             raise ValueError(f'{self.layers:,} layers in {counted(len(self.header.tensors), "tensor")}')
         for tensor in self.header.tensors:
-            name = self._ours(tensor.name, self.layers)
+            name = self._transformers_name(tensor.name, self.layers)
             if name is None:
                 unknown.append(tensor.name)
             else:
                 tensors[name] = tensor
-        wanted = {f'model.layers.{at}.{part}.weight' for at in range(self.layers) for part in LAYER.values()}
-        absent = sorted((wanted | set(OUTSIDE.values()) - {'lm_head.weight'}) - set(tensors))
+        expected = {f'model.layers.{layer}.{part}.weight' for layer in range(self.layers) for part in LAYER.values()}
+        absent = sorted((expected | set(OUTSIDE.values()) - {'lm_head.weight'}) - set(tensors))
         if unknown:
             raise self.unknown(f'unknown tensors ({listed(unknown, 3)})', f'the tensors of {self.architecture} alone')
         if absent:
@@ -238,7 +238,7 @@ class _Model:
         return tensors
 
     def _require_shapes(self, tensors: Mapping[str, PackedTensor]) -> None:
-        """Require the shapes that the settings announce.
+        """Check the shapes of tensors against the settings.
 
         Raises:
             ValueError: a tensor has another shape.
@@ -260,7 +260,7 @@ class _Model:
             if tensor.shape != shape:
                 raise ValueError(f'{tensor.name} of shape {list(tensor.shape)}, where settings say {list(shape)}')
 
-    def _ours(self, name: str, layers: int) -> str | None:
+    def _transformers_name(self, name: str, layers: int) -> str | None:
         if name in OUTSIDE:
             return OUTSIDE[name]
         block, _, rest = name.partition('.')
@@ -271,7 +271,7 @@ class _Model:
         return f'model.layers.{number}.{LAYER[part]}.{ending}' if int(number) < layers else None
 
     def numbers(self, name: str, tensor: PackedTensor) -> npt.NDArray[np.float32]:
-        """A tensor unpacked, with its rows as transformers has them."""
+        """A tensor unpacked to float32, with its rows in the order of transformers."""
         from gguf.quants import dequantize
 
         try:
@@ -287,14 +287,14 @@ class _Model:
         heads = {'q_proj': self.heads, 'k_proj': self.kv_heads}.get(name.split('.')[-2])
         if heads is None or not ARCHITECTURES[self.architecture].permuted:
             return values
-        # (heads d, …) to (heads, d / 2, 2, …), then the pairs apart
+        # (heads d, …) to (heads, d / 2, 2, …), (heads, 2, d / 2, …), then (heads d, …)
         return values.reshape(heads, -1, 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
 
     def settings(self, tokens: list[str]) -> dict[str, Any]:
-        """config.json of transformers."""
+        """The contents of config.json for transformers."""
         names = {tensor.name for tensor in self.header.tensors}
-        theta = float(self.own('rope.freq_base') or 10000.0)
-        epsilon = float(f'{self.own("attention.layer_norm_rms_epsilon"):.6g}')
+        theta = float(self.of_architecture('rope.freq_base') or 10000.0)
+        epsilon = float(f'{self.of_architecture("attention.layer_norm_rms_epsilon"):.6g}')
         if not 0 < theta < math.inf or not 0 <= epsilon < math.inf:
             raise ValueError(f'a base of rotary positions of {theta}, an epsilon of {epsilon}')
         return {
@@ -320,7 +320,7 @@ class _Model:
 
 
 def _save_tensors(path: Path, model: _Model, tensors: Mapping[str, PackedTensor], dtype: str) -> None:
-    """Safetensors, one tensor in memory at a time."""
+    """Write safetensors with one tensor in memory at a time."""
     code, width = ('F32', 4) if dtype == 'float32' else ('F16', 2)
     header: dict[str, Any] = {'__metadata__': {'format': 'pt', 'source': model.path.name}}
     end = 0
@@ -344,17 +344,17 @@ def _tokenizer(model: _Model) -> tuple[Any, list[str]]:
     tokens: list[str] = model.value('tokenizer.ggml.tokens')
     types: list[int] = model.value('tokenizer.ggml.token_type') or [1] * len(tokens)
     merges = [tuple(pair.split(' ', 1)) for pair in model.value('tokenizer.ggml.merges')]
-    form = str(model.value('tokenizer.ggml.pre'))
-    vocabulary = {token: at for at, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=form in _WHOLE_WORDS))
-    normalizer, splitter = _splitting(model, form)
+    pre_tokenizer_type = str(model.value('tokenizer.ggml.pre'))
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=pre_tokenizer_type in _WHOLE_WORDS))
+    normalizer, splitter = _splitting(model, pre_tokenizer_type)
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.ByteLevel()
-    for token, sort in zip(tokens, types, strict=True):
-        if sort in (_CONTROL, _USER_DEFINED):
-            tokenizer.add_tokens([AddedToken(token, special=sort == _CONTROL, normalized=False)])
+    for token, token_type in zip(tokens, types, strict=True):
+        if token_type in (_CONTROL, _USER_DEFINED):
+            tokenizer.add_tokens([AddedToken(token, special=token_type == _CONTROL, normalized=False)])
     if model.value('tokenizer.ggml.add_bos_token') and 'bos' in model.marks:
         first = model.marks['bos']
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -364,11 +364,15 @@ def _tokenizer(model: _Model) -> tuple[Any, list[str]]:
 
 
 _WHOLE_WORDS = ('llama3', 'llama-v3', 'llama-bpe')
-"""Tokenizer types that keep a word whole if it is a token, regardless of merges."""
+"""Types of tokenizers that keep a word whole if it is a token, regardless of merges."""
 
 
 def _splitting(model: _Model, form: str) -> tuple[Any, Any]:
-    """What a text goes through before it is merged: a normalizer or None, and how it is split into words."""
+    """The normalizer (None for none) and the splitter into words of a type of tokenizer.
+
+    Raises:
+        UnknownModelError: unknown type.
+    """
     from tokenizers import Regex, normalizers, pre_tokenizers
 
     letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -1,4 +1,4 @@
-"""Tells a server that fails on media for good from one that fails for a moment: both may answer HTTP 500.
+"""Distinguishes servers that fail on media for good from those that fail for a moment: both may answer HTTP 500.
 
 A failure of a question with media counts as lasting after some failures in a row, if no question with such media was
 ever answered and plain words are. Later questions with these media are sent once, until one is answered. All other
@@ -28,7 +28,7 @@ class MediaFailures:
         """Note that a question with these media was answered."""
         with self._guard:
             self._answered.add(media)
-            self._lasting = {each for each in self._lasting if not each <= media}
+            self._lasting = {failing for failing in self._lasting if not failing <= media}
 
     def is_lasting(self, media: frozenset[str], failed: int, is_plain_answered: Callable[[], bool]) -> bool:
         """Whether a question with these media fails for good.
@@ -39,7 +39,7 @@ class MediaFailures:
             is_plain_answered: asks plain words once, and returns whether they were answered.
         """
         with self._guard:
-            if not media or any(media <= each for each in self._answered):
+            if not media or any(media <= answered for answered in self._answered):
                 return False
             if media in self._lasting:
                 return True

@@ -21,7 +21,7 @@ class LocalModel:
 
     Args:
         path: a folder written by `save_pretrained`, or a .gguf file.
-        model: its name; by default the last part of the path.
+        model: name of the model; None for the last part of the path.
         threads: number of torch threads; None keeps the current one.
 
     Raises:
@@ -32,7 +32,7 @@ class LocalModel:
         if not path.exists():
             raise LLMError(expected='a folder or a .gguf file with a model', came=str(path), todo='check --local')
         self.model = model or path.name
-        """The name under which answers are remembered."""
+        """The name under which answers are cached."""
         self._path, self._threads = path, threads
         self._guard = threading.Lock()
         self._loaded: tuple[Any, Any, Any] | None = None
@@ -44,12 +44,14 @@ class LocalModel:
             MissingExtraError: torch or transformers is not installed.
             LLMError: the model cannot be loaded, or the question contains more than text.
         """
-        talk = [{'role': str(message['role']), 'content': _text(message['content'])} for message in request.messages]
+        messages = [
+            {'role': str(message['role']), 'content': _text(message['content'])} for message in request.messages
+        ]
         with self._guard:
             torch, tokenizer, network = self._loaded = self._loaded or self._load()
             with torch.inference_mode():
                 tokens = tokenizer.apply_chat_template(
-                    talk, add_generation_prompt=True, return_tensors='pt', return_dict=True
+                    messages, add_generation_prompt=True, return_tensors='pt', return_dict=True
                 )
                 size = tokens['input_ids'].shape[1]
                 answer = network.generate(
@@ -65,12 +67,12 @@ class LocalModel:
 
     def _load(self) -> tuple[Any, Any, Any]:
         """Torch, the tokenizer, and the network in evaluation mode."""
-        network, folder, how = opened_network(self._path, instead='ask a server with --endpoint')
+        network, folder, arguments = opened_network(self._path, instead='ask a server with --endpoint')
         torch, transformers = (importlib.import_module(name) for name in NEEDED)
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, **how)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, **arguments)
         except Exception as error:  # a damaged or foreign folder may make transformers raise anything
             raise unopened(self._path, error) from error
         return torch, tokenizer, network
@@ -80,9 +82,11 @@ def _text(content: Any) -> str:
     """The text of a message; images and audio are refused."""
     if isinstance(content, str):
         return content
-    kinds = sorted({str(part.get('type')) for part in content} - {'text'})
-    if kinds:
+    other_types = sorted({str(part.get('type')) for part in content} - {'text'})
+    if other_types:
         raise LLMError(
-            expected='a question of text alone', came=', '.join(kinds), todo='ask a model on a server with --endpoint'
+            expected='a question of text alone',
+            came=', '.join(other_types),
+            todo='ask a model on a server with --endpoint',
         )
     return ''.join(str(part['text']) for part in content)

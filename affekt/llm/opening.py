@@ -45,16 +45,16 @@ def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
     except ImportError as error:
         raise missing_extra('torch and transformers', 'llm', came=str(error), instead=instead) from error
     folder: Path = path
-    more: dict[str, str] = {}
+    gguf_arguments: dict[str, str] = {}
     if path.suffix == '.gguf':
         try:
             folder = opened_gguf(path)
         except UnknownModelError:  # transformers knows more architectures, but takes minutes each time
-            folder, more = path.parent, {'gguf_file': path.name}
+            folder, gguf_arguments = path.parent, {'gguf_file': path.name}
     try:
         with _without_bars(transformers):
             network, report = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True, **more, **how
+                folder, local_files_only=True, output_loading_info=True, **gguf_arguments, **how
             )
     except LLMError:
         raise
@@ -66,20 +66,20 @@ def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
             expected=f'all weights of {path}', came=f'{len(absent):,} absent or of another shape ({listed(absent, 3)})',
             todo='get the model again',
         )  # fmt: skip
-    return OpenedModel(network.eval(), folder, more)
+    return OpenedModel(network.eval(), folder, gguf_arguments)
 
 
 @contextlib.contextmanager
 def _without_bars(transformers: Any) -> Iterator[None]:
-    """Transformers prints no bars meanwhile: a library says nothing on a terminal by itself."""
-    bars = transformers.utils.logging
-    had_them = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
+    """Context without progress bars of transformers."""
+    transformers_logging = transformers.utils.logging
+    were_shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        if had_them:
-            bars.enable_progress_bar()
+        if were_shown:
+            transformers_logging.enable_progress_bar()
 
 
 def unopened(path: Path, error: Exception) -> LLMError:

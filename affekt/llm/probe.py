@@ -1,11 +1,11 @@
 """Tests whether images, audio and video reach a server's model, by asking what was in them.
 
-Some servers accept a part that their model cannot use and silently drop it; the model then answers about a clip
-that it never saw, and its answer does not show it. So each medium is sent in two versions with the same words, each in
-two wordings, before any real question: which colour an image has, whether a tone is continuous or broken into beeps,
+Some servers accept a part that their model cannot use and silently drop it; the model then answers about a clip that it
+never received, and its answer does not show it. Each medium is therefore sent in two versions with the same question,
+in two wordings, before any real question: which colour an image has, whether a tone is continuous or broken into beeps,
 in which order a video shows two colours. A model that received nothing answers both versions alike.
 
-    probe(endpoint, ('image', 'audio'))         # what arrived, as a table
+    probe(endpoint, ('image', 'audio'))         # the state of each medium
     require_media(endpoint, ('video',), run)    # raises if it does not; asked once per endpoint and folder
 """
 
@@ -70,17 +70,17 @@ class ProbeResult:
     @property
     def sentence(self) -> str:
         """The state in a sentence."""
-        right = f'{sum(each.is_right for each in self.answers)} of {len(self.answers)} answers are right'
-        said = listed(dict.fromkeys(each.answer[:60] for each in self.answers), 2)
+        right = f'{sum(answer.is_right for answer in self.answers)} of {len(self.answers)} answers are right'
+        texts = listed(dict.fromkeys(answer.answer[:60] for answer in self.answers), 2)
         return {
-            RECEIVED: f'the model is given the {self.medium} ({right})',
-            DROPPED: f'the {self.medium} is dropped in silence: different ones get the same answers, {said}',
-            UNCLEAR: f'the {self.medium} changes answers, but only {right}: {said}',
+            RECEIVED: f'the model receives the {self.medium} ({right})',
+            DROPPED: f'the {self.medium} is silently dropped: different ones get the same answers, {texts}',
+            UNCLEAR: f'the {self.medium} changes answers, but only {right}: {texts}',
             REFUSED: f'the server refuses the {self.medium}: {self.refusal}',
         }[self.state]
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON values."""
+        """The fields and the sentence as JSON values."""
         return {**asdict(self), 'sentence': self.sentence}
 
 
@@ -119,8 +119,8 @@ def probe(endpoint: Endpoint, media: Sequence[str] = MEDIA) -> list[ProbeResult]
     _ask(endpoint, (), PLAIN_WORDS)
     has_sight = 'image' in media or 'video' in media
     results: list[ProbeResult] = []
-    for medium in (each for each in MEDIA if each in media):
-        is_seen = has_sight and not any(each.medium == 'image' and each.state == REFUSED for each in results)
+    for medium in (result for result in MEDIA if result in media):
+        is_seen = has_sight and not any(result.medium == 'image' and result.state == REFUSED for result in results)
         results.append(_probed(endpoint, medium, is_seen))
     return results
 
@@ -146,35 +146,35 @@ def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None 
         LLMError: a medium is dropped or refused, or the model cannot recognise its content.
         StorageError: the folder cannot be written.
     """
-    passed = set(_passed(endpoint, folder))
-    waiting = [medium for medium in media if medium not in passed]
-    if not waiting:
+    passed = set(_received_before(endpoint, folder))
+    unprobed = [medium for medium in media if medium not in passed]
+    if not unprobed:
         return
-    results = probe(endpoint, waiting)
+    results = probe(endpoint, unprobed)
     passed |= {result.medium for result in results if result.state == RECEIVED}
     if folder is not None and passed:
-        _keep(endpoint, folder, sorted(passed))
-    if wrong := [result for result in results if result.state != RECEIVED]:
+        _store_received(endpoint, folder, sorted(passed))
+    if failed := [result for result in results if result.state != RECEIVED]:
         raise LLMError(
-            expected=f'a model that is given every {in_words(media)} that {endpoint.url} is sent',
-            came='; '.join(_sentences(wrong)),
+            expected=f'a model that receives {in_words(media)} sent to {endpoint.url}',
+            came='; '.join(_sentences(failed)),
             todo=f'serve a model that takes it, name the server that runs there with --server '
-            f'(now {endpoint.form.server}), or {endpoint.how_to_leave_out(result.medium for result in wrong)}',
+            f'(now {endpoint.form.server}), or {endpoint.how_to_leave_out(result.medium for result in failed)}',
         )
 
 
 def _sentences(results: Sequence[ProbeResult]) -> list[str]:
-    """The states in sentences; media that are refused in the same words share one."""
+    """The states in sentences; media that are refused with the same message share a sentence."""
     refused: dict[str, list[str]] = {}
     for result in results:
         if result.state == REFUSED:
             refused.setdefault(result.refusal, []).append(result.medium)
     sentences = [result.sentence for result in results if result.state != REFUSED]
-    return [*sentences, *(f'the server refuses the {in_words(media)}: {why}' for why, media in refused.items())]
+    return [*sentences, *(f'the server refuses the {in_words(media)}: {reason}' for reason, media in refused.items())]
 
 
 def sound_use(chat: Chat, requests: Iterable[Request]) -> SoundUse:
-    """How many answers change when the audio is left out; questions without audio are skipped.
+    """The number of answers that change without the audio; questions without audio are skipped.
 
     Raises:
         LLMError: there was no answer.
@@ -193,40 +193,40 @@ def _probed(endpoint: Endpoint, medium: str, has_sight: bool) -> ProbeResult:
     """The result of one medium: two versions under two wordings."""
     form = endpoint.form
     if medium != 'video' and not form.takes(medium):
-        return ProbeResult(medium, REFUSED, refusal=f'{form.server} has no form for it')
+        return ProbeResult(medium, REFUSED, refusal=f'{form.server} has no format for it')
     versions, wording, names = _QUESTIONS[medium]
-    beside = (picture_part(_plain((128, 128, 128)), form),) if medium == 'audio' and has_sight else ()
+    context = (picture_part(_plain((128, 128, 128)), form),) if medium == 'audio' and has_sight else ()
     answers: list[ProbedAnswer] = []
     is_blind = True
     try:
         for order in (names, tuple(reversed(names))):
             texts = []
             for right, parts in versions(form):
-                text = _ask(endpoint, (*beside, *parts), wording.format(', '.join(order)))
+                text = _ask(endpoint, (*context, *parts), wording.format(', '.join(order)))
                 answers.append(ProbedAnswer(right, text, _named(text, names) == right))
                 texts.append(' '.join(text.lower().split()))
             is_blind &= len(set(texts)) == 1
     except LLMError as error:
         return ProbeResult(medium, REFUSED, tuple(answers), error.came)
-    state = RECEIVED if all(each.is_right for each in answers) else DROPPED if is_blind else UNCLEAR
+    state = RECEIVED if all(answer.is_right for answer in answers) else DROPPED if is_blind else UNCLEAR
     return ProbeResult(medium, state, tuple(answers))
 
 
 def _ask(endpoint: Endpoint, parts: Sequence[Part], text: str) -> str:
-    """The answer without what was thought aloud."""
+    """The answer without its visible reasoning."""
     content = [*parts, {'type': 'text', 'text': text}] if parts else text
     reply = endpoint.ask(Request(({'role': 'user', 'content': content},), VERSION))
     return without_thinking(reply.text).text.strip()
 
 
 def _named(text: str, names: Sequence[str]) -> str:
-    """The names that a text says, in order, each once in a row.
+    """The names in a text, in order, with repetitions in a row once.
 
     >>> _named('First RED, then blue.', ('red', 'blue'))
     'red blue'
     """
-    said = re.findall(rf'\b({"|".join(names)})\b', text.lower())
-    return ' '.join(name for place, name in enumerate(said) if not place or said[place - 1] != name)
+    found = re.findall(rf'\b({"|".join(names)})\b', text.lower())
+    return ' '.join(name for index, name in enumerate(found) if not index or found[index - 1] != name)
 
 
 def _images(form: MediaForm) -> list[tuple[str, list[Part]]]:
@@ -238,7 +238,7 @@ def _videos(form: MediaForm) -> list[tuple[str, list[Part]]]:
 
 
 def _in_time(order: Sequence[str], form: MediaForm) -> list[Part]:
-    """Two seconds that show one colour after the other."""
+    """Two seconds that show one colour after the other, as a video or as images."""
     if not form.takes('video'):
         return [picture_part(_plain(COLOURS[name]), form) for name in order]
     images = [_plain(COLOURS[name]) for name in order for _ in range(8)]
@@ -255,7 +255,7 @@ def _plain(colour: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
 
 @cache
 def _tone(is_broken: bool) -> Floats32:
-    """Two seconds of a tone, whole or as five beeps with silence between."""
+    """(N,) two seconds of a tone, continuous or as five beeps."""
     times_s = np.arange(round(LENGTH_S * RATE_HZ)) / RATE_HZ
     is_on = (times_s % 0.4 < 0.2) if is_broken else np.ones_like(times_s, bool)
     return (0.5 * np.sin(2 * np.pi * TONE_HZ * times_s) * is_on).astype(np.float32)
@@ -287,24 +287,24 @@ def _key(endpoint: Endpoint) -> str:
     return f'{VERSION} {endpoint.form.server} {endpoint.url} {endpoint.model}'
 
 
-def _passed(endpoint: Endpoint, folder: Path | None) -> list[str]:
-    """The media that have come through before; none where the note is damaged."""
+def _received_before(endpoint: Endpoint, folder: Path | None) -> list[str]:
+    """The media that this model received in an earlier probe; [] if the file is damaged."""
     try:
-        noted = json.loads((folder / PROBES).read_text()) if folder is not None else {}
-        return [medium for medium in noted.get(_key(endpoint), []) if medium in MEDIA]
+        stored = json.loads((folder / PROBES).read_text()) if folder is not None else {}
+        return [medium for medium in stored.get(_key(endpoint), []) if medium in MEDIA]
     except (OSError, ValueError, AttributeError, TypeError):
         return []
 
 
-def _keep(endpoint: Endpoint, folder: Path, media: Sequence[str]) -> None:
-    """Note what has come through; only that, so that a server that is put right is asked again."""
+def _store_received(endpoint: Endpoint, folder: Path, media: Sequence[str]) -> None:
+    """Store the received media; others are probed again, since a server may be corrected."""
     try:
-        noted = json.loads((folder / PROBES).read_text())
-        noted = noted if isinstance(noted, dict) else {}
+        stored = json.loads((folder / PROBES).read_text())
+        stored = stored if isinstance(stored, dict) else {}
     except (OSError, ValueError):
-        noted = {}
+        stored = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
-    write_atomically(folder / PROBES, json.dumps({**noted, _key(endpoint): list(media)}, indent=2).encode())
+    write_atomically(folder / PROBES, json.dumps({**stored, _key(endpoint): list(media)}, indent=2).encode())

@@ -1,8 +1,8 @@
 """Cache of answers: no stored answer is requested again, even after a kill.
 
-A folder holds `journal.jsonl`, one line per answer, on disk before the answer is used, and `index.sqlite` with
-the position of each answer in the journal. The journal is authoritative: a lost, damaged or older index is rebuilt from
-it, and a last line cut by a kill is ignored. A question in progress at a kill is asked again.
+A folder has `journal.jsonl`, one line per answer, on disk before the answer is used, and `index.sqlite` with the
+position of each answer in the journal. The journal is authoritative: a lost, damaged or older index is rebuilt from it,
+and a last line cut by a kill is ignored. A question in progress at a kill is asked again.
 
     chat = RememberingChat(Endpoint('http://localhost:8000/v1', 'qwen'), ReplayCache(Path('answers')))
 """
@@ -66,7 +66,7 @@ class ReplayCache:
             raise
 
     def _opened_index(self) -> sqlite3.Connection:
-        """The index, brought up to the journal's end; made anew where it is damaged or of another journal."""
+        """The index, updated to the journal's end; rebuilt if it is damaged or of another journal."""
         path = self.folder / INDEX
         for is_last in (False, True):
             try:
@@ -92,15 +92,15 @@ class ReplayCache:
         raise AssertionError('unreachable')
 
     def _catch_up(self) -> None:
-        """Index the lines of the journal that the index has not seen."""
-        (seen,) = self._index.execute('SELECT COALESCE(MAX(size), 0) FROM read_to').fetchone()
+        """Add the journal's new lines to the index."""
+        (indexed,) = self._index.execute('SELECT COALESCE(MAX(size), 0) FROM read_to').fetchone()
         last = self._index.execute('SELECT key, start FROM answers ORDER BY start DESC LIMIT 1').fetchone()
         size = self._journal.seek(0, os.SEEK_END)
-        if seen > size or (last and (_parsed(self._line(last[1])) or {}).get('key') != last[0]):
+        if indexed > size or (last and (_parsed(self._line(last[1])) or {}).get('key') != last[0]):
             raise _IndexOfAnotherJournal('it is of another journal')
         with _transaction(self._index):
-            start = seen
-            for line in _whole_lines(self._journal, seen):
+            start = indexed
+            for line in _whole_lines(self._journal, indexed):
                 entry = _parsed(line)
                 if entry:
                     self._index.execute('INSERT OR IGNORE INTO answers VALUES (?, ?)', (entry['key'], start))
@@ -141,8 +141,8 @@ class ReplayCache:
                     self._index.execute('UPDATE read_to SET size = ?', (start + len(line),))
             except sqlite3.OperationalError as error:  # the journal has the answer for the next run
                 raise StorageError(
-                    expected='room for the index of answers', came=f'{self.folder / INDEX}: {error}',
-                    todo='make room, then give the same command again',
+                    expected='space for the index of answers', came=f'{self.folder / INDEX}: {error}',
+                    todo='free some space, then run the same command again',
                 ) from error  # fmt: skip
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class ReplayCache:
         return self._journal.readline()
 
     def close(self) -> None:
-        """Let other processes use the folder; an answer being stored is completed."""
+        """Release the folder; an answer being stored is completed."""
         with self._guard:
             self._index.close()
             self._journal.close()
@@ -183,7 +183,7 @@ class RememberingChat:
     def __init__(self, chat: Chat, cache: ReplayCache, clock: Callable[[], float] = time.monotonic) -> None:
         self._chat, self._cache, self._clock = chat, cache, clock
         self.asked = 0
-        """Questions that were asked, not remembered."""
+        """Number of questions that were asked, as opposed to found in the cache."""
         self._guard = threading.Lock()
         self._asking: dict[str, threading.Lock] = {}
 
@@ -205,9 +205,9 @@ class RememberingChat:
             with turn:
                 reply = self._cache.find(key)
                 if reply is None:
-                    begun = self._clock()
+                    started = self._clock()
                     reply = self._chat.ask(request)
-                    reply = replace(reply, seconds=round(self._clock() - begun, 4))
+                    reply = replace(reply, seconds=round(self._clock() - started, 4))
                     self._cache.keep(key, self.model, request, reply)
                     self._count()
         finally:
@@ -230,7 +230,7 @@ class NobodyToAsk:
 
     def __init__(self, model: str, folder: Path) -> None:
         self.model = model
-        """The name under which answers are remembered."""
+        """The name under which answers are cached."""
         self._folder = folder
 
     def ask(self, request: Request) -> Reply:
@@ -239,11 +239,11 @@ class NobodyToAsk:
         Raises:
             LLMError: always.
         """
-        said = str(request.messages[-1]['content'])
+        question = str(request.messages[-1]['content'])
         raise LLMError(
-            expected=f'every answer of {self.model} in {self._folder}',
-            came=f'none to {request.prompt_version} {request.key(self.model)[:12]}, {len(said)} characters long',
-            todo='ask the model for it (without --replay), or replay the same input and options that were asked',
+            expected=f'all answers of {self.model} in {self._folder}',
+            came=f'none to {request.prompt_version} {request.key(self.model)[:12]}, {len(question)} characters long',
+            todo='ask the model (without --replay), or replay with the input and options of the earlier run',
         )
 
 
@@ -262,7 +262,7 @@ def _require_answers(folder: Path) -> None:
             is_ours |= file.read(1) == b'{' and not next(_whole_lines(file, 0), None)  # cut by a kill in its first line
         if not is_ours:
             raise _of_another(journal)
-    # If both exist, an unreadable index may come from a kill.
+    # if both exist, an unreadable index may come from a kill
     is_ours |= journal.exists() and (folder / LOCK).exists()
     if index.exists() and index.stat().st_size and not is_ours and not _is_index(index):
         raise _of_another(index)
@@ -280,7 +280,7 @@ def _is_index(path: Path) -> bool:
 
 def _of_another(path: Path) -> LLMError:
     return LLMError(
-        expected='a folder of answers, or an empty one', came=f'{path}, which is of something else',
+        expected='a folder of answers, or an empty one', came=f'{path}, which is another file',
         todo='choose another --cache',
     )  # fmt: skip
 
@@ -301,7 +301,7 @@ def _transaction(index: sqlite3.Connection) -> Iterator[None]:
 
 
 def _append(handle: int, line: bytes, size: int) -> None:
-    """Put a line at the end of a file of that size, on disk when this returns, or leave the file as it was."""
+    """Append a line to a file of that size, on disk when this returns; after an error the file is unchanged."""
     try:
         written = 0
         while written < len(line):
@@ -314,7 +314,7 @@ def _append(handle: int, line: bytes, size: int) -> None:
 
 
 def _whole_lines(journal: IO[bytes], start: int) -> Iterator[bytes]:
-    """The lines from an offset on, with their ends; a last line without one is left out."""
+    """Yield the lines from an offset on, with their line ends; a last line without one is left out."""
     journal.seek(start)
     while (line := journal.readline()).endswith(b'\n'):
         yield line
@@ -331,7 +331,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _shortened(content: Any) -> Any:
-    """The same with long texts replaced by their length and sha256."""
+    """The content of a request with long texts replaced by their length and sha256."""
     if isinstance(content, str):
         if len(content) <= LONGEST_KEPT:
             return content

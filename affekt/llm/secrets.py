@@ -1,4 +1,4 @@
-"""Removes secrets from messages of servers, in each form in which a server may repeat them.
+"""Removal of secrets from messages of servers, in each form in which a server may repeat them.
 
 Secrets(['sk-12345678']).hidden('bad key sk%2D12345678') == 'bad key [key]'
 """
@@ -27,9 +27,9 @@ class Secrets:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        known = sorted({text for text in texts if text}, key=len, reverse=True)
-        self._every = _pattern(known)
-        self._long = _pattern([text for text in known if len(text) >= SHORTEST])
+        secrets = sorted({text for text in texts if text}, key=len, reverse=True)
+        self._every = _pattern(secrets)
+        self._long = _pattern([text for text in secrets if len(text) >= SHORTEST])
 
     def hidden(self, text: str) -> str:
         """A message with the secrets replaced."""
@@ -53,7 +53,7 @@ def _password(address: str) -> str | None:
 
 
 def _pattern(texts: list[str]) -> re.Pattern[str] | None:
-    """Matches each text plain, masked, escaped as in addresses, JSON and HTML, in base64 or hexadecimal."""
+    """A pattern of each text: plain, masked, escaped as in addresses, JSON and HTML, in base64 or hexadecimal."""
     forms = [form for text in texts for form in (_spelled(text), *_encoded(text), *_masked(text))]
     return re.compile('|'.join(forms), re.IGNORECASE) if forms else None
 
@@ -65,7 +65,7 @@ def _spelled(text: str) -> str:
 
 def _character(letter: str) -> str:
     code = ord(letter)
-    named = html.escape(letter)
+    entity = html.escape(letter)
     forms = [
         re.escape(letter),
         rf'%(?:25)*{code:02x}',
@@ -75,7 +75,7 @@ def _character(letter: str) -> str:
         rf'&\#x0*{code:x};',
     ]
     forms += [rf'\\+{re.escape(letter)}'] if not letter.isalnum() else []
-    forms += [re.escape(named)] if named != letter else []
+    forms += [re.escape(entity)] if entity != letter else []
     return f'(?:{"|".join(forms)})'
 
 
@@ -87,8 +87,8 @@ def _encoded(text: str) -> list[str]:
     forms = [re.escape(raw.hex())]
     for shift in range(3):
         shifted = base64.b64encode(b'\0' * shift + raw).decode().rstrip('=')
-        known = shifted[-(-shift * 8 // 6) : len(shifted) if (shift + len(raw)) % 3 == 0 else -1]
-        forms.append(''.join('[+-]' if sign == '+' else '[/_]' if sign == '/' else re.escape(sign) for sign in known))
+        stable = shifted[-(-shift * 8 // 6) : len(shifted) if (shift + len(raw)) % 3 == 0 else -1]
+        forms.append(''.join('[+-]' if sign == '+' else '[/_]' if sign == '/' else re.escape(sign) for sign in stable))
     return forms
 
 

@@ -24,7 +24,7 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield the result of each item, in order; at most `at_once` items are processed at a time.
 
-    When the loop is left (Ctrl-C), no further item is started; items in progress continue in daemon threads, which end
+    After the loop is left (Ctrl-C), no further item is started; items in progress continue in daemon threads, which end
     with the process, and their results are dropped. When an item raises an error, no further one is started, those in
     progress are finished, and then the first error is raised.
 
@@ -41,7 +41,7 @@ def in_order(
     guard, stopped = threading.Lock(), threading.Event()
     finished: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
 
-    def labour() -> None:
+    def process_items() -> None:
         try:
             while not stopped.is_set():
                 with guard:
@@ -56,7 +56,9 @@ def in_order(
             return
         finished.put((NO_ITEM, None, None))
 
-    threads = [threading.Thread(target=labour, name=f'{name} {index}', daemon=True) for index in range(max(1, at_once))]
+    threads = [
+        threading.Thread(target=process_items, name=f'{name} {index}', daemon=True) for index in range(max(1, at_once))
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -72,14 +74,14 @@ def _sorted(finished: SimpleQueue[tuple[int, Any, BaseException | None]], runnin
         BaseException: the first error of a thread.
     """
     results: dict[int, Any] = {}
-    due, first_error = 0, None
+    next_index, first_error = 0, None
     while running:
         index, result, error = awaited(lambda timeout_s: finished.get(timeout=timeout_s), Empty)
         running -= index == NO_ITEM
         first_error = first_error or error
         results[index] = result
-        while due in results and first_error is None:
-            yield results.pop(due)
-            due += 1
+        while next_index in results and first_error is None:
+            yield results.pop(next_index)
+            next_index += 1
     if first_error is not None:
         raise first_error

@@ -143,7 +143,7 @@ def test_the_audio_beside_a_silent_video_is_sent_with_its_frames(silent_video_an
     assert noting.kinds() == ['input_audio', 'text']
     assert noting.sound_s() == 3.0
     (said,) = ServedDescriber(noting, noting.form, ClipLimits(0)).answers(manifest, manifest.samples)
-    assert 'let frames or audio be sent' in said.failure
+    assert 'allow frames or audio to be sent' in said.failure
 
 
 def test_an_audio_file_such_as_the_separated_voice_is_sent_in_place_of_the_audio_of_the_video(sets, tmp_path):

@@ -208,7 +208,7 @@ def test_clips_and_words_of_a_set_come_from_its_release(tmp_path, key, corpora, 
 
 def test_a_set_of_other_samples_is_refused_by_name(tmp_path):
     write_table(tmp_path / 'sims.csv', name=['other'], text=['x'])
-    with pytest.raises(UnknownNameError, match='samples named as the labels are'):
+    with pytest.raises(UnknownNameError, match='samples with the names of the labels'):
         unibench_clips(set_named('sims'), tmp_path, ['v_1'])
     assert unibench_clips(set_named('meld'), tmp_path, ['a']) is None
 

@@ -75,7 +75,7 @@ def test_features_are_those_that_extraction_gives(reader, media, tmp_path):
     store = Store(extract(manifest, 'acoustics-utt', tmp_path).path)
     np.testing.assert_array_equal(clip.features['voice'], store.values('voice'))
     assert clip.words == 'I am fine.'
-    assert clip.lacking == {'face': 'no picture'}
+    assert clip.lacking == {'face': 'no image'}
     asked = reader.asked(clip)
     assert asked.pieces.sources == ('voice',)
     assert asked.pieces.has_words
@@ -213,7 +213,7 @@ def test_a_folder_that_does_not_fit_is_refused(folder, tmp_path):
         clip_form(describer, {**notes, 'kind': ['pulse']}, recipes={'face': one_face()})
     with pytest.raises(WeightsError, match=r'describer\.json'):
         open_clip_describer(tmp_path)
-    with pytest.raises(WeightsError, match='nowhere, which is not there'):
+    with pytest.raises(WeightsError, match='nowhere, which does not exist'):
         open_clip_describer('nowhere')
     (tmp_path / 'not.pth').write_bytes(b'no checkpoint')
     for trunk in (None, folder):

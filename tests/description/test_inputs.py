@@ -60,7 +60,7 @@ def test_there_are_always_as_many_frames_as_wanted():
         assert len(chosen) == 8
         assert chosen == sorted(chosen)
         assert 0 <= chosen[0] <= chosen[-1] < count
-    with pytest.raises(ValueRangeError, match='face that is not there'):
+    with pytest.raises(ValueRangeError, match='at least one frame to choose'):
         spread(0)
 
 

@@ -74,7 +74,7 @@ def test_a_damaged_picture_costs_its_own_frame_and_is_named(folder, tmp_path):
         (tmp_path / 'cut' / picture.name).write_bytes(whole[:40] if picture.stem == '00002' else whole)
     (read,) = _encoded(tmp_path, Sample('cut', frames='cut'))
     assert read.times.tolist() == pytest.approx([0.0, 0.1, 0.2])
-    assert read.lacking == "1 picture that cannot be read: '00002.jpg'"
+    assert read.lacking == "1 image that cannot be read: '00002.jpg'"
 
 
 def test_pictures_without_numbers_are_refused_with_the_name(folder, tmp_path):

@@ -76,7 +76,7 @@ def test_clip_is_the_projected_picture_of_every_frame_under_both_names(faces, tm
     for form in ('merbench-', ''):
         store = _store(faces, recipe_named(f'{form}own-video-frm', model=str(folder)), tmp_path / 'out')
         assert {name: len(store.values(name)) for name in COUNTS} == COUNTS
-        assert store.missing == {'none': 'no face', 'lost': 'no pictures: it has neither a video nor frames'}
+        assert store.missing == {'none': 'no face', 'lost': 'no images: it has neither a video nor frames'}
         np.testing.assert_allclose(store.values('many'), expected, **CLOSE)
 
 

@@ -66,7 +66,7 @@ def test_without_a_face_there_are_no_features_and_the_reason_is_told(stores):
         assert store.names == ('smiling', 'cut', 'stored')
         assert (store.missing['nobody'], store.missing['said']) == (
             'no face',
-            'no pictures: it has neither a video nor frames',
+            'no images: it has neither a video nor frames',
         )
         assert 'gone' in store.missing
     with pytest.raises(CorpusError, match='video or frames'):

@@ -59,7 +59,7 @@ def test_faces_for_manet_are_only_scaled_and_for_fer_plus_cut_and_shifted(tmp_pa
     store = Store(tmp_path / 'manet-frm')
     colours = images[..., ::-1].mean(axis=(1, 2)) / 255  # RGB; to 224 pixels the mean stays
     np.testing.assert_allclose(store.values('a')[:, :3], colours, atol=0.002)
-    assert store.missing == {'b': 'no pictures: it has neither a video nor frames'}
+    assert store.missing == {'b': 'no images: it has neither a video nor frames'}
 
     senet = recipe_named('senet50face-utt', model=str(pooled_network(tmp_path / 'senet.onnx', 224, 512)))
     extract(manifest, senet, tmp_path)

@@ -209,7 +209,7 @@ def test_a_judge_is_sent_what_its_server_takes_and_probed_before_the_first_quest
     ]  # fmt: skip
     server.answer = longer  # a judge that was given nothing says the same of every picture
     result = run(*describers, *words)
-    assert (result.exit_code, 'dropped in silence' in ' '.join(result.output.split())) == (2, True)
+    assert (result.exit_code, 'silently dropped' in ' '.join(result.output.split())) == (2, True)
     assert not any('BEGIN MATERIAL' in json.dumps(question) for question in server.questions)
     is_judging = re.compile('BEGIN MATERIAL')
     server.answer = lambda asked: longer(asked) if is_judging.search(json.dumps(asked)) else seeing.answer(asked)
@@ -444,7 +444,7 @@ def test_a_replay_needs_no_model_and_gives_the_same_bytes(describers, tmp_path, 
 def test_a_replay_says_which_answer_is_missing(describers, tmp_path, server):
     result = run(*describers, '--model', 'tiny', '--out', tmp_path / 'v.csv', '--replay')
     assert result.exit_code == 2
-    assert 'every answer of tiny' in result.stderr
+    assert 'all answers of tiny' in result.stderr
     assert 'without --replay' in result.stderr
     assert not (tmp_path / 'v.csv').exists()
 

@@ -306,7 +306,7 @@ def test_a_real_model_on_a_real_server_answers_in_both_orders_and_is_asked_once(
         assert chat.asked == 2
         replayed = RememberingChat(NobodyToAsk('smollm2', tmp_path), cache)
         assert judge_pairs([PAIR], LanguageModelJudge(Panel(replayed, replayed))).rows == (row,)
-        with pytest.raises(LLMError, match='every answer of smollm2'):
+        with pytest.raises(LLMError, match='all answers of smollm2'):
             LanguageModelJudge(Panel(replayed, replayed, uses_schema=False)).verdict(PAIR, 'left')
 
 

@@ -163,7 +163,7 @@ def test_closing_ends_a_question_at_once_and_refuses_later_ones():
         thread.join(30)
         assert not thread.is_alive()
         ask(chat)
-    assert ['an end before it' in error for error in failed] == [True, True]
+    assert ['the end of the run' in error for error in failed] == [True, True]
 
 
 REPEATED = {

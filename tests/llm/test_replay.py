@@ -179,7 +179,7 @@ def test_an_answer_with_half_a_surrogate_pair_is_kept(tmp_path):
 def test_files_of_others_in_a_folder_for_answers_are_neither_written_into_nor_removed(tmp_path, name):
     (tmp_path / name).write_text('theirs, and no line of ours\n')
     if name in ('journal.jsonl', 'index.sqlite'):
-        with pytest.raises(LLMError, match='of something else'):
+        with pytest.raises(LLMError, match='which is another file'):
             ReplayCache(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == [name]
     else:
@@ -191,7 +191,7 @@ def test_a_database_of_somebody_else_is_not_taken_for_an_index(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / 'index.sqlite')) as theirs:
         theirs.execute('CREATE TABLE patients (name TEXT)')
     before = (tmp_path / 'index.sqlite').read_bytes()
-    with pytest.raises(LLMError, match='of something else'):
+    with pytest.raises(LLMError, match='which is another file'):
         ReplayCache(tmp_path)
     assert (tmp_path / 'index.sqlite').read_bytes() == before
 

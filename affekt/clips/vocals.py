@@ -61,7 +61,7 @@ def with_vocals(
     separate = separate or demucs_vocals()
     out.mkdir(parents=True, exist_ok=True)
     targets = {}
-    for done, path in enumerate(files, 1):
+    for file_count, path in enumerate(files, 1):
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
         targets[path] = out / f'{path.stem}-{digest}.flac'
         if not targets[path].is_file():
@@ -69,7 +69,7 @@ def with_vocals(
             samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
             write_audio(targets[path], separate(samples) if len(samples) else samples, RATE_HZ)
         if progress is not None:
-            progress('vocals', done, len(files))
+            progress('vocals', file_count, len(files))
     audio = [str(targets[sources[row.sample]].resolve()) if row.sample in sources else None for row in manifest.samples]
     return manifest.replaced(audio=audio)
 

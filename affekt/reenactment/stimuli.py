@@ -189,8 +189,9 @@ def make_stimuli(
             entry = run.finished(key)
             if entry is None:
                 cell = (emotion, intensity)
-                rows.append(_made(run, key, people[name], cell, used_design, used_settings, consent, credentials, networks,
-                                  used_reader))  # fmt: skip
+                row = _made(run, key, people[name], cell, used_design, used_settings, consent, credentials, networks,
+                            used_reader)  # fmt: skip
+                rows.append(row)
             else:
                 rows.append(dict(entry.facts))
                 resumed += 1

@@ -71,8 +71,8 @@ LEAST_MEDIA_TOKENS = 3
 """A question with media costs at least this many tokens more than its words alone, if the server counts media at all:
 a second of audio is 6 to 25 tokens to published models, an image 16 or more."""
 CLEARLY = 50
-"""A question contains media if its tokens exceed those of its fixed words by this many, plus one for every two bytes
-of the other words."""
+"""Media were received if a question's tokens exceed those of its fixed words by this number, plus one for every two
+bytes of its other words."""
 RATE_HZ = 16_000
 LONGEST_LANGUAGE = 60
 """Maximum number of characters in the name of a language."""
@@ -130,7 +130,7 @@ class CaptionSettings:
             )
 
     def absolute(self) -> CaptionSettings:
-        """The same with absolute paths, for a process that starts in another folder."""
+        """The settings with absolute paths, for a process that starts in another folder."""
         table = self.table if self.table in TABLE_NAMES else absolute_path(self.table)
         return replace(self, models=self.models.absolute(), table=table)
 
@@ -193,9 +193,9 @@ class Captioner:
             return opened[place]
 
         self._chats = {AUDIO: chat(models.audio), VISUAL: chat(models.visual), 'merge': chat(models.merge)}
-        own = {AUDIO: models.audio, VISUAL: models.visual}
-        self._describing = frozenset(step for step, place in own.items() if place.is_describer)
-        """Steps whose model is a describer, which has a question of its own and draws nothing."""
+        describing_places = {AUDIO: models.audio, VISUAL: models.visual}
+        self._describing = frozenset(step for step, place in describing_places.items() if place.is_describer)
+        """Steps whose model is a describer, which has its own question and does not sample."""
         self._forms = {AUDIO: models.audio.form, VISUAL: models.visual.form}
         self._label_chat = chat(models.labels) if models.labels else None
         self._lexicon = _lexicon(settings.table)
@@ -213,13 +213,13 @@ class Captioner:
         Returns:
             A caption; its status is `failed` if a model gave no answer at all.
         """
-        begun = self._clock()
+        started = self._clock()
         subtitle = '' if 'text' in (row.missing or '').split(',') else (getattr(row, self.settings.subtitle) or '')
         subtitle = ' '.join(subtitle.split())
         use: dict[str, Use] = {}
         why: dict[str, str] = {}
 
-        def noted(step: str, outcome: StepOutcome) -> StepOutcome:
+        def note(step: str, outcome: StepOutcome) -> StepOutcome:
             if outcome.use is not None:
                 use[step] = outcome.use
             if outcome.why:
@@ -228,11 +228,11 @@ class Captioner:
 
         sizes = media_sizes(manifest, row)
         try:
-            heard = noted(AUDIO, self._clue(manifest, row, AUDIO, subtitle))
-            seen = noted(VISUAL, self._clue(manifest, row, VISUAL, subtitle))
-            status, merged = self._merged(heard.text, seen.text, subtitle, noted)
-            labels, label_status = self._labels(merged if status in (MERGED, KEPT) else '', noted)
-            second = self._second(merged if status in (MERGED, KEPT) else '', labels, noted)
+            audio_clue = note(AUDIO, self._clue(manifest, row, AUDIO, subtitle))
+            visual_clue = note(VISUAL, self._clue(manifest, row, VISUAL, subtitle))
+            status, merged = self._merged(audio_clue.text, visual_clue.text, subtitle, note)
+            labels, label_status = self._labels(merged if status in (MERGED, KEPT) else '', note)
+            second = self._second(merged if status in (MERGED, KEPT) else '', labels, note)
         except LLMError as error:
             return Caption(
                 row.sample,
@@ -241,8 +241,8 @@ class Captioner:
                 why={FAILED: f'{error.came}, where {error.expected} was expected'},
             )
         return Caption(
-            row.sample, status, merged, labels, heard.text, seen.text, subtitle, heard.status, seen.status,
-            label_status, why, use, second, round(self._clock() - begun, 4), sizes,
+            row.sample, status, merged, labels, audio_clue.text, visual_clue.text, subtitle, audio_clue.status,
+            visual_clue.status, label_status, why, use, second, round(self._clock() - started, 4), sizes,
         )  # fmt: skip
 
     def prepare(self, steps: Sequence[str]) -> None:
@@ -277,8 +277,8 @@ class Captioner:
             return UNJUDGED, CANNOT_BE_JUDGED
         if not subtitle:
             return KEPT, ' '.join(clues)
-        merging = noted('merge', self._asked('merge', merge_prompt(heard, seen, subtitle)))
-        return (MERGED if merging.status == OK else merging.status), merging.text
+        outcome = noted('merge', self._asked('merge', merge_prompt(heard, seen, subtitle)))
+        return (MERGED if outcome.status == OK else outcome.status), outcome.text
 
     def _labels(self, description: str, noted: Noted) -> tuple[tuple[str, ...], str]:
         """The labels of a description, and how they were read."""
@@ -287,14 +287,14 @@ class Captioner:
         if self._label_chat is None:
             extraction = self._lexicon.extract(description)
             return extraction.labels, extraction.how
-        counting = _Counting(self._label_chat)
-        extractor = LanguageModelExtractor(counting)
-        for counting.seed in range(self.settings.tries):
+        chat = _Counting(self._label_chat)
+        extractor = LanguageModelExtractor(chat)
+        for chat.seed in range(self.settings.tries):
             extraction = extractor.extract(description)
             if extraction.how != 'unread':
                 break
         why = {'unread': 'no list in the answer', 'refused': extraction.raw or ''}.get(extraction.how, '')
-        noted('labels', StepOutcome(use=counting.use, why=why))
+        noted('labels', StepOutcome(use=chat.use, why=why))
         return extraction.labels, extraction.how
 
     def _second(self, description: str, labels: tuple[str, ...], noted: Noted) -> SecondLanguage | None:
@@ -307,11 +307,11 @@ class Captioner:
         )
         if not translated:
             return SecondLanguage(language, labels_ee=labels)
-        counting = _Counting(self._label_chat or self._chats['merge'])
+        chat = _Counting(self._label_chat or self._chats['merge'])
 
         def read(text: str, spoken: str) -> tuple[str, ...]:
             message = {'role': 'user', 'content': labels_prompt(text, spoken)}
-            return read_labels(counting.ask(Request((message,), VERSION, max_tokens=256)).text).labels
+            return read_labels(chat.ask(Request((message,), VERSION, max_tokens=256)).text).labels
 
         try:
             second = SecondLanguage(
@@ -321,7 +321,7 @@ class Captioner:
             why = ''
         except QuestionRefusedError as error:
             second, why = SecondLanguage(language, translated, labels), error.came
-        noted('second_labels', StepOutcome(use=counting.use, why=why))
+        noted('second_labels', StepOutcome(use=chat.use, why=why))
         return second
 
     def _asked(self, step: str, words: str, parts: Sequence[Part] = ()) -> StepOutcome:
@@ -349,7 +349,7 @@ class Captioner:
         return StepOutcome(status=status, why=why, use=chat.use)
 
     def _read(self, reply: Reply) -> tuple[str, str, str]:
-        """An answer's text on one line, its status, and what it says where it is none."""
+        """An answer's text on one line, its status, and the reason if it is unusable."""
         text = official_clean(' '.join(without_thinking(reply.text).text.split()))
         if reply.is_cut:
             text = _whole_sentences(text)
@@ -357,8 +357,8 @@ class Captioner:
             return '', 'empty', 'an empty answer'
         if is_nonsense(text) or text[0] in '{[':  # the question asks for prose
             return '', 'nonsense', text[:200]
-        rest = without_refusals(text)
-        if rest != text and not self._lexicon.extract(rest).labels:
+        without_refusal = without_refusals(text)
+        if without_refusal != text and not self._lexicon.extract(without_refusal).labels:
             return '', 'refusal', text[:200]
         return text, OK, ''
 
@@ -375,11 +375,11 @@ class Captioner:
         fixed, size = self._fixed[step]
         if not counted or not fixed or counted > fixed + (len(words.encode()) - size) / 2 + CLEARLY:
             return False
-        alone = _tokens(chat, words)
-        return alone is not None and counted < alone + LEAST_MEDIA_TOKENS
+        words_alone = _tokens(chat, words)
+        return words_alone is not None and counted < words_alone + LEAST_MEDIA_TOKENS
 
     def _measured(self, step: str) -> tuple[int, int]:
-        """Tokens of a step's fixed words, 0 where the server does not count media; and the bytes of these words."""
+        """Tokens of a step's fixed words (0 if the server does not count media), and the bytes of these words."""
         form, prompt = self._forms[step], (audio_prompt if step == AUDIO else visual_prompt)('')
         part = sound_part(np.zeros(RATE_HZ, np.float32), form) if step == AUDIO else picture_part(_GREY, form)
         chat = self._chats[step]

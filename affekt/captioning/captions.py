@@ -34,13 +34,13 @@ ABSENT = ('absent', 'withheld', 'unreadable')
 """Statuses of clues that were not asked for: the clip has no such media, they are withheld, or unreadable."""
 STATUSES: Mapping[str, str] = {
     MERGED: 'both clues, or one of them, and the words were merged by the model',
-    KEPT: 'nothing is said in the clip: the clues stand as they are',
+    KEPT: 'nothing is said in the clip: the clues are not merged',
     UNJUDGED: 'there is no clue: the description is the sentence that says so',
     'refusal': 'the merging model refused',
-    'nonsense': 'the merging model answered no words',
-    'empty': 'the merging model answered nothing',
+    'nonsense': 'the answer of the merging model was nonsense',
+    'empty': 'the answer of the merging model was empty',
     REFUSED: 'the server of the merging model answers others and refuses this question',
-    FAILED: 'no answer could be had; the next run asks again',
+    FAILED: 'there was no answer; the next run asks again',
 }
 """Status of a caption to its meaning."""
 DESCRIBED = (MERGED, KEPT)
@@ -129,7 +129,7 @@ class Caption:
 
     @property
     def unreadable(self) -> str:
-        """Why its files cannot be read; '' if they can."""
+        """The reason why its files cannot be read; '' if they can."""
         clues = {'audio': self.audio_status, 'visual': self.visual_status}
         return '; '.join(dict.fromkeys(self.why.get(step, '') for step, status in clues.items() if status == ABSENT[2]))
 
@@ -149,8 +149,8 @@ class Caption:
         Raises:
             ValueError, TypeError, LookupError: the line is not a caption.
         """
-        known = {each.name for each in fields(cls)}
-        parts = {name: value for name, value in line.items() if name in known}
+        field_names = {column.name for column in fields(cls)}
+        parts = {name: value for name, value in line.items() if name in field_names}
         parts['labels'] = tuple(parts['labels'])
         parts['use'] = {step: Use(**use) for step, use in parts['use'].items()}
         if parts.get('second') is not None:
@@ -200,8 +200,8 @@ def write_tables(folder: Path, captions: Iterable[Caption], *, raw_csv: bool = F
             row = caption_row(caption)
             add_row(row, caption.labels)
             table.write(csv_line([row[name] for name in COLUMNS], raw=raw_csv))
-            for step, spent in caption.use.items():
-                cells = {'name': caption.name, 'step': step, **asdict(spent), 'seconds': round(spent.seconds, 4)}
+            for step, step_use in caption.use.items():
+                cells = {'name': caption.name, 'step': step, **asdict(step_use), 'seconds': round(step_use.seconds, 4)}
                 use.write(csv_line([cells[name] for name in USE_COLUMNS], raw=raw_csv))
             if caption.second is not None:
                 if second is None:
@@ -251,7 +251,7 @@ def _parquet_rows(path: Path) -> Iterator[Callable[[Mapping[str, Any], Sequence[
             cells = {
                 name: [row[name] if name in NUMBERS else storable(row[name]) for row, _ in waiting] for name in COLUMNS
             }
-            labels = [[storable(label) for label in each] for _, each in waiting]
+            labels = [[storable(label) for label in row_labels] for _, row_labels in waiting]
             writer.write_table(pa.table({**cells, 'labels': labels}, schema=schema))
             waiting.clear()
 
@@ -298,11 +298,13 @@ def caption_file(path: Path) -> Path:
     for name in (TABLE, TABLE_CSV):
         if (path / name).is_file():
             return path / name
-    begun = any(path.glob('shard-*-of-*'))
+    is_begun = any(path.glob('shard-*-of-*'))
     raise TableError(
         expected=f'a folder of captions, with {TABLE}',
-        came=f'{path}, whose run is not finished' if begun else f'{path} without it',
-        todo='give the command of `affekt caption` again: it goes on' if begun else 'write one with `affekt caption`',
+        came=f'{path}, whose run is not finished' if is_begun else f'{path} without it',
+        todo='run the same `affekt caption` command again: it resumes'
+        if is_begun
+        else 'write one with `affekt caption`',
     )
 
 

@@ -45,7 +45,7 @@ def describer_at(where: str) -> Path | None:
     path = Path(where)
     if path.is_file():
         return path if path.suffix.lower() == CHECKPOINT else None
-    return next((place for place in (path, path / 'describer') if (place / SETTINGS).is_file()), None)
+    return next((folder for folder in (path, path / 'describer') if (folder / SETTINGS).is_file()), None)
 
 
 def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str]] = ()) -> str:
@@ -55,12 +55,12 @@ def describer_name(where: str, trunk: str = '', recipes: Sequence[tuple[str, str
         where: a describer, as `describer_at` takes it.
         trunk, recipes: language model and recipes with which it is opened; its answers depend on both.
     """
-    place = describer_at(where)
-    assert place is not None
-    files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
+    path = describer_at(where)
+    assert path is not None
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     parts = [*((file.name, file_sha256(file)) for file in files), Path(trunk).name, *recipes]
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()
-    name = place.parent.name if place.name == 'describer' and not is_small_describer(where) else Path(where).name
+    name = path.parent.name if path.name == 'describer' and not is_small_describer(where) else Path(where).name
     return f'{name} {digest[:12]}'
 
 
@@ -90,7 +90,7 @@ class DescribingModel:
         parts = parts_of(request)
         words = ''.join(str(part['text']) for part in parts if part.get('type') == 'text')
         with self._guard, tempfile.TemporaryDirectory(prefix='affekt-') as folder:
-            media = _written([part for part in parts if medium_of(part)], Path(folder))
+            media = _write_media([part for part in parts if medium_of(part)], Path(folder))
             row = Sample('clip', text=words, video=media.get('video'), audio=media.get('audio'))
             ((_, description),) = _opened(*self._opening).describe(Manifest(Facts('asked', root=''), [row]), [row])
         if description.failure:
@@ -126,29 +126,29 @@ def _opened(where: str, trunk: str, recipes: tuple[tuple[str, str], ...]) -> Any
     return open_clip_describer(where, trunk=trunk or None, recipes=dict(recipes), asr='none')
 
 
-def _written(parts: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
-    """The media of a question as files: column of a manifest to path."""
+def _write_media(parts: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
+    """Write the media of a question to files; returns column of a manifest to path."""
     columns: dict[str, str] = {}
     images = [part for part in parts if medium_of(part) == 'image']
     for part in parts:
         if (medium := medium_of(part)) == 'audio':
-            columns['audio'] = _kept(folder / 'clip.wav', _content(part))
+            columns['audio'] = _write_file(folder / 'clip.wav', _content(part))
         elif medium == 'video':
-            columns['video'] = _kept(folder / 'clip.mp4', _content(part))
+            columns['video'] = _write_file(folder / 'clip.mp4', _content(part))
     if len(images) == 1:
-        columns['video'] = _kept(folder / 'clip.jpg', _content(images[0]))
+        columns['video'] = _write_file(folder / 'clip.jpg', _content(images[0]))
     elif images:
         columns['video'] = str(_video_of(images, folder / 'clip.mp4'))
     return columns
 
 
-def _kept(path: Path, content: bytes) -> str:
+def _write_file(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     return str(path)
 
 
 def _content(part: Mapping[str, Any]) -> bytes:
-    """The bytes of a medium, as `affekt.llm.forms` has written them."""
+    """The bytes of a medium in a part from `affekt.llm.forms`."""
     medium = part[str(part['type'])]
     text = medium['data'] if 'data' in medium else str(medium['url']).partition(',')[2]
     return base64.b64decode(text)
@@ -159,6 +159,6 @@ def _video_of(parts: Sequence[Part | Mapping[str, Any]], path: Path) -> Path:
 
     from affekt.media import write_video
 
-    images = [np.asarray(Image.open(io.BytesIO(_content(each))).convert('RGB')) for each in parts]
+    images = [np.asarray(Image.open(io.BytesIO(_content(part))).convert('RGB')) for part in parts]
     height, width = (min(image.shape[axis] for image in images) // 2 * 2 for axis in (0, 1))
     return write_video(path, [image[:height, :width] for image in images], _IMAGES_HZ)

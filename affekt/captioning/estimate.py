@@ -101,11 +101,11 @@ def money_of(use: Mapping[str, Use], prices: Mapping[str, Price]) -> float:
     """Cost of the answers of a clip; `prices` has a price for each of `PRICED`."""
     return sum(
         (
-            prices[PAID_AS.get(step, step)].prompt * each.prompt_tokens
-            + prices[PAID_AS.get(step, step)].answer * each.answer_tokens
+            prices[PAID_AS.get(step, step)].prompt * step_use.prompt_tokens
+            + prices[PAID_AS.get(step, step)].answer * step_use.answer_tokens
         )
         / MILLION
-        for step, each in use.items()
+        for step, step_use in use.items()
     )
 
 
@@ -132,11 +132,11 @@ def estimate_from(done: Sequence[Spent], clips: int, *, at_once: int) -> Estimat
         at_once: clips in progress at the same time.
     """
     left = clips - len(done)
-    steady = [each.seconds / at_once for each in done if each.at_once == at_once]
-    seconds = [each.seconds / at_once for each in done]
+    steady = [spent.seconds / at_once for spent in done if spent.at_once == at_once]
+    seconds = [spent.seconds / at_once for spent in done]
 
     def whole(name: str) -> Interval:
-        return sum_to_come([getattr(each, name) for each in done], left)
+        return sum_to_come([getattr(spent, name) for spent in done], left)
 
     return Estimate(
         done=len(done),
@@ -144,10 +144,10 @@ def estimate_from(done: Sequence[Spent], clips: int, *, at_once: int) -> Estimat
         calls=whole('calls'),
         prompt_tokens=whole('prompt_tokens'),
         answer_tokens=whole('answer_tokens'),
-        money=None if any(np.isnan(each.money) for each in done) else whole('money'),
+        money=None if any(np.isnan(spent.money) for spent in done) else whole('money'),
         seconds=sum_to_come(seconds, left, steady if len(steady) > 1 else seconds),
         at_once=at_once,
-        uncounted=sum(each.uncounted for each in done),
+        uncounted=sum(spent.uncounted for spent in done),
     )
 
 

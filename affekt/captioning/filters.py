@@ -33,12 +33,12 @@ from affekt.wording import counted
 
 REASONS: Mapping[str, str] = {
     'not described': 'the run has no description of it',
-    'struck': 'somebody who checked it struck it',
+    'struck': 'a person who checked it rejected it',
     'does not speak': 'the visible person does not move their mouth with the voice, or another one does more',
     'speaker unknown': 'no face or no voice says who speaks',
     'too short': 'its description is among the shortest',
     'too long': 'its description is among the longest',
-    'no vote': 'no classifier has seen it',
+    'no vote': 'no classifier has a prediction for it',
     'tied vote': 'classifiers do not agree',
     'unplaced vote': 'the word table places the voted emotion on no wheel, so that no label could agree with it',
     'against the voted emotion': 'no label shares a sector with the voted emotion on any wheel',
@@ -130,20 +130,22 @@ def filter_captions(
     for name, labels, description, status in zip(
         captions.names, captions.labels, columns['description'], columns['status'], strict=True
     ):
-        against: dict[str, str] = {}
+        reasons_against: dict[str, str] = {}
         if (status and status not in DESCRIBED) or not description:
-            against['not described'] = status or 'empty'
+            reasons_against['not described'] = status or 'empty'
         if struck and name in struck:
-            against['struck'] = struck[name]
+            reasons_against['struck'] = struck[name]
         if settings.speaking and speaking is not None:
-            against |= _speaker(speaking.get(name), settings)
+            reasons_against |= _speaker(speaking.get(name), settings)
         if description and settings.length_sd and not low <= len(description) <= high:
-            against['too short' if len(description) < low else 'too long'] = f'{len(description)} characters'
-        if votes is not None and 'not described' not in against:
-            against |= _voted(name, labels, votes, settings, table, unplaced)
-        reasons[name] = tuple(reason for reason in REASONS if reason in against)
-        if against:
-            details[name] = '; '.join(f'{reason}: {against[reason]}' for reason in reasons[name] if against[reason])
+            reasons_against['too short' if len(description) < low else 'too long'] = f'{len(description)} characters'
+        if votes is not None and 'not described' not in reasons_against:
+            reasons_against |= _voted(name, labels, votes, settings, table, unplaced)
+        reasons[name] = tuple(reason for reason in REASONS if reason in reasons_against)
+        if reasons_against:
+            details[name] = '; '.join(
+                f'{reason}: {reasons_against[reason]}' for reason in reasons[name] if reasons_against[reason]
+            )
     saved = {
         **vars(settings), 'table': table.label, 'voters': votes.voters if votes else 0,
         'shortest': low if settings.length_sd else None, 'longest': high if settings.length_sd else None,
@@ -181,7 +183,8 @@ def _unplaced(captions: CaptionTable, votes: Votes, settings: FilterSettings, ta
 
 
 def _with_counts(words: Counter[str], most: int = 8) -> str:
-    """
+    """Words with their counts, the most frequent first, at most `most` of them.
+
     >>> _with_counts(Counter({'happyness': 3, 'class 4': 1}))
     'happyness (3), class 4 (1)'
     """
@@ -205,7 +208,7 @@ def length_limits(captions: CaptionTable, length_sd: float) -> tuple[float, floa
         return 0.0, math.inf
     logs = np.log(described)
     mean, sd = float(logs.mean()), float(logs.std(ddof=1))
-    # Rounding outwards keeps lengths exactly on a limit, as when all are equal.
+    # rounded outwards, so that lengths exactly on a limit are kept, as when all are equal
     return math.floor(math.exp(mean - length_sd * sd) + 1e-6), math.ceil(math.exp(mean + length_sd * sd) - 1e-6)
 
 
@@ -225,22 +228,22 @@ def _voted(
     table: WordTable,
     unplaced: Mapping[str, int],
 ) -> dict[str, str]:
-    against: dict[str, str] = {}
-    for what, wanted, vote, agrees in (
+    reasons_against: dict[str, str] = {}
+    for target, is_used, vote, agrees in (
         ('emotion', settings.emotion and votes.emotions, votes.emotion(name), agrees_with_emotion),
         ('sentiment', settings.sentiment and votes.sentiments, votes.sentiment(name), agrees_with_sentiment),
     ):
-        if not wanted:
+        if not is_used:
             continue
         if not vote:
-            against['no vote'] = what
+            reasons_against['no vote'] = target
         elif vote == TIED:
-            against['tied vote'] = what
-        elif what == 'emotion' and vote in unplaced:
-            against['unplaced vote'] = vote
+            reasons_against['tied vote'] = target
+        elif target == 'emotion' and vote in unplaced:
+            reasons_against['unplaced vote'] = vote
         elif not agrees(labels, vote, table):
-            against[f'against the voted {what}'] = f'{vote} against {", ".join(labels) or "no label"}'
-    return against
+            reasons_against[f'against the voted {target}'] = f'{vote} against {", ".join(labels) or "no label"}'
+    return reasons_against
 
 
 def write_filtered(out: Path, filtered: Filtered, *, raw_csv: bool = False) -> None:
@@ -308,26 +311,33 @@ def with_checks(captions: CaptionTable, checks: Path) -> CaptionTable:
         TableError: see `read_struck`; or a checked clip is not among the captions.
     """
     checked = read_captions(_exported(checks))
-    place_of = {name: at for at, name in enumerate(checked.names)}
-    if strangers := sorted(place_of.keys() - set(captions.names)):
+    row_of = {name: row for row, name in enumerate(checked.names)}
+    if unknown := sorted(row_of.keys() - set(captions.names)):
         raise TableError(
             expected=f'checks of the clips of {captions.path}',
-            came=f'{checks}, which has {counted(len(strangers), "other clip")} ({listed(strangers, 2)})',
+            came=f'{checks}, which has {counted(len(unknown), "other clip")} ({listed(unknown, 2)})',
             todo='give the captions that were checked',
         )
-    places = [place_of.get(name) for name in captions.names]
+    rows = [row_of.get(name) for name in captions.names]
     columns = {
         column: tuple(
-            cell if at is None else checked.columns[column][at] for cell, at in zip(cells, places, strict=True)
+            cell if row is None else checked.columns[column][row] for cell, row in zip(cells, rows, strict=True)
         )
         for column, cells in captions.columns.items()
     }
-    labels = tuple(own if at is None else checked.labels[at] for own, at in zip(captions.labels, places, strict=True))
+    labels = tuple(
+        labels_before if row is None else checked.labels[row]
+        for labels_before, row in zip(captions.labels, rows, strict=True)
+    )
     return CaptionTable(captions.path, captions.names, columns, labels)
 
 
 def _exported(checks: Path) -> Path:
-    """The table of a folder of checks, where it is no older than the marks."""
+    """The exported table of a folder of checks.
+
+    Raises:
+        TableError: there is none, or it is older than the last mark.
+    """
     table, marks = checks / 'checked.csv', checks / 'checks.jsonl'
     if not table.is_file() or (marks.is_file() and marks.stat().st_mtime_ns > table.stat().st_mtime_ns):
         raise TableError(

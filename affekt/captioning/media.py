@@ -77,13 +77,15 @@ def parts_for(manifest: Manifest, row: Sample, step: str, limits: ClipLimits, fo
             return Sent(status=ABSENT_, why=f'{path.name} has no {"audio" if step == AUDIO else "images"}')
         return Sent(clip_parts(path, limits, form, window_s=manifest.window_s(row, column)))
     except AffektError as error:
-        if type(error).__name__ == 'LLMError':  # the server has no form for this medium: true of every clip
+        if type(error).__name__ == 'LLMError':  # the server has no format for this medium, whatever the clip
             raise
         return Sent(status=UNREADABLE, why=error.came)
 
 
 def _folder_parts(folder: Path, limits: ClipLimits, form: MediaForm) -> tuple[Part, ...]:
-    """Pictures of a folder or a stored array, evenly from the first."""
-    pictures = stored_pictures(folder)
-    places = np.linspace(0, len(pictures), min(limits.frames, len(pictures)), endpoint=False, dtype=int)
-    return tuple(picture_part(np.asarray(pictures[int(at)]), form, jpeg_quality=limits.jpeg_quality) for at in places)
+    """Images of a folder or a stored array as parts, evenly spaced from the first."""
+    images = stored_pictures(folder)
+    indices = np.linspace(0, len(images), min(limits.frames, len(images)), endpoint=False, dtype=int)
+    return tuple(
+        picture_part(np.asarray(images[int(index)]), form, jpeg_quality=limits.jpeg_quality) for index in indices
+    )

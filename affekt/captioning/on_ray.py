@@ -38,7 +38,7 @@ def captions_on_ray(
     workers: int,
     at_once: int,
 ) -> Generator[Caption]:
-    """Captions as workers finish them; a caption is not kept after it has been yielded.
+    """Yield captions as workers finish them; a caption is not kept in memory afterwards.
 
     Args:
         manifest: manifest of the corpus; workers receive its facts (`Manifest.facts`).
@@ -72,9 +72,9 @@ def captions_on_ray(
         for row in done.iter_rows():
             raise_failure(row['failure'])
             for line in json.loads(row['captions']):
-                each = Caption.from_dict(line)
-                yield each
-                _written(work, each.name).unlink(missing_ok=True)
+                caption = Caption.from_dict(line)
+                yield caption
+                _caption_path(work, caption.name).unlink(missing_ok=True)
 
 
 class _Worker:
@@ -83,18 +83,18 @@ class _Worker:
     def __init__(self, manifest: Manifest, settings: CaptionSettings, work: str, at_once: int) -> None:
         self._manifest, self._settings, self._work, self._at_once = manifest, settings, Path(work), at_once
 
-    def __call__(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         failure, captions = '', '[]'
-        rows = [Sample(**row) for row in json.loads(asked['samples'][0])]
+        rows = [Sample(**row) for row in json.loads(batch['samples'][0])]
         try:
-            captions = json.dumps(self._captions(int(asked['batch'][0]), rows))
+            captions = json.dumps(self._captions(int(batch['batch'][0]), rows))
         except AffektError as error:
             failure = json.dumps([type(error).__name__, error.expected, error.came, error.todo])
         return {'captions': [captions], 'failure': [failure]}
 
     def _captions(self, batch: int, rows: Sequence[Sample]) -> list[dict[str, Any]]:
-        """The captions of a batch, those among them that are written already."""
-        done = {row.sample: _kept(_written(self._work, row.sample)) for row in rows}
+        """The captions of a batch, those already written included."""
+        done = {row.sample: _stored_caption(_caption_path(self._work, row.sample)) for row in rows}
         todo = [row for row in rows if done[row.sample] is None]
         with (
             counted_tries(self._work / f'tries-{batch}'),
@@ -102,20 +102,20 @@ class _Worker:
             contextlib.ExitStack() as servers,
         ):
             captioner = Captioner(self._settings, cache, servers)
-            made = in_order(lambda row: captioner.caption(self._manifest, row), todo, self._at_once, 'caption')
-            for each in made:
-                done[each.name] = line = each.to_dict()
-                if each.status != FAILED:
-                    write_atomically(_written(self._work, each.name), json.dumps(line).encode())
+            captions = in_order(lambda row: captioner.caption(self._manifest, row), todo, self._at_once, 'caption')
+            for caption in captions:
+                done[caption.name] = line = caption.to_dict()
+                if caption.status != FAILED:
+                    write_atomically(_caption_path(self._work, caption.name), json.dumps(line).encode())
         return [line for line in done.values() if line is not None]
 
 
-def _written(work: Path, sample: str) -> Path:
+def _caption_path(work: Path, sample: str) -> Path:
     """The file of a caption until the journal has it."""
     return work / f'caption-{hashlib.sha256(sample.encode("utf-8", "surrogatepass")).hexdigest()[:32]}.json'
 
 
-def _kept(path: Path) -> dict[str, Any] | None:
+def _stored_caption(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
         line: dict[str, Any] = json.loads(path.read_text())
         Caption.from_dict(line)

@@ -3,7 +3,7 @@
     place_of('http://localhost:8000/v1')                 # the one model that the server serves
     place_of('http://localhost:8000/v1#qwen2-audio')     # this one
     place_of('smollm2.gguf')                             # in this process; reads text only
-    place_of('runs/fine')                                # a describer in this process; hears or sees
+    place_of('runs/fine')                                # a describer in this process; perceives audio or video
 
 Places can be pickled, so that workers on other machines open them; keys come from the environment of the opening
 process.
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def is_describer(self) -> bool:
-        """Whether it is a describer of this process, which hears and sees."""
+        """Whether it is a describer opened in this process."""
         return self.is_local and describer_at(self.where) is not None
 
     @property

@@ -37,8 +37,8 @@ ENGINES = ('threads', 'ray')
 """Names of the execution engines."""
 ANSWERS = 'answers'
 MOST_IN_A_ROW = 8
-"""After this many clips in a row without any answer, the servers are sent plain words; one that does not answer these
-is taken to be down."""
+"""Number of clips in a row without any answer after which the servers are sent plain words; a server that does not
+answer these counts as down."""
 DIGESTED = (
     'sample',
     'text',
@@ -130,10 +130,10 @@ def caption(
     if not rows:
         raise CorpusError(expected='clips in the shard', came=f'none in {number}/{count}', todo='make fewer shards')
     folder = out / shard_name(shard)
-    _require_able(settings, manifest, rows)
+    _require_capable(settings, manifest, rows)
     saved = {**settings.saved(), 'clips': _digest(rows), 'shard': list(shard)}
     with Run(folder, saved, resume=folder.exists(), keeps_facts=False) as run:
-        done = _kept(run, manifest, rows, prices)
+        done = _finished_before(run, manifest, rows, prices)
         resumed = len(done)
         try:
             _probe(settings, manifest, rows, folder)
@@ -150,21 +150,21 @@ def caption(
             on_estimate(estimate)
         if not only_estimate:
             work.go(range(len(rows)))
-            every = CaptionJournal([folder]).in_order([row.sample for row in rows], work.failed)
-            write_tables(folder, every, raw_csv=raw_csv)
-            write_atomically(folder / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
+            all_captions = CaptionJournal([folder]).in_order([row.sample for row in rows], work.failed)
+            write_tables(folder, all_captions, raw_csv=raw_csv)
+            write_atomically(folder / CLIPS, csv_bytes(CLIP_COLUMNS, _clip_rows(manifest, rows)))
     is_whole = not only_estimate and join_shards(out, manifest, count, raw_csv=raw_csv)
     counts = len(rows), len(done), resumed
-    return Captioned(out, *counts, **_what_came(done, work.failed), is_whole=is_whole, estimate=estimate)
+    return Captioned(out, *counts, **_outcome_counts(done, work.failed), is_whole=is_whole, estimate=estimate)
 
 
-def _what_came(done: Mapping[str, Spent], failed: Mapping[str, Caption]) -> dict[str, Any]:
+def _outcome_counts(done: Mapping[str, Spent], failed: Mapping[str, Caption]) -> dict[str, Any]:
     """Counts and reasons of `Captioned`, from the captions of a shard and from clips without any answer."""
     return {
-        'statuses': dict(Counter([*(each.status for each in done.values()), *(FAILED for _ in failed)])),
-        'failed': {name: each.why[FAILED] for name, each in failed.items()},
-        'lacking': dict(Counter(clue for each in done.values() for clue in each.lacking)),
-        'unreadable': {name: each.unreadable for name, each in done.items() if each.unreadable},
+        'statuses': dict(Counter([*(item.status for item in done.values()), *(FAILED for _ in failed)])),
+        'failed': {name: item.why[FAILED] for name, item in failed.items()},
+        'lacking': dict(Counter(clue for item in done.values() for clue in item.lacking)),
+        'unreadable': {name: item.unreadable for name, item in done.items() if item.unreadable},
     }
 
 
@@ -195,8 +195,8 @@ def spread_first(count: int, first: int) -> list[int]:
     >>> spread_first(100, 5)
     [10, 30, 50, 70, 90]
     """
-    most = min(first, count)
-    return [(2 * at + 1) * count // (2 * most) for at in range(most)]
+    chosen = min(first, count)
+    return [(2 * index + 1) * count // (2 * chosen) for index in range(chosen)]
 
 
 class _Work:
@@ -286,18 +286,20 @@ class _Work:
                     require_answering(place.open(servers))
             except LLMError as error:
                 raise LLMError(
-                    expected='an answer now and then',
+                    expected='an answer to one of several clips in a row',
                     came=f'none to {self._in_a_row} clips in a row, nor to plain words; {why}',
-                    todo='see that the servers run, then give the same command again: what is done is kept',
+                    todo='check that the servers run, then run the same command again: finished clips are kept',
                 ) from error  # fmt: skip
 
 
-def _kept(run: Run, manifest: Manifest, rows: Sequence[Sample], prices: Mapping[str, Price] | None) -> dict[str, Spent]:
+def _finished_before(
+    run: Run, manifest: Manifest, rows: Sequence[Sample], prices: Mapping[str, Price] | None
+) -> dict[str, Spent]:
     """Use and time of clips that the journal has, where their files are unchanged."""
-    known, done = {row.sample: row for row in rows}, dict[str, Spent]()
+    row_of, done = {row.sample: row for row in rows}, dict[str, Spent]()
     for entry in read_journal(run.folder):
         caption = caption_of(entry)  # None for a foreign line: the clip is done again
-        row = known.get(entry.key)
+        row = row_of.get(entry.key)
         if caption is None or row is None:
             continue
         if dict(caption.media) == media_sizes(manifest, row):
@@ -317,11 +319,11 @@ def _steps_with_media(
             yield step, place
 
 
-def _require_able(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]) -> None:
-    """Require that describers in this process can hear or see the media they receive.
+def _require_capable(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]) -> None:
+    """Check that no language model in this process, which reads text alone, is to receive media.
 
     Raises:
-        LLMError: one cannot.
+        LLMError: one is.
     """
     for step, place in _steps_with_media(settings, manifest, rows):
         if place.is_local and not place.is_describer:
@@ -333,10 +335,10 @@ def _require_able(settings: CaptionSettings, manifest: Manifest, rows: Sequence[
 
 
 def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample], folder: Path) -> None:
-    """Require that media that will be sent reach the models; probed once per server and folder.
+    """Check that media reach the models; probed once per server and folder.
 
     Raises:
-        LLMError: a medium does not arrive, or a describer does not hear or see.
+        LLMError: a medium does not arrive, or a describer does not perceive it.
     """
     for step, place in _steps_with_media(settings, manifest, rows):
         with contextlib.ExitStack() as servers:
@@ -344,7 +346,7 @@ def _probe(settings: CaptionSettings, manifest: Manifest, rows: Sequence[Sample]
             if isinstance(model, DescribingModel):
                 model.require(step)
                 continue
-            assert isinstance(model, Endpoint)  # ensured by _require_able
+            assert isinstance(model, Endpoint)  # ensured by _require_capable
             require_media(model, media_to_send(manifest, rows, step, place.form), folder)
 
 
@@ -354,19 +356,21 @@ def media_to_send(manifest: Manifest, rows: Sequence[Sample], step: str, form: M
     if step == 'audio':
         return ('audio',)
     columns = {source[0] for row in rows if (source := source_of(manifest, row, step)) is not None}
-    seen = {'video' if column == 'video' and form.takes('video') else 'image' for column in columns}
-    return tuple(sorted(seen))
+    media = {'video' if column == 'video' and form.takes('video') else 'image' for column in columns}
+    return tuple(sorted(media))
 
 
 CLIP_COLUMNS = ('name', 'video', 'audio', 'frames', 'start_s', 'end_s')
 
 
-def _places(manifest: Manifest, rows: Sequence[Sample]) -> Iterator[list[object]]:
-    """Where each clip lies, for those who look at it again."""
+def _clip_rows(manifest: Manifest, rows: Sequence[Sample]) -> Iterator[list[object]]:
+    """Yield the rows of `clips.csv`: name, paths of the media, and segment in seconds."""
     for row in rows:
         paths = [manifest.media(row, column) for column in ('video', 'audio', 'frames')]
-        kind = next((name for name, path in zip(('video', 'audio'), paths, strict=False) if path is not None), 'video')
-        window = manifest.window_s(row, kind) or (None, None)
+        medium = next(
+            (name for name, path in zip(('video', 'audio'), paths, strict=False) if path is not None), 'video'
+        )
+        window = manifest.window_s(row, medium) or (None, None)
         yield [row.sample, *(None if path is None else str(path.absolute()) for path in paths), *window]
 
 
@@ -383,27 +387,27 @@ def join_shards(out: Path, manifest: Manifest, count: int, *, raw_csv: bool = Fa
         return False
     rows = tuple(manifest.samples)
     journal = CaptionJournal(folders)
-    known = {row.sample: row for row in rows}
+    row_of = {row.sample: row for row in rows}
     failed = {
-        name: each
+        name: caption
         for folder in folders
-        for name, each in failed_in(folder).items()
-        if name not in known or not _is_answered(journal, manifest, known[name])
+        for name, caption in failed_in(folder).items()
+        if name not in row_of or not _is_answered(journal, manifest, row_of[name])
     }
     unknown = {row.sample: Caption(row.sample, FAILED) for row in rows if row.sample not in journal}
-    every = journal.in_order([row.sample for row in rows], {**unknown, **failed})
-    write_atomically(out / CLIPS, csv_bytes(CLIP_COLUMNS, _places(manifest, rows)))
-    write_tables(out, every, raw_csv=raw_csv)
+    captions = journal.in_order([row.sample for row in rows], {**unknown, **failed})
+    write_atomically(out / CLIPS, csv_bytes(CLIP_COLUMNS, _clip_rows(manifest, rows)))
+    write_tables(out, captions, raw_csv=raw_csv)
     return True
 
 
 def _is_answered(journal: CaptionJournal, manifest: Manifest, row: Sample) -> bool:
-    """Whether a journal has the caption of a clip as its files are now; a table that calls it failed is older."""
+    """Whether a journal has the caption of a clip with its current files; a table with its failure is older then."""
     return row.sample in journal and dict(journal[row.sample].media) == media_sizes(manifest, row)
 
 
 def _digest(rows: Sequence[Sample]) -> str:
-    """Hash of the manifest's cells that decide the questions."""
+    """Hash of the manifest's cells on which the questions depend."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps([getattr(row, name) for name in DIGESTED]).encode())

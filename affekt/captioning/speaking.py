@@ -52,7 +52,7 @@ UNREADABLE = 'unreadable'
 
 @dataclass(frozen=True)
 class SpeakingScore:
-    """How well the most prominent face of a clip fits its voice."""
+    """Agreement of the most prominent face of a clip with its voice."""
 
     name: str
     score: float = math.nan
@@ -65,7 +65,7 @@ class SpeakingScore:
     faces: int = 0
     voiced_s: float = 0.0
     why: str = ''
-    """Why there is no score."""
+    """Reason why there is no score; '' if there is one."""
 
     @property
     def is_unreadable(self) -> bool:
@@ -93,15 +93,15 @@ def rhythm(opening: Floats, voice: Floats) -> float:
     opening, voice = _without_slow(opening), _without_slow(voice)
     best = 0.0
     for lag in range(-MOST_LAG, MOST_LAG + 1):
-        ours = opening[max(0, lag) : len(opening) + min(0, lag)]
-        theirs = voice[max(0, -lag) : len(voice) + min(0, -lag)]
-        if len(ours) > 5 and ours.std() > 1e-9 and theirs.std() > 1e-9:
-            best = max(best, float(np.corrcoef(ours, theirs)[0, 1]) * (1 - LAG_COST * abs(lag)))
+        shifted_opening = opening[max(0, lag) : len(opening) + min(0, lag)]
+        shifted_voice = voice[max(0, -lag) : len(voice) + min(0, -lag)]
+        if len(shifted_opening) > 5 and shifted_opening.std() > 1e-9 and shifted_voice.std() > 1e-9:
+            best = max(best, float(np.corrcoef(shifted_opening, shifted_voice)[0, 1]) * (1 - LAG_COST * abs(lag)))
     return best
 
 
 def _without_slow(course: Floats) -> Floats:
-    """A course less its running mean; the ends are continued."""
+    """A course minus its running mean over 0.36 s; its ends are repeated."""
     before = SLOW_STEPS // 2
     padded = np.pad(course, (before, SLOW_STEPS - 1 - before), mode='edge')
     return course - np.convolve(padded, np.ones(SLOW_STEPS) / SLOW_STEPS, 'valid')
@@ -109,9 +109,10 @@ def _without_slow(course: Floats) -> Floats:
 
 def turned_rhythms(opening: Floats, voice: Floats) -> Floats:
     """r of the signal rotated in time by each admissible step; empty for a clip that is too short."""
-    least, step = round(LEAST_TURN_S * GRID_HZ), round(TURN_STEP_S * GRID_HZ)
+    smallest, step = round(LEAST_TURN_S * GRID_HZ), round(TURN_STEP_S * GRID_HZ)
     return np.array(
-        [rhythm(np.roll(opening, turn), voice) for turn in range(least, len(opening) - least + 1, step)], np.float64
+        [rhythm(np.roll(opening, shift), voice) for shift in range(smallest, len(opening) - smallest + 1, step)],
+        np.float64,
     )
 
 
@@ -129,13 +130,18 @@ def speaking_score(name: str, mouths: Sequence[Floats], voice: Floats, voiced_s:
     about: dict[str, Any] = {'faces': len(mouths), 'voiced_s': round(voiced_s, 3)}
     if voiced_s < LEAST_S / 2 or len(voice) < LEAST_S * GRID_HZ:
         return SpeakingScore(name, why='no voice' if voiced_s < LEAST_S / 2 else 'too short', **about)
-    turned = turned_rhythms(mouths[0], voice)
-    if not len(turned):
+    rotated = turned_rhythms(mouths[0], voice)
+    if not len(rotated):
         return SpeakingScore(name, why='too short', **about)
-    own = rhythm(mouths[0], voice)
+    face_rhythm = rhythm(mouths[0], voice)
     others = [rhythm(mouth, voice) for mouth in mouths[1:]]
     return SpeakingScore(
-        name, own - float(turned.mean()), own, own - max(others, default=0.0), float(mouths[0].std()), **about
+        name,
+        face_rhythm - float(rotated.mean()),
+        face_rhythm,
+        face_rhythm - max(others, default=0.0),
+        float(mouths[0].std()),
+        **about,
     )
 
 
@@ -161,16 +167,16 @@ def clip_speaking(
 def _scored(name: str, video: Path, audio: Path, window_s: tuple[float, float] | None) -> SpeakingScore:
     from affekt.media import Recording
 
-    seen = Recording.open(video)
-    if seen.video is None or seen.kind == 'image':
+    video_recording = Recording.open(video)
+    if video_recording.video is None or video_recording.kind == 'image':
         return SpeakingScore(name, why='no video')
     start, end = window_s or (0.0, math.inf)
-    heard = Recording.open(audio)
-    if not heard.audio:
-        return SpeakingScore(name, why='no sound')
-    voice, voiced_s = voice_course(heard, start, end)
+    audio_recording = Recording.open(audio)
+    if not audio_recording.audio:
+        return SpeakingScore(name, why='no audio')
+    voice, voiced_s = voice_course(audio_recording, start, end)
     times = np.arange(len(voice)) / GRID_HZ + start
-    return speaking_score(name, mouth_courses(seen, times), voice, voiced_s)
+    return speaking_score(name, mouth_courses(video_recording, times), voice, voiced_s)
 
 
 def voice_course(recording: Any, start_s: float = 0.0, end_s: float = math.inf) -> tuple[Floats, float]:
@@ -192,6 +198,7 @@ def voice_course(recording: Any, start_s: float = 0.0, end_s: float = math.inf) 
     level = np.where(frames.voiced, 10.0 ** (frames.loudness_db / 20.0), 0.0).astype(np.float64)
     step = round(100 / GRID_HZ)
     count = len(level) // step
+    # (100 per second,) to (T, 4), then (T,)
     return level[: count * step].reshape(count, step).mean(axis=1), float(frames.voiced.sum()) / 100
 
 
@@ -214,13 +221,13 @@ def mouth_courses(recording: Any, times_s: Floats) -> list[Floats]:
     for person in pc.unique(table['person']).to_pylist() if table.num_rows else []:
         rows = table.filter(pc.equal(table['person'], person))
         opening = rows[MOUTH].to_numpy()
-        known = ~np.isnan(opening)
-        if known.sum() < len(times_s) / 2:
+        is_measured = ~np.isnan(opening)
+        if is_measured.sum() < len(times_s) / 2:
             continue
-        times = rows['time_s'].to_numpy()[known]
-        area = float(np.nanmean(rows['box_width'].to_numpy() * rows['box_height'].to_numpy())) * known.sum()
-        courses.append((area, np.interp(times_s, times, opening[known])))
-    return [course for _, course in sorted(courses, key=lambda each: -each[0])]
+        times = rows['time_s'].to_numpy()[is_measured]
+        area = float(np.nanmean(rows['box_width'].to_numpy() * rows['box_height'].to_numpy())) * is_measured.sum()
+        courses.append((area, np.interp(times_s, times, opening[is_measured])))
+    return [course for _, course in sorted(courses, key=lambda item: -item[0])]
 
 
 MOUTH = 'jaw_open'

@@ -33,19 +33,19 @@ def score_speaking(captions: Path, *, processes: int = 1, progress: Progress | N
         TableError: the folder has no `clips.csv`.
         RunError: another process is using the folder, or a worker died; finished scores are kept.
     """
-    places = clip_places(captions)
+    clips = clip_places(captions)
     folder = captions / WORK
     with Run(folder, {'version': VERSION}, resume=folder.exists()) as run:
         done: dict[str, SpeakingScore] = {}
-        for row in places:
+        for row in clips:
             entry = run.finished(_key(row))
             if entry is not None:
                 done[str(row['name'])] = from_row(entry.facts['score'])
-        todo = [row for row in places if str(row['name']) not in done]
-        for row, score in counted(_scored(todo, processes), progress, 'speaking', len(places), done=len(done)):
+        todo = [row for row in clips if str(row['name']) not in done]
+        for row, score in counted(_scored(todo, processes), progress, 'speaking', len(clips), done=len(done)):
             run.note(_key(row), '', files=(), score=score.to_dict())
             done[score.name] = score
-    scores = [done[str(row['name'])] for row in places]
+    scores = [done[str(row['name'])] for row in clips]
     rows = [[_cell(getattr(score, head)) for head in HEADS] for score in scores]
     write_atomically(captions / SPEAKING, csv_bytes(HEADS, rows))
     return scores
@@ -56,7 +56,7 @@ def _cell(value: Any) -> Any:
 
 
 def _key(row: Mapping[str, Any]) -> str:
-    """Key of a clip by its name, files and span: one that is cut anew is another one."""
+    """Key of a clip by its name, files and segment, so that a clip with another segment is scored again."""
     return repr([str(row.get(name) or '') for name in ('name', 'video', 'audio', 'start_s', 'end_s')])
 
 
@@ -75,7 +75,7 @@ def _nothing() -> None:
 
 
 def _score(row: Mapping[str, Any]) -> SpeakingScore:
-    video, audio = (Path(str(row[kind])) if row.get(kind) else None for kind in ('video', 'audio'))
+    video, audio = (Path(str(row[column])) if row.get(column) else None for column in ('video', 'audio'))
     has_window = row.get('end_s') not in (None, '')
     return clip_speaking(
         str(row['name']), video, audio, (float(row['start_s']), float(row['end_s'])) if has_window else None

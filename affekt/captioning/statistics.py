@@ -134,11 +134,11 @@ class CaptionStatistics:
         if self.after is not None and self.after.entropy < self.before.entropy:
             lost = self.before.entropy - self.after.entropy
             yield (
-                f'the filter takes {lost:.2f} bits from the entropy of the labels: what agrees with classifiers of few '
-                'emotions is kept more often than what they have no word for'
+                f'the filter lowers the entropy of the labels by {lost:.2f} bits: captions that agree with '
+                'classifiers of few emotions are kept more often'
             )
         if self.gain is not None and self.gain.over_better.low <= 0:
-            yield 'merging is not shown to be better than the better single clue: its interval holds 0'
+            yield 'merging is not shown to be better than the better single clue: its interval contains 0'
 
 
 def statistics_of(
@@ -196,13 +196,13 @@ def statistics_of(
 
 
 def label_space(labels: Sequence[Sequence[str]], table: WordTable) -> LabelSpace:
-    """Counts and variety of labels."""
-    words = Counter(label for each in labels for label in each)
+    """Counts and entropy of the labels of some captions; words count for sectors of affekt's wheel if it has them."""
+    words = Counter(label for clip_labels in labels for label in clip_labels)
     sector = table.fold(f'{table.wheels[0].short}-L1')
     sectors = Counter(sector[word] for word in words.elements() if word in sector)
     return LabelSpace(
         len(labels), words.total(), len(words), entropy(words.values()), len(sectors), entropy(sectors.values()),
-        tuple(words.most_common(10)), sum(not each for each in labels),
+        tuple(words.most_common(10)), sum(not clip_labels for clip_labels in labels),
     )  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def lengths_of(texts: Sequence[str]) -> Lengths:
     if not len(sizes):
         return Lengths(0, math.nan, math.nan, 0, 0, math.nan, math.nan)
     logs = np.log(sizes)
-    spread, log_spread = (float(each.std(ddof=1)) if len(sizes) > 1 else math.nan for each in (sizes, logs))
+    spread, log_spread = (float(values.std(ddof=1)) if len(sizes) > 1 else math.nan for values in (sizes, logs))
     return Lengths(
         len(sizes), float(sizes.mean()), spread, int(sizes.min()), int(sizes.max()), float(logs.mean()), log_spread
     )

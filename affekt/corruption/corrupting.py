@@ -30,7 +30,7 @@ from affekt.workers import as_finished, workers
 MANIFEST = 'manifest.parquet'
 """File name of the new manifest."""
 
-Written = dict[str, Any]
+SampleResult = dict[str, Any]
 """Result of `Job.write`: column to the path of its new file or None, and 'done' to the corruptions."""
 
 
@@ -95,31 +95,31 @@ def corrupt(
     if corruption.snr_db and (noise_folder := Path(corruption.noise)).is_dir() and corruption.noise not in NAMED:
         settings['noise_files'] = digest_of_folder(noise_folder)
     with Run(out, settings, resume=resume) as run:
-        written = {name: entry.facts for name in masked.names if (entry := run.finished(name)) is not None}
-        resumed = len(written)
-        is_left = np.array([name not in written for name in masked.names], dtype=np.bool_)
-        outcomes = _written(job, masked.samples.take(is_left), processes)
+        results = {name: entry.facts for name in masked.names if (entry := run.finished(name)) is not None}
+        resumed = len(results)
+        is_left = np.array([name not in results for name in masked.names], dtype=np.bool_)
+        outcomes = _corrupted_samples(job, masked.samples.take(is_left), processes)
         for row, outcome in counted(outcomes, progress, 'corrupt', len(masked), done=resumed):
             media = [outcome[column] for column in ('audio', 'video', 'frames') if outcome.get(column)]
             run.note(row.sample, media[0] if media else '.', files=media, **outcome)
-            written[row.sample] = outcome
+            results[row.sample] = outcome
         relocated = dataclasses.replace(masked.facts, root=str(out.resolve()))
         new_manifest = Manifest(
-            relocated, (with_new_media(manifest, row, written[row.sample]) for row in masked.samples)
+            relocated, (with_new_media(manifest, row, results[row.sample]) for row in masked.samples)
         )
         new_manifest.save(out / MANIFEST)
-    damages = {name: written[name]['done'] for name in masked.names}
+    damages = {name: results[name]['done'] for name in masked.names}
     untouched = tuple(name for name, damage in damages.items() if not damage)
     failed = {name: damage['failed'] for name, damage in damages.items() if 'failed' in damage}
     levels = {name: damage.get('level', 1.0) for name, damage in damages.items()}
     quieter = {name: -20.0 * math.log10(level) for name, level in levels.items() if level < 1.0}
     absent = {modality: int((~new_manifest.keep_mask(modality)).sum()) for modality in ('audio', 'video', 'text')}
-    changed = sum(any(written[name].get(column) for column in ('audio', 'video', 'frames')) for name in damages)
+    changed = sum(any(results[name].get(column) for column in ('audio', 'video', 'frames')) for name in damages)
     return Corrupted(out / MANIFEST, len(new_manifest), changed, untouched, failed, quieter, absent, resumed)
 
 
-def _written(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sample, Written]]:
-    """Samples with their results, in the order of completion, by this process or by a pool."""
+def _corrupted_samples(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sample, SampleResult]]:
+    """Yield samples with their results, in the order of completion, by this process or by a pool."""
     if processes == 1 or len(rows) < 2:
         for row in rows:
             yield row, job.write(row)
@@ -138,14 +138,18 @@ def _open_in_worker(manifest: Manifest, corruption: Corruption, out: Path) -> No
     _worker = Job.open(manifest, corruption, out)
 
 
-def _write_in_worker(row: Sample) -> Written:
+def _write_in_worker(row: Sample) -> SampleResult:
     if _worker is None:
         raise RuntimeError('the worker was not opened')
     return _worker.write(row)
 
 
 def _require_media(manifest: Manifest, corruption: Corruption) -> None:
-    """Raise CorpusError if no sample has the media that the corruption changes."""
+    """Check that some sample has the media that the corruption changes.
+
+    Raises:
+        CorpusError: no sample has them.
+    """
     for is_needed, columns in (
         (bool(corruption.snr_db), ('audio', 'video')),
         (corruption.damages_pictures, ('video', 'frames')),

@@ -109,9 +109,8 @@ class CrossmodalFusion(FusionModel):
             projected = self._convolved(name, sequence)
             is_first = torch.arange(projected.shape[1], device=projected.device) == 0
             is_placeholder = ~present[name].unsqueeze(1) & is_first  # (B, T): the first step of a missing modality
-            projected = torch.where(
-                is_placeholder.unsqueeze(-1), self.absent[name], projected
-            )  # (B, T, H), from (B, T, 1) and (H,)
+            # (B, T, 1), (H,) and (B, T, H) to (B, T, H)
+            projected = torch.where(is_placeholder.unsqueeze(-1), self.absent[name], projected)
             steps[name], masks[name] = projected + sinusoids_in_halves(projected), mask | is_placeholder
         return steps, masks
 

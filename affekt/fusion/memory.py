@@ -72,9 +72,8 @@ class ParallelRecurrences(nn.Module):
         Returns:
             The next (M, B, H) h and c.
         """
-        input_gate, forget_gate, candidate, output_gate = torch.baddbmm(inputs, state, weights).chunk(
-            4, dim=2
-        )  # (M, B, 4H), then (M, B, H)
+        gates = torch.baddbmm(inputs, state, weights)  # (M, B, 4H)
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=2)  # (M, B, H) each
         carried = torch.sigmoid(forget_gate) * carried + torch.sigmoid(input_gate) * torch.tanh(candidate)
         return torch.sigmoid(output_gate) * torch.tanh(carried), carried
 

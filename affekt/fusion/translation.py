@@ -145,9 +145,8 @@ class PublishedTranslator(nn.Module):
     def encode(self, source: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) joint code, and the (T, H) initial state of the decoder: time is in place of the batch."""
         directions, (last, _) = self.encoder(source)  # (B, T, 2H) of two directions, (2, T, H)
-        joint = self.dropout(
-            torch.stack(directions.chunk(2, dim=2)).sum(dim=0)
-        )  # (B, T, H), the sum of both directions
+        # (B, T, 2H) to (2, B, T, H), then (B, T, H), the sum of both directions
+        joint = self.dropout(torch.stack(directions.chunk(2, dim=2)).sum(dim=0))
         return joint, torch.tanh(self.start(last[-1] + last[-2]))
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,9 +197,8 @@ class Translator(nn.Module):
         order = _reversed_order(keep).unsqueeze(2)  # (B, T, 1)
         forward_states = self.onward(source)[0]  # (B, T, H)
         reversed_source = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
-        backward_states = torch.take_along_dim(
-            self.onward_reversed(reversed_source)[0], order, dim=1
-        )  # (B, T, H), in the original order
+        # (B, T, H), in the original order: with three kept steps, states c b a of the reversed source become a b c
+        backward_states = torch.take_along_dim(self.onward_reversed(reversed_source)[0], order, dim=1)
         joint = self.dropout(forward_states + backward_states) * keep.unsqueeze(2)  # (B, T, H), the mask as (B, T, 1)
         return joint, torch.tanh(self.start(last_kept(forward_states, keep) + backward_states[:, 0]))
 

@@ -187,9 +187,8 @@ def _attended(
     queries: Tensor, keys: Tensor, values: Tensor, keep_mask: Tensor | None, layer: Attention | CrossAttention
 ) -> Tensor:
     """Attention and the output projection: queries (B, T, D), keys and values (B, S, D) to (B, T, D)."""
-    queries, keys, values = (
-        split_heads(projected, layer.heads) for projected in (queries, keys, values)
-    )  # (B, H, T or S, E)
+    # (B, H, T, E) and twice (B, H, S, E)
+    queries, keys, values = (split_heads(projected, layer.heads) for projected in (queries, keys, values))
     output: Tensor = layer.proj(join_heads(attend(queries, keys, values, keep_mask, fused=layer.fused)))
     return output
 

@@ -120,9 +120,8 @@ class _Reading(nn.Module):
     def forward(self, queries: Tensor, context: Tensor, keep_mask: Tensor | None) -> Tensor:
         """The updated (B, K, D) queries."""
         projections = (self.query(queries), self.key(context), self.value(context))
-        query_heads, keys, values = (
-            split_heads(projected, self.heads) for projected in projections
-        )  # (B, H, K or S, E)
+        # (B, H, K, E) and twice (B, H, S, E)
+        query_heads, keys, values = (split_heads(projected, self.heads) for projected in projections)
         attended = join_heads(attend(query_heads, keys, values, keep_mask))  # (B, K, D)
         updated: Tensor = self.norm(queries + self.dropout(self.output(attended)))
         return updated

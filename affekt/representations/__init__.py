@@ -1,7 +1,8 @@
 """Features of clips from pre-trained encoders, and the encoders as files for other programs.
 
-A checkpoint of HiCMAE or SVFAP and clips come in; out go features of the clip, of its time slices or of each layer,
-which `affekt.features` and `affekt.benchmarks` request through `affekt.encoders`, and an ONNX file (`export_onnx`).
+The input is a checkpoint of HiCMAE or SVFAP and clips; the output is features of each clip, of its time slices or of
+each layer, which `affekt.features` and `affekt.benchmarks` request through `affekt.encoders`, and an ONNX file
+(`export_onnx`).
 Read `encoder.py` first, then `readings.py`, which defines the columns of the features.
 """
 

@@ -77,7 +77,7 @@ class ClipBackbone(Backbone):
     def __init__(self, network: Network, settings: EncoderSettings) -> None:
         if settings.each_layer and not settings.is_for_one_row:
             raise ValueRangeError(
-                expected='one row a clip where each layer is wanted', came='time slices',
+                expected='one row per clip for features of each layer', came='time slices',
                 todo='set is_for_one_row=True, or leave each_layer out',
             )  # fmt: skip
         form: Form = network.form
@@ -154,19 +154,20 @@ class ClipBackbone(Backbone):
         batch = unpacked(rows[keep_mask], self.form)  # (windows, R)
         parts = self._parts(batch)
         like = next(part for part in parts if part is not None)
-        each = torch.cat(
+        # (windows, width) of each group of columns to (windows, D)
+        features = torch.cat(
             [
                 like.new_zeros(len(like), width) if part is None else part * has.to(like).unsqueeze(1)
                 for part, width, has in zip(parts, self._widths, self._has(batch), strict=True)
             ],
             dim=1,
-        )  # (windows, D)
-        states = each.new_zeros((*keep_mask.shape, each.shape[1]))
-        states[keep_mask] = each
+        )
+        states = features.new_zeros((*keep_mask.shape, features.shape[1]))  # (B, V, D)
+        states[keep_mask] = features
         return states, keep_mask
 
     def encode(self, samples: Sequence[Clip], *, is_published: bool = False) -> list[Encoded | str]:
-        """(1, D) features of each clip, or (T, D) with one row per time slice; a reason where a clip cannot be read."""
+        """(1, D) features of each clip, or (T, D) with one row per time slice; the reason for a clip without any."""
         read = self._whole if self._settings.is_for_one_row else self._in_time
         with torch.inference_mode():
             return [read(clip) for clip in samples]
@@ -183,7 +184,7 @@ class ClipBackbone(Backbone):
             if part is None or not has.any():
                 means.append(torch.zeros(width))
             else:
-                means.append(counted @ part.float().cpu() / counted.sum())  # (V,) x (V, width)
+                means.append(counted @ part.float().cpu() / counted.sum())  # (V,) and (V, width) to (width,)
         return Encoded(torch.cat(means).unsqueeze(0).numpy(), lacking=self._absent(clip, batch))
 
     def _in_time(self, clip: Clip) -> Encoded | str:
@@ -193,17 +194,17 @@ class ClipBackbone(Backbone):
             return lacking(clip, self.form.modalities)
         rows, batches = [], []
         for begin in range(0, len(views), AT_ONCE):
-            some = views[begin : begin + AT_ONCE]
-            batch = self._batch(some)
+            chunk = views[begin : begin + AT_ONCE]
+            batch = self._batch(chunk)
             batches.append(batch)
             parts = of_slices(self.network, Inputs.of(batch, self.network))
             has = self._has(batch)
-            for at, view in enumerate(some):
-                own = [
-                    part[at].float().cpu() if part is not None and there[at] else None
-                    for part, there in zip(parts, has, strict=True)
+            for at, view in enumerate(chunk):
+                slice_features = [
+                    part[at].float().cpu() if part is not None and is_present[at] else None
+                    for part, is_present in zip(parts, has, strict=True)
                 ]
-                rows.append(rows_of(view, own, self.form))
+                rows.append(rows_of(view, slice_features, self.form))
         times = [row.times for row in rows if row.times is not None]
         has_video, has_audio = (torch.cat(column) for column in zip(*(batch[2:] for batch in batches), strict=True))
         return Encoded(
@@ -235,7 +236,7 @@ class ClipBackbone(Backbone):
 
 
 def used_precision(device: str, wanted: str) -> str:
-    """The precision in which a network runs: the requested one where the device computes it natively, else float32.
+    """The precision in which a network runs: the requested one if the device computes it natively, else float32.
 
     Args:
         device: torch device, such as `cuda:0`.
@@ -248,9 +249,9 @@ def used_precision(device: str, wanted: str) -> str:
         raise UnknownNameError(
             expected=f'one of {", ".join(PRECISIONS)}, auto', came=repr(wanted), todo='name one of them'
         )
-    used = cast(Literal['float32', 'bfloat16', 'float16'], 'bfloat16' if wanted == 'auto' else wanted)
+    precision = cast(Literal['float32', 'bfloat16', 'float16'], 'bfloat16' if wanted == 'auto' else wanted)
     try:
-        return used if has_precision(device, used) else 'float32'
+        return precision if has_precision(device, precision) else 'float32'
     except (RuntimeError, AssertionError):  # an unavailable device raises where it is used
         return 'float32'
 

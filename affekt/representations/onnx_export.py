@@ -44,7 +44,7 @@ from affekt.representations.readings import Form, Network
 LONGEST = 4
 """Longest input, as a multiple of the length in training."""
 TOLERANCE = 1e-4
-"""Largest difference from torch, as a share of the largest value, that is accepted."""
+"""Maximum difference from torch, as a share of the largest value."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def export_onnx(
         raise StorageError(expected='a name that ends in .onnx', came=out.name, todo='rename it')
     if os.path.lexists(out):
         raise StorageError(
-            expected='a name that is free', came=f'{out}, which exists', todo='choose another name, or move it'
+            expected='a new file name', came=f'{out}, which exists', todo='choose another name, or move it'
         )
     if precision not in ('float32', 'int8'):
         raise UnknownNameError(expected='float32 or int8', came=repr(precision), todo='choose one')
@@ -140,7 +140,7 @@ def export_onnx(
         apart = _apart(model, form, part)
         if apart > TOLERANCE:
             raise WeightsError(
-                expected='a file that gives what torch gives', came=f'numbers apart by {apart:.2g} of the largest',
+                expected='a file with the outputs of torch', came=f'differences up to {apart:.2g} of the largest value',
                 todo='report it with the versions of torch, onnx and onnxruntime',
             )  # fmt: skip
         if precision == 'int8':
@@ -171,7 +171,7 @@ def _write(model: _Answers, form: Form, path: Path) -> None:
 
 
 def _least(form: Form, name: str) -> int:
-    """Number of frames or steps that a length must be a multiple of."""
+    """Number of frames or steps of which a length must be a multiple."""
     if name == 'audio':
         return 16
     return 2 << (len(form.depths) - 1) if isinstance(form, SvfapForm) else 2
@@ -286,7 +286,7 @@ def _require_onnx() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences the libraries' own log messages."""
+    """Context without the libraries' log messages."""
     import logging
 
     names = ('torch.onnx', 'torch.onnx._internal.exporter._registration', 'root', 'onnxscript')

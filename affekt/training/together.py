@@ -283,9 +283,8 @@ def _clip(weights: dict[str, Tensor], settings: Sequence[TrainingSettings]) -> N
     """Clip each model's gradient to its own maximum norm, then to its own maximum entry."""
     gradients = [weight.grad for weight in weights.values() if weight.grad is not None]
     if any(model_settings.clip_norm is not None for model_settings in settings):
-        norms = torch.stack(
-            [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
-        )  # (tensors, K)
+        # (K, …) gradients to (K,) norms each, then (tensors, K)
+        norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
         longest = torch.tensor(
             [model_settings.clip_norm or torch.inf for model_settings in settings], device=norms.device
         )

@@ -74,7 +74,7 @@ class ProbeResult:
         texts = listed(dict.fromkeys(answer.answer[:60] for answer in self.answers), 2)
         return {
             RECEIVED: f'the model receives the {self.medium} ({right})',
-            DROPPED: f'the {self.medium} is silently dropped: different ones get the same answers, {texts}',
+            DROPPED: f'the {self.medium} is dropped silently: different ones get the same answers, {texts}',
             UNCLEAR: f'the {self.medium} changes answers, but only {right}: {texts}',
             REFUSED: f'the server refuses the {self.medium}: {self.refusal}',
         }[self.state]

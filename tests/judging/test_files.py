@@ -209,7 +209,7 @@ def test_a_judge_is_sent_what_its_server_takes_and_probed_before_the_first_quest
     ]  # fmt: skip
     server.answer = longer  # a judge that was given nothing says the same of every picture
     result = run(*describers, *words)
-    assert (result.exit_code, 'silently dropped' in ' '.join(result.output.split())) == (2, True)
+    assert (result.exit_code, 'dropped silently' in ' '.join(result.output.split())) == (2, True)
     assert not any('BEGIN MATERIAL' in json.dumps(question) for question in server.questions)
     is_judging = re.compile('BEGIN MATERIAL')
     server.answer = lambda asked: longer(asked) if is_judging.search(json.dumps(asked)) else seeing.answer(asked)

@@ -47,7 +47,7 @@ def test_a_server_that_drops_one_medium_in_silence_fails_by_name(server, dropped
     server.answer = without(dropped)
     states = {each.medium: each.state for each in probe(endpoint(server))}
     assert states == {**dict.fromkeys(('image', 'audio', 'video'), 'received'), medium: 'dropped'}
-    with pytest.raises(LLMError, match=rf'the {medium} is silently dropped.*--server \(now vllm\)'):
+    with pytest.raises(LLMError, match=rf'the {medium} is dropped silently.*--server \(now vllm\)'):
         require_media(endpoint(server), [medium])
 
 
@@ -169,7 +169,7 @@ def test_the_command_says_what_reaches_the_model_and_ends_with_2_where_something
     words = ['doctor', '--endpoint', server.url, '--model', 'tiny', '--server', 'vllm']
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
-    assert 'The audio is silently dropped' in ' '.join(result.output.split())
+    assert 'The audio is dropped silently' in ' '.join(result.output.split())
     assert all(len(line) <= 80 for line in result.output.splitlines())
     answered = json.loads(CliRunner().invoke(main, [*words, '--json']).output)
     assert {each['medium']: each['state'] for each in answered['media']}['audio'] == 'dropped'

@@ -156,7 +156,7 @@ def require_media(endpoint: Endpoint, media: Sequence[str], folder: Path | None 
         _store_received(endpoint, folder, sorted(passed))
     if failed := [result for result in results if result.state != RECEIVED]:
         raise LLMError(
-            expected=f'a model that receives {in_words(media)} sent to {endpoint.url}',
+            expected=f'a model that receives every {in_words(media)} sent to {endpoint.url}',
             came='; '.join(_sentences(failed)),
             todo=f'serve a model that takes it, name the server that runs there with --server '
             f'(now {endpoint.form.server}), or {endpoint.how_to_leave_out(result.medium for result in failed)}',

@@ -358,7 +358,7 @@ def test_what_was_dropped_is_said_at_the_end_and_in_the_notes():
     latency = LatencyReport(0.03, 0.04, 0.05, 1072, 3, 1, 2.34)
     assert summary_lines(latency)[1:] == ['frames   1,072 read, 3 dropped; 1 reconnect', 'sound    2.3 s dropped']
     assert latency.sentence == (
-        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of sound dropped'
+        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of audio dropped'
     )
     assert len(summary_lines(LATENCY)) == 2
 

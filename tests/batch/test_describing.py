@@ -247,7 +247,7 @@ def test_the_verb_shows_answers_and_ends_with_2_where_one_failed(media, monkeypa
     (media / 'notes.txt').touch()
     result = _describe(monkeypatch, _Answering(broken=['b.wav']), media)
     assert result.exit_code == 2
-    assert 'left out, as no media: 1 .txt' in result.stderr
+    assert 'left out, since they are no media files: 1 .txt' in result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert 'The person seems sad in a.wav.' in result.stdout
     assert 'not described: no sound in it' in result.stdout
@@ -349,7 +349,7 @@ def test_the_words_of_a_segment_are_recognised_in_it_and_the_audio_beside_a_sile
     manifest = Manifest(Facts('own', root=str(media)), rows)
     server = _Server("The character's emotional state is sad. Her voice is low. She smiles.")
     clips = EndpointClips(server, asr='none', is_probed=False)
-    clips._hear = lambda recording, span: f'{recording.name} {span}'
+    clips._recognize = lambda recording, span: f'{recording.name} {span}'
     (media / 'broken.mp4').write_bytes(b'no video')
     unseen = Sample('unseen', video='broken.mp4', audio='a.wav', text='Hi.', missing='video')
     assert [each.failure for each in clips.described(manifest, [unseen])] == ['']  # what is withheld is not opened

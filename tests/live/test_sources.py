@@ -144,7 +144,7 @@ def test_what_comes_through_a_pipe_opens_no_other_file(tmp_path, monkeypatch):
 
 def test_a_picture_is_no_stream(tmp_path):
     Image.new('RGB', (64, 48)).save(tmp_path / 'face.png')
-    with pytest.raises(MediaError, match=r'a picture: face\.png; read pictures with `affekt analyze`'):
+    with pytest.raises(MediaError, match=r'an image: face\.png; read images with `affekt analyze`'):
         LiveSource(tmp_path / 'face.png').start()
 
 

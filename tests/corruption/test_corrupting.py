@@ -385,7 +385,7 @@ def test_the_command_says_what_it_did(spoken, tmp_path):
     assert ended.exit_code == 0
     assert '12 samples, media of 12 written' in ended.stdout
     assert 'withheld from' in ended.stdout
-    assert 'made quieter by up to' in ended.stdout
+    assert 'attenuated by up to' in ended.stdout
     assert 'corrupt' in ended.stderr
 
 

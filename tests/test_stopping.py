@@ -245,9 +245,9 @@ def test_a_line_that_says_what_the_last_one_said_is_left_out(monkeypatch):
     monkeypatch.setattr('affekt.terminal.say', lambda line, **_: lines.append(line))
     bars = StageBars()
     waits = iter([False, False, False, True])
-    bars._ended = SimpleNamespace(wait=lambda seconds: next(waits))
+    bars._stopped = SimpleNamespace(wait=lambda seconds: next(waits))
     bars.standing = lambda: next(standing)
-    bars._say_often()
+    bars._say_regularly()
     assert lines == ['3 minutes', '4 minutes']
 
 

@@ -187,7 +187,7 @@ def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monke
     rows = [Sample('cut', audio='a.wav', start_s=0.0, end_s=0.005), Sample('text', text='Fine.')]
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
     clips = list(describe_many([tmp_path / 'm.parquet'], Describing(asr='none')))
-    assert ['a stretch of one' in clips[0].described.failure, 'no video' in clips[1].described.failure] == [True, True]
+    assert ['a segment of one' in clips[0].described.failure, 'no video' in clips[1].described.failure] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_an_option_that_changes_nothing_is_refused_by_name(chosen, unused, monke
 
 
 def test_a_root_without_a_manifest_is_refused(media):
-    with pytest.raises(ValueRangeError, match='a manifest, for a folder'):
+    with pytest.raises(ValueRangeError, match='a manifest, whose media --root locates'):
         list(describe_many([media], root=media, describer=_Answering()))
 
 

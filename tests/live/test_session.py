@@ -256,7 +256,7 @@ def test_a_session_is_saved_once(tmp_path):
         with pytest.raises(RunError, match='a folder to save to'):
             session.save()
         session.save(tmp_path / 'run')
-        with pytest.raises(RunError, match='not saved yet'):
+        with pytest.raises(RunError, match='not yet saved'):
             session.save(tmp_path / 'again')
 
 
@@ -353,7 +353,7 @@ def test_a_session_that_has_ended_does_not_read_again():
 def test_a_stream_of_nothing_is_not_saved(tmp_path):
     with LiveSession([], PATIENT, out=tmp_path / 'run') as session:
         assert list(session) == []
-        with pytest.raises(RunError, match='something was read'):
+        with pytest.raises(RunError, match='at least one reading'):
             session.save()
     assert not list((tmp_path / 'run').glob('.live-*'))
 

@@ -299,7 +299,7 @@ def test_a_missing_file_is_an_error_of_one_sentence(tmp_path):
 def test_a_file_without_what_is_asked_for_is_an_error_of_one_sentence(tmp_path):
     path = tmp_path / 'clip.ts'
     path.write_bytes(transport_stream(((160, 120),) * 3))
-    with pytest.raises(MediaError, match=r'expected sound in clip\.ts; got none'):
+    with pytest.raises(MediaError, match=r'expected audio in clip\.ts; got none'):
         LiveSource(path, StreamSettings(faces=False)).start()
 
 

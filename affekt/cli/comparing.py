@@ -196,7 +196,7 @@ def _language_judge(
                 require_media(chat, limits.media, answers.folder)
         return RememberingChat(chat, answers)
 
-    visual_chat = remembering(model or Path(str(local)).name, endpoint, sees=True)
+    visual_chat = remembering(model or Path(str(local)).name, endpoint, is_shown_clips=True)
     has_text_model = judge_model or judge_endpoint
     text_chat = remembering(judge_model or str(model), judge_endpoint or endpoint) if has_text_model else visual_chat
     panel = Panel(visual_chat, text_chat, uses_schema=not no_schema)

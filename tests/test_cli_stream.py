@@ -299,7 +299,7 @@ def test_cameras_are_listed(monkeypatch):
     ]
     assert json.loads(_run('--list-cameras', '--json').stdout)[0] == {'camera': '/dev/video0', 'name': 'Front'}
     monkeypatch.setattr('affekt.live.cameras', list)
-    assert 'no camera' in _run('--list-cameras').stdout
+    assert 'No camera was found' in _run('--list-cameras').stdout
 
 
 def test_the_doctor_says_which_cameras_there_are_and_what_the_page_needs(monkeypatch):

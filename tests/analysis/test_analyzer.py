@@ -62,7 +62,7 @@ def test_without_the_model_that_compares_faces_several_people_may_be_one_and_tha
     analyzer, shared_data, monkeypatch, reason
 ):
     if reason == 'absent':
-        monkeypatch.setattr('affekt.weights._not_had', {'face-identity'})
+        monkeypatch.setattr('affekt.weights._unavailable', {'face-identity'})
     settings = AnalysisSettings(asr='none', license='commercial-ok' if reason == 'licence' else 'research')
     analysis = Analyzer(settings).analyze(shared_data / 'test_media' / 'multi_face.jpg')
     assert len(analysis.people) == 5

@@ -187,7 +187,10 @@ def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monke
     rows = [Sample('cut', audio='a.wav', start_s=0.0, end_s=0.005), Sample('text', text='Fine.')]
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
     clips = list(describe_many([tmp_path / 'm.parquet'], Describing(asr='none')))
-    assert ['a segment of one' in clips[0].described.failure, 'no video' in clips[1].described.failure] == [True, True]
+    assert [
+        'a segment of one' in clips[0].described.failure,
+        'neither video nor audio' in clips[1].described.failure,
+    ] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ from affekt.typed_json import json_file
 
 WEAK_PRIOR = 1.0
 """Standard deviation in log-odds of the prior on strengths, used if one describer wins every time."""
+MOST = 8.0
+"""Log-odds (3,000 to 1) beyond which a strength without bias is extrapolated: as if one describer won every time."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,9 @@ class Verdicts:
         if self.controlled is None:
             return ''
         settings = self.controlled.settings
-        return ' and '.join(
-            [
-                *('own model' if name == OWN else name for name in settings.control),
-                *(['order'] if settings.order else []),
-            ]
-        )
+        names = ['own model' if name == OWN else name for name in settings.control]
+        names += ['order'] if settings.order else []
+        return ' and '.join([*filter(None, [', '.join(names[:-1])]), *names[-1:]])
 
 
 @dataclass(frozen=True)
@@ -382,17 +381,26 @@ def _with_own_models(comparisons: Comparisons, served: Mapping[str, str]) -> Com
 
 def _controlled(comparisons: Comparisons, name: str, prior: float | None, notes: list[str]) -> Ranking | None:
     """The ranking without the effects of length, order and own models, as many as can be estimated; None if none."""
+    known = tuple(each for each in (LENGTH, OWN) if each in comparisons.covariates)
     has_order = bool(np.any(comparisons.first))
-    wanted = tuple(each for each in (LENGTH, OWN) if each in comparisons.covariates)
-    while wanted or has_order:
+    choices = [(known, has_order), (known[:1], has_order), (known, False), (known[:1], False)]
+    choices = [choice for choice in dict.fromkeys(choices) if any(choice)]
+    came = ''
+    for control, order in choices:
         try:
-            return rank(comparisons, RankSettings(control=wanted, order=has_order, prior=prior))
+            controlled = rank(comparisons, RankSettings(control=control, order=order, prior=prior))
+            if prior is None and max(abs(each.strength) for each in controlled.standings) > MOST:
+                controlled = rank(comparisons, RankSettings(control=control, order=order, prior=WEAK_PRIOR))
+                notes.append(
+                    f'{name}: without bias only a weak prior keeps the strengths apart from length, which nearly '
+                    'separates winners from losers'
+                )
+            return controlled
         except AffektError as error:
-            if OWN not in wanted:
-                effects = ' and '.join([*wanted, *(['order'] if has_order else [])])
-                notes.append(f'{name}: the effect of {effects} cannot be taken out: {error.came}')
-                return None
-            wanted = tuple(each for each in wanted if each != OWN)
+            came = came or error.came
+    if choices:
+        effects = ' and '.join([*known, *(['order'] if has_order else [])])
+        notes.append(f'{name}: the effect of {effects} cannot be taken out: {came}')
     return None
 
 

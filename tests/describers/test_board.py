@@ -194,7 +194,21 @@ def test_a_judge_that_prefers_its_own_descriptions_is_named_and_that_effect_take
     (own,) = [each for each in verdicts['plain']['biases'] if each['name'] == 'own_model']
     assert (own['share'], own['decided']) == (pytest.approx(22 / 24), 24)
     assert any('won 92 % of 24 decided verdicts; that effect is taken out' in note for note in facts['notes'])
-    assert 'With length and own model and order taken out' in (told / 'run' / 'board.html').read_text()
+    assert 'With length, own model and order taken out' in (told / 'run' / 'board.html').read_text()
+
+
+def test_strengths_are_not_extrapolated_where_length_separates_winners_from_losers(told):
+    """The text of *long* wins where it is much longer, and ties where it is longer by less."""
+    rows = [
+        ('right', 'long', 'right' if number % 3 else 'tie', name, 30, (95 if number % 3 else 88) + number % 2)
+        for number, name in enumerate(CLIPS)
+    ]
+    names = ('left', 'right', 'outcome', 'sample', 'left_length', 'right_length')
+    votes = write_table(told / 'all.csv', **dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    _, facts = board(told, '--votes', votes)
+    strengths = [each['strength'] for each in facts['verdicts'][0]['without_bias']['standings']]
+    assert max(map(abs, strengths)) < 3
+    assert any('nearly separates winners' in note for note in facts['notes'])
 
 
 def test_one_judge_that_is_also_a_describer_is_named_by_its_name_on_the_server(told, server):

@@ -160,7 +160,7 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
     if adapters.dropout:  # nn.Dropout draws for an eighth of a training step on a CPU
         for module in network.modules():
             for name in getattr(module, 'lora_dropout', ()):
-                module.lora_dropout[name] = Dropout(adapters.dropout)  # type: ignore[index,operator]
+                module.lora_dropout[name] = Dropout(adapters.dropout)
     return Trunk(network, trunk.vocabulary, trunk.name, adapters)
 
 

@@ -406,7 +406,7 @@ def _controlled(comparisons: Comparisons, name: str, prior: float | None, notes:
 
 def _self_preference(name: str, plain: Ranking, controlled: Ranking | None) -> list[str]:
     """A note on raters that compared descriptions of their own model; none if there are none."""
-    (own,) = [bias for bias in plain.biases if bias.name == OWN] or [None]
+    own = next((bias for bias in plain.biases if bias.name == OWN), None)
     if own is None:
         return []
     is_out = controlled is not None and OWN in controlled.settings.control

@@ -130,7 +130,26 @@ class _NamesInHelp(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The parsed arguments; slow commands first print that they load, since checking an option may load a room."""
         self.say_loading(ctx, args)
-        return super().parse_args(ctx, args)
+        given = list(args)  # the parser empties its list
+        left = super().parse_args(ctx, args)
+        self.refuse_repeated(ctx, given)
+        return left
+
+    def refuse_repeated(self, ctx: click.Context, args: Sequence[str]) -> None:
+        """Check that no option with one value was given several times, of which all but the last would be ignored.
+
+        Raises:
+            click.UsageError: one was.
+        """
+        if ctx.resilient_parsing:
+            return
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for option in self.params:
+            takes_one = isinstance(option, click.Option) and not (option.multiple or option.count)
+            is_plain_flag = isinstance(option, click.Option) and option.is_flag and not option.secondary_opts
+            if takes_one and not is_plain_flag and order.count(option) > 1:
+                name = max(option.opts, key=len)
+                raise click.UsageError(f'{name} was given {order.count(option)} times, but takes one value.', ctx)
 
     def say_loading(self, ctx: click.Context, args: Sequence[str]) -> None:
         """Print that a slow command is loading, unless help or completion is wanted; note whether it has --resume."""
@@ -225,7 +244,10 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
             ctx.args = args
             return args
         self.say_loading(ctx, args)
-        return click.Command.parse_args(self, ctx, args)
+        given = list(args)  # the parser empties its list
+        left = click.Command.parse_args(self, ctx, args)
+        self.refuse_repeated(ctx, given)
+        return left
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the named subcommand, else this verb."""

@@ -476,5 +476,5 @@ def test_features_of_something_else_that_is_called_alike_are_not_written_over(tm
     (tmp_path / 'mine.csv').write_text('name,a\nx,3\ny,4\nz,5\n')
     assert Store(import_features(tmp_path / 'mine.csv', tmp_path / 'out').path).names == ('x', 'y', 'z')
     (tmp_path / 'mine.csv').write_text('name,a\nother,3\n')
-    with pytest.raises(CorpusError, match=r'made of mine\.csv with other content'):
+    with pytest.raises(CorpusError, match=r'from mine\.csv with other content'):
         import_features(tmp_path / 'mine.csv', tmp_path / 'out')

@@ -426,7 +426,7 @@ def _self_preference(name: str, plain: Ranking, controlled: Ranking | None) -> l
     if own is None:
         return []
     is_out = controlled is not None and OWN in controlled.settings.control
-    outcome = 'that effect is controlled for' if is_out else 'these verdicts alone cannot tell that effect from its strength'
+    outcome = 'that effect is controlled for' if is_out else 'these verdicts cannot tell that effect from its strength'
     return [
         f'{name}: a rater compared descriptions of its own model, which won {100 * own.share:.0f} % of '
         f'{own.decided:,.0f} decided verdicts; {outcome}'

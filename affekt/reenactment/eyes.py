@@ -199,9 +199,8 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         seen = np.clip(np.minimum(down - top, bottom - down) / max(inside, 1e-6) - 0.5, 0, 1)  # (h, w)
         width = max(RING_WIDTH * radius, 1)
         rings = np.hypot(across - rest[MIDDLE, 0], down - rest[MIDDLE, 1]) / width
-        # beyond the edge, the white of an eye would be a bright arc before shadow or lashes
-        rings = np.minimum(rings, np.floor(radius / width))
-        members = [(np.rint(rings) == number) & (seen > 0.5) for number in range(round(rings.max()) + 1)]
+        # no ring beyond the edge: the white of an eye would be a bright arc before shadow or lashes
+        members = [(np.rint(rings) == number) & (seen > 0.5) for number in range(int(radius / width) + 1)]
         known = [number for number, ring in enumerate(members) if ring.any()]
         if not known:
             continue

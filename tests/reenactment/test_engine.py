@@ -17,7 +17,7 @@ from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenac
 from affekt.reenactment.eyes import EYES, _around, _disc, _with_whole_irises, white_of_eyes
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
-from affekt.reenactment.mouth import LIPS, _inwards, _laid_between, _opening
+from affekt.reenactment.mouth import LIPS, _inwards, _opening, _placed_between
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sampling import sample
 from affekt.reenactment.warp import (
@@ -373,7 +373,7 @@ def test_an_image_of_a_mouth_is_blurred_before_it_is_made_smaller():
     around = np.column_stack([np.cos(np.linspace(0, 6, 20)), np.sin(np.linspace(0, 6, 20))])
     mouth = MouthPicture(stripes, (45 + 40 * around).astype(np.float32), np.full(3, 128, np.float32))
     small, as_large = (
-        _laid_between(mouth, size + size * around, Box(0, 0, 2 * size, 2 * size))[size // 2 : -size // 2]
+        _placed_between(mouth, size + size * around, Box(0, 0, 2 * size, 2 * size))[size // 2 : -size // 2]
         for size in (10, 40)
     )
     assert np.abs(small.astype(int) - 128).max() < 40
@@ -393,7 +393,7 @@ def test_a_round_mouth_is_shown_without_the_lips_on_which_its_landmarks_lie():
         )
 
     target = np.column_stack([60 + 40 * circle, np.zeros(20)])
-    made = _laid_between(mouth(35), target, Box(0, 0, 120, 120))
+    made = _placed_between(mouth(35), target, Box(0, 0, 120, 120))
     row, column = np.mgrid[:120, :120] + 0.5
     # the opening ends at 28 of 35; steps of 0.05 find it at 0.8, and 0.03 of 70 pixels may be left
     assert made[np.hypot(column - 60, row - 60) < 36, 0].max() < 80

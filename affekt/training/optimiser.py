@@ -60,6 +60,8 @@ class AdamW(Uncompiled, torch.optim.AdamW):
 class LBFGS(Uncompiled, torch.optim.LBFGS):
     """torch's L-BFGS, without its compiler."""
 
+    step: Any = _step_of(torch.optim.LBFGS)
+
 
 class PlainAdam(Uncompiled, torch.optim.Adam):
     """torch's Adam, without its compiler."""

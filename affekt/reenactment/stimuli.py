@@ -25,7 +25,7 @@ from affekt.errors import AffektError, MediaError, RunError, ValueRangeError, We
 from affekt.faces import FaceIdentity, FaceLandmarker
 from affekt.files import file_sha256, write_atomically
 from affekt.media import Recording, is_media_name, write_image
-from affekt.progress import Progress
+from affekt.progress import Progress, counted
 from affekt.provenance import Consent, Credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
 from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone, require_no_refiner
@@ -184,7 +184,7 @@ def make_stimuli(
                 run.note(f'portrait {name}', f'{PORTRAITS}/{name}.png')
         # 2. and 3. Every cell, and its readings.
         (folder / CLIPS).mkdir(exist_ok=True)
-        for number, (name, emotion, intensity) in enumerate(cells):
+        for name, emotion, intensity in counted(cells, progress, 'clips', len(cells)):
             key = f'{name} {emotion} {intensity:g}'
             entry = run.finished(key)
             if entry is None:
@@ -193,8 +193,6 @@ def make_stimuli(
             else:
                 rows.append(dict(entry.facts))
                 resumed += 1
-            if progress is not None:
-                progress('clips', number + 1, len(cells))
         # 4. The table and the page.
         write_atomically(folder / TABLE, csv_bytes(COLUMNS, rows))
         page = stimulus_page(rows, {name: person.image for name, person in people.items()}, left_out, folder.name)

@@ -192,6 +192,7 @@ class SoundChanges:
     hidden_rows: int = 0
     """Maximum number of masked rows of a spectrogram; 0 as published."""
     hidden_bands: int = 0
+    """Maximum number of masked bands of a spectrogram; 0 as published."""
 
     def __post_init__(self) -> None:
         if self.hidden_rows < 0 or self.hidden_bands < 0:
@@ -208,9 +209,9 @@ class SoundChanges:
         if not self.hidden_rows and not self.hidden_bands:
             return spectrogram
         spectrogram = spectrogram.clone()
-        for axis, most in enumerate((self.hidden_rows, self.hidden_bands)):
+        for axis, maximum in enumerate((self.hidden_rows, self.hidden_bands)):
             length = spectrogram.shape[axis]
-            width = min(int(uniform(0, most, rng)), length)
+            width = min(int(uniform(0, maximum, rng)), length)
             start = int(uniform(0, length - width, rng))
             spectrogram.narrow(axis, start, width).fill_(FILLED)
         return spectrogram

@@ -50,8 +50,8 @@ def enlarged(plane: Floats32, times: int) -> Floats32:
         import cv2
 
         return np.asarray(cv2.resize(plane, (times * width, times * height), interpolation=cv2.INTER_LINEAR))
-    made = PillowImage.fromarray(plane).resize((times * width, times * height), PillowImage.Resampling.BILINEAR)
-    return np.asarray(made, dtype=np.float32)
+    resized = PillowImage.fromarray(plane).resize((times * width, times * height), PillowImage.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float32)
 
 
 def by_opencv(image: Image, x: Floats32, y: Floats32) -> Image:
@@ -59,11 +59,11 @@ def by_opencv(image: Image, x: Floats32, y: Floats32) -> Image:
     import cv2
 
     half = np.float32(0.5)
-    made = cv2.remap(
+    sampled = cv2.remap(
         image, np.subtract(x, half, dtype=np.float32), np.subtract(y, half, dtype=np.float32), cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    return np.asarray(made, dtype=np.uint8)
+    return np.asarray(sampled, dtype=np.uint8)
 
 
 def by_torch(image: Image, x: Floats32, y: Floats32) -> Image:
@@ -73,28 +73,28 @@ def by_torch(image: Image, x: Floats32, y: Floats32) -> Image:
     grid = torch.from_numpy(_grid(image, x, y))
     planes = torch.from_numpy(_planes(image))
     with torch.inference_mode():
-        made = torch.nn.functional.grid_sample(planes, grid, padding_mode='border', align_corners=False)
-    return _rounded(made.numpy())
+        sampled = torch.nn.functional.grid_sample(planes, grid, padding_mode='border', align_corners=False)
+    return _rounded(sampled.numpy())
 
 
 def by_onnxruntime(image: Image, x: Floats32, y: Floats32) -> Image:
     """`sample` by ONNX Runtime's GridSample."""
-    made = _grid_sample_session().run(None, {'X': _planes(image), 'G': _grid(image, x, y)})[0]
-    return _rounded(made)
+    sampled = _grid_sample_session().run(None, {'X': _planes(image), 'G': _grid(image, x, y)})[0]
+    return _rounded(sampled)
 
 
 def by_numpy(image: Image, x: Floats32, y: Floats32) -> Image:
     """`sample` by NumPy."""
     height, width = image.shape[:2]
-    across = np.clip(x - np.float32(0.5), 0, width - 1)
-    down = np.clip(y - np.float32(0.5), 0, height - 1)
-    left, top = across.astype(np.intp), down.astype(np.intp)
+    columns = np.clip(x - np.float32(0.5), 0, width - 1)
+    rows = np.clip(y - np.float32(0.5), 0, height - 1)
+    left, top = columns.astype(np.intp), rows.astype(np.intp)
     right, below = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    share_x, share_y = (across - left)[..., None], (down - top)[..., None]
+    share_x, share_y = (columns - left)[..., None], (rows - top)[..., None]
     flat = image.reshape(height * width, -1)
-    above = _between(flat[top * width + left], flat[top * width + right], share_x)
-    under = _between(flat[below * width + left], flat[below * width + right], share_x)
-    return np.asarray(np.rint(above + (under - above) * share_y).astype(np.uint8))
+    upper = _between(flat[top * width + left], flat[top * width + right], share_x)
+    lower = _between(flat[below * width + left], flat[below * width + right], share_x)
+    return np.asarray(np.rint(upper + (lower - upper) * share_y).astype(np.uint8))
 
 
 SAMPLERS: dict[str, Sampler] = {

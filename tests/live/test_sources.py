@@ -99,7 +99,7 @@ def test_a_stream_that_states_too_many_references_at_any_time_is_refused(before,
         if is_read:
             assert len(_read(LiveSource(path, PATIENT))[0]) >= 3
         else:
-            with pytest.raises(LimitError, match='18 pictures of 160x128'):
+            with pytest.raises(LimitError, match='18 frames of 160x128'):
                 _read(LiveSource(path, PATIENT))
         writer.join()
 

@@ -105,7 +105,7 @@ def test_no_two_cells_of_a_design_share_a_file():
 def test_a_folder_without_a_face_is_refused(tmp_path, portraits, landmarker):
     empty = tmp_path / 'empty'
     empty.mkdir()
-    with pytest.raises(MediaError, match='without a picture'):
+    with pytest.raises(MediaError, match='without an image'):
         make_stimuli(empty, tmp_path / 'out', SMALL, consent=NOBODY, landmarker=landmarker)
     for name in ('a.png', 'b.png'):
         shutil.copy(portraits / 'wall.png', empty / name)

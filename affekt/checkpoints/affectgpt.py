@@ -55,7 +55,7 @@ _ADAPTER = re.compile(re.escape(LAYERS) + r'\.(\d{1,4})\.(\w+\.\w+)\.lora_([AB])
 
 
 def fusion_of(state: State, source: str) -> str:
-    """How an input is fused over time (video, audio), or face with audio (multi): attention, qformer, mean or none."""
+    """Fusion of an input over time (video, audio), or of face with audio (multi): attention, qformer, mean or none."""
     if any(name.startswith((f'{source}_Qformer.', f'{source}_query_tokens')) for name in state):
         return 'qformer'
     if any(name.startswith(SCORED[source]) for name in state):

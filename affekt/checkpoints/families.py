@@ -95,7 +95,7 @@ def depth(state: State, prefix: str) -> int:
 
 
 def differing_blocks(size: str, counts: Mapping[str, tuple[int, int]]) -> str:
-    """How a state differs from a published size: 'like tiny, but with 9 audio blocks instead of 10'; '' if it does not.
+    """Differences of a state from a published size: 'like tiny, but with 9 audio blocks instead of 10'; '' for none.
 
     Args:
         size: name of the published size.

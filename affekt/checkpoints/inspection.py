@@ -264,7 +264,7 @@ def _grouped(rows: list[CoverageRow], recognition: Recognised | None) -> Coverag
 
 
 def _moved(published: list[str], names: list[str]) -> str:
-    """How names differ from published ones: `same`, `without 'encoder.'`, or the group that they are in."""
+    """Difference of names from published ones: `same`, `without 'encoder.'`, or the group that they are in."""
     if names and set(names) <= set(published):
         return 'same'
     prefix = next((name.removesuffix(names[0]) for name in published if names and name.endswith(names[0])), '')

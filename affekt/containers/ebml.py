@@ -189,17 +189,19 @@ def _stated_seconds(window: Window, start: int) -> float:
     segments = [
         (body, after or window.size) for name, body, after in elements(window, start, window.size) if name == SEGMENT
     ]
-    for place in segments[:1]:
-        for name, body, after in elements(window, *place):
+    for segment in segments[:1]:
+        for name, body, after in elements(window, *segment):
             if name == INFO and after is not None:
                 tick_s, ticks = 0.001, 0.0
-                for inner, at, stop in elements(window, body, after):
-                    if stop is None or stop - at > 8:
+                for inner_id, value_start, stop in elements(window, body, after):
+                    if stop is None or stop - value_start > 8:
                         continue
-                    if inner == TIMESTAMP_SCALE:
-                        tick_s = (window.number(at, stop - at) or 1_000_000) / 1e9
-                    if inner == DURATION and stop - at in (4, 8):
-                        ticks = struct.unpack('>f' if stop - at == 4 else '>d', window.at(at, stop - at))[0]
+                    if inner_id == TIMESTAMP_SCALE:
+                        tick_s = (window.number(value_start, stop - value_start) or 1_000_000) / 1e9
+                    if inner_id == DURATION and stop - value_start in (4, 8):
+                        ticks = struct.unpack(
+                            '>f' if stop - value_start == 4 else '>d', window.at(value_start, stop - value_start)
+                        )[0]
                 return tick_s * ticks if 0 < ticks < math.inf else 0.0
             if name == CLUSTER:
                 break

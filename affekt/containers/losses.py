@@ -122,7 +122,7 @@ class StreamReport:
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """What a recording yielded so far; a stream is None until it has been read."""
+    """Report of what a recording yielded so far; a stream is None until it has been read."""
 
     video: StreamReport | None = None
     audio: StreamReport | None = None
@@ -158,7 +158,7 @@ class DecodeReport:
         return (*self.file_damage, *notes)
 
     def damage_within(self, window_s: tuple[float, float] | None) -> tuple[str, ...]:
-        """Those sentences of `damage` that may concern a part of the recording.
+        """The sentences of `damage` that may concern a part of the recording.
 
         Left out are sentences on an end that is missing after the part, on a stream whose damaged parts all lie
         elsewhere, and on damaged frames or pages of which each left a damaged part elsewhere. Other damage of the

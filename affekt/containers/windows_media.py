@@ -165,10 +165,10 @@ def check_objects(source: Source, report: ContainerReport) -> None:
                 break  # it only looks like an object, as it is after the end
             if name == DATA:
                 end = min(position + size, source.size)
-                known = _streams(window, 0)
+                stream_numbers = _streams(window, 0)
                 if packet_bytes:
                     first = position + DATA_HEADER
-                    check_objects_in_packets(window, first, end, packet_bytes, known, report)
+                    check_objects_in_packets(window, first, end, packet_bytes, stream_numbers, report)
             position += size
         missing_bytes = max(position, 0 if is_live else stated_bytes) - source.size
         if missing_bytes > 0:

@@ -26,7 +26,7 @@ STEPS = 256
 FARTHEST = 1 << 15
 """Largest coordinate of a point, pixels: beyond it the integers would overflow."""
 DEPTH_STEPS = 1 << 30
-"""Steps of depth that are told apart."""
+"""Number of distinguishable depths."""
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ class VideoPass:
         return empty_s > LONG_PAUSE_S
 
     def report(self, trusts_marks: bool = True) -> StreamReport:
-        """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
+        """Report of what was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         first_s = self.first_s or 0.0
         decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
         notes, spans = list(self.tally.notes), list(self._damaged.spans)

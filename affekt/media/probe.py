@@ -86,7 +86,7 @@ class AudioStream:
     channels: int
     codec: str
     language: str = ''
-    """As in the file, usually three letters of ISO 639-2; '' if undeclared."""
+    """Language as declared, usually three letters of ISO 639-2; '' if undeclared."""
     is_default: bool = False
     title: str = ''
 

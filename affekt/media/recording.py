@@ -282,7 +282,7 @@ class Recording:
 
     @property
     def decoded(self) -> DecodeReport:
-        """What the latest passes decoded, compared with what the file declares."""
+        """Report of what the latest passes decoded, compared with what the file declares."""
         container = self._container_report
         # FFmpeg also marks packets where the segments of a broadcast were joined, which is no loss
         trusts_marks = bool(container.topics)
@@ -298,7 +298,7 @@ class Recording:
 
     @cached_property
     def _container_report(self) -> ContainerReport:
-        """What the container declares and the file lacks; its parts are walked once."""
+        """Report of what the container declares and the file lacks, computed once."""
         if self._probe is None:
             return ContainerReport()
         return missing_bytes(self._source, self._probe.demuxer, tuple(stream.codec for stream in self._probe.audio))

@@ -277,7 +277,7 @@ class AudioPass:
         return self._downmix.rescue.sentence
 
     def report(self, trusts_marks: bool = True) -> StreamReport:
-        """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
+        """Report of what was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         tally, notes, spans = self.tally, list(self.tally.notes), list(self._damaged.spans)
         lost_s = self.gap_s + self.bad_s + (self.repeated_s if tally.clock_restarts else 0.0)
         if self.is_over and not tally.frames:

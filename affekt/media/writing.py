@@ -59,7 +59,7 @@ MAX_PLANES = 7
 
 @dataclass(frozen=True)
 class PictureStyle:
-    """How frames are stored."""
+    """Settings of storing frames."""
 
     codec: str | None = None
     """FFmpeg encoder; None takes the container's usual one."""
@@ -75,7 +75,7 @@ class PictureStyle:
 
 @dataclass(frozen=True)
 class SoundStyle:
-    """How one audio track is stored."""
+    """Settings of storing one audio track."""
 
     rate_hz: int = 16_000
     codec: str | None = None

@@ -67,7 +67,7 @@ class Branch(nn.Module):
         count = patches.shape[1]
         tokens = self.patch_embed.of_patches(taken(patches, visible))  # (B, V, C)
         through = self._through(tokens + position_table(count, tokens.shape[2], tokens)[visible])
-        return [self.norm(layer) for at, layer in enumerate(through) if at in kept]
+        return [self.norm(layer) for depth, layer in enumerate(through) if depth in kept]
 
     def _through(self, tokens: Tensor) -> Iterator[Tensor]:
         for block in self.blocks:
@@ -220,16 +220,16 @@ class HicmaePretraining(nn.Module):
         Returns:
             `video` and `audio` (mean squared errors) and `contrast`, for the modalities of the batch.
         """
-        frames, frames_split = self._input('video', video, video_mask)
-        sounds, sounds_split = self._input('audio', audio, audio_mask)
-        hidden = self._hidden(frames, frames_split, sounds, sounds_split)
+        video_patches, video_split = self._input('video', video, video_mask)
+        audio_patches, audio_split = self._input('audio', audio, audio_mask)
+        hidden = self._hidden(video_patches, video_split, audio_patches, audio_split)
         losses: dict[str, Tensor] = {}
-        if frames is not None and frames_split and hidden.video is not None:
+        if video_patches is not None and video_split and hidden.video is not None:
             truth = partial(video_truth, is_difference=self.is_difference)
-            losses['video'] = rebuilding_error(self.decoder.head, hidden.video, frames, frames_split[1], truth)
-        if sounds is not None and sounds_split and hidden.audio is not None:
+            losses['video'] = rebuilding_error(self.decoder.head, hidden.video, video_patches, video_split[1], truth)
+        if audio_patches is not None and audio_split and hidden.audio is not None:
             head = self.decoder_audio.head
-            losses['audio'] = rebuilding_error(head, hidden.audio, sounds, sounds_split[1], audio_truth)
+            losses['audio'] = rebuilding_error(head, hidden.audio, audio_patches, audio_split[1], audio_truth)
         # an empty list where the batch lacks a modality: then nothing is contrasted
         pairs = zip(hidden.video_layers, hidden.audio_layers, strict=False)
         terms = [contrast(video_means, audio_means, every=self.every) for video_means, audio_means in pairs]
@@ -254,35 +254,35 @@ class HicmaePretraining(nn.Module):
 
     def _hidden(
         self,
-        frames: Tensor | None,
-        frames_split: tuple[Tensor, Tensor] | None,
-        sounds: Tensor | None,
-        sounds_split: tuple[Tensor, Tensor] | None,
+        video_patches: Tensor | None,
+        video_split: tuple[Tensor, Tensor] | None,
+        audio_patches: Tensor | None,
+        audio_split: tuple[Tensor, Tensor] | None,
     ) -> Rebuilt:
         """The result of `forward` before the heads."""
-        if frames is None and sounds is None:
+        if video_patches is None and audio_patches is None:
             raise _nothing_to_read(self.form)
         # 1. Each modality alone, visible tokens only.
-        video_layers = self._layers(self.encoder, frames, frames_split) if frames is not None else []
-        audio_layers = self._layers(self.encoder_audio, sounds, sounds_split) if sounds is not None else []
+        video_layers = self._layers(self.encoder, video_patches, video_split) if video_patches is not None else []
+        audio_layers = self._layers(self.encoder_audio, audio_patches, audio_split) if audio_patches is not None else []
         # 2. Both together.
         video, audio = (layers[-1] if layers else None for layers in (video_layers, audio_layers))
         if len(self.form.modalities) == 2:
             video, audio = self.encoder_fusion(video, audio, None, None)
         # 3. Reconstruct hidden tokens from visible ones.
         hidden_video = hidden_audio = None
-        if video is not None and frames_split:
+        if video is not None and video_split:
             hidden_video = _decoded(
-                self.decoder, self.encoder_to_decoder, self.mask_token, video, video_layers, frames_split
+                self.decoder, self.encoder_to_decoder, self.mask_token, video, video_layers, video_split
             )
-        if audio is not None and sounds_split:
+        if audio is not None and audio_split:
             hidden_audio = _decoded(
                 self.decoder_audio,
                 self.encoder_to_decoder_audio,
                 self.mask_token_audio,
                 audio,
                 audio_layers,
-                sounds_split,
+                audio_split,
             )
         return Rebuilt(
             hidden_video,

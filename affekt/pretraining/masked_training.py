@@ -110,8 +110,8 @@ def pretrain(
     per_epoch = order.per_epoch / settings.accumulation
     steps = settings.steps or max(int(settings.epochs * per_epoch), 1)
     # 2. Create the network and its optimiser.
-    every = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
-    model = new_network(form, settings, every)
+    gather = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
+    model = new_network(form, settings, gather)
     counts = _Counts(ranks)
     optimiser = AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
     engine = Engine(model, optimiser, counts.losses, _engine_settings(settings, ranks, steps, per_epoch), ranks=ranks)

@@ -199,7 +199,7 @@ def targets_of(clips: Sequence[LabelledClip], outputs: int, part: str) -> tuple[
     if len(undefined):
         raise ValueRangeError(
             expected=f'finite targets of all {part} clips',
-            came=f'nan or infinity for {len(undefined)} of {len(clips)} ({listed([str(at) for at in undefined], 3)})',
+            came=f'nan or infinity for {len(undefined)} of {len(clips)} ({listed(list(map(str, undefined)), 3)})',
             todo='leave out clips without a rating',
         )
     return numbers, False

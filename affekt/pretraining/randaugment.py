@@ -93,10 +93,10 @@ def brightened(frames: Tensor, factor: float) -> Tensor:
 
 def sharpened(frames: Tensor, factor: float) -> Tensor:
     """Difference from the smoothed frame scaled by a factor; the outermost pixels stay."""
-    wide = frames.to(torch.int16)
-    across = wide[..., :-2] + wide[..., 1:-1] + wide[..., 2:]
+    values = frames.to(torch.int16)
+    across = values[..., :-2] + values[..., 1:-1] + values[..., 2:]
     around = across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]
-    inner = (around + 4 * wide[..., 1:-1, 1:-1]).float()  # eight neighbours once and the pixel five times
+    inner = (around + 4 * values[..., 1:-1, 1:-1]).float()  # eight neighbours once and the pixel five times
     smooth = frames.float()
     smooth[..., 1:-1, 1:-1] = (inner / 13 + 0.5).floor()
     return _blended(smooth, frames, factor)

@@ -234,13 +234,13 @@ class SvfapPretraining(nn.Module):
         encoder, count = self.encoder, patches.shape[1]
         table = position_table(count, self.form.width, patches)
         if self.form.is_published_wiring:
-            every = encoder.patch_embed.of_patches(patches) + table  # (B, N, C)
-            tokens = taken(every, visible)  # (B, V, C)
+            all_tokens = encoder.patch_embed.of_patches(patches) + table  # (B, N, C)
+            tokens = taken(all_tokens, visible)  # (B, V, C)
         else:
-            every = None
+            all_tokens = None
             tokens = encoder.patch_embed.of_patches(taken(patches, visible)) + table[visible]
         slices = self.form.video_grid[0]
-        stages = encoder.stages(tokens.unflatten(1, (slices, -1)), every)  # each (B, T, S, C)
+        stages = encoder.stages(tokens.unflatten(1, (slices, -1)), all_tokens)  # each (B, T, S, C)
         total = stages[0].flatten(1, 2)  # (B, T * S, C)
         for number, stage in enumerate(stages[1:], 1):
             if self.form.is_published_wiring:  # reshaped as the previous stage's slices, each half as large

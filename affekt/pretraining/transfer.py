@@ -270,8 +270,8 @@ def transferred(
     checkpoint.check_values()
     recognition = _recognition(checkpoint)
     state = model.state_dict()
-    taken, rows, remarks, wrong = _matched(checkpoint, recognition, model, state)
-    absent = [name for name in state if name not in taken]
+    matched, rows, remarks, wrong = _matched(checkpoint, recognition, model, state)
+    absent = [name for name in state if name not in matched]
     new = tuple(name for name in absent if NEW.search(name))
     missing = [name for name in absent if name not in new]
     if (missing or wrong) and not allow_missing:
@@ -284,7 +284,7 @@ def transferred(
         )
     if missing:
         remarks.append(f'allowed to be missing, and as drawn: {listed(missing, 8)}')
-    model.load_state_dict({**state, **taken}, strict=True)
+    model.load_state_dict({**state, **matched}, strict=True)
     return Transfer(checkpoint.path.name, recognition, Coverage(tuple(rows)), (*new, *missing), tuple(remarks))
 
 
@@ -292,7 +292,7 @@ def _matched(
     checkpoint: Checkpoint, recognition: Recognised, model: nn.Module, state: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], list[CoverageRow], list[str], dict[str, str]]:
     """Tensors by the network's names, a row for each tensor of the file, remarks, and by name what does not fit."""
-    taken: dict[str, Tensor] = {}
+    matched: dict[str, Tensor] = {}
     rows, remarks = [], []
     wrong: dict[str, str] = {}
     dropped = _dropped(checkpoint, recognition, state)
@@ -311,7 +311,7 @@ def _matched(
                 value = resized_positions(value, grid_of(model, target), shape[1])
                 remarks.append(f'{name} resized from {stored.shape[1]} to {shape[1]} tokens')
             if tuple(value.shape) == shape:
-                taken[target] = value.to(state[target].dtype)
+                matched[target] = value.to(state[target].dtype)
             else:
                 wrong[target] = f'{name} of {list(stored.shape)} where {list(shape)} belongs'
         elif POSITIONS.search(name):
@@ -319,8 +319,8 @@ def _matched(
                 remarks.append(f'{name} is the fixed table, which the network has by itself')
             else:
                 wrong[name] = f'{name}, learned positions, where the network has a fixed table'
-        rows.append(CoverageRow(name, target if target in taken else None, stored.shape))
-    return taken, rows, remarks, wrong
+        rows.append(CoverageRow(name, target if target in matched else None, stored.shape))
+    return matched, rows, remarks, wrong
 
 
 def _dropped(checkpoint: Checkpoint, recognition: Recognised, state: Mapping[str, Tensor]) -> set[str]:

@@ -276,12 +276,12 @@ class _Judge:
         """(N, K) predictions on validation; each process predicts its share."""
         ranks = self._engine.ranks
         shares = [list(range(rank, len(self._validation), ranks.count)) or [0] for rank in range(ranks.count)]
-        own = predict_proba(
-            model, [self._validation[at].clip for at in shares[ranks.rank]], segments=self._settings.segments,
+        predictions = predict_proba(
+            model, [self._validation[index].clip for index in shares[ranks.rank]], segments=self._settings.segments,
             stride=self._settings.stride, numbers=not self._goal.is_classes,
         )  # fmt: skip
         answers = np.zeros((len(self._validation), self._goal.outputs), dtype=np.float32)
-        for share, part in zip(shares, ranks.gathered(own), strict=True):
+        for share, part in zip(shares, ranks.gathered(predictions), strict=True):
             answers[share] = part
         return self._goal.answers(answers)
 

@@ -89,7 +89,7 @@ class Verdict:
     is_expired: bool = False
     """True if the certificate has expired, and no time stamp proves that it was valid when it signed."""
     reason: str = ''
-    """What was changed, in words; '' for nothing."""
+    """The change in words; '' for none."""
     codes: tuple[str, ...] = ()
     """C2PA's codes for the changes, or its error for an unreadable manifest."""
     made_by: str = ''

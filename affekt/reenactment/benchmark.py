@@ -436,10 +436,10 @@ def _write(
     }  # fmt: skip
     text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + '\n'
     write_atomically(folder / 'result.json', text.encode())
-    with place_atomically(folder / 'sheet.jpg') as place:
-        write_image(place, with_note(contact_sheet(rows)), quality=92)
+    with place_atomically(folder / 'sheet.jpg') as path:
+        write_image(path, with_note(contact_sheet(rows)), quality=92)
         first = file_sha256(comparison.pairs[0].pair.portrait or comparison.pairs[0].pair.driver)
-        sign(place, Provenance(settings.drawn_by, consent, first, settings={'sheet_of': hashes}), credentials)
+        sign(path, Provenance(settings.drawn_by, consent, first, settings={'sheet_of': hashes}), credentials)
     write_atomically(folder / 'page.html', _page(comparison).encode())
 
 

@@ -102,11 +102,11 @@ def motion_of_series(times_s: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike]
     """
     require_rate(rate_hz)
     times = np.asarray(times_s, dtype=np.float64)
-    known = {*columns(), *RECIPES, *HEAD, *GAZE}
-    if unknown := sorted(set(curves) - known):
+    known_names = {*columns(), *RECIPES, *HEAD, *GAZE}
+    if unknown := sorted(set(curves) - known_names):
         raise UnknownNameError(
             expected='names of directions, emotions, head or gaze', came=repr(unknown[0]),
-            todo=did_you_mean(unknown[0], known),
+            todo=did_you_mean(unknown[0], known_names),
         )  # fmt: skip
     curve_functions = {
         name: _interpolated(times, np.asarray(values, dtype=np.float64)) for name, values in curves.items()

@@ -319,11 +319,13 @@ class FlameMaps:
         calm = int(np.argmin(np.abs(read_times_s - calm_at_s)))
         return [read[index][1] for index in last.tolist()], read[calm][1]
 
-    def _laid_on(self, own: ShownFlame, shown: Sequence[ShownFlame], calm: ShownFlame) -> list[ShownFlame]:
+    def _laid_on(
+        self, portrait_expression: ShownFlame, driver_expressions: Sequence[ShownFlame], calm: ShownFlame
+    ) -> list[ShownFlame]:
         """The expressions of the portrait's head that follow from the driver's."""
         if self._absolute:
-            return [expression.scaled(self._intensity) for expression in shown]
-        return [expression.beside(calm, own, self._intensity) for expression in shown]
+            return [expression.scaled(self._intensity) for expression in driver_expressions]
+        return [expression.beside(calm, portrait_expression, self._intensity) for expression in driver_expressions]
 
 
 def chosen_maps(

@@ -184,7 +184,7 @@ def motion_of_emotion(
     onset_s: float | None = None,
     offset_s: float | None = None,
 ) -> Motion:
-    """An emotion that comes, stays and goes; the first and the last frame are neutral.
+    """The motion of an emotion with onset, apex and offset; the first and the last frame are neutral.
 
     Args:
         name: a name in EMOTIONS.

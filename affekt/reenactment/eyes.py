@@ -32,8 +32,8 @@ UPPER_LID, LOWER_LID = [0, *range(9, 16), 8], list(range(9))
 MOST_GAZE = (0.25, 0.16)
 """Largest movement of an iris from its position in the portrait, horizontal and vertical, in eye widths."""
 LARGE_GAZE, LARGE_OPENING = (0.05, 0.04), 1.2
-"""The same of irises larger than human ones, and how far their lids open: what lies beyond the landmarks stays behind
-and would tear."""
+"""The same of irises larger than human ones, and the largest opening of their lids: pixels beyond the landmarks do not
+move with them, and would tear."""
 IRIS_MARGIN = 1.15
 """Distance from the iris centre, in iris radii, within which the eyeball does not count as white."""
 LEAST_WHITE_PX = 16
@@ -107,7 +107,7 @@ class Eyes:
         self._whole = _with_whole_irises(portrait.image, [self._rest[list(eye.ring + eye.iris), :2] for eye in EYES])
 
     def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
-        """Lay both eyes over a picture, in place.
+        """Draw both eyes into an image, in place.
 
         Args:
             picture: (H, W, 3) with the lids moved.
@@ -228,7 +228,7 @@ def _radius(points: Floats) -> float:
 
 
 def _lid_height(lid: Floats, x: Floats) -> Floats:
-    """Height in the picture of a lid through points (N, 2), at columns along it."""
+    """Height in the image of a lid through points (N, 2), at columns along it."""
     ordered = lid[np.argsort(lid[:, 0])]
     return np.asarray(np.interp(x, ordered[:, 0], ordered[:, 1]))
 

@@ -211,7 +211,7 @@ def reenact_to(
     progress: Progress | None = None,
     anew: bool = False,
 ) -> Reenactment:
-    """Write a signed video of a moving portrait, or a signed still of an emotion's apex, with a record beside it.
+    """Write a signed video of a moving portrait, or a signed still of an emotion's apex, and its record.
 
     Args:
         out: .mp4, or .png or .jpg for a still.

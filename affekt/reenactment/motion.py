@@ -206,13 +206,13 @@ def blended(first: MotionFrame, second: MotionFrame, share: float, time_s: float
 
     Rotation is interpolated about one axis, size geometrically, everything else linearly.
     """
-    way = rotation_vector(second.rotation @ first.rotation.T)
+    difference = rotation_vector(second.rotation @ first.rotation.T)
     return MotionFrame(
         time_s,
         first.offsets + np.float32(share) * (second.offsets - first.offsets),
         np.maximum(first.opening + np.float32(share) * (second.opening - first.opening), 0),
         first.gaze + np.float32(share) * (second.gaze - first.gaze),
-        turn(share * way) @ first.rotation,
+        turn(share * difference) @ first.rotation,
         first.translation + share * (second.translation - first.translation),
         float(first.scale * (second.scale / first.scale) ** share),
     )

@@ -283,7 +283,7 @@ def _newly_rendered_mouths() -> tuple[MouthPicture, ...]:
 
 
 def _placed_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
-    """(h, w, 3) a picture of a mouth, moved so that its lips lie closest to these (20, 2)."""
+    """(h, w, 3) an image of a mouth, moved so that its lips are as close as possible to these (20, 2)."""
     targets = np.column_stack([lips[:, :2], np.ones(len(lips))])
     matrix = np.linalg.lstsq(targets, mouth.inner_lips.astype(np.float64), rcond=None)[0].T.astype(np.float32)  # (2, 3)
     image = _for_scale(mouth.image, float(np.linalg.norm(matrix[:, 0])))

@@ -70,17 +70,17 @@ class Reenacted:
 
 
 class Drawing(Protocol):
-    """Draws the picture of a frame of motion."""
+    """Draws the image of a motion frame."""
 
     @property
     def threads(self) -> int:
-        """Number of threads that draw at once: 1 if a picture may depend on those drawn before."""
+        """Number of threads that draw at once: 1 if an image may depend on earlier ones."""
 
     def picture(self, frame: MotionFrame) -> Image:
         """(H, W, 3) of one frame."""
 
     def shows_driver(self, frame: MotionFrame) -> bool:
-        """Whether pixels of the driver are in that picture."""
+        """Whether pixels of the driver are in that image."""
 
 
 def write_reenactment(
@@ -139,7 +139,7 @@ def write_reenactment(
 
 
 def _windows_run(target: Path, settings: Mapping[str, Any], *, anew: bool) -> Run:
-    """The hidden run beside the output; one that was begun with other settings is begun anew."""
+    """The hidden run beside the output; one with other settings is removed and started again."""
     folder = part_of(target, WINDOWS_SUFFIX)
     exists = (folder / SETTINGS).exists()
     if exists and (anew or read_settings(folder).get('settings') != json.loads(json.dumps(dict(settings)))):
@@ -155,7 +155,7 @@ def _windows_run(target: Path, settings: Mapping[str, Any], *, anew: bool) -> Ru
 def _written(
     run: Run, engine: Drawing, motion: Motion, window: int, progress: Progress | None
 ) -> tuple[list[Entry], int]:
-    """The journal's entries of all windows in order, and the number of pictures that an earlier run had drawn."""
+    """The journal's entries of all windows in order, and the number of frames that an earlier run had drawn."""
     entries: list[Entry] = []
     resumed = done = 0
     pictures = made_ahead(_drawn(run, engine, made_ahead(motion, AHEAD), window), AHEAD)
@@ -186,7 +186,7 @@ def _written(
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A frame of a window, with its picture where it has to be encoded."""
+    """A frame of a window; `image` is None if its window is already encoded."""
 
     window: int
     time_s: float
@@ -216,7 +216,7 @@ def _drawn(run: Run, engine: Drawing, frames: Generator[MotionFrame], window: in
 
 
 def _encoded(path: Path, window_frames: Iterable[_Drawn], rate_hz: float) -> tuple[list[float], bool]:
-    """Write a window, whose clock begins with its first picture; the times of its pictures on the whole's clock."""
+    """Write a window, whose clock begins with its first frame; return the times of its frames on the motion's clock."""
     times: list[float] = []
     shows_driver = False
     with MediaWriter(path, rate_hz, PictureStyle(options=VIDEO_OPTIONS)) as writer:
@@ -296,8 +296,8 @@ def _copied_sound(output: Any, path: Path, recording: Recording, number: int, en
             yield packet
 
 
-def _encoded_sound(made: Any, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
-    stream = made.add_stream('aac', rate=SOUND_RATE_HZ, layout='mono')
+def _encoded_sound(output: Any, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
+    stream = output.add_stream('aac', rate=SOUND_RATE_HZ, layout='mono')
     written = 0
     for block in recording.samples(SOUND_RATE_HZ, SOUND_BLOCK_S, number):
         samples = block.samples[: max(0, round(end_s * SOUND_RATE_HZ) - written)]

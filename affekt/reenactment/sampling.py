@@ -133,15 +133,15 @@ def _grid_sample_session() -> Any:
         raw = content.encode() if isinstance(content, str) else content
         return bytes([number << 3 | 2, len(raw)]) + raw
 
-    def number(place: int, value: int) -> bytes:
-        return bytes([place << 3, value])
+    def number(field_number: int, value: int) -> bytes:
+        return bytes([field_number << 3, value])
 
     def value_info(name: str, rank: int) -> bytes:
         shape = b''.join(field(1, field(2, f'{name}{axis}')) for axis in range(rank))
         return field(1, name) + field(2, field(1, number(1, 1) + field(2, shape)))
 
-    def attribute(name: str, content: bytes, kind: int) -> bytes:
-        return field(5, field(1, name) + content + bytes([20 << 3 & 127 | 128, 20 << 3 >> 7, kind]))
+    def attribute(name: str, content: bytes, type_code: int) -> bytes:
+        return field(5, field(1, name) + content + bytes([20 << 3 & 127 | 128, 20 << 3 >> 7, type_code]))
 
     node = field(1, 'X') + field(1, 'G') + field(2, 'Y') + field(4, 'GridSample')
     node += attribute('mode', field(4, 'bilinear'), 3) + attribute('padding_mode', field(4, 'border'), 3)

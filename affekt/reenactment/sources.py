@@ -68,7 +68,7 @@ class ByVideo:
 
 @dataclass(frozen=True)
 class ByEmotion:
-    """A named emotion comes and goes."""
+    """A named emotion moves the portrait."""
 
     name: str
     intensity: float = 0.7

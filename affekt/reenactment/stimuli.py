@@ -289,12 +289,12 @@ def _pictures(portraits: str | os.PathLike[str] | Sequence[Path]) -> list[Path]:
     """
     if isinstance(portraits, Sequence) and not isinstance(portraits, str):
         return list(portraits)
-    place = Path(portraits)
-    if not place.is_dir():
-        return [place]
-    paths = sorted(path for path in place.iterdir() if is_media_name(path.name) and not path.is_dir())
+    folder = Path(portraits)
+    if not folder.is_dir():
+        return [folder]
+    paths = sorted(path for path in folder.iterdir() if is_media_name(path.name) and not path.is_dir())
     if not paths:
-        raise MediaError(expected='a folder with portraits', came=f'{place} without an image', todo='check the folder')
+        raise MediaError(expected='a folder with portraits', came=f'{folder} without an image', todo='check the folder')
     return paths
 
 

@@ -35,7 +35,7 @@ REGIONS = {
 FULL = 1.1
 """Maximum amount of a direction, including the portrait's own."""
 LESS = 0.3
-"""How far below its calm state a direction may go even where the portrait seems not to show it: calm faces are not at
+"""Amount by which a direction may fall below its calm state even if the portrait's scores are 0: calm faces are not at
 the end of their range, and scores do not detect everything."""
 WIDEST = 2.0
 """Bounds of the amounts that explain a movement before the range is applied."""
@@ -240,10 +240,10 @@ class _Transfer:
     def _limited_turn(self, rotation: Floats) -> Floats:
         """(3, 3) the head's rotation within the limits, which depend on the portrait's own yaw."""
         settings = self._settings
-        turned = turn(settings.head * rotation_vector(rotation)) if settings.head != 1 else rotation
-        if np.array_equal(turned, np.eye(3)):
-            return turned
-        angles = _angles_deg(turned)
+        scaled_turn = turn(settings.head * rotation_vector(rotation)) if settings.head != 1 else rotation
+        if np.array_equal(scaled_turn, np.eye(3)):
+            return scaled_turn
+        angles = _angles_deg(scaled_turn)
         own_yaw = float(_angles_deg(self._target.own.rotation)[0])
         turning_back_deg = settings.yaw_deg - FAR_CHEEK * abs(own_yaw)
         most_left = max(min(settings.yaw_deg if own_yaw > 0 else turning_back_deg, TOTAL_YAW_DEG - own_yaw), 1.0)
@@ -254,7 +254,7 @@ class _Transfer:
             self._turned += 1
             self._largest_deg = max(self._largest_deg, float(np.abs(angles).max()))
         if np.allclose((yaw, pitch, roll), angles, atol=1e-9):
-            return turned
+            return scaled_turn
         return np.asarray(pose_matrix(yaw, pitch, roll)[:3, :3])
 
 

@@ -33,7 +33,7 @@ EDGE_ON, FULL_TURN = (0.5, 0.05), 0.15
 """Cosines at the rim of the face: skin begins to be edge-on below the first, and is below the second; where it
 turns towards the viewer by FULL_TURN, its pixels come from within the face."""
 INSET = 0.07
-"""How far within, as a share of the distance to the middle of the face."""
+"""Distance from the rim, as a share of that to the middle of the face, from which these pixels come."""
 RIM_STEPS = 3
 """Landmarks that are at most so many triangles from the outline can be edge-on where the head is turned."""
 MIDDLE = 4

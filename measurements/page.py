@@ -1024,13 +1024,15 @@ def encoder_speed(result: dict[str, Any]) -> str:
 
 def encoder_precision(result: dict[str, Any]) -> str:
     model = result['model']
+    epochs = '1 epoch' if model['epoch'] == 1 else f'{model["epoch"]:g} epochs'
     text = (
         '## Effect of lower precision\n\n'
         f'`measurements/encoder_precision.py`: the audio branch of HiCMAE (width {model["width"]}, {model["depth"]} '
-        f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
+        f'layers, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
         'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
         f"column's deviation. The processor has {', '.join(result['units']) or 'no units for 8 or 16 bits'}; "
-        'bfloat16 is timed only with units for it. 8-bit weights use seven bits, so that no sum saturates.\n\n'
+        'bfloat16 is timed only with units for it. 8-bit weights use seven bits, so that no sum saturates. The network '
+        f'was pre-trained for {epochs}; one that was trained for longer may change more, or less.\n\n'
     )
     text += table(
         ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],
@@ -1150,18 +1152,26 @@ def gguf_open(result: dict[str, Any]) -> str:
 
 
 def cached_step(voice: dict[str, Any]) -> str:
-    """Why caching makes a step with a voice alone no ten times as fast; '' where that was not measured."""
+    """What keeps a cached step with a voice alone from being ten times as fast; '' where that was not measured."""
     if not (parts := voice.get('parts_of_a_cached_step')):
         return ''
     taken = voice['seconds_a_step']
     encoders = taken['made anew'] - taken['cached']
     passes = parts['language model forward'] + parts['language model back']
+    wanted = encoders / 9
+    conclusion = 'What remains is the step itself, which no cache shortens.'
+    if least := parts.get('frozen weights alone'):
+        conclusion = f'The products with its frozen weights alone, forward and back, take {least:.2f} s: ' + (
+            'no way of computing that step reaches ten times.'
+            if least > wanted
+            else 'a step that did nothing else would reach it; the rest is adapters, attention, norms and gradients.'
+        )
     return (
         f'\nWith a voice alone the encoders take {encoders:.2f} s of a step. A tenfold gain would need a cached step '
-        f'of {encoders / 9:.2f} s, and the language model alone takes {passes:.2f} s for its {parts["tokens"]:.0f} '
+        f'of {wanted:.2f} s, and the language model alone takes {passes:.2f} s for its {parts["tokens"]:.0f} '
         f'tokens ({parts["language model forward"]:.2f} forward, {parts["language model back"]:.2f} back); prompts and '
-        f'soft tokens take {parts["prompts and soft tokens"]:.3f} s, the optimiser {parts["optimiser"]:.3f} s. So with '
-        'a voice alone that ratio is impossible: what remains is the step itself, which no cache shortens.\n'
+        f'soft tokens take {parts["prompts and soft tokens"]:.3f} s, the optimiser {parts["optimiser"]:.3f} s. '
+        f'{conclusion}\n'
     )
 
 

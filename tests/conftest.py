@@ -46,7 +46,7 @@ def table_2026(shared_data) -> WordTable:
 @pytest.fixture
 def same_process(monkeypatch) -> None:
     """Checkpoints are indexed in this process: most tests of them need no process of its own, nor wait for one."""
-    monkeypatch.setattr(opening, '_asked', lambda path: json.loads(pickles.answer(Path(path))))
+    monkeypatch.setattr(opening, '_index_of_pickles', lambda path: json.loads(pickles.answer(Path(path))))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         (('doctor', '--server', 'vllm'), '--server goes with --endpoint'),
         ((*REENACT, '--device', 'cuda'), "'--device' belongs to --engine diffusion"),
         (('bench', 'reenact', '--pairs', 'a.csv', '--steps', '5'), "'--steps' belongs to --engine diffusion"),
-        (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine has no place in a set'),
+        (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine does not apply to a set'),
         (('bench', 'merbench', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
         (('bench', 'abaw', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
     ],
@@ -49,3 +49,26 @@ def test_an_option_that_nothing_reads_is_refused_by_name(words, refused, tmp_pat
         (tmp_path / name).write_text('name,description\nx,So.\n')
     ran = CliRunner().invoke(main, words)
     assert (ran.exit_code, refused in ' '.join(ran.output.split())) == (2, True), ran.output
+
+
+@pytest.mark.parametrize(
+    ('words', 'refused'),
+    [
+        (
+            ('features', 'extract', 'm', '--recipe', 'hash512', '--recipe', 'mfcc-utt', '--out', 'o'),
+            '--recipe was given 2 times',
+        ),
+        (('describe', 'x.mp4', '--asr', 'none', '--asr=base', '--asr', 'none'), '--asr was given 3 times'),
+        ((*TRAIN, '--seed', '1', '--seed', '1'), '--seed was given 2 times, but takes one value'),
+        (('corpus', 'check', 'm.parquet', '--root', 'a', '--root', 'b'), '--root was given 2 times'),
+    ],
+)
+def test_one_value_given_twice_is_refused_by_name(words, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(main, words)
+    assert (ran.exit_code, refused in ' '.join(ran.output.split())) == (2, True), ran.output
+
+
+def test_what_may_be_repeated_still_may():
+    for words in ((*TRAIN, '--features', 'g', '--json', '--json'), (*TRAIN, '--seed', '1', '--seed', '2', '--help')):
+        assert 'times' not in CliRunner().invoke(main, words).output

@@ -31,6 +31,10 @@ from affekt.metrics.resampling import Spread, influences_of, linearised_variance
 
 Score = Callable[[Floats], Floats]
 """Function from column sums (R, K) to (R,) scores."""
+_Spreads = dict[str, Spread]
+"""System to the spread of its score."""
+_GapSpreads = dict[tuple[str, str], Spread]
+"""Pair of systems to the spread of their difference."""
 _CHUNK_CELLS = 4_000_000
 """Random numbers held at once by `_exchanged`; 32 MB as float64."""
 
@@ -92,74 +96,103 @@ def rank_systems(
     names = list(columns)
     width = next(iter(columns.values())).shape[1]
     column_slices = {name: slice(width * index, width * (index + 1)) for index, name in enumerate(names)}
-    joined = np.concatenate([columns[name] for name in names], axis=1)
-    samples = len(joined)
-    by_sample = joined
-    if groups is not None:
-        joined = summed_by(joined, np.asarray(groups))
+    by_sample = np.concatenate([columns[name] for name in names], axis=1)  # (N, S K)
+    joined = by_sample if groups is None else summed_by(by_sample, np.asarray(groups))
+    # 1. Scores, and their spread over resamples.
     values = {name: float(score[name](joined[:, column_slices[name]].sum(axis=0, keepdims=True))[0]) for name in names}
-    sums = resampled_sums(joined, rng=rng, resamples=resamples)
-    resampled_scores = _scored(score, column_slices, sums)
     order = tuple(sorted(names, key=lambda name: (-values[name], name)))
-    pairs = list(combinations(order, 2))
-    pair_differences = {pair: resampled_scores[pair[0]] - resampled_scores[pair[1]] for pair in pairs}
-    spreads = {name: Spread(draws) for name, draws in resampled_scores.items()}
-    gap_spreads = {pair: Spread(draws) for pair, draws in pair_differences.items()}
-    if groups is not None and len(joined) > 1:
-        sample_rng, sizes = rng.spawn(1)[0], sizes_of(groups)
-        scores_of_samples = cache(
-            lambda count: _scored(score, column_slices, resampled_sums(by_sample, rng=sample_rng, resamples=count))
-        )
-        score_all = partial(_scored, score, column_slices)
-        spreads = spread(
-            resampled_scores,
-            sizes,
-            scores_of_samples,
-            lambda: linearised_variances(score_all, by_sample),
-            influences_of(score_all, joined, sizes),
-        )
-
-        def gaps_of(sums: Floats) -> dict[tuple[str, str], Floats]:
-            scores = score_all(sums)
-            return {(left, right): scores[left] - scores[right] for left, right in pairs}
-
-        gap_spreads = spread(
-            pair_differences,
-            sizes,
-            lambda count: {
-                (left, right): scores_of_samples(count)[left] - scores_of_samples(count)[right] for left, right in pairs
-            },
-            lambda: linearised_variances(gaps_of, by_sample),
-            influences_of(gaps_of, joined, sizes),
+    resampled_scores = _scored(score, column_slices, resampled_sums(joined, rng=rng, resamples=resamples))
+    if groups is None or len(joined) < 2:
+        spreads, gap_spreads = _plain_spreads(resampled_scores, order)
+    else:
+        spreads, gap_spreads = _group_spreads(
+            resampled_scores, order, by_sample, joined, partial(_scored, score, column_slices), groups, rng
         )
         resampled_scores = {name: spread_of.draws for name, spread_of in spreads.items()}
+    # 2. Differences of all pairs, and ranks.
     gaps = _gaps(joined, column_slices, order, values, resampled_scores, gap_spreads, score, rng, resamples, level)
-    from scipy.stats import rankdata  # importing it takes half a second, which all scoring would wait for
-
-    resampled_ranks = (
-        rankdata(-np.array([resampled_scores[name] for name in order]), axis=0, method='min')
-        if resamples
-        else np.ones((len(order), 0))
-    )
-    if len(joined) < 2:  # a single group has no spread
-        ranks = {name: (index + 1, 1, len(order)) for index, name in enumerate(order)}
-    else:
-        ranks = {
-            name: (index + 1, *_rank_bounds(resampled_ranks[index], index + 1, level))
-            for index, name in enumerate(order)
-        }
+    ranks = _ranks(resampled_scores, order, level, has_spread=len(joined) > 1)
     intervals = {
         name: student_interval(
             values[name],
             resampled_scores[name],
             units=len(joined),
-            samples=samples,
+            samples=len(by_sample),
             level=level,
             known=spreads[name].known,
         )
         for name in order
     }
     return Ranking(order, intervals, ranks, gaps, _groups(order, gaps, 1 - level))
+
+
+def _plain_spreads(resampled_scores: Mapping[str, Floats], order: Sequence[str]) -> tuple[_Spreads, _GapSpreads]:
+    """Spreads of scores and of their differences, of samples that were drawn independently."""
+    spreads = {name: Spread(draws) for name, draws in resampled_scores.items()}
+    gap_spreads = {
+        (left, right): Spread(resampled_scores[left] - resampled_scores[right])
+        for left, right in combinations(order, 2)
+    }
+    return spreads, gap_spreads
+
+
+def _group_spreads(
+    resampled_scores: Mapping[str, Floats],
+    order: Sequence[str],
+    by_sample: Floats,
+    by_group: Floats,
+    score_all: Callable[[Floats], dict[str, Floats]],
+    groups: npt.ArrayLike,
+    rng: np.random.Generator,
+) -> tuple[_Spreads, _GapSpreads]:
+    """Spreads of scores and of their differences, of samples that were drawn by whole groups; see `spread`.
+
+    Args:
+        resampled_scores: system to its (R,) scores over resamples of groups.
+        order: the systems, best first.
+        by_sample: (N, S K) columns of all systems.
+        by_group: (G, S K) sums of these columns over each group.
+        score_all: function from (R, S K) column sums to the (R,) scores of each system.
+        groups: (N,) group of each sample.
+        rng: generator from which that of the samples is spawned.
+    """
+    sample_rng, sizes = rng.spawn(1)[0], sizes_of(groups)
+    scores_of_samples = cache(lambda count: score_all(resampled_sums(by_sample, rng=sample_rng, resamples=count)))
+    spreads = spread(
+        resampled_scores,
+        sizes,
+        scores_of_samples,
+        lambda: linearised_variances(score_all, by_sample),
+        influences_of(score_all, by_group, sizes),
+    )
+
+    def differences(scores: Mapping[str, Floats]) -> dict[tuple[str, str], Floats]:
+        return {(left, right): scores[left] - scores[right] for left, right in combinations(order, 2)}
+
+    def differences_of(sums: Floats) -> dict[tuple[str, str], Floats]:
+        return differences(score_all(sums))
+
+    gap_spreads = spread(
+        differences(resampled_scores),
+        sizes,
+        lambda count: differences(scores_of_samples(count)),
+        lambda: linearised_variances(differences_of, by_sample),
+        influences_of(differences_of, by_group, sizes),
+    )
+    return spreads, gap_spreads
+
+
+def _ranks(
+    resampled_scores: Mapping[str, Floats], order: Sequence[str], level: float, *, has_spread: bool
+) -> dict[str, tuple[int, int, int]]:
+    """System to its rank and the bounds of its rank over resamples; all ranks if a single group has no spread."""
+    if not has_spread:
+        return {name: (rank, 1, len(order)) for rank, name in enumerate(order, 1)}
+    from scipy.stats import rankdata  # importing it takes half a second, which all scoring would wait for
+
+    scores = np.array([resampled_scores[name] for name in order])  # (S, R)
+    resampled_ranks = rankdata(-scores, axis=0, method='min') if scores.shape[1] else scores
+    return {name: (rank, *_rank_bounds(resampled_ranks[rank - 1], rank, level)) for rank, name in enumerate(order, 1)}
 
 
 def _scored(score: Mapping[str, Score], column_slices: Mapping[str, slice], sums: Floats) -> dict[str, Floats]:

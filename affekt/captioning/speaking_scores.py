@@ -10,7 +10,7 @@ from typing import Any
 from affekt.captioning.captions import CLIPS
 from affekt.captioning.speaking import SpeakingScore, clip_speaking, from_row
 from affekt.errors import TableError
-from affekt.progress import Progress
+from affekt.progress import Progress, counted
 from affekt.runs import Run, write_atomically
 from affekt.tables import csv_bytes, read_table
 from affekt.workers import as_finished, workers
@@ -42,11 +42,9 @@ def score_speaking(captions: Path, *, processes: int = 1, progress: Progress | N
             if entry is not None:
                 done[str(row['name'])] = from_row(entry.facts['score'])
         todo = [row for row in places if str(row['name']) not in done]
-        for row, score in _scored(todo, processes):
+        for row, score in counted(_scored(todo, processes), progress, 'speaking', len(places), done=len(done)):
             run.note(_key(row), '', files=(), score=score.to_dict())
             done[score.name] = score
-            if progress is not None:
-                progress('speaking', len(done), len(places))
     scores = [done[str(row['name'])] for row in places]
     rows = [[_cell(getattr(score, head)) for head in HEADS] for score in scores]
     write_atomically(captions / SPEAKING, csv_bytes(HEADS, rows))

@@ -21,6 +21,7 @@ PROJECTIONS = {
 }
 """Names of projections to their input of the language model."""
 FUSED = {'video': 'affectgpt_proj', 'audio': 'audio_llama_proj', 'multi': 'multi_llama_proj'}
+"""Fused input to the name of its projection."""
 SCORED = {
     'video': ('video_attention_mlp.',),
     'audio': ('audio_attention_mlp.',),
@@ -36,6 +37,7 @@ LANGUAGE_MODELS = {
 }
 """Width and number of layers to the usual model."""
 POSITIONS = {'video': 'video_frame_position_embedding', 'audio': 'audio_position_embedding'}
+"""Fused input to the name of its learned positions."""
 MEANING = {
     'llama_model.': 'adapters of the language model (LoRA)',
     'image_llama_proj.': 'image to the language model',
@@ -48,11 +50,12 @@ MEANING = {
     'attention_mlp.': 'fusion of face and audio',
     'fc_att.': 'fusion of face and audio',
 }
+"""Beginning of a name to the meaning of the tensor."""
 _ADAPTER = re.compile(re.escape(LAYERS) + r'\.(\d{1,4})\.(\w+\.\w+)\.lora_([AB])\.default\.weight')
 
 
 def fusion_of(state: State, source: str) -> str:
-    """How an input is fused over time (video, audio), or face with audio (multi): attention, qformer, mean or none."""
+    """Fusion of an input over time (video, audio), or of face with audio (multi): attention, qformer, mean or none."""
     if any(name.startswith((f'{source}_Qformer.', f'{source}_query_tokens')) for name in state):
         return 'qformer'
     if any(name.startswith(SCORED[source]) for name in state):
@@ -72,43 +75,52 @@ def adapters(state: State) -> Shapes:
     }
 
 
-def query_former(width: int, context: int, between: int, layers: int) -> Shapes:
-    """A BERT of queries that attends to its context in every layer, without words and without their feed-forward."""
+def query_former(width: int, context: int, intermediate: int, layers: int) -> Shapes:
+    """Names and shapes of a Q-Former: queries that attend to a context in every layer, without the part for words.
+
+    Args:
+        width: width of the queries.
+        context: width of the tokens that they attend to.
+        intermediate: hidden width of the feed-forward part.
+        layers: number of layers.
+    """
     shapes: Shapes = below('embeddings.LayerNorm.', norm(width))
     for layer in range(layers):
-        part: Shapes = {}
+        layer_shapes: Shapes = {}
         for attention, inputs in (('attention', width), ('crossattention', context)):
-            part |= below(f'{attention}.self.query.', linear(width, width))
-            part |= below(f'{attention}.self.key.', linear(inputs, width))
-            part |= below(f'{attention}.self.value.', linear(inputs, width))
-            part |= below(f'{attention}.output.dense.', linear(width, width))
-            part |= below(f'{attention}.output.LayerNorm.', norm(width))
-        part |= below('intermediate_query.dense.', linear(width, between))
-        part |= below('output_query.dense.', linear(between, width))
-        part |= below('output_query.LayerNorm.', norm(width))
-        shapes |= below(f'encoder.layer.{layer}.', part)
+            layer_shapes |= below(f'{attention}.self.query.', linear(width, width))
+            layer_shapes |= below(f'{attention}.self.key.', linear(inputs, width))
+            layer_shapes |= below(f'{attention}.self.value.', linear(inputs, width))
+            layer_shapes |= below(f'{attention}.output.dense.', linear(width, width))
+            layer_shapes |= below(f'{attention}.output.LayerNorm.', norm(width))
+        layer_shapes |= below('intermediate_query.dense.', linear(width, intermediate))
+        layer_shapes |= below('output_query.dense.', linear(intermediate, width))
+        layer_shapes |= below('output_query.LayerNorm.', norm(width))
+        shapes |= below(f'encoder.layer.{layer}.', layer_shapes)
     return shapes
 
 
-def _fused(state: State, source: str, language: int) -> Shapes:
-    """What the fusion of an input and its projection have."""
+def _fused(state: State, source: str, language_width: int) -> Shapes:
+    """Names and shapes of the fusion of an input and of its projection to the language model."""
     projection = FUSED[source]
     width = _fused_width(state, source)
-    shapes = below(f'{projection}.', linear(width, language))
+    shapes = below(f'{projection}.', linear(width, language_width))
     fusion = fusion_of(state, source)
     if source == 'multi':
-        embedded = _side(state, 'multi_audio_embs.weight', 0, 'multi_video_embs.weight')
-        shapes |= below('multi_audio_embs.', linear(_side(state, 'multi_audio_embs.weight', 1), embedded))
-        shapes |= below('multi_video_embs.', linear(_side(state, 'multi_video_embs.weight', 1), embedded))
+        embedding_width = _side(state, 'multi_audio_embs.weight', 0, 'multi_video_embs.weight')
+        shapes |= below('multi_audio_embs.', linear(_side(state, 'multi_audio_embs.weight', 1), embedding_width))
+        shapes |= below('multi_video_embs.', linear(_side(state, 'multi_video_embs.weight', 1), embedding_width))
     if fusion == 'attention' and source == 'multi':
-        shapes |= below('attention_mlp.', linear(2 * embedded, embedded)) | below('fc_att.', linear(embedded, 2))
+        shapes |= below('attention_mlp.', linear(2 * embedding_width, embedding_width)) | below(
+            'fc_att.', linear(embedding_width, 2)
+        )
     elif fusion == 'attention':
         shapes |= below(f'{source}_attention_mlp.', linear(width, 1))
     elif fusion == 'qformer':
         top = f'{source}_Qformer.bert.'
         context = _side(state, f'{top}encoder.layer.0.crossattention.self.key.weight', 1)
-        between = _side(state, f'{top}encoder.layer.0.intermediate_query.dense.weight', 0)
-        shapes |= below(top, query_former(width, context, between, depth(state, f'{top}encoder.layer')))
+        intermediate = _side(state, f'{top}encoder.layer.0.intermediate_query.dense.weight', 0)
+        shapes |= below(top, query_former(width, context, intermediate, depth(state, f'{top}encoder.layer')))
         shapes[f'{source}_query_tokens'] = (1, _side(state, f'{source}_query_tokens', 1), width)
         positions = POSITIONS.get(source, 'multi_position_embedding')
         shapes[f'{positions}.weight'] = (_side(state, f'{positions}.weight', 0), context)
@@ -131,35 +143,36 @@ def _side(state: State, name: str, axis: int, other: str = '') -> int:
 
 
 def recognise(state: State) -> Recognised | None:
-    """A state of AffectGPT: whatever has its projections, with or without adapters."""
-    projections = [name for name in PROJECTIONS if any(each.startswith(f'{name}.') for each in state)]
+    """The identity of a state that has AffectGPT's projections, with or without adapters; None for another state."""
+    projections = [name for name in PROJECTIONS if any(tensor.startswith(f'{name}.') for tensor in state)]
     inputs = [PROJECTIONS[name] for name in projections]
     has_adapters = any(_ADAPTER.match(name) for name in state)
     if not inputs or not (has_adapters or 'affectgpt_proj' in projections):
         return None
     lora = adapters(state)
     layers = depth(state, LAYERS)
-    first = next((shape for name, shape in lora.items() if name.endswith('lora_A.default.weight')), (0, 0))
-    language = next((state[name][0] for each in projections for name in (f'{each}.weight', f'{each}.bias')
-                     if state.get(name)), 1)  # fmt: skip
+    lora_shape = next((shape for name, shape in lora.items() if name.endswith('lora_A.default.weight')), (0, 0))
+    shapes = [state.get(f'{name}.{part}', ()) for name in projections for part in ('weight', 'bias')]
+    language_width = next((shape[0] for shape in shapes if shape), 1)
     fusions = {source: fusion_of(state, source) for source in FUSED}
-    queries = {s: _side(state, f'{s}_query_tokens', 1) for s, fusion in fusions.items() if fusion == 'qformer'}
+    query_counts = {s: _side(state, f'{s}_query_tokens', 1) for s, fusion in fusions.items() if fusion == 'qformer'}
     modules = sorted({match[2].split('.')[1] for name in lora if (match := _ADAPTER.match(name))})
     expected = dict(lora)
     for source, projection in FUSED.items():
         if projection in projections or fusions[source] != 'none':
-            expected |= _fused(state, source, language)
+            expected |= _fused(state, source, language_width)
     if 'image' in inputs:
-        expected |= below('image_llama_proj.', linear(_side(state, 'image_llama_proj.weight', 1), language))
+        expected |= below('image_llama_proj.', linear(_side(state, 'image_llama_proj.weight', 1), language_width))
+    model = LANGUAGE_MODELS.get((language_width, layers), 'unknown')
     sizes = {
-        'language model': f'{LANGUAGE_MODELS.get((language, layers), "unknown")} (width {language}, {layers} layers)',
-        'adapters': f'rank {first[0]} on {", ".join(modules)}' if lora else 'none',
+        'language model': f'{model} (width {language_width}, {layers} layers)',
+        'adapters': f'rank {lora_shape[0]} on {", ".join(modules)}' if lora else 'none',
         'inputs': ', '.join(inputs),
         'fusion': ', '.join(f'{source} {fusion}' for source, fusion in fusions.items()),
     }  # fmt: skip
-    if queries:
-        sizes['query tokens'] = ', '.join(f'{source} {count}' for source, count in queries.items())
-    size = LANGUAGE_MODELS.get((language, layers), 'custom')
+    if query_counts:
+        sizes['query tokens'] = ', '.join(f'{source} {count}' for source, count in query_counts.items())
+    size = LANGUAGE_MODELS.get((language_width, layers), 'custom')
     return Recognised('affectgpt', 'AffectGPT', 'adapters and projections', size, expected, sizes, meaning=MEANING)
 
 

@@ -63,7 +63,8 @@ def convert(
 
     Raises:
         WeightsError: the file is not a checkpoint, not a complete state, or a number does not fit the dtype.
-        StorageError: `out` or its card exists, or cannot be written.
+        StorageError: `out` or its card exists, cannot be written, or has another extension than .safetensors.
+        UnknownNameError: the dtype is not one of `DTYPES`.
     """
     require_torch()
     out = Path(out)
@@ -92,7 +93,7 @@ def convert(
 
 
 def _notes(inspection: Inspection, licence: str, dtype: str) -> dict[str, str]:
-    checkpoint, known = inspection.checkpoint, inspection.recognition
+    checkpoint, recognition = inspection.checkpoint, inspection.recognition
     notes = {
         'format': 'pt',
         'source': checkpoint.path.name,
@@ -101,12 +102,12 @@ def _notes(inspection: Inspection, licence: str, dtype: str) -> dict[str, str]:
         'converted_by': f'affekt {__version__}',
         'epoch': json.dumps(checkpoint.notes.get('epoch')),
     }
-    if known:
+    if recognition:
         notes |= {
-            'family': known.family,
-            'stage': known.form,
-            'size': known.size,
-            'sizes': json.dumps(dict(known.sizes)),
+            'family': recognition.family,
+            'stage': recognition.form,
+            'size': recognition.size,
+            'sizes': json.dumps(dict(recognition.sizes)),
         }
     if isinstance(checkpoint.notes.get('form'), dict):  # affekt's own runs write it, for `stored_form`
         notes['form'] = json.dumps(checkpoint.notes['form'])
@@ -126,14 +127,14 @@ def _tensor(inspection: Inspection, name: str, dtype: str) -> Tensor:
     value = inspection.checkpoint.tensor(name)
     if not dtype or not value.is_floating_point():
         return value
-    cast = value.to(getattr(torch, dtype))
-    if not bool(torch.isfinite(cast).all()):
+    converted = value.to(getattr(torch, dtype))
+    if not bool(torch.isfinite(converted).all()):
         raise WeightsError(
             expected=f'numbers that fit {dtype}',
             came=f'{name} with values up to {float(value.abs().max()):.3g}',
             todo='choose bfloat16 or float32',
         )
-    return cast
+    return converted
 
 
 def _write(file: IO[bytes], inspection: Inspection, dtype: str, notes: Mapping[str, str]) -> None:
@@ -142,16 +143,18 @@ def _write(file: IO[bytes], inspection: Inspection, dtype: str, notes: Mapping[s
     header: dict[str, Any] = {'__metadata__': dict(notes)}
     end = 0
     for name, stored in inspection.checkpoint.tensors.items():
-        written = dtype if dtype and 'float' in stored.dtype else stored.dtype
-        if written not in codes:
+        written_dtype = dtype if dtype and 'float' in stored.dtype else stored.dtype
+        if written_dtype not in codes:
             raise WeightsError(
-                expected='numbers that safetensors has', came=f'{name} of {written}', todo='convert it with --dtype'
+                expected='a dtype that safetensors has',
+                came=f'{name} of {written_dtype}',
+                todo='convert it with --dtype',
             )
-        begin, end = end, end + stored.numbers * SIZES[written]
-        header[name] = {'dtype': codes[written], 'shape': list(stored.shape), 'data_offsets': [begin, end]}
-    text = json.dumps(header).encode()
-    text += b' ' * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, 'little') + text)
+        begin, end = end, end + stored.numbers * SIZES[written_dtype]
+        header[name] = {'dtype': codes[written_dtype], 'shape': list(stored.shape), 'data_offsets': [begin, end]}
+    index = json.dumps(header).encode()
+    index += b' ' * (-len(index) % 8)
+    file.write(len(index).to_bytes(8, 'little') + index)
     for name in inspection.checkpoint.tensors:
         file.write(_bytes(_tensor(inspection, name, dtype)))
 
@@ -166,36 +169,36 @@ def _bytes(value: Tensor) -> bytes:
 
 
 def _verify(part: Path, inspection: Inspection, dtype: str) -> None:
-    """The written file, read by the library of the format, equals the source in every bit."""
+    """Check that the written file, read by the library of the format, equals the source in every bit."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(part, framework='pt') as file:
             names = set(file.keys())
-            wrong = [
+            differing = [
                 name
                 for name in inspection.checkpoint.tensors
                 if name not in names or _bytes(file.get_tensor(name)) != _bytes(_tensor(inspection, name, dtype))
             ]
     except SafetensorError as error:
         raise StorageError(expected='a file that can be read back', came=str(error), todo='check the disk') from error
-    if wrong or len(names) != len(inspection.rows):
+    if differing or len(names) != len(inspection.rows):
         raise StorageError(
             expected='a file that holds what was written',
-            came=f'other values in {listed(wrong, 3)}',
+            came=f'other values in {listed(differing, 3)}',
             todo='check the disk',
         )
 
 
 def _card(inspection: Inspection, out: Path, notes: Mapping[str, str]) -> str:
     """The card beside a converted file."""
-    checkpoint, known = inspection.checkpoint, inspection.recognition
+    checkpoint, recognition = inspection.checkpoint, inspection.recognition
     licence, saved_as = notes['licence'], ', '.join(sorted({row.dtype for row in inspection.rows}))
     rows = {
-        'family': known.title if known else 'unknown',
-        'form': known.form if known else '',
-        'size': known.size if known else '',
-        **({name: str(value) for name, value in known.sizes.items()} if known else {}),
+        'family': recognition.title if recognition else 'unknown',
+        'form': recognition.form if recognition else '',
+        'size': recognition.size if recognition else '',
+        **({name: str(value) for name, value in recognition.sizes.items()} if recognition else {}),
         'tensors': f'{len(inspection.rows):,}',
         'numbers': f'{checkpoint.numbers:,} ({notes.get("dtype") or saved_as})',
         'epoch': str(checkpoint.notes.get('epoch', 'not noted')),
@@ -206,7 +209,7 @@ def _card(inspection: Inspection, out: Path, notes: Mapping[str, str]) -> str:
     lines = [
         f'# {out.stem}',
         '',
-        f'{known or "A checkpoint of an unknown family"}, converted by affekt {__version__}.',
+        f'{recognition or "A checkpoint of an unknown family"}, converted by affekt {__version__}.',
         '',
     ]
     lines += ['| | |', '|---|---|', *(f'| {name} | {_cell(value)} |' for name, value in rows.items() if value), '']
@@ -219,7 +222,7 @@ def _card(inspection: Inspection, out: Path, notes: Mapping[str, str]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A text in a cell of a Markdown table, whatever a stranger put there."""
+    """A text of unknown origin as a cell of a Markdown table, its marks escaped."""
     text = ' '.join(str(value).split()).replace('\\', '\\\\')
     for mark in '|<>`[]*_#!':
         text = text.replace(mark, f'\\{mark}')

@@ -85,7 +85,7 @@ class Family:
 
 
 MOST_BLOCKS = 9999
-"""Number of blocks that names are searched for."""
+"""Maximum number of blocks of a state; a file that notes more is not followed."""
 
 
 def depth(state: State, prefix: str) -> int:
@@ -95,21 +95,23 @@ def depth(state: State, prefix: str) -> int:
 
 
 def differing_blocks(size: str, counts: Mapping[str, tuple[int, int]]) -> str:
-    """How a state differs from a published size: 'like tiny, but with 9 audio blocks instead of 10'; '' if it does not.
+    """Differences of a state from a published size: 'like tiny, but with 9 audio blocks instead of 10'; '' for none.
 
     Args:
         size: name of the published size.
-        counts: kind of block to the number of blocks in the state, and in the published size.
+        counts: name of a part to its number of blocks in the state, and in the published size.
     """
-    wrong = [
-        f'{counted(has, f"{kind} block")} instead of {wanted}'
-        for kind, (has, wanted) in counts.items()
-        if has != wanted
+    differences = [
+        f'{counted(count, f"{block} block")} instead of {published}'
+        for block, (count, published) in counts.items()
+        if count != published
     ]
-    return f'like {size}, but with {" and ".join(wrong)}' if wrong else ''
+    return f'like {size}, but with {" and ".join(differences)}' if differences else ''
 
 
 def has_fewer(counts: Mapping[str, tuple[int, int]]) -> bool:
     """Whether a state has fewer blocks than a published size, and of no kind more; see `differing_blocks`."""
     numbers = list(counts.values())
-    return all(has <= wanted for has, wanted in numbers) and any(has < wanted for has, wanted in numbers)
+    return all(count <= published for count, published in numbers) and any(
+        count < published for count, published in numbers
+    )

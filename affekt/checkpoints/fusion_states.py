@@ -29,17 +29,20 @@ HEADS = {
 PROBE = {'audio': 1009, 'text': 1013, 'video': 1019, 'hidden': 1048, 'classes': 997, 'values': 991}
 """Sizes for the probe: primes, except the width, which must be divisible by the heads."""
 TOP = tuple(1103 + 2 * at for at in range(32))
-"""The same for models of any number of inputs."""
+"""Sizes of the inputs in the probe of a model with any number of inputs."""
 PROBED_OPTIONS = {
     'lmf': ('rank', 1301),
     'mfn': ('memory', 1303),
     'graph_mfn': ('memory', 1303),
     'mfm': ('memory', 1303),
 }
+"""Model to its option that is found like a size, and the size for the probe."""
 COUNTED_OPTIONS = {'ef_lstm': 'layers', 'mmim': 'predictor_layers', 'mult': 'layers'}
+"""Model to its option that counts layers, which is found by building with each count that its names allow."""
 MOST_LAYERS = 8
+"""Maximum number of layers tried."""
 MOST_DIFFERENT = 0.2
-"""Share of names that may be missing or foreign in a state that still counts as one of the model."""
+"""Maximum share of names that may be missing or foreign in a state that still counts as one of the model."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Built:
-    """Facts about a built model: its class, published names to ours, names to shapes."""
+    """A built model: its class, published names to ours, names to shapes."""
 
     model: str
     names: NameMap
@@ -114,10 +117,10 @@ def _probes(state: State, form: str, heads: list[str]) -> Iterator[_Plan]:
     for model, model_class in FUSION_MODELS.items():
         if model == 'attention_topn':
             count = sum(
-                f'encoder{at}.linear_1.weight' in state or f'encoders.encoders.feat{at}.layers.0.weight' in state
-                for at in range(len(TOP))
+                f'encoder{index}.linear_1.weight' in state or f'encoders.encoders.feat{index}.layers.0.weight' in state
+                for index in range(len(TOP))
             )
-            sizes = {f'feat{at}': TOP[at] for at in range(count)}
+            sizes = {f'feat{index}': TOP[index] for index in range(count)}
         else:
             sizes = {name: PROBE[name] for name in MODALITIES}
         choices: list[dict[str, int]] = [{}]
@@ -131,7 +134,7 @@ def _probes(state: State, form: str, heads: list[str]) -> Iterator[_Plan]:
 
 
 def _matched(probe: _Plan, state: State) -> Recognised | None:
-    """The recognition of a state whose names are those of a model, with the sizes that its shapes tell."""
+    """The recognition of a state whose names are those of a model, its sizes from the state's shapes."""
     from affekt.nn import renamed
 
     model = _built(probe)
@@ -139,26 +142,26 @@ def _matched(probe: _Plan, state: State) -> Recognised | None:
         return None
     ours = {name: new for name in state if (new := renamed(name, model.names)) is not None}
     shapes = model.shapes
-    foreign = {name for name, new in ours.items() if new not in shapes and not TOLERATED.search(name)}
+    unknown = {name for name, new in ours.items() if new not in shapes and not TOLERATED.search(name)}
     absent = set(shapes) - set(ours.values())
-    if len(foreign) + len(absent) > len(shapes) * MOST_DIFFERENT:
+    if len(unknown) + len(absent) > len(shapes) * MOST_DIFFERENT:
         return None
-    shown_sides: dict[int, int] = {}
+    actual_sides: dict[int, int] = {}
     for name, new in ours.items():
-        for at, side in enumerate(shapes.get(new, ())):
-            if at < len(state[name]):
-                shown_sides.setdefault(side, state[name][at])
-    sizes, shown = _input_sizes(dict(probe.sizes), shown_sides)
-    numbers = {name: shown_sides.get(side, 0) if side else 0 for name, side in probe.numbers}
-    options = {name: shown_sides.get(side, side) for name, side in probe.options}
+        for axis, side in enumerate(shapes.get(new, ())):
+            if axis < len(state[name]):
+                actual_sides.setdefault(side, state[name][axis])
+    sizes, determined = _input_sizes(dict(probe.sizes), actual_sides)
+    numbers = {name: actual_sides.get(side, 0) if side else 0 for name, side in probe.numbers}
+    options = {name: actual_sides.get(side, side) for name, side in probe.options}
     built = _built(replace(probe, sizes=_pairs(sizes), numbers=_pairs(numbers), options=_pairs(options)))
     if built is None:
         return None
-    whole = built.shapes
-    expected = {name: whole[new] for name, new in ours.items() if new in whole}
-    expected |= {name: whole[name] for name in absent if name in whole}
+    complete = built.shapes
+    expected = {name: complete[new] for name, new in ours.items() if new in complete}
+    expected |= {name: complete[name] for name in absent if name in complete}
     heads = {name: number for name in ('classes', 'values') if (number := numbers[name])}
-    details = {'level': probe.level, **shown, 'width': numbers['hidden'], **heads, **options}
+    details = {'level': probe.level, **determined, 'width': numbers['hidden'], **heads, **options}
     return Recognised(
         'fusion', 'Fusion model', probe.model, '' if probe.form == 'reference' else probe.form, expected, details,
         built.model, {name: new for name, new in ours.items() if name != new}, meaning={'': probe.model},
@@ -170,14 +173,14 @@ def _pairs(numbers: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
 
 
 def _input_sizes(probe: Mapping[str, int], sides: Mapping[int, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """Sizes of the inputs to build with, and what the shapes really tell of them: of some models only sum or widest."""
+    """Sizes of the inputs to build with, and those that shapes determine: of some models only the sum or the widest."""
     count = len(probe)
     if all(side in sides for side in probe.values()):
         sizes = {name: sides[side] for name, side in probe.items()}
         return sizes, {f'{name} size': size for name, size in sizes.items()}
     total = sides.get(sum(probe.values()), 0)
     if total >= count:
-        return {name: 1 if at else total - count + 1 for at, name in enumerate(probe)}, {'sizes together': total}
+        return {name: 1 if index else total - count + 1 for index, name in enumerate(probe)}, {'sizes together': total}
     widest = sides.get(max(probe.values()), 0)
     return dict.fromkeys(probe, widest), {'widest size': widest}
 

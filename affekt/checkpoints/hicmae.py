@@ -22,12 +22,13 @@ MEANING = {
     'encoder_to_decoder_audio.': 'encoder to decoder, audio',
     'decoder.': 'video decoder',
     'decoder_audio.': 'audio decoder',
-    'mask_token': 'what stands for hidden tokens',
+    'mask_token': 'learned token in place of hidden ones',
     'video_layer_weights': 'weights of the video layers',
     'audio_layer_weights': 'weights of the audio layers',
     'fc_norm.': 'norm before the head',
     'head.': 'head',
 }
+"""Beginning of a name to the meaning of the tensor."""
 
 
 def listing(
@@ -78,25 +79,25 @@ def listing(
 def _depths(state: State) -> tuple[int, int, int]:
     """Blocks of the video encoder, the audio encoder and each stream of the fusion in the complete state.
 
-    Encoders are equally deep, as are the streams; layer weights count blocks; two encoders always have a fusion. So a
-    state that lacks blocks of one part is told from a shallower network by the other parts.
+    Encoders are equally deep, as are the streams; layer weights count blocks; two encoders always have a fusion. So the
+    other parts distinguish a state that lacks blocks of one part from a shallower network.
     """
-    there = [any(name.startswith(f'{encoder}.') for name in state) for encoder in ('encoder', 'encoder_audio')]
+    has_encoder = [any(name.startswith(f'{encoder}.') for name in state) for encoder in ('encoder', 'encoder_audio')]
     weights = [state.get(f'{name}_layer_weights', ()) for name in ('video', 'audio')]
-    counts = [min(shape[0], MOST_BLOCKS) for shape in weights if shape]
-    deepest = max(depth(state, 'encoder.blocks'), depth(state, 'encoder_audio.blocks'), *counts, 0)
-    video, audio = (deepest if is_there else 0 for is_there in there)
+    weight_counts = [min(shape[0], MOST_BLOCKS) for shape in weights if shape]
+    encoder_depth = max(depth(state, 'encoder.blocks'), depth(state, 'encoder_audio.blocks'), *weight_counts, 0)
+    video, audio = (encoder_depth if is_present else 0 for is_present in has_encoder)
     fusion = max(depth(state, 'encoder_fusion.blocks'), depth(state, 'encoder_fusion.blocks_audio'))
-    return video, audio, fusion or (FUSION_DEPTH if all(there) else 0)
+    return video, audio, fusion or (FUSION_DEPTH if all(has_encoder) else 0)
 
 
 def recognise(state: State) -> Recognised | None:
-    """A state of HiCMAE, of either form or of its encoders alone."""
+    """The identity of a state of HiCMAE, of either form or of its encoders alone; None for another state."""
     patch = state.get('encoder.patch_embed.proj.weight', ()) or state.get('encoder_audio.patch_embed.proj.weight', ())
-    is_ours = 'video_layer_weights' in state or any(
+    is_hicmae = 'video_layer_weights' in state or any(
         name.startswith(('encoder_audio.', 'encoder_fusion.', 'decoder.blocks.1.cross_attn.')) for name in state
     )
-    if not is_ours or not patch:
+    if not is_hicmae or not patch:
         return None
     width = patch[0]
     depths = _depths(state)
@@ -106,8 +107,8 @@ def recognise(state: State) -> Recognised | None:
     differs = differing_blocks(WIDTHS[width], counts) if width in WIDTHS else ''
     published = 'custom' if differs else WIDTHS.get(width, 'custom')
     is_cut = bool(differs) and has_fewer(counts)
-    deepest = max(depth(state, 'decoder.blocks'), depth(state, 'decoder_audio.blocks'))
-    decoders = (deepest if depths[0] else 0, deepest if depths[1] else 0)
+    decoder_depth = max(depth(state, 'decoder.blocks'), depth(state, 'decoder_audio.blocks'))
+    decoders = (decoder_depth if depths[0] else 0, decoder_depth if depths[1] else 0)
     if any(decoders) or 'mask_token' in state or 'mask_token_audio' in state:
         mask = state.get('mask_token', ()) or state.get('mask_token_audio', ()) or (width,)
         sizes |= {'decoder width': mask[-1], 'decoder blocks': max(decoders)}

@@ -116,46 +116,48 @@ class Inspection:
 
     def summary(self) -> dict[str, str]:
         """The identity of the file, as name to line; settings are in `arguments`."""
-        source, known = self.checkpoint, self.recognition
-        ways = [source.form] + [f'model under {source.key!r}'] * bool(source.key)
-        ways += [f'prefix {source.prefix!r} taken off'] * bool(source.prefix)
-        lines = {'written as': ', '.join(ways)}
-        lines |= {name: str(value) for name, value in (known.sizes if known else {}).items()}
+        source, recognition = self.checkpoint, self.recognition
+        formats = [source.form] + [f'model under {source.key!r}'] * bool(source.key)
+        formats += [f'prefix {source.prefix!r} taken off'] * bool(source.prefix)
+        lines = {'written as': ', '.join(formats)}
+        lines |= {name: str(value) for name, value in (recognition.sizes if recognition else {}).items()}
         if 'epoch' in source.notes:
             lines['epoch'] = str(source.notes['epoch'])
         dtypes = ', '.join(sorted({row.dtype for row in self.rows}))
         lines['parameters'] = f'{source.numbers:,} in {counted(len(self.rows), "tensor")}, {dtypes}'
         for name, (count, size) in source.others.items():
-            lines[f'beside: {name}'] = f'{counted(count, "tensor")}, {size:,} bytes'
+            lines[f'outside the model: {name}'] = f'{counted(count, "tensor")}, {size:,} bytes'
         return lines
 
     def verdict(self) -> list[str]:
         """The result of the coverage, in sentences without full stop; [] for an unknown family."""
-        known, count = self.recognition, f'{len(self.rows):,}'
-        if known is None:
+        recognition, count = self.recognition, f'{len(self.rows):,}'
+        if recognition is None:
             return []
         if self.faults:
             sentences = [f'not whole: {"; ".join(self.faults)}']
         else:
-            where = f', which fills {known.model}' if known.model else ''
-            sentences = [f'a whole state{where}: {count} of {count} tensors have their place']
-        if known.kept:
+            model = f', which fills {recognition.model}' if recognition.model else ''
+            sentences = [f'a whole state{model}: {count} of {count} tensors have their place']
+        if recognition.kept:
             kept = sum(row.tuned is not None for row in self.rows)
-            sentences.append(f'fine-tuning keeps {kept:,} of {count}; new there: {", ".join(known.new)}')
+            sentences.append(f'fine-tuning keeps {kept:,} of {count}; new there: {", ".join(recognition.new)}')
         return sentences
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
-        checkpoint, known = self.checkpoint, self.recognition
+        checkpoint, recognition = self.checkpoint, self.recognition
         return {
             'file': checkpoint.path.name, 'written_as': checkpoint.form, 'model_key': checkpoint.key or None,
-            'prefix': checkpoint.prefix, 'family': known and known.family, 'form': known and known.form,
-            'size': (known and known.size) or None, 'sizes': dict(known.sizes) if known else {},
-            'model': (known and known.model) or None, 'tensors': len(self.rows), 'numbers': checkpoint.numbers,
+            'prefix': checkpoint.prefix, 'family': recognition and recognition.family,
+            'form': recognition and recognition.form, 'size': (recognition and recognition.size) or None,
+            'sizes': dict(recognition.sizes) if recognition else {},
+            'model': (recognition and recognition.model) or None, 'tensors': len(self.rows),
+            'numbers': checkpoint.numbers,
             'epoch': checkpoint.notes.get('epoch'), 'notes': dict(checkpoint.notes),
             'beside': {name: {'tensors': n, 'bytes': size} for name, (n, size) in checkpoint.others.items()},
             'missing': list(self.missing), 'faults': self.faults,
-            'new_when_tuned': list(known.new) if known else [],
+            'new_when_tuned': list(recognition.new) if recognition else [],
             'coverage': [
                 {'name': row.name, 'shape': list(row.shape), 'dtype': row.dtype, 'fate': row.fate, 'ours': row.ours,
                  'wanted': list(row.wanted) if row.wanted is not None else None, 'tuned': row.tuned}
@@ -185,13 +187,13 @@ def inspected(path: str | os.PathLike[str] | Checkpoint, *, values: bool = True)
     checkpoint = path if isinstance(path, Checkpoint) else opened(path)
     if values:
         checkpoint.check_values()
-    known = recognised(checkpoint.shapes)
-    noted = checkpoint.notes.get('form')
-    if known and 'heads' in known.sizes and isinstance(noted, dict) and isinstance(noted.get('heads'), int):
-        known = replace(known, sizes={**known.sizes, 'heads': noted['heads']})  # not visible in shapes
-    rows = tuple(_row(name, stored.shape, stored.dtype, known) for name, stored in checkpoint.tensors.items())
-    missing = tuple(name for name in known.expected if name not in checkpoint.tensors) if known else ()
-    return Inspection(checkpoint, known, rows, missing)
+    recognition = recognised(checkpoint.shapes)
+    form = checkpoint.notes.get('form')
+    if recognition and 'heads' in recognition.sizes and isinstance(form, dict) and isinstance(form.get('heads'), int):
+        recognition = replace(recognition, sizes={**recognition.sizes, 'heads': form['heads']})  # not visible in shapes
+    rows = tuple(_row(name, stored.shape, stored.dtype, recognition) for name, stored in checkpoint.tensors.items())
+    missing = tuple(name for name in recognition.expected if name not in checkpoint.tensors) if recognition else ()
+    return Inspection(checkpoint, recognition, rows, missing)
 
 
 def require_whole(inspection: Inspection) -> None:
@@ -208,16 +210,16 @@ def require_whole(inspection: Inspection) -> None:
         )
 
 
-def _row(name: str, shape: tuple[int, ...], dtype: str, known: Recognised | None) -> CoverageRow:
-    if known is None:
+def _row(name: str, shape: tuple[int, ...], dtype: str, recognition: Recognised | None) -> CoverageRow:
+    if recognition is None:
         return CoverageRow(name, shape, dtype, 'unknown')
-    wanted = known.expected.get(name)
-    if wanted is None:
+    expected_shape = recognition.expected.get(name)
+    if expected_shape is None:
         fate: Fate = 'ignored' if TOLERATED.search(name) else 'positions' if POSITIONS.search(name) else 'unknown'
-        return CoverageRow(name, shape, dtype, fate if known.expected else 'known')
-    fate = 'other shape' if wanted != shape else 'loads' if known.model else 'known'
-    ours = known.ours(name) if known.model else None
-    return CoverageRow(name, shape, dtype, fate, ours, wanted, known.kept.get(name))
+        return CoverageRow(name, shape, dtype, fate if recognition.expected else 'known')
+    fate = 'other shape' if expected_shape != shape else 'loads' if recognition.model else 'known'
+    ours = recognition.ours(name) if recognition.model else None
+    return CoverageRow(name, shape, dtype, fate, ours, expected_shape, recognition.kept.get(name))
 
 
 def _group_of(name: str) -> str:
@@ -227,36 +229,46 @@ def _group_of(name: str) -> str:
     ('encoder.blocks.*', 'fc_norm', 'mask_token')
     """
     parts = name.split('.')
-    number = next((at for at, part in enumerate(parts) if NUMBER.fullmatch(part)), None)
+    number = next((index for index, part in enumerate(parts) if NUMBER.fullmatch(part)), None)
     if number:
         return '.'.join([*parts[:number], '*'])
     return '.'.join(parts[:2] if len(parts) > 2 else parts[:1])
 
 
-def _grouped(rows: list[CoverageRow], known: Recognised | None) -> CoverageGroup:
-    own = [row.name for row in rows]
+def _grouped(rows: list[CoverageRow], recognition: Recognised | None) -> CoverageGroup:
+    names = [row.name for row in rows]
     ours = sorted({name for row in rows if (name := row.ours) is not None})
     tuned = sorted({name for row in rows if (name := row.tuned) is not None})
-    meaning = next((what for prefix, what in known.meaning.items() if own[0].startswith(prefix)), '') if known else ''
-    wrong = sum(row.fate == 'other shape' for row in rows)
+    meaning = (
+        next((description for prefix, description in recognition.meaning.items() if names[0].startswith(prefix)), '')
+        if recognition
+        else ''
+    )
+    misshapen = sum(row.fate == 'other shape' for row in rows)
     unknown = sum(row.fate in ('unknown', 'positions') for row in rows)
     ignored = sum(row.fate == 'ignored' for row in rows)
     faults = [
-        f'{n} {what}' for n, what in ((wrong, 'of another shape'), (unknown, 'unknown'), (ignored, 'ignored')) if n
+        f'{count} {description}'
+        for count, description in ((misshapen, 'of another shape'), (unknown, 'unknown'), (ignored, 'ignored'))
+        if count
     ]
-    place = _moved(own, ours)
-    kept = '' if not known or not known.kept else _moved(own, tuned) if tuned else 'left out'
+    target = _moved(names, ours)
+    tuned_names = '' if not recognition or not recognition.kept else _moved(names, tuned) if tuned else 'left out'
     return CoverageGroup(
-        _spanned(own), tuple(rows), ', '.join([place] * bool(place) + faults) if known else '', kept, meaning
+        _spanned(names),
+        tuple(rows),
+        ', '.join([target] * bool(target) + faults) if recognition else '',
+        tuned_names,
+        meaning,
     )
 
 
-def _moved(own: list[str], names: list[str]) -> str:
-    """Where names went: `same`, `without 'encoder.'`, or the group that they are in now."""
-    if names and set(names) <= set(own):
+def _moved(published: list[str], names: list[str]) -> str:
+    """Difference of names from published ones: `same`, `without 'encoder.'`, or the group that they are in."""
+    if names and set(names) <= set(published):
         return 'same'
-    prefix = next((name.removesuffix(names[0]) for name in own if names and name.endswith(names[0])), '')
-    if prefix and {f'{prefix}{name}' for name in names} <= set(own):
+    prefix = next((name.removesuffix(names[0]) for name in published if names and name.endswith(names[0])), '')
+    if prefix and {f'{prefix}{name}' for name in names} <= set(published):
         return f'without {prefix!r}'
     return _spanned(names)
 
@@ -269,8 +281,8 @@ def _spanned(names: Iterable[str]) -> str:
         numbers = groups.setdefault(group, set())
         if group.endswith('*'):
             numbers.add(int(re.split(r'[.]', name)[group.count('.')]))
-    shown = []
+    spans = []
     for group, numbers in groups.items():
         span = f'{min(numbers)}-{max(numbers)}' if len(numbers) > 1 else str(*numbers)
-        shown.append(group.removesuffix('*') + span if numbers else group)
-    return ', '.join(shown[:2]) + (f' and {len(shown) - 2} more' if len(shown) > 2 else '')
+        spans.append(group.removesuffix('*') + span if numbers else group)
+    return ', '.join(spans[:2]) + (f' and {len(spans) - 2} more' if len(spans) > 2 else '')

@@ -18,17 +18,17 @@ def below(prefix: str, shapes: Mapping[str, tuple[int, ...]]) -> Shapes:
 
 
 def norm(width: int) -> Shapes:
-    """A LayerNorm."""
+    """Names and shapes of a LayerNorm."""
     return {'weight': (width,), 'bias': (width,)}
 
 
 def linear(inputs: int, outputs: int) -> Shapes:
-    """A linear layer."""
+    """Names and shapes of a linear layer."""
     return {'weight': (outputs, inputs), 'bias': (outputs,)}
 
 
 def block(width: int) -> Shapes:
-    """A transformer block with separate biases of queries and values."""
+    """Names and shapes of a transformer block with separate biases of queries and values."""
     return {
         **below('norm1.', norm(width)),
         'attn.q_bias': (width,),
@@ -42,7 +42,7 @@ def block(width: int) -> Shapes:
 
 
 def cross_block(width: int) -> Shapes:
-    """A block that first attends to a context of the same width."""
+    """Names and shapes of a block that first attends to a context of the same width."""
     return {
         'cross_attn.q_bias': (width,),
         'cross_attn.v_bias': (width,),
@@ -56,15 +56,15 @@ def cross_block(width: int) -> Shapes:
 
 
 def blocks(plain: int, cross: int, width: int) -> Shapes:
-    """A list of blocks, the plain ones first."""
+    """Names and shapes of a list of blocks, the plain ones first."""
     shapes: Shapes = {}
-    for at in range(plain + cross):
-        shapes |= below(f'blocks.{at}.', block(width) if at < plain else cross_block(width))
+    for index in range(plain + cross):
+        shapes |= below(f'blocks.{index}.', block(width) if index < plain else cross_block(width))
     return shapes
 
 
 def decoder(depth: int, cross: int, width: int, outputs: int) -> Shapes:
-    """A decoder: its blocks, norm and output layer."""
+    """Names and shapes of a decoder: `depth` blocks, the last `cross` with cross-attention, norm and output layer."""
     return {
         **blocks(depth - cross, cross, width),
         **below('norm.', norm(width)),

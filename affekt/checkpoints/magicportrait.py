@@ -13,7 +13,7 @@ PARTS = {
     'motion modules': 588,
     'denoising U-Net of frames': 1274,
     'guidance encoder': 149,
-    'reference U-Net of pictures': 682,
+    'reference U-Net of images': 682,
 }
 """Part to the number of tensors of the published one."""
 WITHOUT_ATTENTION = 130
@@ -21,30 +21,30 @@ WITHOUT_ATTENTION = 130
 
 
 def part_of(state: State) -> str:
-    """The part that a state is; '' for none."""
-    first = {name.split('.')[0] for name in state}
-    if {'pose_encoder', 'expression_encoder'} <= first:
+    """Name of the part that a state belongs to; '' for none."""
+    prefixes = {name.split('.')[0] for name in state}
+    if {'pose_encoder', 'expression_encoder'} <= prefixes:
         return 'SMIRK encoder'
     has_motion = any('.motion_modules.' in name for name in state)
-    if {'down_blocks', 'up_blocks'} <= first:
+    if {'down_blocks', 'up_blocks'} <= prefixes:
         if has_motion:
-            return 'denoising U-Net of frames' if 'conv_in' in first else 'motion modules'
-        return 'reference U-Net of pictures' if 'time_embedding' in first else ''
-    if {'conv_in', 'conv_out', 'blocks', 'attentions'} <= first and 'attentions.0.norm.weight' in state:
+            return 'denoising U-Net of frames' if 'conv_in' in prefixes else 'motion modules'
+        return 'reference U-Net of images' if 'time_embedding' in prefixes else ''
+    if {'conv_in', 'conv_out', 'blocks', 'attentions'} <= prefixes and 'attentions.0.norm.weight' in state:
         return 'guidance encoder'
     return ''
 
 
 def recognise(state: State) -> Recognised | None:
-    """A state of one of the parts."""
-    plain = {name.removeprefix('smirk_encoder.'): shape for name, shape in state.items()}
-    part = part_of(plain)
+    """The identity of a state of one of the parts; None for another state."""
+    unwrapped = {name.removeprefix('smirk_encoder.'): shape for name, shape in state.items()}
+    part = part_of(unwrapped)
     if not part:
         return None
     published = PARTS[part]
-    if part == 'guidance encoder' and not any(name.startswith('guidance_attention.') for name in plain):
+    if part == 'guidance encoder' and not any(name.startswith('guidance_attention.') for name in unwrapped):
         published = WITHOUT_ATTENTION
-    width = next((shape[0] for name, shape in plain.items() if name == 'conv_in.weight' and shape), 0)
+    width = next((shape[0] for name, shape in unwrapped.items() if name == 'conv_in.weight' and shape), 0)
     sizes = {'width': width} if width else {}
     return Recognised('magicportrait', 'MagicPortrait', part, '', sizes=sizes, meaning={'': part}, count=published)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FREE_BYTES, BYTES_PER_BYTE = 2 << 30, 2
 """The tensors of a file of N bytes may total 2 GiB + 2 N bytes: some are stored as one repeated value."""
 LARGEST_HEADER = 25 << 20
+"""Maximum bytes of the index of a safetensors file."""
 MODEL_KEYS = ('model', 'module', 'state_dict', 'model_state_dict', 'model_state', 'net', 'weights')
 """Keys of the model's tensors in published files; the first that exists is used."""
 WRAPPERS = ('module.', '_orig_mod.', 'model.')
@@ -146,7 +147,11 @@ class Checkpoint:
         return {name: self.tensor(name) for name in self.tensors}
 
     def _read(self, stored: StoredTensor) -> npt.NDArray[np.uint8]:
-        """The bytes of a tensor, first number to last."""
+        """The bytes of a tensor, from its first value to its last.
+
+        Raises:
+            WeightsError: the file is shorter than when it was opened, or cannot be read.
+        """
         try:
             with open(self.path, 'rb', opener=only_regular) as file:
                 file.seek(stored.begin)
@@ -163,12 +168,12 @@ class Checkpoint:
         Raises:
             WeightsError: some are not finite, or bytes changed since the file was written.
         """
-        wrong = [name for name, stored in self.tensors.items() if not self._is_finite(stored)]
-        if wrong:
+        not_finite = [name for name, stored in self.tensors.items() if not self._is_finite(stored)]
+        if not_finite:
             raise WeightsError(
                 expected='weights that are numbers',
-                came=f'nan or infinity in {len(wrong):,} of {len(self.tensors):,} tensors of {self.path.name} '
-                f'({listed(wrong, 3)})',
+                came=f'nan or infinity in {len(not_finite):,} of {len(self.tensors):,} tensors of {self.path.name} '
+                f'({listed(not_finite, 3)})',
                 todo='take a checkpoint of an earlier step: training had diverged',
             )
         for begin, (size, checksum) in self.checksums.items():
@@ -215,8 +220,8 @@ def opened(path: str | os.PathLike[str]) -> Checkpoint:
         raise refusal(path, 'an empty file')
     if head[8:10] in (b'{"', b'{}', b'{ '):
         return _opened_safetensors(path, size)
-    for at, magic, name in _FOREIGN:
-        if head[at : at + len(magic)] == magic:
+    for offset, magic, name in _FOREIGN:
+        if head[offset : offset + len(magic)] == magic:
             raise refusal(path, name)
     return _opened_pickles(path, size)
 
@@ -251,14 +256,14 @@ def _opened_safetensors(path: Path, size: int) -> Checkpoint:
 
 def _require_adjoining(rows: list[tuple[Any, ...]], begin: int, size: int) -> None:
     """Require that tensors fill the file from `begin` to its end without overlap or gap, as the format demands."""
-    end, last = begin, ''
-    for (name,), *_, at, room in sorted(rows, key=lambda row: (row[4], row[5])):
-        if room < 0:
+    end, last_name = begin, ''
+    for (name,), *_, offset, length in sorted(rows, key=lambda row: (row[4], row[5])):
+        if length < 0:
             raise ValueError(f'{name!r} ends before it begins')
-        if at != end:
-            before = repr(last) if last else 'the index'
-            raise ValueError(f'{name!r} {"overlaps" if at < end else "leaves a gap to"} {before}')
-        end, last = at + room, name
+        if offset != end:
+            previous = repr(last_name) if last_name else 'the index'
+            raise ValueError(f'{name!r} {"overlaps" if offset < end else "leaves a gap to"} {previous}')
+        end, last_name = offset + length, name
     if end < size:
         raise ValueError(f'{size - end:,} bytes after the last tensor')
 
@@ -272,7 +277,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _noted(text: str) -> Any:
-    """A note of a safetensors file, which can only be text: what JSON it holds, or the text itself."""
+    """The value of a note in a safetensors file, which can only be text: parsed JSON, or the text itself."""
     try:
         return plain_note(json.loads(text))
     except (ValueError, RecursionError):
@@ -280,7 +285,7 @@ def _noted(text: str) -> Any:
 
 
 def _opened_pickles(path: Path, size: int) -> Checkpoint:
-    answer = _asked(path)
+    answer = _index_of_pickles(path)
     if 'refused' in answer:
         raise refusal(path, str(answer['refused']))
     if 'error' in answer:
@@ -289,23 +294,24 @@ def _opened_pickles(path: Path, size: int) -> Checkpoint:
     notes = dict(answer['notes'])
     checksums = {begin: (length, checksum) for begin, length, checksum in answer['checksums']}
     rows = [
-        (p, dtype, tuple(shape), tuple(stride), at, room) for p, dtype, shape, stride, at, room in answer['tensors']
+        (keys, dtype, tuple(shape), tuple(stride), begin, length)
+        for keys, dtype, shape, stride, begin, length in answer['tensors']
     ]
     return _checkpoint(path, size, answer['form'], rows, notes, checksums)
 
 
-def _asked(path: Path) -> dict[str, Any]:
-    """What the process that reads pickles says of a file."""
+def _index_of_pickles(path: Path) -> dict[str, Any]:
+    """The answer of the process that reads pickles: an index, `refused` with a reason, or `error` with three texts."""
     # -I and -S: neither the current folder, which may hold modules of any name, nor installed packages are looked into;
     # the reader needs the standard library alone, and starts in a third of the time.
-    top = str(Path(affekt.__file__).resolve().parents[1])
-    code = f'import sys; sys.path.append({top!r}); from affekt.checkpoints.pickles import main; main()'
+    package_folder = str(Path(affekt.__file__).resolve().parents[1])
+    code = f'import sys; sys.path.append({package_folder!r}); from affekt.checkpoints.pickles import main; main()'
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, '-I', '-S', '-c', code, os.path.abspath(path)],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * TIME_S + 10, check=False,
         )  # fmt: skip
-        answer = json.loads(done.stdout)
+        answer = json.loads(process.stdout)
     except (subprocess.TimeoutExpired, ValueError, RecursionError) as error:
         raise refusal(path, 'one that needs more memory or time than opening a checkpoint may') from error
     if not isinstance(answer, dict):
@@ -319,32 +325,32 @@ def _checkpoint(
 ) -> Checkpoint:  # fmt: skip
     """A checkpoint of checked tensors: those of the model by name, the others counted."""
     stored = [(names, _checked(path, size, dtype, *rest)) for names, dtype, *rest in rows]
-    total = sum(each.numbers * SIZES[each.dtype] for _, each in stored)
+    total = sum(tensor.numbers * SIZES[tensor.dtype] for _, tensor in stored)
     if total > FREE_BYTES + BYTES_PER_BYTE * size:
         raise refusal(path, f'{size:,} bytes that stand for {total:,} bytes of tensors')
-    firsts = {names[0] for names, _ in stored if len(names) > 1}
-    key = next((name for name in MODEL_KEYS if name in firsts), '')
-    model = {'.'.join(names[1:] if key else names): each for names, each in stored if not key or names[0] == key}
+    first_keys = {names[0] for names, _ in stored if len(names) > 1}
+    key = next((name for name in MODEL_KEYS if name in first_keys), '')
+    model = {'.'.join(names[1:] if key else names): tensor for names, tensor in stored if not key or names[0] == key}
     if len(model) < sum(not key or names[0] == key for names, _ in stored):
         raise refusal(path, 'two tensors of one name')
     others: dict[str, tuple[int, int]] = {}
-    for names, each in stored:
+    for names, tensor in stored:
         if key and names[0] != key:
             count, length = others.get(names[0], (0, 0))
-            others[names[0]] = count + 1, length + each.numbers * SIZES[each.dtype]
+            others[names[0]] = count + 1, length + tensor.numbers * SIZES[tensor.dtype]
     if not model or '' in model:
         raise refusal(path, 'one tensor without a name' if model else 'a file without any tensor')
     prefix, tensors = unwrapped(model)
-    kept = {name: note for name, note in notes.items() if name not in firsts}
-    return Checkpoint(path, form, tensors, kept, key, prefix, others, checksums)
+    kept_notes = {name: note for name, note in notes.items() if name not in first_keys}
+    return Checkpoint(path, form, tensors, kept_notes, key, prefix, others, checksums)
 
 
 def _checked(
     path: Path, size: int, dtype: str, shape: tuple[Any, ...], stride: tuple[Any, ...] | None, begin: Any, room: Any
 ) -> StoredTensor:
     """A tensor whose every number lies in the file."""
-    sides = (*shape, *(stride or ()), begin, room)
-    if dtype not in SIZES or not all(type(side) is int and 0 <= side < 1 << 62 for side in sides):
+    numbers = (*shape, *(stride or ()), begin, room)
+    if dtype not in SIZES or not all(type(side) is int and 0 <= side < 1 << 62 for side in numbers):
         raise refusal(path, 'a tensor of an impossible size')
     if stride is None:
         stride = contiguous(shape)
@@ -358,7 +364,7 @@ def _checked(
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of a contiguous tensor."""
-    return tuple(prod(shape[at + 1 :]) for at in range(len(shape)))
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def unwrapped(tensors: Mapping[str, StoredTensor]) -> tuple[str, dict[str, StoredTensor]]:
@@ -368,7 +374,7 @@ def unwrapped(tensors: Mapping[str, StoredTensor]) -> tuple[str, dict[str, Store
         wrapper = next((wrapper for wrapper in WRAPPERS if all(name.startswith(wrapper) for name in names)), None)
         if wrapper is None:
             break
-        prefix, names = prefix + wrapper, {name.removeprefix(wrapper): each for name, each in names.items()}
+        prefix, names = prefix + wrapper, {name.removeprefix(wrapper): tensor for name, tensor in names.items()}
     return prefix, names
 
 

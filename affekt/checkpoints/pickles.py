@@ -36,6 +36,7 @@ MEMORY_BYTES = 3 << 30
 LARGEST_PICKLE = 256 << 20
 """Bytes of names, shapes and plain values; a file with 100,000 tensors has about 20 MB."""
 MOST_TENSORS = 200_000
+"""Maximum number of tensors of a file."""
 MOST_VALUES = 1_000_000
 """Maximum number of values visited, each as often as it occurs: nested lists may double at each level."""
 DEEPEST, LONGEST_NAME = 32, 1_000
@@ -43,6 +44,7 @@ DEEPEST, LONGEST_NAME = 32, 1_000
 NOTES, NOTE_VALUES, NOTE_DEPTH, NOTE_TEXT = 64, 2_000, 8, 500
 """Limits of other content (epoch, arguments): entries, plain values, depth, characters per text."""
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+"""Numbers that a stream of pickles begins with."""
 
 
 @dataclass
@@ -83,39 +85,39 @@ def indexed(path: Path) -> Index:
 def _index_of_zip(file: IO[bytes], size: int) -> Index:
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
-        top = next((name.removesuffix('data.pkl') for name in members if name.endswith('/data.pkl')), None)
+        root = next((name.removesuffix('data.pkl') for name in members if name.endswith('/data.pkl')), None)
         if any(name.endswith('constants.pkl') or '/code/' in f'/{name}' for name in members):
             raise Refused('a TorchScript archive, which is a program')
-        if top is None or top.count('/') > 1:
+        if root is None or root.count('/') > 1:
             raise Refused('a zip archive that torch did not write')
-        if squeezed := [name for name, info in members.items() if info.compress_type != zipfile.ZIP_STORED]:
-            raise Refused(f'{squeezed[0][:80]!r} compressed, which torch never does')
-        order = members.get(f'{top}byteorder')
-        if order is not None and order.file_size <= 16 and archive.read(order) != b'little':
+        if compressed := [name for name, info in members.items() if info.compress_type != zipfile.ZIP_STORED]:
+            raise Refused(f'{compressed[0][:80]!r} compressed, which torch never does')
+        byte_order = members.get(f'{root}byteorder')
+        if byte_order is not None and byte_order.file_size <= 16 and archive.read(byte_order) != b'little':
             raise Refused('numbers of a machine with another byte order')
-        if members[f'{top}data.pkl'].file_size > min(LARGEST_PICKLE, size):
-            raise Refused(f'{members[f"{top}data.pkl"].file_size:,} bytes of names and plain values')
-        unpickler = Unpickler(io.BytesIO(archive.read(f'{top}data.pkl')))
+        if members[f'{root}data.pkl'].file_size > min(LARGEST_PICKLE, size):
+            raise Refused(f'{members[f"{root}data.pkl"].file_size:,} bytes of names and plain values')
+        unpickler = Unpickler(io.BytesIO(archive.read(f'{root}data.pkl')))
     content = unpickler.load()
-    places: dict[str, tuple[int, int]] = {}
+    spans: dict[str, tuple[int, int]] = {}
     checksums: dict[int, tuple[int, int]] = {}
     for key, (dtype, numbers) in unpickler.storages.items():
-        info = members.get(f'{top}data/{key}')
+        info = members.get(f'{root}data/{key}')
         if info is None:
             raise Refused(f'no bytes for the storage {key[:40]!r}')
         if info.file_size < numbers * SIZES[dtype]:
             raise Refused(f'{info.file_size:,} bytes where {numbers:,} numbers of {dtype} are announced')
         begin = _begin_of(file, info, size)
-        places[key] = begin, info.file_size
+        spans[key] = begin, info.file_size
         if info.CRC:
             checksums[begin] = info.file_size, info.CRC
     index = Index('zip', checksums=checksums)
-    _fill(index, content, places)
+    _fill(index, content, spans)
     return index
 
 
 def _begin_of(file: IO[bytes], info: zipfile.ZipInfo, size: int) -> int:
-    """Where the bytes of a stored member begin: after its own header, whose length the directory does not say."""
+    """Offset of a stored member's bytes, after its own header, whose length the directory does not state."""
     file.seek(info.header_offset)
     header = file.read(30)
     if len(header) < 30 or header[:4] != b'PK\x03\x04':
@@ -131,7 +133,7 @@ def _index_of_stream(file: IO[bytes], size: int) -> Index:
     if Unpickler(file).load() != _MAGIC:
         raise Refused('a pickle that torch did not write')
     if Unpickler(file).load() != _PROTOCOL:
-        raise Refused('a version of the file that nobody knows')
+        raise Refused('an unknown version of the format')
     machine = Unpickler(file).load()
     if not isinstance(machine, dict) or not machine.get('little_endian', True):
         raise Refused('numbers of a machine with another byte order')
@@ -140,27 +142,27 @@ def _index_of_stream(file: IO[bytes], size: int) -> Index:
     keys = Unpickler(file).load()
     if not isinstance(keys, list) or file.tell() > LARGEST_PICKLE:
         raise Refused('no list of storages')
-    places: dict[str, tuple[int, int]] = {}
+    spans: dict[str, tuple[int, int]] = {}
     for key in map(str, keys):
         if key not in unpickler.storages:
             raise Refused(f'a storage {key[:40]!r} that nothing uses')
-        raw = file.read(8)
-        numbers = struct.unpack('<q', raw)[0] if len(raw) == 8 else -1
+        count_bytes = file.read(8)
+        numbers = struct.unpack('<q', count_bytes)[0] if len(count_bytes) == 8 else -1
         length = numbers * SIZES[unpickler.storages[key][0]]
         if numbers < 0 or file.tell() + length > size:
             raise Refused('a truncated file')
-        places[key] = file.tell(), length
+        spans[key] = file.tell(), length
         file.seek(length, os.SEEK_CUR)
     index = Index('stream of pickles, as torch wrote before 2020')
-    _fill(index, content, places)
+    _fill(index, content, spans)
     return index
 
 
-def _fill(index: Index, content: Any, places: Mapping[str, tuple[int, int]]) -> None:
-    """Put every tensor below the content into the index, and what else there is as notes."""
+def _fill(index: Index, content: Any, spans: Mapping[str, tuple[int, int]]) -> None:
+    """Add every tensor in the content to the index, and everything else as notes."""
     for path, placed in _tensors_below(content):
         width = SIZES[placed.dtype]
-        begin, length = places.get(placed.storage.key, (0, -1))
+        begin, length = spans.get(placed.storage.key, (0, -1))
         offset = placed.offset * width
         last = sum((side - 1) * step for side, step in zip(placed.shape, placed.stride, strict=True))
         end = offset + (last + 1) * width if all(placed.shape) else offset
@@ -174,9 +176,9 @@ def _fill(index: Index, content: Any, places: Mapping[str, tuple[int, int]]) -> 
 
 def _tensors_below(content: Any) -> Iterator[tuple[list[str], Placed]]:
     visits = tensors = 0
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), content)]
-    while waiting:
-        path, value = waiting.pop()
+    stack: list[tuple[tuple[str, ...], Any]] = [((), content)]
+    while stack:
+        path, value = stack.pop()
         visits += 1
         if visits > MOST_VALUES or len(path) > DEEPEST:
             raise Refused('values nested or repeated without end')
@@ -192,11 +194,11 @@ def _tensors_below(content: Any) -> Iterator[tuple[list[str], Placed]]:
         elif isinstance(value, dict):
             if len(value) > MOST_VALUES:
                 raise Refused('values without end')
-            waiting += [((*path, _name(key)), part) for key, part in reversed(value.items())]
+            stack += [((*path, _name(key)), part) for key, part in reversed(value.items())]
         elif isinstance(value, list | tuple):
             if len(value) > MOST_VALUES:
                 raise Refused('values without end')
-            waiting += [((*path, str(at)), part) for at, part in reversed([*enumerate(value)])]
+            stack += [((*path, str(index)), part) for index, part in reversed([*enumerate(value)])]
 
 
 def _name(key: Any) -> str:
@@ -208,9 +210,9 @@ def plain_note(value: Any) -> Any:
     return _plain(value, [NOTE_VALUES], 0)
 
 
-def _plain(value: Any, left: list[int], depth: int) -> Any:
-    left[0] -= 1
-    if left[0] < 0 or depth > NOTE_DEPTH:
+def _plain(value: Any, budget: list[int], depth: int) -> Any:
+    budget[0] -= 1
+    if budget[0] < 0 or depth > NOTE_DEPTH:
         return '…'
     if value is None or isinstance(value, bool):
         return value
@@ -228,10 +230,10 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
         return value.name
     parts = vars(value) if isinstance(value, Namespace) else value
     if isinstance(parts, dict):
-        few = [pair for pair in islice(parts.items(), NOTE_VALUES) if not isinstance(pair[1], Placed)]
-        return {_name(key)[:NOTE_TEXT]: _plain(part, left, depth + 1) for key, part in few if left[0] > 0}
+        pairs = [pair for pair in islice(parts.items(), NOTE_VALUES) if not isinstance(pair[1], Placed)]
+        return {_name(key)[:NOTE_TEXT]: _plain(part, budget, depth + 1) for key, part in pairs if budget[0] > 0}
     if isinstance(parts, list | tuple | set | frozenset):
-        return [_plain(part, left, depth + 1) for part in islice(parts, NOTE_VALUES) if left[0] > 0]
+        return [_plain(part, budget, depth + 1) for part in islice(parts, NOTE_VALUES) if budget[0] > 0]
     return '…'
 
 
@@ -284,12 +286,12 @@ def _limit() -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        bounds: list[tuple[int, int]] = [
+        limits: list[tuple[int, int]] = [
             (resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, TIME_S), (resource.RLIMIT_CORE, 0),
         ]  # fmt: skip
-        for what, most in bounds:
-            soft, hard = resource.getrlimit(what)
-            allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(what, (allowed if soft == resource.RLIM_INFINITY else min(allowed, soft), hard))
+        for limit, maximum in limits:
+            soft, hard = resource.getrlimit(limit)
+            allowed = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
+            resource.setrlimit(limit, (allowed if soft == resource.RLIM_INFINITY else min(allowed, soft), hard))
     if hasattr(signal, 'alarm'):
         signal.alarm(2 * TIME_S)

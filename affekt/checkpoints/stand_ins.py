@@ -136,7 +136,7 @@ def _counts(values: Any) -> tuple[int, ...]:
     return tuple(_count(value) for value in values)
 
 
-_KNOWN: Mapping[tuple[str, str], Any] = {
+_STAND_INS: Mapping[tuple[str, str], Any] = {
     ('collections', 'OrderedDict'): OrderedDict,
     ('collections', 'Counter'): dict,
     ('argparse', 'Namespace'): Namespace,
@@ -169,7 +169,7 @@ class Unpickler(pickle.Unpickler):
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding='utf-8', errors='replace')
         self.storages: dict[str, tuple[str, int]] = {}
-        """Key to dtype and how many numbers the pickle says that it has."""
+        """Key of a storage to its dtype and its number of values, as stated in the pickle."""
 
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in of a name.
@@ -177,9 +177,9 @@ class Unpickler(pickle.Unpickler):
         Raises:
             Refused: the name is not allowed.
         """
-        if (module, name) not in _KNOWN:
+        if (module, name) not in _STAND_INS:
             raise Refused(f'one that asks for {module[:80]}.{name[:80]}, which was not run')
-        return _KNOWN[module, name]
+        return _STAND_INS[module, name]
 
     def persistent_load(self, reference: Any) -> _Storage:
         """The storage of a persistent reference.

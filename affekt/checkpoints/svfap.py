@@ -28,7 +28,7 @@ MEANING = {
     'head.': 'head',
     'decoder.': 'decoder',
     'encoder_to_decoder.': 'encoder to decoder',
-    'mask_token': 'what stands for hidden tokens',
+    'mask_token': 'learned token in place of hidden ones',
 }
 _PREFIXES = ('encoder.', 'backbone.', '')
 
@@ -45,11 +45,14 @@ def encoder_listing(width: int, plain: int, cross: int, stages: int, scores: tup
     """
     shapes: Shapes = {'patch_embed.proj.weight': (width, 3, *TUBE), 'patch_embed.proj.bias': (width,)}
     shapes |= blocks(plain, cross, width)
-    for at in range(stages - 1):
-        shapes |= {f'temporal_downsamples.{at}.weight': (width, width, 2), f'temporal_downsamples.{at}.bias': (width,)}
-        shapes |= below(f'spatial_downsamples.{at}.norm.', norm(width))
-        shapes |= below(f'spatial_downsamples.{at}.mlp.fc1.', linear(width, scores[0]))
-        shapes |= below(f'spatial_downsamples.{at}.mlp.fc2.', linear(*scores))
+    for index in range(stages - 1):
+        shapes |= {
+            f'temporal_downsamples.{index}.weight': (width, width, 2),
+            f'temporal_downsamples.{index}.bias': (width,),
+        }
+        shapes |= below(f'spatial_downsamples.{index}.norm.', norm(width))
+        shapes |= below(f'spatial_downsamples.{index}.mlp.fc1.', linear(width, scores[0]))
+        shapes |= below(f'spatial_downsamples.{index}.mlp.fc2.', linear(*scores))
     return shapes
 
 
@@ -63,16 +66,16 @@ def _blocks(state: State, prefix: str) -> tuple[int, int]:
 
 def _size(width: int, plain: int, cross: int) -> tuple[str, str, bool]:
     """The published size, or 'custom' with its difference from that of this width, and whether it is only shallower."""
-    size, wanted = next(((name, size[1:]) for size, name in SIZES.items() if size[0] == width), ('custom', (0, 0)))
+    size, published = next(((name, size[1:]) for size, name in SIZES.items() if size[0] == width), ('custom', (0, 0)))
     if size == 'custom':
         return size, '', False
-    counts = {'plain': (plain, wanted[0]), 'cross-self': (cross, wanted[1])}
+    counts = {'plain': (plain, published[0]), 'cross-self': (cross, published[1])}
     differs = differing_blocks(size, counts)
     return ('custom' if differs else size), differs, bool(differs) and has_fewer(counts)
 
 
 def recognise(state: State) -> Recognised | None:
-    """A state of SVFAP, of either form or of its encoder alone, under any of the published prefixes."""
+    """The identity of a state of SVFAP, of either form or of its encoder alone, under any of the published prefixes."""
     prefix = next((prefix for prefix in _PREFIXES if f'{prefix}patch_embed.proj.weight' in state), None)
     if prefix is None or not any(name.startswith(f'{prefix}spatial_downsamples.') for name in state):
         return None
@@ -94,18 +97,18 @@ def recognise(state: State) -> Recognised | None:
     kept = {f'{prefix}{name}': name for name in encoder}
     new = ('fc_norm.weight', 'fc_norm.bias', 'head.weight', 'head.bias')
     meaning = {
-        f'{prefix}{name}' if name not in ('decoder.', 'mask_token', 'encoder_to_decoder.') else name: what
-        for name, what in MEANING.items()
+        f'{prefix}{name}' if name not in ('decoder.', 'mask_token', 'encoder_to_decoder.') else name: description
+        for name, description in MEANING.items()
     }
     if 'mask_token' in state or any(name.startswith('decoder.') for name in state):
         mask = state.get('mask_token', (width,))[-1]
-        blocks_back = depth(state, 'decoder.blocks')
-        sizes |= {'decoder width': mask, 'decoder blocks': blocks_back}
+        decoder_depth = depth(state, 'decoder.blocks')
+        sizes |= {'decoder width': mask, 'decoder blocks': decoder_depth}
         expected = {
             'mask_token': (1, 1, mask),
             **below(prefix, encoder),
             **below(f'{prefix}norm.', norm(width)),
-            **below('decoder.', decoder(blocks_back, 0, mask, 3 * prod(TUBE))),
+            **below('decoder.', decoder(decoder_depth, 0, mask, 3 * prod(TUBE))),
             'encoder_to_decoder.weight': (mask, width),
         }
         renamed = {

@@ -22,7 +22,7 @@ LONG = (
     'reenact train-refiner', 'pretrain', 'finetune', 'checkpoint inspect', 'checkpoint convert', 'corpus make',
     'corpus vocals',
 )  # fmt: skip
-"""Verbs that take long and load much first."""
+"""Verbs that load for long before they print anything."""
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'analyze': (
         'affekt analyze interview.mp4',
@@ -109,7 +109,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 
 
 def name_of(ctx: click.Context) -> str:
-    """'bench merbench', however the program was called."""
+    """The verb without the program's name, such as 'bench merbench'."""
     words: list[str] = []
     while ctx.parent is not None:
         words.insert(0, str(ctx.info_name))
@@ -128,9 +128,28 @@ class _NamesInHelp(click.Command):
     """A command whose help ends with the names that an option or an argument can take."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; slow commands print first that they load, which checking an option can begin."""
+        """The parsed arguments; slow commands first print that they load, since checking an option may load a room."""
         self.say_loading(ctx, args)
-        return super().parse_args(ctx, args)
+        given = list(args)  # the parser empties its list
+        left = super().parse_args(ctx, args)
+        self.refuse_repeated(ctx, given)
+        return left
+
+    def refuse_repeated(self, ctx: click.Context, args: Sequence[str]) -> None:
+        """Check that no option with one value was given several times, of which all but the last would be ignored.
+
+        Raises:
+            click.UsageError: one was.
+        """
+        if ctx.resilient_parsing:
+            return
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for option in self.params:
+            takes_one = isinstance(option, click.Option) and not (option.multiple or option.count)
+            is_plain_flag = isinstance(option, click.Option) and option.is_flag and not option.secondary_opts
+            if takes_one and not is_plain_flag and order.count(option) > 1:
+                name = max(option.opts, key=len)
+                raise click.UsageError(f'{name} was given {order.count(option)} times, but takes one value.', ctx)
 
     def say_loading(self, ctx: click.Context, args: Sequence[str]) -> None:
         """Print that a slow command is loading, unless help or completion is wanted; note whether it has --resume."""
@@ -225,7 +244,10 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
             ctx.args = args
             return args
         self.say_loading(ctx, args)
-        return click.Command.parse_args(self, ctx, args)
+        given = list(args)  # the parser empties its list
+        left = click.Command.parse_args(self, ctx, args)
+        self.refuse_repeated(ctx, given)
+        return left
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the named subcommand, else this verb."""
@@ -234,10 +256,10 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
                 return click.Command.invoke(self, ctx)
         with ctx:
             name, command, args = self.resolve_command(ctx, ctx.args)
-            assert command is not None  # one that is not there is a usage error
+            assert command is not None  # an unknown one was a usage error
             ctx.invoked_subcommand = name
-            with command.make_context(name, args, parent=ctx) as below:
-                return command.invoke(below)
+            with command.make_context(name, args, parent=ctx) as subcontext:
+                return command.invoke(subcontext)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Its own options and arguments."""

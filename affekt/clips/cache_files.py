@@ -67,18 +67,22 @@ class CacheHeader:
     size: int
     """Width and height of the frames, pixels."""
     sound: SoundType
+    """Type of a stored audio sample."""
     settings: Mapping[str, Any]
     """Settings with which the clips were made; empty for clips that were given."""
     frames: int = 0
+    """N, number of frames of all clips."""
     samples: int = 0
+    """S, number of audio samples of all clips."""
     format: int = FORMAT
+    """Version of the folder's format."""
 
     def __post_init__(self) -> None:
         counts = (self.size, self.frames, self.samples)
         if not all(isinstance(count, int) and count >= 0 for count in counts) or self.sound not in SOUND_TYPES:
             raise ValueRangeError(
-                expected=f'numbers of 0 or more, and sound of {" or ".join(SOUND_TYPES)}',
-                came=f'size, frames and samples {counts}, sound {self.sound!r}', todo='pack the clips again',
+                expected=f'numbers of 0 or more, and audio of {" or ".join(SOUND_TYPES)}',
+                came=f'size, frames and samples {counts}, audio {self.sound!r}', todo='pack the clips again',
             )  # fmt: skip
 
     def bytes_of(self, frames: int, samples: int) -> dict[str, int]:
@@ -134,13 +138,13 @@ class CacheWriter:
         if clip.sound is not None:
             if not np.isfinite(clip.sound).all():
                 todo = 'decode the audio again'
-                raise ValueRangeError(expected='finite samples of sound', came=f'others in {clip.name}', todo=todo)
+                raise ValueRangeError(expected='finite samples of audio', came=f'others in {clip.name}', todo=todo)
             contents[SOUND] = as_stored(clip.sound, self.header.sound).tobytes()
             row.samples = len(clip.sound)
-        for name, piece in contents.items():
-            row.checksum = zlib.crc32(piece, row.checksum)
+        for name, data in contents.items():
+            row.checksum = zlib.crc32(data, row.checksum)
             try:
-                self._files[name].write(piece)
+                self._files[name].write(data)
             except OSError as error:
                 raise storage_error(error, self.folder / name) from error
         self.frames, self.samples = self.frames + row.frames, self.samples + row.samples

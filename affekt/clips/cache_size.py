@@ -46,7 +46,7 @@ class CacheEstimate:
 
 
 def in_words(count: int) -> str:
-    """A number of bytes in MB or GB."""
+    """A number of bytes as text, in GB from 0.1 GB on, otherwise in MB."""
     return f'{count / 1e9:,.1f} GB' if count >= 1e8 else f'{count / 1e6:,.1f} MB'
 
 

@@ -81,11 +81,11 @@ class Clip:
             _require(self.times_s.shape == (frames,), f'times of {frames} frames', self.times_s)
         if self.sound is not None:
             is_sound = self.sound.ndim == 1 and self.sound.dtype == np.float32
-            _require(is_sound and self.sound.size > 0, 'sound (S,) of float32', self.sound)
+            _require(is_sound and self.sound.size > 0, 'audio (S,) of float32', self.sound)
 
     def __repr__(self) -> str:
         frames = 'no frames' if self.frames is None else 'x'.join(map(str, self.frames.shape)) + ' frames'
-        audio = 'no sound' if self.sound is None else f'{len(self.sound) / SOUND_RATE_HZ:.2f} s of sound'
+        audio = 'no audio' if self.sound is None else f'{len(self.sound) / SOUND_RATE_HZ:.2f} s of audio'
         return f'Clip({self.name!r}, {frames}, {audio})'
 
 
@@ -197,12 +197,13 @@ def clip_of(name: str, video: VideoPart, audio: AudioPart) -> Clip:
     missing = {modality: part.reason for modality, part in (('video', video), ('audio', audio)) if part.reason}
     if video.frames is None and audio.sound is None:
         reasons = '; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither'
-        nouns = {'video': 'frames', 'audio': 'audio'}
-        wanted = [nouns[modality] for modality in missing or nouns]
+        names = {'video': 'frames', 'audio': 'audio'}
+        expected = [names[modality] for modality in missing or names]
         raise MediaError(
-            expected=f'{" or ".join(wanted)} that can be used in {name}',
+            expected=f'{" or ".join(expected)} that can be used in {name}',
             came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else reasons,
-            todo='choose another file' + (', or another crop where faces are not needed' if 'frames' in wanted else ''),
+            todo='choose another file'
+            + (', or another crop where faces are not needed' if 'frames' in expected else ''),
         )
     notes = dict.fromkeys((*video.notes, *audio.notes))  # both state the damage of a file that they share
     damage = dict.fromkeys((*video.damage, *audio.damage))
@@ -217,7 +218,7 @@ def opened(path: str | os.PathLike[str]) -> Recording:
     """
     recording = Recording.open(path)
     if recording.is_still:
-        todo = 'give a video or sound; pictures of one clip go into a folder of their own'
+        todo = 'give a video or audio; images of one clip go into a folder of their own'
         raise MediaError(
             expected='a recording that lasts some time', came=f'the photograph {recording.name}', todo=todo
         )
@@ -238,7 +239,7 @@ def frames_of(
         ValueRangeError: the window begins before 0 s, or does not end after it begins.
     """
     if recording.video is None:
-        return VideoPart(None, None, 'the file has no pictures')
+        return VideoPart(None, None, 'the file has no video')
     frames = _within(recording, _checked(window_s), settings.longest_s)
     if settings.crop == 'faces':
         video_part = _faces(frames, settings.size, landmarker)
@@ -248,18 +249,18 @@ def frames_of(
         for frame in frames:
             images.append(crop(frame.image, settings.size))
             times.append(frame.time_s)
-        video_part = VideoPart(np.stack(images), np.array(times)) if images else VideoPart(None, None, NO_PICTURE)
-    if video_part.reason == NO_PICTURE and window_s and recording.pictures_end_s:
-        video_part = video_part._replace(reason=f'no picture from {window_s[0]:g} s to {window_s[1]:g} s')
+        video_part = VideoPart(np.stack(images), np.array(times)) if images else VideoPart(None, None, NO_FRAME)
+    if video_part.reason == NO_FRAME and window_s and recording.pictures_end_s:
+        video_part = video_part._replace(reason=f'no frame from {window_s[0]:g} s to {window_s[1]:g} s')
     damage = recording.decoded.damage_within(window_s)
     return video_part._replace(notes=(*video_part.notes, *damage), damage=damage)
 
 
-NO_PICTURE = 'no picture decodes'
+NO_FRAME = 'no frame decodes'
 
 
 def _checked(window_s: tuple[float, float] | None) -> tuple[float, float]:
-    """Start and end, the recording's own where there is no window."""
+    """Start and end of a window in seconds; (0, infinity) without one."""
     start_s, end_s = window_s or (0.0, float('inf'))
     if not 0 <= start_s < end_s:
         raise ValueRangeError(
@@ -320,7 +321,7 @@ def _faces(frames: Iterator[Frame], size: int, landmarker: FaceLandmarker | None
             image = align_face(frame.image, five_points(face.landmarks), size, in_colour=True)
             people.setdefault(face.person, []).append((frame.time_s, float(face.box[2] * face.box[3]), image))
     if not frame_count:
-        return VideoPart(None, None, NO_PICTURE)
+        return VideoPart(None, None, NO_FRAME)
     if not people:
         return VideoPart(None, None, f'no face in {frame_count:,} frames')
     largest = max(people.values(), key=lambda rows: sum(area for _, area, _ in rows))
@@ -336,11 +337,11 @@ SMALLEST_SIDE = 16
 
 
 def _published(image: Pixels, size: int) -> Pixels:
-    """The upper centre: rows 0:160 and columns 32:192 of 224 x 224 (0:192 and 16:208 where 192 are wanted)."""
+    """The upper centre: rows 0:160 and columns 32:192 of 224 x 224; 0:192 and 16:208 for a size of 192."""
     if image.shape[:2] != (PUBLISHED_SIDE, PUBLISHED_SIDE):
         raise MediaError(
-            expected=f'pictures of {PUBLISHED_SIDE} x {PUBLISHED_SIDE} pixels, as VoxCeleb2 is handed round',
-            came=f'frames of {image.shape[1]} x {image.shape[0]}, not {PUBLISHED_SIDE} x {PUBLISHED_SIDE}',
+            expected=f'frames of {PUBLISHED_SIDE} x {PUBLISHED_SIDE} pixels, as in the release of VoxCeleb2',
+            came=f'frames of {image.shape[1]} x {image.shape[0]}',
             todo="choose the crop 'faces' for other recordings",
         )  # fmt: skip
     side = size if size in (160, 192) else SIZE
@@ -349,7 +350,7 @@ def _published(image: Pixels, size: int) -> Pixels:
 
 
 def resized(image: Pixels, size: int) -> Pixels:
-    """(size, size, 3), bilinear, averaged when shrinking; other shapes are squeezed, as in published code."""
+    """The image as (size, size, 3), bilinear, averaged when shrinking; other shapes are squeezed, as published."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
@@ -366,7 +367,7 @@ def sound_of(
         ValueRangeError: the window begins before 0 s, or does not end after it begins.
     """
     if not recording.audio:
-        return AudioPart(None, 'the file has no sound')
+        return AudioPart(None, 'the file has no audio')
     start_s, end_s = _checked(window_s)
     blocks, is_decoded = [], False
     for block in recording.samples(SOUND_RATE_HZ):
@@ -381,9 +382,9 @@ def sound_of(
     audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     damage = recording.decoded.damage_within(window_s)
     if len(audio) < SHORTEST_SAMPLES:
-        reason = f'only {1000 * len(audio) / SOUND_RATE_HZ:.0f} ms of sound' if len(audio) else 'no sound decodes'
+        reason = f'only {1000 * len(audio) / SOUND_RATE_HZ:.0f} ms of audio' if len(audio) else 'no audio decodes'
         if is_decoded and not len(audio):
-            reason = f'no sound from {start_s:g} s to {end_s:g} s'
+            reason = f'no audio from {start_s:g} s to {end_s:g} s'
         return AudioPart(None, reason, damage, damage)
     return AudioPart(None, 'silent', damage, damage) if is_silent(audio) else AudioPart(audio, '', damage, damage)
 

@@ -74,11 +74,11 @@ def folder_frames(folder: Path, size: int = SIZE) -> VideoPart:
     path = images_path(folder)
     if path is None:
         todo = f'check the path; OpenFace writes {folder.name}{ALIGNED}'
-        raise MediaError(expected='a folder of pictures', came=f'{folder}, which is not there', todo=todo)
+        raise MediaError(expected='a folder of images', came=f'{folder}, which is not there', todo=todo)
     stored = stored_pictures(path)
     require_few_frames(len(stored), folder.name)
     if not len(stored):
-        return VideoPart(None, None, 'no pictures in the folder')
+        return VideoPart(None, None, 'no images in the folder')
     names = [image_path.stem for image_path in getattr(stored, 'paths', ())]
     selected, times_s, notes = _chosen(path, names) if names else (range(len(stored)), None, [])
     images: list[Pixels] = []
@@ -90,9 +90,9 @@ def folder_frames(folder: Path, size: int = SIZE) -> VideoPart:
         except AffektError:
             continue
     if undecoded := len(selected) - len(kept):
-        notes.append(f'{undecoded:,} of {len(selected):,} pictures do not decode and are left out')
+        notes.append(f'{undecoded:,} of {len(selected):,} images do not decode and are left out')
     if not images:
-        return VideoPart(None, None, f'none of {len(stored):,} pictures can be used', tuple(notes))
+        return VideoPart(None, None, f'none of {len(stored):,} images can be used', tuple(notes))
     return VideoPart(np.stack(images), None if times_s is None else times_s[kept], '', tuple(notes))
 
 
@@ -125,7 +125,7 @@ def _chosen(
     faces = [int(match[1]) for match in matches if match]
     frames = [int(match[2]) for match in matches if match]
     (face, count), *other_faces = Counter(faces).most_common()
-    notes = [f'{len(other_faces) + 1} faces in the folder; number {face} is read, which has {count:,} pictures'] * bool(
+    notes = [f'{len(other_faces) + 1} faces in the folder; number {face} is read, which has {count:,} images'] * bool(
         other_faces
     )
     selected = [index for index, number in enumerate(faces) if number == face]
@@ -135,9 +135,7 @@ def _chosen(
     tracked = [index for index in selected if openface_rows[frames[index]][1]]
     if len(tracked) < len(selected):
         untracked = len(selected) - len(tracked)
-        notes.append(
-            f'{untracked:,} of {len(selected):,} pictures without a tracked face, as OpenFace says, are left out'
-        )
+        notes.append(f'{untracked:,} of {len(selected):,} images without a tracked face by OpenFace are left out')
     times_s = np.array([openface_rows[frames[index]][0] for index in tracked])
     return tracked, (times_s - (min(time for time, _ in openface_rows.values()))), notes
 
@@ -159,11 +157,11 @@ def _openface_times(folder: Path, face: int) -> dict[int, tuple[float, bool]]:
 
 
 def _order_notes(names: Sequence[str]) -> list[str]:
-    """A sentence where lexical order is not that of the numbers in the names: 10 before 2."""
+    """A sentence if lexical order differs from the order of the numbers in the names, as with 10 before 2; else []."""
     numbers = [re.findall(r'\d+', name) for name in names]
     if not all(numbers):
         return []
-    last_numbers = [int(found[-1]) for found in numbers]
+    last_numbers = [int(digits[-1]) for digits in numbers]
     if last_numbers == sorted(last_numbers):
         return []
     return ['names are not in the order of their numbers: lexical order is taken, as published']

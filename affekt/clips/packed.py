@@ -197,7 +197,7 @@ class PackedClips(Sequence[Clip]):
             sentences += _by_reason(f'no {modality}', self.missing(modality))
         has_notes = [len(notes) > 0 for notes in self._table.column('notes').take(self._rows).to_pylist()]
         return (
-            (*sentences, f'{counted(sum(has_notes), "clip")} lost a part, as `notes` of each says')
+            (*sentences, f'{counted(sum(has_notes), "clip")} lost a part, stated in `notes` of each')
             if any(has_notes)
             else tuple(sentences)
         )
@@ -268,8 +268,8 @@ class PackedClips(Sequence[Clip]):
                 stale = [row.sample for row in rows if sources[row.sample][1] != content(manifest, row, settings)]
         if stale:
             raise RunError(
-                expected=f'clips that were packed from what the manifest of {manifest.facts.corpus} names',
-                came=f'{self.folder}, made of other files, stretches or sizes for {len(stale):,} of {len(manifest):,} '
+                expected=f'clips packed from the files that the manifest of {manifest.facts.corpus} names',
+                came=f'{self.folder}, made of other files, segments or sizes for {len(stale):,} of {len(manifest):,} '
                 f'samples ({listed(stale, 3)})',
                 todo='pack the clips again into another folder',
             )
@@ -284,12 +284,12 @@ class PackedClips(Sequence[Clip]):
         changed = []
         for index, (first, count, start, length) in enumerate(zip(*self._spans.values(), strict=True)):
             checksum = 0
-            for piece in (
+            for part in (
                 self._frames[first : first + count],
                 self._times[first : first + count],
                 self._sound[start : start + length],
             ):
-                checksum = zlib.crc32(np.ascontiguousarray(piece).data.cast('B'), checksum) if len(piece) else checksum
+                checksum = zlib.crc32(np.ascontiguousarray(part).data.cast('B'), checksum) if len(part) else checksum
             if checksum != checksums[index]:
                 changed.append(self.names[index])
         if changed:
@@ -331,7 +331,10 @@ class PackedClips(Sequence[Clip]):
 
 
 def _by_reason(subject: str, reasons: dict[str, str]) -> list[str]:
-    """A sentence per reason, the most frequent first; reasons that differ in their numbers alone are merged."""
+    """A sentence per reason, the most frequent first; reasons that differ only in numbers are merged.
+
+    3 s too long, 5 s too long, no face      no clip for 2: … s too long ('a'); no clip for 1: no face ('c')
+    """
     generalised = {name: NUMBER.sub('…', reason) for name, reason in reasons.items()}
     counts, examples = Counter(generalised.values()), {reason: name for name, reason in reversed(generalised.items())}
     originals = {

@@ -171,11 +171,11 @@ def _require_one_label(lists: dict[Path, list[ListedClip]]) -> None:
     for file, lines in lists.items():
         for line in lines:
             if labels.setdefault(line.path, line.labels) != line.labels:
-                came = f'{line.name!r} with {_words(labels[line.path])} and with {_words(line.labels)}'
+                came = f'{line.name!r} with {_in_words(labels[line.path])} and with {_in_words(line.labels)}'
                 raise TableError(expected='one label a clip', came=f'{came} in {file.name}', todo='correct the lists')
 
 
-def _words(labels: Sequence[float]) -> str:
+def _in_words(labels: Sequence[float]) -> str:
     return ' '.join(f'{label:g}' for label in labels)
 
 
@@ -185,11 +185,13 @@ def _names(lines: Sequence[ListedClip]) -> dict[str, str]:
     names: dict[str, str] = {}
     unnamed, depth = [*parts], 1
     while unnamed:
-        ends = {path: '/'.join(parts[path][-depth:]).removesuffix(ALIGNED) for path in unnamed}
-        counts = Counter(ends.values())
+        candidates = {path: '/'.join(parts[path][-depth:]).removesuffix(ALIGNED) for path in unnamed}
+        counts = Counter(candidates.values())
         is_whole_path = depth >= max(len(parts[path]) for path in unnamed)
         names |= {
-            path: end if counts[end] == 1 else path for path, end in ends.items() if counts[end] == 1 or is_whole_path
+            path: candidate if counts[candidate] == 1 else path
+            for path, candidate in candidates.items()
+            if counts[candidate] == 1 or is_whole_path
         }
         unnamed, depth = [path for path in unnamed if path not in names], depth + 1
     return names
@@ -204,14 +206,14 @@ def _row(
     ratings: Sequence[str],
 ) -> Sample:
     is_video = PurePosixPath(line.path).suffix.lower() in VIDEO
-    found = _path_of(line.path, below)
+    media_path = _path_of(line.path, below)
     if is_video and line.audio is None:
         audio = _voxceleb_audio(line.path, below)
     else:
         audio = line.audio and _path_of(line.audio, below)
-    missing['clips'] += found is None
-    missing['sound files'] += line.audio is not None and audio is None
-    path = found or _missing_path(line.path, below)
+    missing['clips'] += media_path is None
+    missing['audio files'] += line.audio is not None and audio is None
+    path = media_path or _missing_path(line.path, below)
     audio_path = audio or (_missing_path(line.audio, below) if line.audio else None)
     row = Sample(name, video=path if is_video else None, frames=None if is_video else path, audio=audio_path)
     if len(line.labels) == 3:

@@ -38,13 +38,13 @@ def stored_pictures(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
     if not path.is_dir():
         raise TableError(expected='a file or folder of faces', came='frames that are not there', todo='check the paths')
     if arrays := sorted(array for array in path.glob('*.npy') if array.name[0] != '.'):
-        same_name = next((array for array in arrays if array.stem == path.name), None)
-        if same_name is None and len(arrays) > 1:
+        namesake = next((array for array in arrays if array.stem == path.name), None)
+        if namesake is None and len(arrays) > 1:
             raise TableError(
-                expected=f'one array of pictures in {path.name}, or {path.name}.npy among several',
+                expected=f'one array of images in {path.name}, or {path.name}.npy among several',
                 came=f'{len(arrays)} ({listed([array.name for array in arrays], 2)})', todo='leave one there',
             )  # fmt: skip
-        return _ArrayFile(same_name or arrays[0])
+        return _ArrayFile(namesake or arrays[0])
     image_paths = (entry for entry in path.iterdir() if entry.name[0] != '.' and entry.suffix.lower() in PICTURES)
     return _ImageFiles(sorted(image_paths))
 
@@ -58,7 +58,7 @@ class _ArrayFile(Sequence[npt.NDArray[np.uint8]]):
             self._array = read_array(path, mapped=True)
         except (OSError, ValueError) as error:
             raise TableError(
-                expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
+                expected='an array of images', came=f'{path.name}: {error}', todo='copy it again'
             ) from error
         shape = self._array.shape
         if self._array.size and (self._array.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):

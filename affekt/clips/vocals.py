@@ -16,7 +16,7 @@ import numpy as np
 from affekt.arrays import Floats32
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, MissingExtraError
-from affekt.progress import Progress
+from affekt.progress import Progress, counted
 
 RATE_HZ = 44_100
 """Sampling rate that demucs was trained on."""
@@ -61,15 +61,13 @@ def with_vocals(
     separate = separate or demucs_vocals()
     out.mkdir(parents=True, exist_ok=True)
     targets = {}
-    for done, path in enumerate(files, 1):
+    for path in counted(files, progress, 'vocals', len(files)):
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
         targets[path] = out / f'{path.stem}-{digest}.flac'
         if not targets[path].is_file():
             blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
             samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
             write_audio(targets[path], separate(samples) if len(samples) else samples, RATE_HZ)
-        if progress is not None:
-            progress('vocals', done, len(files))
     audio = [str(targets[sources[row.sample]].resolve()) if row.sample in sources else None for row in manifest.samples]
     return manifest.replaced(audio=audio)
 

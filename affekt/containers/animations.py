@@ -25,7 +25,9 @@ HEADER = 13
 MOST_BYTES = 1 << 20
 """Maximum size of a file whose codes are followed: about a second of work."""
 WIDEST_CODE = 12
+"""Maximum width of an LZW code in bits."""
 SPARE_BYTES = 4
+"""Bytes after the end mark of an image that count as padding."""
 PIECE = 1 << 20
 """Bytes of a chunk that are read at a time."""
 
@@ -45,7 +47,7 @@ class Gif:
 
 
 def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
-    """Count the images, up to `most_pictures` if given."""
+    """The blocks of a GIF up to its end, to the first damage, or to `most_pictures` images if given."""
     gif = Gif()
     with source.open(60.0) as file:
         head = file.read(HEADER)
@@ -67,16 +69,16 @@ def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
 
 
 def check_gif(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of blocks breaks, and what follows its end."""
+    """Note where the chain of blocks breaks, and bytes after its end."""
     gif = walk_gif(source)
     if gif.damage:
         report.add('chain', gif.damage)
     else:
-        _note_behind(source, gif.end, 'GIF', report)
+        _note_trailing(source, gif.end, 'GIF', report)
 
 
 def check_apng(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of chunks breaks, a checksum fails, or there are fewer images than announced."""
+    """Note where the chain of chunks breaks, a checksum fails, or there are fewer images than announced."""
     announced = pictures = 0
     position = 8
     with source.open(60.0) as file:
@@ -92,9 +94,9 @@ def check_apng(source: Source, report: ContainerReport) -> None:
             if position + size + 12 > source.size:
                 break
             content = file.read(min(size, PIECE))
-            computed, left = zlib.crc32(content, zlib.crc32(name)), size - len(content)
-            while left > 0 and (piece := file.read(min(left, PIECE))):
-                computed, left = zlib.crc32(piece, computed), left - len(piece)
+            computed, remaining = zlib.crc32(content, zlib.crc32(name)), size - len(content)
+            while remaining > 0 and (data := file.read(min(remaining, PIECE))):
+                computed, remaining = zlib.crc32(data, computed), remaining - len(data)
             if computed != int.from_bytes(file.read(4), 'big'):
                 report.add('checksum', f'damaged: the checksum of the chunk at byte {position} is wrong', size)
             if name == b'acTL':
@@ -102,24 +104,26 @@ def check_apng(source: Source, report: ContainerReport) -> None:
             pictures += name == b'fcTL'
             position += size + 12
             if name == b'IEND':
-                _note_behind(source, position, 'PNG', report)
+                _note_trailing(source, position, 'PNG', report)
                 break
         else:
             report.add('end', f'cut short: the file ends at byte {source.size} without the mark of its end')
     if pictures < announced:
-        report.add('pictures', f'{announced - pictures} of {announced} announced pictures are missing')
+        report.add('pictures', f'{announced - pictures} of {announced} announced images are missing')
 
 
-def _note_behind(source: Source, end: int, name: str, report: ContainerReport) -> None:
-    if extra := source.size - end:
-        verb = 'is' if extra == 1 else 'are'
-        report.add('behind', f'{counted(extra, "byte")} behind the end of the {name} {verb} not read', extra)
+def _note_trailing(source: Source, end: int, name: str, report: ContainerReport) -> None:
+    if trailing_bytes := source.size - end:
+        verb = 'is' if trailing_bytes == 1 else 'are'
+        report.add(
+            'behind', f'{counted(trailing_bytes, "byte")} after the end of the {name} {verb} not read', trailing_bytes
+        )
 
 
 def _broken(block: bytes, position: int, size: int, pictures: int) -> str:
     if position >= size or block[:1] in (b'', b'!', b','):
-        return f'cut short: the file ends after {pictures} whole pictures, at byte {size}, without the mark of its end'
-    return f'damaged: no block begins at byte {position - 1} of {size}, after {pictures} whole pictures'
+        return f'cut short: the file ends after {pictures} whole images, at byte {size}, without the mark of its end'
+    return f'damaged: no block begins at byte {position - 1} of {size}, after {pictures} whole images'
 
 
 def _skip_block(file: WatchedFile, block: int, gif: Gif) -> bool:
@@ -156,7 +160,7 @@ def _skip_sub_blocks(file: WatchedFile) -> bool:
 
 
 def doubt_in_gif(source: Source) -> str:
-    """Other content of a GIF with one image, in one line; '' for none."""
+    """Sentences on damage or further content of a GIF with one image, in one line; '' for none."""
     report = ContainerReport()
     check_gif(source, report)
     check_codes(source, report)
@@ -164,7 +168,7 @@ def doubt_in_gif(source: Source) -> str:
 
 
 def check_codes(source: Source, report: ContainerReport) -> None:
-    """Notes images whose compressed data continue after their end, or end before the image is full."""
+    """Note images whose compressed data continue after their end, or end before the image is full."""
     if not HEADER <= source.size <= MOST_BYTES:
         return
     with Window(source, CHAIN) as window:
@@ -178,18 +182,18 @@ def check_codes(source: Source, report: ContainerReport) -> None:
         if len(head) < 11:
             break
         pixels = int.from_bytes(head[5:7], 'little') * int.from_bytes(head[7:9], 'little')
-        first = position + 10 + _table_bytes(head[9])
-        width = content[first] if first < len(content) else 0
-        data, position = _sub_blocks(content, first + 1)
+        code_start = position + 10 + _table_bytes(head[9])
+        width = content[code_start] if code_start < len(content) else 0
+        data, position = _sub_blocks(content, code_start + 1)
         number += 1
         if 2 <= width < WIDEST_CODE:
             drawn, used = count_pixels(data, width, pixels)
-            rest = len(data) - used
+            surplus = len(data) - used
             if drawn < pixels:
-                report.add('pixels', f'damaged: picture {number} holds {drawn:,} of {pixels:,} pixels')
-            elif rest > SPARE_BYTES:
-                sentence = f'damaged: {rest:,} bytes follow the end of picture {number} inside its data'
-                report.add('surplus', sentence, rest)
+                report.add('pixels', f'damaged: image {number} holds {drawn:,} of {pixels:,} pixels')
+            elif surplus > SPARE_BYTES:
+                sentence = f'damaged: {surplus:,} bytes follow the end of image {number} inside its data'
+                report.add('surplus', sentence, surplus)
 
 
 def count_pixels(data: bytes, width: int, most: int) -> tuple[int, int]:
@@ -202,31 +206,31 @@ def count_pixels(data: bytes, width: int, most: int) -> tuple[int, int]:
     """
     clear, end = 1 << width, (1 << width) + 1
     lengths = [1] * clear + [0] * (4096 - clear)
-    following, bits, before = end + 1, width + 1, -1
-    pool = pool_bits = at = drawn = 0
+    next_code, bits, previous = end + 1, width + 1, -1
+    pool = pool_bits = position = drawn = 0
     while True:
-        while pool_bits < bits and at < len(data):
-            pool |= data[at] << pool_bits
+        while pool_bits < bits and position < len(data):
+            pool |= data[position] << pool_bits
             pool_bits += 8
-            at += 1
+            position += 1
         if pool_bits < bits:
-            return drawn, at
+            return drawn, position
         code, pool, pool_bits = pool & (1 << bits) - 1, pool >> bits, pool_bits - bits
         if code == end:
-            return drawn, at
+            return drawn, position
         if code == clear:
-            following, bits, before = end + 1, width + 1, -1
+            next_code, bits, previous = end + 1, width + 1, -1
             continue
-        if code > following or (before < 0 and code >= clear):
-            return drawn, at
-        length = lengths[code] if code < following else lengths[before] + 1
+        if code > next_code or (previous < 0 and code >= clear):
+            return drawn, position
+        length = lengths[code] if code < next_code else lengths[previous] + 1
         drawn = min(most, drawn + length)
-        if before >= 0 and following < 4096:
-            lengths[following] = lengths[before] + 1
-            following += 1
-            if following == 1 << bits and bits < WIDEST_CODE:
+        if previous >= 0 and next_code < 4096:
+            lengths[next_code] = lengths[previous] + 1
+            next_code += 1
+            if next_code == 1 << bits and bits < WIDEST_CODE:
                 bits += 1
-        before = code
+        previous = code
 
 
 def _table_bytes(flags: int) -> int:

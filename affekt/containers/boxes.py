@@ -28,6 +28,7 @@ FIRST_NAMES = frozenset({b'ftyp', b'moov', b'mdat', b'free', b'wide', b'skip', b
 MAX_DEPTH = 10
 """Depth of nested boxes that FFmpeg reads."""
 MAX_HEADER_BOXES = 16
+"""Number of boxes after an index within which the next media are sought."""
 
 
 class Box(NamedTuple):
@@ -54,11 +55,11 @@ def boxes(window: Window, start: int, end: int, is_clipped: bool = True) -> Iter
         start += size
 
 
-def inside(window: Window, places: list[tuple[int, int]], *path: bytes) -> list[tuple[int, int]]:
+def inside(window: Window, spans: list[tuple[int, int]], *path: bytes) -> list[tuple[int, int]]:
     """(First byte of the content, end) of all boxes at the end of a path of names."""
-    for wanted in path:
-        places = [(box.body, box.end) for place in places for box in boxes(window, *place) if box.name == wanted]
-    return places
+    for name in path:
+        spans = [(box.body, box.end) for span in spans for box in boxes(window, *span) if box.name == name]
+    return spans
 
 
 def versioned_number(window: Window, start: int, wide: tuple[int, int], narrow: tuple[int, int]) -> int:
@@ -69,7 +70,7 @@ def versioned_number(window: Window, start: int, wide: tuple[int, int], narrow: 
 
 
 def check_boxes(window: Window, report: ContainerReport) -> list[list[Box]]:
-    """Notes where the chain of boxes breaks or passes the end of the file, and where a track lacks a part.
+    """Note where the chain of boxes breaks or passes the end of the file, and where a track lacks a part.
 
     Returns:
         The outermost boxes of each recording in the file: one recording, except where files were joined by `cat`.
@@ -83,8 +84,8 @@ def check_boxes(window: Window, report: ContainerReport) -> list[list[Box]]:
         chain.append(box._replace(end=min(box.end, window.size)))
         position = box.end
     if position < window.size:
-        rest = f'damaged: no box begins at byte {position} of {window.size}'
-        note_rest(window, position, rest, report)
+        sentence = f'damaged: no box begins at byte {position} of {window.size}'
+        note_rest(window, position, sentence, report)
     recordings = _recordings(window, chain)
     for box in recordings[0]:
         if box.name == b'moov':
@@ -105,7 +106,7 @@ def _recordings(window: Window, chain: list[Box]) -> list[list[Box]]:
     for number, box in enumerate(chain):
         is_index = box.name == b'moov' and b'moov' in names
         is_type = box.name == b'ftyp' and not names.isdisjoint({b'moov', b'mdat', b'moof'})
-        if (is_index or is_type) and not (last is not None and _goes_on(window, last, chain, number)):
+        if (is_index or is_type) and not (last is not None and _continues(window, last, chain, number)):
             parts.append([])
             names = set()
             last = None
@@ -115,7 +116,7 @@ def _recordings(window: Window, chain: list[Box]) -> list[list[Box]]:
     return parts
 
 
-def _goes_on(window: Window, last: Box, chain: list[Box], number: int) -> bool:
+def _continues(window: Window, last: Box, chain: list[Box], number: int) -> bool:
     """Whether the next media are a fragment that is later than the last one."""
     following = next((box for box in chain[number : number + MAX_HEADER_BOXES] if box.name in (b'moof', b'mdat')), None)
     if following is None or following.name == b'mdat':
@@ -145,8 +146,8 @@ def movie_seconds(window: Window, moov: Box) -> float:
 
 
 def _check_parts(window: Window, parent: Box, report: ContainerReport, depth: int) -> None:
-    """Notes required boxes that are missing below `parent`, and tracks in wrong places."""
-    where = parent.name.decode()
+    """Note required boxes that are missing below `parent`, and tracks in boxes that cannot hold one."""
+    parent_name = parent.name.decode()
     if depth > MAX_DEPTH:
         report.add('depth', f'damaged: boxes lie in each other more than {MAX_DEPTH} deep at byte {parent.start}')
         return
@@ -154,13 +155,13 @@ def _check_parts(window: Window, parent: Box, report: ContainerReport, depth: in
     names = {child.name for child in children}
     for group in NEEDED[parent.name]:
         if not names.intersection(group):
-            report.add('part', f'damaged: no {group[0].decode()} box in {where}')
+            report.add('part', f'damaged: no {group[0].decode()} box in {parent_name}')
     for child in children:
-        if (where, child.name) != ('moov', b'trak') and _is_track(window, child):
-            report.add('track', f'damaged: a track in the box {child.name!r} of {where} cannot be read')
+        if (parent_name, child.name) != ('moov', b'trak') and _is_track(window, child):
+            report.add('track', f'damaged: a track in the box {child.name!r} of {parent_name} cannot be read')
     for name in sorted(names):
         if not _is_name(name):
-            report.add('name', f'damaged: a box in {where} is called {name!r}')
+            report.add('name', f'damaged: a box in {parent_name} is called {name!r}')
     for child in children:
         if child.name in NEEDED:
             _check_parts(window, child, report, depth + 1)

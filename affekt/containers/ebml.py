@@ -33,7 +33,7 @@ IN_CLUSTER = frozenset({TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, 0xA7, 0xAB, 0x5854
 
 
 def check_elements(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of elements breaks, within clusters too, and where it passes the end of the file.
+    """Note where the chain of elements breaks, within clusters too, and where it passes the end of the file.
 
     The checksum (CRC-32) that most writers put into each cluster is compared with the cluster's content.
     """
@@ -80,8 +80,8 @@ class _Walk:
             if identity == INFO and after is not None:
                 self._read_info(body, after)
             if identity == TRACKS and after is not None:
-                places = _inside(self.window, [(body, after)], TRACK_ENTRY, TRACK_NUMBER)
-                self.tracks |= {self.window.number(start, min(end - start, 8)) for start, end in places}
+                spans = _inside(self.window, [(body, after)], TRACK_ENTRY, TRACK_NUMBER)
+                self.tracks |= {self.window.number(start, min(end - start, 8)) for start, end in spans}
             if identity == CLUSTER:
                 position = self._cluster(body, after)
             elif after is None:
@@ -100,7 +100,7 @@ class _Walk:
     def _cluster(self, start: int, after: int | None) -> int:
         """The end of a cluster, after checking each of its blocks."""
         end = self.end if after is None else min(after, self.end)
-        position, begins = start, 0.0
+        position, cluster_s = start, 0.0
         is_first = True
         while position < end and self.window.meets_another():
             identity, body, stop = _element(self.window, position, end)
@@ -119,10 +119,10 @@ class _Walk:
             ):
                 self._compare(start, body, stop, after)
             if identity == TIMESTAMP and stop - body <= 8:
-                begins = self.window.number(body, stop - body) * self.tick_s
-                self.clock_s = begins
+                cluster_s = self.window.number(body, stop - body) * self.tick_s
+                self.clock_s = cluster_s
             elif identity in (SIMPLE_BLOCK, BLOCK_GROUP):
-                self.clock_s = max(self.clock_s, begins + self._block_s(identity, body, stop))
+                self.clock_s = max(self.clock_s, cluster_s + self._block_s(identity, body, stop))
             is_first = False
             position = stop
         return position if after is None else after
@@ -143,7 +143,7 @@ class _Walk:
         return int.from_bytes(self.window.at(body + width, 2), 'big', signed=True) * self.tick_s
 
     def _compare(self, start: int, body: int, stop: int, after: int) -> None:
-        """Notes a cluster whose content does not match its stated checksum (little-endian CRC-32)."""
+        """Note a cluster whose content does not match its stated checksum (little-endian CRC-32)."""
         computed, position = 0, stop
         while position < after:
             computed = zlib.crc32(self.window.at(position, min(CHAIN, after - position)), computed)
@@ -152,7 +152,7 @@ class _Walk:
             sentence = f'damaged: the checksum of the cluster at byte {start} is wrong ({after - start:,} bytes)'
             self.report.add('checksum', sentence, after - start)
 
-    def _resume(self, position: int, what: str, after: int | None = None) -> int:
+    def _resume(self, position: int, fault: str, after: int | None = None) -> int:
         """Position of the next cluster; notes the bytes and seconds before it."""
         following = self._next_cluster(position)
         if after is not None and following is not None and after < following:
@@ -166,7 +166,7 @@ class _Walk:
                     lost_s = max(0.0, self.window.number(inner, inner_end - inner) * self.tick_s - self.clock_s)
                 if identity not in (VOID, CHECKSUM):
                     break
-        sentence = f'damaged: {what} at byte {position} of {self.window.size}; '
+        sentence = f'damaged: {fault} at byte {position} of {self.window.size}; '
         sentence += f'{stop - position:,} bytes{seconds_of(lost_s)} cannot be read'
         self.report.add('chain', sentence, stop - position, lost_s)
         return stop
@@ -174,13 +174,13 @@ class _Walk:
     def _next_cluster(self, position: int) -> int | None:
         marker = CLUSTER.to_bytes(4, 'big')
         while position < self.end:
-            stretch = self.window.at(position, CHAIN)
-            at = stretch.find(marker)
-            if at >= 0 and position + at < self.end:
-                return position + at
-            if len(stretch) < 4:
+            block = self.window.at(position, CHAIN)
+            offset = block.find(marker)
+            if offset >= 0 and position + offset < self.end:
+                return position + offset
+            if len(block) < 4:
                 return None
-            position += len(stretch) - 3
+            position += len(block) - 3
         return None
 
 
@@ -189,17 +189,19 @@ def _stated_seconds(window: Window, start: int) -> float:
     segments = [
         (body, after or window.size) for name, body, after in elements(window, start, window.size) if name == SEGMENT
     ]
-    for place in segments[:1]:
-        for name, body, after in elements(window, *place):
+    for segment in segments[:1]:
+        for name, body, after in elements(window, *segment):
             if name == INFO and after is not None:
                 tick_s, ticks = 0.001, 0.0
-                for inner, at, stop in elements(window, body, after):
-                    if stop is None or stop - at > 8:
+                for inner_id, value_start, stop in elements(window, body, after):
+                    if stop is None or stop - value_start > 8:
                         continue
-                    if inner == TIMESTAMP_SCALE:
-                        tick_s = (window.number(at, stop - at) or 1_000_000) / 1e9
-                    if inner == DURATION and stop - at in (4, 8):
-                        ticks = struct.unpack('>f' if stop - at == 4 else '>d', window.at(at, stop - at))[0]
+                    if inner_id == TIMESTAMP_SCALE:
+                        tick_s = (window.number(value_start, stop - value_start) or 1_000_000) / 1e9
+                    if inner_id == DURATION and stop - value_start in (4, 8):
+                        ticks = struct.unpack(
+                            '>f' if stop - value_start == 4 else '>d', window.at(value_start, stop - value_start)
+                        )[0]
                 return tick_s * ticks if 0 < ticks < math.inf else 0.0
             if name == CLUSTER:
                 break
@@ -216,7 +218,7 @@ def _is_endless(window: Window, start: int) -> bool:
 
 
 def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
-    """Notes what follows the segment: another recording, or stray bytes."""
+    """Note what follows the segment: another recording, or stray bytes."""
     size = window.size - start
     if window.at(start, 4) == EBML.to_bytes(4, 'big'):
         length_s = _stated_seconds(window, start)
@@ -258,16 +260,16 @@ def _tracks(window: Window, size: int) -> list[tuple[int, int]]:
     return []
 
 
-def _inside(window: Window, places: list[tuple[int, int]], *path: int) -> list[tuple[int, int]]:
+def _inside(window: Window, spans: list[tuple[int, int]], *path: int) -> list[tuple[int, int]]:
     """(First byte of the content, end) of all elements of known size at the end of a path of ids."""
-    for wanted in path:
-        places = [
+    for wanted_id in path:
+        spans = [
             (a, b)
-            for start, end in places
+            for start, end in spans
             for identity, a, b in elements(window, start, end)
-            if identity == wanted and b is not None
+            if identity == wanted_id and b is not None
         ]
-    return places
+    return spans
 
 
 def _segment(window: Window, size: int) -> tuple[int, int] | None:
@@ -301,12 +303,12 @@ def _element(window: Window, start: int, end: int) -> tuple[int, int, int | None
     return identity, body, None if size == (1 << 7 * size_width) - 1 else body + size
 
 
-def _number(octets: bytes, keeps_marker: bool) -> tuple[int, int]:
+def _number(content: bytes, keeps_marker: bool) -> tuple[int, int]:
     """An EBML number and its width in bytes; (0, 0) if there is none. Ids keep the bit that marks their width."""
-    if not octets or octets[0] == 0:
+    if not content or content[0] == 0:
         return 0, 0
-    width = 9 - octets[0].bit_length()
-    if len(octets) < width:
+    width = 9 - content[0].bit_length()
+    if len(content) < width:
         return 0, 0
-    value = int.from_bytes(octets[:width], 'big')
+    value = int.from_bytes(content[:width], 'big')
     return (value if keeps_marker else value & ~(1 << 7 * width)), width

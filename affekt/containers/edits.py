@@ -17,20 +17,22 @@ from affekt.containers.window import Window
 LEAST_S = 0.5
 """Least duration left out, in seconds, that is reported; encoder delay is shorter."""
 LEAST_SHARE = 0.05
+"""Least share of a track left out that is reported."""
 MOST_EDITS = 10_000
+"""Maximum number of edits read."""
 NOTHING = frozenset((0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF))
 """Media times of an edit that plays nothing: a pause."""
 
 
 def remark_edits(window: Window, chain: list[Box], report: ContainerReport) -> None:
-    """Remarks on tracks whose edit list plays less than they store."""
+    """Add a remark on each track whose edit list plays less than it stores."""
     movies = [(box.body, box.end) for box in chain if box.name == b'moov'][:1]
     clock = next((versioned_number(window, body, (20, 4), (12, 4)) for body, _ in inside(window, movies, b'mvhd')), 0)
     if not clock:
         return
     for number, track in enumerate(inside(window, movies, b'trak'), 1):
         stored_s = _stored(window, track)
-        played = [length for place in inside(window, [track], b'edts', b'elst') for length in _played(window, *place)]
+        played = [length for span in inside(window, [track], b'edts', b'elst') for length in _played(window, *span)]
         left_out_s = stored_s - sum(played) / clock
         if played and all(played) and left_out_s > max(LEAST_S, LEAST_SHARE * stored_s):
             report.remarks.append(
@@ -54,7 +56,7 @@ def _played(window: Window, start: int, end: int) -> Iterator[int]:
     width = 8 if window.at(start, 1) == b'\x01' else 4
     row = 2 * width + 4
     count = min(window.number(start + 4, 4), max(0, end - start - 8) // row, MOST_EDITS)
-    for place in range(start + 8, start + 8 + count * row, row):
-        if window.number(place + width, width) in NOTHING:
+    for position in range(start + 8, start + 8 + count * row, row):
+        if window.number(position + width, width) in NOTHING:
             continue
-        yield window.number(place, width)
+        yield window.number(position, width)

@@ -30,6 +30,7 @@ LONGEST_FRAME = 1 << 22
 MOST_MISSING = 10_000_000
 """Largest gap between two frames, in frames (or in samples in files that count those)."""
 MOST_TOGETHER = 256
+"""Maximum number of frames whose checksums are computed together."""
 HEADER_BYTES, SHORTEST_FRAME = 16, 8
 
 
@@ -49,7 +50,7 @@ FRAME_TABLE = _table(0x8005, 16)
 
 
 def check_flac(source: Source, report: ContainerReport) -> None:
-    """Notes another recording or other bytes after the last frame, and a last frame that is cut off."""
+    """Note another recording or other bytes after the last frame, and a last frame that is cut off."""
     with Window(source, CHAIN) as window:
         start = tag_length(source)
         stream = _metadata(window, start)
@@ -58,9 +59,9 @@ def check_flac(source: Source, report: ContainerReport) -> None:
         sync = window.at(frames, 2)
         if len(sync) < 2 or sync[0] != 0xFF or sync[1] & 0xFE != 0xF8:
             return
-        places, following = _frames(window, frames, sync)
-        _check_frames(window, places, stream, report)
-        last = places[-1] if places else frames
+        positions, following = _frames(window, frames, sync)
+        _check_frames(window, positions, stream, report)
+        last = positions[-1] if positions else frames
         if following is not None:
             size, length_s = source.size - following, _metadata(window, following).length_s
             report.add('unread', anew_sentence(following, size, length_s), size, length_s)
@@ -114,41 +115,43 @@ def _metadata(window: Window, start: int) -> Stream:
 
 def _frames(window: Window, first: int, sync: bytes) -> tuple[list[int], int | None]:
     """Positions of the frames of the recording, and of another recording after it, if any."""
-    places: list[int] = []
-    number, position, usual = -1, first, window.at(first, 4)
+    positions: list[int] = []
+    number, position, first_header = -1, first, window.at(first, 4)
     while position < window.size:
-        stretch = window.at(position, CHAIN)
-        magic = stretch.find(MAGIC)
-        is_new = 0 <= magic < len(stretch) - 4 and stretch[magic + 4] & 0x7F == 0
-        stop = magic if is_new else len(stretch)
-        at = stretch.find(sync, 0, stop)
-        while at >= 0:
-            header = window.at(position + at, HEADER_BYTES)
-            this = _frame_number(header)
-            is_usual = len(header) > 4 and header[2] & 15 == usual[2] & 15 and header[3] & 14 == usual[3] & 14
-            if this is not None and is_usual and number < this <= number + MOST_MISSING:
-                places.append(position + at)
-                number = this
-            at = stretch.find(sync, at + 1, stop)
+        block = window.at(position, CHAIN)
+        magic = block.find(MAGIC)
+        is_new = 0 <= magic < len(block) - 4 and block[magic + 4] & 0x7F == 0
+        stop = magic if is_new else len(block)
+        offset = block.find(sync, 0, stop)
+        while offset >= 0:
+            header = window.at(position + offset, HEADER_BYTES)
+            frame_number = _frame_number(header)
+            is_usual = (
+                len(header) > 4 and header[2] & 15 == first_header[2] & 15 and header[3] & 14 == first_header[3] & 14
+            )
+            if frame_number is not None and is_usual and number < frame_number <= number + MOST_MISSING:
+                positions.append(position + offset)
+                number = frame_number
+            offset = block.find(sync, offset + 1, stop)
         if is_new:
-            return places, position + magic
-        if position + len(stretch) >= window.size:
+            return positions, position + magic
+        if position + len(block) >= window.size:
             break
-        position += len(stretch) - HEADER_BYTES
-    return places, None
+        position += len(block) - HEADER_BYTES
+    return positions, None
 
 
-def _check_frames(window: Window, places: list[int], stream: Stream, report: ContainerReport) -> None:
-    """Notes every frame except the last whose checksum over all its bytes is not 0."""
+def _check_frames(window: Window, positions: list[int], stream: Stream, report: ContainerReport) -> None:
+    """Note every frame except the last whose checksum over all its bytes is not 0."""
     first = 0
-    while first < len(places) - 1:
+    while first < len(positions) - 1:
         stop, longest = first, 0
-        while stop < len(places) - 1 and stop - first < MOST_TOGETHER:
-            longest = max(longest, places[stop + 1] - places[stop])
+        while stop < len(positions) - 1 and stop - first < MOST_TOGETHER:
+            longest = max(longest, positions[stop + 1] - positions[stop])
             if stop > first and longest * (stop + 1 - first) > LONGEST_FRAME:
                 break
             stop += 1
-        starts, ends = places[first:stop], places[first + 1 : stop + 1]
+        starts, ends = positions[first:stop], positions[first + 1 : stop + 1]
         contents = [window.at(a, min(b - a, LONGEST_FRAME)) for a, b in zip(starts, ends, strict=True)]
         for start, end, remainder in zip(starts, ends, remainders(contents), strict=True):
             if remainder:
@@ -206,8 +209,8 @@ def _frame_ends(window: Window, start: int) -> list[int]:
     This happens by chance at one in 65,536 bytes, so that a large frame has several.
     """
     register, ends = 0, []
-    for at, octet in enumerate(window.at(start, LONGEST_FRAME)):
+    for offset, octet in enumerate(window.at(start, LONGEST_FRAME)):
         register = (register << 8 & 0xFF00) ^ FRAME_TABLE[register >> 8 ^ octet]
-        if register == 0 and at >= SHORTEST_FRAME:
-            ends.append(start + at + 1)
+        if register == 0 and offset >= SHORTEST_FRAME:
+            ends.append(start + offset + 1)
     return ends

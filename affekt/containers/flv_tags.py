@@ -22,19 +22,19 @@ END_TOLERANCE_S = 0.25
 
 
 def check_tags(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of tags breaks or is cut off, a stated size or length not reached, a second recording."""
+    """Note where the chain of tags breaks or is cut off, a stated size or length not reached, a second recording."""
     with Window(source) as window:
         stated = window.at(0, SCRIPT_BYTES)
         stated_s, stated_bytes = _stated(stated, b'duration'), int(_stated(stated, b'filesize'))
         report.states_length = stated_s > 0 or stated_bytes > 0
         position, last_s = _through(window, int.from_bytes(window.at(5, 4), 'big') + 4)
-        rest = source.size - position
+        left_bytes = source.size - position
         if window.at(position, 3) == b'FLV':
             _, length_s = _through(window, position + int.from_bytes(window.at(position + 5, 4), 'big') + 4)
-            sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
-            report.add('unread', sentence, rest, length_s)
-        elif rest > 0:
-            sentence = f'damaged: no tag begins at byte {position} of {source.size}, {rest:,} bytes'
+            sentence = f'not read: another recording begins at byte {position}, {left_bytes:,} bytes'
+            report.add('unread', f'{sentence}{seconds_of(length_s)}', left_bytes, length_s)
+        elif left_bytes > 0:
+            sentence = f'damaged: no tag begins at byte {position} of {source.size}, {left_bytes:,} bytes'
             note_rest(window, position, sentence, report)
         report.cut(position, source.size, 'the last tag')
         if not report.topics:
@@ -58,8 +58,8 @@ def _through(window: Window, position: int) -> tuple[int, float]:
 
 def _stated(script: bytes, name: bytes) -> float:
     """The number after a name in the script data (0, then eight bytes); 0 where there is none."""
-    at = script.find(name + b'\0')
-    if at < 0 or at + len(name) + 9 > len(script):
+    offset = script.find(name + b'\0')
+    if offset < 0 or offset + len(name) + 9 > len(script):
         return 0.0
-    number = struct.unpack('>d', script[at + len(name) + 1 : at + len(name) + 9])[0]
+    number = struct.unpack('>d', script[offset + len(name) + 1 : offset + len(name) + 9])[0]
     return number if 0 < number < 1e15 else 0.0

@@ -26,7 +26,9 @@ from affekt.containers.window import Window
 LEAST_TOLERANCE_S = 0.02
 """Least tolerance in seconds: clocks of two tracks are rounded to each other."""
 SPARE_BYTES = 64
+"""Difference in bytes between a run's sizes and its data that is not reported."""
 END_TOLERANCE_S = 0.5
+"""Difference in seconds between the stated and the covered duration that is not reported."""
 FIRST_BOXES = 64
 """Number of outermost boxes within which each track has its first fragment."""
 SIZE_PATH = (b'mdia', b'minf', b'stbl', b'stsz')
@@ -56,7 +58,7 @@ class TrackPart:
 
 
 def check_iso_media(source: Source, report: ContainerReport) -> None:
-    """Notes differences between the index and the content of an mp4, mov or m4a, and further recordings in the file."""
+    """Note differences between the index and the content of an mp4, mov or m4a, and further recordings in the file."""
     with Window(source) as window:
         first, *others = check_boxes(window, report)
         _check_fragments(window, first, report)
@@ -95,25 +97,25 @@ def first_ticks(source: Source) -> dict[int, int]:
     return {number: time for number, time in latest.items() if time and number not in others}
 
 
-def _note_unread(window: Window, later: list[Box], report: ContainerReport) -> None:
-    start, size = later[0].start, later[-1].end - later[0].start
-    scales, defaults, length_s = _header(window, later)
-    parts = _track_parts(window, later, scales, defaults, ContainerReport())
+def _note_unread(window: Window, recording: list[Box], report: ContainerReport) -> None:
+    start, size = recording[0].start, recording[-1].end - recording[0].start
+    scales, defaults, length_s = _header(window, recording)
+    parts = _track_parts(window, recording, scales, defaults, ContainerReport())
     length_s = max(length_s, *(_end(fragments) for fragments in parts.values()), 0.0)
-    has_media = any(box.name in (b'mdat', b'moof') for box in later)
-    what = 'recording' if has_media else 'index of a recording (moov)'
-    sentence = f'not read: another {what} begins at byte {start}, {size:,} bytes{seconds_of(length_s)}'
+    has_media = any(box.name in (b'mdat', b'moof') for box in recording)
+    content = 'recording' if has_media else 'index of a recording (moov)'
+    sentence = f'not read: another {content} begins at byte {start}, {size:,} bytes{seconds_of(length_s)}'
     if parts:
         sentence = anew_sentence(start, size, length_s)
     report.add('unread', sentence, size, length_s)
 
 
 def _check_fragments(window: Window, chain: list[Box], report: ContainerReport) -> None:
-    """Notes differences between the fragments, their index and the file."""
+    """Note differences between the fragments, their index and the file."""
     starts = [box.start for box in chain if box.name == b'moof']
     indices = [box for box in chain if box.name in (b'mfra', b'sidx')]
     if not starts and not indices:
-        report.states_length = not _may_go_on(window, chain)
+        report.states_length = not _may_continue(window, chain)
         return
     scales, defaults, stated_s = _header(window, chain)
     parts = _track_parts(window, chain, scales, defaults, report)
@@ -136,7 +138,7 @@ def _check_fragments(window: Window, chain: list[Box], report: ContainerReport) 
     report.states_length = stated_s > begins_s or _lists_all(chain)
 
 
-def _may_go_on(window: Window, chain: list[Box]) -> bool:
+def _may_continue(window: Window, chain: list[Box]) -> bool:
     """Whether the header announces fragments without stating their duration."""
     movies = [(box.body, box.end) for box in chain if box.name == b'moov'][:1]
     return bool(inside(window, movies, b'mvex')) and not inside(window, movies, b'mvex', b'mehd')
@@ -207,18 +209,18 @@ def _track_part(
     report: ContainerReport,
 ) -> tuple[int, TrackPart]:  # fmt: skip
     """The samples of one track in a fragment (traf)."""
-    track, usual, begins = 0, Defaults(), None
+    track, track_defaults, start_ticks = 0, Defaults(), None
     ticks = longest = size = 0
-    short = 0
+    uncounted_ticks = 0
     for box in boxes(window, start, end):
         if box.name == b'tfhd':
-            track, usual = _fragment_header(window, box, defaults)
+            track, track_defaults = _fragment_header(window, box, defaults)
         elif box.name == b'tfdt':
-            begins = versioned_number(window, box.body, (4, 8), (4, 4))
+            start_ticks = versioned_number(window, box.body, (4, 8), (4, 4))
         elif box.name == b'trun':
-            stated, durations, sizes = _run(window, box, usual)
+            stated, durations, sizes = _run(window, box, track_defaults)
             if stated != len(durations):
-                short += int(durations[stated:].sum())
+                uncounted_ticks += int(durations[stated:].sum())
                 sentence = f'damaged: the run at byte {box.start} of the file states {stated:,} samples, '
                 report.add('run', f'{sentence}{len(durations):,} are listed')
                 durations, sizes = durations[:stated], sizes[:stated]
@@ -226,42 +228,42 @@ def _track_part(
             longest = max(longest, int(durations.max(initial=0)))
             size += int(sizes.sum())
     scale = max(1, scales.get(track, 1))
-    begins_s = None if begins is None else begins / scale
-    return track, TrackPart(fragment, begins_s, ticks / scale, longest / scale, size, short / scale)
+    start_s = None if start_ticks is None else start_ticks / scale
+    return track, TrackPart(fragment, start_s, ticks / scale, longest / scale, size, uncounted_ticks / scale)
 
 
 def _fragment_header(window: Window, box: Box, defaults: dict[int, Defaults]) -> tuple[int, Defaults]:
     """Track number and defaults of a tfhd; flags give the fields: base 8, description 4, duration 4, size 4 bytes."""
     content = window.at(box.body, min(40, box.end - box.body)).ljust(40, b'\0')
     flags, track = int.from_bytes(content[1:4], 'big'), int.from_bytes(content[4:8], 'big')
-    usual = defaults.get(track, Defaults())
-    at = 8 + (8 if flags & 1 else 0) + (4 if flags & 2 else 0)
+    track_defaults = defaults.get(track, Defaults())
+    offset = 8 + (8 if flags & 1 else 0) + (4 if flags & 2 else 0)
     if flags & 8:
-        usual = usual._replace(duration=int.from_bytes(content[at : at + 4], 'big'))
-        at += 4
+        track_defaults = track_defaults._replace(duration=int.from_bytes(content[offset : offset + 4], 'big'))
+        offset += 4
     if flags & 16:
-        usual = usual._replace(size=int.from_bytes(content[at : at + 4], 'big'))
-    return track, usual
+        track_defaults = track_defaults._replace(size=int.from_bytes(content[offset : offset + 4], 'big'))
+    return track, track_defaults
 
 
-def _run(window: Window, box: Box, usual: Defaults) -> tuple[int, np.ndarray, np.ndarray]:
+def _run(window: Window, box: Box, track_defaults: Defaults) -> tuple[int, np.ndarray, np.ndarray]:
     """Number of samples that a trun states, and durations in ticks and sizes in bytes of those it lists."""
     flags, stated = window.number(box.body + 1, 3), window.number(box.body + 4, 4)
     table = box.body + 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 0)
     columns = [column for column in (DURATION, SIZE, FLAGS, COMPOSITION) if flags & column]
     if not columns:
         # nothing is listed: samples without a byte in the run cannot be counted
-        durations, sizes = np.array([usual.duration * stated]), np.array([usual.size * stated])
+        durations, sizes = np.array([track_defaults.duration * stated]), np.array([track_defaults.size * stated])
         return 1, durations, sizes
-    room = max(0, box.end - table) // (4 * len(columns))
-    content = window.at(table, room * 4 * len(columns))
+    row_count = max(0, box.end - table) // (4 * len(columns))
+    content = window.at(table, row_count * 4 * len(columns))
     rows = np.frombuffer(content[: len(content) // (4 * len(columns)) * 4 * len(columns)], '>u4')
     rows = rows.reshape(-1, len(columns)).astype(np.int64)
 
     def column(flag: int, default: int) -> np.ndarray:
         return rows[:, columns.index(flag)] if flag in columns else np.full(len(rows), default, np.int64)
 
-    return stated, column(DURATION, usual.duration), column(SIZE, usual.size)
+    return stated, column(DURATION, track_defaults.duration), column(SIZE, track_defaults.size)
 
 
 def _end(fragments: list[TrackPart]) -> float:
@@ -278,23 +280,27 @@ def _check_times(track: int, fragments: list[TrackPart], report: ContainerReport
     for before, part, after in zip(fragments, fragments[1:], [*fragments[2:], None], strict=False):
         if before.start_s is None or part.start_s is None:
             continue
-        due_s = before.start_s + before.length_s
+        expected_s = before.start_s + before.length_s
         tolerance_s = LEAST_TOLERANCE_S + 1.5 * max(before.longest_s, part.longest_s)
-        ahead_s = part.start_s - due_s
+        ahead_s = part.start_s - expected_s
         if abs(ahead_s) <= tolerance_s:
             continue
-        if after is not None and after.start_s is not None and abs(after.start_s - due_s - part.length_s) < tolerance_s:
+        if (
+            after is not None
+            and after.start_s is not None
+            and abs(after.start_s - expected_s - part.length_s) < tolerance_s
+        ):
             sentence = f'damaged: the fragment of track {track} at byte {part.fragment} states that it begins at '
-            report.add('time', f'{sentence}{part.start_s:.2f} s, its neighbours say {due_s:.2f} s')
-            part.start_s = due_s
+            report.add('time', f'{sentence}{part.start_s:.2f} s, by its neighbours {expected_s:.2f} s')
+            part.start_s = expected_s
         elif ahead_s > 0:
-            report.add('gap', f'missing: no fragment of track {track} covers {due_s:.2f} to {part.start_s:.2f} s')
+            report.add('gap', f'missing: no fragment of track {track} covers {expected_s:.2f} to {part.start_s:.2f} s')
             lost_s += max(0.0, ahead_s - before.uncounted_s)
         else:
             sentence = (
                 f'damaged: the fragment of track {track} at byte {part.fragment} begins at {part.start_s:.2f} s, '
             )
-            report.add('overlap', f'{sentence}before the one in front of it ends ({due_s:.2f} s)')
+            report.add('overlap', f'{sentence}before the one in front of it ends ({expected_s:.2f} s)')
     return lost_s
 
 
@@ -305,16 +311,17 @@ def _check_random_access(
     """Compare the index at the end of the file with its fragments, and note a missing end."""
     for start, end in inside(window, [(mfra.body, mfra.end)], b'tfra'):
         track = window.number(start + 4, 4)
-        times_s, places = _random_access(window, start, end, max(1, scales.get(track, 1)))
-        absent = len(places) - len(starts)
-        if absent <= 0:
+        times_s, positions = _random_access(window, start, end, max(1, scales.get(track, 1)))
+        missing_count = len(positions) - len(starts)
+        if missing_count <= 0:
             continue
         steps = [b - a for a, b in pairwise(times_s) if b > a]
-        late = [time_s for time_s in times_s if time_s > ends_s.get(track, 0.0) - LEAST_TOLERANCE_S]
-        tail_s = len(late) * median(steps) if steps else 0.0
+        late_times = [time_s for time_s in times_s if time_s > ends_s.get(track, 0.0) - LEAST_TOLERANCE_S]
+        tail_s = len(late_times) * median(steps) if steps else 0.0
         lost_s[track] = lost_s.get(track, 0.0) + tail_s
-        sentence = f'missing: {absent} of the {len(places)} fragments of track {track} that the index at the end lists'
-        report.add('index', sentence + (f'; about {lost_s[track]:.2f} s' if lost_s[track] else ''))
+        sentence = f'missing: {missing_count} of the {len(positions)} fragments of track {track} '
+        sentence += 'that the index at the end lists' + (f'; about {lost_s[track]:.2f} s' if lost_s[track] else '')
+        report.add('index', sentence)
 
 
 def _random_access(window: Window, start: int, end: int, scale: int) -> tuple[list[float], set[int]]:
@@ -324,10 +331,10 @@ def _random_access(window: Window, start: int, end: int, scale: int) -> tuple[li
     number_bytes = sum((widths >> shift & 3) + 1 for shift in (4, 2, 0))
     width = (16 if is_wide else 8) + number_bytes
     count = min(window.number(start + 12, 4), max(0, end - start - 16) // width)
-    half = 8 if is_wide else 4
-    rows = [window.at(start + 16 + row * width, 2 * half) for row in range(count)]
-    times = [int.from_bytes(row[:half], 'big') / scale for row in rows]
-    return sorted(times), {int.from_bytes(row[half:], 'big') for row in rows}
+    number_width = 8 if is_wide else 4
+    rows = [window.at(start + 16 + row * width, 2 * number_width) for row in range(count)]
+    times = [int.from_bytes(row[:number_width], 'big') / scale for row in rows]
+    return sorted(times), {int.from_bytes(row[number_width:], 'big') for row in rows}
 
 
 def _check_segment_index(window: Window, sidx: Box, report: ContainerReport) -> float:
@@ -338,15 +345,17 @@ def _check_segment_index(window: Window, sidx: Box, report: ContainerReport) -> 
     table = sidx.body + (28 if is_wide else 20)
     count = min(window.number(table + 2, 2), max(0, sidx.end - table - 4) // 12)
     position = sidx.end + offset
-    absent, absent_s = 0, 0.0
+    missing_count, missing_s = 0, 0.0
     for row in range(count):
         size = window.number(table + 4 + 12 * row, 4) & 0x7FFFFFFF
         position += size
         if position > window.size:
-            absent += 1
-            absent_s += window.number(table + 8 + 12 * row, 4) / scale
-    if absent:
-        sentence = f'missing: {absent} of the {count} segments that the index in front lists, {absent_s:.2f} s; '
+            missing_count += 1
+            missing_s += window.number(table + 8 + 12 * row, 4) / scale
+    if missing_count:
+        sentence = (
+            f'missing: {missing_count} of the {count} segments that the index in front lists, {missing_s:.2f} s; '
+        )
         report.add('segments', f'{sentence}they should end at byte {position}, the file has {window.size}')
         report.lost_bytes += position - window.size
-    return absent_s
+    return missing_s

@@ -21,7 +21,7 @@ LONGEST_LYRICS = 5120
 
 
 def check_adts(source: Source, report: ContainerReport) -> None:
-    """Notes gaps in the chain of frames of AAC without a container, and a last frame that is cut off."""
+    """Note gaps in the chain of frames of AAC without a container, and a last frame that is cut off."""
     report.states_length = False
     with Window(source, CHAIN) as window:
         check_chain(window, tag_length(source), ADTS_HEADER, _adts_length, report)
@@ -30,7 +30,7 @@ def check_adts(source: Source, report: ContainerReport) -> None:
 def check_chain(
     window: Window, position: int, header: int, length_of: Callable[[bytes], int], report: ContainerReport
 ) -> None:
-    """Notes bytes between frames, and an incomplete last frame.
+    """Note bytes between frames, and an incomplete last frame.
 
     Args:
         window: the file.
@@ -51,12 +51,12 @@ def check_chain(
         if not unread_behind(window, position):
             return
         following = _next_frame(window, position + 1, header, length_of)
-        lost = (window.size if following is None else following) - position
-        sentence = f'damaged: no frame begins at byte {position} of {window.size}; {lost:,} bytes cannot be read'
+        lost_bytes = (window.size if following is None else following) - position
+        sentence = f'damaged: no frame begins at byte {position} of {window.size}; {lost_bytes:,} bytes cannot be read'
         if begins_a_recording(window, position):
             note_rest(window, position, sentence, report)
             return
-        report.add('chain', sentence, lost)
+        report.add('chain', sentence, lost_bytes)
         if following is None:
             return
         position = following
@@ -133,24 +133,24 @@ def _tag_before(window: Window, end: int) -> int:
         # a damaged size must not hide audio
         return length if opening == b'APETAGEX' or not (has_header or opening.startswith(SYNC)) else 0
     if lyrics.endswith(b'LYRICSEND'):
-        stretch = window.at(max(0, end - LONGEST_LYRICS), min(end, LONGEST_LYRICS))
-        at = stretch.rfind(b'LYRICSBEGIN')
-        return len(stretch) - at if at >= 0 else 0
+        block = window.at(max(0, end - LONGEST_LYRICS), min(end, LONGEST_LYRICS))
+        offset = block.rfind(b'LYRICSBEGIN')
+        return len(block) - offset if offset >= 0 else 0
     return 0
 
 
 def _next_frame(window: Window, position: int, header: int, length_of: Callable[[bytes], int]) -> int | None:
     """Position of the next frame that is followed by another one; None if there is none."""
     while position + header <= window.size:
-        stretch = window.at(position, CHAIN)
-        at = stretch.find(SYNC)
-        while at >= 0:
-            length = length_of(stretch[at : at + header])
-            after = position + at + length
+        block = window.at(position, CHAIN)
+        offset = block.find(SYNC)
+        while offset >= 0:
+            length = length_of(block[offset : offset + header])
+            after = position + offset + length
             if length and (length_of(window.at(after, header)) or after == window.size):
-                return position + at
-            at = stretch.find(SYNC, at + 1)
-        position += max(1, len(stretch) - header)
+                return position + offset
+            offset = block.find(SYNC, offset + 1)
+        position += max(1, len(block) - header)
     return None
 
 

@@ -33,8 +33,8 @@ def next_recording(window: Window, start: int) -> int | None:
     """The first position at or after `start` at which a container begins; None for none. Reads up to there."""
     position = start
     while position < window.size:
-        stretch = window.at(position, PIECE + LONGEST_MARK)
-        if mark := ANYWHERE.search(stretch):
+        block = window.at(position, PIECE + LONGEST_MARK)
+        if mark := ANYWHERE.search(block):
             return position + mark.start()
         position += PIECE
     return None

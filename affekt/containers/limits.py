@@ -47,10 +47,10 @@ class Limits:
 
     def check(self, name: str, value: float, what: str, advice: str = '') -> None:
         """Raise LimitError if `value` exceeds the limit called `name`; `what` describes the value."""
-        ceiling = getattr(self, name)
-        if value > ceiling:
+        limit = getattr(self, name)
+        if value > limit:
             raise LimitError(
-                expected=f'at most {_number(ceiling)} ({name}) for {what}',
+                expected=f'at most {_number(limit)} ({name}) for {what}',
                 came=_number(value),
                 todo=f'{advice}raise Limits.{name} if this file is trusted',
             )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SENTENCES_OF_A_TOPIC = 5
-CUT_SHORT, DAMAGED, MORE = 'cut short', 'damaged: ', ' more of this kind'
+CUT_SHORT, DAMAGED, MORE = 'cut short', 'damaged: ', ' more like these'
 MARGIN_S = 1.0
 """Seconds around a damaged part that count as damaged: decoders give frames late, and repair them from others."""
 NO_LENGTH = 'the file states no length: an end that is missing would not be noticed'
@@ -108,7 +108,7 @@ class StreamReport:
     end_s: float = 0.0
     """Time up to which the stream was decoded."""
     damaged_spans: tuple[tuple[float, float], ...] = ()
-    """Start and end of each part in which something was missing or damaged; () if nothing was, or nobody can tell."""
+    """Start and end of each part in which something was missing or damaged; () if nothing was, or that is unknown."""
     ended_early: bool = False
     """Whether the caller stopped before the end, so that the rest is unknown."""
     notes: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ class StreamReport:
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """What a recording yielded so far; a stream is None until it has been read."""
+    """Report of what a recording yielded so far; a stream is None until it has been read."""
 
     video: StreamReport | None = None
     audio: StreamReport | None = None
@@ -153,12 +153,12 @@ class DecodeReport:
     @property
     def damage(self) -> tuple[str, ...]:
         """Sentences on what is missing, damaged or not read, in the order file, video, audio; () if nothing is."""
-        streams = (('picture', self.video), ('sound', self.audio))
+        streams = (('video', self.video), ('audio', self.audio))
         notes = [f'{name}: {note}' for name, stream in streams if stream is not None for note in stream.notes]
         return (*self.file_damage, *notes)
 
     def damage_within(self, window_s: tuple[float, float] | None) -> tuple[str, ...]:
-        """Those sentences of `damage` that may concern a part of the recording.
+        """The sentences of `damage` that may concern a part of the recording.
 
         Left out are sentences on an end that is missing after the part, on a stream whose damaged parts all lie
         elsewhere, and on damaged frames or pages of which each left a damaged part elsewhere. Other damage of the
@@ -174,15 +174,15 @@ class DecodeReport:
         def touches(spans: Sequence[tuple[float, float]]) -> bool:
             return any(begin < end_s + MARGIN_S and end > start_s - MARGIN_S for begin, end in spans)
 
-        streams = [(name, stream) for name, stream in (('picture', self.video), ('sound', self.audio)) if stream]
+        streams = [(name, stream) for name, stream in (('video', self.video), ('audio', self.audio)) if stream]
         reached_s = min((stream.end_s for _, stream in streams), default=0.0)
         inner = [span for _, stream in streams for span in stream.damaged_spans if span[0] > 0 and span[1] < math.inf]
-        is_located = sum(line.startswith(DAMAGED) for line in self.file_damage) <= len(inner)
+        is_located = sum(sentence.startswith(DAMAGED) for sentence in self.file_damage) <= len(inner)
         is_later = end_s <= reached_s
         is_elsewhere = is_located and not touches(inner) and not any(map(_counts_others, self.file_damage))
-        elsewhere = [start for start, is_so in ((CUT_SHORT, is_later), (DAMAGED, is_elsewhere)) if is_so]
-        lines = [line for line in self.file_damage if not line.startswith(tuple(elsewhere))]
+        excluded = [start for start, is_excluded in ((CUT_SHORT, is_later), (DAMAGED, is_elsewhere)) if is_excluded]
+        sentences = [sentence for sentence in self.file_damage if not sentence.startswith(tuple(excluded))]
         for name, stream in streams:
             if touches(stream.damaged_spans or ((0.0, math.inf),)):
-                lines += [f'{name}: {note}' for note in stream.notes]
-        return tuple(lines)
+                sentences += [f'{name}: {note}' for note in stream.notes]
+        return tuple(sentences)

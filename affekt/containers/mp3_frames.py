@@ -24,7 +24,7 @@ LENGTH_MARKS = (b'Xing', b'Info', b'VBRI')
 
 
 def check_frames(source: Source, report: ContainerReport) -> None:
-    """Notes where the chain of frames has a gap, is cut off, or begins within a recording."""
+    """Note where the chain of frames has a gap, is cut off, or begins within a recording."""
     position = tag_length(source)
     with Window(source, CHAIN) as window:
         opening = window.at(position, CHAIN)

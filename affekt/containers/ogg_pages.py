@@ -18,7 +18,7 @@ MIRRORED = bytes(int(f'{octet:08b}'[::-1], 2) for octet in range(256))
 
 
 def check_pages(source: Source, report: ContainerReport) -> None:
-    """Notes gaps between pages or in their numbers, failed checksums, and a missing end flag (4).
+    """Note gaps between pages or in their numbers, failed checksums, and a missing end flag (4).
 
     A page: 'OggS', version, flags, granule (8), serial (4), number (4), checksum (4), segment count, segment sizes.
     """
@@ -51,7 +51,7 @@ def check_pages(source: Source, report: ContainerReport) -> None:
 
 
 def _note_chained(window: Window, start: int, report: ContainerReport) -> None:
-    """Notes a recording after another one: its times start again, so that only what is later than the first is read."""
+    """Note a recording after another one: its times start again, so that only what is later than the first is read."""
     rate_hz, granule, position = _rate(window, start), 0, start
     has_data = False
     while position < window.size and window.meets_another():

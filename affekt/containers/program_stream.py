@@ -20,7 +20,7 @@ LEAST_BYTES = 64
 
 
 def check_packs(source: Source, report: ContainerReport) -> None:
-    """Notes bytes outside packets, and another recording after the last one; a stream never states its length."""
+    """Note bytes outside packets, and another recording after the last one; a stream never states its length."""
     report.states_length = False
     with Window(source, CHAIN) as window:
         position = 0
@@ -32,12 +32,14 @@ def check_packs(source: Source, report: ContainerReport) -> None:
             following = _next_pack(window, position)
             stop = source.size if following is None else following
             if stop - position >= LEAST_BYTES and not _is_blank(window, position, stop):
-                lost = stop - position
-                sentence = f'damaged: no packet begins at byte {position} of {source.size}; {lost:,} bytes are not read'
+                lost_bytes = stop - position
+                sentence = (
+                    f'damaged: no packet begins at byte {position} of {source.size}; {lost_bytes:,} bytes are not read'
+                )
                 if following is None:
                     note_rest(window, position, sentence, report)
                 else:
-                    report.add('chain', sentence, lost)
+                    report.add('chain', sentence, lost_bytes)
             position = stop
 
 
@@ -57,16 +59,18 @@ def _length(window: Window, position: int) -> int:
 def _next_pack(window: Window, position: int) -> int | None:
     """The next position at which a pack begins; None for none."""
     while position < window.size:
-        stretch = window.at(position, CHAIN)
-        at = stretch.find(START + bytes([PACK]))
-        if at >= 0:
-            return position + at
-        if len(stretch) < 4:
+        block = window.at(position, CHAIN)
+        offset = block.find(START + bytes([PACK]))
+        if offset >= 0:
+            return position + offset
+        if len(block) < 4:
             return None
-        position += len(stretch) - 3
+        position += len(block) - 3
     return None
 
 
 def _is_blank(window: Window, start: int, end: int) -> bool:
     """Whether all bytes between two positions are zero, as recorders write between packs."""
-    return not any(window.at(at, min(CHAIN, end - at)).strip(b'\0') for at in range(start, end, CHAIN))
+    return not any(
+        window.at(position, min(CHAIN, end - position)).strip(b'\0') for position in range(start, end, CHAIN)
+    )

@@ -25,6 +25,7 @@ PIPED_SIZES = range(0x7FFFF000, 0x80000100)
 """Sizes that sox and arecord write to a pipe: the size is unknown if the file is shorter."""
 ENDLESS = 0xFFFFFFFFFFFFFFFF
 HEADER_BYTES = 1 << 16
+"""Bytes of an AVI file in which its stream headers are sought."""
 PADDING_BYTES = 4096
 """Maximum number of zeros after the stated end that count as padding: a disk sector."""
 W64_TAIL = bytes.fromhex('f3acd3118cd100c04f8edb8a')
@@ -69,7 +70,7 @@ class Chunk:
 
 
 def check_chunks(source: Source, report: ContainerReport) -> None:
-    """Notes chunks that pass an end or do not reach it, and data after the audio that the header states."""
+    """Note chunks that pass an end or do not reach it, and data after the audio that the header states."""
     with Window(source) as window:
         magic = window.at(0, 4)
         form = FORMS.get(magic)
@@ -88,8 +89,8 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
                 break  # it only looks like a chunk, as it is after the end
             if chunk.name in {b'fmt ', b'COMM', b'desc'}:
                 bytes_per_s = _bytes_per_second(window, chunk, form) or bytes_per_s
-                if chunk.name == b'fmt ' and form.order == 'little' and not _agrees(window.at(chunk.body, 16)):
-                    sentence = 'damaged: rate, channels and bytes per second of the sound contradict each other'
+                if chunk.name == b'fmt ' and form.order == 'little' and not _is_consistent(window.at(chunk.body, 16)):
+                    sentence = 'damaged: rate, channels and bytes per second of the audio contradict each other'
                     report.add('format', sentence)
             if chunk.name in SOUND_NAMES and earlier is not None:
                 _note_earlier(earlier, chunk.start, bytes_per_s, report)
@@ -102,11 +103,11 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
                 return
             if chunk.end > source.size + 1 and (chunk.name in SOUND_NAMES or chunk.end > (stated_end or 0) + 1):
                 sentence = f'cut short: the chunk {chunk.name.decode()!r} should end at byte {chunk.end}, the file has '
-                missing = chunk.end - source.size
-                lost_s = missing / bytes_per_s if bytes_per_s and chunk.name in SOUND_NAMES else 0.0
-                report.add('cut', f'{sentence}{source.size}{seconds_of(lost_s)}', missing, lost_s)
+                missing_bytes = chunk.end - source.size
+                lost_s = missing_bytes / bytes_per_s if bytes_per_s and chunk.name in SOUND_NAMES else 0.0
+                report.add('cut', f'{sentence}{source.size}{seconds_of(lost_s)}', missing_bytes, lost_s)
             elif stated_end is not None and chunk.start < stated_end < chunk.end - 1:  # padding is often left out
-                sentence = f'damaged: a chunk ends at byte {chunk.end}, behind the end of its parent at {stated_end}'
+                sentence = f'damaged: a chunk ends at byte {chunk.end}, after the end of its parent at {stated_end}'
                 report.add('parent', sentence)
             position = _behind(window, chunk.end, form)
         if 'cut' not in report.topics:
@@ -137,8 +138,8 @@ def end_of_first(source: Source) -> int:
                 return source.size
         if following is None or not begins_a_recording(window, following):
             return source.size
-        is_read_on = window.at(8, 4) == window.at(following + 8, 4) == b'AVI '
-        return source.size if is_read_on else following
+        is_continued = window.at(8, 4) == window.at(following + 8, 4) == b'AVI '
+        return source.size if is_continued else following
 
 
 def _behind(window: Window, end: int, form: Form) -> int:
@@ -148,10 +149,10 @@ def _behind(window: Window, end: int, form: Form) -> int:
 
 
 def _note_earlier(chunk: Chunk, following: int, bytes_per_s: float, report: ContainerReport) -> None:
-    """Notes audio data followed by another data chunk, as FFmpeg reads only the last one."""
+    """Note audio data followed by another data chunk, as FFmpeg reads only the last one."""
     size = (chunk.end or chunk.body) - chunk.body
     length_s = size / bytes_per_s if bytes_per_s else 0.0
-    sentence = f'not read: {size:,} bytes of sound{seconds_of(length_s)} at byte {chunk.body}; only those at byte '
+    sentence = f'not read: {size:,} bytes of audio{seconds_of(length_s)} at byte {chunk.body}; only those at byte '
     report.add('earlier', f'{sentence}{following} are, for the file has two data chunks', size, length_s)
 
 
@@ -213,7 +214,7 @@ def _aligned(position: int, form: Form) -> int:
 
 
 def _note_rest(window: Window, stated_end: int, position: int, bytes_per_s: float, report: ContainerReport) -> None:
-    """Notes the bytes after the last chunk: another recording, or audio that the header does not include."""
+    """Note the bytes after the last chunk: another recording, or audio that the header does not include."""
     start = min(position, window.size)
     size = window.size - start
     if size <= 1 or (size <= PADDING_BYTES and not window.at(start, size).strip(b'\0')):
@@ -263,7 +264,7 @@ def _bytes_per_second(window: Window, chunk: Chunk, form: Form) -> float:
     return rate * channels * ((bits + 7) // 8)
 
 
-def _agrees(description: bytes) -> bool:
+def _is_consistent(description: bytes) -> bool:
     """Whether a WAV format is consistent in its bytes per second; required only of plain samples (tags 1 and 3)."""
     tag, channels, rate, bytes_per_s, unit, bits = struct.unpack('<HHIIHH', description.ljust(16, b'\0'))
     return tag not in (1, 3) or (bytes_per_s == rate * unit and unit == channels * ((bits + 7) // 8))
@@ -273,12 +274,15 @@ def declared_sizes(source: Source) -> list[tuple[int, int]]:
     """(Width, height) of every video stream of an AVI file, as stated in its stream format."""
     head = source.head(HEADER_BYTES)
     sizes = []
-    at = head.find(b'strh')
-    while at >= 0:
-        form = head.find(b'strf', at)
-        if head[at + 8 : at + 12] == b'vids' and form >= 0:
+    stream_header = head.find(b'strh')
+    while stream_header >= 0:
+        stream_format = head.find(b'strf', stream_header)
+        if head[stream_header + 8 : stream_header + 12] == b'vids' and stream_format >= 0:
             # name 4, size 4, then BITMAPINFOHEADER: own size 4, width 4, height 4 (negative: top row first)
-            width, height = (int.from_bytes(head[form + o : form + o + 4], 'little', signed=True) for o in (12, 16))
+            width, height = (
+                int.from_bytes(head[stream_format + offset : stream_format + offset + 4], 'little', signed=True)
+                for offset in (12, 16)
+            )
             sizes.append((abs(width), abs(height)))
-        at = head.find(b'strh', at + 4)
+        stream_header = head.find(b'strh', stream_header + 4)
     return sizes

@@ -25,11 +25,13 @@ Numbers = npt.NDArray[np.int64]
 FEW_SAMPLES = 1_000_000
 """Number of samples that is always allowed: a truncated file lists more than it holds."""
 BYTES_A_SAMPLE = 4
+"""Least number of bytes of the file per listed sample."""
 SAMPLES_TOGETHER = 1024
 """Number of samples of plain audio that FFmpeg counts as one."""
 MAX_UNPACKED = 1 << 24
 """Largest size in bytes of an index that is stored compressed (cmov)."""
 ENDLESS = 1 << 40
+"""Number of samples that stands for a compressed index of more than `MAX_UNPACKED` bytes."""
 TABLE_PATH = (b'mdia', b'minf', b'stbl')
 PARENTS = frozenset(
     {b'moov', b'trak', b'mdia', b'minf', b'stbl', b'mvex', b'moof', b'traf', b'edts', b'udta', b'dinf', b'meta',
@@ -60,10 +62,10 @@ def check_sample_count(source: Source, limits: Limits) -> None:
         return
     with Window(source) as window:
         listed = _listed(window, 0, source.size)
-    ceiling = max(FEW_SAMPLES, min(source.size // BYTES_A_SAMPLE, limits.max_samples))
-    if listed > ceiling:
+    limit = max(FEW_SAMPLES, min(source.size // BYTES_A_SAMPLE, limits.max_samples))
+    if listed > limit:
         raise LimitError(
-            expected=f'at most {ceiling:,} samples in the tables of {source.name} ({source.size:,} bytes)',
+            expected=f'at most {limit:,} samples in the tables of {source.name} ({source.size:,} bytes)',
             came='a compressed index without end' if listed >= ENDLESS else f'{listed:,}',
             todo='the file is damaged or made to take memory; copy or export it again',
         )
@@ -110,8 +112,8 @@ def _in_table(window: Window, tables: Mapping[bytes, tuple[int, int]], is_sound:
     if not is_plain or b'stsc' not in tables:
         return count
     runs = _rows(window, tables[b'stsc'], 3)
-    places = tables.get(b'stco') or tables.get(b'co64')
-    chunks = window.number(places[0] + 4, 4) if places else 0
+    offsets = tables.get(b'stco') or tables.get(b'co64')
+    chunks = window.number(offsets[0] + 4, 4) if offsets else 0
     lengths = np.diff(np.append(runs[:, 0], chunks + 1)).clip(0)
     return int(lengths @ -(-runs[:, 1] // SAMPLES_TOGETHER))
 
@@ -128,35 +130,35 @@ def _repeated(window: Window, track: Box, samples: int, scale: int) -> int:
     if samples * len(rows) <= FEW_SAMPLES:
         return samples * max(1, len(rows))
     shown_s = (rows[:, 0] * 2.0**32 + rows[:, 1] if is_wide else rows[:, 0] * 1.0) / scale
-    ticks = [_rows(window, place, 2).prod(axis=1).sum() for place in inside(window, media, *TABLE_PATH, b'stts')]
-    scales = [versioned_number(window, place[0], (20, 4), (12, 4)) for place in inside(window, media, b'mdia', b'mdhd')]
+    ticks = [_rows(window, span, 2).prod(axis=1).sum() for span in inside(window, media, *TABLE_PATH, b'stts')]
+    scales = [versioned_number(window, span[0], (20, 4), (12, 4)) for span in inside(window, media, b'mdia', b'mdhd')]
     length_s = float(sum(ticks)) / max(1, scales[0] if scales else 1)
-    keys = [window.number(place[0] + 4, 4) for place in inside(window, media, *TABLE_PATH, b'stss')]
-    before = samples / max(1, keys[0]) if keys else 0.0
-    return int(np.minimum(samples, samples * shown_s / max(length_s, 1e-9) + before).sum())
+    keys = [window.number(span[0] + 4, 4) for span in inside(window, media, *TABLE_PATH, b'stss')]
+    preroll = samples / max(1, keys[0]) if keys else 0.0
+    return int(np.minimum(samples, samples * shown_s / max(length_s, 1e-9) + preroll).sum())
 
 
-def _rows(window: Window, place: tuple[int, int], columns: int) -> Numbers:
+def _rows(window: Window, span: tuple[int, int], columns: int) -> Numbers:
     """The entries of a table that begins with version, flags and a count; four bytes per column."""
-    start, end = place
+    start, end = span
     count = min(window.number(start + 4, 4), max(0, end - start - 8) // (4 * columns), FEW_SAMPLES)
     content = window.at(start + 8, 4 * columns * count)
-    whole = len(content) // (4 * columns) * 4 * columns
-    return np.frombuffer(content[:whole], '>u4').reshape(-1, columns).astype(np.int64)
+    used_bytes = len(content) // (4 * columns) * 4 * columns
+    return np.frombuffer(content[:used_bytes], '>u4').reshape(-1, columns).astype(np.int64)
 
 
 def _listed_in_compressed(window: Window, box: Box) -> int:
     """Samples of an index that is stored compressed, as by old QuickTime; ENDLESS if it is long."""
     content = window.at(box.body, min(box.end - box.body, MAX_UNPACKED))
-    at = content.find(b'cmvd')
-    if at < 0:
+    offset = content.find(b'cmvd')
+    if offset < 0:
         return 0
     unpacker = zlib.decompressobj()
     try:
-        unpacked = unpacker.decompress(content[at + 8 :], MAX_UNPACKED)
+        unpacked = unpacker.decompress(content[offset + 8 :], MAX_UNPACKED)
     except zlib.error:
         return 0
-    if unpacker.unconsumed_tail or int.from_bytes(content[at + 4 : at + 8], 'big') > MAX_UNPACKED:
+    if unpacker.unconsumed_tail or int.from_bytes(content[offset + 4 : offset + 8], 'big') > MAX_UNPACKED:
         return ENDLESS
     with Window(Source(unpacked, Limits())) as inner:
         return _listed(inner, 0, inner.size, depth=1) if inner.size else 0

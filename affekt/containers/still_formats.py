@@ -29,16 +29,16 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
 AVIF_BRANDS = frozenset({b'avif', b'avis'})
 HEIF_BRANDS = frozenset({b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'hevm', b'hevs', b'mif1', b'mif2'})
 REFUSED: tuple[tuple[int, bytes, str], ...] = (
-    (0, b'\xff\x0a', 'a JPEG XL picture'),
-    (0, b'\0\0\0\x0cJXL \r\n\x87\n', 'a JPEG XL picture'),
-    (0, b'\0\0\0\x0cjP  \r\n\x87\n', 'a JPEG 2000 picture'),
+    (0, b'\xff\x0a', 'a JPEG XL image'),
+    (0, b'\0\0\0\x0cJXL \r\n\x87\n', 'a JPEG XL image'),
+    (0, b'\0\0\0\x0cjP  \r\n\x87\n', 'a JPEG 2000 image'),
     (0, b'8BPS', 'a Photoshop file'),
     (8, b'CR\x02', "a camera's raw file (CR2)"),
     (4, b'ftypcrx ', "a camera's raw file (CR3)"),
     (0, b'FUJIFILMCCD-RAW', "a camera's raw file (RAF)"),
     (0, b'IIRO', "a camera's raw file (ORF)"),
     (0, b'IIU\0', "a camera's raw file (RW2)"),
-    (0, b'II\xbc\x01', 'a JPEG XR picture'),
+    (0, b'II\xbc\x01', 'a JPEG XR image'),
     (0, b'gimp xcf', 'a GIMP file'),
     (0, b'%PDF', 'a PDF document'),
     (0, b'<svg', 'a drawing (SVG)'),
@@ -55,11 +55,11 @@ def picture_format(source: Source) -> str | None:
         MediaError: the content is a photograph or document of an unsupported format.
     """
     head = source.head(64)
-    for offset, magic, what in REFUSED:
+    for offset, magic, description in REFUSED:
         if head[offset : offset + len(magic)] == magic:
             raise MediaError(
-                expected='a photograph, film or sound of a known format',
-                came=f'{source.name}, {what}',
+                expected='a photograph, video or audio of a known format',
+                came=f'{source.name}, {description}',
                 todo='export it as JPEG or PNG first',
             )
     for offset, magic, name in MAGIC:
@@ -95,9 +95,9 @@ def _iso_picture(source: Source) -> str | None:
     with source.open(60.0) as file:
         size = min(int.from_bytes(file.read(4), 'big'), LARGEST_FTYP)
         brands = file.read(max(size, 12) - 4)[4:]
-    named = {brands[at : at + 4] for at in (0, *range(8, len(brands), 4))}
-    is_avif = bool(named & AVIF_BRANDS)
-    if not is_avif and not named & HEIF_BRANDS:
+    brand_names = {brands[offset : offset + 4] for offset in (0, *range(8, len(brands), 4))}
+    is_avif = bool(brand_names & AVIF_BRANDS)
+    if not is_avif and not brand_names & HEIF_BRANDS:
         return None
     boxes = set(_top_boxes(source))
     if b'moov' in boxes or b'meta' not in boxes:

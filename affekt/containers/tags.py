@@ -18,6 +18,7 @@ from affekt.containers.window import Window
 from affekt.errors import LimitError
 
 MAX_TAGS = 5_000
+"""Maximum number of tags of a file."""
 MAX_CHUNKS = 1_000
 """Maximum number of chunks of a RIFF file, or of metadata blocks of a FLAC file, that are read."""
 OGG_HEADER_BYTES = 1 << 24
@@ -87,7 +88,7 @@ def _id3_frames(window: Window, start: int, end: int) -> int:
     position, number = start + 10, 0
     while position + 10 <= end and number <= MAX_TAGS and window.at(position, 1).strip(b'\0'):
         size = window.at(position + 4, 4)
-        position += 10 + sum(octet << bits * place for place, octet in enumerate(reversed(size)))
+        position += 10 + sum(octet << bits * digit for digit, octet in enumerate(reversed(size)))
         number += 1
     return number
 
@@ -138,8 +139,8 @@ def _in_matroska(window: Window) -> int:
         if name == ebml.SEGMENT
     ]
     number = 0
-    for place in segments:
-        for name, start, end in ebml.elements(window, *place):
+    for segment in segments:
+        for name, start, end in ebml.elements(window, *segment):
             if name == ebml.TAGS and end is not None:
                 number += _simple_tags(window, start, min(end, window.size), 0)
     return number

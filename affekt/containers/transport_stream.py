@@ -22,6 +22,7 @@ PACKET = 188
 STRIDES = (188, 192, 204)
 """Bytes from packet to packet: 188 alone, 192 after a timestamp (m2ts), 204 before 16 bytes of error correction."""
 FEW_PACKETS = 5
+"""Number of consecutive packets by which a packet is recognised."""
 MOST_LISTS_LOST = 2
 """Maximum number of program lists that may be lost with the packets around them; a longer jump, or one to counter 0, is
 a joint."""
@@ -32,7 +33,7 @@ Octets = npt.NDArray[np.uint8]
 
 
 def check_packets(source: Source, report: ContainerReport) -> None:
-    """Notes jumps of counters, and bytes outside packets."""
+    """Note jumps of counters, and bytes outside packets."""
     report.states_length = False
     with Window(source, CHAIN) as window:
         position, stride = _first_packet(window, 0)
@@ -40,36 +41,34 @@ def check_packets(source: Source, report: ContainerReport) -> None:
             return
         counters = Counters()
         while position + PACKET <= source.size:
-            stretch = window.at(position, CHAIN)
-            count = max(1, (len(stretch) - PACKET) // stride + 1)
-            rows = np.frombuffer(stretch.ljust(count * stride, b'\0')[: count * stride], np.uint8).reshape(-1, stride)
-            wrong = np.flatnonzero(rows[:, 0] != SYNC)
-            whole = int(wrong[0]) if len(wrong) else count
-            counters.check(rows[:whole], position, stride, report)
-            position += whole * stride
-            if len(wrong):
+            block = window.at(position, CHAIN)
+            count = max(1, (len(block) - PACKET) // stride + 1)
+            rows = np.frombuffer(block.ljust(count * stride, b'\0')[: count * stride], np.uint8).reshape(-1, stride)
+            without_sync = np.flatnonzero(rows[:, 0] != SYNC)
+            packet_count = int(without_sync[0]) if len(without_sync) else count
+            counters.check(rows[:packet_count], position, stride, report)
+            position += packet_count * stride
+            if len(without_sync):
                 following, _ = _first_packet(window, position + 1)
                 end = source.size if following < 0 else following
-                lost = end - position
-                sentence = (
-                    f'damaged: no packet begins at byte {position} of {source.size}; {lost:,} bytes cannot be read'
-                )
-                report.add('chain', sentence, lost)
+                lost_bytes = end - position
+                sentence = f'damaged: no packet begins at byte {position} of {source.size}; '
+                report.add('chain', f'{sentence}{lost_bytes:,} bytes cannot be read', lost_bytes)
                 position = end
 
 
 def _first_packet(window: Window, position: int) -> tuple[int, int]:
     """Position of a packet that is followed by others, and their distance in bytes; (-1, 0) for none."""
     while position + PACKET <= window.size:
-        stretch = window.at(position, CHAIN)
-        at = stretch.find(SYNC)
-        while at >= 0:
+        block = window.at(position, CHAIN)
+        offset = block.find(SYNC)
+        while offset >= 0:
             for stride in STRIDES:
-                following = [window.at(position + at + stride * n, 1) for n in range(1, FEW_PACKETS)]
+                following = [window.at(position + offset + stride * packet, 1) for packet in range(1, FEW_PACKETS)]
                 if all(octet in (bytes([SYNC]), b'') for octet in following):
-                    return position + at, stride
-            at = stretch.find(SYNC, at + 1)
-        position += len(stretch)
+                    return position + offset, stride
+            offset = block.find(SYNC, offset + 1)
+        position += len(block)
     return -1, 0
 
 
@@ -88,34 +87,36 @@ class Counters:
         has_content = rows[:, 3] & 0x10 > 0
         may_jump = (rows[:, 3] & 0x20 > 0) & (rows[:, 4] > 0) & (rows[:, 5] & 0x80 > 0)
         begins = rows[:, 1] & 0x40 > 0
-        for place in np.flatnonzero(rows[:, 1] & 0x80):
-            sentence = f'damaged: the packet at byte {position + int(place) * stride} came in with errors'
+        for row in np.flatnonzero(rows[:, 1] & 0x80):
+            sentence = f'damaged: the packet at byte {position + int(row) * stride} was received with errors'
             report.add('error', sentence, PACKET)
         jumps = {}
         for stream in map(int, np.unique(streams[has_content])):
             if stream == NULL_STREAM:
                 continue
-            places = np.flatnonzero((streams == stream) & has_content)
-            numbers = rows[places, 3].astype(np.int64) & 15
+            stream_rows = np.flatnonzero((streams == stream) & has_content)
+            numbers = rows[stream_rows, 3].astype(np.int64) & 15
             steps = np.diff(numbers, prepend=self._last.get(stream, numbers[0])) & 15
-            is_jump = (steps > 1) & ~may_jump[places]
-            before = np.concatenate([[self._seen_at.get(stream, -1)], places[:-1] + self._packets])
-            jumps[stream] = list(zip(places[is_jump].tolist(), steps[is_jump].tolist(), before[is_jump], strict=True))
+            is_jump = (steps > 1) & ~may_jump[stream_rows]
+            previous = np.concatenate([[self._seen_at.get(stream, -1)], stream_rows[:-1] + self._packets])
+            jumps[stream] = list(
+                zip(stream_rows[is_jump].tolist(), steps[is_jump].tolist(), previous[is_jump], strict=True)
+            )
             self._last[stream] = int(numbers[-1])
-            self._seen_at[stream] = self._packets + int(places[-1])
+            self._seen_at[stream] = self._packets + int(stream_rows[-1])
         joined = [
-            self._packets + place
-            for place, step, _ in jumps.get(PROGRAMS, [])
-            if step > 1 + MOST_LISTS_LOST or not rows[place, 3] & 15
+            self._packets + row
+            for row, step, _ in jumps.get(PROGRAMS, [])
+            if step > 1 + MOST_LISTS_LOST or not rows[row, 3] & 15
         ]
         joints = np.array([self._joined_at, *joined])
         for stream, of_stream in jumps.items():
-            for place, step, before in of_stream:
-                joint = joints[np.searchsorted(joints, self._packets + place + BEFORE_PROGRAMS, 'right') - 1]
-                if begins[place] and joint > before:
+            for row, step, previous in of_stream:
+                joint = joints[np.searchsorted(joints, self._packets + row + BEFORE_PROGRAMS, 'right') - 1]
+                if begins[row] and joint > previous:
                     continue
-                at = position + place * stride
-                sentence = f'missing: at least {counted(step - 1, "packet")} of stream {stream} before byte {at}'
+                byte = position + row * stride
+                sentence = f'missing: at least {counted(step - 1, "packet")} of stream {stream} before byte {byte}'
                 report.add('counter', sentence, (step - 1) * stride)
         self._joined_at = int(joints[-1])
         self._packets += len(rows)

@@ -10,6 +10,7 @@ READ_AHEAD = 1 << 12
 """Bytes to read ahead in a walk that jumps; `CHAIN` in one that reads every byte."""
 CHAIN = 1 << 18
 MAX_PARTS = 1_000_000
+"""Number of parts after which a walk ends."""
 
 
 class Window:
@@ -20,18 +21,18 @@ class Window:
         self.parts = 0
         self._file = source.open(60.0)
         self._ahead = ahead
-        self._start, self._stretch = 0, b''
+        self._start, self._block = 0, b''
 
     def at(self, position: int, count: int) -> bytes:
         """`count` bytes from `position` on; fewer at the end of the file."""
         if not 0 <= position < self.size:
             return b''
         offset = position - self._start
-        if offset < 0 or offset + count > len(self._stretch):
+        if offset < 0 or offset + count > len(self._block):
             self._file.touch()
             self._file.seek(position)
-            self._start, self._stretch, offset = position, self._file.read(max(count, self._ahead)), 0
-        return self._stretch[offset : offset + count]
+            self._start, self._block, offset = position, self._file.read(max(count, self._ahead)), 0
+        return self._block[offset : offset + count]
 
     def number(self, position: int, width: int) -> int:
         """The big-endian number in `width` bytes at a position."""
@@ -51,6 +52,6 @@ class Window:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_class: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()

@@ -53,7 +53,7 @@ class Reader:
 def check_objects_in_packets(
     window: Window, start: int, end: int, packet_bytes: int, known: frozenset[int], report: ContainerReport
 ) -> None:
-    """Notes invalid packets, skipped media objects, and media objects of another size than they state.
+    """Note invalid packets, skipped media objects, and media objects of another size than they state.
 
     Args:
         window: the file.
@@ -66,17 +66,17 @@ def check_objects_in_packets(
     streams = {number: Stream() for number in known}
     if window.at(start, 3) != CORRECTION:
         return
-    for at in range(start, end - packet_bytes + 1, packet_bytes):
+    for position in range(start, end - packet_bytes + 1, packet_bytes):
         try:
-            _packet(window.at(at, packet_bytes), at, streams, report)
+            _packet(window.at(position, packet_bytes), position, streams, report)
         except Broken:
-            sentence = f'damaged: the packet at byte {at} cannot be read ({packet_bytes:,} bytes)'
+            sentence = f'damaged: the packet at byte {position} cannot be read ({packet_bytes:,} bytes)'
             report.add('packets', sentence, packet_bytes)
     for number, stream in streams.items():
         _finish(number, stream, end, report)
 
 
-def _packet(content: bytes, place: int, streams: dict[int, Stream], report: ContainerReport) -> None:
+def _packet(content: bytes, position: int, streams: dict[int, Stream], report: ContainerReport) -> None:
     if content[:3] != CORRECTION:
         raise Broken
     reader = Reader(content)
@@ -90,13 +90,13 @@ def _packet(content: bytes, place: int, streams: dict[int, Stream], report: Cont
     flags = reader.number(1) if lengths & HAS_MANY else 1
     for _ in range(flags & 0x3F):
         width = WIDTHS[flags >> 6 & 3] if lengths & HAS_MANY else 0
-        _payload(reader, properties, width, end, place, streams, report)
+        _payload(reader, properties, width, end, position, streams, report)
     if reader.at > len(content):
         raise Broken
 
 
 def _payload(
-    reader: Reader, properties: int, width: int, end: int, place: int, streams: dict[int, Stream],
+    reader: Reader, properties: int, width: int, end: int, position: int, streams: dict[int, Stream],
     report: ContainerReport,
 ) -> None:  # fmt: skip
     """One piece of a media object; `width` bytes give its size, or it extends to `end` if that is 0."""
@@ -116,21 +116,23 @@ def _payload(
     if is_compressed or not object_width:
         return
     if stream.number is not None and object_number != stream.number:
-        _finish(number, stream, place, report)
+        _finish(number, stream, position, report)
         skipped = (object_number - stream.number) % (1 << 8 * object_width) - 1
         if skipped:
-            report.add('objects', f'missing: pictures or sound of stream {number} before byte {place}')
+            report.add('objects', f'missing: media objects of stream {number} before byte {position}')
         stream.bytes = 0
     if offset != stream.bytes and (offset == 0 or stream.number is not None):
-        where = f'begins at {offset:,} of its object, of which {stream.bytes:,} bytes are there'
-        report.add('objects', f'damaged: a piece of stream {number} in the packet at byte {place} {where}', length)
+        sentence_end = f'begins at {offset:,} of its object, of which {stream.bytes:,} bytes are there'
+        report.add(
+            'objects', f'damaged: a piece of stream {number} in the packet at byte {position} {sentence_end}', length
+        )
     stream.number, stream.due = object_number, size
     stream.bytes += length
 
 
-def _finish(number: int, stream: Stream, place: int, report: ContainerReport) -> None:
+def _finish(number: int, stream: Stream, position: int, report: ContainerReport) -> None:
     if stream.number is not None and stream.due and stream.bytes != stream.due:
-        sentence = f'damaged: a picture or sound of stream {number} before byte {place} states {stream.due:,} bytes, '
+        sentence = f'damaged: a media object of stream {number} before byte {position} states {stream.due:,} bytes, '
         report.add('objects', f'{sentence}{stream.bytes:,} are there', stream.due - stream.bytes)
 
 
@@ -148,7 +150,7 @@ LARGEST_PACKET = 1 << 20
 
 
 def check_objects(source: Source, report: ContainerReport) -> None:
-    """Notes objects that pass the end of the file, and a second recording after the first."""
+    """Note objects that pass the end of the file, and a second recording after the first."""
     with Window(source) as window:
         stated_bytes, length_s, is_live, packet_bytes = _properties(window, 0)
         report.states_length = not is_live
@@ -163,23 +165,23 @@ def check_objects(source: Source, report: ContainerReport) -> None:
                 break  # it only looks like an object, as it is after the end
             if name == DATA:
                 end = min(position + size, source.size)
-                known = _streams(window, 0)
+                stream_numbers = _streams(window, 0)
                 if packet_bytes:
                     first = position + DATA_HEADER
-                    check_objects_in_packets(window, first, end, packet_bytes, known, report)
+                    check_objects_in_packets(window, first, end, packet_bytes, stream_numbers, report)
             position += size
-        missing = max(position, 0 if is_live else stated_bytes) - source.size
-        if missing > 0:
-            lost_s = length_s * missing / (source.size + missing)
-            sentence = f'cut short: the file should have {source.size + missing} bytes, it has {source.size}'
-            report.add('cut', f'{sentence} (about {lost_s:.2f} s)', missing, lost_s)
-        rest = source.size - position
-        if rest >= OBJECT_HEADER and window.at(position, 16) == HEADER:
+        missing_bytes = max(position, 0 if is_live else stated_bytes) - source.size
+        if missing_bytes > 0:
+            lost_s = length_s * missing_bytes / (source.size + missing_bytes)
+            sentence = f'cut short: the file should have {source.size + missing_bytes} bytes, it has {source.size}'
+            report.add('cut', f'{sentence} (about {lost_s:.2f} s)', missing_bytes, lost_s)
+        remaining_bytes = source.size - position
+        if remaining_bytes >= OBJECT_HEADER and window.at(position, 16) == HEADER:
             _, length_s, _, _ = _properties(window, position)
-            sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
-            report.add('unread', sentence, rest, length_s)
-        elif rest > 0:
-            sentence = f'not read: {rest:,} bytes follow the last object at byte {position}'
+            sentence = f'not read: another recording begins at byte {position}, {remaining_bytes:,} bytes'
+            report.add('unread', f'{sentence}{seconds_of(length_s)}', remaining_bytes, length_s)
+        elif remaining_bytes > 0:
+            sentence = f'not read: {remaining_bytes:,} bytes follow the last object at byte {position}'
             note_rest(window, position, sentence, report, 'unread')
 
 
@@ -210,9 +212,9 @@ def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
             # file's name 16, bytes 8, date 8, packets 8, length 8 (100 ns), sending 8, lead-in 8 (ms), flags 4,
             # smallest packet 4, largest packet 4
             content = window.at(position + OBJECT_HEADER, 76).ljust(76, b'\0')
-            length, lead_ms = (int.from_bytes(content[at : at + 8], 'little') for at in (40, 56))
+            length, lead_ms = (int.from_bytes(content[offset : offset + 8], 'little') for offset in (40, 56))
             is_live = bool(int.from_bytes(content[64:68], 'little') & IS_BROADCAST)
-            smallest, largest = (int.from_bytes(content[at : at + 4], 'little') for at in (68, 72))
+            smallest, largest = (int.from_bytes(content[offset : offset + 4], 'little') for offset in (68, 72))
             packet_bytes = largest if smallest == largest <= LARGEST_PACKET else 0
             length_s = max(0.0, length / 1e7 - lead_ms / 1000)
             return int.from_bytes(content[16:24], 'little'), length_s, is_live, packet_bytes

@@ -23,7 +23,7 @@ from affekt.corruption.noises import NAMED, digest_of_folder
 from affekt.corruption.samples import Job, with_new_media
 from affekt.corruption.settings import Corruption
 from affekt.errors import CorpusError, ValueRangeError
-from affekt.progress import Progress
+from affekt.progress import Progress, counted
 from affekt.runs import Run
 from affekt.workers import as_finished, workers
 
@@ -98,12 +98,11 @@ def corrupt(
         written = {name: entry.facts for name in masked.names if (entry := run.finished(name)) is not None}
         resumed = len(written)
         is_left = np.array([name not in written for name in masked.names], dtype=np.bool_)
-        for row, outcome in _written(job, masked.samples.take(is_left), processes):
+        outcomes = _written(job, masked.samples.take(is_left), processes)
+        for row, outcome in counted(outcomes, progress, 'corrupt', len(masked), done=resumed):
             media = [outcome[column] for column in ('audio', 'video', 'frames') if outcome.get(column)]
             run.note(row.sample, media[0] if media else '.', files=media, **outcome)
             written[row.sample] = outcome
-            if progress is not None:
-                progress('corrupt', len(written), len(masked))
         relocated = dataclasses.replace(masked.facts, root=str(out.resolve()))
         new_manifest = Manifest(
             relocated, (with_new_media(manifest, row, written[row.sample]) for row in masked.samples)

@@ -12,7 +12,7 @@ baselines that do not read; each is ranked as it is and with the effects of leng
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,15 @@ from affekt.judging import Judge, JudgeReport, judge_descriptions
 from affekt.labels import load_table, without_thinking
 from affekt.llm import Extraction, LabelExtractor, read_descriptions
 from affekt.progress import Progress
-from affekt.ranking import LENGTH, Ranking, RankSettings, rank, read_comparisons
+from affekt.ranking import LENGTH, OWN, Comparisons, Ranking, RankSettings, own_model, rank, read_comparisons
 from affekt.runs import record_beside, versions, write_atomically
 from affekt.tables import csv_bytes
 from affekt.typed_json import json_file
 
 WEAK_PRIOR = 1.0
 """Standard deviation in log-odds of the prior on strengths, used if one describer wins every time."""
+MOST = 8.0
+"""Log-odds (3,000 to 1) beyond which a strength without bias is extrapolated: as if one describer won every time."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Verdicts:
     source: str
     plain: Ranking
     controlled: Ranking | None
-    """Ranking without the effects of length and of being shown first; None if the comparisons cannot estimate them."""
+    """Ranking without the effects of length, order and own models; None if the comparisons cannot estimate them."""
     report: JudgeReport | None
     """Report on a judging model: position bias, consistency of both orders, cost."""
     file: Path
@@ -71,11 +73,13 @@ class Verdicts:
 
     @property
     def taken_out(self) -> str:
-        """The effects that the controlled ranking is without: length, order, or both; '' if there is none."""
+        """The effects that the controlled ranking is without, such as length and order; '' if there is none."""
         if self.controlled is None:
             return ''
         settings = self.controlled.settings
-        return ' and '.join([*settings.control, *(['order'] if settings.order else [])])
+        names = ['own model' if name == OWN else name for name in settings.control]
+        names += ['order'] if settings.order else []
+        return ' and '.join([*filter(None, [', '.join(names[:-1])]), *names[-1:]])
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,8 @@ def compare_describers(
         _open_labels(describers, truth, out, rng, tables, resamples, progress, notes) if truth else (None, None, None)
     )
     # 4. Verdicts.
-    verdicts = _verdicts(sources or Sources(), paths, out, media, at_once, progress, notes)
+    served = {choice.name: choice.served for choice in choices if choice.served}
+    verdicts = _verdicts(sources or Sources(), paths, served, out, media, at_once, progress, notes)
     sizes = [float(len(labels)) for labels in (truth or {}).values()]
     return Board(
         tuple(describers), len(names), shared, open_labels, by_sample, constant,
@@ -311,6 +316,7 @@ def _open_labels(
 def _verdicts(
     sources: Sources,
     paths: Sequence[Path],
+    served: Mapping[str, str],
     out: Path,
     media: Path | None,
     at_once: int,
@@ -320,7 +326,7 @@ def _verdicts(
     """Every source of verdicts, ranked; one that cannot be ranked is noted."""
     ranked: list[Verdicts] = []
     for path in sources.votes:
-        _add(ranked, path.stem, path, None, notes, shown=path)
+        _add(ranked, path.stem, path, None, served, notes, shown=path)
     folder = out / 'verdicts'
     folder.mkdir(parents=True, exist_ok=True)
     for judge, is_reference in [*((j, False) for j in sources.judges), *((j, True) for j in sources.references)]:
@@ -328,7 +334,7 @@ def _verdicts(
         report = judge_descriptions(
             paths, judge, out=file, media=media if not is_reference else None, at_once=at_once, progress=progress
         )
-        _add(ranked, judge.name, file, report, notes, is_reference=is_reference)
+        _add(ranked, judge.name, file, report, served, notes, is_reference=is_reference)
     return tuple(ranked)
 
 
@@ -337,6 +343,7 @@ def _add(
     name: str,
     path: Path,
     report: JudgeReport | None,
+    served: Mapping[str, str],
     notes: list[str],
     *,
     shown: Path | None = None,
@@ -344,10 +351,8 @@ def _add(
 ) -> None:
     """Rank one file; where one describer always wins, a weak prior holds the strengths, and that is noted."""
     try:
-        comparisons = read_comparisons(path)
-        wanted = (LENGTH,) if LENGTH in comparisons.covariates else ()
-        has_order = bool(np.any(comparisons.first))
-        if not wanted:
+        comparisons = _with_own_models(read_comparisons(path), served)
+        if LENGTH not in comparisons.covariates:
             notes.append(f'{name}: no lengths (left_length, right_length), so that their effect is not taken out')
         try:
             plain = rank(comparisons)
@@ -356,17 +361,57 @@ def _add(
             prior = WEAK_PRIOR
             plain = rank(comparisons, RankSettings(prior=prior))
             notes.append(f'{name}: only a weak prior keeps the strengths finite, for one side always wins')
-        try:
-            controlled = (
-                rank(comparisons, RankSettings(control=wanted, order=has_order, prior=prior))
-                if wanted or has_order
-                else None
-            )
-        except AffektError as error:
-            controlled = None
-            effects = ' and '.join([*wanted, *(['order'] if has_order else [])])
-            notes.append(f'{name}: the effect of {effects} cannot be taken out: {error.came}')
+        controlled = _controlled(comparisons, name, prior, notes)
+        notes += _self_preference(name, plain, controlled)
     except AffektError as error:
         notes.append(f'{name} left out: {error}')
         return
     ranked.append(Verdicts(name, plain, controlled, report, shown or path, is_reference))
+
+
+def _with_own_models(comparisons: Comparisons, served: Mapping[str, str]) -> Comparisons:
+    """The comparisons with self-preference as a covariate, where a rater is a describer by its name on a server."""
+    if comparisons.rater is None or not served:
+        return comparisons
+    models = [served.get(item, item) for item in comparisons.items]
+    left, right = ([models[item] for item in side.tolist()] for side in (comparisons.left, comparisons.right))
+    own = own_model(left, right, [comparisons.raters[rater] for rater in comparisons.rater.tolist()])
+    return replace(comparisons, covariates={**comparisons.covariates, OWN: own}) if own.any() else comparisons
+
+
+def _controlled(comparisons: Comparisons, name: str, prior: float | None, notes: list[str]) -> Ranking | None:
+    """The ranking without the effects of length, order and own models, as many as can be estimated; None if none."""
+    known = tuple(each for each in (LENGTH, OWN) if each in comparisons.covariates)
+    has_order = bool(np.any(comparisons.first))
+    choices = [(known, has_order), (known[:1], has_order), (known, False), (known[:1], False)]
+    choices = [choice for choice in dict.fromkeys(choices) if any(choice)]
+    came = ''
+    for control, order in choices:
+        try:
+            controlled = rank(comparisons, RankSettings(control=control, order=order, prior=prior))
+            if prior is None and max(abs(each.strength) for each in controlled.standings) > MOST:
+                controlled = rank(comparisons, RankSettings(control=control, order=order, prior=WEAK_PRIOR))
+                notes.append(
+                    f'{name}: without bias only a weak prior keeps the strengths apart from length, which nearly '
+                    'separates winners from losers'
+                )
+            return controlled
+        except AffektError as error:
+            came = came or error.came
+    if choices:
+        effects = ' and '.join([*known, *(['order'] if has_order else [])])
+        notes.append(f'{name}: the effect of {effects} cannot be taken out: {came}')
+    return None
+
+
+def _self_preference(name: str, plain: Ranking, controlled: Ranking | None) -> list[str]:
+    """A note on raters that compared descriptions of their own model; none if there are none."""
+    own = next((bias for bias in plain.biases if bias.name == OWN), None)
+    if own is None:
+        return []
+    is_out = controlled is not None and OWN in controlled.settings.control
+    outcome = 'that effect is taken out' if is_out else 'these verdicts alone cannot tell that effect from its strength'
+    return [
+        f'{name}: a rater compared descriptions of its own model, which won {100 * own.share:.0f} % of '
+        f'{own.decided:,.0f} decided verdicts; {outcome}'
+    ]

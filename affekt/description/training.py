@@ -174,7 +174,7 @@ def run_stage(
         more: further values that results depend on.
         folder, resume, report, progress, notes: see `train_describer`.
     """
-    optimiser = torch.optim.AdamW(parameter_groups(describer, settings))
+    optimiser = torch.optim.AdamW(parameter_groups(describer, settings), fused=True)
     engine = Engine(describer, optimiser, losses, settings.engine(), weigh=weigh, ranks=ranks)
     best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from affekt.errors import LLMError, UnknownNameError, WeightsError, did_you_mean, missing_extra
 from affekt.llm import opened_network, unopened
-from affekt.nn import require_device, seeded
+from affekt.nn import Dropout, require_device, seeded
 from affekt.training import has_precision
 from affekt.weights import MODELS, Progress, model_path
 
@@ -157,6 +157,10 @@ def with_adapters(trunk: Trunk, adapters: Adapters, *, seed: int = 0) -> Trunk:
     with seeded(seed), warnings.catch_warnings():  # peft uses a deprecated name of transformers
         warnings.filterwarnings('ignore', '.*is_gradient_checkpointing', FutureWarning)
         network = get_peft_model(trunk.network, config)
+    if adapters.dropout:  # nn.Dropout draws for an eighth of a training step on a CPU
+        for module in network.modules():
+            for name in getattr(module, 'lora_dropout', ()):
+                module.lora_dropout[name] = Dropout(adapters.dropout)
     return Trunk(network, trunk.vocabulary, trunk.name, adapters)
 
 

@@ -47,8 +47,8 @@ from affekt.experiments.trial import Answers, Outputs, Trial, constant_outputs
 from affekt.moved_names import moved
 
 if TYPE_CHECKING:
+    from affekt.experiments.describer_forms import DescriberForm
     from affekt.experiments.describers import (
-        DescriberForm,
         LearntDescriber,
         Rewarding,
         WrittenAnswers,
@@ -58,13 +58,14 @@ if TYPE_CHECKING:
     )
 else:
     _OF_DESCRIBERS = (
-        'DescriberForm', 'LearntDescriber', 'Rewarding', 'WrittenAnswers', 'learn_describer', 'named_stores',
-        'split_clips',
+        'LearntDescriber', 'Rewarding', 'WrittenAnswers', 'learn_describer', 'named_stores', 'split_clips',
     )  # fmt: skip
     _moved = moved(__name__)
 
     def __getattr__(name: str) -> Any:
-        """Imports names that need torch on first access."""
+        """Import names that need torch on first access."""
+        if name == 'DescriberForm':
+            return import_module('affekt.experiments.describer_forms').DescriberForm
         if name in _OF_DESCRIBERS:
             return getattr(import_module('affekt.experiments.describers'), name)
         return _moved(name)

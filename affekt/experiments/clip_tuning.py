@@ -100,7 +100,7 @@ def finetune_clips(
     """
     require_torch()
     from affekt.nn import require_device
-    from affekt.pretraining import TunedModel, chosen_objective, opened_checkpoint, tune
+    from affekt.pretraining import TunedModel, chosen_objective, opened_checkpoint
 
     # 1. labels, and the network's form
     parts = divided_clips(manifest, label, validation=validation, test=test, seed=settings.seed)
@@ -117,19 +117,15 @@ def finetune_clips(
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
         clips, notes = _labelled(parts, packed, form)
         # 3. the pre-trained network is fine-tuned
-        if new_network is not None:
-            network, transfer = new_network
+        if new_network is None:
+            model = TunedModel.open(folder)
+        else:
             if say:
-                say(str(transfer))
-            tuned = tune(
-                network, clips['train'], clips.get('validation'), settings, folder=folder / TRAINING,
-                resume=(folder / TRAINING).exists(), report=report, progress=progress,
-            )  # fmt: skip
+                say(str(new_network[1]))
+            tuned = _tuned(new_network[0], clips, settings, folder / TRAINING, report, progress)
             model = _model(tuned, parts, settings, crop, saved)
             if is_first:
                 model.save(folder)
-        else:
-            model = TunedModel.open(folder)
         # 4. scores on held-out clips, and the card
         rows = _scored(model, parts, clips, settings, folder, progress) if is_first else []
         history, epoch = tuple(model.notes['history']), int(model.notes['epoch'])
@@ -257,6 +253,19 @@ def _changes(checkpoint: Checkpoint, form: Form) -> dict[str, Any]:
     return {} if stored_form(checkpoint) == form else {'modalities': form.modalities}
 
 
+def _tuned(
+    network: HicmaeClassifier | SvfapClassifier, clips: Mapping[str, Sequence[LabelledClip]], settings: TuningSettings,
+    folder: Path, report: Callable[[Mapping[str, float]], None] | None, progress: Progress | None,
+) -> Tuned:  # fmt: skip
+    """The network fine-tuned on the training clips, from where an interrupted run in the folder left it."""
+    from affekt.pretraining import tune
+
+    return tune(
+        network, clips['train'], clips.get('validation'), settings, folder=folder, resume=folder.exists(),
+        report=report, progress=progress,
+    )  # fmt: skip
+
+
 def _model(tuned: Tuned, parts: ClipParts, settings: TuningSettings, crop: str, saved: Mapping[str, Any]) -> TunedModel:
     """The fine-tuned model with the metadata that its folder stores."""
     from affekt.pretraining import TunedModel
@@ -286,7 +295,7 @@ def _scored(
     for part in ('validation', 'test'):
         if part not in clips:
             continue
-        loaded = [each.opened() for each in clips[part]]
+        loaded = [labelled.opened() for labelled in clips[part]]
         predictions = predict_proba(
             model.model, loaded, segments=settings.segments, stride=settings.stride, numbers=not model.is_classes,
             progress=progress,

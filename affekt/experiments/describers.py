@@ -10,7 +10,7 @@ template from categories and measured readings. Needs torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +19,30 @@ import numpy as np
 from affekt.arrays import Ints
 from affekt.corpora import Manifest, Sample
 from affekt.description import (
-    CORRECTED,
-    KINDS,
-    PUBLISHED,
-    Adapters,
     Describer,
-    DescriberSettings,
     DescribeSettings,
     Example,
     GroupSettings,
     Kind,
     PreferredAnswer,
     QuestionAnswer,
-    Source,
     TemplateAnswers,
     Terciles,
     TrainedDescriber,
-    Trunk,
     described_place,
     examples_from,
-    kind_of,
     open_describer,
-    open_trunk,
     packaged_wordings,
-    present,
     question_of,
     readings_from,
     saved_notes,
     train_describer,
     train_preferred,
     train_rewarded,
-    with_adapters,
 )
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, did_you_mean, listed
 from affekt.experiments.clip_parts import DEFAULT_SHARE, chosen_clips, shared_notes, split_of
+from affekt.experiments.describer_forms import DescriberForm, kind_of_input
 from affekt.features import Store
 from affekt.labels import load_table
 from affekt.llm import LexiconExtractor
@@ -68,100 +58,6 @@ PREFERRED = 'description'
 """Form of the question in stage `prefer`."""
 PARTS = ('training', 'validation')
 """Names of the two parts of the clips."""
-
-
-@dataclass(frozen=True)
-class DescriberForm:
-    """Architecture of a new describer.
-
-    Args:
-        soft_tokens: number of soft tokens per source.
-        fusion: fusion of the time steps of a source; a source with one step needs none.
-        dropout: dropout rate of the features.
-        rank: rank of the LoRA adapters; alpha is twice that.
-        longest_prompt: longest prompt, in tokens.
-        published: name in `affekt.description.PUBLISHED` of a form whose fusions, soft tokens, prompts and adapters
-            are used instead of all others here, for sources of its names; '' for none.
-    """
-
-    soft_tokens: int = 1
-    fusion: str = 'softmax'
-    dropout: float = 0.1
-    rank: int = 16
-    longest_prompt: int = 1024
-    published: str = ''
-
-    def built(self, trunk: str, stores: Mapping[str, Store], *, device: str, seed: int) -> Describer:
-        """A new describer on a language model, with one source per store.
-
-        Raises:
-            LLMError: the language model cannot be opened.
-            UnknownNameError: there is no published form of that name, or a store has the name of none of its sources.
-        """
-        if self.published:
-            if self.published not in PUBLISHED:
-                raise UnknownNameError(
-                    expected=f'a published form among {listed(PUBLISHED)}', came=repr(self.published),
-                    todo=did_you_mean(self.published, PUBLISHED),
-                )  # fmt: skip
-            return _as_published(self.published, open_trunk(trunk, device=device), stores, seed)
-        adapters = Adapters(rank=self.rank, alpha=2 * self.rank)
-        opened = with_adapters(open_trunk(trunk, device=device), adapters, seed=seed)
-        sources = [
-            Source(
-                name, store.dimension, tokens=self.soft_tokens, recipe=store.provenance.recipe, dropout=self.dropout,
-                fusion=self.fusion if _has_steps(store) else 'mean', standardised=True, scaled=True,
-            )
-            for name, store in stores.items()
-        ]  # fmt: skip
-        return Describer(opened, sources, DescriberSettings(longest_prompt=self.longest_prompt), seed=seed)
-
-
-def _as_published(name: str, trunk: Trunk, stores: Mapping[str, Store], seed: int) -> Describer:
-    """A published form on these stores: its own rows, with the width of each store, and those that join them."""
-    form = PUBLISHED[name]()
-    rows = {source.name: source for source in form.sources}
-    own = [name for name, source in rows.items() if not source.joins]
-    if strange := sorted({*stores} - {*own}):
-        raise UnknownNameError(
-            expected=f'stores of the sources of {name}: {listed(own)}', came=listed(strange),
-            todo='name them as SOURCE=FOLDER, or choose another form',
-        )  # fmt: skip
-    sources: list[Source] = []
-    for source in form.sources:
-        if source.joins and {*source.joins} <= {*stores}:
-            sources.append(replace(source, width=max(stores[joined].dimension for joined in source.joins)))
-        elif source.name in stores:
-            store = stores[source.name]
-            sources.append(replace(source, width=store.dimension, recipe=store.provenance.recipe))
-    widths = {source.name: source.width for source in sources}
-    sources = [replace(each, shares=each.shares if widths.get(each.shares) == each.width else '') for each in sources]
-    adapted = with_adapters(trunk, form.adapters, seed=seed) if form.adapters else trunk
-    return Describer(adapted, sources, form.settings, seed=seed)
-
-
-def _kind_of(describer: Describer, stores: Iterable[str], *, words: bool) -> Kind:
-    """For the published prompts, the published kind of input with these sources; otherwise these in order.
-
-    Of several, the one with most sources that join them; kinds without the opening are not used.
-    """
-    stores = tuple(stores)
-    in_order = kind_of(stores, words=words)
-    if describer.settings.family != CORRECTED.family:
-        return in_order
-    table, names = describer.table, present(describer.table, stores)
-    published = [
-        kind
-        for kind in KINDS.values()
-        if kind.opened and kind.words == words and {*kind.sources} <= names
-        and {name for name in kind.sources if not table[name].joins} == {*stores}
-    ]  # fmt: skip
-    return max(published, key=lambda kind: len(kind.sources), default=in_order)
-
-
-def _has_steps(store: Store) -> bool:
-    names = store.names[:100]
-    return bool(len(names)) and int(store.lengths(names).max()) > 1
 
 
 @dataclass(frozen=True)
@@ -355,13 +251,13 @@ def learn_describer(
     else:
         describer = (form or DescriberForm()).built(trunk or TRUNK, stores, device=settings.device, seed=settings.seed)
     # 4. steps
-    kind = _kind_of(describer, stores, words=words)
+    kind = kind_of_input(describer, stores, words=words)
     metadata = _metadata(manifest, stores, kind, question, chosen_by, terciles, by_template=descriptions is None)
     trained = _trained(
         describer, [side for side, _ in parts], settings, rewarding, kind=kind, folder=folder, resume=resume,
         report=report, progress=progress, notes=metadata,
     )  # fmt: skip
-    clips = {part: len({each.name for each in side}) for part, (side, _) in zip(PARTS, parts, strict=True)}
+    clips = {part: len({example.name for example in side}) for part, (side, _) in zip(PARTS, parts, strict=True)}
     left_out = {**parts[0][1], **parts[1][1]}
     return LearntDescriber(trained, folder / 'describer', clips, chosen_by, left_out, notes)
 
@@ -370,8 +266,8 @@ def _examples(
     side: Manifest, stores: Mapping[str, Store], answers: Any, *, words: bool
 ) -> tuple[Sequence[Example], Mapping[str, str]]:
     """The training examples or pairs of the clips of a part, and clip to the reason why it was left out."""
-    made = examples_from(side, stores, answers, words=words)
-    return made.examples, made.left_out
+    outcome = examples_from(side, stores, answers, words=words)
+    return outcome.examples, outcome.left_out
 
 
 def _trained(

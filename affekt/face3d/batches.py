@@ -57,7 +57,7 @@ def rasterize_batch(
     if not bool((points[:, :, :2].abs() <= FARTHEST).all() & points[:, :, 2].isfinite().all()):
         raise ValueRangeError(
             expected=f'finite points within {FARTHEST:,} pixels', came='a point that is not',
-            todo='leave out what lies behind the camera or far outside the picture',
+            todo='leave out points behind the camera or far outside the image',
         )  # fmt: skip
     if triangles.numel() and not bool(((triangles >= 0) & (triangles < points.shape[1])).all()):
         raise ValueRangeError(
@@ -70,7 +70,7 @@ def rasterize_batch(
     # (P,) mesh, row and column of every pixel with a face; (P, 3, 3) the corners of its face
     mesh, row, column = is_hit.nonzero(as_tuple=True)
     corners = points[mesh[:, None], triangles[face[is_hit]]]
-    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (corners[:, k].unbind(1) for k in range(3))
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (corners[:, corner].unbind(1) for corner in range(3))
     x, y = column.to(points.dtype) + 0.5, row.to(points.dtype) + 0.5
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     area = torch.where(area == 0, torch.ones_like(area), area)
@@ -78,8 +78,8 @@ def rasterize_batch(
     third = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area
     weights = torch.stack([1 - second - third, second, third], dim=1)  # (P, 3)
     barycentric = points.new_zeros(*face.shape, 3).index_put((mesh, row, column), weights)
-    at_depth = az + second * (bz - az) + third * (cz - az)
-    depth = points.new_full(tuple(face.shape), float('inf')).index_put((mesh, row, column), at_depth)
+    pixel_depth = az + second * (bz - az) + third * (cz - az)
+    depth = points.new_full(tuple(face.shape), float('inf')).index_put((mesh, row, column), pixel_depth)
     return RasterBatch(face, barycentric, depth)
 
 
@@ -163,9 +163,9 @@ def _spans(face: Tensor, row: Tensor, x: Tensor, y: Tensor, area: Tensor, width:
     sign = torch.sign(area)
     first, last = torch.zeros_like(row), torch.full_like(row, width - 1.0)
     center_y = row * STEPS + STEPS / 2
-    for a, b in ((0, 1), (1, 2), (2, 0)):
-        slope = (-(y[:, b] - y[:, a]) * sign)[face]
-        start = ((x[:, b] - x[:, a]) * sign)[face] * (center_y - y[face, a]) - slope * x[face, a]
+    for begin, end in ((0, 1), (1, 2), (2, 0)):
+        slope = (-(y[:, end] - y[:, begin]) * sign)[face]
+        start = ((x[:, end] - x[:, begin]) * sign)[face] * (center_y - y[face, begin]) - slope * x[face, begin]
         cut = -start / torch.where(slope == 0, torch.ones_like(slope), slope)
         first = torch.where(slope > 0, torch.maximum(first, torch.ceil((cut - STEPS / 2) / STEPS)), first)
         last = torch.where(slope < 0, torch.minimum(last, torch.floor((cut - STEPS / 2) / STEPS)), last)

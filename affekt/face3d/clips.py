@@ -179,7 +179,7 @@ def _require(seconds: float, rate_hz: float, size: int, emotion: str | None) -> 
         raise ValueRangeError(expected='seconds > 0', came=f'{seconds}', todo='give the length of the clip')
     if not 0 < rate_hz <= MOST_RATE_HZ:
         raise ValueRangeError(
-            expected=f'rate_hz in (0, {MOST_RATE_HZ:g}]', came=f'{rate_hz}', todo='give frames a second'
+            expected=f'rate_hz in (0, {MOST_RATE_HZ:g}]', came=f'{rate_hz}', todo='give frames per second'
         )
     if not seconds * rate_hz <= MOST_FRAMES:
         raise ValueRangeError(

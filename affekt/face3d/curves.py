@@ -40,7 +40,7 @@ OTHER = 'other'
 SHOWN = (*PROTOTYPES, OTHER)
 """Expressions in a scene: the prototypes, and one that is not a prototype."""
 CIRCUMPLEX_POINTS = {**{emotion: CIRCUMPLEX[emotion] for emotion in PROTOTYPES}, OTHER: (0.0, 0.3)}
-"""Valence and arousal of each at full intensity; those of OTHER are a convention."""
+"""Expression to its valence and arousal at full intensity; those of OTHER are a convention."""
 GRIMACES = (
     ('cheekPuff',), ('mouthPucker',), ('mouthLeft', 'jawLeft'), ('mouthRight', 'jawRight'),
     ('mouthRollLower', 'mouthRollUpper'), ('mouthFunnel',),
@@ -278,8 +278,8 @@ def _add_gaze(
         targets.append(rng.normal(0, 0.15 if rng.random() < 0.7 else 0.45, 2))
     jump_s = 0.04
     knots = np.array([time for start in starts for time in (start, start + jump_s)])
-    last = [targets[0], *targets[:-1]]
-    gaze = np.array([target for pair in zip(last, targets, strict=True) for target in pair])
+    previous = [targets[0], *targets[:-1]]
+    gaze = np.array([target for pair in zip(previous, targets, strict=True) for target in pair])
     left, up = (np.clip(np.interp(times_s, knots, gaze[:, axis]), -0.8, 0.8) for axis in range(2))
     for name, amount in (
         ('eyeLookOutLeft', left), ('eyeLookInRight', left),

@@ -85,7 +85,9 @@ class ExpressionFit:
         low, high = (np.broadcast_to(np.asarray(bound, dtype=np.float64), (51,)) for bound in (lowest, highest))
         if not (np.isfinite(displacement).all() and (low <= high).all()):
             raise ValueRangeError(
-                expected='finite movements, and bounds in order', came='others', todo='leave out frames without a face'
+                expected='finite movements, and lower bounds below upper ones',
+                came='others',
+                todo='leave out frames without a face',
             )
         target = self._weighted.T @ (self._weights * self._without_rigid(displacement.ravel()))
         return _bounded_minimum(self._hessian, target, low, high, start)

@@ -174,7 +174,7 @@ class FlameModel:
         """
         if self.embedding is None:
             raise WeightsError(
-                expected='where landmarks lie on FLAME', came='no file that says it',
+                expected='positions of landmarks on FLAME', came='none given',
                 todo='give read_flame the embedding too',
             )  # fmt: skip
         return self.embedding.of(points, self.triangles, yaw_deg)
@@ -245,13 +245,15 @@ def read_flame(path: str | os.PathLike[str], embedding: str | os.PathLike[str] |
             if array.shape != shape or not np.isfinite(array).all():
                 raise ValueError(f'{name} of {array.shape} where {shape} belongs, or with numbers that are not finite')
         if tuple(parents[1:].tolist()) != PARENTS[1:]:
-            raise ValueError(f'joints that hang on {parents.tolist()}')
+            raise ValueError(f'joints with parents {parents.tolist()}')
         if triangles.size and not (triangles.min() >= 0 and triangles.max() < count):
             raise ValueError('triangles of points that do not exist')
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         missing = f'no {error}' if isinstance(error, KeyError) else str(error)
         raise WeightsError(
-            expected='the arrays of FLAME', came=f'{source}: {missing}', todo='give the file as its makers hand it out'
+            expected='the arrays of FLAME',
+            came=f'{source}: {missing}',
+            todo='give the file as its authors distribute it',
         ) from error
     mean = CM * template
     eyes = regressor[3:5] @ mean
@@ -312,7 +314,7 @@ def read_flame_landmarks(path: str | os.PathLike[str], triangles: int) -> FlameL
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise WeightsError(
             expected='landmarks on the triangles of FLAME', came=f'{source}: {error}',
-            todo='give the embedding as its makers hand it out',
+            todo='give the embedding as its authors distribute it',
         ) from error  # fmt: skip
     return landmarks
 
@@ -333,7 +335,7 @@ def _arrays_of(path: Path) -> Mapping[str, Any]:
     except (ArchiveError, OSError) as error:
         raise WeightsError(
             expected='a file of FLAME that holds arrays alone', came=str(getattr(error, 'came', error)),
-            todo='give the file as its makers hand it out; nothing in it was run',
+            todo='give the file as its authors distribute it; nothing in it was run',
         ) from error  # fmt: skip
 
 

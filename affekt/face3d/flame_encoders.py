@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from affekt.faces import Region
 
 SIDE = 224
+"""Height and width of a face that both encoders read, in pixels."""
 SMIRK, DECA = 'SMIRK', 'DECA'
 SMIRK_SCALE, DECA_SCALE = 1.4, 1.25
 """Side of the crop over the mean of height and width of the landmarks' box."""
@@ -47,9 +48,11 @@ MOBILE = {
 """Blocks in each stage, and the stages that begin by halving the image. The first stage is separable, the last a
 plain convolution, those between are inverted residuals."""
 RESNET = (3, 4, 6, 3)
+"""Blocks in each stage of a ResNet-50."""
 SMIRK_PART, DECA_PART = 'smirk_encoder.', 'E_flame'
 """Position of the encoder in its checkpoint: a prefix of tensor names, and a part of its own."""
 DECA_PARTS = {'shape': 100, 'texture': 50, 'expression': 50, 'pose': 6, 'camera': 3, 'light': 27}
+"""Name of each part of DECA's output to its width, in order."""
 COUNTER = 'num_batches_tracked'
 """Counter of batch normalisation; no result depends on it."""
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
@@ -220,7 +223,7 @@ def read_flame_encoder(path: str | os.PathLike[str]) -> FlameEncoder:
         return read_smirk(path)
     raise WeightsError(
         expected=f'the encoder of {SMIRK} or {DECA}', came=f'{path}, with other tensors',
-        todo='give SMIRK_em1.pt or deca_model.tar as their makers hand them out',
+        todo='give SMIRK_em1.pt or deca_model.tar as their authors distribute them',
     )  # fmt: skip
 
 
@@ -305,7 +308,7 @@ def _state_of(path: Path, part: str) -> tuple[dict[str, Tensor], tuple[str, ...]
     ) as error:  # fmt: skip
         raise WeightsError(
             expected='a checkpoint that holds tensors alone', came=f'{path}: {_first_line(error)}',
-            todo='give the file as its makers hand it out; nothing in it was run',
+            todo='give the file as its authors distribute it; nothing in it was run',
         ) from error  # fmt: skip
     unused: list[str] = []
     for name in ('state_dict', part):
@@ -396,7 +399,7 @@ def _mobile(state: Mapping[str, Tensor], prefix: str, size: str, images: Tensor)
 
 
 def _convolved(state: Mapping[str, Tensor], convolution: str, norm: str, layer: Tensor, stride: int) -> Tensor:
-    """A convolution padded as TensorFlow does, one more behind than in front where it is odd, and normalised."""
+    """A normalised convolution with TensorFlow's 'same' padding: of an odd sum, one more at the end."""
     import torch.nn.functional as functional
 
     weight = state[f'{convolution}.weight']

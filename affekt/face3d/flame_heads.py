@@ -85,15 +85,15 @@ class FlameReader:
     """
 
     def __init__(self, model: FlameModel, who: FlameEncoder, what: FlameEncoder) -> None:
-        self.model, self._who, self._what = model, who, what
+        self.model, self._identity_encoder, self._expression_encoder = model, who, what
 
     def head(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> FlameHead:
         """The head in an image (H, W, 3), by landmarks (478, 3) in pixels, with its expression and jaw."""
-        return FlameHead(self.model, self._who.read_face(image, landmarks), self.shown(image, landmarks))
+        return FlameHead(self.model, self._identity_encoder.read_face(image, landmarks), self.shown(image, landmarks))
 
     def shown(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> ShownFlame:
         """Expression and jaw of the face in an image."""
-        parameters = self._what.read_face(image, landmarks).parameters
+        parameters = self._expression_encoder.read_face(image, landmarks).parameters
         return ShownFlame(parameters.expression_of(0, self.model), np.array(parameters.jaw_deg(0)))
 
 

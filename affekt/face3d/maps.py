@@ -30,7 +30,7 @@ def depth_map(raster: Raster, near: float | None = None, far: float | None = Non
         far: depth that is nearly black; None takes the maximum.
 
     Raises:
-        ValueRangeError: near is not less than far.
+        ValueRangeError: near is greater than far.
     """
     depths = raster.depth[raster.covered]
     near = float(depths.min(initial=np.inf)) if near is None else near

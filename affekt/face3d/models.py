@@ -30,8 +30,6 @@ MODELS = Path(__file__).parents[1] / 'models'
 
 Amounts = Mapping[str, float] | npt.ArrayLike
 """Amounts of directions: by name (others 0), or all in order."""
-
-
 JAW_DEG = {'jawOpen': 15.7, 'jawLeft': 3.34, 'jawRight': 3.34}
 """Direction to the rotation of the chin (landmark 152) about the midpoint of the ears (234, 454) at amount 1,
 degrees."""
@@ -89,6 +87,8 @@ class FaceModel:
         parts: (F,) part of each triangle, an index into `part_names`.
         part_names: such as 'skin', 'left eye', 'teeth'.
         regions: region of the skin to the (V,) membership of each point, 0 to 1; empty for the mesh of landmarks.
+        landmark_triangles: (468, 3) indices of the points around each landmark.
+        landmark_weights: (468, 3) weights of these points, which sum to 1.
     """
 
     mean: Floats
@@ -266,14 +266,14 @@ def head_model() -> FaceModel:
 
 
 def _dense(movements: Floats32) -> scipy.sparse.csr_matrix:
-    """(3 V, N) displacements of (N, V, 3)."""
+    """(3 V, N) sparse matrix of displacements (N, V, 3)."""
     return scipy.sparse.csr_matrix(movements.astype(np.float64).reshape(len(movements), -1).T)
 
 
 def _sparse(
     arrays: Mapping[str, npt.NDArray[np.generic]], title: str, count: int, quantum: float
 ) -> scipy.sparse.csr_matrix:
-    """(3 V, N) of displacements of which only those that are not zero are stored."""
+    """(3 V, N) sparse matrix of displacements, of which a file stores only those that are not 0."""
     ends = arrays[f'{title}_ends'].astype(np.int64)
     column = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
     row = 3 * arrays[f'{title}_points'].astype(np.int64)

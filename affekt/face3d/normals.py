@@ -19,7 +19,7 @@ def point_normals(points: npt.ArrayLike, triangles: npt.ArrayLike) -> Floats:
         (V, 3) pointing outwards; 0 at a point of no triangle.
     """
     positions, corners = np.asarray(points, dtype=np.float64), np.asarray(triangles)
-    first, second, third = (positions[corners[:, k]] for k in range(3))
+    first, second, third = (positions[corners[:, corner]] for corner in range(3))
     edge_1, edge_2 = second - first, third - first
     weighted = np.empty((len(corners), 3))  # np.cross takes four times as long
     weighted[:, 0] = edge_1[:, 1] * edge_2[:, 2] - edge_1[:, 2] * edge_2[:, 1]

@@ -30,6 +30,7 @@ OPPOSITES = (
 OUTLINES = tuple(
     f'head-{form}' for form in ('diamond', 'invertedtriangular', 'oval', 'rectangular', 'round', 'square', 'triangular')
 )
+"""Shapes of the outline of the head, of which a person has one."""
 TONES = {'african': 0.82, 'asian': 0.28, 'caucasian': 0.12}
 """Mean position of each base shape's skin between the lightest and the darkest."""
 HAIR = np.array([[22, 18, 17], [45, 31, 24], [86, 56, 36], [140, 98, 58], [188, 150, 96], [128, 60, 34]])
@@ -37,6 +38,7 @@ GREY = np.array([186, 184, 182])
 EYES = np.array([[54, 33, 22], [84, 52, 28], [112, 92, 52], [88, 108, 84], [86, 118, 146], [110, 134, 150]])
 """Colours of hair, grey hair and the iris, sRGB."""
 STYLES = ('bald', 'short', 'full', 'long')
+"""Styles of hair."""
 LEAST_HAIR = 0.12
 """Minimum scalp weight of a point, 0 to 1, for hair to cover it."""
 COLLAR_CM = -14.0
@@ -77,7 +79,7 @@ def linear(color: npt.ArrayLike) -> Floats:
 
 
 def made_up_person(rng: np.random.Generator) -> Person:
-    """A person; the same for the same state of the generator."""
+    """A synthetic person; the same for the same state of the generator."""
     model = head_model()
     people = rng.dirichlet([0.6, 0.6, 0.6])
     male, old = rng.beta(0.5, 0.5), rng.beta(0.7, 1.3)
@@ -208,8 +210,8 @@ def _albedo(
     region = model.regions
     albedo = np.tile(skin, (len(points), 1))
     albedo *= 1 + 0.03 * _bumps(points, 0.5, rng)[:, None] + rng.normal(0, 0.015 + 0.02 * old, (len(points), 1))
-    redder = np.array([1.06, 0.8, 0.78])
-    _mix(albedo, albedo * redder, region['cheeks'] * rng.uniform(0.1, 0.7))
+    redness = np.array([1.06, 0.8, 0.78])
+    _mix(albedo, albedo * redness, region['cheeks'] * rng.uniform(0.1, 0.7))
     lip = skin * np.array([0.85, 0.5, 0.5]) if rng.random() < 0.65 else linear([170, 45, 60]) * rng.uniform(0.4, 1.2)
     _mix(albedo, np.broadcast_to(lip, albedo.shape), region['lips'] * rng.uniform(0.5, 0.9))
     _mix(albedo, np.broadcast_to(hair_color * 0.6, albedo.shape), region['lids'] * rng.uniform(0.3, 0.8))
@@ -251,6 +253,6 @@ def _shine(model: FaceModel, style: str, rng: np.random.Generator) -> Floats:
 
 
 def points_of(model: FaceModel, *parts: str) -> npt.NDArray[np.int64]:
-    """The points of some parts of a model."""
+    """(N,) ascending indices of the points of some parts of a model."""
     numbers = [model.part_names.index(part) for part in parts]
     return np.unique(model.triangles[np.isin(model.parts, numbers)])

@@ -38,7 +38,14 @@ DARK_BEHIND_CM = 2.5
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """The light on a face: colours in linear light, and the direction to the key light."""
+    """The light on a face.
+
+    Attributes:
+        direction: (3,) unit vector to the key light.
+        key: (3,) colour of the key light, in linear light.
+        above: (3,) colour of the ambient light from above.
+        below: (3,) colour of the ambient light from below.
+    """
 
     direction: Floats
     key: Floats

@@ -26,7 +26,7 @@ STEPS = 256
 FARTHEST = 1 << 15
 """Largest coordinate of a point, pixels: beyond it the integers would overflow."""
 DEPTH_STEPS = 1 << 30
-"""Steps of depth that are told apart."""
+"""Number of distinguishable depths."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _checked(points: npt.ArrayLike, triangles: npt.ArrayLike) -> tuple[Floats, I
     if not (np.isfinite(positions).all() and (np.abs(positions[:, :2]) <= FARTHEST).all()):
         raise ValueRangeError(
             expected=f'finite points within {FARTHEST:,} pixels', came='a point that is not',
-            todo='leave out what lies behind the camera or far outside the picture',
+            todo='leave out points behind the camera or far outside the image',
         )  # fmt: skip
     if corners.size and (corners.min() < 0 or corners.max() >= len(positions)):
         raise ValueRangeError(
@@ -233,9 +233,9 @@ def _coverage(positions: Floats, corners: Ints, size: tuple[int, int], front_onl
         span = np.searchsorted(ends, shared, side='right')
         depth = at_first[span] + along[span] * within[shared]
         key = (np.rint(np.clip(depth, 0, 1) * DEPTH_STEPS).astype(np.int64) << 32) | face[span]
-        least = np.full(height * width, np.iinfo(np.int64).max)
-        np.minimum.at(least, pixel[shared], key)
-        shared = shared[key == least[pixel[shared]]]
+        smallest = np.full(height * width, np.iinfo(np.int64).max)
+        np.minimum.at(smallest, pixel[shared], key)
+        shared = shared[key == smallest[pixel[shared]]]
     return _Coverage(x, y, area, face, row, first, length, pixel, within, shared)
 
 
@@ -259,12 +259,12 @@ def _spans(face: Ints, row: Floats, x: Floats, y: Floats, area: Floats, width: i
     sign = np.sign(area)
     low, high = np.zeros(len(face)), np.full(len(face), width - 1.0)
     center_y = row * STEPS + STEPS / 2
-    for a, b in ((0, 1), (1, 2), (2, 0)):
-        slope = (y[:, a] - y[:, b]) * sign
-        along = (x[:, b] - x[:, a]) * sign
-        at_origin = -along * y[:, a] - slope * x[:, a]
+    for begin, end in ((0, 1), (1, 2), (2, 0)):
+        slope = (y[:, begin] - y[:, end]) * sign
+        growth = (x[:, end] - x[:, begin]) * sign
+        at_origin = -growth * y[:, begin] - slope * x[:, begin]
         # the column at which the edge function is 0, from pixel centre to pixel centre
-        cut = along[face] * center_y
+        cut = growth[face] * center_y
         cut += at_origin[face]
         cut /= np.where(slope == 0, 1, -slope)[face] * STEPS
         cut -= 0.5
@@ -299,9 +299,9 @@ def _raster(
     ax, ay = x[:, 0], y[:, 0]
     second_x, second_y = (y[:, 2] - y[:, 0]) / divisor, (x[:, 0] - x[:, 2]) / divisor
     third_x, third_y = (y[:, 0] - y[:, 1]) / divisor, (x[:, 1] - x[:, 0]) / divisor
-    across, down = pixels % width + 0.5 - ax[hit], pixels // width + 0.5 - ay[hit]
-    second = second_x[hit] * across + second_y[hit] * down
-    third = third_x[hit] * across + third_y[hit] * down
+    offset_x, offset_y = pixels % width + 0.5 - ax[hit], pixels // width + 0.5 - ay[hit]
+    second = second_x[hit] * offset_x + second_y[hit] * offset_y
+    third = third_x[hit] * offset_x + third_y[hit] * offset_y
     weights = np.zeros((height * width, 3), dtype=np.float32)
     weights[pixels, 0], weights[pixels, 1], weights[pixels, 2] = 1 - second - third, second, third
     corner_depth = depth[corners]

@@ -113,6 +113,8 @@ def extract(
     with Run(work, settings, resume=work.exists()) as run:
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(map(batches.size_of, todo))
+        if progress is not None:
+            progress('features', done, len(rows))
         with _kept_if_begun(run, parts, range(len(batches)), absent):
             for index, lost in _written(manifest, batches, todo, parts, processes, on, gpus):
                 run.note(batch_key(index), parts.path(index).name, missing=lost)

@@ -24,7 +24,7 @@ VIDEO_IN_OGG = (b'theora', b'BBCD', b'OVP80', b'video', b'kate', b'dirac')
 OGG_HEADERS = 1 << 16
 """Bytes of an Ogg file in which these names are sought."""
 SMALL_COVER = 1_000_000
-"""Pixels that are always allowed beside a video track."""
+"""Pixels of a cover that are always allowed in a file with video."""
 
 
 def pixels_while_opening(source: Source, limit: int) -> int:

@@ -65,9 +65,10 @@ class Tally:
 
 
 class DamagedSpans:
-    """Where in a stream the counts of its damage rose."""
+    """Parts of a stream in which a count of its damage rose, as (start, end) in seconds; close ones are joined."""
 
     MOST = 10_000
+    """Maximum number of spans; the last one grows beyond it."""
 
     def __init__(self) -> None:
         self._counts: tuple[Any, ...] = ()
@@ -111,9 +112,9 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
     """The stream at container position `index`, with all other streams discarded unread and a strict decoder."""
     container, file = open_container(source, limits)
     stream = container.streams[index]
-    for other in container.streams:
-        if other.index != index:
-            other.discard = Discard.all
+    for unused in container.streams:
+        if unused.index != index:
+            unused.discard = Discard.all
     options = dict(STRICT)
     if stream.codec_context.name in CHECKSUMMED:
         options['err_detect'] += '+explode'
@@ -210,7 +211,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
 
 
 def _decode(packet: Any, opened: OpenStream, is_flush: bool) -> tuple[list[Any], bool]:
-    """The units of one packet and whether the decoder refused it; a flush is asked again after an error."""
+    """The units of one packet and whether the decoder refused it; a flush is repeated after an error."""
     units: list[Any] = []
     failed = False
     for _ in range(MAX_FAILURES_IN_A_ROW if is_flush else 1):
@@ -227,7 +228,7 @@ def _decode(packet: Any, opened: OpenStream, is_flush: bool) -> tuple[list[Any],
 
 
 def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
-    """All packets, then the flush; a read that fails is tried again a few times, for the next packet may be whole."""
+    """All packets, then the flush; a failed read is repeated a few times, since the next packet may be intact."""
     while True:
         try:
             yield from opened.container.demux(opened.stream)

@@ -121,7 +121,7 @@ class VideoPass:
             opened.close()
         if not self.tally.frames and self.must_decode and not is_part:
             raise MediaError(
-                expected='at least one picture that decodes',
+                expected='at least one frame that decodes',
                 came=f'none from {self.tally.packets} packets of {self.source.name}',
                 todo='the file is damaged; copy or export it again',
             )
@@ -166,7 +166,7 @@ class VideoPass:
                 ticks = unit.pts if unit.pts is not None else unit.dts
                 if ticks is None:
                     time_s = self.end_s
-                    self.tally.add_note('pictures without a time were put right after the one before')
+                    self.tally.add_note('frames without a time were put right after the previous one')
                 else:
                     time_s = ticks * numerator / denominator - self.probe.origin_s
                 if not self._is_plausible(time_s, last_s):
@@ -215,7 +215,7 @@ class VideoPass:
             return False
         if time_s > self.limits.max_duration_s:
             raise LimitError(
-                expected=f'pictures until {self.limits.max_duration_s:g} s (max_duration_s)',
+                expected=f'frames until {self.limits.max_duration_s:g} s (max_duration_s)',
                 came=f'one at {time_s:.1f} s in {self.source.name}',
                 todo='raise Limits.max_duration_s if this file is trusted',
             )
@@ -244,17 +244,17 @@ class VideoPass:
         return empty_s > LONG_PAUSE_S
 
     def report(self, trusts_marks: bool = True) -> StreamReport:
-        """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
+        """Report of what was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         first_s = self.first_s or 0.0
         decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
         notes, spans = list(self.tally.notes), list(self._damaged.spans)
         lost_s = self.gap_s + self.unread_s
         if self.is_over and not self.tally.frames:
-            notes.append(f'no picture decodes, from {self.tally.packets} packets')
+            notes.append(f'no frame decodes, from {self.tally.packets} packets')
         if self.is_over:
             lost_s += self._missing_at_ends(notes, spans, first_s)
         if self.gap_s > 0:
-            notes.append(f'{self.gap_s:.2f} s without pictures inside the stream')
+            notes.append(f'{self.gap_s:.2f} s without frames inside the stream')
         if self.unread_s > 0:
             notes.append(f'not read: about {self.unread_s:.2f} s whose times were over already')
         notes += _damage_sentences(self.tally, self.repeated, self.jumped, trusts_marks)
@@ -290,11 +290,11 @@ class VideoPass:
             missing_s = self.probe.duration_s - self.end_s
             if missing_s > max(1.0, tolerance_s) or (missing_s > tolerance_s and not self.probe.audio):
                 lost_s += missing_s
-                notes.append(f'pictures end {missing_s:.2f} s before the file ({self.probe.duration_s:.2f} s)')
+                notes.append(f'frames end {missing_s:.2f} s before the file ({self.probe.duration_s:.2f} s)')
                 spans.append((self.end_s, math.inf))
         if first_s - self.declared_start_s > tolerance_s + 0.1:
             lost_s += first_s - self.declared_start_s
-            notes.append(f'the first picture that decodes is at {first_s:.2f} s')
+            notes.append(f'the first frame that decodes is at {first_s:.2f} s')
             spans.append((0.0, first_s))
         codec = '' if self.probe.video is None else self.probe.video.codec
         without_output = (
@@ -307,10 +307,10 @@ class VideoPass:
         )
         if (codec in ONE_PICTURE_A_PACKET or is_small_share) and without_output > 0 and self.tally.frames:
             lost_s = max(lost_s, without_output * self.step_s)
-            notes.append(f'{without_output} of {self.tally.packets} packets gave no picture')
+            notes.append(f'{without_output} of {self.tally.packets} packets gave no frame')
         missing_frames = (self.declared_frames or 0) - self.tally.frames - self.tally.discarded
         if missing_frames > 0 and (self.tally.frames or missing_frames > 1):
-            notes.append(f'{missing_frames} of {self.declared_frames} declared pictures did not decode')
+            notes.append(f'{missing_frames} of {self.declared_frames} declared frames did not decode')
             lost_s = max(lost_s, missing_frames * self.step_s)
         return lost_s
 
@@ -320,7 +320,7 @@ def _damage_sentences(tally: Tally, repeated: int, jumped: int, trusts_marks: bo
     if tally.damaged_packets:
         notes.append(f'{tally.damaged_packets} of {subject(tally.packets, "packet")} damaged')
     if tally.corrupt_frames:
-        notes.append(f'{subject(tally.corrupt_frames, "picture")} marked as damaged')
+        notes.append(f'{subject(tally.corrupt_frames, "frame")} marked as damaged')
     if tally.marked_packets and trusts_marks:
         pronoun = 'it' if tally.marked_packets == 1 else 'them'
         notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {pronoun}')
@@ -328,14 +328,14 @@ def _damage_sentences(tally: Tally, repeated: int, jumped: int, trusts_marks: bo
         notes.append(f'reading failed {counted(tally.read_failures, "time")}')
     if repeated:
         notes.append(
-            '1 picture repeats or steps back in time and was left out'
+            '1 frame repeats or steps back in time and was left out'
             if repeated == 1
-            else f'{repeated:,} pictures repeat or step back in time and were left out'
+            else f'{repeated:,} frames repeat or step back in time and were left out'
         )
     if jumped:
         notes.append(
-            '1 picture carries an impossible time and was left out'
+            '1 frame has an impossible time and was left out'
             if jumped == 1
-            else f'{jumped:,} pictures carry impossible times and were left out'
+            else f'{jumped:,} frames have impossible times and were left out'
         )
     return notes

@@ -52,9 +52,9 @@ def mux(
     """
     video, audio = Recording.open(video_path, limits), Recording.open(audio_path, limits)
     if video.video is None or video.kind != 'video':
-        raise MediaError(expected='a video', came=f'{video.name}, {video.kind}', todo='pass a file with pictures')
+        raise MediaError(expected='a video', came=f'{video.name}, {video.kind}', todo='pass a file with video')
     if not audio.audio:
-        raise MediaError(expected='a recording with sound', came=audio.name, todo='pass a file with sound')
+        raise MediaError(expected='a recording with audio', came=audio.name, todo='pass a file with audio')
     rate_hz = video.video.rate_hz or 25.0
     style = SoundStyle(COPY_RATE_HZ, options={'b': '96k'})
     with MediaWriter(out, rate_hz, _even_style(), (style,)) as writer:
@@ -98,7 +98,7 @@ def web_copy(
         MediaError: the recording is a photograph, or nothing in it decodes.
     """
     if recording.kind == 'image':
-        raise MediaError(expected='a video or sound recording', came=recording.name, todo='use poster for a still')
+        raise MediaError(expected='a video or audio recording', came=recording.name, todo='use poster for a still')
     path, is_mp4 = recording.path, Path(out).suffix.lower() == '.mp4'
     is_small = path is not None and (whole_bytes is None or path.stat().st_size <= whole_bytes)
     small_height = max_height if whole_height is None else whole_height
@@ -138,7 +138,7 @@ def poster(recording: Recording, out: str | os.PathLike[str], time_s: float = 0.
             break
         image = frame.image
     if image is None:
-        raise MediaError(expected='a recording with pictures', came=recording.name, todo='pass a video or a still')
+        raise MediaError(expected='a recording with video', came=recording.name, todo='pass a video or a still')
     return write_image(out, image, quality=85)
 
 
@@ -156,7 +156,7 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
     """
     recording = Recording.open(path)
     refused = MediaError(
-        expected='pictures that can be copied as they are', came=recording.name, todo='encode the video again'
+        expected='a video stream that can be copied unchanged', came=recording.name, todo='encode the video again'
     )
     target = Path(out)
     partial = part_of(target, keeps_suffix=True)
@@ -279,6 +279,6 @@ def _even_style(options: dict[str, str] | None = None) -> PictureStyle:
 
 def _fitted(image: Image, size: tuple[int, ...]) -> Image:
     """A frame whose size changed midway, scaled to the size of the first."""
-    from PIL import Image as Pictures
+    from PIL import Image as PillowImage
 
-    return np.asarray(Pictures.fromarray(image).resize((size[1], size[0])), np.uint8)
+    return np.asarray(PillowImage.fromarray(image).resize((size[1], size[0])), np.uint8)

@@ -102,7 +102,7 @@ def check_picture_memory(
     pictures = pictures or PICTURES_HELD.get(codec, USUALLY_HELD)
     bits = pixel_format if isinstance(pixel_format, int) else bits_a_pixel(pixel_format)
     format_name = f'{bits} bits a pixel' if isinstance(pixel_format, int) else pixel_format
-    description = f'the bytes of memory that {name} takes, {pictures} pictures of {width}x{height} in {format_name}'
+    description = f'the bytes of memory that {name} takes, {pictures} frames of {width}x{height} in {format_name}'
     limits.check('max_picture_bytes', _bytes_held(width * height, bits, codec, pictures), description, SMALLER)
 
 

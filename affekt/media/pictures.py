@@ -26,7 +26,7 @@ HD_HEIGHT = 720
 
 @dataclass(frozen=True)
 class Orientation:
-    """How coded rows and columns become upright: swap the axes first, then mirror."""
+    """Operation that makes coded rows and columns upright: swap the axes first, then mirror."""
 
     swaps_axes: bool = False
     mirrors_x: bool = False

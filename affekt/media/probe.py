@@ -86,7 +86,7 @@ class AudioStream:
     channels: int
     codec: str
     language: str = ''
-    """As in the file, usually three letters of ISO 639-2; '' if undeclared."""
+    """Language as declared, usually three letters of ISO 639-2; '' if undeclared."""
     is_default: bool = False
     title: str = ''
 
@@ -146,7 +146,7 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
         if file.failure is not None:
             raise file.failure from error
         raise MediaError(
-            expected='a video, sound or image file of a known kind',
+            expected='a video, audio or image file of a known format',
             came=f'{source.name}, which cannot be opened ({_reason(error)})',
             todo='check that it plays elsewhere; if it was cut off while recording, repair or convert it first',
         ) from error
@@ -212,7 +212,7 @@ def _describe(container: Any, source: Source, limits: Limits) -> Probe:
     audio_streams = [stream for stream in streams if stream.type == 'audio' and _is_readable_audio(stream)]
     if not decodable and not audio_streams:
         raise MediaError(
-            expected='pictures or sound', came=f'neither in {source.name}', todo='check that it is the right file'
+            expected='video or audio', came=f'neither in {source.name}', todo='check that it is the right file'
         )
     video_stream = _chosen(decodable)
     video = None if video_stream is None else _describe_video(container, video_stream, source, limits)
@@ -259,7 +259,7 @@ def _is_readable_audio(stream: Any) -> bool:
 
 def _unreadable_streams(streams: list[Any], readable: set[int], declared: int) -> tuple[str, ...]:
     """Sentences about video or audio streams without a decoder, and about tracks that did not become a stream."""
-    names = {'video': 'picture', 'audio': 'sound'}
+    names = {'video': 'video', 'audio': 'audio'}
     remarks = [
         f'damaged or unknown: {names[stream.type]} stream {stream.index} cannot be read'
         for stream in streams
@@ -278,7 +278,7 @@ def _remarks(streams: list[Any], origin_s: float, demuxer: str) -> tuple[str, ..
     if other_streams:
         verb = 'is' if len(other_streams) == 1 else 'are'
         remarks.append(
-            f'{subject(len(other_streams), "stream")} neither picture, sound nor subtitles and {verb} not read'
+            f'{subject(len(other_streams), "stream")} neither video, audio nor subtitles and {verb} not read'
         )
     if abs(origin_s) > MAX_SOUND_LEAD_S and demuxer not in LATE_STARTERS:
         remarks.append(f'the first timestamp is {origin_s:.2f} s: the clock starts there')
@@ -288,7 +288,7 @@ def _remarks(streams: list[Any], origin_s: float, demuxer: str) -> tuple[str, ..
         if stream.type == 'video' and stream.frames > 2 and stream.average_rate
     ]
     if impossible := [rate for rate in rates if rate > MAX_RATE_HZ]:
-        remarks.append(f'the file states {float(impossible[0]):,.0f} pictures per second: their times mean nothing')
+        remarks.append(f'the file states {float(impossible[0]):,.0f} frames per second: their times mean nothing')
     return tuple(remarks)
 
 
@@ -371,7 +371,7 @@ def usable_aspect(aspect: Fraction | None) -> Fraction:
 
 
 def _chosen(streams: list[Any]) -> Any | None:
-    """The default video stream, else the first one; a sequence rather than the photograph that stands for it."""
+    """The default video stream, else the first; streams of one frame count only if there are no others."""
     if any(stream.frames > 1 for stream in streams):
         streams = [stream for stream in streams if stream.frames > 1]
     for stream in streams:

@@ -230,7 +230,7 @@ class Recording:
             MediaError: the recording has no audio.
         """
         if self._probe is None or not self.audio:
-            raise MediaError(expected='a recording with sound', came=self.name, todo='check `audio` first')
+            raise MediaError(expected='a recording with audio', came=self.name, todo='check `audio` first')
         order = sorted(self.audio, key=lambda stream: not stream.is_default)
         if self._audible is None and len(order) > 1:
             self._audible = next((s.index for s in order if self._is_audible(s.index, seconds)), order[0].index)
@@ -256,9 +256,9 @@ class Recording:
         """
         if 0 <= number < len(self.audio):
             return number
-        listed = '; '.join(str(stream) for stream in self.audio) or 'no sound at all'
+        streams = '; '.join(str(stream) for stream in self.audio) or 'no audio at all'
         raise UnknownNameError(
-            expected=f'a sound stream of {self.name}: {listed}',
+            expected=f'an audio stream of {self.name}: {streams}',
             came=f'number {number}',
             todo='name one of them, or none to take the default one' if self.audio else 'leave the number out',
         )
@@ -282,7 +282,7 @@ class Recording:
 
     @property
     def decoded(self) -> DecodeReport:
-        """What the latest passes decoded, compared with what the file declares."""
+        """Report of what the latest passes decoded, compared with what the file declares."""
         container = self._container_report
         # FFmpeg also marks packets where the segments of a broadcast were joined, which is no loss
         trusts_marks = bool(container.topics)
@@ -298,7 +298,7 @@ class Recording:
 
     @cached_property
     def _container_report(self) -> ContainerReport:
-        """What the container declares and the file lacks; its parts are walked once."""
+        """Report of what the container declares and the file lacks, computed once."""
         if self._probe is None:
             return ContainerReport()
         return missing_bytes(self._source, self._probe.demuxer, tuple(stream.codec for stream in self._probe.audio))
@@ -310,9 +310,9 @@ class Recording:
             default = next((stream for stream in self.audio if stream.is_default), self.audio[0])
             was_silent = one_pass.stream == self._audible != default.index
             reason = f', for the first choice, number {default}, is silent' if was_silent else ''
-            notes.append(f'{len(self.audio)} sound streams; number {self.audio[one_pass.stream]} is read{reason}')
+            notes.append(f'{len(self.audio)} audio streams; number {self.audio[one_pass.stream]} is read{reason}')
         if one_pass.rescue:
-            notes.append(f'sound: {one_pass.rescue}')
+            notes.append(f'audio: {one_pass.rescue}')
         return notes
 
     def __repr__(self) -> str:

@@ -122,7 +122,7 @@ class AudioPass:
         self.is_over = not is_part  # skipped parts are not known to decode
         if not self.tally.frames and self.must_decode and not is_part:
             raise MediaError(
-                expected='sound that decodes',
+                expected='audio that decodes',
                 came=f'none from {self.tally.packets} packets of {self.source.name}',
                 todo='the file is damaged; copy or export it again',
             )
@@ -140,7 +140,7 @@ class AudioPass:
             yield current[1].resample_chunk(np.zeros(0, np.float32), last=True)
 
     def _placed(self, opened: OpenStream) -> Iterator[tuple[int, Samples]]:
-        """(source rate, mono samples) without holes from where the recording's clock stands."""
+        """(source rate, mono samples) without gaps, from the current time of the recording's clock on."""
         base = opened.stream.time_base or Fraction(1, 1000)
         try:
             self._note_declared(opened)
@@ -243,7 +243,7 @@ class AudioPass:
         self.clock_s += (silence + len(mono)) / source_hz
         if self.clock_s > self.limits.max_duration_s + 1:
             raise LimitError(
-                expected=f'sound until {self.limits.max_duration_s:g} s (max_duration_s)',
+                expected=f'audio until {self.limits.max_duration_s:g} s (max_duration_s)',
                 came=f'more in {self.source.name}',
                 todo='raise Limits.max_duration_s if this file is trusted',
             )
@@ -251,8 +251,8 @@ class AudioPass:
 
     def _silence_for(self, ahead_s: float, source_hz: int, is_first: bool) -> int:
         known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0, self.clock_s)
-        most_s = max(FREE_SILENCE_S, self.source.size / FEWEST_BYTES_A_SECOND)
-        if self.clock_s + ahead_s > known_end_s + MAX_JUMP_S or self.gap_s + ahead_s > most_s:
+        longest_silence_s = max(FREE_SILENCE_S, self.source.size / FEWEST_BYTES_A_SECOND)
+        if self.clock_s + ahead_s > known_end_s + MAX_JUMP_S or self.gap_s + ahead_s > longest_silence_s:
             self.jumped += 1
             return 0
         if is_first:
@@ -273,19 +273,19 @@ class AudioPass:
 
     @property
     def rescue(self) -> str:
-        """Where the channels cancel each other and one of them is used; '' if nowhere."""
+        """A sentence on times at which the channels cancel each other and one of them is used; '' if there are none."""
         return self._downmix.rescue.sentence
 
     def report(self, trusts_marks: bool = True) -> StreamReport:
-        """What was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
+        """Report of what was decoded so far and what was declared; `trusts_marks` counts marked packets as lost."""
         tally, notes, spans = self.tally, list(self.tally.notes), list(self._damaged.spans)
         lost_s = self.gap_s + self.bad_s + (self.repeated_s if tally.clock_restarts else 0.0)
         if self.is_over and not tally.frames:
-            notes.append(f'no sound decodes, from {tally.packets} packets')
+            notes.append(f'no audio decodes, from {tally.packets} packets')
         if self.is_over:
             lost_s += self._missing_at_ends(notes, spans)
         if self.gap_s > 0:
-            notes.append(f'{self.gap_s:.2f} s without sound inside the stream, filled with silence')
+            notes.append(f'{self.gap_s:.2f} s without audio inside the stream, filled with silence')
         if self.bad_s > 0:
             notes.append(
                 f'{self.bad_s:.3f} s of impossible values (nan, infinite, far too loud, too many channels) became 0'
@@ -341,7 +341,7 @@ class AudioPass:
             spans.append((self.clock_s + missing_s, math.inf))
         if self.start_s - self.declared_start_s > 2 * self.unit_s + 0.1:
             lost_s += self.start_s - self.declared_start_s
-            notes.append(f'the first sound that decodes is at {self.start_s:.2f} s')
+            notes.append(f'the first audio that decodes is at {self.start_s:.2f} s')
             spans.append((0.0, self.start_s))
         return lost_s
 

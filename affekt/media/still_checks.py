@@ -51,8 +51,8 @@ def refuse_bomb(source: Source, pixels: int, pictures: int = 1) -> None:
         LimitError: more than a file of this size can hold.
     """
     for unit, count, limit in (
-        ('pixels in a picture', pixels, FREE_PIXELS + PIXELS_PER_BYTE * source.size),
-        ('pixels in all pictures', pixels * pictures, FREE_ANIMATED + ANIMATED_PER_BYTE * source.size),
+        ('pixels in an image', pixels, FREE_PIXELS + PIXELS_PER_BYTE * source.size),
+        ('pixels in all images', pixels * pictures, FREE_ANIMATED + ANIMATED_PER_BYTE * source.size),
     ):
         if count > limit:
             raise LimitError(
@@ -284,4 +284,4 @@ def _longest_zeros(data: bytes) -> int:
 def _zeros(count: int) -> str:
     if count < ZEROED_BYTES:
         return ''
-    return f'{count} bytes of zeros inside the coded picture: a broken copy; what they held is made up'
+    return f'{count} bytes of zeros inside the coded image: a damaged copy; the affected pixels are not real'

@@ -42,8 +42,8 @@ def check_memory(image: Any, source: Source, image_format: str, limits: Limits) 
         LimitError: it takes more.
     """
     width, height = image.size
-    what = f'the bytes of memory that {source.name} takes, a {image_format} picture of {width}x{height}'
-    limits.check('max_picture_bytes', bytes_while_reading(image, source, image_format), what, SMALLER)
+    description = f'the bytes of memory that {source.name} takes, a {image_format} image of {width}x{height}'
+    limits.check('max_picture_bytes', bytes_while_reading(image, source, image_format), description, SMALLER)
 
 
 def bytes_while_reading(image: Any, source: Source, image_format: str) -> int:
@@ -152,11 +152,11 @@ CODED_PIXELS = {'HEIF': _coded_in_heif, 'AVIF': _coded_in_avif}
 
 def _samples(name: bytes, configuration: bytes) -> tuple[int, bool]:
     """Samples per pixel, halves rounded up, and whether they have more than 8 bits."""
-    content = configuration.ljust(18, b'\xff')
+    padded = configuration.ljust(18, b'\xff')
     if name == b'av1C':
-        flags = content[2]
+        flags = padded[2]
         return 1 if flags & NO_COLOUR else 2 if flags & HALF_WIDTH else 3, bool(flags & HIGH_DEPTH)
-    return (1, 2, 2, 3)[content[16] & 3], bool(content[17] & 7)  # grey, 4:2:0, 4:2:2, 4:4:4
+    return (1, 2, 2, 3)[padded[16] & 3], bool(padded[17] & 7)  # grey, 4:2:0, 4:2:2, 4:4:4
 
 
 def _in_tiff(image: Any, source: Source, pixels: int) -> int:

@@ -43,7 +43,7 @@ ORIENTATIONS = {
     8: Orientation(swaps_axes=True, mirrors_y=True),
 }
 """Exif orientation to the operation that makes the image upright."""
-EXIF_TURN = 'the file states no turn of its own, so it is turned as its Exif data say'
+EXIF_TURN = 'the file states no rotation of its own, so it is rotated by its Exif data'
 EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
 LARGEST_HEIF = 1 << 27
 """Largest file in bytes; libheif and libavif read the whole file into memory."""
@@ -85,13 +85,13 @@ def describe_still(source: Source, image_format: str, limits: Limits) -> tuple[V
     remarks = []
     if image_count > 1 and image_format == 'WEBP':
         remarks.append(
-            f'an animation of {image_count} pictures, of which only the first is read; convert it to mp4 or GIF'
+            f'an animation of {image_count} images, of which only the first is read; convert it to mp4 or GIF'
         )
     elif image_count > 1:
-        remarks.append(f'it holds {image_count} pictures, and only the first is read')
+        remarks.append(f'it holds {image_count} images, and only the first is read')
     elif image_format in BEHIND and (trailing_bytes := BEHIND[image_format](source)):
         remarks.append(
-            f'not read: {trailing_bytes:,} bytes follow the end of the picture, perhaps a video or another image'
+            f'not read: {trailing_bytes:,} bytes follow the end of the image, perhaps a video or another image'
         )
     if image_format == 'HEIF' and rotation_deg:
         remarks.append(EXIF_TURN)
@@ -124,8 +124,8 @@ def read_still(
             if file.failure is not None:
                 raise file.failure from error
             raise _damaged(source, image_format, str(error)) from error
-    doubt = DOUBTS.get(image_format, _no_finding)(source)
-    return pixels, (doubt,) if doubt else ()
+    suspicion = DOUBTS.get(image_format, _no_finding)(source)
+    return pixels, (suspicion,) if suspicion else ()
 
 
 def _upright(image: Any, orientation: Orientation, image_format: str, max_side: int | None) -> npt.NDArray[np.uint8]:
@@ -189,14 +189,14 @@ def _opened(file: Any, source: Source, image_format: str, limits: Limits) -> Any
     """The image as Pillow or libheif opens it, within the size limits, not yet decoded."""
     if image_format in ('HEIF', 'AVIF') and source.size > LARGEST_HEIF:
         raise LimitError(
-            expected=f'a {image_format} picture of at most {LARGEST_HEIF >> 20} MiB', came=f'{source.size >> 20} MiB',
+            expected=f'a {image_format} image of at most {LARGEST_HEIF >> 20} MiB', came=f'{source.size >> 20} MiB',
             todo='export it as JPEG or PNG first',
         )  # fmt: skip
     try:
         image = _opened_heif(file, source) if image_format == 'HEIF' else _opened_by_pillow(file, image_format)
     except Image.DecompressionBombError as error:
         raise LimitError(
-            expected='a picture of a sane size', came=f'{source.name}: {error}', todo='scale it down first'
+            expected='an image of a plausible size', came=f'{source.name}: {error}', todo='scale it down first'
         ) from error
     except MissingExtraError:
         raise
@@ -205,7 +205,7 @@ def _opened(file: Any, source: Source, image_format: str, limits: Limits) -> Any
             raise file.failure from error
         raise _damaged(source, image_format, str(error)) from error
     width, height = image.size
-    limits.check('max_pixels', width * height, f'a {width}x{height} picture in {source.name}')
+    limits.check('max_pixels', width * height, f'a {width}x{height} image in {source.name}')
     limits.check('max_side', max(width, height), f'the longer side of {source.name}')
     refuse_bomb(source, width * height)
     check_memory(image, source, image_format, limits)
@@ -240,7 +240,7 @@ def _image_count(image: Any, source: Source, image_format: str) -> int:
     try:
         return int(getattr(image, 'n_frames', 1))
     except Exception as error:
-        raise _damaged(source, image_format, f'the chain of its pictures is broken ({error})') from error
+        raise _damaged(source, image_format, f'the chain of its images is broken ({error})') from error
 
 
 def _on_white(image: Any, brightest: float) -> Any:
@@ -273,7 +273,7 @@ def _orientation(image: Any, source: Source, image_format: str) -> int:
 
 def _damaged(source: Source, image_format: str, reason: str) -> MediaError:
     return MediaError(
-        expected=f'a whole {image_format} picture',
+        expected=f'a whole {image_format} image',
         came=f'{source.name}: {_plain(reason)}',
         todo='copy or export it again',
     )

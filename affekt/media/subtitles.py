@@ -115,7 +115,7 @@ def _texts(packets: Sequence[_Packet], encoding: str | None) -> tuple[list[str],
     except (MediaError, UnicodeError):
         note = (
             f'{counted(lost, "line")} of the subtitles inside the file {"is" if lost == 1 else "are"} left out: not '
-            'UTF-8, and in no encoding that can be told; name it with --encoding'
+            'UTF-8, and in no recognisable encoding; name it with --encoding'
         )
         return [packet.text or '' for packet in packets], (note,)
     return texts, decoded.notes

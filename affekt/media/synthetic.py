@@ -20,8 +20,9 @@ Samples = npt.NDArray[np.float32]
 ROWS, COLUMNS = 4, 5
 BITS = ROWS * COLUMNS
 SMALLEST = 48
+"""Minimum width and height of a numbered frame, in pixels."""
 MARGIN = 6
-"""The border is 1/6 of the side of the frame."""
+"""Ratio of a side of the frame to the width of its border."""
 CORNERS = {
     'top left': (220, 30, 30),
     'top right': (30, 200, 30),
@@ -40,7 +41,7 @@ def numbered_image(number: int, width: int = 160, height: int = 120) -> Image:
         ShapeError: a side is shorter than 48 pixels.
     """
     if not 0 <= number < 2**BITS:
-        raise ValueRangeError(expected=f'a number in [0, {2**BITS})', came=str(number), todo='use fewer pictures')
+        raise ValueRangeError(expected=f'a number in [0, {2**BITS})', came=str(number), todo='use fewer frames')
     if min(width, height) < SMALLEST:
         raise ShapeError(expected=f'sides of at least {SMALLEST}', came=f'{width}x{height}', todo='draw it larger')
     image = np.full((height, width, 3), 60, np.uint8)
@@ -99,7 +100,7 @@ def clicks(length_s: float, times_s: Sequence[float], rate_hz: int = 16_000, lou
 
 
 def find_clicks(samples: Samples, rate_hz: int = 16_000, loudness: float = 0.8) -> list[float]:
-    """Start times of clicks in seconds: where the audio exceeds a third of their loudness after 50 ms of quiet."""
+    """Start times of clicks in seconds: the audio exceeds a third of their loudness after 50 ms below it."""
     loud = np.flatnonzero(np.abs(samples) > loudness / 3)
     if not len(loud):
         return []

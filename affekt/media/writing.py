@@ -59,7 +59,7 @@ MAX_PLANES = 7
 
 @dataclass(frozen=True)
 class PictureStyle:
-    """How frames are stored."""
+    """Settings of storing frames."""
 
     codec: str | None = None
     """FFmpeg encoder; None takes the container's usual one."""
@@ -75,7 +75,7 @@ class PictureStyle:
 
 @dataclass(frozen=True)
 class SoundStyle:
-    """How one audio track is stored."""
+    """Settings of storing one audio track."""
 
     rate_hz: int = 16_000
     codec: str | None = None
@@ -116,7 +116,7 @@ class MediaWriter:
                 expected=f'one of {", ".join(CODECS)}', came=repr(self._suffix), todo='choose another extension'
             )
         if rate_hz is not None and not 0 < rate_hz <= 1000:
-            raise ValueRangeError(expected='rate_hz in (0, 1000]', came=repr(rate_hz), todo='give a picture rate')
+            raise ValueRangeError(expected='rate_hz in (0, 1000]', came=repr(rate_hz), todo='give a frame rate')
         self._rate_hz, self._style, self._sounds = rate_hz, picture or PictureStyle(), tuple(sounds)
         self._partial = part_of(self.path, keeps_suffix=True)
         options = {'movflags': '+faststart'} if self._suffix in {'.mp4', '.m4a', '.mov', '.m4v'} else {}
@@ -158,7 +158,7 @@ class MediaWriter:
         if self._last_pts < 0 and time_s is None:
             pts = 0
         if pts <= self._last_pts:
-            raise ValueRangeError(expected='times that increase', came=f'{time_s} s', todo='sort the pictures')
+            raise ValueRangeError(expected='times that increase', came=f'{time_s} s', todo='sort the frames')
         pixel_format = 'gray' if image.ndim == 2 else 'rgb24'
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixel_format)
         frame = _converted(frame, self._style.pixel_format)
@@ -198,20 +198,20 @@ class MediaWriter:
     def _prepare_picture(self, image: Image) -> None:
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise ShapeError(
-                expected='(H, W, 3) or (H, W) uint8', came=f'{image.dtype} {image.shape}', todo='convert the picture'
+                expected='(H, W, 3) or (H, W) uint8', came=f'{image.dtype} {image.shape}', todo='convert the frame'
             )
         size = (int(image.shape[1]), int(image.shape[0]))
         if self._size is None:
             self._size = size
             self._picture = self._picture_stream(*size)
         if size != self._size:
-            raise ShapeError(expected=f'{self._size} pixels', came=f'{size}', todo='scale every picture to one size')
+            raise ShapeError(expected=f'{self._size} pixels', came=f'{size}', todo='scale every frame to one size')
 
     def _picture_stream(self, width: int, height: int) -> Any:
         name = self._style.codec or CODECS[self._suffix][0]
         if name is None or self._rate_hz is None:
             raise UnknownNameError(
-                expected='a container for pictures and a rate_hz', came=self._suffix, todo='write mp4, mkv, webm or avi'
+                expected='a container for video and a rate_hz', came=self._suffix, todo='write mp4, mkv, webm or avi'
             )
         options = {**FAST.get(name, {}), **self._style.options}
         if name == 'libx264' and self._style.pixel_format == 'yuv420p' and (width % 2 or height % 2):
@@ -325,13 +325,13 @@ def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -
     Raises:
         StorageError: the file cannot be written, as on a full disk.
     """
-    from PIL import Image as Pictures
+    from PIL import Image as PillowImage
 
     target = Path(path)
     partial = part_of(target, keeps_suffix=True)
     try:
         with explained_where_full(target):
-            Pictures.fromarray(np.ascontiguousarray(image)).save(partial, quality=quality)
+            PillowImage.fromarray(np.ascontiguousarray(image)).save(partial, quality=quality)
         os.replace(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -48,6 +48,7 @@ WHOLE = ('fc_norm.', 'head.', 'video_layer_weights', 'audio_layer_weights')
 """Prefixes of the weights that are trained in full."""
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Strengths of the penalty on |W|² that are tried."""
 MIDDLE = 1e-1
 """Strength used without validation."""
 CLIPS_AT_ONCE = 64
@@ -97,6 +98,10 @@ def probe(
         resume: continue in the folder.
         depends_on: everything the features depend on, settings included; saved in the folder.
         progress: called with 'features', clips done, total clips.
+
+    Raises:
+        TrainingError: the validation score is undefined at every strength.
+        RunError: the folder holds features that depend on something else.
     """
     model.to(settings.device)
     if folder is None:
@@ -104,8 +109,7 @@ def probe(
     else:
         with Run(folder, depends_on or {}, resume=resume) as run:
             parts = _features(model, (train, validation), settings, run, progress)
-    fitted, rows = _fitted(parts, train, validation, goal, settings)
-    weight, bias = fitted
+    (weight, bias), rows = _fitted(parts, train, validation, goal, settings)
     with torch.no_grad():
         head_of(model).weight.copy_(weight)
         head_of(model).bias.copy_(bias)
@@ -124,24 +128,24 @@ def _fitted(
     settings: TuningSettings,
 ) -> tuple[tuple[Tensor, Tensor], list[Row]]:
     """Weight (K, F) and bias (K,) of the head at the best strength, and a row for each."""
-    learnt, held_out = parts
-    deviation, mean = torch.std_mean(learnt.features, dim=0, correction=0)
+    training_views, validation_views = parts
+    deviation, mean = torch.std_mean(training_views.features, dim=0, correction=0)
     deviation = deviation.clamp(min=1e-6)
-    features = (learnt.features - mean) / deviation
+    features = (training_views.features - mean) / deviation
     truth, _ = targets_of(train, goal.outputs, 'training')
-    targets = Goal(goal.outputs, goal.is_classes, goal.objective, goal.score, 0.0, None, goal.mean, goal.deviation)
-    wanted = targets.targets(torch.from_numpy(truth)).double()[learnt.owners]  # (V, K)
-    shares = 1.0 / torch.bincount(learnt.owners)[learnt.owners].double()
+    unsmoothed = Goal(goal.outputs, goal.is_classes, goal.objective, goal.score, 0.0, None, goal.mean, goal.deviation)
+    targets = unsmoothed.targets(torch.from_numpy(truth)).double()[training_views.owners]  # (V, K)
+    shares = 1.0 / torch.bincount(training_views.owners)[training_views.owners].double()
     rows, heads = [], []
     for strength in STRENGTHS:
-        weight, bias = _minimum(features, wanted, shares, strength, goal)
-        plain = weight / deviation, bias - weight @ (mean / deviation)
-        row = {'strength': strength, 'training': float(_loss(features @ weight.T + bias, wanted, shares, goal))}
+        weight, bias = _minimum(features, targets, shares, strength, goal)
+        head = weight / deviation, bias - weight @ (mean / deviation)
+        row = {'strength': strength, 'training': float(_loss(features @ weight.T + bias, targets, shares, goal))}
         if validation:
-            answers = _means(held_out.features @ plain[0].T + plain[1], held_out.owners, goal)
-            row |= goal.scores(targets_of(validation, goal.outputs, 'validation')[0], goal.answers(answers))
+            outputs = _means(validation_views.features @ head[0].T + head[1], validation_views.owners, goal)
+            row |= goal.scores(targets_of(validation, goal.outputs, 'validation')[0], goal.answers(outputs))
         rows.append(row)
-        heads.append(plain)
+        heads.append(head)
     return heads[_chosen(rows, bool(validation))], rows
 
 
@@ -155,46 +159,48 @@ def _chosen(rows: Sequence[Row], is_judged: bool) -> int:
             expected='a score on validation that is defined', came='one value alone, among answers or truth',
             todo='give validation clips of several classes or values',
         )  # fmt: skip
-    return max(range(len(rows)), key=lambda at: (-math.inf if math.isnan(scores[at]) else scores[at], at))
+    return max(range(len(rows)), key=lambda row: (-math.inf if math.isnan(scores[row]) else scores[row], row))
 
 
 def _minimum(features: Tensor, targets: Tensor, shares: Tensor, strength: float, goal: Goal) -> tuple[Tensor, Tensor]:
-    """Weight and bias at the minimum."""
+    """Weight (K, F) and bias (K,) that minimise the loss, by L-BFGS."""
     weight = torch.zeros(targets.shape[1], features.shape[1], dtype=torch.float64, requires_grad=True)
     if goal.objective in ('ccc', 'pcc'):  # a constant output has no correlation
         with torch.no_grad():
             weight.copy_(targets.T @ features / len(features))
     bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
-    solver = torch.optim.LBFGS(
+    optimiser = torch.optim.LBFGS(
         [weight, bias], max_iter=200, tolerance_grad=1e-7, tolerance_change=1e-10, line_search_fn='strong_wolfe'
     )
 
     def closure() -> Tensor:
-        solver.zero_grad()
+        optimiser.zero_grad()
         loss = _loss(features @ weight.T + bias, targets, shares, goal) + strength / 2 * weight.square().sum()
         loss.backward()
         return loss
 
-    solver.step(closure)
+    optimiser.step(closure)
     return weight.detach(), bias.detach()
 
 
 def _loss(outputs: Tensor, targets: Tensor, shares: Tensor, goal: Goal) -> Tensor:
-    """The mean loss over clips, whose views share the clip's weight; for correlations, over all views."""
+    """The mean loss over clips, each clip's weight divided among its views; for correlations, over all views."""
     if goal.objective in ('ccc', 'pcc'):
         return goal.loss(outputs, targets)
     if goal.objective == 'mse':
-        each = (outputs - targets).square().mean(dim=1)
+        losses = (outputs - targets).square().mean(dim=1)
     else:
-        weighed = targets if goal.weights is None else targets * goal.weights.double()
-        each = -(weighed * outputs.log_softmax(dim=1)).sum(dim=1)
-    return (each * shares).sum() / shares.sum()
+        weighted = targets if goal.weights is None else targets * goal.weights.double()
+        losses = -(weighted * outputs.log_softmax(dim=1)).sum(dim=1)
+    return (losses * shares).sum() / shares.sum()
 
 
 def _means(outputs: Tensor, owners: Tensor, goal: Goal) -> Floats32:
     """(N, K) probabilities or values, the mean over each clip's views."""
-    answers = outputs.softmax(dim=1) if goal.is_classes else outputs
-    sums = torch.zeros(int(owners[-1]) + 1, answers.shape[1], dtype=torch.float64).index_add_(0, owners, answers)
+    predictions = outputs.softmax(dim=1) if goal.is_classes else outputs
+    sums = torch.zeros(int(owners[-1]) + 1, predictions.shape[1], dtype=torch.float64).index_add_(
+        0, owners, predictions
+    )
     means: Floats32 = (sums / torch.bincount(owners).unsqueeze(1)).numpy().astype(np.float32)
     return means
 
@@ -208,14 +214,14 @@ def _features(
 ) -> list[Views]:
     """The features of each part; those written by a killed run are read."""
     total, done = sum(map(len, parts)), 0
-    every = []
+    views = []
     for number, clips in enumerate(parts):
         features, owners = [], []
         for first in range(0, len(clips), CLIPS_AT_ONCE):
             group = clips[first : first + CLIPS_AT_ONCE]
             key = f'features-{number}-{first:07d}.safetensors'
             if run is None or run.finished(key) is None:
-                tensors = _of(model, group, settings)
+                tensors = _view_features(model, group, settings)
                 if run is not None:
                     save_tensors(run.folder / key, tensors)
                     run.note(key, key)
@@ -227,27 +233,27 @@ def _features(
             if progress:
                 progress('features', done, total)
         width = head_of(model).in_features
-        every.append(
+        views.append(
             Views(torch.cat(features), torch.cat(owners))
             if features
             else Views(torch.zeros(0, width, dtype=torch.float64), torch.zeros(0, dtype=torch.int64))
         )
-    return every
+    return views
 
 
-def _of(model: nn.Module, clips: Sequence[LabelledClip], settings: TuningSettings) -> dict[str, Tensor]:
+def _view_features(model: nn.Module, clips: Sequence[LabelledClip], settings: TuningSettings) -> dict[str, Tensor]:
     """Features of the views of some clips, and the index of each view's clip."""
 
-    def answers(batch: ClipBatch) -> Tensor:
+    def features_of(batch: ClipBatch) -> Tensor:
         features: Tensor = model.normalised(*model.features(*inputs_of(batch.to(settings.device))))  # type: ignore[operator]
         return features.float().cpu()
 
     views = viewed(
-        model, [each.clip for each in clips], form_of(model), answers, segments=settings.segments,
+        model, [labelled.clip for labelled in clips], form_of(model), features_of, segments=settings.segments,
         stride=settings.stride, views='published' if settings.reference else 'distinct',
     )  # fmt: skip
-    pairs = list(views)
-    return {'features': torch.stack([row for _, row in pairs]), 'owners': torch.tensor([at for at, _ in pairs])}
+    owners, rows = zip(*views, strict=True)
+    return {'features': torch.stack(rows), 'owners': torch.tensor(owners)}
 
 
 def adapt(model: nn.Module, rank: int, seed: int) -> None:

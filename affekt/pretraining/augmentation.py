@@ -107,10 +107,10 @@ class ScaledCrop:
         sides = [max(int(short * scale), 1) for scale in self.scales]
         sides = [size if abs(side - size) < 3 and size <= short else side for side in sides]
         pairs = [(h, w) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= self.distortion]
-        tall, wide = pairs[whole(len(pairs), rng)]
-        down, across = (height - tall) // 4, (width - wide) // 4
+        box_height, box_width = pairs[whole(len(pairs), rng)]
+        down, across = (height - box_height) // 4, (width - box_width) // 4
         row, column = PLACES[whole(len(PLACES), rng)]
-        return row * down, column * across, tall, wide
+        return row * down, column * across, box_height, box_width
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,12 @@ def cropped_box(
     for _ in range(10):
         area = height * width * uniform(*areas, rng)
         ratio = math.exp(uniform(*logarithms, rng))
-        wide, tall = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < wide <= width and 0 < tall <= height:
-            return whole(height - tall + 1, rng), whole(width - wide + 1, rng), tall, wide
-    tall = min(height, round(width / ratios[0]))
-    wide = min(width, round(height * ratios[1]))
-    return (height - tall) // 2, (width - wide) // 2, tall, wide
+        box_width, box_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            return whole(height - box_height + 1, rng), whole(width - box_width + 1, rng), box_height, box_width
+    box_height = min(height, round(width / ratios[0]))
+    box_width = min(width, round(height * ratios[1]))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
 def with_noise(video: Tensor, rng: torch.Generator) -> Tensor:
@@ -168,10 +168,10 @@ def with_noise(video: Tensor, rng: torch.Generator) -> Tensor:
     for _ in range(100):
         area = height * width * uniform(*ERASED_AREAS, rng)
         ratio = math.exp(uniform(*logarithms, rng))
-        tall, wide = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if tall < height and wide < width:
-            top, left = whole(height - tall + 1, rng), whole(width - wide + 1, rng)
-            block = video[..., top : top + tall, left : left + wide]
+        box_height, box_width = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if box_height < height and box_width < width:
+            top, left = whole(height - box_height + 1, rng), whole(width - box_width + 1, rng)
+            block = video[..., top : top + box_height, left : left + box_width]
             block.copy_(torch.randn(block.shape, generator=rng))
             break
     return video
@@ -192,6 +192,7 @@ class SoundChanges:
     hidden_rows: int = 0
     """Maximum number of masked rows of a spectrogram; 0 as published."""
     hidden_bands: int = 0
+    """Maximum number of masked bands of a spectrogram; 0 as published."""
 
     def __post_init__(self) -> None:
         if self.hidden_rows < 0 or self.hidden_bands < 0:
@@ -208,9 +209,9 @@ class SoundChanges:
         if not self.hidden_rows and not self.hidden_bands:
             return spectrogram
         spectrogram = spectrogram.clone()
-        for axis, most in enumerate((self.hidden_rows, self.hidden_bands)):
+        for axis, maximum in enumerate((self.hidden_rows, self.hidden_bands)):
             length = spectrogram.shape[axis]
-            width = min(int(uniform(0, most, rng)), length)
+            width = min(int(uniform(0, maximum, rng)), length)
             start = int(uniform(0, length - width, rng))
             spectrogram.narrow(axis, start, width).fill_(FILLED)
         return spectrogram

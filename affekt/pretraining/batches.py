@@ -21,6 +21,7 @@ from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN
 from affekt.pretraining.spectrograms import BANDS, ROWS, WINDOW, filterbanks
 
 SIZE = 160
+"""Height and width of a frame, in pixels, at every published size."""
 
 
 class ClipBatch(NamedTuple):
@@ -29,7 +30,7 @@ class ClipBatch(NamedTuple):
     video: Tensor | None
     """(B, 3, T, H, W) float32, normalised by ImageNet's mean and standard deviation."""
     audio: Tensor | None
-    """(B, 1, 256, 128) float32 spectrograms."""
+    """(B, 1, R, 128) float32 spectrograms, R = 256 unless `collate` is given another number of rows."""
     has_video: Tensor
     """(B,) bool, False where the clip has no frames."""
     has_audio: Tensor
@@ -157,9 +158,9 @@ def _stacked_videos(clips: Sequence[Clip], videos: Sequence[Tensor | None]) -> T
             todo='cut each to a window first',
         )
     stacked = torch.zeros(len(videos), *next(iter(shapes)))
-    for place, video in zip(stacked, videos, strict=True):
+    for row, video in zip(stacked, videos, strict=True):
         if video is not None:
-            place.copy_(video)
+            row.copy_(video)
     return stacked
 
 
@@ -167,12 +168,12 @@ def _stacked_sounds(
     sounds: Sequence[Tensor | None], augmentation: Changes | None, rng: torch.Generator | None, rows: int
 ) -> Tensor | None:
     """(B, 1, rows, 128); zero for clips without audio."""
-    heard = [i for i, sound in enumerate(sounds) if sound is not None]
-    if not heard:
+    with_audio = [i for i, sound in enumerate(sounds) if sound is not None]
+    if not with_audio:
         return None
     spectrograms = filterbanks([sound for sound in sounds if sound is not None], rows)
     if augmentation is not None and rng is not None:
         spectrograms = torch.stack([augmentation.spectrogram(spectrogram, rng) for spectrogram in spectrograms])
     stacked = torch.zeros(len(sounds), 1, rows, BANDS)
-    stacked[heard] = spectrograms.unsqueeze(1)  # (B', 1, rows, 128)
+    stacked[with_audio] = spectrograms.unsqueeze(1)  # (B', 1, rows, 128)
     return stacked

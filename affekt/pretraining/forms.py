@@ -62,10 +62,10 @@ class HicmaeForm:
                 came=repr(self.modalities),
                 todo='choose one of the three',
             )
-        least = max(1, 3 * self.decoder_depth - 5)  # every third layer is kept, counted from the last
-        if self.decoder_depth < 1 or self.depth < least or self.fusion_depth < 1:
+        minimum_depth = max(1, 3 * self.decoder_depth - 5)  # every third layer is kept, counted from the last
+        if self.decoder_depth < 1 or self.depth < minimum_depth or self.fusion_depth < 1:
             raise ValueRangeError(
-                expected=f'a fusion encoder and a decoder of one block or more, and an encoder of {least}',
+                expected=f'a fusion encoder and a decoder of one block or more, and an encoder of {minimum_depth}',
                 came=f'fusion depth {self.fusion_depth}, decoder depth {self.decoder_depth}, depth {self.depth}',
                 todo='take a deeper encoder, or a decoder of fewer blocks',
             )
@@ -224,9 +224,9 @@ def changed_form(form: Form, size: int | None = None, modalities: Sequence[str] 
     Raises:
         ValueRangeError: the form does not read one of them, or the size is not a multiple of that of a patch.
     """
-    if strange := [name for name in modalities if name not in form.modalities]:
+    if unread := [name for name in modalities if name not in form.modalities]:
         raise ValueRangeError(
-            expected=f'a network that reads {" and ".join(strange)}, such as hicmae',
+            expected=f'a network that reads {" and ".join(unread)}, such as hicmae',
             came=f'one that reads {" and ".join(form.modalities)} alone', todo='take another, or leave that out',
         )  # fmt: skip
     form = replace(form, size=size) if size else form

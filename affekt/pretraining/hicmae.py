@@ -67,7 +67,7 @@ class Branch(nn.Module):
         count = patches.shape[1]
         tokens = self.patch_embed.of_patches(taken(patches, visible))  # (B, V, C)
         through = self._through(tokens + position_table(count, tokens.shape[2], tokens)[visible])
-        return [self.norm(layer) for at, layer in enumerate(through) if at in kept]
+        return [self.norm(layer) for depth, layer in enumerate(through) if depth in kept]
 
     def _through(self, tokens: Tensor) -> Iterator[Tensor]:
         for block in self.blocks:
@@ -140,6 +140,7 @@ class Rebuilt(NamedTuple):
     video_layers: list[Tensor]
     """(B, C) mean of the visible tokens at each kept layer."""
     audio_layers: list[Tensor]
+    """The same of the audio."""
 
 
 class HicmaePretraining(nn.Module):
@@ -219,18 +220,19 @@ class HicmaePretraining(nn.Module):
         Returns:
             `video` and `audio` (mean squared errors) and `contrast`, for the modalities of the batch.
         """
-        frames, frames_split = self._input('video', video, video_mask)
-        sounds, sounds_split = self._input('audio', audio, audio_mask)
-        hidden = self._hidden(frames, frames_split, sounds, sounds_split)
+        video_patches, video_split = self._input('video', video, video_mask)
+        audio_patches, audio_split = self._input('audio', audio, audio_mask)
+        hidden = self._hidden(video_patches, video_split, audio_patches, audio_split)
         losses: dict[str, Tensor] = {}
-        if frames is not None and frames_split and hidden.video is not None:
+        if video_patches is not None and video_split and hidden.video is not None:
             truth = partial(video_truth, is_difference=self.is_difference)
-            losses['video'] = rebuilding_error(self.decoder.head, hidden.video, frames, frames_split[1], truth)
-        if sounds is not None and sounds_split and hidden.audio is not None:
+            losses['video'] = rebuilding_error(self.decoder.head, hidden.video, video_patches, video_split[1], truth)
+        if audio_patches is not None and audio_split and hidden.audio is not None:
             head = self.decoder_audio.head
-            losses['audio'] = rebuilding_error(head, hidden.audio, sounds, sounds_split[1], audio_truth)
+            losses['audio'] = rebuilding_error(head, hidden.audio, audio_patches, audio_split[1], audio_truth)
+        # an empty list where the batch lacks a modality: then nothing is contrasted
         pairs = zip(hidden.video_layers, hidden.audio_layers, strict=False)
-        terms = [contrast(seen, heard, every=self.every) for seen, heard in pairs]
+        terms = [contrast(video_means, audio_means, every=self.every) for video_means, audio_means in pairs]
         if terms and self.contrast_weight:
             losses['contrast'] = self.contrast_weight * torch.stack(terms).sum()
         return losses
@@ -252,30 +254,42 @@ class HicmaePretraining(nn.Module):
 
     def _hidden(
         self,
-        frames: Tensor | None,
-        frames_split: tuple[Tensor, Tensor] | None,
-        sounds: Tensor | None,
-        sounds_split: tuple[Tensor, Tensor] | None,
+        video_patches: Tensor | None,
+        video_split: tuple[Tensor, Tensor] | None,
+        audio_patches: Tensor | None,
+        audio_split: tuple[Tensor, Tensor] | None,
     ) -> Rebuilt:
         """The result of `forward` before the heads."""
-        if frames is None and sounds is None:
+        if video_patches is None and audio_patches is None:
             raise _nothing_to_read(self.form)
         # 1. Each modality alone, visible tokens only.
-        seen = self._layers(self.encoder, frames, frames_split) if frames is not None else []
-        heard = self._layers(self.encoder_audio, sounds, sounds_split) if sounds is not None else []
+        video_layers = self._layers(self.encoder, video_patches, video_split) if video_patches is not None else []
+        audio_layers = self._layers(self.encoder_audio, audio_patches, audio_split) if audio_patches is not None else []
         # 2. Both together.
-        video, audio = (layers[-1] if layers else None for layers in (seen, heard))
+        video, audio = (layers[-1] if layers else None for layers in (video_layers, audio_layers))
         if len(self.form.modalities) == 2:
             video, audio = self.encoder_fusion(video, audio, None, None)
         # 3. Reconstruct hidden tokens from visible ones.
-        unseen = unheard = None
-        if video is not None and frames_split:
-            unseen = _decoded(self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split)
-        if audio is not None and sounds_split:
-            unheard = _decoded(
-                self.decoder_audio, self.encoder_to_decoder_audio, self.mask_token_audio, audio, heard, sounds_split
+        hidden_video = hidden_audio = None
+        if video is not None and video_split:
+            hidden_video = _decoded(
+                self.decoder, self.encoder_to_decoder, self.mask_token, video, video_layers, video_split
             )
-        return Rebuilt(unseen, unheard, [layer.mean(dim=1) for layer in seen], [layer.mean(dim=1) for layer in heard])
+        if audio is not None and audio_split:
+            hidden_audio = _decoded(
+                self.decoder_audio,
+                self.encoder_to_decoder_audio,
+                self.mask_token_audio,
+                audio,
+                audio_layers,
+                audio_split,
+            )
+        return Rebuilt(
+            hidden_video,
+            hidden_audio,
+            [layer.mean(dim=1) for layer in video_layers],
+            [layer.mean(dim=1) for layer in audio_layers],
+        )
 
     def _layers(self, branch: Branch, patches: Tensor, split: tuple[Tensor, Tensor] | None) -> list[Tensor]:
         """The kept layers of an encoder."""
@@ -348,20 +362,20 @@ class HicmaeClassifier(nn.Module):
         audio = _blanked(audio, has_audio) if 'audio' in self.form.modalities else None
         if video is None and audio is None:
             raise _nothing_to_read(self.form)
-        seen = heard = seen_tokens = heard_tokens = None
+        video_mean = audio_mean = video_tokens = audio_tokens = None
         if video is not None:
-            seen, seen_tokens = self._weighed(self.encoder.layers(video), self.video_layer_weights)
+            video_mean, video_tokens = self._weighted(self.encoder.layers(video), self.video_layer_weights)
         if audio is not None:
-            heard, heard_tokens = self._weighed(self.encoder_audio.layers(audio), self.audio_layer_weights)
+            audio_mean, audio_tokens = self._weighted(self.encoder_audio.layers(audio), self.audio_layer_weights)
         if not is_bimodal:
-            feature, has = (seen, has_video) if heard is None else (heard, has_audio)
+            feature, has = (video_mean, has_video) if audio_mean is None else (audio_mean, has_audio)
             assert feature is not None
             if has is not None and not has.all():
                 modality = self.form.modalities[0]
                 raise ShapeError(expected=f'clips with {modality}', came='one without', todo='leave it out')
             return feature, None
-        fused = self.encoder_fusion(seen_tokens, heard_tokens, has_video, has_audio)
-        parts = [seen, heard, *(None if tokens is None else tokens.mean(dim=1) for tokens in fused)]
+        fused = self.encoder_fusion(video_tokens, audio_tokens, has_video, has_audio)
+        parts = [video_mean, audio_mean, *(None if tokens is None else tokens.mean(dim=1) for tokens in fused)]
         present = [has_video, has_audio, has_video, has_audio]
         return _joined(parts, present)
 
@@ -382,7 +396,7 @@ class HicmaeClassifier(nn.Module):
             branch for branch in (getattr(self, 'encoder', None), getattr(self, 'encoder_audio', None)) if branch
         ]
         layers: list[nn.Module] = [nn.ModuleList([branch.patch_embed for branch in branches])]
-        layers += [nn.ModuleList([branch.blocks[at] for branch in branches]) for at in range(self.form.depth)]
+        layers += [nn.ModuleList([branch.blocks[depth] for branch in branches]) for depth in range(self.form.depth)]
         if len(self.form.modalities) == 2:
             fusion = self.encoder_fusion
             pairs = zip(fusion.blocks, fusion.blocks_audio, strict=True)
@@ -390,7 +404,7 @@ class HicmaeClassifier(nn.Module):
         return layers
 
     @staticmethod
-    def _weighed(layers: Iterator[Tensor], weights: Tensor) -> tuple[Tensor, Tensor]:
+    def _weighted(layers: Iterator[Tensor], weights: Tensor) -> tuple[Tensor, Tensor]:
         """The (B, C) weighted mean over layers and tokens; and the last layer's (B, N, C) tokens."""
         means, last = [], None
         for tokens in layers:
@@ -424,15 +438,15 @@ def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[T
     like = next(part for part in parts if part is not None)
     if all(part is not None for part in parts) and all(has is None for has in present):
         return torch.cat([part for part in parts if part is not None], dim=1), None
-    features, kept = [], []
+    features, masks = [], []
     for part, has in zip(parts, present, strict=True):
         features.append(torch.zeros_like(like) if part is None else part)
         if part is None:
             has = torch.zeros(like.shape[0], dtype=torch.bool, device=like.device)
         elif has is None:
             has = torch.ones(like.shape[0], dtype=torch.bool, device=like.device)
-        kept.append(has.unsqueeze(1).expand_as(like))
-    keep_mask = torch.cat(kept, dim=1)  # (B, 4C)
+        masks.append(has.unsqueeze(1).expand_as(like))
+    keep_mask = torch.cat(masks, dim=1)  # (B, 4C)
     if not torch.compiler.is_exporting() and not keep_mask.any(dim=1).all():
         raise ShapeError(expected='clips with video or audio', came='one with neither', todo='leave it out')
     return torch.cat(features, dim=1), keep_mask

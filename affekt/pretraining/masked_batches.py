@@ -40,8 +40,8 @@ MOST_REASONS = 3
 """Maximum number of reasons in an error."""
 AHEAD = 2
 """Batches prepared in advance."""
-Place = tuple[int, int]
-"""Epoch and clip."""
+SampleIndex = tuple[int, int]
+"""Epoch, and number of the clip among the readable ones."""
 
 
 class Clips(Protocol):
@@ -58,12 +58,13 @@ class Part(NamedTuple):
     """Clips of a batch with the same modalities, with their masks."""
 
     video: Tensor | None
-    """(B, 3, T, H, W)"""
+    """(B, 3, T, H, W) normalised frames."""
     audio: Tensor | None
-    """(B, 1, rows, 128)"""
+    """(B, 1, rows, 128) normalised spectrograms."""
     video_mask: Tensor | None
     """(B, N) bool, True where a video token is hidden."""
     audio_mask: Tensor | None
+    """(B, N) bool, True where an audio token is hidden."""
 
     @property
     def size(self) -> int:
@@ -130,20 +131,21 @@ def surveyed(clips: Clips, form: Form) -> Survey:
     """
     frames, samples, names = _lengths(clips)
     digest = hashlib.sha256()
-    for name, count, heard in zip(names, frames.tolist(), samples.tolist(), strict=True):
-        digest.update(f'{name}\0{count}\0{heard}\n'.encode(errors='surrogateescape'))
+    for name, frame_count, sample_count in zip(names, frames.tolist(), samples.tolist(), strict=True):
+        digest.update(f'{name}\0{frame_count}\0{sample_count}\n'.encode(errors='surrogateescape'))
     has_video = (frames > 0) & ('video' in form.modalities)
     has_audio = (samples > SHORTEST_SOUND) & ('audio' in form.modalities)
     is_readable = has_video | has_audio
     if not is_readable.any():
-        why = '; '.join(islice(_reasons(clips, form), MOST_REASONS))
+        reasons = '; '.join(islice(_reasons(clips, form), MOST_REASONS))
         raise CorpusError(
-            expected=f'clips with {" or ".join(_words(form))}',
-            came=(f'{counted(len(clips), "clip")} without' if len(clips) else 'no clip') + (f' ({why})' if why else ''),
+            expected=f'clips with {" or ".join(_names(form))}',
+            came=(f'{counted(len(clips), "clip")} without' if len(clips) else 'no clip')
+            + (f' ({reasons})' if reasons else ''),
             todo='see what the manifest names, and whether faces can be seen in the videos',
         )
-    unread = tuple(names[at] for at in (~is_readable).nonzero()[0].tolist())
-    with_video, with_audio, with_both = (int(each.sum()) for each in (has_video, has_audio, has_video & has_audio))
+    unread = tuple(names[index] for index in (~is_readable).nonzero()[0].tolist())
+    with_video, with_audio, with_both = (int(mask.sum()) for mask in (has_video, has_audio, has_video & has_audio))
     readable = torch.from_numpy(is_readable.nonzero()[0])
     return Survey(len(clips), with_video, with_audio, with_both, unread, readable, digest.hexdigest())
 
@@ -152,20 +154,22 @@ def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
     """(C,) numbers of frames and of samples of all clips, and their names."""
     if isinstance(clips, PackedClips | DecodedClips):
         return clips.frame_counts, clips.sample_counts, clips.names
-    each = [clips[index] for index in range(len(clips))]
-    lengths = [[0 if part is None else len(part) for part in (clip.frames, clip.sound)] for clip in each]
+    opened = [clips[index] for index in range(len(clips))]
+    lengths = [[0 if part is None else len(part) for part in (clip.frames, clip.sound)] for clip in opened]
     columns = np.array(lengths, np.int64).reshape(-1, 2)
-    return columns[:, 0], columns[:, 1], [clip.name for clip in each]
+    return columns[:, 0], columns[:, 1], [clip.name for clip in opened]
 
 
 def _reasons(clips: Clips, form: Form) -> Iterator[str]:
     """The reasons why clips lack the modalities that the form reads."""
     for index in range(0 if isinstance(clips, DecodedClips) else len(clips)):
         clip = clips[index]
-        yield from (f'{clip.name}, {name}: {why}' for name, why in clip.missing.items() if name in form.modalities)
+        yield from (
+            f'{clip.name}, {name}: {reason}' for name, reason in clip.missing.items() if name in form.modalities
+        )
 
 
-def _words(form: Form) -> list[str]:
+def _names(form: Form) -> list[str]:
     names = dict(zip(MODALITIES, ('frames', 'audio'), strict=True))
     return [names[modality] for modality in form.modalities]
 
@@ -176,8 +180,8 @@ class EpochBatches(IndexBatches):
 
     def starting_at(self, batches: int) -> Iterator[Tensor]:
         """The batches after the first `batches`, without iterating over those."""
-        for at, index in enumerate(super().starting_at(batches), batches):
-            yield torch.stack([torch.full_like(index, at // self.per_epoch), index], dim=1)  # (B, 2)
+        for number, index in enumerate(super().starting_at(batches), batches):
+            yield torch.stack([torch.full_like(index, number // self.per_epoch), index], dim=1)  # (B, 2)
 
 
 class MaskedClips:
@@ -197,9 +201,9 @@ class MaskedClips:
         self._sampling = Sampling(form.frames, settings.stride)
         self._rows = form.steps if isinstance(form, HicmaeForm) else 0
 
-    def sample(self, place: Place) -> Part | None:
+    def sample(self, sample: SampleIndex) -> Part | None:
         """One clip of an epoch as a separate part; None if its window is empty."""
-        epoch, number = place
+        epoch, number = sample
         index = int(self.readable[number])
         rng = torch.Generator().manual_seed(epoch_seed(epoch_seed(self.settings.seed, epoch, 0), index, 1) % 2**63)
         # 1. Masks first: they do not depend on the clip.
@@ -225,35 +229,35 @@ class MaskedClips:
 
     def batch(self, samples: Sequence[Part | None]) -> MaskedBatch:
         """Samples batched by their modalities."""
-        read = [sample for sample in samples if sample is not None]
+        readable = [sample for sample in samples if sample is not None]
         groups: dict[tuple[bool, bool], list[Part]] = {}
-        for sample in read:
+        for sample in readable:
             groups.setdefault((sample.video is not None, sample.audio is not None), []).append(sample)
         parts = [
             Part(*(None if column[0] is None else torch.cat(column) for column in zip(*group, strict=True)))
             for _, group in sorted(groups.items(), reverse=True)
         ]
-        lacking = {
-            name: sum(getattr(sample, name) is None for sample in read) if name in self.form.modalities else 0
+        missing = {
+            name: sum(getattr(sample, name) is None for sample in readable) if name in self.form.modalities else 0
             for name in MODALITIES
         }
-        return MaskedBatch(tuple(parts), len(samples), lacking['video'], lacking['audio'], len(samples) - len(read))
+        return MaskedBatch(tuple(parts), len(samples), missing['video'], missing['audio'], len(samples) - len(readable))
 
-    def made(self, places: Iterable[list[Place]]) -> Iterator[MaskedBatch]:
+    def batches(self, samples: Iterable[list[SampleIndex]]) -> Iterator[MaskedBatch]:
         """A batch for each list of samples, in order, prepared in advance by threads."""
         if not self.settings.workers:
-            for each in places:
-                yield self.batch([self.sample(place) for place in each])
+            for batch in samples:
+                yield self.batch([self.sample(sample) for sample in batch])
             return
-        waiting: deque[list[Future[Part | None]]] = deque()
+        pending: deque[list[Future[Part | None]]] = deque()
         pool = ThreadPoolExecutor(self.settings.workers, thread_name_prefix='clips')
         try:
-            for each in places:
-                waiting.append([pool.submit(self.sample, place) for place in each])
-                if len(waiting) > AHEAD:
-                    yield self.batch([future.result() for future in waiting.popleft()])
-            while waiting:
-                yield self.batch([future.result() for future in waiting.popleft()])
+            for batch in samples:
+                pending.append([pool.submit(self.sample, sample) for sample in batch])
+                if len(pending) > AHEAD:
+                    yield self.batch([future.result() for future in pending.popleft()])
+            while pending:
+                yield self.batch([future.result() for future in pending.popleft()])
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -95,15 +95,15 @@ class PretrainingSettings:
     device: str = 'cpu'
 
     def __post_init__(self) -> None:
-        least: dict[str, float] = {
+        minima: dict[str, float] = {
             'epochs': 1, 'batch_size': 1, 'accumulation': 1, 'stride': 1, 'log_every': 1, 'save_every': 1, 'keep': 1,
             'workers': 0, 'weight_decay': 0, 'contrast_weight': 0,
         }  # fmt: skip
-        numbers: dict[str, float] = {name: getattr(self, name) for name in least}
+        numbers: dict[str, float] = {name: getattr(self, name) for name in minima}
         for name in ('steps', 'snapshot_every'):
             if getattr(self, name) is not None:
-                numbers[name], least[name] = getattr(self, name), 1
-        wrong = {name: number for name, number in numbers.items() if not least[name] <= number < math.inf}
+                numbers[name], minima[name] = getattr(self, name), 1
+        wrong = {name: number for name, number in numbers.items() if not minima[name] <= number < math.inf}
         shares = {name: getattr(self, name) for name in ('least_share', 'video_mask', 'audio_mask')}
         wrong |= {name: share for name, share in shares.items() if not 0 <= share <= 1}
         if not 0 < self.learning_rate < math.inf:
@@ -148,10 +148,10 @@ class PretrainingSettings:
         Raises:
             ValueRangeError: there are too few.
         """
-        wanted = self.batch_size // self.accumulation
-        if clips < wanted:
+        needed = self.batch_size // self.accumulation
+        if clips < needed:
             raise ValueRangeError(
-                expected=f'as many clips as a batch has, {wanted}', came=f'{clips}',
+                expected=f'as many clips as a batch has, {needed}', came=f'{clips}',
                 todo='add clips, or lower --batch-size',
             )  # fmt: skip
 
@@ -176,15 +176,15 @@ class PretrainingSettings:
 def decay_groups(model: nn.Module, settings: PretrainingSettings) -> list[dict[str, Any]]:
     """Two parameter groups for an optimiser: those with weight decay, and vectors and mask tokens without."""
     decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
+    undecayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_token = name.startswith('mask_token') and not (
             settings.decays_audio_mask_token and name == 'mask_token_audio'
         )
-        (spared if parameter.ndim <= 1 or is_token else decayed).append(parameter)
+        (undecayed if parameter.ndim <= 1 or is_token else decayed).append(parameter)
     rate = settings.scaled_rate
     groups = [
         {'params': decayed, 'lr': rate, 'weight_decay': settings.weight_decay},
-        {'params': spared, 'lr': rate, 'weight_decay': 0.0},
+        {'params': undecayed, 'lr': rate, 'weight_decay': 0.0},
     ]
     return [group for group in groups if group['params']]

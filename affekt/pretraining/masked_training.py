@@ -109,36 +109,36 @@ def pretrain(
     per_epoch = order.per_epoch / settings.accumulation
     steps = settings.steps or max(int(settings.epochs * per_epoch), 1)
     # 2. Create the network and its optimiser.
-    every = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
-    model = new_network(form, settings, every)
-    seen = _Counts(ranks)
+    gather = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
+    model = new_network(form, settings, gather)
+    counts = _Counts(ranks)
     optimiser = torch.optim.AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
-    engine = Engine(model, optimiser, seen.losses, _engine_settings(settings, ranks, steps, per_epoch), ranks=ranks)
+    engine = Engine(model, optimiser, counts.losses, _engine_settings(settings, ranks, steps, per_epoch), ranks=ranks)
     if settings.compiled:
         compile_blocks(model)
     # 3. Take steps.
-    saved = _Snapshots(model, folder, ranks, settings, per_epoch, notes_of(form, settings, survey))
+    snapshots = _Snapshots(model, folder, ranks, settings, per_epoch, notes_of(form, settings, survey))
     if resume:
-        saved.make_up()
-    made = MaskedClips(form, clips, survey.readable, settings)
+        snapshots.make_up()
+    masked_clips = MaskedClips(form, clips, survey.readable, settings)
 
     def advanced(stage: str, done: float, total: float) -> None:
-        saved.after(int(done))
+        snapshots.after(int(done))
         if progress:
             progress(stage, done, total)
 
     history = engine.run(
-        LoadedBatches(order, made.made),
+        LoadedBatches(order, masked_clips.batches),
         steps=steps,
         folder=folder,
         resume=resume,
         depends_on={'form': form_notes(form), 'pretraining': settings.numbers(), 'clips': survey.counts()},
         report=report,
         progress=advanced,
-        evaluate=seen.row,
+        evaluate=counts.row,
     )
     # 4. Save the weights.
-    saved.write(RUN_WEIGHTS, engine.number)
+    snapshots.write(RUN_WEIGHTS, engine.number)
     return Pretrained(model, tuple(history), survey, folder / RUN_WEIGHTS)
 
 
@@ -164,8 +164,8 @@ def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
     if is_gathered and 'contrast' in sums and not clips['contrast']:  # others wait for it
         sums['contrast'].append(_contrast_of_none(model))
         clips['contrast'] = 1
-    nothing = next(model.parameters()).sum() * 0.0
-    return {name: torch.stack(losses).sum() / clips[name] if losses else nothing for name, losses in sums.items()}
+    zero = next(model.parameters()).sum() * 0.0
+    return {name: torch.stack(losses).sum() / clips[name] if losses else zero for name, losses in sums.items()}
 
 
 def _loss_names(model: Network) -> list[str]:
@@ -180,7 +180,7 @@ def _contrast_of_none(model: Network) -> Tensor:
     assert model.every is not None
     none = next(model.parameters()).new_zeros(0, model.form.width, requires_grad=True)
     pairs = [(model.every(none), model.every(none)) for _ in model.form.kept_layers]
-    terms = [contrast(seen, heard) if len(seen) else seen.sum() for seen, heard in pairs]
+    terms = [contrast(video, audio) if len(video) else video.sum() for video, audio in pairs]
     return model.contrast_weight * torch.stack(terms).sum()
 
 

@@ -134,10 +134,10 @@ def cut_box(height: int, width: int, share: float, rng: torch.Generator) -> tupl
 
 def _pairs(batch: ClipBatch, mixing: Mixing) -> Tensor:
     """(B,) bool: the clip and its partner differ, have the same modalities, and have one that is mixed."""
-    alike = (batch.has_video == batch.has_video.flip(0)) & (batch.has_audio == batch.has_audio.flip(0))
+    same_modalities = (batch.has_video == batch.has_video.flip(0)) & (batch.has_audio == batch.has_audio.flip(0))
     if batch.size % 2:
-        alike[batch.size // 2] = False
-    return alike if mixing.mixes_audio else alike & batch.has_video
+        same_modalities[batch.size // 2] = False
+    return same_modalities if mixing.mixes_audio else same_modalities & batch.has_video
 
 
 def _stretch(rows: int, share: float, rng: torch.Generator) -> slice:

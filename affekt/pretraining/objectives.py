@@ -57,6 +57,7 @@ class Goal:
     mean: Tensor | None = field(default=None, repr=False)
     """(D,) means of the training clips; None without standardisation."""
     deviation: Tensor | None = field(default=None, repr=False)
+    """(D,) standard deviations of the training clips, dividing by N; None without standardisation."""
 
     @classmethod
     def of(cls, clips: Sequence[LabelledClip], outputs: int, settings: TuningSettings) -> Goal:
@@ -124,18 +125,18 @@ class Goal:
         """
         if self.is_classes:
             classes, chosen = self.outputs, answers.argmax(axis=1)
-            true_ones = np.clip(answers[np.arange(len(truth)), truth].astype(np.float64), 1e-12, None)
+            of_truth = np.clip(answers[np.arange(len(truth)), truth].astype(np.float64), 1e-12, None)
             scores = {
                 'uar': balanced_accuracy(truth, chosen, classes), 'war': accuracy(truth, chosen),
                 'weighted_f1': weighted_f1(truth, chosen, classes),
-                'validation_loss': float(-np.log(true_ones).mean()),
+                'validation_loss': float(-np.log(of_truth).mean()),
             }  # fmt: skip
         else:
             pairs = list(zip(truth.T, answers.T.astype(np.float64), strict=True))
-            squares = [mean_squared_error(true, said) for true, said in pairs]
+            squares = [mean_squared_error(expected, predicted) for expected, predicted in pairs]
             scores = {
-                'ccc': _mean([concordance(true, said, ddof=1) for true, said in pairs]),
-                'pcc': _mean([pearson(true, said) for true, said in pairs]),
+                'ccc': _mean([concordance(expected, predicted, ddof=1) for expected, predicted in pairs]),
+                'pcc': _mean([pearson(expected, predicted) for expected, predicted in pairs]),
                 'negative_mse': -_mean(squares), 'validation_loss': _mean(squares),
             }  # fmt: skip
         return {**scores, 'score': scores[self.score]}
@@ -163,9 +164,11 @@ def targets_of(clips: Sequence[LabelledClip], outputs: int, part: str) -> tuple[
     """
     if not clips:
         raise ValueRangeError(expected=f'{part} clips', came='none', todo='give some')
-    whole = [isinstance(each.target, int | np.integer) and not isinstance(each.target, bool) for each in clips]
-    if all(whole):
-        classes = np.array([each.target for each in clips], dtype=np.int64)
+    is_class = [
+        isinstance(labelled.target, int | np.integer) and not isinstance(labelled.target, bool) for labelled in clips
+    ]
+    if all(is_class):
+        classes = np.array([labelled.target for labelled in clips], dtype=np.int64)
         wrong = np.flatnonzero((classes < 0) | (classes >= outputs))
         if len(wrong):
             raise ValueRangeError(
@@ -174,13 +177,14 @@ def targets_of(clips: Sequence[LabelledClip], outputs: int, part: str) -> tuple[
                 todo='leave out clips without a label, or build the model with more outputs',
             )
         return classes, True
-    if any(whole):
+    if any(is_class):
         raise ShapeError(
             expected='either classes or numbers',
-            came=f'{sum(whole)} classes and {len(whole) - sum(whole)} others among {part} clips', todo='give one sort',
+            came=f'{sum(is_class)} classes and {len(is_class) - sum(is_class)} others among {part} clips',
+            todo='give targets of one type',
         )  # fmt: skip
     try:
-        numbers = np.stack([np.atleast_1d(np.asarray(each.target, dtype=np.float64)) for each in clips])
+        numbers = np.stack([np.atleast_1d(np.asarray(labelled.target, dtype=np.float64)) for labelled in clips])
     except (TypeError, ValueError) as error:
         raise ShapeError(
             expected=f'{outputs} numbers for each of the {part} clips', came=str(error),
@@ -191,11 +195,11 @@ def targets_of(clips: Sequence[LabelledClip], outputs: int, part: str) -> tuple[
             expected=f'{outputs} numbers a clip, as the model has outputs', came=f'{numbers.shape[1:]}',
             todo='build the model with as many outputs as there are numbers',
         )  # fmt: skip
-    lacking = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
-    if len(lacking):
+    undefined = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    if len(undefined):
         raise ValueRangeError(
             expected=f'finite targets of all {part} clips',
-            came=f'nan or infinity for {len(lacking)} of {len(clips)} ({listed([str(at) for at in lacking], 3)})',
+            came=f'nan or infinity for {len(undefined)} of {len(clips)} ({listed(list(map(str, undefined)), 3)})',
             todo='leave out clips without a rating',
         )
     return numbers, False
@@ -207,13 +211,13 @@ def chosen_objective(settings: TuningSettings, is_classes: bool) -> tuple[str, s
     Raises:
         UnknownNameError: the objective or the score is for the other type of targets.
     """
-    sort, names = ('classes', ('cross_entropy',)) if is_classes else ('numbers', ('mse', 'ccc', 'pcc'))
-    objective, score = settings.objective or names[0], settings.score or SCORES[sort][0]
-    for name, value, known in (('objective', objective, names), ('score', score, SCORES[sort])):
-        if value not in known:
+    target_type, names = ('classes', ('cross_entropy',)) if is_classes else ('numbers', ('mse', 'ccc', 'pcc'))
+    objective, score = settings.objective or names[0], settings.score or SCORES[target_type][0]
+    for name, value, names_of_type in (('objective', objective, names), ('score', score, SCORES[target_type])):
+        if value not in names_of_type:
             raise UnknownNameError(
-                expected=f'{name} of {sort}: {" or ".join(known)}', came=value,
-                todo='choose another, or give targets of the other sort',
+                expected=f'{name} of {target_type}: {" or ".join(names_of_type)}', came=value,
+                todo='choose another, or give targets of the other type',
             )  # fmt: skip
     return objective, score
 
@@ -226,8 +230,8 @@ def soft_cross_entropy(outputs: Tensor, targets: Tensor, weights: Tensor | None 
         targets: (B, K) rows that sum to 1.
         weights: (K,); None for 1.
     """
-    weighed = targets if weights is None else targets * weights.to(targets.device)
-    return -(weighed * functional.log_softmax(outputs, dim=1)).sum(dim=1).mean()
+    weighted = targets if weights is None else targets * weights.to(targets.device)
+    return -(weighted * functional.log_softmax(outputs, dim=1)).sum(dim=1).mean()
 
 
 def concordance_loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -254,7 +258,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _require_classes(counts: Tensor) -> None:
-    absent = [str(at) for at in torch.nonzero(counts == 0).flatten().tolist()]
+    absent = [str(index) for index in torch.nonzero(counts == 0).flatten().tolist()]
     if (counts > 0).sum() < 2 or absent:
         raise ValueRangeError(
             expected=f'training clips of two classes at least, and of each of the {len(counts)} that the model has',
@@ -266,9 +270,10 @@ def _require_classes(counts: Tensor) -> None:
 
 
 def _require_variety(truth: Floats) -> None:
-    same = [str(at) for at in np.flatnonzero(np.ptp(truth, axis=0) == 0)]
-    if same:
+    constant = [str(index) for index in np.flatnonzero(np.ptp(truth, axis=0) == 0)]
+    if constant:
         raise ValueRangeError(
             expected='numbers that differ among the training clips',
-            came=f'one same value of every clip for number {", ".join(same[:5])}', todo='leave it out, or add clips',
+            came=f'one value for all clips at index {", ".join(constant[:5])} of the targets',
+            todo='leave it out, or add clips',
         )  # fmt: skip

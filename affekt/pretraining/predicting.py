@@ -90,12 +90,12 @@ class TunedModel:
             StorageError: the folder cannot be written, as on a full disk.
         """
         form = self.form
-        said = {
+        notes = {
             **self.notes, 'family': 'hicmae' if isinstance(form, HicmaeForm) else 'svfap', 'form': asdict(form),
             'stage': 'finetuning', 'names': list(self.names), 'is_classes': self.is_classes, 'stride': self.stride,
             'crop': self.crop,
         }  # fmt: skip
-        save_tensors(folder / RUN_WEIGHTS, self.model.state_dict(), {'notes': json.dumps(plain(said))})
+        save_tensors(folder / RUN_WEIGHTS, self.model.state_dict(), {'notes': json.dumps(plain(notes))})
         write_atomically(folder / LABELS, json_file(list(self.names)))
 
     @classmethod
@@ -157,7 +157,7 @@ def predict(
         MediaError: the recording cannot be read, or has no modality that the model reads.
     """
     if isinstance(model, nn.Module):
-        bare = TunedModel(model, tuple(str(at) for at in range(head_of(model).out_features)))
+        bare = TunedModel(model, tuple(str(index) for index in range(head_of(model).out_features)))
         return np.array(list(bare.answers(clip).values()), dtype=np.float32)
     tuned = model if isinstance(model, TunedModel) else TunedModel.open(model)
     return tuned.answers(clip)
@@ -171,10 +171,10 @@ def _clip(clip: AnyClip | str | os.PathLike[str], tuned: TunedModel) -> Clip:
     else:
         opened = clip() if callable(clip) else clip
     has = {'video': opened.frames is not None, 'audio': opened.sound is not None}
-    lacking = [name for name in form.modalities if not has[name]]
-    if lacking and len(lacking) < len(form.modalities):
-        reasons = '; '.join(f'{name}: {opened.missing.get(name, "none")}' for name in lacking)
-        LOG.warning('%s is answered without %s (%s)', opened.name, ' and '.join(lacking), reasons)
+    missing = [name for name in form.modalities if not has[name]]
+    if missing and len(missing) < len(form.modalities):
+        reasons = '; '.join(f'{name}: {opened.missing.get(name, "none")}' for name in missing)
+        LOG.warning('%s is answered without %s (%s)', opened.name, ' and '.join(missing), reasons)
     return opened
 
 
@@ -218,10 +218,10 @@ def predict_proba(
 
     owners: list[int] = []
     rows: list[Tensor] = []
-    for at, row in viewed(model, clips, form, answers, views, segments, stride, batch_size):
-        if progress and total and (not owners or at != owners[-1]):
-            progress('predict', at, total)
-        owners.append(at)
+    for clip_index, row in viewed(model, clips, form, answers, views, segments, stride, batch_size):
+        if progress and total and (not owners or clip_index != owners[-1]):
+            progress('predict', clip_index, total)
+        owners.append(clip_index)
         rows.append(row)
     if progress and total:
         progress('predict', total, total)
@@ -254,8 +254,8 @@ def viewed(
     if views not in VIEWS:
         raise UnknownNameError(expected=f'views {" or ".join(VIEWS)}', came=repr(views), todo='choose one')
     stream = (
-        (at, view)
-        for at, clip in enumerate(clips)
+        (index, view)
+        for index, clip in enumerate(clips)
         for view in views_of(clip() if callable(clip) else clip, form, views, segments, stride)
     )
     was_training = model.training
@@ -264,7 +264,7 @@ def viewed(
         while group := list(islice(stream, batch_size)):
             with torch.no_grad():
                 rows = answers(batch_of([view for _, view in group], form))
-            yield from zip([at for at, _ in group], rows, strict=True)
+            yield from zip([index for index, _ in group], rows, strict=True)
     finally:
         model.train(was_training)
 
@@ -277,16 +277,16 @@ def views_of(clip: Clip, form: Form, views: Views = 'distinct', segments: int = 
         MediaError: there is no such view.
     """
     reference = views == 'published'
-    wanted = read_by(clip, form)
+    clip_as_read = read_by(clip, form)
     sampling = sampling_of(form, stride)
-    windows = evaluation_windows(wanted, sampling, segments=segments, reference=reference)
-    shown = _readable(wanted, windows)
-    if not shown:  # such as a word in the middle of a long pause
-        heard = _readable(wanted, [window for window, _ in consecutive_windows(wanted, sampling)])
-        shown = sorted(heard, key=_energy)[-1:]
-    if not shown:
+    windows = evaluation_windows(clip_as_read, sampling, segments=segments, reference=reference)
+    readable_views = _readable(clip_as_read, windows)
+    if not readable_views:  # such as a word in the middle of a long pause
+        consecutive = _readable(clip_as_read, [window for window, _ in consecutive_windows(clip_as_read, sampling)])
+        readable_views = sorted(consecutive, key=_energy)[-1:]
+    if not readable_views:
         raise nothing_to_read(clip, form)
-    return shown
+    return readable_views
 
 
 def _readable(clip: Clip, windows: Iterable[Window]) -> list[Clip]:
@@ -303,14 +303,14 @@ def read_by(clip: Clip, form: Form) -> Clip:
     Raises:
         MediaError: no modality is left.
     """
-    wanted = clip
+    reduced = clip
     if 'video' not in form.modalities and clip.frames is not None:
-        wanted = replace(wanted, frames=None, times_s=None)
+        reduced = replace(reduced, frames=None, times_s=None)
     if 'audio' not in form.modalities and clip.sound is not None:
-        wanted = replace(wanted, sound=None)
-    if wanted.frames is None and wanted.sound is None:
+        reduced = replace(reduced, sound=None)
+    if reduced.frames is None and reduced.sound is None:
         raise nothing_to_read(clip, form)
-    return wanted
+    return reduced
 
 
 def is_readable(view: Clip) -> bool:
@@ -323,10 +323,10 @@ def is_readable(view: Clip) -> bool:
 def nothing_to_read(clip: Clip, form: Form) -> MediaError:
     """The error for a clip without any modality that the form reads."""
     reasons = [f'{name}: {reason}' for name, reason in clip.missing.items() if name in form.modalities]
-    nothing = 'neither that can be read' if len(form.modalities) > 1 else 'none that can be read'
+    came = 'neither that can be read' if len(form.modalities) > 1 else 'none that can be read'
     return MediaError(
         expected=f'{" or ".join(form.modalities)} in {clip.name}',
-        came='; '.join(reasons) or nothing,
+        came='; '.join(reasons) or came,
         todo='leave the clip out, or take a model that reads what it has',
     )
 

@@ -27,6 +27,7 @@ from affekt.errors import ValueRangeError
 from affekt.pretraining.draws import happens, normal, whole
 
 FILL = 128
+"""Value of uncovered pixels, in all channels."""
 HIGHEST_LEVEL = 10.0
 _LUMA = (19595, 38470, 7471)
 """Weights of red, green and blue in a grey image, out of 65,536."""
@@ -43,15 +44,15 @@ def auto_contrasted(frames: Tensor) -> Tensor:
 
 def equalized(frames: Tensor) -> Tensor:
     """Histogram equalisation of every colour channel of every frame."""
-    places = _places(frames)
-    counts = torch.bincount(places, minlength=frames.shape[0] * 3 * 256).view(*frames.shape[:2], 256)
+    indices = _table_indices(frames)
+    counts = torch.bincount(indices, minlength=frames.shape[0] * 3 * 256).view(*frames.shape[:2], 256)
     filled = counts > 0
     last = 255 - filled.flip(2).to(torch.uint8).argmax(dim=2, keepdim=True)  # (T, 3, 1): the highest shade that occurs
     step = (counts.sum(dim=2, keepdim=True) - counts.gather(2, last)) // 255
     before = counts.cumsum(dim=2) - counts
     spread = ((step // 2 + before) // step.clamp(min=1)).clamp(max=255)
-    same = torch.arange(256).expand_as(spread)
-    return _at(places, torch.where(step > 0, spread, same).to(torch.uint8), frames)
+    identity = torch.arange(256).expand_as(spread)
+    return _from_table(indices, torch.where(step > 0, spread, identity).to(torch.uint8), frames)
 
 
 def inverted(frames: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ def solarized(frames: Tensor, threshold: int) -> Tensor:
 
 
 def solar_added(frames: Tensor, more: int) -> Tensor:
-    """Values below 128 increased."""
+    """Values below 128 increased by `more`, to 255 at most."""
     return torch.where(frames < 128, (frames.to(torch.int16) + more).clamp(max=255).to(torch.uint8), frames)
 
 
@@ -81,7 +82,7 @@ def coloured(frames: Tensor, factor: float) -> Tensor:
 
 def contrasted(frames: Tensor, factor: float) -> Tensor:
     """Contrast to the frame's mean shade scaled by a factor."""
-    mean = (_grey(frames).flatten(1).double().mean(dim=1) + 0.5).floor()
+    mean = (_grey(frames).flatten(1).double().mean(dim=1) + 0.5).floor()  # (T,)
     return _blended(mean.view(-1, 1, 1, 1), frames, factor)
 
 
@@ -92,10 +93,10 @@ def brightened(frames: Tensor, factor: float) -> Tensor:
 
 def sharpened(frames: Tensor, factor: float) -> Tensor:
     """Difference from the smoothed frame scaled by a factor; the outermost pixels stay."""
-    wide = frames.to(torch.int16)
-    across = wide[..., :-2] + wide[..., 1:-1] + wide[..., 2:]
+    values = frames.to(torch.int16)
+    across = values[..., :-2] + values[..., 1:-1] + values[..., 2:]
     around = across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]
-    inner = (around + 4 * wide[..., 1:-1, 1:-1]).float()  # eight neighbours once and the pixel five times
+    inner = (around + 4 * values[..., 1:-1, 1:-1]).float()  # eight neighbours once and the pixel five times
     smooth = frames.float()
     smooth[..., 1:-1, 1:-1] = (inner / 13 + 0.5).floor()
     return _blended(smooth, frames, factor)
@@ -179,10 +180,10 @@ class RandAugment:
     """Probability that a drawn transform is applied."""
 
     def __post_init__(self) -> None:
-        is_so = 0 <= self.level <= HIGHEST_LEVEL and self.count >= 0 and self.deviation >= 0
-        if not is_so or not 0 <= self.probability <= 1:
+        is_valid = 0 <= self.level <= HIGHEST_LEVEL and self.count >= 0 and self.deviation >= 0
+        if not is_valid or not 0 <= self.probability <= 1:
             raise ValueRangeError(
-                expected='a level from 0 to 10, a count and a deviation of 0 or more, a probability',
+                expected='a level from 0 to 10, a count and a deviation of 0 or more, a probability from 0 to 1',
                 came=f'{self}', todo='give others',
             )  # fmt: skip
 
@@ -197,7 +198,7 @@ class RandAugment:
         match = re.fullmatch(r'rand-m(\d+)-n(\d+)-mstd(\d+(?:\.\d+)?)-inc1', name)
         if match is None:
             raise ValueRangeError(
-                expected='a name like rand-m7-n4-mstd0.5-inc1', came=name, todo='say level, count and deviation so'
+                expected='a name like rand-m7-n4-mstd0.5-inc1', came=name, todo='give level, count and deviation so'
             )
         return cls(float(match[1]), int(match[2]), float(match[3]))
 
@@ -231,7 +232,7 @@ def arguments(name: str, level: float, *, is_reversed: bool = False) -> tuple[fl
     return ()
 
 
-def _places(frames: Tensor) -> Tensor:
+def _table_indices(frames: Tensor) -> Tensor:
     """(P N,) int32 of each value in a table of 256 shades a plane."""
     planes = torch.arange(0, frames.shape[0] * 3 * 256, 256, dtype=torch.int32).view(*frames.shape[:2], 1, 1)
     return (frames + planes).flatten()
@@ -239,11 +240,11 @@ def _places(frames: Tensor) -> Tensor:
 
 def _looked_up(frames: Tensor, table: Tensor) -> Tensor:
     """Frames through a (T, 3, 256) table."""
-    return _at(_places(frames), table, frames)
+    return _from_table(_table_indices(frames), table, frames)
 
 
-def _at(places: Tensor, table: Tensor, frames: Tensor) -> Tensor:
-    return table.flatten().index_select(0, places).view_as(frames)
+def _from_table(indices: Tensor, table: Tensor, frames: Tensor) -> Tensor:
+    return table.flatten().index_select(0, indices).view_as(frames)
 
 
 def _grey(frames: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from affekt.nn import DEVIATION_FLOOR, planes, product, standardised_patches, to
 from affekt.pretraining.forms import TILE, TUBE
 
 TEMPERATURE = 0.07
+"""Divisor of the similarities in the contrast, as published."""
 PIECE = 2**18
 """Number of values reconstructed at once on a CPU: a megabyte of float32."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -126,8 +127,8 @@ def rebuilding_error(
     if is_plain:
         rebuilt = product(tokens, weight, bias)
         with torch.no_grad():
-            wanted = truth(taken(patches, hidden)).flatten(2)
-        return functional.mse_loss(rebuilt.to(wanted.dtype), wanted)
+            targets = truth(taken(patches, hidden)).flatten(2)
+        return functional.mse_loss(rebuilt.to(targets.dtype), targets)
     offsets = torch.arange(len(hidden), device=hidden.device).unsqueeze(1) * patches.shape[1]  # (B, 1)
     index = (hidden + offsets).flatten()  # (B * M,) among the patches of all clips
     rows = planes(patches).flatten(0, 1)  # (B * N, C, P)
@@ -150,27 +151,29 @@ class _RebuildingError(torch.autograd.Function):
         ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor, rows: Tensor, index: Tensor,
         truth: Callable[[Tensor], Tensor],
     ) -> Tensor:  # fmt: skip
-        for_tokens, for_weight, for_bias = (torch.zeros_like(each) for each in (tokens, weight, bias))
+        tokens_gradient, weight_gradient, bias_gradient = (
+            torch.zeros_like(tensor) for tensor in (tokens, weight, bias)
+        )
         squares = torch.zeros((), dtype=torch.float64)
         size = max(PIECE // len(weight), 1)
-        for at in range(0, len(tokens), size):
-            some = slice(at, at + size)
-            errors = truth(planes(rows.index_select(0, index[some]).unsqueeze(0))).flatten(2)[0]  # (R, O)
-            errors.addmm_(tokens[some], weight.t(), beta=-1).add_(bias)
+        for start in range(0, len(tokens), size):
+            piece = slice(start, start + size)
+            errors = truth(planes(rows.index_select(0, index[piece]).unsqueeze(0))).flatten(2)[0]  # (R, O)
+            errors.addmm_(tokens[piece], weight.t(), beta=-1).add_(bias)
             squares += torch.linalg.vector_norm(errors, dim=1).square().sum()
             if any(ctx.needs_input_grad):
-                torch.mm(errors, weight, out=for_tokens[some])
-                for_weight.addmm_(errors.t(), tokens[some])
-                for_bias += errors.sum(dim=0)
+                torch.mm(errors, weight, out=tokens_gradient[piece])
+                weight_gradient.addmm_(errors.t(), tokens[piece])
+                bias_gradient += errors.sum(dim=0)
         count = len(tokens) * len(weight)
-        ctx.save_for_backward(for_tokens, for_weight, for_bias)
+        ctx.save_for_backward(tokens_gradient, weight_gradient, bias_gradient)
         ctx.factor = 2 / count
         return (squares / count).to(tokens.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         factor = gradient * ctx.factor
-        return *(each * factor for each in ctx.saved_tensors), None, None, None
+        return *(saved * factor for saved in ctx.saved_tensors), None, None, None
 
 
 def contrast(

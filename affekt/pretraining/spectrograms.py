@@ -79,8 +79,8 @@ def log_energies(frames: Tensor) -> Tensor:
     if not len(frames):  # Fourier transforms reject empty input
         return frames.new_zeros(0, BANDS)
     frames = frames - frames.mean(dim=1, keepdim=True)
-    before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)  # (F, 400) one sample earlier, the first repeated
-    frames = (frames - PRE_EMPHASIS * before) * _window().to(frames.device)
+    previous = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)  # (F, 400) one sample earlier, the first repeated
+    frames = (frames - PRE_EMPHASIS * previous) * _window().to(frames.device)
     spectrum = torch.view_as_real(torch.fft.rfft(frames, n=POINTS))  # (F, 257, 2)
     energies = spectrum.square().sum(dim=2) @ mel_weights().to(frames.device)  # (F, 257) to (F, 128)
     return energies.clamp(min=FLOOR).log()
@@ -117,8 +117,10 @@ def filterbanks(sounds: Sequence[Tensor | Floats32], rows: int = ROWS) -> Tensor
         ValueRangeError: fewer than one row, or no audio.
     """
     if rows < 1 or not sounds:
-        raise ValueRangeError(expected='one row and one sound at least', came=f'{rows} rows of {len(sounds)} sounds',
-                              todo='give more')  # fmt: skip
+        raise ValueRangeError(
+            expected='one row and the audio of one clip at least', came=f'{rows} rows for {len(sounds)} clips',
+            todo='give more',
+        )  # fmt: skip
     parts = [_frames(sound, rows) for sound in sounds]
     energies = log_energies(torch.cat(parts))  # (ΣF, 128)
     spectrograms = energies.new_zeros(len(parts), rows, BANDS)
@@ -136,7 +138,7 @@ def _frames(sound: Tensor | Floats32, rows: int | None) -> Tensor:
     """(F, 400) views of the audio without its mean, at most `rows` of them."""
     wave = torch.as_tensor(sound, dtype=torch.float32)
     if wave.ndim != 1:
-        raise ShapeError(expected='sound (S,)', came=f'{tuple(wave.shape)}', todo='mix the channels down to one')
+        raise ShapeError(expected='audio (S,)', came=f'{tuple(wave.shape)}', todo='mix the channels down to one')
     count = frame_count(len(wave))
     count = count if rows is None else min(count, rows)
     if count == 0:

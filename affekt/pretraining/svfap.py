@@ -80,20 +80,20 @@ class Pyramid(nn.Module):
                 pre-training; None for the bottleneck tokens.
         """
         blocks = iter(self.blocks)
-        # 1. all tokens attend to each other
+        # 1. All tokens attend to each other.
         slices = tokens.shape[1]
         flat = tokens.flatten(1, 2)  # (B, T * S, C)
         for _ in range(self.depths[0]):
             flat = next(blocks)(flat)
         outputs = [flat.unflatten(1, (slices, -1))]  # (B, T, S, C)
-        # 2. half as many slices; bottleneck tokens attend to all tokens, then all to the bottleneck tokens
-        later = zip(self.depths[1:], self.temporal_downsamples, self.spatial_downsamples, strict=True)
-        for depth, halve, summarise in later:
+        # 2. Half as many slices; bottleneck tokens attend to all tokens, then all to the bottleneck tokens.
+        later_stages = zip(self.depths[1:], self.temporal_downsamples, self.spatial_downsamples, strict=True)
+        for depth, halve, summarise in later_stages:
             tokens = _halved(outputs[-1], halve)
-            flat, few = tokens.flatten(1, 2), summarise(tokens)  # (B, T * S, C), (B, T * G, C)
+            flat, summaries = tokens.flatten(1, 2), summarise(tokens)  # (B, T * S, C), (B, T * G, C)
             for _ in range(depth - 1):
-                few = next(blocks)(few, flat)
-            flat = next(blocks)(flat, few if every is None else every)
+                summaries = next(blocks)(summaries, flat)
+            flat = next(blocks)(flat, summaries if every is None else every)
             outputs.append(flat.unflatten(1, tokens.shape[1:3]))  # (B, T, S, C)
         return outputs
 
@@ -234,18 +234,18 @@ class SvfapPretraining(nn.Module):
         encoder, count = self.encoder, patches.shape[1]
         table = position_table(count, self.form.width, patches)
         if self.form.is_published_wiring:
-            every = encoder.patch_embed.of_patches(patches) + table  # (B, N, C)
-            tokens = taken(every, visible)  # (B, V, C)
+            all_tokens = encoder.patch_embed.of_patches(patches) + table  # (B, N, C)
+            tokens = taken(all_tokens, visible)  # (B, V, C)
         else:
-            every = None
+            all_tokens = None
             tokens = encoder.patch_embed.of_patches(taken(patches, visible)) + table[visible]
         slices = self.form.video_grid[0]
-        stages = encoder.stages(tokens.unflatten(1, (slices, -1)), every)  # each (B, T, S, C)
+        stages = encoder.stages(tokens.unflatten(1, (slices, -1)), all_tokens)  # each (B, T, S, C)
         total = stages[0].flatten(1, 2)  # (B, T * S, C)
-        for at, stage in enumerate(stages[1:], 1):
+        for number, stage in enumerate(stages[1:], 1):
             if self.form.is_published_wiring:  # reshaped as the previous stage's slices, each half as large
                 stage = stage.flatten(1, 2).unflatten(1, (2 * stage.shape[1], -1))  # (B, 2T, S / 2, C)
-            total = total + stage.repeat_interleave(2**at, dim=1).flatten(1, 2)
+            total = total + stage.repeat_interleave(2**number, dim=1).flatten(1, 2)
         normal: Tensor = encoder.norm(total)
         return normal
 
@@ -278,6 +278,6 @@ class SvfapPretraining(nn.Module):
 def _halved(tokens: Tensor, halve: nn.Module) -> Tensor:
     """(B, T, S, C) to (B, T / 2, S, C) by a convolution in time of stride 2 for each token."""
     clips = tokens.shape[0]
-    courses = tokens.permute(0, 2, 3, 1).flatten(0, 1)  # (B, S, C, T), then (B * S, C, T)
-    fewer: Tensor = halve(courses).unflatten(0, (clips, -1))  # (B * S, C, T / 2), then (B, S, C, T / 2)
-    return fewer.permute(0, 3, 1, 2)  # (B, T / 2, S, C)
+    series = tokens.permute(0, 2, 3, 1).flatten(0, 1)  # (B, S, C, T), then (B * S, C, T)
+    halved: Tensor = halve(series).unflatten(0, (clips, -1))  # (B * S, C, T / 2), then (B, S, C, T / 2)
+    return halved.permute(0, 3, 1, 2)  # (B, T / 2, S, C)

@@ -93,14 +93,14 @@ def stored_form(source: Checkpoint, **changes: Any) -> Form:
     Raises:
         WeightsError: the checkpoint is of neither, or its width is not a multiple of a published head's.
     """
-    known = _known(source)
+    recognition = _recognition(source)
     noted = source.notes.get('form')
     with _as_weights(source):
         if isinstance(noted, dict):
-            form = noted_form(known.family, noted)
-            _require_agreement(form, known.sizes)
+            form = noted_form(recognition.family, noted)
+            _require_agreement(form, recognition.sizes)
         else:
-            form = _form_of_shapes(source, known)
+            form = _form_of_shapes(source, recognition)
     return replace(form, **changes)
 
 
@@ -118,24 +118,24 @@ def noted_form(family: str, noted: Mapping[str, Any]) -> Form:
 
 def _require_agreement(form: Form, sizes: Mapping[str, Any]) -> None:
     """Check the noted sizes of a file against its tensors, so that no larger network is built."""
-    wanted: dict[str, int] = {'width': form.width}
+    expected: dict[str, int] = {'width': form.width}
     if isinstance(form, SvfapForm):
-        wanted |= {'plain blocks': form.depths[0], 'cross-self blocks': sum(form.depths[1:])}
-        wanted |= {'bottleneck tokens': form.summaries, 'scoring width': form.summary_width}
+        expected |= {'plain blocks': form.depths[0], 'cross-self blocks': sum(form.depths[1:])}
+        expected |= {'bottleneck tokens': form.summaries, 'scoring width': form.summary_width}
     else:
-        wanted |= {f'{name} blocks': form.depth for name in form.modalities}
-        wanted |= {'fusion blocks': form.fusion_depth} if len(form.modalities) == 2 else {}
-    wanted |= {'decoder width': form.decoder_width} if 'decoder width' in sizes else {}
-    wanted |= {'decoder blocks': form.decoder_depth} if 'decoder blocks' in sizes else {}
-    for name, size in wanted.items():
+        expected |= {f'{name} blocks': form.depth for name in form.modalities}
+        expected |= {'fusion blocks': form.fusion_depth} if len(form.modalities) == 2 else {}
+    expected |= {'decoder width': form.decoder_width} if 'decoder width' in sizes else {}
+    expected |= {'decoder blocks': form.decoder_depth} if 'decoder blocks' in sizes else {}
+    for name, size in expected.items():
         if sizes.get(name, size) != size:
             raise ShapeError(
                 expected=f'{name} {sizes[name]}, as its tensors have', came=f'a note of {size}', todo='get it again'
             )
 
 
-def _form_of_shapes(source: Checkpoint, known: Recognised) -> Form:
-    sizes = known.sizes
+def _form_of_shapes(source: Checkpoint, recognition: Recognised) -> Form:
+    sizes = recognition.sizes
     if sizes['width'] % HEAD_WIDTH or sizes.get('decoder width', HEAD_WIDTH) % HEAD_WIDTH:
         raise WeightsError(
             expected=f'a width of whole attention heads of {HEAD_WIDTH}',
@@ -149,7 +149,7 @@ def _form_of_shapes(source: Checkpoint, known: Recognised) -> Form:
     }  # fmt: skip
     if 'decoder blocks' in sizes:
         common['decoder_depth'] = sizes['decoder blocks']
-    return _hicmae_form(sizes, common) if known.family == 'hicmae' else _svfap_form(sizes, common)
+    return _hicmae_form(sizes, common) if recognition.family == 'hicmae' else _svfap_form(sizes, common)
 
 
 def _hicmae_form(sizes: Mapping[str, Any], common: dict[str, Any]) -> HicmaeForm:
@@ -190,24 +190,24 @@ def pretraining_from(source: str | os.PathLike[str] | Checkpoint, **changes: Any
         WeightsError: the file is not a complete pre-training state of HiCMAE or SVFAP.
     """
     checkpoint = opened_checkpoint(source)
-    known = _known(checkpoint)
-    if known.form != 'pretrain':
+    recognition = _recognition(checkpoint)
+    if recognition.form != 'pretrain':
         raise WeightsError(
             expected='a pre-training checkpoint, with decoders',
-            came=f'{checkpoint.path.name}: {known}',
+            came=f'{checkpoint.path.name}: {recognition}',
             todo='fine-tune from it instead, or give the file of the pre-training',
         )
     require_whole(inspected(checkpoint))
     form = stored_form(checkpoint, **changes)
-    names: dict[str, str | None] = {name: known.ours(name) for name in known.expected}
-    unread: dict[str, str | None] = {name: None for name in checkpoint.tensors if name not in known.expected}
+    names: dict[str, str | None] = {name: recognition.ours(name) for name in recognition.expected}
+    unread: dict[str, str | None] = {name: None for name in checkpoint.tensors if name not in recognition.expected}
 
-    def made() -> Pretraining:
+    def network() -> Pretraining:
         return SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)
 
     # assigned tensors keep their type, and clips are float32
     state = {name: value.float() if value.is_floating_point() else value for name, value in checkpoint.state().items()}
-    return built(made, state, names | unread)
+    return built(network, state, names | unread)
 
 
 def classifier_from(
@@ -235,8 +235,8 @@ def classifier_from(
         WeightsError: the file is of another system, or lacks tensors of the encoders.
     """
     checkpoint = opened_checkpoint(source)
-    known = _known(checkpoint)
-    outputs = outputs or known.sizes.get('outputs')
+    recognition = _recognition(checkpoint)
+    outputs = outputs or recognition.sizes.get('outputs')
     if not outputs:
         raise WeightsError(
             expected='a number of outputs', came=f'{checkpoint.path.name} without a head', todo='say how many there are'
@@ -268,70 +268,70 @@ def transferred(
     """
     checkpoint = opened_checkpoint(source)
     checkpoint.check_values()
-    known = _known(checkpoint)
-    wanted = model.state_dict()
-    taken, rows, remarks, wrong = _matched(checkpoint, known, model, wanted)
-    absent = [name for name in wanted if name not in taken]
+    recognition = _recognition(checkpoint)
+    state = model.state_dict()
+    matched, rows, remarks, wrong = _matched(checkpoint, recognition, model, state)
+    absent = [name for name in state if name not in matched]
     new = tuple(name for name in absent if NEW.search(name))
-    lacking = [name for name in absent if name not in new]
-    if (lacking or wrong) and not allow_missing:
-        is_cut = any(checkpoint.shapes.get(name) != shape for name, shape in known.expected.items())
-        better = 'get the file again' if is_cut else 'build the network in the form of the file (`stored_form`)'
+    missing = [name for name in absent if name not in new]
+    if (missing or wrong) and not allow_missing:
+        is_cut = any(checkpoint.shapes.get(name) != shape for name, shape in recognition.expected.items())
+        remedy = 'get the file again' if is_cut else 'build the network in the form of the file (`stored_form`)'
         raise WeightsError(
             expected=f'every tensor of the encoders of {type(model).__name__}',
-            came=f'{checkpoint.path.name} ({known}) with {_faults(lacking, wrong)}',
-            todo=f'{better}, or allow missing tensors',
+            came=f'{checkpoint.path.name} ({recognition}) with {_faults(missing, wrong)}',
+            todo=f'{remedy}, or allow it in Python with allow_missing=True',
         )
-    if lacking:
-        remarks.append(f'allowed to be missing, and as drawn: {listed(lacking, 8)}')
-    model.load_state_dict({**wanted, **taken}, strict=True)
-    return Transfer(checkpoint.path.name, known, Coverage(tuple(rows)), (*new, *lacking), tuple(remarks))
+    if missing:
+        remarks.append(f'allowed to be missing, and as drawn: {listed(missing, 8)}')
+    model.load_state_dict({**state, **matched}, strict=True)
+    return Transfer(checkpoint.path.name, recognition, Coverage(tuple(rows)), (*new, *missing), tuple(remarks))
 
 
 def _matched(
-    checkpoint: Checkpoint, known: Recognised, model: nn.Module, wanted: Mapping[str, Tensor]
+    checkpoint: Checkpoint, recognition: Recognised, model: nn.Module, state: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], list[CoverageRow], list[str], dict[str, str]]:
     """Tensors by the network's names, a row for each tensor of the file, remarks, and by name what does not fit."""
-    taken: dict[str, Tensor] = {}
+    matched: dict[str, Tensor] = {}
     rows, remarks = [], []
     wrong: dict[str, str] = {}
-    dropped = _dropped(checkpoint, known, wanted)
+    dropped = _dropped(checkpoint, recognition, state)
     if dropped:
         remarks.append(
             f'dropped, as the network has other outputs or reads other features: {listed(sorted(dropped), 8)}'
         )
     for name, stored in checkpoint.tensors.items():
-        place = known.kept.get(name) if known.kept else known.ours(name)
+        target = recognition.kept.get(name) if recognition.kept else recognition.ours(name)
         if POSITIONS.search(name):
-            place = name.removeprefix('encoder.') if known.family == 'svfap' else name
-        if place in wanted and place not in dropped:
-            assert place is not None
-            value, shape = checkpoint.tensor(name), tuple(wanted[place].shape)
+            target = name.removeprefix('encoder.') if recognition.family == 'svfap' else name
+        if target in state and target not in dropped:
+            assert target is not None
+            value, shape = checkpoint.tensor(name), tuple(state[target].shape)
             if POSITIONS.search(name) and stored.shape != shape:
-                value = resized_positions(value, grid_of(model, place), shape[1])
+                value = resized_positions(value, grid_of(model, target), shape[1])
                 remarks.append(f'{name} resized from {stored.shape[1]} to {shape[1]} tokens')
             if tuple(value.shape) == shape:
-                taken[place] = value.to(wanted[place].dtype)
+                matched[target] = value.to(state[target].dtype)
             else:
-                wrong[place] = f'{name} of {list(stored.shape)} where {list(shape)} belongs'
+                wrong[target] = f'{name} of {list(stored.shape)} where {list(shape)} belongs'
         elif POSITIONS.search(name):
             if _is_fixed(checkpoint.tensor(name)):
                 remarks.append(f'{name} is the fixed table, which the network has by itself')
             else:
                 wrong[name] = f'{name}, learned positions, where the network has a fixed table'
-        rows.append(CoverageRow(name, place if place in taken else None, stored.shape))
-    return taken, rows, remarks, wrong
+        rows.append(CoverageRow(name, target if target in matched else None, stored.shape))
+    return matched, rows, remarks, wrong
 
 
-def _dropped(checkpoint: Checkpoint, known: Recognised, wanted: Mapping[str, Tensor]) -> set[str]:
+def _dropped(checkpoint: Checkpoint, recognition: Recognised, state: Mapping[str, Tensor]) -> set[str]:
     """Parts of a fine-tuned file that do not fit: a head with other outputs, and layers that read other features."""
-    if known.kept:
+    if recognition.kept:
         return set()
-    shapes = {known.ours(name): stored.shape for name, stored in checkpoint.tensors.items()}
-    differs = {name for name in wanted if name in shapes and shapes[name] != tuple(wanted[name].shape)}
+    shapes = {recognition.ours(name): stored.shape for name, stored in checkpoint.tensors.items()}
+    differs = {name for name in state if name in shapes and shapes[name] != tuple(state[name].shape)}
     parts = {name.split('.')[0] for name in differs} & {'fc_norm', 'head'}
     parts |= {'head'} if 'fc_norm' in parts else set()
-    return {name for name in wanted if name.split('.')[0] in parts}
+    return {name for name in state if name.split('.')[0] in parts}
 
 
 def _is_fixed(table: Tensor) -> bool:
@@ -342,9 +342,9 @@ def _is_fixed(table: Tensor) -> bool:
     return torch.allclose(table[0].float(), fixed.float(), atol=1e-5)
 
 
-def _faults(lacking: list[str], wrong: Mapping[str, str]) -> str:
-    missing = [name for name in lacking if name not in wrong]
-    parts = [f'{len(missing)} missing ({listed(missing)})'] * bool(missing)
+def _faults(missing: list[str], wrong: Mapping[str, str]) -> str:
+    absent = [name for name in missing if name not in wrong]
+    parts = [f'{len(absent)} missing ({listed(absent)})'] * bool(absent)
     if wrong:
         shown = '; '.join([*wrong.values()][:3]) + ' …' * (len(wrong) > 3)
         parts.append(f'{len(wrong)} that {"does" if len(wrong) == 1 else "do"} not fit ({shown})')
@@ -396,15 +396,15 @@ def resized_positions(table: Tensor, grid: tuple[int, ...], tokens: int) -> Tens
     return resized.permute(0, 2, 3, 1).reshape(1, tokens, width).to(table.dtype)  # (T, Y, X, C), then (1, N, C)
 
 
-def _known(checkpoint: Checkpoint) -> Recognised:
-    known = recognised(checkpoint.shapes)
-    if known is None or known.family not in ('hicmae', 'svfap'):
+def _recognition(checkpoint: Checkpoint) -> Recognised:
+    recognition = recognised(checkpoint.shapes)
+    if recognition is None or recognition.family not in ('hicmae', 'svfap'):
         raise WeightsError(
             expected='a checkpoint of HiCMAE or SVFAP',
-            came=f'{checkpoint.path.name}: {known or "of no known family"}',
+            came=f'{checkpoint.path.name}: {recognition or "of no known family"}',
             todo='see what is in it with affekt checkpoint inspect',
         )
-    return known
+    return recognition
 
 
 @contextlib.contextmanager

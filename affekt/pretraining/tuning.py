@@ -108,15 +108,15 @@ def tune(
     """
     # 1. Check the targets before anything is computed.
     goal = Goal.of(train, head_of(model).out_features, settings)
-    held_out = validation or ()
-    if held_out:
-        _require_same_sort(targets_of(held_out, goal.outputs, 'validation')[1], goal)
-    depends = {**(depends_on or {}), 'data': _digest(train, held_out), 'start': _state_digest(model)}
+    validation_clips = validation or ()
+    if validation_clips:
+        _require_same_type(targets_of(validation_clips, goal.outputs, 'validation')[1], goal)
+    depends = {**(depends_on or {}), 'data': _digest(train, validation_clips), 'start': _state_digest(model)}
     ranks = _ranks(settings.device)
     if settings.method == 'linear':  # each process does it itself; only the first writes
-        kept = folder if ranks.first else None
+        probe_folder = folder if ranks.first else None
         outcome = probe(
-            model, train, held_out, goal, replace(settings, device=ranks.device), folder=kept,
+            model, train, validation_clips, goal, replace(settings, device=ranks.device), folder=probe_folder,
             resume=resume, depends_on={'tuning': asdict(settings), **depends}, progress=progress,
         )  # fmt: skip
         for row in outcome.history:
@@ -129,7 +129,7 @@ def tune(
     batches = TuningBatches(train, goal, model, settings, ranks)
     engine = _engine(model, goal, batches, settings, ranks)
     # 3. Train; evaluate each epoch on validation.
-    judge = _Judge(engine, goal, held_out, settings, batches.per_epoch, folder, resume)
+    judge = _Judge(engine, goal, validation_clips, settings, batches.per_epoch, folder, resume)
     rows = engine.run(
         batches, steps=settings.epochs * batches.per_epoch, folder=folder, resume=resume,
         depends_on={'tuning': asdict(settings), **depends}, report=_epochs_only(report), progress=progress,
@@ -194,25 +194,25 @@ class TuningBatches:
     def _ahead(self, numbered: Iterator[tuple[int, Tensor]]) -> Iterator[TuningBatch]:
         """The batches, prepared by threads during training steps."""
         with ThreadPoolExecutor(self._settings.readers, 'affekt-clips') as threads:
-            waiting: deque[Future[TuningBatch]] = deque()
+            pending: deque[Future[TuningBatch]] = deque()
             try:
                 for number, index in islice(numbered, 2 * self._settings.readers):
-                    waiting.append(threads.submit(self._batch, number, index.tolist()))
-                while waiting:
-                    ready = waiting.popleft()
-                    yield ready.result()
+                    pending.append(threads.submit(self._batch, number, index.tolist()))
+                while pending:
+                    first = pending.popleft()
+                    yield first.result()
                     for number, index in islice(numbered, 1):
-                        waiting.append(threads.submit(self._batch, number, index.tolist()))
+                        pending.append(threads.submit(self._batch, number, index.tolist()))
             finally:
-                for future in waiting:
+                for future in pending:
                     future.cancel()
 
     def _batch(self, number: int, index: list[int]) -> TuningBatch:
         seed, first = self._settings.seed, self._order.rank * self._order.batch_size
         # a window depends on its index in the step, so that it is the same for any number of processes
         views = [
-            self._window(self._clips[at].opened(), _generator(seed, number, 1 + place))
-            for place, at in enumerate(index, first)
+            self._window(self._clips[clip_index].opened(), _generator(seed, number, 1 + position))
+            for position, clip_index in enumerate(index, first)
         ]
         rng = _generator(seed, number, 0, self._order.rank)
         batch = batch_of(views, self._form, augmentation=self._augmentation, rng=rng)
@@ -223,9 +223,9 @@ class TuningBatches:
 
     def _window(self, clip: Clip, rng: torch.Generator) -> Clip:
         """A window of the clip; one of its views if the drawn window has neither frames nor usable audio."""
-        wanted, sampling = read_by(clip, self._form), sampling_of(self._form, self._settings.stride)
+        reduced, sampling = read_by(clip, self._form), sampling_of(self._form, self._settings.stride)
         for _ in range(TRIES):
-            view = cut(wanted, tuning_window(wanted, rng, sampling, reference=self._settings.reference))
+            view = cut(reduced, tuning_window(reduced, rng, sampling, reference=self._settings.reference))
             if is_readable(view):
                 return view
         return views_of(clip, self._form, stride=self._settings.stride)[0]
@@ -276,12 +276,12 @@ class _Judge:
         """(N, K) predictions on validation; each process predicts its share."""
         ranks = self._engine.ranks
         shares = [list(range(rank, len(self._validation), ranks.count)) or [0] for rank in range(ranks.count)]
-        own = predict_proba(
-            model, [self._validation[at].clip for at in shares[ranks.rank]], segments=self._settings.segments,
+        predictions = predict_proba(
+            model, [self._validation[index].clip for index in shares[ranks.rank]], segments=self._settings.segments,
             stride=self._settings.stride, numbers=not self._goal.is_classes,
         )  # fmt: skip
         answers = np.zeros((len(self._validation), self._goal.outputs), dtype=np.float32)
-        for share, part in zip(shares, ranks.gathered(own), strict=True):
+        for share, part in zip(shares, ranks.gathered(predictions), strict=True):
             answers[share] = part
         return self._goal.answers(answers)
 
@@ -326,11 +326,11 @@ def _epochs_only(report: Callable[[Row], None] | None) -> Callable[[Row], None] 
     return lambda row: report(row) if 'epoch' in row else None
 
 
-def _require_same_sort(is_classes: bool, goal: Goal) -> None:
+def _require_same_type(is_classes: bool, goal: Goal) -> None:
     if is_classes != goal.is_classes:
-        sorts = ('numbers', 'classes')
+        types = ('numbers', 'classes')
         raise TrainingError(
-            expected=f'{sorts[goal.is_classes]} on validation, as in training', came=sorts[is_classes],
+            expected=f'{types[goal.is_classes]} on validation, as in training', came=types[is_classes],
             todo='give the same targets',
         )  # fmt: skip
 
@@ -339,9 +339,9 @@ def _digest(*parts: Sequence[LabelledClip]) -> str:
     """SHA-256 of the clips' names, where known, and targets."""
     digest = hashlib.sha256()
     for part in parts:
-        for each in part:
-            name = each.clip.name if isinstance(each.clip, Clip) else ''
-            digest.update(f'{name} {np.asarray(each.target).tolist()}\n'.encode())
+        for labelled in part:
+            name = labelled.clip.name if isinstance(labelled.clip, Clip) else ''
+            digest.update(f'{name} {np.asarray(labelled.target).tolist()}\n'.encode())
         digest.update(b'\0')
     return digest.hexdigest()
 

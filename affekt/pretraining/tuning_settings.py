@@ -86,10 +86,13 @@ class TuningSettings:
     reference: bool = False
     """Whether to train as the published program; see above."""
     precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+    """Precision of matrix products."""
     device: str = 'cpu'
+    """Device of the training."""
     readers: int = 0
     """Threads that prepare batches ahead; 0 prepares each when it is needed."""
     seed: int = 0
+    """Seed of batches, windows, augmentation, mixing and adapters."""
 
     def __post_init__(self) -> None:
         scores = tuple(name for names in SCORES.values() for name in names)
@@ -97,30 +100,30 @@ class TuningSettings:
             ('method', self.method, METHODS), ('objective', self.objective, ('', *OBJECTIVES)),
             ('score', self.score, ('', *scores)), ('chooses', self.chooses, (None, 'best', 'last')),
         )  # fmt: skip
-        for name, value, known in choices:
-            if value not in known:
+        for name, value, allowed in choices:
+            if value not in allowed:
                 raise UnknownNameError(
-                    expected=f'{name} among {", ".join(each for each in known if each)}', came=repr(value),
+                    expected=f'{name} among {", ".join(choice for choice in allowed if choice)}', came=repr(value),
                     todo='choose one',
                 )  # fmt: skip
         counts = ('epochs', 'batch_size', 'accumulation', 'rank', 'segments', 'stride')
-        wrong = {name: getattr(self, name) for name in counts if getattr(self, name) < 1}
-        wrong |= {} if self.patience is None or self.patience >= 1 else {'patience': self.patience}
+        invalid = {name: getattr(self, name) for name in counts if getattr(self, name) < 1}
+        invalid |= {} if self.patience is None or self.patience >= 1 else {'patience': self.patience}
         positive = {'learning_rate': self.learning_rate, 'clip_norm': self.clip_norm, 'layer_decay': self.layer_decay}
-        wrong |= {name: value for name, value in positive.items() if value is not None and not value > 0}
-        least = {name: getattr(self, name) for name in ('warm_up', 'least_rate', 'weight_decay', 'readers')}
-        wrong |= {name: value for name, value in least.items() if not value >= 0}
+        invalid |= {name: value for name, value in positive.items() if value is not None and not value > 0}
+        not_negative = {name: getattr(self, name) for name in ('warm_up', 'least_rate', 'weight_decay', 'readers')}
+        invalid |= {name: value for name, value in not_negative.items() if not value >= 0}
         if not 0 <= self.smoothing < 1:
-            wrong['smoothing'] = self.smoothing
+            invalid['smoothing'] = self.smoothing
         if not (self.layer_decay or 1.0) <= 1:
-            wrong['layer_decay'] = self.layer_decay
+            invalid['layer_decay'] = self.layer_decay
         if not self.least_rate <= self.rate:
-            wrong['least_rate'] = self.least_rate
-        if wrong:
+            invalid['least_rate'] = self.least_rate
+        if invalid:
             raise ValueRangeError(
-                expected='counts of 1 or more, a positive rate above the least one, layer_decay in (0, 1], smoothing '
-                'in [0, 1)',
-                came=', '.join(f'{name} {value}' for name, value in wrong.items()),
+                expected='counts of 1 or more, a positive learning rate of at least least_rate, layer_decay in (0, 1], '
+                'smoothing in [0, 1)',
+                came=', '.join(f'{name} {value}' for name, value in invalid.items()),
                 todo='correct them',
             )
 

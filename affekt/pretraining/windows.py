@@ -29,7 +29,7 @@ from affekt.errors import ValueRangeError
 from affekt.pretraining.draws import whole
 
 SHORTEST_SOUND = 1024
-"""Number of samples; a segment that is not longer is invalid."""
+"""Number of samples; a segment that is not longer counts as missing audio."""
 SOUND_SAMPLES = 40_960
 """2.56 s: 256 rows of a spectrogram."""
 SLICE_SAMPLES = 2560
@@ -139,8 +139,8 @@ def evaluation_windows(
     if clip.frames is None:
         starts = _starts(_samples(clip) - SOUND_SAMPLES, segments, reference)
         return [Window(None, _longer(clip, slice(start, start + SOUND_SAMPLES))) for start in starts]
-    every = np.arange(0, len(clip.frames), sampling.stride)
-    filled = np.append(every, np.full(max(sampling.frames - len(every), 0), every[-1]))
+    read = np.arange(0, len(clip.frames), sampling.stride)
+    filled = np.append(read, np.full(max(sampling.frames - len(read), 0), read[-1]))
     windows = []
     for start in _starts(len(filled) - sampling.frames, segments, reference):
         frames = filled[start : start + sampling.frames]
@@ -173,18 +173,18 @@ def consecutive_windows(
     sampling = sampling or Sampling()
     if clip.frames is None:
         begins = range(0, max(_samples(clip) - SHORTEST_SOUND, 1), SOUND_SAMPLES)
-        cuts = [slice(begin, min(begin + SOUND_SAMPLES, _samples(clip))) for begin in begins]
-        return [(Window(None, part), range(-(-(part.stop - part.start) // SLICE_SAMPLES))) for part in cuts]
-    every = np.arange(0, len(clip.frames), sampling.stride)
-    filled = max(-(-len(every) // slice_frames) * slice_frames, sampling.frames)
-    every_filled = np.append(every, np.full(filled - len(every), every[-1]))
+        slices_of_audio = [slice(begin, min(begin + SOUND_SAMPLES, _samples(clip))) for begin in begins]
+        return [(Window(None, part), range(-(-(part.stop - part.start) // SLICE_SAMPLES))) for part in slices_of_audio]
+    read = np.arange(0, len(clip.frames), sampling.stride)
+    padded_count = max(-(-len(read) // slice_frames) * slice_frames, sampling.frames)
+    padded = np.append(read, np.full(padded_count - len(read), read[-1]))
     windows = []
-    for shown in range(0, len(every), sampling.frames):
-        start = min(shown, filled - sampling.frames)
-        frames = every_filled[start : start + sampling.frames]
+    for first_new in range(0, len(read), sampling.frames):
+        start = min(first_new, padded_count - sampling.frames)
+        frames = padded[start : start + sampling.frames]
         last = min(int(frames[-1]) + sampling.stride, len(clip.frames) - 1)
-        end = min(start + sampling.frames, len(every))
-        slices = range((shown - start) // slice_frames, -(-(end - start) // slice_frames))
+        end = min(start + sampling.frames, len(read))
+        slices = range((first_new - start) // slice_frames, -(-(end - start) // slice_frames))
         windows.append((Window(frames, _stretch(clip, int(frames[0]), last)), slices))
     return windows
 
@@ -249,10 +249,10 @@ def _end_s(times_s: np.ndarray, frame: int) -> float:
     return float(times_s[frame] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
 
 
-def _longer(clip: Clip, place: slice) -> slice | None:
+def _longer(clip: Clip, segment: slice) -> slice | None:
     """The slice within the audio; all of short audio where the slice is too short, None if nothing can be read."""
     samples = _samples(clip)
-    start, stop = min(place.start, samples), min(place.stop, samples)
+    start, stop = min(segment.start, samples), min(segment.stop, samples)
     if samples <= SHORTEST_SOUND:
         return None
     if stop - start > SHORTEST_SOUND:

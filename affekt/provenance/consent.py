@@ -15,11 +15,12 @@ from affekt.errors import ConsentError, UnknownNameError, did_you_mean
 PORTRAYED = {
     'myself': 'the portrayed person is the one who makes this',
     'agreed': 'the portrayed person has agreed to this use of their face',
-    'nobody': 'the picture shows no real person: it is a drawing or was generated',
+    'nobody': 'the image shows no real person: it is a drawing or was generated',
     'child': 'the portrayed person is a child',
 }
 """Kind of portrayed person to the statement."""
 ADULT_YEARS = 18
+"""Age in years from which a person is an adult."""
 LONGEST_NOTE = 500
 """Maximum length of a note in characters."""
 _CHILD = re.compile(
@@ -50,7 +51,7 @@ class Consent:
     """A statement on the portrayed person.
 
     Args:
-        portrayed: a name in PORTRAYED.
+        portrayed: key of PORTRAYED.
         note: free text, such as where the agreement is kept; stored in every output.
         age_years: age of the portrayed person in years, if stated, else None.
 
@@ -92,8 +93,8 @@ class Consent:
     def as_json(self) -> dict[str, object]:
         """The fields that a run and a manifest record."""
         stated = {'portrayed': self.portrayed, 'statement': self.statement, 'stated_at': self.stated_at}
-        more = {'note': self.note, 'age_years': self.age_years}
-        return stated | {name: value for name, value in more.items() if value not in ('', None)}
+        optional = {'note': self.note, 'age_years': self.age_years}
+        return stated | {name: value for name, value in optional.items() if value not in ('', None)}
 
     def _sign_of_a_child(self) -> str:
         if self.portrayed == 'child':
@@ -105,8 +106,8 @@ class Consent:
             is_span = _SPAN_BEFORE.search(before) or _SPAN_AFTER.match(after)
             if is_span and match[2] and not _OLD_AFTER.match(after):
                 continue
-            months = 'month' in match[0].lower()
-            if float(match[1] or match[2]) / (12 if months else 1) < ADULT_YEARS:
+            is_in_months = 'month' in match[0].lower()
+            if float(match[1] or match[2]) / (12 if is_in_months else 1) < ADULT_YEARS:
                 return match[0]
         word = _CHILD.search(self.note)
         return word[0] if word else ''
@@ -122,6 +123,6 @@ def required_consent(portrayed: str | None, note: str = '', age_years: float | N
     if portrayed is None:
         choices = '; '.join(f'{name} ({statement})' for name, statement in PORTRAYED.items() if name != 'child')
         raise ConsentError(
-            expected='a statement on the person in the picture', came='none', todo=f'give --portrayed: {choices}'
+            expected='a statement on the person in the portrait', came='none', todo=f'give --portrayed: {choices}'
         )
     return Consent(portrayed, note, age_years)

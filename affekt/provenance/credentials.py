@@ -28,6 +28,7 @@ OWN = 'signing.pem'
 YEARS = 30
 """Validity in years of a self-made chain. Without time stamps, files could not be verified after its end."""
 _LARGEST = 1 << 20
+"""Maximum size of a PEM file in bytes."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def settings_folder() -> Path:
         ProvenanceError: the user has no home folder, and AFFEKT_CONFIG is not set.
     """
     try:
-        if chosen := os.environ.get('AFFEKT_CONFIG'):
-            return Path(chosen).expanduser()
+        if configured := os.environ.get('AFFEKT_CONFIG'):
+            return Path(configured).expanduser()
         if sys.platform == 'darwin':
             return Path.home() / 'Library' / 'Application Support' / 'affekt'
         if sys.platform == 'win32':
@@ -84,11 +85,11 @@ def own_credentials() -> Credentials:
         StorageError: new ones cannot be written.
         MissingExtraError: c2pa-python is not installed.
     """
-    place = settings_folder() / OWN
-    if not place.exists():
-        _write_new(place)
-    _keep_private(place)
-    return read_credentials(place, place)
+    path = settings_folder() / OWN
+    if not path.exists():
+        _write_new(path)
+    _keep_private(path)
+    return read_credentials(path, path)
 
 
 def read_credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str]) -> Credentials:
@@ -107,8 +108,8 @@ def read_credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str])
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    written = {'certificate chain': Path(chain), 'private key': Path(key)}
-    chain_pem, key_pem = (_read(name, path) for name, path in written.items())
+    paths = {'certificate chain': Path(chain), 'private key': Path(key)}
+    chain_pem, key_pem = (_read(name, path) for name, path in paths.items())
     try:
         certificates = x509.load_pem_x509_certificates(chain_pem)
     except ValueError as error:
@@ -127,11 +128,11 @@ def read_credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str])
             expected=f'the private key of the first certificate in {chain}', came=f'{key}, which is of another',
             todo='give the chain and the key that belong together, the signer’s certificate first',
         )  # fmt: skip
-    plain = private.private_bytes(
+    key_alone = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     chain_alone = b''.join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
-    return Credentials(chain_alone, plain, _algorithm(private, key))
+    return Credentials(chain_alone, key_alone, _algorithm(private, key))
 
 
 def _algorithm(private: Any, key: str | os.PathLike[str]) -> str:
@@ -173,12 +174,12 @@ def _unusable(expected: str, path: str | os.PathLike[str], error: Exception) -> 
 
 
 def why_unusable(error: Exception) -> str:
-    """What is wrong with a PEM file, to follow its name; the library's own words name its web pages and parts."""
+    """The fault of a PEM file, as text that follows its name; the library's message would name its web pages."""
     return f': {error.strerror}' if isinstance(error, OSError) else ', in which none can be read'
 
 
 def _keep_private(key: Path) -> None:
-    """Takes rights on the key from everybody but its owner, where a copy or a restored backup has given them."""
+    """Make the key readable by its owner alone, since a copy or a restored backup may have given others rights."""
     if os.name == 'posix' and stat.S_IMODE(key.stat().st_mode) & 0o077:
         try:
             key.chmod(0o600)
@@ -189,7 +190,7 @@ def _keep_private(key: Path) -> None:
             ) from error  # fmt: skip
 
 
-def _write_new(place: Path) -> None:
+def _write_new(path: Path) -> None:
     """Create key and chain in one file, readable only by its owner from the start.
 
     If two processes do this at once, the file of the first is kept, and both sign with it.
@@ -197,8 +198,8 @@ def _write_new(place: Path) -> None:
     require_signing()
     chain, key = made_chain()
     try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, written = tempfile.mkstemp(prefix=f'.{place.name}.', dir=place.parent)  # has rights 0600
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)  # has rights 0600
         try:
             with os.fdopen(handle, 'wb') as file:
                 file.write(key + chain)
@@ -206,15 +207,15 @@ def _write_new(place: Path) -> None:
                 os.fsync(file.fileno())
             try:
                 with contextlib.suppress(FileExistsError):
-                    os.link(written, place)
+                    os.link(temporary, path)
             except OSError:  # a file system without links
-                if not place.exists():
-                    os.replace(written, place)
+                if not path.exists():
+                    os.replace(temporary, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(written)
+                os.unlink(temporary)
     except OSError as error:
-        raise storage_error(error, place) from error
+        raise storage_error(error, path) from error
 
 
 def made_chain() -> tuple[bytes, bytes]:
@@ -238,28 +239,30 @@ def made_chain() -> tuple[bytes, bytes]:
     authority_key, signer_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority, signer = name('affekt local authority'), name('affekt local signer')
     start = datetime.now(UTC) - timedelta(days=1)  # still valid on a clock that is hours behind
-    end = start + timedelta(days=365 * YEARS)
-    vouching = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    expiry = start + timedelta(days=365 * YEARS)
+    authority_identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
 
-    def begun(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def builder_for(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(authority).public_key(public)
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(end)
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(expiry)
         return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
 
-    vouched = (
-        begun(authority, authority_key.public_key())
+    authority_certificate = (
+        builder_for(authority, authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage(signs=False, vouches=True), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
-    signing = (
-        begun(signer, signer_key.public_key())
+    signer_certificate = (
+        builder_for(signer, signer_key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage(signs=True, vouches=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(vouching), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_identifier), critical=False
+        )
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
     key = signer_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return signing.public_bytes(pem) + vouched.public_bytes(pem), key
+    return signer_certificate.public_bytes(pem) + authority_certificate.public_bytes(pem), key

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 FINDINGS = {
-    'assertion.dataHash': 'the picture or the sound was changed after it was signed',
-    'assertion.bmffHash': 'the pictures, the sound or their times were changed after they were signed',
-    'assertion.boxesHash': 'a part of the picture was changed, added or taken away after it was signed',
+    'assertion.dataHash': 'the image or the audio was changed after it was signed',
+    'assertion.bmffHash': 'the frames, the audio or their times were changed after they were signed',
+    'assertion.boxesHash': 'a part of the image was changed, added or taken away after it was signed',
     'assertion.collectionHash': 'one of the files that were signed together was changed',
     'assertion.hashedURI': 'a statement in the manifest was changed after it was signed',
     'assertion.missing': 'a statement that was signed is no longer in the manifest',
     'assertion.required.missing': 'a statement that every manifest must make is not in it',
     'assertion.undeclared': 'the manifest holds a statement that was not signed',
     'assertion.inaccessible': 'a statement of the manifest lies elsewhere and cannot be read',
-    'assertion.multipleHardBindings': 'the manifest says twice which pictures were signed',
-    'assertion.action': 'what the manifest says of how the file was made contradicts itself',
-    'assertion.ingredient': 'what the manifest says of the files that this one was made from cannot be read',
+    'assertion.multipleHardBindings': 'the manifest states twice which content was signed',
+    'assertion.action': 'the statements of the manifest on how the file was made contradict each other',
+    'assertion.ingredient': 'the statements of the manifest on the files that this one was made from cannot be read',
     'assertion.notRedacted': 'a statement of the manifest was blacked out although its signer did not allow that',
     'assertion.selfRedacted': 'a manifest blacks out a statement of its own',
     'assertion.cloud-data': 'a statement of the manifest lies elsewhere and cannot be read',
@@ -29,7 +29,7 @@ FINDINGS = {
     'claimSignature.mismatch': 'what was signed was changed, or the signature was',
     'claimSignature.outsideValidity': 'it was signed at a time at which the certificate was not valid',
     'claimSignature': 'the signature is damaged',
-    'claim.hardBindings': 'the manifest does not say which pictures were signed',
+    'claim.hardBindings': 'the manifest does not state which content was signed',
     'claim.missing': 'the list of what was signed was taken away',
     'claim.multiple': 'the manifest lists twice what was signed',
     'claim': 'the list of what was signed is damaged',
@@ -58,4 +58,4 @@ def in_words(codes: Iterable[str]) -> str:
 def _sentence(code: str) -> str:
     parts = code.split('.')
     beginnings = ('.'.join(parts[:count]) for count in range(len(parts), 0, -1))
-    return next((FINDINGS[each] for each in beginnings if each in FINDINGS), UNKNOWN)
+    return next((FINDINGS[beginning] for beginning in beginnings if beginning in FINDINGS), UNKNOWN)

@@ -23,6 +23,7 @@ MIME = {
 TRACES = (b'c2pa.assertions', b'c2pa.signature', b'urn:c2pa:')
 """Texts that every manifest contains, even if otherwise damaged."""
 LARGEST_STORE = 64 << 20
+"""Maximum size of a manifest store in bytes."""
 _PNG = b'\x89PNG\r\n\x1a\n'
 _UUID = bytes.fromhex('d8fec3d61b0e483c92975828877ec481')
 _AFTER_TYPE = bytes.fromhex('00110010800000aa00389b71')
@@ -58,13 +59,13 @@ def mime_of(path: Path) -> str:
 def has_traces(path: Path) -> bool:
     """Whether any of TRACES occurs in a file."""
     longest = max(map(len, TRACES))
-    before = b''
+    tail = b''
     with path.open('rb') as file:
-        while piece := file.read(1 << 20):
-            window = before + piece
+        while block := file.read(1 << 20):
+            window = tail + block
             if any(trace in window for trace in TRACES):
                 return True
-            before = window[-longest:]
+            tail = window[-longest:]
     return False
 
 
@@ -119,7 +120,7 @@ def _of_png(file: IO[bytes]) -> Embedded:
 
 
 def _of_jpeg(file: IO[bytes]) -> Embedded:
-    """The segments APP11 in their order, each with the header of the box that it is a piece of."""
+    """The segments APP11 in order, each with the header of the box whose piece it is."""
     if file.read(2) != b'\xff\xd8':
         raise Malformed('it does not begin as a JPEG file does')
     store = b''
@@ -189,7 +190,7 @@ def _single_store(stores: list[bytes]) -> bytes:
 
 
 def _boxes(content: bytes) -> list[bytes]:
-    """The boxes that lie one behind the other, which fill the content."""
+    """Consecutive boxes, which must fill the content."""
     boxes = []
     start = 0
     while start < len(content):
@@ -226,11 +227,11 @@ def _children(box: bytes, name: bytes, label: bytes, *, salted: bool = False) ->
     description = first[8:]
     if first[4:8] != b'jumd' or description[:16] != name + _AFTER_TYPE:
         raise Malformed('a part of its manifest is described as of another type')
-    written, zero, rest = description[17:].partition(b'\0')
-    is_label = written.startswith(label) if label.endswith(b':') else written == label
-    if description[16] != (0x13 if salted else 0x03) or not zero or not (salted or (is_label and not rest)):
+    own_label, zero, after_label = description[17:].partition(b'\0')
+    is_label = own_label.startswith(label) if label.endswith(b':') else own_label == label
+    if description[16] != (0x13 if salted else 0x03) or not zero or not (salted or (is_label and not after_label)):
         raise Malformed('a part of its manifest has another label')
-    if salted and _single(rest)[4:8] != b'c2sh':
+    if salted and _single(after_label)[4:8] != b'c2sh':
         raise Malformed('an assertion of its manifest has no salt')
     return others
 
@@ -251,7 +252,7 @@ def _require_cose(content: bytes) -> None:
 
 
 def _byte_string(content: bytes, start: int) -> tuple[bytes, int]:
-    """A CBOR byte string with the shortest possible length, and where it ends."""
+    """A CBOR byte string whose length is written in the shortest form, and the offset of its end."""
     if start >= len(content) or content[start] >> 5 != 2:
         raise Malformed('its signature has another form')
     code, start = content[start] & 31, start + 1

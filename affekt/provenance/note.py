@@ -30,7 +30,7 @@ def with_note(image: Image) -> Image:
         ShapeError: another shape or type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ShapeError(expected='(H, W, 3) uint8', came=f'{image.dtype} {image.shape}', todo='convert the picture')
+        raise ShapeError(expected='(H, W, 3) uint8', came=f'{image.dtype} {image.shape}', todo='convert the image')
     letters, strip = _note_of(image.shape[0], image.shape[1])
     height, width = letters.shape
     marked = image.copy()
@@ -42,8 +42,8 @@ def with_note(image: Image) -> Image:
 
 @lru_cache(maxsize=8)
 def _note_of(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Opacity of the letters and of the strip behind them, for a picture of this size."""
-    from PIL import Image as Pictures
+    """Opacity of the letters and of the strip behind them, for an image of this size."""
+    from PIL import Image as PillowImage
     from PIL import ImageDraw, ImageFont
 
     size = max(_LEAST_PX, round(_SHARE * height))
@@ -54,9 +54,9 @@ def _note_of(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDAr
     while size > 4 and font.getlength(text) + size > width:
         size -= 1
         font = ImageFont.load_default(size)
-    across = min(width, round(font.getlength(text) + size))
-    tall = min(height, round(1.7 * size))
-    canvas = Pictures.new('L', (across, tall), 0)
-    ImageDraw.Draw(canvas).text((size / 2, tall / 2), text, fill=255, font=font, anchor='lm')
+    strip_width = min(width, round(font.getlength(text) + size))
+    strip_height = min(height, round(1.7 * size))
+    canvas = PillowImage.new('L', (strip_width, strip_height), 0)
+    ImageDraw.Draw(canvas).text((size / 2, strip_height / 2), text, fill=255, font=font, anchor='lm')
     letters = np.asarray(canvas, dtype=np.float32) / np.float32(255)
-    return letters, np.full((tall, across), 0.55, dtype=np.float32)
+    return letters, np.full((strip_height, strip_width), 0.55, dtype=np.float32)

@@ -37,6 +37,7 @@ OFFLINE = {
     'builder': {'thumbnail': {'enabled': False}},
     'verify': {'remote_manifest_fetch': False, 'ocsp_fetch': False},
 }
+"""Settings of c2pa-python: no thumbnails, no network."""
 SIGNER_ONLY = frozenset(('signingCredential.untrusted', 'signingCredential.expired', 'claimSignature.outsideValidity'))
 """C2PA's codes for problems of the signer only, while the file itself is as signed."""
 INTACT, CHANGED, NO_MANIFEST = 'intact', 'changed', 'no manifest'
@@ -88,10 +89,11 @@ class Verdict:
     is_expired: bool = False
     """True if the certificate has expired, and no time stamp proves that it was valid when it signed."""
     reason: str = ''
-    """What was changed, in words; '' for nothing."""
+    """The change in words; '' for none."""
     codes: tuple[str, ...] = ()
     """C2PA's codes for the changes, or its error for an unreadable manifest."""
     made_by: str = ''
+    """Name and version of the program that wrote the manifest, as stated there."""
     statement: Mapping[str, Any] = field(default_factory=dict)
     """affekt's assertion; empty in other manifests."""
     source_type: str = ''
@@ -157,12 +159,14 @@ def sign(path: str | os.PathLike[str], provenance: Provenance, credentials: Cred
         raise MediaError(
             expected='a finished file to sign', came=f'{target}: {error.strerror}', todo='write it first'
         ) from error
-    used = credentials or own_credentials()
+    signing_credentials = credentials or own_credentials()
     import c2pa
 
     try:
-        algorithm = c2pa.C2paSigningAlg[used.algorithm.upper()]
-        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, used.chain, used.key, None))
+        algorithm = c2pa.C2paSigningAlg[signing_credentials.algorithm.upper()]
+        signer = c2pa.Signer.from_info(
+            c2pa.C2paSignerInfo(algorithm, signing_credentials.chain, signing_credentials.key, None)
+        )
         builder = c2pa.Builder(json.dumps(_manifest(target, mime, provenance)), _context())
         with place_atomically(target) as signed, target.open('rb') as source, signed.open('w+b') as written:
             builder.sign(signer, mime, source, written)
@@ -189,38 +193,38 @@ def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None 
         MissingExtraError: c2pa-python is not installed.
     """
     require_signing()
-    place = Path(path)
+    target = Path(path)
     try:
-        require_regular_file(place)
-        mime = mime_of(place)
+        require_regular_file(target)
+        mime = mime_of(target)
     except AffektError:
         raise
     except OSError as error:
         raise MediaError(
-            expected='a file to check', came=f'{place}: {error.strerror or error}', todo='check the path'
+            expected='a file to check', came=f'{target}: {error.strerror or error}', todo='check the path'
         ) from error
     if not mime:
         raise MediaError(
-            expected=f'a file of {", ".join(MIME)}', came=f'{place}, which is of another type',
+            expected=f'a file of {", ".join(MIME)}', came=f'{target}, which is of another type',
             todo='give the file as it came from affekt',
         )  # fmt: skip
     import c2pa
 
     try:
-        with place.open('rb') as file, c2pa.Reader(mime, file, context=_context(_anchors(trusted))) as reader:
+        with target.open('rb') as file, c2pa.Reader(mime, file, context=_context(_anchors(trusted))) as reader:
             content, state = json.loads(reader.json()), reader.get_validation_state()
     except c2pa.C2paError as error:
-        if has_traces(place):
-            return Verdict(place, CHANGED, reason='the file or its manifest is damaged', codes=(_first_words(error),))
+        if has_traces(target):
+            return Verdict(target, CHANGED, reason='the file or its manifest is damaged', codes=(_first_words(error),))
         if 'NotFound' in type(error).__name__:
-            return Verdict(place, NO_MANIFEST)
-        return Verdict(place, NO_MANIFEST, reason=f'it cannot be read as {mime}', codes=(_first_words(error),))
+            return Verdict(target, NO_MANIFEST)
+        return Verdict(target, NO_MANIFEST, reason=f'it cannot be read as {mime}', codes=(_first_words(error),))
     except OSError as error:
-        raise storage_error(error, place) from error
-    return _verdict(place, mime, content, state)
+        raise storage_error(error, target) from error
+    return _verdict(target, mime, content, state)
 
 
-def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> Verdict:
+def _verdict(path: Path, mime: str, content: Mapping[str, Any], state: str) -> Verdict:
     """The verdict on a file whose manifest could be read."""
     manifest = content.get('manifests', {}).get(content.get('active_manifest', ''), {})
     assertions = {item.get('label'): item.get('data') for item in manifest.get('assertions', ())}
@@ -228,32 +232,37 @@ def _verdict(place: Path, mime: str, content: Mapping[str, Any], state: str) -> 
     statement = stated if isinstance(stated := assertions.get(LABEL), Mapping) else {}
     signature = manifest.get('signature_info', {})
     codes = {item['code'] for item in content.get('validation_status') or ()}
-    wrong = tuple(sorted(codes - SIGNER_ONLY))
-    reason = in_words(wrong) or ('its signature does not fit' if state == 'Invalid' and not codes else '')
+    change_codes = tuple(sorted(codes - SIGNER_ONLY))
+    reason = in_words(change_codes) or ('its signature does not fit' if state == 'Invalid' and not codes else '')
     if not reason and statement:
-        reason = _unsigned_change(place, mime, statement)
+        reason = _unsigned_change(path, mime, statement)
     actions = (assertions.get('c2pa.actions.v2') or {}).get('actions', ())
     generators: Sequence[Mapping[str, Any]] = manifest.get('claim_generator_info') or ({},)
     return Verdict(
-        place,
+        path,
         CHANGED if reason else INTACT,
         signer=str(signature.get('common_name') or signature.get('issuer') or ''),
         is_signer_known=not reason and state == 'Trusted',
         is_expired=bool(codes & (SIGNER_ONLY - {'signingCredential.untrusted'})),
         reason=reason,
-        codes=wrong,
+        codes=change_codes,
         made_by=' '.join(str(generators[0].get(part, '')) for part in ('name', 'version')).strip(),
         statement=statement,
         source_type=next(
-            (str(a['digitalSourceType']).rsplit('/', 1)[-1] for a in actions if 'digitalSourceType' in a), ''
+            (
+                str(action['digitalSourceType']).rsplit('/', 1)[-1]
+                for action in actions
+                if 'digitalSourceType' in action
+            ),
+            '',
         ),
     )
 
 
-def _unsigned_change(place: Path, mime: str, statement: Mapping[str, Any]) -> str:
-    """The change in a file that affekt signed, where C2PA does not look; '' for none."""
+def _unsigned_change(path: Path, mime: str, statement: Mapping[str, Any]) -> str:
+    """The change in a file that affekt signed, in parts that C2PA's hashes leave out; '' for none."""
     try:
-        carried = embedded(place, mime)
+        carried = embedded(path, mime)
         require_signers_form(carried.store)
     except Malformed as error:
         return str(error)

@@ -14,7 +14,7 @@ from affekt.ranking.bootstrap import Draws, bootstrap, percentile_intervals
 from affekt.ranking.bradley_terry import Fit, fit
 from affekt.ranking.comparisons import Comparisons, refuse_rows
 from affekt.ranking.counts import Cells, count, win_matrix
-from affekt.ranking.covariates import LENGTH, text_lengths
+from affekt.ranking.covariates import LENGTH, OWN, own_model, text_lengths
 from affekt.ranking.diagnosis import Diagnosis, diagnose
 from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank, ranked_file
 from affekt.ranking.names import alike, refuse_lookalikes, shown
@@ -45,6 +45,7 @@ __all__ = [
     'JOINED',
     'LENGTH',
     'ORDERS',
+    'OWN',
     'PLAIN_WORDS',
     'SHAPES',
     'SKIP',
@@ -80,6 +81,7 @@ __all__ = [
     'intervals',
     'more_needed',
     'next_pairs',
+    'own_model',
     'page_body',
     'pair_contrasts',
     'pair_gains',

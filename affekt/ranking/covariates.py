@@ -1,4 +1,4 @@
-"""Covariates of a comparison, as differences between left and right: length, style, source.
+"""Covariates of a comparison, as differences between left and right: length, style, source, the rater's own model.
 
 Lengths enter as log2 of their ratio, so that the effect is that of twice the length. Numbers enter as they are. A
 category becomes one column per level except the most common: 1 where only the left side has that level, -1 where only
@@ -22,6 +22,8 @@ from affekt.tables import number
 
 LENGTH = 'length'
 """Name of the covariate that enters as a log2 ratio."""
+OWN = 'own_model'
+"""Name of the covariate of self-preference: 1 where the rater is the left item's model, -1 where it is the right's."""
 LEVEL = '='
 """Separator between the name of a category and a level."""
 MOST_LEVELS = 50
@@ -43,6 +45,25 @@ def doublings(left: npt.ArrayLike, right: npt.ArrayLike) -> Floats:
 def text_lengths(left: Sequence[str], right: Sequence[str]) -> Floats:
     """(N,) log2 ratios of the numbers of characters, without white space at the ends."""
     return doublings([len(text.strip()) for text in left], [len(text.strip()) for text in right])
+
+
+def own_model(left: Sequence[object], right: Sequence[object], rater: Sequence[object]) -> Floats:
+    """(N,) 1 where the rater is the model on the left, -1 where it is the one on the right, else 0.
+
+    A rater is an item's model where it has the item's name, or that name and a judge's strategy behind it.
+
+    Args:
+        left, right: (N,) names of the items.
+        rater: (N,) names of the raters.
+
+    >>> own_model(['qwen', 'gemma'], ['gemma', 'qwen'], ['qwen s1', 'Ann'])
+    array([1., 0.])
+    """
+    on_left, on_right = (
+        [str(judge) == str(item) or str(judge).startswith(f'{item} ') for judge, item in zip(rater, side, strict=True)]
+        for side in (left, right)
+    )
+    return np.asarray(on_left, np.float64) - np.asarray(on_right, np.float64)
 
 
 def differences(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:

@@ -4,7 +4,8 @@ A shape (`shapes.py`) defines which columns hold the items, the outcome and the 
 it is recognised by its columns. A new shape is one more entry there, or an argument.
 
 Besides its own columns every shape may have `weight`, `order` (which side was shown first: left, right, or empty), and
-pairs of columns left_NAME and right_NAME for anything that may influence a verdict.
+pairs of columns left_NAME and right_NAME for anything that may influence a verdict. Where a rater has the name of an
+item, self-preference is one more covariate.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from affekt.arrays import Floats, Ints
 from affekt.errors import ArchiveError, ComparisonError, TableError, UnknownNameError, raised_as, short
 from affekt.ranking.comparisons import Comparisons, Source, refuse_rows
-from affekt.ranking.covariates import LENGTH, differences, text_lengths
+from affekt.ranking.covariates import LENGTH, OWN, differences, own_model, text_lengths
 from affekt.ranking.names import shown
 from affekt.ranking.rater_flags import flags_in_table
 from affekt.ranking.shapes import ORDERS, SHAPES, SKIP, Shape, as_word, shape_of_comparisons
@@ -146,6 +147,9 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
         flags = flags_in_table(
             columns, [shown(str(name)) for name in rater], [outcome_of[word] for word in verdicts], orders
         )
+    covariates = {name: spread(values) for name, values in _covariates(table, shape).items()}
+    if rater is not None and OWN not in covariates and (own := own_model(left, right, rater)).any():
+        covariates[OWN] = spread(own)
     weight = columns.get('weight')
     if weight is not None:
         _refuse_thousands(table, 'weight')
@@ -159,7 +163,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
         sample=_optional(spread, _first_of(columns, shape.sample)),
         rater=[rater_names[index] for index in kept] if raters > 1 else _optional(spread, rater),
         first=_optional(spread, orders),  # type: ignore[arg-type]
-        covariates={name: spread(values) for name, values in _covariates(table, shape).items()},  # type: ignore[misc]
+        covariates=covariates,  # type: ignore[arg-type]
         items=items,
         facts=facts,
         rater_flags=flags,

@@ -67,9 +67,13 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
     if spread.silent(contrast)[0]:
         return math.nan
     variance, inflation = float(spread.errors(contrast)[0] ** 2), float(spread.inflation(contrast)[0])
-    probability = 1.0 / (1.0 + math.exp(-gap))
+    odds = math.exp(-gap)
+    information = odds / (1.0 + odds) ** 2  # p (1 - p), above 0 where p rounds to 1
     target = (gap / (ndtri(0.5 + 0.5 * level) + ndtri(power))) ** 2
-    return float(max(0, math.ceil((1.0 / target - 1.0 / variance) * inflation / (probability * (1.0 - probability)))))
+    lacking = (1.0 / target - 1.0 / variance) * inflation
+    if lacking <= 0.0:
+        return 0.0
+    return float(math.ceil(lacking / information)) if information else math.inf
 
 
 def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:

@@ -34,12 +34,11 @@ from affekt.reenactment.motion import MotionFrame
 GAZE_WIDTHS = {'Out': 0.220, 'In': 0.236, 'Up': 0.110, 'Down': 0.166}
 """Movement of the iris in a full look, in eye widths: that of the front of an eyeball of `head_model()`, over the
 width of the eye of `face_model()`, 2.66 cm."""
-
-
 BROW_EDGES = ((276, 283, 282, 295, 285), (46, 53, 52, 65, 55))
 """Lower edge of the left and the right brow."""
 BELOW_BROWS = ((441, 442, 443, 444, 445), (221, 222, 223, 224, 225))
 CREASES = ((286, 258, 257, 259, 260), (56, 28, 27, 29, 30))
+"""Landmarks of the skin below the left and the right brow, and of the creases of both lids."""
 LIDS = (
     (466, 388, 387, 386, 385, 384, 398, 249, 390, 373, 374, 380, 381, 382),
     (246, 161, 160, 159, 158, 157, 173, 7, 163, 144, 145, 153, 154, 155),
@@ -63,36 +62,38 @@ def directions() -> Floats:
 @cache
 def skin_directions() -> Floats:
     """(51, 468, 3) displacements of all directions at 1, corrected by real faces, in centimetres."""
-    every = directions().copy()
-    for name, place in columns().items():
+    corrected = directions().copy()
+    for name, column in columns().items():
         if name.startswith('brow'):
-            _move_skin_below(every[place])
-    _leave_nose(every[columns()['jawOpen']])
-    return every
+            _move_skin_below(corrected[column])
+    _leave_nose(corrected[columns()['jawOpen']])
+    return corrected
 
 
 def _move_skin_below(moved: Floats) -> None:
-    """Skin between brow and lid goes along with the brow, in place; the lids stay."""
+    """Move the skin between brow and lid along with the brow, in place; the lids stay."""
     across = face_model().mean[:, 0]
     for edge, below, crease, lids in zip(BROW_EDGES, BELOW_BROWS, CREASES, LIDS, strict=True):
-        by_place = sorted(edge, key=lambda point: float(across[point]))
-        for row, share in ((below, BELOW_SHARE), (crease, CREASE_SHARE)):
-            way = np.interp(across[list(row)], across[by_place], moved[by_place, 1])
-            moved[list(row), 1] = np.where(way < 0, min(share, PRESSED_SHARE if row is crease else share), share) * way
+        by_column = sorted(edge, key=lambda point: float(across[point]))
+        for group, share in ((below, BELOW_SHARE), (crease, CREASE_SHARE)):
+            rise = np.interp(across[list(group)], across[by_column], moved[by_column, 1])
+            moved[list(group), 1] = (
+                np.where(rise < 0, min(share, PRESSED_SHARE if group is crease else share), share) * rise
+            )
         moved[list(lids)] = 0
 
 
 def _leave_nose(moved: Floats) -> None:
-    """Take the way of the point below the nose out of the upper face, in place; the lower lip keeps all its way."""
-    down = -moved[:, 1]
-    upper = np.clip((JAW_CM[1] - down) / (JAW_CM[1] - JAW_CM[0]), 0, 1)
-    moved[:, 1] += upper * np.clip(down, 0, -moved[BELOW_NOSE, 1])
+    """Subtract the movement of the point below the nose from the upper face, in place; the lower lip keeps its own."""
+    drop = -moved[:, 1]
+    upper = np.clip((JAW_CM[1] - drop) / (JAW_CM[1] - JAW_CM[0]), 0, 1)
+    moved[:, 1] += upper * np.clip(drop, 0, -moved[BELOW_NOSE, 1])
 
 
 @cache
 def columns() -> dict[str, int]:
     """Direction to its index."""
-    return {name: place for place, name in enumerate(face_model().directions)}
+    return {name: column for column, name in enumerate(face_model().directions)}
 
 
 def frame_of_amounts(
@@ -107,16 +108,20 @@ def frame_of_amounts(
         amounts: (51,) in the order of `face_model().directions`.
         head_deg: yaw, pitch and roll relative to the calm head, as `affekt.faces.euler_angles_deg` reads them.
     """
-    shown = np.asarray(amounts, dtype=np.float64)
-    moved = np.einsum('k,kvd->vd', shown, skin_directions())
+    values = np.asarray(amounts, dtype=np.float64)
+    offsets = np.einsum('k,kvd->vd', values, skin_directions())
     rotation = pose_matrix(*head_deg)[:3, :3] if any(head_deg) else np.eye(3)
     return MotionFrame(
-        time_s, moved.astype(np.float32), _opening(moved).astype(np.float32), _gaze(shown).astype(np.float32), rotation
+        time_s,
+        offsets.astype(np.float32),
+        _opening(offsets).astype(np.float32),
+        _gaze(values).astype(np.float32),
+        rotation,
     )
 
 
 def _opening(moved: Floats) -> Floats:
-    """(2,) height between the lids over that at rest, left and right."""
+    """(2,) height between the left and the right lids over that at rest."""
     shares = []
     for pairs in LID_PAIRS:
         upper, lower = np.array(pairs).T
@@ -126,11 +131,11 @@ def _opening(moved: Floats) -> Floats:
 
 
 def _gaze(amounts: Floats) -> Floats:
-    """(2, 2) way of the left and the right iris, x right and y down, in eye widths."""
-    place = columns()
+    """(2, 2) displacement of the left and the right iris, x right and y down, in eye widths."""
+    column_of = columns()
 
-    def look(way: str, side: str) -> float:
-        return GAZE_WIDTHS[way] * float(amounts[place[f'eyeLook{way}{side}']])
+    def look(direction: str, side: str) -> float:
+        return GAZE_WIDTHS[direction] * float(amounts[column_of[f'eyeLook{direction}{side}']])
 
     return np.array([
         [look('Out', 'Left') - look('In', 'Left'), look('Down', 'Left') - look('Up', 'Left')],

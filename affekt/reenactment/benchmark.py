@@ -155,21 +155,21 @@ def compare_reenactment(
     """
     require_signing()
     require_alone('a benchmark')
-    folder, own = Path(out), settings or ReenactSettings()
-    require_no_refiner(own, 'a benchmark')
+    folder, chosen = Path(out), settings or ReenactSettings()
+    require_no_refiner(chosen, 'a benchmark')
     if not 0 < rate_hz < float('inf'):
         raise ValueRangeError(expected='frames per second above 0', came=str(rate_hz), todo='5 is usual')
     depends_on = {
-        'settings': own.as_json(), 'rate_hz': rate_hz, 'identity': identity is not None,
-        'networks': {} if networks is None else dict(networks.prints), **learnt_files(own), **_computes_in(own),
+        'settings': chosen.as_json(), 'rate_hz': rate_hz, 'identity': identity is not None,
+        'networks': {} if networks is None else dict(networks.prints), **learnt_files(chosen), **_computes_in(chosen),
     }  # fmt: skip
-    measuring = _Measuring(own, rate_hz, landmarker or FaceLandmarker(), identity, networks)
+    measuring = _Measuring(chosen, rate_hz, landmarker or FaceLandmarker(), identity, networks)
     results, rows, left_out, features = [], [], dict[str, str](), []
     resumed, measured = 0, set[str]()
     with Run(folder, depends_on, resume=resume) as run:
-        for done, pair in enumerate(pairs):
+        for number, pair in enumerate(pairs):
             if progress is not None:
-                progress('pairs', done, len(pairs))
+                progress('pairs', number, len(pairs))
             try:
                 key = _key(pair)
                 entry = run.finished(key)
@@ -183,15 +183,15 @@ def compare_reenactment(
                 if len(left_out) == len(pairs):
                     raise
                 continue
-            result, row, of_pair = _read(folder / entry.folder, pair)
+            result, row, pair_features = _read(folder / entry.folder, pair)
             results.append(result)
             rows.append(row)
-            features.append(of_pair)
+            features.append(pair_features)
         if progress is not None:
             progress('pairs', len(pairs), len(pairs))
         sets = {} if networks is None else networks.distances(features)
         comparison = Comparison(folder, tuple(results), summarised(results, seed), left_out, sets, resumed)
-        _write(comparison, rows, own, rate_hz, consent, credentials)
+        _write(comparison, rows, chosen, rate_hz, consent, credentials)
     return comparison
 
 
@@ -209,13 +209,13 @@ def summarised(results: Sequence[PairResult], seed: int = 0) -> dict[str, dict[s
     out."""
     summary: dict[str, dict[str, Interval]] = {}
     for name, is_self in (('self', True), ('cross', False)):
-        chosen = [result for result in results if result.pair.is_self == is_self]
+        scores_of_kind = [result.scores for result in results if result.pair.is_self == is_self]
         for metric in METRICS:
-            values = np.array([each.scores[metric] for each in chosen if np.isfinite(each.scores.get(metric, np.nan))])
+            values = np.array([scores[metric] for scores in scores_of_kind if np.isfinite(scores.get(metric, np.nan))])
             if len(values):
-                far = 1 - values if metric in LIKENESSES else values
+                losses = 1 - values if metric in LIKENESSES else values
                 mean = bootstrap_interval(
-                    lambda column: float(np.mean(column)), far, rng=np.random.default_rng(seed), bounds=(0.0, np.inf)
+                    lambda column: float(np.mean(column)), losses, rng=np.random.default_rng(seed), bounds=(0, np.inf)
                 )
                 low, high = mean.low, min(mean.high, MOST.get(metric, np.inf))
                 if metric in LIKENESSES:
@@ -302,36 +302,36 @@ class _Measures:
         self.columns: dict[str, list[float]] = {metric: [] for metric in METRICS}
         self._error: Floats | None = None
 
-    def face(self, picture: Image, landmarks: Floats, frame: MotionFrame) -> None:
-        """Compare the face in a picture with the driver's motion."""
-        laid = laid_face(landmarks, self._canonical, self._rest.points)
-        wanted = self._fit.amounts(frame.offsets.astype(np.float64))
-        shown = self._fit.amounts(laid.points[:POINTS] - self._rest.points[:POINTS])
-        turned = laid.rotation @ self._rest.rotation.T
-        self.columns['expression_distance'].append(expression_distance(wanted, shown))
-        self.columns['pose_distance_deg'].append(pose_distance_deg(frame.rotation, turned))
+    def face(self, image: Image, landmarks: Floats, frame: MotionFrame) -> None:
+        """Compare the face in a drawn image with the driver's motion."""
+        drawn_face = laid_face(landmarks, self._canonical, self._rest.points)
+        driven_amounts = self._fit.amounts(frame.offsets.astype(np.float64))
+        drawn_amounts = self._fit.amounts(drawn_face.points[:POINTS] - self._rest.points[:POINTS])
+        rotation = drawn_face.rotation @ self._rest.rotation.T
+        self.columns['expression_distance'].append(expression_distance(driven_amounts, drawn_amounts))
+        self.columns['pose_distance_deg'].append(pose_distance_deg(frame.rotation, rotation))
         if self._identity is not None and self._own is not None:
-            vector = self._identity.vector(face_crop(picture, landmarks.astype(np.float32)))
+            vector = self._identity.vector(face_crop(image, landmarks.astype(np.float32)))
             self.columns['identity_distance'].append(identity_distance(self._own, vector))
 
-    def pictures(self, truth: Image, picture: Image) -> None:
-        """Compare a picture with the driver's own."""
-        error = picture.astype(np.float64) - truth
-        self.columns['l1'].append(absolute_error(truth, picture))
-        self.columns['psnr_db'].append(min(peak_signal_to_noise(truth, picture), 100.0))
-        self.columns['ssim'].append(structural_similarity(truth, picture))
+    def images(self, truth: Image, image: Image) -> None:
+        """Compare a drawn image with the driver's own frame."""
+        error = image.astype(np.float64) - truth
+        self.columns['l1'].append(absolute_error(truth, image))
+        self.columns['psnr_db'].append(min(peak_signal_to_noise(truth, image), 100.0))
+        self.columns['ssim'].append(structural_similarity(truth, image))
         if min(truth.shape[:2]) >= SMALLEST_MULTISCALE:
-            self.columns['ms_ssim'].append(multiscale_similarity(truth, picture))
+            self.columns['ms_ssim'].append(multiscale_similarity(truth, image))
         if self._lpips is not None:
-            self.columns['lpips'].append(self._lpips(truth, picture))
+            self.columns['lpips'].append(self._lpips(truth, image))
         for name, features in self._features.items():
-            features.add(truth if name.endswith('truth') else picture)
+            features.add(truth if name.endswith('truth') else image)
         if self._error is not None:
             self.columns['flicker'].append(float(np.abs(error - self._error).mean()))
         self._error = error
 
     def features(self) -> Features:
-        """Features of the pictures of both sides, where these were compared."""
+        """Features of drawn and true images, if these were compared."""
         return {name: features.all() for name, features in self._features.items() if self.columns['l1']}
 
     def means(self) -> dict[str, float]:
@@ -340,52 +340,52 @@ class _Measures:
 
 
 def _measured(pair: Pair, measuring: _Measuring, painted: Path) -> tuple[PairResult, list[Image], Features]:
-    """The scores of a pair, pictures for its row of the sheet, and features; windows that networks paint are kept."""
+    """Scores of a pair, images for its row of the sheet, and features; painted windows are stored in `painted`."""
     settings, rate_hz, networks = measuring.settings, measuring.rate_hz, measuring.landmarker
     truths = Recording.open(pair.driver).frames(rate_hz, settings.max_side)
     first = next(truths, None)
     if first is None:
-        raise MediaError(expected='a driver with pictures', came=pair.driver.name, todo='choose another')
-    picture: Any = first.image if pair.portrait is None else pair.portrait
-    portrait = Portrait.from_picture(picture, networks, max_side=settings.max_side)
+        raise MediaError(expected='a driver with video', came=pair.driver.name, todo='choose another')
+    source: Any = first.image if pair.portrait is None else pair.portrait
+    portrait = Portrait.from_picture(source, networks, max_side=settings.max_side)
     reading = DriverSettings(calm_at_s=first.time_s if pair.is_self else None, rate_hz=rate_hz)
     raw = motion_of_video(pair.driver, reading, landmarker=networks)
     driven: dict[float, MotionFrame] = {}
 
-    def kept() -> Iterator[MotionFrame]:
+    def remembered() -> Iterator[MotionFrame]:
         for frame in raw:
             driven[frame.time_s] = replace(frame, mouth=None)
             yield frame
 
-    motion = transfer(replace(raw, frames=kept()), portrait_range(portrait), settings.transfer)
+    motion = transfer(replace(raw, frames=remembered()), portrait_range(portrait), settings.transfer)
     engine, motion = _engine(portrait, motion, settings, painted, settings.maps(pair.driver, networks))
     measures = _Measures(portrait, networks.canonical, measuring.identity, measuring.networks)
-    count, lost, moments, truth = 0, 0, list[Image](), first
+    count, without_face, sheet_images, truth = 0, 0, list[Image](), first
     for frame in motion:
-        while truth.time_s < frame.time_s - 1e-6 and (later := next(truths, None)) is not None:
-            truth = later
+        while truth.time_s < frame.time_s - 1e-6 and (next_truth := next(truths, None)) is not None:
+            truth = next_truth
         image = engine.picture(frame)
         if pair.is_self and frame.time_s <= first.time_s:  # the portrait itself
             continue
         count += 1
-        moments += [truth.image, image]
-        moments = moments if len(moments) <= 4 * SHEET_FRAMES else _thinned(moments)
+        sheet_images += [truth.image, image]
+        sheet_images = sheet_images if len(sheet_images) <= 4 * SHEET_FRAMES else _thinned(sheet_images)
         faces = networks.faces(image, max_faces=1)
         if pair.is_self and truth.image.shape == image.shape:
-            measures.pictures(truth.image, image)
+            measures.images(truth.image, image)
         if not faces:
-            lost += 1
+            without_face += 1
             continue
         landmarks = faces[0].landmarks.astype(np.float64)
         measures.face(image, landmarks, driven[frame.time_s])
-        if pair.is_self and (seen := networks.faces(truth.image, max_faces=1)):
-            measures.columns['landmark_error'].append(landmark_error(seen[0].landmarks, landmarks))
+        if pair.is_self and (truth_faces := networks.faces(truth.image, max_faces=1)):
+            measures.columns['landmark_error'].append(landmark_error(truth_faces[0].landmarks, landmarks))
     if not count:
         raise MediaError(expected='a driver with a face', came=pair.driver.name, todo='choose another')
     if isinstance(engine, DiffusedEngine):
         engine.forget()
-    row = [portrait.image, *moments[: 2 * SHEET_FRAMES]]
-    return PairResult(pair, measures.means(), count, lost), row, measures.features()
+    row = [portrait.image, *sheet_images[: 2 * SHEET_FRAMES]]
+    return PairResult(pair, measures.means(), count, without_face), row, measures.features()
 
 
 def _engine(
@@ -401,9 +401,9 @@ def _engine(
     return drawn, drawn.motion
 
 
-def _thinned(moments: list[Image]) -> list[Image]:
-    """Every second pair of pictures."""
-    return [image for at in range(0, len(moments), 4) for image in moments[at : at + 2]]
+def _thinned(images: list[Image]) -> list[Image]:
+    """Every second pair of images."""
+    return [image for start in range(0, len(images), 4) for image in images[start : start + 2]]
 
 
 def _write(
@@ -414,10 +414,10 @@ def _write(
     folder = comparison.folder
     cells = [
         [
-            each.pair.name, each.pair.driver.name, '' if each.pair.portrait is None else each.pair.portrait.name,
-            each.frames, each.without_face, *(f'{each.scores[m]:.6g}' if m in each.scores else '' for m in METRICS),
+            pair.name, pair.driver.name, '' if pair.portrait is None else pair.portrait.name, result.frames,
+            result.without_face, *(f'{result.scores[m]:.6g}' if m in result.scores else '' for m in METRICS),
         ]
-        for each in comparison.pairs
+        for result in comparison.pairs for pair in [result.pair]
     ]  # fmt: skip
     columns = ('pair', 'driver', 'portrait', 'frames', 'without_face', *METRICS)
     write_atomically(folder / 'pairs.csv', csv_bytes(columns, cells))
@@ -425,7 +425,7 @@ def _write(
         name: {metric: {'mean': i.value, 'low': i.low, 'high': i.high} for metric, i in metrics.items()}
         for name, metrics in comparison.summary.items()
     }
-    hashes = {each.pair.driver.name: file_sha256(each.pair.driver) for each in comparison.pairs}
+    hashes = {result.pair.driver.name: file_sha256(result.pair.driver) for result in comparison.pairs}
     sets = {
         name: {'value': value if np.isfinite(value) else None, 'samples': samples}
         for name, (value, samples) in comparison.sets.items()
@@ -436,10 +436,10 @@ def _write(
     }  # fmt: skip
     text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + '\n'
     write_atomically(folder / 'result.json', text.encode())
-    with place_atomically(folder / 'sheet.jpg') as place:
-        write_image(place, with_note(contact_sheet(rows)), quality=92)
+    with place_atomically(folder / 'sheet.jpg') as path:
+        write_image(path, with_note(contact_sheet(rows)), quality=92)
         first = file_sha256(comparison.pairs[0].pair.portrait or comparison.pairs[0].pair.driver)
-        sign(place, Provenance(settings.drawn_by, consent, first, settings={'sheet_of': hashes}), credentials)
+        sign(path, Provenance(settings.drawn_by, consent, first, settings={'sheet_of': hashes}), credentials)
     write_atomically(folder / 'page.html', _page(comparison).encode())
 
 
@@ -448,15 +448,15 @@ def contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
     side = SHEET_SIDE
     columns = max(len(row) for row in rows)
     sheet = np.full((side * len(rows), side * columns, 3), 255, np.uint8)
-    for at, row in enumerate(rows):
+    for row_number, row in enumerate(rows):
         for number, image in enumerate(row):
-            part = _thumbnail(image)
-            sheet[at * side : at * side + part.shape[0], number * side : number * side + part.shape[1]] = part
+            small, top, left = _thumbnail(image), row_number * side, number * side
+            sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
     return sheet
 
 
 def _thumbnail(image: Image) -> Image:
-    """A picture scaled down to at most the largest side in a sheet."""
+    """The image scaled down to at most SHEET_SIDE."""
     small = PillowImage.fromarray(image)
     small.thumbnail((SHEET_SIDE, SHEET_SIDE), PillowImage.Resampling.LANCZOS)
     return np.asarray(small)
@@ -464,22 +464,22 @@ def _thumbnail(image: Image) -> Image:
 
 def _page(comparison: Comparison) -> str:
     """Tables of means with intervals, and of all pairs."""
-    warned = ''.join(f'<li>{escaped(name)}: {escaped(reason)}</li>' for name, reason in comparison.left_out.items())
-    notes = f'<ul class="notes" aria-label="Left out">{warned}</ul>' if warned else ''
+    left_out = ''.join(f'<li>{escaped(name)}: {escaped(reason)}</li>' for name, reason in comparison.left_out.items())
+    notes = f'<ul class="notes" aria-label="Left out">{left_out}</ul>' if left_out else ''
     sheet = '<p class="soft"><a href="sheet.jpg">Contact sheet</a>, signed: <code>affekt verify</code> checks it.</p>'
     parts = [f'<section class="head"><h1>Reenactment</h1>{sheet}{notes}</section>']
     titles = {'self': 'Moved by themselves', 'cross': 'Moved by others'}
     for name, metrics in comparison.summary.items():
-        count = sum(each.pair.is_self == (name == 'self') for each in comparison.pairs)
+        count = sum(result.pair.is_self == (name == 'self') for result in comparison.pairs)
         rows = [(metric, interval, METRICS[metric]) for metric, interval in metrics.items()]
         parts.append(_table(f'{titles[name]}, {counted(count, "pair")}', ('metric', 'mean [95 %]', 'meaning'), rows))
     sets = [(name, _figure(value), samples) for name, (value, samples) in comparison.sets.items()]
     if sets:
         parts.append(_table('All images together', ('metric', 'value', 'samples'), sets))
-    names = [name for name in METRICS if any(name in each.scores for each in comparison.pairs)]
+    names = [name for name in METRICS if any(name in result.scores for result in comparison.pairs)]
     pairs = [
-        (each.pair.name, each.frames, each.without_face, *(_figure(each.scores.get(name)) for name in names))
-        for each in comparison.pairs
+        (result.pair.name, result.frames, result.without_face, *(_figure(result.scores.get(name)) for name in names))
+        for result in comparison.pairs
     ]
     parts.append(_table('Pairs', ('pair', 'frames', 'no face', *names), pairs))
     return whole_page('Reenactment', comparison.folder.name, '\n'.join(parts))

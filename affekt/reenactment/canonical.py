@@ -61,7 +61,7 @@ IRIS_SHIFTS = np.linspace(-0.3, 0.3, 7)
 """Their horizontal distance from the iris of the landmarks, over the same radius."""
 ARCS = np.radians(np.add.outer([0.0, 180.0], np.linspace(-30, 30, 13)))
 """Angles on both sides of an iris at which its edge is sought: above and below, lids hide it."""
-LEAST_SEEN = 4
+LEAST_VISIBLE = 4
 """Least number of angles on each side at which the edge is between the lids."""
 EDGE_WIDE = 0.12
 """Distance of the two circles whose brightness is compared from the edge between them, over its radius."""
@@ -92,8 +92,8 @@ class LaidFace:
 
     def in_picture(self, points: npt.ArrayLike) -> Floats:
         """(..., 3) pixels of canonical points: x, y down, and depth away from the viewer, as for landmarks."""
-        moved = (np.asarray(points, dtype=np.float64) - HEAD_CENTER_CM) @ self.rotation.T * self.pixels_per_cm
-        return np.asarray((moved + self.center) * [1.0, -1.0, -1.0])
+        turned = (np.asarray(points, dtype=np.float64) - HEAD_CENTER_CM) @ self.rotation.T * self.pixels_per_cm
+        return np.asarray((turned + self.center) * [1.0, -1.0, -1.0])
 
     @property
     def eye_widths(self) -> Floats:
@@ -114,8 +114,8 @@ class LaidFace:
         """(2, 2) offset of the left and the right iris from the middle of its eye's corners, in eye widths; x right, y
         down."""
         middles = [(self.points[a] + self.points[b]) / 2 for a, b in EYE_CORNERS]
-        away = self.points[list(IRIS_CENTERS), :2] - np.array(middles)[:, :2]
-        return np.asarray(away / self.eye_widths[:, None] * [1.0, -1.0])
+        offsets = self.points[list(IRIS_CENTERS), :2] - np.array(middles)[:, :2]
+        return np.asarray(offsets / self.eye_widths[:, None] * [1.0, -1.0])
 
 
 def laid_face(landmarks: npt.ArrayLike, canonical: CanonicalFace, own: Floats | None = None) -> LaidFace:
@@ -131,12 +131,12 @@ def laid_face(landmarks: npt.ArrayLike, canonical: CanonicalFace, own: Floats | 
         ShapeError: not (478, 3).
         ValueRangeError: the landmarks are not finite, or all one point.
     """
-    located = np.asarray(landmarks, dtype=np.float64)
-    if located.shape != (478, 3):
-        raise ShapeError(expected='landmarks (478, 3)', came=f'{located.shape}', todo='give those of one face')
-    located = located * [1.0, -1.0, -1.0]
+    points_px = np.asarray(landmarks, dtype=np.float64)
+    if points_px.shape != (478, 3):
+        raise ShapeError(expected='landmarks (478, 3)', came=f'{points_px.shape}', todo='give those of one face')
+    points_px = points_px * [1.0, -1.0, -1.0]
     target = (canonical.vertices if own is None else own)[canonical.basis]
-    to_canonical = similarity(located[canonical.basis], target, canonical.weights)
+    to_canonical = similarity(points_px[canonical.basis], target, canonical.weights)
     if not np.isfinite(to_canonical).all():
         raise ValueRangeError(
             expected='landmarks of a face', came='points that are not finite, or all one', todo='leave the frame out'
@@ -145,7 +145,7 @@ def laid_face(landmarks: npt.ArrayLike, canonical: CanonicalFace, own: Floats | 
     rotation = (to_canonical[:3, :3] / cm_per_pixel).T
     center = rotation @ (np.array(HEAD_CENTER_CM) - to_canonical[:3, 3]) / cm_per_pixel
     return LaidFace(
-        located @ to_canonical[:3, :3].T + to_canonical[:3, 3], rotation, 1 / cm_per_pixel, center
+        points_px @ to_canonical[:3, :3].T + to_canonical[:3, 3], rotation, 1 / cm_per_pixel, center
     )  # fmt: skip
 
 
@@ -156,41 +156,43 @@ def has_large_irises(image: Image, landmarks: npt.ArrayLike) -> bool:
         image: (H, W, 3) RGB.
         landmarks: (478, 3) pixels.
     """
-    located = np.asarray(landmarks, dtype=np.float64)
-    return any(_has_large_iris(image, located, eye) for eye in EYES)  # one may be hidden by its lids
+    points_px = np.asarray(landmarks, dtype=np.float64)
+    return any(_has_large_iris(image, points_px, eye) for eye in EYES)  # one may be hidden by its lids
 
 
-def _has_large_iris(image: Image, located: Floats, eye: EyePoints) -> bool:
+def _has_large_iris(image: Image, points_px: Floats, eye: EyePoints) -> bool:
     """Whether a circle of at least LARGE has a clear edge on both sides, and is darker within than beyond.
 
     Source: the search for an edge is that of Daugman 1993, doi:10.1109/34.244676, equation 1.
     """
-    middle = located[eye.iris[0], :2]
-    radius = float(np.linalg.norm(located[list(eye.iris[1:]), :2] - middle, axis=1).mean())
+    middle = points_px[eye.iris[0], :2]
+    radius = float(np.linalg.norm(points_px[list(eye.iris[1:]), :2] - middle, axis=1).mean())
     if radius < LEAST_RADIUS_PX:
         return False
     shifts, sizes = (grid.ravel() for grid in np.meshgrid(IRIS_SHIFTS, IRIS_SIZES))
     middles = middle + radius * np.column_stack([shifts, np.zeros_like(shifts)])
     beyond, within = (
-        _brightness(image, middles, radius * sizes * share, located, eye) for share in (1 + EDGE_WIDE, 1 - EDGE_WIDE)
+        _brightness(image, middles, radius * sizes * share, points_px, eye) for share in (1 + EDGE_WIDE, 1 - EDGE_WIDE)
     )
-    rises, is_seen = beyond - within, np.isfinite(beyond - within)  # (K, 2, A)
-    counts = is_seen.sum(axis=2)
-    arcs = np.where(counts >= LEAST_SEEN, np.where(is_seen, rises, 0).sum(axis=2) / np.maximum(counts, 1), -np.inf)
+    rises, is_visible = beyond - within, np.isfinite(beyond - within)  # (K, 2, A)
+    counts = is_visible.sum(axis=2)
+    arcs = np.where(
+        counts >= LEAST_VISIBLE, np.where(is_visible, rises, 0).sum(axis=2) / np.maximum(counts, 1), -np.inf
+    )
     edges = arcs.min(axis=1)
     clear = edges >= max(LEAST_EDGE, EDGE_SHARE * float(edges.max()))
     return bool((clear & (sizes >= LARGE)).any())
 
 
-def _brightness(image: Image, middles: Floats, radii: Floats, located: Floats, eye: EyePoints) -> Floats:
+def _brightness(image: Image, middles: Floats, radii: Floats, points_px: Floats, eye: EyePoints) -> Floats:
     """(K, 2, A) brightness of an eye at ARCS on circles, (K, 2) and (K,); nan beyond its lids and corners."""
     x = middles[:, 0, None, None] + radii[:, None, None] * np.cos(ARCS)
     y = middles[:, 1, None, None] + radii[:, None, None] * np.sin(ARCS)
     corners = [eye.outer, eye.inner]
-    lids = [located[[eye.outer, *lid, eye.inner], :2] for lid in (eye.upper, eye.lower)]
+    lids = [points_px[[eye.outer, *lid, eye.inner], :2] for lid in (eye.upper, eye.lower)]
     above, below = (np.interp(x, *lid[np.argsort(lid[:, 0])].T) for lid in lids)
     column, row = np.floor(x).astype(int), np.floor(y).astype(int)
-    is_seen = (y > above) & (y < below) & (x > located[corners, 0].min()) & (x < located[corners, 0].max())
-    is_seen &= (column >= 0) & (column < image.shape[1]) & (row >= 0) & (row < image.shape[0])
-    grey = image[np.where(is_seen, row, 0), np.where(is_seen, column, 0)].mean(axis=-1)
-    return np.where(is_seen, grey, np.nan)
+    is_visible = (y > above) & (y < below) & (x > points_px[corners, 0].min()) & (x < points_px[corners, 0].max())
+    is_visible &= (column >= 0) & (column < image.shape[1]) & (row >= 0) & (row < image.shape[0])
+    grey = image[np.where(is_visible, row, 0), np.where(is_visible, column, 0)].mean(axis=-1)
+    return np.where(is_visible, grey, np.nan)

@@ -81,8 +81,8 @@ class PortraitCast:
         left_out: dict[str, str] = {}
         for path in paths:
             try:
-                if (same := taken.get(digest := file_sha256(path))) is not None:
-                    left_out[path.name] = f'the same picture as {same.name}'
+                if (duplicate := taken.get(digest := file_sha256(path))) is not None:
+                    left_out[path.name] = f'the same image as {duplicate.name}'
                     continue
                 _portrait(path, size)
             except (PortraitError, MediaError) as error:
@@ -91,8 +91,8 @@ class PortraitCast:
                 taken[digest] = path
         if not taken:
             raise PortraitError(
-                expected=f'pictures of one clear face each in {folder}', came='none', todo='add portraits',
-                faults=shown_faults([f'{name}: {why}' for name, why in left_out.items()]),
+                expected=f'images with one clear face each in {folder}', came='none', todo='add portraits',
+                faults=shown_faults([f'{name}: {reason}' for name, reason in left_out.items()]),
             )  # fmt: skip
         return cls(tuple(taken.values()), consent, left_out)
 
@@ -101,11 +101,11 @@ class PortraitCast:
         """Sentences for the user."""
         if not self.left_out:
             return ()
-        every = listed([f'{name} ({why})' for name, why in self.left_out.items()])
-        return (f'{counted(len(self.left_out), "picture")} not taken: {every}',)
+        excluded = listed([f'{name} ({reason})' for name, reason in self.left_out.items()])
+        return (f'{counted(len(self.left_out), "image")} not used: {excluded}',)
 
     def settings(self, corpus: AffWild2Settings) -> Mapping[str, Any]:
-        """The portraits and the statement on them, as settings.
+        """The hashes of the portraits and the statement on them, as settings that results depend on.
 
         Raises:
             PortraitError: there are too few, so that a person would be in two partitions, or twice in a frame.
@@ -114,13 +114,13 @@ class PortraitCast:
         if len(self.portraits) < needed:
             raise PortraitError(
                 expected=f'at least {needed} portraits, so that nobody is in two partitions or twice in '
-                'one picture',
+                'one frame',
                 came=str(len(self.portraits)), todo='add portraits, or make fewer videos',
                 faults=shown_faults(list(self.notes)),
             )  # fmt: skip
-        stated = {} if self.consent is None else dict(self.consent.as_json())
-        stated.pop('stated_at', None)  # restated when a run is resumed
-        return {'portraits': {path.name: file_sha256(path) for path in self.portraits}, 'consent': stated}
+        consent = {} if self.consent is None else dict(self.consent.as_json())
+        consent.pop('stated_at', None)  # restated when a run is resumed
+        return {'portraits': {path.name: file_sha256(path) for path in self.portraits}, 'consent': consent}
 
     def portrait_of(self, part: Part) -> Path:
         """The portrait file of a person of the corpus."""
@@ -148,8 +148,8 @@ class PortraitCast:
         if self.consent is None:
             return
         people = {part.name: file_sha256(self.portrait_of(part)) for part in parts}
-        made = {'corpus': 'made-up Aff-Wild2', 'people': people}
-        sign(path, Provenance('geometric', self.consent, next(iter(people.values())), settings=made))
+        settings = {'corpus': 'made-up Aff-Wild2', 'people': people}
+        sign(path, Provenance('geometric', self.consent, next(iter(people.values())), settings=settings))
 
 
 def _commanded(part: Part) -> Iterator[MotionFrame]:
@@ -189,7 +189,8 @@ def _portrait(path: Path, size: int) -> Portrait:
     side = int(min(AROUND * float(np.ptp(points, axis=0).max()), *whole.size))
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     left, top = (
-        int(np.clip(at - side / 2, 0, most - side)) for at, most in zip(middle, whole.size[::-1], strict=True)
+        int(np.clip(coordinate - side / 2, 0, length - side))
+        for coordinate, length in zip(middle, whole.size[::-1], strict=True)
     )  # fmt: skip
     square = PillowImage.fromarray(image[top : top + side, left : left + side])
     scaled = np.asarray(square.resize((size, size), PillowImage.Resampling.LANCZOS))

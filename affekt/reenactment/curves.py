@@ -36,12 +36,15 @@ TIME = 'time_s'
 HEAD = ('yaw_deg', 'pitch_deg', 'roll_deg')
 GAZE = ('gaze_yaw_deg', 'gaze_pitch_deg')
 LIMITS = {**dict.fromkeys(HEAD, (-90.0, 90.0)), **dict.fromkeys(GAZE, (-60.0, 60.0))}
+"""Smallest and largest angle of each column, in degrees."""
 AMOUNT_LIMITS, INTENSITY_LIMITS = (-1.0, 2.0), (0.0, 1.0)
+"""Smallest and largest amount of a direction, and intensity of an emotion."""
 ANALYSIS_FILE = 'analysis.json'
 """File of an analysis folder that `Analysis.load` reads."""
 BLENDED_GAP_S = 1.0
 """Longest gap in seconds that is interpolated; in longer ones the face returns to rest."""
 REST_S = 0.5
+"""Rest begins and ends half this time, in seconds, within a gap."""
 TimelineSource = Literal['face', 'emotion']
 TIMELINE_SOURCES: dict[str, str] = {
     'face': 'the movements of the face, head and gaze, relative to the calmest moment',
@@ -99,19 +102,21 @@ def motion_of_series(times_s: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike]
     """
     require_rate(rate_hz)
     times = np.asarray(times_s, dtype=np.float64)
-    known = {*columns(), *RECIPES, *HEAD, *GAZE}
-    if unknown := sorted(set(curves) - known):
+    known_names = {*columns(), *RECIPES, *HEAD, *GAZE}
+    if unknown := sorted(set(curves) - known_names):
         raise UnknownNameError(
             expected='names of directions, emotions, head or gaze', came=repr(unknown[0]),
-            todo=did_you_mean(unknown[0], known),
+            todo=did_you_mean(unknown[0], known_names),
         )  # fmt: skip
-    between = {name: _between(times, np.asarray(values, dtype=np.float64)) for name, values in curves.items()}
+    curve_functions = {
+        name: _interpolated(times, np.asarray(values, dtype=np.float64)) for name, values in curves.items()
+    }
     count = round((float(times[-1]) - float(times[0])) * rate_hz) + 1
 
     def frames() -> Iterator[MotionFrame]:
-        for place in range(count):
-            at = {name: float(curve(times[0] + place / rate_hz)) for name, curve in between.items()}
-            yield _frame(place / rate_hz, at)
+        for index in range(count):
+            values_at_time = {name: float(curve(times[0] + index / rate_hz)) for name, curve in curve_functions.items()}
+            yield _frame(index / rate_hz, values_at_time)
 
     return Motion(frames(), rate_hz, count)
 
@@ -143,7 +148,7 @@ def motion_of_timeline(
         )
     analysis = Analysis.load(folder_of_analysis(run))
     if not analysis.lanes:
-        raise RunError(expected='an analysis with a person', came=f'{run}, in which nobody is seen or heard',
+        raise RunError(expected='an analysis with a person', came=f'{run} without a person',
                        todo='analyze a recording of somebody')  # fmt: skip
     name = analysis.lanes[0].name if person is None else analysis.timeline.series(person).person
     by_face = _face_curves(analysis, name) if source != 'emotion' else None
@@ -178,30 +183,30 @@ def folder_of_analysis(run: str | Path) -> Path:
     return folders[0] if folders else folder
 
 
-def _frame(time_s: float, at: Mapping[str, float]) -> MotionFrame:
+def _frame(time_s: float, values: Mapping[str, float]) -> MotionFrame:
     """The frame of the values of all curves at one time."""
     amounts = np.zeros(DIRECTIONS)
     for name, recipe in RECIPES.items():
-        if at.get(name):
-            amounts = np.maximum(amounts, recipe.amounts(at[name]))
-    place = columns()
-    looks = look_amounts(at.get(GAZE[0], 0.0), at.get(GAZE[1], 0.0))
-    for name, amount in [*looks.items(), *((name, value) for name, value in at.items() if name in place)]:
-        amounts[place[name]] += amount
-    yaw, pitch, roll = (at.get(name, 0.0) for name in HEAD)
+        if values.get(name):
+            amounts = np.maximum(amounts, recipe.amounts(values[name]))
+    column_of = columns()
+    looks = look_amounts(values.get(GAZE[0], 0.0), values.get(GAZE[1], 0.0))
+    for name, amount in [*looks.items(), *((name, value) for name, value in values.items() if name in column_of)]:
+        amounts[column_of[name]] += amount
+    yaw, pitch, roll = (values.get(name, 0.0) for name in HEAD)
     return frame_of_amounts(time_s, amounts, (yaw, pitch, roll))
 
 
-def _between(times_s: Floats, values: Floats) -> Callable[[float], Any]:
-    """A curve through known values; nan where there are none counts as not given."""
+def _interpolated(times_s: Floats, values: Floats) -> Callable[[float], Any]:
+    """A monotone cubic through the values that are not nan; a constant if there are fewer than two."""
     from scipy.interpolate import PchipInterpolator
 
-    known = np.isfinite(values)
-    if known.sum() < 2:
-        level = float(values[known][0]) if known.any() else 0.0
+    is_known = np.isfinite(values)
+    if is_known.sum() < 2:
+        level = float(values[is_known][0]) if is_known.any() else 0.0
         return lambda _: level
-    curve: Callable[[float], Any] = PchipInterpolator(times_s[known], values[known], extrapolate=False)
-    return lambda time_s: curve(min(max(time_s, float(times_s[known][0])), float(times_s[known][-1])))
+    curve: Callable[[float], Any] = PchipInterpolator(times_s[is_known], values[is_known], extrapolate=False)
+    return lambda time_s: curve(min(max(time_s, float(times_s[is_known][0])), float(times_s[is_known][-1])))
 
 
 def _known_columns(table: Table) -> dict[str, str]:
@@ -210,27 +215,27 @@ def _known_columns(table: Table) -> dict[str, str]:
     Raises:
         TableError: there is no time, nothing that moves, or a column that was meant to.
     """
-    known = {name.casefold(): name for name in (*columns(), *RECIPES, *HEAD, *GAZE)}
+    spellings = {name.casefold(): name for name in (*columns(), *RECIPES, *HEAD, *GAZE)}
     if not any(name.casefold() == TIME for name in table):
         raise TableError(
             expected=f'a column {TIME!r}', came=f'{table.path.name} with {table.seen()}',
             todo='give the seconds of each row',
         )  # fmt: skip
-    names = {spelled: known[spelled.casefold()] for spelled in table if spelled.casefold() in known}
+    names = {spelled: spellings[spelled.casefold()] for spelled in table if spelled.casefold() in spellings}
     if not names:
         others = [name for name in table if name.casefold() != TIME]
         raise TableError(
             expected='columns named after directions, emotions, head or gaze',
             came=f'{table.path.name} with {table.seen()}',
-            todo=did_you_mean(others[0], known.values()) if others else 'add a column such as jawOpen or surprise',
+            todo=did_you_mean(others[0], spellings.values()) if others else 'add a column such as jawOpen or surprise',
         )  # fmt: skip
     for spelled in table:
         if spelled not in names and spelled.casefold() != TIME:
-            near = did_you_mean(spelled, known.values(), '')
-            if near:
+            suggestion = did_you_mean(spelled, spellings.values(), '')
+            if suggestion:
                 raise TableError(
                     expected='columns named after directions, emotions, head or gaze', came=f'{table.path.name} with '
-                    f'a column {spelled!r}', todo=near,
+                    f'a column {spelled!r}', todo=suggestion,
                 )  # fmt: skip
     return names
 
@@ -245,8 +250,8 @@ def _times(table: Table) -> Floats:
     faults: list[str] = []
     times = _numbers(table, spelled, (-1e6, 1e6), faults)
     faults += [
-        f'{table.row(place + 1)}, column {spelled}: {times[place + 1]:g} s does not come after {times[place]:g} s'
-        for place in np.flatnonzero(np.diff(times) <= 0).tolist()
+        f'{table.row(row + 1)}, column {spelled}: {times[row + 1]:g} s does not come after {times[row]:g} s'
+        for row in np.flatnonzero(np.diff(times) <= 0).tolist()
     ]
     if faults or len(times) < 2 or times[-1] - times[0] > MOST_SECONDS:
         raise TableError(
@@ -258,19 +263,17 @@ def _times(table: Table) -> Floats:
 
 
 def _numbers(table: Table, spelled: str, limits: tuple[float, float], faults: list[str]) -> Floats:
-    """(T,) the cells of a column; what is wrong with them is added to the faults, with row and column."""
+    """(T,) numbers in a column; each invalid cell is nan, and its row, column and fault are added to `faults`."""
     values = []
-    for place, cell in enumerate(table[spelled]):
+    for row, cell in enumerate(table[spelled]):
         try:
             value = number(cell)
         except ValueError as error:
-            faults.append(f'{table.row(place)}, column {spelled}: {error}')
+            faults.append(f'{table.row(row)}, column {spelled}: {error}')
             value = np.nan
         else:
             if not limits[0] <= value <= limits[1]:
-                faults.append(
-                    f'{table.row(place)}, column {spelled}: {value:g} is not in {limits[0]:g} to {limits[1]:g}'
-                )
+                faults.append(f'{table.row(row)}, column {spelled}: {value:g} is not in {limits[0]:g} to {limits[1]:g}')
         values.append(value)
     return np.array(values, dtype=np.float64)
 
@@ -282,15 +285,15 @@ def _limits(name: str) -> tuple[float, float]:
 def _as_amounts(curves: Mapping[str, Floats], count: int) -> dict[str, Floats]:
     """Curves in which the directions' scores are amounts."""
     scores = np.zeros((count, 1 + DIRECTIONS))
-    for name, place in columns().items():
+    for name, index in columns().items():
         if name in curves:
-            scores[:, 1 + place] = curves[name]
+            scores[:, 1 + index] = curves[name]
     amounts = shown_amounts(scores)
     return {name: amounts[:, columns()[name]] if name in columns() else values for name, values in curves.items()}
 
 
 def _face_curves(analysis: Analysis, person: str) -> tuple[Floats, dict[str, Floats]] | None:
-    """Times and curves of what a face did; None if none was read."""
+    """Times and curves of the face in an analysis; None if fewer than two frames were read."""
     faces = analysis.tables['faces']
     needed = (*BLENDSHAPES[1:], *HEAD, *GAZE, TIME)
     if not faces.num_rows or not set(needed) <= set(faces.column_names):
@@ -298,13 +301,13 @@ def _face_curves(analysis: Analysis, person: str) -> tuple[Floats, dict[str, Flo
     rows = rows_of(faces, person)
     times = column(rows, TIME) if rows.num_rows else np.zeros(0)
     scores = np.stack([column(rows, name) for name in BLENDSHAPES[1:]], axis=1) if len(times) else np.zeros((0, 51))
-    known = np.isfinite(scores).all(axis=1)
-    if known.sum() < 2:
+    is_complete = np.isfinite(scores).all(axis=1)
+    if is_complete.sum() < 2:
         return None
-    rows, times, scores = rows.filter(known), times[known], scores[known]
+    rows, times, scores = rows.filter(is_complete), times[is_complete], scores[is_complete]
     amounts = shown_amounts(np.concatenate([np.zeros((len(scores), 1)), scores], axis=1))
     calm = amounts[int(np.argmin(scores.sum(axis=1)))]
-    curves = {name: amounts[:, place] - calm[place] for place, name in enumerate(face_model().directions)
+    curves = {name: amounts[:, index] - calm[index] for index, name in enumerate(face_model().directions)
               if not name.startswith('eyeLook')}  # fmt: skip
     for name in (*HEAD, *GAZE):
         angles = column(rows, name)
@@ -313,12 +316,12 @@ def _face_curves(analysis: Analysis, person: str) -> tuple[Floats, dict[str, Flo
 
 
 def _resting(times: Floats, curves: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
-    """The curves with rest where nothing is known for long."""
+    """The curves with rest, all zeros, inside gaps of more than BLENDED_GAP_S."""
     gaps = np.flatnonzero(np.diff(times) > BLENDED_GAP_S)
     edges = [time for gap in gaps for time in (times[gap] + REST_S / 2, times[gap + 1] - REST_S / 2)]
     order = np.argsort(np.concatenate([times, edges]))
-    together = np.concatenate([times, edges])[order]
-    return together, {
+    all_times = np.concatenate([times, edges])[order]
+    return all_times, {
         name: np.concatenate([values, np.zeros(len(edges))])[order] for name, values in curves.items()
     }  # fmt: skip
 
@@ -332,19 +335,19 @@ def _emotion_curves(analysis: Analysis, person: str, run: str) -> tuple[Floats, 
     series = analysis.timeline.series(person)
     times = (series.start_s + series.end_s) / 2
     shares = series.probabilities.copy()
-    states = np.isfinite(shares).all(axis=1)
+    has_shares = np.isfinite(shares).all(axis=1)
     valence, arousal = np.nan_to_num(series.valence), np.nan_to_num(series.arousal)
-    instead = np.zeros_like(shares)
-    instead[:, EKMAN.index('happiness')] = np.clip(valence, 0, 1)
-    instead[:, EKMAN.index('anger')] = np.clip(-valence, 0, 1) * (arousal > 0)
-    instead[:, EKMAN.index('sadness')] = np.clip(-valence, 0, 1) * (arousal <= 0)
-    shares[~states] = instead[~states]
-    if len(times) < 2 or not (states | np.isfinite(series.valence)).any():
+    fallback = np.zeros_like(shares)
+    fallback[:, EKMAN.index('happiness')] = np.clip(valence, 0, 1)
+    fallback[:, EKMAN.index('anger')] = np.clip(-valence, 0, 1) * (arousal > 0)
+    fallback[:, EKMAN.index('sadness')] = np.clip(-valence, 0, 1) * (arousal <= 0)
+    shares[~has_shares] = fallback[~has_shares]
+    if len(times) < 2 or not (has_shares | np.isfinite(series.valence)).any():
         raise RunError(
-            expected=f'two seconds or more in which something was made of {person}', came=f'{run}, with fewer',
+            expected=f'two seconds or more in which {person} was read', came=f'{run}, with fewer',
             todo='analyze a longer recording',
         )  # fmt: skip
-    whole = np.concatenate([series.start_s[:1], times, series.end_s[-1:]])
+    all_times = np.concatenate([series.start_s[:1], times, series.end_s[-1:]])
     unknown = np.full((1, shares.shape[1]), np.nan)  # as in the second beside it
     shares = np.concatenate([unknown, np.clip(shares, 0, 1), unknown])
-    return whole, {name: shares[:, EKMAN.index(name)] for name in EKMAN if name in RECIPES}
+    return all_times, {name: shares[:, EKMAN.index(name)] for name in EKMAN if name in RECIPES}

@@ -47,8 +47,10 @@ FACE_WIDTHS = 2.18
 SOFT_SHARE = 0.06
 """Width of the soft edge as a share of the square."""
 LEAST_SIDE, SIDE_STEP = 32, 8
+"""Least side of the drawn square in pixels, and the number that it must be a multiple of."""
 MOST_STEPS = 1000
 SAME_TIME_S = 1e-4
+"""Difference in seconds up to which two times are of one frame."""
 PRECISIONS = ('auto', 'float32', 'bfloat16')
 
 
@@ -122,7 +124,8 @@ class Square:
         side = int(min(round(FACE_WIDTHS * float(high[0] - low[0])), height, width))
         middle = (low + high) / 2
         left, top = (
-            int(np.clip(round(at - side / 2), 0, most - side)) for at, most in zip(middle, (width, height), strict=True)
+            int(np.clip(round(coordinate - side / 2), 0, length - side))
+            for coordinate, length in zip(middle, (width, height), strict=True)
         )
         return cls(left, top, side)
 
@@ -141,23 +144,23 @@ class Square:
 
     def added(self, image: Image, correction: Floats32) -> Image:
         """A copy of an image with grey levels (size, size, 3) added in its square, likewise blended."""
-        planes = [PillowImage.fromarray(np.ascontiguousarray(correction[..., at])) for at in range(3)]
+        planes = [PillowImage.fromarray(np.ascontiguousarray(correction[..., channel])) for channel in range(3)]
         size = (self.side, self.side)
         fitted = [np.asarray(plane.resize(size, PillowImage.Resampling.BICUBIC)) for plane in planes]
         return self._faded_in(image, np.stack(fitted, axis=-1))
 
     def _faded_in(self, image: Image, difference: Floats32) -> Image:
-        """A copy of a picture changed by (side, side, 3) in the square, less where its edges lie within the picture."""
-        whole = image.copy()
-        place = whole[self.top : self.top + self.side, self.left : self.left + self.side]
+        """A copy of an image plus a (side, side, 3) difference in the square, faded out at edges inside the image."""
+        result = image.copy()
+        part = result[self.top : self.top + self.side, self.left : self.left + self.side]
         fade = self._fade(image.shape[0], image.shape[1])[..., None]
-        place[:] = np.rint(np.clip(place + fade * difference, 0, 255)).astype(np.uint8)
-        return whole
+        part[:] = np.rint(np.clip(part + fade * difference, 0, 255)).astype(np.uint8)
+        return result
 
     def _fade(self, height: int, width: int) -> Floats32:
-        """(side, side) 1 in the middle, 0 at edges that lie within the picture."""
-        along = (np.arange(self.side, dtype=np.float32) + 0.5) / (SOFT_SHARE * self.side)
-        rise, fall = np.minimum(along, 1), np.minimum(along[::-1], 1)
+        """(side, side) 1 in the middle, 0 at edges that lie within the image."""
+        distance = (np.arange(self.side, dtype=np.float32) + 0.5) / (SOFT_SHARE * self.side)
+        rise, fall = np.minimum(distance, 1), np.minimum(distance[::-1], 1)
         ones = np.ones(self.side, np.float32)
         rows = (rise if self.top else ones) * (fall if self.top + self.side < height else ones)
         columns = (rise if self.left else ones) * (fall if self.left + self.side < width else ones)
@@ -204,7 +207,7 @@ def depth_range(
     portrait: Portrait, frames: Sequence[MotionFrame], square: Square, size: int = SIDE
 ) -> tuple[float, float]:
     """The nearest and the farthest depth of the face over all frames, in pixels; 0 and 1 for no frames."""
-    depths = [float(at) for frame in frames for at in _extent(_points(portrait, frame, square, size)[:, 2])]
+    depths = [float(depth) for frame in frames for depth in _extent(_points(portrait, frame, square, size)[:, 2])]
     return min(depths, default=0.0), max(depths, default=1.0)
 
 
@@ -270,21 +273,23 @@ class FlameMaps:
         """
         frames = list(motion)
         head = self._reader.head(portrait.image, portrait.landmarks)
-        every = self._laid_on(head.shown, *self._shown([frame.time_s for frame in frames], motion.calm_at_s or 0.0))
+        expressions = self._laid_on(
+            head.shown, *self._shown([frame.time_s for frame in frames], motion.calm_at_s or 0.0)
+        )
         depths = [
-            float(at)
-            for frame, shown in zip(frames, every, strict=True)
-            for at in _extent(self._points(portrait, head, frame, shown, square, size)[:, 2])
+            float(depth)
+            for frame, expression in zip(frames, expressions, strict=True)
+            for depth in _extent(self._points(portrait, head, frame, expression, square, size)[:, 2])
         ]
-        for frame, shown in zip(frames, every, strict=True):
-            points = self._points(portrait, head, frame, shown, square, size)
+        for frame, expression in zip(frames, expressions, strict=True):
+            points = self._points(portrait, head, frame, expression, square, size)
             yield _maps(points, head.model.triangles, size, min(depths), max(depths))
 
     def _points(
-        self, portrait: Portrait, head: FlameHead, frame: MotionFrame, shown: ShownFlame, square: Square, size: int
+        self, portrait: Portrait, head: FlameHead, frame: MotionFrame, expression: ShownFlame, square: Square, size: int
     ) -> Floats:
-        """(V, 3) the head in pixels of the square, turned about the point whose way `frame.translation` is."""
-        points = head.points(shown)
+        """(V, 3) the head in pixels of the square, turned about the point that `frame.translation` moves."""
+        points = head.points(expression)
         open_mesh = portrait.place(np.array([HEAD_CENTER_CM, *portrait.face[:POINTS]]), np.eye(3), np.zeros(2), 1.0)
         middle = open_mesh[0]
         middle[2] += points[:, 2].min() - open_mesh[1:, 2].min()  # the tips of both noses are equally near
@@ -297,9 +302,9 @@ class FlameMaps:
         """The expression of the driver's face at each time, and in its calm frame."""
         networks, region = self._networks, None
         read: list[tuple[float, ShownFlame]] = []
-        wanted = np.array([*times_s, calm_at_s])
+        wanted_times_s = np.array([*times_s, calm_at_s])
         for frame in Recording.open(self._driver).frames():
-            if np.abs(wanted - frame.time_s).min() > SAME_TIME_S:
+            if np.abs(wanted_times_s - frame.time_s).min() > SAME_TIME_S:
                 continue
             face = None if region is None else networks.read(frame.image, region)
             if face is None:
@@ -309,16 +314,18 @@ class FlameMaps:
                 read.append((frame.time_s, self._reader.shown(frame.image, face.landmarks)))
         if not read:
             raise MediaError(expected='a driver with a face', came=self._driver.name, todo='choose another')
-        known = np.array([time_s for time_s, _ in read])
-        last = np.maximum(np.searchsorted(known, np.array(times_s) + SAME_TIME_S, side='right') - 1, 0)
-        calm = int(np.argmin(np.abs(known - calm_at_s)))
-        return [read[place][1] for place in last.tolist()], read[calm][1]
+        read_times_s = np.array([time_s for time_s, _ in read])
+        last = np.maximum(np.searchsorted(read_times_s, np.array(times_s) + SAME_TIME_S, side='right') - 1, 0)
+        calm = int(np.argmin(np.abs(read_times_s - calm_at_s)))
+        return [read[index][1] for index in last.tolist()], read[calm][1]
 
-    def _laid_on(self, own: ShownFlame, shown: Sequence[ShownFlame], calm: ShownFlame) -> list[ShownFlame]:
+    def _laid_on(
+        self, portrait_expression: ShownFlame, driver_expressions: Sequence[ShownFlame], calm: ShownFlame
+    ) -> list[ShownFlame]:
         """The expressions of the portrait's head that follow from the driver's."""
         if self._absolute:
-            return [each.scaled(self._intensity) for each in shown]
-        return [each.beside(calm, own, self._intensity) for each in shown]
+            return [expression.scaled(self._intensity) for expression in driver_expressions]
+        return [expression.beside(calm, portrait_expression, self._intensity) for expression in driver_expressions]
 
 
 def chosen_maps(
@@ -340,7 +347,7 @@ def chosen_maps(
     if driver is None:
         raise ValueRangeError(
             expected='a driving video, in which the encoders of a face model read what its face does',
-            came='a motion for which nobody was filmed', todo='name a video, or leave face model and encoders out',
+            came='a motion without a driving video', todo='name a video, or leave face model and encoders out',
         )  # fmt: skip
     return FlameMaps(read_flame_reader(model, encoders), driver, networks, intensity=intensity, absolute=absolute)
 
@@ -425,8 +432,8 @@ class DiffusedEngine:
         if number not in self._decoded:
             latents = self._all_latents()
             count = self._drawing.settings.decoded_at_once
-            few = self._drawing.pictures(latents[:, :, number : number + count])
-            self._decoded = {number + at: image for at, image in enumerate(few)}
+            images = self._drawing.pictures(latents[:, :, number : number + count])
+            self._decoded = {number + offset: image for offset, image in enumerate(images)}
         return self._square.laid(self.portrait.image, self._decoded[number])
 
     @property
@@ -447,6 +454,6 @@ class DiffusedEngine:
             maps = self._maps(self.portrait, self.motion, self._square, self._size)
             progress = self._progress
             self._latents = self._drawing.latents(
-                maps, None if progress is None else lambda done, every: progress('windows', done, every)
+                maps, None if progress is None else lambda done, total: progress('windows', done, total)
             )
         return self._latents

@@ -151,7 +151,7 @@ def motion_of_video(
     recording = Recording.open(path)
     if recording.video is None:
         raise MediaError(
-            expected='a driver with pictures', came=f'{path}, which has sound alone', todo='give a video of a face'
+            expected='a driver with video', came=f'{path}, which has only audio', todo='give a video of a face'
         )
     networks = landmarker or FaceLandmarker()
     motion = motion_of_frames(
@@ -160,8 +160,8 @@ def motion_of_video(
     )  # fmt: skip
     if recording.is_still:
         motion.notes.append(
-            f'{Path(path).name} is one picture, which does not move: what it shows reaches a portrait by the absolute '
-            'transfer alone'
+            f'{Path(path).name} is a photograph, which does not move: only the absolute transfer applies its '
+            'expression to a portrait'
         )
     sound = Path(path) if recording.audio else None
     pictures = None if settings.rate_hz else recording.video.pictures
@@ -221,21 +221,21 @@ def motion_of_sightings(
     """
     settings, notes = settings or DriverSettings(), [] if notes is None else notes
     first = _first_seconds(sightings, settings)
-    place = calm_place(first, settings.calm_at_s, name)
-    calm = first[place]
-    own = laid_face(_landmarks(calm), canonical)
-    rest = laid_face(_landmarks(calm), canonical, own.points)
+    index = calm_place(first, settings.calm_at_s, name)
+    calm = first[index]
+    first_fit = laid_face(_landmarks(calm), canonical)
+    rest = laid_face(_landmarks(calm), canonical, first_fit.points)
     yaw_deg = float(_angles_deg(rest.rotation)[0])
     if abs(yaw_deg) > 30:
         notes.append(
             f'even at its calmest, at {calm.time_s:.2f} s, the face of {name} is turned by {abs(yaw_deg):.0f} degrees: '
-            'one side of it is hardly seen, and what it does is a guess'
+            'one side of it is hardly visible, and its movement is a guess'
         )
     state = FaceState(
         np.zeros(51) if calm.scores is None else shown_amounts(calm.scores), rest.rotation, rest.eye_openings, rest.gaze
     )
-    measured = _looking(
-        (calm.time_s, MotionFrame(calm.time_s, mouth=calm.mouth))  # exactly, and not but for rounding
+    measured = _with_held_gaze(
+        (calm.time_s, MotionFrame(calm.time_s, mouth=calm.mouth))  # exactly neutral, without rounding errors
         if sighting is calm
         else _measured(sighting, rest, canonical)
         for sighting in chain(first, sightings)
@@ -263,11 +263,11 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
         MediaError: none shows a face.
         ValueRangeError: `at_s` is after the last of them.
     """
-    seen = [place for place, sighting in enumerate(sightings) if sighting.landmarks is not None]
-    if not seen:
-        without = f'no face in {counted(len(sightings), "frame", "frames")}' if sightings else 'no pictures'
+    candidates = [index for index, sighting in enumerate(sightings) if sighting.landmarks is not None]
+    if not candidates:
+        reason = f'no face in {counted(len(sightings), "frame", "frames")}' if sightings else 'no frames'
         raise MediaError(
-            expected='a driver that shows a face in its first seconds', came=f'{name}: {without}',
+            expected='a driver that shows a face in its first seconds', came=f'{name}: {reason}',
             todo='cut its beginning off, or give another video',
         )  # fmt: skip
     if at_s is not None:
@@ -277,17 +277,19 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
                 expected=f'a time of the calm face within {name}, which ends at {last_s:.2f} s', came=f'{at_s:g} s',
                 todo='give a time at which the face rests',
             )  # fmt: skip
-        return min(seen, key=lambda place: abs(sightings[place].time_s - at_s))
-    if len(seen) > 1 and seen[0] == 0:
-        seen = seen[1:]
+        return min(candidates, key=lambda index: abs(sightings[index].time_s - at_s))
+    if len(candidates) > 1 and candidates[0] == 0:
+        candidates = candidates[1:]
     columns = [BLENDSHAPES.index(term) for term in CALM_TERMS]
-    scores = [sightings[place].scores for place in seen]
-    moved = np.array([0.0 if each is None else float(each[columns].sum()) for each in scores])
-    turned = np.array([_rough_turn(sightings[place].landmarks) for place in seen])
-    away = np.abs(turned - np.median(turned, axis=0)).sum(axis=1)
-    parted = np.array([max(_lip_gap(sightings[place].landmarks) - PARTED, 0.0) for place in seen])
-    aside = np.maximum(np.abs(turned[:, 0]) - TURNED_FROM_DEG, 0.0)
-    return seen[int(np.argmin(moved + PER_DEGREE * away + PER_DEGREE_TURNED * aside + PER_GAP * parted))]
+    scores = [sightings[index].scores for index in candidates]
+    expression = np.array([0.0 if values is None else float(values[columns].sum()) for values in scores])
+    angles_deg = np.array([_rough_turn(sightings[index].landmarks) for index in candidates])
+    from_usual = np.abs(angles_deg - np.median(angles_deg, axis=0)).sum(axis=1)
+    parted = np.array([max(_lip_gap(sightings[index].landmarks) - PARTED, 0.0) for index in candidates])
+    excess_yaw_deg = np.maximum(np.abs(angles_deg[:, 0]) - TURNED_FROM_DEG, 0.0)
+    return candidates[
+        int(np.argmin(expression + PER_DEGREE * from_usual + PER_DEGREE_TURNED * excess_yaw_deg + PER_GAP * parted))
+    ]
 
 
 def _landmarks(sighting: Sighting) -> Floats32:
@@ -303,7 +305,7 @@ def _lip_gap(landmarks: Floats32 | None) -> float:
 
 
 def _rough_turn(landmarks: Floats32 | None) -> Floats:
-    """(2,) degrees of yaw and pitch by the slope of the line between the temples, and of that from brow to chin."""
+    """(2,) yaw and pitch in degrees, by the slopes of the lines between the temples and from brow to chin."""
     points = np.asarray(landmarks, dtype=np.float64)
     across, down = points[454] - points[234], points[152] - points[10]
     return np.degrees([np.arctan2(across[2], across[0]), np.arctan2(down[2], down[1])])
@@ -317,11 +319,11 @@ def _angles_deg(rotation: Floats) -> Floats:
 
 
 def _first_seconds(sightings: Iterator[Sighting], settings: DriverSettings) -> list[Sighting]:
-    wanted_s = max(settings.calm_within_s, (settings.calm_at_s or 0.0) + 0.1)
+    length_s = max(settings.calm_within_s, (settings.calm_at_s or 0.0) + 0.1)
     first: list[Sighting] = []
     for sighting in sightings:
         first.append(sighting)
-        if sighting.time_s - first[0].time_s >= wanted_s:
+        if sighting.time_s - first[0].time_s >= length_s:
             break
     return first
 
@@ -334,11 +336,11 @@ def _rate_hz(first: list[Sighting]) -> float:
 def _watched(
     frames: Generator[Any], networks: FaceLandmarker, settings: DriverSettings, notes: list[str]
 ) -> Generator[Sighting]:
-    """The largest face of each frame, followed; scores are read as long as the calm frame may be among the frames."""
+    """The tracked largest face of each frame; scores are read only while the calm frame is searched."""
     tracker = FaceTracker(networks, max_people=1)
     begin_s: float | None = None
     person: int | None = None
-    looks_for_calm_s = max(settings.calm_within_s, (settings.calm_at_s or 0.0) + 0.1)
+    scored_s = max(settings.calm_within_s, (settings.calm_at_s or 0.0) + 0.1)
     with closing(frames):
         for frame in frames:
             begin_s = frame.time_s if begin_s is None else begin_s
@@ -354,7 +356,7 @@ def _watched(
             elif followed[0].person != person:
                 notes.append(f'from {frame.time_s:.2f} s on another face is seen, and drives')
             person = followed[0].person
-            is_early = frame.time_s - begin_s <= looks_for_calm_s
+            is_early = frame.time_s - begin_s <= scored_s
             scores = networks.blendshapes(mesh.landmarks) if is_early else None
             mouth = mouth_picture(frame.image, mesh.landmarks) if settings.with_mouth else None
             yield Sighting(frame.time_s, mesh.landmarks, scores, mouth)
@@ -390,25 +392,25 @@ def _measured(sighting: Sighting, rest: LaidFace, canonical: CanonicalFace) -> t
     """A sighting laid on the calm face; None if there is no face."""
     if sighting.landmarks is None:
         return sighting.time_s, None
-    now = laid_face(sighting.landmarks, canonical, rest.points)
-    share = now.eye_openings / np.maximum(rest.eye_openings, 1e-3)
-    moved = (now.center - rest.center)[:2] / rest.pixels_per_cm
+    posed = laid_face(sighting.landmarks, canonical, rest.points)
+    share = posed.eye_openings / np.maximum(rest.eye_openings, 1e-3)
+    translation = (posed.center - rest.center)[:2] / rest.pixels_per_cm
     return sighting.time_s, MotionFrame(
         sighting.time_s,
-        (now.points - rest.points)[:POINTS].astype(np.float32),
+        (posed.points - rest.points)[:POINTS].astype(np.float32),
         np.maximum((share - CLOSED) / (1 - CLOSED), 0).astype(np.float32),
-        (now.gaze - rest.gaze).astype(np.float32),
-        now.rotation @ rest.rotation.T,
-        moved,
-        now.pixels_per_cm / rest.pixels_per_cm,
+        (posed.gaze - rest.gaze).astype(np.float32),
+        posed.rotation @ rest.rotation.T,
+        translation,
+        posed.pixels_per_cm / rest.pixels_per_cm,
         sighting.mouth,
     )
 
 
-def _looking(
+def _with_held_gaze(
     measured: Iterable[tuple[float, MotionFrame | None]],
 ) -> Iterator[tuple[float, MotionFrame | None]]:
-    """Motion in which closed eyes keep their last gaze: the iris behind a lid is a guess."""
+    """Motion in which closed eyes keep their last gaze, since the iris behind a lid is not visible."""
     gaze = np.zeros((2, 2), np.float32)
     for time_s, frame in measured:
         if frame is not None:
@@ -420,36 +422,36 @@ def _looking(
 def _bridged(
     measured: Iterable[tuple[float, MotionFrame | None]], notes: list[str], name: str
 ) -> Generator[MotionFrame]:
-    """A frame for every time: where no face is seen, what lies between, or the way to rest and back."""
+    """A frame for every time; without a face, interpolated, or on its way to rest and back."""
     last: MotionFrame | None = None  # the last frame with a face
-    lost: list[float] = []  # times since then, to be interpolated
+    lost_times: list[float] = []  # times since then, to be interpolated
     is_resting, back_s, missing = False, -np.inf, 0
     for time_s, frame in measured:
         if frame is None:
             missing += 1
-            lost.append(time_s)
+            lost_times.append(time_s)
             if last is None or is_resting or time_s - last.time_s > MOST_BRIDGED_S:
-                yield from (_coming_to_rest(last, at) for at in lost)
-                lost, is_resting = [], True
+                yield from (_coming_to_rest(last, lost_s) for lost_s in lost_times)
+                lost_times, is_resting = [], True
             continue
-        if last is not None and lost:
+        if last is not None and lost_times:
             span_s = time_s - last.time_s
-            yield from (blended(last, frame, (at - last.time_s) / span_s, at) for at in lost)
+            yield from (blended(last, frame, (lost_s - last.time_s) / span_s, lost_s) for lost_s in lost_times)
         if is_resting:
             back_s = time_s
-        last, lost, is_resting = frame, [], False
+        last, lost_times, is_resting = frame, [], False
         share = _smooth((time_s - back_s) / SETTLES_S)
         yield frame if share == 1 else replace(blended(MotionFrame(time_s), frame, share, time_s), mouth=frame.mouth)
-    yield from (_coming_to_rest(last, at) for at in lost)
+    yield from (_coming_to_rest(last, lost_s) for lost_s in lost_times)
     if missing:
         notes.append(
-            f'{counted(missing, "frame", "frames")} of {name} without a face: the motion goes on in between, and comes '
-            f'to rest where the face is away for more than {MOST_BRIDGED_S:g} s'
+            f'{counted(missing, "frame", "frames")} of {name} without a face: the motion is interpolated, and comes '
+            f'to rest where the face is absent for more than {MOST_BRIDGED_S:g} s'
         )
 
 
 def _coming_to_rest(last: MotionFrame | None, time_s: float) -> MotionFrame:
-    """A frame after the last one that was seen."""
+    """The frame at a time after the last face, as it returns to rest."""
     share = 1.0 if last is None else _smooth((time_s - last.time_s) / SETTLES_S)
     return MotionFrame(time_s) if last is None or share == 1 else blended(last, MotionFrame(time_s), share, time_s)
 

@@ -82,12 +82,12 @@ class Recipe:
 
     def amounts(self, intensity: float = 1.0) -> Floats:
         """(51,) amounts of the directions at an intensity; if two units move one direction, the stronger counts."""
-        shown = np.zeros(DIRECTIONS)
+        amounts_at_full = np.zeros(DIRECTIONS)
         for unit, strength in self.units.items():
             for name, share in UNIT_DIRECTIONS[unit].items():
-                place = columns()[name]
-                shown[place] = max(shown[place], strength * share)
-        return intensity * shown
+                column = columns()[name]
+                amounts_at_full[column] = max(amounts_at_full[column], strength * share)
+        return intensity * amounts_at_full
 
 
 _EMFACS = "EMFACS-7; FACS Investigator's Guide, table 10-1"
@@ -144,8 +144,8 @@ def named_emotions(names: str) -> tuple[str, ...]:
     Raises:
         UnknownNameError: unknown emotion.
     """
-    wanted = [name.strip().casefold() for name in names.split(',') if name.strip()]
-    chosen = [each for name in wanted for each in (RECIPES if name == ALL else (name,))]
+    requested = [name.strip().casefold() for name in names.split(',') if name.strip()]
+    chosen = [emotion for name in requested for emotion in (RECIPES if name == ALL else (name,))]
     for name in chosen or [names]:
         recipe(name)
     return tuple(dict.fromkeys(chosen))
@@ -184,7 +184,7 @@ def motion_of_emotion(
     onset_s: float | None = None,
     offset_s: float | None = None,
 ) -> Motion:
-    """An emotion that comes, stays and goes; the first and the last frame are neutral.
+    """The motion of an emotion with onset, apex and offset; the first and the last frame are neutral.
 
     Args:
         name: a name in EMOTIONS.
@@ -231,7 +231,7 @@ def apex_of_emotion(name: str, intensity: float, time_s: float = 0.0) -> MotionF
 
 
 def require_intensity(intensity: float) -> None:
-    """Raises ValueRangeError if an intensity is outside [0, 1]."""
+    """Raise ValueRangeError if an intensity is outside [0, 1]."""
     if not 0 <= intensity <= 1:
         raise ValueRangeError(
             expected='an intensity from 0 to 1', came=f'{intensity:g}', todo='give 1 for the whole recipe'
@@ -239,7 +239,7 @@ def require_intensity(intensity: float) -> None:
 
 
 def require_rate(rate_hz: float) -> None:
-    """Raises ValueRangeError if a frame rate is out of range."""
+    """Raise ValueRangeError if a frame rate is out of range."""
     if not 0 < rate_hz <= MOST_RATE_HZ:
         raise ValueRangeError(
             expected=f'frames per second above 0 and up to {MOST_RATE_HZ:g}', came=f'{rate_hz:g}', todo='give 25'

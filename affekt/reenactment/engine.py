@@ -61,17 +61,17 @@ class Engine:
         face = moved_face(self.portrait, frame)
         target = self.portrait.mesh(face, frame.rotation, frame.translation, frame.scale)
         # 2. Skin, hair and background; then eyes and mouth behind lids and lips.
-        picture = self._warp.picture(target)
-        self._eyes.draw(picture, face, target[: len(face)], frame)
-        self._mouth.draw(picture, face, target[: len(face)], frame)
+        image = self._warp.picture(target)
+        self._eyes.draw(image, face, target[: len(face)], frame)
+        self._mouth.draw(image, face, target[: len(face)], frame)
         # 3. Details that depend on the movement.
         if self._settings.lashes:
-            self._eyes.draw_lashes(picture, target[: len(face)], frame)
-        return picture
+            self._eyes.draw_lashes(image, target[: len(face)], frame)
+        return image
 
 
 def reenact(portrait: Portrait, motion: Motion, settings: EngineSettings | None = None) -> Iterator[Image]:
-    """Yields an image of the portrait for each frame of the motion, which is read in a separate thread.
+    """Yield an image of the portrait for each frame of the motion, which is read in a separate thread.
 
     Args:
         portrait: the portrait.

@@ -32,11 +32,12 @@ UPPER_LID, LOWER_LID = [0, *range(9, 16), 8], list(range(9))
 MOST_GAZE = (0.25, 0.16)
 """Largest movement of an iris from its position in the portrait, horizontal and vertical, in eye widths."""
 LARGE_GAZE, LARGE_OPENING = (0.05, 0.04), 1.2
-"""The same of irises larger than human ones, and how far their lids open: what lies beyond the landmarks stays behind
-and would tear."""
+"""The same of irises larger than human ones, and the largest opening of their lids: pixels beyond the landmarks do not
+move with them, and would tear."""
 IRIS_MARGIN = 1.15
 """Distance from the iris centre, in iris radii, within which the eyeball does not count as white."""
 LEAST_WHITE_PX = 16
+"""Least number of pixels of the white of the eyes from which its colour is measured."""
 LIT_SHARES = (0.75, 0.97)
 """Quantiles of brightness between which an eyeball is lit: below is the lid's shadow, above a reflection."""
 BEYOND_RING = 1.3
@@ -55,22 +56,23 @@ LASHES_WIDTHS = 0.04
 LASHES_FROM = 0.55
 """Share of the calm opening below which the line where lids meet appears."""
 LASHES_DARK = 0.5
+"""Opacity of the line where closed lids meet."""
 LASHES_WIDE = 0.05
 """Width of the line, in widths of the eye."""
 
 
 def move_eyes(face: Floats, portrait: Portrait, frame: MotionFrame) -> None:
     """Set lids and irises of a moved face (478, 3), canonical frame, in place."""
-    most = LARGE_GAZE if portrait.large_irises else MOST_GAZE
+    limits = LARGE_GAZE if portrait.large_irises else MOST_GAZE
     for eye, share, gaze in zip(EYES, frame.opening, frame.gaze, strict=True):
         upper, lower, iris = list(eye.upper), list(eye.lower), list(eye.iris)
         gap = np.maximum(portrait.face[upper, 1] - portrait.face[lower, 1], 0)
         share = min(float(share), LARGE_OPENING) if portrait.large_irises else float(share)
         face[upper, 1] = face[lower, 1] + share * gap
-        wide = float(np.linalg.norm(portrait.face[eye.outer] - portrait.face[eye.inner]))
-        way = np.clip(gaze.astype(np.float64), np.negative(most), most) * [wide, -wide]
+        eye_width = float(np.linalg.norm(portrait.face[eye.outer] - portrait.face[eye.inner]))
+        displacement = np.clip(gaze.astype(np.float64), np.negative(limits), limits) * [eye_width, -eye_width]
         face[iris] = portrait.face[iris] + _corner_shift(eye, face, portrait)
-        face[iris, :2] += way
+        face[iris, :2] += displacement
 
 
 def white_of_eyes(portrait: Portrait) -> Floats | None:
@@ -87,12 +89,12 @@ def white_of_eyes(portrait: Portrait) -> Floats | None:
         is_white = np.hypot(x - iris[0, 0], y - iris[0, 1]) > IRIS_MARGIN * radius
         is_white &= polygon_mask(lids, box) == 1
         pixels.append(portrait.image[box.cut][is_white])
-    seen = np.concatenate(pixels or [np.zeros((0, 3))]).astype(np.float64)
-    if len(seen) < LEAST_WHITE_PX:
+    white_pixels = np.concatenate(pixels or [np.zeros((0, 3))]).astype(np.float64)
+    if len(white_pixels) < LEAST_WHITE_PX:
         return None
-    brightness = seen.mean(axis=1)
+    brightness = white_pixels.mean(axis=1)
     low, high = np.quantile(brightness, LIT_SHARES)
-    return np.asarray(seen[(brightness >= low) & (brightness <= high)].mean(axis=0))
+    return np.asarray(white_pixels[(brightness >= low) & (brightness <= high)].mean(axis=0))
 
 
 class Eyes:
@@ -105,7 +107,7 @@ class Eyes:
         self._whole = _with_whole_irises(portrait.image, [self._rest[list(eye.ring + eye.iris), :2] for eye in EYES])
 
     def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
-        """Lay both eyes over a picture, in place.
+        """Draw both eyes into an image, in place.
 
         Args:
             picture: (H, W, 3) with the lids moved.
@@ -134,18 +136,18 @@ class Eyes:
         for eye, share in zip(EYES, frame.opening, strict=True):
             closed = float(np.clip((LASHES_FROM - share) / LASHES_FROM, 0, 1))
             gap = self._portrait.face[list(eye.upper), 1] - self._portrait.face[list(eye.lower), 1]
-            wide = float(np.linalg.norm(target[eye.outer, :2] - target[eye.inner, :2]))
-            if closed == 0 or gap.mean() <= 0 or wide < 1:
+            eye_width = float(np.linalg.norm(target[eye.outer, :2] - target[eye.inner, :2]))
+            if closed == 0 or gap.mean() <= 0 or eye_width < 1:
                 continue
             edge = [eye.outer, *eye.upper, eye.inner]
             line = target[edge, :2]
-            box = Box.around(line, self._portrait.size, 3 + round(LASHES_WIDE * wide))
+            box = Box.around(line, self._portrait.size, 3 + round(LASHES_WIDE * eye_width))
             if not box.is_empty:
-                mask = _line_mask(line, LASHES_WIDE * wide, box) * np.float32(LASHES_DARK * closed)
+                mask = _line_mask(line, LASHES_WIDE * eye_width, box) * np.float32(LASHES_DARK * closed)
                 laid_over(picture, np.zeros((box.height, box.width, 3), np.float32), mask, box)
 
     def _balls(self, face: Floats, frame: MotionFrame) -> Iterator[Floats]:
-        """(21, 3) of each eyeball: the ring and the iris in the picture, at rest but for gaze and what opens wider."""
+        """(21, 3) ring and iris of each eyeball in the image, at rest except for gaze and lids that open wider."""
         rest = self._portrait.face
         for eye in EYES:
             ball = rest + _corner_shift(eye, face, self._portrait)
@@ -164,21 +166,23 @@ def _disc(ball: Floats, rest: Floats, box: Box) -> tuple[Floats32, Floats32]:
         rest: (21, 2) the same in the portrait.
         box: box of the pixels.
     """
-    wide = float(np.linalg.norm(rest[OUTER] - rest[INNER]))
-    way = ball - rest
-    way -= way[[OUTER, INNER]].mean(axis=0)
-    moves = float(np.clip(np.linalg.norm(way, axis=1).max() / max(MOVED_WIDTHS * wide, 1e-6), 0, 1))
-    radius, own = _radius(ball), _radius(rest)
-    if moves == 0 or min(radius, own) < 1:
+    eye_width = float(np.linalg.norm(rest[OUTER] - rest[INNER]))
+    displacement = ball - rest
+    displacement -= displacement[[OUTER, INNER]].mean(axis=0)
+    strength = float(np.clip(np.linalg.norm(displacement, axis=1).max() / max(MOVED_WIDTHS * eye_width, 1e-6), 0, 1))
+    radius, rest_radius = _radius(ball), _radius(rest)
+    if strength == 0 or min(radius, rest_radius) < 1:
         return np.zeros((2, box.height, box.width), np.float32), np.zeros((box.height, box.width), np.float32)
-    across, down = _pixels(box)
-    x, y = across - ball[MIDDLE, 0], down - ball[MIDDLE, 1]
+    columns, rows = _pixels(box)
+    x, y = columns - ball[MIDDLE, 0], rows - ball[MIDDLE, 1]
     is_iris = np.clip((ROUND_FROM - np.hypot(x, y) / radius) / (ROUND_FROM - ROUND_TO), 0, 1)
     # near the lids the eyeball's edge moves with them, including lashes
-    above, below = (_lid_height(ball[lid], across) for lid in (UPPER_LID, LOWER_LID))
-    between = np.clip(np.minimum(down - above, below - down) / max(LASHES_WIDTHS * wide, 1e-6), 0, 1)
-    places = np.broadcast_arrays(rest[MIDDLE, 0] + x * own / radius, rest[MIDDLE, 1] + y * own / radius)
-    return np.stack(places).astype(np.float32), (moves * is_iris * between).astype(np.float32)
+    above, below = (_lid_height(ball[lid], columns) for lid in (UPPER_LID, LOWER_LID))
+    within_lids = np.clip(np.minimum(rows - above, below - rows) / max(LASHES_WIDTHS * eye_width, 1e-6), 0, 1)
+    positions = np.broadcast_arrays(
+        rest[MIDDLE, 0] + x * rest_radius / radius, rest[MIDDLE, 1] + y * rest_radius / radius
+    )
+    return np.stack(positions).astype(np.float32), (strength * is_iris * within_lids).astype(np.float32)
 
 
 def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
@@ -188,28 +192,28 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         image: (H, W, 3) the portrait.
         eyes: (21, 2) ring and iris of each eye in it.
     """
-    made = image.copy()
+    result = image.copy()
     for rest in eyes:
-        radius, inside = _radius(rest), LASHES_WIDTHS * float(np.linalg.norm(rest[OUTER] - rest[INNER]))
+        radius, lid_margin = _radius(rest), LASHES_WIDTHS * float(np.linalg.norm(rest[OUTER] - rest[INNER]))
         box = Box.around(rest[MIDDLE] + np.outer([-1, 1], [ROUND_FROM * radius] * 2), image.shape[:2], 1)
         if box.is_empty or radius < 1:
             continue
-        across, down = _pixels(box)
-        top, bottom = (_lid_height(rest[lid], across) for lid in (UPPER_LID, LOWER_LID))
-        seen = np.clip(np.minimum(down - top, bottom - down) / max(inside, 1e-6) - 0.5, 0, 1)  # (h, w)
+        columns, rows = _pixels(box)
+        top, bottom = (_lid_height(rest[lid], columns) for lid in (UPPER_LID, LOWER_LID))
+        visible = np.clip(np.minimum(rows - top, bottom - rows) / max(lid_margin, 1e-6) - 0.5, 0, 1)  # (h, w)
         width = max(RING_WIDTH * radius, 1)
-        rings = np.hypot(across - rest[MIDDLE, 0], down - rest[MIDDLE, 1]) / width
+        rings = np.hypot(columns - rest[MIDDLE, 0], rows - rest[MIDDLE, 1]) / width
         # beyond the edge, the white of an eye would be a bright arc before shadow or lashes
         rings = np.minimum(rings, np.floor(radius / width))
-        members = [(np.rint(rings) == number) & (seen > 0.5) for number in range(round(rings.max()) + 1)]
-        known = [number for number, ring in enumerate(members) if ring.any()]
-        if not known:
+        members = [(np.rint(rings) == number) & (visible > 0.5) for number in range(round(rings.max()) + 1)]
+        ring_numbers = [number for number, ring in enumerate(members) if ring.any()]
+        if not ring_numbers:
             continue
-        part = made[box.cut]
-        colors = np.array([np.quantile(part[members[number]], DULL, axis=0) for number in known])
-        filled = np.stack([np.interp(rings, known, channel) for channel in colors.T], axis=-1)
-        laid_over(made, filled.astype(np.float32), (1 - seen).astype(np.float32), box)
-    return made
+        part = result[box.cut]
+        colors = np.array([np.quantile(part[members[number]], DULL, axis=0) for number in ring_numbers])
+        filled = np.stack([np.interp(rings, ring_numbers, channel) for channel in colors.T], axis=-1)
+        laid_over(result, filled.astype(np.float32), (1 - visible).astype(np.float32), box)
+    return result
 
 
 def _pixels(box: Box) -> tuple[Floats, Floats]:
@@ -224,13 +228,13 @@ def _radius(points: Floats) -> float:
 
 
 def _lid_height(lid: Floats, x: Floats) -> Floats:
-    """Height in the picture of a lid through points (N, 2), at columns along it."""
+    """Height in the image of a lid through points (N, 2), at columns along it."""
     ordered = lid[np.argsort(lid[:, 0])]
     return np.asarray(np.interp(x, ordered[:, 0], ordered[:, 1]))
 
 
 def _corner_shift(eye: EyePoints, face: Floats, portrait: Portrait) -> Floats:
-    """(3,) how far the corners of an eye have moved, on average."""
+    """(3,) mean displacement of both corners of an eye, in centimetres."""
     corners = [eye.outer, eye.inner]
     return np.asarray((face[corners] - portrait.face[corners]).mean(axis=0))
 
@@ -249,14 +253,14 @@ def _around(rest: Floats, ball: Floats) -> Floats:
         ball: (21, 3) in the picture.
     """
     ring = slice(0, -5)
-    out = (BEYOND_RING - 1) * (rest[ring] - rest[ring].mean(axis=0))
-    return np.concatenate([ball, ball[ring] + out])
+    outward = (BEYOND_RING - 1) * (rest[ring] - rest[ring].mean(axis=0))
+    return np.concatenate([ball, ball[ring] + outward])
 
 
 def _line_mask(line: Floats, width: float, box: Box) -> Floats32:
     """(h, w) a soft line through points (N, 2)."""
     canvas = PillowImage.new('L', (box.width * OVERSAMPLING, box.height * OVERSAMPLING))
-    places = [tuple(place) for place in ((line - [box.left, box.top]) * OVERSAMPLING - 0.5).tolist()]
-    ImageDraw.Draw(canvas).line(places, fill=255, width=max(1, round(width * OVERSAMPLING)), joint='curve')
+    corners = [tuple(corner) for corner in ((line - [box.left, box.top]) * OVERSAMPLING - 0.5).tolist()]
+    ImageDraw.Draw(canvas).line(corners, fill=255, width=max(1, round(width * OVERSAMPLING)), joint='curve')
     soft = canvas.filter(ImageFilter.GaussianBlur(0.5 * width * OVERSAMPLING))
     return np.asarray(soft.reduce(OVERSAMPLING), dtype=np.float32) / np.float32(255)

@@ -28,9 +28,11 @@ RINGS = ((1.12, 0.1, 1.0), (1.35, 0.45, 0.95), (1.8, 0.8, 0.55), (2.6, 1.0, 0.2)
 far it follows the head. Depths increase gradually, so that what a turn uncovers is stretched over a
 wide strip."""
 BACK_CM = -5.5
+"""Depth of the back of the head, z in the canonical frame."""
 SKIN_SHARES = (0.85, 0.5, 0.2, 0.0, 0.0)
 """Share of the outline's expression that each ring follows: an opened jaw draws the neck along."""
 MIDDLE_CM = (0.0, 1.0)
+"""Middle of the rings, x and y in the canonical frame."""
 HAIR_LIFT_CM = 3.0
 """Additional height of a ring above the forehead, per unit of its size beyond the outline's."""
 HALF_CM = 6.0
@@ -81,16 +83,16 @@ def surroundings(canonical: Floats, in_picture: Floats, placed_rings: Floats, si
     x, y = placed_rings[:, 0], placed_rings[:, 1]
     to_border = np.minimum(np.minimum(x, width - x), np.minimum(y, height - y))
     inside = to_border > 2
-    tall = float(np.ptp(in_picture[list(OUTLINE), 1]))
-    near = np.clip(to_border / (CLEARANCE * tall), 0, 1)
-    following = (ring_following(canonical) * near)[inside]
-    sharing = (np.repeat(SKIN_SHARES, len(OUTLINE)) * near)[inside]
+    face_height = float(np.ptp(in_picture[list(OUTLINE), 1]))
+    near_border = np.clip(to_border / (CLEARANCE * face_height), 0, 1)
+    following = (ring_following(canonical) * near_border)[inside]
+    sharing = (np.repeat(SKIN_SHARES, len(OUTLINE)) * near_border)[inside]
     beside = np.tile(OUTLINE, len(RINGS))[inside]
     border = _border(height, width)
-    flat = np.concatenate([in_picture, placed_rings[inside], border])
-    rim = np.concatenate([np.asarray(OUTLINE), np.arange(POINTS, len(flat))])
-    triangles = rim[Delaunay(flat[rim]).simplices]
-    middles = flat[triangles].mean(axis=1)
+    points_px = np.concatenate([in_picture, placed_rings[inside], border])
+    rim = np.concatenate([np.asarray(OUTLINE), np.arange(POINTS, len(points_px))])
+    triangles = rim[Delaunay(points_px[rim]).simplices]
+    middles = points_px[triangles].mean(axis=1)
     outside = ~inside_polygon(in_picture[list(OUTLINE)], middles)
     second = slice(len(OUTLINE), 2 * len(OUTLINE))
     return Surroundings(
@@ -111,10 +113,10 @@ def head_rings(face: Floats) -> Floats:
     middle = np.array([*MIDDLE_CM, 0.0])
     above = np.clip((outline[:, 1] - middle[1]) / HALF_CM, 0, 1)
     rings = []
-    for larger, back, _ in RINGS:
-        ring = (outline - middle) * [larger, larger, 0] + middle
-        ring[:, 1] += above * (larger - 1) * HAIR_LIFT_CM
-        ring[:, 2] = outline[:, 2] + back * (BACK_CM - outline[:, 2])
+    for size, depth, _ in RINGS:
+        ring = (outline - middle) * [size, size, 0] + middle
+        ring[:, 1] += above * (size - 1) * HAIR_LIFT_CM
+        ring[:, 2] = outline[:, 2] + depth * (BACK_CM - outline[:, 2])
         rings.append(ring)
     return np.concatenate(rings)
 
@@ -122,10 +124,10 @@ def head_rings(face: Floats) -> Floats:
 def ring_following(rings: Floats) -> Floats:
     """(5 * 36,) how far each ring point moves with the head, before the border limits it."""
     shares = []
-    for number, (larger, _, follows) in enumerate(RINGS):
+    for number, (size, _, follow) in enumerate(RINGS):
         ring = rings[number * len(OUTLINE) : (number + 1) * len(OUTLINE)]
-        below = np.clip(-(ring[:, 1] - MIDDLE_CM[1]) / larger / HALF_CM, 0, 1)
-        shares.append(follows * (1 - NECK_STAYS * below * min(1.0, (larger - 1) / 0.35)))
+        below = np.clip(-(ring[:, 1] - MIDDLE_CM[1]) / size / HALF_CM, 0, 1)
+        shares.append(follow * (1 - NECK_STAYS * below * min(1.0, (size - 1) / 0.35)))
     return np.concatenate(shares)
 
 

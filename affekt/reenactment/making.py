@@ -159,7 +159,7 @@ class Reenactment:
     Attributes:
         path: path of the output.
         record: the record file beside it.
-        pictures: number of pictures.
+        pictures: number of frames.
         seconds: duration in seconds; 0 for a still.
         resumed: frames drawn by an earlier, interrupted run.
         has_sound: whether it has the driver's audio.
@@ -211,7 +211,7 @@ def reenact_to(
     progress: Progress | None = None,
     anew: bool = False,
 ) -> Reenactment:
-    """Write a signed video of a moving portrait, or a signed still of an emotion's apex, with a record beside it.
+    """Write a signed video of a moving portrait, or a signed still of an emotion's apex, and its record.
 
     Args:
         out: .mp4, or .png or .jpg for a still.
@@ -233,43 +233,43 @@ def reenact_to(
         MissingExtraError: c2pa-python is not installed.
         RunError: an interrupted run used other settings, or several processes were started for a single-process job.
     """
-    target, own = Path(out), settings or ReenactSettings()
+    target, chosen = Path(out), settings or ReenactSettings()
     # 1. Everything that can be refused at once.
     _require_output(target, Path(portrait), source)
-    if own.weights is None or target.suffix.lower() in STILLS:
+    if chosen.weights is None or target.suffix.lower() in STILLS:
         require_alone('drawing by geometry, or a still,')
-    if own.refiner is not None:
-        require_refined(own.refiner, Path(portrait))
+    if chosen.refiner is not None:
+        require_refined(chosen.refiner, Path(portrait))
     networks = landmarker or FaceLandmarker()
-    maps = own.maps(source.driver, networks)
-    learnt = learnt_files(own)
-    described = source.as_json()
+    maps = chosen.maps(source.driver, networks)
+    learnt = learnt_files(chosen)
+    source_record = source.as_json()
     # 2. Portrait and motion.
-    face = Portrait.from_picture(portrait, networks, max_side=own.max_side)
-    engine = Engine(face, own.engine)
+    face = Portrait.from_picture(portrait, networks, max_side=chosen.max_side)
+    engine = Engine(face, chosen.engine)
     depends_on = {
-        'portrait_sha256': file_sha256(Path(portrait)), 'source': described, 'settings': own.as_json(),
+        'portrait_sha256': file_sha256(Path(portrait)), 'source': source_record, 'settings': chosen.as_json(),
         'versions': versions(), **learnt,
     }  # fmt: skip
     driver = source.driver
 
-    def signed(place: Path, shows_driver: bool) -> Provenance:
+    def signed(path: Path, shows_driver: bool) -> Provenance:
         provenance = Provenance(
-            own.drawn_by, consent, str(depends_on['portrait_sha256']),
-            None if driver is None else str(described['sha256']), shows_driver,
-            {'source': described, **own.as_json(), 'learnt': learnt},
+            chosen.drawn_by, consent, str(depends_on['portrait_sha256']),
+            None if driver is None else str(source_record['sha256']), shows_driver,
+            {'source': source_record, **chosen.as_json(), 'learnt': learnt},
         )  # fmt: skip
-        sign(place, provenance, credentials)
+        sign(path, provenance, credentials)
         return provenance
 
     # 3. Frames and provenance: no unsigned file appears.
     if target.suffix.lower() in STILLS:
-        made = _still(target, engine, face, source, own, signed)
+        result = _still(target, engine, face, source, chosen, signed)
     else:
-        made = _video(target, engine, face, source, own, networks, depends_on, progress, signed, anew, maps)
-    if made.is_written:
-        write_atomically(made.record, _record(made, Path(portrait), consent, depends_on))
-    return made
+        result = _video(target, engine, face, source, chosen, networks, depends_on, progress, signed, anew, maps)
+    if result.is_written:
+        write_atomically(result.record, _record(result, Path(portrait), consent, depends_on))
+    return result
 
 
 def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
@@ -286,8 +286,8 @@ def learnt_files(settings: ReenactSettings) -> dict[str, Any]:
 
     if settings.weights is not None:
         guides = [path for path in (settings.face_model, *settings.face_encoders) if path is not None]
-        of_guides = {'guided_by_sha256': [file_sha256(path) for path in guides]} if guides else {}
-        return {'weights': weight_prints(settings.weights), **of_guides}
+        guide_hashes = {'guided_by_sha256': [file_sha256(path) for path in guides]} if guides else {}
+        return {'weights': weight_prints(settings.weights), **guide_hashes}
     assert settings.refiner is not None
     return {'refiner_sha256': read_refiner_card(settings.refiner).weights_sha256}
 
@@ -370,7 +370,7 @@ def _video(
         drawing = Noted(drawing)
     written = write_reenactment(
         target, drawing, motion, depends_on=depends_on, progress=progress, anew=anew,
-        finished=lambda place, reenacted: signed(place, reenacted.shows_driver),
+        finished=lambda path, reenacted: signed(path, reenacted.shows_driver),
     )  # fmt: skip
     if painter is not None:
         painter.forget()
@@ -405,7 +405,7 @@ def _painter(
 def _still(
     target: Path, engine: Engine, face: Portrait, source: MotionSource, settings: ReenactSettings, signed: Signed
 ) -> Reenactment:
-    """Write one picture."""
+    """Write one signed image."""
     frame = source.still()
     if frame is None:
         raise UnknownNameError(expected='a source with a still', came=repr(source), todo='write a video')
@@ -418,10 +418,10 @@ def _still(
             size=painting.side,
         )  # fmt: skip
         motion, drawing = painter.motion, painter
-    picture = drawing.picture(next(iter(motion)))
-    with place_atomically(target) as place:
-        write_image(place, picture if settings.note_off_by else with_note(picture), quality=95)
-        signed(place, False)
+    image = drawing.picture(next(iter(motion)))
+    with place_atomically(target) as path:
+        write_image(path, image if settings.note_off_by else with_note(image), quality=95)
+        signed(path, False)
     notes = (*face.notes, *map(sentence, motion.notes))
     return Reenactment(target, _record_of(target), 1, 0.0, 0, False, False, notes)
 
@@ -430,20 +430,20 @@ def _record_of(target: Path) -> Path:
     return target.with_name(f'{target.name}.json')
 
 
-def _record(made: Reenactment, portrait: Path, consent: Consent, depends_on: Mapping[str, Any]) -> bytes:
+def _record(result: Reenactment, portrait: Path, consent: Consent, depends_on: Mapping[str, Any]) -> bytes:
     """The record of the output's sources, as JSON."""
     content = {
-        'output': made.path.name,
-        'output_sha256': file_sha256(made.path),
+        'output': result.path.name,
+        'output_sha256': file_sha256(result.path),
         'engine': 'geometric' if depends_on['settings']['weights'] is None else 'diffusion',
         'portrait': portrait.name,
         **depends_on,
         'consent': consent.as_json(),
-        'has_drivers_mouth': made.shows_driver,
-        'pictures': made.pictures,
-        'seconds': made.seconds,
-        'has_sound': made.has_sound,
-        'notes': list(made.notes),
+        'has_drivers_mouth': result.shows_driver,
+        'pictures': result.pictures,
+        'seconds': result.seconds,
+        'has_sound': result.has_sound,
+        'notes': list(result.notes),
     }
     return (json.dumps(plain(content), indent=2, ensure_ascii=False) + '\n').encode()
 

@@ -29,7 +29,7 @@ ROTATION_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class MouthPicture:
-    """The inside of the driver's mouth, as it was filmed.
+    """The inside of the driver's mouth in a frame of the video.
 
     Args:
         image: (H, W, 3) uint8 RGB, the part of the frame around the mouth.
@@ -48,7 +48,7 @@ class MouthPicture:
         image = self.image
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ShapeError(
-                expected='a picture (H, W, 3) of uint8', came=f'{image.dtype} {image.shape}', todo='cut it from a frame'
+                expected='an image (H, W, 3) of uint8', came=f'{image.dtype} {image.shape}', todo='cut it from a frame'
             )
         _keep(self, 'inner_lips', (len(INNER_LIPS), 2))
         _keep(self, 'cheek', (3,))
@@ -73,7 +73,7 @@ class MotionFrame:
         translation: (2,) displacement of HEAD_CENTER_CM in the image, x right and y up, in centimetres at
             the calm size.
         scale: size of the head in the image relative to the calm one, > 0; above 1 it is nearer.
-        mouth: the inside of the mouth, where it is open and was filmed.
+        mouth: image of the inside of the mouth; None if it is closed, or the motion has no video.
 
     Raises:
         ShapeError: other shapes.
@@ -193,7 +193,7 @@ class Motion:
 
 
 def require_rotation(matrix: Floats) -> None:
-    """Raises ValueRangeError if a (3, 3) matrix is not a proper rotation."""
+    """Raise ValueRangeError if a (3, 3) matrix is not a proper rotation."""
     is_orthogonal = np.abs(matrix @ matrix.T - np.eye(3)).max() <= ROTATION_TOLERANCE
     if not (is_orthogonal and np.linalg.det(matrix) > 0):
         raise ValueRangeError(
@@ -206,13 +206,13 @@ def blended(first: MotionFrame, second: MotionFrame, share: float, time_s: float
 
     Rotation is interpolated about one axis, size geometrically, everything else linearly.
     """
-    way = rotation_vector(second.rotation @ first.rotation.T)
+    difference = rotation_vector(second.rotation @ first.rotation.T)
     return MotionFrame(
         time_s,
         first.offsets + np.float32(share) * (second.offsets - first.offsets),
         np.maximum(first.opening + np.float32(share) * (second.opening - first.opening), 0),
         first.gaze + np.float32(share) * (second.gaze - first.gaze),
-        turn(share * way) @ first.rotation,
+        turn(share * difference) @ first.rotation,
         first.translation + share * (second.translation - first.translation),
         float(first.scale * (second.scale / first.scale) ** share),
     )

@@ -85,9 +85,9 @@ def part_lips(face: Floats, portrait: Portrait) -> None:
     """Keep the lips of a moved face (478, 3) from passing through each other, canonical frame, in place."""
     upper, lower = LIPS[UPPER], LIPS[LOWER][::-1]
     rest = portrait.face[upper, 1] - portrait.face[lower, 1]
-    too_far = np.maximum(np.minimum(rest, 0) - (face[upper, 1] - face[lower, 1]), 0)
-    face[upper, 1] += too_far / 2
-    face[lower, 1] -= too_far / 2
+    overlap = np.maximum(np.minimum(rest, 0) - (face[upper, 1] - face[lower, 1]), 0)
+    face[upper, 1] += overlap / 2
+    face[lower, 1] -= overlap / 2
 
 
 class Mouth:
@@ -105,7 +105,7 @@ class Mouth:
 
     @cached_property
     def _light_gain(self) -> Floats:
-        """(3,) see `light_gain`; made when a made-up mouth is first needed, as that takes a second."""
+        """(3,) see `light_gain`; computed when a synthetic mouth is first drawn, since that takes a second."""
         return light_gain(self._portrait)
 
     def draw(self, picture: Image, face: Floats, target: Floats, frame: MotionFrame) -> None:
@@ -120,58 +120,62 @@ class Mouth:
         lips = target[LIPS]
         box = Box.around(lips, self._portrait.size, 4)
         size = self._eyes_px * frame.scale
-        wider = (_gap(lips) - self._gap * frame.scale) / size
-        shown = float(np.clip((wider - SHOWN_FROM) / (SHOWN_WHOLE - SHOWN_FROM), 0, 1))
-        if box.is_empty or not (shown or self._is_open):
+        widening = (_gap(lips) - self._gap * frame.scale) / size
+        visible_share = float(np.clip((widening - SHOWN_FROM) / (SHOWN_WHOLE - SHOWN_FROM), 0, 1))
+        if box.is_empty or not (visible_share or self._is_open):
             return
         mask = polygon_mask(lips[:, :2], box)
         if not mask.any():
             return
-        if shown:
+        if visible_share:
             if frame.mouth is not None:
-                inside = self._filmed(frame.mouth, lips, box)
+                inner_mouth = self._drivers_mouth(frame.mouth, lips, box)
             else:
-                inside = self._made_up(lips, box) * _shade(mask, lips)[..., None]
-            laid_over(picture, inside, softened(mask, FEATHER * size) * np.float32(shown), box)
+                inner_mouth = self._made_up(lips, box) * _shade(mask, lips)[..., None]
+            laid_over(picture, inner_mouth, softened(mask, FEATHER * size) * np.float32(visible_share), box)
         if self._is_open:
-            self._draw_own(picture, face, mask, frame, box, shown)
+            self._draw_own(picture, face, mask, frame, box, visible_share)
 
     def _draw_own(
         self, picture: Image, face: Floats, mask: Floats32, frame: MotionFrame, box: Box, shown: float
     ) -> None:
         """Draw what the portrait shows between its own lips: it stays with the head, and lips close over it."""
-        rest = self._portrait.face[LIPS]
-        now = face[LIPS]
-        own = rest.copy()
-        own[:, 0] += now[list(CORNERS), 0].mean() - rest[list(CORNERS), 0].mean()
-        own[UPPER, 1] = np.maximum(own[UPPER, 1], now[UPPER, 1])
+        rest_lips = self._portrait.face[LIPS]
+        moved_lips = face[LIPS]
+        own_lips = rest_lips.copy()
+        own_lips[:, 0] += moved_lips[list(CORNERS), 0].mean() - rest_lips[list(CORNERS), 0].mean()
+        own_lips[UPPER, 1] = np.maximum(own_lips[UPPER, 1], moved_lips[UPPER, 1])
         for corner in CORNERS:
-            own[corner] = now[corner]
-        placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
-        way = np.column_stack([(self._rest - placed)[:, :2], np.ones(len(placed))])
-        *shift, is_covered = way_in_box(placed, self._triangles, way, box)
+            own_lips[corner] = moved_lips[corner]
+        placed = self._portrait.place(own_lips, frame.rotation, frame.translation, frame.scale)
+        displacement = np.column_stack([(self._rest - placed)[:, :2], np.ones(len(placed))])
+        *shift, is_covered = way_in_box(placed, self._triangles, displacement, box)
         mask = mask * is_covered  # pixels beyond its edge would show what the portrait has there, lips or skin
         if shown:
-            wide = float(np.linalg.norm(rest[CORNERS[0]] - rest[CORNERS[1]]))
-            own[LOWER, 1] += INSET * wide * shown
-            placed = self._portrait.place(own, frame.rotation, frame.translation, frame.scale)
-            reaches = softened(polygon_mask(placed[:, :2], box), 0.4 * INSET * wide * self._portrait.pixels_per_cm)
-            mask = mask * (1 + (reaches - 1) * np.float32(shown))
+            mouth_width = float(np.linalg.norm(rest_lips[CORNERS[0]] - rest_lips[CORNERS[1]]))
+            own_lips[LOWER, 1] += INSET * mouth_width * shown
+            placed = self._portrait.place(own_lips, frame.rotation, frame.translation, frame.scale)
+            kept_area = softened(
+                polygon_mask(placed[:, :2], box), 0.4 * INSET * mouth_width * self._portrait.pixels_per_cm
+            )
+            mask = mask * (1 + (kept_area - 1) * np.float32(shown))
         laid_over(picture, shifted(self._portrait.image, np.stack(shift), box), mask, box)
 
-    def _filmed(self, mouth: MouthPicture, lips: Floats, box: Box) -> Floats32:
+    def _drivers_mouth(self, mouth: MouthPicture, lips: Floats, box: Box) -> Floats32:
         """(h, w, 3) the driver's mouth between these lips."""
-        colors = _laid_between(mouth, lips, box).astype(np.float32)
+        colors = _placed_between(mouth, lips, box).astype(np.float32)
         return recolored(colors, mouth.cheek, self._cheek)
 
     def _made_up(self, lips: Floats, box: Box) -> Floats32:
-        """(h, w, 3) the made-up mouth whose lips are as far apart for their width, between two that were drawn."""
+        """(h, w, 3) the synthetic mouth with the same height over width, interpolated between two rendered ones."""
         shapes, mouths = made_up_mouths()
-        place = float(np.interp(_slenderness(lips), shapes, np.arange(len(shapes))))
-        first = min(int(place), len(mouths) - 2)
-        share = np.float32(np.clip(place - first, 0, 1))
-        near, far = (_laid_between(mouths[number], lips, box).astype(np.float32) for number in (first, first + 1))
-        colors = near + (far - near) * share
+        position = float(np.interp(_slenderness(lips), shapes, np.arange(len(shapes))))
+        first = min(int(position), len(mouths) - 2)
+        share = np.float32(np.clip(position - first, 0, 1))
+        image, next_image = (
+            _placed_between(mouths[number], lips, box).astype(np.float32) for number in (first, first + 1)
+        )
+        colors = image + (next_image - image) * share
         return in_light(colors, self._light_gain, self._paleness, self._cheek)
 
 
@@ -183,20 +187,23 @@ def recolored(colors: Floats32, cheek: npt.ArrayLike, wanted: npt.ArrayLike) -> 
         cheek: (3,) colour of the skin beside it.
         wanted: (3,) colour of the other skin.
     """
-    given, aimed = np.maximum(np.asarray(cheek, np.float64), 8), np.maximum(np.asarray(wanted, np.float64), 8)
-    brighter = float(aimed.mean() / given.mean())
-    gain = np.clip(brighter * (aimed / given / brighter) ** TINT, *GAINS)
-    paleness = 1 - min(1.0, _chroma(aimed) / max(_chroma(given), 1e-6))  # 1 where the portrait is grey
-    return in_light(colors, gain, paleness, aimed)
+    source_skin, target_skin = (
+        np.maximum(np.asarray(cheek, np.float64), 8),
+        np.maximum(np.asarray(wanted, np.float64), 8),
+    )
+    brightness_ratio = float(target_skin.mean() / source_skin.mean())
+    gain = np.clip(brightness_ratio * (target_skin / source_skin / brightness_ratio) ** TINT, *GAINS)
+    paleness = 1 - min(1.0, _chroma(target_skin) / max(_chroma(source_skin), 1e-6))  # 1 where the portrait is grey
+    return in_light(colors, gain, paleness, target_skin)
 
 
 def in_light(colors: Floats32, gain: Floats, paleness: float, tint: npt.ArrayLike) -> Floats32:
     """Colours (..., 3), 0 to 255, times a gain (3,), and moved towards shades of one tint (3,) by the paleness."""
-    moved = colors * gain.astype(np.float32)
-    grey = moved.mean(axis=-1, keepdims=True)
-    wanted = np.maximum(np.asarray(tint, np.float64), 8)
-    shades = grey * (wanted / wanted.mean()).astype(np.float32)
-    return np.asarray(np.clip(moved + (shades - moved) * np.float32(paleness), 0, 255))
+    lit = colors * gain.astype(np.float32)
+    grey = lit.mean(axis=-1, keepdims=True)
+    tint_color = np.maximum(np.asarray(tint, np.float64), 8)
+    shades = grey * (tint_color / tint_color.mean()).astype(np.float32)
+    return np.asarray(np.clip(lit + (shades - lit) * np.float32(paleness), 0, 255))
 
 
 def light_gain(portrait: Portrait) -> Floats:
@@ -226,30 +233,29 @@ def lit_teeth() -> Floats:
 
 @cache
 def made_up_mouths() -> tuple[Floats, tuple[MouthPicture, ...]]:
-    """Height over width of the lips of mouths with teeth and tongue, ascending, and their pictures."""
+    """Height over width of the lips of synthetic mouths with teeth and tongue, ascending, and their images."""
     mouths = tuple(replace(mouth, image=_with_lit_teeth(mouth)) for mouth in _rendered_mouths())
     return np.array([_slenderness(mouth.inner_lips.astype(np.float64)) for mouth in mouths]), mouths
 
 
 def _with_lit_teeth(mouth: MouthPicture) -> Image:
-    """(H, W, 3) the picture with light on all of the teeth, which lie in the shadow of the head's lips, and less behind
-    them, where a mouth is dark."""
+    """(H, W, 3) the image with evenly lit teeth, which the head model's lips shade, and darker tongue and throat."""
     box = Box.around(mouth.inner_lips.astype(np.float64), mouth.image.shape[:2])
     colors = mouth.image[box.cut].astype(np.float32)
     brightness = np.maximum(colors.mean(axis=2), 1)
-    least, most = TEETH_CHROMA
-    is_tooth = np.clip((least - np.ptp(colors, axis=2) / brightness) / (least - most), 0, 1)
+    upper_chroma, lower_chroma = TEETH_CHROMA
+    is_tooth = np.clip((upper_chroma - np.ptp(colors, axis=2) / brightness) / (upper_chroma - lower_chroma), 0, 1)
     lit = lit_teeth().astype(np.float32)
     light = np.minimum(brightness / lit.mean(), 1) ** TEETH_CONTRAST
     behind = DARK_BEHIND * colors
-    inside = behind + (lit * light[..., None] - behind) * is_tooth[..., None].astype(np.float32)
-    made = mouth.image.copy()
-    laid_over(made, inside, polygon_mask(mouth.inner_lips.astype(np.float64), box), box)
-    return made
+    mouth_colors = behind + (lit * light[..., None] - behind) * is_tooth[..., None].astype(np.float32)
+    result = mouth.image.copy()
+    laid_over(result, mouth_colors, polygon_mask(mouth.inner_lips.astype(np.float64), box), box)
+    return result
 
 
 def _rendered_mouths() -> tuple[MouthPicture, ...]:
-    """Mouths of a made-up person that open ever further; rendered once, also where several threads draw."""
+    """Mouths of a synthetic person, one for each of JAWS; rendered once, also if several threads draw."""
     with RENDERING:
         return _newly_rendered_mouths()
 
@@ -276,19 +282,19 @@ def _newly_rendered_mouths() -> tuple[MouthPicture, ...]:
     return tuple(mouths)
 
 
-def _laid_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
-    """(h, w, 3) a picture of a mouth, moved so that its lips lie closest to these (20, 2)."""
-    known = np.column_stack([lips[:, :2], np.ones(len(lips))])
-    matrix = np.linalg.lstsq(known, mouth.inner_lips.astype(np.float64), rcond=None)[0].T.astype(np.float32)  # (2, 3)
+def _placed_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
+    """(h, w, 3) an image of a mouth, moved so that its lips are as close as possible to these (20, 2)."""
+    targets = np.column_stack([lips[:, :2], np.ones(len(lips))])
+    matrix = np.linalg.lstsq(targets, mouth.inner_lips.astype(np.float64), rcond=None)[0].T.astype(np.float32)  # (2, 3)
     image = _for_scale(mouth.image, float(np.linalg.norm(matrix[:, 0])))
     x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5)
     y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5))[:, None]
-    across, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
-    return sample(image, across, down)
+    columns, rows = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    return sample(image, columns, rows)
 
 
 def _for_scale(image: Image, scale: float) -> Image:
-    """(H, W, 3) the image without details too fine to be seen where `scale` of its pixels become one."""
+    """(H, W, 3) the image blurred so that reading every `scale`-th pixel does not alias."""
     width = SMOOTHED_STEP * float(np.sqrt(max(scale, 1.0) ** 2 - 1))
     if width < LEAST_SMOOTHED:
         return image
@@ -297,8 +303,8 @@ def _for_scale(image: Image, scale: float) -> Image:
 
 def _shade(mask: Floats32, lips: Floats) -> Floats32:
     """(h, w) light that reaches into a mouth between lips: less at their edge."""
-    wide = float(np.linalg.norm(lips[CORNERS[0], :2] - lips[CORNERS[1], :2]))
-    inner = np.clip(2 * softened(mask, SHADE_WIDE * wide) - 0.6, 0, 1)
+    mouth_width = float(np.linalg.norm(lips[CORNERS[0], :2] - lips[CORNERS[1], :2]))
+    inner = np.clip(2 * softened(mask, SHADE_WIDE * mouth_width) - 0.6, 0, 1)
     return np.asarray(SHADE_LEAST + (1 - SHADE_LEAST) * inner, dtype=np.float32)
 
 

@@ -54,8 +54,8 @@ class Reenacted:
 
     Attributes:
         path: path of the video.
-        pictures: number of pictures.
-        seconds: duration from the first picture to the end of the last, in seconds.
+        pictures: number of frames.
+        seconds: duration from the first frame to the end of the last, in seconds.
         resumed: frames drawn by an earlier, interrupted run.
         has_sound: whether it has the driver's audio.
         shows_driver: whether pixels of the driver's mouth are in it.
@@ -70,17 +70,17 @@ class Reenacted:
 
 
 class Drawing(Protocol):
-    """Draws the picture of a frame of motion."""
+    """Draws the image of a motion frame."""
 
     @property
     def threads(self) -> int:
-        """Number of threads that draw at once: 1 if a picture may depend on those drawn before."""
+        """Number of threads that draw at once: 1 if an image may depend on earlier ones."""
 
     def picture(self, frame: MotionFrame) -> Image:
         """(H, W, 3) of one frame."""
 
     def shows_driver(self, frame: MotionFrame) -> bool:
-        """Whether pixels of the driver are in that picture."""
+        """Whether pixels of the driver are in that image."""
 
 
 def write_reenactment(
@@ -122,9 +122,9 @@ def write_reenactment(
         if not entries:
             raise MediaError(expected='a motion of at least one frame', came='none', todo='give a longer driver')
         last = entries[-1].facts
-        with place_atomically(target) as place:
-            has_sound = _joined(place, run.folder, entries, motion)
-            made = Reenacted(
+        with place_atomically(target) as path:
+            has_sound = _joined(path, run.folder, entries, motion)
+            result = Reenacted(
                 target,
                 sum(int(entry.facts['pictures']) for entry in entries),
                 float(last['begins_s']) + float(last['lasts_s']),
@@ -133,43 +133,43 @@ def write_reenactment(
                 any(bool(entry.facts['shows_driver']) for entry in entries),
             )
             if finished is not None:
-                finished(place, made)
+                finished(path, result)
     shutil.rmtree(run.folder, ignore_errors=True)
-    return made
+    return result
 
 
-def _windows_run(target: Path, wanted: Mapping[str, Any], *, anew: bool) -> Run:
-    """The hidden run beside the output; one that was begun with other settings is begun anew."""
+def _windows_run(target: Path, settings: Mapping[str, Any], *, anew: bool) -> Run:
+    """The hidden run beside the output; one with other settings is removed and started again."""
     folder = part_of(target, WINDOWS_SUFFIX)
-    is_there = (folder / SETTINGS).exists()
-    if is_there and (anew or read_settings(folder).get('settings') != json.loads(json.dumps(dict(wanted)))):
+    exists = (folder / SETTINGS).exists()
+    if exists and (anew or read_settings(folder).get('settings') != json.loads(json.dumps(dict(settings)))):
         in_use = RunError(
             expected='an output that no other process is writing', came=f'{target} in use',
             todo='wait for it, or choose another name',
         )  # fmt: skip
         with closing(locked(folder, in_use)):
             shutil.rmtree(folder, ignore_errors=True)
-    return Run(folder, wanted, resume=True)
+    return Run(folder, settings, resume=True)
 
 
 def _written(
     run: Run, engine: Drawing, motion: Motion, window: int, progress: Progress | None
 ) -> tuple[list[Entry], int]:
-    """The journal's entries of all windows in order, and the number of pictures that an earlier run had drawn."""
+    """The journal's entries of all windows in order, and the number of frames that an earlier run had drawn."""
     entries: list[Entry] = []
     resumed = done = 0
     pictures = made_ahead(_drawn(run, engine, made_ahead(motion, AHEAD), window), AHEAD)
     with closing(pictures):
-        for key, stretch in groupby(pictures, key=lambda drawn: drawn.window):
+        for key, window_frames in groupby(pictures, key=lambda drawn: drawn.window):
             name = f'window_{key:05d}'
             if (entry := run.finished(name)) is not None:
-                count = sum(1 for _ in stretch)
+                count = sum(1 for _ in window_frames)
                 resumed += count
                 done += count
             else:
                 count = 0
                 with run.building(name) as folder:
-                    times, shows_driver = _encoded(folder / PART, stretch, motion.rate_hz)
+                    times, shows_driver = _encoded(folder / PART, window_frames, motion.rate_hz)
                 run.note(name, name, begins_s=times[0], lasts_s=_last_end_s(times, motion.rate_hz) - times[0],
                          pictures=len(times), shows_driver=shows_driver)  # fmt: skip
                 entry = run.finished(name)
@@ -186,7 +186,7 @@ def _written(
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A frame of a window, with its picture where it has to be encoded."""
+    """A frame of a window; `image` is None if its window is already encoded."""
 
     window: int
     time_s: float
@@ -195,7 +195,7 @@ class _Drawn:
 
 
 def _drawn(run: Run, engine: Drawing, frames: Generator[MotionFrame], window: int) -> Generator[_Drawn]:
-    """Every frame; drawn, where its window is not on disk yet."""
+    """Every frame, drawn if its window is not yet on disk."""
 
     def numbered() -> Iterator[tuple[int, bool, MotionFrame]]:
         is_done: dict[int, bool] = {}
@@ -215,12 +215,12 @@ def _drawn(run: Run, engine: Drawing, frames: Generator[MotionFrame], window: in
     return done_in_order(drawn, numbered(), engine.threads)
 
 
-def _encoded(place: Path, stretch: Iterable[_Drawn], rate_hz: float) -> tuple[list[float], bool]:
-    """Write a window, whose clock begins with its first picture; the times of its pictures on the whole's clock."""
+def _encoded(path: Path, window_frames: Iterable[_Drawn], rate_hz: float) -> tuple[list[float], bool]:
+    """Write a window, whose clock begins with its first frame; return the times of its frames on the motion's clock."""
     times: list[float] = []
     shows_driver = False
-    with MediaWriter(place, rate_hz, PictureStyle(options=VIDEO_OPTIONS)) as writer:
-        for drawn in stretch:
+    with MediaWriter(path, rate_hz, PictureStyle(options=VIDEO_OPTIONS)) as writer:
+        for drawn in window_frames:
             if drawn.image is None:
                 raise RunError(expected='a window of one piece', came='one half drawn', todo='run the command again')
             times.append(drawn.time_s)
@@ -230,28 +230,30 @@ def _encoded(place: Path, stretch: Iterable[_Drawn], rate_hz: float) -> tuple[li
 
 
 def _last_end_s(times: list[float], rate_hz: float) -> float:
-    """When the last picture leaves the screen."""
+    """Time in seconds at which the last frame ends."""
     return times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1 / rate_hz)
 
 
-def _joined(place: Path, folder: Path, entries: list[Entry], motion: Motion) -> bool:
+def _joined(path: Path, folder: Path, entries: list[Entry], motion: Motion) -> bool:
     """Join all windows and the audio in one file; return whether there is audio."""
     end_s = float(entries[-1].facts['begins_s']) + float(entries[-1].facts['lasts_s'])
-    with av.open(os.fspath(place), 'w', options={'movflags': '+faststart'}) as made:
+    with av.open(os.fspath(path), 'w', options={'movflags': '+faststart'}) as output:
         with av.open(os.fspath(folder / entries[0].folder / PART)) as first:
-            pictures: Any = made.add_stream_from_template(first.streams.video[0])
-        sound = iter(()) if motion.sound is None else _sound_packets(made, motion.sound, end_s)
-        heard = next(sound, None)
-        has_sound = heard is not None
+            video_stream: Any = output.add_stream_from_template(first.streams.video[0])
+        audio_packets = iter(()) if motion.sound is None else _sound_packets(output, motion.sound, end_s)
+        audio_packet = next(audio_packets, None)
+        has_sound = audio_packet is not None
         for packet in _picture_packets(folder, entries):
-            while heard is not None and heard.dts * heard.time_base <= packet.dts * packet.time_base:
-                made.mux(heard)
-                heard = next(sound, None)
-            packet.stream = pictures
-            made.mux(packet)
-        while heard is not None:
-            made.mux(heard)
-            heard = next(sound, None)
+            while (
+                audio_packet is not None and audio_packet.dts * audio_packet.time_base <= packet.dts * packet.time_base
+            ):
+                output.mux(audio_packet)
+                audio_packet = next(audio_packets, None)
+            packet.stream = video_stream
+            output.mux(packet)
+        while audio_packet is not None:
+            output.mux(audio_packet)
+            audio_packet = next(audio_packets, None)
     return has_sound
 
 
@@ -267,22 +269,22 @@ def _picture_packets(folder: Path, entries: list[Entry]) -> Iterator[Any]:
                     yield packet
 
 
-def _sound_packets(made: Any, source: Path, end_s: float) -> Iterator[Any]:
+def _sound_packets(output: Any, source: Path, end_s: float) -> Iterator[Any]:
     """The audio of a recording up to a time: copied where the output can take it, else encoded anew in mono."""
     recording = Recording.open(source)
     if not recording.audio:
         return iter(())
     number = recording.audible_stream()
     if recording.audio[number].codec in COPIED_SOUND and recording.container in COPIED_FROM:
-        return _copied_sound(made, source, recording, number, end_s)
-    return _encoded_sound(made, recording, number, end_s)
+        return _copied_sound(output, source, recording, number, end_s)
+    return _encoded_sound(output, recording, number, end_s)
 
 
-def _copied_sound(made: Any, place: Path, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
+def _copied_sound(output: Any, path: Path, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
     origin_s = Fraction(recording.origin_s).limit_denominator(1_000_000)
-    with av.open(os.fspath(place)) as opened:
+    with av.open(os.fspath(path)) as opened:
         stream = opened.streams.audio[number]
-        copy = made.add_stream_from_template(stream)
+        copy = output.add_stream_from_template(stream)
         for packet in opened.demux(stream):
             if packet.dts is None or packet.pts is None:
                 continue
@@ -294,8 +296,8 @@ def _copied_sound(made: Any, place: Path, recording: Recording, number: int, end
             yield packet
 
 
-def _encoded_sound(made: Any, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
-    stream = made.add_stream('aac', rate=SOUND_RATE_HZ, layout='mono')
+def _encoded_sound(output: Any, recording: Recording, number: int, end_s: float) -> Iterator[Any]:
+    stream = output.add_stream('aac', rate=SOUND_RATE_HZ, layout='mono')
     written = 0
     for block in recording.samples(SOUND_RATE_HZ, SOUND_BLOCK_S, number):
         samples = block.samples[: max(0, round(end_s * SOUND_RATE_HZ) - written)]

@@ -51,7 +51,7 @@ CHEEKS = (205, 425)
 EYE_CORNERS = (33, 263)
 LARGE_IRISES = 'The irises of the portrait are larger than human ones: gaze and widened eyes are limited.'
 FROM_BELOW = np.array([1.0, -1.0, -1.0])
-"""Between the axes of the picture and those of the canonical frame."""
+"""Signs of the axes of the image relative to those of the canonical frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +169,8 @@ class Portrait:
         """(V, 3) the whole mesh for a given head motion and a canonical face (478, 3)."""
         around = self.around
         still = self.place(around.rings, np.eye(3), np.zeros(2), 1.0)
-        drawn = around.rings + (face - self.face)[around.beside] * around.sharing[:, None]
-        moved = self.place(drawn, rotation, translation, scale)
+        displaced = around.rings + (face - self.face)[around.beside] * around.sharing[:, None]
+        moved = self.place(displaced, rotation, translation, scale)
         rings = still + (moved - still) * around.following[:, None]
         border = np.column_stack([around.border, np.full(len(around.border), BORDER_DEPTH_PX)])
         return np.concatenate([self.place(face, rotation, translation, scale), rings, border])
@@ -206,48 +206,50 @@ def _image(picture: str | os.PathLike[str] | Image, max_side: int) -> Image:
     recording = Recording.open(picture)
     if recording.kind != 'image':
         raise PortraitError(
-            expected='a picture as the portrait', came=f'{Path(picture).name}, {_a(recording.kind)}',
-            todo='save one frame of it as a picture, and name that',
+            expected='an image as the portrait', came=f'{Path(picture).name}, {_kind_in_words(recording.kind)}',
+            todo='save one frame of it as an image, and name that',
         )  # fmt: skip
     frame = next(recording.frames(max_side=max_side))
     return np.ascontiguousarray(frame.image)
 
 
-def _a(what: str) -> str:
-    return {'audio': 'a sound recording', 'video': 'a video'}.get(what, what)
+def _kind_in_words(kind: str) -> str:
+    return {'audio': 'an audio recording', 'video': 'a video'}.get(kind, kind)
 
 
 def _the_face(networks: FaceLandmarker, image: Image) -> Face:
-    """The one face, read again around its own landmarks."""
+    """The only face of an image, read a second time around its own landmarks."""
     faces = networks.faces(image) if min(image.shape[:2]) >= 16 else []
     faces = [face for face in faces if face.box[2:].max() >= OTHERS_SHARE * faces[0].box[2:].max()]
     if len(faces) != 1:
         raise PortraitError(
-            expected='a picture with one clear face', came='no face' if not faces else f'{len(faces)} faces',
-            todo='choose another picture' if not faces else 'cut out the one that is to move',
+            expected='an image with one clear face', came='no face' if not faces else f'{len(faces)} faces',
+            todo='choose another image' if not faces else 'cut out the one that is to move',
         )  # fmt: skip
-    again = networks.read(image, Region.from_landmarks(faces[0].landmarks))
-    face = faces[0] if again is None else again
+    refined = networks.read(image, Region.from_landmarks(faces[0].landmarks))
+    face = faces[0] if refined is None else refined
     first, second = face.landmarks[list(EYE_CORNERS), :2]
-    if (apart := float(np.linalg.norm(first - second))) < LEAST_EYES_PX:
+    if (distance_px := float(np.linalg.norm(first - second))) < LEAST_EYES_PX:
         raise PortraitError(
             expected=f'a face with at least {LEAST_EYES_PX:.0f} pixels between the outer corners of the eyes',
-            came=f'{apart:.0f} pixels', todo='choose a larger picture, or cut out the head and enlarge it',
+            came=f'{distance_px:.0f} pixels', todo='choose a larger image, or cut out the head and enlarge it',
         )  # fmt: skip
     return face
 
 
 def _require_pose(face: Face) -> None:
-    """The angles within which the mesh still has pixels for both cheeks."""
+    """Require that the head is turned so little that both cheeks have enough pixels."""
     yaw, pitch, roll = (float(angle) for angle in euler_angles_deg(face.pose))
-    for what, angle, most, todo in (
-        ('tilted', roll, MOST_ROLL_DEG, 'turn the picture upright'),
-        ('turned to the side', yaw, MOST_YAW_DEG, 'choose a picture that is taken more from the front'),
-        ('raised or lowered', pitch, MOST_PITCH_DEG, 'choose a picture that is taken more from the front'),
+    for movement, angle, limit_deg, todo in (
+        ('tilted', roll, MOST_ROLL_DEG, 'rotate the image upright'),
+        ('turned to the side', yaw, MOST_YAW_DEG, 'choose an image taken more from the front'),
+        ('raised or lowered', pitch, MOST_PITCH_DEG, 'choose an image taken more from the front'),
     ):
-        if not abs(angle) <= most:
+        if not abs(angle) <= limit_deg:
             raise PortraitError(
-                expected=f'a head {what} by at most {most:.0f} degrees', came=f'{abs(angle):.0f} degrees', todo=todo
+                expected=f'a head {movement} by at most {limit_deg:.0f} degrees',
+                came=f'{abs(angle):.0f} degrees',
+                todo=todo,
             )
 
 
@@ -260,7 +262,7 @@ def _notes(image: Image, face: Face, around: Surroundings) -> list[str]:
             'where it turns into view.'
         )
     if around.reaches_border:
-        notes.append('Hair or neck reach the border of the picture, which stays still: near it they move less.')
+        notes.append('Hair or neck reach the border of the image, which stays still: near it they move less.')
     crop = align_face(image, five_points(face.landmarks))
     state = conditions(crop, readings(face, crop))
     if state.is_covered:

@@ -83,7 +83,7 @@ class ReadBack:
     def rises(self) -> Floats:
         """(T,) rise of the emotion's named scores, summed, over those of the portrait."""
         columns = [BLENDSHAPES.index(name) for name in named_scores(self.emotion)]
-        return np.array([float((each.scores - self.portrait.scores)[columns].sum()) for each in self.frames])
+        return np.array([float((frame.scores - self.portrait.scores)[columns].sum()) for frame in self.frames])
 
     def as_row(self) -> dict[str, float | str]:
         """The measured columns of a table of stimuli; means over the apex.
@@ -93,13 +93,13 @@ class ReadBack:
         """
         if not self.is_apex.any():
             return dict.fromkeys(MEASURED, float('nan')) | {'measured_category': ''}
-        apex = [frame for frame, belongs in zip(self.frames, self.is_apex, strict=True) if belongs]
+        apex = [frame for frame, is_in_apex in zip(self.frames, self.is_apex, strict=True) if is_in_apex]
         shares = np.mean([frame.shares for frame in apex], axis=0)
-        own = self.emotion if self.emotion in EKMAN else 'neutral'
+        category = self.emotion if self.emotion in EKMAN else 'neutral'
         return {
             'measured_rise': float(np.mean(self.rises[self.is_apex])),
             'measured_category': EKMAN[int(np.argmax(shares))],
-            'measured_share': float(shares[EKMAN.index(own)]) if self.emotion in EKMAN else float('nan'),
+            'measured_share': float(shares[EKMAN.index(category)]) if self.emotion in EKMAN else float('nan'),
             'measured_valence': float(np.mean([frame.valence for frame in apex])),
             'measured_arousal': float(np.mean([frame.arousal for frame in apex])),
             'measured_luminance': float(np.mean([frame.luminance for frame in self.frames])),
@@ -125,7 +125,7 @@ def identity_distances(portrait: FaceRead, frames: Sequence[FaceRead]) -> list[f
     """Distance of each frame's face from the portrait's; below 0.5 it is one person. Empty if identity was not read."""
     if portrait.identity is None:
         return []
-    return [float(np.linalg.norm(each.identity - portrait.identity)) for each in frames if each.identity is not None]
+    return [float(np.linalg.norm(frame.identity - portrait.identity)) for frame in frames if frame.identity is not None]
 
 
 class Reader:
@@ -148,14 +148,14 @@ class Reader:
 
     def face(self, image: npt.NDArray[np.uint8], around: Face | None = None) -> Face | None:
         """The face in an image, near another one if given; None if there is none."""
-        near = None if around is None else self._landmarker.read(image, Region.from_landmarks(around.landmarks))
-        if near is not None:
-            return near
-        every = self._landmarker.faces(image, max_faces=1)
-        return every[0] if every else None
+        tracked = None if around is None else self._landmarker.read(image, Region.from_landmarks(around.landmarks))
+        if tracked is not None:
+            return tracked
+        faces = self._landmarker.faces(image, max_faces=1)
+        return faces[0] if faces else None
 
     def read(self, image: npt.NDArray[np.uint8], face: Face) -> FaceRead:
-        """Readings of a face in a picture."""
+        """Readings of a face in an (H, W, 3) image."""
         crop = align_face(image, five_points(face.landmarks))
         shares = np.asarray(self._expression.probabilities(crop[None], face.blendshapes[None])[0], dtype=np.float64)
         valence, arousal, *_ = (float(np.asarray(value).ravel()[0]) for value in affect(shares[None]))
@@ -178,18 +178,20 @@ class Reader:
         Raises:
             MediaError: the portrait shows no face.
         """
-        own = self.face(portrait)
-        if own is None:
+        portrait_face = self.face(portrait)
+        if portrait_face is None:
             raise MediaError(expected='a portrait with a face', came='none', todo='choose another portrait')
-        frames, belongs, looked_at, last = [], [], 0, own
+        frames, in_apex, looked_at, previous = [], [], 0, portrait_face
         for image, is_apex in pictures:
             looked_at += 1
-            face = self.face(image, last)
+            face = self.face(image, previous)
             if face is not None:
                 frames.append(self.read(image, face))
-                belongs.append(is_apex)
-                last = face
-        return ReadBack(self.read(portrait, own), tuple(frames), looked_at, emotion, np.array(belongs, dtype=bool))
+                in_apex.append(is_apex)
+                previous = face
+        return ReadBack(
+            self.read(portrait, portrait_face), tuple(frames), looked_at, emotion, np.array(in_apex, dtype=bool)
+        )
 
     def read_file(
         self, portrait: npt.NDArray[np.uint8], path: Path, emotion: str, apex_s: tuple[float, float], rate_hz: float

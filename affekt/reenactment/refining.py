@@ -77,8 +77,10 @@ class SelfDriven:
         require_torch()
         from affekt.diffusion import MAPS, GuidedVideo
 
-        each = list(guidance_maps(self.portrait, self.frames, self.square, self.size))
-        return GuidedVideo(self.name, self.pictures, {name: np.stack([maps[name] for maps in each]) for name in MAPS})
+        frame_maps = list(guidance_maps(self.portrait, self.frames, self.square, self.size))
+        return GuidedVideo(
+            self.name, self.pictures, {name: np.stack([maps[name] for maps in frame_maps]) for name in MAPS}
+        )
 
     def drawn(self, settings: EngineSettings | None = None) -> Image:
         """(F, S, S, 3) the geometric engine's drawings of the first frame with this motion."""
@@ -113,15 +115,15 @@ def self_driven(
     truths = Recording.open(path).frames(rate_hz, max_side)
     first = next(truths, None)
     if first is None:
-        raise MediaError(expected='a video with pictures', came=Path(path).name, todo='choose another')
+        raise MediaError(expected='a video with frames', came=Path(path).name, todo='choose another')
     portrait = Portrait.from_picture(first.image, networks, max_side=max_side)
     square = Square.around(portrait)
     reading = DriverSettings(calm_at_s=first.time_s, rate_hz=rate_hz, with_mouth=with_mouth)
     motion = transfer(motion_of_video(path, reading, landmarker=networks), portrait_range(portrait))
     frames, pictures, truth = [], [], first
     for frame in motion:
-        while truth.time_s < frame.time_s - 1e-6 and (later := next(truths, None)) is not None:
-            truth = later
+        while truth.time_s < frame.time_s - 1e-6 and (next_truth := next(truths, None)) is not None:
+            truth = next_truth
         frames.append(frame if with_mouth else without_mouth(frame))
         pictures.append(square.cut(truth.image, square.side if size is None else size))
     return SelfDriven(Path(path).stem, portrait, tuple(frames), np.stack(pictures), square)
@@ -240,64 +242,64 @@ def train_refiner(
         save_refiner,
     )
 
-    source, folder, own = Path(video), Path(out), settings or RefinerSettings()
+    source, folder, chosen = Path(video), Path(out), settings or RefinerSettings()
     if size < 32:
         raise ValueRangeError(expected='a square of 32 pixels or more', came=str(size), todo='leave it out')
     _require_own(folder)
     rate_hz = _rate_hz(source)
-    _require_memory(source, rate_hz, max_side, own.learnt_share)
-    _require_place(folder / PORTRAIT_FILE)
+    _require_memory(source, rate_hz, max_side, chosen.learnt_share)
+    _require_writable(folder / PORTRAIT_FILE)
     # 1. The video, and geometry's drawings of its first frame moved by it
     driven = self_driven(source, landmarker, size=None, rate_hz=rate_hz, max_side=max_side)
     square, frames, portrait = driven.square, driven.frames, driven.portrait
     size = min(size, square.side)
     engine = Engine(portrait)
     depth = depth_range(portrait, frames, square, size)
-    _, first = own.parts(len(frames))
+    _, first = chosen.parts(len(frames))
     maps = [maps_of_frame(portrait, frame, square, size, *depth) for frame in frames]
     guided = GuidedVideo(
-        driven.name, np.stack([scaled(picture, size) for picture in driven.pictures]),
+        driven.name, np.stack([scaled(image, size) for image in driven.pictures]),
         {name: np.stack([of_frame[name] for of_frame in maps]) for name in MAPS},
     )  # fmt: skip
     drawn, later = _drawn_and_later(engine, frames, first, square, size)
     # 2. A refiner, evaluated on later frames at display size
-    refiner, history = learn_refiner(guided, np.stack(drawn), own, progress=progress)
+    refiner, history = learn_refiner(guided, np.stack(drawn), chosen, progress=progress)
     refined = RefinedEngine(engine, refiner, size, depth)
-    shown = (square.cut(picture, square.side) for picture in later)
+    drawings = (square.cut(image, square.side) for image in later)
     corrected = (
-        square.cut(refined.corrected(picture, frame), square.side)
-        for picture, frame in zip(later, frames[first:], strict=True)
+        square.cut(refined.corrected(image, frame), square.side)
+        for image, frame in zip(later, frames[first:], strict=True)
     )
-    refinement = judge_refiner(refiner, driven.pictures[first:], shown, corrected, own, history)
+    refinement = judge_refiner(refiner, driven.pictures[first:], drawings, corrected, chosen, history)
     # 3. Kept if it helps
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
     write_image(folder / PORTRAIT_FILE, portrait.image)
-    card = save_refiner(folder, refinement, video=source, size=size, depth=depth, settings=own)
+    card = save_refiner(folder, refinement, video=source, size=size, depth=depth, settings=chosen)
     return TrainedRefiner(folder, folder / PORTRAIT_FILE, card)
 
 
-def _require_place(path: Path) -> None:
-    """Require that a file can be written; folders that are missing appear later, with what they are for."""
-    missing = [place for place in path.parents if not place.exists()]
+def _require_writable(path: Path) -> None:
+    """Require that a file can be written; missing folders are created only to test this, and removed again."""
+    missing = [folder for folder in path.parents if not folder.exists()]
     require_writable(path)
-    for place in missing:
-        place.rmdir()
+    for folder in missing:
+        folder.rmdir()
 
 
 def _drawn_and_later(
     engine: Engine, frames: Sequence[MotionFrame], first: int, square: Square, size: int
 ) -> tuple[list[Image], list[Image]]:
-    """The square around the head as geometry draws it in all frames, and whole pictures from frame `first` on."""
-    drawn, later = [], []
+    """The drawn square around the head in all frames, and whole drawn images from frame `first` on."""
+    drawn, later_images = [], []
     for number, frame in enumerate(frames):
-        picture = engine.picture(frame)
-        drawn.append(square.cut(picture, size))
+        image = engine.picture(frame)
+        drawn.append(square.cut(image, size))
         if number >= first:
-            later.append(picture)
-    return drawn, later
+            later_images.append(image)
+    return drawn, later_images
 
 
 def _rate_hz(video: Path) -> float:
@@ -314,18 +316,18 @@ def _require_memory(video: Path, rate_hz: float, max_side: int, learnt_share: fl
     """
     recording = Recording.open(video)
     if recording.video is None:
-        return  # said by whoever reads its pictures
+        return  # the reader of its frames reports this
     height, width = recording.video.height, recording.video.width
-    smaller = min(1.0, max_side / max(height, width))
+    scale = min(1.0, max_side / max(height, width))
     frames = min(MOST_FRAMES, 1 + rate_hz * (recording.duration_s or MOST_FRAMES / rate_hz))
-    square, whole = (smaller * min(height, width)) ** 2, smaller**2 * height * width
-    needed = 3 * frames * (2 * square + (1 - learnt_share) * whole)
+    square, frame = (scale * min(height, width)) ** 2, scale**2 * height * width
+    needed = 3 * frames * (2 * square + (1 - learnt_share) * frame)
     if needed > MOST_BYTES:
-        most = int(smaller * max(height, width) * (MOST_BYTES / needed) ** 0.5)
+        largest_side = int(scale * max(height, width) * (MOST_BYTES / needed) ** 0.5)
         raise ValueRangeError(
-            expected=f'pictures that take at most {MOST_BYTES / 1e9:.1f} GB of memory',
+            expected=f'frames that take at most {MOST_BYTES / 1e9:.1f} GB of memory',
             came=f'{needed / 1e9:.1f} GB for {video.name} with a longest side of {max_side} pixels',
-            todo=f'give --size {most} or less; 512 is usual',
+            todo=f'give --size {largest_side} or less; 512 is usual',
         )  # fmt: skip
 
 

@@ -50,8 +50,8 @@ def enlarged(plane: Floats32, times: int) -> Floats32:
         import cv2
 
         return np.asarray(cv2.resize(plane, (times * width, times * height), interpolation=cv2.INTER_LINEAR))
-    made = PillowImage.fromarray(plane).resize((times * width, times * height), PillowImage.Resampling.BILINEAR)
-    return np.asarray(made, dtype=np.float32)
+    resized = PillowImage.fromarray(plane).resize((times * width, times * height), PillowImage.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float32)
 
 
 def by_opencv(image: Image, x: Floats32, y: Floats32) -> Image:
@@ -59,11 +59,11 @@ def by_opencv(image: Image, x: Floats32, y: Floats32) -> Image:
     import cv2
 
     half = np.float32(0.5)
-    made = cv2.remap(
+    sampled = cv2.remap(
         image, np.subtract(x, half, dtype=np.float32), np.subtract(y, half, dtype=np.float32), cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    return np.asarray(made, dtype=np.uint8)
+    return np.asarray(sampled, dtype=np.uint8)
 
 
 def by_torch(image: Image, x: Floats32, y: Floats32) -> Image:
@@ -73,28 +73,28 @@ def by_torch(image: Image, x: Floats32, y: Floats32) -> Image:
     grid = torch.from_numpy(_grid(image, x, y))
     planes = torch.from_numpy(_planes(image))
     with torch.inference_mode():
-        made = torch.nn.functional.grid_sample(planes, grid, padding_mode='border', align_corners=False)
-    return _rounded(made.numpy())
+        sampled = torch.nn.functional.grid_sample(planes, grid, padding_mode='border', align_corners=False)
+    return _rounded(sampled.numpy())
 
 
 def by_onnxruntime(image: Image, x: Floats32, y: Floats32) -> Image:
     """`sample` by ONNX Runtime's GridSample."""
-    made = _grid_sample_session().run(None, {'X': _planes(image), 'G': _grid(image, x, y)})[0]
-    return _rounded(made)
+    sampled = _grid_sample_session().run(None, {'X': _planes(image), 'G': _grid(image, x, y)})[0]
+    return _rounded(sampled)
 
 
 def by_numpy(image: Image, x: Floats32, y: Floats32) -> Image:
     """`sample` by NumPy."""
     height, width = image.shape[:2]
-    across = np.clip(x - np.float32(0.5), 0, width - 1)
-    down = np.clip(y - np.float32(0.5), 0, height - 1)
-    left, top = across.astype(np.intp), down.astype(np.intp)
+    columns = np.clip(x - np.float32(0.5), 0, width - 1)
+    rows = np.clip(y - np.float32(0.5), 0, height - 1)
+    left, top = columns.astype(np.intp), rows.astype(np.intp)
     right, below = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    share_x, share_y = (across - left)[..., None], (down - top)[..., None]
+    share_x, share_y = (columns - left)[..., None], (rows - top)[..., None]
     flat = image.reshape(height * width, -1)
-    above = _between(flat[top * width + left], flat[top * width + right], share_x)
-    under = _between(flat[below * width + left], flat[below * width + right], share_x)
-    return np.asarray(np.rint(above + (under - above) * share_y).astype(np.uint8))
+    upper = _between(flat[top * width + left], flat[top * width + right], share_x)
+    lower = _between(flat[below * width + left], flat[below * width + right], share_x)
+    return np.asarray(np.rint(upper + (lower - upper) * share_y).astype(np.uint8))
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -133,15 +133,15 @@ def _grid_sample_session() -> Any:
         raw = content.encode() if isinstance(content, str) else content
         return bytes([number << 3 | 2, len(raw)]) + raw
 
-    def number(place: int, value: int) -> bytes:
-        return bytes([place << 3, value])
+    def number(field_number: int, value: int) -> bytes:
+        return bytes([field_number << 3, value])
 
     def value_info(name: str, rank: int) -> bytes:
         shape = b''.join(field(1, field(2, f'{name}{axis}')) for axis in range(rank))
         return field(1, name) + field(2, field(1, number(1, 1) + field(2, shape)))
 
-    def attribute(name: str, content: bytes, kind: int) -> bytes:
-        return field(5, field(1, name) + content + bytes([20 << 3 & 127 | 128, 20 << 3 >> 7, kind]))
+    def attribute(name: str, content: bytes, type_code: int) -> bytes:
+        return field(5, field(1, name) + content + bytes([20 << 3 & 127 | 128, 20 << 3 >> 7, type_code]))
 
     node = field(1, 'X') + field(1, 'G') + field(2, 'Y') + field(4, 'GridSample')
     node += attribute('mode', field(4, 'bilinear'), 3) + attribute('padding_mode', field(4, 'border'), 3)

@@ -68,7 +68,7 @@ class ByVideo:
 
 @dataclass(frozen=True)
 class ByEmotion:
-    """A named emotion comes and goes."""
+    """A named emotion moves the portrait."""
 
     name: str
     intensity: float = 0.7
@@ -180,23 +180,23 @@ def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
     Raises:
         TableError: missing columns, no rows, or a missing file.
     """
-    place = Path(path)
-    table = read_table(place)
+    table_path = Path(path)
+    table = read_table(table_path)
     if 'driver' not in table.columns:
         raise TableError(
-            expected='a table with the columns driver and portrait', came=f'{place.name}: {", ".join(table.columns)}',
-            todo='name a video per row, and a picture or nothing',
+            expected='a table with the columns driver and portrait',
+            came=f'{table_path.name}: {", ".join(table.columns)}', todo='name a video per row, and an image or nothing',
         )  # fmt: skip
     drivers = [str(value or '') for value in table.columns['driver']]
     portraits = [str(value or '') for value in table.columns.get('portrait', [''] * len(drivers))]
     pairs = [
-        Pair(f'{Path(driver).stem} → {Path(portrait).stem if portrait else "itself"}', place.parent / driver,
-             place.parent / portrait if portrait else None)
+        Pair(f'{Path(driver).stem} → {Path(portrait).stem if portrait else "itself"}', table_path.parent / driver,
+             table_path.parent / portrait if portrait else None)
         for driver, portrait in zip(drivers, portraits, strict=True)
         if driver
     ]  # fmt: skip
-    absent = [str(file) for pair in pairs for file in (pair.driver, pair.portrait) if file and not file.is_file()]
-    if not pairs or absent:
-        came = f'{place.name} without a row' if not pairs else f'{", ".join(absent[:3])}: not there'
+    missing = [str(file) for pair in pairs for file in (pair.driver, pair.portrait) if file and not file.is_file()]
+    if not pairs or missing:
+        came = f'{table_path.name} without a row' if not pairs else f'{", ".join(missing[:3])}: not there'
         raise TableError(expected='pairs whose files are there', came=came, todo='check the table')
     return pairs

@@ -66,13 +66,13 @@ def steadied(
         steadying: strength of the filter.
     """
     filters = {part: _filter(*CUTOFFS[part], steadying.strength) for part in CUTOFFS}
-    before_s: float | None = None
+    previous_s: float | None = None
     for time_s, frame in frames:
         if frame is None or steadying.strength == 0:
             yield time_s, frame
             continue
-        step_s = 1.0 if before_s is None else max(time_s - before_s, 1e-3)
-        before_s = time_s
+        step_s = 1.0 if previous_s is None else max(time_s - previous_s, 1e-3)
+        previous_s = time_s
         values: dict[str, npt.NDArray[np.floating]] = {
             'offsets': frame.offsets.ravel(), 'opening': frame.opening, 'gaze': frame.gaze.ravel(),
             'rotation': rotation_vector(frame.rotation), 'translation': frame.translation,

@@ -25,7 +25,7 @@ from affekt.errors import AffektError, MediaError, RunError, ValueRangeError, We
 from affekt.faces import FaceIdentity, FaceLandmarker
 from affekt.files import file_sha256, write_atomically
 from affekt.media import Recording, is_media_name, write_image
-from affekt.progress import Progress
+from affekt.progress import Progress, counted
 from affekt.provenance import Consent, Credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
 from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone, require_no_refiner
@@ -99,7 +99,7 @@ class Design:
     @property
     def cells(self) -> tuple[tuple[str, float], ...]:
         """Each emotion at each intensity, without doubles; intensities to six digits, as names of files have them."""
-        return tuple(dict.fromkeys(product(self.emotions, (round(each, 6) for each in self.intensities))))
+        return tuple(dict.fromkeys(product(self.emotions, (round(intensity, 6) for intensity in self.intensities))))
 
 
 @dataclass(frozen=True)
@@ -152,49 +152,49 @@ def make_stimuli(
         RunError: the folder holds other files, or a set with other settings, or several processes were started.
         ValueRangeError: more than 20,000 clips are requested, or a personal refiner, which fits one portrait only.
     """
-    chosen, own, folder = design or Design(), settings or ReenactSettings(), Path(out)
+    used_design, used_settings, folder = design or Design(), settings or ReenactSettings(), Path(out)
     require_alone('a set of stimuli')
-    require_no_refiner(own, 'a set of stimuli')
+    require_no_refiner(used_settings, 'a set of stimuli')
     networks = landmarker or FaceLandmarker()
-    people, left_out = _people(_pictures(portraits), networks, own)
-    if len(people) * len(chosen.cells) > MOST_CELLS:
+    people, left_out = _people(_pictures(portraits), networks, used_settings)
+    if len(people) * len(used_design.cells) > MOST_CELLS:
         raise ValueRangeError(
-            expected=f'at most {MOST_CELLS:,} clips', came=f'{len(people) * len(chosen.cells):,}',
+            expected=f'at most {MOST_CELLS:,} clips', came=f'{len(people) * len(used_design.cells):,}',
             todo='split the portraits into several sets',
         )  # fmt: skip
     depends_on = {
-        'design': asdict(chosen), 'settings': own.as_json(),
+        'design': asdict(used_design), 'settings': used_settings.as_json(),
         'portraits': {name: file_sha256(person.path) for name, person in people.items()},
     }  # fmt: skip
-    depends_on |= learnt_files(own)
-    reading = reader or _reader(networks)
+    depends_on |= learnt_files(used_settings)
+    used_reader = reader or _reader(networks)
     resumed, rows = 0, list[dict[str, Any]]()
     with Run(folder, depends_on, resume=(folder / SETTINGS).exists()) as run:
         # 1. Equally bright portraits.
         goal = float(np.median([face_luminance(person.image, person.landmarks) for person in people.values()]))
-        cells = [(name, emotion, intensity) for name in people for emotion, intensity in chosen.cells]
+        cells = [(name, emotion, intensity) for name in people for emotion, intensity in used_design.cells]
         for name, person in people.items():
-            lit, gain = equally_light(person.image, person.landmarks, goal) if chosen.equalises_light else (
+            image, gain = equally_light(person.image, person.landmarks, goal) if used_design.equalises_light else (
                 person.image, 1.0)  # fmt: skip
-            people[name] = replace(person, image=lit, gain=gain)
-            place = folder / PORTRAITS / f'{name}.png'
-            place.parent.mkdir(exist_ok=True)
+            people[name] = replace(person, image=image, gain=gain)
+            path = folder / PORTRAITS / f'{name}.png'
+            path.parent.mkdir(exist_ok=True)
             if run.finished(f'portrait {name}') is None:
-                write_image(place, lit)
+                write_image(path, image)
                 run.note(f'portrait {name}', f'{PORTRAITS}/{name}.png')
         # 2. and 3. Every cell, and its readings.
         (folder / CLIPS).mkdir(exist_ok=True)
-        for number, (name, emotion, intensity) in enumerate(cells):
+        for name, emotion, intensity in counted(cells, progress, 'clips', len(cells)):
             key = f'{name} {emotion} {intensity:g}'
             entry = run.finished(key)
             if entry is None:
-                rows.append(_made(run, key, people[name], (emotion, intensity), chosen, own, consent, credentials,
-                                  networks, reading))  # fmt: skip
+                cell = (emotion, intensity)
+                row = _made(run, key, people[name], cell, used_design, used_settings, consent, credentials, networks,
+                            used_reader)  # fmt: skip
+                rows.append(row)
             else:
                 rows.append(dict(entry.facts))
                 resumed += 1
-            if progress is not None:
-                progress('clips', number + 1, len(cells))
         # 4. The table and the page.
         write_atomically(folder / TABLE, csv_bytes(COLUMNS, rows))
         page = stimulus_page(rows, {name: person.image for name, person in people.items()}, left_out, folder.name)
@@ -247,16 +247,16 @@ def _made(
     emotion, intensity = cell
     file = f'{CLIPS}/{person.name}_{emotion}_{_percent(intensity)}.mp4'
     source = ByEmotion(emotion, intensity, design.seconds, design.rate_hz, design.onset_s, design.offset_s)
-    made = reenact_to(
+    output = reenact_to(
         run.folder / file, run.folder / PORTRAITS / f'{person.name}.png', source, consent=consent, settings=settings,
         credentials=credentials, landmarker=networks,
     )  # fmt: skip
     apex_s, rate_hz = _apex(design, emotion)
-    read: ReadBack = reader.read_file(person.image, made.path, emotion, apex_s, rate_hz)
+    readings: ReadBack = reader.read_file(person.image, output.path, emotion, apex_s, rate_hz)
     row = {
         'file': file, 'person': person.name, 'emotion': emotion, 'intensity': intensity,
-        'seconds': round(made.seconds, 3), 'frames': made.pictures, **read.as_row(),
-        'luminance_gain': person.gain, 'notes': ' '.join(made.notes),
+        'seconds': round(output.seconds, 3), 'frames': output.pictures, **readings.as_row(),
+        'luminance_gain': person.gain, 'notes': ' '.join(output.notes),
     }  # fmt: skip
     run.note(key, file, files=(file, f'{file}.json'), **row)
     return row
@@ -264,17 +264,17 @@ def _made(
 
 def _percent(intensity: float) -> str:
     """An intensity in a name, such as 050 or 012.5: no two of a design share one."""
-    whole, _, rest = f'{100 * intensity:.4f}'.rstrip('0').partition('.')
-    return f'{whole:0>3}{"." if rest else ""}{rest}'
+    integer, _, decimals = f'{100 * intensity:.4f}'.rstrip('0').partition('.')
+    return f'{integer:0>3}{"." if decimals else ""}{decimals}'
 
 
 def _apex(design: Design, emotion: str) -> tuple[tuple[float, float], float]:
     """Start and end of a clip's apex, half a frame on both sides, and the frames per second that are read."""
-    shown = recipe(emotion)
+    emotion_recipe = recipe(emotion)
     begin_s, end_s = apex_times(
         (max(2, round(design.seconds * design.rate_hz)) - 1) / design.rate_hz,
-        shown.onset_s if design.onset_s is None else design.onset_s,
-        shown.offset_s if design.offset_s is None else design.offset_s,
+        emotion_recipe.onset_s if design.onset_s is None else design.onset_s,
+        emotion_recipe.offset_s if design.offset_s is None else design.offset_s,
     )
     rate_hz = READ_HZ if end_s - begin_s >= 2 / READ_HZ else design.rate_hz
     half_s = 0.51 / rate_hz
@@ -289,13 +289,13 @@ def _pictures(portraits: str | os.PathLike[str] | Sequence[Path]) -> list[Path]:
     """
     if isinstance(portraits, Sequence) and not isinstance(portraits, str):
         return list(portraits)
-    place = Path(portraits)
-    if not place.is_dir():
-        return [place]
-    every = sorted(path for path in place.iterdir() if is_media_name(path.name) and not path.is_dir())
-    if not every:
-        raise MediaError(expected='a folder with portraits', came=f'{place} without a picture', todo='check the folder')
-    return every
+    folder = Path(portraits)
+    if not folder.is_dir():
+        return [folder]
+    paths = sorted(path for path in folder.iterdir() if is_media_name(path.name) and not path.is_dir())
+    if not paths:
+        raise MediaError(expected='a folder with portraits', came=f'{folder} without an image', todo='check the folder')
+    return paths
 
 
 def _people(
@@ -311,26 +311,26 @@ def _people(
     for path in paths:
         try:
             if Recording.open(path).kind != 'image':
-                raise MediaError(expected='a picture', came='something else', todo='save one frame of it as a picture')
+                raise MediaError(expected='an image', came='a video or audio', todo='save one frame of it as an image')
             portrait = Portrait.from_picture(path, networks, max_side=settings.max_side)
         except AffektError as error:
             if len(paths) == 1:
                 raise
             left_out[storable(path.name)] = storable(str(error))
             continue
-        taken = {each.casefold() for each in people}  # some file systems ignore case
-        name = next(each for each in _names(path) if each.casefold() not in taken)
+        used_names = {name.casefold() for name in people}  # some file systems ignore case
+        name = next(candidate for candidate in _names(path) if candidate.casefold() not in used_names)
         people[name] = _Person(name, path, portrait.image, portrait.landmarks)
     if not people:
         raise MediaError(
             expected='a portrait with one clear face', came='; '.join(f'{k}: {v}' for k, v in left_out.items())[:500],
-            todo='choose other pictures',
+            todo='choose other images',
         )  # fmt: skip
     return people, left_out
 
 
 def _names(path: Path) -> Iterator[str]:
-    """Names for a person that a file system takes, the second with a number."""
+    """Candidates for a person's name that are valid file names, from the second on with a number."""
     stem = re.sub(r'[^\w.-]+', '_', path.stem).strip('._')[:100] or 'portrait'
     yield stem
     for number in range(2, 10_000):
@@ -339,7 +339,7 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def _reader(networks: FaceLandmarker) -> Reader:
-    """Reads with all that is there; the network that tells people apart is for research, and may be absent."""
+    """A reader with the networks that are present; the recognition network is for research, and may be absent."""
     try:
         return Reader(networks, identity=FaceIdentity())
     except WeightsError:

@@ -35,7 +35,7 @@ REGIONS = {
 FULL = 1.1
 """Maximum amount of a direction, including the portrait's own."""
 LESS = 0.3
-"""How far below its calm state a direction may go even where the portrait seems not to show it: calm faces are not at
+"""Amount by which a direction may fall below its calm state even if the portrait's scores are 0: calm faces are not at
 the end of their range, and scores do not detect everything."""
 WIDEST = 2.0
 """Bounds of the amounts that explain a movement before the range is applied."""
@@ -94,7 +94,7 @@ class TransferSettings:
         if not (0 <= self.intensity <= 2 and 0 <= self.head <= 1):
             raise ValueRangeError(
                 expected='an intensity from 0 to 2 and a share of the head from 0 to 1',
-                came=f'{self.intensity:g} and {self.head:g}', todo='give 1 for the driver as it is',
+                came=f'{self.intensity:g} and {self.head:g}', todo='give 1 for the driver unchanged',
             )  # fmt: skip
         if not (all(0 < angle <= 30 for angle in angles) and self.shift_cm >= 0 and self.size >= 1):
             raise ValueRangeError(
@@ -169,8 +169,8 @@ class _Transfer:
         own, calm = target.own, motion.calm
         self._instead = np.einsum('k,kvd->vd', calm.amounts - own.amounts, skin_directions()).astype(np.float32)
         self._shown = np.einsum('k,kvd->vd', own.amounts, skin_directions())
-        known = np.isfinite(calm.opening) & np.isfinite(own.opening) & (own.opening > 0)
-        shares = np.divide(calm.opening, own.opening, out=np.ones(2), where=known)
+        is_known = np.isfinite(calm.opening) & np.isfinite(own.opening) & (own.opening > 0)
+        shares = np.divide(calm.opening, own.opening, out=np.ones(2), where=is_known)
         self._opening = np.clip(shares, *EYES_DIFFER)
 
     def frames(self) -> Iterator[MotionFrame]:
@@ -214,21 +214,21 @@ class _Transfer:
         )
 
     def _within_range(self, offsets: Floats32) -> Floats32:
-        """Without what goes beyond the range of a direction, then of a region."""
+        """(468, 3) offsets limited to the range of each direction, then of each region."""
         assert self._fit is not None
-        wanted = self._fit.amounts(offsets, -WIDEST, WIDEST, self._last)
-        self._last = wanted
+        amounts = self._fit.amounts(offsets, -WIDEST, WIDEST, self._last)
+        self._last = amounts
         is_cut = False
-        if (wanted < self._target.lowest).any() or (wanted > self._target.highest).any():
+        if (amounts < self._target.lowest).any() or (amounts > self._target.highest).any():
             # directions overlap, so the nearest allowed movement is another mixture, not each direction clipped
-            possible = self._fit.amounts(offsets, self._target.lowest, self._target.highest, wanted)
-            beyond = np.einsum('k,kvd->vd', wanted - possible, skin_directions()).astype(np.float32)
-            offsets = offsets - beyond
-            is_cut = bool(np.linalg.norm(beyond, axis=1).max() > SEEN_CM)
+            allowed = self._fit.amounts(offsets, self._target.lowest, self._target.highest, amounts)
+            excess = np.einsum('k,kvd->vd', amounts - allowed, skin_directions()).astype(np.float32)
+            offsets = offsets - excess
+            is_cut = bool(np.linalg.norm(excess, axis=1).max() > SEEN_CM)
         # a region's points, including their own expression, move no farther than its directions
         weights, reach = _regions()
-        far = np.linalg.norm(offsets + self._shown, axis=1)
-        largest = np.max(np.where(weights > 0.5, far, 0), axis=1)  # (R,)
+        distances = np.linalg.norm(offsets + self._shown, axis=1)
+        largest = np.max(np.where(weights > 0.5, distances, 0), axis=1)  # (R,)
         share = np.minimum(1, reach / np.maximum(largest, 1e-9))
         if (share < 1).any():
             is_cut = True
@@ -238,35 +238,35 @@ class _Transfer:
         return np.asarray(offsets, dtype=np.float32)
 
     def _limited_turn(self, rotation: Floats) -> Floats:
-        """The head's turn within the limits, and within what the portrait's own turn leaves."""
+        """(3, 3) the head's rotation within the limits, which depend on the portrait's own yaw."""
         settings = self._settings
-        turned = turn(settings.head * rotation_vector(rotation)) if settings.head != 1 else rotation
-        if np.array_equal(turned, np.eye(3)):
-            return turned
-        angles = _angles_deg(turned)
+        scaled_turn = turn(settings.head * rotation_vector(rotation)) if settings.head != 1 else rotation
+        if np.array_equal(scaled_turn, np.eye(3)):
+            return scaled_turn
+        angles = _angles_deg(scaled_turn)
         own_yaw = float(_angles_deg(self._target.own.rotation)[0])
-        back = settings.yaw_deg - FAR_CHEEK * abs(own_yaw)
-        most_left = max(min(settings.yaw_deg if own_yaw > 0 else back, TOTAL_YAW_DEG - own_yaw), 1.0)
-        most_right = max(min(settings.yaw_deg if own_yaw < 0 else back, TOTAL_YAW_DEG + own_yaw), 1.0)
+        turning_back_deg = settings.yaw_deg - FAR_CHEEK * abs(own_yaw)
+        most_left = max(min(settings.yaw_deg if own_yaw > 0 else turning_back_deg, TOTAL_YAW_DEG - own_yaw), 1.0)
+        most_right = max(min(settings.yaw_deg if own_yaw < 0 else turning_back_deg, TOTAL_YAW_DEG + own_yaw), 1.0)
         limits = (most_left if angles[0] > 0 else most_right, settings.pitch_deg, settings.roll_deg)
-        yaw, pitch, roll = (soft_limit(angle, most) for angle, most in zip(angles.tolist(), limits, strict=True))
-        if any(abs(angle) > most for angle, most in zip(angles, limits, strict=True)):
+        yaw, pitch, roll = (soft_limit(angle, limit) for angle, limit in zip(angles.tolist(), limits, strict=True))
+        if any(abs(angle) > limit for angle, limit in zip(angles, limits, strict=True)):
             self._turned += 1
             self._largest_deg = max(self._largest_deg, float(np.abs(angles).max()))
         if np.allclose((yaw, pitch, roll), angles, atol=1e-9):
-            return turned
+            return scaled_turn
         return np.asarray(pose_matrix(yaw, pitch, roll)[:3, :3])
 
 
-def soft_limit(value: float, most: float) -> float:
+def soft_limit(value: float, limit: float) -> float:
     """A soft limit: unchanged up to KNEE of the limit, then approaching it.
 
     sign(v) (k + (m - k) tanh((|v| - k) / (m - k)))  with k = KNEE m, where |v| > k
     """
-    knee = KNEE * most
+    knee = KNEE * limit
     if abs(value) <= knee:
         return value
-    return math.copysign(knee + (most - knee) * math.tanh((abs(value) - knee) / (most - knee)), value)
+    return math.copysign(knee + (limit - knee) * math.tanh((abs(value) - knee) / (limit - knee)), value)
 
 
 def scaled_opening(opening: Floats32, intensity: float) -> Floats32:
@@ -287,11 +287,11 @@ def _angles_deg(rotation: Floats) -> Floats:
 
 @cache
 def _regions() -> tuple[Floats, Floats]:
-    """(R, 468) how far each point is of a region, 0 to 1, and (R,) how far a region may move, centimetres."""
+    """(R, 468) weight of each point in a region, 0 to 1, and (R,) largest movement of a region in centimetres."""
     weights, reach = [], []
     for stems in REGIONS.values():
-        places = [place for place, name in enumerate(face_model().directions) if name.startswith(stems)]
-        largest = np.linalg.norm(skin_directions()[places], axis=2).max(axis=0)  # (468,)
+        columns = [column for column, name in enumerate(face_model().directions) if name.startswith(stems)]
+        largest = np.linalg.norm(skin_directions()[columns], axis=2).max(axis=0)  # (468,)
         weights.append(largest / largest.max() + 1e-6)
         reach.append(BEYOND * largest.max())
     return np.array(weights), np.array(reach)

@@ -26,13 +26,14 @@ from affekt.reenactment.sampling import enlarged, sample
 
 Image = npt.NDArray[np.uint8]
 COARSE = 4
+"""Pixels of the image per pixel of the coarse map around the face."""
 MARGIN = 4
 """Pixels around the face that are drawn at full resolution."""
 EDGE_ON, FULL_TURN = (0.5, 0.05), 0.15
 """Cosines at the rim of the face: skin begins to be edge-on below the first, and is below the second; where it
 turns towards the viewer by FULL_TURN, its pixels come from within the face."""
 INSET = 0.07
-"""How far within, as a share of the distance to the middle of the face."""
+"""Distance from the rim, as a share of that to the middle of the face, from which these pixels come."""
 RIM_STEPS = 3
 """Landmarks that are at most so many triangles from the outline can be edge-on where the head is turned."""
 MIDDLE = 4
@@ -47,6 +48,7 @@ BLUR_MARGIN = 4
 GRAIN_CM, GRAIN_SHARES = 0.8, (0.03, 0.97)
 """Half the side of the cheek square that provides grain, and quantiles that exclude moles."""
 GRAIN_SIDE = 256
+"""Side of the tile of grain, in pixels."""
 STEP_PX = 1.5
 """Neighbouring pixels whose sources are further apart than this have an edge between them."""
 OVERSAMPLING = 4
@@ -121,7 +123,7 @@ class Warp:
         self._rim = _rim(skin)
         self._faced = _facing(self._rest[:POINTS], skin)[self._rim]
         self._edge_on = np.clip((EDGE_ON[0] - self._faced) / (EDGE_ON[0] - EDGE_ON[1]), 0, 1)
-        self._turns = _turns(self._rest, self._triangles)
+        self._orientations = _orientations(self._rest, self._triangles)
         blur = ImageFilter.GaussianBlur(SMOOTHED_CM * portrait.pixels_per_cm)
         self._smooth = np.asarray(PillowImage.fromarray(portrait.image).filter(blur))
         self._grain = _grain(portrait, self._smooth)
@@ -132,12 +134,12 @@ class Warp:
         uncovered = self._uncovered(target)
         shift, uneven = self._shift(target, uncovered)
         _hold_border(shift, box, portrait.size)
-        made = portrait.image.copy()
+        result = portrait.image.copy()
         drawn = shifted(portrait.image, shift, box)
         self._smooth_spread(drawn, shift, target, uncovered)
         _soften_edges(drawn[uneven.cut], shift[:, *uneven.cut])
-        made[box.cut] = drawn
-        return made
+        result[box.cut] = drawn
+        return result
 
     def _source(self, uncovered: Floats) -> Floats:
         """(V, 3) positions in the portrait from which the points take their pixels.
@@ -170,38 +172,38 @@ class Warp:
         width = SMOOTHED_CM * self._portrait.pixels_per_cm
         near, outer = stretched.grown(3 * math.ceil(width) + BLUR_MARGIN).cut_to(near), near
         spread = softened(spread[near.within(outer).cut], width) * polygon_mask(target[list(OUTLINE), :2], near)
-        some = _box_of(spread, near)
-        if some is None:
+        area = _box_of(spread, near)
+        if area is None:
             return
-        layer = shifted(self._smooth, shift[:, *some.within(self._box).cut], some)
+        layer = shifted(self._smooth, shift[:, *area.within(self._box).cut], area)
         left, top = np.rint(target[MIDDLE, :2]).astype(int)  # the grain moves with the face
-        down, across = np.ogrid[some.top - top : some.bottom - top, some.left - left : some.right - left]
-        grain = self._grain[down % len(self._grain), across % len(self._grain)]
-        laid_over(picture, np.clip(layer + grain, 0, 255), spread[some.within(near).cut], some.within(self._box))
+        rows, columns = np.ogrid[area.top - top : area.bottom - top, area.left - left : area.right - left]
+        grain = self._grain[rows % len(self._grain), columns % len(self._grain)]
+        laid_over(picture, np.clip(layer + grain, 0, 255), spread[area.within(near).cut], area.within(self._box))
 
     def _shift(self, target: Floats, uncovered: Floats) -> tuple[Floats32, Box]:
-        """(2, h, w) from each pixel of the moving box to its place in the portrait: x, then y. Beyond the box that is
-        returned with it, within the moving one, no step is larger than STEP_PX."""
+        """(2, h, w) displacement from each pixel of the moving box to its source in the portrait, x then y; and a box
+        outside of which no step between neighbours is larger than STEP_PX."""
         box = self._box
-        way = (self._source(uncovered) - target)[:, :2]
+        displacement = (self._source(uncovered) - target)[:, :2]
         # Around the face, a flipped triangle shows its back; one that is not flipped covers its position.
-        keep_mask = (_turns(target, self._triangles) == self._turns) | self._is_face
+        keep_mask = (_orientations(target, self._triangles) == self._orientations) | self._is_face
         triangles = self._triangles[keep_mask]
 
         # 1. The surroundings of the face at a quarter of the resolution.
         near = Box.around(target[self._exact], self._portrait.size, MARGIN).cut_to(box)
         cells = -(-box.height // COARSE), -(-box.width // COARSE)
-        small = target.copy()
-        small[:, :2] = (target[:, :2] - [box.left, box.top]) / COARSE
+        coarse_target = target.copy()
+        coarse_target[:, :2] = (target[:, :2] - [box.left, box.top]) / COARSE
         around = triangles[~_within(target, near, 2 * COARSE)[triangles].all(axis=1)]
-        coarse = _continued(drawn_attribute(small, around, way, cells))
+        coarse = _continued(drawn_attribute(coarse_target, around, displacement, cells))
         shift = _enlarged(coarse, (box.height, box.width))
 
         # 2. The face at full resolution.
         if not near.is_empty:
-            shift[:, *near.within(box).cut] = way_in_box(target, triangles, way, near)
-        whole, inner = Box(0, 0, box.width, box.height), near.within(box)
-        return shift, whole if near.is_empty or not _is_even(coarse, inner) else inner.grown(2).cut_to(whole)
+            shift[:, *near.within(box).cut] = way_in_box(target, triangles, displacement, near)
+        whole_box, inner = Box(0, 0, box.width, box.height), near.within(box)
+        return shift, whole_box if near.is_empty or not _is_even(coarse, inner) else inner.grown(2).cut_to(whole_box)
 
 
 def way_in_box(target: Floats, triangles: Ints, way: Floats, box: Box) -> Floats32:
@@ -222,16 +224,16 @@ def shifted(image: Image, shift: Floats32, box: Box) -> Image:
 def polygon_mask(corners: Floats, box: Box) -> Floats32:
     """(h, w) share of each pixel of a box within a polygon (K, 2), 0 to 1."""
     canvas = PillowImage.new('L', (box.width * OVERSAMPLING, box.height * OVERSAMPLING))
-    places = (corners - [box.left, box.top]) * OVERSAMPLING - 0.5
-    ImageDraw.Draw(canvas).polygon([tuple(place) for place in places.tolist()], fill=255)
+    scaled_corners = (corners - [box.left, box.top]) * OVERSAMPLING - 0.5
+    ImageDraw.Draw(canvas).polygon([tuple(corner) for corner in scaled_corners.tolist()], fill=255)
     return np.asarray(canvas.reduce(OVERSAMPLING), dtype=np.float32) / np.float32(255)
 
 
 def laid_over(picture: Image, layer: Image | Floats32, mask: Floats32, box: Box) -> None:
     """Blend a layer (h, w, 3) into a box of an image, in place."""
-    under = picture[box.cut]
+    background = picture[box.cut]
     share = mask[..., None]
-    under[:] = np.rint(under + (layer - under.astype(np.float32)) * share).astype(np.uint8)
+    background[:] = np.rint(background + (layer - background.astype(np.float32)) * share).astype(np.uint8)
 
 
 def _facing(points: Floats, triangles: Ints) -> Floats:
@@ -247,26 +249,26 @@ def _rim(triangles: Ints) -> Ints:
     return rim
 
 
-def _turns(points: Floats, triangles: Ints) -> Floats:
-    """(F,) which way round the corners go: 1, -1, or 0 for a triangle without area."""
+def _orientations(points: Floats, triangles: Ints) -> Floats:
+    """(F,) orientation of each triangle: 1 clockwise in the image, -1 counter-clockwise, 0 without area."""
     first, second, third = (points[triangles[:, corner], :2] for corner in range(3))
-    across, along = second - first, third - first
-    return np.asarray(np.sign(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]))
+    first_side, second_side = second - first, third - first
+    return np.asarray(np.sign(first_side[:, 0] * second_side[:, 1] - first_side[:, 1] * second_side[:, 0]))
 
 
 def _grain(portrait: Portrait, smooth: Image) -> Floats32:
     """(S, S, 1) grain like that of the cheek that shows more of itself, by noise of the same spectrum; it repeats."""
     cheeks = portrait.landmarks[list(CHEEKS), :2]
-    near = cheeks[int(np.argmax(np.linalg.norm(cheeks - portrait.landmarks[MIDDLE, :2], axis=1)))]
-    box = Box.around(near + np.outer([-1, 1], [GRAIN_CM * portrait.pixels_per_cm] * 2), portrait.size)
+    cheek = cheeks[int(np.argmax(np.linalg.norm(cheeks - portrait.landmarks[MIDDLE, :2], axis=1)))]
+    box = Box.around(cheek + np.outer([-1, 1], [GRAIN_CM * portrait.pixels_per_cm] * 2), portrait.size)
     if box.is_empty:
         return np.zeros((1, 1, 1), np.float32)
-    seen = (portrait.image[box.cut].astype(np.float64) - smooth[box.cut]).mean(axis=2)
-    seen = np.clip(seen, *np.quantile(seen, GRAIN_SHARES))
+    detail = (portrait.image[box.cut].astype(np.float64) - smooth[box.cut]).mean(axis=2)
+    detail = np.clip(detail, *np.quantile(detail, GRAIN_SHARES))
     size = GRAIN_SIDE, GRAIN_SIDE
     noise = np.fft.rfft2(np.random.default_rng(0).standard_normal(size))
-    made = np.fft.irfft2(np.abs(np.fft.rfft2(seen - seen.mean(), size)) * noise, size)
-    return np.asarray(seen.std() / max(float(made.std()), 1e-9) * made, dtype=np.float32)[..., None]
+    texture = np.fft.irfft2(np.abs(np.fft.rfft2(detail - detail.mean(), size)) * noise, size)
+    return np.asarray(detail.std() / max(float(texture.std()), 1e-9) * texture, dtype=np.float32)[..., None]
 
 
 def softened(mask: Floats32, width: float) -> Floats32:
@@ -276,12 +278,12 @@ def softened(mask: Floats32, width: float) -> Floats32:
 
 
 def _spread(shift: Floats32) -> Floats32:
-    """(h, w) 1 where neighbours show places of the portrait that lie close together, 0 where about a pixel apart."""
+    """(h, w) 1 where neighbouring pixels come from almost one position of the portrait, 0 from a pixel apart."""
     least, most = SPREAD
-    across, down = np.gradient(shift, axis=2), np.gradient(shift, axis=1)
-    across[0] += 1
-    down[1] += 1
-    step = np.sqrt(np.minimum(*(np.square(plane, out=plane).sum(axis=0) for plane in (across, down))))
+    by_column, by_row = np.gradient(shift, axis=2), np.gradient(shift, axis=1)
+    by_column[0] += 1
+    by_row[1] += 1
+    step = np.sqrt(np.minimum(*(np.square(plane, out=plane).sum(axis=0) for plane in (by_column, by_row))))
     return np.asarray(np.clip((least - step) / (least - most), 0, 1), dtype=np.float32)
 
 
@@ -292,8 +294,8 @@ def _soften_edges(picture: Image, shift: Floats32) -> None:
         for before, after, near, far in (
             (plane[:-1], plane[1:], edges[:-1], edges[1:]), (plane[:, :-1], plane[:, 1:], edges[:, :-1], edges[:, 1:]),
         ):  # fmt: skip
-            apart = after - before
-            steep = np.abs(apart, out=apart) > STEP_PX
+            step = after - before
+            steep = np.abs(step, out=step) > STEP_PX
             near |= steep
             far |= steep
     edges[[0, -1]] = edges[:, [0, -1]] = False
@@ -317,13 +319,13 @@ def _moving_box(portrait: Portrait, rest: Floats) -> Box:
 
 
 def _within(points: Floats, box: Box, margin: float) -> Bools:
-    """(N,) which points lie within a box, and farther than the margin from its edge."""
+    """(N,) whether points lie within a box, and farther than the margin from its edge."""
     low, high = np.array([box.left, box.top]) + margin, np.array([box.right, box.bottom]) - margin
     return np.asarray(((points[:, :2] > low) & (points[:, :2] < high)).all(axis=1))
 
 
 def _box_of(values: Floats32, box: Box) -> Box | None:
-    """The smallest part of a box that holds all values (h, w) which are not 0; None if all are."""
+    """The smallest part of a box with all nonzero values (h, w); None if all are 0."""
     rows, columns = np.flatnonzero(values.any(axis=1)), np.flatnonzero(values.any(axis=0))
     if not len(rows):
         return None
@@ -333,7 +335,7 @@ def _box_of(values: Floats32, box: Box) -> Box | None:
 
 
 def _continued(planes: Floats32) -> Floats32:
-    """(C, H + 2, W + 2) planes that go on around their edge with the opposite sign, for 0 on the edge itself."""
+    """(C, H + 2, W + 2) planes padded by their edge values with the opposite sign, so that the edge itself is 0."""
     padded = np.pad(planes, ((0, 0), (1, 1), (1, 1)), mode='edge')
     padded[:, [0, -1]] *= -1
     padded[:, :, [0, -1]] *= -1
@@ -341,7 +343,7 @@ def _continued(planes: Floats32) -> Floats32:
 
 
 def _is_even(continued: Floats32, inner: Box) -> bool:
-    """Whether planes, once enlarged, have no step above STEP_PX but within a box of the enlarged ones.
+    """Whether planes, once enlarged, have no step above STEP_PX outside a box of the enlarged ones.
 
     A step there is a quarter of one here. Where the border is held at 0, it is three eighths: both sides of the edge
     have the same value with opposite signs.
@@ -359,14 +361,14 @@ def _is_even(continued: Floats32, inner: Box) -> bool:
 def _enlarged(continued: Floats32, size: tuple[int, int]) -> Floats32:
     """(C, H, W) planes at COARSE times their size, without the margin that `_continued` added."""
     height, width = size
-    made = np.empty((len(continued), height, width), dtype=np.float32)
-    for plane, wide in zip(made, continued, strict=True):
-        plane[:] = enlarged(wide, COARSE)[COARSE : COARSE + height, COARSE : COARSE + width]
-    return made
+    result = np.empty((len(continued), height, width), dtype=np.float32)
+    for plane, padded in zip(result, continued, strict=True):
+        plane[:] = enlarged(padded, COARSE)[COARSE : COARSE + height, COARSE : COARSE + width]
+    return result
 
 
 def _hold_border(shift: Floats32, box: Box, size: tuple[int, int]) -> None:
-    """The outermost pixels of the picture show themselves."""
+    """Set the displacement of the outermost pixels of the image to 0, in place."""
     if box.top == 0:
         shift[:, 0] = 0
     if box.left == 0:

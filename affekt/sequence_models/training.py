@@ -158,17 +158,23 @@ def train_frames(
     history = tuple(row for row in rows if 'epoch' in row)
     epoch, _ = best.put_into(model, history, ' + '.join(OFFICIAL_SCORES[task] for task in settings.tasks))
     predictions = predict_as_trained(model, validation, settings)
-    model.to('cpu').eval()
-    choices = tuned_frame_smoothing(validation, predictions, settings, max(shape.classes, 1))
-    scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
+    scores, choices = _scores_and_smoothing(validation, predictions, settings, max(shape.classes, 1))
     predictor = FramePredictor(
-        model, settings, training.alignment, tuple(expressions) if shape.classes else (),
+        model.to('cpu').eval(), settings, training.alignment, tuple(expressions) if shape.classes else (),
         tuple(action_units) if shape.units else (), {task: choice.chosen for task, choice in choices.items()},
         {**(notes or {}), 'epoch': epoch, 'validation': scores, 'learnt_from': _provenance(training)},
     )  # fmt: skip
     if folder and ranks.first and build is None:
         predictor.save(folder / 'model')
     return TrainedFrames(predictor, epoch, scores, choices, history)
+
+
+def _scores_and_smoothing(
+    validation: FrameVideos, predictions: Predictions, settings: FrameTrainingSettings, classes: int
+) -> tuple[dict[str, float], dict[str, SmoothingChoice]]:
+    """Official scores of validation videos before smoothing, and task to its best smoothing."""
+    choices = tuned_frame_smoothing(validation, predictions, settings, classes)
+    return official_scores(validation.labels, predictions, settings.tasks, classes), choices
 
 
 def tuned_frame_smoothing(

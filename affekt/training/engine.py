@@ -46,6 +46,7 @@ from affekt.training.checkpoints import (
     spread_like,
     whole,
 )
+from affekt.training.clipping import clip_gradients
 from affekt.training.curves import LOG_FILE, ScalarLog, write_curves
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks
@@ -439,29 +440,6 @@ class _Objective(nn.Module):
                 todo='take the mean of each loss over the batch; where there is nothing to learn, give a tensor of 0',
             )
         return torch.stack([losses[name].float() for name in self.names])  # (L,)
-
-
-def clip_gradients(
-    parameters: Sequence[nn.Parameter], clip_norm: float | None, clip_value: float | None
-) -> Tensor | None:
-    """Clip the norm of all gradients to `clip_norm`, then each element to `clip_value`; returns the norm before.
-
-    Args:
-        parameters: parameters; those without a gradient are skipped.
-        clip_norm: maximum norm; None for no limit, and no measurement.
-        clip_value: maximum magnitude; None for no limit.
-    """
-    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
-    norm = None
-    if clip_norm is not None and with_gradient:
-        norm = whole(
-            nn.utils.get_total_norm([parameter.grad for parameter in with_gradient if parameter.grad is not None])
-        )
-        if norm.device.type != 'cpu' or not norm + 1e-6 <= clip_norm:
-            nn.utils.clip_grads_with_norm_(with_gradient, clip_norm, norm)
-    if clip_value is not None:
-        nn.utils.clip_grad_value_(with_gradient, clip_value)
-    return norm
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

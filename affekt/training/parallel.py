@@ -90,7 +90,13 @@ class Ranks:
             ]
             os.environ.setdefault('OMP_NUM_THREADS', '1')
             with self._translated_errors():
-                self._accelerator = Accelerator(cpu=torch.device(device).type == 'cpu', kwargs_handlers=handlers)
+                is_cpu = torch.device(device).type == 'cpu'
+                self._accelerator = Accelerator(
+                    cpu=is_cpu,
+                    # precision is a setting of the run, except for shards on accelerators
+                    mixed_precision='no' if is_cpu or not is_spread_wanted() else None,
+                    kwargs_handlers=handlers,
+                )
             atexit.register(_leave)
             self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
             self.device = str(self._accelerator.device)

@@ -137,4 +137,24 @@ class Server:
         return self.process.returncode
 
 
-__all__ = ['CONTRASTS', 'Server', 'chromium', 'write_study']
+def covered_by_choices(js) -> list:
+    """What the choices cover at the end of the page or where the keyboard reaches it; and whether they are too tall."""
+    return js("""(() => {
+        const found = [], bar = () => document.querySelector('.choices').getBoundingClientRect();
+        if (getComputedStyle(document.querySelector('.choices')).position !== 'static'
+            && bar().height > innerHeight / 3) found.push('a third of the screen');
+        window.scrollTo(0, 1e6);
+        for (const node of document.querySelectorAll('#work > :not(.choices)'))
+          if (node.checkVisibility() && node.getBoundingClientRect().bottom > bar().top + 1) found.push(node.className);
+        for (const node of document.querySelectorAll('#work button, #work input, #work select, #work [tabindex="0"]')) {
+          if (node.disabled || node.closest('.choices') || !node.checkVisibility()) continue;
+          window.scrollTo(0, 0);
+          node.focus();
+          const box = node.getBoundingClientRect();
+          if (Math.min(box.bottom, box.top + 40) > bar().top + 1 && box.top < bar().bottom) found.push(node.outerHTML);
+        }
+        return found;
+    })()""")
+
+
+__all__ = ['CONTRASTS', 'Server', 'chromium', 'covered_by_choices', 'write_study']

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browsing import CONTRASTS, Server, chromium, write_study
+from browsing import CONTRASTS, Server, chromium, covered_by_choices, write_study
 
 from affekt.annotation.journal import read_events
 from affekt.annotation.study import open_votes
@@ -356,6 +356,17 @@ def test_pages_are_readable_on_a_dark_phone_and_a_light_desk(ann, server, width,
     assert _poor(ann) == []
     assert ann.js('document.documentElement.scrollWidth') <= width
     assert _errors(ann.browser) == []
+
+
+@pytest.mark.parametrize(('width', 'height'), [(390, 844), (844, 390), (320, 256), (1280, 800)])
+def test_the_choices_cover_nothing_and_a_desk_shows_them_all(ann, width, height):
+    ann.call('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=False)
+    ann.join(f'Phone {width}')
+    ann.browser.execute_script('document.getElementById("left-text").textContent += " She looks down.".repeat(80)')
+    assert covered_by_choices(ann.js) == []
+    if width == 1280:
+        ann.browser.execute_script('window.scrollTo(0, 0)')
+        assert ann.js('document.getElementById("undo").getBoundingClientRect().bottom') <= height
 
 
 def test_every_control_has_a_name_and_focus_is_seen(ann):

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from browsing import CONTRASTS, Server, chromium
+from browsing import CONTRASTS, Server, chromium, covered_by_choices
 
 from affekt.annotation.checking import open_checks, outcome_of
 from affekt.media.synthetic import numbered_images
@@ -154,3 +154,10 @@ def test_the_page_fits_and_its_words_can_be_read(browser, server, width):
         return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) !== node;
     }).map((node) => node.textContent)"""
     assert person.js(covered) == []  # what the keyboard reaches is not behind the fixed buttons of a phone
+
+
+@pytest.mark.parametrize(('width', 'height'), [(390, 844), (844, 390), (320, 256)])
+def test_the_buttons_of_a_phone_cover_nothing(browser, server, width, height):
+    person = Checker(browser, server.links['checkers'], width, height)
+    person.join(f'Q{width}')
+    assert covered_by_choices(person.js) == []

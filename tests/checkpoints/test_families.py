@@ -173,7 +173,7 @@ def test_states_of_affectgpt_say_fusion_rank_and_queries(shared_data, name, fusi
     ('name', 'part'),
     [
         ('smirk_encoder', 'SMIRK encoder'), ('guidance_encoder', 'guidance encoder'),
-        ('reference_unet2d', 'reference U-Net of pictures'), ('denoising_unet3d', 'denoising U-Net of frames'),
+        ('reference_unet2d', 'reference U-Net of images'), ('denoising_unet3d', 'denoising U-Net of frames'),
     ],
 )  # fmt: skip
 def test_parts_of_magicportrait_are_told_apart(shared_data, name, part):

@@ -28,7 +28,7 @@ def video(tmp_path):
 
 def test_a_clip_of_one_modality_says_that_the_other_is_missing():
     clip = Clip('a', None, None, np.zeros(8_000, np.float32))
-    assert repr(clip) == "Clip('a', no frames, 0.50 s of sound)"
+    assert repr(clip) == "Clip('a', no frames, 0.50 s of audio)"
 
 
 def test_frames_of_another_type_or_number_than_their_times_are_refused():
@@ -59,7 +59,7 @@ def test_a_window_is_a_clip_that_begins_at_its_start(video):
 
 
 def test_a_window_behind_the_end_says_so_and_one_that_is_none_is_refused(video):
-    with pytest.raises(MediaError, match=r'no picture from 5 s to 6\.5 s; audio: no sound from 5 s to 6\.5 s'):
+    with pytest.raises(MediaError, match=r'no frame from 5 s to 6\.5 s; audio: no audio from 5 s to 6\.5 s'):
         decoded(video, crop='none', window_s=(5.0, 6.5))
     for window_s in ((-1.0, 0.5), (1.0, 1.0), (1.5, 0.5), (float('nan'), 1.0)):
         with pytest.raises(ValueRangeError, match='begins at 0 s or later and ends after it begins'):
@@ -128,13 +128,13 @@ def test_a_clip_of_which_nothing_can_be_used_says_both_reasons(tmp_path, landmar
         MediaError, match=r'expected frames or audio .* video: no face in 5 frames; audio: the file has no'
     ):
         decoded(path, landmarker=landmarker)
-    with pytest.raises(MediaError, match=r'expected audio that can be used .* no sound; choose another file$'):
+    with pytest.raises(MediaError, match=r'expected audio that can be used .* no audio; choose another file$'):
         decoded(path, modalities=('audio',))
 
 
 def test_less_sound_than_a_spectrogram_needs_is_none(tmp_path):
     wav = write_audio(tmp_path / 'blip.wav', tone(0.01), 16_000)
-    with pytest.raises(MediaError, match='audio: only 10 ms of sound'):
+    with pytest.raises(MediaError, match='audio: only 10 ms of audio'):
         decoded(wav)
 
 

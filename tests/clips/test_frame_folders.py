@@ -43,7 +43,7 @@ def test_a_picture_that_does_not_decode_is_left_out_and_counted(tmp_path):
     (folder / '00002.png').write_bytes(b'damaged')
     clip = folder_clip(folder)
     assert _numbers(clip) == [0, 1, 3]
-    assert clip.notes == ('1 of 4 pictures do not decode and are left out',)
+    assert clip.notes == ('1 of 4 images do not decode and are left out',)
 
 
 def test_sound_of_a_folder_is_brought_to_16_khz_where_published_code_stops(tmp_path):
@@ -57,10 +57,10 @@ def test_a_folder_that_is_not_there_or_empty_is_an_error_and_with_sound_a_missin
     with pytest.raises(MediaError, match='which is not there; check the path; OpenFace writes clip_aligned'):
         folder_clip(tmp_path / 'clip')
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(MediaError, match='no pictures in the folder'):
+    with pytest.raises(MediaError, match='no images in the folder'):
         folder_clip(tmp_path / 'empty')
     clip = folder_clip(tmp_path / 'empty', audio=write_audio(tmp_path / 'a.wav', tone(1.0), 16_000))
-    assert clip.missing == {'video': 'no pictures in the folder'}
+    assert clip.missing == {'video': 'no images in the folder'}
 
 
 OPENFACE = (
@@ -75,7 +75,7 @@ def test_openface_tells_times_and_which_pictures_show_no_face(tmp_path):
     assert clip.name == 'clip'
     assert _numbers(clip) == [1, 3]
     assert clip.times_s.tolist() == [0.0, 0.08]
-    assert clip.notes == ('1 of 3 pictures without a tracked face, as OpenFace says, are left out',)
+    assert clip.notes == ('1 of 3 images without a tracked face by OpenFace are left out',)
 
 
 def test_of_several_faces_of_openface_the_one_with_most_pictures_is_read(tmp_path):
@@ -84,7 +84,7 @@ def test_of_several_faces_of_openface_the_one_with_most_pictures_is_read(tmp_pat
         write_image(folder / f'frame_det_01_{number:06d}.png', numbered_image(100 + number, 112, 112))
     clip = folder_clip(folder)
     assert (_numbers(clip), clip.times_s) == ([101, 102, 103], None)
-    assert clip.notes == ('2 faces in the folder; number 1 is read, which has 3 pictures',)
+    assert clip.notes == ('2 faces in the folder; number 1 is read, which has 3 images',)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_clip_that_is_not_there_is_counted_and_all_of_them_are_an_error(releas
     (lists / 'test.csv').write_text(_line(1, 0) + _line(9, 0))
     assert split_manifest(lists, root).facts.notes == (
         f'1 of 2 clips are not below {root}',
-        f'1 of 2 sound files are not below {root}',
+        f'1 of 2 audio files are not below {root}',
     )
     with pytest.raises(CorpusError, match='not one of 2'):
         split_manifest(lists, tmp_path / 'lists')

@@ -79,7 +79,7 @@ def test_sixteen_bits_come_back_exactly_and_floats_where_they_are_asked_for(tmp_
         PackedClips.of(tmp_path / 'b', [Clip('a', None, None, floats)], sound='float32')[0].sound, floats
     )
     assert exact.size == 0
-    with pytest.raises(ValueRangeError, match='finite samples of sound; got others in a'):
+    with pytest.raises(ValueRangeError, match='finite samples of audio; got others in a'):
         PackedClips.of(tmp_path / 'c', [Clip('a', None, None, np.array([0.0, np.nan], np.float32))])
 
 

@@ -161,7 +161,7 @@ def test_of_two_data_chunks_the_one_that_is_not_read_is_said(tmp_path):
     doubled = doubled[:4] + struct.pack('<I', len(doubled) - 8) + doubled[8:]
     report = read(doubled).decoded
     assert report.audio.decoded_s + report.unread_s == pytest.approx(4.0)
-    assert report.file_damage[0].startswith(f'not read: 64,000 bytes of sound (2.00 s) at byte {at + 8}')
+    assert report.file_damage[0].startswith(f'not read: 64,000 bytes of audio (2.00 s) at byte {at + 8}')
 
 
 def rf64(tmp_path) -> bytes:
@@ -214,7 +214,7 @@ def test_a_fragment_whose_time_lies_is_said_and_costs_nothing(tmp_path):
     ticks = int.from_bytes(content[at + 8 : at + 16], 'big')
     content[at + 8 : at + 16] = (ticks * 3).to_bytes(8, 'big')
     report = read(bytes(content)).decoded
-    assert 'its neighbours say 0.4' in report.file_damage[0]
+    assert 'by its neighbours 0.4' in report.file_damage[0]
     assert report.unread_s == 0
 
 
@@ -252,7 +252,7 @@ def test_at_most_five_sentences_of_a_topic_are_kept():
     report.add('end', 'no end')
     assert report.sentences == (
         *(f'page {number} is damaged' for number in range(5)),
-        '199,995 more of this kind (200,000 in all)',
+        '199,995 more like these (200,000 in all)',
         'no end',
     )
     assert report.lost_bytes == 27 * 200_000
@@ -389,7 +389,7 @@ def test_bytes_behind_the_end_of_a_picture_inside_its_data_are_said(tmp_path):
     assert read(content).decoded.sentences == ()
     starts = [at for at in range(len(content)) if content.startswith(b'\0\x21\xf9\x04', at)]
     report = read(content[: starts[2]] + b'\x10' + bytes(range(16)) + content[starts[2] :]).decoded
-    assert report.file_damage == ('damaged: 16 bytes follow the end of picture 2 inside its data',)
+    assert report.file_damage == ('damaged: 16 bytes follow the end of image 2 inside its data',)
 
 
 def test_the_pixels_of_a_gif_are_counted_as_a_plain_decoder_draws_them(tmp_path):

@@ -61,7 +61,7 @@ def test_a_rate_that_no_camera_has_is_said(tmp_path):
     place = content.index(b'vids') + 20
     struct.pack_into('<II', content, place, 1, 2_000_000_000)
     film.write_bytes(content)
-    assert any('2,000,000,000 pictures per second' in sentence for sentence in _read(film))
+    assert any('2,000,000,000 frames per second' in sentence for sentence in _read(film))
 
 
 def test_a_pause_of_hours_in_a_small_file_is_a_damaged_timestamp(tmp_path):
@@ -124,7 +124,7 @@ def test_sound_of_a_few_samples_per_second_is_no_sound(tmp_path):
     content = bytearray(sound.read_bytes())
     struct.pack_into('<II', content, 24, 7, 14)  # samples and bytes per second: two seconds would last an hour
     sound.write_bytes(content)
-    with pytest.raises(MediaError, match='expected pictures or sound'):
+    with pytest.raises(MediaError, match='expected video or audio'):
         Recording.open(sound)
 
 

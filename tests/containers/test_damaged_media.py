@@ -62,7 +62,7 @@ def test_a_picture_that_a_damaged_decoder_setting_swallows_is_said(film, tmp_pat
     flash[flash.find(b'\x67\x64') + 18] = 0xBD
     recording = read(bytes(flash))
     assert recording.decoded.video.frames == 39
-    assert 'picture: 1 of 40 packets gave no picture' in recording.decoded.sentences
+    assert 'video: 1 of 40 packets gave no frame' in recording.decoded.sentences
 
 
 def test_a_film_without_its_index_is_refused(film):

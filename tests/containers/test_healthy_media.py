@@ -179,5 +179,5 @@ def test_a_second_animated_png_joined_by_cat_is_said_with_its_bytes(tmp_path):
     content = path.read_bytes()
     assert not read(content).decoded.file_damage
     report = read(content * 2).decoded
-    assert report.file_damage == (f'{len(content):,} bytes behind the end of the PNG are not read',)
+    assert report.file_damage == (f'{len(content):,} bytes after the end of the PNG are not read',)
     assert report.unread_bytes == len(content)

@@ -59,7 +59,7 @@ def test_the_first_of_two_files_is_read_as_it_is_alone_and_the_second_is_named(f
         assert joined.duration_s == recording.duration_s
         new = set(joined.decoded.sentences) - set(recording.decoded.sentences)
         # FFmpeg takes an R for a tag of FLV and makes a stream of it
-        (sentence,) = (line for line in new if 'neither picture, sound nor subtitles' not in line)
+        (sentence,) = (line for line in new if 'neither video, audio nor subtitles' not in line)
         assert sentence.startswith(f'not read: another recording begins at byte {len(files[first][0])}, ')
         assert joined.decoded.unread_bytes == len(files[second][1])
 

@@ -173,6 +173,51 @@ def test_votes_are_ranked_as_they_stand_and_with_length_taken_out(told):
     assert 'by people' in facts['headline']
 
 
+def test_a_judge_that_prefers_its_own_descriptions_is_named_and_that_effect_taken_out(told):
+    """The model *long* takes its own in 11 of 12, two others take it in 5 of 12: between them self-preference shows."""
+    rows = [
+        ('right', 'long', 'right' if number % 12 < (11 if rater == 'long s1' else 5) else 'left', name, rater,
+         'left' if number % 2 else 'right', 37 + number % 3, 37 + number % 5)
+        for rater in ('long s1', 'Ann', 'gemma s1') for number, name in enumerate(CLIPS)
+    ]  # fmt: skip
+    names = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length')
+    table = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    _, facts = board(told, '--votes', write_table(told / 'judges.csv', **table))
+    (verdicts,) = facts['verdicts']
+    assert verdicts['without_bias']['settings']['control'] == ['length', 'own_model']
+    plain, controlled = (
+        next(each['strength'] for each in verdicts[which]['standings'] if each['item'] == 'long')
+        for which in ('plain', 'without_bias')
+    )
+    # 42 of 72 against 10 of 24 for those who did not write it
+    assert plain > 0 > controlled
+    (own,) = [each for each in verdicts['plain']['biases'] if each['name'] == 'own_model']
+    assert (own['share'], own['decided']) == (pytest.approx(22 / 24), 24)
+    assert any('won 92 % of 24 decided verdicts; that effect is taken out' in note for note in facts['notes'])
+    assert 'With length, own model and order taken out' in (told / 'run' / 'board.html').read_text()
+
+
+def test_strengths_are_not_extrapolated_where_length_separates_winners_from_losers(told):
+    """The text of *long* wins where it is much longer, and ties where it is longer by less."""
+    rows = [
+        ('right', 'long', 'right' if number % 3 else 'tie', name, 30, (95 if number % 3 else 88) + number % 2)
+        for number, name in enumerate(CLIPS)
+    ]
+    names = ('left', 'right', 'outcome', 'sample', 'left_length', 'right_length')
+    votes = write_table(told / 'all.csv', **dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    _, facts = board(told, '--votes', votes)
+    strengths = [each['strength'] for each in facts['verdicts'][0]['without_bias']['standings']]
+    assert max(map(abs, strengths)) < 3
+    assert any('nearly separates winners' in note for note in facts['notes'])
+
+
+def test_one_judge_that_is_also_a_describer_is_named_by_its_name_on_the_server(told, server):
+    server.answer = longer_wins
+    _, facts = board(told, '--judge', server.url, '--judge-model', 'long')
+    assert any(note.startswith('long s1: a rater compared descriptions of its own model, which won 100 % of 20') and
+               'cannot tell' in note for note in facts['notes'])  # fmt: skip
+
+
 def test_the_page_shows_what_describers_wrote_as_text(told):
     write_table(told / 'long.csv', name=CLIPS, description=['He is <script>alert(1)</script> angry.'] * 24)
     board(told)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny_describers import FELT, toy_describer, toy_examples
 
+import affekt.description
 from affekt.description import (
     DescribeSettings,
     GroupSettings,
@@ -192,10 +194,23 @@ def _train_together(folder):
     train_preferred(done.describer, _pairs(TRAINING), _pairs(VALIDATION), pairs, folder=folder / 'prefer')
 
 
+def _launched_environment() -> dict[str, str]:
+    """The variables that `accelerate launch --config_file affekt/description/fsdp2.yaml` gives to processes."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    settings = Path(affekt.description.__file__).with_name('fsdp2.yaml')
+    words = ['--config_file', str(settings), '--main_process_port', '0', '-m', 'affekt']
+    parsed, _, _ = _validate_launch_command(launch_command_parser().parse_args(words))
+    assert (parsed.num_processes, parsed.use_fsdp, parsed.module) == (2, True, True)
+    return {name: value for name, value in prepare_multi_gpu_env(parsed).items() if name not in os.environ}
+
+
 def _train_spread(folder):
     """The stages of `_train_together`, whole in each process and then with a part of the model in each."""
     _train_together(folder / 'whole')
-    os.environ['ACCELERATE_USE_FSDP'] = 'true'
+    os.environ |= _launched_environment()
+    assert (os.environ['ACCELERATE_USE_FSDP'], os.environ['FSDP_VERSION']) == ('true', '2')
     settings = DescribeSettings(steps=2, batch_size=3, evaluate_every=2, log_every=1, answer_tokens=4, withheld=0.2)
     done = train_describer(toy_describer(), TRAINING, VALIDATION, settings, folder=folder / 'spread')
     held, every = (sum(count(each) for each in done.describer.parameters())

@@ -11,7 +11,7 @@ from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, UnknownNameError, ValueRangeError
 from affekt.experiments import DescriberForm, named_stores, split_clips
-from affekt.experiments.describers import _kind_of
+from affekt.experiments.describer_forms import kind_of_input
 from affekt.features import Store, extract
 
 FELT = {'happy': 'What a wonderful day', 'sad': 'I miss her so much', 'angry': 'Leave me alone now'}
@@ -153,10 +153,10 @@ def test_a_published_form_takes_the_widths_of_its_stores_and_joins_those_that_ar
         'voice': ((), 512), 'face': ((), 512), 'multi': (('face', 'voice'), 512),
     }  # fmt: skip
     assert (describer.adapters.rank, describer.adapters.alpha) == (16, 32)
-    assert _kind_of(describer, stores, words=True).sources == ('multi', 'voice', 'face')
+    assert kind_of_input(describer, stores, words=True).sources == ('multi', 'voice', 'face')
     stores |= {'frame': stores['face']}  # two sources join these three, and no published prompt has both
     describer = DescriberForm(published='affectgpt-2025').built(str(trunk), stores, device='cpu', seed=0)
-    assert _kind_of(describer, stores, words=True).sources == ('multi', 'voice', 'face', 'frame')
+    assert kind_of_input(describer, stores, words=True).sources == ('multi', 'voice', 'face', 'frame')
     frames = DescriberForm(published='affectgpt-2023').built(
         str(trunk), {'frame': stores['face']}, device='cpu', seed=0
     )

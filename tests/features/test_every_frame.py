@@ -121,6 +121,6 @@ def test_a_video_of_which_a_part_is_damaged_gives_features_that_say_so(folder, n
     rows = (Sample('damaged', video='damaged.mp4'), Sample('whole', video='two.mp4'))
     encoder = RECIPES[name].open(RECIPES[name])
     damaged, whole = encoder(Manifest(Facts('toy', root=str(folder)), rows), rows)
-    assert damaged.lacking.startswith('not read whole: picture: ')
-    assert 'declared pictures did not decode' in damaged.lacking
+    assert damaged.lacking.startswith('not read whole: video: ')
+    assert 'declared frames did not decode' in damaged.lacking
     assert whole.lacking == ''

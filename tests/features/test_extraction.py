@@ -116,7 +116,7 @@ def test_a_recipe_that_cannot_be_opened_says_why_from_a_worker_too(tmp_path, pro
 def test_progress_counts_samples(tmp_path):
     told = []
     extract(made_up_corpus(), LENGTHS, tmp_path, batch=60, progress=lambda *words: told.append(words))
-    assert told == [('features', 60, 144), ('features', 120, 144), ('features', 144, 144)]
+    assert told == [('features', 0, 144), ('features', 60, 144), ('features', 120, 144), ('features', 144, 144)]
 
 
 def test_what_ends_an_encoder_on_one_sample_is_the_outcome_of_that_one(tmp_path):

@@ -176,7 +176,7 @@ def test_a_hole_in_the_pictures_is_said(tmp_path):
     recording = Recording.open(path)
     assert sum(1 for _ in recording.frames()) == 38
     assert recording.decoded.video.gap_s == pytest.approx(0.1, abs=0.002)
-    assert recording.decoded.sentences == ('picture: 0.10 s without pictures inside the stream',)
+    assert recording.decoded.sentences == ('video: 0.10 s without frames inside the stream',)
 
 
 def test_stopping_early_is_not_called_damage(tmp_path):

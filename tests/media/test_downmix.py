@@ -54,7 +54,7 @@ def test_opposite_channels_are_heard_through_one_of_them_and_it_is_said(tmp_path
     assert decoded.is_complete
     name = 'FL' if suffix == '.flac' else '1 of 2'
     assert decoded.sentences == (
-        f'sound: the channels cancel each other from 0.0 to 5.0 s: channel {name} is used there instead of their mean',
+        f'audio: the channels cancel each other from 0.0 to 5.0 s: channel {name} is used there instead of their mean',
     )
 
 
@@ -75,7 +75,7 @@ def test_only_where_channels_cancel_is_one_of_them_used(tmp_path, rng):
     # windows are FLAC's blocks of 4608 samples, 0.288 s: the one from 10 * 0.288 = 2.88 s holds nothing before 3.0 s,
     # for a syllable has just ended, and the one from 20 * 0.288 = 5.76 s nothing until the channels are alike again
     assert decoded.sentences == (
-        'sound: the channels cancel each other from 2.9 to 5.8 s: channel FL is used there instead of their mean',
+        'audio: the channels cancel each other from 2.9 to 5.8 s: channel FL is used there instead of their mean',
     )
 
 
@@ -142,10 +142,10 @@ def test_the_default_track_is_heard_and_its_language_is_said(tmp_path, rng):
     path = film_with_tracks(tmp_path / 'a.mka', [('eng', 'Commentary', english), ('deu', '', german)], default=1)
     samples, decoded = heard(path)
     assert np.abs(samples - german).max() < 1e-3
-    assert decoded.sentences == ('2 sound streams; number 1 (flac, mono, deu, default) is read',)
+    assert decoded.sentences == ('2 audio streams; number 1 (flac, mono, deu, default) is read',)
     samples, decoded = heard(path, stream=0)
     assert np.abs(samples - english).max() < 1e-3
-    assert decoded.sentences == ('2 sound streams; number 0 (flac, mono, eng, "Commentary") is read',)
+    assert decoded.sentences == ('2 audio streams; number 0 (flac, mono, eng, "Commentary") is read',)
 
 
 def test_an_audible_track_is_heard_where_the_default_one_is_silent(tmp_path, rng):
@@ -155,7 +155,7 @@ def test_an_audible_track_is_heard_where_the_default_one_is_silent(tmp_path, rng
     assert np.abs(samples - spoken).max() < 1e-3
     silent_one = 'number 1 (flac, mono, fra, default), is silent'
     assert decoded.sentences == (
-        f'3 sound streams; number 2 (flac, mono, deu) is read, for the first choice, {silent_one}',
+        f'3 audio streams; number 2 (flac, mono, deu) is read, for the first choice, {silent_one}',
     )
 
 

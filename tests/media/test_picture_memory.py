@@ -106,7 +106,7 @@ def test_strips_of_a_tiff_that_states_words_for_their_rows_may_be_the_whole_pict
     at = data.index(rows)
     wrong = data[:at] + struct.pack('<HHI4s', 278, 2, 4, b'all\0') + data[at + 12 :]
     assert estimate(wrong, 'TIFF') == estimate(data, 'TIFF')
-    with pytest.raises(MediaError, match='a whole TIFF picture'):
+    with pytest.raises(MediaError, match='a whole TIFF image'):
         list(Recording.open(wrong).frames())
 
 
@@ -330,7 +330,7 @@ def memory_of(pictures):
 def test_a_film_is_refused_by_the_references_that_it_states_before_a_picture_is_decoded(tmp_path, ending):
     path = film_with_references(tmp_path / f'a.{ending}', 16)
     Recording.open(path, Limits(max_picture_bytes=memory_of(18)))
-    with pytest.raises(LimitError, match='18 pictures of 320x240'):
+    with pytest.raises(LimitError, match='18 frames of 320x240'):
         Recording.open(path, Limits(max_picture_bytes=memory_of(18) - 1))
 
 
@@ -339,7 +339,7 @@ def test_references_that_a_later_packet_states_are_refused_before_its_pictures_a
     joined = few + many
     assert len(list(Recording.open(joined, Limits(max_picture_bytes=memory_of(18))).frames())) >= 3
     recording = Recording.open(joined, Limits(max_picture_bytes=memory_of(18) - 1))
-    with pytest.raises(LimitError, match='18 pictures of 320x240'):
+    with pytest.raises(LimitError, match='18 frames of 320x240'):
         list(recording.frames())
 
 

@@ -200,7 +200,7 @@ def test_an_animated_photograph_says_that_one_picture_is_read(tmp_path):
     recording = Recording.open(tmp_path / 'a.webp')
     assert sum(1 for _ in recording.frames()) == 1
     assert recording.decoded.sentences == (
-        'an animation of 3 pictures, of which only the first is read; convert it to mp4 or GIF',
+        'an animation of 3 images, of which only the first is read; convert it to mp4 or GIF',
     )
 
 

@@ -146,7 +146,7 @@ def test_several_sound_streams_are_chosen_by_number(tmp_path):
     assert len(recording.audio) == 2
     assert np.abs(silent).max() < 0.01 < 0.3 < np.abs(loud).max()
     assert recording.audible_stream() == 1
-    assert recording.decoded.sentences[-1].startswith('2 sound streams; number 1 (aac, mono) is read')
+    assert recording.decoded.sentences[-1].startswith('2 audio streams; number 1 (aac, mono) is read')
     with pytest.raises(UnknownNameError):
         recording.samples(stream=2)
 

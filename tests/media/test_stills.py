@@ -134,8 +134,8 @@ def test_a_sequence_of_heif_is_a_film(tmp_path):
 @pytest.mark.parametrize(
     ('kind', 'remark'),
     [
-        ('TIFF', 'it holds 3 pictures, and only the first is read'),
-        ('WEBP', 'an animation of 3 pictures, of which only the first is read; convert it to mp4 or GIF'),
+        ('TIFF', 'it holds 3 images, and only the first is read'),
+        ('WEBP', 'an animation of 3 images, of which only the first is read; convert it to mp4 or GIF'),
     ],
 )
 def test_pages_that_are_not_read_are_counted(kind, remark):
@@ -269,7 +269,7 @@ def test_a_blank_photograph_is_whole(kind):
 def test_a_few_bytes_that_declare_millions_of_pixels_are_refused_before_they_take_memory(kind):
     how = {'lossless': True} if kind == 'WEBP' else {}
     content = encoded(Image.new('RGB', (5900, 5900)), kind, **how)
-    with pytest.raises(LimitError, match='pixels in a picture of a file'):
+    with pytest.raises(LimitError, match='pixels in an image of a file'):
         Recording.open(content)
 
 
@@ -280,9 +280,9 @@ def test_a_gif_of_a_few_bytes_and_many_large_pictures_is_refused():
 
     pixel = b'!\xf9\x04\0\x0a\0\0\0' + b',' + struct.pack('<HHHHB', 0, 0, 1, 1, 0) + b'\x02\x02\x44\x01\0'
     assert len(list(Recording.open(head(2900) + 3 * pixel + b';').frames())) == 3
-    with pytest.raises(LimitError, match='pixels in all pictures'):
+    with pytest.raises(LimitError, match='pixels in all images'):
         Recording.open(head(2900) + 200 * pixel + b';')
-    with pytest.raises(LimitError, match='pixels in a picture of a file'):
+    with pytest.raises(LimitError, match='pixels in an image of a file'):
         Recording.open(head(5999) + pixel + b';')
 
 
@@ -306,7 +306,7 @@ def test_what_lies_behind_the_end_of_a_gif_is_counted():
     content = encoded(pictures[0], 'GIF', save_all=True, append_images=pictures[1:], duration=100)
     recording = Recording.open(content + content)
     list(recording.frames())
-    assert recording.decoded.sentences[0] == f'{len(content):,} bytes behind the end of the GIF are not read'
+    assert recording.decoded.sentences[0] == f'{len(content):,} bytes after the end of the GIF are not read'
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG'])

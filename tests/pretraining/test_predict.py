@@ -93,14 +93,14 @@ def test_a_recording_without_pictures_is_answered_from_its_sound_and_that_is_sai
     tuned = TunedModel(network(), ('sad', 'calm', 'glad'))
     with caplog.at_level(logging.WARNING, 'affekt'):
         answers = predict(tuned, tmp_path / 'voice.wav')
-    assert 'voice is answered without video (video: the file has no pictures)' in caplog.text
+    assert 'voice is answered without video (video: the file has no video)' in caplog.text
     heard = TunedModel(tuned.model, tuned.names).answers(replace(clip('a', 0, 0), frames=None, times_s=None))
     assert set(answers) == set(heard)
 
 
 def test_a_recording_without_anything_that_is_read_is_refused(tmp_path):
     write_tone(tmp_path / 'voice.wav')
-    with pytest.raises(MediaError, match='no pictures'):
+    with pytest.raises(MediaError, match='no video'):
         predict(TunedModel(network(FACES), ('a', 'b', 'c')), tmp_path / 'voice.wav')
     with pytest.raises(MediaError):
         predict(TunedModel(network(), ('a', 'b', 'c')), tmp_path / 'absent.mp4')

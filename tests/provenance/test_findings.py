@@ -26,9 +26,9 @@ def test_every_family_of_codes_has_a_sentence_without_the_code():
     ('codes', 'words'),
     [
         ([], ''),
-        (['assertion.dataHash.mismatch'], 'the picture or the sound was changed after it was signed'),
+        (['assertion.dataHash.mismatch'], 'the image or the audio was changed after it was signed'),
         (['assertion.dataHash.malformed', 'assertion.dataHash.mismatch'],
-         'the picture or the sound was changed after it was signed'),
+         'the image or the audio was changed after it was signed'),
         (['claimSignature.mismatch', 'claimSignature.missing'],
          'what was signed was changed, or the signature was; the signature was taken away'),
         (['claimSignature.ofAnotherDay'], 'the signature is damaged'),

@@ -49,8 +49,8 @@ def filmed(cast, tmp_path_factory):
 
 def test_pictures_without_a_face_and_second_copies_are_left_out_and_said_to_be(cast):
     assert [path.name for path in cast.portraits] == [f'person{number}.png' for number in range(5)]
-    assert cast.left_out == {'person0_again.png': 'the same picture as person0.png', 'wall.png': 'no face'}
-    assert '2 pictures not taken' in cast.notes[0]
+    assert cast.left_out == {'person0_again.png': 'the same image as person0.png', 'wall.png': 'no face'}
+    assert '2 images not used' in cast.notes[0]
 
 
 def test_nobody_is_in_two_partitions_or_twice_in_a_picture():
@@ -124,7 +124,7 @@ def test_the_command_asks_for_the_statement(portraits, tmp_path, monkeypatch):
     assert not (tmp_path / 'out').exists()
     run = CliRunner().invoke(main, [*options, '--portraits', str(portraits), '--portrayed', 'nobody'])
     assert run.exit_code == 0, run.output
-    assert 'not taken' in run.output
+    assert 'not used' in run.output
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenac
 from affekt.reenactment.eyes import EYES, _around, _disc, _with_whole_irises, white_of_eyes
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
-from affekt.reenactment.mouth import LIPS, _laid_between
+from affekt.reenactment.mouth import LIPS, _placed_between
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sampling import sample
 from affekt.reenactment.warp import (
@@ -359,7 +359,7 @@ def test_an_image_of_a_mouth_is_blurred_before_it_is_made_smaller():
     around = np.column_stack([np.cos(np.linspace(0, 6, 20)), np.sin(np.linspace(0, 6, 20))])
     mouth = MouthPicture(stripes, (45 + 40 * around).astype(np.float32), np.full(3, 128, np.float32))
     small, as_large = (
-        _laid_between(mouth, size + size * around, Box(0, 0, 2 * size, 2 * size))[size // 2 : -size // 2]
+        _placed_between(mouth, size + size * around, Box(0, 0, 2 * size, 2 * size))[size // 2 : -size // 2]
         for size in (10, 40)
     )
     assert np.abs(small.astype(int) - 128).max() < 40

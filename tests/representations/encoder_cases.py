@@ -52,7 +52,7 @@ def noise(frames: int, seed: int = 0, rate_hz: float = 25.0, size: int = 32) -> 
 
 def deaf(clip: Clip) -> Clip:
     """Without its sound."""
-    return replace(clip, sound=None, missing={'audio': 'the file has no sound'})
+    return replace(clip, sound=None, missing={'audio': 'the file has no audio'})
 
 
 def blind(clip: Clip) -> Clip:

@@ -78,7 +78,7 @@ def test_what_a_clip_lacks_is_zero_and_named_and_changes_nothing_else(settings, 
     encoder, clip = opened('both', settings, tmp_path), cases.noise(64)
     without_sound, without_pictures, whole = encoder.encode([cases.deaf(clip), cases.blind(clip), clip])
     assert whole.lacking == ''
-    assert without_sound.lacking == 'no audio (the file has no sound)'
+    assert without_sound.lacking == 'no audio (the file has no audio)'
     assert without_pictures.lacking == 'no video (no face in 9 frames)'
     width = cases.BOTH.width * (cases.BOTH.depth if settings.each_layer else 1)
     # the encoders know nothing of each other: their columns are those of the whole clip
@@ -93,7 +93,7 @@ def test_what_a_clip_lacks_is_zero_and_named_and_changes_nothing_else(settings, 
 
 def test_a_clip_with_nothing_that_a_checkpoint_reads_has_no_features(tmp_path):
     clip = cases.noise(20)
-    assert opened('audio', CLIP, tmp_path).encode([cases.deaf(clip)]) == ['no audio (the file has no sound)']
+    assert opened('audio', CLIP, tmp_path).encode([cases.deaf(clip)]) == ['no audio (the file has no audio)']
     assert opened('svfap', SLICES, tmp_path).encode([cases.blind(clip)]) == ['no video (no face in 9 frames)']
 
 

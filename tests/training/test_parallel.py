@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -68,6 +69,26 @@ def test_torchrun_needs_no_more_than_a_call_of_train(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     _compare(tmp_path, 16)
+
+
+def _steps_under(precision: str, port: int, folder: str) -> None:
+    values = {'RANK': 0, 'WORLD_SIZE': 1, 'LOCAL_RANK': 0, 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
+    os.environ |= {name: str(value) for name, value in values.items()}
+    os.environ |= {'ACCELERATE_USE_FSDP': 'true', 'ACCELERATE_MIXED_PRECISION': precision}
+    module, rows = torch.nn.Linear(6, 4), torch.randn(3, 6)
+    expected = module(rows)
+    joined, _ = Ranks().joined(module, torch.optim.SGD(module.parameters(), 0.1))
+    Path(folder, 'found.json').write_text(json.dumps(torch.equal(joined(rows), expected)))
+
+
+def test_the_precision_of_a_launch_does_not_replace_that_of_the_run(tmp_path, loaded_processes):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    process = loaded_processes.Process(target=_steps_under, args=('bf16', port, str(tmp_path)))
+    process.start()
+    process.join()
+    assert json.loads((tmp_path / 'found.json').read_text()) is True
 
 
 def test_a_share_is_every_other_sample_and_never_empty():

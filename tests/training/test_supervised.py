@@ -207,7 +207,7 @@ def test_unknown_truths_change_nothing():
 
 @pytest.mark.parametrize('kind', ['norm', 'value'])
 def test_gradients_are_clipped(kind):
-    from affekt.training.engine import clip_gradients
+    from affekt.training.clipping import clip_gradients
 
     model = torch.nn.Linear(2, 1, bias=False)
     model.weight.grad = torch.tensor([[3.0, 4.0]])  # of length 5

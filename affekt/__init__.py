@@ -39,6 +39,7 @@ ROOMS = (
     'npm',
     'http_calls',
     'downloads',
+    'model_files',
     'weights',
     'labels',
     'containers',

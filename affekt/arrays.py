@@ -19,6 +19,6 @@ def moments(values: Floats32) -> tuple[float, float]:
     """
     count = np.float32(values.size)
     mean = np.add.reduce(values, axis=None) / count
-    away = values - mean
-    away *= away
-    return float(mean), float(np.add.reduce(away, axis=None) / count)
+    deviations = values - mean
+    deviations *= deviations
+    return float(mean), float(np.add.reduce(deviations, axis=None) / count)

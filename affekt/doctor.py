@@ -33,11 +33,11 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
         'run published encoders over a corpus: affekt features extract --recipe chinese-hubert-large-utt',
     ),
     'ray': (('ray',), 'extract features on many machines: affekt features extract --on ray'),
-    'opensmile': (('opensmile',), 'measure sound with openSMILE, free for research: --recipe egemaps-v02-utt'),
+    'opensmile': (('opensmile',), 'measure audio with openSMILE, free for research: --recipe egemaps-v02-utt'),
     'reenact': (('cv2', 'c2pa', 'cryptography'), 'sign moved portraits, and draw them faster: affekt reenact'),
     'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
 }
-"""Extra to its modules and what they add."""
+"""Name of an extra to its modules and to what they add."""
 
 MODULES: Mapping[str, str] = {
     'av': 'decode and encode media',
@@ -50,17 +50,18 @@ MODULES: Mapping[str, str] = {
     'praatio': 'TextGrid export',
     'webvtt': 'WebVTT export',
 }
+"""Required module to its use."""
 
 
 def examine(*, thorough: bool = False) -> dict[str, list[dict[str, str]]]:
-    """Report on this installation, without changing or downloading anything.
+    """A report on this installation; nothing is changed or downloaded.
 
     Args:
         thorough: hash every byte of the model files, instead of trusting an earlier check of an unchanged file.
 
     Returns:
         'machine', 'packages', 'models' and 'extras', each a list of rows of strings; except in 'machine', each row has
-        a 'state': 'present', 'missing', 'verified' or 'damaged'.
+        a 'state': 'present' or 'missing', for models 'verified', 'missing' or 'damaged'.
     """
     return {
         'machine': _machine(),
@@ -96,7 +97,7 @@ def is_healthy(report: Mapping[str, list[dict[str, str]]]) -> bool:
 
 
 def unusable_cache() -> str:
-    """Why no model file can be kept in the cache; '' if one can."""
+    """The reason why the model cache cannot be written; '' if it can."""
     try:
         require_folder_possible(cache_folder())
     except StorageError as error:
@@ -106,13 +107,13 @@ def unusable_cache() -> str:
 
 def _machine() -> list[dict[str, str]]:
     try:
-        core = [r for r in requires('affekt') or [] if 'extra ==' not in r]
-        installed = f'affekt {version("affekt")}, {len(core)} direct dependencies'
+        direct = [requirement for requirement in requires('affekt') or [] if 'extra ==' not in requirement]
+        program = f'affekt {version("affekt")}, {len(direct)} direct dependencies'
     except PackageNotFoundError:
-        installed = 'affekt, from its source folder'
+        program = 'affekt, from its source folder'
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     return [
-        {'what': 'program', 'is': installed},
+        {'what': 'program', 'is': program},
         {'what': 'python', 'is': f'{sys.version.split()[0]} on {platform.system()} {platform.machine()}'},
         {'what': 'cores', 'is': str(cores)},
         {'what': 'model cache', 'is': str(cache_folder())},
@@ -144,6 +145,8 @@ def plugged_in() -> tuple[Listed, ...]:
         tables.append(FUSION_MODELS)
     rows = [row for table in tables for row in table.listed()]
     groups = {table.group for table in tables}
-    no_torch = "no torch (pip install 'affekt[torch]')"
-    rows += [Listed(plugin, plugin.error(no_torch)) for plugin in installed() if plugin.group in {*GROUPS} - groups]
+    torch_missing = "no torch (pip install 'affekt[torch]')"
+    rows += [
+        Listed(plugin, plugin.error(torch_missing)) for plugin in installed() if plugin.group in {*GROUPS} - groups
+    ]
     return tuple(sorted((*rows, *strangers()), key=lambda row: (row.plugin.package, row.plugin.group, row.plugin.name)))

@@ -1,4 +1,4 @@
-"""Downloads of files: limited to the expected size, without a long wait for no network or a slow server."""
+"""Downloads of files, limited to the expected size; without a network or from a slow server they fail soon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from affekt.http_calls import Call, Calls
 
 SLOW_S, FEWEST_BYTES = 60.0, 1 << 16
-"""A server has this many seconds to begin its answer, and again for each so many bytes of it."""
+"""A server has SLOW_S seconds to begin its response, and again for each FEWEST_BYTES bytes of it."""
 
 
 def downloaded(address: str, out: Path, size: int, progress: Callable[[int, int], None] | None = None) -> None:
@@ -32,39 +32,39 @@ def downloaded(address: str, out: Path, size: int, progress: Callable[[int, int]
         OSError, HTTPException: the download failed, is too slow, or has more bytes than expected.
     """
     require_reachable(address)
-    done = timed = 0
-    slow = f'its server sent fewer than {FEWEST_BYTES:,} bytes in {SLOW_S:g} s'
+    received = received_at_deadline = 0
+    too_slow = f'its server sent fewer than {FEWEST_BYTES:,} bytes in {SLOW_S:g} s'
     with Call(Calls(), SLOW_S) as call:
         try:
             with response_to(call, address) as response, out.open('wb') as file:
-                while piece := response.read1(1 << 18):
-                    file.write(piece)
-                    done += len(piece)
-                    if done > size:
-                        raise OSError(f'more than the expected {size} bytes came')
-                    if done - timed >= FEWEST_BYTES:
+                while block := response.read1(1 << 18):
+                    file.write(block)
+                    received += len(block)
+                    if received > size:
+                        raise OSError(f'more than the expected {size} bytes')
+                    if received - received_at_deadline >= FEWEST_BYTES:
                         call.extend(SLOW_S)
-                        timed = done
+                        received_at_deadline = received
                     if progress:
-                        progress(done, size)
+                        progress(received, size)
         except urllib.error.URLError as error:
             is_slow = call.is_late or isinstance(error.reason, TimeoutError)
-            raise OSError(slow if is_slow else str(error.reason)) from error
+            raise OSError(too_slow if is_slow else str(error.reason)) from error
         except (InvalidURL, UnicodeError) as error:  # whose message may hold a password from the address
-            raise OSError('its address is not one that can be asked') from error
+            raise OSError('its address is invalid') from error
         except (OSError, HTTPException) as error:
             if call.is_late or isinstance(error, TimeoutError):
-                raise OSError(slow) from error
+                raise OSError(too_slow) from error
             raise
     if call.is_late:
-        raise OSError(slow)
+        raise OSError(too_slow)
 
 
 def response_to(call: Call, address: str) -> Any:
     """The response from an address, which may redirect to others on the web.
 
     Raises:
-        URLError, OSError, HTTPException: there is none.
+        URLError, OSError, HTTPException: the server cannot be reached or reports an error, or redirects elsewhere.
     """
     return call.opener(_WebRedirects()).open(address)
 
@@ -98,19 +98,19 @@ def require_reachable(address: str) -> None:
         return
     if host in _unreachable:
         raise OSError(f'{host} cannot be reached')
-    reached = threading.Event()
+    connected = threading.Event()
 
-    def reach() -> None:
+    def connect() -> None:
         with (
             contextlib.suppress(OSError, UnicodeError),
             socket.create_connection((host, port), timeout=REACHED_S),
         ):
-            reached.set()
+            connected.set()
         ended.set()
 
     ended = threading.Event()
-    threading.Thread(target=reach, daemon=True, name='reach').start()
+    threading.Thread(target=connect, daemon=True, name='reach').start()
     ended.wait(REACHED_S)
-    if not reached.is_set():
+    if not connected.is_set():
         _unreachable.add(host)
         raise OSError(f'{host} cannot be reached')

@@ -20,7 +20,7 @@ SHOWN_FAULTS = 20
 
 
 _USER_INFO = re.compile(r'(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)[^\s/@]*@')
-"""What stands before the @ of an address; as a `Path` it has one slash."""
+"""User name and password of an address, up to the @; an address made a `Path` has one slash after the colon."""
 
 
 class AffektError(Exception):
@@ -31,31 +31,31 @@ class AffektError(Exception):
     ) -> None:
         self.expected, self.came, self.todo = _shortened(expected), _shortened(came), _shortened(todo)
         self.steps = steps
-        """Lines to type, where they say more than a sentence does."""
+        """Commands to type, one per line; printed after the advice."""
         self.faults = tuple(_shortened(fault, LONGEST_FAULT) for fault in faults)
-        """What is wrong line by line, where `came` says how much; as `shown_faults` has it."""
+        """One sentence per fault, where `came` gives only their number; limited by `shown_faults`."""
         super().__init__(str(self))
         if isinstance(self, OSError):
-            of_the_system: OSError = self
-            of_the_system.strerror = self.came  # code that reports the reason of any OSError quotes no whole sentence
+            as_os_error: OSError = self
+            as_os_error.strerror = self.came  # code that reports the reason of any OSError quotes no whole sentence
 
     def __str__(self) -> str:
-        each = ':' + ''.join(f'\n  {fault}' for fault in self.faults) if self.faults else ''
-        return f'expected {self.expected}; got {self.came}{each}; {self.todo}'
+        fault_lines = ':' + ''.join(f'\n  {fault}' for fault in self.faults) if self.faults else ''
+        return f'expected {self.expected}; got {self.came}{fault_lines}; {self.todo}'
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps, self.faults))
 
 
-def _shortened(part: str, most: int = LONGEST_PART) -> str:
+def _shortened(part: str, longest: int = LONGEST_PART) -> str:
     """A part whose middle is cut out if it is too long, and without names and passwords of addresses.
 
-    The end is kept, as it often holds the essential.
+    The end is kept, since libraries often put the reason there.
     """
     part = _USER_INFO.sub(r'\1…@', part)
-    if len(part) <= most:
+    if len(part) <= longest:
         return part
-    return f'{part[: most // 2]} … ({len(part):,} characters) … {part[-most // 4 :]}'
+    return f'{part[: longest // 2]} … ({len(part):,} characters) … {part[-longest // 4 :]}'
 
 
 def _rebuild(
@@ -146,7 +146,7 @@ class RunError(AffektError, OSError):
 
 
 class StorageError(RunError):
-    """A file or folder cannot be written: no space, no permission, or something else in its place."""
+    """A file or folder cannot be written: no space, no permission, or another kind of file at its path."""
 
 
 class TrainingError(AffektError, RuntimeError):
@@ -166,7 +166,7 @@ class PurposeError(AffektError, ValueError):
 
 
 class PortraitError(AffektError, ValueError):
-    """A picture shows no face, or none that can be animated."""
+    """An image shows no face, or none that can be animated."""
 
 
 class ConsentError(AffektError, ValueError):
@@ -218,7 +218,7 @@ class UnexpectedError(AffektError, RuntimeError):
 
 @contextmanager
 def raised_as(wanted: type[AffektError], *caught: type[AffektError]) -> Iterator[None]:
-    """Raise errors of the block as the class that its function documents, with the same message.
+    """Raise errors of the block as another class, the one that the calling function documents, with the same message.
 
     Args:
         wanted: class to raise.
@@ -234,23 +234,27 @@ def raised_as(wanted: type[AffektError], *caught: type[AffektError]) -> Iterator
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = 'choose one of them') -> str:
-    """Advice with the known name nearest to a misspelt one; `otherwise` where none is near.
+    """Advice that names the known name nearest to a misspelt one; `otherwise` where none is near.
 
     >>> did_you_mean('fusd', ['face', 'voice', 'fused'])
     "did you mean 'fused'?"
     """
-    plain = {other.casefold(): other for other in known}
-    near = difflib.get_close_matches(name.casefold(), plain, n=1, cutoff=0.6)
-    return f'did you mean {plain[near[0]]!r}?' if near else otherwise
+    by_folded_name = {other.casefold(): other for other in known}
+    matches = difflib.get_close_matches(name.casefold(), by_folded_name, n=1, cutoff=0.6)
+    return f'did you mean {by_folded_name[matches[0]]!r}?' if matches else otherwise
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, quoted, and the number of the others, for messages."""
-    every = list(names)
-    more = f' and {len(every) - most} more' if len(every) > most else ''
-    return ', '.join(map(repr, every[:most])) + more
+    """The first `most` names, quoted, and the number of the others; '' for none.
+
+    >>> listed(['a', 'b', 'c'], most=2)
+    "'a', 'b' and 1 more"
+    """
+    all_names = list(names)
+    more = f' and {len(all_names) - most} more' if len(all_names) > most else ''
+    return ', '.join(map(repr, all_names[:most])) + more
 
 
 def short(text: object, most: int = 60) -> object:
-    """A text cut to a length that fits a message; other values unchanged."""
+    """A text cut to at most `most` characters, the last then an ellipsis; other values unchanged."""
     return text[: most - 1] + '…' if isinstance(text, str) and len(text) > most else text

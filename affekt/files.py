@@ -27,33 +27,33 @@ OLD = '.affekt-old'
 LONGEST_NAME = 200
 """Bytes of a file name that leave room for what `part_of` adds; most systems allow 255."""
 NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
-"""Error numbers that only a writer meets."""
+"""Error numbers that arise only in writing."""
 
 
 def user_folder(variable: str, below_home: str) -> Path:
     """The user's folder that an XDG variable names, or the one below the home folder.
 
     Args:
-        variable: such as XDG_CACHE_HOME. A relative path in it is ignored, as the XDG specification demands: it
-            would be another folder wherever a command is started.
+        variable: such as XDG_CACHE_HOME. A relative path in it is ignored, as the XDG Base Directory Specification
+            demands: it would depend on the current folder.
         below_home: such as .cache.
 
     Raises:
         RuntimeError: the path depends on the home folder, and the user has none.
     """
-    named = os.environ.get(variable, '')
-    return Path(named) if os.path.isabs(named) else Path.home() / below_home
+    value = os.environ.get(variable, '')
+    return Path(value) if os.path.isabs(value) else Path.home() / below_home
 
 
 def require_folder_possible(folder: Path) -> None:
-    """Check that a folder can be written, or made, by making one for a moment where its path begins to exist.
+    """Check that a folder can be written, or made: a temporary one is made in its nearest existing parent.
 
     Raises:
-        StorageError: it cannot; the error says why.
+        StorageError: it cannot be.
     """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     try:
-        os.rmdir(tempfile.mkdtemp(prefix='.affekt-', dir=there))
+        os.rmdir(tempfile.mkdtemp(prefix='.affekt-', dir=existing))
     except OSError as error:
         raise storage_error(error, folder) from error
 
@@ -111,7 +111,7 @@ def require_writable(path: str | Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        part, handle = _taken(part_of(path))
+        part, handle = _locked_part(part_of(path))
         os.close(handle)
         part.unlink(missing_ok=True)
 
@@ -121,7 +121,7 @@ def _published(path: Path, *, keeps_suffix: bool) -> Iterator[tuple[Path, int]]:
     """An empty, open file beside `path` that is renamed to it when the block succeeds."""
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part, handle = _taken(part_of(path, keeps_suffix=keeps_suffix))
+        part, handle = _locked_part(part_of(path, keeps_suffix=keeps_suffix))
     try:
         try:
             with explained_where_full(path):
@@ -142,8 +142,8 @@ def _published(path: Path, *, keeps_suffix: bool) -> Iterator[tuple[Path, int]]:
             os.close(handle)
 
 
-def _taken(part: Path) -> tuple[Path, int]:
-    """The temporary file, emptied and locked; under another name if another process writes it or it is no file.
+def _locked_part(part: Path) -> tuple[Path, int]:
+    """The temporary file `part`, emptied and locked; one of another name if a process writes it or it is no file.
 
     The lock ends with its process, so that a file left by a kill is free.
     """
@@ -155,7 +155,7 @@ def _taken(part: Path) -> tuple[Path, int]:
     except (ImportError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (errno.ELOOP, errno.EACCES, errno.EISDIR, errno.ENXIO):
             raise
-        return _another(part)
+        return _other_part(part)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         status = os.fstat(handle)
@@ -166,11 +166,11 @@ def _taken(part: Path) -> tuple[Path, int]:
     except OSError:
         pass
     os.close(handle)
-    return _another(part)
+    return _other_part(part)
 
 
-def _another(part: Path) -> tuple[Path, int]:
-    """A new temporary file beside one that is in use."""
+def _other_part(part: Path) -> tuple[Path, int]:
+    """A new temporary file in the folder of one that is in use."""
     handle, name = tempfile.mkstemp(dir=part.parent, prefix=f'{part.stem}-', suffix=part.suffix)
     return Path(name), handle
 
@@ -190,7 +190,7 @@ def folder_atomically(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the folder cannot be written.
     """
-    staging, aside = part_of(path), part_of(path, OLD)
+    staging, previous = part_of(path), part_of(path, OLD)
     if os.path.lexists(path) and not path.is_dir():
         raise StorageError(
             expected=f'room for a folder at {path}', came='a file of that name', todo='choose another name'
@@ -204,13 +204,15 @@ def folder_atomically(path: Path) -> Iterator[Path]:
         with explained_where_full(path):
             yield staging
         with _explained(path):
-            if os.path.lexists(path) and not os.path.lexists(aside):
-                os.replace(path, aside)
+            if os.path.lexists(path):
+                if os.path.lexists(previous):  # left by a kill after `path` was replaced
+                    _retire(previous, path)
+                os.replace(path, previous)
             os.replace(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    if os.path.lexists(aside):
-        _retire(aside, path)
+    if os.path.lexists(previous):
+        _retire(previous, path)
 
 
 def _retire(old: Path, new: Path) -> None:
@@ -221,14 +223,14 @@ def _retire(old: Path, new: Path) -> None:
     if set(files_below(old)) <= set(files_below(new)):
         shutil.rmtree(old, ignore_errors=True)
         return
-    kept = new.with_name(f'{new.name}.old')
+    kept_path = new.with_name(f'{new.name}.old')
     number = 1
-    while os.path.lexists(kept):
+    while os.path.lexists(kept_path):
         number += 1
-        kept = new.with_name(f'{new.name}.old-{number}')
-    with _explained(kept):
-        os.replace(old, kept)
-    LOG.warning('%s was made anew; what was there is kept in %s', new, kept)
+        kept_path = new.with_name(f'{new.name}.old-{number}')
+    with _explained(kept_path):
+        os.replace(old, kept_path)
+    LOG.warning('%s was replaced; the older folder is kept in %s', new, kept_path)
 
 
 def files_below(folder: Path) -> list[str]:
@@ -276,18 +278,19 @@ def _regular(status: os.stat_result, path: str | os.PathLike[str]) -> os.stat_re
     mode = status.st_mode
     if stat.S_ISREG(mode):
         return status
-    came = next((what for is_it, what in _OTHERS.items() if is_it(mode)), 'something else')
+    came = next((name for is_of_type, name in _FILE_TYPES.items() if is_of_type(mode)), 'something else')
     todo = 'name a file in it' if stat.S_ISDIR(mode) else 'save what comes out of it to a file first'
     raise FileError(expected='a regular file', came=f'the {came} {os.fspath(path)!r}', todo=todo)
 
 
-_OTHERS: Mapping[Callable[[int], bool], str] = {
+_FILE_TYPES: Mapping[Callable[[int], bool], str] = {
     stat.S_ISDIR: 'folder',
     stat.S_ISFIFO: 'pipe',
     stat.S_ISSOCK: 'socket',
     stat.S_ISCHR: 'device',
     stat.S_ISBLK: 'device',
 }
+"""Check of a file's mode to the name of the type that it checks."""
 
 
 def require_room_for_folder(path: Path) -> None:
@@ -332,7 +335,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained_where_full(path: Path) -> Iterator[None]:
-    """Turn errors that only a writer meets into a StorageError; for a block in which a library writes `path`."""
+    """Turn errors that arise only in writing into a StorageError; for a block in which a library writes `path`."""
     try:
         yield
     except OSError as error:
@@ -350,29 +353,29 @@ def storage_error(error: OSError, path: Path | None = None) -> AffektError:
     """
     if isinstance(error, AffektError):
         return error
-    named = path if path is not None else error.filename
-    where = f'{os.fsdecode(named)}: ' if isinstance(named, (str, bytes, os.PathLike)) else ''
+    shown = path if path is not None else error.filename
+    prefix = f'{os.fsdecode(shown)}: ' if isinstance(shown, (str, bytes, os.PathLike)) else ''
     reason = error.strerror or str(error) or type(error).__name__
-    expected, todo = _ADVICE.get(error.errno or 0, ('a place that can be used', 'check the path, or choose another'))
+    expected, todo = _ADVICE.get(error.errno or 0, ('a path that can be used', 'check the path, or choose another'))
     if error.errno == errno.ENAMETOOLONG:
-        where = f'{where[:60]}…: '
-    return StorageError(expected=expected, came=f'{where}{reason}', todo=todo)
+        prefix = f'{prefix[:60]}…: '
+    return StorageError(expected=expected, came=f'{prefix}{reason}', todo=todo)
 
 
-_GO_ON = 'then give the same command again; where it has --resume, with it'
+_CONTINUE = 'then run the same command again, with --resume where it has that option'
 _ADVICE = {
-    errno.ENOSPC: ('room on the disk', f'make room, {_GO_ON}'),
-    errno.EDQUOT: ('room within your quota', f'remove what you do not need, {_GO_ON}'),
-    errno.EFBIG: ('files that may grow so large', f'raise the limit (`ulimit -f`) or choose another disk, {_GO_ON}'),
-    errno.EROFS: ('a disk that can be written', 'choose a place on another disk'),
-    errno.EACCES: ('a place that you may use', 'change its rights, or choose another place'),
-    errno.EPERM: ('a place that you may use', 'change its rights, or choose another place'),
-    errno.ENOENT: ('a path that exists or can be made', 'check the path, or choose another place'),
-    errno.ENOTDIR: ('folders along the path', 'a file stands where a folder should be: choose another place'),
-    errno.EEXIST: ('a folder', 'a file stands where a folder should be: choose another place'),
+    errno.ENOSPC: ('room on the disk', f'make room, {_CONTINUE}'),
+    errno.EDQUOT: ('room within your quota', f'remove what you do not need, {_CONTINUE}'),
+    errno.EFBIG: ('files that may grow so large', f'raise the limit (`ulimit -f`) or choose another disk, {_CONTINUE}'),
+    errno.EROFS: ('a disk that can be written', 'choose a path on another disk'),
+    errno.EACCES: ('a path that you may use', 'change its permissions, or choose another path'),
+    errno.EPERM: ('a path that you may use', 'change its permissions, or choose another path'),
+    errno.ENOENT: ('a path that exists or can be made', 'check the path, or choose another'),
+    errno.ENOTDIR: ('folders along the path', 'a file stands where a folder should be: choose another path'),
+    errno.EEXIST: ('a folder', 'a file stands where a folder should be: choose another path'),
     errno.EISDIR: ('a file', 'a folder stands where a file should be: name a file'),
-    errno.ENAMETOOLONG: ('a path that the system takes', 'choose a shorter path'),
-    errno.EIO: ('a disk that works', f'check the disk, {_GO_ON}'),
+    errno.ENAMETOOLONG: ('a path that the system accepts', 'choose a shorter path'),
+    errno.EIO: ('a disk that works', f'check the disk, {_CONTINUE}'),
     errno.EMFILE: ('few enough open files', 'raise the limit (`ulimit -n`)'),
-    errno.ELOOP: ('a path of its own', 'a link stands there, perhaps to itself: choose another place'),
+    errno.ELOOP: ('a path that is no symbolic link', 'a link is at this path, or leads to itself: choose another path'),
 }

@@ -40,7 +40,9 @@ class Call:
         self._timer.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, error_class: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._timer.cancel()
         self._calls.end(self)
 
@@ -62,27 +64,34 @@ class Call:
         Raises:
             TimeoutError: the deadline has passed.
         """
-        left = self._until - time.monotonic()
-        if left <= 0:
+        remaining_s = self._until - time.monotonic()
+        if remaining_s <= 0:
             self.is_late = True
             raise TimeoutError
-        return left
+        return remaining_s
 
     def connected(self, address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
-        """A connection to the first address that answers in time; the name look-up counts."""
-        last: OSError = OSError('no address')
-        for family, kind, protocol, _, place in self._addresses(address):
-            line = socket.socket(family, kind, protocol)
-            self.watch(line)
+        """A connection to the first address of a host that accepts one before the deadline, name look-up included.
+
+        Args:
+            address: host name and port.
+
+        Raises:
+            OSError: no address accepts a connection; TimeoutError after the deadline.
+        """
+        last_error: OSError = OSError('no address')
+        for family, socket_type, protocol, _, socket_address in self._addresses(address):
+            connection = socket.socket(family, socket_type, protocol)
+            self.watch(connection)
             try:
-                line.settimeout(self.left_s())
-                line.connect(place)
-                line.settimeout(self.left_s())  # the TLS handshake has the remaining time
-                return line
+                connection.settimeout(self.left_s())
+                connection.connect(socket_address)
+                connection.settimeout(self.left_s())  # the TLS handshake has the remaining time
+                return connection
             except OSError as error:
-                line.close()
-                last = error
-        raise last
+                connection.close()
+                last_error = error
+        raise last_error
 
     def _addresses(self, address: tuple[str, int]) -> list[Any]:
         """Addresses of the host name, looked up in a separate thread, since a look-up has no timeout."""
@@ -104,34 +113,34 @@ class Call:
             raise outcome[0]
         return outcome[0]
 
-    def watch(self, line: socket.socket | None) -> None:
-        """Shut this socket down too when the call is cut off.
+    def watch(self, connection: socket.socket | None) -> None:
+        """Shut this socket down too when the call is cut off; None is ignored.
 
         Raises:
             TimeoutError: the call has been cut off already.
         """
-        if line is None:
+        if connection is None:
             return
         with self._guard:
-            self._sockets.append(line)
+            self._sockets.append(connection)
             if self._is_cut:
-                line.close()
+                connection.close()
                 raise TimeoutError
 
     def cut(self) -> None:
         """End the request now: waiting reads see the end of the connection, and no new connection is opened."""
         with self._guard:
             self._is_cut = True
-            for line in self._sockets:
+            for connection in self._sockets:
                 with contextlib.suppress(OSError):
-                    line.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _end_late(self) -> None:
         self.is_late = True
         self.cut()
 
     def opener(self, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
-        """A urllib opener whose connections belong to this call."""
+        """A urllib opener whose connections belong to this call and end with it."""
         return urllib.request.build_opener(_PlainHandler(self), _SecureHandler(self), *handlers)
 
 
@@ -145,7 +154,7 @@ class Calls:
 
     @property
     def is_closed(self) -> bool:
-        """Whether no more requests are sent."""
+        """Whether `close` was called; no more requests are sent then."""
         return self._closed.is_set()
 
     def pause(self, seconds: float) -> None:
@@ -173,15 +182,15 @@ class Calls:
             call.cut()
 
 
-class _Plain(http.client.HTTPConnection):
-    def __init__(self, host: str, *, call: Call, **how: Any) -> None:
-        super().__init__(host, **how)
+class _PlainConnection(http.client.HTTPConnection):
+    def __init__(self, host: str, *, call: Call, **options: Any) -> None:
+        super().__init__(host, **options)
         self._create_connection = call.connected
 
 
-class _Secure(http.client.HTTPSConnection):
-    def __init__(self, host: str, *, call: Call, **how: Any) -> None:
-        super().__init__(host, **how)
+class _SecureConnection(http.client.HTTPSConnection):
+    def __init__(self, host: str, *, call: Call, **options: Any) -> None:
+        super().__init__(host, **options)
         self._call = call
         self._create_connection = call.connected
 
@@ -190,12 +199,12 @@ class _Secure(http.client.HTTPSConnection):
         self._call.watch(self.sock)
 
 
-def _of(connection: type[http.client.HTTPConnection], call: Call) -> Callable[..., Any]:
-    def made(host: str, **how: Any) -> http.client.HTTPConnection:
-        how['timeout'] = call.left_s()
-        return connection(host, call=call, **how)  # type: ignore[call-arg]
+def _connection_factory(connection_class: type[http.client.HTTPConnection], call: Call) -> Callable[..., Any]:
+    def connection(host: str, **options: Any) -> http.client.HTTPConnection:
+        options['timeout'] = call.left_s()
+        return connection_class(host, call=call, **options)  # type: ignore[call-arg]
 
-    return made
+    return connection
 
 
 class _PlainHandler(urllib.request.HTTPHandler):
@@ -204,7 +213,7 @@ class _PlainHandler(urllib.request.HTTPHandler):
         self._call = call
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_of(_Plain, self._call), request)
+        return self.do_open(_connection_factory(_PlainConnection, self._call), request)
 
 
 class _SecureHandler(urllib.request.HTTPSHandler):
@@ -213,4 +222,6 @@ class _SecureHandler(urllib.request.HTTPSHandler):
         self._call = call
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_of(_Secure, self._call), request, context=getattr(self, '_context', None))
+        return self.do_open(
+            _connection_factory(_SecureConnection, self._call), request, context=getattr(self, '_context', None)
+        )

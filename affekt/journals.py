@@ -22,7 +22,7 @@ JOURNAL = 'journal.jsonl'
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the journal: a finished result, its location and recorded facts."""
+    """One line of the journal: a finished result, its location in the run and recorded facts (JSON values)."""
 
     key: str
     folder: str
@@ -38,18 +38,22 @@ class Entry:
             main: file of the result that must exist where the entry lists no files.
         """
         if self.files is None:
-            wanted = run / self.folder / main if main else run / self.folder
-            return '' if wanted.exists() and (wanted.is_dir() or wanted.stat().st_size) else f'{wanted.name} is missing'
+            main_path = run / self.folder / main if main else run / self.folder
+            return (
+                ''
+                if main_path.exists() and (main_path.is_dir() or main_path.stat().st_size)
+                else f'{main_path.name} is missing'
+            )
         if not (run / self.folder).exists():
             return f'{self.folder} is missing'
-        for name, noted in self.files.items():
+        for name, recorded in self.files.items():
             path = run / name
             if not path.is_file():
                 return f'{name} is missing'
-            if path.stat().st_size != noted[0]:
-                return f'{name} has {path.stat().st_size:,} bytes, not {noted[0]:,}'
-            if list(noted) != sampled(path):
-                return f'{name} holds something else than was written'
+            if path.stat().st_size != recorded[0]:
+                return f'{name} has {path.stat().st_size:,} bytes, not {recorded[0]:,}'
+            if list(recorded) != sampled(path):
+                return f'{name} has other content than was written'
         return ''
 
 
@@ -58,7 +62,10 @@ SAMPLED = 1 << 15
 
 
 def sampled(path: Path) -> list[Any]:
-    """Size of a file and a hash of both its ends, which tells files apart without reading gigabytes."""
+    """Size of a file in bytes, and 16 hexadecimal digits of the SHA-256 of its first and last SAMPLED bytes.
+
+    A change in the middle of a longer file that leaves its size is not detected.
+    """
     with path.open('rb') as file:
         digest = hashlib.sha256(file.read(SAMPLED))
         size = file.seek(0, os.SEEK_END)
@@ -82,41 +89,41 @@ def placed_entries(folder: Path) -> Iterator[tuple[int, Entry]]:
     if not path.exists():
         return
     with open(path, 'rb', opener=only_regular) as journal:
-        begin = 0
+        offset = 0
         for line in journal:
             if (entry := _entry_of(line)) is not None:
-                yield begin, entry
-            begin += len(line)
+                yield offset, entry
+            offset += len(line)
 
 
-def entry_at(journal: IO[bytes], begin: int) -> Entry:
+def entry_at(journal: IO[bytes], offset: int) -> Entry:
     """The entry at a byte offset of an open journal.
 
     Raises:
         RunError: there is no entry, for example because the file has been changed.
     """
-    journal.seek(begin)
+    journal.seek(offset)
     entry = _entry_of(journal.readline())
     if entry is None:
         raise RunError(
-            expected=f'a line of the journal at byte {begin}', came='none', todo='give the same command again'
+            expected=f'a line of the journal at byte {offset}', came='none', todo='run the same command again'
         )
     return entry
 
 
 def _entry_of(line: bytes) -> Entry | None:
-    """Parse a line as an entry; None for a line that is invalid or cut short."""
+    """The entry in a line; None for a line that is invalid or cut short."""
     try:
         fields = json.loads(line.decode(errors='replace'))
-        key, place, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
+        key, folder, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return None
-    is_ours = isinstance(key, str) and isinstance(place, str) and (files is None or _are_sizes(files))
-    return Entry(key, place, fields, files) if is_ours else None
+    is_valid = isinstance(key, str) and isinstance(folder, str) and (files is None or _are_sizes(files))
+    return Entry(key, folder, fields, files) if is_valid else None
 
 
 def _are_sizes(files: object) -> bool:
-    """Whether a journal line lists files in the form of `sampled`."""
+    """Whether a value maps names to sizes and hashes in the form of `sampled`."""
     return isinstance(files, dict) and all(
-        isinstance(noted, list) and [type(part) for part in noted] == [int, str] for noted in files.values()
+        isinstance(recorded, list) and [type(part) for part in recorded] == [int, str] for recorded in files.values()
     )

@@ -33,24 +33,24 @@ MOVED: Mapping[str, Mapping[str, str]] = {
         'read_tasks'
     },
 }
-"""Old package to new package to the names that moved there."""
+"""Old package to new package to the names that moved there, separated by spaces."""
 
 
 def moved(room: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a package, for names that have moved away.
+    """The `__getattr__` of a package for names that moved to another: it returns the object, with a FutureWarning.
 
     Args:
         room: the old package, its `__name__`.
     """
     homes = {name: home for home, names in MOVED[room].items() for name in names.split()}
 
-    def find(name: str) -> Any:
+    def moved_name(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f'module {room} has no attribute {name!r}')
         warnings.warn(f'{room}.{name} is now {homes[name]}.{name}', FutureWarning, stacklevel=2)
         return getattr(import_module(homes[name]), name)
 
-    return find
+    return moved_name
 
 
 def with_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
@@ -64,11 +64,11 @@ def with_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
         new_init = settings.__init__
 
         @functools.wraps(new_init)
-        def init(self: T, *given: Any, **named: Any) -> None:
-            for old in renamed.keys() & named.keys():
+        def init(self: T, *args: Any, **kwargs: Any) -> None:
+            for old in renamed.keys() & kwargs.keys():
                 _warn_of_name(settings, old, renamed[old])
-                named[renamed[old]] = named.pop(old)
-            new_init(self, *given, **named)
+                kwargs[renamed[old]] = kwargs.pop(old)
+            new_init(self, *args, **kwargs)
 
         settings.__init__ = init  # type: ignore[method-assign, assignment]
         for old, new in renamed.items():

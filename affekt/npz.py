@@ -25,7 +25,7 @@ from affekt.files import only_regular
 from affekt.pickles import DAMAGE, DTYPE, Ceilings, checked_shape, refused, unpickled
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""The methods that NumPy writes; others state their own memory needs."""
+"""Compression methods that NumPy writes; others may demand memory beyond the limits."""
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def read_npz(path: Path) -> dict[str, Any]:
 
 
 def read_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
-    """The numeric array of one .npy file, after checking that the file has the size that its header states.
+    """The numeric array of one .npy file, after checking that the file has at least the size that its header states.
 
     Args:
         path: an .npy file.
@@ -69,17 +69,17 @@ def read_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
     try:
         with path.open('rb') as file:
             shape, dtype, fortran = _header(file)
-            begin, size = file.tell(), os.fstat(file.fileno()).st_size
+            offset, size = file.tell(), os.fstat(file.fileno()).st_size
         if dtype == 'O':
             raise ValueError('Python objects where numbers belong')
-        need = math.prod(shape) * np.dtype(dtype).itemsize
-        if begin + need > size:
-            raise ValueError(f'{size - begin} of {need} bytes')
+        expected_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        if offset + expected_bytes > size:
+            raise ValueError(f'{size - offset} of {expected_bytes} bytes')
         order: Any = 'F' if fortran else 'C'
-        if need and mapped:
-            return np.memmap(path, dtype, 'r', begin, shape, order)
+        if expected_bytes and mapped:
+            return np.memmap(path, dtype, 'r', offset, shape, order)
         with path.open('rb') as file:
-            file.seek(begin)
+            file.seek(offset)
             return np.fromfile(file, dtype, math.prod(shape)).reshape(shape, order=order)
     except OSError as error:
         raise ArchiveError(
@@ -90,14 +90,17 @@ def read_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
 
 
 def _read_members(file: BinaryIO, ceilings: Ceilings) -> dict[str, Any]:
+    """The .npy members of an archive by name; other members are ignored."""
     path = ceilings.path
     try:
         with zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith('.npy')]
             ceilings.take(sum(info.file_size for info in members))
-            if other := [info.filename for info in members if info.compress_type not in _METHODS]:
+            if unknown_methods := [info.filename for info in members if info.compress_type not in _METHODS]:
                 raise refused(
-                    path, f'{other[0][:160]!r} compressed in another way', 'arrays that are stored or deflated'
+                    path,
+                    f'{unknown_methods[0][:160]!r} compressed in another way',
+                    'arrays that are stored or deflated',
                 )
             arrays = {}
             for info in members:
@@ -112,16 +115,16 @@ def _read_members(file: BinaryIO, ceilings: Ceilings) -> dict[str, Any]:
 
 
 def _read_array(content: io.BytesIO, ceilings: Ceilings, name: str) -> Any:
-    """One .npy: magic, version, header, then raw values or a pickle."""
+    """The array in one .npy file: magic, version, header, then raw values or a pickle."""
     try:
         shape, dtype, fortran = _header(content)
         if dtype == 'O':
             array = unpickled(content, ceilings)
             return array.item() if array.ndim == 0 else array
         element_type = np.dtype(dtype)
-        need, body = math.prod(shape) * element_type.itemsize, content.read()
-        if len(body) < need:
-            raise ValueError(f'{len(body)} of {need} bytes')
+        expected_bytes, body = math.prod(shape) * element_type.itemsize, content.read()
+        if len(body) < expected_bytes:
+            raise ValueError(f'{len(body)} of {expected_bytes} bytes')
         return np.frombuffer(body, element_type, math.prod(shape)).reshape(shape, order='F' if fortran else 'C').copy()
     except ArchiveError:
         raise
@@ -130,14 +133,15 @@ def _read_array(content: io.BytesIO, ceilings: Ceilings, name: str) -> Any:
 
 
 def _header(content: BinaryIO) -> tuple[tuple[int, ...], str, bool]:
+    """Shape, dtype and whether the order is Fortran's; `content` is then at the first value."""
     magic = content.read(8)
     if magic[:6] != b'\x93NUMPY' or len(magic) < 8 or magic[6] not in (1, 2, 3):
         raise ValueError('no .npy header')
     size = struct.unpack('<H', content.read(2))[0] if magic[6] == 1 else struct.unpack('<I', content.read(4))[0]
     if size > 1 << 16:
         raise ValueError('header too long')
-    stated = ast.literal_eval(content.read(size).decode('utf-8' if magic[6] == 3 else 'latin-1').strip())
-    shape, dtype = checked_shape(tuple(stated['shape'])), str(stated['descr'])
+    fields = ast.literal_eval(content.read(size).decode('utf-8' if magic[6] == 3 else 'latin-1').strip())
+    shape, dtype = checked_shape(tuple(fields['shape'])), str(fields['descr'])
     if not DTYPE.fullmatch(dtype):
         raise ValueError(f'dtype {dtype}')
-    return shape, 'O' if dtype.endswith('O') else dtype, bool(stated['fortran_order'])
+    return shape, 'O' if dtype.endswith('O') else dtype, bool(fields['fortran_order'])

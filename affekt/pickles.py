@@ -37,7 +37,9 @@ FREE_BYTES, BYTES_PER_BYTE = 1 << 26, 256
 FREE_VALUES, VALUES_PER_BYTE, MOST_VALUES = 1_000_000, 4, 8_000_000
 """A file of N bytes may hold 1,000,000 + 4 N plain values; a shared value counts each time it occurs."""
 DEEPEST = 50
+"""Maximum nesting of containers."""
 LONGEST_EMPTY_AXIS = 1 << 20
+"""Maximum product of the lengths, other than 0, of an empty array: it has no bytes that would limit them."""
 LONGEST_NUMBER = 64
 """Largest size of an integer in a pickle, in bytes."""
 DTYPE = re.compile(r'[<>|=]?[biufcUSO?]\d{0,6}')
@@ -73,7 +75,7 @@ class Ceilings:
         return min(FREE_VALUES + VALUES_PER_BYTE * self.file_bytes, MOST_VALUES)
 
     def take(self, size: int) -> None:
-        """Grant `size` more bytes.
+        """Grant `size` more bytes, >= 0.
 
         Raises:
             ArchiveError: the file asks for more than its size allows.
@@ -123,7 +125,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         ceilings = Ceilings(path, size)
         _walk(content, ceilings)
         content.seek(0)
-        value, _ = _Plain(ceilings).of(_Unpickler(content, ceilings, _STORED).load())
+        value, _ = _StandInReplacer(ceilings).plain_and_size(_Unpickler(content, ceilings, _STORED).load())
         if type(value) is not dict or not all(isinstance(name, str) for name in value):
             raise ValueError('no dict of names')
         return value
@@ -138,7 +140,11 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def checked_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """The shape, after checking its size; rows of no bytes are limited in number as well."""
+    """The shape, after checking that its lengths are whole numbers >= 0; those of an empty array are limited too.
+
+    Raises:
+        ValueError: they are not, or an empty array has axes of more than LONGEST_EMPTY_AXIS elements together.
+    """
     if not all(isinstance(length, int) and length >= 0 for length in shape):
         raise ValueError(f'shape {shape}')
     if 0 in shape and math.prod(length or 1 for length in shape) > LONGEST_EMPTY_AXIS:
@@ -177,27 +183,27 @@ class _Array:
             if not isinstance(values, list) or len(values) != size:
                 raise ValueError('object array of another length')
             flat = np.empty(size, dtype=object)
-            for place, value in enumerate(values):
-                flat[place] = value
+            for index, value in enumerate(values):
+                flat[index] = value
         else:
-            numbers = dtype.numpy()
+            element_type = dtype.numpy()
             content = values.encode('latin-1') if isinstance(values, str) else values
-            if not isinstance(content, bytes) or len(content) != size * numbers.itemsize:
+            if not isinstance(content, bytes) or len(content) != size * element_type.itemsize:
                 raise ValueError('array of another length')
-            flat = np.frombuffer(content, numbers).copy()
+            flat = np.frombuffer(content, element_type).copy()
         self.flat, self.array = flat, flat.reshape(shape, order='F' if fortran else 'C')
 
 
-class _Plain:
+class _StandInReplacer:
     """Replaces every stand-in by its array; shared values stay shared and are counted each time they occur."""
 
     def __init__(self, ceilings: Ceilings) -> None:
         self._ceilings = ceilings
-        self._done: dict[int, tuple[Any, int]] = {}
-        """Of each container by identity: the plain one, and how many values it is when written out."""
-        self._begun: set[int] = set()
+        self._finished: dict[int, tuple[Any, int]] = {}
+        """Identity of a container to its plain form and the number of values in it, shared ones counted each time."""
+        self._in_progress: set[int] = set()
 
-    def of(self, value: Any) -> tuple[Any, int]:
+    def plain_and_size(self, value: Any) -> tuple[Any, int]:
         """The plain value and the number of values in it.
 
         Raises:
@@ -206,20 +212,20 @@ class _Plain:
         if not isinstance(value, (_Array, dict, list, tuple, set, frozenset)):
             return value, 1
         key = id(value)
-        if key in self._done:
-            return self._done[key]
-        if key in self._begun or len(self._begun) > DEEPEST:
+        if key in self._finished:
+            return self._finished[key]
+        if key in self._in_progress or len(self._in_progress) > DEEPEST:
             raise ValueError('a value that holds itself, or is nested too deeply')
-        self._begun.add(key)
+        self._in_progress.add(key)
         plain, size = self._array(value) if isinstance(value, _Array) else self._container(value)
-        self._begun.discard(key)
+        self._in_progress.discard(key)
         if size > self._ceilings.values:
             raise refused(
                 self._ceilings.path,
                 f'{self._ceilings.file_bytes:,} bytes that stand for more than {self._ceilings.values:,} values',
                 'a file that holds about what it says',
             )
-        self._done[key] = plain, size
+        self._finished[key] = plain, size
         return plain, size
 
     def _array(self, value: _Array) -> tuple[Any, int]:
@@ -227,22 +233,22 @@ class _Plain:
             raise ValueError('an array without content')
         if value.array.dtype != object:
             return value.array, 1 + value.array.size // 8
-        parts = [self.of(part) for part in value.flat]
-        for place, (part, _) in enumerate(parts):
-            value.flat[place] = part
+        parts = [self.plain_and_size(part) for part in value.flat]
+        for index, (part, _) in enumerate(parts):
+            value.flat[index] = part
         return value.array, 1 + sum(size for _, size in parts)
 
     def _container(self, value: Any) -> tuple[Any, int]:
         if isinstance(value, dict):
-            pairs = [(self.of(key), self.of(part)) for key, part in value.items()]
-            size = sum(of_key + of_part for (_, of_key), (_, of_part) in pairs)
+            pairs = [(self.plain_and_size(key), self.plain_and_size(part)) for key, part in value.items()]
+            size = sum(key_size + part_size for (_, key_size), (_, part_size) in pairs)
             plain = {key: part for (key, _), (part, _) in pairs}
             if isinstance(value, StoredObject):
                 value.clear()
                 value.update(plain)
                 return value, 1 + size
             return plain, 1 + size
-        parts = [self.of(part) for part in value]
+        parts = [self.plain_and_size(part) for part in value]
         return type(value)(part for part, _ in parts), 1 + sum(size for _, size in parts)
 
 
@@ -254,8 +260,8 @@ def _allowed(ceilings: Ceilings) -> dict[tuple[str, str], Callable[..., Any]]:
     """
 
     def scalar(dtype: _DType, content: bytes | str = b'') -> Any:
-        raw = content.encode('latin-1') if isinstance(content, str) else content
-        return np.frombuffer(raw, dtype.numpy(), 1)[0].item()
+        element = content.encode('latin-1') if isinstance(content, str) else content
+        return np.frombuffer(element, dtype.numpy(), 1)[0].item()
 
     def encode(text: str, encoding: str = 'latin1') -> bytes:
         if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
@@ -295,29 +301,29 @@ _STORED = re.compile(r'scipy\.sparse\._?(csc|csr|coo)\.(csc|csr|coo)_(matrix|arr
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, content: io.BytesIO, ceilings: Ceilings, stored: re.Pattern[str] | None = None) -> None:
+    def __init__(self, content: io.BytesIO, ceilings: Ceilings, stored_classes: re.Pattern[str] | None = None) -> None:
         super().__init__(content, encoding='latin1')
-        self._path, self._known, self._stored = ceilings.path, dict(_allowed(ceilings)), stored
-        if stored is None:
+        self._path, self._stand_ins, self._stored_classes = ceilings.path, dict(_allowed(ceilings)), stored_classes
+        if stored_classes is None:
             return
 
         def old_object(stored_class: Any, base: Any, state: Any) -> Any:
-            """The function by which Python 2 creates an object before setting its attributes."""
+            """An empty object, as Python 2 creates it before setting its attributes."""
             if not (isinstance(stored_class, type) and issubclass(stored_class, StoredObject)) or state is not None:
                 raise ValueError('an object of another class')
             return stored_class()
 
         for module in ('copyreg', 'copy_reg'):
-            self._known[module, '_reconstructor'] = old_object
+            self._stand_ins[module, '_reconstructor'] = old_object
         for module in ('builtins', '__builtin__'):
-            self._known[module, 'object'] = StoredObject
+            self._stand_ins[module, 'object'] = StoredObject
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            if self._stored is not None and self._stored.fullmatch(f'{module}.{name}'):
-                made = type('Stored', (StoredObject,), {'type_name': f'{module}.{name}'})
-                return self._known.setdefault((module, name), made)
-            return self._known[module, name]
+            if self._stored_classes is not None and self._stored_classes.fullmatch(f'{module}.{name}'):
+                stand_in = type('Stored', (StoredObject,), {'type_name': f'{module}.{name}'})
+                return self._stand_ins.setdefault((module, name), stand_in)
+            return self._stand_ins[module, name]
         except KeyError:
             raise refused(
                 self._path, f'a file that asks for {module[:80]}.{name[:80]}', 'arrays of plain values'
@@ -325,11 +331,18 @@ class _Unpickler(pickle.Unpickler):
 
 
 def unpickled(content: io.BytesIO, ceilings: Ceilings) -> npt.NDArray[Any]:
-    """The array in a pickle: 1. check its instructions, 2. execute them, 3. replace stand-ins by arrays."""
-    begin = content.tell()
+    """The array in a pickle, from the position of `content` on.
+
+    1. The instructions are checked. 2. They are executed, with stand-ins for arrays. 3. Arrays replace the stand-ins.
+
+    Raises:
+        ArchiveError: the pickle names anything but arrays and plain values, or asks for too many bytes.
+        Exception: one of `DAMAGE`, where the pickle is damaged or holds no array.
+    """
+    start = content.tell()
     _walk(content, ceilings)
-    content.seek(begin)
-    array, _ = _Plain(ceilings).of(_Unpickler(content, ceilings).load())
+    content.seek(start)
+    array, _ = _StandInReplacer(ceilings).plain_and_size(_Unpickler(content, ceilings).load())
     if not isinstance(array, np.ndarray):
         raise ValueError('an object array without an array in it')
     return array
@@ -367,16 +380,16 @@ def _step(code: pickletools.OpcodeInfo, depths: list[int | None]) -> None:
     """Apply an instruction to the stack of depths."""
     before, after = code.stack_before, code.stack_after
     if code.name == 'POP_MARK' or pickletools.markobject in before:
-        taken: list[int | None] = []
+        popped: list[int | None] = []
         while (depth := depths.pop()) is not None:
-            taken.append(depth)
-        taken += [depths.pop() for item in before[: before.index(pickletools.markobject)]]
+            popped.append(depth)
+        popped += [depths.pop() for item in before[: before.index(pickletools.markobject)]]
     else:
-        taken = [depths.pop() for _ in before]
+        popped = [depths.pop() for _ in before]
     if code.name in ('MARK', 'DUP'):
-        depths.extend([None] if code.name == 'MARK' else [taken[0], taken[0]])
+        depths.extend([None] if code.name == 'MARK' else [popped[0], popped[0]])
         return
-    deepest = max((depth or 0 for depth in taken), default=0)
+    deepest = max((depth or 0 for depth in popped), default=0)
     depth = deepest + 1 if code.name.startswith('TUPLE') else deepest
     if depth > DEEPEST:
         raise ValueError('tuples nested too deeply')
@@ -384,5 +397,5 @@ def _step(code: pickletools.OpcodeInfo, depths: list[int | None]) -> None:
 
 
 def refused(path: Path, came: str, expected: str) -> ArchiveError:
-    """The error for a file that is not read."""
-    return ArchiveError(expected=expected, came=f'{path}: {came}', todo='take the file from its maker again')
+    """The error for a file that is not read, with the advice to obtain it again."""
+    return ArchiveError(expected=expected, came=f'{path}: {came}', todo='download the file from its publisher again')

@@ -84,15 +84,19 @@ class Listed:
 
     def to_dict(self) -> dict[str, str]:
         """Package, version, group, name, location of the member, and error ('' for none)."""
-        of = self.plugin
+        plugin = self.plugin
         return {
-            'package': of.package, 'version': of.version, 'group': of.group, 'name': of.name, 'value': of.value,
+            'package': plugin.package,
+            'version': plugin.version,
+            'group': plugin.group,
+            'name': plugin.name,
+            'value': plugin.value,
             'error': '' if self.error is None else str(self.error),
-        }  # fmt: skip
+        }
 
 
 Wrong = Callable[[str, Any], str]
-"""Takes a name and the object that a package offers; returns what is wrong with the object, '' for nothing."""
+"""Takes a name and the object that a package offers; returns the fault of the object, '' for none."""
 
 
 _in_use: dict[Plugin, None] = {}
@@ -127,9 +131,9 @@ class Members(Mapping[str, T], Generic[T]):
         """Name to the entry points that add it, more than one where packages conflict; nothing is loaded."""
         by_name: dict[str, tuple[Plugin, ...]] = {}
         offered = [plugin for plugin in installed() if plugin.group == self.group]
-        built_in = {_plain(name) for name in (*self.own, *(self._taken() if offered else ()))}
+        built_in = {_folded(name) for name in (*self.own, *(self._taken() if offered else ()))}
         for plugin in offered:
-            if _plain(plugin.name) not in built_in and NAME.fullmatch(plugin.name):
+            if _folded(plugin.name) not in built_in and NAME.fullmatch(plugin.name):
                 by_name[plugin.name] = (*by_name.get(plugin.name, ()), plugin)
         return by_name
 
@@ -191,8 +195,12 @@ class Members(Mapping[str, T], Generic[T]):
         return member
 
     def _error(self, plugin: Plugin) -> PluginError | None:
-        """Why an entry point cannot be used; None if it can. It is loaded only once."""
-        rivals = [other.package for other in installed() if _names(other) == _names(plugin) and other != plugin]
+        """The error for which an entry point cannot be used; None if it can. It is loaded only once."""
+        rivals = [
+            other.package
+            for other in installed()
+            if _group_and_name(other) == _group_and_name(plugin) and other != plugin
+        ]
         if rivals:
             return plugin.error(f'the same name from {listed(rivals)}')
         if plugin not in self._loaded:
@@ -201,7 +209,7 @@ class Members(Mapping[str, T], Generic[T]):
         return member if isinstance(member, PluginError) else None
 
     def _opened(self, plugin: Plugin) -> T | PluginError:
-        if _plain(plugin.name) in {_plain(name) for name in (*self.own, *self._taken())}:
+        if _folded(plugin.name) in {_folded(name) for name in (*self.own, *self._taken())}:
             return plugin.error(f'a name that affekt itself has in affekt.{self.group}')
         try:
             member: T = plugin.load()
@@ -214,7 +222,7 @@ class Members(Mapping[str, T], Generic[T]):
 
 
 def called(name: str, member: Any) -> str:
-    """Why a member is not callable; '' if it is: the check where a function or class is needed."""
+    """The fault of a member that is not callable; '' if it is. The check where a function or class is needed."""
     return '' if callable(member) else f'{member!r:.80}, which cannot be called'
 
 
@@ -235,25 +243,25 @@ def added_names(group: str) -> tuple[str, ...]:
 
 
 def blamed(error: BaseException) -> PluginError | None:
-    """Attribute an unexpected error to the plugin in whose code it arose, or else to the one used last.
-
-    Returns:
-        The error to show; None if no code of a plugin is involved and none has been requested by name.
+    """The error that attributes an unexpected one to the plugin in whose code it arose, or else to the one used last.
 
     Args:
         error: the exception, also one from a worker process.
+
+    Returns:
+        The error to show; None if no code of a plugin is involved and none has been requested by name.
     """
     plugins = installed()
-    places = re.findall(r'File "([^"]+)"', ''.join(traceback.format_exception(error))) if plugins else []
+    file_paths = re.findall(r'File "([^"]+)"', ''.join(traceback.format_exception(error))) if plugins else []
     in_use_first = sorted(plugins, key=lambda plugin: plugin not in _in_use)  # one module may define several members
-    for place in reversed(places):
+    for file_path in reversed(file_paths):
         for plugin in in_use_first:
-            top = re.split('[.:]', plugin.value)[0]
-            module = sys.modules.get(top) if top != 'affekt' else None
+            module_name = re.split('[.:]', plugin.value)[0]
+            module = sys.modules.get(module_name) if module_name != 'affekt' else None
             folders = [f'{folder}{os.sep}' for folder in getattr(module, '__path__', ())]
-            if place == getattr(module, '__file__', None) or place.startswith(tuple(folders)):
+            if file_path == getattr(module, '__file__', None) or file_path.startswith(tuple(folders)):
                 return plugin.error(f'{type(error).__name__} in its code: {_first_line(error)}')
-    for plugin in reversed([each for each in _in_use if each in plugins]):
+    for plugin in reversed([plugin for plugin in _in_use if plugin in plugins]):
         check = f'affekt.testing.check_{_CHECKS[plugin.group]}'
         return plugin.error(
             f'{type(error).__name__} while it was in use ({_first_line(error)}), which {check} explains'
@@ -262,7 +270,7 @@ def blamed(error: BaseException) -> PluginError | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ['without a word'])[0][:300]
+    return (str(error).strip().splitlines() or ['no message'])[0][:300]
 
 
 def strangers() -> tuple[Listed, ...]:
@@ -294,10 +302,10 @@ def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
             text = distribution.read_text('entry_points.txt') or ''
             if '[affekt.' in text:
                 package = distribution.metadata['Name']
-                by_package.setdefault(_plain(package), _plugins_of(distribution, package))  # the first one is imported
+                by_package.setdefault(_folded(package), _plugins_of(distribution, package))  # the first one is imported
         except Exception:  # a damaged package, perhaps unrelated to affekt
             continue
-    plugins = [plugin for each in by_package.values() for plugin in each]
+    plugins = [plugin for of_package in by_package.values() for plugin in of_package]
     return tuple(sorted(plugins, key=lambda plugin: (plugin.group, plugin.name, plugin.package)))
 
 
@@ -314,10 +322,10 @@ def _plugins_of(distribution: Distribution, package: str) -> list[Plugin]:
     ]
 
 
-def _names(plugin: Plugin) -> tuple[str, str]:
-    return plugin.group, _plain(plugin.name)
+def _group_and_name(plugin: Plugin) -> tuple[str, str]:
+    return plugin.group, _folded(plugin.name)
 
 
-def _plain(name: str) -> str:
+def _folded(name: str) -> str:
     """A name in the form by which names are compared."""
     return re.sub(r'[-_. ]+', '-', name).casefold()

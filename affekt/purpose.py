@@ -103,7 +103,7 @@ NOTICE_LINE = 'Tell everybody who is seen or heard; `affekt notice` prints a tex
 
 
 def check_purpose(purpose: str) -> str:
-    """Check a purpose and return it with single spaces.
+    """The purpose with single spaces, after checking that it is allowed.
 
     Args:
         purpose: free text, such as 'film study' or 'workplace: safety, driver drowsiness'; '' for none.
@@ -111,35 +111,37 @@ def check_purpose(purpose: str) -> str:
     Raises:
         PurposeError: it names work or education and neither a medical nor a safety ground.
     """
-    tidy = ' '.join(purpose.split())
-    named = {setting: word for setting, words in PROHIBITED_PURPOSES.items() if (word := _first(words, tidy))}
-    if named and not stated_grounds(tidy):
-        setting, word = next(iter(named.items()))
+    stated = ' '.join(purpose.split())
+    prohibited = {
+        setting: word for setting, words in PROHIBITED_PURPOSES.items() if (word := _first_mentioned(words, stated))
+    }
+    if prohibited and not stated_grounds(stated):
+        setting, word = next(iter(prohibited.items()))
         raise PurposeError(
             expected='a purpose outside work and education, or one with a medical or safety ground',
-            came=f'{tidy!r}, which names {setting} ({word!r})',
+            came=f'{stated!r}, which names {setting} ({word!r})',
             todo="state the ground if there is one, such as 'workplace: safety, driver drowsiness'; "
             'such emotion inference is otherwise prohibited in the EU (Regulation 2024/1689, Article 5(1)(f))',
         )
-    return tidy
+    return stated
 
 
 def stated_grounds(purpose: str) -> tuple[str, ...]:
-    """The names in GROUNDS that a purpose mentions."""
-    return tuple(ground for ground, words in GROUNDS.items() if _first(words, purpose))
+    """The names in GROUNDS that a purpose mentions; none for an empty purpose."""
+    return tuple(ground for ground, words in GROUNDS.items() if _first_mentioned(words, purpose))
 
 
-def _first(words: tuple[str, ...], text: str) -> str:
+def _first_mentioned(words: tuple[str, ...], text: str) -> str:
     """The first of the words that occurs as a whole in the text; '' for none."""
-    plain = _plain(text)
+    plain = _folded(text)
     for word in words:
-        if re.search(rf'(?<!\w){re.escape(_plain(word))}(?!\w)', plain):
+        if re.search(rf'(?<!\w){re.escape(_folded(word))}(?!\w)', plain):
             return word
     return ''
 
 
-def _plain(text: str) -> str:
-    """Lower case without accents; spaces, hyphens and underscores become single spaces."""
-    spread = unicodedata.normalize('NFKD', text.casefold())
-    bare = ''.join(letter for letter in spread if not unicodedata.combining(letter))
-    return re.sub(r'[\s_\-‐‑–]+', ' ', bare)
+def _folded(text: str) -> str:
+    """The text in lower case without accents; spaces, hyphens and underscores become single spaces."""
+    decomposed = unicodedata.normalize('NFKD', text.casefold())
+    without_accents = ''.join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return re.sub(r'[\s_\-‐‑–]+', ' ', without_accents)

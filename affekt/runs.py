@@ -67,7 +67,7 @@ def _versions() -> dict[str, str]:
 
 
 def require_new_run(folder: Path, *, resume: bool) -> None:
-    """Refuse a folder that `Run` would refuse for what it holds: before work that takes long.
+    """Refuse a folder whose content `Run` would refuse, before long work.
 
     Args:
         folder: folder of the run.
@@ -79,35 +79,36 @@ def require_new_run(folder: Path, *, resume: bool) -> None:
     if not folder.exists():
         return
     try:
-        _refuse_strangers(folder)
+        _refuse_foreign_files(folder)
     except OSError as error:
         raise storage_error(error, folder) from error
     if (folder / SETTINGS).exists() and not resume:
         raise RunError(
             expected='a new folder', came=f'a run in {folder}',
-            todo='add --resume to go on with it, or choose another --out',
+            todo='add --resume to continue it, or choose another --out',
         )  # fmt: skip
 
 
-def _refuse_strangers(folder: Path) -> None:
+def _refuse_foreign_files(folder: Path) -> None:
     """Refuse a folder that holds no run and is not empty, except for the remains of a run killed while it began."""
     path = folder / SETTINGS
     if path.exists():
         if not isinstance(_read_json(path).get('settings'), dict):
             raise RunError(
-                expected='an empty folder or a run', came=f'{folder} with a {SETTINGS} of something else',
+                expected='an empty folder or a run', came=f'{folder} with a {SETTINGS} of another program',
                 todo='choose another --out',
             )  # fmt: skip
         return
-    ours = {LOCK, part_of(path).name}
-    strangers = sorted(entry.name for entry in folder.iterdir() if entry.name not in ours)
-    if LOCK not in strangers and (folder / LOCK).exists() and (folder / LOCK).stat().st_size:
-        strangers.append(LOCK)
-    if strangers:
-        others = f'{len(strangers)} other {"entry" if len(strangers) == 1 else "entries"}'
+    own_names = {LOCK, part_of(path).name}
+    foreign_names = sorted(entry.name for entry in folder.iterdir() if entry.name not in own_names)
+    if LOCK not in foreign_names and (folder / LOCK).exists() and (folder / LOCK).stat().st_size:
+        foreign_names.append(LOCK)
+    if foreign_names:
+        count_of_others = f'{len(foreign_names)} other {"entry" if len(foreign_names) == 1 else "entries"}'
+        shown = ', '.join(foreign_names[:3])
         raise RunError(
             expected='an empty folder or a run',
-            came=f'{folder} with {others} ({", ".join(strangers[:3])}{", …" if len(strangers) > 3 else ""})',
+            came=f'{folder} with {count_of_others} ({shown}{", …" if len(foreign_names) > 3 else ""})',
             todo='choose another --out',
         )
 
@@ -133,7 +134,7 @@ class Run:
         resume: continue the run that the folder holds; one without any result may begin with other settings.
         renamed: old to new names of settings with which the run may have been saved.
         keeps_facts: whether the facts of results are kept in memory; otherwise only the journal has them.
-        otherwise: what to do, in an error, where the run has other settings.
+        otherwise: advice in the error where the run has other settings.
 
     Raises:
         RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
@@ -155,51 +156,51 @@ class Run:
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         self.kept: Callable[[], str] = self._kept_results
-        """What an interrupted run leaves, as a sentence; for runs that keep something other than results."""
-        wanted = json.loads(json.dumps(dict(settings)))
+        """Returns the sentence on what an interrupted run keeps; runs that keep more than results replace it."""
+        json_settings = json.loads(json.dumps(dict(settings)))
         in_use = RunError(
             expected='a run that no other process is writing',
             came=f'{folder} in use',
             todo='wait for it, or choose another --out',
         )
-        was_there, was_begun = os.path.exists(folder), os.path.exists(folder / LOCK)
+        folder_existed, lock_existed = os.path.exists(folder), os.path.exists(folder / LOCK)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _refuse_strangers(folder)  # before anything is written
+            _refuse_foreign_files(folder)  # before anything is written
             self._lock = locked(folder, in_use)
-            self._begin(wanted, resume)
+            self._begin(json_settings, resume)
         except BaseException as error:
-            if self._lock is not None and not was_begun and not (folder / SETTINGS).exists():
+            if self._lock is not None and not lock_existed and not (folder / SETTINGS).exists():
                 with contextlib.suppress(OSError):
                     (folder / LOCK).unlink()
             self.close()
-            if not was_there:
-                with contextlib.suppress(OSError):  # there, and not empty
+            if not folder_existed:
+                with contextlib.suppress(OSError):  # it is not empty
                     folder.rmdir()
             if isinstance(error, OSError):
                 raise storage_error(error, folder) from error
             raise
 
-    def _begin(self, wanted: dict[str, Any], resume: bool) -> None:
+    def _begin(self, settings: dict[str, Any], resume: bool) -> None:
         path = self.folder / SETTINGS
         if path.exists():
             require_new_run(self.folder, resume=resume)
             saved = with_new_names(_read_json(path).get('settings'), self._renamed)
-            if saved != wanted and _is_without_results(self.folder):
-                _write_settings(path, wanted)
-            elif saved != wanted:
+            if saved != settings and _is_without_results(self.folder):
+                _write_settings(path, settings)
+            elif saved != settings:
                 saved = saved if isinstance(saved, dict) else {}
                 raise RunError(
                     expected='the settings of the run that is resumed',
-                    came=f'other values for {", ".join(_differing(saved, wanted))}',
+                    came=f'other values for {", ".join(_differing(saved, settings))}',
                     todo=self._otherwise,
                 )
         else:
-            _write_settings(path, wanted)
+            _write_settings(path, settings)
         self._remove_unfinished()
-        self._entries = {entry.key: self._remembered(entry) for entry in read_journal(self.folder)}
+        self._entries = {entry.key: self._in_memory(entry) for entry in read_journal(self.folder)}
 
-    def _remembered(self, entry: Entry) -> Entry:
+    def _in_memory(self, entry: Entry) -> Entry:
         return entry if self._keeps_facts else replace(entry, facts={})
 
     def _remove_unfinished(self) -> None:
@@ -210,10 +211,10 @@ class Run:
         for name in self._lock.read(1 << 16).splitlines():
             if name and name == Path(name).name:
                 shutil.rmtree(part_of(self.folder / name), ignore_errors=True)
-        self._write_down('')
+        self._record_building('')
 
-    def _write_down(self, name: str) -> None:
-        """Record the name of the result being built for the next run; on disk when this returns."""
+    def _record_building(self, name: str) -> None:
+        """Record the name of the result being built, so that a later run can remove it; on disk when this returns."""
         if self._lock is None:
             return
         try:
@@ -227,15 +228,15 @@ class Run:
 
     @contextlib.contextmanager
     def building(self, name: str) -> Iterator[Path]:
-        """A folder to fill that appears in the run as `name` when complete, or not at all; record it with `note` then.
+        """A folder to fill that appears in the run as `name` when complete, or not at all; `note` then records it.
 
         Raises:
             StorageError: the folder cannot be written.
         """
-        self._write_down(name)
+        self._record_building(name)
         with folder_atomically(self.folder / name) as staging:
             yield staging
-        self._write_down('')
+        self._record_building('')
 
     def finished(self, key: str, main: str = '') -> Entry | None:
         """The journal entry of `key` if its result is complete on disk; None if it has to be computed (again).
@@ -247,8 +248,8 @@ class Run:
         entry = self._entries.get(key)
         if entry is None or key in self._damaged:
             return None
-        if lacking := entry.damage(self.folder, main):
-            LOG.warning('%s in %s is done again: %s', entry.folder, self.folder, lacking)
+        if damage := entry.damage(self.folder, main):
+            LOG.warning('%s in %s is done again: %s', entry.folder, self.folder, damage)
             self._damaged.add(key)
             return None
         return entry
@@ -269,7 +270,7 @@ class Run:
             written = {name: sampled(self.folder / name) for name in self._files_of(files or (folder,))}
         except OSError as error:
             raise storage_error(error, self.folder / folder) from error
-        self._put(Entry(key, folder, facts, written))
+        self._append(Entry(key, folder, facts, written))
         self._damaged.discard(key)
 
     def amend(self, key: str, **facts: Any) -> None:
@@ -279,9 +280,9 @@ class Run:
             StorageError: the journal cannot be written, as on a full disk.
         """
         entry = self._entries[key]
-        self._put(replace(entry, facts={**entry.facts, **facts}))
+        self._append(replace(entry, facts={**entry.facts, **facts}))
 
-    def _put(self, entry: Entry) -> None:
+    def _append(self, entry: Entry) -> None:
         """Append a line to the journal."""
         path = self.folder / JOURNAL
         line_fields = {**entry.facts, 'key': entry.key, 'folder': entry.folder}
@@ -297,7 +298,7 @@ class Run:
                 os.fsync(journal.fileno())
         except OSError as error:
             raise storage_error(error, path) from error
-        self._entries[entry.key] = self._remembered(entry)
+        self._entries[entry.key] = self._in_memory(entry)
 
     def _files_of(self, names: Sequence[str]) -> Iterator[str]:
         """The files named by paths in the run, folders expanded; the path of the run itself gives none."""
@@ -306,12 +307,12 @@ class Run:
             if path.is_file():
                 yield name
             elif path != self.folder:
-                yield from (f'{name}/{below}' for below in files_below(path))
+                yield from (f'{name}/{inner_path}' for inner_path in files_below(path))
 
     def close(self) -> None:
         """Release the lock, so that other processes may use the folder."""
         if self._lock is not None:
-            with contextlib.suppress(OSError):  # what a full disk did not take is tried once more, in vain
+            with contextlib.suppress(OSError):  # closing writes once more what a full disk refused
                 self._lock.close()
             self._lock = None
 
@@ -319,14 +320,14 @@ class Run:
         return self
 
     def __exit__(
-        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self, error_class: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None and (self._entries or not hasattr(error, '__notes__')):
-            error.add_note(self.kept())  # that nothing is finished is said by the innermost run alone
+            error.add_note(self.kept())  # of nested runs without results, only the innermost adds its sentence
         self.close()
 
     def _kept_results(self) -> str:
-        """What an interrupted run leaves, as a sentence."""
+        """The sentence on how many results an interrupted run keeps."""
         count = len(self._entries)
         if not count:
             return f'no result is finished yet in {self.folder}'
@@ -354,49 +355,52 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise RunError(
             expected='a run folder',
             came=f'{folder} without {SETTINGS}',
-            todo='give the folder that analyze printed',
+            todo='name the folder that `affekt analyze` printed',
         )
     return _read_json(path)
 
 
 RECORD = 'record.json'
-"""File that records what answers depend on, in their folder or one above it."""
+"""File with everything that answers depend on, in their folder or one above it."""
 _RECORD_ABOVE = 4
-"""Number of folders that are searched, from that of the answers upwards."""
+"""Number of folders that are searched: that of the answers and its parents."""
 
 
 def record_beside(path: Path) -> dict[str, Any] | None:
-    """The record of what the answers in a file or folder depend on (model with its hash, versions, prompt), if any.
+    """The record of everything that answers depend on (model with its hash, versions, prompt); None without one.
 
-    Searched are `FILE.settings.json`, `record.json` in the folder or one above it, and the settings of a run of a
-    model.
+    Searched are `FILE.settings.json`, then in the folder and each of the three above it `record.json` and the settings
+    of a run that applied a model.
+
+    Args:
+        path: file or folder of answers.
     """
     folder = path if path.is_dir() else path.parent
-    places = [] if path.is_dir() else [path.with_name(f'{path.name}.settings.json')]
-    for above in [folder, *folder.absolute().parents][:_RECORD_ABOVE]:
-        places += [above / RECORD, above / SETTINGS]
-    for place in places:
+    paths = [] if path.is_dir() else [path.with_name(f'{path.name}.settings.json')]
+    for ancestor in [folder, *folder.absolute().parents][:_RECORD_ABOVE]:
+        paths += [ancestor / RECORD, ancestor / SETTINGS]
+    for candidate in paths:
         try:
-            content = _read_json(place) if place.is_file() else {}
+            content = _read_json(candidate) if candidate.is_file() else {}
         except (RunError, OSError):
             continue
-        noted = content.get('settings') if place.name == SETTINGS else content
-        if not isinstance(noted, dict) or not noted:
+        record = content.get('settings') if candidate.name == SETTINGS else content
+        if not isinstance(record, dict) or not record:
             continue
-        if place.name != SETTINGS:
-            return noted
-        if isinstance(noted.get('record'), dict) or 'weights_sha256' in noted:
-            return {**dict(noted.get('record') or noted), 'versions': content.get('versions')}
+        if candidate.name != SETTINGS:
+            return record
+        if isinstance(record.get('record'), dict) or 'weights_sha256' in record:
+            return {**dict(record.get('record') or record), 'versions': content.get('versions')}
     return None
 
 
 def _differing(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
     """Sorted names of settings whose values differ; nested ones are written as `settings.epochs`."""
     for name in sorted({*left, *right}):
-        ours, theirs = left.get(name), right.get(name)
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            yield from (f'{name}.{inner}' for inner in _differing(ours, theirs))
-        elif ours != theirs:
+        left_value, right_value = left.get(name), right.get(name)
+        if isinstance(left_value, dict) and isinstance(right_value, dict):
+            yield from (f'{name}.{inner}' for inner in _differing(left_value, right_value))
+        elif left_value != right_value:
             yield name
 
 
@@ -442,5 +446,5 @@ def locked(folder: Path, in_use: AffektError) -> IO[str]:
 
 
 def _no_link(path: str, flags: int) -> int:
-    """The `opener` of files that are appended to: it does not follow a link in their place."""
+    """The `opener` of files that are appended to; a symbolic link at the path raises OSError."""
     return os.open(path, flags | getattr(os, 'O_NOFOLLOW', 0), 0o666)

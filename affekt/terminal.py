@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from affekt.batch import Outcome
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
-
-
+"""Stages of an analysis in order."""
 LINE_S = 30.0
 """Seconds between progress lines where no terminal shows bars."""
 STEERING = re.compile(
@@ -41,14 +40,14 @@ STEERING = re.compile(
     '\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f'  # invisible or reordering
     '\ud800-\udfff]'  # lone surrogates, which cannot be encoded
 )
-"""Characters that move the cursor, or colour, hide or reorder text on a terminal."""
+"""Control characters: they move the cursor, or colour, hide or reorder text on a terminal."""
 
 Shown = str | Text | Table | Group
 """Types that `say` accepts."""
 
 
 def visible(text: str, *, is_line: bool = False) -> str:
-    """The text with every character of STEERING as an escape sequence.
+    """The text with every control character, as STEERING defines them, as an escape sequence.
 
     Args:
         text: text of any origin.
@@ -57,8 +56,8 @@ def visible(text: str, *, is_line: bool = False) -> str:
     >>> print(visible('tone' + chr(27) + '[2J.wav'))
     tone\\x1b[2J.wav
     """
-    written = STEERING.sub(_escaped, text)
-    return written.replace('\n', '\\n') if is_line else written
+    escaped = STEERING.sub(_escaped, text)
+    return escaped.replace('\n', '\\n') if is_line else escaped
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -69,7 +68,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, least: int = 0) -> None:
-    """Print texts and tables; without arguments an empty line.
+    """Print texts and tables; without parts, an empty line.
 
     Args:
         parts: texts and tables. A text is one line: its line breaks are shown as escapes, and it is never wrapped, so
@@ -85,7 +84,7 @@ def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, l
         if isinstance(part, str):
             console.print(Text(visible(part, is_line=True), style=style), soft_wrap=True)
         else:
-            console.print(_as_it_stands(part))
+            console.print(_with_escapes(part))
 
 
 def say_json(answer: Any, *, flush: bool = False) -> None:
@@ -113,28 +112,32 @@ def _console(*, err: bool) -> Console:
     return _Console(stderr=err, markup=False, emoji=False, highlight=False)
 
 
-def _as_it_stands(part: Any) -> Any:
-    """A part with control characters in all its texts escaped, before any width is measured."""
+def _with_escapes(part: Any) -> Any:
+    """A part with control characters in all its texts escaped, before any width is measured; tables change in place.
+
+    Raises:
+        TypeError: it is not text, a table or a group of these.
+    """
     if isinstance(part, str):
         return Text(visible(part))
     if isinstance(part, Text):
         return _visible_text(part)
     if isinstance(part, Group):
-        return Group(*map(_as_it_stands, part.renderables))
+        return Group(*map(_with_escapes, part.renderables))
     if isinstance(part, Table):
         for column in part.columns:
-            column.header, column._cells = _as_it_stands(column.header), [*map(_as_it_stands, column._cells)]
-        part.title = _as_it_stands(part.title) if part.title else None
+            column.header, column._cells = _with_escapes(column.header), [*map(_with_escapes, column._cells)]
+        part.title = _with_escapes(part.title) if part.title else None
         return part
     raise TypeError(f'say takes text, tables and groups of them, not {type(part).__name__}')
 
 
 def _visible_text(text: Text) -> Text:
     """A styled text with control characters escaped and its styles in place."""
-    steering = [match.start() for match in STEERING.finditer(text.plain)]
-    if not steering:
+    positions = [match.start() for match in STEERING.finditer(text.plain)]
+    if not positions:
         return text
-    pieces = text.divide(sorted({edge for at in steering for edge in (at, at + 1)}))
+    pieces = text.divide(sorted({edge for index in positions for edge in (index, index + 1)}))
     for piece in pieces:
         piece.plain = visible(piece.plain)
     return text.blank_copy().join(pieces)
@@ -151,7 +154,7 @@ class Screen:
         console = _console(err=False)
         console.width = min(console.width, columns)
         self.is_terminal = console.is_terminal
-        """Whether there is a place to show it in; where there is none, print lines."""
+        """Whether standard output is a terminal; otherwise nothing is shown, and lines should be printed."""
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow='crop')
 
     def __enter__(self) -> Screen:
@@ -160,14 +163,14 @@ class Screen:
         return self
 
     def __exit__(
-        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self, error_class: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self.is_terminal:
             self._live.stop()
 
     def show(self, part: Shown) -> None:
         """Replace what is shown; control characters are escaped."""
-        self._live.update(_as_it_stands(part), refresh=True)
+        self._live.update(_with_escapes(part), refresh=True)
 
 
 class StageBars:
@@ -183,87 +186,94 @@ class StageBars:
             TextColumn('{task.description:<' + str(name_width) + '}', markup=False),
             BarColumn(bar_width=bar_width),
             TextColumn('{task.percentage:>3.0f} %', markup=False),
-            TextColumn('{task.fields[said]}', style='dim', markup=False),
+            TextColumn('{task.fields[note]}', style='dim', markup=False),
             console=console,
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._high: dict[str, float] = {}
-        self._first: dict[str, tuple[float, float]] = {}
-        """When a stage was first heard of, and how far it was then: a resumed one does not begin at nothing."""
-        self._begun = time.monotonic()
+        self._shares: dict[str, float] = {}
+        self._first_reports: dict[str, tuple[float, float]] = {}
+        """Stage to the time and share of its first report; the share of a resumed stage does not begin at 0."""
+        self._start_s = time.monotonic()
         self._files = 1
-        self._within = ''
-        """The stage of the file at hand."""
+        self._current_stage = ''
+        """Stage of the current file with its share; '' between files."""
         self._line_s = line_s
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
 
     def __enter__(self) -> StageBars:
-        self._begun = time.monotonic()
+        self._start_s = time.monotonic()
         self._bars.start()
         if not self._console.is_terminal:
-            threading.Thread(target=self._say_often, daemon=True).start()
+            threading.Thread(target=self._say_regularly, daemon=True).start()
         return self
 
     def __exit__(
-        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self, error_class: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._ended.set()
+        self._stopped.set()
         self._bars.stop()
 
     def __call__(self, stage: str, done: float, total: float) -> None:
         """Set the progress of `stage` to `done` of `total`, in any unit; a lower value than before is ignored."""
         share = 1.0 if total <= 0 else min(done / total, 1.0)
         if self._files > 1:
-            self._within = f'{stage} {share:.0%} of this one'
-            self._bars.update(self._tasks['files'], said=visible(stage, is_line=True))
+            self._current_stage = f'{stage} {share:.0%} of this one'
+            self._bars.update(self._tasks['files'], note=visible(stage, is_line=True))
         else:
             self._advance(stage, share)
 
     def next_file(self, outcome: Outcome | None, done: int, total: int) -> None:
-        """Count a finished file."""
+        """Count a finished file.
+
+        Args:
+            outcome: outcome of the file; None before the first.
+            done: number of finished files.
+            total: number of all files.
+        """
         self._files = total
         if total == 1:
             return
-        self._within = ''
+        self._current_stage = ''
         self._advance('files', done / total)
         if outcome and not self._console.is_terminal:
-            became = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
-            say(f'{done} of {total}: {outcome.file or outcome.path.name} {became}', err=True)
+            outcome_words = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
+            say(f'{done} of {total}: {outcome.file or outcome.path.name} {outcome_words}', err=True)
 
     def _advance(self, name: str, share: float) -> None:
-        if share < self._high.get(name, 0.0) or self._high.get(name, 0.0) >= 1.0:
+        if share < self._shares.get(name, 0.0) or self._shares.get(name, 0.0) >= 1.0:
             return
-        self._high[name] = share
+        self._shares[name] = share
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(visible(name, is_line=True), total=1.0, said='')
-            self._first[name] = (time.monotonic(), share)
-        took = f'{time.monotonic() - self._begun:.1f} s' if share >= 1.0 else ''
-        self._bars.update(self._tasks[name], completed=share, said=took)
+            self._tasks[name] = self._bars.add_task(visible(name, is_line=True), total=1.0, note='')
+            self._first_reports[name] = (time.monotonic(), share)
+        elapsed = f'{time.monotonic() - self._start_s:.1f} s' if share >= 1.0 else ''
+        self._bars.update(self._tasks[name], completed=share, note=elapsed)
         if share >= 1.0 and self._files == 1 and not self._console.is_terminal:
-            say(f'{name} done after {took}', err=True)
+            say(f'{name} done after {elapsed}', err=True)
 
-    def _say_often(self) -> None:
+    def _say_regularly(self) -> None:
         previous = ''
-        while not self._ended.wait(self._line_s):
-            if (line := self.standing()) != previous:  # half a minute changes no line that counts whole ones
+        while not self._stopped.wait(self._line_s):
+            if (line := self.standing()) != previous:  # a line is not repeated unchanged
                 say(line, err=True)
             previous = line
 
     def standing(self) -> str:
-        """Progress of every stage in progress, with the remaining time of the slowest at its rate so far."""
+        """One line: share of every stage in progress, and the longest remaining time at the rates so far."""
         now = time.monotonic()
-        shares = {name: share for name, share in dict(self._high).items() if share < 1.0}
+        shares = {name: share for name, share in dict(self._shares).items() if share < 1.0}
         if not shares:
-            return f'at work for {length(now - self._begun)}'
-        left = []
+            return f'at work for {length(now - self._start_s)}'
+        remaining_s = []
         for name, share in shares.items():
-            begun, before = self._first[name]
-            if share > before:
-                left.append((now - begun) * (1.0 - share) / (share - before))
-        lines = [f'{name} {share:.0%}' for name, share in shares.items()] + [self._within] * bool(self._within)
-        time_left = f'about {length(max(left))} left' if left else 'time left not known yet'
-        return f'{", ".join(lines)}; {time_left}, {length(now - self._begun)} so far'
+            first_s, first_share = self._first_reports[name]
+            if share > first_share:
+                remaining_s.append((now - first_s) * (1.0 - share) / (share - first_share))
+        lines = [f'{name} {share:.0%}' for name, share in shares.items()]
+        lines += [self._current_stage] if self._current_stage else []
+        time_left = f'about {length(max(remaining_s))} left' if remaining_s else 'time left not known yet'
+        return f'{", ".join(lines)}; {time_left}, {length(now - self._start_s)} so far'
 
 
 def plain_table(*headings: str, left: int = 1, gap: int = 2, **options: Any) -> Table:
@@ -276,16 +286,16 @@ def plain_table(*headings: str, left: int = 1, gap: int = 2, **options: Any) -> 
         options: further options of `rich.table.Table`.
     """
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False, **options)
-    for at, heading in enumerate(headings):
-        table.add_column(heading, justify='left' if at < left else 'right', no_wrap=True)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify='left' if index < left else 'right', no_wrap=True)
     return table
 
 
 def columns_table(*columns: tuple[str, Literal['left', 'right']]) -> Table:
     """A plain table from headings with their alignment; only the last column wraps."""
     table = plain_table()
-    for at, (heading, side) in enumerate(columns, 1):
-        table.add_column(heading, justify=side, no_wrap=at < len(columns))
+    for number, (heading, side) in enumerate(columns, 1):
+        table.add_column(heading, justify=side, no_wrap=number < len(columns))
     return table
 
 

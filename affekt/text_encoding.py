@@ -65,12 +65,14 @@ CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
     'utf_16_le': (0.3, tuple(LANGUAGES)),
     'utf_16_be': (0.3, tuple(LANGUAGES)),
 }
-"""Encodings without a mark of their own: prior weight, and languages written in each."""
+"""Encodings without a byte-order mark: relative prior weight, and languages written in each."""
 NAMES = {
     'gb18030': 'GB 18030 (GBK)', 'big5hkscs': 'Big5', 'cp932': 'Shift JIS', 'euc_jp': 'EUC-JP', 'cp949': 'EUC-KR',
     'koi8_u': 'KOI8-U',
 }  # fmt: skip
+"""Python's name of an encoding to its common name, where they differ."""
 _ESCAPES = {b'\x1b$)C': 'iso2022_kr', b'\x1b$': 'iso2022_jp_2', b'~{': 'hz'}
+"""Escape sequence to the encoding of 7 bits that uses it."""
 _OUTSIDE_ASCII = re.compile(rb'[\x80-\xff]+')
 _CONTROLS = re.compile('[\x80-\x9f]')
 
@@ -117,32 +119,34 @@ def decode_text(
             encoding.
     """
     if encoding is not None:
-        return DecodedText(_in_named(raw, name, encoding, error), codecs.lookup(encoding).name)
-    marked = _marked(raw)
-    if marked in ('utf-16', 'utf-32') and len(raw) <= 4:
+        return DecodedText(_decoded_in(raw, name, encoding, error), codecs.lookup(encoding).name)
+    marked_encoding = _encoding_by_mark(raw)
+    if marked_encoding in ('utf-16', 'utf-32') and len(raw) <= 4:
         raise error(
             expected='text',
-            came=f'{name}, a mark of {marked.upper()} and nothing else, not UTF-8',
+            came=f'{name}, which holds only the byte-order mark of {marked_encoding.upper()}',
             todo='check the file',
         )
-    if marked:
+    if marked_encoding:
         try:
-            return _cleaned(raw.decode(marked), marked, name)
-        except UnicodeDecodeError as broken:
+            return _cleaned(raw.decode(marked_encoding), marked_encoding, name)
+        except UnicodeDecodeError as invalid:
             raise error(
-                expected=f'{marked} text, as the first bytes of {name} say',
-                came=f'other bytes at {broken.start} ({broken.reason})',
+                expected=f'{marked_encoding} text, as the first bytes of {name} say',
+                came=f'other bytes at {invalid.start} ({invalid.reason})',
                 todo=todo,
-            ) from broken
+            ) from invalid
     if b'\0' not in raw:
-        if escaped := next((codec for mark, codec in _ESCAPES.items() if mark in raw and _reads(raw, codec)), None):
-            return DecodedText(raw.decode(escaped), escaped, (f'{name} is read as {escaped}',))
-        if _reads(raw, 'utf-8'):
+        if escape_encoding := next(
+            (codec for mark, codec in _ESCAPES.items() if mark in raw and _is_valid(raw, codec)), None
+        ):
+            return DecodedText(raw.decode(escape_encoding), escape_encoding, (f'{name} is read as {escape_encoding}',))
+        if _is_valid(raw, 'utf-8'):
             return _cleaned(raw.decode('utf-8'), 'utf-8', name)
     return _recognised(raw, name, error, todo)
 
 
-def _reads(raw: bytes, encoding: str) -> bool:
+def _is_valid(raw: bytes, encoding: str) -> bool:
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError:
@@ -166,18 +170,20 @@ def require_encoding(name: str) -> None:
         ) from unknown
 
 
-def _in_named(raw: bytes, name: str, encoding: str, error: type[AffektError]) -> str:
-    """The text in an encoding named by the user."""
+def _decoded_in(raw: bytes, name: str, encoding: str, error: type[AffektError]) -> str:
+    """The text in an encoding named by the user, without a byte-order mark."""
     require_encoding(encoding)
     try:
         return raw.decode(encoding).removeprefix('\ufeff')
-    except UnicodeError as broken:
+    except UnicodeError as invalid:
         raise error(
-            expected=f'text in {encoding}', came=f'{name}: {broken}', todo='name another encoding, or none'
-        ) from broken
+            expected=f'text in {encoding}',
+            came=f'{name}: {invalid}',
+            todo='name another encoding, or none to recognise it',
+        ) from invalid
 
 
-def _marked(raw: bytes) -> str | None:
+def _encoding_by_mark(raw: bytes) -> str | None:
     """The encoding given by a byte-order mark; None without one."""
     for mark, encoding in (
         (codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF8, 'utf-8-sig'),
@@ -189,14 +195,15 @@ def _marked(raw: bytes) -> str | None:
 
 
 def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
-    """The text with punctuation marks of Windows in place of control characters."""
-    plain, count = _CONTROLS.subn(_of_windows, text)
-    read = f'{subject(count, "control character")} read as marks of Windows text (cp1252) in {name}'
-    notes = (read,) if count else ()
-    return DecodedText(plain.removeprefix('\ufeff'), encoding, notes)
+    """The text with punctuation marks of Windows in place of control characters, and a note on how many there were."""
+    cleaned, count = _CONTROLS.subn(_windows_mark, text)
+    note = f'{subject(count, "control character")} read as marks of Windows text (cp1252) in {name}'
+    notes = (note,) if count else ()
+    return DecodedText(cleaned.removeprefix('\ufeff'), encoding, notes)
 
 
-def _of_windows(control: re.Match[str]) -> str:
+def _windows_mark(control: re.Match[str]) -> str:
+    """The character that the code of a control character has in cp1252; the control character itself if none."""
     return control[0].encode('latin-1').decode('cp1252', 'ignore') or control[0]
 
 
@@ -207,20 +214,20 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
     outside = sum(letter >= '\x80' for letter in best.text) if best else 0
     unexpected = LANGUAGES[best.language].unexpected(best.text) if best else 0
     if best is None or unexpected > MOST_UNEXPECTED * outside:
-        broken = _where_utf_8_breaks(raw)
-        raise error(expected='text in UTF-8, or in an encoding that can be told', came=f'{name}, {broken}', todo=todo)
+        reason = _where_utf_8_breaks(raw)
+        raise error(expected='text in UTF-8, or in an encoding that can be told', came=f'{name}, {reason}', todo=todo)
     encoding = codecs.lookup(best.encoding).name
     if probability < SURE or _is_too_short(raw, best):
-        tried = ', or '.join(f'{each.encoding} ({_glimpse(each.text)})' for each, _ in ranked[:3])
+        nearest = ', or '.join(f'{reading.encoding} ({_sample_letters(reading.text)})' for reading, _ in ranked[:3])
         raise error(
             expected='text in UTF-8, or in an encoding that can be told',
-            came=f'{name}, which is not UTF-8 and may be {tried}',
+            came=f'{name}, which is not UTF-8 and may be {nearest}',
             todo=todo,
         )
     if encoding.startswith('utf-16'):
         return _cleaned(raw.decode(encoding), encoding, name)
-    what = NAMES.get(best.encoding, encoding)
-    note = f'the text of {name} is not UTF-8 and is read as {what}, {best.language}'
+    encoding_name = NAMES.get(best.encoding, encoding)
+    note = f'the text of {name} is not UTF-8 and is read as {encoding_name}, {best.language}'
     return DecodedText(raw.decode(encoding), encoding, (note,))
 
 
@@ -233,20 +240,20 @@ def _is_too_short(raw: bytes, best: _Candidate) -> bool:
 
 def _is_damaged_utf_8(raw: bytes) -> bool:
     """Whether at least half of the runs outside ASCII are valid UTF-8, as runs in legacy encodings hardly ever are."""
-    runs = [_reads(run, 'utf-8') for run in _OUTSIDE_ASCII.findall(raw)]
+    runs = [_is_valid(run, 'utf-8') for run in _OUTSIDE_ASCII.findall(raw)]
     return bool(runs) and sum(runs) >= len(runs) / 2
 
 
 def _where_utf_8_breaks(raw: bytes) -> str:
     try:
         raw.decode('utf-8')
-    except UnicodeDecodeError as broken:
-        return f'which looks binary or damaged (not UTF-8 at byte {broken.start})'
+    except UnicodeDecodeError as invalid:
+        return f'which looks binary or damaged (not UTF-8 at byte {invalid.start})'
     return 'which looks binary (zero bytes)'
 
 
 def _ranked(raw: bytes) -> list[tuple[_Candidate, float]]:
-    """The different readings of the bytes with their probabilities, the most probable first."""
+    """The different readings of the bytes with their probabilities, which sum to 1, the most probable first."""
     readings = [candidate for encoding in CANDIDATES for candidate in _candidates(raw, encoding)]
     readings = _by_words(readings)
     if not readings:
@@ -258,9 +265,9 @@ def _ranked(raw: bytes) -> list[tuple[_Candidate, float]]:
     weights = {
         text: max(math.exp(reading.log_probability - highest) for reading in group) for text, group in by_text.items()
     }
-    whole = sum(weights.values())
+    total = sum(weights.values())
     best = {text: max(group, key=_preference) for text, group in by_text.items()}
-    return sorted(((best[text], weight / whole) for text, weight in weights.items()), key=lambda pair: -pair[1])
+    return sorted(((best[text], weight / total) for text, weight in weights.items()), key=lambda pair: -pair[1])
 
 
 def _preference(reading: _Candidate) -> tuple[float, float]:
@@ -275,24 +282,24 @@ def _candidates(raw: bytes, encoding: str) -> Iterator[_Candidate]:
         return
     if _CONTROLS.search(text) and not encoding.startswith('utf_16'):  # Windows punctuation, decoded as ISO
         return
-    usual, languages = CANDIDATES[encoding]
+    prior, languages = CANDIDATES[encoding]
     for language in languages:
-        yield _Candidate(encoding, language, text, math.log(usual) + LANGUAGES[language].log_probability(text))
+        yield _Candidate(encoding, language, text, math.log(prior) + LANGUAGES[language].log_probability(text))
 
 
 def _sample(raw: bytes, encoding: str) -> str | None:
-    """The first lines with characters outside ASCII; None if the whole is not valid in that encoding."""
+    """The first MOST_BYTES bytes of lines outside ASCII, decoded; None if the whole is not valid in that encoding."""
     try:
-        whole = raw.decode(encoding)
+        decoded = raw.decode(encoding)
     except UnicodeError:
         return None
     if encoding.startswith('utf_16'):
-        return whole[:MOST_BYTES]
+        return decoded[:MOST_BYTES]
     sample, size = [], 0
     for line in raw.split(b'\n'):
         if not line.isascii() and (size := size + len(line)) <= MOST_BYTES:
             sample.append(line)
-    return b'\n'.join(sample).decode(encoding) if sample else whole[:MOST_BYTES]
+    return b'\n'.join(sample).decode(encoding) if sample else decoded[:MOST_BYTES]
 
 
 def _by_words(readings: list[_Candidate]) -> list[_Candidate]:
@@ -301,18 +308,18 @@ def _by_words(readings: list[_Candidate]) -> list[_Candidate]:
     if not latin:
         return readings
     ceiling = max(reading.log_probability for reading in latin)
-    worded = [
+    scored = [
         (reading, reading.log_probability + LANGUAGES[reading.language].log_words(reading.text)) for reading in latin
     ]
-    highest = max(score for _, score in worded)
+    highest = max(score for _, score in scored)
     others = [reading for reading in readings if not LANGUAGES[reading.language].is_latin]
     return others + [
         _Candidate(reading.encoding, reading.language, reading.text, ceiling + score - highest)
-        for reading, score in worded
+        for reading, score in scored
     ]
 
 
-def _glimpse(text: str) -> str:
-    """A few of the decoded characters outside ASCII."""
+def _sample_letters(text: str) -> str:
+    """The first eight decoded characters outside ASCII."""
     runs = re.findall(r'[^\x00-\x7f]+', text)
     return ''.join(runs)[:8]

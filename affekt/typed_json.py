@@ -18,6 +18,7 @@ from typing import Any, overload
 from affekt.tables import storable
 
 _NAMED: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
+"""Type to its name in messages."""
 
 
 @overload
@@ -99,14 +100,14 @@ def typed(hint: Any, value: Any) -> Any:
 
 
 def _record(hint: type, value: Any) -> Any:
-    """A dataclass; its fields of bytes, which JSON does not hold, are None."""
+    """A dataclass from a mapping; optional fields of bytes, which JSON does not hold, are None."""
     if not isinstance(value, Mapping):
         raise TypeError(f'{hint.__name__} is {brief(value)}')
-    types_of = typing.get_type_hints(hint)
+    field_types = typing.get_type_hints(hint)
     names = [field.name for field in dataclasses.fields(hint)]
-    given = {name: typed(types_of[name], value[name]) for name in names if name in value}
-    absent = {name: None for name in names if name not in value and types_of[name] == bytes | None}
-    return hint(**given, **absent)
+    values = {name: typed(field_types[name], value[name]) for name in names if name in value}
+    absent = {name: None for name in names if name not in value and field_types[name] == bytes | None}
+    return hint(**values, **absent)
 
 
 def _tuple(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
@@ -118,6 +119,6 @@ def _tuple(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
 
 
 def brief(value: Any) -> str:
-    """The `repr` of a value, cut if it is long."""
+    """The `repr` of a value, cut to at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f'{text[:59]}…'

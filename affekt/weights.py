@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -23,7 +21,6 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from lzma import LZMAError
@@ -31,15 +28,20 @@ from pathlib import Path
 from typing import IO
 
 from affekt.downloads import downloaded
-from affekt.errors import AffektError, StorageError, UnknownNameError, WeightsError
+from affekt.errors import AffektError, StorageError, WeightsError
 from affekt.files import NO_ROOM, storage_error, user_folder
+from affekt.model_files import MODELS, PACKAGED, ModelFile, Part, Tarball, Wheel, lookup
 from affekt.npm import member_of, tarball_address
 from affekt.runs import file_sha256, locked, write_atomically
+
+__all__ = [
+    'MODELS', 'PACKAGED', 'SMALL_DESCRIBER', 'ModelFile', 'Part', 'Progress', 'Tarball', 'Wheel', 'cache_folder',
+    'is_small_describer', 'location', 'lookup', 'model_path', 'state', 'wanted_path',
+]  # fmt: skip
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the download, the bytes so far and the bytes expected."""
 
-PACKAGED = Path(__file__).parent / 'models'
 SMALL_DESCRIBER = 'small'
 """Name of the describer that comes with affekt, wherever a describer is named."""
 
@@ -51,73 +53,6 @@ def is_small_describer(where: str | os.PathLike[str]) -> bool:
     (True, False, False)
     """
     return isinstance(where, str) and where == SMALL_DESCRIBER
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A published wheel that contains model files."""
-
-    package: str
-    version: str
-    size: int
-    """Size of the download in bytes."""
-    platform: str = 'any'
-
-
-@dataclass(frozen=True)
-class Tarball:
-    """A published npm package that contains model files."""
-
-    package: str
-    """Name in the registry, such as '@scope/name'."""
-    version: str
-    size: int
-    """Size of the download in bytes."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One file of a model: the concatenation of members of published packages, with this SHA-256."""
-
-    filename: str
-    sha256: str
-    size: int
-    members: tuple[tuple[Wheel | Tarball, str], ...] = ()
-    address: str = ''
-    """The publisher's own https address, tried last."""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A registered model: one file, or a folder of several."""
-
-    name: str
-    role: str
-    licence: str
-    parts: tuple[Part, ...]
-    commercial_ok: bool = True
-    packaged: bool = False
-    """Whether it is part of the installed package instead of the cache."""
-    demo_only: bool = False
-    by_name_only: bool = False
-    """Whether it is downloaded only when requested by name, never together with all others."""
-
-    @property
-    def size(self) -> int:
-        """Size on disk in bytes."""
-        return sum(part.size for part in self.parts)
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it consists of several files."""
-        return len(self.parts) > 1
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the file; for a folder, hash of the hashes of its files in order."""
-        if not self.is_folder:
-            return self.parts[0].sha256
-        return hashlib.sha256(''.join(part.sha256 for part in self.parts).encode()).hexdigest()
 
 
 def model_path(name: str, progress: Progress | None = None) -> Path:
@@ -154,33 +89,24 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
 
 
 def wanted_path(name: str, progress: Progress | None = None) -> Path | None:
-    """The path of an optional model; None if no source has it, after which this process does not try again.
+    """The verified path of an optional model; None if no source has it, after which this process does not try again.
 
     A worker process downloads nothing: where sources cannot be reached, each one would wait for them.
     """
-    if name in _not_had:
+    if name in _unavailable:
         return None
     try:
         if multiprocessing.parent_process() is None or state(lookup(name)) == 'verified':
             return model_path(name, progress)
     except (WeightsError, StorageError):
         pass
-    _not_had.add(name)
+    _unavailable.add(name)
     return None
 
 
-_not_had: set[str] = set()
-"""Models that no source had when this process tried."""
+_unavailable: set[str] = set()
+"""Names of optional models that this process could not get."""
 _fetching = threading.Lock()
-
-
-def lookup(name: str) -> ModelFile:
-    """The registered model of that name; an unknown name raises an error that lists the known ones."""
-    if name not in MODELS:
-        raise UnknownNameError(
-            expected=f'one of {", ".join(sorted(MODELS))}', came=f'{name!r}', todo='see `affekt weights list`'
-        )
-    return MODELS[name]
 
 
 def location(model: ModelFile) -> Path:
@@ -214,7 +140,12 @@ def _cache_folder() -> Path:
 
 
 def state(model: ModelFile, *, thorough: bool = False) -> str:
-    """'verified', 'missing' or 'damaged'; `thorough` hashes every byte again."""
+    """State of a model on disk: 'verified', 'missing' or 'damaged'; nothing is downloaded.
+
+    Args:
+        model: a registered model; one missing file makes it missing, one damaged file damaged.
+        thorough: hash every byte again, instead of trusting an earlier check of an unchanged file.
+    """
     states = set()
     for part in model.parts:
         target = location(model) / part.filename
@@ -234,8 +165,8 @@ def state(model: ModelFile, *, thorough: bool = False) -> str:
 # Verification
 
 
-def _stamp(target: Path) -> Path:
-    return target.with_name(f'.{target.name}.verified')
+def _stamp(path: Path) -> Path:
+    return path.with_name(f'.{path.name}.verified')
 
 
 def _fingerprint(target: Path, part: Part) -> str:
@@ -276,64 +207,72 @@ def _downloads() -> Iterator[None]:
     scratch = _scratch()
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-        lock = _awaited(scratch)
+        lock = _waited_for_lock(scratch)
     except OSError as error:
         raise _no_cache(error, scratch.parent) from error
     try:
         _empty(scratch)
         yield
     except BaseException as error:
-        error.add_note(f'model files that came whole are kept in {cache_folder()}')
+        error.add_note(f'model files downloaded completely are kept in {cache_folder()}')
         raise
     finally:
         _empty(scratch)
         lock.close()
 
 
-def _awaited(scratch: Path) -> IO[str]:
-    """The lock of the folder for downloads."""
-    busy = WeightsError(expected='one process that fetches', came='another', todo='wait for it')
+def _waited_for_lock(scratch: Path) -> IO[str]:
+    """The lock of the folder for downloads, waited for while another process holds it."""
+    in_use = WeightsError(expected='one process that downloads', came='another', todo='wait for it')
     while True:
         try:
-            return locked(scratch, busy)
+            return locked(scratch, in_use)
         except WeightsError:
             time.sleep(0.2)
 
 
 def _empty(scratch: Path) -> None:
+    """Remove the content of the folder for downloads, except for its lock."""
     for path in (scratch / 'wheels', scratch / 'tarballs', scratch / 'file'):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _no_cache(error: OSError, path: Path) -> AffektError:
     """The error for a cache that cannot be written, with the way to choose another."""
-    plain = storage_error(error, path)
-    return StorageError(expected=plain.expected, came=plain.came, todo=f'{plain.todo}; AFFEKT_CACHE names another')
+    storage = storage_error(error, path)
+    return StorageError(
+        expected=storage.expected, came=storage.came, todo=f'{storage.todo}; AFFEKT_CACHE names another'
+    )
 
 
 def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None) -> None:
-    """Try the sources in order until one gives the registered bytes."""
+    """Put a file of a model at `target`, from the first source that has the registered bytes.
+
+    Raises:
+        WeightsError: no source has them; the error lists the failure of each.
+        StorageError: the cache cannot be written.
+    """
     failures: list[str] = []
-    arrived = _scratch() / 'file'
-    for describe, source in _sources(model, part, progress):
-        arrived.unlink(missing_ok=True)
+    download = _scratch() / 'file'
+    for description, source in _sources(model, part, progress):
+        download.unlink(missing_ok=True)
         try:
-            source(arrived)
-            digest = file_sha256(arrived)
+            source(download)
+            digest = file_sha256(download)
         except (
             OSError, EOFError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError,
             KeyError, ValueError, RuntimeError, HTTPException,  # an invalid archive or address may raise any of them
         ) as error:  # fmt: skip
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise _no_cache(error, target) from error
-            failures.append(f'{describe}: {str(error) or type(error).__name__}')
+            failures.append(f'{description}: {str(error) or type(error).__name__}')
             continue
         if digest != part.sha256:
-            failures.append(f'{describe}: sha256 {digest[:12]}… instead of {part.sha256[:12]}…')
+            failures.append(f'{description}: sha256 {digest[:12]}… instead of {part.sha256[:12]}…')
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(arrived, target)
+            os.replace(download, target)
         except OSError as error:
             raise _no_cache(error, target) from error
         _remember(target, part)
@@ -346,10 +285,11 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
 
 
 def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    if own := os.environ.get('AFFEKT_MODELS'):
-        given = _named_folder(own) / (model.name if model.is_folder else '') / part.filename
-        if given.is_file():
-            yield f'{given}', lambda out: _copy(given, out)
+    """The sources of a file in order, each as a description and a function that writes the file to a path."""
+    if folder := os.environ.get('AFFEKT_MODELS'):
+        own_file = _named_folder(folder) / (model.name if model.is_folder else '') / part.filename
+        if own_file.is_file():
+            yield f'{own_file}', lambda out: _copy(own_file, out)
     if part.members:
         names = dict.fromkeys(f'{package.package} {package.version}' for package, _ in part.members)
         is_npm = any(isinstance(package, Tarball) for package, _ in part.members)
@@ -360,7 +300,7 @@ def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterato
 
 
 def _named_folder(name: str) -> Path:
-    """The folder in AFFEKT_MODELS."""
+    """The path in AFFEKT_MODELS, with ~ expanded."""
     try:
         return Path(name).expanduser()
     except RuntimeError as error:
@@ -369,27 +309,27 @@ def _named_folder(name: str) -> Path:
         ) from error
 
 
-def _copy(given: Path, out: Path) -> None:
-    shutil.copyfile(given, out)
+def _copy(own_file: Path, out: Path) -> None:
+    shutil.copyfile(own_file, out)
 
 
 def _from_packages(name: str, part: Part, out: Path, progress: Progress | None) -> None:
     """Concatenate the members of the part, each read from its package."""
-    room = part.size
-    with out.open('wb') as joined:
+    bytes_left = part.size
+    with out.open('wb') as file:
         for package, member in part.members:
-            with _opened(name, package, member, progress) as source:
-                while piece := source.read(1 << 20):
-                    joined.write(piece)
-                    room -= len(piece)
-                    if room < 0:
-                        raise OSError(f'more than the expected {part.size} bytes came')
-        joined.flush()
-        os.fsync(joined.fileno())
+            with _member_file(name, package, member, progress) as source:
+                while block := source.read(1 << 20):
+                    file.write(block)
+                    bytes_left -= len(block)
+                    if bytes_left < 0:
+                        raise OSError(f'more than the expected {part.size} bytes')
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
-def _opened(name: str, package: Wheel | Tarball, member: str, progress: Progress | None) -> Iterator[IO[bytes]]:
+def _member_file(name: str, package: Wheel | Tarball, member: str, progress: Progress | None) -> Iterator[IO[bytes]]:
     """A member of a package, open for reading."""
     if isinstance(package, Wheel):
         with zipfile.ZipFile(_wheel_file(name, package, progress)) as archive, archive.open(member) as file:
@@ -407,12 +347,16 @@ def _wheel_file(name: str, wheel: Wheel, progress: Progress | None) -> Path:
         _pip_download(name, wheel, folder, progress)
     arrived = next(folder.glob('wheel/*.whl'), None)
     if arrived is None:
-        raise FileNotFoundError(f'no wheel of {wheel.package} {wheel.version} came')
+        raise FileNotFoundError(f'pip downloaded no wheel of {wheel.package} {wheel.version}')
     return arrived
 
 
 def _pip_download(name: str, wheel: Wheel, staging: Path, progress: Progress | None) -> None:
-    """Run pip download and report the growth of its output."""
+    """Download a wheel by `pip download` into `staging/wheel`; the size of the folder is reported as progress.
+
+    Raises:
+        OSError: pip failed, with its last line, or the disk is full.
+    """
     command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps']
     command += ['--only-binary', ':all:', '--dest', str(staging / 'wheel')]
     if wheel.platform != 'any':
@@ -447,6 +391,7 @@ def _pip_download(name: str, wheel: Wheel, staging: Path, progress: Progress | N
 
 
 def _bytes_under(folder: Path) -> int:
+    """Total size of all files in a folder, at any depth; files that vanish meanwhile count 0."""
     total = 0
     for path in folder.rglob('*'):
         with contextlib.suppress(OSError):
@@ -468,36 +413,3 @@ def _tarball_file(name: str, tarball: Tarball, progress: Progress | None) -> Pat
 
 def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -> None:
     downloaded(part.address, out, part.size, partial(progress, name) if progress else None)
-
-
-# The registry
-
-
-def _third_party() -> Iterator[ModelFile]:
-    """Models by others, as listed in `models/third_party.json`."""
-    listed = json.loads((PACKAGED / 'third_party.json').read_text(encoding='utf-8'))
-    packages: dict[str, Wheel | Tarball] = {name: Wheel(name, **fields) for name, fields in listed['wheels'].items()}
-    packages |= {name: Tarball(name, **fields) for name, fields in listed['npm'].items()}
-    for entry in listed['models']:
-        parts = tuple(
-            Part(**{**part, 'members': tuple((packages[name], member) for name, member in part.get('members', ()))})
-            for part in entry['parts']
-        )
-        yield ModelFile(**{**entry, 'parts': parts})
-
-
-def _shipped() -> Iterator[ModelFile]:
-    """Models trained by the scripts in recipes/, as described by their cards."""
-    for path in sorted(PACKAGED.glob('*.md')):
-        card = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
-        if (folder := PACKAGED / path.stem).is_dir():
-            parts = [Part(name, sha256, (folder / name).stat().st_size) for name, sha256 in card['files'].items()]
-        else:
-            (file,) = (p for p in PACKAGED.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'})
-            parts = [Part(file.name, card['sha256'], file.stat().st_size)]
-        yield ModelFile(
-            path.stem, card['task'], card['licence'], tuple(parts), bool(card['commercial_ok']), packaged=True
-        )
-
-
-MODELS: dict[str, ModelFile] = {model.name: model for model in (*_third_party(), *_shipped())}

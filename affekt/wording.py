@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 MINUS = '\N{MINUS SIGN}'
 DASH = '\N{EN DASH}'
-"""Replaces an undefined value."""
+"""Written in place of an undefined value."""
 
 
 def clock(time_s: float) -> str:
@@ -16,8 +16,8 @@ def clock(time_s: float) -> str:
     >>> clock(7.99), clock(3723)
     ('0:07', '1:02:03')
     """
-    whole = int(max(0.0, time_s) + 1e-6)
-    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    whole_seconds = int(max(0.0, time_s) + 1e-6)
+    hours, minutes, seconds = whole_seconds // 3600, whole_seconds // 60 % 60, whole_seconds % 60
     return f'{hours}:{minutes:02d}:{seconds:02d}' if hours else f'{minutes}:{seconds:02d}'
 
 
@@ -37,9 +37,9 @@ def length(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 60:
         return f'{minutes} minutes'
-    hours, rest = divmod(minutes, 60)
+    hours, minutes_left = divmod(minutes, 60)
     text = '1 hour' if hours == 1 else f'{hours} hours'
-    return text if not rest else f'{text} and {rest} minute{"s" if rest > 1 else ""}'
+    return text if not minutes_left else f'{text} and {minutes_left} minute{"s" if minutes_left > 1 else ""}'
 
 
 def is_single(seconds: float) -> bool:
@@ -141,14 +141,14 @@ def counted(number: int, noun: str, plural: str = '') -> str:
 def subject(number: int, noun: str, single: str = 'is', plural: str = 'are') -> str:
     """A count with its noun and the verb in the matching number.
 
-    >>> subject(1, 'picture'), subject(3, 'picture', 'was', 'were')
-    ('1 picture is', '3 pictures were')
+    >>> subject(1, 'image'), subject(3, 'image', 'was', 'were')
+    ('1 image is', '3 images were')
     """
     return f'{counted(number, noun)} {single if number == 1 else plural}'
 
 
 def listed(words: Sequence[str], last: str = 'and') -> str:
-    """'a', 'a and b', 'a, b and c'."""
+    """Words joined into a list: 'a', 'a and b', 'a, b and c'; '' for none."""
     if len(words) < 2:
         return ''.join(words)
     return f'{", ".join(words[:-1])} {last} {words[-1]}'

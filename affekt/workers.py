@@ -21,9 +21,9 @@ from affekt.errors import RunError
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 AWAKE_S = 0.1
-"""Longest uninterrupted wait of the main thread, in seconds."""
+"""Longest uninterrupted wait of the main thread in seconds, and so the delay of Ctrl-C."""
 BEHIND = 10
-"""Niceness of a thread that yields to others."""
+"""Steps of niceness by which a thread yields to others."""
 
 
 def awaited(attempt: Callable[[float], Result], *not_yet: type[Exception]) -> Result:
@@ -50,12 +50,12 @@ def as_finished(
     Raises:
         Exception: an item failed; the exception is that of `work`.
     """
-    left = iter(items)
-    running: dict[Future[Result], Item] = {pool.submit(work, item): item for item in islice(left, 2 * at_once)}
+    remaining = iter(items)
+    running: dict[Future[Result], Item] = {pool.submit(work, item): item for item in islice(remaining, 2 * at_once)}
     while running:
         for future in awaited(lambda timeout_s: wait(running, timeout_s, FIRST_COMPLETED).done):
             yield running.pop(future), future.result()
-            for item in islice(left, 1):
+            for item in islice(remaining, 1):
                 running[pool.submit(work, item)] = item
 
 
@@ -70,38 +70,38 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
         items: used only in the new thread.
         depth: maximum number of finished items that wait, >= 1; one more may be in progress.
     """
-    # queues and not semaphores, which Python's own code locks and wakes: a stage waits a thousand times a minute
-    room, ready = queue.SimpleQueue[None](), queue.SimpleQueue[tuple[str, Any]]()
+    # a SimpleQueue waits in C, a semaphore in Python code: a stage waits a thousand times a minute
+    free_slots, ready = queue.SimpleQueue[None](), queue.SimpleQueue[tuple[str, Any]]()
     for _ in range(depth):
-        room.put(None)
+        free_slots.put(None)
     is_over = threading.Event()
 
     def make() -> None:
         try:
-            with contextlib.closing(closable(items)) as made:
-                for item in made:
-                    room.get()
+            with contextlib.closing(closable(items)) as produced:
+                for item in produced:
+                    free_slots.get()
                     if is_over.is_set():
                         return
                     ready.put(('item', item))
             ready.put(('end', None))
-        except BaseException as error:  # of any kind: it is raised in the thread that waits for the item
+        except BaseException as error:  # raised in the thread that waits for the item
             ready.put(('error', error))
 
     thread = threading.Thread(target=make, name='affekt-ahead', daemon=True)
     thread.start()
     try:
         while True:
-            what, item = awaited(lambda timeout_s: ready.get(timeout=timeout_s), queue.Empty)
-            if what == 'end':
+            event, item = awaited(lambda timeout_s: ready.get(timeout=timeout_s), queue.Empty)
+            if event == 'end':
                 return
-            if what == 'error':
+            if event == 'error':
                 raise item
-            room.put(None)
+            free_slots.put(None)
             yield item
     finally:
         is_over.set()
-        room.put(None)
+        free_slots.put(None)
         thread.join()
 
 
@@ -109,21 +109,21 @@ def done_in_order(work: Callable[[Item], Result], items: Iterable[Item], threads
     """Yield `work(item)` of each item in the order of the items, by threads that work ahead.
 
     An exception is raised in place of its result, after the results before it. When the consumer stops early, work that
-    has not begun is left out, threads end after what they are at, and the iterable is closed.
+    has not begun is left out, threads end after their current item, and the iterable is closed.
 
     Args:
         work: function of one item that several threads may call at once; with one thread, the consumer's own calls it.
         items: used only in the consumer's thread.
         threads: number of threads, >= 1; at most one item more than there are threads is begun or waits.
     """
-    with contextlib.closing(closable(items)) as given:
+    with contextlib.closing(closable(items)) as source:
         if threads == 1:
-            yield from map(work, given)
+            yield from map(work, source)
             return
         pool = ThreadPoolExecutor(threads, 'affekt-in-order')
         try:
             waiting = deque[Future[Result]]()
-            for future in _begun(pool, work, given):
+            for future in _begun(pool, work, source):
                 waiting.append(future)
                 if len(waiting) > threads:
                     yield waiting.popleft().result()
@@ -134,7 +134,7 @@ def done_in_order(work: Callable[[Item], Result], items: Iterable[Item], threads
 
 
 def _begun(pool: Executor, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Future[Result]]:
-    """The result of each item as a future; an exception of `items` is that of a last one."""
+    """The future of each item, submitted when it is requested; an exception of `items` is that of one last future."""
     try:
         for item in items:
             yield pool.submit(work, item)
@@ -150,7 +150,7 @@ def yields_to_others(niceness: int = BEHIND) -> None:
     No effect where only processes have a priority.
 
     Args:
-        niceness: by how much, 1 or more; each step leaves four fifths of the time.
+        niceness: number of steps, >= 1; beside a busy thread, each step leaves about four fifths of the time.
     """
     if sys.platform == 'linux':
         with contextlib.suppress(OSError):
@@ -193,7 +193,7 @@ def workers(
         yield pool
     except BrokenProcessPool as error:
         raise RunError(
-            expected='workers that live', came='one that died (killed, or out of memory)', todo=todo
+            expected='worker processes that keep running', came='one that died (killed, or out of memory)', todo=todo
         ) from error
     except (KeyboardInterrupt, GeneratorExit):
         for process in list((pool._processes or {}).values()):
@@ -256,34 +256,34 @@ def surviving(
     Raises:
         RunError: all of several items in progress killed their processes.
     """
-    left = list(items)
-    while left:
+    remaining = list(items)
+    while remaining:
         done: set[int] = set()
         try:
-            with workers(min(count, len(left)), opening, given, todo=todo) as pool:
-                for item, result in as_finished(pool, work, left, count):
+            with workers(min(count, len(remaining)), opening, given, todo=todo) as pool:
+                for item, result in as_finished(pool, work, remaining, count):
                     done.add(id(item))
                     yield item, result
             return
         except RunError as error:
             if not isinstance(error.__cause__, BrokenProcessPool):
                 raise
-            begun = [item for item in left[: len(done) + 2 * count] if id(item) not in done]
+            in_progress = [item for item in remaining[: len(done) + 2 * count] if id(item) not in done]
             fatal: list[Item] = []
-            for item in begun:
+            for item in in_progress:
                 try:
                     with workers(1, opening, given, todo=todo) as pool:
                         ((_, result),) = as_finished(pool, work, [item], 1)
                     yield item, result
-                except RunError as again:
-                    if not isinstance(again.__cause__, BrokenProcessPool):
+                except RunError as second_error:
+                    if not isinstance(second_error.__cause__, BrokenProcessPool):
                         raise
                     fatal.append(item)
-            if len(fatal) == len(begun) > 1:
+            if len(fatal) == len(in_progress) > 1:
                 raise
             yield from ((item, None) for item in fatal)
-            over = done | {id(item) for item in begun}
-            left = [item for item in left if id(item) not in over]
+            settled = done | {id(item) for item in in_progress}
+            remaining = [item for item in remaining if id(item) not in settled]
 
 
 def _open(opening: Callable[..., None], given: Sequence[Any]) -> None:

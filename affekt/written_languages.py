@@ -19,6 +19,7 @@ from functools import cached_property
 from itertools import pairwise
 
 ASCII = math.log(0.01)
+"""Log probability of an ASCII character, in every language."""
 UNEXPECTED = math.log(1e-8)
 """Log probability of a character that the language does not use."""
 UPPER = 0.04
@@ -32,7 +33,7 @@ SET_IN_MARKS = re.compile(r'(?<=[^\W\d_])[“”‘–—…«»„•€£°©�
 CONTRACTED = re.compile(r'(?:(?<=[a-z])|(?<!\w)I)’(?=[a-z])')
 """The apostrophe of *it’s* and *I’m*, as word processors write it."""
 ODD = math.log(1e-3)
-"""Log probability of what no language has within a word: a mark, or a capital after a lower-case letter."""
+"""Log probability of a sequence that no language has within a word: a mark, or a capital after a lower-case letter."""
 MIXED = math.log(1e-5)
 """Log probability of an ASCII letter beside one of another alphabet."""
 JOINED = math.log(0.02)
@@ -42,13 +43,13 @@ SHOUTED = math.log(1e-3)
 
 
 def _without_shouting(text: str) -> tuple[str, int]:
-    """The text with words in capitals outside ASCII in lower case, and how many there are."""
-    words = [
+    """The text with words in capitals outside ASCII in lower case, and the number of these words."""
+    capital_words = [
         word for word in re.findall(r'(?<!\w)[^\W\d_a-z]{2,}(?!\w)', text) if word.isupper() and not word.isascii()
     ]
-    for word in set(words):
+    for word in set(capital_words):
         text = re.sub(rf'(?<!\w){word}(?!\w)', word.lower(), text)
-    return text, len(words)
+    return text, len(capital_words)
 
 
 def _capitals_inside(text: str) -> int:
@@ -84,19 +85,19 @@ class Language:
         for letter, weight in list(weights.items()):
             if len(letter.upper()) == 1:
                 weights.setdefault(letter.upper(), UPPER * weight)
-        whole = sum(weights.values())
+        total = sum(weights.values())
         marks = WIDE_MARKS if self.rest else MARKS
-        shared = {mark: math.log((0.08 if self.rest else 0.04) / len(marks)) for mark in marks}
-        return shared | {letter: math.log(self.share * weight / whole) for letter, weight in weights.items()}
+        log_probabilities = {mark: math.log((0.08 if self.rest else 0.04) / len(marks)) for mark in marks}
+        return log_probabilities | {letter: math.log(self.share * weight / total) for letter, weight in weights.items()}
 
     @cached_property
     def _words(self) -> frozenset[str]:
         return frozenset(self.words.split())
 
     def log_probability(self, text: str) -> float:
-        """Natural logarithm of the probability of a text: of its characters and of unusual neighbours."""
+        """Natural logarithm of the probability of a text: of its characters, with penalties for unusual neighbours."""
         text, shouted = _without_shouting(text)
-        total = sum(count * self._of(letter) for letter, count in Counter(text).items())
+        total = sum(count * self._log_probability_of(letter) for letter, count in Counter(text).items())
         total += SHOUTED * shouted + ODD * (len(SET_IN_MARKS.findall(text)) + _capitals_inside(text))
         if not self.is_latin:
             total += (MIXED if self.is_alphabet else JOINED) * len(self._joined.findall(text))
@@ -105,8 +106,8 @@ class Language:
     @cached_property
     def _joined(self) -> re.Pattern[str]:
         """Matches an ASCII letter beside a letter of this script."""
-        own = re.escape(self.letters + self.letters.upper()) if self.is_alphabet else '\u2e80-\ud7ff\ue000-\uf8ff'
-        return re.compile(f'[A-Za-z](?=[{own}])|[{own}](?=[A-Za-z])')
+        script = re.escape(self.letters + self.letters.upper()) if self.is_alphabet else '\u2e80-\ud7ff\ue000-\uf8ff'
+        return re.compile(f'[A-Za-z](?=[{script}])|[{script}](?=[A-Za-z])')
 
     def log_words(self, text: str) -> float:
         """Log likelihood gained by frequent words of the language; a contraction counts as one."""
@@ -115,18 +116,18 @@ class Language:
 
     def unexpected(self, text: str) -> int:
         """Number of characters that the language does not use."""
-        return sum(count for letter, count in Counter(text).items() if self._of(letter) <= UNEXPECTED)
+        return sum(count for letter, count in Counter(text).items() if self._log_probability_of(letter) <= UNEXPECTED)
 
-    def _of(self, letter: str) -> float:
+    def _log_probability_of(self, letter: str) -> float:
         if letter < '\x80':
             return ASCII
-        if (known := self._probabilities.get(letter)) is not None:
-            return known
+        if (log_probability := self._probabilities.get(letter)) is not None:
+            return log_probability
         return max(UNEXPECTED, math.log(self.rest(letter))) if self.rest else UNEXPECTED
 
 
-def _ranked(codec: str, common: range, share: float, rare: float) -> Callable[[str], float]:
-    """A function from a character to its probability, by its row in a national character set.
+def _by_row(codec: str, common: range, share: float, rare: float) -> Callable[[str], float]:
+    """A function that gives the probability of a character by its row in a national character set.
 
     Args:
         codec: two-byte encoding whose first byte is the row.
@@ -137,12 +138,12 @@ def _ranked(codec: str, common: range, share: float, rare: float) -> Callable[[s
 
     def probability(letter: str) -> float:
         try:
-            raw = letter.encode(codec)
+            code = letter.encode(codec)
         except UnicodeEncodeError:
             return 0.002 / 30_000 if '\u3400' <= letter <= '\u9fff' else 1e-8
-        if len(raw) != 2:
+        if len(code) != 2:
             return 1e-8
-        return share / (94 * len(common)) if raw[0] in common else rare / 4000
+        return share / (94 * len(common)) if code[0] in common else rare / 4000
 
     return probability
 
@@ -255,12 +256,12 @@ _WORDS = {
 LANGUAGES = {
     language.name: language
     for language in (
-        Language('simplified Chinese', _SIMPLIFIED, 0.6, rest=_ranked('gb2312', range(0xB0, 0xD8), 0.3, 0.01),
+        Language('simplified Chinese', _SIMPLIFIED, 0.6, rest=_by_row('gb2312', range(0xB0, 0xD8), 0.3, 0.01),
                  is_alphabet=False),
-        Language('traditional Chinese', _TRADITIONAL, 0.6, rest=_ranked('big5', range(0xA4, 0xC7), 0.3, 0.01),
+        Language('traditional Chinese', _TRADITIONAL, 0.6, rest=_by_row('big5', range(0xA4, 0xC7), 0.3, 0.01),
                  is_alphabet=False),
-        Language('Japanese', _KANA, 0.7, rest=_ranked('euc_jp', range(0xB0, 0xD0), 0.2, 0.005), is_alphabet=False),
-        Language('Korean', _HANGUL, 0.6, rest=_ranked('euc_kr', range(0xB0, 0xC9), 0.35, 0.002), is_alphabet=False),
+        Language('Japanese', _KANA, 0.7, rest=_by_row('euc_jp', range(0xB0, 0xD0), 0.2, 0.005), is_alphabet=False),
+        Language('Korean', _HANGUL, 0.6, rest=_by_row('euc_kr', range(0xB0, 0xC9), 0.35, 0.002), is_alphabet=False),
         Language('Russian', 'оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё', 0.85),
         Language('Ukrainian', 'оанитівреслкдмупязьбгчхйшжєїюцщфґ', 0.85),
         Language('Bulgarian', 'аиоентрсвлкдпмзгяъубчщжхцшйюфь', 0.85),

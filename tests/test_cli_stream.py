@@ -299,7 +299,7 @@ def test_cameras_are_listed(monkeypatch):
     ]
     assert json.loads(_run('--list-cameras', '--json').stdout)[0] == {'camera': '/dev/video0', 'name': 'Front'}
     monkeypatch.setattr('affekt.live.cameras', list)
-    assert 'no camera' in _run('--list-cameras').stdout
+    assert 'No camera was found' in _run('--list-cameras').stdout
 
 
 def test_the_doctor_says_which_cameras_there_are_and_what_the_page_needs(monkeypatch):
@@ -347,7 +347,7 @@ def test_what_is_not_there_is_said():
     recent = Recent()
     lines = _screen(LiveReading(0.0, 0.01, 0), recent)
     assert 'face'.ljust(NAME) + 'none in view' in lines
-    assert 'voice'.ljust(NAME) + 'no sound' in lines
+    assert 'voice'.ljust(NAME) + 'no audio' in lines
     unreadable = LiveFace('person 1', (0, 0, 1, 1), {'neutral': float('nan')}, float('nan'), float('nan'), 0.1)
     assert 'person 1   not readable' in _screen(LiveReading(0.0, 0.01, 0, (unreadable,)), recent)
     assert live_line(LiveReading(61.0, 0.0104, 0)) == '1:01; no face; 10 ms'
@@ -356,9 +356,9 @@ def test_what_is_not_there_is_said():
 
 def test_what_was_dropped_is_said_at_the_end_and_in_the_notes():
     latency = LatencyReport(0.03, 0.04, 0.05, 1072, 3, 1, 2.34)
-    assert summary_lines(latency)[1:] == ['frames   1,072 read, 3 dropped; 1 reconnect', 'sound    2.3 s dropped']
+    assert summary_lines(latency)[1:] == ['frames   1,072 read, 3 dropped; 1 reconnect', 'audio    2.3 s dropped']
     assert latency.sentence == (
-        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of sound dropped'
+        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of audio dropped'
     )
     assert len(summary_lines(LATENCY)) == 2
 
@@ -455,8 +455,8 @@ def test_a_plain_line_that_nobody_reads_ends_it_as_well(tmp_path):
 @pytest.mark.parametrize(
     ('options', 'sentence'),
     [
-        (('--port', '8000'), '--port is of the page'),
-        (('--words', 'tiny.en', '--no-voice'), '--words are read from sound'),
+        (('--port', '8000'), '--port belongs to the page'),
+        (('--words', 'tiny.en', '--no-voice'), '--words are read from audio'),
     ],
 )
 def test_options_that_would_say_nothing_are_refused(options, sentence):

@@ -15,6 +15,7 @@ import pytest
 
 from affekt.errors import StorageError
 from affekt.files import (
+    OLD,
     file_atomically,
     folder_atomically,
     part_of,
@@ -109,13 +110,25 @@ def test_a_kill_between_both_renames_of_a_folder_loses_nothing(tmp_path):
     assert (tmp_path / 'result' / 'scores.txt').read_text() == 'now'
 
 
+@pytest.mark.parametrize(('older_files', 'kept'), [(('a',), []), (('a', 'foreign'), ['result.old'])])
+def test_a_kill_after_a_folder_was_replaced_does_not_block_the_next_writing(tmp_path, older_files, kept):
+    for folder, names in ((part_of(tmp_path / 'result', OLD), older_files), (tmp_path / 'result', ('a',))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text('older')
+    with folder_atomically(tmp_path / 'result') as staging:
+        (staging / 'a').write_text('new')
+    assert (tmp_path / 'result' / 'a').read_text() == 'new'
+    assert _names(tmp_path) == ['result', *kept]
+
+
 @pytest.mark.parametrize(
     ('number', 'advice'),
     [
         (errno.ENOSPC, 'make room'),
         (errno.EDQUOT, 'quota'),
         (errno.EROFS, 'another disk'),
-        (errno.EACCES, 'rights'),
+        (errno.EACCES, 'permissions'),
         (errno.ENOTDIR, 'a file stands where a folder should be'),
         (errno.ENAMETOOLONG, 'shorter'),
         (errno.EPROTO, 'check the path'),

@@ -56,7 +56,7 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(tmp_path, number, code, nam
     said = result.stderr.splitlines()
     assert said[0] == f'stopped by {name}'
     assert said[1] == f'1 finished result is kept in {tmp_path / "run"}'
-    assert said[2] == f'to go on, give the same command again{" with --resume" if resume else ""}'
+    assert said[2] == f'to continue, run the same command again{" with --resume" if resume else ""}'
     assert len(said) == 3
     assert signal.getsignal(number) is before
 
@@ -77,14 +77,14 @@ def test_that_nothing_is_finished_is_said_once_where_a_run_lies_within_a_run(tmp
     said = _ran(work, resume=True).stderr.splitlines()
     assert said[2:] == [
         f'no result is finished yet in {tmp_path / "run/clips"}',
-        'to go on, give the same command again with --resume',
+        'to continue, run the same command again with --resume',
     ]
 
 
 def test_a_signal_where_nothing_is_kept_says_so():
     result = _ran(lambda: signal.raise_signal(signal.SIGINT))
     assert result.exit_code == 130
-    assert 'nothing was left half written' in result.stderr
+    assert 'no incomplete files were left' in result.stderr
 
 
 def test_the_second_signal_ends_a_command_that_does_not_heed_the_first(tmp_path):
@@ -245,9 +245,9 @@ def test_a_line_that_says_what_the_last_one_said_is_left_out(monkeypatch):
     monkeypatch.setattr('affekt.terminal.say', lambda line, **_: lines.append(line))
     bars = StageBars()
     waits = iter([False, False, False, True])
-    bars._ended = SimpleNamespace(wait=lambda seconds: next(waits))
+    bars._stopped = SimpleNamespace(wait=lambda seconds: next(waits))
     bars.standing = lambda: next(standing)
-    bars._say_often()
+    bars._say_regularly()
     assert lines == ['3 minutes', '4 minutes']
 
 

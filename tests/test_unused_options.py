@@ -38,7 +38,7 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         (('doctor', '--server', 'vllm'), '--server goes with --endpoint'),
         ((*REENACT, '--device', 'cuda'), "'--device' belongs to --engine diffusion"),
         (('bench', 'reenact', '--pairs', 'a.csv', '--steps', '5'), "'--steps' belongs to --engine diffusion"),
-        (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine has no place in a set'),
+        (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine does not apply to a set'),
         (('bench', 'merbench', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
         (('bench', 'abaw', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
     ],

@@ -132,7 +132,7 @@ def test_a_member_that_is_larger_than_registered_is_given_up(in_a_tarball, monke
 def test_a_model_that_is_only_wanted_is_asked_for_once_and_then_done_without(cache, monkeypatch):
     part = Part('one.bin', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address='https://models.invalid/one.bin')
     monkeypatch.setitem(weights.MODELS, 'far', ModelFile('far', 'nothing', 'none', (part,)))
-    monkeypatch.setattr(weights, '_not_had', set())
+    monkeypatch.setattr(weights, '_unavailable', set())
     asked = []
 
     def unreachable(address):
@@ -146,7 +146,7 @@ def test_a_model_that_is_only_wanted_is_asked_for_once_and_then_done_without(cac
 
 
 def test_a_command_says_once_what_it_goes_on_without(cache, monkeypatch, capsys):
-    monkeypatch.setattr(weights, '_not_had', set())
+    monkeypatch.setattr(weights, '_unavailable', set())
     monkeypatch.setattr(downloads, 'require_reachable', lambda address: (_ for _ in ()).throw(OSError('unreachable')))
     for name, role in (('far', 'who it is'), ('farther', 'what is heard')):
         part = Part(name, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address='https://models.invalid/a')
@@ -159,13 +159,13 @@ def test_a_command_says_once_what_it_goes_on_without(cache, monkeypatch, capsys)
 def test_a_wanted_model_is_done_without_where_the_cache_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / 'file').write_bytes(b'')
     monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / 'file'))
-    monkeypatch.setattr(weights, '_not_had', set())
+    monkeypatch.setattr(weights, '_unavailable', set())
     assert wanted_path('face-identity') is None
 
 
 def test_a_process_that_works_for_another_fetches_nothing(cache, monkeypatch):
     monkeypatch.setattr(weights.multiprocessing, 'parent_process', lambda: object())
-    monkeypatch.setattr(weights, '_not_had', set())
+    monkeypatch.setattr(weights, '_unavailable', set())
     monkeypatch.setattr(weights, '_fetch', lambda *given: pytest.fail('it fetched'))
     assert wanted_path('face-identity') is None
 

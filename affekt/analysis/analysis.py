@@ -105,39 +105,43 @@ class Analysis:
         return {'format': storage.FORMAT, **content, 'settings': self.settings.to_dict()}
 
     def summary(self) -> dict[str, Any]:
-        """The output of `affekt analyze --json`: people, labels, moments, description."""
+        """The output of `affekt analyze --json`, as JSON-ready values: people with labels, moments, description."""
         return {
             'source': plain(self.source),
-            'people': [self._summed_up(person) for person in self.people],
-            'voices': [self._summed_up(voice) for voice in self.voices],
+            'people': [self._person_summary(person) for person in self.people],
+            'voices': [self._person_summary(voice) for voice in self.voices],
             'moments': [
                 {
-                    'kind': m.kind,
-                    'time_s': round(m.time_s, 3),
-                    'start_s': round(m.start_s, 3),
-                    'end_s': round(m.end_s, 3),
-                    'when': when(m),
-                    'person': m.person,
-                    'sentence': m.sentence,
+                    'kind': moment.kind,
+                    'time_s': round(moment.time_s, 3),
+                    'start_s': round(moment.start_s, 3),
+                    'end_s': round(moment.end_s, 3),
+                    'when': when(moment),
+                    'person': moment.person,
+                    'sentence': moment.sentence,
                 }
-                for m in self.moments
+                for moment in self.moments
             ],
             'description': [sentence.text for sentence in self.description],
             **({'described': plain(self.described)} if self.described else {}),
             'coverage': plain(self.coverage),
-            'models': [{'name': m.name, 'role': m.role, 'licence': m.licence} for m in self.models],
+            'models': [{'name': use.name, 'role': use.role, 'licence': use.licence} for use in self.models],
             'settings': self.settings.to_dict(),
         }
 
-    def _summed_up(self, person: Person) -> dict[str, Any]:
-        return {**plain(person), 'headline': headline(person, self.labels), 'labels': self._words(person.name)}
+    def _person_summary(self, person: Person) -> dict[str, Any]:
+        return {
+            **plain(person),
+            'headline': headline(person, self.labels),
+            'labels': self._label_summaries(person.name),
+        }
 
-    def _words(self, person: str) -> list[dict[str, Any]]:
+    def _label_summaries(self, person: str) -> list[dict[str, Any]]:
         """The labels over one person's whole time."""
         return [
-            {'word': x.word, 'intensity': round(x.intensity, 3), 'certainty': round(x.certainty, 3)}
-            for x in self.labels
-            if x.person == person and x.scope == 'whole'
+            {'word': label.word, 'intensity': round(label.intensity, 3), 'certainty': round(label.certainty, 3)}
+            for label in self.labels
+            if label.person == person and label.scope == 'whole'
         ]
 
     def save(self, folder: str | Path) -> Path:
@@ -148,16 +152,18 @@ class Analysis:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         write_changes(target, ())  # removes edits to people of an earlier analysis in this folder
-        people, moments = storage.counted(target)
+        person_count, moment_count = storage.counted(target)
         identity = self.source.identity
         timeline = storage.named(self.timeline.to_arrow(), identity, times=2)
         storage.write_table(target / storage.TIMELINE_FILE, timeline)
         for name, table in self.tables.items():
             storage.write_table(target / f'{name}.parquet', storage.named(table, identity))
-        thumbnails = {i: p.thumbnail_jpeg for i, p in enumerate(self.people, 1) if p.thumbnail_jpeg}
-        stills = {i: m.still_jpeg for i, m in enumerate(self.moments, 1) if m.still_jpeg}
-        storage.write_pictures(target / 'people', thumbnails, people)
-        storage.write_pictures(target / 'moments', stills, moments)
+        thumbnails = {
+            number: person.thumbnail_jpeg for number, person in enumerate(self.people, 1) if person.thumbnail_jpeg
+        }
+        stills = {number: moment.still_jpeg for number, moment in enumerate(self.moments, 1) if moment.still_jpeg}
+        storage.write_images(target / 'people', thumbnails, person_count)
+        storage.write_images(target / 'moments', stills, moment_count)
         storage.write_json(target / storage.MAIN_FILE, self.to_dict())
         return target
 
@@ -166,37 +172,37 @@ class Analysis:
         """The analysis that `save` wrote, with people merged and renamed by `affekt people`.
 
         Args:
-            folder: of the analysis.
-            as_analyzed: ignore edits by `affekt people`.
+            folder: the folder that `save` wrote.
+            as_analyzed: whether to ignore edits by `affekt people`.
 
         Raises:
             RunError: the folder holds no analysis, a damaged one, or edits that do not fit it.
         """
-        place = Path(folder)
-        content = storage.read_json(place / storage.MAIN_FILE)
-        with storage.holds_together(str(place)):
-            analysis = cls._made_of(content, place)
-        changes = () if as_analyzed else read_changes(place)
-        return _with_changes(analysis, changes, place) if changes else analysis
+        path = Path(folder)
+        content = storage.read_json(path / storage.MAIN_FILE)
+        with storage.holds_together(str(path)):
+            analysis = cls._from_content(content, path)
+        changes = () if as_analyzed else read_changes(path)
+        return _with_changes(analysis, changes, path) if changes else analysis
 
     @classmethod
-    def _made_of(cls, content: Mapping[str, Any], place: Path) -> Analysis:
+    def _from_content(cls, content: Mapping[str, Any], path: Path) -> Analysis:
         """The analysis of a folder whose main file holds `content`."""
         people = storage.decoded(tuple[Person, ...], content.get('people'))
         moments = storage.decoded(tuple[Moment, ...], content.get('moments'))
-        tables = {name: storage.unnamed(storage.read_table(place / f'{name}.parquet')) for name in TABLES}
+        tables = {name: storage.unnamed(storage.read_table(path / f'{name}.parquet')) for name in TABLES}
         return cls(
             source=_plausible(storage.decoded(Source, content.get('source'))),
-            timeline=Timeline(storage.unnamed(storage.read_table(place / storage.TIMELINE_FILE))),
+            timeline=Timeline(storage.unnamed(storage.read_table(path / storage.TIMELINE_FILE))),
             people=tuple(
-                dataclasses.replace(p, thumbnail_jpeg=storage.read_picture(place / 'people', i))
-                for i, p in enumerate(people, 1)
+                dataclasses.replace(person, thumbnail_jpeg=storage.read_image(path / 'people', number))
+                for number, person in enumerate(people, 1)
             ),
             voices=storage.decoded(tuple[Person, ...], content.get('voices', [])),
             labels=storage.decoded(tuple[OpenLabel, ...], content.get('labels')),
             moments=tuple(
-                dataclasses.replace(m, still_jpeg=storage.read_picture(place / 'moments', i))
-                for i, m in enumerate(moments, 1)
+                dataclasses.replace(moment, still_jpeg=storage.read_image(path / 'moments', number))
+                for number, moment in enumerate(moments, 1)
             ),
             description=storage.decoded(tuple[Sentence, ...], content.get('description')),
             utterances=storage.decoded(tuple[Spoken, ...], content.get('utterances')),
@@ -205,7 +211,7 @@ class Analysis:
             settings=AnalysisSettings.from_dict(content.get('settings') or {}),
             coverage=storage.decoded(Mapping[str, float], content.get('coverage') or {}),
             notice=storage.decoded(str, content.get('notice', NOTICE)),
-            recording=recording_of(place),
+            recording=recording_of(path),
             described=storage.decoded(tuple[Described, ...], content.get('described', [])),
         )
 
@@ -215,16 +221,21 @@ class Analysis:
         Args:
             out: the file to write.
             media: the recording, shown beside the timeline. By default the file that was analyzed, if it is still there
-                and unchanged. Settings without frames show neither.
-            embed: False leaves the recording out and shows stills only.
+                and unchanged. With `settings.keep_frames` False, the report shows neither recording nor stills.
+            embed: whether the recording is inside the file; False shows stills only.
         """
-        import affekt  # a later room makes pages: it is asked through the package's face
+        import affekt  # reports are a later room, which this one reaches only through the package
 
         with storage.holds_together(self.source.name):
             return Path(affekt.render_report(self, Path(out), *self.shown(media, embed=embed)))
 
     def shown(self, media: str | Path | None = None, *, embed: bool = True) -> tuple[Path | None, str]:
-        """The recording to embed in a report, or None and the reason."""
+        """The recording to embed in a report and ''; or None and the reason, '' where it was left out on purpose.
+
+        Args:
+            media: the recording; None takes the file that was analyzed, if it is unchanged.
+            embed: whether a recording is wanted at all.
+        """
         if not (embed and self.settings.keep_frames):
             return None, ''
         if media is not None:
@@ -232,14 +243,14 @@ class Analysis:
         if self.recording is None:
             return None, ''
         try:
-            same = file_sha256(self.recording) == self.source.sha256
+            is_unchanged = file_sha256(self.recording) == self.source.sha256
         except OSError:
             return None, 'It is no longer where it was analyzed.'
-        return (self.recording, '') if same else (None, 'It has changed since it was analyzed.')
+        return (self.recording, '') if is_unchanged else (None, 'It has changed since it was analyzed.')
 
 
 def _with_changes(analysis: Analysis, changes: Sequence[Change], folder: Path) -> Analysis:
-    """The analysis with people merged and renamed, which a later room does.
+    """The analysis with people merged and renamed, by the later room `batch`.
 
     Raises:
         RunError: the changes do not fit its people.
@@ -255,9 +266,9 @@ def _plausible(source: Source) -> Source:
     Raises:
         ValueError: they are not.
     """
-    sizes = (source.width, source.height, source.rate_hz, source.analyzed_rate_hz)
+    numbers = (source.width, source.height, source.rate_hz, source.analyzed_rate_hz)
     if source.kind not in ('video', 'audio', 'image'):
-        raise ValueError(f'{source.kind[:20]!r} is no kind of recording')
-    if not (0 <= source.duration_s <= LONGEST_S and all(0 <= size < 1e6 for size in sizes)):
-        raise ValueError('a length, size or rate that no recording has')
+        raise ValueError(f'kind {source.kind[:20]!r}, not video, audio or image')
+    if not (0 <= source.duration_s <= LONGEST_S and all(0 <= number < 1e6 for number in numbers)):
+        raise ValueError('a duration, size or rate outside what a recording can have')
     return source

@@ -55,8 +55,8 @@ _PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
 @dataclass
-class _Seen:
-    """Result of the thread for faces."""
+class _FaceResults:
+    """Results of the thread for faces; `end_s` is the end of the video in seconds."""
 
     table: pa.Table = field(default_factory=lambda: empty_table(FACES))
     thumbnails: dict[str, bytes] = field(default_factory=dict)
@@ -70,8 +70,8 @@ class _Seen:
 
 
 @dataclass
-class _Heard:
-    """Result of the thread for voice and words."""
+class _SpeechResults:
+    """Results of the thread for voice and words; `end_s` is the end of the audio in seconds."""
 
     turns: pa.Table = field(default_factory=lambda: empty_table(TURNS))
     voice: pa.Table = field(default_factory=lambda: empty_table(VOICE))
@@ -79,7 +79,7 @@ class _Heard:
     spoken: tuple[Spoken, ...] = ()
     end_s: float = 0.0
     notes: list[str] = field(default_factory=list)
-    has_sound: bool = False
+    has_audio: bool = False
     was_recognized: bool = False
     speakers: tuple[str, ...] = ()
     was_read: bool = False
@@ -139,41 +139,45 @@ class Analyzer:
             recording.sound_stream(self.settings.sound_stream)
         if self.settings.describe and self._words_of_model is None:
             self._words_of_model = open_model_words(self.settings.describe_model)
-        stop, tell = threading.Event(), _teller(progress, total_s=recording.duration_s or 0.0)
-        tell('probe', 1.0, 1.0)
+        stop, report = threading.Event(), _reporter(progress, total_s=recording.duration_s or 0.0)
+        report('probe', 1.0, 1.0)
         stills = Stills() if self.settings.keep_frames and recording.video is not None else None
         landmarks = Path(spill) / 'landmarks.parquet' if spill is not None else None
         try:
             # 2.
-            with ThreadPoolExecutor(1 if _has_large_pictures(recording) else 2, thread_name_prefix='affekt') as pool:
-                watching = pool.submit(_or_stop, stop, self._watch, recording, stills, landmarks, tell, stop)
-                listening = pool.submit(_or_stop, stop, self._listen, recording, tell, stop)
-                seen, heard = _results(watching, listening, stop)
+            with ThreadPoolExecutor(1 if _has_large_frames(recording) else 2, thread_name_prefix='affekt') as pool:
+                face_job = pool.submit(
+                    _result_or_stop, stop, self._read_faces, recording, stills, landmarks, report, stop
+                )
+                speech_job = pool.submit(_result_or_stop, stop, self._read_speech, recording, report, stop)
+                faces, speech = _results(face_job, speech_job, stop)
             # 3.
-            tell('fuse', 0.0, 1.0)
-            if not seen.table.num_rows and heard.turns.num_rows >= LEAST_TOLD_APART:
-                self._tell_speakers_apart(recording, heard)
-            observed = self._observed(recording, seen, heard, stills)
+            report('fuse', 0.0, 1.0)
+            if not faces.table.num_rows and speech.turns.num_rows >= LEAST_TOLD_APART:
+                self._assign_speakers(recording, speech)
+            observed = self._observed(recording, faces, speech, stills)
             analysis = assemble(observed, self.settings, self._describer)
             analysis = dataclasses.replace(analysis, recording=_absolute(recording.path))
-            tell('fuse', 1.0, 1.0)
+            report('fuse', 1.0, 1.0)
             # 4.
             if self._words_of_model is not None and recording.path is not None:
-                spoken = ' '.join(each.text.strip() for each in analysis.utterances if not each.reason)
-                described = self._words_of_model(recording.path, spoken)
+                transcript = ' '.join(
+                    utterance.text.strip() for utterance in analysis.utterances if not utterance.reason
+                )
+                described = self._words_of_model(recording.path, transcript)
                 analysis = dataclasses.replace(analysis, described=(described,))
-                tell('describe', 1.0, 1.0)
+                report('describe', 1.0, 1.0)
             return analysis
         finally:
             if stills is not None:
                 stills.close()
 
-    def _watch(
-        self, recording: Recording, stills: Stills | None, landmarks: Path | None, tell: Any, stop: threading.Event
-    ) -> _Seen:
-        """Faces of the recording; empty if it has no video."""
+    def _read_faces(
+        self, recording: Recording, stills: Stills | None, landmarks: Path | None, report: Any, stop: threading.Event
+    ) -> _FaceResults:
+        """The readings of faces; empty if the recording has no video."""
         if recording.video is None:
-            return _Seen()
+            return _FaceResults()
         from affekt.faces import observe_faces
 
         settings = self.settings
@@ -189,37 +193,37 @@ class Analyzer:
                 identity=identity,
                 keep_thumbnails=settings.keep_frames,
                 spill=landmarks if settings.keep_landmarks and settings.keep_frames else None,
-                progress=lambda time_s: _checked(stop, tell, 'faces', time_s),
+                progress=lambda time_s: _checked(stop, report, 'faces', time_s),
             )
         except MediaError as error:
             if isinstance(error, LimitError) or not recording.audio:
                 raise
-            return _Seen(notes=[f'pictures: {error}'])
-        tell('faces', 1.0, 1.0)
+            return _FaceResults(notes=[f'video: {error}'])
+        report('faces', 1.0, 1.0)
         self._models.done_with(recording.duration_s, 'landmarker', 'expression', 'identity')
-        span = watched.last_s - (watched.first_s or 0.0)
-        step = span / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
-        return _Seen(
+        span_s = watched.last_s - (watched.first_s or 0.0)
+        step_s = span_s / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
+        return _FaceResults(
             table=_in_original_pixels(faces.table, watched.scale),
             thumbnails={p.name: p.thumbnail_jpeg for p in faces.people if p.thumbnail_jpeg},
             returned=_returned(faces),
             has_compared=identity is not None and sum(person.stretches for person in faces.people) > 1,
-            rate_hz=1.0 / step if step > 0 else 0.0,
+            rate_hz=1.0 / step_s if step_s > 0 else 0.0,
             end_s=IMAGE_S if recording.is_still else recording.pictures_end_s,
             notes=_face_notes(faces, can_compare=identity is not None),
             has_frames=faces.frames > 0,
         )
 
-    def _listen(self, recording: Recording, tell: Any, stop: threading.Event) -> _Heard:
-        """Voice and words of the recording; without audio only given words."""
-        given, notes = given_words(recording, self.settings, recording.duration_s)
+    def _read_speech(self, recording: Recording, report: Any, stop: threading.Event) -> _SpeechResults:
+        """The readings of voice and words; without audio, those of given words alone."""
+        given_utterances, notes = given_words(recording, self.settings, recording.duration_s)
         if not recording.audio:
-            return self._read(recording, _Heard(notes=notes), given or (), tell)
+            return self._with_words(recording, _SpeechResults(notes=notes), given_utterances or (), report)
         from affekt.voice import observe_voice
 
         if recording.video is not None:
             yields_to_others(VOICE_NICENESS)
-        recognizes = given is None and self.settings.asr != 'none'
+        recognizes = given_utterances is None and self.settings.asr != 'none'
         emotion = self._models.get('vocal')
         needs_encoder = emotion is not None or recognizes
         try:
@@ -230,77 +234,83 @@ class Analyzer:
                 recognizer=self._models.get('recognizer') if recognizes else None,
                 detector=self._models.fresh_detector(),
                 stream=self.settings.sound_stream,
-                progress=lambda time_s: _checked(stop, tell, 'voice', time_s),
+                progress=lambda time_s: _checked(stop, report, 'voice', time_s),
             )
         except MediaError as error:
             if isinstance(error, LimitError) or recording.video is None:
                 raise
-            return self._read(recording, _Heard(notes=[*notes, f'sound: {error}']), given or (), tell)
-        tell('voice', 1.0, 1.0)
+            return self._with_words(
+                recording, _SpeechResults(notes=[*notes, f'audio: {error}']), given_utterances or (), report
+            )
+        report('voice', 1.0, 1.0)
         self._models.done_with(recording.duration_s, 'detector', 'encoder', 'vocal', 'recognizer')
-        heard = _Heard(
+        speech = _SpeechResults(
             turns=conform(voice.turns, 'turns'), voice=conform(voice.frames, 'voice'), end_s=voice.heard_s, notes=notes,
-            has_sound=True, was_recognized=recognizes,
+            has_audio=True, was_recognized=recognizes,
         )  # fmt: skip
-        return self._read(recording, heard, voice.utterances if given is None else given, tell)
+        return self._with_words(
+            recording, speech, voice.utterances if given_utterances is None else given_utterances, report
+        )
 
-    def _tell_speakers_apart(self, recording: Recording, heard: _Heard) -> None:
+    def _assign_speakers(self, recording: Recording, speech: _SpeechResults) -> None:
         """Assigns a speaker to each turn by voice, in a second pass over the audio."""
         network = self._models.get('speakers')
         if network is None:
-            heard.notes.append('voices were not compared with each other, as the model for it is not here')
+            speech.notes.append('voices were not compared with each other, as the model for it is not installed')
             return
         blocks = recording.samples(rate_hz=16000, block_s=10.0, stream=self.settings.sound_stream)
-        spans = zip(heard.turns['start_s'].to_pylist(), heard.turns['end_s'].to_pylist(), strict=True)
-        heard.speakers = tuple(speakers_heard(network, blocks, list(spans)))
-        heard.notes += filter(None, [speakers_sentence(heard.speakers)])
+        spans = zip(speech.turns['start_s'].to_pylist(), speech.turns['end_s'].to_pylist(), strict=True)
+        speech.speakers = tuple(speakers_heard(network, blocks, list(spans)))
+        speech.notes += filter(None, [speakers_sentence(speech.speakers)])
         self._models.done_with(recording.duration_s, 'speakers')
 
-    def _read(self, recording: Recording, heard: _Heard, utterances: Any, tell: Any) -> _Heard:
-        """The same, with the emotion of the words."""
-        tell('words', 0.0, 1.0)
+    def _with_words(self, recording: Recording, speech: _SpeechResults, utterances: Any, report: Any) -> _SpeechResults:
+        """The results with the emotion of the words added."""
+        report('words', 0.0, 1.0)
         if utterances:
             words = read_words(utterances, self._models.get)
-            heard.utterances, heard.spoken = words.table, words.spoken
-            heard.notes += words.notes
-            heard.was_read, heard.was_foreign = words.was_read, words.was_foreign
+            speech.utterances, speech.spoken = words.table, words.spoken
+            speech.notes += words.notes
+            speech.was_read, speech.was_foreign = words.was_read, words.was_foreign
             self._models.done_with(recording.duration_s, 'text', 'foreign_text')
-        word_table()  # read now, in parallel: nothing else runs while people are described
-        tell('words', 1.0, 1.0)
-        return heard
+        word_table()  # read here, beside the thread for faces, since nothing else runs while people are described
+        report('words', 1.0, 1.0)
+        return speech
 
-    def _observed(self, recording: Recording, seen: _Seen, heard: _Heard, stills: Stills | None) -> Observed:
-        """Everything measured, with the source described."""
+    def _observed(
+        self, recording: Recording, faces: _FaceResults, speech: _SpeechResults, stills: Stills | None
+    ) -> Observed:
+        """All measurements, the description of the source and the models used."""
         video = recording.video
         is_image = recording.kind == 'image'
-        ends = max(seen.end_s, heard.end_s)
-        duration = IMAGE_S if is_image else ends if ends > 0 else float(recording.duration_s or 0.0)
-        notes = [*_kind_notes(recording, seen, heard), *recording.decoded.sentences, *seen.notes, *heard.notes]
+        end_s = max(faces.end_s, speech.end_s)
+        duration_s = IMAGE_S if is_image else end_s if end_s > 0 else float(recording.duration_s or 0.0)
+        notes = [*_kind_notes(recording, faces, speech), *recording.decoded.sentences, *faces.notes, *speech.notes]
         notes += licence_notes(
-            self.settings, saw=seen.table.num_rows > 0, heard=heard.turns.num_rows > 0, read=bool(heard.spoken)
+            self.settings, saw=faces.table.num_rows > 0, heard=speech.turns.num_rows > 0, read=bool(speech.spoken)
         )
         source = Source(
-            storable(recording.name), recording.kind, round(duration, 6), recording.sha256(),
+            storable(recording.name), recording.kind, round(duration_s, 6), recording.sha256(),
             video.width if video else 0,
-            video.height if video else 0, float(video.rate_hz or 0.0) if video else 0.0, round(seen.rate_hz, 4),
+            video.height if video else 0, float(video.rate_hz or 0.0) if video else 0.0, round(faces.rate_hz, 4),
             tuple(dict.fromkeys(storable(_sentence(note)) for note in notes)),
             _lost(recording.decoded),
         )  # fmt: skip
         return Observed(
             source=source,
-            faces=conform(seen.table, 'faces'),
-            turns=heard.turns,
-            voice=heard.voice,
-            utterances=heard.utterances,
-            spoken=heard.spoken,
-            thumbnails=seen.thumbnails,
-            returned=seen.returned,
-            speakers=heard.speakers,
+            faces=conform(faces.table, 'faces'),
+            turns=speech.turns,
+            voice=speech.voice,
+            utterances=speech.utterances,
+            spoken=speech.spoken,
+            thumbnails=faces.thumbnails,
+            returned=faces.returned,
+            speakers=speech.speakers,
             trust=trust_of(self.settings),
             models=models_used(
-                self.settings, saw=seen.has_frames, heard=heard.has_sound, read=heard.was_read,
-                recognized=heard.was_recognized, foreign=heard.was_foreign, joined=seen.has_compared,
-                told_apart=bool(heard.speakers),
+                self.settings, saw=faces.has_frames, heard=speech.has_audio, read=speech.was_read,
+                recognized=speech.was_recognized, foreign=speech.was_foreign, joined=faces.has_compared,
+                told_apart=bool(speech.speakers),
             ),
             still_at=stills.at if stills is not None else lambda time_s: None,
         )  # fmt: skip
@@ -324,7 +334,7 @@ def analyze(
     return Analyzer((settings or AnalysisSettings()).changed(named), keep_models=False).analyze(path, progress=progress)
 
 
-def _has_large_pictures(recording: Recording) -> bool:
+def _has_large_frames(recording: Recording) -> bool:
     video = recording.video
     return video is not None and not recording.is_still and video.width * video.height >= LARGE_PIXELS
 
@@ -333,50 +343,53 @@ def _absolute(path: Path | None) -> Path | None:
     return None if path is None else Path(os.path.abspath(path))
 
 
-def _teller(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
-    """`progress` behind a lock, with seconds as a share of the whole; returns freed memory at intervals."""
-    lock = threading.Lock()
-    tidied: dict[str, float] = {}
+def _reporter(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
+    """A function that calls `progress` from one thread at a time, and returns freed memory at intervals.
 
-    def tell(stage: str, done: float, total: float) -> None:
-        if total <= 0 and done - tidied.get(stage, 0.0) >= TIDY_EVERY_S:
-            tidied[stage] = done
+    A total of 0 stands for that of the recording, in seconds.
+    """
+    lock = threading.Lock()
+    released_at: dict[str, float] = {}
+
+    def report(stage: str, done: float, total: float) -> None:
+        if total <= 0 and done - released_at.get(stage, 0.0) >= TIDY_EVERY_S:
+            released_at[stage] = done
             return_freed_pages()
         if progress is not None:
             with lock:
                 progress(stage, *((done, total) if total > 0 else (min(done, total_s), max(total_s, 1e-9))))
 
-    return tell
+    return report
 
 
-def _checked(stop: threading.Event, tell: Any, stage: str, time_s: float) -> None:
+def _checked(stop: threading.Event, report: Any, stage: str, time_s: float) -> None:
     """Reports the progress of a stage; ends it if the other thread has failed."""
     if stop.is_set():
         raise _Stopped
-    tell(stage, time_s, 0.0)
+    report(stage, time_s, 0.0)
 
 
-def _or_stop(stop: threading.Event, job: Callable[..., Any], *given: Any) -> Any:
+def _result_or_stop(stop: threading.Event, job: Callable[..., Any], *arguments: Any) -> Any:
     """The job's result; a failure stops the other thread."""
     try:
-        return job(*given)
+        return job(*arguments)
     except BaseException:
         stop.set()
         raise
 
 
-def _results(watching: Any, listening: Any, stop: threading.Event) -> tuple[_Seen, _Heard]:
+def _results(face_job: Any, speech_job: Any, stop: threading.Event) -> tuple[_FaceResults, _SpeechResults]:
     """Both results, or the first error."""
     try:
-        awaited(lambda timeout_s: not wait((watching, listening), timeout_s).not_done)
-        errors = [error for future in (watching, listening) if (error := future.exception()) is not None]
+        awaited(lambda timeout_s: not wait((face_job, speech_job), timeout_s).not_done)
+        errors = [error for future in (face_job, speech_job) if (error := future.exception()) is not None]
     except BaseException:
         stop.set()
         raise
-    real = [error for error in errors if not isinstance(error, _Stopped)]
-    if real:
-        raise real[0]
-    return watching.result(), listening.result()
+    causes = [error for error in errors if not isinstance(error, _Stopped)]
+    if causes:
+        raise causes[0]
+    return face_job.result(), speech_job.result()
 
 
 def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
@@ -391,7 +404,7 @@ def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
 
 
 def _lost(decoded: DecodeReport) -> Lost:
-    """What could not be read from the file."""
+    """The losses of a decoded file, as a record."""
     streams = [stream for stream in (decoded.video, decoded.audio) if stream is not None]
     return Lost(
         decoded.unread_bytes, round(decoded.lost_s, 3), sum(stream.damaged_packets for stream in streams),
@@ -399,18 +412,18 @@ def _lost(decoded: DecodeReport) -> Lost:
     )  # fmt: skip
 
 
-def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
-    """Notes on what the recording does not contain."""
+def _kind_notes(recording: Recording, faces: _FaceResults, speech: _SpeechResults) -> list[str]:
+    """Notes on streams, faces or speech that the recording lacks."""
     notes = []
     if recording.kind == 'image':
-        notes.append('a picture has no length: the one second that it takes up in the tables is nominal')
+        notes.append('an image has no duration: the one second that it takes up in the tables is nominal')
     elif recording.video is None:
-        notes.append('there are no pictures, so nothing is said about faces')
-    elif seen.has_frames and not seen.table.num_rows:
+        notes.append('there is no video, so nothing is said about faces')
+    elif faces.has_frames and not faces.table.num_rows:
         notes.append('no face was found')
     if recording.kind == 'video' and not recording.audio:
-        notes.append('there is no sound, so nothing is said about voices')
-    elif heard.has_sound and not heard.turns.num_rows:
+        notes.append('there is no audio, so nothing is said about voices')
+    elif speech.has_audio and not speech.turns.num_rows:
         notes.append('no speech was heard')
     return notes
 
@@ -429,12 +442,12 @@ def _returned(faces: Any) -> dict[str, Returned]:
 def _face_notes(faces: Any, *, can_compare: bool) -> list[str]:
     """Notes on faces that could not be read or compared."""
     notes = []
-    if small := faces.frames_too_small:
-        notes.append(f'{counted(small, "frame")} {"was" if small == 1 else "were"} too small to hold a face')
+    if too_small := faces.frames_too_small:
+        notes.append(f'{counted(too_small, "frame")} {"was" if too_small == 1 else "were"} too small to hold a face')
     if len(faces.people) > 1 and not can_compare:
         notes.append(
-            'faces were not compared with each other, as the model for it is not here or its licence is left out: a '
-            'person who leaves the picture and comes back may count twice'
+            'faces were not compared with each other, as the model for it is not installed or its licence is left out: '
+            'a person who leaves the frame and comes back may count twice'
         )
     return notes
 

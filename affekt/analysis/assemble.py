@@ -43,6 +43,7 @@ from affekt.people import Mouth, Returned, attribute_turns, match_speakers, retu
 from affekt.tables import number_array, text_scalar
 
 Z95 = 1.959964
+"""Quantile of the normal distribution for a 95 % interval."""
 QUALITY_COLUMNS = {
     'face_size_px': 'faces', 'sharpness': 'faces', 'brightness': 'faces', 'yaw_deg': 'faces',
     'pitch_deg': 'faces', 'loudness_lufs': 'turns', 'snr_db': 'turns', 'noise_db': 'turns',
@@ -103,7 +104,7 @@ def concluded(observed: Observed, settings: AnalysisSettings, describer: Describ
 
 
 def with_speakers(observed: Observed) -> Observed:
-    """The observations with a person in each turn and utterance, and transcript names assigned to faces."""
+    """The observations with a person in each turn and utterance, and faces named as in the transcript."""
     faces, turns, utterances = observed.faces, observed.turns, observed.utterances
     if not turns.num_rows and not utterances.num_rows:
         return observed
@@ -113,37 +114,50 @@ def with_speakers(observed: Observed) -> Observed:
         for name in _names(faces)
         if (mouth := _mouth(rows_of(faces, name, ('time_s', LASTS, *MOUTH_COLUMNS)), name, rate)) is not None
     ]
-    sound = (column(observed.voice, 'time_s'), column(observed.voice, 'loudness_db'))
+    loudness = (column(observed.voice, 'time_s'), column(observed.voice, 'loudness_db'))
     turn_spans, utterance_spans = _spans(turns), _spans(utterances)
-    heard = [speaker.person for speaker in attribute_turns(turn_spans, mouths, *sound)]
+    turn_people = [speaker.person for speaker in attribute_turns(turn_spans, mouths, *loudness)]
     if not mouths and observed.speakers:
-        heard = list(observed.speakers)
-    spoke = [speaker.person for speaker in attribute_turns(utterance_spans, mouths, *sound)]
+        turn_people = list(observed.speakers)
+    utterance_people = [speaker.person for speaker in attribute_turns(utterance_spans, mouths, *loudness)]
 
     # A transcript's name overrides mouth movement; utterances without either take the person of their turn.
-    given = utterances['speaker'].to_pylist()
-    matched = match_speakers(given, utterance_spans, spoke)
+    transcript_names = utterances['speaker'].to_pylist()
+    matched = match_speakers(transcript_names, utterance_spans, utterance_people)
     renamed = {person: name for name, person in matched.items()}
-    spoke = [name or renamed.get(mouth, mouth) for name, mouth in zip(given, spoke, strict=True)]
-    heard = [renamed.get(mouth, mouth) for mouth in heard]
-    spoke = [who or _most_shared(span, turn_spans, heard) for who, span in zip(spoke, utterance_spans, strict=True)]
-    named = [name and who for name, who in zip(given, spoke, strict=True)]
-    heard = [_most_shared(span, utterance_spans, named) or who for span, who in zip(turn_spans, heard, strict=True)]
-    spoke, heard = ([who or UNSEEN for who in people] for people in (spoke, heard))
+    utterance_people = [
+        name or renamed.get(mouth, mouth) for name, mouth in zip(transcript_names, utterance_people, strict=True)
+    ]
+    turn_people = [renamed.get(mouth, mouth) for mouth in turn_people]
+    utterance_people = [
+        speaker or _most_shared(span, turn_spans, turn_people)
+        for speaker, span in zip(utterance_people, utterance_spans, strict=True)
+    ]
+    named_people = [name and speaker for name, speaker in zip(transcript_names, utterance_people, strict=True)]
+    turn_people = [
+        _most_shared(span, utterance_spans, named_people) or speaker
+        for span, speaker in zip(turn_spans, turn_people, strict=True)
+    ]
+    utterance_people, turn_people = (
+        [speaker or UNSEEN for speaker in people] for people in (utterance_people, turn_people)
+    )
 
     return dataclasses.replace(
         observed,
         faces=_renamed(faces, renamed),
-        turns=with_liveliness(with_people(turns, heard)),
-        utterances=with_people(utterances, spoke),
-        spoken=tuple(dataclasses.replace(x, person=who) for x, who in zip(observed.spoken, spoke, strict=True)),
+        turns=with_liveliness(with_people(turns, turn_people)),
+        utterances=with_people(utterances, utterance_people),
+        spoken=tuple(
+            dataclasses.replace(utterance, person=speaker)
+            for utterance, speaker in zip(observed.spoken, utterance_people, strict=True)
+        ),
         thumbnails={renamed.get(name, name): jpeg for name, jpeg in observed.thumbnails.items()},
-        returned={renamed.get(name, name): back for name, back in observed.returned.items()},
+        returned={renamed.get(name, name): tracks for name, tracks in observed.returned.items()},
     )
 
 
 def with_liveliness(turns: pa.Table) -> pa.Table:
-    """The turns with their liveliness relative to the person; unchanged if acoustic columns are missing."""
+    """The turns with their liveliness relative to their person; unchanged if acoustic columns are missing."""
     from affekt.voice import COLUMNS, liveliness
 
     if not turns.num_rows or not {*COLUMNS} <= {*turns.column_names}:
@@ -154,7 +168,7 @@ def with_liveliness(turns: pa.Table) -> pa.Table:
 
 
 def people_of(observed: Observed) -> list[str]:
-    """Names of everybody seen or heard, sorted, the unseen voice last."""
+    """Names of everybody seen or heard, sorted, UNSEEN last."""
     names = {*_names(observed.faces), *_names(observed.turns), *_names(observed.utterances)} - {''}
     return sorted(names, key=lambda name: (name == UNSEEN, name))
 
@@ -172,53 +186,56 @@ def fused_timeline(observed: Observed, people: Sequence[str], steps: Sequence[Sp
 def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     """The summary of one person over the whole recording."""
     faces = rows_of(observed.faces, name, ('time_s', LASTS))
-    rate, duration = observed.source.analyzed_rate_hz, observed.source.duration_s
-    whole = float(faces.num_rows > 0) * duration
-    seen = min(duration, float(seconds_of_faces(faces, rate).sum()) if rate > 0 else whole)
-    heard = measure(union([*_spans(rows_of(observed.turns, name))]))
+    rate_hz, duration_s = observed.source.analyzed_rate_hz, observed.source.duration_s
+    whole_s = float(faces.num_rows > 0) * duration_s
+    seen_s = min(duration_s, float(seconds_of_faces(faces, rate_hz).sum()) if rate_hz > 0 else whole_s)
+    heard_s = measure(union([*_spans(rows_of(observed.turns, name))]))
     if not observed.turns.num_rows:
-        heard = measure(union(_spans(rows_of(observed.utterances, name))))
-    path = timeline.series(name)
-    shares = time_mean(path.probabilities, path.seconds)
+        heard_s = measure(union(_spans(rows_of(observed.utterances, name))))
+    series = timeline.series(name)
+    shares = time_mean(series.probabilities, series.seconds)
     categories = {} if np.isnan(shares).any() else dict(zip(EKMAN, shares.tolist(), strict=True))
-    valence, arousal = (mean_interval(path, axis, bias_of(path, axis, observed.trust)) for axis in DIMENSIONS)
+    valence, arousal = (mean_interval(series, axis, bias_of(series, axis, observed.trust)) for axis in DIMENSIONS)
     quality = {}
-    for reading, where in QUALITY_COLUMNS.items():
-        values = column(rows_of(observed.tables[where], name, (reading,)), reading)
-        values = np.abs(values[~np.isnan(values)]) if reading.endswith('_deg') else values[~np.isnan(values)]
+    for column_name, table_name in QUALITY_COLUMNS.items():
+        values = column(rows_of(observed.tables[table_name], name, (column_name,)), column_name)
+        values = np.abs(values[~np.isnan(values)]) if column_name.endswith('_deg') else values[~np.isnan(values)]
         if values.size:
-            quality[reading] = round(float(np.median(values)), 3)
-    back = observed.returned.get(name, Returned(1, None))
-    course = _course(path, observed.trust)
+            quality[column_name] = round(float(np.median(values)), 3)
+    returned = observed.returned.get(name, Returned(1, None))
+    course = _stretches_of(series, observed.trust)
     if _is_unread(observed, name):
-        course = tuple(dataclasses.replace(x, reason='unread') if x.reason == 'unsure' else x for x in course)
+        course = tuple(
+            dataclasses.replace(stretch, reason='unread') if stretch.reason == 'unsure' else stretch
+            for stretch in course
+        )
     return Person(
-        name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        valence, arousal, quality, course, back.stretches, back.certainty,
+        name, round(seen_s, 3), round(min(heard_s, duration_s), 3), observed.thumbnails.get(name), categories,
+        valence, arousal, quality, course, returned.stretches, returned.certainty,
     )  # fmt: skip
 
 
 def _is_unread(observed: Observed, name: str) -> bool:
     """True if a person is only heard, and no model of vocal emotion took part."""
-    stated = ('confidence', *EKMAN)
+    names = ('confidence', *EKMAN)
     turns = rows_of(observed.turns, name)
     is_seen = rows_of(observed.faces, name, ('time_s',)).num_rows > 0
     has_abstained = 'abstains_because' in turns.column_names and any(turns['abstains_because'].to_pylist())
-    is_silent = all(np.isnan(column(turns, each)).all() for each in stated)
-    return turns.num_rows > 0 and is_silent and not is_seen and not has_abstained
+    has_no_categories = all(np.isnan(column(turns, column_name)).all() for column_name in names)
+    return turns.num_rows > 0 and has_no_categories and not is_seen and not has_abstained
 
 
-def _course(path: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ...]:
+def _stretches_of(series: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ...]:
     """The stretches of a person's course, each with valence and arousal."""
     stretches = []
-    for stretch in course_of(path):
-        part = path.where(steps_within(path, stretch))
-        valence, arousal = (mean_interval(part, axis, bias_of(part, axis, trust)) for axis in DIMENSIONS)
+    for stretch in course_of(series):
+        steps = series.where(steps_within(series, stretch))
+        valence, arousal = (mean_interval(steps, axis, bias_of(steps, axis, trust)) for axis in DIMENSIONS)
         stretches.append(dataclasses.replace(stretch, valence=valence, arousal=arousal))
     return tuple(stretches)
 
 
-def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[float, float, float] | None:
+def mean_interval(series: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[float, float, float] | None:
     """The mean of a fused dimension over time with its 95 % interval; None if nothing was measured.
 
         mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + (own_sd**2 - bias_sd**2)) / effective number)
@@ -229,63 +246,64 @@ def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[
         measured seconds / length of a step * (1 - r) / (1 + r),  at least 1
 
     with r the correlation of neighbouring steps, at most 0.8 and at least 0.3 ** (length of a step in seconds).
+    `bias_sd` is the error that all steps share, `own_sd` the root mean square of their own standard deviations.
     A model's error about a person does not average out, so no length of recording makes the interval narrower than the
     bias.
 
     Args:
-        path: the fused series of a person.
+        series: the fused series of a person.
         name: 'valence' or 'arousal'.
         bias_sd: see `bias_of`.
     """
-    values = path.dimension(name)
-    known = ~np.isnan(values)
-    if not known.any():
+    values = series.dimension(name)
+    measured = ~np.isnan(values)
+    if not measured.any():
         return None
-    values, seconds = values[known], path.seconds[known]
+    values, seconds = values[measured], series.seconds[measured]
     mean = float(time_mean(values, seconds))
     centred = values - mean
-    halves = ((path.high - path.low) / 2)[known, DIMENSIONS.index(name)]
-    own = float(np.nan_to_num(time_mean(np.square(halves / Z95), seconds)))
+    half_widths = ((series.high - series.low) / 2)[measured, DIMENSIONS.index(name)]
+    step_variance = float(np.nan_to_num(time_mean(np.square(half_widths / Z95), seconds)))
     variance = float(time_mean(np.square(centred), seconds))
-    length_s = float(np.median((path.end_s - path.start_s)[known]))
-    spread = float(centred @ centred)
-    neighbours = float(centred[1:] @ centred[:-1]) / spread if spread > 1e-9 else 1.0
-    correlation = min(max(neighbours, 0.3 ** max(length_s, 0.05)), 0.8)
+    length_s = float(np.median((series.end_s - series.start_s)[measured]))
+    sum_of_squares = float(centred @ centred)
+    lag_correlation = float(centred[1:] @ centred[:-1]) / sum_of_squares if sum_of_squares > 1e-9 else 1.0
+    correlation = min(max(lag_correlation, 0.3 ** max(length_s, 0.05)), 0.8)
     effective = max(1.0, float(seconds.sum()) / max(length_s, 1e-9) * (1 - correlation) / (1 + correlation))
-    reach = Z95 * float(np.sqrt(bias_sd**2 + (variance + max(0.0, own - bias_sd**2)) / effective))
-    return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
+    half_width = Z95 * float(np.sqrt(bias_sd**2 + (variance + max(0.0, step_variance - bias_sd**2)) / effective))
+    return mean, max(-1.0, mean - half_width), min(1.0, mean + half_width)
 
 
-def bias_of(path: PersonSeries, name: str, trust: Mapping[str, Trust]) -> float:
+def bias_of(series: PersonSeries, name: str, trust: Mapping[str, Trust]) -> float:
     """The standard deviation of the bias of a person's mean: the sources' biases, weighted by their shares in it.
 
     Errors of face, voice and words are taken as independent, so their squares add.
     """
-    known = np.isfinite(path.dimension(name))
-    if not known.any():
+    measured = np.isfinite(series.dimension(name))
+    if not measured.any():
         return 0.0
-    shares = time_mean(np.nan_to_num(path.weights_for(name)[known]), path.seconds[known])
+    shares = time_mean(np.nan_to_num(series.weights_for(name)[measured]), series.seconds[measured])
     biases = [getattr(trust[source], f'{name}_bias_sd') if source in trust else 0.0 for source in WEIGHTED]
     return float(np.sqrt(np.sum((shares * np.array(biases)) ** 2)))
 
 
 def labels_of(readings: Readings, timeline: Timeline, person: str) -> list[OpenLabel]:
     """Open labels for a person's whole time, then for its spans."""
-    path = timeline.series(person)
-    winners = [int(row.argmax()) if not np.isnan(row).any() else -1 for row in path.probabilities]
+    series = timeline.series(person)
+    winners = [int(row.argmax()) if not np.isnan(row).any() else -1 for row in series.probabilities]
     if all(winner < 0 for winner in winners):
         return []
-    whole = _impression(readings, path, 0, len(path), 'whole')
+    whole = _impression(readings, series, 0, len(series), 'whole')
     labels = list(describe_impression(whole, most=3)) if whole is not None else []
-    for first, last in segments(path.start_s.tolist(), path.end_s.tolist(), winners):
-        part = _impression(readings, path, first, last, 'span')
-        if part is not None:
-            labels += describe_impression(part, most=2)
+    for first, last in segments(series.start_s.tolist(), series.end_s.tolist(), winners):
+        impression = _impression(readings, series, first, last, 'span')
+        if impression is not None:
+            labels += describe_impression(impression, most=2)
     return labels
 
 
 def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
-    """Share of the recording that each source covers, and in which fused rows abstain."""
+    """Shares of the recording, in [0, 1], that each source covers and in which fused rows abstain; {} for 0 s."""
     if duration_s <= 0:
         return {}
     shares = {}
@@ -309,30 +327,30 @@ def _share(timeline: Timeline, duration_s: float) -> float:
     return round(min(1.0, timeline.slice(0.0, max(duration_s, 1e-9)).coverage() / duration_s), 4)
 
 
-def _impression(readings: Readings, path: PersonSeries, first: int, last: int, scope: str) -> Impression | None:
+def _impression(readings: Readings, series: PersonSeries, first: int, last: int, scope: str) -> Impression | None:
     """The mean of a person's fused steps [first, last); None if all abstain."""
     inside = slice(first, last)
-    known = ~np.isnan(path.probabilities[inside]).any(axis=1)
-    if not known.any():
+    measured = ~np.isnan(series.probabilities[inside]).any(axis=1)
+    if not measured.any():
         return None
-    start, end = float(path.start_s[first]), float(path.end_s[last - 1])
-    evidence = [fused_evidence(path, start, end)]
+    start, end = float(series.start_s[first]), float(series.end_s[last - 1])
+    evidence = [fused_evidence(series, start, end)]
     for source, columns in EVIDENCE_COLUMNS.items():
-        part = readings.evidence(source, path.person, start, end, columns)
-        if part.readings or part.quote:
-            evidence.append(part)
-    seconds = path.seconds[inside]
-    valence, arousal = (float(time_mean(path.dimension(name)[inside], seconds)) for name in DIMENSIONS)
+        source_evidence = readings.evidence(source, series.person, start, end, columns)
+        if source_evidence.readings or source_evidence.quote:
+            evidence.append(source_evidence)
+    seconds = series.seconds[inside]
+    valence, arousal = (float(time_mean(series.dimension(name)[inside], seconds)) for name in DIMENSIONS)
     cues = tuple(name for columns, _, _ in CUE_COLUMNS.values() for name in columns)
-    movements = readings.evidence('face', path.person, start, end, cues).readings
-    shares = np.where(path.states_categories, np.nan_to_num(path.weights[:, WEIGHTED.index('words')]), 0.0)
-    share = float(time_mean(shares[inside], seconds))
-    emotions = readings.evidence('words', path.person, start, end, GOEMOTION_COLUMNS).readings
+    movements = readings.evidence('face', series.person, start, end, cues).readings
+    words_weights = np.where(series.states_categories, np.nan_to_num(series.weights[:, WEIGHTED.index('words')]), 0.0)
+    words_share = float(time_mean(words_weights[inside], seconds))
+    emotions = readings.evidence('words', series.person, start, end, GOEMOTION_COLUMNS).readings
+    spoken = {label: words_share * emotions.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS}
     return Impression(
-        path.person, start, end, time_mean(path.probabilities[inside], seconds), valence, arousal,
-        float(time_mean(path.confidence[inside], seconds)),
-        {label: share * emotions.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS} if share > 0 else {},
-        cue_levels(movements), tuple(evidence), scope,
+        series.person, start, end, time_mean(series.probabilities[inside], seconds), valence, arousal,
+        float(time_mean(series.confidence[inside], seconds)),
+        spoken if words_share > 0 else {}, cue_levels(movements), tuple(evidence), scope,
     )  # fmt: skip
 
 
@@ -345,9 +363,9 @@ def _spans(table: pa.Table) -> list[tuple[float, float]]:
 
 
 def _mouth(rows: pa.Table, person: str, rate_hz: float) -> Mouth | None:
-    name = next((name for name in MOUTH_COLUMNS if name in rows.column_names), None)
-    lasting = seconds_of_faces(rows, rate_hz)
-    return None if name is None else Mouth(person, column(rows, 'time_s'), column(rows, name), lasting)
+    column_name = next((column_name for column_name in MOUTH_COLUMNS if column_name in rows.column_names), None)
+    seconds = seconds_of_faces(rows, rate_hz)
+    return None if column_name is None else Mouth(person, column(rows, 'time_s'), column(rows, column_name), seconds)
 
 
 def _most_shared(span: tuple[float, float], spans: Sequence[tuple[float, float]], people: Sequence[str]) -> str:

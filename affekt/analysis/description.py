@@ -2,9 +2,9 @@
 
 The sentence on a person follows the course, not the mean: somebody who is sad and then happy is not called content.
 
-`PlainDescriber` writes them from numbers alone, deterministically. Anything that satisfies
-`Describer` can replace it, such as a language model that rewrites `Findings`; it must give evidence for each
-sentence too. The wording says how people come across; what they feel is not known.
+`PlainDescriber` writes them from numbers alone, deterministically. Anything that satisfies `Describer` can replace it,
+such as a language model that puts `Findings` into words; it must give evidence for each sentence too. The wording says
+how people come across; what they feel is not known.
 """
 
 from __future__ import annotations
@@ -51,12 +51,13 @@ from affekt.tables import storable
 from affekt.wording import amount, length, listed, listed_clauses, number_word, opened, signed
 
 MOST_MOMENTS = 3
+"""Maximum number of moments with sentences of their own."""
 MOST_EVIDENCE = 8
 """Maximum number of stretches, longest first, that a course's sentence names as evidence."""
 MOST_OF_STEP = 0.5
 """Minimum coverage of an abstaining step that counts as time left open."""
 LIMIT_SENTENCES = {
-    'image': 'A single picture shows one instant, so nothing can be said about what came before or after.',
+    'image': 'A single image shows one instant, so nothing can be said about what came before or after.',
     'any': 'This describes expression; what a person feels cannot be seen or heard from outside.',
 }
 
@@ -99,7 +100,7 @@ class PlainDescriber:
         sentences = [_presence(findings)]
         for index, person in enumerate(told_people(findings.people)):
             sentences += _impression(findings, person, is_first=index == 0)
-            sentences += about_face(findings.readings, person, is_picture=findings.source.kind == 'image')
+            sentences += about_face(findings.readings, person, is_image=findings.source.kind == 'image')
             sentences += about_voice(findings.readings, person)
         sentences += _not_described(findings.people)
         sentences += about_words(findings.readings, findings.source.notes)
@@ -111,30 +112,32 @@ class PlainDescriber:
 def _presence(findings: Findings) -> Sentence:
     """Who was seen or heard, for how long."""
     source, people = findings.source, findings.people
-    what = {'video': 'video', 'audio': 'recording', 'image': 'picture'}[source.kind]
+    noun = 'video' if source.kind == 'video' else 'recording'
     visible = [person for person in people if person.seen_s > 0]
     evidence = tuple(_whole(findings, person) for person in people[:MOST_PEOPLE])
     if source.kind == 'image':
         count = len(visible)
         faces = 'no face' if not count else ('one face' if count == 1 else f'{number_word(count)} faces')
-        return Sentence(f'The picture shows {faces}.', evidence)
-    opening = f'In this {what} of {length(source.duration_s)}'
+        return Sentence(f'The image shows {faces}.', evidence)
+    opening = f'In this {noun} of {length(source.duration_s)}'
     if not people:
-        nothing = 'nobody is seen or heard' if source.kind == 'video' else 'nobody is heard'
-        return Sentence(f'{opening}, {nothing}.', ())
+        absence = 'nobody is seen or heard' if source.kind == 'video' else 'nobody is heard'
+        return Sentence(f'{opening}, {absence}.', ())
     if not visible:
-        heard = sum(person.heard_s for person in people)
-        if heard <= 0:
+        heard_s = sum(person.heard_s for person in people)
+        if heard_s <= 0:
             return Sentence(f'{opening}, nobody is seen or heard.', ())
-        named = [person for person in people if person.name != UNSEEN]
-        if len(named) > 1:
-            return Sentence(f'{opening}, {number_word(len(named))} speakers are heard for {length(heard)}.', evidence)
+        speakers = [person for person in people if person.name != UNSEEN]
+        if len(speakers) > 1:
+            return Sentence(
+                f'{opening}, {number_word(len(speakers))} speakers are heard for {length(heard_s)}.', evidence
+            )
         voice = 'a loud voice' if _is_only_loud(findings) else 'speech'
-        return Sentence(f'{opening}, {voice} is heard for {length(heard)}.', evidence)
+        return Sentence(f'{opening}, {voice} is heard for {length(heard_s)}.', evidence)
     clauses = [_seen_and_heard(person, source.duration_s) for person in visible[:MOST_PEOPLE]]
-    rest = len(visible) - len(clauses)
-    if rest > 0:
-        clauses.append(f'{number_word(rest)} more {"person is" if rest == 1 else "people are"} seen')
+    remaining = len(visible) - len(clauses)
+    if remaining > 0:
+        clauses.append(f'{number_word(remaining)} more {"person is" if remaining == 1 else "people are"} seen')
     unseen = next((person for person in people if person.name == UNSEEN and person.heard_s > 0), None)
     if unseen is not None:
         clauses.append(f'{length(unseen.heard_s)} of speech could not be tied to a visible face')
@@ -148,21 +151,21 @@ def _is_only_loud(findings: Findings) -> bool:
 
 
 def _seen_and_heard(person: Person, duration_s: float) -> str:
-    whole = person.seen_s >= 0.97 * duration_s
-    seen = 'is seen throughout' if whole else f'is seen for {length(person.seen_s)}'
+    is_throughout = person.seen_s >= 0.97 * duration_s
+    seen = 'is seen throughout' if is_throughout else f'is seen for {length(person.seen_s)}'
     return f'{person.name} {seen}' + (f' and heard for {length(person.heard_s)}' if person.heard_s > 0 else '')
 
 
 def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[Sentence]:
     """How one person comes across: the course, the tone, and the sources they rest on; [] if nothing was
     measured."""
-    path = findings.timeline.series(person.name)
-    how, category_sources = headline(person, findings.labels), _category_sources(path, person)
+    series = findings.timeline.series(person.name)
+    appearance, category_sources = headline(person, findings.labels), _category_sources(series, person)
     tone_text = _tone(person, is_first=is_first)
-    tone_sources = _tone_sources(path, tone_text)
+    tone_sources = _tone_sources(series, tone_text)
     clauses = []
-    if how:
-        clauses.append(how + _judged_by(category_sources))
+    if appearance:
+        clauses.append(appearance + _judged_by(category_sources))
     if tone_text:
         is_new = {*tone_sources} != {*category_sources}
         clauses.append(tone_text + _judged_by(tone_sources if is_new else ()))
@@ -173,36 +176,36 @@ def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[S
 
 def _not_described(people: Sequence[Person]) -> list[Sentence]:
     """A sentence that counts the people without sentences of their own; [] if there are none."""
-    rest = len([person for person in people if person.name != UNSEEN]) - len(
+    remaining = len([person for person in people if person.name != UNSEEN]) - len(
         [person for person in told_people(people) if person.name != UNSEEN]
     )
-    if rest <= 0:
+    if remaining <= 0:
         return []
-    verb = 'person is' if rest == 1 else 'people are'
-    return [Sentence(f'{opened(number_word(rest))} more {verb} not described here.', ())]
+    verb = 'person is' if remaining == 1 else 'people are'
+    return [Sentence(f'{opened(number_word(remaining))} more {verb} not described here.', ())]
 
 
 def _judged_by(sources: Sequence[str]) -> str:
     return f', judged mainly by {listed([SOURCE_WORDS[source] for source in sources])}' if sources else ''
 
 
-def _category_sources(path: PersonSeries, person: Person) -> tuple[str, ...]:
+def _category_sources(series: PersonSeries, person: Person) -> tuple[str, ...]:
     """The sources that decided the categories of a course, in the order of its stretches; () if no category is
     named."""
-    named = [path.where(steps_within(path, part)) for part in person.course if part.label != UNCLEAR]
-    return tuple(dict.fromkeys(source for part in named for source in leading_sources(part, 'category')))
+    named_steps = [series.where(steps_within(series, steps)) for steps in person.course if steps.label != UNCLEAR]
+    return tuple(dict.fromkeys(source for steps in named_steps for source in leading_sources(steps, 'category')))
 
 
-def _tone_sources(path: PersonSeries, tone_text: str) -> tuple[str, ...]:
+def _tone_sources(series: PersonSeries, tone_text: str) -> tuple[str, ...]:
     """The sources that decided the dimensions named in a text on the tone; () for none."""
     axes = [axis for axis, words in TONE_WORDS.items() if set(words) & set(re.findall(r'\w+', tone_text))]
-    return tuple(dict.fromkeys(source for axis in axes for source in leading_sources(path, axis)))
+    return tuple(dict.fromkeys(source for axis in axes for source in leading_sources(series, axis)))
 
 
 def _tone(person: Person, *, is_first: bool) -> str:
     """The tone in words and numbers: over the whole time, or from the first stretch to the last if it changes."""
     scale = ' on scales from −1 to +1' if is_first else ''
-    ends = [(part.valence, part.arousal) for part in (*person.course[:1], *person.course[-1:])]
+    ends = [(stretch.valence, stretch.arousal) for stretch in (*person.course[:1], *person.course[-1:])]
     if len(person.course) > 1 and tone_turns(*ends):
         first, last = ((tone(*end), _numbers(*end)) for end in ends)
         return f'the tone goes from {first[0] or UNCLEAR} ({first[1]}{scale}) to {last[0] or UNCLEAR} ({last[1]})'
@@ -215,32 +218,37 @@ def _tone(person: Person, *, is_first: bool) -> str:
 
 def _numbers(valence: Interval | None, arousal: Interval | None) -> str:
     """'valence +0.21, arousal −0.10', without unknown ones."""
-    known = {'valence': valence, 'arousal': arousal}
-    return ', '.join(f'{name} {signed(interval[0])}' for name, interval in known.items() if interval is not None)
+    intervals = {'valence': valence, 'arousal': arousal}
+    return ', '.join(f'{name} {signed(interval[0])}' for name, interval in intervals.items() if interval is not None)
 
 
 def _course_evidence(findings: Findings, person: Person) -> tuple[Evidence, ...]:
     """The fused rows of each stretch in a person's sentence; those of the whole time if there is one stretch."""
-    path = findings.timeline.series(person.name)
+    series = findings.timeline.series(person.name)
     if len(person.course) < 2:
-        words = [x for x in findings.labels if x.person == person.name and x.scope == 'whole']
-        return words[0].evidence if words else (_whole(findings, person),)
-    parts = sorted(person.course, key=lambda part: part.start_s - part.end_s)[:MOST_EVIDENCE]
-    return tuple(fused_evidence(path, part.start_s, part.end_s) for part in sorted(parts, key=lambda x: x.start_s))
+        labels = [item for item in findings.labels if item.person == person.name and item.scope == 'whole']
+        return labels[0].evidence if labels else (_whole(findings, person),)
+    longest = sorted(person.course, key=lambda stretch: stretch.start_s - stretch.end_s)[:MOST_EVIDENCE]
+    return tuple(
+        fused_evidence(series, stretch.start_s, stretch.end_s)
+        for stretch in sorted(longest, key=lambda item: item.start_s)
+    )
 
 
 def _moments(findings: Findings) -> list[Sentence]:
     """The strongest moments sorted by time, and the number of contradictions between sources."""
-    strongest = sorted(findings.moments, key=lambda m: (-m.strength, m.time_s))[:MOST_MOMENTS]
+    strongest = sorted(findings.moments, key=lambda moment: (-moment.strength, moment.time_s))[:MOST_MOMENTS]
     sentences = []
-    for moment in sorted(strongest, key=lambda m: m.time_s):
+    for moment in sorted(strongest, key=lambda moment: moment.time_s):
         text = moment.sentence[:1].lower() + moment.sentence[1:]
         sentences.append(Sentence(f'{opened(when(moment))}, {text}', moment.evidence))
-    shown = {id(m) for m in strongest}
-    others = [m for m in findings.moments if m.kind == 'disagreement' and id(m) not in shown]
-    if others:
-        times = listed([when(m) for m in others[:4]])
-        evidence = tuple(e for m in others for e in m.evidence)
+    shown = {id(moment) for moment in strongest}
+    contradictions = [
+        moment for moment in findings.moments if moment.kind == 'disagreement' and id(moment) not in shown
+    ]
+    if contradictions:
+        times = listed([when(moment) for moment in contradictions[:4]])
+        evidence = tuple(item for moment in contradictions for item in moment.evidence)
         sentences.append(Sentence(f'What is seen, heard and said also disagrees {times}.', evidence))
     return sentences
 
@@ -270,32 +278,32 @@ def _unknown(findings: Findings) -> list[Sentence]:
 
 
 def _lacking(missing: Sequence[str]) -> str:
-    lacks = {
+    sources_by_reason = {
         'no face was found': ['faces'],
         'no speech was heard': ['voice', 'words'],
         'no voice was heard': ['the tone of voice'],
         'the words are not known': ['words'],
     }
-    return listed([lack for reason in missing for lack in lacks[reason]], 'or')
+    return listed([source for reason in missing for source in sources_by_reason[reason]], 'or')
 
 
 def _gaps(findings: Findings) -> Sentence | None:
-    """How much time had no reading, contradicted itself, or stayed unsure; None if little did."""
-    total = findings.source.duration_s
-    if findings.source.kind == 'image' or not findings.people or total <= 0:
+    """How much time has no reading, contradictory sources, or no likely category; None if little has."""
+    duration_s = findings.source.duration_s
+    if findings.source.kind == 'image' or not findings.people or duration_s <= 0:
         return None
-    empty = max(0.0, 1.0 - findings.coverage.get('fused', 0.0))
+    empty_share = max(0.0, 1.0 - findings.coverage.get('fused', 0.0))
     parts = []
-    if empty * total >= max(1.0, 0.05 * total):
-        parts.append(f'{amount(empty * total, "holds", "hold")} nothing that could be read')
-    torn, unsure = (_abstained_s(findings, reason) for reason in ('contradiction', 'unsure'))
-    if torn >= 1:
-        parts.append(f'{amount(torn)} left open because the sources contradict each other')
-    if unsure >= 1:
-        parts.append(f'{amount(unsure)} too unclear for a category')
+    if empty_share * duration_s >= max(1.0, 0.05 * duration_s):
+        parts.append(f'{amount(empty_share * duration_s, "holds", "hold")} nothing that could be read')
+    contradicting_s, unsure_s = (_abstained_s(findings, reason) for reason in ('contradiction', 'unsure'))
+    if contradicting_s >= 1:
+        parts.append(f'{amount(contradicting_s)} left open because the sources contradict each other')
+    if unsure_s >= 1:
+        parts.append(f'{amount(unsure_s)} too unclear for a category')
     if not parts:
         return None
-    gaps = findings.timeline.select(source='fused').gaps(0.0, total)
+    gaps = findings.timeline.select(source='fused').gaps(0.0, duration_s)
     evidence = tuple(Evidence('fused', start, end, '') for start, end in gaps[:8])
     return Sentence(f'Of the whole, {listed(parts)}.', evidence)
 
@@ -305,23 +313,23 @@ def _abstained_s(findings: Findings, reason: str) -> float:
     reported as unclear; none for people who are reported as unclear throughout."""
     spans: list[Span] = []
     for person in findings.people:
-        path = findings.timeline.series(person.name)
-        if {part.label for part in person.course} == {UNCLEAR}:
+        series = findings.timeline.series(person.name)
+        if {stretch.label for stretch in person.course} == {UNCLEAR}:
             continue
-        withheld = path.abstained == reason
-        for part in person.course:
-            withheld |= steps_within(path, part) & (part.reason == reason)
-        steps = path.where(withheld & (path.coverage >= MOST_OF_STEP))
+        withheld = series.abstained == reason
+        for stretch in person.course:
+            withheld |= steps_within(series, stretch) & (stretch.reason == reason)
+        steps = series.where(withheld & (series.coverage >= MOST_OF_STEP))
         spans += zip(steps.start_s.tolist(), steps.end_s.tolist(), strict=True)
     return measure(union(spans))
 
 
 def _whole(findings: Findings, person: Person) -> Evidence:
     """The fused rows over all of a person's time."""
-    path = findings.timeline.series(person.name)
-    if not len(path):
+    series = findings.timeline.series(person.name)
+    if not len(series):
         return Evidence('fused', 0.0, findings.source.duration_s, person.name)
-    return fused_evidence(path, float(path.start_s[0]), float(path.end_s[-1]))
+    return fused_evidence(series, float(series.start_s[0]), float(series.end_s[-1]))
 
 
 # Descriptions by a trained model
@@ -331,7 +339,7 @@ class WordsOfModel:
     """Descriptions of recordings by a trained describer, in addition to the sentences above.
 
     Args:
-        clips: an `affekt.description.ClipDescriber`.
+        clips: the opened describer, an `affekt.description.ClipDescriber`.
     """
 
     def __init__(self, clips: Any) -> None:
@@ -385,13 +393,13 @@ def description_room() -> Any:
 
 
 def described_by(name: str, clip: Any, description: Any, weights_sha256: str = '') -> Described:
-    """A describer's input from a clip and its answer, as a record.
+    """A describer's answer about a clip, and what it was given of it, as a record.
 
     Args:
         name: name of the describer.
-        clip: a `PerceivedClip`.
-        description: a `Description`.
-        weights_sha256: of the describer.
+        clip: its input, a `PerceivedClip`.
+        description: its answer, a `Description`.
+        weights_sha256: hash of its weights; '' for none.
     """
     answer = description.answer
     evidence, invented = (

@@ -72,7 +72,7 @@ def export(
         analysis: the analysis, or the folder that holds it.
         to: a key of EXPORTS.
         out: the file to write.
-        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        raw_csv: whether a CSV keeps texts that a spreadsheet would run as formulas; False puts an apostrophe in front.
         least_parts: minimum number of columns part1, part2, …, so that the tables of a run have equal columns.
 
     Returns:
@@ -84,17 +84,17 @@ def export(
     """
     if to not in EXPORTS:
         raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo='choose one of them')
-    whole = analysis if isinstance(analysis, Analysis) else Analysis.load(analysis)
+    loaded = analysis if isinstance(analysis, Analysis) else Analysis.load(analysis)
     target = Path(out)
     writer = partial(write_csv, raw=raw_csv, least_parts=least_parts) if to == 'csv' else EXPORTS[to]
     writer = partial(write_parquet, least_parts=least_parts) if to == 'parquet' else writer
-    with place_atomically(target) as part, storage.holds_together(whole.source.name), EXPORTS.blaming(to):
-        writer(whole, part)
+    with place_atomically(target) as temporary, storage.holds_together(loaded.source.name), EXPORTS.blaming(to):
+        writer(loaded, temporary)
     return target
 
 
 def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
-    """Tier name to intervals (start_s, end_s, text), sorted, without overlap; tiers without intervals are left out."""
+    """Tier name to intervals (start_s, end_s, text), sorted, without overlap; empty tiers are left out."""
     by_tier: dict[str, list[Interval]] = {}
     for person in analysis.lanes:
         name = person.name
@@ -107,39 +107,41 @@ def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
             (start, end, _labels(analysis, name, start, end, exactly=True)) for start, end in sorted(spans)
         ]
     for described in analysis.described:
-        said = described.text or f'not described: {described.failure}'
-        by_tier[f'{DESCRIBED_BY} {described.describer}'] = [(0.0, analysis.source.duration_s, said)]
-    by_tier[MOMENT_TIER] = [(m.start_s, m.end_s, f'{m.kind}: {m.sentence}') for m in analysis.moments]
-    flat = {name: flattened(intervals, analysis.source.duration_s) for name, intervals in by_tier.items()}
-    return {name: intervals for name, intervals in flat.items() if intervals}
+        text = described.text or f'not described: {described.failure}'
+        by_tier[f'{DESCRIBED_BY} {described.describer}'] = [(0.0, analysis.source.duration_s, text)]
+    by_tier[MOMENT_TIER] = [
+        (moment.start_s, moment.end_s, f'{moment.kind}: {moment.sentence}') for moment in analysis.moments
+    ]
+    flattened_tiers = {name: flattened(intervals, analysis.source.duration_s) for name, intervals in by_tier.items()}
+    return {name: intervals for name, intervals in flattened_tiers.items() if intervals}
 
 
-def _course_text(part: Stretch) -> str:
+def _course_text(stretch: Stretch) -> str:
     """'sadness 0.54', or 'unclear (contradiction)'."""
-    if part.certainty is None:
-        return f'{part.label} ({part.reason})' if part.reason else part.label
-    return f'{part.label} {part.certainty:.2f}'
+    if stretch.certainty is None:
+        return f'{stretch.label} ({stretch.reason})' if stretch.reason else stretch.label
+    return f'{stretch.label} {stretch.certainty:.2f}'
 
 
 def flattened(intervals: Iterable[Interval], duration_s: float) -> list[Interval]:
-    """The intervals without overlap, times in whole milliseconds, inside the recording, texts on one clean line.
+    """The intervals without overlap, inside the recording, in seconds rounded to milliseconds, each text on one line.
 
     Where several overlap, their texts are joined in order of start; touching intervals with equal texts become one.
     """
     limit = round(max(duration_s, 0.0) * 1000) or round(FALLBACK_S * 1000)
-    whole = [
+    clipped = [
         (min(round(start * 1000), limit - 1), min(max(round(end * 1000), round(start * 1000) + 1), limit), clean(text))
         for start, end, text in intervals
         if np.isfinite(start) and np.isfinite(end) and start >= 0
     ]
-    whole = sorted((start, end, text) for start, end, text in whole if text and end > start)
-    edges = sorted({edge for start, end, _ in whole for edge in (start, end)})
+    clipped = sorted((start, end, text) for start, end, text in clipped if text and end > start)
+    edges = sorted({edge for start, end, _ in clipped for edge in (start, end)})
     result: list[tuple[int, int, str]] = []
     first = 0
     for low, high in pairwise(edges):
-        while first < len(whole) and whole[first][1] <= low:
+        while first < len(clipped) and clipped[first][1] <= low:
             first += 1
-        active = [text for start, end, text in whole[first:] if start <= low and end >= high]
+        active = [text for start, end, text in clipped[first:] if start <= low and end >= high]
         if not active:
             continue
         text = ' / '.join(dict.fromkeys(active))
@@ -157,17 +159,17 @@ def clean(text: str) -> str:
 
 def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
     """The likeliest category of each step or turn, with its probability; abstentions with their reason."""
-    path = analysis.timeline.series(person, source)
+    series = analysis.timeline.series(person, source)
     intervals = []
-    for step in range(len(path)):
-        shares = path.probabilities[step]
+    for step in range(len(series)):
+        shares = series.probabilities[step]
         if not np.isnan(shares).any():
             text = EKMAN[int(shares.argmax())]
-        elif path.abstained[step]:
-            text = f'({path.abstained[step]})'
+        elif series.abstained[step]:
+            text = f'({series.abstained[step]})'
         else:
             continue
-        intervals.append((float(path.start_s[step]), float(path.end_s[step]), text))
+        intervals.append((float(series.start_s[step]), float(series.end_s[step]), text))
     return intervals
 
 
@@ -179,9 +181,9 @@ def _labels(
     for label in analysis.labels:
         if label.person != person or label.scope != 'span' or label.certainty < least:
             continue
-        same = (label.start_s, label.end_s) == (start_s, end_s)
-        shared = overlap((label.start_s, label.end_s), (start_s, end_s))
-        if same or (not exactly and shared >= 0.5 * (end_s - start_s)):
+        is_same_span = (label.start_s, label.end_s) == (start_s, end_s)
+        shared_s = overlap((label.start_s, label.end_s), (start_s, end_s))
+        if is_same_span or (not exactly and shared_s >= 0.5 * (end_s - start_s)):
             words[label.word] = max(words.get(label.word, 0.0), label.certainty)
     return ', '.join(f'{word} {certainty:.2f}' for word, certainty in words.items())
 
@@ -201,14 +203,14 @@ def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: 
     """The identity of the recording, then the timeline with start and end in seconds, as CSV."""
     table = with_identity(analysis, least_parts)
     names = ['start' if name == 'start_s' else 'end' if name == 'end_s' else name for name in table.column_names]
-    for at, column in enumerate(table.schema):
+    for index, column in enumerate(table.schema):
         if pa.types.is_floating(column.type):
-            values = table.column(at)
-            table = table.set_column(at, column.name, pc.if_else(pc.is_nan(values), None, values))
+            values = table.column(index)
+            table = table.set_column(index, column.name, pc.if_else(pc.is_nan(values), None, values))
         elif column.type == pa.string() and not raw:
-            texts = table.column(at).combine_chunks().dictionary_encode()
+            texts = table.column(index).combine_chunks().dictionary_encode()
             safe = text_array([spreadsheet_safe(text) for text in texts.dictionary.to_pylist()])
-            table = table.set_column(at, column.name, safe.take(texts.indices))
+            table = table.set_column(index, column.name, safe.take(texts.indices))
     pa_csv.write_csv(table.rename_columns(names), out)
 
 
@@ -243,19 +245,19 @@ def write_eaf(analysis: Analysis, out: Path) -> None:
 
 def elan_type(source: Source) -> str:
     """The MIME type under which ELAN opens a recording."""
-    ending = PurePath(source.name).suffix.lower()
-    usual = {'audio': 'audio/*', 'image': 'image/*'}.get(source.kind, 'video/*')
-    return ELAN_TYPES.get(ending, usual)
+    suffix = PurePath(source.name).suffix.lower()
+    fallback = {'audio': 'audio/*', 'image': 'image/*'}.get(source.kind, 'video/*')
+    return ELAN_TYPES.get(suffix, fallback)
 
 
 def write_textgrid(analysis: Analysis, out: Path) -> None:
     """A Praat TextGrid with the same tiers; an analysis without any has one empty tier."""
     from praatio import textgrid
 
-    length = round(analysis.source.duration_s, 3) or FALLBACK_S
-    grid = textgrid.Textgrid(0.0, length)
+    length_s = round(analysis.source.duration_s, 3) or FALLBACK_S
+    grid = textgrid.Textgrid(0.0, length_s)
     for name, intervals in (tiers(analysis) or {MOMENT_TIER: []}).items():
-        grid.addTier(textgrid.IntervalTier(name, intervals or [(0.0, length, '')], 0.0, length))
+        grid.addTier(textgrid.IntervalTier(name, intervals or [(0.0, length_s, '')], 0.0, length_s))
     grid.save(str(out), format='long_textgrid', includeBlankSpaces=True)
 
 
@@ -271,16 +273,16 @@ def write_vtt(analysis: Analysis, out: Path) -> None:
         # A caption has no room for certainties, so it has only words certain enough for a sentence.
         words = _labels(analysis, spoken.person, spoken.start_s, spoken.end_s, least=LEAST_TOLD)
         labels = re.sub(r' \d\.\d+', '', words)
-        tail = f' [{labels}]' if labels else ''
+        label_text = f' [{labels}]' if labels else ''
         name = clean(spoken.person).replace('>', '').replace('&', '&amp;').replace('<', '&lt;')
         end = max(spoken.end_s, spoken.start_s + 0.001)
-        line = f'<v {name}>{html.escape(text + tail, quote=False)}'
+        line = f'<v {name}>{html.escape(text + label_text, quote=False)}'
         captions.captions.append(Caption(_stamp(spoken.start_s), _stamp(end), line))
     with out.open('w', encoding='utf-8') as file:
         captions.write(file)
         for described in analysis.described:  # notes are comments, which no player shows
-            said = described.text or f'not described: {described.failure}'
-            file.write(f'\n\nNOTE {_note(f"{DESCRIBED_BY} {described.describer}: {said}")}\n')
+            answer = described.text or f'not described: {described.failure}'
+            file.write(f'\n\nNOTE {_note(f"{DESCRIBED_BY} {described.describer}: {answer}")}\n')
 
 
 def _note(text: str) -> str:

@@ -65,7 +65,8 @@ as often as those of the same emotion."""
 CONTRADICTION_WEIGHT = 0.15
 """Minimum weight of a source to take part in a contradiction."""
 
-_FLOOR = 1e-4
+_LEAST_PROBABILITY = 1e-4
+"""Probabilities below this count as this much in ratios."""
 _ROUNDING = 1e-12
 """Probabilities whose sum is this close to 1 are not normalised again."""
 _Z95 = 1.959964
@@ -117,23 +118,27 @@ class Opinion:
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
-            given = np.asarray(self.probabilities, dtype=np.float64)
-            if given.shape != (len(EKMAN),):
-                raise ShapeError(expected='probabilities (7,)', came=f'{given.shape}', todo='use EKMAN order')
-            if not (np.all(given >= 0) and abs(given.sum() - 1) < 1e-3):
+            probabilities = np.asarray(self.probabilities, dtype=np.float64)
+            if probabilities.shape != (len(EKMAN),):
+                raise ShapeError(expected='probabilities (7,)', came=f'{probabilities.shape}', todo='use EKMAN order')
+            if not (np.all(probabilities >= 0) and abs(probabilities.sum() - 1) < 1e-3):
                 raise ValueRangeError(
-                    expected='probabilities that sum to 1', came=f'{given.sum()}', todo='leave the source out instead'
+                    expected='probabilities that sum to 1',
+                    came=f'{probabilities.sum()}',
+                    todo='normalise them, or leave them out',
                 )
-            is_normal = abs(given.sum() - 1) < _ROUNDING
-            object.__setattr__(self, 'probabilities', given if is_normal else given / given.sum())
-        for name in _SHARES:
+            is_normal = abs(probabilities.sum() - 1) < _ROUNDING
+            object.__setattr__(
+                self, 'probabilities', probabilities if is_normal else probabilities / probabilities.sum()
+            )
+        for name in _SHARE_FIELDS:
             share = getattr(self, name)
             if share is not None and not 0.0 <= share <= 1.0:
                 raise ValueRangeError(expected=f'{name} in [0, 1]', came=f'{share}', todo='clip or leave it out')
 
     @property
     def weight(self) -> float:
-        """reliability times quality times the root of coverage: the weight for categories."""
+        """reliability * quality * sqrt(coverage), w_s above: the weight for categories."""
         return self.reliability * self.quality * math.sqrt(self.coverage)
 
     def weight_for(self, quantity: str) -> float:
@@ -166,7 +171,7 @@ class Opinion:
         return float(self.probabilities.max()) if self.probabilities is not None else float('nan')
 
 
-_SHARES = (
+_SHARE_FIELDS = (
     'reliability', 'quality', 'coverage', 'valence_reliability', 'arousal_reliability', 'valence_certainty',
     'arousal_certainty',
 )  # fmt: skip
@@ -186,7 +191,7 @@ def likelihood_ratio(opinion: Opinion) -> Floats:
     Where AGAINST_AT_MOST has a limit L for the source, no emotion falls below 1 / L, and neutral exceeds neither L nor
     the likeliest emotion, whichever is higher.
     """
-    shares = np.maximum(np.asarray(opinion.probabilities), _FLOOR)
+    shares = np.maximum(np.asarray(opinion.probabilities), _LEAST_PROBABILITY)
     ratio = np.asarray(shares / (_prior(opinion.prior) if opinion.prior else _REFERENCE))
     limit = AGAINST_AT_MOST.get(opinion.source)
     if limit is not None:
@@ -206,21 +211,20 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Fused:
-    """All sources pooled.
-
-    probabilities: (7,) or None where no source had categories or the step abstains. abstained: '', 'contradiction'
-    (between `conflict`; the valence is withheld too) or 'unsure' (dimensions may still be known). weights: what each
-    source contributed to the odds of the likeliest category, as shares that sum to 1.
-    """
+    """All sources of one step, pooled."""
 
     probabilities: Floats | None
+    """(7,) in EKMAN order; None where no source had categories or the step abstains."""
     valence: Dimension
     arousal: Dimension
     weights: Mapping[str, float]
+    """Source to its contribution to the odds of the likeliest category, as shares that sum to 1."""
     abstained: str = ''
+    """'', 'contradiction' (the valence is withheld too) or 'unsure' (dimensions may still be known)."""
     divergence: float = 0.0
     """Largest divergence between two sources that are sure of an emotion, bits."""
     conflict: tuple[str, ...] = ()
+    """The two sources of a contradiction; () for none."""
     coverage: float = 0.0
     """Largest coverage among the sources."""
     evidence: tuple[str, ...] = field(default=())
@@ -243,16 +247,19 @@ def fuse(opinions: Sequence[Opinion]) -> Fused | None:
     Args:
         opinions: at most one per source; the order does not matter.
     """
-    heard = sorted((o for o in opinions if any(o.weight_for(q) > 0 for q in QUANTITIES)), key=lambda o: o.source)
-    if not heard:
+    present = sorted(
+        (opinion for opinion in opinions if any(opinion.weight_for(quantity) > 0 for quantity in QUANTITIES)),
+        key=lambda opinion: opinion.source,
+    )
+    if not present:
         return None
-    named = [opinion for opinion in heard if opinion.weight_for('category') > 0]
-    coverage = max(opinion.coverage for opinion in heard)
-    evidence = tuple(opinion.evidence for opinion in heard if opinion.evidence)
-    probabilities = pool(named)
-    valence, valence_weights = _dimension(heard, 'valence')
-    arousal, arousal_weights = _dimension(heard, 'arousal')
-    divergence, conflict = contradiction(named)
+    with_categories = [opinion for opinion in present if opinion.weight_for('category') > 0]
+    coverage = max(opinion.coverage for opinion in present)
+    evidence = tuple(opinion.evidence for opinion in present if opinion.evidence)
+    probabilities = pool(with_categories)
+    valence, valence_weights = _dimension(present, 'valence')
+    arousal, arousal_weights = _dimension(present, 'arousal')
+    divergence, conflict = contradiction(with_categories)
     abstained = ''
     if divergence > CONTRADICTION_ABOVE:
         abstained, valence = 'contradiction', Dimension()
@@ -261,8 +268,10 @@ def fuse(opinions: Sequence[Opinion]) -> Fused | None:
     else:
         conflict = ()
     # In a contradiction no category wins, and each source keeps its own weight.
-    added = {opinion.source: opinion.weight for opinion in named} if conflict else contributions(named)
-    weights = _shares(added) or valence_weights or arousal_weights
+    contributed = (
+        {opinion.source: opinion.weight for opinion in with_categories} if conflict else contributions(with_categories)
+    )
+    weights = _shares(contributed) or valence_weights or arousal_weights
     return Fused(
         None if abstained else probabilities, valence, arousal, weights, abstained, divergence, conflict, coverage,
         evidence, valence_weights, arousal_weights,
@@ -271,11 +280,11 @@ def fuse(opinions: Sequence[Opinion]) -> Fused | None:
 
 def pool(opinions: Sequence[Opinion]) -> Floats | None:
     """(7,) the log-linear pool of the opinions that have categories; None where none has."""
-    voices = [opinion for opinion in opinions if opinion.probabilities is not None]
-    if not voices:
+    stating = [opinion for opinion in opinions if opinion.probabilities is not None]
+    if not stating:
         return None
     scores = np.log(_REFERENCE)
-    for opinion in sorted(voices, key=lambda o: o.source):
+    for opinion in sorted(stating, key=lambda item: item.source):
         scores = scores + opinion.weight * np.log(opinion.ratio)
     odds = np.exp(scores - scores.max())
     return np.asarray(odds / odds.sum())
@@ -288,13 +297,17 @@ def contributions(opinions: Sequence[Opinion]) -> dict[str, float]:
     if pooled is None:
         return {}
     winner = int(pooled.argmax())
-    others = np.where(np.arange(len(pooled)) == winner, 0.0, np.maximum(pooled, _FLOOR))
+    others = np.where(np.arange(len(pooled)) == winner, 0.0, np.maximum(pooled, _LEAST_PROBABILITY))
     others /= others.sum()
-    added = {}
+    contributed = {}
     for opinion in opinions:
-        ratio = np.log(opinion.ratio)
-        added[opinion.source] = max(0.0, opinion.weight * float(ratio[winner] - others @ ratio))
-    return added if sum(added.values()) > _ROUNDING else {opinion.source: opinion.weight for opinion in opinions}
+        log_ratio = np.log(opinion.ratio)
+        contributed[opinion.source] = max(0.0, opinion.weight * float(log_ratio[winner] - others @ log_ratio))
+    return (
+        contributed
+        if sum(contributed.values()) > _ROUNDING
+        else {opinion.source: opinion.weight for opinion in opinions}
+    )
 
 
 def pool_dimension(parts: Sequence[tuple[float, float, float]], spread: float = _SPREAD['valence']) -> Dimension:
@@ -314,20 +327,20 @@ def pool_dimension(parts: Sequence[tuple[float, float, float]], spread: float = 
     values, precision = _precisions(parts)
     if not values.size:
         return Dimension()
-    centre = float(precision @ values / precision.sum())
-    reach = _Z95 / float(np.sqrt(precision.sum() + 1 / spread**2))
-    return Dimension(*(min(max(value, -1.0), 1.0) for value in (centre, centre - reach, centre + reach)))
+    mean = float(precision @ values / precision.sum())
+    half_width = _Z95 / float(np.sqrt(precision.sum() + 1 / spread**2))
+    return Dimension(*(min(max(value, -1.0), 1.0) for value in (mean, mean - half_width, mean + half_width)))
 
 
 def _precisions(parts: Sequence[tuple[float, float, float]]) -> tuple[Floats, Floats]:
-    """(S,) values and precisions of the parts that are known, the variance between them included."""
-    known = sorted((v, sd, w) for v, sd, w in parts if np.isfinite(v) and np.isfinite(sd) and sd > 0 and w > 0)
-    if not known:
+    """(S,) values and precisions of the parts without nan, the variance between sources included."""
+    measured = sorted((v, sd, w) for v, sd, w in parts if np.isfinite(v) and np.isfinite(sd) and sd > 0 and w > 0)
+    if not measured:
         return np.zeros(0), np.zeros(0)
-    values, deviations, weights = (np.array(column, dtype=np.float64) for column in zip(*known, strict=True))
+    values, deviations, weights = (np.array(column, dtype=np.float64) for column in zip(*measured, strict=True))
     precision = weights / deviations**2
-    centre = float(precision @ values / precision.sum())
-    spread = float(precision @ (values - centre) ** 2)
+    mean = float(precision @ values / precision.sum())
+    spread = float(precision @ (values - mean) ** 2)
     scale = precision.sum() - (precision**2).sum() / precision.sum()
     expected = float(weights @ (1 - precision / precision.sum()))
     between = max(0.0, (spread - expected) / scale) if len(values) > 1 and scale > _ROUNDING else 0.0
@@ -339,8 +352,10 @@ def _precisions(parts: Sequence[tuple[float, float, float]]) -> tuple[Floats, Fl
 def _dimension(opinions: Sequence[Opinion], name: str) -> tuple[Dimension, dict[str, float]]:
     """The pooled dimension, and each source's share in it."""
     stating = [opinion for opinion in opinions if opinion.weight_for(name) > 0]
-    parts = [(getattr(o, name), getattr(o, f'{name}_sd'), o.weight_for(name)) for o in stating]
-    shares = {o.source: weight / deviation**2 for o, (_, deviation, weight) in zip(stating, parts, strict=True)}
+    parts = [(getattr(opinion, name), getattr(opinion, f'{name}_sd'), opinion.weight_for(name)) for opinion in stating]
+    shares = {
+        opinion.source: weight / deviation**2 for opinion, (_, deviation, weight) in zip(stating, parts, strict=True)
+    }
     return pool_dimension(parts, _SPREAD[name]), _shares(shares)
 
 
@@ -359,20 +374,20 @@ def contradiction(opinions: Sequence[Opinion]) -> tuple[float, tuple[str, ...]]:
     Returns:
         Bits in [0, 1] and two names; 0 and () where no two sources qualify.
     """
-    sure: list[tuple[str, Floats]] = []
-    for opinion in sorted(opinions, key=lambda o: o.source):
+    candidates: list[tuple[str, Floats]] = []
+    for opinion in sorted(opinions, key=lambda item: item.source):
         if opinion.probabilities is None or opinion.weight < CONTRADICTION_WEIGHT:
             continue
         emotions = alone(opinion)[:-1]
         if emotions.max() >= CONTRADICTION_EMOTION:
-            sure.append((opinion.source, emotions / emotions.sum()))
+            candidates.append((opinion.source, emotions / emotions.sum()))
     largest = 0.0
     pair: tuple[str, ...] = ()
-    for index, (left, ours) in enumerate(sure):
-        for right, theirs in sure[index + 1 :]:
-            if ours.argmax() == theirs.argmax():
+    for index, (left, left_shares) in enumerate(candidates):
+        for right, right_shares in candidates[index + 1 :]:
+            if left_shares.argmax() == right_shares.argmax():
                 continue
-            divergence = jensen_shannon(ours, theirs)
+            divergence = jensen_shannon(left_shares, right_shares)
             if divergence > largest:
                 largest, pair = divergence, (left, right)
     return largest, pair
@@ -403,7 +418,7 @@ def _entropy(shares: Floats) -> float:
 
 def _prior(shares: Mapping[str, float]) -> Floats:
     """(7,) in EKMAN order, summing to 1."""
-    values = np.maximum(np.array([shares.get(category, 0.0) for category in EKMAN]), _FLOOR)
+    values = np.maximum(np.array([shares.get(category, 0.0) for category in EKMAN]), _LEAST_PROBABILITY)
     return np.asarray(values / values.sum())
 
 

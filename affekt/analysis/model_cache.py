@@ -46,7 +46,7 @@ class ExpressionLater:
 
 
 class LoadedModels:
-    """Models by role; safe to use from two threads.
+    """Models by name, loaded on first use; safe to use from two threads.
 
     Args:
         settings: which models are wanted.

@@ -86,9 +86,9 @@ def register_of(settings: AnalysisSettings) -> Literal['dialogue', 'written']:
 
 
 def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool = False) -> list[str]:
-    """What the licence setting costs an analysis: a sentence each on faces, voices and words, if present.
+    """Sentences on the models that the licence setting leaves out, for faces, voices and words that are present.
 
-    Empty where every model may take part.
+    Empty if no model is left out.
     """
     notes = []
     if saw and not _allowed(FACE, settings):
@@ -98,7 +98,8 @@ def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool, read: b
         )
     if heard and settings.license != 'research' and not voice_head(settings):
         notes.append(
-            'the model of vocal emotion was left out by the licence setting: of voices only sound and arousal are read'
+            'the model of vocal emotion was left out by the licence setting: of voices only acoustics and arousal are '
+            'read'
         )
     if read and register_of(settings) == 'written':
         notes.append(
@@ -148,10 +149,10 @@ def models_used(
     """The models that took part in an analysis.
 
     Args:
-        settings: of the analysis.
-        saw: whether images were analyzed.
+        settings: settings of the analysis.
+        saw: whether frames were analyzed.
         heard: whether audio was analyzed.
-        read: whether there were words.
+        read: whether words were read.
         recognized: whether the words were recognized from speech.
         foreign: whether words of other languages than English were read.
         joined: whether faces were compared for identity.
@@ -181,7 +182,7 @@ def models_used(
 
 
 def card_of(name: str) -> dict[str, Any]:
-    """The committed card of a model; empty if it has none."""
+    """The packaged card of a model; empty if it has none."""
     path = PACKAGED / f'{name}.json'
     if not path.is_file():
         return {}
@@ -193,10 +194,10 @@ def _trust(source: str, name: str) -> Trust:
     """Trust with the card's 'carries_over', in [0, 1], if it has one."""
     card = card_of(name)
     stated = card.get('carries_over')
-    known = isinstance(stated, (int, float)) and 0 <= stated <= 1
-    usual = CARRIED_OVER[source]
-    reliability = float(stated) if known else usual.reliability  # type: ignore[arg-type]
-    return dataclasses.replace(usual, reliability=reliability, prior=_prior(name, card))
+    is_share = isinstance(stated, (int, float)) and 0 <= stated <= 1
+    default = CARRIED_OVER[source]
+    reliability = float(stated) if is_share else default.reliability  # type: ignore[arg-type]
+    return dataclasses.replace(default, reliability=reliability, prior=_prior(name, card))
 
 
 def _prior(name: str, card: Mapping[str, Any]) -> dict[str, float]:
@@ -243,5 +244,5 @@ def _allowed(name: str, settings: AnalysisSettings) -> bool:
 
 
 def packaged(name: str) -> bool:
-    """Whether a model trained here is in the package."""
+    """Whether the package holds a model of this name."""
     return any((Path(PACKAGED) / f'{name}{suffix}').is_file() for suffix in ('.onnx', '.npz', '.safetensors'))

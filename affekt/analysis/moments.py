@@ -53,6 +53,7 @@ SUPERLATIVE_LEAST = {'valence': OPPOSITE_LEAST, 'arousal': 0.15}
 SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25
 """Value of the reading `smile` at which a smile begins, and the value down to which it continues."""
 SMILE_LEAST_S = 0.5
+"""Minimum length of a smile in seconds."""
 SMILE_HAPPY = 1 / 7
 """Minimum probability of happiness in a smile: that of chance."""
 SMILE_SQUINT = 0.3
@@ -60,6 +61,7 @@ SMILE_SQUINT = 0.3
 UNREAD_S = 1.0
 """Maximum distance in seconds from which a frame without an expression takes that of the nearest frame with one."""
 SILENCE_LEAST_S = 4.0
+"""Minimum length of a silence in seconds."""
 LIVELY_LEAST = 0.4
 """Minimum absolute liveliness of a reported turn; one in 24 normal turns reaches it
 (`measurements/liveliness.py`)."""
@@ -95,13 +97,13 @@ class Course:
         self, person: str, *spans: tuple[float, float], sources: Sequence[str] = tuple(EVIDENCE_COLUMNS)
     ) -> tuple[Evidence, ...]:
         """The fused rows over each span, then each source's readings over all spans, where measured."""
-        path = self.timeline.series(person)
-        parts = [fused_evidence(path, *span) for span in spans if len(path)]
+        series = self.timeline.series(person)
+        parts = [fused_evidence(series, *span) for span in spans if len(series)]
         for source in sources:
             columns = EVIDENCE_COLUMNS[source]
-            part = self.readings.evidence(source, person, spans[0][0], spans[-1][1], columns)
-            if part.readings or part.quote:
-                parts.append(part)
+            source_evidence = self.readings.evidence(source, person, spans[0][0], spans[-1][1], columns)
+            if source_evidence.readings or source_evidence.quote:
+                parts.append(source_evidence)
         return tuple(parts)
 
 
@@ -115,13 +117,17 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
         most: maximum number of moments.
     """
     course = Course(timeline, readings, duration_s)
-    candidates = [m for finder in FINDERS.values() for m in finder(course) if m.strength >= LEAST_STRENGTH]
-    ranked = sorted(candidates, key=lambda m: (-m.strength, m.time_s, m.kind, m.person))
+    candidates = [
+        candidate for finder in FINDERS.values() for candidate in finder(course) if candidate.strength >= LEAST_STRENGTH
+    ]
+    ranked = sorted(
+        candidates, key=lambda candidate: (-candidate.strength, candidate.time_s, candidate.kind, candidate.person)
+    )
     kept: list[Moment] = []
     for moment in ranked:
-        if len(kept) < most and not any(_tells_the_same(moment, other) for other in kept):
+        if len(kept) < most and not any(_is_duplicate(moment, other) for other in kept):
             kept.append(moment)
-    kept.sort(key=lambda m: (m.time_s, m.kind))
+    kept.sort(key=lambda candidate: (candidate.time_s, candidate.kind))
     return tuple(kept)
 
 
@@ -133,91 +139,94 @@ def with_stills(moments: Sequence[Moment], still_at: Callable[[float], bytes | N
 def peaks(course: Course) -> Iterator[Moment]:
     """The extreme of each run of steps far from the person's median."""
     for person in course.people:
-        path = course.timeline.series(person)
+        series = course.timeline.series(person)
         for name in DIMENSIONS:
-            values = path.dimension(name)
-            known = values[~np.isnan(values)]
-            if known.size < 5:
+            values = series.dimension(name)
+            measured = values[~np.isnan(values)]
+            if measured.size < 5:
                 continue
-            usual = float(np.median(known))
-            spread = max(1.4826 * float(np.median(np.abs(known - usual))), 0.04)
-            away = np.nan_to_num(values - usual)
-            far = (np.abs(away) >= PEAK_DEVIATIONS * spread) & (np.abs(away) >= PEAK_LEAST)
-            runs = _measured_runs(path, far, np.sign(away))
-            spans = [(float(path.start_s[first]), float(path.end_s[last - 1])) for first, last in runs]
-            proofs = [course.evidence(person, span) for span in spans]
-            levels = [proof[0].readings[name] for proof in proofs]
-            for (first, last), span, proof, level in zip(runs, spans, proofs, levels, strict=True):
-                top = first + int(np.argmax(np.abs(away[first:last])))
-                side = np.sign(level - usual)
-                is_extreme = side * values[top] >= np.nanmax(side * values) and _is_farthest(level, levels, usual)
-                sentence = _peak_sentence(person, name, level, usual, is_extreme=is_extreme)
-                time_s = float(path.start_s[top] + path.end_s[top]) / 2
-                strength = _strength(abs(away[top]) / 0.8, path.confidence[top])
-                yield Moment('peak', time_s, *span, person, strength, sentence, proof)
+            median = float(np.median(measured))
+            spread = max(1.4826 * float(np.median(np.abs(measured - median))), 0.04)
+            deviations = np.nan_to_num(values - median)
+            is_far = (np.abs(deviations) >= PEAK_DEVIATIONS * spread) & (np.abs(deviations) >= PEAK_LEAST)
+            runs = _measured_runs(series, is_far, np.sign(deviations))
+            spans = [(float(series.start_s[first]), float(series.end_s[last - 1])) for first, last in runs]
+            evidence = [course.evidence(person, span) for span in spans]
+            levels = [span_evidence[0].readings[name] for span_evidence in evidence]
+            for (first, last), span, span_evidence, level in zip(runs, spans, evidence, levels, strict=True):
+                peak = first + int(np.argmax(np.abs(deviations[first:last])))
+                side = np.sign(level - median)
+                is_extreme = side * values[peak] >= np.nanmax(side * values) and _is_farthest(level, levels, median)
+                sentence = _peak_sentence(person, name, level, median, is_extreme=is_extreme)
+                time_s = float(series.start_s[peak] + series.end_s[peak]) / 2
+                strength = _strength(abs(deviations[peak]) / 0.8, series.confidence[peak])
+                yield Moment('peak', time_s, *span, person, strength, sentence, span_evidence)
 
 
 def changes(course: Course) -> Iterator[Moment]:
     """Boundaries at which the level of valence or arousal changes."""
     for person in course.people:
-        path = course.timeline.series(person)
-        if len(path) < 4:
+        series = course.timeline.series(person)
+        if len(series) < 4:
             continue
-        breaks = breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6)
-        side = max(2, int(np.ceil(CHANGE_SIDE_S / float(np.median(path.end_s - path.start_s)))))
+        breaks = breaks_of(series.end_s[:-1], series.start_s[1:], 1e-6)
+        side = max(2, int(np.ceil(CHANGE_SIDE_S / float(np.median(series.end_s - series.start_s)))))
         for name in DIMENSIONS:
-            step = step_sizes(path.dimension(name), side)
-            for at in local_maxima(np.abs(step), side):
-                low, high = max(0, at - side), min(len(path), at + side)
-                if abs(step[at]) < CHANGE_LEAST or breaks[low + 1 : high].any():
+            sizes = step_sizes(series.dimension(name), side)
+            for step in local_maxima(np.abs(sizes), side):
+                low, high = max(0, step - side), min(len(series), step + side)
+                if abs(sizes[step]) < CHANGE_LEAST or breaks[low + 1 : high].any():
                     continue
-                start, time_s, end = float(path.start_s[low]), float(path.start_s[at]), float(path.end_s[high - 1])
-                proof = course.evidence(person, (start, time_s), (time_s, end))
-                before, after = (part.readings[name] for part in proof[:2])
-                if abs(after - before) < CHANGE_LEAST or (after > before) != (step[at] > 0):
-                    continue
-                sentence = (
-                    f'{opened(called(person))} turns {_way(name, before, after)}: {name} goes from {signed(before)} to '
-                    f'{signed(after)}.'
+                start, time_s, end = (
+                    float(series.start_s[low]),
+                    float(series.start_s[step]),
+                    float(series.end_s[high - 1]),
                 )
-                strength = _strength(abs(step[at]) / 0.8, path.confidence[at]) * 0.95
-                yield Moment('change', time_s, start, end, person, strength, sentence, proof)
+                evidence = course.evidence(person, (start, time_s), (time_s, end))
+                before, after = (part.readings[name] for part in evidence[:2])
+                if abs(after - before) < CHANGE_LEAST or (after > before) != (sizes[step] > 0):
+                    continue
+                turn = f'{opened(called(person))} turns {_comparative(name, before, after)}'
+                sentence = f'{turn}: {name} goes from {signed(before)} to {signed(after)}.'
+                strength = _strength(abs(sizes[step]) / 0.8, series.confidence[step]) * 0.95
+                yield Moment('change', time_s, start, end, person, strength, sentence, evidence)
 
 
 def disagreements(course: Course) -> Iterator[Moment]:
     """Runs of steps that abstain as contradictions, and steps where sources have opposite valence."""
     for person in course.people:
-        path = course.timeline.series(person)
-        torn = np.array([reason == 'contradiction' for reason in path.abstained], dtype=bool)
+        series = course.timeline.series(person)
+        is_contradiction = np.array([reason == 'contradiction' for reason in series.abstained], dtype=bool)
         sources = {name: course.timeline.series(person, name) for name in _VERBS}
-        opposite = np.array(
-            [_opposes(sources, s, e) for s, e in zip(path.start_s, path.end_s, strict=True)], dtype=bool
+        is_opposite = np.array(
+            [_opposes(sources, start_s, end_s) for start_s, end_s in zip(series.start_s, series.end_s, strict=True)],
+            dtype=bool,
         )
-        for first, last in _measured_runs(path, torn | opposite, np.zeros(len(path))):
-            span = (float(path.start_s[first]), float(path.end_s[last - 1]))
-            proof = course.evidence(person, span)
-            sentence = _disagreement_sentence(person, [part for part in proof if part.source in _VERBS])
+        for first, last in _measured_runs(series, is_contradiction | is_opposite, np.zeros(len(series))):
+            span = (float(series.start_s[first]), float(series.end_s[last - 1]))
+            evidence = course.evidence(person, span)
+            sentence = _disagreement_sentence(person, [part for part in evidence if part.source in _VERBS])
             if sentence:
-                strength = min(1.0, 0.55 + 0.1 * (last - first) + (0.15 if torn[first:last].any() else 0.0))
-                yield Moment('disagreement', (span[0] + span[1]) / 2, *span, person, strength, sentence, proof)
+                strength = min(1.0, 0.55 + 0.1 * (last - first) + (0.15 if is_contradiction[first:last].any() else 0.0))
+                yield Moment('disagreement', (span[0] + span[1]) / 2, *span, person, strength, sentence, evidence)
 
 
 def smiles(course: Course) -> Iterator[Moment]:
     """Spans in which the mouth corners stay raised and the face looks happy."""
     for person in course.people:
-        times, level = (course.readings.column('faces', person, name) for name in ('time_s', 'smile'))
-        raised = (np.nan_to_num(level) >= SMILE_GOES_ON) & _looks_happy(course.readings, person)
-        for first, last in runs_of(raised, np.zeros(len(level)), breaks_of_frames(times)):
+        times, levels = (course.readings.column('faces', person, name) for name in ('time_s', 'smile'))
+        is_smiling = (np.nan_to_num(levels) >= SMILE_GOES_ON) & _looks_happy(course.readings, person)
+        for first, last in runs_of(is_smiling, np.zeros(len(levels)), breaks_of_frames(times)):
             span = (float(times[first]), float(times[last - 1]))
-            top = first + int(np.nanargmax(level[first:last]))
-            if span[1] - span[0] < SMILE_LEAST_S or level[top] < SMILE_LEVEL:
+            peak = first + int(np.nanargmax(levels[first:last]))
+            if span[1] - span[0] < SMILE_LEAST_S or levels[peak] < SMILE_LEVEL:
                 continue
-            proof = course.evidence(person, span, sources=('face',))
-            if any(map(_speaks_against_smile, proof)):
+            evidence = course.evidence(person, span, sources=('face',))
+            if any(map(_speaks_against_smile, evidence)):
                 continue
             sentence = f'{opened(called(person))} smiles for {length(span[1] - span[0])}.'
-            strength = _strength(0.4 + 0.4 * float(level[top]), 1.0) * 0.8
-            yield Moment('smile', float(times[top]), *span, person, strength, sentence, proof)
+            strength = _strength(0.4 + 0.4 * float(levels[peak]), 1.0) * 0.8
+            yield Moment('smile', float(times[peak]), *span, person, strength, sentence, evidence)
 
 
 def silences(course: Course) -> Iterator[Moment]:
@@ -225,12 +234,12 @@ def silences(course: Course) -> Iterator[Moment]:
     table = course.readings.tables.get('turns')
     if table is None or table.num_rows < 2:
         return
-    words = course.readings.tables.get('utterances', table.slice(0, 0))
-    spoken = union(span for part in (table, words) for span in _spans_of(part))
+    utterances = course.readings.tables.get('utterances', table.slice(0, 0))
+    spoken = union(span for rows in (table, utterances) for span in _spans_of(rows))
     pauses = complement(spoken, spoken[0][0], spoken[-1][1]) if spoken else ()
-    usual = float(np.median([end - start for start, end in pauses])) if pauses else 0.0
+    median_s = float(np.median([end - start for start, end in pauses])) if pauses else 0.0
     for start, end in pauses:
-        if end - start >= max(SILENCE_LEAST_S, 3 * usual if len(pauses) > 2 else 0.0):
+        if end - start >= max(SILENCE_LEAST_S, 3 * median_s if len(pauses) > 2 else 0.0):
             seconds = end - start
             evidence = Evidence('voice', start, end, '', {'pause_s': round(seconds, 2)})
             strength = min(0.4, 0.15 + 0.01 * seconds)
@@ -245,15 +254,15 @@ def lively_turns(course: Course) -> Iterator[Moment]:
         starts, ends = (course.readings.column('turns', person, name) for name in ('start_s', 'end_s'))
         for row in np.flatnonzero(np.abs(np.nan_to_num(liveliness)) >= LIVELY_LEAST).tolist():
             span = (float(starts[row]), float(min(ends[row], course.duration_s)))
-            proof = course.evidence(person, span) if span[1] > span[0] else ()
-            level = next((part.readings.get('liveliness', 0.0) for part in proof if part.source == 'voice'), 0.0)
+            evidence = course.evidence(person, span) if span[1] > span[0] else ()
+            level = next((part.readings.get('liveliness', 0.0) for part in evidence if part.source == 'voice'), 0.0)
             if abs(level) < LIVELY_LEAST:
                 continue
-            way = 'livelier' if level > 0 else 'calmer'
-            usual = 'usual' if person == UNSEEN else 'is usual for this person'
-            sentence = f'{opened(called(person))} sounds {way} than {usual}: liveliness {signed(level)}.'
+            comparative = 'livelier' if level > 0 else 'calmer'
+            norm = 'usual' if person == UNSEEN else 'is usual for this person'
+            sentence = f'{opened(called(person))} sounds {comparative} than {norm}: liveliness {signed(level)}.'
             yield Moment(
-                'liveliness', (span[0] + span[1]) / 2, *span, person, _strength(abs(level), 0.5), sentence, proof
+                'liveliness', (span[0] + span[1]) / 2, *span, person, _strength(abs(level), 0.5), sentence, evidence
             )
 
 
@@ -268,10 +277,10 @@ FINDERS: Mapping[str, Callable[[Course], Iterator[Moment]]] = {
 """Kind of moment to its finder."""
 
 
-def _measured_runs(path: PersonSeries, flags: Bools, sides: Floats) -> list[tuple[int, int]]:
+def _measured_runs(series: PersonSeries, flags: Bools, sides: Floats) -> list[tuple[int, int]]:
     """Runs of flagged steps without a gap, as `runs_of`, that were measured for LEAST_MEASURED_S."""
-    runs = runs_of(flags, sides, breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6))
-    return [(first, last) for first, last in runs if path.seconds[first:last].sum() >= LEAST_MEASURED_S]
+    runs = runs_of(flags, sides, breaks_of(series.end_s[:-1], series.start_s[1:], 1e-6))
+    return [(first, last) for first, last in runs if series.seconds[first:last].sum() >= LEAST_MEASURED_S]
 
 
 def _looks_happy(readings: Readings, person: str) -> Bools:
@@ -279,19 +288,19 @@ def _looks_happy(readings: Readings, person: str) -> Bools:
     valence is above 0; or, where no expression was read nearby, the eyes are narrowed."""
     shares = np.stack([readings.column('faces', person, name) for name in EKMAN], axis=1)  # (N, 7)
     valence, squint, times = (readings.column('faces', person, name) for name in ('valence', 'squint', 'time_s'))
-    stated = np.isfinite(shares).all(axis=1)
-    happy = shares[:, EKMAN.index('happiness')]
+    has_expression = np.isfinite(shares).all(axis=1)
+    happiness = shares[:, EKMAN.index('happiness')]
     others = np.nan_to_num(shares[:, :-1]).max(axis=1, initial=0.0)
-    looks_happy = (happy >= np.maximum(others, SMILE_HAPPY)) & (np.nan_to_num(valence) > 0)
+    looks_happy = (happiness >= np.maximum(others, SMILE_HAPPY)) & (np.nan_to_num(valence) > 0)
     by_eyes = np.asarray(np.nan_to_num(squint) >= SMILE_SQUINT)
-    if not stated.any():
+    if not has_expression.any():
         return by_eyes
-    places = np.flatnonzero(stated)
-    later = np.clip(np.searchsorted(times[places], times), 0, len(places) - 1)
+    readable = np.flatnonzero(has_expression)
+    later = np.clip(np.searchsorted(times[readable], times), 0, len(readable) - 1)
     earlier = np.maximum(later - 1, 0)
-    is_earlier = np.abs(times - times[places[earlier]]) <= np.abs(times[places[later]] - times)
-    nearest = places[np.where(is_earlier, earlier, later)]
-    nearest = np.where(stated, np.arange(len(times)), nearest)
+    is_earlier = np.abs(times - times[readable[earlier]]) <= np.abs(times[readable[later]] - times)
+    nearest = readable[np.where(is_earlier, earlier, later)]
+    nearest = np.where(has_expression, np.arange(len(times)), nearest)
     return np.where(np.abs(times - times[nearest]) <= UNREAD_S, looks_happy[nearest], by_eyes)
 
 
@@ -305,28 +314,28 @@ def _spans_of(table: pa.Table) -> list[tuple[float, float]]:
     return list(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
 
 
-def _is_farthest(level: float, levels: Sequence[float], usual: float) -> bool:
+def _is_farthest(level: float, levels: Sequence[float], median: float) -> bool:
     """Whether a level is farther out than all others on its side, by more than the printed precision."""
-    distances = sorted((abs(other - usual) for other in levels if (other > usual) == (level > usual)), reverse=True)
-    return abs(level - usual) == distances[0] and (len(distances) == 1 or distances[0] - distances[1] >= 0.01)
+    distances = sorted((abs(other - median) for other in levels if (other > median) == (level > median)), reverse=True)
+    return abs(level - median) == distances[0] and (len(distances) == 1 or distances[0] - distances[1] >= 0.01)
 
 
-def _peak_sentence(person: str, name: str, value: float, usual: float, *, is_extreme: bool) -> str:
+def _peak_sentence(person: str, name: str, value: float, median: float, *, is_extreme: bool) -> str:
     """A superlative where the value is the extreme of the course and clearly on its side of 0, else a comparative."""
-    above = value > usual
-    has_its_side = (value > 0) == above and abs(value) >= SUPERLATIVE_LEAST[name]
+    is_above = value > median
+    has_its_side = (value > 0) == is_above and abs(value) >= SUPERLATIVE_LEAST[name]
     if name == 'arousal':
-        words = ('liveliest' if above else 'calmest') if is_extreme and has_its_side else ''
-        words = words or ('livelier than usual' if above else 'calmer than usual')
+        words = ('liveliest' if is_above else 'calmest') if is_extreme and has_its_side else ''
+        words = words or ('livelier than usual' if is_above else 'calmer than usual')
     elif is_extreme and has_its_side:
-        words = 'most positive' if above else 'most negative'
+        words = 'most positive' if is_above else 'most negative'
     else:
-        words = f'{_way(name, usual, value)} than usual'
-    numbers = f'{name} {signed(value)}, usually {signed(usual)}'
+        words = f'{_comparative(name, median, value)} than usual'
+    numbers = f'{name} {signed(value)}, usually {signed(median)}'
     return f'{opened(called(person))} comes across as {words}: {numbers}.'
 
 
-def _way(name: str, before: float, after: float) -> str:
+def _comparative(name: str, before: float, after: float) -> str:
     """The comparative for a level that differs from another: 'more positive', 'less negative', 'calmer'."""
     rises = after > before
     if name == 'arousal':
@@ -338,29 +347,29 @@ def _way(name: str, before: float, after: float) -> str:
 
 def _opposes(sources: Mapping[str, PersonSeries], start_s: float, end_s: float) -> bool:
     """Whether two sources have clear valence of opposite sign over a step."""
-    clear = []
-    for part in sources.values():
-        steps = part.between(start_s, end_s)
-        mean = float(time_mean(part.valence[steps], part.seconds[steps]))
+    clear_means = []
+    for series in sources.values():
+        steps = series.between(start_s, end_s)
+        mean = float(time_mean(series.valence[steps], series.seconds[steps]))
         if abs(mean) >= OPPOSITE_LEAST:
-            clear.append(mean)
-    return bool(clear) and min(clear) < 0 < max(clear)
+            clear_means.append(mean)
+    return bool(clear_means) and min(clear_means) < 0 < max(clear_means)
 
 
-def _disagreement_sentence(person: str, proof: Sequence[Evidence]) -> str:
+def _disagreement_sentence(person: str, evidence: Sequence[Evidence]) -> str:
     """One sentence that sets the two most opposite sources side by side; '' if no two disagree over the span."""
     pairs = []
-    for pair in combinations(proof, 2):
+    for pair in combinations(evidence, 2):
         first, second = sorted(pair, key=lambda part: -part.readings.get('valence', 0.0))
         words = _opposed_words(first, second)
         if words is not None:
-            apart = first.readings.get('valence', 0.0) - second.readings.get('valence', 0.0)
-            pairs.append((apart, f'{_VERBS[first.source]} {words[0]} while {_VERBS[second.source]} {words[1]}'))
+            distance = first.readings.get('valence', 0.0) - second.readings.get('valence', 0.0)
+            pairs.append((distance, f'{_VERBS[first.source]} {words[0]} while {_VERBS[second.source]} {words[1]}'))
     if not pairs:
         return ''
     text = max(pairs)[1]
-    who = '' if person == UNSEEN else f' of {person}'
-    return f'{opened(text.replace("the face", f"the face{who}", 1))}.'
+    owner = '' if person == UNSEEN else f' of {person}'
+    return f'{opened(text.replace("the face", f"the face{owner}", 1))}.'
 
 
 def _opposed_words(first: Evidence, second: Evidence) -> tuple[str, str] | None:
@@ -380,12 +389,12 @@ def _emotion_of(part: Evidence) -> str:
 
 def _strength(size: float, confidence: float) -> float:
     """Size in [0, 1], reduced where the fused confidence is low; an unknown confidence counts as one half."""
-    sure = 0.5 if np.isnan(confidence) else float(confidence)
-    return float(np.clip(size, 0.0, 1.0) * (0.5 + 0.5 * sure))
+    certainty = 0.5 if np.isnan(confidence) else float(confidence)
+    return float(np.clip(size, 0.0, 1.0) * (0.5 + 0.5 * certainty))
 
 
-def _tells_the_same(moment: Moment, other: Moment) -> bool:
-    """Whether two moments of one person are closer than SAME_S, or one is a smile inside a stronger one."""
+def _is_duplicate(moment: Moment, other: Moment) -> bool:
+    """Whether two moments of one person are closer than SAME_S, or of one kind and overlapping."""
     if moment.person != other.person:
         return False
     if abs(moment.time_s - other.time_s) < SAME_S:

@@ -1,4 +1,4 @@
-"""What was observed in one recording, before conclusions: four tables on one clock, and the trust in each source."""
+"""The measurements of one recording before fusion: four tables on one clock, and the trust in each source."""
 
 from __future__ import annotations
 
@@ -112,24 +112,24 @@ def conform(table: pa.Table, name: str) -> pa.Table:
     """The table with the minimum columns of SCHEMAS[name] first, absent ones filled with nan, '' or False (True for
     `is_understood`), followed by all others.
 
-    Narrower number columns become float32, others float64; the minimum columns are float64.
+    The minimum columns get the types of the schema; others keep theirs.
     """
     columns: dict[str, pa.Array] = {}
-    for part in SCHEMAS[name]:
-        if part.name in table.column_names:
-            columns[part.name] = table[part.name].cast(part.type)
+    for column in SCHEMAS[name]:
+        if column.name in table.column_names:
+            columns[column.name] = table[column.name].cast(column.type)
         else:
-            columns[part.name] = arrow_array([_filler(part)] * table.num_rows, part.type)
-    for part in table.schema:
-        columns.setdefault(part.name, table[part.name])
+            columns[column.name] = arrow_array([_filler(column)] * table.num_rows, column.type)
+    for column in table.schema:
+        columns.setdefault(column.name, table[column.name])
     return pa.table(columns)
 
 
-def _filler(part: pa.Field) -> object:
+def _filler(column: pa.Field) -> object:
     """The value of an absent column: nan, '', or the ordinary one."""
-    if part.type == pa.bool_():
-        return part.name == 'is_understood'
-    return '' if part.type == pa.string() else float('nan')
+    if column.type == pa.bool_():
+        return column.name == 'is_understood'
+    return '' if column.type == pa.string() else float('nan')
 
 
 def seconds_of_faces(rows: pa.Table, rate_hz: float) -> Floats:

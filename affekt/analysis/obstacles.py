@@ -1,7 +1,7 @@
 """What hinders reading a person, as sentences with their evidence.
 
 A face may be covered, upside down, drawn or blurred, or its eyes closed; a voice unclear, unfamiliar or merely loud;
-words not understood, or in a language that no model here reads. Nothing is said about columns that were not measured.
+words not understood, or in a language that no model reads. Nothing is said about columns that were not measured.
 """
 
 from __future__ import annotations
@@ -44,32 +44,32 @@ VOICE_CONDITIONS: Mapping[str, str] = {
 """Reasons why no emotion is read from a voice, and their wording."""
 UNREAD_WORDS = {
     'not understood': 'the words were not understood, so no emotion is read from them',
-    'language': 'the words are of a language that no model here reads for emotion, so they are shown and not read',
+    'language': 'the words are of a language that no model reads for emotion, so they are shown and not read',
 }
 """Reason in `utterances` why words were not read, to its wording."""
 OTHER_RECOGNISER = '--asr base recognizes other languages than English'
 
 
-def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[Sentence]:
-    """Conditions that impair reading a face: covered, upside down, drawn, blurred, eyes closed."""
+def about_face(readings: Readings, person: Person, *, is_image: bool) -> list[Sentence]:
+    """A sentence on conditions that impair reading a face: covered, upside down, drawn, blurred, eyes closed."""
     times = readings.column('faces', person.name, 'time_s')
     if not times.size:
         return []
-    least_s = 0.0 if is_picture else LEAST_CONDITION_S
+    least_s = 0.0 if is_image else LEAST_CONDITION_S
     conditions: dict[str, list[str]] = {'face': [], 'eyes': []}
     spans = []
     for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
         values = readings.column('faces', person.name, name)
-        shows = _closed_eyes(readings, person.name) if name == 'eyes_closed' else np.nan_to_num(values) >= 0.5
-        runs = runs_in_time(times, shows, least_s)
-        within = np.zeros(len(times), dtype=bool)
+        is_affected = _closed_eyes(readings, person.name) if name == 'eyes_closed' else np.nan_to_num(values) >= 0.5
+        runs = runs_in_time(times, is_affected, least_s)
+        in_runs = np.zeros(len(times), dtype=bool)
         for start, end in runs:
-            within |= (times >= start) & (times <= end)
-        share = float(time_mean(within, readings.seconds('faces', person.name)))
+            in_runs |= (times >= start) & (times <= end)
+        share = float(time_mean(in_runs, readings.seconds('faces', person.name)))
         if share >= LEAST_CONDITION_SHARE:
-            lasts = '' if is_picture else _how_long(person, share)
+            duration = '' if is_image else _duration_text(person, share)
             part = 'eyes' if name == 'eyes_closed' else 'face'
-            conditions[part].append(f'{words}{lasts}')
+            conditions[part].append(f'{words}{duration}')
             spans += sorted(runs, key=lambda span: span[0] - span[1])[:MOST_SPANS]
     clauses = [f'the {part} of {person.name} {listed(words)}' for part, words in conditions.items() if words]
     if not clauses:
@@ -88,41 +88,43 @@ def _closed_eyes(readings: Readings, person: str) -> Bools:
     return eyes_are_closed(np.nan_to_num(score), np.nan_to_num((left + right) / 2))
 
 
-def _how_long(person: Person, share: float) -> str:
+def _duration_text(person: Person, share: float) -> str:
     return ' throughout' if share >= 0.95 else f' for {length(share * person.seen_s)}'
 
 
 def about_voice(readings: Readings, person: Person) -> list[Sentence]:
-    """Why no emotion was read from a voice: it is unclear, unfamiliar, or merely loud."""
+    """Sentences on why no emotion was read from a voice: it is unclear, unfamiliar, or merely loud."""
     turns = rows_of(readings.tables.get('turns', pa.table({})), person.name)
     if not turns.num_rows:
         return []
     spans = _spans_in(turns)
-    because = _texts(turns, 'abstains_because', np.where(column(turns, 'abstained') == 1, 'unsure', ''))
+    reasons = _texts(turns, 'abstains_because', np.where(column(turns, 'abstained') == 1, 'unsure', ''))
     voice = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
     is_said_already = person.seen_s <= 0 and headline(person, ()).endswith('too unclear to name an emotion')
     unsure_least_s = (
-        np.inf if is_said_already else max(LEAST_CONDITION_S, measure(spans(np.ones(len(because), dtype=bool))) / 2)
+        np.inf if is_said_already else max(LEAST_CONDITION_S, measure(spans(np.ones(len(reasons), dtype=bool))) / 2)
     )
     by_spans: dict[tuple[Span, ...], list[str]] = {}
     for reason, rows, least_s in (
         ('loud', column(turns, 'is_loud_voice') == 1, 0.0),
-        ('unfamiliar', because == 'unfamiliar', LEAST_CONDITION_S),
-        ('unsure', because == 'unsure', unsure_least_s),
+        ('unfamiliar', reasons == 'unfamiliar', LEAST_CONDITION_S),
+        ('unsure', reasons == 'unsure', unsure_least_s),
     ):
-        where = spans(rows)
-        if where and measure(where) >= least_s:
-            by_spans.setdefault(where, []).append(VOICE_CONDITIONS[reason])
+        reason_spans = spans(rows)
+        if reason_spans and measure(reason_spans) >= least_s:
+            by_spans.setdefault(reason_spans, []).append(VOICE_CONDITIONS[reason])
     sentences = []
-    for where, conditions in by_spans.items():
-        evidence = [readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in where[:MOST_SPANS]]
-        text = f'{opened(_over(where))}, {voice} {", and ".join(conditions)}.'
+    for reason_spans, conditions in by_spans.items():
+        evidence = [
+            readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in reason_spans[:MOST_SPANS]
+        ]
+        text = f'{opened(_times_text(reason_spans))}, {voice} {", and ".join(conditions)}.'
         sentences.append(Sentence(text, tuple(evidence)))
     return sentences
 
 
 def about_words(readings: Readings, notes: Sequence[str]) -> list[Sentence]:
-    """Words that were not read, because they were not understood or are in a language that no model here reads."""
+    """Sentences on words that were not read: not understood, or in a language that no model reads."""
     table = readings.tables.get('utterances', pa.table({}))
     reasons = _texts(table, 'reason', np.full(table.num_rows, '', dtype=object))
     sentences = []
@@ -131,7 +133,7 @@ def about_words(readings: Readings, notes: Sequence[str]) -> list[Sentence]:
         if not rows.any():
             continue
         spans = _spans_in(table)(rows)
-        text = text if rows.all() else f'{_over(spans)}, {text}'
+        text = text if rows.all() else f'{_times_text(spans)}, {text}'
         if reason == 'not understood' and _may_help(notes):
             text += f'; {OTHER_RECOGNISER}'
         sentences.append(
@@ -146,15 +148,15 @@ def _may_help(notes: Sequence[str]) -> bool:
     return not on_words or any('--asr base' in note for note in on_words)
 
 
-def _over(spans: Sequence[tuple[float, float]]) -> str:
+def _times_text(spans: Sequence[tuple[float, float]]) -> str:
     """'from 0:03 to 0:08', or 'for 12 seconds' for several spans."""
     return stretch(*spans[0]) if len(spans) == 1 else f'for {length(measure(spans))}'
 
 
-def _texts(table: pa.Table, name: str, otherwise: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _texts(table: pa.Table, name: str, default: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(N,) a column of texts; `otherwise` if the table lacks it."""
     if name not in table.column_names:
-        return otherwise
+        return default
     return np.array([text or '' for text in table[name].to_pylist()], dtype=object)
 
 

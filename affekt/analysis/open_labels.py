@@ -32,6 +32,7 @@ from affekt.tables import read_table
 
 WORD_TABLE = Path(__file__).with_name('open_labels.tsv')
 LEAST_CERTAINTY = 0.15
+"""Minimum certainty of a word."""
 LEAST_OF_BEST = 0.42
 """Minimum certainty of a word as a share of the best one's."""
 STRETCH = 1.2
@@ -68,7 +69,9 @@ class WordEntry:
     """(7,) in [0, 1], EKMAN order."""
     goemotions: tuple[str, ...] = ()
     cues: tuple[str, ...] = ()
+    """Names of CUE_COLUMNS: movements that support the word."""
     least: float = 0.0
+    """Lower bound of the intensity for which the word is apt."""
     most: float = 1.0
 
 
@@ -93,7 +96,7 @@ class Impression:
     scope: str = 'span'
 
     @cached_property
-    def place(self) -> tuple[float, float]:
+    def coordinates(self) -> tuple[float, float]:
         """Valence and arousal after STRETCH, clipped to [-1, 1]; 0 where unknown."""
         valence, arousal = np.clip(STRETCH * np.nan_to_num([self.valence, self.arousal]), -1.0, 1.0).tolist()
         return valence, arousal
@@ -102,9 +105,9 @@ class Impression:
     def intensity(self) -> float:
         """Mean of the likeliest emotion's excess over chance and of the stretched distance from the centre of the
         plane."""
-        above = (float(self.probabilities[:-1].max()) - 1 / 7) / (6 / 7)
+        excess = (float(self.probabilities[:-1].max()) - 1 / 7) / (6 / 7)
         distance = STRETCH * float(np.hypot(np.nan_to_num(self.valence), np.nan_to_num(self.arousal)))
-        return float(np.clip(above, 0.0, 1.0) + np.clip(distance, 0.0, 1.0)) / 2
+        return float(np.clip(excess, 0.0, 1.0) + np.clip(distance, 0.0, 1.0)) / 2
 
 
 @cache
@@ -125,31 +128,31 @@ def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabe
     certainty = np.array([certainty_of(entry, impression) for entry in entries])
     if not certainty.size or certainty.max() < LEAST_CERTAINTY:
         return ()
-    floor = max(LEAST_CERTAINTY, LEAST_OF_BEST * float(certainty.max()))
+    threshold = max(LEAST_CERTAINTY, LEAST_OF_BEST * float(certainty.max()))
     chosen: list[int] = []
-    worth = np.where(certainty >= floor, certainty, -1.0)
+    scores = np.where(certainty >= threshold, certainty, -1.0)
     while len(chosen) < most:
-        best = int(worth.argmax())
-        if worth[best] < 0.3 * floor:
+        best = int(scores.argmax())
+        if scores[best] < 0.3 * threshold:
             break
         chosen.append(best)
-        worth = worth * (1.0 - 0.7 * _likenesses()[best])
-        worth[chosen] = -1.0
+        scores = scores * (1.0 - 0.7 * _likenesses()[best])
+        scores[chosen] = -1.0
     chosen.sort(key=lambda index: (-certainty[index], index))
     return tuple(
         OpenLabel(
-            entries[i].word, impression.person, round(impression.intensity, 4), round(float(certainty[i]), 4),
-            entries[i].valence, entries[i].arousal, impression.evidence, impression.start_s, impression.end_s,
+            entries[index].word, impression.person, round(impression.intensity, 4), round(float(certainty[index]), 4),
+            entries[index].valence, entries[index].arousal, impression.evidence, impression.start_s, impression.end_s,
             impression.scope,
         )
-        for i in chosen
+        for index in chosen
     )  # fmt: skip
 
 
 def certainty_of(entry: WordEntry, impression: Impression) -> float:
     """How certain a word is for an impression, in [0, 1] and never above the fused confidence."""
     mass = min(1.0, float(impression.probabilities @ entry.affinity))
-    distance = math.dist(impression.place, (entry.valence, entry.arousal))
+    distance = math.dist(impression.coordinates, (entry.valence, entry.arousal))
     fit = math.exp(-(distance**2) / (2 * REACH**2))
     gap = max(entry.least - impression.intensity, impression.intensity - entry.most, 0.0)
     apt = math.exp(-((gap / 0.15) ** 2))
@@ -182,7 +185,6 @@ def segments(
         least_s: minimum length in seconds; shorter spans join a touching neighbour.
         most_s: maximum length in seconds; longer spans are cut.
     """
-
     runs: list[tuple[int, int, int]] = []
     for step, winner in enumerate(winners):
         if winner < 0:
@@ -198,13 +200,13 @@ def segments(
             runs.append((step, step + 1, winner))
     merged: list[tuple[int, int]] = []
     for first, last, _ in runs:
-        short = ends[last - 1] - starts[first] < least_s
+        is_short = ends[last - 1] - starts[first] < least_s
         touches = bool(merged) and merged[-1][1] == first and abs(starts[first] - ends[first - 1]) < 1e-6
-        if touches and (short or ends[first - 1] - starts[merged[-1][0]] < least_s):
+        if touches and (is_short or ends[first - 1] - starts[merged[-1][0]] < least_s):
             merged[-1] = (merged[-1][0], last)
         else:
             merged.append((first, last))
-    return [part for first, last in merged for part in _cut(first, last, starts, ends, most_s)]
+    return [span for first, last in merged for span in _cut(first, last, starts, ends, most_s)]
 
 
 def _is_blip(
@@ -229,8 +231,8 @@ def _likenesses() -> npt.NDArray[np.float64]:
     affinity = np.stack([entry.affinity for entry in word_table()])  # (N, 7)
     directions = affinity / np.maximum(np.linalg.norm(affinity, axis=1, keepdims=True), 1e-9)
     valence, arousal = np.array([(entry.valence, entry.arousal) for entry in word_table()]).T
-    apart = np.hypot(valence[:, None] - valence, arousal[:, None] - arousal)
-    return np.asarray((directions @ directions.T) * np.exp(-((apart / 0.6) ** 2)))
+    distance = np.hypot(valence[:, None] - valence, arousal[:, None] - arousal)
+    return np.asarray((directions @ directions.T) * np.exp(-((distance / 0.6) ** 2)))
 
 
 def _entry(row: Mapping[str, str], sense: Sense) -> WordEntry:

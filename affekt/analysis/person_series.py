@@ -115,13 +115,13 @@ class PersonSeries:
 def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
     """The rows of a timeline about one person from one source, by step; empty if there are none."""
     names = (*DIMENSIONS, *EKMAN)
-    mine = pc.and_(pc.equal(table['person'], text_scalar(person)), pc.equal(table['source'], text_scalar(source)))
-    table = table.filter(pc.and_(mine, pc.is_in(table['name'], value_set=text_array(names))))
+    is_match = pc.and_(pc.equal(table['person'], text_scalar(person)), pc.equal(table['source'], text_scalar(source)))
+    table = table.filter(pc.and_(is_match, pc.is_in(table['name'], value_set=text_array(names))))
     spans, step = np.unique(
         np.stack([column(table, 'start_s'), column(table, 'end_s')], axis=1), axis=0, return_inverse=True
     )
     step = step.reshape(-1)
-    place = joined_view(pc.index_in(table['name'], value_set=text_array(names)), np.int32, -1)
+    name_index = joined_view(pc.index_in(table['name'], value_set=text_array(names)), np.int32, -1)
 
     def by_step(columns: Sequence[str], rows: Any = slice(None)) -> Floats:
         grid = np.full((len(spans), len(columns)), np.nan)
@@ -133,7 +133,7 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
 
     def by_name(name: str) -> Floats:
         grid = np.full((len(spans), len(names)), np.nan)
-        grid[step, place] = column(table, name)
+        grid[step, name_index] = column(table, name)
         return grid
 
     def texts(name: str, rows: Any) -> npt.NDArray[np.object_]:
@@ -141,15 +141,15 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
         texts_of[step[rows]] = np.array(table[name].to_pylist(), dtype=object)[rows]
         return texts_of
 
-    categories = place >= len(DIMENSIONS)
-    silent = categories & flags(pc.not_equal(table['abstained'], text_scalar('')))
+    categories = name_index >= len(DIMENSIONS)
+    abstaining = categories & flags(pc.not_equal(table['abstained'], text_scalar('')))
     values, low, high = (by_name(name) for name in ('value', 'low', 'high'))
-    of_dimensions = [weights_of(place == at) for at in range(len(DIMENSIONS))]
+    dimension_weights = [weights_of(name_index == index) for index in range(len(DIMENSIONS))]
     return PersonSeries(
         person, source, spans[:, 0], spans[:, 1], values[:, 2:], values[:, :2], low[:, :2], high[:, :2],
         by_step(['confidence'], categories)[:, 0], by_step(['coverage'])[:, 0],
-        _first_known(weights_of(categories), *of_dimensions), texts('abstained', silent),
-        texts('evidence', slice(None)), np.stack(of_dimensions, axis=1),
+        _first_known(weights_of(categories), *dimension_weights), texts('abstained', abstaining),
+        texts('evidence', slice(None)), np.stack(dimension_weights, axis=1),
     )  # fmt: skip
 
 
@@ -176,22 +176,24 @@ def leading_sources(series: PersonSeries, quantity: str = 'category') -> tuple[s
     Returns:
         Names among WEIGHTED; () if nothing was measured.
     """
-    stated = ~np.isnan(series.weights_for(quantity)).all(axis=1)
+    has_weights = ~np.isnan(series.weights_for(quantity)).all(axis=1)
     if quantity == 'category':
         shares = time_mean(series.probabilities, series.seconds)
         if np.isnan(shares).any():
             return ()
         likeliest = np.nan_to_num(series.probabilities, nan=-1.0).argmax(axis=1)
-        known = np.isfinite(series.probabilities).all(axis=1)
-        agreeing = known & (likeliest == shares.argmax())
-        stated &= agreeing if (agreeing & stated).any() else known
+        has_categories = np.isfinite(series.probabilities).all(axis=1)
+        agreeing = has_categories & (likeliest == shares.argmax())
+        has_weights &= agreeing if (agreeing & has_weights).any() else has_categories
     else:
-        stated &= np.isfinite(series.dimension(quantity))
-    weights = np.nan_to_num(series.weights_for(quantity)[stated])
-    totals = np.nan_to_num(time_mean(weights, series.seconds[stated])) if stated.any() else np.zeros(len(WEIGHTED))
-    whole = totals.sum()
-    order = sorted(range(len(WEIGHTED)), key=lambda at: (-totals[at], WEIGHTED[at]))
-    return tuple(WEIGHTED[at] for at in order if whole > 0 and totals[at] / whole >= LEADING_SHARE)
+        has_weights &= np.isfinite(series.dimension(quantity))
+    weights = np.nan_to_num(series.weights_for(quantity)[has_weights])
+    totals = (
+        np.nan_to_num(time_mean(weights, series.seconds[has_weights])) if has_weights.any() else np.zeros(len(WEIGHTED))
+    )
+    total = totals.sum()
+    order = sorted(range(len(WEIGHTED)), key=lambda index: (-totals[index], WEIGHTED[index]))
+    return tuple(WEIGHTED[index] for index in order if total > 0 and totals[index] / total >= LEADING_SHARE)
 
 
 def time_mean(values: npt.ArrayLike, seconds: npt.ArrayLike) -> Floats:
@@ -210,8 +212,8 @@ def time_mean(values: npt.ArrayLike, seconds: npt.ArrayLike) -> Floats:
     weights: Floats = np.asarray(seconds, dtype=np.float64)
     missing = np.isnan(readings)
     if missing.any():
-        known = ~missing.any(axis=tuple(range(1, readings.ndim)))
-        readings, weights = readings[known], weights[known]
+        complete = ~missing.any(axis=tuple(range(1, readings.ndim)))
+        readings, weights = readings[complete], weights[complete]
     if not len(readings):
         return np.full(readings.shape[1:], np.nan)
     if not weights.sum() > 0:
@@ -229,10 +231,10 @@ def column(table: pa.Table, name: str) -> Floats:
 def rows_of(table: pa.Table, person: str, names: Sequence[str] | None = None) -> pa.Table:
     """The rows of one person, with all columns or those in `names` that exist; no rows if the table has no column
     `person`."""
-    wanted = table.column_names if names is None else [name for name in names if name in table.column_names]
+    existing = table.column_names if names is None else [name for name in names if name in table.column_names]
     if 'person' not in table.column_names:
-        return table.select(wanted).slice(0, 0)
-    return table.select(wanted).filter(pc.equal(table['person'], text_scalar(person)))
+        return table.select(existing).slice(0, 0)
+    return table.select(existing).filter(pc.equal(table['person'], text_scalar(person)))
 
 
 class Readings:
@@ -245,7 +247,7 @@ class Readings:
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         self.tables = tables
         self._columns: dict[tuple[str, str, str], Floats] = {}
-        self._places: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
+        self._row_indices: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
 
     def column(self, table: str, person: str, name: str) -> Floats:
         """(N,) one column of one person's rows; nan where it was not measured."""
@@ -256,17 +258,17 @@ class Readings:
 
     def _rows(self, table: str, person: str) -> npt.NDArray[np.intp]:
         """Indices of one person's rows, found once for all columns."""
-        if (table, person) not in self._places:
+        if (table, person) not in self._row_indices:
             measured = self.tables.get(table, pa.table({}))
             numbers = pa.table({'at': number_array(np.arange(measured.num_rows))})
             if 'person' in measured.column_names:
                 numbers = numbers.append_column('person', measured['person'])
-            kept = rows_of(numbers, person, ('at', 'person'))['at']
-            self._places[table, person] = joined_view(kept, np.int64, 0)
-        return self._places[table, person]
+            indices = rows_of(numbers, person, ('at', 'person'))['at']
+            self._row_indices[table, person] = joined_view(indices, np.int64, 0)
+        return self._row_indices[table, person]
 
     def seconds(self, table: str, person: str) -> Floats:
-        """(N,) weights of one person's frames in a mean over time: the seconds they last, or 1 each if that is even."""
+        """(N,) weights of one person's frames in a mean over time: their seconds, or 1 each if evenly spaced."""
         is_uneven = LASTS in self.tables.get(table, pa.table({})).column_names
         return self.column(table, person, LASTS) if is_uneven else np.ones(len(self._rows(table, person)))
 
@@ -292,8 +294,8 @@ class Readings:
         if source == 'words' and 'text' in measured.column_names:
             rows = rows_of(measured, person, ('text', 'reason'))
             reasons = rows['reason'].to_pylist() if 'reason' in rows.column_names else [''] * rows.num_rows
-            read = np.array([reason not in NOT_READ for reason in reasons], dtype=bool)
-            quote = ' '.join(rows['text'].filter(flag_array(inside & read)).to_pylist())[:QUOTE_LENGTH]
+            is_read = np.array([reason not in NOT_READ for reason in reasons], dtype=bool)
+            quote = ' '.join(rows['text'].filter(flag_array(inside & is_read)).to_pylist())[:QUOTE_LENGTH]
         return Evidence(source, float(start_s), float(end_s), person, readings, quote)
 
 

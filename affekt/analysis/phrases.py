@@ -1,7 +1,7 @@
 """Wording of people, categories, courses, tones and moments.
 
-A word comes with its certainty, on one scale in all sentences: below LEAST_TOLD nothing is
-named, below CLEAR it is *perhaps*. A tone is named only where its interval allows it.
+All sentences qualify a word by its certainty on one scale: below LEAST_TOLD nothing is named, below CLEAR it is
+*perhaps*. A tone is named only where its interval allows it.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def named(word: str, certainty: float) -> str:
 
 
 def sure(certainty: float) -> str:
-    """'72 % sure'."""
+    """A certainty in [0, 1] in words: '72 % sure'."""
     return f'{round(100 * certainty)} % sure'
 
 
@@ -123,7 +123,7 @@ def told_course(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
     if len(joined) > MOST_STRETCHES:
         return _summed_up(joined)
     return tuple(
-        ToldStretch(_word_of(part), _times_of(joined, place), part.certainty) for place, part in enumerate(joined)
+        ToldStretch(_word_of(part), _times_of(joined, index), part.certainty) for index, part in enumerate(joined)
     )
 
 
@@ -157,7 +157,7 @@ def _sure_words(words: Sequence[OpenLabel]) -> str:
     """'angry (91 % sure), furious and perhaps tense': one 'perhaps' holds for all words after it."""
     first, *others = words
     texts = [f'{named(first.word, first.certainty)} ({sure(first.certainty)})', *[label.word for label in others]]
-    doubtful = next((at for at, label in enumerate(words) if label.certainty < CLEAR), 0)
+    doubtful = next((index for index, label in enumerate(words) if label.certainty < CLEAR), 0)
     if doubtful:
         texts[doubtful] = named(words[doubtful].word, words[doubtful].certainty)
     return listed(texts)
@@ -180,13 +180,13 @@ def tone(valence: Interval | None, arousal: Interval | None) -> str:
             with 'probably' if the 80 % interval has.
         arousal: the same.
     """
-    pleasant = _side(valence, 'valence', ('negative', 'positive'))
-    stirred = _side(arousal, 'arousal', ('calm', 'lively'))
-    if pleasant == 'middle' and stirred == 'middle':
+    valence_word = _side(valence, 'valence', ('negative', 'positive'))
+    arousal_word = _side(arousal, 'arousal', ('calm', 'lively'))
+    if valence_word == 'middle' and arousal_word == 'middle':
         return 'even'
-    if pleasant == 'middle':
-        return f'neutral and {stirred}' if stirred else 'neutral'
-    return ' and '.join(part for part in (pleasant, stirred) if part not in ('', 'middle'))
+    if valence_word == 'middle':
+        return f'neutral and {arousal_word}' if arousal_word else 'neutral'
+    return ' and '.join(part for part in (valence_word, arousal_word) if part not in ('', 'middle'))
 
 
 def tone_turns(start: tuple[Interval | None, Interval | None], end: tuple[Interval | None, Interval | None]) -> bool:
@@ -201,12 +201,12 @@ def _side(interval: Interval | None, axis: str, words: tuple[str, str]) -> str:
         return ''
     mean, low, high = interval
     low, high = (mean if end != end else end for end in (low, high))
-    reach = mean - low if mean > 0 else high - mean
-    is_sure = abs(mean) >= TONE_LEAST[axis] and abs(mean) > reach
-    if is_sure or (abs(mean) >= SLIGHT and abs(mean) > PROBABLE * reach):
-        likely = '' if is_sure else 'probably '
+    half_width = mean - low if mean > 0 else high - mean
+    is_sure = abs(mean) >= TONE_LEAST[axis] and abs(mean) > half_width
+    if is_sure or (abs(mean) >= SLIGHT and abs(mean) > PROBABLE * half_width):
+        qualifier = '' if is_sure else 'probably '
         degree = 'slightly ' if axis == 'valence' and abs(mean) < SLIGHT else ''
-        return likely + degree + words[mean > 0]
+        return qualifier + degree + words[mean > 0]
     return 'middle' if max(-low, high) <= MIDDLE and abs(mean) < SLIGHT else ''
 
 
@@ -236,18 +236,18 @@ def _mean_certainty(parts: Sequence[Stretch]) -> float | None:
     return sum((part.certainty or 0.0) * (part.end_s - part.start_s) for part in parts) / max(seconds, 1e-9)
 
 
-def _times_of(course: Sequence[Stretch], place: int) -> str:
+def _times_of(course: Sequence[Stretch], index: int) -> str:
     """'until 0:06' for the first, 'from 0:10' for the last, '' in between if the neighbours imply it."""
     if len(course) == 1:
         return ''
-    part = course[place]
-    touches_before = place == 0 or _touch(course[place - 1], part)
-    touches_after = place == len(course) - 1 or _touch(part, course[place + 1])
+    part = course[index]
+    touches_before = index == 0 or _touch(course[index - 1], part)
+    touches_after = index == len(course) - 1 or _touch(part, course[index + 1])
     if not (touches_before and touches_after):
         return stretch(part.start_s, part.end_s)
-    if place == len(course) - 1:
+    if index == len(course) - 1:
         return f'from {clock(part.start_s)}'
-    is_told_by_neighbours = place == len(course) - 2 and place > 0
+    is_told_by_neighbours = index == len(course) - 2 and index > 0
     return '' if is_told_by_neighbours else f'until {clock(part.end_s)}'
 
 
@@ -261,9 +261,9 @@ def _summed_up(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
     for part in course:
         by_word.setdefault(_plain_word(part), []).append(part)
     seconds = {word: sum(part.end_s - part.start_s for part in parts) for word, parts in by_word.items()}
-    usual, *others = sorted(seconds, key=lambda word: (-seconds[word], word))
-    often = 'mostly' if seconds[usual] >= sum(seconds.values()) / 2 else 'most often'
-    parts = [ToldStretch(f'{often} {usual}', '', _mean_certainty(by_word[usual]))]
+    commonest, *others = sorted(seconds, key=lambda word: (-seconds[word], word))
+    frequency = 'mostly' if seconds[commonest] >= sum(seconds.values()) / 2 else 'most often'
+    parts = [ToldStretch(f'{frequency} {commonest}', '', _mean_certainty(by_word[commonest]))]
     for word in [word for word in others if word not in REASON_WORDS.values()][:MOST_OTHERS]:
         longest = max(by_word[word], key=lambda part: part.end_s - part.start_s)
         article = 'an' if word[0] in 'aeiou' else 'a'
@@ -291,8 +291,8 @@ def _unclear_throughout(person: Person) -> str:
     if person.course[0].reason == 'mixed':
         return f'{called(person.name)} keeps changing, so that no one emotion prevails'
     if person.name == UNSEEN or person.seen_s <= 0:
-        who = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
+        voice = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
         if person.course[0].reason == 'unread':
-            return f'{who} is heard, and no model is loaded that reads emotion from it'
-        return f'{who} is too unclear to name an emotion'
+            return f'{voice} is heard, and no model is loaded that reads emotion from it'
+        return f'{voice} is too unclear to name an emotion'
     return f'the expression of {called(person.name)} is too unclear to name an emotion'

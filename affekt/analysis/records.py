@@ -14,6 +14,8 @@ from affekt.wording import counted, signed
 
 LOSS_STARTS = ('Not read: ', 'Missing: ', 'Damaged: ')
 """Beginnings of the notes of `affekt.media` about losses in the container."""
+STREAM_LOSS_STARTS = ('Picture: ', 'Sound: ', 'Video: ', 'Audio: ')
+"""Beginnings of the notes about losses in video or audio; stored analyses have the first two."""
 UNCLEAR = 'unclear'
 """The label of a stretch without a sufficiently likely category."""
 
@@ -36,12 +38,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Lost:
-    """What was not or could not be read from the file; the source's notes describe it."""
+    """Losses of the file: parts not read, missing or damaged; the source's notes describe them."""
 
     bytes: int = 0
     """Bytes that are missing, damaged, or present but not read, as far as the container shows."""
     seconds: float = 0.0
-    """The largest loss among container, video and audio."""
+    """Seconds lost: the largest loss among container, video and audio."""
     packets: int = 0
     """Compressed packets that could not be decoded."""
     frames: int = 0
@@ -85,7 +87,7 @@ class Source:
         sentences = tuple(note for note in self.notes if note.startswith(LOSS_STARTS))
         if self.lost.amounts:
             return sentences or (f'Not read whole: {self.lost.amounts}.',)
-        return sentences or tuple(note for note in self.notes if note.startswith(('Picture: ', 'Sound: ')))
+        return sentences or tuple(note for note in self.notes if note.startswith(STREAM_LOSS_STARTS))
 
     @property
     def identity(self) -> dict[str, str]:
@@ -113,8 +115,8 @@ class Stretch:
     face, voice and words; 'mixed', if most steps are clear but no category prevails; '' if a label is named."""
 
     def __repr__(self) -> str:
-        sure = '' if self.certainty is None else f', certainty {self.certainty:.2f}'
-        return f'Stretch({self.label!r}, {self.start_s:.1f}-{self.end_s:.1f} s{sure})'
+        certainty = '' if self.certainty is None else f', certainty {self.certainty:.2f}'
+        return f'Stretch({self.label!r}, {self.start_s:.1f}-{self.end_s:.1f} s{certainty})'
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,7 +133,7 @@ class Person:
     """Mean, low, high (95 %, over seconds)."""
     arousal: tuple[float, float, float] | None
     quality: Mapping[str, float] = field(default_factory=dict)
-    """Face size in pixels, blur, head turn in degrees, loudness in dB, noise in dB, as far as measured."""
+    """Face size in pixels, blur, head turn in degrees, loudness and noise in dB, as far as measured."""
     course: tuple[Stretch, ...] = ()
     """How the label changes over the person's time; empty where nothing was measured, and in older runs."""
     stretches: int = 1
@@ -265,7 +267,7 @@ class Described:
     invented: tuple[DescribedClue, ...] = ()
     """Clauses about inputs that the clip lacks; excluded from text and labels."""
     lacking: Mapping[str, str] = field(default_factory=dict)
-    """Inputs that it could not use, with reasons."""
+    """Input (such as 'video') to the reason why it could not be used."""
     words: str = ''
     """The spoken words in its prompt."""
     failure: str = ''
@@ -276,8 +278,8 @@ class Described:
     """Certainty of the first label, in [0, 1]; None if unknown."""
 
     def __repr__(self) -> str:
-        said = self.failure or self.text
-        return f'Described({self.describer!r}, {said[:60]!r})'
+        text = self.failure or self.text
+        return f'Described({self.describer!r}, {text[:60]!r})'
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,4 +1,4 @@
-"""Which results of a run count, by its journal, and why others no longer do.
+"""The valid results of a run by its journal, and the reasons why others are not.
 
 A note has a state: 'done'; 'superseded', if the clip's content changed; 'vanished', if it was removed; 'renamed',
 if it is noted under another path; 'duplicate', if another clip has the same content; 'failed'. Only results that are
@@ -82,19 +82,19 @@ def noted(run: Path) -> dict[str, ResultNote]:
 
 
 def retire_absent(
-    run: Run, known: Mapping[str, ResultNote], present: Collection[str], named: Sequence[Path]
+    run: Run, notes: Mapping[str, ResultNote], present: Collection[str], given_paths: Sequence[Path]
 ) -> list[str]:
-    """Note clips that are gone from the given folders as vanished; returns a sentence for each that had results."""
-    folders = [Path(os.path.abspath(path)) for path in named if os.path.isdir(path)]
+    """Notes clips that are gone from the given folders as vanished; returns a sentence for each that had results."""
+    folders = [Path(os.path.abspath(path)) for path in given_paths if os.path.isdir(path)]
     remarks = []
-    for note in known.values():
+    for note in notes.values():
         if note.state not in (DONE, DUPLICATE, FAILED) or note.file in present:
             continue
-        searched = any(note.input.absolute().is_relative_to(folder) for folder in folders)
-        if searched and is_gone(note.input):
+        was_searched = any(note.input.absolute().is_relative_to(folder) for folder in folders)
+        if was_searched and is_gone(note.input):
             run.amend(note.key, state=VANISHED)
             if note.state == DONE:
-                remarks.append(f'{storable(note.file)} is gone; its results are kept, and no longer exported')
+                remarks.append(f'{storable(note.file)} is gone; its results are kept, but not exported')
     return remarks
 
 
@@ -136,16 +136,16 @@ def results_that_count(run: Path) -> Results:
                 came=f'{note.folder!r} in {run / JOURNAL}',
                 todo='export only runs that you made or trust',
             )
-        why = _why_not(run, note)
-        (set_aside if why or note.state == RENAMED else kept).append(note)
-        remarks += [f'{storable(note.file)} {why}'] if why else []
-        lacking += [note.file] if why and note.state == DONE else []
-    counting = {note.file for note in kept}
-    failed = [note.file for note in notes if note.state == FAILED and note.file not in counting]
+        reason = _exclusion_reason(run, note)
+        (set_aside if reason or note.state == RENAMED else kept).append(note)
+        remarks += [f'{storable(note.file)} {reason}'] if reason else []
+        lacking += [note.file] if reason and note.state == DONE else []
+    counted_files = {note.file for note in kept}
+    failed = [note.file for note in notes if note.state == FAILED and note.file not in counted_files]
     remarks += [f'{storable(file)} could not be analyzed; --resume tries again' for file in failed]
     copies = [note for note in notes if note.state == DUPLICATE]
-    remarks += [_on_copy(note, counting) for note in copies]
-    lacking += failed + [note.file for note in copies if _is_lacking(note, counting)]
+    remarks += [_on_copy(note, counted_files) for note in copies]
+    lacking += failed + [note.file for note in copies if _is_lacking(note, counted_files)]
     remarks += on_namesakes(kept)
     return Results(
         tuple(sorted(kept, key=lambda note: note.file)),
@@ -155,41 +155,41 @@ def results_that_count(run: Path) -> Results:
     )
 
 
-def _why_not(run: Path, note: ResultNote) -> str:
+def _exclusion_reason(run: Path, note: ResultNote) -> str:
     """Why a result does not count, for a sentence that begins with the clip; '' if it does."""
     if note.state == RENAMED:
         return ''
     if note.state in (SUPERSEDED, VANISHED):
-        why = 'has changed since' if note.state == SUPERSEDED else 'is gone'
-        return f'{why}: its earlier results are left out'
-    if why := no_longer(note):
-        return f'{why}: its results are left out; go on with --resume'
+        reason = 'has changed since' if note.state == SUPERSEDED else 'is gone'
+        return f'{reason}: its earlier results are left out'
+    if reason := stale_reason(note):
+        return f'{reason}: its results are left out; go on with --resume'
     return '' if (run / note.folder / MAIN_FILE).exists() else 'has no whole results; go on with --resume'
 
 
-def _is_lacking(copy: ResultNote, counting: Collection[str]) -> bool:
+def _is_lacking(copy: ResultNote, counted_files: Collection[str]) -> bool:
     """Whether a clip with the content of another has no valid results through it, and is still there."""
     first = str(copy.facts.get('same_as', ''))
-    return not is_gone(copy.input) if no_longer(copy) else first not in counting
+    return not is_gone(copy.input) if stale_reason(copy) else first not in counted_files
 
 
-def _on_copy(note: ResultNote, counting: Collection[str]) -> str:
+def _on_copy(note: ResultNote, counted_files: Collection[str]) -> str:
     """A sentence on a clip with the content of another, the first; '' if the clip is gone."""
     copy, first = storable(note.file), str(note.facts.get('same_as', ''))
-    if why := no_longer(note):
-        return f'{copy} {why}; go on with --resume' if not is_gone(note.input) else ''
-    if first not in counting:
+    if reason := stale_reason(note):
+        return f'{copy} {reason}; go on with --resume' if not is_gone(note.input) else ''
+    if first not in counted_files:
         return f'{copy} has the same content as {storable(first)}, which is left out; go on with --resume'
     return f'{copy} has the same content as {storable(first)}: it counts once'
 
 
 def on_namesakes(notes: Iterable[ResultNote]) -> list[str]:
     """A sentence if valid results of different clips have equal paths; [] if all paths differ."""
-    places: dict[str, set[Path]] = {}
+    inputs_by_file: dict[str, set[Path]] = {}
     for note in notes:
         if note.state == DONE:
-            places.setdefault(note.file, set()).add(note.input)
-    shared = {file: sorted(inputs) for file, inputs in places.items() if len(inputs) > 1}
+            inputs_by_file.setdefault(note.file, set()).add(note.input)
+    shared = {file: sorted(inputs) for file, inputs in inputs_by_file.items() if len(inputs) > 1}
     if not shared:
         return []
     file, inputs = next(iter(sorted(shared.items())))
@@ -202,15 +202,16 @@ def on_namesakes(notes: Iterable[ResultNote]) -> list[str]:
 
 def is_inside(run: Path, folder: str) -> bool:
     """Whether a journal's folder is directly inside the run, and not a link."""
-    plain = bool(folder) and folder not in ('.', '..') and not set(folder) & {'/', '\\', '\0'}
-    return plain and not (run / folder).is_symlink()
+    is_plain_name = bool(folder) and folder not in ('.', '..') and not set(folder) & {'/', '\\', '\0'}
+    return is_plain_name and not (run / folder).is_symlink()
 
 
-def no_longer(note: ResultNote) -> str:
-    """Why a result no longer counts; '' if it does, or if the analyzed folder is out of reach."""
+def stale_reason(note: ResultNote) -> str:
+    """Why a result is not valid: its clip is gone or has changed; '' if it is valid, or if the analyzed folder cannot
+    be reached."""
     path = note.input
     try:
-        if not path.name or not path.is_absolute() or not _named_folder(note).is_dir():
+        if not path.name or not path.is_absolute() or not _given_folder(note).is_dir():
             return ''
         if is_gone(path):
             return 'is gone'
@@ -241,7 +242,7 @@ def results_name(stem: str, key: str) -> str:
     return f'{slug}-{hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]}'
 
 
-def _named_folder(note: ResultNote) -> Path:
+def _given_folder(note: ResultNote) -> Path:
     """The folder that the clip's path starts from: above its subfolders, so that a removed subfolder is noticed."""
     parts = PurePosixPath(note.file).parts
     above = note.input.parents[len(parts) - 1] if parts and note.input.parts[-len(parts) :] == parts else None

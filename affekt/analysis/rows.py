@@ -58,10 +58,14 @@ WEIGHTS_AS_TEXT = 'weights'
 
 
 def packed(rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    """Dictionaries as a table of SCHEMA."""
-    known, needed = {*SCHEMA.names, WEIGHTS_AS_TEXT}, {'start_s', 'end_s', 'source', 'name', 'value'}
+    """Dictionaries as a table of SCHEMA; absent keys take their defaults.
+
+    Raises:
+        ShapeError: a row has an unknown key, or lacks its span, source, name or value.
+    """
+    allowed, required = {*SCHEMA.names, WEIGHTS_AS_TEXT}, {'start_s', 'end_s', 'source', 'name', 'value'}
     for row in rows:
-        unknown, missing = set(row) - known, needed - set(row)
+        unknown, missing = set(row) - allowed, required - set(row)
         if unknown or missing:
             raise ShapeError(
                 expected=f'rows with keys among {SCHEMA.names}',
@@ -81,20 +85,20 @@ def series_rows(series: PersonSeries) -> pa.Table:
         'start_s': series.start_s, 'end_s': series.end_s, 'person': series.person, 'source': series.source,
         'confidence': series.confidence, 'coverage': series.coverage, 'evidence': series.evidence,
     }  # fmt: skip
-    torn = np.where(series.abstained == 'contradiction', series.abstained, '')
+    contradictions = np.where(series.abstained == 'contradiction', series.abstained, '')
     weights = dict(zip(WEIGHT_COLUMNS, series.weights.T, strict=True))
     names: dict[str, tuple[Bools, Mapping[str, Any]]] = {
         category: (series.states_categories, {'value': shares, 'abstained': series.abstained, **weights})
         for category, shares in zip(EKMAN, series.probabilities.T, strict=True)
     }
-    for at, name in enumerate(DIMENSIONS):
-        values = series.values[:, at]
-        own = {
-            'value': values, 'low': series.low[:, at], 'high': series.high[:, at],
-            'abstained': np.where(np.isnan(values), torn, ''),
+    for index, name in enumerate(DIMENSIONS):
+        values = series.values[:, index]
+        own_columns = {
+            'value': values, 'low': series.low[:, index], 'high': series.high[:, index],
+            'abstained': np.where(np.isnan(values), contradictions, ''),
             **dict(zip(WEIGHT_COLUMNS, series.weights_for(name).T, strict=True)),
         }  # fmt: skip
-        names[name] = (series.states_dimensions[:, at], own)
+        names[name] = (series.states_dimensions[:, index], own_columns)
     return rows_by_name(shared, names)
 
 
@@ -109,8 +113,8 @@ def rows_by_name(shared: Mapping[str, Any], names: Mapping[str, tuple[Bools, Map
     columns = {}
     for field in SCHEMA:
         parts = []
-        for name, (keep, own) in names.items():
-            values = {**_DEFAULTS, **shared, **own, 'name': name}[field.name]
+        for name, (keep, own_columns) in names.items():
+            values = {**_DEFAULTS, **shared, **own_columns, 'name': name}[field.name]
             parts.append(np.broadcast_to(np.asarray(values), keep.shape)[steps[name]])
         columns[field.name] = arrow_array(np.concatenate(parts), field.type)
     return pa.table(columns, schema=SCHEMA)
@@ -120,14 +124,14 @@ def weights_as_text(table: pa.Table) -> pa.Table:
     """The table of a timeline with its weights in one column of text, such as 'face 0.62, voice 0.38'."""
     shares = np.stack([floats(table[name]) for name in WEIGHT_COLUMNS], axis=1)  # (N, 3)
     # -1 for nan: nan never equals nan, and most rows have only that
-    distinct, place = np.unique(np.nan_to_num(shares, nan=-1.0), axis=0, return_inverse=True)
+    distinct, inverse = np.unique(np.nan_to_num(shares, nan=-1.0), axis=0, return_inverse=True)
     texts = [
         ', '.join(f'{source} {share:.2f}' for source, share in zip(WEIGHTED, row, strict=True) if share >= 0)
         for row in distinct.tolist()
     ]
-    at = table.column_names.index(WEIGHT_COLUMNS[0])
-    of_rows = text_array(texts).take(number_array(place.reshape(-1)))
-    return table.drop_columns(list(WEIGHT_COLUMNS)).add_column(at, WEIGHTS_AS_TEXT, of_rows)
+    index = table.column_names.index(WEIGHT_COLUMNS[0])
+    row_texts = text_array(texts).take(number_array(inverse.reshape(-1)))
+    return table.drop_columns(list(WEIGHT_COLUMNS)).add_column(index, WEIGHTS_AS_TEXT, row_texts)
 
 
 def _weights_in(text: object) -> dict[str, float]:
@@ -152,28 +156,35 @@ def _with_weights(table: pa.Table) -> pa.Table:
         return table
     texts = _cast(table.select([WEIGHTS_AS_TEXT]), pa.schema([(WEIGHTS_AS_TEXT, pa.string())]))[WEIGHTS_AS_TEXT]
     texts = texts.combine_chunks().dictionary_encode()
-    read = [_weights_in(text) for text in texts.dictionary.to_pylist()]
+    parsed = [_weights_in(text) for text in texts.dictionary.to_pylist()]
     table = table.drop_columns([WEIGHTS_AS_TEXT])
     for name in WEIGHT_COLUMNS:
-        shares = arrow_array([weights.get(name, float('nan')) for weights in read], pa.float64())
+        shares = arrow_array([weights.get(name, float('nan')) for weights in parsed], pa.float64())
         table = table.append_column(name, shares.take(texts.indices))
     return table
 
 
 def conforming(table: pa.Table) -> pa.Table:
-    """The table with exactly the columns of SCHEMA."""
+    """The table with exactly the columns of SCHEMA; absent ones take their defaults.
+
+    Raises:
+        ShapeError: no Arrow table, or a column is missing, unknown or of a type that does not fit.
+    """
     if not isinstance(table, pa.Table):
         raise ShapeError(expected='an Arrow table', came=type(table).__name__, todo='use Timeline.from_rows')
     table = _with_weights(table)
     names = set(table.column_names)
-    missing = [f.name for f in SCHEMA if f.name not in names and f.name not in _DEFAULTS]
-    unknown = sorted(names - {f.name for f in SCHEMA})
+    missing = [field.name for field in SCHEMA if field.name not in names and field.name not in _DEFAULTS]
+    unknown = sorted(names - {field.name for field in SCHEMA})
     if missing or unknown:
         raise ShapeError(
             expected=f'columns among {SCHEMA.names}', came=f'missing {missing}, unknown {unknown}', todo='rename them'
         )
     count = table.num_rows
-    columns = [table[f.name] if f.name in names else arrow_array([_DEFAULTS[f.name]] * count, f.type) for f in SCHEMA]
+    columns = [
+        table[field.name] if field.name in names else arrow_array([_DEFAULTS[field.name]] * count, field.type)
+        for field in SCHEMA
+    ]
     return _cast(pa.table(columns, names=SCHEMA.names), SCHEMA)
 
 
@@ -185,7 +196,13 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def check(table: pa.Table) -> None:
-    """Raises if a time, confidence, coverage or source is out of range."""
+    """Checks the values of a table of SCHEMA.
+
+    Raises:
+        ValueRangeError: a null; a time that is not finite; a span that ends before it starts; a confidence, coverage or
+            weight outside [0, 1].
+        UnknownNameError: a source outside SOURCES.
+    """
     if any(table[name].null_count for name in SCHEMA.names):
         raise ValueRangeError(expected='no nulls', came='a null', todo="use nan for numbers and '' for text")
     starts, ends = (floats(table[name]) for name in ('start_s', 'end_s'))
@@ -195,9 +212,9 @@ def check(table: pa.Table) -> None:
         )
     for name, nan_allowed in (('confidence', True), ('coverage', False), *((name, True) for name in WEIGHT_COLUMNS)):
         values = floats(table[name])
-        inside = (values >= 0) & (values <= 1)
-        if not (inside | (np.isnan(values) & nan_allowed)).all():
+        in_range = (values >= 0) & (values <= 1)
+        if not (in_range | (np.isnan(values) & nan_allowed)).all():
             raise ValueRangeError(expected=f'{name} in [0, 1]', came='a value outside', todo='scale it first')
-    strange = sorted(set(pc.unique(table['source']).to_pylist()) - set(SOURCES))
-    if strange:
-        raise UnknownNameError(expected=f'sources among {SOURCES}', came=f'{strange}', todo='use one of these')
+    unknown = sorted(set(pc.unique(table['source']).to_pylist()) - set(SOURCES))
+    if unknown:
+        raise UnknownNameError(expected=f'sources among {SOURCES}', came=f'{unknown}', todo='use one of these')

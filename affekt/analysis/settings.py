@@ -26,7 +26,7 @@ Settings = TypeVar('Settings', bound='DataclassInstance')
 ASR_NAMES = ('tiny.en', 'base', 'none')
 LICENSES = ('research', 'commercial-ok')
 DEFAULT_FPS = 12.5
-_CALLED = {float: 'a number', int: 'a whole number', bool: 'True or False', str: 'a text', type(None): 'None'}
+_TYPE_NAMES = {float: 'a number', int: 'a whole number', bool: 'True or False', str: 'a text', type(None): 'None'}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ class AnalysisSettings:
             object.__setattr__(self, 'describe_model', os.path.abspath(self.describe_model))
         require_types(self)
         if self.fps is not None and not 0.1 <= self.fps <= 1000:
-            raise ValueRangeError(expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='choose one in that range')
+            raise ValueRangeError(
+                expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='choose a number in this range'
+            )
         if not 1 <= self.max_people <= 100:
             raise ValueRangeError(
                 expected='max_people in [1, 100]', came=f'{self.max_people}', todo='choose a number in this range'
@@ -87,9 +89,9 @@ class AnalysisSettings:
             raise ValueRangeError(expected='max_side in [64, 10000]', came=f'{self.max_side}', todo='use 1280')
         if self.sound_stream is not None and self.sound_stream < 0:
             raise ValueRangeError(
-                expected='a sound stream counted from 0',
+                expected='the number of an audio stream, counted from 0',
                 came=f'{self.sound_stream}',
-                todo='name one counted from 0, or none to take the default one',
+                todo='give 0 or more, or None for the default stream',
             )
         if self.encoding is not None:
             require_encoding(self.encoding)
@@ -129,14 +131,14 @@ class AnalysisSettings:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> AnalysisSettings:
-        """Settings that `to_dict` wrote; its model directory need not exist any more."""
-        known = {key: fields[key] for key in cls.__dataclass_fields__ if key in fields}
-        asr = str(known.get('asr', 'tiny.en'))
+        """Settings that `to_dict` wrote; their model directory need not exist."""
+        stored = {key: fields[key] for key in cls.__dataclass_fields__ if key in fields}
+        asr = str(stored.get('asr', 'tiny.en'))
         if asr in ASR_NAMES or Path(asr).is_dir():
-            return cls(**known)
-        made = cls(**{**known, 'asr': 'none'})
-        object.__setattr__(made, 'asr', asr)
-        return made
+            return cls(**stored)
+        settings = cls(**{**stored, 'asr': 'none'})
+        object.__setattr__(settings, 'asr', asr)
+        return settings
 
     def recorded(self) -> dict[str, Any]:
         """Everything that results depend on, for the settings file of a run, including hashes of a model directory's
@@ -149,19 +151,19 @@ class AnalysisSettings:
         if not self.describe:
             del recorded['describe'], recorded['describe_model']
         else:
-            recorded['describe_files'] = _files_of(_describer_place(self.describe_model))
+            recorded['describe_files'] = _files_of(_describer_path(self.describe_model))
         if self.asr not in ASR_NAMES and Path(self.asr).is_dir():
             files = _files_of(Path(self.asr))
             recorded['asr_files'] = {name: digest for name, digest in files.items() if not is_kept_silence(name)}
         return recorded
 
 
-def _describer_place(model: str) -> Path:
+def _describer_path(model: str) -> Path:
     """The folder or checkpoint of a describer; for a training run, the describer that it kept."""
     from affekt.analysis.description import description_room
 
-    place: Path = description_room().described_place(model)
-    return place
+    path: Path = description_room().described_place(model)
+    return path
 
 
 def _files_of(path: Path) -> dict[str, str]:
@@ -183,18 +185,18 @@ def require_types(settings: Any) -> None:
         if isinstance(value, (os.PathLike, np.generic)):
             value = os.fspath(value) if isinstance(value, os.PathLike) else value.item()
             object.__setattr__(settings, name, value)
-        kinds = get_args(hint) or (hint,)
-        is_flag = isinstance(value, bool)
+        types = get_args(hint) or (hint,)
+        is_bool = isinstance(value, bool)
         fits = any(
-            (kind is float and isinstance(value, Real) and not is_flag)
-            or (kind is int and isinstance(value, Integral) and not is_flag)
-            or (kind is bool and is_flag)
-            or (kind not in (float, int, bool) and isinstance(value, kind))
-            for kind in kinds
+            (expected_type is float and isinstance(value, Real) and not is_bool)
+            or (expected_type is int and isinstance(value, Integral) and not is_bool)
+            or (expected_type is bool and is_bool)
+            or (expected_type not in (float, int, bool) and isinstance(value, expected_type))
+            for expected_type in types
         )
         if not fits:
-            words = ' or '.join(_CALLED[kind] for kind in kinds)
-            raise ValueRangeError(expected=f'{words} for {name}', came=repr(value)[:80], todo='give one')
+            expected = ' or '.join(_TYPE_NAMES[expected_type] for expected_type in types)
+            raise ValueRangeError(expected=f'{expected} for {name}', came=repr(value)[:80], todo='correct its type')
 
 
 def changed_settings(settings: Settings, named: Mapping[str, Any]) -> Settings:
@@ -203,11 +205,13 @@ def changed_settings(settings: Settings, named: Mapping[str, Any]) -> Settings:
     Raises:
         UnknownNameError: no field of this name.
     """
-    known = settings.__dataclass_fields__
+    field_names = settings.__dataclass_fields__
     for name in named:
-        if name not in known:
+        if name not in field_names:
             raise UnknownNameError(
-                expected=f'a setting among {", ".join(known)}', came=repr(name), todo=did_you_mean(name, known)
+                expected=f'a setting among {", ".join(field_names)}',
+                came=repr(name),
+                todo=did_you_mean(name, field_names),
             )
     plain: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
     return replace(settings, **plain)

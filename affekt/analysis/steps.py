@@ -30,7 +30,7 @@ _Z95 = 1.959964
 def steps_of(duration_s: float, step_s: float) -> list[Span]:
     """The steps in which a recording is fused; the last one ends with it."""
     count = max(1, int(np.ceil(duration_s / step_s - 1e-6))) if duration_s > 0 else 0
-    return [(k * step_s, min((k + 1) * step_s, duration_s)) for k in range(count)]
+    return [(index * step_s, min((index + 1) * step_s, duration_s)) for index in range(count)]
 
 
 def opinions_of(observed: Observed, person: str, steps: Sequence[Span]) -> list[Opinion]:
@@ -57,19 +57,19 @@ def fused_series(person: str, opinions: Sequence[Opinion], steps: Sequence[Span]
     cursors = dict.fromkeys(by_source, 0)
     measured: list[tuple[Span, Fused]] = []
     for start, end in steps:
-        here = []
-        for source, parts in by_source.items():
-            while cursors[source] < len(parts) and parts[cursors[source]].end_s <= start:
+        step_opinions = []
+        for source, source_opinions in by_source.items():
+            while cursors[source] < len(source_opinions) and source_opinions[cursors[source]].end_s <= start:
                 cursors[source] += 1
-            inside = []
-            for part in parts[cursors[source] :]:
-                if part.start_s >= end:
+            overlapping = []
+            for candidate in source_opinions[cursors[source] :]:
+                if candidate.start_s >= end:
                     break
-                inside.append(part)
-            mean = _mean_opinion(inside, start, end)
+                overlapping.append(candidate)
+            mean = _mean_opinion(overlapping, start, end)
             if mean is not None:
-                here.append(mean)
-        fused = fuse(here)
+                step_opinions.append(mean)
+        fused = fuse(step_opinions)
         if fused is not None:
             measured.append(((start, end), fused))
     return _series(person, measured)
@@ -78,7 +78,7 @@ def fused_series(person: str, opinions: Sequence[Opinion], steps: Sequence[Span]
 def opinion_rows(opinions: Sequence[Opinion], person: str) -> pa.Table:
     """The timeline's rows of one person's opinions: categories, valence, arousal; for voice also 'speech' and, where a
     person has several turns, 'liveliness'."""
-    everywhere = np.ones(len(opinions), dtype=bool)
+    ones = np.ones(len(opinions), dtype=bool)
     shares = np.array([_or_nan(opinion.probabilities) for opinion in opinions]).reshape(-1, len(EKMAN))  # (N, 7)
     quality = np.array([opinion.quality for opinion in opinions])
     source = np.array([opinion.source for opinion in opinions], dtype=object)
@@ -93,15 +93,15 @@ def opinion_rows(opinions: Sequence[Opinion], person: str) -> pa.Table:
     }
     liveliness = np.array([opinion.liveliness for opinion in opinions])
     names = {
-        'speech': (source == 'voice', {'value': everywhere.astype(float)}),
+        'speech': (source == 'voice', {'value': ones.astype(float)}),
         'liveliness': (np.isfinite(liveliness), {'value': liveliness}),
     }
     for category, values in zip(EKMAN, shares.T, strict=True):
         names[category] = (~np.isnan(shares).any(axis=1), {'value': values, 'confidence': shares.max(axis=1)})
     for name in DIMENSIONS:
         values = np.array([getattr(opinion, name) for opinion in opinions])
-        reach = _Z95 * np.array([getattr(opinion, f'{name}_sd') for opinion in opinions])
-        low, high = np.clip([values - reach, values + reach], -1.0, 1.0)
+        half_widths = _Z95 * np.array([getattr(opinion, f'{name}_sd') for opinion in opinions])
+        low, high = np.clip([values - half_widths, values + half_widths], -1.0, 1.0)
         names[name] = (np.isfinite(values), {'value': values, 'low': low, 'high': high})
     return rows_by_name(shared, names)
 
@@ -111,13 +111,13 @@ def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries
     fused = [step for _, step in measured]
     spans = np.array([span for span, _ in measured]).reshape(-1, 2)  # (T, 2)
 
-    def weights(of: str) -> Floats:
-        shares = [[round(getattr(step, of).get(source, np.nan), 2) for source in WEIGHTED] for step in fused]
+    def weights(field_name: str) -> Floats:
+        shares = [[round(getattr(step, field_name).get(source, np.nan), 2) for source in WEIGHTED] for step in fused]
         return np.array(shares).reshape(-1, len(WEIGHTED))  # (T, 3)
 
-    def dimensions(part: str) -> Floats:
+    def dimensions(bound: str) -> Floats:
         pairs: list[tuple[Dimension, Dimension]] = [(step.valence, step.arousal) for step in fused]
-        return np.array([[getattr(each, part) for each in pair] for pair in pairs]).reshape(-1, 2)  # (T, 2)
+        return np.array([[getattr(dimension, bound) for dimension in pair] for pair in pairs]).reshape(-1, 2)  # (T, 2)
 
     return PersonSeries(
         person, 'fused', spans[:, 0], spans[:, 1],
@@ -132,43 +132,43 @@ def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries
 
 def _face_opinions(observed: Observed, person: str, steps: Sequence[Span], trust: Trust) -> list[Opinion]:
     """The mean face of each step in which the person was seen."""
-    stated = (*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS], 'quality')
-    rows = rows_of(observed.faces, person, ('time_s', LASTS, *EKMAN, *stated))
+    names = (*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS], 'quality')
+    rows = rows_of(observed.faces, person, ('time_s', LASTS, *EKMAN, *names))
     if not rows.num_rows or not steps:
         return []
     times = column(rows, 'time_s')
     step_s = steps[0][1] - steps[0][0]
     index = np.minimum((times / step_s + 1e-9).astype(np.int64), len(steps) - 1)
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
-    values = {name: column(rows, name) for name in stated}
-    rate = observed.source.analyzed_rate_hz
-    lasting = seconds_of_faces(rows, rate)
+    values = {name: column(rows, name) for name in names}
+    rate_hz = observed.source.analyzed_rate_hz
+    seconds = seconds_of_faces(rows, rate_hz)
     order = np.argsort(index, kind='stable')
     bounds = np.flatnonzero(np.diff(index[order])) + 1
     opinions = []
-    for part in np.split(order, bounds):
-        start, end = steps[int(index[part[0]])]
-        seen = float(lasting[part].sum()) / (end - start) if rate > 0 else 1.0
-        own = {name: numbers[part] for name, numbers in values.items()}
-        opinions.append(_face_opinion((start, end), shares[part], own, lasting[part], seen, trust))
+    for frames in np.split(order, bounds):
+        start, end = steps[int(index[frames[0]])]
+        coverage = float(seconds[frames].sum()) / (end - start) if rate_hz > 0 else 1.0
+        step_values = {name: column_values[frames] for name, column_values in values.items()}
+        opinions.append(_face_opinion((start, end), shares[frames], step_values, seconds[frames], coverage, trust))
     return opinions
 
 
 def _face_opinion(
-    span: Span, shares: Floats, values: Mapping[str, Floats], lasting: Floats, seen: float, trust: Trust
+    span: Span, shares: Floats, values: Mapping[str, Floats], seconds: Floats, coverage: float, trust: Trust
 ) -> Opinion:
     """The mean over time of a step's frames."""
-    mean_shares = time_mean(shares, lasting)  # (7,)
+    mean_shares = time_mean(shares, seconds)  # (7,)
     probabilities = None if np.isnan(mean_shares).any() else _normal(mean_shares)
     dimensions: dict[str, Any] = {}
     derived = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
     for name, deviation in zip(DIMENSIONS, derived, strict=True):
-        mean, stated = (float(time_mean(values[each], lasting)) for each in (name, f'{name}_sd'))
+        mean, stated = (float(time_mean(values[column_name], seconds)) for column_name in (name, f'{name}_sd'))
         dimensions |= {name: mean, f'{name}_sd': max(LEAST_SD, deviation if np.isnan(stated) else stated)}
-    quality = float(time_mean(values['quality'], lasting))
+    quality = float(time_mean(values['quality'], seconds))
     return Opinion(
         'face', probabilities, **dimensions, **_trusted(trust),
-        quality=float(readable_share(quality)), coverage=min(1.0, seen),
+        quality=float(readable_share(quality)), coverage=min(1.0, coverage),
         evidence=_evidence('faces', probabilities, span), start_s=span[0], end_s=span[1],
     )  # fmt: skip
 
@@ -192,22 +192,24 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
     columns = {name: column(rows, name).tolist() for name in names}
     liveliness = column(rows, 'liveliness').tolist()
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
-    understood = rows['is_understood'].to_pylist() if 'is_understood' in rows.column_names else [True] * rows.num_rows
-    silent = rows['abstains_because'].to_pylist() if 'abstains_because' in rows.column_names else [''] * rows.num_rows
+    is_understood = (
+        rows['is_understood'].to_pylist() if 'is_understood' in rows.column_names else [True] * rows.num_rows
+    )
+    abstains = rows['abstains_because'].to_pylist() if 'abstains_because' in rows.column_names else [''] * rows.num_rows
     opinions = []
     for row in range(rows.num_rows):
         start, end, quality, valence, arousal, valence_sd, arousal_sd = (columns[name][row] for name in names)
-        if not (math.isfinite(start) and math.isfinite(end) and end > start and understood[row]):
+        if not (math.isfinite(start) and math.isfinite(end) and end > start and is_understood[row]):
             continue
-        probabilities = None if silent[row] else _normal(shares[row])
-        valence = float('nan') if silent[row] else valence
+        probabilities = None if abstains[row] else _normal(shares[row])
+        valence = float('nan') if abstains[row] else valence
         deviations = _deviation(valence_sd), _deviation(arousal_sd)
         # Plain words know nothing of valence either; the arousal of a voice is heard, not derived from categories.
-        mute = 0.0 if source == 'words' and probabilities is None else None
+        word_certainty = 0.0 if source == 'words' and probabilities is None else None
         quality = 1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0))
         opinion = Opinion(
             source, probabilities, valence, arousal, *deviations, quality=quality, **_trusted(trust),
-            valence_certainty=mute, arousal_certainty=1.0 if source == 'voice' else mute,
+            valence_certainty=word_certainty, arousal_certainty=1.0 if source == 'voice' else word_certainty,
             evidence=_evidence(name, probabilities, (start, end)), start_s=start, end_s=end,
             liveliness=liveliness[row],
         )  # fmt: skip
@@ -224,31 +226,31 @@ def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opi
     if not parts or seconds.sum() <= 0 or end_s <= start_s:
         return None
     shares = seconds / seconds.sum()
-    with_categories = [k for k, part in enumerate(parts) if part.probabilities is not None]
-    probabilities, named_share = None, 1.0
+    with_categories = [index for index, part in enumerate(parts) if part.probabilities is not None]
+    probabilities, category_share = None, 1.0
     if with_categories:
-        named_share = float(shares[with_categories].sum())
-        weights = shares[with_categories] / named_share
-        mean = weights @ np.stack([np.asarray(parts[k].probabilities) for k in with_categories])
+        category_share = float(shares[with_categories].sum())
+        weights = shares[with_categories] / category_share
+        mean = weights @ np.stack([np.asarray(parts[index].probabilities) for index in with_categories])
         probabilities = mean / mean.sum()
     longest = parts[int(seconds.argmax())]
     dimensions: dict[str, Any] = dict.fromkeys((*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS]), float('nan'))
     for name in DIMENSIONS:
         pairs = np.array([(getattr(part, name), getattr(part, f'{name}_sd')) for part in parts])  # (P, 2)
-        known = np.isfinite(pairs).all(axis=1)
-        if known.any():
-            known_share = float(shares[known].sum())
-            value, deviation = (shares[known] / known_share) @ pairs[known]
+        has_dimension = np.isfinite(pairs).all(axis=1)
+        if has_dimension.any():
+            dimension_share = float(shares[has_dimension].sum())
+            value, deviation = (shares[has_dimension] / dimension_share) @ pairs[has_dimension]
             dimensions |= {name: float(value), f'{name}_sd': float(deviation)}
-            stated = getattr(longest, f'{name}_reliability')
-            stated = longest.reliability if stated is None else stated
-            dimensions[f'{name}_reliability'] = stated * min(1.0, known_share) ** 0.5
-    measured = seconds @ np.array([part.coverage for part in parts])
+            reliability = getattr(longest, f'{name}_reliability')
+            reliability = longest.reliability if reliability is None else reliability
+            dimensions[f'{name}_reliability'] = reliability * min(1.0, dimension_share) ** 0.5
+    measured_s = seconds @ np.array([part.coverage for part in parts])
     return dataclasses.replace(
         longest, probabilities=probabilities, **dimensions,
-        reliability=longest.reliability * min(1.0, named_share) ** 0.5,
+        reliability=longest.reliability * min(1.0, category_share) ** 0.5,
         quality=float(np.clip(shares @ np.array([part.quality for part in parts]), 0.0, 1.0)),
-        coverage=float(np.clip(measured / (end_s - start_s), 0.0, 1.0)), start_s=start_s, end_s=end_s,
+        coverage=float(np.clip(measured_s / (end_s - start_s), 0.0, 1.0)), start_s=start_s, end_s=end_s,
     )  # fmt: skip
 
 
@@ -268,6 +270,6 @@ def _or_nan(probabilities: Floats | None) -> Floats:
 
 
 def _evidence(table: str, probabilities: Floats | None, span: Span) -> str:
-    """Which rows an opinion rests on, with the likeliest category's name, or 'readings' where there is none."""
+    """The rows of an opinion: 'faces:happiness@12.00-13.00', or 'faces:readings@…' if it has no categories."""
     top = EKMAN[int(probabilities.argmax())] if probabilities is not None else 'readings'
     return f'{table}:{top}@{span[0]:.2f}-{span[1]:.2f}'

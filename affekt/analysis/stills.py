@@ -1,4 +1,4 @@
-"""One small picture per second, kept on disk while a video is watched: moments are shown without a second pass."""
+"""One small frame per second, kept on disk while faces are read, so that moments are shown without a second pass."""
 
 from __future__ import annotations
 
@@ -14,40 +14,42 @@ import numpy.typing as npt
 from affekt.media import Frame, Recording
 
 EVERY_S = 1.0
+"""Minimum distance of two stills, seconds."""
 WIDTH = 480
 """Longest side of a still, pixels."""
 QUALITY = 80
+"""JPEG quality of a still."""
 
 
 class Stills:
-    """Pictures of a recording about a second apart, in a temporary file; the memory needed is a few bytes each."""
+    """Small frames of a recording about a second apart, in a temporary file; each needs a few bytes of memory."""
 
     def __init__(self) -> None:
         self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._times: list[float] = []
-        self._places: list[tuple[int, int]] = []
+        self._extents: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
         return len(self._times)
 
     def offer(self, time_s: float, image: npt.NDArray[np.uint8]) -> None:
-        """Keeps the picture (H, W, 3) if the last one kept is a second old."""
+        """Keeps the frame (H, W, 3) if the last one kept is at least EVERY_S older."""
         if self._times and time_s < self._times[-1] + EVERY_S - 1e-6:
             return
         content = still_jpeg(image)
-        place = self._file.seek(0, io.SEEK_END)
+        offset = self._file.seek(0, io.SEEK_END)
         self._file.write(content)
         self._times.append(time_s)
-        self._places.append((place, len(content)))
+        self._extents.append((offset, len(content)))
 
     def at(self, time_s: float) -> bytes | None:
         """The JPEG nearest to a time; None if none was kept."""
         if not self._times:
             return None
         right = bisect.bisect_left(self._times, time_s)
-        near = [index for index in (right - 1, right) if 0 <= index < len(self._times)]
-        place, size = self._places[min(near, key=lambda index: abs(self._times[index] - time_s))]
-        self._file.seek(place)
+        neighbours = [index for index in (right - 1, right) if 0 <= index < len(self._times)]
+        offset, size = self._extents[min(neighbours, key=lambda index: abs(self._times[index] - time_s))]
+        self._file.seek(offset)
         return bytes(self._file.read(size))
 
     def close(self) -> None:
@@ -56,7 +58,7 @@ class Stills:
 
 
 class Watched:
-    """A recording's frames, scaled down where they are larger than needed, with stills taken in passing.
+    """A recording's frames, scaled down where they are larger than needed, with stills kept on the way.
 
     It stands in for the recording where faces are observed. `scale` is the factor from analyzed to original pixels.
     """
@@ -84,11 +86,11 @@ class Watched:
 
 
 def still_jpeg(image: npt.NDArray[np.uint8]) -> bytes:
-    """The picture (H, W, 3) as a JPEG whose longest side is at most WIDTH pixels."""
+    """The image (H, W, 3) as a JPEG whose longest side is at most WIDTH pixels."""
     from PIL import Image
 
-    picture = Image.fromarray(image)
-    picture.thumbnail((WIDTH, WIDTH), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    out = io.BytesIO()
-    picture.save(out, format='JPEG', quality=QUALITY)
-    return out.getvalue()
+    still = Image.fromarray(image)
+    still.thumbnail((WIDTH, WIDTH), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    still.save(buffer, format='JPEG', quality=QUALITY)
+    return buffer.getvalue()

@@ -31,7 +31,7 @@ from affekt.typed_json import brief, typed
 
 FORMAT = 1
 """Version of the folder's layout."""
-ANEW = 'analyze the recording again'
+ANALYZE_AGAIN = 'analyze the recording again'
 MAX_ROWS = 20_000_000
 """Maximum rows of a table, more than the longest recording gives: 60 faces for three hours at 30 frames per second."""
 _IDENTITY = re.compile(r'file|part\d+|sha256')
@@ -52,7 +52,7 @@ def decoded(hint: Any, value: Any) -> Any:
         return typed(hint, value)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RunError(
-            expected=f'{_described(hint)} as affekt stores it', came=f'{str(error)[:200]}', todo=ANEW
+            expected=f'{_described(hint)} as affekt stores it', came=f'{str(error)[:200]}', todo=ANALYZE_AGAIN
         ) from error
 
 
@@ -76,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is missing, not JSON, or of another layout.
     """
     try:
-        content = json.loads(read_regular_file(_own(path)).decode())
+        content = json.loads(read_regular_file(_regular_file(path)).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             expected=f'{MAIN_FILE} of an analysis', came=f'{path}: {error}', todo='name a folder that analyze wrote'
@@ -101,7 +101,7 @@ def read_table(path: Path) -> pa.Table:
         RunError: the file is missing or not Parquet, or its rows or numbers exceed MAX_ROWS or LARGEST.
     """
     try:
-        with pq.ParquetFile(_own(path)) as file:
+        with pq.ParquetFile(_regular_file(path)) as file:
             if file.metadata.num_rows > MAX_ROWS:
                 raise ValueError(f'{file.metadata.num_rows} rows, more than {MAX_ROWS}')
             require_bounded(path)
@@ -115,7 +115,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def _require_plausible(table: pa.Table) -> None:
-    """Raises ValueError where a number is larger than anything that is measured here."""
+    """Raises ValueError where a number exceeds LARGEST."""
     for column in table.schema:
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             values = pc.abs(pc.cast(table[column.name], pa.float64(), safe=False))
@@ -144,8 +144,8 @@ def named(table: pa.Table, identity: Mapping[str, str], least_parts: int = 0, ti
     """
     parts = [f'part{number}' for number in range(1, least_parts + 1)]
     parts += [name for name in identity if name not in ('file', *parts, 'sha256')]
-    for at, name in enumerate((*parts, 'sha256'), times):
-        table = table.add_column(at, name, _repeated(identity.get(name, ''), table.num_rows))
+    for index, name in enumerate((*parts, 'sha256'), times):
+        table = table.add_column(index, name, _repeated(identity.get(name, ''), table.num_rows))
     return table.add_column(0, 'file', _repeated(identity['file'], table.num_rows))
 
 
@@ -158,16 +158,16 @@ def _repeated(text: str, times: int) -> pa.Array:
     return pa.repeat(text_scalar(storable(text)), times)
 
 
-def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) -> None:
-    """Writes JPEG files named by number, and removes those of the `earlier` ones that are not replaced."""
-    for number in range(1, earlier + 1):
-        if number not in pictures:
+def write_images(folder: Path, images: Mapping[int, bytes], earlier_count: int) -> None:
+    """Writes JPEG files named by number, and removes those of `earlier_count` earlier ones that are not replaced."""
+    for number in range(1, earlier_count + 1):
+        if number not in images:
             (folder / f'{number}.jpg').unlink(missing_ok=True)
-    for number, content in pictures.items():
+    for number, content in images.items():
         write_atomically(folder / f'{number}.jpg', content)
 
 
-def read_picture(folder: Path, number: int) -> bytes | None:
+def read_image(folder: Path, number: int) -> bytes | None:
     """The bytes of one image; None if it was not kept."""
     path = folder / f'{number}.jpg'
     if not path.is_file():
@@ -175,14 +175,14 @@ def read_picture(folder: Path, number: int) -> bytes | None:
     try:
         if folder.is_symlink():
             raise OSError('in a folder that is a link, which affekt never writes')
-        content = read_regular_file(_own(path))
+        content = read_regular_file(_regular_file(path))
     except OSError as error:
-        raise RunError(expected='a picture', came=f'{path}: {error.strerror or error}', todo=ANEW) from error
+        raise RunError(expected='an image', came=f'{path}: {error.strerror or error}', todo=ANALYZE_AGAIN) from error
     return content if content.startswith(b'\xff\xd8') else None
 
 
-def _own(path: Path) -> Path:
-    """The path, where it is a regular file of the analysis itself: a folder may come from anybody.
+def _regular_file(path: Path) -> Path:
+    """The path, if it is a regular file inside the folder, which may come from anybody.
 
     Raises:
         OSError: it is a link, a pipe or a device, or is not there.
@@ -194,11 +194,14 @@ def _own(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def holds_together(place: str) -> Iterator[None]:
-    """Turns whatever a damaged or invented analysis makes of a computation into one sentence.
+def holds_together(name: str) -> Iterator[None]:
+    """Turns errors caused by the content of a damaged or invented analysis into a RunError.
+
+    Args:
+        name: of the analysis or its folder, for the message.
 
     Raises:
-        RunError: in place of any error that its content can cause.
+        RunError: in place of such an error.
     """
     try:
         yield
@@ -209,5 +212,5 @@ def holds_together(place: str) -> Iterator[None]:
         ValueError, pa.ArrowException,
     ) as error:  # fmt: skip
         raise RunError(
-            expected='an analysis that holds together', came=f'{place}: {brief(str(error))}', todo=ANEW
+            expected='an analysis that holds together', came=f'{name}: {brief(str(error))}', todo=ANALYZE_AGAIN
         ) from error

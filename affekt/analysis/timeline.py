@@ -68,8 +68,8 @@ class Timeline:
         Raises:
             ShapeError: a row lacks one of these keys or has one outside SCHEMA.
         """
-        waiting, tables = iter(rows), []
-        while batch := list(islice(waiting, _PACK)):
+        remaining, tables = iter(rows), []
+        while batch := list(islice(remaining, _PACK)):
             tables.append(packed(batch))
         return cls(pa.concat_tables(tables) if tables else empty_table(SCHEMA))
 
@@ -78,9 +78,9 @@ class Timeline:
         """A timeline with the rows of fused series and of other tables; it keeps the series."""
         kept = tuple(fused)
         tables = [*others, *map(series_rows, kept)]
-        made = cls(pa.concat_tables(tables) if tables else empty_table(SCHEMA))
-        made._series.update({(series.person, series.source): series for series in kept})
-        return made.knowing(series.person for series in kept)
+        timeline = cls(pa.concat_tables(tables) if tables else empty_table(SCHEMA))
+        timeline._series.update({(series.person, series.source): series for series in kept})
+        return timeline.knowing(series.person for series in kept)
 
     @classmethod
     def empty(cls) -> Timeline:
@@ -155,10 +155,14 @@ class Timeline:
             UnknownNameError: the whole timeline has no such name.
         """
         keep = np.ones(len(self), dtype=bool)
-        for key, wanted in (('person', person), ('source', source), ('name', name)):
-            if wanted is not None:
-                each = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
-                values = text_array([self._known_as(key, spelled) for spelled in each])
+        for key, condition in (('person', person), ('source', source), ('name', name)):
+            if condition is not None:
+                spellings = (
+                    list(condition)
+                    if isinstance(condition, Iterable) and not isinstance(condition, str)
+                    else [condition]
+                )
+                values = text_array([self._known_as(key, spelling) for spelling in spellings])
                 keep &= flags(pc.is_in(self.table[key], value_set=values))
         if between is not None:
             keep &= _meets(self.column('start_s'), self.column('end_s'), *between)
@@ -166,43 +170,43 @@ class Timeline:
 
     def _kept(self, table: pa.Table) -> Timeline:
         """Rows of this timeline that keep its order and need no check again; they know the same names."""
-        made = object.__new__(Timeline)
-        object.__setattr__(made, 'table', table)
-        object.__setattr__(made, '_names', self._names)
-        object.__setattr__(made, '_series', {})
-        return made
+        timeline = object.__new__(Timeline)
+        object.__setattr__(timeline, 'table', table)
+        object.__setattr__(timeline, '_names', self._names)
+        object.__setattr__(timeline, '_series', {})
+        return timeline
 
     def knowing(self, people: Iterable[str]) -> Timeline:
         """The same timeline, which also accepts these people's names, even without rows."""
-        made = self._kept(self.table)
-        object.__setattr__(made, '_names', _Names(self.table, (*self._names['person'], *people)))
-        object.__setattr__(made, '_series', self._series)
-        return made
+        timeline = self._kept(self.table)
+        object.__setattr__(timeline, '_names', _Names(self.table, (*self._names['person'], *people)))
+        object.__setattr__(timeline, '_series', self._series)
+        return timeline
 
-    def _known_as(self, key: str, wanted: str | int) -> str:
+    def _known_as(self, key: str, given: str | int) -> str:
         """The name in the table for a name, number or `Person`.
 
         Raises:
             UnknownNameError: there is none.
         """
-        wanted = getattr(wanted, 'name', wanted)  # a Person
-        known = self._names[key]
-        if isinstance(wanted, str) and wanted in known:
-            return wanted
-        plain = {name.casefold(): name for name in known}
-        asked = str(wanted).strip().casefold()
+        given = getattr(given, 'name', given)  # a Person
+        names = self._names[key]
+        if isinstance(given, str) and given in names:
+            return given
+        by_casefold = {name.casefold(): name for name in names}
+        folded = str(given).strip().casefold()
         spellings = (
-            [asked, f'person {asked}', f'speaker {asked}', *[UNSEEN] * (asked in UNSEEN_TITLES)]
+            [folded, f'person {folded}', f'speaker {folded}', *[UNSEEN] * (folded in UNSEEN_TITLES)]
             if key == 'person'
-            else [asked]
+            else [folded]
         )
         for spelling in spellings:
-            if spelling in plain and not isinstance(wanted, bool):
-                return plain[spelling]
+            if spelling in by_casefold and not isinstance(given, bool):
+                return by_casefold[spelling]
         raise UnknownNameError(
-            expected=f'a {key} among {", ".join(map(repr, known)) or "nobody: there are no rows"}',
-            came=repr(wanted),
-            todo=did_you_mean(str(wanted), known),
+            expected=f'a {key} among {", ".join(map(repr, names)) or "nobody: there are no rows"}',
+            came=repr(given),
+            todo=did_you_mean(str(given), names),
         )
 
     def slice(self, start_s: float, end_s: float) -> Timeline:
@@ -238,16 +242,16 @@ class Timeline:
         """
         rows = self.table.to_pylist()
         open_rows: dict[tuple[object, ...], dict[str, object]] = {}
-        done: list[dict[str, object]] = []
+        merged: list[dict[str, object]] = []
         for row in rows:
             key = tuple('nan' if row[name] != row[name] else row[name] for name in _KEYS)
-            last = open_rows.get(key)
-            if last is not None and abs(row['start_s'] - float(str(last['end_s']))) <= tolerance_s:
-                last['end_s'] = row['end_s']
+            open_row = open_rows.get(key)
+            if open_row is not None and abs(row['start_s'] - float(str(open_row['end_s']))) <= tolerance_s:
+                open_row['end_s'] = row['end_s']
                 continue
             open_rows[key] = row
-            done.append(row)
-        return self._naming_all(Timeline.from_rows(done))
+            merged.append(row)
+        return self._naming_all(Timeline.from_rows(merged))
 
     def resample(self, step_s: float) -> Timeline:
         """One row per step for each person, source and name, with the mean of what it covers.
@@ -277,9 +281,9 @@ class Timeline:
         """The mean of the values weighted by measured time; nan if nothing was measured."""
         values = self.column('value')
         weights = (self.column('end_s') - self.column('start_s')) * self.column('coverage')
-        known = ~np.isnan(values)
-        total = weights[known].sum()
-        return float((values[known] * weights[known]).sum() / total) if total > 0 else float('nan')
+        measured = ~np.isnan(values)
+        total = weights[measured].sum()
+        return float((values[measured] * weights[measured]).sum() / total) if total > 0 else float('nan')
 
     def spans(self) -> tuple[Span, ...]:
         """The times that any row covers, as disjoint spans in order."""
@@ -344,19 +348,19 @@ class _Names(Mapping[str, tuple[str, ...]]):
 
     def __init__(self, table: pa.Table, people: tuple[str, ...] = ()) -> None:
         self._table = table
-        self._usual = {
+        self._defaults = {
             'person': tuple(dict.fromkeys(people)),
             'source': SOURCES,
             'name': (*EKMAN, *DIMENSIONS, 'liveliness', 'speech'),
         }
-        self._found: dict[str, tuple[str, ...]] = {}
+        self._cache: dict[str, tuple[str, ...]] = {}
 
     def __getitem__(self, key: str) -> tuple[str, ...]:
-        if key not in self._found:
-            usual = self._usual[key]
-            others = sorted(set(pc.unique(self._table[key]).to_pylist()) - set(usual))
-            self._found[key] = (*usual, *others)
-        return self._found[key]
+        if key not in self._cache:
+            defaults = self._defaults[key]
+            others = sorted(set(pc.unique(self._table[key]).to_pylist()) - set(defaults))
+            self._cache[key] = (*defaults, *others)
+        return self._cache[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(('person', 'source', 'name'))
@@ -373,8 +377,8 @@ def concat(timelines: Iterable[Timeline]) -> Timeline:
 
 def _meets(starts: Floats, ends: Floats, start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
     """(N,) rows that share time with [start_s, end_s); an instant belongs where it lies."""
-    instant = (starts == ends) & (starts >= start_s) & (starts < end_s)
-    return np.asarray(((starts < end_s) & (ends > start_s) & (ends > starts)) | instant)
+    is_instant = (starts == ends) & (starts >= start_s) & (starts < end_s)
+    return np.asarray(((starts < end_s) & (ends > start_s) & (ends > starts)) | is_instant)
 
 
 def _with(table: pa.Table, **columns: Floats) -> pa.Table:
@@ -389,11 +393,11 @@ def _same(left: pa.Table, right: pa.Table) -> bool:
     if left.num_rows != right.num_rows:
         return False
     for column in SCHEMA:
-        ours, theirs = left[column.name], right[column.name]
+        left_column, right_column = left[column.name], right[column.name]
         if column.type != pa.float64():
-            if not ours.equals(theirs):
+            if not left_column.equals(right_column):
                 return False
-        elif not np.array_equal(floats(ours), floats(theirs), equal_nan=True):
+        elif not np.array_equal(floats(left_column), floats(right_column), equal_nan=True):
             return False
     return True
 

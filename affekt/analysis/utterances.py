@@ -63,10 +63,10 @@ def given_words(
     if embedded is not None and embedded.lines:
         utterances = tuple(Utterance(line.start_s, line.end_s, '', line.text) for line in embedded.lines)
         return utterances, ['words are those of the subtitles inside the file', *notes]
-    beside = _sidecar(recording.path)
-    if beside is not None:
-        transcript = open_transcript(beside, duration_s, encoding=settings.encoding)
-        return transcript.utterances, [*notes, f'words are those of {beside.name}', *transcript.notes]
+    sidecar = _sidecar(recording.path)
+    if sidecar is not None:
+        transcript = open_transcript(sidecar, duration_s, encoding=settings.encoding)
+        return transcript.utterances, [*notes, f'words are those of {sidecar.name}', *transcript.notes]
     if notes:
         return None, [*notes, 'words come from recognition']
     return None, ['no subtitles were found; words come from recognition']
@@ -85,24 +85,30 @@ def utterance_table(
         reader: a TextEmotion, or None to keep the words only.
         foreign: a ForeignEmotion, or None to only show words in languages that the reader does not know.
     """
-    kept = [each for each in utterances if _is_timed(each) and each.text.strip() and each.reason != 'phantom']
+    kept = [
+        utterance
+        for utterance in utterances
+        if _is_timed(utterance) and utterance.text.strip() and utterance.reason != 'phantom'
+    ]
     readings: list[Any] = [None] * len(kept)
     for model, languages in ((reader, ('', *LANGUAGES)), (foreign, getattr(foreign, 'languages', ()))):
-        to_read = [at for at, each in enumerate(kept) if not each.reason and each.language in languages]
+        to_read = [
+            index for index, utterance in enumerate(kept) if not utterance.reason and utterance.language in languages
+        ]
         if model is not None and to_read:
-            for at, reading in zip(to_read, model.read([kept[at] for at in to_read]), strict=True):
-                readings[at] = reading
+            for index, reading in zip(to_read, model.read([kept[index] for index in to_read]), strict=True):
+                readings[index] = reading
     reasons = [_reason(*pair) for pair in zip(kept, readings, strict=True)]
     spoken = tuple(_spoken(*pair) for pair in zip(kept, reasons, strict=True))
     measured = list(map(_measured, readings))
     columns: dict[str, Any] = {
-        'start_s': [each.start_s for each in spoken],
-        'end_s': [each.end_s for each in spoken],
-        'speaker': [each.speaker for each in spoken],
-        'text': [each.text for each in spoken],
-        'quality': [_heard_surely(each) for each in spoken],
-        'is_understood': [each.reason != 'not understood' for each in spoken],
-        'language': [each.language for each in spoken],
+        'start_s': [utterance.start_s for utterance in spoken],
+        'end_s': [utterance.end_s for utterance in spoken],
+        'speaker': [utterance.speaker for utterance in spoken],
+        'text': [utterance.text for utterance in spoken],
+        'quality': [_mean_confidence(utterance) for utterance in spoken],
+        'is_understood': [utterance.reason != 'not understood' for utterance in spoken],
+        'language': [utterance.language for utterance in spoken],
         'reason': reasons,
     }
     columns |= {name: [row.get(name) for row in measured] for name in dict.fromkeys(chain.from_iterable(measured))}
@@ -139,9 +145,9 @@ def read_words(utterances: Sequence[Utterance], model: Callable[[str], Any]) -> 
     if not utterances:
         return ReadWords()
     judged = judged_together(with_languages(utterances))
-    is_foreign = any(each.language in LANGUAGES_READ for each in judged if not each.reason)
+    is_foreign = any(utterance.language in LANGUAGES_READ for utterance in judged if not utterance.reason)
     foreign = model('foreign_text') if is_foreign else None
-    is_for_reader = any(each.language in ('', *LANGUAGES) for each in judged if not each.reason)
+    is_for_reader = any(utterance.language in ('', *LANGUAGES) for utterance in judged if not utterance.reason)
     reader = model('text') if is_for_reader else None
     table, spoken = utterance_table(judged, reader, foreign)
     return ReadWords(table, spoken, tuple(word_notes(judged, table)), reader is not None, foreign is not None)
@@ -150,8 +156,10 @@ def read_words(utterances: Sequence[Utterance], model: Callable[[str], Any]) -> 
 def with_languages(utterances: Sequence[Utterance]) -> list[Utterance]:
     """The utterances, with missing languages inferred from their letters."""
     return [
-        each if each.language else dataclasses.replace(each, language=language_of_letters(each.text))
-        for each in utterances
+        utterance
+        if utterance.language
+        else dataclasses.replace(utterance, language=language_of_letters(utterance.text))
+        for utterance in utterances
     ]
 
 
@@ -159,23 +167,27 @@ def word_notes(utterances: Sequence[Utterance], table: pa.Table) -> list[str]:
     """Sentences on the words that were dropped, not understood, or not read.
 
     Args:
-        utterances: as given to `utterance_table`.
-        table: what that returned.
+        utterances: the input of `utterance_table`.
+        table: its result.
     """
     notes = []
-    invented = sum(utterance.reason == 'phantom' for utterance in utterances)
-    if invented:
+    phantoms = sum(utterance.reason == 'phantom' for utterance in utterances)
+    if phantoms:
         notes.append(
-            f'{counted(invented, "utterance")} that the recognition invented {"was" if invented == 1 else "were"} '
+            f'{counted(phantoms, "utterance")} that the recognition invented {"was" if phantoms == 1 else "were"} '
             'dropped: text over noise or music, loops, closing lines of videos'
         )
     reasons, languages = table['reason'].to_pylist(), table['language'].to_pylist()
-    if unclear := reasons.count('not understood'):
-        recognitions = [each.recognition for each in utterances if each.recognition is not None]
-        notes.append(_not_understood(unclear, len(reasons), any(each.is_english_only for each in recognitions)))
+    if not_understood := reasons.count('not understood'):
+        recognitions = [recognition.recognition for recognition in utterances if recognition.recognition is not None]
+        notes.append(
+            _not_understood_sentence(
+                not_understood, len(reasons), any(recognition.is_english_only for recognition in recognitions)
+            )
+        )
     foreign = [language for language, reason in zip(languages, reasons, strict=True) if reason == 'language']
     for language in sorted(set(foreign)):
-        notes.append(_foreign(language, foreign.count(language), len(reasons), utterances))
+        notes.append(_foreign_sentence(language, foreign.count(language), len(reasons), utterances))
     translated = sorted(
         {language for language, reason in zip(languages, reasons, strict=True) if not reason} - {'', 'en'}
     )
@@ -187,32 +199,32 @@ def word_notes(utterances: Sequence[Utterance], table: pa.Table) -> list[str]:
     return notes
 
 
-def _not_understood(unclear: int, total: int, knows_english_only: bool) -> str:
-    words = f'{_of_all(unclear, total)} {"was" if unclear == 1 else "were"} not understood'
-    if unclear == total > 1:
-        words = f'none of {counted(total, "utterance")} was understood'
-    shown = 'the words are shown as they were recognized, and nothing is read from them'
+def _not_understood_sentence(count: int, total: int, knows_english_only: bool) -> str:
+    subject = f'{_of_all(count, total)} {"was" if count == 1 else "were"} not understood'
+    if count == total > 1:
+        subject = f'none of {counted(total, "utterance")} was understood'
+    consequence = 'the words are shown as they were recognized, and nothing is read from them'
     if not knows_english_only:
-        return f'{words}: the sound is too poor, or the language too little known to the recognition; {shown}'
+        return f'{subject}: the audio is too poor, or the language too little known to the recognition; {consequence}'
     return (
-        f'{words} by the recognition, which knows English only: another language is spoken, or the sound is too poor; '
-        f'{shown}; --asr base recognizes 99 languages'
+        f'{subject} by the recognition, which knows English only: another language is spoken, or the audio is too '
+        f'poor; {consequence}; --asr base recognizes 99 languages'
     )
 
 
-def _foreign(language: str, count: int, total: int, utterances: Sequence[Utterance]) -> str:
+def _foreign_sentence(language: str, count: int, total: int, utterances: Sequence[Utterance]) -> str:
     """One sentence on utterances of a language that is not read."""
     shares = [
-        each.recognition.language_probability
-        for each in utterances
-        if each.language == language and each.recognition is not None
+        utterance.recognition.language_probability
+        for utterance in utterances
+        if utterance.language == language and utterance.recognition is not None
     ]
-    known = [share for share in shares if np.isfinite(share)]
-    sure = f' (probability {known[-1]:.2f})' if known else ''
-    perhaps = 'perhaps ' if known and known[-1] < CLEAR else ''
-    name = f'{perhaps}in {language_name(language)}{sure}' if language else 'not in English'
+    finite = [share for share in shares if np.isfinite(share)]
+    probability = f' (probability {finite[-1]:.2f})' if finite else ''
+    perhaps = 'perhaps ' if finite and finite[-1] < CLEAR else ''
+    name = f'{perhaps}in {language_name(language)}{probability}' if language else 'not in English'
     return (
-        f'{_of_all(count, total)} {"is" if count == 1 else "are"} {name}: no model here reads emotion '
+        f'{_of_all(count, total)} {"is" if count == 1 else "are"} {name}: no model reads emotion '
         'from words of that language, so they are shown and not read'
     )
 
@@ -239,7 +251,9 @@ def _is_timed(utterance: Utterance) -> bool:
 
 def _spoken(utterance: Utterance, reason: str) -> Spoken:
     """The utterance with texts that a table can hold; who said it is found later."""
-    words = tuple(SpokenWord(w.start_s, w.end_s, storable(w.text), w.confidence) for w in utterance.words)
+    words = tuple(
+        SpokenWord(word.start_s, word.end_s, storable(word.text), word.confidence) for word in utterance.words
+    )
     language = '' if reason == 'not understood' else utterance.language
     return Spoken(
         utterance.start_s, utterance.end_s, '', storable(utterance.speaker), storable(utterance.text), words,
@@ -248,29 +262,29 @@ def _spoken(utterance: Utterance, reason: str) -> Spoken:
 
 
 def _measured(reading: Any) -> dict[str, float]:
-    """What a reading of one text states; no categories where it abstains from them."""
+    """Column to value of one reading; without categories where it abstains from them."""
     if reading is None or reading.reason in ('no words', 'not English'):
         return {}
-    stated = {'valence': reading.valence, 'arousal': reading.arousal, 'dominance': reading.dominance}
+    values = {'valence': reading.valence, 'arousal': reading.arousal, 'dominance': reading.dominance}
     deviations = PLAIN_WORD_SD if reading.abstains else WORD_SD
-    stated |= dict(zip(('valence_sd', 'arousal_sd'), deviations, strict=True))
+    values |= dict(zip(('valence_sd', 'arousal_sd'), deviations, strict=True))
     if reading.labels:
-        stated |= {
+        values |= {
             name: float(reading.labels[label]) for name, label in zip(GOEMOTION_COLUMNS, GOEMOTIONS, strict=True)
         }
     if not reading.abstains:
-        stated |= {category: float(share) for category, share in zip(EKMAN, reading.ekman, strict=True)}
-    return stated
+        values |= {category: float(share) for category, share in zip(EKMAN, reading.ekman, strict=True)}
+    return values
 
 
-def _heard_surely(utterance: Spoken) -> float:
+def _mean_confidence(utterance: Spoken) -> float:
     """The mean confidence of the words as recognized, at least 0.05; 1 for a transcript that states none."""
-    known = [word.confidence for word in utterance.words if np.isfinite(word.confidence)]
-    return float(np.clip(np.mean(known), 0.05, 1.0)) if known else 1.0
+    confidences = [word.confidence for word in utterance.words if np.isfinite(word.confidence)]
+    return float(np.clip(np.mean(confidences), 0.05, 1.0)) if confidences else 1.0
 
 
 def _sidecar(path: Path | None) -> Path | None:
     """The subtitle file beside a recording."""
     if path is None:
         return None
-    return next((path.with_suffix(end) for end in SIDECARS if path.with_suffix(end).is_file()), None)
+    return next((path.with_suffix(suffix) for suffix in SIDECARS if path.with_suffix(suffix).is_file()), None)

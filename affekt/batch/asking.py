@@ -21,6 +21,7 @@ from affekt.llm import ClipLimits, Endpoint, require_media
 from affekt.tables import storable
 
 SEEN, HEARD = ('face', 'body'), ('voice',)
+"""Inputs that a description may refer to where the model has received video, and audio."""
 
 
 class EndpointClips:
@@ -31,7 +32,7 @@ class EndpointClips:
         asr: speech recognition model for clips without a transcript; `none` for no words.
         tokens: maximum number of tokens in an answer.
         at_once: number of concurrent questions.
-        is_probed: check first whether the media of the clips reach the model.
+        is_probed: whether to check first that the media of the clips reach the model.
         table: word table whose words are labels.
         limits: limits of what is sent of a clip; None for 8 frames or a video, and audio.
 
@@ -53,24 +54,24 @@ class EndpointClips:
             endpoint, endpoint.form, limits or ClipLimits(sound=True), endpoint.url, at_once, max_tokens=tokens,
             probe=self._require_media if is_probed else None,
         )  # fmt: skip
-        self._hear = None if asr == 'none' else self._room.Recognition(asr)
+        self._recognize = None if asr == 'none' else self._room.Recognition(asr)
         self._asr = asr
-        self._gone: LLMError | None = None
+        self._server_error: LLMError | None = None
         self.name, self.batch_size = endpoint.model, max(8, at_once)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Closes the connections."""
         self._endpoint.close()
 
     def _require_media(self, media: Sequence[str]) -> None:
-        """Check that the media that clips have reach the model; each once.
+        """Checks that the media of the clips reach the model; each medium once.
 
         Raises:
             LLMError: one does not.
         """
-        if waiting := [medium for medium in media if medium not in self._received]:
-            require_media(self._endpoint, waiting)
-            self._received.update(waiting)
+        if unchecked := [medium for medium in media if medium not in self._received]:
+            require_media(self._endpoint, unchecked)
+            self._received.update(unchecked)
 
     def record(self) -> Mapping[str, Any]:
         """Server, model, form, prompt and limits."""
@@ -82,77 +83,77 @@ class EndpointClips:
         return self._served.digest(manifest, sample)
 
     def described(self, manifest: Manifest, samples: Sequence[Sample]) -> Iterator[Described]:
-        """Descriptions of the samples, asked for concurrently and yielded in order.
+        """Yields a description of each sample, in order; several are requested at once.
 
         If the server becomes unavailable, answers before that are yielded, and the next call raises an error.
 
         Raises:
             LLMError: media do not reach the model, or the server is unavailable.
         """
-        if self._gone is not None:
-            raise self._gone
+        if self._server_error is not None:
+            raise self._server_error
         failed: dict[str, Described] = {}
-        asking: dict[str, _Asking] = {}
+        prepared: dict[str, _PreparedClip] = {}
         for sample in samples:
             try:
-                asking[sample.sample] = self._asking(manifest, sample)
+                prepared[sample.sample] = self._prepared(manifest, sample)
             except StorageError:
                 raise
             except AffektError as error:
                 failed[sample.sample] = Described(self.name, '', form='empty', failure=storable(str(error)))
-        asked = [each.files for each in asking.values()]
-        answers, is_answered = iter(self._served.answers_about(asked) if asked else ()), False
+        files = [clip.files for clip in prepared.values()]
+        answers, is_answered = iter(self._served.answers_about(files) if files else ()), False
         for sample in samples:
-            described = failed.get(sample.sample) or self._read(next(answers), asking[sample.sample])
+            described = failed.get(sample.sample) or self._described_by_answer(next(answers), prepared[sample.sample])
             is_answered = is_answered or not described.failure
             yield described
         try:
-            next(answers, None)  # behind the last answer it is told whether the server is gone
+            next(answers, None)  # after the last answer it raises if the server is unavailable
         except LLMError as error:
             if not is_answered:
                 raise
-            self._gone = error
+            self._server_error = error
 
-    def _asking(self, manifest: Manifest, sample: Sample) -> _Asking:
-        """The sample with its words, and what it lacks and why.
+    def _prepared(self, manifest: Manifest, sample: Sample) -> _PreparedClip:
+        """The files and words of a sample, and the inputs that it lacks.
 
         Raises:
             MediaError: a file cannot be read.
         """
         limits, files = self._served.limits, ClipFiles(manifest, sample)
         columns, lacking = files.columns(), dict[str, str]()
-        for modality, given, is_sent in (('video', SEEN, bool(limits.frames)), ('audio', HEARD, limits.sound)):
+        for modality, inputs, is_sent in (('video', SEEN, bool(limits.frames)), ('audio', HEARD, limits.sound)):
             if modality in files.withheld:
-                lacking[given[0]] = 'withheld by the manifest'
+                lacking[inputs[0]] = 'withheld by the manifest'
             elif modality not in columns:
-                lacking[given[0]] = f'no {modality}'
+                lacking[inputs[0]] = f'no {modality}'
             elif not is_sent:
-                lacking[given[0]] = 'not sent'
+                lacking[inputs[0]] = 'not sent'
         text = '' if 'text' in files.withheld else sample.text
-        if text is None and self._hear is not None and 'audio' in columns:
+        if text is None and self._recognize is not None and 'audio' in columns:
             column = columns['audio']
-            text = self._hear(files.recording(column), files.window_s(column))
+            text = self._recognize(files.recording(column), files.window_s(column))
         if not (text or '').strip():
             lacking['words'] = 'no transcript' if text is None else 'no words'
-        return _Asking(files.with_text((text or '').strip() or None), lacking)
+        return _PreparedClip(files.with_text((text or '').strip() or None), lacking)
 
-    def _read(self, clip_answer: ClipAnswer, asking: _Asking) -> Described:
-        """The answer, read in the light of what the model was sent: a segment may have no audio where its file has."""
-        lacking, perceived = dict(asking.lacking), set[str]()
-        for modality, given, media in (('video', SEEN, {'image', 'video'}), ('audio', HEARD, {'audio'})):
-            if clip_answer.media & media:
-                perceived |= {*given}
+    def _described_by_answer(self, clip_answer: ClipAnswer, prepared: _PreparedClip) -> Described:
+        """The description in an answer, given the media sent: a segment of a file with audio may have none."""
+        lacking, perceived = dict(prepared.lacking), set[str]()
+        for modality, inputs, kinds in (('video', SEEN, {'image', 'video'}), ('audio', HEARD, {'audio'})):
+            if clip_answer.media & kinds:
+                perceived |= {*inputs}
             elif not clip_answer.failure:
-                lacking.setdefault(given[0], f'no {modality} in this segment')
+                lacking.setdefault(inputs[0], f'no {modality} in this segment')
         perceived |= set() if 'words' in lacking else {'words'}
         answer = self._room.read_answer(clip_answer.text, perceived=perceived, table=self._table)
-        clip = SimpleNamespace(lacking=lacking, words=asking.files.sample.text or '')
+        clip = SimpleNamespace(lacking=lacking, words=prepared.files.sample.text or '')
         return described_by(self.name, clip, SimpleNamespace(answer=answer, failure=clip_answer.failure))
 
 
 @dataclass(frozen=True)
-class _Asking:
-    """A clip to be asked about."""
+class _PreparedClip:
+    """A clip with its words, ready to be sent."""
 
     files: ClipFiles
     lacking: dict[str, str]

@@ -22,14 +22,14 @@ from affekt.labels import EKMAN
 from affekt.people import Change, Returned, exact_changes, names_after, told_changes
 
 STILL_REACH_S = 0.5
-"""Largest distance in seconds of a kept still from another moment that it is used for."""
+"""Maximum distance in seconds between a kept still and another moment that it illustrates."""
 RESERVED_NAMES = (UNSEEN, *UNSEEN_TITLES)
 """Names that no person may get."""
 SAME_WITHIN = 1e-4
 """Largest difference of equal values, since results are stored rounded."""
 OTHER_VERSION = (
-    'Face, voice and words were put together again by this version of affekt, whose figures of everybody differ from '
-    'those of the version that analyzed the recording.'
+    'Face, voice and words were fused again by this version of affekt, whose results for everybody differ from those '
+    'of the version that analyzed the recording.'
 )
 
 
@@ -42,11 +42,11 @@ def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
     everybody = [person.name for person in analysis.lanes]
     names = names_after(everybody, changes, RESERVED_NAMES)
     notes = [*analysis.source.notes, *told_changes(exact_changes(everybody, changes, RESERVED_NAMES))]
-    if not _says_the_same(analysis, concluded(_observed(analysis, {}, analysis.source.notes), analysis.settings)):
+    if not _have_equal_figures(analysis, concluded(_observed(analysis, {}, analysis.source.notes), analysis.settings)):
         notes.append(OTHER_VERSION)
-    again = concluded(_observed(analysis, names, notes), analysis.settings)
+    changed = concluded(_observed(analysis, names, notes), analysis.settings)
     return dataclasses.replace(
-        again, notice=analysis.notice, recording=analysis.recording, described=analysis.described
+        changed, notice=analysis.notice, recording=analysis.recording, described=analysis.described
     )
 
 
@@ -58,7 +58,10 @@ def _observed(analysis: Analysis, names: Mapping[str, str], notes: Sequence[str]
         turns=_renamed(analysis.tables['turns'], names),
         voice=analysis.tables['voice'],
         utterances=_renamed(analysis.tables['utterances'], names),
-        spoken=tuple(dataclasses.replace(x, person=names.get(x.person, x.person)) for x in analysis.utterances),
+        spoken=tuple(
+            dataclasses.replace(utterance, person=names.get(utterance.person, utterance.person))
+            for utterance in analysis.utterances
+        ),
         thumbnails=_thumbnails(analysis, names),
         returned=_returned(analysis, names),
         trust=trust_of(analysis.settings),
@@ -67,11 +70,12 @@ def _observed(analysis: Analysis, names: Mapping[str, str], notes: Sequence[str]
     )
 
 
-def _says_the_same(first: Analysis, second: Analysis) -> bool:
+def _have_equal_figures(first: Analysis, second: Analysis) -> bool:
     """Whether two analyses agree on the categories, valence and arousal of all people."""
     pairs = zip(first.lanes, second.lanes, strict=False)
     return len(first.lanes) == len(second.lanes) and all(
-        np.allclose(_figures(ours), _figures(theirs), atol=SAME_WITHIN, equal_nan=True) for ours, theirs in pairs
+        np.allclose(_figures(first_person), _figures(second_person), atol=SAME_WITHIN, equal_nan=True)
+        for first_person, second_person in pairs
     )
 
 
@@ -82,15 +86,17 @@ def _figures(person: Person) -> list[float]:
 
 
 def seconds_together(analysis: Analysis, first: str, second: str) -> tuple[float, float]:
-    """Seconds for which two people are in the same frames, and the first such time; nan for never."""
+    """Seconds for which two people are in the same frames, and the first such time in seconds; (0, nan) for never."""
     faces = analysis.tables['faces']
     times, people = faces['time_s'].to_numpy().round(3), np.asarray(faces['person'].to_pylist(), dtype=object)
-    ours = people == first
-    shared, rows, _ = np.intersect1d(times[ours], times[people == second], return_indices=True)
-    rate = analysis.source.analyzed_rate_hz
-    lasting = seconds_of_faces(faces, rate)[ours]
-    seconds = float(lasting[rows].sum()) if rate > 0 else float(len(shared) > 0) * analysis.source.duration_s
-    return seconds, float(shared[0]) if len(shared) else float('nan')
+    is_first = people == first
+    shared_times, rows, _ = np.intersect1d(times[is_first], times[people == second], return_indices=True)
+    rate_hz = analysis.source.analyzed_rate_hz
+    row_seconds = seconds_of_faces(faces, rate_hz)[is_first]
+    seconds = (
+        float(row_seconds[rows].sum()) if rate_hz > 0 else float(len(shared_times) > 0) * analysis.source.duration_s
+    )
+    return seconds, float(shared_times[0]) if len(shared_times) else float('nan')
 
 
 def _renamed(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
@@ -98,12 +104,12 @@ def _renamed(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
 
 
 def _thumbnails(analysis: Analysis, names: Mapping[str, str]) -> dict[str, bytes]:
-    """The picture of each person; of merged people, that of the one seen longest."""
-    pictures: dict[str, bytes] = {}
+    """The thumbnail of each person; of merged people, that of the one seen longest."""
+    thumbnails: dict[str, bytes] = {}
     for person in sorted(analysis.people, key=lambda person: -person.seen_s):
         if person.thumbnail_jpeg:
-            pictures.setdefault(names.get(person.name, person.name), person.thumbnail_jpeg)
-    return pictures
+            thumbnails.setdefault(names.get(person.name, person.name), person.thumbnail_jpeg)
+    return thumbnails
 
 
 def _returned(analysis: Analysis, names: Mapping[str, str]) -> dict[str, Returned]:
@@ -112,23 +118,23 @@ def _returned(analysis: Analysis, names: Mapping[str, str]) -> dict[str, Returne
     for person in analysis.people:
         name = names.get(person.name, person.name)
         stretches = person.stretches if person.seen_s > 0 else 0
-        before = returned.get(name)
+        earlier = returned.get(name)
         returned[name] = (
             Returned(stretches, person.identity_certainty)
-            if before is None
-            else Returned(before.stretches + stretches, None)
+            if earlier is None
+            else Returned(earlier.stretches + stretches, None)
         )
-    return {name: back for name, back in returned.items() if back.stretches > 1}
+    return {name: tracks for name, tracks in returned.items() if tracks.stretches > 1}
 
 
 def _still_of(moments: Iterable[Moment]) -> Callable[[float], bytes | None]:
     """A function that returns the kept still nearest to a time; None if none is near."""
-    kept = sorted((moment.time_s, moment.still_jpeg) for moment in moments if moment.still_jpeg is not None)
+    stills = sorted((moment.time_s, moment.still_jpeg) for moment in moments if moment.still_jpeg is not None)
 
     def still_at(time_s: float) -> bytes | None:
-        if not kept:
+        if not stills:
             return None
-        when, still = min(kept, key=lambda each: abs(each[0] - time_s))
-        return still if abs(when - time_s) <= STILL_REACH_S else None
+        kept_s, still = min(stills, key=lambda item: abs(item[0] - time_s))
+        return still if abs(kept_s - time_s) <= STILL_REACH_S else None
 
     return still_at

@@ -1,7 +1,7 @@
 """The default describer: the small one that comes with affekt, or sentences from measurements.
 
 The small one is used if it reaches its targets and all that it needs is on this machine. Nothing is downloaded without
-a request by the user: what is missing is reported, with the way to get it.
+a request by the user; a note names what is missing and how to get it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def has_shipped_describer() -> bool:
 
 
 def note_on_shipped() -> str:
-    """How to get what the small describer needs to be the default; '' if nothing is missing or it is no default."""
+    """A note on what the small describer lacks to be the default; '' if nothing is missing or it cannot be."""
     missing = _missing(content) if (content := _shipped()) else ''
     return f'from measurements, since the small describer needs {missing}' if missing else ''
 
@@ -45,7 +45,7 @@ def _shipped() -> dict[str, Any]:
 
 
 def _missing(content: dict[str, Any]) -> str:
-    """What it cannot run without, and where to get it."""
+    """What the small describer needs that is missing, and how to get it; '' for nothing."""
     if any(importlib.util.find_spec(name) is None for name in PACKAGES):
         return "torch and transformers: pip install 'affekt[torch,llm]'"
     trunk = str(content['trunk'])

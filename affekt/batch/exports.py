@@ -1,4 +1,4 @@
-"""Exports of a whole run: its results in other formats, and its pages again."""
+"""Exports of a whole run: its results in other formats, and its pages rewritten."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from affekt.tables import storable
 from affekt.wording import listed, subject
 
 MOST_NAMED = 3
-"""Number of files of earlier exports that are named."""
+"""Maximum number of files of earlier exports that a remark names."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,21 @@ class Written(Sequence[Path]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, at: int) -> Path:  # type: ignore[override]
-        return self.paths[at]
+    def __getitem__(self, index: int) -> Path:  # type: ignore[override]
+        return self.paths[index]
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self.paths)
 
 
 def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = False) -> Written:
-    """Write every finished file of a run in another format.
+    """Writes every finished file of a run in another format.
 
     Args:
         run: folder of a run, or of one of its files.
         to: a format in EXPORTS.
         out: folder for the files, with the subfolders of the recordings; by default where the results are.
-        raw_csv: do not put an apostrophe before texts that a spreadsheet would take for formulas.
+        raw_csv: whether a CSV keeps texts that a spreadsheet would run as formulas; False puts an apostrophe in front.
 
     Returns:
         The files, what was left out, and which results are damaged.
@@ -79,15 +79,15 @@ def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = F
     earlier = {target_of(note): None for note in results.set_aside}
 
     def write(note: ResultNote, target: Path) -> Path:
-        return export(_named(run, note), to, target, raw_csv=raw_csv, least_parts=depth)
+        return export(_load_named(run, note), to, target, raw_csv=raw_csv, least_parts=depth)
 
-    written = _each(results, [partial(write, *each) for each in zip(results.notes, targets, strict=True)])
+    written = _write_all(results, [partial(write, *pair) for pair in zip(results.notes, targets, strict=True)])
     stale = [storable(str(path)) for path in earlier if path not in targets and path.exists()]
     return dataclasses.replace(written, remarks=(*written.remarks, *_on_stale(stale)))
 
 
 def report_run(run: Path) -> Written:
-    """Write the page of every finished file of a run again, with its recording if that is still there and unchanged.
+    """Rewrites the page of every finished file of a run, with its recording if that exists unchanged.
 
     Args:
         run: folder of a run, or of one of its files.
@@ -99,8 +99,8 @@ def report_run(run: Path) -> Written:
         RunError: the folder holds no run, nothing in it is finished, it refers to paths outside, or it is in use.
     """
     if (run / MAIN_FILE).exists():
-        with noted_results(run) as (journal, own):
-            page, unshown = page_of(run, journal, own)
+        with noted_results(run) as (journal, own_note):
+            page, unshown = page_of(run, journal, own_note)
         return Written((page,), unshown)
     results = _results(run)
     remarks: list[str] = []
@@ -111,7 +111,7 @@ def report_run(run: Path) -> Written:
             remarks.extend(unshown)
             return page
 
-        written = _each(results, [partial(write, note) for note in results.notes])
+        written = _write_all(results, [partial(write, note) for note in results.notes])
     return dataclasses.replace(written, remarks=(*written.remarks, *remarks))
 
 
@@ -133,37 +133,39 @@ def _opened(run: Path) -> Run:
 
 
 def page_of(folder: Path, journal: Run | None, note: ResultNote | None) -> tuple[Path, tuple[str, ...]]:
-    """Write the page of a folder of results again; also a sentence if it lacks its recording.
+    """Rewrites the page of a folder of results; returns its path, and a sentence if it lacks its recording.
 
-    Results that match their note match it with the new page too; other files beside them (exports, a list of changes)
-    are not part of them, and may change or be removed.
+    The note on the results is renewed, so that it lists the new page; other files beside them (exports, a list of
+    changes) are not part of them, and may change or be removed.
     """
     if journal is None or note is None:
         analysis = Analysis.load(folder)
         return analysis.report(folder / REPORT_FILE), _unshown(analysis)
-    analysis = _named(journal.folder, note)
-    before = journal.finished(note.key, MAIN_FILE)
+    analysis = _load_named(journal.folder, note)
+    entry = journal.finished(note.key, MAIN_FILE)
     page = analysis.report(journal.folder / note.folder / REPORT_FILE)
-    if before is not None:
-        own = before.files or [f'{note.folder}/{path.name}' for path in folder.iterdir() if path.name != CHANGES_FILE]
-        files = sorted({*own, f'{note.folder}/{REPORT_FILE}'})
+    if entry is not None:
+        noted_files = entry.files or [
+            f'{note.folder}/{path.name}' for path in folder.iterdir() if path.name != CHANGES_FILE
+        ]
+        files = sorted({*noted_files, f'{note.folder}/{REPORT_FILE}'})
         journal.note(note.key, note.folder, files=files, **note.facts)
     return page, _unshown(analysis)
 
 
 def _on_stale(paths: Sequence[str]) -> tuple[str, ...]:
-    """A sentence on files of earlier exports that would be read together with the new ones."""
+    """A sentence on files of earlier exports that would be read together with the new ones; () for none."""
     if not paths:
         return ()
-    more = [f'{len(paths) - MOST_NAMED} more'] if len(paths) > MOST_NAMED else []
+    rest = [f'{len(paths) - MOST_NAMED} more'] if len(paths) > MOST_NAMED else []
     remove = 'remove them, or export into a new folder' if len(paths) > 1 else 'remove it'
-    amount = subject(len(paths), 'file', 'lies', 'lie')
-    names = listed([*paths[:MOST_NAMED], *more])
-    return (f'{amount} there of earlier exports that no longer count: {names}; {remove}',)
+    amount = subject(len(paths), 'file', 'remains', 'remain')
+    names = listed([*paths[:MOST_NAMED], *rest])
+    return (f'{amount} from earlier exports whose results are not valid: {names}; {remove}',)
 
 
-def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
-    """Call the writers; a damaged result does not prevent the others.
+def _write_all(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
+    """Calls the writers; a damaged result does not prevent the others.
 
     Raises:
         RunError: nothing could be written.
@@ -172,7 +174,7 @@ def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
     for write in writers:
         try:
             paths.append(write())
-        except StorageError:  # the others cannot be written either
+        except StorageError:  # no other file could be written either
             raise
         except RunError as error:
             errors.append(error)
@@ -187,13 +189,13 @@ def _results(run: Path) -> Results:
         raise RunError(
             expected='a run with a finished file',
             came=f'none in {run}' + (f': {results.remarks[0]}' if results.remarks else ''),
-            todo='go on with it by `affekt analyze --resume`',
+            todo='continue it with `affekt analyze --resume`',
         )
     return results
 
 
-def _named(run: Path, note: ResultNote) -> Analysis:
-    """The analysis, with the path that the journal has for it."""
+def _load_named(run: Path, note: ResultNote) -> Analysis:
+    """The analysis of a note, with the path in the journal as its file."""
     analysis = Analysis.load(run / note.folder)
     source = dataclasses.replace(analysis.source, file=storable(note.file))
     return dataclasses.replace(analysis, source=source, recording=note.recording)
@@ -212,6 +214,10 @@ def _below(out: Path, note: ResultNote, suffix: str) -> Path:
 
 
 def _unshown(analysis: Analysis) -> tuple[str, ...]:
-    """A sentence on why a page shows no recording; () if it shows one, or may not."""
-    _, why = analysis.shown()
-    return (f'{analysis.source.file or analysis.source.name}: the page is without the recording. {why}',) if why else ()
+    """A sentence on why a page shows no recording; () if it shows one, or none was wanted."""
+    _, reason = analysis.shown()
+    return (
+        (f'{analysis.source.file or analysis.source.name}: the page is without the recording. {reason}',)
+        if reason
+        else ()
+    )

@@ -1,4 +1,4 @@
-"""Finds the recordings in the named files and folders, with their relative paths, and what is left out.
+"""Search of files and folders for recordings, which are named by their relative paths; the rest is counted.
 
 Nothing is skipped silently: a broken link, an unreadable folder, a pipe or a device is reported as a problem; files
 with other extensions are counted by extension.
@@ -22,7 +22,7 @@ from affekt.tables import storable
 NO_ENDING = '(no ending)'
 HIDDEN = '(hidden)'
 MOST_REASONS = 5
-"""Number of entries that are named where nothing can be read."""
+"""Maximum number of entries that an error names where nothing can be read."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Gathered:
 
 
 def gather(paths: Sequence[str | Path]) -> Gathered:
-    """Find the recordings in paths: files are taken as they are, folders are searched recursively.
+    """The recordings in paths: files of any name, and media files in folders and their subfolders.
 
     Args:
         paths: files with any extension, and folders. With several, clips are named relative to their common folder.
@@ -64,14 +64,14 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
     """
     search = _Search()
     for path in map(Path, paths):
-        search.named(path)
+        search.add_path(path)
     if not search.files:
         if len(search.problems) == 1:
             raise search.problems[0][1]
         raise MediaError(
             expected='media files',
             came='; '.join(str(error.came) for _, error in search.problems[:MOST_REASONS]) or 'no path',
-            todo='name a folder with video, sound or pictures',
+            todo='name a folder with video, audio or images',
         )
     base = _shared_folder([Path(path) for path in paths])
     return Gathered(
@@ -93,18 +93,18 @@ class _Search:
         self.remarks: list[str] = []
         self._searched: set[tuple[int, int]] = set()
 
-    def named(self, path: Path) -> None:
-        """Process one of the given paths."""
+    def add_path(self, path: Path) -> None:
+        """Adds one of the given paths."""
         try:
             is_folder = path.is_dir()
         except OSError as error:
             return self._problem(path, _unreadable(path, error))
         if is_folder:
-            before = (len(self.files), len(self.problems), self.left_out.copy())
+            counts_before = (len(self.files), len(self.problems), self.left_out.copy())
             is_new = self._folder(path)
-            if is_new and before[:2] == (len(self.files), len(self.problems)):
-                self._problem(path, _no_media(path, self.left_out - before[2]))
-        elif _is_there(path):
+            if is_new and counts_before[:2] == (len(self.files), len(self.problems)):
+                self._problem(path, _no_media(path, self.left_out - counts_before[2]))
+        elif _exists(path):
             self._file(path)
         else:
             missing = MediaError(expected='an existing file or folder', came=f'{path}', todo='check the path')
@@ -112,7 +112,7 @@ class _Search:
         return None
 
     def _folder(self, top: Path) -> bool:
-        """Search a folder; links to other folders come last, so that files are named by their own location.
+        """Searches a folder; links to other folders come last, so that files are named by their own location.
 
         Returns whether the folder itself had not been searched before.
         """
@@ -124,7 +124,7 @@ class _Search:
             if not self._is_new(folder):
                 is_new = is_new and folder is not top
                 if folder.is_symlink():
-                    self.remarks.append(f'{storable(str(folder))} leads to a folder that is searched already')
+                    self.remarks.append(f'{storable(str(folder))} leads to a folder that has been searched already')
                 continue
             try:
                 entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -138,7 +138,7 @@ class _Search:
         return is_new
 
     def _entry(self, entry: os.DirEntry[str]) -> Path | None:
-        """The path of an entry that is a folder to search; other entries are recorded."""
+        """The path of an entry that is a folder to search; records others and returns None."""
         path = Path(entry.path)
         if entry.name.startswith('.'):
             self.left_out[HIDDEN] += 1
@@ -179,19 +179,19 @@ class _Search:
             status = folder.stat()
         except OSError:
             return True
-        place = (status.st_dev, status.st_ino)
-        fresh = place not in self._searched
-        self._searched.add(place)
-        return fresh
+        identity = (status.st_dev, status.st_ino)
+        is_new = identity not in self._searched
+        self._searched.add(identity)
+        return is_new
 
     def _sort(self, top: Path) -> None:
-        """Sort the files below a folder by path, after the files of earlier arguments."""
-        whole = Path(os.path.abspath(top))
-        inside = sorted(place for place in self.files if place.is_relative_to(whole))
-        self.files.update({place: self.files.pop(place) for place in inside})
+        """Sorts the files below a folder by path, after the files of earlier arguments."""
+        folder = Path(os.path.abspath(top))
+        contained = sorted(path for path in self.files if path.is_relative_to(folder))
+        self.files.update({path: self.files.pop(path) for path in contained})
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     """Whether an entry of this name exists, including a broken link."""
     try:
         return stat.S_IFMT(os.lstat(path).st_mode) != 0
@@ -200,44 +200,42 @@ def _is_there(path: Path) -> bool:
 
 
 def _shared_folder(paths: Sequence[Path]) -> Path:
-    """The folder relative to which clips are named: the named one, or the common one of all named paths."""
-    whole = [Path(os.path.abspath(path)) for path in paths]
-    if len(whole) == 1:
-        return whole[0] if whole[0].is_dir() else whole[0].parent
+    """The folder that relative paths start from: the given one, or the common parent of all given paths."""
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    if len(absolute) == 1:
+        return absolute[0] if absolute[0].is_dir() else absolute[0].parent
     try:
-        return Path(os.path.commonpath([path.parent for path in whole]))
+        return Path(os.path.commonpath([path.parent for path in absolute]))
     except ValueError:  # on different drives
-        return Path(whole[0].anchor)
+        return Path(absolute[0].anchor)
 
 
 def _below(path: Path, base: Path) -> str:
-    whole = Path(os.path.abspath(path))
-    below = whole.relative_to(base).as_posix() if whole.is_relative_to(base) else whole.name
-    return whole.name if below == '.' else below
+    absolute = Path(os.path.abspath(path))
+    relative = absolute.relative_to(base).as_posix() if absolute.is_relative_to(base) else absolute.name
+    return absolute.name if relative == '.' else relative
 
 
 def _no_media(folder: Path, left_out: Mapping[str, int]) -> MediaError:
-    counted = ', '.join(f'{number} {ending}' for ending, number in Counter(left_out).most_common(8))
-    came = f'none among {counted}' if counted else 'none'
-    return MediaError(
-        expected=f'media files in {folder}', came=came, todo='name a folder with video, sound or pictures'
-    )
+    counts = ', '.join(f'{number} {suffix}' for suffix, number in Counter(left_out).most_common(8))
+    came = f'none among {counts}' if counts else 'none'
+    return MediaError(expected=f'media files in {folder}', came=came, todo='name a folder with video, audio or images')
 
 
 def _unreadable(path: Path, error: Exception) -> MediaError:
     reason = getattr(error, 'strerror', None) or str(error)
-    if os.path.islink(path) and not _leads_somewhere(path):
+    if os.path.islink(path) and not _target_exists(path):
         return MediaError(
             expected='a link that leads to a file',
             came=f'{str(path)!r}: {reason}',
-            todo='mend or remove the link, or bring back what it led to',
+            todo='correct or remove the link, or restore its target',
         )
     return MediaError(
         expected='a file or folder that may be read', came=f'{str(path)!r}: {reason}', todo='check its permissions'
     )
 
 
-def _leads_somewhere(path: Path) -> bool:
+def _target_exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:

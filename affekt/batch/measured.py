@@ -42,7 +42,7 @@ class PlainClips:
         self._texts: Path | None = None
 
     def close(self) -> None:
-        """Remove the transcripts that were written for the analysis."""
+        """Removes the transcripts that were written for the analysis."""
         if self._texts is not None:
             shutil.rmtree(self._texts, ignore_errors=True)
             self._texts = None
@@ -75,14 +75,14 @@ class PlainClips:
             return Described(PLAIN, '', form='empty', failure=storable(str(error)))
 
     def _settings_for(self, sample: Sample) -> AnalysisSettings:
-        """The settings, with the words that the manifest has for a sample."""
+        """The settings, with the words of a sample as the transcript if its manifest has any."""
         is_withheld = 'text' in (sample.missing or '').split(',')
         if self._settings.transcript or (sample.text is None and not is_withheld):
             return self._settings
         text = '' if is_withheld else ' '.join((sample.text or '').split())
-        silent = dataclasses.replace(self._settings, asr='none', subtitles=False)
+        without_words = dataclasses.replace(self._settings, asr='none', subtitles=False)
         if not text:
-            return silent
+            return without_words
         if self._texts is None:
             self._texts = Path(tempfile.mkdtemp(prefix='affekt-'))
             weakref.finalize(self, shutil.rmtree, self._texts, ignore_errors=True)
@@ -91,26 +91,26 @@ class PlainClips:
         try:
             open_transcript(path, encoding='utf-8')
         except TranscriptError:  # it contains no words, as in '(laughs)'
-            return silent
-        return dataclasses.replace(silent, transcript=str(path), encoding='utf-8')
+            return without_words
+        return dataclasses.replace(without_words, transcript=str(path), encoding='utf-8')
 
 
 def _whole_file(manifest: Manifest, sample: Sample) -> Path:
-    """The file of a sample that is a whole file, of which nothing but words is withheld.
+    """The file of a sample that is a whole file without withheld audio or video.
 
     Raises:
         MediaError: the sample is not such a file.
     """
     if withheld := {'audio', 'video'} & set((sample.missing or '').split(',')):
         raise MediaError(
-            expected='a clip that is measured as a whole',
+            expected='a clip with its video and audio',
             came=f'one whose {listed(sorted(withheld))} the manifest withholds',
-            todo='name a describer with --model: it leaves out what is withheld',
+            todo='name a describer with --model, which leaves withheld media out',
         )  # fmt: skip
     path = manifest.media(sample, 'video') or manifest.media(sample, 'audio')
     if path is None or manifest.window_s(sample, 'video' if sample.video else 'audio'):
         raise MediaError(
-            expected='a clip that is a file of its own', came='a stretch of one' if path else 'no video and no sound',
+            expected='a clip that is a file of its own', came='a segment of one' if path else 'neither video nor audio',
             todo='cut it out of the recording, or name a describer with --model',
         )  # fmt: skip
     return path

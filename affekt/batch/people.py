@@ -37,7 +37,7 @@ class ChangedPeople:
 def change_people(
     run: Path, changes: Sequence[Change] = (), *, file: str | None = None, reset: bool = False
 ) -> ChangedPeople:
-    """Merge and rename people; the page is written again, and later exports include the changes.
+    """Merges and renames people; the page is rewritten, and later exports include the changes.
 
     1. Find and lock the file's results. 2. Determine all names. 3. Store the changes. 4. Write the page again.
 
@@ -62,28 +62,30 @@ def change_people(
         everybody = [person.name for person in analyzed.lanes]
         with fitting(folder):
             earlier = () if reset else exact_changes(everybody, read_changes(folder), RESERVED_NAMES)
-        kept, remarks = _after(analyzed, earlier, changes)
-        analysis = with_changes(analyzed, kept) if kept else analyzed
+        all_changes, remarks = _all_changes(analyzed, earlier, changes)
+        analysis = with_changes(analyzed, all_changes) if all_changes else analyzed
         # 3.
-        write_changes(folder, kept)
+        write_changes(folder, all_changes)
         # 4.
-        page, more = page_of(folder, journal, note)
-    return ChangedPeople(folder, analysis, kept, (page,), (*remarks, *more))
+        page, page_remarks = page_of(folder, journal, note)
+    return ChangedPeople(folder, analysis, all_changes, (page,), (*remarks, *page_remarks))
 
 
-def _after(
+def _all_changes(
     analyzed: Analysis, earlier: Sequence[Change], changes: Sequence[Change]
 ) -> tuple[tuple[Change, ...], list[str]]:
-    """All changes, with people by the names at that time, and sentences on merged people who are seen together."""
+    """All changes, each with people by their exact names at that time, and remarks on merged people seen together."""
     everybody = [person.name for person in analyzed.lanes]
-    kept, remarks = tuple(earlier), list[str]()
+    all_changes, remarks = tuple(earlier), list[str]()
     for change in changes:
-        made = exact(change, names_after(everybody, kept), RESERVED_NAMES)
-        if isinstance(made, Merge):
-            made = _without_voice_in_front(made)
-            remarks += _on_both(with_changes(analyzed, kept) if kept else analyzed, made)
-        kept = exact_changes(everybody, [*kept, made], RESERVED_NAMES)
-    return kept, remarks
+        exact_change = exact(change, names_after(everybody, all_changes), RESERVED_NAMES)
+        if isinstance(exact_change, Merge):
+            exact_change = _into_person(exact_change)
+            remarks += _seen_together_remark(
+                with_changes(analyzed, all_changes) if all_changes else analyzed, exact_change
+            )
+        all_changes = exact_changes(everybody, [*all_changes, exact_change], RESERVED_NAMES)
+    return all_changes, remarks
 
 
 def _results_of(run: Path, file: str | None) -> Path:
@@ -111,24 +113,24 @@ def _results_of(run: Path, file: str | None) -> Path:
     matching = [note for note in notes if file in (storable(note.file), note.folder)]
     matching = matching or [note for note in notes if storable(note.file).rsplit('/', 1)[-1] == file]
     if len(matching) != 1:
-        came = repr(file) if not matching else f'{file!r}, which several are called'
+        came = repr(file) if not matching else f'{file!r}, the name of several'
         todo = did_you_mean(file, names) if not matching else 'give its path as listed'
         raise UnknownNameError(expected=f'one of the files {listed(names)}', came=came, todo=todo)
     return run / matching[0].folder
 
 
-def _without_voice_in_front(merge: Merge) -> Merge:
-    """The merge as of a voice into a person, never the other way round."""
+def _into_person(merge: Merge) -> Merge:
+    """The merge with the lane of unseen speech merged into the person, never the reverse."""
     return Merge(merge.person, merge.into) if merge.into == UNSEEN else merge
 
 
-def _on_both(analysis: Analysis, merge: Merge) -> list[str]:
+def _seen_together_remark(analysis: Analysis, merge: Merge) -> list[str]:
     """A sentence if two merged people are on screen together."""
     seconds, first_s = seconds_together(analysis, merge.into, merge.person)
     if not seconds > 0:
         return []
-    where = '' if analysis.source.kind == 'image' else f' for {seconds:.1f} s, first at {clock(first_s)}'
+    times = '' if analysis.source.kind == 'image' else f' for {seconds:.1f} s, first at {clock(first_s)}'
     return [
-        f'{opened(merge.into)} and {merge.person} are on screen together{where}, so they look like two people; merged '
-        'all the same, and --reset takes it back'
+        f'{opened(merge.into)} and {merge.person} are on screen together{times}, so they look like two people; they '
+        'were merged anyway, and --reset undoes it'
     ]

@@ -28,12 +28,12 @@ from affekt.analysis.results import (
     ResultNote,
     entry_of,
     is_gone,
-    no_longer,
     note_of,
     noted,
     on_namesakes,
     results_name,
     retire_absent,
+    stale_reason,
     stamp_of,
 )
 from affekt.analysis.storage import MAIN_FILE, decoded, read_json
@@ -119,7 +119,7 @@ class Batch(Sequence[Outcome]):
         return len(self.outcomes)
 
     @overload
-    def __getitem__(self, at: int) -> Outcome: ...
+    def __getitem__(self, index: int) -> Outcome: ...
     @overload
     def __getitem__(self, at: slice) -> Sequence[Outcome]: ...
     def __getitem__(self, at: int | slice) -> Outcome | Sequence[Outcome]:
@@ -154,7 +154,7 @@ def analyze_many(
     progress: Progress | None = None,
     advanced: FileProgress | None = None,
 ) -> Batch:
-    """Analyze every file into its own folder in `out`, with its report.
+    """Analyzes every file into its own folder in `out`, with its report.
 
     1. Search the folders. 2. Mark earlier results that are no longer valid. 3. Analyze file by file.
 
@@ -162,7 +162,7 @@ def analyze_many(
         paths: files and folders.
         out: folder of the run.
         settings: settings for all files.
-        resume: continue the run in `out`.
+        resume: whether to continue the run in `out`.
         notes: sentences on the origin of the files, put before each analysis' own notes.
         progress: called with the stage of the current file, the amount done, and the total.
         advanced: called after each file with its outcome, the number done and the number of all; first with None and 0.
@@ -210,19 +210,22 @@ class _Work:
         self, analyzer: Analyzer, run: Run, clips: Sequence[Clip], notes: tuple[str, ...], progress: Progress | None
     ) -> None:
         self._analyzer, self._run, self._notes, self._progress = analyzer, run, notes, progress
-        self._known = _with_paths(noted(run.folder), clips)
-        self._keys_of_places = {
-            (note.sha256, str(note.input)): note.key for note in self._known.values() if note.folder
+        self._notes_by_key = _with_paths(noted(run.folder), clips)
+        self._keys_of_paths = {
+            (note.sha256, str(note.input)): note.key for note in self._notes_by_key.values() if note.folder
         }
         self._keys_of_files: dict[str, set[str]] = {}
-        for note in self._known.values():
+        for note in self._notes_by_key.values():
             self._keys_of_files.setdefault(note.file, set()).add(note.key)
         present = {clip.file for clip in clips}
         # Content to the file whose results count for it: the one that was analyzed, if it is still unchanged.
         self._first = {
             note.sha256: (note.file, note.folder)
-            for note in self._known.values()
-            if note.state == DONE and note.file in present and not no_longer(note) and run.finished(note.key, MAIN_FILE)
+            for note in self._notes_by_key.values()
+            if note.state == DONE
+            and note.file in present
+            and not stale_reason(note)
+            and run.finished(note.key, MAIN_FILE)
         }
         self.remarks: list[str] = []
 
@@ -231,11 +234,11 @@ class _Work:
         try:
             return self._outcome(clip)
         except BaseException as error:
-            refusal = self._as_refusal(clip, error)
-            if refusal is None:
+            file_error = self._file_error(clip, error)
+            if file_error is None:
                 raise
-            self.note_failure(clip, refusal)
-            return Outcome(clip.path, None, refusal, file=storable(clip.file))
+            self.note_failure(clip, file_error)
+            return Outcome(clip.path, None, file_error, file=storable(clip.file))
 
     def _outcome(self, clip: Clip) -> Outcome:
         digest = file_sha256(clip.path)
@@ -259,11 +262,11 @@ class _Work:
         return outcome
 
     def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Analysis:
-        """Write the results and the report of one file into its folder; return the results."""
+        """Writes the results and the report of one file into its folder; returns the results."""
         with self._run.building(folder.name) as staging:
-            before = stamp_of(clip.path)
+            stamp_before = stamp_of(clip.path)
             analysis = self._analyzer.analyze(clip.path, progress=self._progress, spill=staging)
-            if analysis.source.sha256 != digest or stamp_of(clip.path) != before:
+            if analysis.source.sha256 != digest or stamp_of(clip.path) != stamp_before:
                 raise MediaError(
                     expected='a file that stays as it is while it is read',
                     came=f'{clip.path} with other content at the end',
@@ -282,60 +285,64 @@ class _Work:
 
         Older runs recorded the name alone; a run started at another folder has another path for the clip.
         """
-        place = self._keys_of_places.get((digest, os.path.abspath(clip.path)), '')
-        for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}', place):
-            note = self._known.get(key)
+        key_of_path = self._keys_of_paths.get((digest, os.path.abspath(clip.path)), '')
+        for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}', key_of_path):
+            note = self._notes_by_key.get(key)
             if note is not None and note.file == clip.file and note.state in (DONE, SUPERSEDED, VANISHED, RENAMED):
                 return note if self._run.finished(key, MAIN_FILE) else None
         return None
 
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
-        """Record a finished file in the journal."""
+        """Records a finished file in the journal."""
         self._retire_earlier(clip, digest)
         entry = entry_of(clip.path, clip.file, digest)
         self._note(f'{digest}:{clip.file}', folder, **entry, notes=list(sentences), state=DONE)
 
     def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
-        """The outcome of a file with the same content as another, the first."""
+        """The outcome of a file with the content of `first`, which was analyzed into `folder`."""
         key = f'{digest}:{clip.file}'
-        known = self._known.get(key)
-        is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
+        note = self._notes_by_key.get(key)
+        is_noted = note is not None and note.state == DUPLICATE and note.facts.get('same_as') == first
         self._retire_earlier(clip, digest)
-        if not is_known:
+        if not is_noted:
             self._note(key, folder, **entry_of(clip.path, clip.file, digest), state=DUPLICATE, same_as=first)
-        place = self._run.folder / folder
-        return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
+        path = self._run.folder / folder
+        return Outcome(clip.path, path, None, is_noted, storable(clip.file), digest, storable(first))
 
     def _retire_earlier(self, clip: Clip, digest: str) -> None:
-        """Remove journal entries of this clip under another path, of other content of it, and of failures.
+        """Marks journal entries of this clip under another path, with other content, or of failures as not valid.
 
         A clip of the same path below another folder is another clip, as long as it exists.
         """
-        place = Path(os.path.abspath(clip.path))
+        path = Path(os.path.abspath(clip.path))
         for key in sorted(self._keys_of_files.get(clip.file, set()) - {f'{digest}:{clip.file}'}):
-            old = self._known[key]
-            if old.state not in (DONE, DUPLICATE, FAILED) or (old.input != place and not is_gone(old.input)):
+            note = self._notes_by_key[key]
+            if note.state not in (DONE, DUPLICATE, FAILED) or (note.input != path and not is_gone(note.input)):
                 continue
-            state = RENAMED if old.sha256 == digest else SUPERSEDED
-            self._run.amend(old.key, state=state)
-            self._known[old.key] = dataclasses.replace(old, state=state)
-            if old.state == DONE and state == SUPERSEDED:
-                self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
+            state = RENAMED if note.sha256 == digest else SUPERSEDED
+            self._run.amend(note.key, state=state)
+            self._notes_by_key[note.key] = dataclasses.replace(note, state=state)
+            if note.state == DONE and state == SUPERSEDED:
+                self.remarks.append(f'{storable(clip.file)} has changed; its earlier results are not valid any more')
 
     def _note(self, key: str, folder: str, **entry: Any) -> None:
-        """Add a line to the journal and to memory."""
+        """Adds an entry to the journal and to the notes in memory."""
         self._run.note(key, folder, **entry)
-        self._known[key] = note_of(key, folder, entry)
-        self._keys_of_files.setdefault(self._known[key].file, set()).add(key)
+        self._notes_by_key[key] = note_of(key, folder, entry)
+        self._keys_of_files.setdefault(self._notes_by_key[key].file, set()).add(key)
 
     def note_failure(self, clip: Clip, error: AffektError) -> None:
-        """Record a failed file in the journal, so that all readers of the run see it."""
+        """Records a failed file in the journal, so that all readers of the run see it."""
         sentence = storable(str(error))
         entry = {'input': os.path.abspath(clip.path), 'file': clip.file}
         self._note(f'failed:{clip.file}', '', **entry, state=FAILED, error=sentence)
 
-    def _as_refusal(self, clip: Clip, error: BaseException) -> AffektError | None:
-        """The error as one sentence about the file; None if it concerns the whole run."""
+    def _file_error(self, clip: Clip, error: BaseException) -> AffektError | None:
+        """The error as one about the file; None if it concerns the whole run.
+
+        Raises:
+            StorageError: the disk is full.
+        """
         if not isinstance(error, Exception) and type(error).__name__ != 'PanicException':  # of libraries in Rust
             return None
         if isinstance(error, StorageError):  # no other file can be written either
@@ -355,11 +362,11 @@ class _Work:
         return UnexpectedError(
             expected='a file that can be analyzed',
             came=f'{clip.path}: {type(error).__name__} {" ".join(str(error)[:400].split())[:200]}'.rstrip(),
-            todo=f'the other files go on; {self._run.folder / LOG} tells more, --resume tries again',
+            todo=f'see {self._run.folder / LOG}; the other files go on, and --resume tries this one again',
         )
 
     def _log(self, clip: Clip, error: BaseException) -> None:
-        """Store the traceback, shortened for a deep recursion."""
+        """Stores the last 30 frames of the traceback, since a recursion has thousands."""
         lines = traceback.format_exception(error, limit=-30)
         stamp = time.strftime('%Y-%m-%d %H:%M:%S')
         with (self._run.folder / LOG).open('a', encoding='utf-8', errors='backslashreplace') as log:
@@ -367,7 +374,7 @@ class _Work:
 
 
 def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[str, ResultNote]:
-    """The notes by key, with the present paths of the clips."""
+    """The notes by key, with the current relative paths of the clips."""
     files = {os.path.abspath(clip.path): clip.file for clip in clips}
     return {
         key: dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))

@@ -59,7 +59,7 @@ def draw_options(command: Command) -> Command:
     return command
 
 
-def asked_options(command: Command) -> Command:
+def model_query_options(command: Command) -> Command:
     """Options on how models are asked and how labels are read from their answers."""
     options = [
         click.option('--served', multiple=True, metavar='NAME=MODEL', help='Server-side name of model NAME.'),
@@ -89,15 +89,15 @@ def asked_options(command: Command) -> Command:
 
 OF_SERVERS = ('served', 'servers', 'tokens')
 OF_CLIPS_SENT = ('frames', 'no_sound', 'no_probe')
-"""How clips are sent to a model on a server, whether it describes or judges."""
+"""Options on the media sent to a model on a server, whether it describes or judges."""
 OF_DESCRIBERS = ('trunk', 'device')
 OF_READERS = ('reader', 'reader_model', 'at_once', 'timeout_s')
 
 
-def refuse_options_of_others(
+def refuse_unused_model_options(
     choices: Sequence[ModelChoice], *, asks_a_server: bool, shows_a_judge: bool = False
 ) -> None:
-    """Check that a named model uses each option on how models are asked.
+    """Checks that a named model uses each given option on how models are asked.
 
     Args:
         choices: the models.
@@ -132,7 +132,7 @@ def refuse_options_of_others(
 @click.option('--dev', type=SETS, help='Set that chooses the best single checkpoint; left out of its mean.')
 @click.option('--limit', type=click.IntRange(1), metavar='N', help='Maximum number of clips per set, for a trial.')
 @click.option('--check-sound', is_flag=True, help='Ask again without audio, and report what changes.')
-@asked_options
+@model_query_options
 @draw_options
 def unibench(
     predictions: Path | None,
@@ -149,7 +149,7 @@ def unibench(
     seed: int,
     out: Path | None,
     as_json: bool,
-    **asked: Any,
+    **model_options: Any,
 ) -> None:
     """MER-UniBench: nine sets of emotion and sentiment.
 
@@ -174,7 +174,7 @@ def unibench(
         refuse_unused('--predictions', 'checkpoint', 'dev')
         _unibench_of_models(
             models, labels, media, out, as_json, tables=tables, sets=sets, limit=limit, check_sound=check_sound,
-            resamples=resamples, seed=seed, **asked,
+            resamples=resamples, seed=seed, **model_options,
         )  # fmt: skip
         return
     refuse_unused(
@@ -183,7 +183,7 @@ def unibench(
     )  # fmt: skip
     if len(models) > 1:
         raise click.UsageError('With --predictions, --model names one folder below each set.')
-    chosen: dict[str, Any] = {
+    selection: dict[str, Any] = {
         'sets': tuple(sets),
         'model': models[0] if models else None,
         'checkpoint': checkpoint,
@@ -191,32 +191,35 @@ def unibench(
     }
     rng = np.random.default_rng(seed)
     with table_notes() as notes, StageBars(name_width=10) as bars:
-        outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)
+        outcome = run_unibench(
+            predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **selection
+        )
     answer = with_notes(unibench_facts(outcome), notes)
-    settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
+    settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **selection}
     _deliver(answer, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
 
 
 def _unibench_of_models(
     models: Sequence[str], labels: Path, media: Path | None, out: Path | None, as_json: bool, *, tables: str,
-    sets: Sequence[str], limit: int | None, check_sound: bool, resamples: int, seed: int, **asked: Any,
+    sets: Sequence[str], limit: int | None, check_sound: bool, resamples: int, seed: int, **model_options: Any,
 ) -> None:  # fmt: skip
-    """Ask the models; score and compare them."""
+    """Asks the models, and scores and compares their answers."""
     import numpy as np
 
     from affekt.cli.bench_tables import sheet_tables
     from affekt.describers import bench_facts, bench_models, bench_sheet, limited_labels, model_choices
 
-    choices = model_choices(models, served=asked.pop('served'), servers=asked.pop('servers'))
-    refuse_options_of_others(choices, asks_a_server=bool(asked['reader']))
+    choices = model_choices(models, served=model_options.pop('served'), servers=model_options.pop('servers'))
+    refuse_unused_model_options(choices, asks_a_server=bool(model_options['reader']))
     folder = out or Path('unibench-run')
     settings = {'models': list(models), 'tables': tables, 'sets': list(sets), 'limit': limit, 'resamples': resamples,
-                'seed': seed, **{name: value for name, value in asked.items() if name != 'timeout_s'}}  # fmt: skip
-    with table_notes() as notes, StageBars(name_width=14) as bars, label_reader(folder, **asked) as extractor:
+                'seed': seed,
+                **{name: value for name, value in model_options.items() if name != 'timeout_s'}}  # fmt: skip
+    with table_notes() as notes, StageBars(name_width=14) as bars, label_reader(folder, **model_options) as extractor:
         labels = limited_labels(labels, folder / 'labels', limit, sets) if limit else labels
         bench, absent = bench_models(
-            choices, folder, labels=labels, media=media, open_model=opening(asked), extractor=extractor,
-            rng=np.random.default_rng(seed), table=tables, sets=sets, at_once=asked['at_once'],
+            choices, folder, labels=labels, media=media, open_model=opening(model_options), extractor=extractor,
+            rng=np.random.default_rng(seed), table=tables, sets=sets, at_once=model_options['at_once'],
             check_sound=check_sound, resamples=resamples, progress=bars,
         )  # fmt: skip
     inputs = [path for model in bench.models for path in model.outcome.inputs]
@@ -224,20 +227,21 @@ def _unibench_of_models(
     _deliver(answer, sheet_tables(bench_sheet(bench, absent)), inputs, 'unibench', settings, folder, as_json)
     if not as_json and bench.comparisons is not None:
         say('', f'affekt rank {bench.comparisons} --control length')
-    end_with({f'{model.name}, {at}': reason for model in bench.models for at, reason in model.failures.items()})
+    end_with({f'{model.name}, {sample}': reason for model in bench.models for sample, reason in model.failures.items()})
 
 
-def opening(asked: Mapping[str, Any]) -> Any:
+def opening(model_options: Mapping[str, Any]) -> Any:
     """A function that opens a model with these options."""
     from functools import partial
 
     from affekt.describers import opened
     from affekt.llm import ClipLimits
 
-    limits = ClipLimits(frames=asked['frames'], sound=not asked['no_sound'])
+    limits = ClipLimits(frames=model_options['frames'], sound=not model_options['no_sound'])
     return partial(
-        opened, limits=limits, trunk=asked['trunk'], device=asked['device'], at_once=asked['at_once'],
-        timeout_s=asked['timeout_s'], tokens=asked['tokens'], is_probed=not asked['no_probe'],
+        opened, limits=limits, trunk=model_options['trunk'], device=model_options['device'],
+        at_once=model_options['at_once'], timeout_s=model_options['timeout_s'], tokens=model_options['tokens'],
+        is_probed=not model_options['no_probe'],
     )  # fmt: skip
 
 
@@ -339,7 +343,7 @@ def analyze(
     seed: int,
     out: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **analysis_options: Any,
 ) -> None:
     """Score affekt on labelled clips: run this before trusting it on your data.
 
@@ -368,11 +372,11 @@ def analyze(
         labelled = labelled_clips(
             manifest, media=media, scales=parsed_scales(scales), names=_pairs(names), split=split
         ).drawn(limit, np.random.default_rng(seed))
-    fetch_models(chosen)
+    fetch_models(analysis_options)
     folder = out or run_folder(f'bench-{manifest.stem}', resume)
     with StageBars(name_width=10) as bars:
         outcome = bench_analysis(
-            labelled, folder, settings_of(chosen), vocal_head=vocal_head, processes=processes, resume=resume,
+            labelled, folder, settings_of(analysis_options), vocal_head=vocal_head, processes=processes, resume=resume,
             resamples=resamples, seed=seed, progress=bars,
         )  # fmt: skip
     save_analysis_benchmark(outcome, folder)
@@ -405,20 +409,20 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
 
 
 def with_notes(answer: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    """The facts with the notes of table reading that they do not have yet."""
+    """The results with further notes of table reading, each once."""
     return {**answer, 'notes': list(dict.fromkeys([*answer['notes'], *notes]))}
 
 
 def _deliver(
     answer: Mapping[str, Any],
-    shown: Any,
+    tables: Any,
     inputs: Sequence[Path],
     name: str,
     settings: Mapping[str, Any],
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Save the outcome where asked, and print it."""
+    """Saves the results if `out` is given, and prints them as JSON or tables."""
     if out is not None:
         from affekt.benchmarks import save_outcome
 
@@ -426,4 +430,4 @@ def _deliver(
     if as_json:
         say_json(answer)
     else:
-        say(shown)
+        say(tables)

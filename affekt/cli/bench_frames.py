@@ -129,7 +129,7 @@ def abaw(
     resume: bool,
     out: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """ABAW: emotion of every frame by sequence models, beside baselines without time.
 
@@ -159,40 +159,40 @@ def abaw(
     from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import AffWild2Settings
 
-    given = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
-    _require_one_source(made_up, out, [option for option, value in given.items() if value])
-    made = AffWild2Settings(videos, seconds, seed=chosen['seed'])
-    cast, speech = asked_cast(chosen, made.size), asked_speech(chosen)
-    chosen |= {'clock': _clocks(clocks), 'folds': folds or 0, 'losses': _losses(losses or '')}
-    settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **chosen)
-    _require_guessing(settings.pseudo_labels, unlabelled, unlabelled_features)
+    files = {'--corpus': corpus, '--features': features, '--labels': labels, '--key': key}
+    _require_one_source(made_up, out, [option for option, value in files.items() if value])
+    corpus_settings = AffWild2Settings(videos, seconds, seed=options['seed'])
+    cast, speech = asked_cast(options, corpus_settings.size), asked_speech(options)
+    options |= {'clock': _clocks(clocks), 'folds': folds or 0, 'losses': _losses(losses or '')}
+    settings = AbawSettings(tuple(tasks.split(',')), tuple(models.split(',')), **options)
+    _require_pseudo_labels(settings.pseudo_labels, unlabelled, unlabelled_features)
     require_trainable(settings, MADE_UP_FEATURES if made_up else None, carried_over)
     with table_notes() as notes, StageBars(name_width=10) as bars:
-        more = None if unlabelled is None else unlabelled_inputs(unlabelled, _split(unlabelled_features))
+        extra = unlabelled_inputs(unlabelled, _comma_separated(unlabelled_features)) if unlabelled else None
         if made_up and out is not None:
-            inputs = made_up_inputs(out, made, cast=cast, speech=speech, processes=processes, progress=bars)
+            inputs = made_up_inputs(out, corpus_settings, cast=cast, speech=speech, processes=processes, progress=bars)
         else:
-            inputs = abaw_inputs(Path(corpus or ''), _split(features), labels=labels, key=key)
+            inputs = abaw_inputs(Path(corpus or ''), _comma_separated(features), labels=labels, key=key)
         folder = None if out is None else out / 'training'
-        how: dict[str, Any] = {'carried_over': carried_over, 'folder': folder, 'resume': resume, 'progress': bars}
-        outcome = inputs.run(settings, unlabelled=more, **how)
+        keywords: dict[str, Any] = {'carried_over': carried_over, 'folder': folder, 'resume': resume}
+        outcome = inputs.run(settings, unlabelled=extra, progress=bars, **keywords)
     answer = with_notes(abaw_facts(outcome), notes)
     if out is not None:
         save_abaw(out, outcome, answer)
-    unfit = [] if out is None else _written_submissions(outcome, out / 'submissions')
+    unsubmitted = [] if out is None else _written_submissions(outcome, out / 'submissions')
     if as_json:
         say_json(answer)
         return
     say(sheet_tables(abaw_sheet(outcome)), columns=80)
     if out is not None:
         say(f'page {out / "abaw.html"}')
-    if unfit:
-        why = 'other classes or action units than the challenge has'
-        say(f'no submission to {", ".join(unfit)}: {why}', style='yellow')
+    if unsubmitted:
+        reason = 'other classes or action units than the challenge has'
+        say(f'no submission to {", ".join(unsubmitted)}: {reason}', style='yellow')
 
 
 def _written_submissions(outcome: Abaw, folder: Path) -> list[str]:
-    """Write the predictions in the official format; returns the tracks that cannot be submitted."""
+    """Writes the predictions in the official format; returns the tracks that cannot be submitted."""
     from affekt.challenges import write_answers
 
     written = {submission.track for submission in write_answers(outcome.answers, folder)}
@@ -200,65 +200,65 @@ def _written_submissions(outcome: Abaw, folder: Path) -> list[str]:
     return sorted(answered - written)
 
 
-def _split(given: Sequence[str]) -> list[str]:
-    return [each for several in given for each in several.split(',') if each]
+def _comma_separated(texts: Sequence[str]) -> list[str]:
+    return [part for text in texts for part in text.split(',') if part]
 
 
-def _clocks(given: str) -> Any:
+def _clocks(text: str) -> Any:
     """One method for all features, or a mapping from feature to method.
 
     Raises:
         UnknownNameError: both are given.
     """
-    parts = given.split(',')
-    if parts == [given] and '=' not in given:
-        return given
+    parts = text.split(',')
+    if parts == [text] and '=' not in text:
+        return text
     if bare := [part for part in parts if '=' not in part]:
         raise UnknownNameError(
-            expected='--clock with one method, or NAME=METHOD with commas between', came=f'{bare[0]!r} in {given!r}',
-            todo='name the feature that comes so',
+            expected='--clock with one method, or NAME=METHOD with commas between', came=f'{bare[0]!r} in {text!r}',
+            todo='name the feature of this method',
         )  # fmt: skip
     return {name: method for name, _, method in (part.partition('=') for part in parts)}
 
 
-def _losses(given: str) -> dict[str, Any]:
+def _losses(text: str) -> dict[str, Any]:
     """Loss setting to its value.
 
     Raises:
         UnknownNameError: a setting without a value, or twice; or see `loss_settings`.
         MissingExtraError: torch is missing.
     """
-    if not given:
+    if not text:
         return {}
     require_torch()
     from affekt.sequence_models import loss_settings
 
-    pairs = [(name.strip(), value.strip()) for name, _, value in (part.partition('=') for part in given.split(','))]
+    pairs = [(name.strip(), value.strip()) for name, _, value in (part.partition('=') for part in text.split(','))]
     names = [name for name, _ in pairs]
-    if wrong := [name for name, value in pairs if not value or names.count(name) > 1]:
+    if invalid := [name for name, value in pairs if not value or names.count(name) > 1]:
         raise UnknownNameError(
-            expected='--loss with NAME=VALUE, each name once', came=f'{wrong[0]!r} in {given!r}',
+            expected='--loss with NAME=VALUE, each name once', came=f'{invalid[0]!r} in {text!r}',
             todo='give each setting one value',
         )  # fmt: skip
     return loss_settings(dict(pairs))
 
 
-def _require_guessing(pseudo_labels: bool, unlabelled: Path | None, features: Sequence[str]) -> None:
-    given = {'--pseudo-labels': pseudo_labels, '--unlabelled': unlabelled, '--unlabelled-features': features}
+def _require_pseudo_labels(pseudo_labels: bool, unlabelled: Path | None, features: Sequence[str]) -> None:
+    options = {'--pseudo-labels': pseudo_labels, '--unlabelled': unlabelled, '--unlabelled-features': features}
     if (unlabelled is not None and not pseudo_labels) or (unlabelled is None) != (not features):
         raise UnknownNameError(
             expected='--pseudo-labels, and for other videos --unlabelled with --unlabelled-features',
-            came=' and '.join(option for option, value in given.items() if value), todo='give them together',
+            came=' and '.join(option for option, value in options.items() if value), todo='give them together',
         )  # fmt: skip
 
 
 def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -> None:
-    """Check that files are given or made up, not both, and that no option of the other way stands beside them."""
+    """Checks that either files or --made-up are given, and no option of the other."""
     if made_up and (given or out is None):
         raise UnknownNameError(
             expected='--made-up with --out, and no files',
             came=f'--made-up with {" and ".join(given)}' if given else '--made-up without --out',
-            todo='a made-up corpus, its features and its key lie in --out',
+            todo='leave the files out: the synthetic corpus and its features are written to --out',
         )
     if not made_up and not {'--corpus', '--features'} <= set(given):
         raise UnknownNameError(
@@ -306,7 +306,7 @@ def bench_reenact_command(
     age_years: float | None,
     engine: str | None,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """Reenact every pair of a table and measure the results.
 
@@ -322,8 +322,8 @@ def bench_reenact_command(
     from affekt.faces import FaceIdentity
     from affekt.reenactment import ReenactSettings, compare_reenactment, read_pairs
 
-    is_painted = engine == 'diffusion' or (engine is None and chosen['weights'] is not None)
-    settings = ReenactSettings(**asked_painting(chosen, is_painted=is_painted))
+    is_painted = engine == 'diffusion' or (engine is None and options['weights'] is not None)
+    settings = ReenactSettings(**asked_painting(options, is_painted=is_painted))
     pairs = read_pairs(table)
     networks = None
     if lpips or fid or fvd:
@@ -334,31 +334,32 @@ def bench_reenact_command(
     consent = asked_consent(portrayed, consent_note, age_years)
     fetch(['face_landmarker.task'] if without_identity else ['face_landmarker.task', 'face-identity'])
     with StageBars() as bars:
-        made = compare_reenactment(
+        outcome = compare_reenactment(
             pairs, out, consent=consent, settings=settings, rate_hz=rate_hz, seed=seed, progress=bars,
             identity=None if without_identity else FaceIdentity(), networks=networks,
             resume=resume,
         )  # fmt: skip
     if as_json:
         summary = {
-            name: {metric: [each.value, each.low, each.high] for metric, each in metrics.items()}
-            for name, metrics in made.summary.items()
+            name: {metric: [pooled.value, pooled.low, pooled.high] for metric, pooled in metrics.items()}
+            for name, metrics in outcome.summary.items()
         }
         say_json({
-            'out': str(made.folder), 'pairs': len(made.pairs), 'left_out': dict(made.left_out), 'summary': summary,
-            'resumed': made.resumed,
-            'sets': plain({name: {'value': value, 'samples': count} for name, (value, count) in made.sets.items()}),
+            'out': str(outcome.folder), 'pairs': len(outcome.pairs), 'left_out': dict(outcome.left_out),
+            'summary': summary,
+            'resumed': outcome.resumed,
+            'sets': plain({name: {'value': value, 'samples': count} for name, (value, count) in outcome.sets.items()}),
         })  # fmt: skip
-        end_with(made.left_out)
+        end_with(outcome.left_out)
         return
-    for name, metrics in made.summary.items():
-        say('moved by themselves:' if name == 'self' else 'moved by others:')
+    for name, metrics in outcome.summary.items():
+        say('self-reenactment:' if name == 'self' else 'cross-reenactment:')
         for metric, interval in metrics.items():
             say(f'  {metric:22}{interval}')
-    for name, (value, count) in made.sets.items():
+    for name, (value, count) in outcome.sets.items():
         samples = f'{counted(count, "sample")} a side'
-        known = f'{value:.4g}, {samples}' if math.isfinite(value) else f'unknown: {samples}, where 2 are needed'
-        say(f'{name.upper()} {known}')
-    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
-    say(f'{counted(len(made.pairs), "pair")}{went_on}: {made.folder / "page.html"}')
-    end_with(made.left_out)
+        value_text = f'{value:.4g}, {samples}' if math.isfinite(value) else f'unknown: {samples}, where 2 are needed'
+        say(f'{name.upper()} {value_text}')
+    resumed_text = f', {outcome.resumed:,} of them from an earlier run' if outcome.resumed else ''
+    say(f'{counted(len(outcome.pairs), "pair")}{resumed_text}: {outcome.folder / "page.html"}')
+    end_with(outcome.left_out)

@@ -50,13 +50,13 @@ def _section_table(section: Section) -> Table:
 
 
 def unibench_tables(outcome: UniBench) -> Group:
-    """Protocols by set, floors and answers by set, published rows, and what is absent."""
+    """Protocols by set, constant answers and label counts by set, published rows, and absent sets."""
     parts: list[Any] = [Text(f'MER-UniBench, word table {outcome.table}'), Text()]
     parts += [_unibench_protocols(outcome), Text()]
     parts += [Text(f'{_titled(row)}: {row.how}', style='dim') for row in outcome.rows]
     parts += [Text(), _unibench_answers(outcome)]
     if outcome.rows[0].counted:
-        parts += [Text(), _beside_published(outcome)]
+        parts += [Text(), _published_comparison(outcome)]
     lines = [f'{set_named(key).name} absent: {why}' for key, why in outcome.absent.items()]
     lines += [f'{result.set.name}: {note}' for result in outcome.results.values() for note in result.notes]
     lines += [
@@ -84,10 +84,12 @@ def _unibench_protocols(outcome: UniBench) -> Table:
     table = plain_table('set', 'metric', 'n', *names, left=2)
     for key, result in outcome.results.items():
         cells = [_cell(row, key, outcome) for row in outcome.rows]
-        n = str(result.samples) if result.whole else f'{result.samples}/{result.set.samples}'
-        table.add_row(result.set.name, result.set.metric, n, *cells)
-    counted = len(outcome.rows[0].counted)
-    table.add_row('mean', f'{counted} of {len(UNIBENCH)}', '', *(_mean_cell(row) for row in outcome.rows), style='bold')
+        sample_count = str(result.samples) if result.whole else f'{result.samples}/{result.set.samples}'
+        table.add_row(result.set.name, result.set.metric, sample_count, *cells)
+    set_count = len(outcome.rows[0].counted)
+    table.add_row(
+        'mean', f'{set_count} of {len(UNIBENCH)}', '', *(_mean_cell(row) for row in outcome.rows), style='bold'
+    )
     return table
 
 
@@ -110,17 +112,19 @@ def _mean_cell(row: Row) -> str:
 
 
 def _unibench_answers(outcome: UniBench) -> Table:
-    """What the fixed checkpoint's answers look like, and what a constant answer reaches."""
+    """Label counts of the fixed checkpoint's answers, and the score of the best constant answer."""
     table = plain_table('set', 'best constant answer', 'labels', 'empty', 'unknown', 'beside it', left=1)
     for key, result in outcome.results.items():
         checkpoint = outcome.rows[0].checkpoints[key]
         counts, scores = result.facts[checkpoint], result.scores[checkpoint]
         if result.set.task == 'sentiment':
-            beside = f'accuracy {percent_in_five(scores["accuracy"])}'
+            further_score = f'accuracy {percent_in_five(scores["accuracy"])}'
         elif result.set.task == 'basic':
-            beside = f'mscore {percent_in_five(scores["HIT mscore"])}'
+            further_score = f'mscore {percent_in_five(scores["HIT mscore"])}'
         else:
-            beside = f'P {percent_in_five(scores["EW-L1 precision"])} R {percent_in_five(scores["EW-L1 recall"])}'
+            further_score = (
+                f'P {percent_in_five(scores["EW-L1 precision"])} R {percent_in_five(scores["EW-L1 recall"])}'
+            )
         labels, unknown = counts.get('labels_per_answer'), counts.get('unknown_words')
         table.add_row(
             result.set.name,
@@ -128,23 +132,23 @@ def _unibench_answers(outcome: UniBench) -> Table:
             '' if labels is None else f'{labels:.1f}',
             f'{counts["empty_answers"]:.0f}' if 'empty_answers' in counts else '',
             '' if unknown is None else f'{100 * unknown:.0f} %',
-            beside,
+            further_score,
         )
     return table
 
 
-def _beside_published(outcome: UniBench) -> Group:
-    """The published rows on the same whole sets, ours among them, by mean."""
+def _published_comparison(outcome: UniBench) -> Group:
+    """The published rows and those of the outcome on the same whole sets, sorted by mean."""
     keys = outcome.rows[0].counted
-    ours = [
+    own_rows = [
         (f'yours, {row.protocol.removesuffix(" per set")}', {key: row.scores[key] for key in keys}, row.mean)
         for row in outcome.rows
         if row.protocol in ('fixed', 'oracle per set')
     ]
-    theirs = [(f'{model} {inputs}', scores, mean) for model, inputs, scores, mean in rivals(outcome, keys)]
+    published_rows = [(f'{model} {inputs}', scores, mean) for model, inputs, scores, mean in rivals(outcome, keys)]
     title = f'published, {counted(len(keys), "set")}'
     table = plain_table(title, *(SHORT[key] for key in keys), 'mean', gap=1)
-    for name, scores, mean in sorted([*theirs, *ours], key=lambda row: -row[2]):
+    for name, scores, mean in sorted([*published_rows, *own_rows], key=lambda row: -row[2]):
         style = 'bold' if name.startswith('yours') else ''
         table.add_row(name, *(percent_in_five(scores[key]) for key in keys), percent_in_five(mean), style=style)
     paper = published('unibench')
@@ -152,7 +156,7 @@ def _beside_published(outcome: UniBench) -> Group:
 
 
 def ovmer_tables(outcome: Ovmer) -> Group:
-    """A ranking for each mode, agreement with the published grouping, moves, floors, and what is left out."""
+    """A ranking for each mode, agreement with the published grouping, changes of rank, baselines and notes."""
     parts: list[Any] = [
         Text(f'OV-MER, {counted(outcome.samples, "sample")}, {counted(len(outcome.systems), "prediction")}'),
         Text(),
@@ -165,32 +169,32 @@ def ovmer_tables(outcome: Ovmer) -> Group:
     if len(outcome.agreements) > 1:
         parts += [Text(), _agreement(outcome)]
     parts += [Text(), *(Text(line) for line in _moves(outcome))]
-    parts += [Text(_floor(view)) for view in outcome.views]
+    parts += [Text(_baseline_line(view)) for view in outcome.views]
     parts += [Text(note, style='yellow') for note in outcome.notes]
     return Group(*parts)
 
 
 def _ranking(outcome: Ovmer, mode: str) -> Table:
     first, *others = outcome.views
-    theirs = {row.model: row.scores for row in published('ovmer').rows} if mode == PAPER_MODE else {}
-    official = first.rule == 'official'
-    inner = ('EW-L1',) if official else ()
-    heads = [f'{first.name} [95 %]', 'apart', *inner, *(view.name for view in others), 'labels']
-    table = plain_table('', 'model', *heads, *(['paper'] if theirs else []), left=2, gap=1)
+    published_scores = {row.model: row.scores for row in published('ovmer').rows} if mode == PAPER_MODE else {}
+    is_official = first.rule == 'official'
+    extra_metrics = ('EW-L1',) if is_official else ()
+    heads = [f'{first.name} [95 %]', 'apart', *extra_metrics, *(view.name for view in others), 'labels']
+    table = plain_table('', 'model', *heads, *(['paper'] if published_scores else []), left=2, gap=1)
     ranking = first.rankings[mode]
     for model in ranking.order:
         scores = first.scores[mode][model]
         cells = [spread(ranking.scores[model].value, ranking.scores[model]), ranking.letters(model)]
-        cells += [percent_in_five(scores[f'{row} f']) for row in inner]
-        cells += [_placed(view, mode, model) for view in others]
+        cells += [percent_in_five(scores[f'{row} f']) for row in extra_metrics]
+        cells += [_score_and_rank(view, mode, model) for view in others]
         cells.append(f'{outcome.answers[mode][model]["labels_per_answer"]:.1f}')
-        if theirs:
-            cells.append(percent_in_five(theirs[model]['M-avg']) if model in theirs else '–')
+        if published_scores:
+            cells.append(percent_in_five(published_scores[model]['M-avg']) if model in published_scores else '–')
         table.add_row(str(ranking.ranks[model][0]), model, *cells)
     return table
 
 
-def _placed(view: View, mode: str, model: str) -> str:
+def _score_and_rank(view: View, mode: str, model: str) -> str:
     ranking = view.rankings[mode]
     return f'{percent_in_five(ranking.scores[model].value)} {ranking.ranks[model][0]:>2}'
 
@@ -213,13 +217,13 @@ def _agreement(outcome: Ovmer) -> Table:
 
 
 def _pair(metrics: Mapping[str, Agreement], metric: str) -> str:
-    """Two correlations of a metric, under whichever of its names it stands."""
+    """Two correlations of a metric, which may have one of three names; '' if it is absent."""
     key = next((name for name in (metric, metric.removesuffix(' f'), f'{metric}1') if name in metrics), None)
     return '' if key is None else ' '.join(_short(value) for value in (metrics[key].pearson, metrics[key].spearman))
 
 
 def _short(value: float) -> str:
-    """At most four characters, since five tables stand side by side: .886, 1.00, -.50, -1.0."""
+    """The value in at most four characters, since five columns share a line: .886, 1.00, -.50, -1.0."""
     texts = (f'{value:.{digits}f}'.replace('0.', '.', 1) for digits in (3, 2, 1))
     return next(text for text in texts if len(text) <= 4)
 
@@ -227,12 +231,15 @@ def _short(value: float) -> str:
 def _moves(outcome: Ovmer) -> list[str]:
     lines = []
     for move in outcome.moves:
-        moved = ', '.join(f'{model} {a} to {b}' for model, (a, b) in move.moved.items()) or 'none'
+        moved = (
+            ', '.join(f'{model} {old_rank} to {new_rank}' for model, (old_rank, new_rank) in move.moved.items())
+            or 'none'
+        )
         mode = f' ({move.mode})' if move.mode else ''
         lines.append(f'ranks from {move.before} to {move.after}{mode}: Kendall {move.kendall:.2f}, moved: {moved}')
     return lines
 
 
-def _floor(view: View) -> str:
+def _baseline_line(view: View) -> str:
     words, value = view.floor
     return f'{view.name}: answering "{words}" every time reaches {percent_in_five(value)}'

@@ -12,6 +12,7 @@ import click
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, fusion_models, refuse_unused
 from affekt.cli.group import table_notes
+from affekt.errors import require_torch
 from affekt.runs import require_new_run
 from affekt.terminal import StageBars, say, say_json
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from affekt.experiments import Sheet
 
 FORM_NAMES = ('hicmae-tiny', 'hicmae-small', 'hicmae-base', 'svfap-small', 'svfap-base')
-"""Those of `affekt.pretraining.FORMS`, which needs torch."""
+"""Names of `affekt.pretraining.FORMS`, repeated here because that room needs torch."""
 _CORPUS = click.option(
     '--corpus', required=True, metavar='MANIFEST|NAME', help='Manifest, or a corpus by name with --release.'
 )
@@ -98,7 +99,7 @@ def merbench(
     resume: bool,
     out: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """MERBench: a fusion model on your features of a corpus, beside simple baselines.
 
@@ -114,12 +115,12 @@ def merbench(
 
     if out is None:
         refuse_unused('--out', 'resume')
-    chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
-    settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)
+    options |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
+    settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **options)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         manifest = _manifest(corpus, release)
         stores = open_stores(features.split(','), several=True)
-        others = [open_part(each) for each in cross]
+        others = [open_part(text) for text in cross]
         outcome = run_merbench(manifest, stores, settings, others, folder=out, resume=resume, progress=bars)
     answer = with_notes(merbench_facts(outcome), notes)
     if out is not None:
@@ -187,7 +188,7 @@ def finetune(
     resume: bool,
     out: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """MERBench's fine-tuning: an encoder trained end to end, beside its frozen vectors.
 
@@ -208,7 +209,7 @@ def finetune(
 
     if out is None:
         refuse_unused('--out', 'resume')
-    settings = FinetuningSettings(learning_rates=rates_of(rates), target=target or '', **chosen)
+    settings = FinetuningSettings(learning_rates=rates_of(rates), target=target or '', **options)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         manifest = _manifest(corpus, release)
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
@@ -328,45 +329,44 @@ def dfer(
         save_dfer,
     )
     from affekt.clips import ClipSettings
-    from affekt.errors import require_torch
 
     require_torch()
     from affekt.pretraining import TuningSettings
 
-    _require_place(out, resume)
+    _require_folder(out, resume)
     settings = DferSettings(protocol, seeds, validation_share, target or '', seed=seed, resamples=resamples)
-    how = TuningSettings(seed=seed, **tuning)
-    with table_notes() as notes, TemporaryDirectory() as scrap:
+    tuning_settings = TuningSettings(seed=seed, **tuning)
+    with table_notes() as notes, TemporaryDirectory() as temporary:
         manifest = _manifest(corpus, release)
-        there = modalities_of(manifest, modalities.split(',') if modalities else ())
-        candidates = dfer_candidates(checkpoints, scratch or '', there)
+        present = modalities_of(manifest, modalities.split(',') if modalities else ())
+        candidates = dfer_candidates(checkpoints, scratch or '', present)
         open_dfer(manifest, settings.simple, share=settings.validation_share, target=settings.target)  # before decoding
-        folder = inputs or (Path(scrap) if out is None else out.with_name(f'{out.name}-inputs'))
-        reads = tuple(name for name in ('video', 'audio') if any(name in each.reads for each in candidates))
+        folder = inputs or (Path(temporary) if out is None else out.with_name(f'{out.name}-inputs'))
+        reads = tuple(name for name in ('video', 'audio') if any(name in candidate.reads for candidate in candidates))
         sources: dict[str, Any] = {}
-        if reads:
-            size = max(each.form.size for each in candidates if each.form is not None)
-            made = ClipSettings(size, crop, reads)
         with StageBars(name_width=10) as bars:
             if reads:
+                size = max(candidate.form.size for candidate in candidates if candidate.form is not None)
                 clips = corpus_clips(
-                    manifest, made, folder, processes=processes, progress=bars, say=partial(say, err=True)
-                )
+                    manifest, ClipSettings(size, crop, reads), folder, processes=processes, progress=bars,
+                    say=partial(say, err=True),
+                )  # fmt: skip
                 sources = clip_sources(clips)
                 notes += clips.sentences
-            wanted = features or ('acoustics-utt' if 'audio' in (reads or there) else 'none')
-            stores = baseline_stores(wanted, manifest, folder, processes=processes, progress=bars)
+            baseline_features = features or ('acoustics-utt' if 'audio' in (reads or present) else 'none')
+            stores = baseline_stores(baseline_features, manifest, folder, processes=processes, progress=bars)
             outcome = run_dfer(
-                manifest, sources, candidates, settings, how, stores=stores, folder=out, resume=resume, progress=bars
-            )
+                manifest, sources, candidates, settings, tuning_settings, stores=stores, folder=out, resume=resume,
+                progress=bars,
+            )  # fmt: skip
     answer = with_notes(dfer_facts(outcome), notes)
     if out is not None:
         save_dfer(out, outcome, answer)
     _show(answer, dfer_sheet(outcome), as_json)
 
 
-def _require_place(out: Path | None, resume: bool) -> None:
-    """Refuse a folder in use, and --resume without a folder, before clips are decoded."""
+def _require_folder(out: Path | None, resume: bool) -> None:
+    """Refuses a folder in use, and --resume without a folder, before clips are decoded."""
     if out is None:
         refuse_unused('--out', 'resume')
     else:

@@ -30,21 +30,21 @@ class _RunsByDefault(VerbGroup):
     """`affekt caption MANIFEST` is `affekt caption run MANIFEST`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """The arguments, with the verb that is meant where none is named."""
+        """The arguments, with the verb `run` in front where none is named."""
         if args and args[0] not in (*self.commands, '-h', '--help'):
             args = [RUN, *args]
         return super().parse_args(ctx, args)
 
 
-def _by_step(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
-    """NUMBER or STEP=NUMBER to prices by step; that of every other step stands under ''."""
+def _by_step(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
+    """Step to price, from NUMBER or STEP=NUMBER; '' to the price of all other steps."""
     prices = {}
-    for text in given:
+    for text in texts:
         step, _, number = text.rpartition('=')
         try:
             prices[step] = float(number)
         except ValueError:
-            raise click.BadParameter(f'{text!r} is no price such as 0.15 or audio=0.4', context, option) from None
+            raise click.BadParameter(f'{text!r} is not a price such as 0.15 or audio=0.4', context, option) from None
     return prices
 
 
@@ -126,7 +126,7 @@ def caption_group() -> None:
 @click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def run(
     path: Path, out: Path, as_json: bool, price_in: Mapping[str, float], price_out: Mapping[str, float],
-    root: Path | None, **chosen: Any,
+    root: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Describe what is heard and seen in each clip of MANIFEST.
 
@@ -137,24 +137,24 @@ def run(
     from affekt.captioning import PRICED, caption, price_of
     from affekt.corpora import Manifest
 
-    _refuse_unused_options(chosen)
-    settings = _settings(**{name: chosen.pop(name) for name in _OF_SETTINGS})
+    _refuse_unused_options(options)
+    settings = _settings(**{name: options.pop(name) for name in _OF_SETTINGS})
     prices = price_of(price_in, price_out, PRICED) if price_in or price_out else None
 
     def show_estimate(estimate: Estimate) -> None:
         for line in _estimate_lines(estimate):
             say(line, err=as_json)
 
-    aside = contextlib.redirect_stdout(sys.stderr) if chosen['on'] == 'ray' else contextlib.nullcontext()
-    with StageBars(name_width=8) as bars, aside:
-        made = caption(
-            Manifest.load(path, root), settings, out, prices=prices, on_estimate=show_estimate, progress=bars, **chosen
+    redirection = contextlib.redirect_stdout(sys.stderr) if options['on'] == 'ray' else contextlib.nullcontext()
+    with StageBars(name_width=8) as bars, redirection:
+        outcome = caption(
+            Manifest.load(path, root), settings, out, prices=prices, on_estimate=show_estimate, progress=bars, **options
         )
     if as_json:
-        say_json({**vars(made), 'folder': str(out), 'estimate': made.estimate and made.estimate.to_dict()})
+        say_json({**vars(outcome), 'folder': str(out), 'estimate': outcome.estimate and outcome.estimate.to_dict()})
     else:
-        _show(made, chosen['only_estimate'])
-    end_with(dict(made.failed) | dict(made.unreadable))
+        _show(outcome, options['only_estimate'])
+    end_with(dict(outcome.failed) | dict(outcome.unreadable))
 
 
 _OF_SETTINGS = (
@@ -163,13 +163,13 @@ _OF_SETTINGS = (
 )  # fmt: skip
 
 
-def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
-    """Check that these models and this engine use each option that was given."""
+def _refuse_unused_options(options: Mapping[str, Any]) -> None:
+    """Checks that the models and the engine use each given option."""
     from affekt.captioning import is_address
 
-    if chosen['on'] != 'ray':
+    if options['on'] != 'ray':
         refuse_unused('--on ray', 'workers')
-    served = {step: is_address(chosen[f'{step}_model'] or '') for step in ('audio', 'video', 'merge', 'label')}
+    served = {step: is_address(options[f'{step}_model'] or '') for step in ('audio', 'video', 'merge', 'label')}
     for step in ('audio', 'video'):
         if not served[step]:
             refuse_unused(f'an address as --{step}-model', f'{step}_server')
@@ -182,63 +182,67 @@ def _refuse_unused_options(chosen: Mapping[str, Any]) -> None:
 def _settings(
     audio_model: str, video_model: str, merge_model: str, label_model: str | None, server: str,
     audio_server: str | None, video_server: str | None, frames: int, max_side: int, tables: str, timeout_s: float,
-    attempts: int, trunk: str, recipes: Sequence[tuple[str, str]], **chosen: Any,
+    attempts: int, trunk: str, recipes: Sequence[tuple[str, str]], **options: Any,
 ) -> Any:  # fmt: skip
     from affekt.captioning import CaptionSettings, Models, Place, place_of
     from affekt.llm import ClipLimits
 
-    def place(text: str, its_server: str | None = None) -> Place:
+    def place(text: str, own_server: str | None = None) -> Place:
         return place_of(
-            text, server=its_server or server, timeout_s=timeout_s, attempts=attempts, trunk=trunk, recipes=recipes
+            text, server=own_server or server, timeout_s=timeout_s, attempts=attempts, trunk=trunk, recipes=recipes
         )
 
     models = Models(
         place(audio_model, audio_server), place(video_model, video_server), place(merge_model),
         place(label_model) if label_model else None,
     )  # fmt: skip
-    return CaptionSettings(models, ClipLimits(frames=frames, max_side=max_side), table=tables, **chosen)
+    return CaptionSettings(models, ClipLimits(frames=frames, max_side=max_side), table=tables, **options)
 
 
 def _estimate_lines(estimate: Estimate) -> list[str]:
     """The estimate of a run, in a few lines."""
 
-    def reach(interval: Interval, digits: int = 0) -> str:
-        value, low, high = (f'{x:,.{digits}f}' for x in (interval.value, interval.low, interval.high))
+    def with_interval(interval: Interval, digits: int = 0) -> str:
+        value, low, high = (f'{bound:,.{digits}f}' for bound in (interval.value, interval.low, interval.high))
         return f'{value} [{low}, {high}]' if interval.low == interval.low else value
 
     time = estimate.seconds
     lines = [
         f'estimate from {counted(estimate.done, "clip")} of {estimate.clips:,}, for the whole run; '
         + ('95 % intervals in brackets' if estimate.calls.low == estimate.calls.low else 'two clips give an interval'),
-        f'  calls          {reach(estimate.calls)}',
-        f'  prompt tokens  {reach(estimate.prompt_tokens)}',
-        f'  answer tokens  {reach(estimate.answer_tokens)}',
+        f'  calls          {with_interval(estimate.calls)}',
+        f'  prompt tokens  {with_interval(estimate.prompt_tokens)}',
+        f'  answer tokens  {with_interval(estimate.answer_tokens)}',
         f'  time           {length(time.value)} [{length(max(0.0, time.low))} to {length(time.high)}], '
         f'{counted(estimate.at_once, "clip")} at once'
         if time.low == time.low
         else f'  time           {length(time.value)}',
     ]
     if estimate.money is not None:
-        lines.append(f'  money          {reach(estimate.money, 2 if estimate.money.value >= 1 else 4)}')
+        lines.append(f'  money          {with_interval(estimate.money, 2 if estimate.money.value >= 1 else 4)}')
     if estimate.uncounted:
         lines.append(f'  {subject(estimate.uncounted, "call")} not counted in tokens by the server, and missing above')
     return lines
 
 
-def _show(made: Captioned, only_estimate: bool) -> None:
+def _show(outcome: Captioned, only_estimate: bool) -> None:
     if only_estimate:
-        say(f'{counted(made.done, "clip")} of {made.clips:,} done; the same command without --estimate goes on')
+        say(f'{counted(outcome.done, "clip")} of {outcome.clips:,} done; continue without --estimate')
         return
-    shown = columns_table(('clips', 'right'), ('status', 'left'))
-    for status, number in sorted(made.statuses.items(), key=lambda each: -each[1]):
-        shown.add_row(f'{number:,}', status)
-    say(shown)
-    if made.lacking:
-        clues = ', '.join(f'{clue} {number:,}' for clue, number in sorted(made.lacking.items()))
-        say(f'clips without a clue: {clues}; the column why says more', style='yellow')
-    for reason, number in Counter(made.failed.values()).most_common(3):
+    table = columns_table(('clips', 'right'), ('status', 'left'))
+    for status, number in sorted(outcome.statuses.items(), key=lambda item: -item[1]):
+        table.add_row(f'{number:,}', status)
+    say(table)
+    if outcome.lacking:
+        clues = ', '.join(f'{clue} {number:,}' for clue, number in sorted(outcome.lacking.items()))
+        say(f'clips without a clue: {clues}; see the column why', style='yellow')
+    for reason, number in Counter(outcome.failed.values()).most_common(3):
         say(f'{counted(number, "clip")} without an answer: {reason}; the same command asks again', style='yellow')
-    say(str(made.folder / 'captions.csv') if made.is_whole else f'{made.folder}: other shards are not finished yet')
+    say(
+        str(outcome.folder / 'captions.csv')
+        if outcome.is_whole
+        else f'{outcome.folder}: other shards are not finished yet'
+    )
 
 
 @caption_group.command('speaking')
@@ -256,14 +260,16 @@ def speaking(captions: Path, processes: int, as_json: bool) -> None:
     with StageBars(name_width=8) as bars:
         scores = score_speaking(captions, processes=processes, progress=bars)
     words = {True: 'speaks', False: 'does not speak'}
-    counts = Counter(each.why if (speaks := each.speaks()) is None else words[speaks] for each in scores)
+    counts = Counter(
+        clip_score.why if (speaks := clip_score.speaks()) is None else words[speaks] for clip_score in scores
+    )
     if as_json:
         say_json({'out': str(captions / 'speaking.csv'), 'clips': len(scores), 'counts': dict(counts)})
     else:
-        for what, number in counts.most_common():
-            say(f'{number:,} {what}')
+        for result, number in counts.most_common():
+            say(f'{number:,} {result}')
         say(str(captions / 'speaking.csv'))
-    end_with({each.name: each.why for each in scores if each.is_unreadable})
+    end_with({clip_score.name: clip_score.why for clip_score in scores if clip_score.is_unreadable})
 
 
 @caption_group.command('filter')
@@ -321,23 +327,23 @@ def filter_command(
     with table_notes() as notes:
         table = read_captions(captions)
         table = with_checks(table, checks) if checks else table
-        made = filter_captions(
+        filtered = filter_captions(
             table, settings, load_table(tables),
             speaking=read_speaking(captions) if use_speaking else None,
             votes=read_votes(votes, neutral_within=neutral_within) if votes else None,
             struck=read_struck(checks) if checks else None,
         )  # fmt: skip
-        write_filtered(out, made, raw_csv=raw_csv)
+        write_filtered(out, filtered, raw_csv=raw_csv)
     if as_json:
-        counts = {'clips': len(table), 'kept': len(made.kept), 'left_out': made.counts()}
-        say_json({'out': str(out), **counts, 'notes': [*notes, *made.notes]})
+        counts = {'clips': len(table), 'kept': len(filtered.kept), 'left_out': filtered.counts()}
+        say_json({'out': str(out), **counts, 'notes': [*notes, *filtered.notes]})
         return
-    shown = columns_table(('clips', 'right'), ('', 'left'))
-    shown.add_row(f'{len(made.kept):,}', 'kept')
-    for reason, number in made.counts().items():
-        shown.add_row(f'{number:,}', reason)
-    say(shown)
-    for note in made.notes:
+    counts_table = columns_table(('clips', 'right'), ('', 'left'))
+    counts_table.add_row(f'{len(filtered.kept):,}', 'kept')
+    for reason, number in filtered.counts().items():
+        counts_table.add_row(f'{number:,}', reason)
+    say(counts_table)
+    for note in filtered.notes:
         say(note, style='yellow')
     say(str(out / 'kept.csv'), str(out / 'left_out.csv'))
 
@@ -384,7 +390,7 @@ def stats(
     if truth is None and second is None:
         refuse_unused('--truth or --second-language', 'resamples', 'seed')
     with table_notes() as notes:
-        made = statistics_of(
+        statistics = statistics_of(
             read_captions(captions), load_table(tables),
             left_out=read_left_out(filtered) if filtered else None,
             truth=read_answers(truth) if truth else None,
@@ -392,23 +398,23 @@ def stats(
             rng=np.random.default_rng(seed), resamples=resamples,
         )  # fmt: skip
     if page:
-        write_atomically(page, statistics_page(made, str(captions)).encode())
+        write_atomically(page, statistics_page(statistics, str(captions)).encode())
     if as_json:
-        say_json(made.to_dict() | {'table_notes': notes})
+        say_json(statistics.to_dict() | {'table_notes': notes})
         return
-    sheet = statistics_sheet(made)
+    sheet = statistics_sheet(statistics)
     for section in sheet.sections:
         say('')
         say(section.title, style='bold')
-        shown = columns_table(*((head, _side(at < section.left)) for at, head in enumerate(section.heads)))
-        for at, column in enumerate(shown.columns):
-            column.no_wrap, column.overflow = at >= section.left, 'fold'
+        table = columns_table(*((head, _side(index < section.left)) for index, head in enumerate(section.heads)))
+        for index, column in enumerate(table.columns):
+            column.no_wrap, column.overflow = index >= section.left, 'fold'
         for cells in section.cells:
-            shown.add_row(*cells)
-        say(shown)
+            table.add_row(*cells)
+        say(table)
     say('')
     for line in sheet.lines:
-        say(line, style='yellow' if line in made.notes() else 'dim')
+        say(line, style='yellow' if line in statistics.notes() else 'dim')
     if page:
         say(str(page))
 

@@ -26,7 +26,7 @@ class Named(click.ParamType[str]):
     Args:
         names: the names, or a function without arguments that gives them.
         others: what else is accepted, in capitals, such as PATH; '' for nothing.
-        several: several names may be given, separated by commas.
+        several: whether several names may be given, separated by commas.
         in_help: the names as listed at the end of the help, if not simply one after another.
         spelled: maps allowed alternative spellings to the name.
     """
@@ -53,7 +53,7 @@ class Named(click.ParamType[str]):
         return tuple(self._names() if callable(self._names) else self._names)
 
     def listed(self) -> str:
-        """The names as the end of the help lists them."""
+        """The names as listed at the end of the help."""
         if self._in_help:
             return self._in_help()
         text = ', '.join(self.names())
@@ -71,40 +71,40 @@ class Named(click.ParamType[str]):
         return f'[{shown}]' if isinstance(param, click.Option) else f'{{{shown}}}'
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The value, if it is a name or something else that is accepted.
+        """The value, unchanged, if it is a name or accepted otherwise.
 
         Raises:
             UnknownNameError: it is neither.
         """
-        known = self.names()
-        if not known:  # the room that knows them lacks a package, as the verb will say
+        names = self.names()
+        if not names:  # their room lacks a package, which the verb will report
             return str(value)
         for part in str(value).split(',') if self.several else [str(value)]:
-            if self._spelled(part) in known or (self.others and not self._is_slip(part, known)):
+            if self._spelled(part) in names or (self.others and not self._is_slip(part, names)):
                 continue
             is_option = isinstance(param, click.Option)
             label = param.opts[0] if param and is_option else param.human_readable_name.strip('[].') if param else 'it'
             raise UnknownNameError(
-                expected=f'one of {self._some(known)}', came=f'{part!r} for {label}', todo=did_you_mean(part, known)
+                expected=f'one of {self._some(names)}', came=f'{part!r} for {label}', todo=did_you_mean(part, names)
             )
         return str(value)
 
-    def _some(self, known: tuple[str, ...]) -> str:
-        """The names for a sentence, only the first where they are many."""
-        more = [f'a {self.others}'] if self.others else []
-        if len(known) > MOST:
-            return ', '.join([*known[:MOST], f'{len(known) - MOST} more that --help lists', *more])
-        return ', '.join([*known, *more])
+    def _some(self, names: tuple[str, ...]) -> str:
+        """The names for a sentence; of more than MOST, the first."""
+        placeholders = [f'a {self.others}'] if self.others else []
+        if len(names) > MOST:
+            return ', '.join([*names[:MOST], f'{len(names) - MOST} more that --help lists', *placeholders])
+        return ', '.join([*names, *placeholders])
 
-    def _is_slip(self, part: str, known: Iterable[str]) -> bool:
-        """Whether a word that is no path and no address is near one of the names."""
-        is_elsewhere = any(mark in part for mark in ('/', '\\', '.', ':', '='))
-        return not is_elsewhere and bool(did_you_mean(part, known, ''))
+    def _is_slip(self, part: str, names: Iterable[str]) -> bool:
+        """Whether a part is a misspelt name: similar to one, and no path or address."""
+        is_path_or_address = any(mark in part for mark in ('/', '\\', '.', ':', '='))
+        return not is_path_or_address and bool(did_you_mean(part, names, ''))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names that begin so; files too where something else may stand here."""
-        before, comma, begun = incomplete.rpartition(',') if self.several else ('', '', incomplete)
-        items = [CompletionItem(f'{before}{comma}{name}') for name in self.names() if name.startswith(begun)]
+        """The names that begin with the incomplete text; files if there are none and others are accepted."""
+        earlier, comma, prefix = incomplete.rpartition(',') if self.several else ('', '', incomplete)
+        items = [CompletionItem(f'{earlier}{comma}{name}') for name in self.names() if name.startswith(prefix)]
         return items + ([CompletionItem(incomplete, type='file')] if self.others and not items else [])
 
 
@@ -117,34 +117,38 @@ class Pairs(click.ParamType[tuple[str, str]]):
         """('voice', 'acoustics-utt') from 'voice=acoustics-utt'"""
         if isinstance(value, tuple):
             return value
-        name, equals, of = str(value).partition('=')
-        if not (name and equals and of):
+        name, equals, recipe = str(value).partition('=')
+        if not (name and equals and recipe):
             self.fail(f'{value!r} is not {self.name}', param, ctx)
-        return name, of
+        return name, recipe
 
 
 def refuse_unused(partner: str, *names: str) -> None:
-    """Check that none of these options was given; called where they have no effect.
+    """Checks that none of these options was given; called where they have no effect.
 
     Args:
-        partner: what they go with, such as `--on ray`.
+        partner: the option or case that uses them, such as `--on ray`.
         names: parameter names of the current command.
 
     Raises:
         UsageError: some were given.
     """
     context = click.get_current_context()
-    options = {each.name: max(each.opts, key=len) for each in context.command.params}
+    options = {param.name: max(param.opts, key=len) for param in context.command.params}
     given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
-        shown = [options[name] for name in given]
-        listed = ' and '.join([', '.join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
-        raise click.UsageError(f'{listed} {"go" if len(shown) > 1 else "goes"} with {partner}: here nothing reads '
-                               f'{"them" if len(shown) > 1 else "it"}.')  # fmt: skip
+        given_options = [options[name] for name in given]
+        listed = (
+            ' and '.join([', '.join(given_options[:-1]), given_options[-1]])
+            if len(given_options) > 1
+            else given_options[0]
+        )
+        verb, pronoun = ('go', 'them') if len(given_options) > 1 else ('goes', 'it')
+        raise click.UsageError(f'{listed} {verb} with {partner}: here nothing reads {pronoun}.')
 
 
 def recipes() -> list[str]:
-    """Every recipe of features; encoders without an ending too, which then give one vector per clip."""
+    """Every recipe of features; encoders also without a suffix, which means one vector per clip."""
     from affekt.features import RECIPES, listed_recipes
 
     rows = listed_recipes(added=False)
@@ -154,7 +158,7 @@ def recipes() -> list[str]:
 
 
 def recipe_families() -> str:
-    """The recipes without their endings, and what the endings say."""
+    """The recipes without their suffixes, and the meaning of the suffixes."""
     families = dict.fromkeys(
         name.removeprefix('merbench-').removesuffix('-utt').removesuffix('-frm') for name in recipes()
     )
@@ -177,7 +181,7 @@ def columns() -> tuple[str, ...]:
 
 
 def leaks() -> tuple[str, ...]:
-    """Every sort of leak that a check ends with 1 for; a recording, where labels are by frame."""
+    """Every kind of leak that fails a check; 'recording' applies to labels by frame."""
     from affekt.corpora.checks import TRUSTED
 
     return (*TRUSTED, 'recording')
@@ -191,14 +195,14 @@ def reasons() -> tuple[str, ...]:
 
 
 def unibench_sets() -> tuple[str, ...]:
-    """Every set of MER-UniBench, as files and folders call it."""
+    """Every set of MER-UniBench, by its name in files and folders."""
     from affekt.benchmarks import UNIBENCH
 
-    return tuple(each.key for each in UNIBENCH)
+    return tuple(release.key for release in UNIBENCH)
 
 
 def unibench_key(name: str) -> str:
-    """The set that a published name or a folder of predictions means; the name as it is where there is none."""
+    """The key of a set by its published name or folder; the name itself if it is unknown."""
     from affekt.benchmarks import set_named
 
     try:
@@ -238,7 +242,7 @@ def fusion_models() -> tuple[str, ...]:
 
 
 def frame_clocks() -> tuple[str, ...]:
-    """Every way in which features come to the frames of a video; the last is learnt with a model."""
+    """Every method of resampling features to the frames of a video; the last is learned with a model."""
     from affekt.frames import CLOCK_METHODS
 
     return (*CLOCK_METHODS, 'learned')
@@ -263,7 +267,7 @@ def frame_losses() -> tuple[str, ...]:
 
 
 def frame_loss_values() -> str:
-    """The same with the possible values of each."""
+    """The loss settings of frame-level models with the possible values of each."""
     values = {
         'affect_loss=': 'ccc|mse|both', 'affect_across=': 'batch|window', 'affect_moments=': 'population|published',
         'unit_balance=': 'yes|no',
@@ -293,7 +297,7 @@ def tie_models() -> tuple[str, ...]:
 
 
 def interval_methods() -> tuple[str, ...]:
-    """Every way of making intervals of a ranking."""
+    """Every method for intervals of a ranking."""
     from affekt.ranking.leaderboard import BOOTSTRAP
     from affekt.ranking.uncertainty import METHODS
 
@@ -301,14 +305,14 @@ def interval_methods() -> tuple[str, ...]:
 
 
 def judge_strategies() -> tuple[str, ...]:
-    """Every way of asking a judge."""
+    """Every strategy of a judge."""
     from affekt.judging.strategies import STRATEGIES
 
     return tuple(STRATEGIES)
 
 
 def servers() -> tuple[str, ...]:
-    """Every server whose form of pictures, sound and video is known."""
+    """Every server software whose form of images, audio and video is known."""
     from affekt.llm import SERVERS
 
     return tuple(SERVERS)
@@ -329,21 +333,21 @@ def metrics() -> tuple[str, ...]:
 
 
 def licenses() -> tuple[str, ...]:
-    """Every licence that models can be held to."""
+    """Every setting of the licence of models."""
     from affekt.analysis import LICENSES
 
     return tuple(LICENSES)
 
 
 def noises() -> tuple[str, ...]:
-    """Every noise that is made here."""
+    """Every synthetic noise."""
     from affekt.corruption.noises import NAMED
 
     return tuple(NAMED)
 
 
 def noise_presets() -> tuple[str, ...]:
-    """Every challenge whose noise can be made again."""
+    """Every challenge whose noisy clips can be reproduced."""
     from affekt.corruption import PRESETS
 
     return tuple(PRESETS)
@@ -352,5 +356,5 @@ def noise_presets() -> tuple[str, ...]:
 SERVER = click.option(
     '--server', default='openai', type=Named(servers), help='Server that runs at the endpoint (default openai).'
 )
-"""Decides how pictures, sound and video are written; see `affekt.llm.forms`."""
+"""Determines the form of images, audio and video in requests; see `affekt.llm.forms`."""
 WORD_TABLES = ('affekt', '2025', '2026')

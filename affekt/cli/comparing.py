@@ -16,11 +16,11 @@ from affekt.cli.bench import (
     PATH,
     TABLES,
     TABLES_HELP,
-    asked_options,
     bench,
     label_reader,
+    model_query_options,
     opening,
-    refuse_options_of_others,
+    refuse_unused_model_options,
     with_notes,
 )
 from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges, refuse_unused
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from affekt.llm import Chat, ReplayCache
 
 
-def _prices(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Price]:
+def _prices(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, Price]:
     """MODEL=PROMPT,ANSWER to prices by model."""
     from affekt.judging import Price
 
     prices = {}
-    for text in given:
+    for text in texts:
         model, _, numbers = text.rpartition('=')
         try:
             prompt, answer = (float(number) for number in numbers.split(','))
@@ -92,7 +92,7 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def judge(
     descriptions: tuple[Path, ...], out: Path, as_json: bool, media: Path | None, pairs: Path | None,
-    column: str | None, prices: dict[str, Price], at_once: int, raw_csv: bool, **chosen: Any,
+    column: str | None, prices: dict[str, Price], at_once: int, raw_csv: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Ask a model which of two descriptions of emotion is better.
 
@@ -103,10 +103,10 @@ def judge(
     """
     from affekt.judging import judge_descriptions
 
-    with table_notes() as notes, _judge(out, bool(media), **chosen) as rater, StageBars() as bars:
+    with table_notes() as notes, _judge(out, bool(media), **options) as rater, StageBars() as bars:
         report = judge_descriptions(
             descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
-            settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
+            settings={name: value for name, value in options.items() if name in SAVED}, progress=bars,
             raw_csv=raw_csv,
         )  # fmt: skip
     if as_json:
@@ -117,7 +117,7 @@ def judge(
 
 
 SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'server', 'frames', 'max_side', 'sound', 'no_schema')
-"""Options that decide verdicts and are saved with them."""
+"""Options that affect verdicts and are saved with them."""
 
 
 OF_MODELS = (
@@ -128,9 +128,9 @@ OF_MODELS = (
 
 @contextlib.contextmanager
 def _judge(
-    out: Path, has_media: bool, reference: str | None, local: str | None, cache: Path | None, **chosen: Any
+    out: Path, has_media: bool, reference: str | None, local: str | None, cache: Path | None, **options: Any
 ) -> Iterator[Judge]:
-    """The judge that was chosen: a reference, or models that remember."""
+    """The chosen judge: a reference judge, or a language model with stored answers."""
     from affekt.judging import reference_judge
     from affekt.llm import ReplayCache
 
@@ -138,12 +138,12 @@ def _judge(
         refuse_unused('a model that is asked (without --reference)', *OF_MODELS)
         yield reference_judge(reference)
         return
-    if local is None and not (chosen['model'] and (chosen['endpoint'] or chosen['replay'])):
+    if local is None and not (options['model'] and (options['endpoint'] or options['replay'])):
         raise click.UsageError('Name a model: --endpoint and --model, --replay and --model, --local, or --reference.')
-    if local is not None and (chosen['endpoint'] or has_media):
+    if local is not None and (options['endpoint'] or has_media):
         raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
-        yield _language_judge(answers, servers, has_media, local, **chosen)
+        yield _language_judge(answers, servers, has_media, local, **options)
 
 
 def _language_judge(
@@ -179,7 +179,7 @@ def _language_judge(
 
     limits = ClipLimits(frames=frames, max_side=max_side, sound=sound)
 
-    def remembering(name: str, url: str | None, sees: bool = False) -> Chat:
+    def remembering(name: str, url: str | None, is_shown_clips: bool = False) -> Chat:
         chat: Chat
         if replay:
             chat = NobodyToAsk(name, answers.folder)
@@ -192,14 +192,14 @@ def _language_judge(
                 left_out_by={medium: LEFT_OUT_BY[medium] for medium in ('image', 'video')},
             )  # fmt: skip
             servers.enter_context(chat)
-            if probe and sees and has_media:
+            if probe and is_shown_clips and has_media:
                 require_media(chat, limits.media, answers.folder)
         return RememberingChat(chat, answers)
 
-    seeing = remembering(model or Path(str(local)).name, endpoint, sees=True)
-    is_another = judge_model or judge_endpoint
-    reading = remembering(judge_model or str(model), judge_endpoint or endpoint) if is_another else seeing
-    panel = Panel(seeing, reading, uses_schema=not no_schema)
+    visual_chat = remembering(model or Path(str(local)).name, endpoint, is_shown_clips=True)
+    has_text_model = judge_model or judge_endpoint
+    text_chat = remembering(judge_model or str(model), judge_endpoint or endpoint) if has_text_model else visual_chat
+    panel = Panel(visual_chat, text_chat, uses_schema=not no_schema)
     return LanguageModelJudge(panel, strategy, limits, form_of(server))
 
 
@@ -244,7 +244,7 @@ def _language_judge(
 @click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def annotate(
     pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
-    token: str | None, raw_csv: bool, check: bool, **chosen: Any,
+    token: str | None, raw_csv: bool, check: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Ask people which of two descriptions fits a clip better, on a local
     web page; or have captions checked.
@@ -257,9 +257,9 @@ def annotate(
            a folder or table of captions, with --check
     """
     if check:
-        listening = {'host': host, 'port': port, 'token': token}
-        media = {name: chosen[name] for name in ('media', 'without_media', 'resume')}
-        _check(pairs, out, export_only, as_json, raw_csv, chosen['gold'], listening, media)
+        address = {'host': host, 'port': port, 'token': token}
+        media = {name: options[name] for name in ('media', 'without_media', 'resume')}
+        _check(pairs, out, export_only, as_json, raw_csv, options['gold'], address, media)
         return
     from affekt.annotation import StudySettings, export_notes, export_votes, prepare
     from affekt.annotation import annotate as serve
@@ -268,17 +268,17 @@ def annotate(
     if not pairs and not (export_only and out):
         raise click.UsageError('give PAIRS, or --export-only with --out')
     folder = out or _beside(pairs[0], 'votes')
-    chosen['without_media'] |= export_only
+    options['without_media'] |= export_only
     names = [field.name for field in fields(StudySettings)]
-    settings = StudySettings(**{name: chosen.pop(name) for name in names if name in chosen})
-    if export_only and (not pairs or (folder.exists() and not chosen['resume'])):
+    settings = StudySettings(**{name: options.pop(name) for name in names if name in options})
+    if export_only and (not pairs or (folder.exists() and not options['resume'])):
         if pairs:
             say(f'{folder} holds a study, so PAIRS are not read; --resume reads them', err=True, style='yellow')
         written = export_votes(folder, raw=raw_csv)
     else:
         if not export_only:
             require_serving_parts()
-        prepared = prepare(pairs, folder, settings=settings, **chosen)
+        prepared = prepare(pairs, folder, settings=settings, **options)
         if export_only:
             prepared.study.close()
             for note in prepared.notes:
@@ -294,15 +294,15 @@ def annotate(
         say(note, err=True, style='yellow')
 
 
-def _beside(path: Path, ending: str) -> Path:
+def _beside(path: Path, suffix: str) -> Path:
     """A folder beside a file or folder, named after it."""
     path = path if path.name not in ('', '..') else path.resolve()  # `.` has no name of its own
-    return path.with_name(f'{path.stem}-{ending}')
+    return path.with_name(f'{path.stem}-{suffix}')
 
 
 def _check(
     captions: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, raw_csv: bool, gold: Path | None,
-    listening: dict[str, Any], media: dict[str, Any],
+    address: dict[str, Any], media: dict[str, Any],
 ) -> None:  # fmt: skip
     """Serve captions to check, or only export the checks."""
     from affekt.annotation import check_captions, export_checks, prepare_checks
@@ -317,7 +317,7 @@ def _check(
         require_serving_parts()
         started = partial(_show_check_links, as_json=as_json)
         prepared = prepare_checks(captions[0], folder, **media)
-        written = check_captions(prepared, started=started, raw_csv=raw_csv, **listening)
+        written = check_captions(prepared, started=started, raw_csv=raw_csv, **address)
         say(f'every mark is kept in {folder}; the same command with --resume goes on', err=True)
     for path in written:
         say(str(path), err=as_json)
@@ -370,14 +370,14 @@ def _show_links(links: Any, as_json: bool) -> None:
 @click.option('--labels', type=PATH, help='Labels of MER-UniBench: also run it, on models that can be asked.')
 @click.option('--set-media', type=PATH, help='Clips of MER-UniBench, as for --media of bench unibench.')
 @click.option('--tables', multiple=True, type=TABLES, help=f'{TABLES_HELP} May be repeated; default all present.')
-@asked_options
+@model_query_options
 @click.option('--resamples', type=click.IntRange(0, 100_000), default=2000, help='Resamples (default 2000).')
 @click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
 @AS_JSON
 def describers(
     models: Sequence[str], out: Path, media: Path | None, truth: Path | None, votes: Sequence[Path],
     judge: str | None, judge_model: str | None, judge_sees: bool, preference: Path | None, labels: Path | None,
-    set_media: Path | None, tables: Sequence[str], resamples: int, seed: int, as_json: bool, **asked: Any,
+    set_media: Path | None, tables: Sequence[str], resamples: int, seed: int, as_json: bool, **model_options: Any,
 ) -> None:  # fmt: skip
     """Several describers on one leaderboard, with its possible biases.
 
@@ -414,37 +414,37 @@ def describers(
 
     if bool(judge) != bool(judge_model):
         raise click.UsageError('--judge and --judge-model belong together.')
-    choices = model_choices(models, served=asked.pop('served'), servers=asked.pop('servers'))
-    refuse_options_of_others(choices, asks_a_server=bool(asked['reader'] or judge), shows_a_judge=judge_sees)
+    choices = model_choices(models, served=model_options.pop('served'), servers=model_options.pop('servers'))
+    refuse_unused_model_options(choices, asks_a_server=bool(model_options['reader'] or judge), shows_a_judge=judge_sees)
     if not judge:
         refuse_unused('--judge', 'judge_sees')
     if judge_sees and media is None:
         raise click.UsageError('--judge-sees shows clips to the judge: give their folder as --media.')
     if labels is None:
         refuse_unused('--labels', 'set_media')
-    rng, open_model = np.random.default_rng(seed), opening(asked)
+    rng, open_model = np.random.default_rng(seed), opening(model_options)
     with table_notes() as notes, StageBars(name_width=14) as bars, contextlib.ExitStack() as stack:
-        extractor = stack.enter_context(label_reader(out, **asked))
+        extractor = stack.enter_context(label_reader(out, **model_options))
         scored = None
         if labels is not None:
-            able = [choice for choice in choices if choice.form != 'table']
+            askable = [choice for choice in choices if choice.form != 'table']
             scored, _ = bench_models(
-                able, out / 'unibench', labels=labels, media=set_media or media, open_model=open_model,
-                extractor=extractor, rng=rng, table=tables[0] if tables else '2025', at_once=asked['at_once'],
+                askable, out / 'unibench', labels=labels, media=set_media or media, open_model=open_model,
+                extractor=extractor, rng=rng, table=tables[0] if tables else '2025', at_once=model_options['at_once'],
                 resamples=resamples, progress=bars,
             )  # fmt: skip
-        true = None if truth is None else {n: official_parse(own) for n, own in read_answers(truth).items()}
+        texts: Mapping[str, Any] = read_answers(truth) if truth else {}
         board = compare_describers(
             choices, out, clips=clips_of(media) if media else None, open_model=open_model, extractor=extractor,
-            rng=rng, truth=true, media=media if judge_sees else None, unibench=scored, tables=tables,
+            rng=rng, truth={sample: official_parse(text) for sample, text in texts.items()} if truth else None,
+            media=media if judge_sees else None, unibench=scored, tables=tables,
             sources=Sources(
-                votes, _judges(judge, judge_model, preference, out, judge_sees, stack, asked),
+                votes, _judges(judge, judge_model, preference, out, judge_sees, stack, model_options),
                 [reference_judge('longer text')] if judge or preference else (),
             ),
-            at_once=asked['at_once'], resamples=resamples, progress=bars,
+            at_once=model_options['at_once'], resamples=resamples, progress=bars,
         )  # fmt: skip
-    sheet = board_sheet(board)
-    answer = with_notes({**board_facts(board), 'run': str(out)}, notes)
+    sheet, answer = board_sheet(board), with_notes({**board_facts(board), 'run': str(out)}, notes)
     write_atomically(out / 'board.json', json_file(answer))
     write_atomically(out / 'board.md', sheet_markdown(sheet).encode())
     write_atomically(out / 'board.html', board_page(board).encode())
@@ -453,14 +453,15 @@ def describers(
     else:
         say(sheet_tables(sheet), columns=80)
         say('', f'page {out / "board.html"}')
-    end_with({f'{each.name}, {clip}': why for each in board.describers for clip, why in each.failures.items()})
+    failures = [(row.name, clip, reason) for row in board.describers for clip, reason in row.failures.items()]
+    end_with({f'{name}, {clip}': reason for name, clip, reason in failures})
 
 
 def _judges(
-    url: str | None, model: str | None, preference: Path | None, out: Path, sees: bool, stack: contextlib.ExitStack,
-    asked: Mapping[str, Any],
+    url: str | None, model: str | None, preference: Path | None, out: Path, is_shown_clips: bool,
+    stack: contextlib.ExitStack,    model_options: Mapping[str, Any],
 ) -> list[Judge]:  # fmt: skip
-    """A judging model that remembers, and a learned preference model, of those that were named."""
+    """The named judges: a model on a server with stored answers, and a learned preference model."""
     from affekt.judging import LanguageModelJudge, Panel, PreferenceJudge
     from affekt.llm import LEFT_OUT_BY, ClipLimits, Endpoint, RememberingChat, ReplayCache, require_media
 
@@ -468,10 +469,10 @@ def _judges(
     if url and model:
         key = os.environ.get('AFFEKT_LLM_KEY') or None
         served = stack.enter_context(
-            Endpoint(url, model, api_key=key, timeout_s=asked['timeout_s'], left_out_by=LEFT_OUT_BY)
+            Endpoint(url, model, api_key=key, timeout_s=model_options['timeout_s'], left_out_by=LEFT_OUT_BY)
         )
-        limits = ClipLimits(frames=asked['frames'], sound=not asked['no_sound'])
-        if sees and not asked['no_probe']:
+        limits = ClipLimits(frames=model_options['frames'], sound=not model_options['no_sound'])
+        if is_shown_clips and not model_options['no_probe']:
             require_media(served, limits.media, out / 'judge')
         chat = RememberingChat(served, stack.enter_context(ReplayCache(out / 'judge')))
         judges.append(LanguageModelJudge(Panel(chat, chat), 's1', limits, served.form))

@@ -51,16 +51,16 @@ def list_corpora(as_json: bool) -> None:
         }  # fmt: skip
         say_json(rows)
         return
-    shown = columns_table(
+    table = columns_table(
         ('name', 'left'), ('corpus', 'left'), ('samples', 'right'), ('labels', 'left'), ('language', 'left')
     )
     for name, entry in CORPORA.items():
         numbers = f'{len(entry.ranges)} dimensions' if len(entry.ranges) > 1 else ', '.join(entry.ranges)
-        otherwise = 'by frame' if entry.by_frame else 'any'
-        labels = f'{len(entry.categories)} categories' if entry.categories else numbers or otherwise
+        fallback = 'by frame' if entry.by_frame else 'any'
+        labels = f'{len(entry.categories)} categories' if entry.categories else numbers or fallback
         size = sum(entry.published.values())
-        shown.add_row(name, entry.title, f'{size:,}' if size else '', labels, entry.language)
-    say(shown)
+        table.add_row(name, entry.title, f'{size:,}' if size else '', labels, entry.language)
+    say(table)
     say_unusable(CORPORA.listed())
 
 
@@ -146,7 +146,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
 @AS_JSON
 def make(
     name: str, out: Path, clips: int | None, people: int | None, noise: float | None, delay_s: float | None,
-    processes: int, resume: bool, as_json: bool, **asked: Any,
+    processes: int, resume: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Render synthetic faces with known expressions, pose and emotion.
 
@@ -167,16 +167,16 @@ def make(
     tones, and its pitch and level follow arousal.
     """
     if name == 'faces':
-        _refuse(name, {'--portraits': asked['portraits'], '--speech': asked['speech']}, 'affwild2')
-    cast, speech = asked_cast(asked, asked['size']), asked_speech(asked)
-    given = {key: value for key, value in asked.items() if value is not None}
+        _refuse(name, {'--portraits': options['portraits'], '--speech': options['speech']}, 'affwild2')
+    cast, speech = asked_cast(options, options['size']), asked_speech(options)
+    settings = {key: value for key, value in options.items() if value is not None}
     if name == 'faces':
         _refuse(name, {'--noise': noise, '--delay': delay_s}, 'affwild2')
-        answer, sentence = _make_faces(out, clips or 100, people, processes, resume, given)
+        answer, sentence = _make_faces(out, clips or 100, people, processes, resume, settings)
     else:
         _refuse(name, {'--people': people}, 'faces')
-        given |= {key: value for key, value in (('noise', noise), ('delay_s', delay_s)) if value is not None}
-        answer, sentence = _make_affwild2(out, clips or 40, cast, speech, processes, resume, given)
+        settings |= {key: value for key, value in (('noise', noise), ('delay_s', delay_s)) if value is not None}
+        answer, sentence = _make_affwild2(out, clips or 40, cast, speech, processes, resume, settings)
     if as_json:
         say_json({'out': str(out), **answer})
     else:
@@ -210,22 +210,22 @@ def vocals(path: Path, out: Path, as_json: bool) -> None:
 
 
 def _refuse(name: str, options: Mapping[str, Any], corpus_with: str) -> None:
-    if wrong := [option for option, value in options.items() if value is not None]:
+    if misplaced := [option for option, value in options.items() if value is not None]:
         raise UnknownNameError(
-            expected=f'options of {name}', came=listed(wrong), todo=f'leave it out; it is one of {corpus_with}'
+            expected=f'options of {name}', came=listed(misplaced), todo=f'leave it out; it is one of {corpus_with}'
         )
 
 
 def _make_faces(
-    out: Path, clips: int, people: int | None, processes: int, resume: bool, given: Mapping[str, Any]
+    out: Path, clips: int, people: int | None, processes: int, resume: bool, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
     from affekt.corpora import FaceCorpus, made_up_face_corpus
 
-    asked_for = FaceCorpus(clips, people or max(1, clips // 5), **given)
+    settings = FaceCorpus(clips, people or max(1, clips // 5), **options)
     with StageBars(name_width=9) as bars:
-        manifest = made_up_face_corpus(out, asked_for, processes=processes, resume=resume, progress=bars)
-    size = f'{counted(len(manifest), "clip")} of {counted(asked_for.people, "person", "people")}'
-    answer = {'samples': len(manifest), 'people': asked_for.people, 'splits': manifest.facts.published}
+        manifest = made_up_face_corpus(out, settings, processes=processes, resume=resume, progress=bars)
+    size = f'{counted(len(manifest), "clip")} of {counted(settings.people, "person", "people")}'
+    answer = {'samples': len(manifest), 'people': settings.people, 'splits': manifest.facts.published}
     return answer, f'{size} (faces), frame by frame in curves.parquet'
 
 
@@ -236,11 +236,11 @@ def _make_affwild2(
     speech: BorrowedSpeech | None,
     processes: int,
     resume: bool,
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> tuple[dict[str, Any], str]:
     from affekt.corpora import AffWild2Settings, made_up_affwild2
 
-    settings = AffWild2Settings(videos, **given)
+    settings = AffWild2Settings(videos, **options)
     with StageBars(name_width=9) as bars:
         parts = made_up_affwild2(
             out, settings, cast=cast, speech=speech, processes=processes, resume=resume, progress=bars
@@ -275,20 +275,20 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
     frames = _frames_beside(path)
     sides = ['' if value is None else str(value) for value in manifest.column(by)] if by else None
     checked = check_corpus(manifest, sides, frames)
-    by_frame = () if checked.frames is None else (*checked.frames.longer, *checked.frames.unknown)
-    shared = () if checked.frames is None or by == 'fold' or 'recording' in accept else checked.frames.shared
-    bad = checked.harmful(accept) or checked.gone or by_frame or shared
+    frame_faults = () if checked.frames is None else (*checked.frames.longer, *checked.frames.unknown)
+    shared_recordings = () if checked.frames is None or by == 'fold' or 'recording' in accept else checked.frames.shared
+    has_faults = checked.harmful(accept) or checked.gone or frame_faults or shared_recordings
     if as_json:
         say_json(checked.to_dict(manifest))
     else:
         _print_check(manifest, checked, accept)
-    if shared and not as_json:
+    if shared_recordings and not as_json:
         say(
             'A recording on both sides cannot be benchmarked as it is: affekt bench abaw --leave-out-shared does not '
             'train on it. Or move its annotations to one partition, and import the corpus again.',
             style='yellow',
         )
-    if bad:
+    if has_faults:
         click.get_current_context().exit(1)
 
 
@@ -310,11 +310,11 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
     from affekt.corpora import Manifest, copy_frames, seeded_folds, with_folds
 
     manifest, by = Manifest.load(path), by or ('speaker',)
-    made = seeded_folds(manifest, count, seed=seed, independent_of=by)
+    fold_numbers = seeded_folds(manifest, count, seed=seed, independent_of=by)
     note = f'{count} folds of seed {seed}, independent by {" and ".join(by)}'
-    with_folds(manifest, made, note).save(out)
+    with_folds(manifest, fold_numbers, note).save(out)
     copy_frames(path, out)
-    sizes = [int((made == fold).sum()) for fold in range(1, count + 1)]
+    sizes = [int((fold_numbers == fold).sum()) for fold in range(1, count + 1)]
     if as_json:
         say_json({'out': str(out), 'sizes': sizes, 'note': note})
     else:
@@ -336,8 +336,8 @@ def show(path: Path, samples: int, as_json: bool) -> None:
         say_json({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows, **by_frame})
         return
     facts = manifest.facts
-    about = [facts.corpus, f'{counted(len(manifest), "sample")}', facts.language, facts.version]
-    say(', '.join(part for part in about if part), style='bold')
+    headline_parts = [facts.corpus, f'{counted(len(manifest), "sample")}', facts.language, facts.version]
+    say(', '.join(part for part in headline_parts if part), style='bold')
     sides = sides_of(manifest)
     if any(side.startswith('fold ') for side in sides):
         say('by fold', style='dim')
@@ -350,7 +350,7 @@ def show(path: Path, samples: int, as_json: bool) -> None:
 
 
 def _print_presence(checked: CorpusCheck) -> None:
-    shown = columns_table(('', 'left'), ('samples', 'right'), ('', 'left'))
+    table = columns_table(('', 'left'), ('samples', 'right'), ('', 'left'))
     for modality, count in checked.present.items():
         lost = len(checked.gone.get(modality, ()))
         in_video = modality == 'audio' and checked.sound_in_video
@@ -366,8 +366,8 @@ def _print_presence(checked: CorpusCheck) -> None:
         )
         if not lost and 0 < count < checked.samples:
             remark = f'{checked.samples - count:,} without' + (': read from the videos' if in_video else '')
-        shown.add_row(modality, f'{count - lost:,}', remark)
-    say(shown)
+        table.add_row(modality, f'{count - lost:,}', remark)
+    say(table)
 
 
 def _print_notes(notes: Sequence[str], most: int = 8) -> None:
@@ -378,12 +378,12 @@ def _print_notes(notes: Sequence[str], most: int = 8) -> None:
 
 
 def _frames_beside(path: Path) -> FrameTable | None:
-    """The labels by frame that lie beside a manifest; None if there are none."""
+    """The table of labels by frame beside a manifest; None if there is none."""
     from affekt.corpora import frames_path
     from affekt.frames import FrameTable
 
-    beside = frames_path(path)
-    return FrameTable.load(beside) if beside.exists() else None
+    labels_path = frames_path(path)
+    return FrameTable.load(labels_path) if labels_path.exists() else None
 
 
 def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:
@@ -400,7 +400,7 @@ def _print_frame_check(checked: FrameCheck, most: int = 8) -> None:
 
 
 def _print_descriptions(checked: DescriptionCheck) -> None:
-    """Counts of descriptions and labels, and how many samples each reason to leave them out holds for."""
+    """Prints the counts of descriptions and labels, and of samples for each reason to leave them out."""
     from affekt.corpora import REASONS
 
     fewest, mean, most = checked.characters
@@ -411,10 +411,10 @@ def _print_descriptions(checked: DescriptionCheck) -> None:
         f'{checked.different_labels:,} different'
     )
     if checked.reasons:
-        shown = columns_table(('reason to leave out', 'left'), ('samples', 'right'), ('', 'left'))
+        table = columns_table(('reason to leave out', 'left'), ('samples', 'right'), ('', 'left'))
         for reason, names in checked.reasons.items():
-            shown.add_row(reason, f'{len(names):,}', REASONS[reason])
-        say(shown)
+            table.add_row(reason, f'{len(names):,}', REASONS[reason])
+        say(table)
 
 
 def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[str]) -> None:
@@ -431,25 +431,25 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
     if checked.unlabelled:
         say(f'{subject(checked.unlabelled, "sample", "has", "have")} no label')
     say()
-    shown = columns_table(
+    table = columns_table(
         ('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left')
     )
     for kind in KINDS:
-        each = [leak for leak in checked.leaks if leak.kind == kind]
+        found = [leak for leak in checked.leaks if leak.kind == kind]
         if kind in checked.unchecked:
-            shown.add_row(kind, '', '', Text('not checked: the release does not say', style='dim'))
+            table.add_row(kind, '', '', Text('not checked: the release does not say', style='dim'))
             continue
-        style = 'red' if each and kind in TRUSTED and kind not in accepted else ''
-        example = f'{each[0].what} ({", ".join(each[0].sides)})' if each else ''
-        touched = sum(leak.samples for leak in each)
-        shown.add_row(Text(kind, style=style), f'{len(each):,}', f'{touched:,}' if each else '', example)
-    say(shown)
+        style = 'red' if found and kind in TRUSTED and kind not in accepted else ''
+        example = f'{found[0].what} ({", ".join(found[0].sides)})' if found else ''
+        sample_count = sum(leak.samples for leak in found)
+        table.add_row(Text(kind, style=style), f'{len(found):,}', f'{sample_count:,}' if found else '', example)
+    say(table)
 
 
 def _print_numbers(manifest: Manifest) -> None:
     import numpy as np
 
-    shown = columns_table(
+    table = columns_table(
         ('', 'left'), ('rated', 'right'), ('mean', 'right'), ('sd', 'right'), ('from', 'right'), ('to', 'right')
     )
     for name in ('valence', 'arousal', 'dominance', 'sentiment'):
@@ -457,10 +457,10 @@ def _print_numbers(manifest: Manifest) -> None:
         values = values[~np.isnan(values)]
         if len(values):
             summary = (values.mean(), values.std(), values.min(), values.max())
-            shown.add_row(name, f'{len(values):,}', *(f'{value:z.2f}' for value in summary))
-    if shown.row_count:
+            table.add_row(name, f'{len(values):,}', *(f'{value:z.2f}' for value in summary))
+    if table.row_count:
         say()
-        say(shown)
+        say(table)
 
 
 def _print_rows(manifest: Manifest, count: int) -> None:

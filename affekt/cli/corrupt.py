@@ -16,7 +16,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Decibels(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas."""
+    """A parameter that takes numbers separated by commas."""
 
     name = 'dB,dB…'
 
@@ -27,11 +27,11 @@ class Decibels(click.ParamType[tuple[float, ...]]):
         try:
             return tuple(float(part) for part in str(value).split(','))
         except ValueError:
-            self.fail(f'{value!r} is no list of decibels such as 5,10', param, ctx)
+            self.fail(f'{value!r} is not a list of decibels such as 5,10', param, ctx)
 
 
 class Rates(click.ParamType[tuple[int, ...]]):
-    """Whole numbers with commas."""
+    """A parameter that takes whole numbers separated by commas."""
 
     name = 'RATE,RATE…'
 
@@ -42,7 +42,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
         try:
             return tuple(int(part) for part in str(value).split(','))
         except ValueError:
-            self.fail(f'{value!r} is no list of rates such as 1,2,4', param, ctx)
+            self.fail(f'{value!r} is not a list of rates such as 1,2,4', param, ctx)
 
 
 @main.command('corrupt')
@@ -99,7 +99,7 @@ def corrupt_command(
     root: Path | None,
     resume: bool,
     as_json: bool,
-    **asked: Any,
+    **options: Any,
 ) -> None:
     """Write degraded copies of the clips of MANIFEST, by stated amounts.
 
@@ -116,27 +116,28 @@ def corrupt_command(
     from affekt.corpora import Manifest
     from affekt.corruption import Corruption, as_published, corrupt
 
-    given = {name: value for name, value in asked.items() if value not in (None, ())}
-    given['sound'] = '.flac' if flac else '.wav'
-    corruption = as_published(preset, noise, **given) if preset else Corruption(noise=noise or 'white', **given)
+    settings = {name: value for name, value in options.items() if value not in (None, ())}
+    settings['sound'] = '.flac' if flac else '.wav'
+    corruption = as_published(preset, noise, **settings) if preset else Corruption(noise=noise or 'white', **settings)
     with StageBars(name_width=9) as bars:
-        made = corrupt(Manifest.load(path, root), corruption, out, processes=processes, resume=resume, progress=bars)
+        outcome = corrupt(Manifest.load(path, root), corruption, out, processes=processes, resume=resume, progress=bars)
     if as_json:
         answer = {
-            'out': str(made.path), 'samples': made.samples, 'changed': made.changed, 'untouched': list(made.untouched),
-            'failed': dict(made.failed), 'quieter_db': dict(made.quieter), 'missing': dict(made.missing),
-            'resumed': made.resumed,
+            'out': str(outcome.path), 'samples': outcome.samples, 'changed': outcome.changed,
+            'untouched': list(outcome.untouched),
+            'failed': dict(outcome.failed), 'quieter_db': dict(outcome.quieter), 'missing': dict(outcome.missing),
+            'resumed': outcome.resumed,
         }  # fmt: skip
         say_json(answer)
-        end_with(made.failed)
+        end_with(outcome.failed)
         return
-    say(f'{made.path}: {counted(made.samples, "sample")}, media of {made.changed:,} written')
-    for modality, count in made.missing.items():
+    say(f'{outcome.path}: {counted(outcome.samples, "sample")}, media of {outcome.changed:,} written')
+    for modality, count in outcome.missing.items():
         if count:
             say(f'{modality} withheld from {counted(count, "sample")}')
-    if made.quieter:
-        most = max(made.quieter.values())
-        say(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping')
-    if made.untouched and (corruption.snr_db or corruption.damages_pictures):
-        say(f'{len(made.untouched):,} have nothing of what was to be changed', style='yellow')
-    end_with(made.failed)
+    if outcome.quieter:
+        largest_db = max(outcome.quieter.values())
+        say(f'{len(outcome.quieter):,} attenuated by up to {largest_db:.1f} dB to avoid clipping')
+    if outcome.untouched and (corruption.snr_db or corruption.damages_pictures):
+        say(f'{len(outcome.untouched):,} have no stream that these options change', style='yellow')
+    end_with(outcome.failed)

@@ -86,7 +86,7 @@ def describe_command(
     limit: int | None,
     root: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """Describe in words how people come across, and by which cues.
 
@@ -106,8 +106,8 @@ def describe_command(
     from affekt.batch import describe_many, open_describing
 
     if resume and out is None:
-        raise click.UsageError('--resume goes on in a folder: give --out too')
-    settings = _settings_of(chosen)
+        raise click.UsageError('--resume continues a run in a folder: give --out too')
+    settings = _settings_of(options)
     clips: list[DescribedClip] = []
     with contextlib.ExitStack() as stack:
         describer = open_describing(settings)
@@ -139,7 +139,7 @@ def describe_command(
 
 
 def _reasons(clips: Sequence[DescribedClip]) -> dict[str, str]:
-    """Why clips are not described, each reason in full once; '' for clips that are."""
+    """Clip to the reason why it is not described, each reason in full once; '' for described clips."""
     return said_once({clip.name: clip.described.failure for clip in clips})
 
 
@@ -147,31 +147,31 @@ def _labels_alone(clip: DescribedClip) -> dict[str, Any]:
     return {'name': clip.name, 'labels': list(clip.described.labels), 'failure': clip.described.failure}
 
 
-def _settings_of(chosen: Mapping[str, Any]) -> Describing:
+def _settings_of(options: Mapping[str, Any]) -> Describing:
     from affekt.batch import Describing
 
-    named = {name: value for name, value in chosen.items() if value is not None and name != 'recipes'}
+    named = {name: value for name, value in options.items() if value is not None and name != 'recipes'}
     settings: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
-    return Describing(**settings, recipes=dict(chosen['recipes']))
+    return Describing(**settings, recipes=dict(options['recipes']))
 
 
 def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) -> None:
-    """Each answer as a block; for many clips one line each."""
+    """Prints each answer as a block, or on one line if there are many clips."""
     reasons = _reasons(clips)
     for clip in clips:
         described = replace(clip.described, failure=reasons[clip.name])
         if len(clips) > SHOWN:
-            said = f'not described: {described.failure}' if described.failure else described.text
-            say(f'{clip.name}: {said}', style='yellow' if described.failure else '')
+            text = f'not described: {described.failure}' if described.failure else described.text
+            say(f'{clip.name}: {text}', style='yellow' if described.failure else '')
             continue
         say()
         say(clip.name, style='bold')
         say(*described_parts(described), columns=80)
     failed = sum(bool(clip.described.failure) for clip in clips)
     say()
-    kept = f'; {out / "descriptions.csv"}' if out else ''
+    written = f'; {out / "descriptions.csv"}' if out else ''
     failures = f', {failed} failed' if failed else ''
-    say(f'{counted(len(clips) - failed, "clip")} described by {name}{failures}{kept}', style='dim')
+    say(f'{counted(len(clips) - failed, "clip")} described by {name}{failures}{written}', style='dim')
 
 
 @describe_command.command('train')
@@ -266,7 +266,7 @@ def train_command(
     column: str | None,
     preference: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """Train a describer on cached features of a manifest.
 
@@ -288,19 +288,19 @@ def train_command(
     from affekt.llm import read_descriptions
     from affekt.preference import read_pairs
 
-    _refuse_options_of_other_stages(stage, chosen, has_descriptions=descriptions is not None)
-    settings, form, rewarding = _training_settings(stage, chosen)
-    stores = named_stores([each.strip() for text in features for each in text.split(',') if each.strip()])
+    _refuse_options_of_other_stages(stage, options, has_descriptions=descriptions is not None)
+    settings, form, rewarding = _training_settings(stage, options)
+    stores = named_stores([store.strip() for text in features for store in text.split(',') if store.strip()])
     manifest = Manifest.load(path, root)
     is_first = is_first_process()
     with StageBars(name_width=8) if is_first else contextlib.nullcontext() as bars:
         learnt = learn_describer(
-            manifest, stores, settings, folder=out, trunk=chosen['trunk'], init=chosen['init'], form=form,
-            sources=tuple(name.strip() for name in chosen['sources'].split(',') if name.strip()),
-            words=not chosen['no_words'], rewarding=rewarding, validation=chosen['validation'],
+            manifest, stores, settings, folder=out, trunk=options['trunk'], init=options['init'], form=form,
+            sources=tuple(name.strip() for name in options['sources'].split(',') if name.strip()),
+            words=not options['no_words'], rewarding=rewarding, validation=options['validation'],
             descriptions=read_descriptions(descriptions, column) if descriptions else None,
-            pairs=read_pairs(preference, judged=True) if preference else None, resume=chosen['resume'],
-            progress=bars, report=_saying_rows() if is_first else None,
+            pairs=read_pairs(preference, judged=True) if preference else None, resume=options['resume'],
+            progress=bars, report=_evaluation_reporter() if is_first else None,
         )  # fmt: skip
     if is_first:
         _say_learnt(learnt, as_json)
@@ -315,47 +315,50 @@ _OF_OTHER_STAGES: Mapping[str, tuple[str, ...]] = {
 """Stages in words, to the options that no other stage reads."""
 
 
-def _refuse_options_of_other_stages(stage: str, chosen: Mapping[str, Any], *, has_descriptions: bool) -> None:
-    """Check that each given option affects this stage."""
+def _refuse_options_of_other_stages(stage: str, options: Mapping[str, Any], *, has_descriptions: bool) -> None:
+    """Checks that each given option affects this stage."""
     for stages, names in _OF_OTHER_STAGES.items():
         if stage not in stages.replace(' or ', ', ').split(', '):
             refuse_unused(f'--stage {stages}', *names)
-    if chosen['init'] is not None:
+    if options['init'] is not None:
         refuse_unused('a new describer (without --init)', 'soft_tokens', 'fusion', 'rank', 'form')
-    if chosen['form'] is not None:
+    if options['form'] is not None:
         refuse_unused('a form of your own (without --form)', 'soft_tokens', 'fusion', 'rank')
     if not has_descriptions:
         refuse_unused('--descriptions', 'column')
-    if not chosen['gain_of']:
+    if not options['gain_of']:
         refuse_unused('--gain-of', 'gain_weight')
 
 
-def _training_settings(stage: str, chosen: Mapping[str, Any]) -> tuple[DescribeSettings, DescriberForm, Rewarding]:
+def _training_settings(stage: str, options: Mapping[str, Any]) -> tuple[DescribeSettings, DescriberForm, Rewarding]:
     from affekt.description import DescribeSettings
     from affekt.experiments import DescriberForm, Rewarding
 
-    steps = chosen['steps']
-    every = min(chosen['evaluate_every'], steps)
-    log_every = next(count for count in range(10, 0, -1) if every % count == 0)
-    own = (
+    steps = options['steps']
+    evaluate_every = min(options['evaluate_every'], steps)
+    log_every = next(count for count in range(10, 0, -1) if evaluate_every % count == 0)
+    names = (
         'batch_size', 'batch_tokens', 'sorted_batches', 'accumulation', 'learning_rate', 'adapter_rate', 'label_weight',
         'withheld', 'answer_tokens', 'score', 'patience', 'precision', 'device', 'seed',
     )  # fmt: skip
-    named: dict[str, Any] = {name: chosen[name] for name in own}
-    settings = DescribeSettings(stage, steps=steps, evaluate_every=every, log_every=log_every, **named)  # type: ignore[arg-type]
+    named: dict[str, Any] = {name: options[name] for name in names}
+    settings = DescribeSettings(stage, steps=steps, evaluate_every=evaluate_every, log_every=log_every, **named)  # type: ignore[arg-type]
     form = DescriberForm(
-        soft_tokens=chosen['soft_tokens'], fusion=chosen['fusion'], rank=chosen['rank'], published=chosen['form'] or ''
+        soft_tokens=options['soft_tokens'],
+        fusion=options['fusion'],
+        rank=options['rank'],
+        published=options['form'] or '',
     )
-    weight = chosen['gain_weight']
+    weight = options['gain_weight']
     rewarding = Rewarding(
-        chosen['draws'], chosen['kl_weight'], gain_of=chosen['gain_of'], beta=chosen['beta'],
-        gain_weight=(0.1 if chosen['gain_of'] else 0.0) if weight is None else weight,
+        options['draws'], options['kl_weight'], gain_of=options['gain_of'], beta=options['beta'],
+        gain_weight=(0.1 if options['gain_of'] else 0.0) if weight is None else weight,
     )  # fmt: skip
     return settings, form, rewarding
 
 
-def _saying_rows() -> Callable[[Mapping[str, float]], None]:
-    """Says how each evaluation did."""
+def _evaluation_reporter() -> Callable[[Mapping[str, float]], None]:
+    """A function that prints the scores of each evaluation."""
 
     def report(row: Mapping[str, float]) -> None:
         if 'score' in row:
@@ -445,9 +448,11 @@ def _say_inspected(inspected: InspectedDescriber) -> None:
     table = plain_table('source', 'width', 'tokens', 'numbers', left=1)
     table.add_column('fusion', overflow='fold')
     for source in inspected.sources:
-        own = f'shared with {source.shares}' if source.shares else f'{inspected.numbers.get(source.name, 0):,}'
+        number_text = f'shared with {source.shares}' if source.shares else f'{inspected.numbers.get(source.name, 0):,}'
         joins = f' of {" and ".join(source.joins)}' if source.joins else ''
-        table.add_row(source.name, f'{source.width:,}', str(source.tokens), own, f'{_fusion(source.fusion)}{joins}')
+        table.add_row(
+            source.name, f'{source.width:,}', str(source.tokens), number_text, f'{_fusion(source.fusion)}{joins}'
+        )
     if adapters:
         table.add_row('adapters', '', '', f'{inspected.numbers.get("adapters", 0):,}', '')
     say(table, columns=80)

@@ -45,7 +45,7 @@ MODE_HELP = 'Mode: consistent (default) counts every word; official gives the pu
 @AS_JSON
 @click.option('--raw-csv', is_flag=True, help='Write texts like =1+1 unchanged, without an apostrophe in front.')
 def extract_labels(
-    descriptions: Path, out: Path, as_json: bool, column: str | None, raw_csv: bool, **chosen: Any
+    descriptions: Path, out: Path, as_json: bool, column: str | None, raw_csv: bool, **options: Any
 ) -> None:
     """List the emotion words in descriptions (any table: csv, xlsx, jsonl …).
 
@@ -57,7 +57,7 @@ def extract_labels(
 
     with (
         table_notes() as notes,
-        _label_extractor(out, **chosen) as (extractor, at_once),
+        _label_extractor(out, **options) as (extractor, at_once),
         StageBars() as bars,
     ):
         extracted = extract(
@@ -67,8 +67,8 @@ def extract_labels(
     if as_json:
         say_json(summary | {'notes': notes})
     else:
-        shown = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
-        say(facts_table([{'what': key, 'value': str(value)} for key, value in shown.items()]))
+        facts = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
+        say(facts_table([{'what': key, 'value': str(value)} for key, value in facts.items()]))
     end_with(extracted.refused)
 
 
@@ -212,21 +212,25 @@ def labels(
 
     from affekt.metrics import read_label_pair, reads_of, score_labels
 
-    chosen = tuple(names.split(',')) if names else ()
+    metric_names = tuple(names.split(',')) if names else ()
     with table_notes() as notes:
-        pair = read_label_pair(truth, prediction, column=column, by=by, reads=reads_of(chosen))
+        pair = read_label_pair(truth, prediction, column=column, by=by, reads=reads_of(metric_names))
     rng = np.random.default_rng(seed)
-    scores = score_labels(pair.truth, pair.prediction, chosen, rng=rng, groups=pair.groups, resamples=resamples)
+    scores = score_labels(pair.truth, pair.prediction, metric_names, rng=rng, groups=pair.groups, resamples=resamples)
     if as_json:
         say_json(
-            {'samples': len(pair.names), 'metrics': {each.name: each.to_dict() for each in scores}, 'notes': notes}
+            {
+                'samples': len(pair.names),
+                'metrics': {metric_score.name: metric_score.to_dict() for metric_score in scores},
+                'notes': notes,
+            }
         )
         return
-    shown = _grid('metric', 'score', 'constant answer')
-    for each in scores:
-        shown.add_row(each.name, str(each.interval), f'{each.constant:z.3f}')
+    table = _grid('metric', 'score', 'constant answer')
+    for metric_score in scores:
+        table.add_row(metric_score.name, str(metric_score.interval), f'{metric_score.constant:z.3f}')
     say(f'{counted(len(pair.names), "sample")}; 95 % intervals in brackets', style='dim')
-    say(shown)
+    say(table)
 
 
 @score.command('words')
@@ -244,14 +248,16 @@ def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
     from affekt.metrics import official_parse
 
     table = load_table(tables)
-    read = read_labels(answer, table.bases)
-    labels, how = (official_parse(answer), 'the published parser') if mode == 'official' else (read.labels, read.how)
+    parsed = read_labels(answer, table.bases)
+    labels, parser = (
+        (official_parse(answer), 'the published parser') if mode == 'official' else (parsed.labels, parsed.how)
+    )
     steps = {label: table.steps(label, mode) for label in labels}
     if as_json:
-        say_json({'table': table.label, 'mode': mode, 'read_as': how, 'labels': steps})
+        say_json({'table': table.label, 'mode': mode, 'read_as': parser, 'labels': steps})
         return
     say(f'table {table.label}, mode {mode}', style='dim')
-    say(f'read as {how}: {" · ".join(labels) or "no label"}')
+    say(f'read as {parser}: {" · ".join(labels) or "no label"}')
     for label, step in steps.items():
         say()
         say(_steps_table(label, step, table))
@@ -302,25 +308,25 @@ def _official_name(row: str) -> str:
 
 
 def _consistent_table(scored: OpenVocabularyScore, table: WordTable, everything: bool) -> Table:
-    own = next((wheel.short for index, wheel in enumerate(table.wheels) if index not in table.published), '')
+    own_wheel = next((wheel.short for index, wheel in enumerate(table.wheels) if index not in table.published), '')
     names = {
         'near+intensity': 'near misses, intensity',
         'near': 'near misses',
         'M1': 'same word',
-        f'{own}-L2': 'same group',
-        f'{own}-L1': 'same sector',
+        f'{own_wheel}-L2': 'same group',
+        f'{own_wheel}-L1': 'same sector',
         'EW-L2': 'five wheels, middle',
         'EW-L1': 'five wheels, inner',
     }
-    shown = _grid('%', 'P', 'R', 'F1', 'macro F1', 'any constant')
-    rows = ['near+intensity', 'near', 'M1', f'{own}-L2', f'{own}-L1', 'EW-L2', 'EW-L1']
+    grid = _grid('%', 'P', 'R', 'F1', 'macro F1', 'any constant')
+    rows = ['near+intensity', 'near', 'M1', f'{own_wheel}-L2', f'{own_wheel}-L1', 'EW-L2', 'EW-L1']
     rows += [row for row in scored.metrics if everything and row not in rows]
     for row in rows:
         if row not in scored.metrics:
             continue
         parts = scored.metrics[row]
         style = 'bold' if row == scored.headline[0] else ''
-        shown.add_row(
+        grid.add_row(
             Text(names.get(row, row), style=style),
             percent(parts['precision'].value),
             percent(parts['recall'].value),
@@ -329,21 +335,21 @@ def _consistent_table(scored: OpenVocabularyScore, table: WordTable, everything:
             f'≤ {percent(scored.ceiling.values[f"{row} f1"])}' if scored.ceiling else '',
             style=style,
         )
-    return shown
+    return grid
 
 
-def _coverage_table(sides: Mapping[str, Coverage]) -> Table:
-    shown = _grid('words', 'labels', 'an answer', 'empty', 'known %', 'not in the table', last_wraps=True)
-    for name, side in sides.items():
-        shown.add_row(
+def _coverage_table(coverages: Mapping[str, Coverage]) -> Table:
+    grid = _grid('words', 'labels', 'an answer', 'empty', 'known %', 'not in the table', last_wraps=True)
+    for name, coverage in coverages.items():
+        grid.add_row(
             name,
-            str(side.tokens),
-            f'{side.labels_per_answer:.2f}',
-            str(side.empty_answers),
-            percent(side.share),
-            _some(side.unknown),
+            str(coverage.tokens),
+            f'{coverage.labels_per_answer:.2f}',
+            str(coverage.empty_answers),
+            percent(coverage.share),
+            _some(coverage.unknown),
         )
-    return shown
+    return grid
 
 
 def _some(unknown: Mapping[str, int], most: int = 6) -> str:
@@ -354,45 +360,45 @@ def _some(unknown: Mapping[str, int], most: int = 6) -> str:
 
 def _trivial_table(scored: OpenVocabularyScore) -> Table:
     headline = ' '.join(scored.headline)
-    shown = _grid('the same answer every time', f'{headline} %', 'words', last_wraps=True)
+    grid = _grid('the same answer every time', f'{headline} %', 'words', last_wraps=True)
     for name, values in scored.trivial.items():
-        shown.add_row(name, percent(values[headline]), ', '.join(scored.trivial_words[name]))
+        grid.add_row(name, percent(values[headline]), ', '.join(scored.trivial_words[name]))
     if scored.ceiling:
-        shown.add_row('no constant can exceed', percent(scored.ceiling.values[headline]), '', style='bold')
-    return shown
+        grid.add_row('no constant can exceed', percent(scored.ceiling.values[headline]), '', style='bold')
+    return grid
 
 
 def _difference_table(
     compared: Mapping[str, tuple[Interval, float]], scored: OpenVocabularyScore, name: str, everything: bool
 ) -> Table:
     part = 'f' if scored.mode == 'official' else 'f1'
-    shown = _grid(f'minus {name}', f'{part} %', 'p')
+    grid = _grid(f'minus {name}', f'{part} %', 'p')
     for row in scored.metrics:
         is_wheel = row[0] == 'W' and row[1:2].isdigit()
         if f'{row} {part}' in compared and (everything or not is_wheel):
             gap, p = compared[f'{row} {part}']
-            shown.add_row(row, _with_interval(gap), f'{p:.4f}')
-    return shown
+            grid.add_row(row, _with_interval(gap), f'{p:.4f}')
+    return grid
 
 
 def _steps_table(label: str, step: Mapping[str, Any], table: WordTable) -> Table:
-    shown = plain_table(show_header=False)
-    shown.add_column(no_wrap=True)
-    shown.add_column()
-    shown.add_row(Text(label, style='bold'), '')
+    grid = plain_table(show_header=False)
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    grid.add_row(Text(label, style='bold'), '')
     folds = step['folds']
     if not step['bases'] and not folds:
-        shown.add_row('', 'not in the table: dropped in official mode, a group of its own in consistent mode')
-        return shown
-    shown.add_row('base', ', '.join(step['bases']) or '–')
-    shown.add_row('candidates', ', '.join(step['candidates'][:12]) or '–')
+        grid.add_row('', 'not in the table: dropped in official mode, a group of its own in consistent mode')
+        return grid
+    grid.add_row('base', ', '.join(step['bases']) or '–')
+    grid.add_row('candidates', ', '.join(step['candidates'][:12]) or '–')
     for wheel in table.wheels:
         ring = [folds.get(f'{wheel.short}-L{level}', '–') for level in (2, 1)]
-        shown.add_row(wheel.name, ' → '.join(ring))
+        grid.add_row(wheel.name, ' → '.join(ring))
     for sense in (table.senses[base] for base in step['bases'] if base in table.senses):
-        shown.add_row(
+        grid.add_row(
             'lies at',
             f'valence {signed(sense.valence)}, arousal {signed(sense.arousal)}, intensity {sense.intensity:.2f}'
             f' ({sense.origin})',
         )
-    return shown
+    return grid

@@ -30,7 +30,7 @@ class Shard(click.ParamType[tuple[int, int]]):
             return value
         match = re.fullmatch(r'(\d+)/(\d+)', str(value))
         if not match or not 1 <= int(match[1]) <= int(match[2]):
-            self.fail(f'{value!r} is no shard such as 1/4', param, ctx)
+            self.fail(f'{value!r} is not a shard such as 1/4', param, ctx)
         return int(match[1]), int(match[2])
 
 
@@ -56,8 +56,8 @@ def list_recipes(runs: bool, as_json: bool) -> None:
         return
     for kind, title in _KINDS.items():
         for modality in dict.fromkeys(row.modality for row in rows if row.kind == kind):
-            shown = columns_table(('recipe', 'left'), ('columns', 'right'), ('runs', 'left'), ('needs', 'left'))
-            shown.columns[-1].overflow = 'fold'
+            table = columns_table(('recipe', 'left'), ('columns', 'right'), ('runs', 'left'), ('needs', 'left'))
+            table.columns[-1].overflow = 'fold'
             for row in rows:
                 if (row.kind, row.modality) == (kind, modality):
                     name = (
@@ -65,10 +65,10 @@ def list_recipes(runs: bool, as_json: bool) -> None:
                         if len(row.names) == 1
                         else row.names[0].split('merbench-')[-1].removesuffix('-utt')
                     )
-                    shown.add_row(name, str(row.dimension or '?'), row.runs, row.needs)
+                    table.add_row(name, str(row.dimension or '?'), row.runs, row.needs)
             say()
             say(f'{modality or "cannot be used"}: {title}', style='bold')
-            say(shown)
+            say(table)
     if not runs:
         say('', _RUNS)
 
@@ -77,12 +77,12 @@ _KINDS = {
     'own': 'recipes that bring all they need',
     'opensmile': 'measures of openSMILE',
     'transformers': 'published encoders, NAME-utt and NAME-frm corrected, merbench-NAME-utt and -frm as published',
-    'clips': 'encoders of pictures and sound together: clip, frames, layers; give a checkpoint with --model',
+    'clips': 'encoders of images and audio together: clip, frames, layers; give a checkpoint with --model',
     'exported': 'published encoders whose network you export, NAME-utt and NAME-frm',
     'plugin': 'recipes of other packages that are installed',
 }
 _RUNS = (
-    'runs: yes; fetch, when weights can be fetched or are given with --model; give, when a file is given with --model; '
+    'runs: yes; fetch, if weights can be fetched or are given with --model; give, if a file is given with --model; '
     'no, before something is installed.'
 )
 
@@ -160,40 +160,40 @@ def extract_command(
     from affekt.features import extract, recipe_named
 
     recipe = recipe_named(name, column, model=model, device=device, precision=precision)
-    aside = contextlib.redirect_stdout(sys.stderr)  # where Ray tells of workers that died
-    with StageBars(name_width=9) as bars, aside:
-        made = extract(
+    redirection = contextlib.redirect_stdout(sys.stderr)  # Ray prints on standard output which workers died
+    with StageBars(name_width=9) as bars, redirection:
+        outcome = extract(
             Manifest.load(path, root), recipe, out, processes=processes, on=on, gpus=gpus, shard=shard, batch=batch,
             progress=bars,
         )  # fmt: skip
-    reasons = Counter(reason for name, reason in made.missing if name not in made.unreadable)
+    reasons = Counter(reason for name, reason in outcome.missing if name not in outcome.unreadable)
     if as_json:
         content = {
-            'out': str(made.path),
-            'samples': made.samples,
-            'missing': dict(made.missing),
-            'partial': dict(made.partial),
-            'resumed': made.resumed,
+            'out': str(outcome.path),
+            'samples': outcome.samples,
+            'missing': dict(outcome.missing),
+            'partial': dict(outcome.partial),
+            'resumed': outcome.resumed,
         }
         say_json(content)
     else:
-        say(f'{made.path}: {counted(made.samples, "sample")}')
+        say(f'{outcome.path}: {counted(outcome.samples, "sample")}')
         for reason, count in reasons.most_common(5):
             say(f'{count:,} without features: {reason}', style='yellow')
-        for reason, count in Counter(reason for _, reason in made.partial).most_common(5):
+        for reason, count in Counter(reason for _, reason in outcome.partial).most_common(5):
             say(f'{count:,} incomplete: {reason}', style='yellow')
-    end_with(made.unreadable)
+    end_with(outcome.unreadable)
 
 
 @features.command('import')
-@click.argument('given', metavar='FOLDER|FILE', type=PATH)
+@click.argument('source', metavar='FOLDER|FILE', type=PATH)
 @click.option('--out', required=True, type=PATH, help='Folder of stores.')
 @click.option('--manifest', type=PATH, help='Manifest of the samples to import (default: all samples).')
 @click.option('--modality', type=Named(('audio', 'text', 'video')), help='Modality of the features; stored with them.')
 @click.option('--rate-hz', type=float, help='Rows per second, from which times follow.')
 @AS_JSON
 def import_command(
-    given: Path, out: Path, manifest: Path | None, modality: str | None, rate_hz: float | None, as_json: bool
+    source: Path, out: Path, manifest: Path | None, modality: str | None, rate_hz: float | None, as_json: bool
 ) -> None:
     """Import features made elsewhere into a store.
 
@@ -206,21 +206,26 @@ def import_command(
 
     corpus = Manifest.load(manifest) if manifest else None
     with table_notes() as notes:
-        made = import_features(
-            given, out, names=corpus.names if corpus else None, rate_hz=rate_hz,
+        imported = import_features(
+            source, out, names=corpus.names if corpus else None, rate_hz=rate_hz,
             corpus=corpus.facts.corpus if corpus else '', modality=modality,
         )  # fmt: skip
-    store = Store(made.path)
+    store = Store(imported.path)
     if as_json:
-        answer = {'out': str(made.path), 'samples': len(store), 'dimension': store.dimension, 'modality': made.modality}
-        say_json(answer | {'missing': dict(made.missing), 'notes': [*made.notes, *notes]})
+        answer = {
+            'out': str(imported.path),
+            'samples': len(store),
+            'dimension': store.dimension,
+            'modality': imported.modality,
+        }
+        say_json(answer | {'missing': dict(imported.missing), 'notes': [*imported.notes, *notes]})
         return
-    say(f'{made.path}: {counted(len(store), "sample")} of {counted(store.dimension, "column")}')
-    for note in made.notes:
+    say(f'{imported.path}: {counted(len(store), "sample")} of {counted(store.dimension, "column")}')
+    for note in imported.notes:
         say(f'note: {note}', style='yellow')
-    if made.modality is None:
-        say('note: nothing tells the modality; name it with --modality, or later as text=STORE', style='yellow')
-    _print_missing(dict(made.missing))
+    if imported.modality is None:
+        say('note: the modality is unknown; name it with --modality, or later as text=STORE', style='yellow')
+    _print_missing(dict(imported.missing))
 
 
 @features.command()
@@ -249,17 +254,21 @@ def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> No
         }  # fmt: skip
         say_json(content)
     else:
-        made = store.provenance
-        say(f'{made.recipe} of {made.corpus or "unknown samples"}, recipe {made.hash[:12]}', style='bold')
-        shown = columns_table(('', 'left'), ('', 'right'))
-        for what, number in (
+        provenance = store.provenance
+        say(
+            f'{provenance.recipe} of {provenance.corpus or "unknown samples"}, recipe {provenance.hash[:12]}',
+            style='bold',
+        )
+        table = columns_table(('', 'left'), ('', 'right'))
+        for label, number in (
             ('samples', checked.samples), ('columns', checked.dimension), ('rows', checked.rows),
             ('rows of the longest sample', checked.longest), ('samples with nan or infinity', len(checked.not_finite)),
             ('samples of zeros', len(checked.zero)), ('constant columns', checked.constant_columns),
-            ('samples without features', len(checked.missing)), ('samples of no manifest', len(checked.strangers)),
+            ('samples without features', len(checked.missing)),
+            ('samples outside the manifest', len(checked.strangers)),
         ):  # fmt: skip
-            shown.add_row(what, f'{number:,}')
-        say(shown)
+            table.add_row(label, f'{number:,}')
+        say(table)
         _print_missing(dict(checked.missing))
         if checked.hint:
             say(f'{checked.hint}; import them again with --manifest, which finds such names', style='yellow')

@@ -47,7 +47,7 @@ SECTIONS = {
     'Portraits': ('reenact', 'verify'),
     'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),
 }
-"""The order of `affekt --help`."""
+"""Sections of `affekt --help` to their verbs, in order."""
 
 
 SIGTERM_CODE, SIGINT_CODE = 143, 130
@@ -59,17 +59,21 @@ class Terminated(KeyboardInterrupt):
 
 
 AGAIN_S = 0.01
-"""Seconds until a signal is sent again that came where an exception would be lost."""
-DEAF, CALLED = 'affekt.containers.source', frozenset({'read', 'seek', 'tell'})
-"""Module of the files that FFmpeg reads through, and their methods that it calls: PyAV prints an exception that is no
-`Exception`, and continues."""
+"""Seconds after which a signal is sent again, if it arrived where an exception would be lost."""
+SOURCE_MODULE, CALLED_METHODS = 'affekt.containers.source', frozenset({'read', 'seek', 'tell'})
+"""Module of the files that FFmpeg reads through, and their methods that it calls: PyAV prints an exception raised there
+that is not an `Exception`, and continues."""
 
 
 def is_deaf(frame: FrameType | None) -> bool:
-    """Whether an exception raised in a frame would be lost, as in a file that FFmpeg reads through."""
+    """Whether an exception raised in a frame would be lost, because FFmpeg calls it to read a file."""
     while frame is not None:
         caller = frame.f_back
-        if _module_of(frame) == DEAF and frame.f_code.co_name in CALLED and _module_of(caller) != DEAF:
+        if (
+            _module_of(frame) == SOURCE_MODULE
+            and frame.f_code.co_name in CALLED_METHODS
+            and _module_of(caller) != SOURCE_MODULE
+        ):
             return True  # in other functions of the module, such as the hash of a whole file, nothing is lost
         frame = caller
     return False
@@ -81,73 +85,73 @@ def _module_of(frame: FrameType | None) -> object:
 
 @contextlib.contextmanager
 def signals_raised() -> Iterator[None]:
-    """Within the block SIGTERM and SIGINT raise an exception, once; the second one ends the process at once.
+    """A context in which the first SIGTERM or SIGINT raises an exception, and the second ends the process at once.
 
     Where an exception would be lost (see `is_deaf`), or was lost in a finaliser, it is raised a moment later. A signal
     that the parent process set to be ignored stays ignored, as for a background command.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, frame: FrameType | None) -> None:
         if is_deaf(frame):
             _send_again(number)
             return
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
+        for caught_number in handlers:
+            signal.signal(caught_number, signal.SIG_DFL)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    chosen = [number for number, answer in before.items() if answer not in (signal.SIG_IGN, None)]
+    caught = [number for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)]
     hook = sys.unraisablehook
 
-    def lost(unraisable: Any) -> None:
+    def on_unraisable(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, KeyboardInterrupt):
             hook(unraisable)
             return
-        for each in chosen:
-            signal.signal(each, stop)
+        for caught_number in caught:
+            signal.signal(caught_number, stop)
         _send_again(signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT)
 
     try:
-        for number in chosen:
+        for number in caught:
             signal.signal(number, stop)
-        sys.unraisablehook = lost
-    except ValueError:  # not the main thread: whoever runs us there decides
-        chosen = []
+        sys.unraisablehook = on_unraisable
+    except ValueError:  # not the main thread, so the caller handles signals
+        caught = []
     try:
         yield
     finally:
         sys.unraisablehook = hook
-        for number in chosen:
-            signal.signal(number, before[number])
+        for number in caught:
+            signal.signal(number, handlers[number])
 
 
 def _send_again(number: int) -> None:
-    again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
-    again.daemon = True
-    again.start()
+    timer = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
 
 
 @contextlib.contextmanager
 def signals_asking(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block the first SIGINT or SIGTERM calls `stop`, for work without an end.
+    """A context in which the first SIGINT or SIGTERM calls `stop`, for work without an end.
 
     The second one ends the process at once. A signal that the parent process set to be ignored stays ignored.
 
     Args:
         stop: must return at once: it is called between any two steps of the main thread.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def asked(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        for other in handlers:
+            signal.signal(other, signal.SIG_DFL)
         stop()
 
-    with signals_raised():  # puts back what was there
-        for number, answer in before.items():
-            if answer not in (signal.SIG_IGN, None):
+    with signals_raised():  # restores the handlers
+        for number, handler in handlers.items():
+            if handler not in (signal.SIG_IGN, None):
                 with contextlib.suppress(ValueError):  # not the main thread
-                    signal.signal(number, asked)
+                    signal.signal(number, on_signal)
         yield
 
 
@@ -163,13 +167,13 @@ def say_kept(error: BaseException, has_resume: bool) -> None:
     """Print what is on disk, according to the error's notes, and how to continue."""
     kept = list(dict.fromkeys(getattr(error, '__notes__', ())))
     if not kept:
-        say('nothing was left half written; give the same command again', err=True)
+        say('no incomplete files were left; run the same command again', err=True)
         return
-    say(*kept, f'to go on, give the same command again{" with --resume" if has_resume else ""}', err=True)
+    say(*kept, f'to continue, run the same command again{" with --resume" if has_resume else ""}', err=True)
 
 
 def without_readers() -> None:
-    """Discard remaining output: the program reading it has ended."""
+    """Discards remaining output, since the program that read it has ended."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
@@ -179,7 +183,7 @@ def without_readers() -> None:
 
 
 def with_streams() -> None:
-    """Give a process started without output streams ones that discard."""
+    """Gives a process without standard output or standard error streams that discard."""
     for name in ('stdout', 'stderr'):
         if getattr(sys, name) is None:
             stream: Any = open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115
@@ -188,7 +192,7 @@ def with_streams() -> None:
 
 @contextlib.contextmanager
 def table_notes() -> Iterator[list[str]]:
-    """Print the notes of tables read within the block on standard error at its end, also after an error."""
+    """A context that collects the notes of tables read in it, and prints them on standard error at its end."""
     from affekt.tables import reading_notes
 
     with reading_notes() as notes:
@@ -295,7 +299,7 @@ class Affekt(VerbGroup):
             say(*shown.getvalue().rstrip('\n').split('\n'), err=True)
             sys.exit(error.exit_code)
         except click.Abort as error:  # Ctrl-C before a verb has begun
-            say('stopped before anything was begun', err=True)
+            say('stopped before anything was started', err=True)
             sys.exit(SIGINT_CODE if isinstance(error.__cause__, KeyboardInterrupt) else 1)
         finally:
             warnings.removeHandler(handler)

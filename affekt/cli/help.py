@@ -22,7 +22,7 @@ LONG = (
     'reenact train-refiner', 'pretrain', 'finetune', 'checkpoint inspect', 'checkpoint convert', 'corpus make',
     'corpus vocals',
 )  # fmt: skip
-"""Verbs that take long and load much first."""
+"""Verbs that load for long before they print anything."""
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'analyze': (
         'affekt analyze interview.mp4',
@@ -109,7 +109,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 
 
 def name_of(ctx: click.Context) -> str:
-    """'bench merbench', however the program was called."""
+    """The verb without the program's name, such as 'bench merbench'."""
     words: list[str] = []
     while ctx.parent is not None:
         words.insert(0, str(ctx.info_name))
@@ -128,7 +128,7 @@ class _NamesInHelp(click.Command):
     """A command whose help ends with the names that an option or an argument can take."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; slow commands print first that they load, which checking an option can begin."""
+        """The parsed arguments; slow commands first print that they load, since checking an option may load a room."""
         self.say_loading(ctx, args)
         given = list(args)  # the parser empties its list
         left = super().parse_args(ctx, args)
@@ -256,10 +256,10 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
                 return click.Command.invoke(self, ctx)
         with ctx:
             name, command, args = self.resolve_command(ctx, ctx.args)
-            assert command is not None  # one that is not there is a usage error
+            assert command is not None  # an unknown one was a usage error
             ctx.invoked_subcommand = name
-            with command.make_context(name, args, parent=ctx) as below:
-                return command.invoke(below)
+            with command.make_context(name, args, parent=ctx) as subcontext:
+                return command.invoke(subcontext)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Its own options and arguments."""

@@ -51,7 +51,9 @@ def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str,
         for rows in examined.values():
             say(facts_table(rows))
             say()
-        healthy = 'Everything needed is here.' if is_healthy(examined) else 'Something needed is missing or damaged.'
+        healthy = (
+            'Everything needed is installed.' if is_healthy(examined) else 'Something needed is missing or damaged.'
+        )
         say(f'{healthy} Model files that are missing are fetched when they are first used.')
         if reason := unusable_cache():
             say(f'They cannot be kept: {reason}; AFFEKT_CACHE names another folder.', style='yellow')
@@ -59,21 +61,26 @@ def doctor(thorough: bool, endpoint: str | None, model: str | None, server: str,
 
 
 def _examine_endpoint(url: str, model: str, server: str, as_json: bool) -> None:
-    """Check which media reach a model on a server; exits with 2 if one does not."""
+    """Prints which media reach a model on a server; exits with 2 if one does not."""
     from rich.text import Text
 
     from affekt.llm import Endpoint, probe
 
-    with Endpoint(url, model, server=server, api_key=os.environ.get('AFFEKT_LLM_KEY') or None) as asked:
-        results = probe(asked)
+    with Endpoint(url, model, server=server, api_key=os.environ.get('AFFEKT_LLM_KEY') or None) as endpoint:
+        results = probe(endpoint)
     if as_json:
         say_json(
-            {'endpoint': asked.url, 'model': model, 'server': server, 'media': [each.to_dict() for each in results]}
+            {
+                'endpoint': endpoint.url,
+                'model': model,
+                'server': server,
+                'media': [result.to_dict() for result in results],
+            }
         )
     else:
-        say(facts_table([{'medium': each.medium, 'state': each.state} for each in results]))
-        say(*(Text(f'{each.sentence[:1].upper()}{each.sentence[1:]}.') for each in results), columns=80)
-    sys.exit(0 if all(each.state == 'received' for each in results) else 2)
+        say(facts_table([{'medium': result.medium, 'state': result.state} for result in results]))
+        say(*(Text(f'{result.sentence[:1].upper()}{result.sentence[1:]}.') for result in results), columns=80)
+    sys.exit(0 if all(result.state == 'received' for result in results) else 2)
 
 
 @main.command()
@@ -100,10 +107,10 @@ def plugins(as_json: bool) -> None:
         names = ('package', 'version', 'group', 'name')
         cells = [{name: row.to_dict()[name] for name in names} for row in rows]
         states = [{'state': 'no' if row.error else 'loads'} for row in rows]
-        say(facts_table([each | state for each, state in zip(cells, states, strict=True)]))
+        say(facts_table([row_cells | state for row_cells, state in zip(cells, states, strict=True)]))
         say_unusable(rows)
     else:
-        say('No package adds anything. docs/architecture.md says how one does.')
+        say('No installed package adds anything; see docs/architecture.md.')
     sys.exit(1 if any(row.error for row in rows) else 0)
 
 
@@ -135,11 +142,11 @@ def list_weights(as_json: bool) -> None:
         for model in MODELS.values()
     ]
     if as_json:
-        more = {
+        details = {
             model.name: {'for': model.role, 'sha256': {part.filename: part.sha256 for part in model.parts}}
             for model in MODELS.values()
         }
-        say_json([row | more[row['model']] for row in rows])
+        say_json([row | details[row['model']] for row in rows])
     else:
         say(facts_table(rows))
 
@@ -151,8 +158,8 @@ def get_weights(names: Sequence[str], everything: bool) -> None:
     """Fetch model files by name or, without a name, those that an analysis needs."""
     from affekt.weights import MODELS
 
-    every = [name for name, model in MODELS.items() if not model.by_name_only]
-    chosen = every if everything else list(names) or _needed_by_default()
+    downloadable = [name for name, model in MODELS.items() if not model.by_name_only]
+    chosen = downloadable if everything else list(names) or _needed_by_default()
     fetch(chosen)
 
 
@@ -167,7 +174,15 @@ def verify_weights() -> None:
 
 
 def fetch(names: Sequence[str], *, required: bool = True) -> None:
-    """Fetch missing files with a progress bar; optional ones that stay missing are reported."""
+    """Fetches missing model files with a progress bar; reports optional ones that stay missing.
+
+    Args:
+        names: names of model files.
+        required: whether a file that cannot be fetched is an error.
+
+    Raises:
+        WeightsError: a required file cannot be fetched.
+    """
     from affekt.weights import lookup, model_path, state, wanted_path
 
     missing = [name for name in names if state(lookup(name)) != 'verified']
@@ -180,8 +195,8 @@ def fetch(names: Sequence[str], *, required: bool = True) -> None:
                 else:
                     absent.append(f'{name} ({lookup(name).role})')
     if absent:
-        without = f'could not be fetched: {listed(absent)}; the analysis goes on without'
-        say(f'{without}, and `affekt weights get` tries again', err=True, style='yellow')
+        warning = f'could not be fetched: {listed(absent)}; the analysis goes on without'
+        say(f'{warning}, and `affekt weights get` tries again', err=True, style='yellow')
 
 
 def _needed_by_default() -> list[str]:

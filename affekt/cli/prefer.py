@@ -57,11 +57,11 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
             control=[name.strip() for name in control.split(',') if name.strip()],
             features=features,
         )
-    chosen = model.settings
+    settings = model.settings
     say(f'{out / "preference.npz"}: {model.facts["pairs"]} pairs of {model.facts["samples"]} samples')
-    say(f'chosen: {", ".join(chosen.blocks)}; penalty {chosen.penalty:g}')
-    if chosen.control:
-        say(f'may not use: {", ".join(chosen.control)}')
+    say(f'chosen: {", ".join(settings.blocks)}; penalty {settings.penalty:g}')
+    if settings.control:
+        say(f'may not use: {", ".join(settings.control)}')
 
 
 @prefer.command()
@@ -121,8 +121,8 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
     from affekt.preference import predict_file
 
     with table_notes():
-        asked, readings = predict_file(model, pairs, features=features)
-    written = write_prefer_submission(asked.names, readings.verdicts(ties=ties), out)
+        pair_table, readings = predict_file(model, pairs, features=features)
+    written = write_prefer_submission(pair_table.names, readings.verdicts(ties=ties), out)
     counts = ', '.join(f'{count} {word}' for word, count in written.answers.items())
     say(f'{written.path}: {written.rows} preferences, {counts}')
 
@@ -168,7 +168,7 @@ def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: b
 
 
 def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:
-    """Official scores of the judge and of shortcuts, then the balanced views, then what people reach."""
+    """Scores of the judge and of shortcuts, official and on balanced views, and the agreement of annotators."""
     ties = evaluation.pairs - evaluation.decided
     head = f'{counted(evaluation.pairs, "pair")} of {counted(evaluation.samples, "sample")}, {ties:,} of them ties'
     parts: list[Text | Table] = [
@@ -200,7 +200,7 @@ def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:
 
 
 def score_table(score: PreferScore) -> Group:
-    """The track's score, and the form in which sides do not matter."""
+    """The scores of the track, and the accuracy that does not depend on sides."""
     table = plain_table('', 'value [95 %]')
     table.add_row('weighted F1, two classes', _spread(score.waf), style='bold')
     table.add_row('accuracy, two classes', _spread(score.accuracy))

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 MOST_ARGUMENTS = 12
-"""Settings that are shown without --all."""
+"""Maximum number of settings that are shown without --all."""
 
 MOST_GROUPS = 400
-"""Groups of tensors that are shown without --all; of more, half of it."""
+"""Maximum number of groups of tensors that are shown without --all; of more, half as many."""
 
 
 SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
@@ -91,7 +91,7 @@ def pretrain_command(
     processes: int,
     resume: bool,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """Pre-train an encoder of faces and voices on unlabelled clips.
 
@@ -111,18 +111,18 @@ def pretrain_command(
     from affekt.pretraining import PretrainingSettings, changed_form, form_named, pretrain
     from affekt.training import Pace
 
-    # 1. what is learnt
+    # 1. Settings.
     if audio_only and video_only:
         raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
     reads = ('audio',) if audio_only else ('video',) if video_only else ()
     form = changed_form(form_named(family, size or SMALLEST[family]), frames_size, reads)
-    log_every = _log_every(chosen['save_every'])
-    settings = PretrainingSettings(**_renamed(chosen), log_every=log_every)
+    log_every = _log_every(options['save_every'])
+    settings = PretrainingSettings(**_renamed(options), log_every=log_every)
     is_first = is_first_process()
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
-    # 2. from which clips
+    # 2. Clips.
     require_room_for_folder(out)
-    if is_first:  # the others may come when it has begun to write
+    if is_first:  # other processes may arrive after the first has begun to write
         require_new_run(out, resume=resume)
     manifest = Manifest.load(path, root)
     require_device(settings.device)
@@ -140,29 +140,28 @@ def pretrain_command(
             clips = packed_clips(manifest, folder, clip_settings, processes=processes, progress=progress)
         for sentence in clips.sentences if is_first else ():
             say(sentence, err=True)
-    # 3. steps
+    # 3. Training.
     pace = Pace(settings.batch_size)
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
     with bars as progress:
-        done = pretrain(
-            form, clips, settings, folder=out, resume=resume, report=_saying(pace), progress=progress
-        )  # fmt: skip
+        report = _step_reporter(pace)
+        outcome = pretrain(form, clips, settings, folder=out, resume=resume, report=report, progress=progress)
     if is_first:
-        _say_pretrained(done, pace, out, settings.device, as_json)
+        _say_pretrained(outcome, pace, out, settings.device, as_json)
 
 
-def _renamed(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by the names that settings have."""
-    return {{'gather_contrast': 'gathers_contrast'}.get(name, name): value for name, value in chosen.items()}
+def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by the names of settings."""
+    return {{'gather_contrast': 'gathers_contrast'}.get(name, name): value for name, value in options.items()}
 
 
 def _log_every(save_every: int) -> int:
-    """Updates a row of the log: ten, or the most below that of which `save_every` is a multiple."""
+    """Updates per row of the log: the largest divisor of `save_every` up to 10."""
     return next(count for count in range(10, 0, -1) if save_every % count == 0)
 
 
-def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
-    """Says now and then how a run does."""
+def _step_reporter(pace: Pace) -> Callable[[Mapping[str, float]], None]:
+    """A function that prints losses and pace at most once per LINE_S."""
     from affekt.training import losses_in_words
 
     last = -LINE_S
@@ -177,27 +176,27 @@ def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
     return report
 
 
-def _say_pretrained(done: Pretrained, pace: Pace, out: Path, device: str, as_json: bool) -> None:
+def _say_pretrained(outcome: Pretrained, pace: Pace, out: Path, device: str, as_json: bool) -> None:
     from affekt.training import losses_in_words, peak_memory_bytes
 
-    lacking = done.drawn
+    drawn_counts = outcome.drawn
     memory = peak_memory_bytes(device)
-    last = done.history[-1]
+    last = outcome.history[-1]
     if as_json:
         say_json({
-            'run': str(out), 'weights': str(done.weights), **done.survey.counts(), 'last': dict(last),
-            'drawn': lacking, 'clips_per_second': pace.mean, 'peak_memory_bytes': memory,
+            'run': str(out), 'weights': str(outcome.weights), **outcome.survey.counts(), 'last': dict(last),
+            'drawn': drawn_counts, 'clips_per_second': pace.mean, 'peak_memory_bytes': memory,
         })  # fmt: skip
         return
-    say(str(done.survey))
-    drawn = ', '.join(f'{count:,} {name.replace("_", " ")}' for name, count in lacking.items() if count)
+    say(str(outcome.survey))
+    drawn = ', '.join(f'{count:,} {name.replace("_", " ")}' for name, count in drawn_counts.items() if count)
     if drawn:
         say(f'of the clips as they were drawn: {drawn}; what is missing was masked')
-    first = f'{losses_in_words(done.history[0])} at first, then ' if len(done.history) > 1 else ''
+    first = f'{losses_in_words(outcome.history[0])} at first, then ' if len(outcome.history) > 1 else ''
     say(f'{counted(int(last["step"]), "step")}: {first}{losses_in_words(last)}')
     pace_words = f'{pace.mean:.3g} clips per second, ' if pace.mean == pace.mean else ''
     say(f'{pace_words}at most {memory / 1e9:.2f} GB of memory')
-    say(f'weights {done.weights}')
+    say(f'weights {outcome.weights}')
     say(f'curves {out / "curves.html"}')
 
 
@@ -224,7 +223,7 @@ def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
     if as_json:
         say_json(inspection.to_dict())
         return
-    _say_what(inspection, show_all)
+    _say_summary(inspection, show_all)
     say()
     (_say_tensors if show_all else _say_groups)(inspection)
     _say_verdict(inspection)
@@ -295,21 +294,22 @@ def _convert_to_onnx(file: Path, out: Path, licence: str, dtype: str | None, rea
     from affekt.representations import export_onnx
 
     with StageBars() as bars:
-        made = export_onnx(
+        exported = export_onnx(
             file, out, modalities=(reads,) if reads else None, precision=dtype or 'float32', licence=licence,
             progress=bars,
         )  # fmt: skip
     if as_json:
-        shapes = {'inputs': dict(made.inputs), 'outputs': dict(made.outputs)}
-        say_json({'out': str(made.path), 'bytes': made.path.stat().st_size, 'apart': made.apart, **shapes})
+        shapes = {'inputs': dict(exported.inputs), 'outputs': dict(exported.outputs)}
+        say_json({'out': str(exported.path), 'bytes': exported.path.stat().st_size, 'apart': exported.apart, **shapes})
         return
-    for name, shape in (*made.inputs.items(), *made.outputs.items()):
+    for name, shape in (*exported.inputs.items(), *exported.outputs.items()):
         say(f'{name}: {" x ".join(map(str, shape))}')
-    say(f'{made.path}: {made.path.stat().st_size:,} bytes, apart from torch by {made.apart:.1e} of the largest value')
+    size = f'{exported.path.stat().st_size:,} bytes'
+    say(f'{exported.path}: {size}, apart from torch by {exported.apart:.1e} of the largest value')
 
 
-def _say_what(inspection: Inspection, show_all: bool) -> None:
-    """What the file is: a line each."""
+def _say_summary(inspection: Inspection, show_all: bool) -> None:
+    """Prints family, summary and settings of the file."""
     say(f'{inspection.checkpoint.path.name}: {inspection.recognition or "of no known family"}', style='bold')
     rows, settings = inspection.summary(), list(inspection.arguments.items())
     for name, value in settings if show_all else settings[:MOST_ARGUMENTS]:
@@ -325,19 +325,21 @@ def _say_what(inspection: Inspection, show_all: bool) -> None:
 
 
 def _say_groups(inspection: Inspection) -> None:
-    """The coverage table, a row a group."""
-    groups, known = inspection.groups(), inspection.recognition
-    has_tuned = bool(known and known.kept)
+    """Prints the coverage table, one row per group of tensors."""
+    groups, recognition = inspection.groups(), inspection.recognition
+    has_tuned = bool(recognition and recognition.kept)
     table = plain_table(width=80)
     table.add_column('in the file', overflow='fold', max_width=32)
     table.add_column('tensors', justify='right', no_wrap=True)
     table.add_column('numbers', justify='right', no_wrap=True)
-    table.add_column('goes to' if known and known.model else 'what it is', overflow='fold', ratio=1)
+    table.add_column('goes to' if recognition and recognition.model else 'what it is', overflow='fold', ratio=1)
     if has_tuned:
         table.add_column('when fine-tuned', overflow='fold', max_width=16)
     for group in groups if len(groups) <= MOST_GROUPS else groups[: MOST_GROUPS // 2]:
-        place = group.ours if known and known.model else ', '.join(filter(None, (group.meaning, group.ours)))
-        cells = [group.name, str(len(group.rows)), f'{group.numbers:,}', place]
+        target = (
+            group.ours if recognition and recognition.model else ', '.join(filter(None, (group.meaning, group.ours)))
+        )
+        cells = [group.name, str(len(group.rows)), f'{group.numbers:,}', target]
         table.add_row(*cells, *[group.tuned] * has_tuned)
     say(table, columns=80)
     if len(groups) > MOST_GROUPS:
@@ -345,21 +347,21 @@ def _say_groups(inspection: Inspection) -> None:
 
 
 def _say_tensors(inspection: Inspection) -> None:
-    """The coverage table, a row a tensor."""
+    """Prints the coverage table, one row per tensor."""
     table = plain_table(width=80)
     is_known = inspection.recognition is not None
     for heading in ('in the file', 'goes to')[: 1 + is_known]:
         table.add_column(heading, overflow='fold')
     table.add_column('shape', overflow='fold', max_width=18)
     for row in inspection.rows:
-        place = row.ours if row.fate == 'loads' and row.ours else row.fate
-        cells = ['same' if place == row.name else place] * is_known
+        target = row.ours if row.fate == 'loads' and row.ours else row.fate
+        cells = ['same' if target == row.name else target] * is_known
         table.add_row(row.name, *cells, '×'.join(map(str, row.shape)) or '1')
     say(table, columns=80)
 
 
 def _say_verdict(inspection: Inspection) -> None:
-    """What the table comes to."""
+    """Prints the conclusion from the coverage table."""
     if sentences := inspection.verdict():
         say()
     for sentence in sentences:
@@ -424,7 +426,7 @@ def finetune_command(
     workers: int,
     objective: str | None,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """Fine-tune an encoder of faces and voices on labelled clips.
 
@@ -438,27 +440,27 @@ def finetune_command(
     from affekt.pretraining import Mixing, TuningSettings
 
     run = {
-        name: chosen.pop(name)
+        name: options.pop(name)
         for name in ('label', 'validation', 'test', 'crop', 'drop_path', 'cache', 'processes', 'resume')
     }
     settings = TuningSettings(
-        **chosen, objective=objective or '', chooses='last' if last else None, readers=workers,  # type: ignore[arg-type]
+        **options, objective=objective or '', chooses='last' if last else None, readers=workers,  # type: ignore[arg-type]
         augments=not no_augmentation, mixing=None if no_augmentation else Mixing(),
     )  # fmt: skip
-    wanted = tuple(name.strip() for name in modalities.split(',') if name.strip())
+    modality_names = tuple(name.strip() for name in modalities.split(',') if name.strip())
     is_first = is_first_process()
     with StageBars(name_width=8) if is_first else contextlib.nullcontext() as bars:
         outcome = finetune_clips(
-            source, Manifest.load(path, root), settings, folder=out, modalities=wanted, progress=bars,
-            report=_saying_scores() if is_first else None,
+            source, Manifest.load(path, root), settings, folder=out, modalities=modality_names, progress=bars,
+            report=_epoch_reporter() if is_first else None,
             say=(lambda text: say(*text.splitlines(), err=True)) if is_first else None, **run,
         )  # fmt: skip
     if is_first:
         _say_finetuned(outcome, as_json)
 
 
-def _saying_scores() -> Callable[[Mapping[str, float]], None]:
-    """Says now and then how an epoch did."""
+def _epoch_reporter() -> Callable[[Mapping[str, float]], None]:
+    """A function that prints the scores of an epoch at most once per LINE_S."""
     last = -LINE_S
 
     def report(row: Mapping[str, float]) -> None:

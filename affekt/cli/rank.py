@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 )
 @AS_JSON
 @click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
-def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
+def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **options: Any) -> None:
     """Rank items by pairwise comparisons, with intervals.
 
     FILE is a table (csv, xlsx, json, jsonl or parquet), or a folder of affekt annotate.
@@ -71,7 +71,7 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     with votes_table(file) as table:
         for note in left_out_notes(file) if table != file else ():
             say(note, err=True, style='yellow')
-        ranking, source = ranked_file(table, cluster=cluster, **chosen)
+        ranking, source = ranked_file(table, cluster=cluster, **options)
     if html:
         render_ranking(ranking, html, source)
     if as_json:
@@ -81,19 +81,19 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
 
 
 def leaderboard(ranking: Ranking) -> Group:
-    """Places, strengths with intervals drawn on one scale, then what biased the verdicts and what to ask next."""
+    """Ranks, strengths with intervals drawn on one scale, biases of the verdicts, and pairs to ask about next."""
     facts, settings = ranking.facts, ranking.settings
     clusters = ' and '.join(counted(number, name) for name, number in ranking.clusters.items())
     size = f'{counted(facts["comparisons"], "comparison")} of {facts["items"]} items, {counted(facts["ties"], "tie")}'
-    how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {clusters}' if clusters else '')
-    parts: list[Text | Table] = [Text(size, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
+    method = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {clusters}' if clusters else '')
+    parts: list[Text | Table] = [Text(size, style='bold'), Text(method, style='dim'), Text(''), _board(ranking)]
     parts += [Text(''), _flagged_table(ranking)] if ranking.without_flagged else []
     parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
     if ranking.next_pairs:
-        asked = Counter((pair.left, pair.right) for pair in ranking.next_pairs)
+        pair_counts = Counter((pair.left, pair.right) for pair in ranking.next_pairs)
         lines = [
             f'{_cut(left, 28)} against {_cut(right, 28)}' + (f', {times} times' if times > 1 else '')
-            for (left, right), times in asked.items()
+            for (left, right), times in pair_counts.items()
         ]
         parts += [Text(''), Text.assemble(('ask next  ', 'bold'), f'\n{"":10}'.join(lines))]
     parts += [Text(note, style='yellow') for note in ranking.notes]
@@ -115,13 +115,13 @@ def _board(ranking: Ranking) -> Table:
     table.add_column(_scale(low, high), no_wrap=True)
     table.add_column('won', justify='right', no_wrap=True)
     for standing in ranking.standings:
-        reach = '' if isnan(standing.low) else f' {signed(standing.low)} {signed(standing.high)}'
+        bounds = '' if isnan(standing.low) else f' {signed(standing.low)} {signed(standing.high)}'
         table.add_row(
             f'{standing.best_rank}'
             if standing.best_rank == standing.worst_rank
             else f'{standing.best_rank}–{standing.worst_rank}',
             standing.item,
-            Text.assemble((signed(standing.strength), 'bold'), (reach, 'dim')),
+            Text.assemble((signed(standing.strength), 'bold'), (bounds, 'dim')),
             _whisker(standing.low, standing.strength, standing.high, low, high),
             percent(standing.win_rate, 0, '%'),
         )
@@ -129,15 +129,15 @@ def _board(ranking: Ranking) -> Table:
 
 
 def _flagged_table(ranking: Ranking) -> Table:
-    """Rank and strength of each item with and without flagged raters, who are named in the notes."""
+    """Rank and strength of each item with and without the votes of flagged raters."""
     table = plain_table()
     table.add_column('flagged raters', no_wrap=True, max_width=22, overflow='ellipsis')
     table.add_column('counted', justify='right', no_wrap=True)
     table.add_column('left out', justify='right', no_wrap=True)
     without = {standing.item: standing for standing in ranking.without_flagged}
     for standing in ranking.standings:
-        both = [f'{each.rank}  {signed(each.strength)}' for each in (standing, without[standing.item])]
-        table.add_row(standing.item, *both)
+        cells = [f'{entry.rank}  {signed(entry.strength)}' for entry in (standing, without[standing.item])]
+        table.add_row(standing.item, *cells)
     return table
 
 
@@ -192,10 +192,10 @@ def _judge_facts(report: JudgeReport) -> list[dict[str, str]]:
     if report.official_consistency == report.official_consistency:
         rows['as published'] = f'{100 * report.official_consistency:.1f} %, unreadable answers taken as same'
     if report.read_as:
-        rows['read as'] = ', '.join(f'{how} {number}' for how, number in report.read_as.items())
+        rows['read as'] = ', '.join(f'{parser} {number}' for parser, number in report.read_as.items())
     if report.descriptions_with_thinking:
-        thought = counted(report.descriptions_with_thinking, 'description')
-        rows['thought aloud'] = f'{thought}; what was thought aloud was not judged'
+        described = counted(report.descriptions_with_thinking, 'description')
+        rows['thought aloud'] = f'{described}; what was thought aloud was not judged'
     if report.with_thinking:
         answers = counted(report.with_thinking, 'answer')
         rows['with thinking'] = f'{answers}; what was thought aloud was left out'
@@ -214,13 +214,13 @@ def _agreement_table(agreements: Sequence[Agreement], heading: str, is_published
     for name in figures.values():
         table.add_column(name, no_wrap=True)
     for agreement in agreements:
-        figures_of = agreement.published if is_published else agreement.both_orders
-        table.add_row(agreement.judge, *(_plain_interval(figures_of[name]) for name in figures))
+        values = agreement.published if is_published else agreement.both_orders
+        table.add_row(agreement.judge, *(_plain_interval(values[name]) for name in figures))
     return table
 
 
 def _plain_interval(interval: Interval, scale: float = 100.0, digits: int = 1, bounds: int = 0) -> str:
-    """A share in per cent with its interval in whole per cent, or a number as it is; a dash where it is undefined."""
+    """A value and its interval, both times `scale`, in per cent by default; a dash where it is undefined."""
     if interval.value != interval.value:
         return '–'
     low, high = scale * interval.low, scale * interval.high
@@ -230,6 +230,7 @@ def _plain_interval(interval: Interval, scale: float = 100.0, digits: int = 1, b
 
 
 SCALE_WIDTH = 22
+"""Characters of the drawn scale."""
 
 
 def _column(value: float, low: float, high: float) -> int:

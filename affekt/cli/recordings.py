@@ -75,24 +75,24 @@ def _analysis_options(command: Command) -> Command:
 @click.option('--describe', is_flag=True, help='Also describe people by a trained describer.')
 @click.option('--describe-model', metavar='PATH|NAME', help='Describer: a folder, a checkpoint, or small (default).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
-def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
+def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **options: Any) -> None:
     """Analyze recordings: video, audio or photographs; files or whole folders."""
     title = paths[0].absolute().resolve().stem if len(paths) == 1 else f'{len(paths)}-files'
-    batch = _analyze_to(paths, out or run_folder(title, resume), as_json, resume, chosen)
+    batch = _analyze_to(paths, out or run_folder(title, resume), as_json, resume, options)
     end_with(batch.failed)
 
 
 @main.command()
 @_analysis_options
 @click.option('--silent', is_flag=True, help='Use the face only, without the added speech.')
-def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
+def demo(out: Path | None, as_json: bool, silent: bool, **options: Any) -> None:
     """Analyze a short clip of a real person talking; needed files are downloaded."""
     from affekt.demo import DISCLOSURE, demo_clip
 
     folder = out or run_folder('demo', False)
-    fetch_models(chosen)
+    fetch_models(options)
     clip = demo_clip(folder.parent / 'demo_clip', silent=silent)
-    _analyze_to([clip], folder, as_json, False, chosen, () if silent else (DISCLOSURE,))
+    _analyze_to([clip], folder, as_json, False, options, () if silent else (DISCLOSURE,))
 
 
 @main.command()
@@ -194,7 +194,7 @@ def verify_command(path: Path, trusted: Path | None, as_json: bool) -> None:
 
 
 def _manifest_lines(verdict: Any) -> list[str]:
-    """Lines on what a manifest says."""
+    """The content of a manifest as lines."""
     lines = [f'reason: {verdict.reason}'] if verdict.reason else []
     if verdict.state == 'no manifest':
         return lines
@@ -207,7 +207,7 @@ def _manifest_lines(verdict: Any) -> list[str]:
     driver = stated.get('driver_sha256')
     lines.append(f'engine {stated.get("engine")}, portrait {str(stated.get("portrait_sha256"))[:12]}…')
     if driver:
-        mouth = ', whose mouth is in the picture' if stated.get('has_drivers_mouth') else ''
+        mouth = ', whose mouth is in the output' if stated.get('has_drivers_mouth') else ''
         lines.append(f'driver {str(driver)[:12]}…{mouth}')
     consent = stated['consent'] if isinstance(stated.get('consent'), Mapping) else {}
     lines.append(f'stated by the maker on {consent.get("stated_at", "")}: {consent.get("statement", "")}')
@@ -217,7 +217,7 @@ def _manifest_lines(verdict: Any) -> list[str]:
 
 
 def _say_written(written: Written) -> None:
-    """The files on standard output, what was left out on standard error."""
+    """Prints the files on standard output, and remarks and errors on standard error."""
     for path in written:
         say(str(path))
     for remark in written.remarks:
@@ -232,27 +232,25 @@ def _analyze_to(
     out: Path,
     as_json: bool,
     resume: bool,
-    chosen: Mapping[str, Any],
+    options: Mapping[str, Any],
     notes: tuple[str, ...] = (),
 ) -> Batch:
     """Analyze with progress, and print the results."""
     from affekt.batch import analyze_many, gather
 
-    at_hand: dict[Path, Any] = {}
+    shown_parts: dict[Path, Any] = {}
 
-    def keep_what_is_shown(outcome: Outcome | None, done: int, total: int) -> None:
-        """Analyses are large: of each the part is kept that is printed at the end."""
+    def keep_shown_part(outcome: Outcome | None, done: int, total: int) -> None:
+        """Keeps of each analysis, which is large, only the part that is printed at the end."""
         bars.next_file(outcome, done, total)
         if outcome is not None and outcome.analysis is not None and (as_json or total <= MOST_TABLES):
-            at_hand[outcome.path] = _shown(outcome.analysis, as_json)
+            shown_parts[outcome.path] = _shown(outcome.analysis, as_json)
 
-    settings = settings_of(chosen)
-    gather(paths)  # a path that is nowhere is said before models are fetched
-    fetch_models(chosen)
+    settings = settings_of(options)
+    gather(paths)  # missing paths are reported before models are fetched
+    fetch_models(options)
     with StageBars() as bars:
-        batch = analyze_many(
-            paths, out, settings, resume=resume, notes=notes, progress=bars, advanced=keep_what_is_shown
-        )
+        batch = analyze_many(paths, out, settings, resume=resume, notes=notes, progress=bars, advanced=keep_shown_part)
     for outcome in batch:
         if outcome.error is None:
             continue
@@ -260,9 +258,9 @@ def _analyze_to(
         say(outcome.file or outcome.path.name, style='bold', err=True)
         show_error(outcome.error)
     if as_json:
-        say_json(_as_json(batch, out, at_hand))
+        say_json(_as_json(batch, out, shown_parts))
     else:
-        _print_outcomes(batch, out, at_hand)
+        _print_outcomes(batch, out, shown_parts)
     return batch
 
 
@@ -271,7 +269,7 @@ def _shown(analysis: Analysis, as_json: bool) -> Any:
 
 
 def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None:
-    """The table of people and the report's path for each of a few files; of many files one line, and what was lost."""
+    """Prints the table of people and the report's path of a few files, or one line per file and its losses for many."""
     incomplete = 0
     for outcome in batch.analyzed:
         losses = outcome.losses
@@ -280,8 +278,8 @@ def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None
             say(f'{outcome.file}: {outcome.report_page}')
             for sentence in losses[:LINES_OF_LOSS]:
                 say(f'  {sentence}', style='yellow')
-            if more := len(losses[LINES_OF_LOSS:]):
-                say(f'  and {more} more, in the report', style='yellow')
+            if further := len(losses[LINES_OF_LOSS:]):
+                say(f'  and {further} more, in the report', style='yellow')
             continue
         table = tables.get(outcome.path) or _shown(outcome.load(), False)
         say()
@@ -297,13 +295,13 @@ def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None
     for remark in batch.remarks:
         say(f'{remark}.', style='yellow')
     if batch.left_out:
-        endings = ', '.join(f'{number} {ending}' for ending, number in batch.left_out.items())
-        say(f'left out, as no media: {endings}', style='dim')
+        extensions = ', '.join(f'{number} {extension}' for extension, number in batch.left_out.items())
+        say(f'left out, since they are no media files: {extensions}', style='dim')
     if len(batch) > 1:
         copies = f', {len(batch.copies)} with the content of another' if batch.copies else ''
         earlier = sum(outcome.resumed for outcome in batch.analyzed)
-        before = f', {earlier} of them before' if earlier else ''
-        counts = f'{counted(len(batch.analyzed), "file")} analyzed{before}, {len(batch.failed)} failed{copies}'
+        resumed_text = f', {earlier} of them before' if earlier else ''
+        counts = f'{counted(len(batch.analyzed), "file")} analyzed{resumed_text}, {len(batch.failed)} failed{copies}'
         say(f'{counts}; run folder {out}')
     if incomplete and len(batch) > 1:
         say(f'{subject(incomplete, "file", "was", "were")} not read whole', style='yellow')
@@ -319,7 +317,7 @@ def _as_json(batch: Batch, out: Path, summaries: Mapping[Path, Any]) -> dict[str
 
 
 def _file_as_json(outcome: Outcome, summary: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What became of one input, and what tells it from others; its results are read back without a summary."""
+    """One input and its outcome as JSON values; without a summary its results are read from disk."""
     from affekt.analysis import parts_of
     from affekt.tables import storable
 
@@ -334,30 +332,29 @@ def _file_as_json(outcome: Outcome, summary: Mapping[str, Any] | None) -> dict[s
     return {**identity, 'report': str(outcome.report_page), **(summary or outcome.load().summary())}
 
 
-def settings_of(chosen: Mapping[str, Any]) -> Any:
+def settings_of(options: Mapping[str, Any]) -> Any:
     """The settings of an analysis that options name; those that are None keep their defaults."""
     from affekt.analysis import AnalysisSettings
 
-    given = {key: value for key, value in chosen.items() if value is not None and key != 'no_frames'}
-    if 'transcript' in given:
-        given['transcript'] = str(given['transcript'])
-    return AnalysisSettings(keep_frames=not chosen.get('no_frames', False), **given)
+    fields = {key: value for key, value in options.items() if value is not None and key != 'no_frames'}
+    if 'transcript' in fields:
+        fields['transcript'] = str(fields['transcript'])
+    return AnalysisSettings(keep_frames=not options.get('no_frames', False), **fields)
 
 
-def fetch_models(chosen: Mapping[str, Any]) -> None:
-    """Fetch the model files that an analysis with these options needs, and those that it is better with if they can be
-    had."""
+def fetch_models(options: Mapping[str, Any]) -> None:
+    """Fetches the model files that an analysis with these options needs, and optional ones if available."""
     from affekt.analysis import models_wanted
 
-    fetch(needed_models(chosen))
-    fetch(models_wanted(settings_of(chosen)), required=False)
+    fetch(needed_models(options))
+    fetch(models_wanted(settings_of(options)), required=False)
 
 
-def needed_models(chosen: Mapping[str, Any]) -> list[str]:
+def needed_models(options: Mapping[str, Any]) -> list[str]:
     """The model files that an analysis with these options needs."""
     from affekt.analysis import models_needed
 
-    return list(models_needed(settings_of(chosen)))
+    return list(models_needed(settings_of(options)))
 
 
 def run_folder(title: str, resume: bool) -> Path:
@@ -375,8 +372,10 @@ def _changed_as_json(changed: ChangedPeople) -> dict[str, Any]:
         'results': str(changed.folder),
         'file': changed.analysis.source.file or changed.analysis.source.name,
         'changes': [
-            {'merge': [each.into, each.person]} if isinstance(each, Merge) else {'name': [each.person, each.name]}
-            for each in changed.changes
+            {'merge': [change.into, change.person]}
+            if isinstance(change, Merge)
+            else {'name': [change.person, change.name]}
+            for change in changed.changes
         ],
         'report': [str(page) for page in changed.pages],
         'remarks': list(changed.remarks),

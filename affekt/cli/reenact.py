@@ -58,7 +58,7 @@ def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> 
     from affekt.reenactment import PORTRAYED, required_consent
 
     if portrayed is None and sys.stdin.isatty() and sys.stderr.isatty():
-        say('Who is in the picture? What you say is written into the output.', err=True)
+        say('Who is portrayed? Your answer is written into the output.', err=True)
         for name, statement in PORTRAYED.items():
             say(f'  {name:9}{statement}', err=True)
         portrayed = click.prompt('portrayed', type=click.Choice(tuple(PORTRAYED)), err=True)
@@ -66,7 +66,7 @@ def asked_consent(portrayed: str | None, note: str, age_years: float | None) -> 
 
 
 def cast_options(command: Command) -> Command:
-    """The options that let portraits be seen and speech be heard; `asked_cast` and `asked_speech` read them."""
+    """The options for portraits and speech in a synthetic corpus; `asked_cast` and `asked_speech` read them."""
     portraits = click.option(
         '--portraits',
         type=PATH,
@@ -84,23 +84,25 @@ def cast_options(command: Command) -> Command:
     return command
 
 
-def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
+def asked_cast(options: dict[str, Any], size: int) -> PortraitCast | None:
     """The portraits that `cast_options` name, with the statement on the people; None if none are.
 
     Args:
-        asked: values of options, from which those of `cast_options` are taken away.
+        options: values of options, from which those of `cast_options` are removed.
         size: side of the corpus's frames in pixels.
 
     Raises:
         UnknownNameError: there is a statement on nobody.
         ConsentError, PortraitError, MissingExtraError: as `required_consent` and `PortraitCast.of_folder`.
     """
-    folder, portrayed, note, age = (asked.pop(name) for name in ('portraits', 'portrayed', 'consent_note', 'age_years'))
+    folder, portrayed, note, age = (
+        options.pop(name) for name in ('portraits', 'portrayed', 'consent_note', 'age_years')
+    )
     if folder is None:
         stated = {'--portrayed': portrayed, '--consent-note': note, '--age': age}
-        if given := [option for option, value in stated.items() if value not in (None, '')]:
+        if named := [option for option, value in stated.items() if value not in (None, '')]:
             raise UnknownNameError(
-                expected='--portraits with a statement on the people in them', came=f'{listed(given)} alone',
+                expected='--portraits with a statement on the people in them', came=f'{listed(named)} alone',
                 todo='name the folder of portraits, or leave the statement out',
             )  # fmt: skip
         return None
@@ -114,16 +116,16 @@ def asked_cast(asked: dict[str, Any], size: int) -> PortraitCast | None:
     return cast
 
 
-def asked_speech(asked: dict[str, Any]) -> BorrowedSpeech | None:
+def asked_speech(options: dict[str, Any]) -> BorrowedSpeech | None:
     """The recordings that --speech names; None if it names none.
 
     Args:
-        asked: values of options, from which this one is taken away.
+        options: values of options, from which this one is removed.
 
     Raises:
         MediaError: as `BorrowedSpeech.of_folder`.
     """
-    folder = asked.pop('speech')
+    folder = options.pop('speech')
     if folder is None:
         return None
     from affekt.voice import BorrowedSpeech
@@ -167,20 +169,20 @@ def painting_options(command: Command) -> Command:
     return command
 
 
-def asked_painting(asked: dict[str, Any], is_painted: bool) -> dict[str, Any]:
+def asked_painting(options: dict[str, Any], is_painted: bool) -> dict[str, Any]:
     """The values of `painting_options`, as fields of `ReenactSettings`.
 
     Args:
-        asked: values of options, from which those are taken away.
-        is_painted: whether networks are to draw.
+        options: values of options, from which those are removed.
+        is_painted: whether networks draw.
 
     Raises:
         click.UsageError: options of networks are given but no network draws, or no weights are given.
     """
     from affekt.reenactment import PaintSettings
 
-    weights = asked.pop('weights')
-    given = {name: value for name in PAINTING if (value := asked.pop(name, None)) is not None}
+    weights = options.pop('weights')
+    given = {name: value for name in PAINTING if (value := options.pop(name, None)) is not None}
     if is_painted != (weights is not None):
         raise click.UsageError('--engine diffusion and --weights DIR, a folder of the published weights, go together.')
     if not is_painted:
@@ -252,7 +254,7 @@ def reenact_command(
     key: Path | None,
     anew: bool,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """Animate the face of PORTRAIT: by the face in DRIVER, an emotion, curves.
 
@@ -276,13 +278,13 @@ def reenact_command(
     from affekt.containers import is_media_name
     from affekt.reenactment import read_credentials, reenact_to, require_signable
 
-    design = _design(portrait, driver, chosen)
+    design = _design(portrait, driver, options)
     if design is not None and anew:
-        raise click.UsageError('A set of stimuli is gone on with clip by clip: --anew has no place in it.')
+        raise click.UsageError('A set of stimuli is continued clip by clip: leave --anew out.')
     if design is not None and is_media_name(out.name):
         raise click.UsageError(f'A set of stimuli goes into a folder, and {out.name} is the name of a file.')
-    source = None if design else _source(driver, chosen)
-    settings = _settings(chosen)
+    source = None if design else _source(driver, options)
+    settings = _settings(options)
     if (certificate is None) != (key is None):
         raise click.UsageError('--certificate and --key belong together.')
     if source is not None:
@@ -294,53 +296,55 @@ def reenact_command(
         _make_set(portrait, out, design, consent, settings, credentials, as_json=as_json)
         return
     with StageBars() if is_first_process() else contextlib.nullcontext() as bars:
-        made = reenact_to(
+        output = reenact_to(
             out, portrait, source, consent=consent, settings=settings, credentials=credentials, progress=bars, anew=anew
         )
-    if not made.is_written:
+    if not output.is_written:
         return
     if as_json:
-        say_json(asdict(made) | {'path': str(made.path), 'record': str(made.record)})
+        say_json(asdict(output) | {'path': str(output.path), 'record': str(output.record)})
         return
-    for note in made.notes:
+    for note in output.notes:
         say(note, err=True, style='yellow')
-    went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
-    length = f', {made.seconds:.1f} s' if made.seconds else ''
-    sound = ', with sound' if made.has_sound else ''
-    say(f'{made.path}: {counted(made.pictures, "picture", "pictures")}{went_on}{length}{sound}')
-    say(f'record {made.record}')
+    resumed_text = f', {output.resumed:,} of them from an earlier run' if output.resumed else ''
+    length = f', {output.seconds:.1f} s' if output.seconds else ''
+    audio_text = ', with audio' if output.has_sound else ''
+    say(f'{output.path}: {counted(output.pictures, "frame")}{resumed_text}{length}{audio_text}')
+    say(f'record {output.record}')
 
 
-def _design(portrait: Path, driver: Path | None, chosen: dict[str, Any]) -> Design | None:
+def _design(portrait: Path, driver: Path | None, options: dict[str, Any]) -> Design | None:
     """The design of a set of stimuli, with its options removed; None for a single output."""
     from affekt.reenactment import Design, named_emotions
 
-    emotion, intensity = chosen['emotion'], chosen['intensity']
-    several = portrait.is_dir() or ',' in (emotion or '') or emotion == 'all' or ',' in (intensity or '')
-    if not several:
+    emotion, intensity = options['emotion'], options['intensity']
+    is_set = portrait.is_dir() or ',' in (emotion or '') or emotion == 'all' or ',' in (intensity or '')
+    if not is_set:
         return None
     if emotion is None:
         raise click.UsageError('A set of stimuli is made of emotions: name them with --emotion, or all.')
     for name, value in (
-        ('DRIVER', driver), ('--curve', chosen['curve']), ('--timeline', chosen['timeline']),
-        ('--calm-at', chosen['calm_at_s']), ('--person', chosen['person']), ('--by', chosen['by']),
-        ('--scores', chosen['are_scores'] or None), ('--refine', chosen['refiner']),
-        ('--face-model', chosen['face_model']),
+        ('DRIVER', driver), ('--curve', options['curve']), ('--timeline', options['timeline']),
+        ('--calm-at', options['calm_at_s']), ('--person', options['person']), ('--by', options['by']),
+        ('--scores', options['are_scores'] or None), ('--refine', options['refiner']),
+        ('--face-model', options['face_model']),
     ):  # fmt: skip
         if value is not None:
-            raise click.UsageError(f'{name} has no place in a set of stimuli.')
-    taken = {name: chosen.pop(name) for name in tuple(chosen) if name in _OF_SOURCES}
-    chosen['intensity'] = None
-    given: dict[str, Any] = {name: taken[name] for name in ('seconds', 'rate_hz') if taken[name] is not None}
+            raise click.UsageError(f'{name} does not apply to a set of stimuli.')
+    source_options = {name: options.pop(name) for name in tuple(options) if name in _OF_SOURCES}
+    options['intensity'] = None
+    fields: dict[str, Any] = {
+        name: source_options[name] for name in ('seconds', 'rate_hz') if source_options[name] is not None
+    }
     if intensity is not None:
-        given['intensities'] = tuple(_share(part) for part in intensity.split(',') if part.strip())
-    return Design(named_emotions(emotion), **given)
+        fields['intensities'] = tuple(_share(part) for part in intensity.split(',') if part.strip())
+    return Design(named_emotions(emotion), **fields)
 
 
 _OF_SOURCES = (
     'emotion', 'curve', 'timeline', 'seconds', 'rate_hz', 'calm_at_s', 'person', 'by', 'are_scores',
 )  # fmt: skip
-"""Options of what moves a portrait."""
+"""Options of the source of motion."""
 
 
 def _make_set(
@@ -353,42 +357,42 @@ def _make_set(
     *,
     as_json: bool,
 ) -> None:
-    """Make a set of stimuli and print the result."""
+    """Makes a set of stimuli and prints the result."""
     from affekt.reenactment import make_stimuli
 
     fetch(['face-identity'], required=False)
     with StageBars() as bars:
-        made = make_stimuli(
+        stimuli = make_stimuli(
             portraits, out, design, consent=consent, settings=settings, credentials=credentials, progress=bars
         )
     if as_json:
-        say_json(asdict(made) | {name: str(getattr(made, name)) for name in ('folder', 'table', 'page')})
+        say_json(asdict(stimuli) | {name: str(getattr(stimuli, name)) for name in ('folder', 'table', 'page')})
     else:
-        went_on = f', {made.resumed:,} of them from before' if made.resumed else ''
-        say(f'{made.folder}: {counted(made.clips, "clip", "clips")}{went_on}')
-        say(f'table {made.table}')
-        say(f'page {made.page}')
-    end_with(made.left_out)
+        resumed_text = f', {stimuli.resumed:,} of them from an earlier run' if stimuli.resumed else ''
+        say(f'{stimuli.folder}: {counted(stimuli.clips, "clip", "clips")}{resumed_text}')
+        say(f'table {stimuli.table}')
+        say(f'page {stimuli.page}')
+    end_with(stimuli.left_out)
 
 
-def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
+def _source(driver: Path | None, options: dict[str, Any]) -> MotionSource:
     """The source of motion: one of four, with its options."""
     from affekt.reenactment import ByCurves, ByEmotion, ByTimeline, ByVideo, DriverSettings
 
-    emotion, curve, timeline = chosen.pop('emotion'), chosen.pop('curve'), chosen.pop('timeline')
-    seconds, rate_hz, calm_at_s = chosen.pop('seconds'), chosen.pop('rate_hz'), chosen.pop('calm_at_s')
-    person, by, are_scores = chosen.pop('person'), chosen.pop('by'), chosen.pop('are_scores')
+    emotion, curve, timeline = options.pop('emotion'), options.pop('curve'), options.pop('timeline')
+    seconds, rate_hz, calm_at_s = options.pop('seconds'), options.pop('rate_hz'), options.pop('calm_at_s')
+    person, by, are_scores = options.pop('person'), options.pop('by'), options.pop('are_scores')
     named = {'DRIVER': driver, '--emotion': emotion, '--curve': curve, '--timeline': timeline}
-    given = [name for name, value in named.items() if value is not None]
-    if len(given) != 1:
+    named_sources = [name for name, value in named.items() if value is not None]
+    if len(named_sources) != 1:
         raise click.UsageError(
-            f'Name one of DRIVER, --emotion, --curve and --timeline; {" and ".join(given) or "none"} was named.'
+            f'Name one of DRIVER, --emotion, --curve and --timeline; {" and ".join(named_sources) or "none"} was named.'
         )
     for name, value, belongs_to in (
         ('--seconds', seconds, '--emotion'), ('--calm-at', calm_at_s, 'DRIVER'), ('--person', person, '--timeline'),
         ('--by', by, '--timeline'), ('--scores', are_scores or None, '--curve'),
     ):  # fmt: skip
-        if value is not None and given != [belongs_to]:
+        if value is not None and named_sources != [belongs_to]:
             raise click.UsageError(f'{name} belongs to {belongs_to}.')
     rate = {} if rate_hz is None else {'rate_hz': rate_hz}
     if driver is not None:
@@ -397,33 +401,35 @@ def _source(driver: Path | None, chosen: dict[str, Any]) -> MotionSource:
         return ByCurves(curve, are_scores, **rate)
     if timeline is not None:
         return ByTimeline(timeline, int(person) if person and person.isdecimal() else person, by, **rate)
-    strength = chosen.pop('intensity')
-    chosen['intensity'] = None
+    strength = options.pop('intensity')
+    options['intensity'] = None
     length = {} if seconds is None else {'seconds': seconds}
     return ByEmotion(emotion, 0.7 if strength is None else _share(strength), **length, **rate)
 
 
-def _settings(chosen: dict[str, Any]) -> ReenactSettings:
+def _settings(options: dict[str, Any]) -> ReenactSettings:
     """Settings of transfer, drawing and marking."""
     from affekt.reenactment import EngineSettings, ReenactSettings, TransferSettings
 
-    intensity, head = chosen.pop('intensity'), chosen.pop('head')
+    intensity, head = options.pop('intensity'), options.pop('head')
     amounts: dict[str, Any] = {} if intensity is None else {'intensity': _share(intensity)}
     amounts |= {} if head is None else {'head': head}
-    drawn_by, allowed = chosen.pop('engine'), chosen.pop('license')
-    painting = asked_painting(chosen, is_painted=drawn_by == 'diffusion')
-    guide: dict[str, Any] = {'face_model': chosen.pop('face_model'), 'face_encoders': chosen.pop('face_encoders')}
+    engine, weights_license = options.pop('engine'), options.pop('license')
+    painting = asked_painting(options, is_painted=engine == 'diffusion')
+    guide: dict[str, Any] = {'face_model': options.pop('face_model'), 'face_encoders': options.pop('face_encoders')}
     if (guide['face_model'] is None) != (not guide['face_encoders']) or (guide['face_model'] and not painting):
         raise click.UsageError('--face-model and --face-encoder go together, with --engine diffusion.')
-    if (refiner := chosen.pop('refiner')) is not None and painting:
-        raise click.UsageError('--refine corrects what geometry draws: it does not go with --engine diffusion.')
-    licensed = {} if allowed is None else {'license': allowed}
-    size = {} if (side := chosen.pop('max_side')) is None else {'max_side': side}
+    if (refiner := options.pop('refiner')) is not None and painting:
+        raise click.UsageError(
+            '--refine corrects drawings of --engine geometric: leave it out with --engine diffusion.'
+        )
+    licensed = {} if weights_license is None else {'license': weights_license}
+    size = {} if (side := options.pop('max_side')) is None else {'max_side': side}
     return ReenactSettings(
-        TransferSettings(absolute=chosen.pop('absolute'), **amounts),
-        EngineSettings(driver_mouth=not chosen.pop('own_mouth')),
-        note_off_by=chosen.pop('note_off_by'),
-        purpose=chosen.pop('purpose'),
+        TransferSettings(absolute=options.pop('absolute'), **amounts),
+        EngineSettings(driver_mouth=not options.pop('own_mouth')),
+        note_off_by=options.pop('note_off_by'),
+        purpose=options.pop('purpose'),
         refiner=refiner,
         **guide,
         **painting,

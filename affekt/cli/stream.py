@@ -67,7 +67,7 @@ PATIENCE_S = 1.0
 @click.option('--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.')
 def stream(
     source: str | None, camera: int | None, list_cameras: bool, out: Path | None, no_save: bool,
-    seconds: float | None, as_json: bool, page: bool, port: int | None, **chosen: Any,
+    seconds: float | None, as_json: bool, page: bool, port: int | None, **options: Any,
 ) -> None:  # fmt: skip
     """Read faces and voices live: from a camera, an address, a
     file in real time, or standard input.
@@ -89,21 +89,21 @@ def stream(
     if no_save and out is not None:
         raise click.UsageError('give --out or --no-save, not both')
     if port is not None and not page:
-        raise click.UsageError('--port is of the page: give --page too')
-    if chosen['words'] and chosen['no_voice']:
-        raise click.UsageError('--words are read from sound: give --words or --no-voice, not both')
-    settings = _settings_of(chosen)
+        raise click.UsageError('--port belongs to the page: give --page too')
+    if options['words'] and options['no_voice']:
+        raise click.UsageError('--words are read from audio: give --words or --no-voice, not both')
+    settings = _settings_of(options)
     if source is not None and not source.startswith('/dev/video') and (settings.microphone or settings.camera_size):
         raise click.UsageError('give --microphone and --camera-size with a camera, not with another SOURCE')
-    place = source if source is not None else camera or 0
-    require_source(place, settings)
+    opened_source = source if source is not None else camera or 0
+    require_source(opened_source, settings)
     if page:
         from affekt.serve import require_serving_parts
 
         require_serving_parts(websockets=True)
     _fetch_models(settings)
-    folder = None if no_save else out or run_folder(_title(place), False)
-    streaming = _Streaming(place, settings, folder, as_json, seconds)
+    folder = None if no_save else out or run_folder(_title(opened_source), False)
+    streaming = _Streaming(opened_source, settings, folder, as_json, seconds)
     with signals_asking(streaming.ask_to_end):
         if page:
             streaming.run_with_page(port or 0)
@@ -118,7 +118,7 @@ class Every:
 
     Args:
         seconds: the interval.
-        now: a clock.
+        now: a monotonic clock in seconds; replaced in tests.
     """
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -137,12 +137,12 @@ class _Streaming:
     """One source, read once or as often as the page requests; ends by signal, time, page or by itself."""
 
     def __init__(
-        self, place: int | str, settings: StreamSettings, folder: Path | None, as_json: bool, seconds: float | None
+        self, source: int | str, settings: StreamSettings, folder: Path | None, as_json: bool, seconds: float | None
     ) -> None:
         from affekt.live import name_of
 
-        self.title = name_of(place)
-        self._place, self._settings, self._folder = place, settings, folder
+        self.title = name_of(source)
+        self._source, self._settings, self._folder = source, settings, folder
         self._as_json, self._seconds = as_json, seconds
         self._feed: LiveFeed | None = None
         self._is_over = False
@@ -152,7 +152,7 @@ class _Streaming:
         self._page_pace = Every(LINE_EVERY_S)
 
     def ask_to_end(self) -> None:
-        """Called by a signal handler: only sets a flag."""
+        """Ends the stream soon; only sets a flag, since a signal handler calls it."""
         self._is_over = True
 
     def run(self) -> None:
@@ -172,20 +172,20 @@ class _Streaming:
                 try:
                     saved = self._read()
                 except BaseException as error:
-                    feed.say('failed', str(error) if isinstance(error, AffektError) else 'It was broken off.')
+                    feed.say('failed', str(error) if isinstance(error, AffektError) else 'It was interrupted.')
                     raise
                 if not feed.asked_to_stop.is_set() or self._is_over:
                     break
-                feed.asked_to_start.clear()  # by somebody whose page was late
+                feed.asked_to_start.clear()  # a request from a page that was late
                 feed.say('stopped', f'Stopped. {saved}')
-                say('stopped on the page: Start there begins anew, Ctrl-C ends', err=True)
+                say('stopped on the page: Start there begins again, Ctrl-C ends', err=True)
                 if not self._is_started_again(feed):
                     break
             end = 'The source was lost and did not come back.' if self.is_lost else 'The stream has ended.'
             feed.say('failed' if self.is_lost else 'ended', f'{end} {saved}')
 
     def _is_started_again(self, feed: LiveFeed) -> bool:
-        """Wait for Start on the page; False where the command is to end."""
+        """Waits for Start on the page; returns False if the command should end."""
         while not feed.asked_to_start.wait(LOOKED_EVERY_S):
             if self._is_over:
                 return False
@@ -194,11 +194,11 @@ class _Streaming:
         return True
 
     def _read(self) -> str:
-        """One session: read, save, and say how it went; returns a sentence on where it was saved."""
+        """Reads and saves one session and prints a summary; returns a sentence on where it was saved."""
         from affekt.live import LiveSession
 
         self._deadline = float('inf')
-        session = LiveSession(self._place, self._settings, out=self._folder)
+        session = LiveSession(self._source, self._settings, out=self._folder)
         stopped_by: Exception | None = None
         result = None
         with self._without_empty_folder(session), self._ending(session.stop), session:
@@ -208,7 +208,7 @@ class _Streaming:
                 self._show_all(session)
             except (AffektError, BrokenPipeError) as error:
                 stopped_by = error
-            is_unread = isinstance(stopped_by, BrokenPipeError)  # whoever read standard output has ended
+            is_unread = isinstance(stopped_by, BrokenPipeError)  # the reader of standard output has ended
             if self._folder is not None and session.latency.frames:
                 if not is_unread:
                     say('saving …', err=True, style='dim')
@@ -223,7 +223,7 @@ class _Streaming:
         return f'It is saved in {self._folder}.' if result is not None else 'Nothing was saved.'
 
     def _show_all(self, session: LiveSession) -> None:
-        """Show every reading where it belongs, until the stream ends."""
+        """Shows every reading in the terminal and on the page, until the stream ends."""
         feed = self._feed
         if feed is not None:
             session.subscribe(lambda reading, frame: feed.take(reading, frame, session.frame_scale))
@@ -236,51 +236,51 @@ class _Streaming:
                     self._deadline = time.monotonic() + (self._seconds or float('inf')) + PATIENCE_S
                 show(reading)
                 if self._page_pace.has_come():
-                    self._tell_page(session)
+                    self._update_page(session)
                 if self._seconds is not None and reading.time_s - first_s >= self._seconds:
                     self._is_over = True
                 if self._is_over:
                     session.stop()
-        self._tell_page(session)
+        self._update_page(session)
 
-    def _tell_page(self, session: LiveSession) -> None:
-        """The figures of the whole stream."""
+    def _update_page(self, session: LiveSession) -> None:
+        """Sends the counts of the whole stream to the page."""
         if self._feed is not None:
             latency = session.latency
             self._feed.say(frames=latency.frames, dropped=latency.dropped, reconnects=latency.reconnects)
 
     @contextlib.contextmanager
     def _ending(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Within the block a thread looks whether the stream is to end, also where no reading comes."""
+        """A context in which a thread stops the stream when it should end, even if no reading comes."""
         done = threading.Event()
 
-        def look() -> None:
+        def watch() -> None:
             while not done.wait(LOOKED_EVERY_S):
                 self._is_over |= time.monotonic() > self._deadline
                 if self._is_over or (self._feed is not None and self._feed.asked_to_stop.is_set()):
                     stop()
                     return
 
-        looking = threading.Thread(target=look, name='affekt-ending', daemon=True)
-        looking.start()
+        watcher = threading.Thread(target=watch, name='affekt-ending', daemon=True)
+        watcher.start()
         try:
             yield
         finally:
             done.set()
-            looking.join()
+            watcher.join()
 
     @contextlib.contextmanager
     def _without_empty_folder(self, session: LiveSession) -> Iterator[None]:
-        """Folders that the block made are removed where nothing was read, by this process or another."""
+        """A context that removes folders created in it if nothing was read, by this process or another."""
         folder = self._folder
-        new = [] if folder is None else [path for path in (folder, *folder.parents) if not path.exists()]
+        created = [] if folder is None else [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             yield
         finally:
-            if new and not session.latency.frames:
+            if created and not session.latency.frames:
                 session.remove_empty_run()
                 with contextlib.suppress(OSError):  # another run is in it by now
-                    for path in new:
+                    for path in created:
                         if path.exists():
                             path.rmdir()
 
@@ -296,7 +296,7 @@ class _Streaming:
 
 @contextlib.contextmanager
 def _shown(title: str, session: LiveSession, as_json: bool) -> Iterator[Callable[[LiveReading], None]]:
-    """What shows a reading: a line of JSON each, a screen that is drawn anew, or a line a second."""
+    """A function that shows a reading: as a line of JSON, on a redrawn screen, or as one line per second."""
     if as_json:
         yield lambda reading: say_json(reading.as_dict(), flush=True)
         return
@@ -316,34 +316,34 @@ def _shown(title: str, session: LiveSession, as_json: bool) -> Iterator[Callable
         yield show
 
 
-def _settings_of(chosen: dict[str, Any]) -> StreamSettings:
+def _settings_of(options: dict[str, Any]) -> StreamSettings:
     """The settings that options name; those that are None keep their defaults."""
     from affekt.live import StreamSettings
 
     switches = {'faces': 'no_faces', 'voice': 'no_voice', 'keep_frames': 'no_frames'}
-    named: dict[str, Any] = {name: not chosen.pop(option) for name, option in switches.items()}
-    return StreamSettings(**named, **{name: value for name, value in chosen.items() if value is not None})
+    switched: dict[str, Any] = {name: not options.pop(option) for name, option in switches.items()}
+    return StreamSettings(**switched, **{name: value for name, value in options.items() if value is not None})
 
 
 def _fetch_models(settings: StreamSettings) -> None:
-    """Fetch the model files that reading and saving need, and those that are better had."""
+    """Fetches the model files that reading and saving need, and optional ones if available."""
     from affekt.analysis import models_needed, models_wanted
 
     fetch(models_needed(settings.analysis()))
     fetch(models_wanted(settings.analysis()), required=False)
 
 
-def _title(place: int | str) -> str:
-    """What a new run folder is called, before its time."""
+def _title(source: int | str) -> str:
+    """The name of a new run folder, without its time."""
     from affekt.live import name_of
 
-    is_file = isinstance(place, str) and '://' not in place and place != '-'
-    name = Path(str(place)).stem if is_file else name_of(place).rpartition('://')[2]
+    is_file = isinstance(source, str) and '://' not in source and source != '-'
+    name = Path(str(source)).stem if is_file else name_of(source).rpartition('://')[2]
     return re.sub(r'[^\w.-]+', '-', name).strip('-.')[:60] or 'stream'
 
 
 def _say_cameras(as_json: bool) -> None:
-    """A row for each camera, numbered as --camera counts."""
+    """Prints a row for each camera, in the order of --camera."""
     from affekt.live import cameras
 
     rows = [{'camera': camera.address, 'name': camera.name or '–'} for camera in cameras()]
@@ -352,4 +352,4 @@ def _say_cameras(as_json: bool) -> None:
     elif rows:
         say(facts_table(rows))
     else:
-        say('There is no camera here; a stream can also come from an address, a file, or standard input.')
+        say('No camera was found; a stream can also come from an address, a file, or standard input.')

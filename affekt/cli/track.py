@@ -35,7 +35,7 @@ def track() -> None:
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas."""
+    """A parameter that takes numbers separated by commas."""
 
     name = 'NUMBER[,NUMBER]'
 
@@ -46,7 +46,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         try:
             return tuple(float(part) for part in str(value).split(',') if part)
         except ValueError:
-            self.fail(f'{value!r} is no list of numbers such as 0.5,0.9', param, ctx)
+            self.fail(f'{value!r} is not a list of numbers such as 0.5,0.9', param, ctx)
 
 
 @track.command()
@@ -118,7 +118,7 @@ def train(
     out: Path,
     resume: bool,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
     """Train on labelled clips, with or without unlabelled ones, and predict all unlabelled ones.
 
@@ -133,19 +133,19 @@ def train(
     from affekt.corpora import Manifest
     from affekt.experiments import open_stores
 
-    settings = TrackSettings(**chosen)
+    settings = TrackSettings(**options)
     labelled = Manifest.load(manifest)
     if unlabelled is None:
-        answered = labelled.take(~labelled.coded('split').where(('train', 'val')))
+        predicted = labelled.take(~labelled.coded('split').where(('train', 'val')))
     else:
-        answered = Manifest.load(unlabelled)
+        predicted = Manifest.load(unlabelled)
     with table_notes():
         names = read_candidates(candidates) if candidates else None
     with StageBars(name_width=10) as bars:
         trained = train_track(
             name,
             labelled,
-            answered,
+            predicted,
             open_stores(features.split(',')),
             settings,
             unlabelled_stores=open_stores(unlabelled_features.split(',')) if unlabelled_features else None,
@@ -161,24 +161,24 @@ def train(
 
 
 def _show_training(trained: TrackAnswers, path: Path) -> None:
-    """Scores on validation, and where the answers are."""
+    """Prints the validation scores, notes, and the path of the predictions."""
 
     def mean(scores: tuple[float, ...]) -> str:
-        each = f' ({" ".join(f"{score:z.4f}" for score in scores)})' if len(scores) > 1 else ''
-        return f'{sum(scores) / len(scores):z.4f}{each}'
+        single_scores = f' ({" ".join(f"{score:z.4f}" for score in scores)})' if len(scores) > 1 else ''
+        return f'{sum(scores) / len(scores):z.4f}{single_scores}'
 
-    say(f'{trained.track.score} on what chose, so somewhat too high:')
+    say(f'{trained.track.score} on the clips that chose the settings, so slightly optimistic:')
     say(f'  labelled clips alone  {mean(trained.labelled_alone)}')
     if trained.semi is not None:
-        cut = (
+        selection = (
             f'share {trained.semi["share"]:g}' if trained.semi['share'] else f'threshold {trained.semi["threshold"]:g}'
         )
-        say(f'  {trained.settings.semi + ", " + cut:<21} {mean(trained.with_unlabelled)}')
+        say(f'  {trained.settings.semi + ", " + selection:<21} {mean(trained.with_unlabelled)}')
         if sum(trained.with_unlabelled) <= sum(trained.labelled_alone):
             say('unlabelled clips did not help on validation; compare --semi none', style='yellow')
-    wrong = {status: count for status, count in trained.statuses.items() if status != 'healthy'}
-    if wrong:
-        say(', '.join(f'{count} runs {status}' for status, count in wrong.items()), style='yellow')
+    failed_runs = {status: count for status, count in trained.statuses.items() if status != 'healthy'}
+    if failed_runs:
+        say(', '.join(f'{count} runs {status}' for status, count in failed_runs.items()), style='yellow')
     for modality, count in trained.missing.items():
         say(f'{counted(count, "clip")} without {modality}')
     if trained.unread:
@@ -259,7 +259,7 @@ def check(
 
 
 def _refuse(track_name: str, **options: object) -> None:
-    """Refuse options, those that are not None, that the track has no use for."""
+    """Refuses options that are not None, since the track does not use them."""
     for name, value in options.items():
         if value is not None:
             option = f'--{name.replace("_", "-")}'
@@ -270,8 +270,8 @@ def _write_frames(name: str, prediction: Path, out: Path, frames: Path | None, p
     from affekt.challenges import frames_to_answer, write_frame_submission
     from affekt.frames import FrameTable
 
-    wanted = frames_to_answer(name, frames, partition) if frames else None
-    written = write_frame_submission(name, FrameTable.load(prediction), out, wanted)
+    required_frames = frames_to_answer(name, frames, partition) if frames else None
+    written = write_frame_submission(name, FrameTable.load(prediction), out, required_frames)
     say(f'{written.path}: {_of_frames(written)}')
 
 
@@ -279,17 +279,17 @@ def _check_frames(name: str, file: Path, frames: Path | None, partition: str) ->
     from affekt.challenges import check_frame_submission, frames_to_answer
 
     if frames is None and partition:
-        raise click.BadOptionUsage('--partition', '--partition is of the table that --frames names: give both')
-    wanted = None if frames is None else frames_to_answer(name, frames, partition)
-    checked = check_frame_submission(name, file, wanted)
+        raise click.BadOptionUsage('--partition', '--partition selects within the table of --frames: give both')
+    required_frames = None if frames is None else frames_to_answer(name, frames, partition)
+    checked = check_frame_submission(name, file, required_frames)
     if frames is None:
         say(f'{checked.path}: every line is in order: {_of_frames(checked)}')
-        say('note: whether every frame is answered was not checked: name the frames by --frames', style='yellow')
+        say('note: missing frames were not checked for: name the frames with --frames', style='yellow')
     else:
         order = 'in the order' if checked.follows_frames else 'in another order than that'
         say(f'{checked.path} is in order: {_of_frames(checked)}, {order} of {frames}')
     if not checked.has_last_line_end:
-        say('note: the last line has no line end: see that the file was not cut off', style='yellow')
+        say('note: the last line has no line end: check that the file is not truncated', style='yellow')
 
 
 def _of_frames(submission: FrameSubmission) -> str:
@@ -298,7 +298,7 @@ def _of_frames(submission: FrameSubmission) -> str:
 
 
 def _labels(submission: Submission) -> str:
-    """How often each category stands, or how many labels an answer has."""
+    """The count of each category, or the mean number of labels per answer."""
     if submission.counts:
         return ', '.join(
             f'{name} {count}' for name, count in sorted(submission.counts.items(), key=lambda item: -item[1])
@@ -377,16 +377,16 @@ def score_command(
     if scored.table:
         say(f'word table {scored.table}', style='' if scored.table_is_official else 'yellow')
     if name in FRAME_TRACKS and resamples and scored.score.low != scored.score.low:
-        say('note: no interval, which needs labelled frames of two recordings or more', style='yellow')
+        say('note: no interval, since that needs labelled frames of at least two recordings', style='yellow')
     if not scored.table_is_official:
         say("not the challenge's table: this is not its score", style='yellow')
     say()
-    shown = plain_table('', 'value [95 %]')
-    named = scored.metric if name in FRAME_TRACKS else ''
-    shown.add_row(scored.metric, _value(named, scored.score), style='bold')
+    result_table = plain_table('', 'value [95 %]')
+    metric_name = scored.metric if name in FRAME_TRACKS else ''
+    result_table.add_row(scored.metric, _value(metric_name, scored.score), style='bold')
     for part, interval in scored.parts.items():
-        shown.add_row(part, _value(part, interval))
-    say(shown)
+        result_table.add_row(part, _value(part, interval))
+    say(result_table)
 
 
 def _scored_frames(
@@ -394,8 +394,8 @@ def _scored_frames(
 ) -> TrackScore:
     from affekt.challenges import read_frame_answers, read_frame_truth, score_frames
 
-    true, answers = read_frame_truth(name, truth), read_frame_answers(name, prediction)
-    return score_frames(name, true, answers, rng=rng, partition=partition, resamples=resamples)
+    frame_truth, answers = read_frame_truth(name, truth), read_frame_answers(name, prediction)
+    return score_frames(name, frame_truth, answers, rng=rng, partition=partition, resamples=resamples)
 
 
 def _value(part: str, interval: Interval) -> str:
@@ -404,5 +404,5 @@ def _value(part: str, interval: Interval) -> str:
 
     if not any(word in part.lower() for word in ('error', 'ccc', 'pearson', 'sum')):
         return spread(interval.value, interval)
-    between = '' if interval.low != interval.low else f' [{interval.low:z.3f} {interval.high:z.3f}]'
-    return f'{interval.value:z.4f}{between}'.replace('-', '\N{MINUS SIGN}')
+    bounds_text = '' if interval.low != interval.low else f' [{interval.low:z.3f} {interval.high:z.3f}]'
+    return f'{interval.value:z.4f}{bounds_text}'.replace('-', '\N{MINUS SIGN}')

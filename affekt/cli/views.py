@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 SPAN = 30
 """Length of the curves in seconds, one character each."""
 MOST_PEOPLE = 4
+"""Maximum number of faces shown."""
 STRONGEST = 3
+"""Number of categories shown per face."""
 LEVELS = '▁▂▃▄▅▆▇█'
 NAME = 11
 """Characters of the first column."""
 BAR = 20
+"""Characters of the level of the voice."""
 QUIETEST_DB = -60.0
+"""Level at which that bar is empty, dB of full scale."""
 
 
 def interval(bounds: tuple[float, float, float] | None) -> str:
@@ -57,12 +61,12 @@ def people_table(analysis: Analysis) -> Group | Text:
     for person in analysis.lanes:
         table.add_row(
             person.name.removeprefix('person '),
-            {'image': 'picture', 'audio': '–'}.get(kind, f'{person.seen_s:.1f} s'),
+            {'image': 'image', 'audio': '–'}.get(kind, f'{person.seen_s:.1f} s'),
             '–' if kind == 'image' else f'{person.heard_s:.1f} s',
             '\n'.join(_comes_across(analysis, person)),
             f'V {interval(person.valence)}\nA {interval(person.arousal)}',
         )
-    lines = [Text.assemble((f'{_when(m)}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
+    lines = [Text.assemble((f'{_when(moment)}  ', 'bold'), moment.sentence) for moment in _strongest_moments(analysis)]
     return Group(table, Text(''), *lines) if lines else Group(table)
 
 
@@ -135,7 +139,7 @@ class Recent:
         self.words = ''
 
     def add(self, reading: LiveReading) -> None:
-        """Count a reading."""
+        """Adds a reading to the means of its second."""
         self.words = reading.words or self.words
         second = int(reading.time_s)
         if not self._seconds or self._seconds[-1][0] != second:
@@ -145,25 +149,25 @@ class Recent:
             if math.isnan(face.valence):
                 continue
             total = sums.setdefault(face.person, [0.0, 0.0, 0.0])
-            for at, value in enumerate((face.valence, face.arousal, 1.0)):
-                total[at] += value
+            for index, value in enumerate((face.valence, face.arousal, 1.0)):
+                total[index] += value
 
-    def curve(self, person: str, which: int) -> str:
-        """A character a second, the newest last; a blank where the person was not seen.
+    def curve(self, person: str, dimension: int) -> str:
+        """One character per second, the newest last; a blank where the person was not seen.
 
         Args:
-            person: by name.
-            which: 0 for valence, 1 for arousal.
+            person: name of the person.
+            dimension: 0 for valence, 1 for arousal.
         """
         if not self._seconds:
             return ' ' * SPAN
         now = self._seconds[-1][0]
         by_second = dict(self._seconds)
-        drawn = ''
+        characters = ''
         for second in range(now - SPAN + 1, now + 1):
             total = by_second.get(second, {}).get(person)
-            drawn += _character(total[which] / total[2]) if total else ' '
-        return drawn
+            characters += _character(total[dimension] / total[2]) if total else ' '
+        return characters
 
 
 def _character(value: float) -> str:
@@ -175,10 +179,10 @@ def live_screen(title: str, reading: LiveReading, recent: Recent, latency: Laten
     """The content of the terminal at one time.
 
     Args:
-        title: what is streamed.
-        reading: the newest.
-        recent: the readings before.
-        latency: so far.
+        title: name of the source.
+        reading: the newest reading.
+        recent: means of the last 30 seconds.
+        latency: latency of all readings so far.
     """
     lines = [
         Text.assemble(('● ', 'red'), (clock(reading.time_s), 'bold'), '  ', title, no_wrap=True, overflow='ellipsis'),
@@ -190,7 +194,7 @@ def live_screen(title: str, reading: LiveReading, recent: Recent, latency: Laten
         lines += [Text(f'and {counted(more, "more face")}', style='dim')] if more > 0 else []
     if not reading.faces:
         lines.append(_row('face', 'none in view'))
-    lines.append(_row('voice', 'no sound' if reading.voice is None else _voice_text(reading.voice)))
+    lines.append(_row('voice', 'no audio' if reading.voice is None else _voice_text(reading.voice)))
     if recent.words:
         lines.append(_row('words', recent.words))
     counts = f'{latency.frames:,} read, {latency.dropped:,} dropped'
@@ -204,7 +208,7 @@ def live_line(reading: LiveReading) -> str:
         f'{face.person} {_strongest(face.expression, 1)}, V {signed(face.valence)}, A {signed(face.arousal)}'
         for face in reading.faces
     ]
-    voice = [] if reading.voice is None else [_said(reading.voice)]
+    voice = [] if reading.voice is None else [_voice_summary(reading.voice)]
     return '; '.join([clock(reading.time_s), *(faces or ['no face']), *voice, f'{1000 * reading.latency_s:.0f} ms'])
 
 
@@ -214,7 +218,7 @@ def summary_lines(latency: LatencyReport) -> list[str]:
         f'latency  {_delays(latency)}' if latency.frames else 'latency  nothing was read',
         f'frames   {latency.frames:,} read, {latency.dropped:,} dropped; {counted(latency.reconnects, "reconnect")}',
     ]
-    return [*lines, *([f'sound    {latency.sound_dropped_s:.1f} s dropped'] if latency.sound_dropped_s else [])]
+    return [*lines, *([f'audio    {latency.sound_dropped_s:.1f} s dropped'] if latency.sound_dropped_s else [])]
 
 
 def _delays(latency: LatencyReport) -> str:
@@ -228,21 +232,21 @@ def _row(name: str, content: str) -> Text:
 
 def _face_lines(face: LiveFace, recent: Recent) -> list[Text]:
     rows = [_row(face.person, _strongest(face.expression, STRONGEST))]
-    for which, (name, value) in enumerate((('valence', face.valence), ('arousal', face.arousal))):
+    for dimension, (name, value) in enumerate((('valence', face.valence), ('arousal', face.arousal))):
         text = f'{"":<{NAME}}{name} {signed(value, zero_too=True):>5}  '
-        style = 'blue' if which == 0 else 'yellow'
-        curve = (recent.curve(face.person, which), style)
+        style = 'blue' if dimension == 0 else 'yellow'
+        curve = (recent.curve(face.person, dimension), style)
         rows.append(Text.assemble(text, ('▕', 'dim'), curve, ('▏', 'dim'), f' {SPAN} s', no_wrap=True))
     return rows
 
 
 def _strongest(shares: Mapping[str, float], most: int) -> str:
     """The strongest categories with their shares."""
-    known = sorted(((share, name) for name, share in shares.items() if not math.isnan(share)), reverse=True)
-    return '  '.join(f'{name} {percent(share, 0, " %")}' for share, name in known[:most]) or 'not readable'
+    finite = sorted(((share, name) for name, share in shares.items() if not math.isnan(share)), reverse=True)
+    return '  '.join(f'{name} {percent(share, 0, " %")}' for share, name in finite[:most]) or 'not readable'
 
 
-def _said(voice: LiveVoice) -> str:
+def _voice_summary(voice: LiveVoice) -> str:
     return f'{"speech" if voice.is_speech else "no speech"}, {_decibels(voice.level_db)}'
 
 
@@ -252,8 +256,8 @@ def _decibels(level_db: float) -> str:
 
 def _voice_text(voice: LiveVoice) -> str:
     share = (max(QUIETEST_DB, min(0.0, voice.level_db)) - QUIETEST_DB) / -QUIETEST_DB
-    full = round(BAR * share)
-    parts = [f'{"speech" if voice.is_speech else "no speech":<9}', '█' * full + '░' * (BAR - full)]
+    filled = round(BAR * share)
+    parts = [f'{"speech" if voice.is_speech else "no speech":<9}', '█' * filled + '░' * (BAR - filled)]
     parts.append(f'{_decibels(voice.level_db):>6}')
     if voice.emotion:
         parts.append(_strongest(voice.emotion, 1))
@@ -261,35 +265,35 @@ def _voice_text(voice: LiveVoice) -> str:
 
 
 def sample_counts(manifest: Manifest, sides: Sequence[str]) -> Table:
-    """Samples of a manifest: a row a category, a column a split or fold, a total below."""
+    """Samples of a manifest: a row per category, a column per split or fold, and totals."""
     names = sorted(set(sides), key=_side_order)
     counts = Counter(zip(sides, manifest.column('category').tolist(), strict=True))
-    shown = columns_table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
+    table = columns_table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
     categories = [*manifest.facts.categories, None] if manifest.facts.categories else []
     for category in categories:
         row = [counts[name, category] for name in names]
         if any(row) or category:
-            shown.add_row(category or 'no label', *(f'{count:,}' if count else '–' for count in row))
+            table.add_row(category or 'no label', *(f'{count:,}' if count else '–' for count in row))
     totals = Counter(sides)
-    shown.add_row('all', *(f'{totals[name]:,}' for name in names), style='bold')
-    return shown
+    table.add_row('all', *(f'{totals[name]:,}' for name in names), style='bold')
+    return table
 
 
 def frame_counts(frames: FrameTable) -> Table:
-    """Labelled frames: a row a class, dimension or action unit, a column a partition of its task."""
+    """Labelled frames: a row per class, dimension or action unit, a column per partition of its task."""
     from affekt.frames import PARTITIONS
 
     counts = frames.counts()
     totals = {part: frames.part(part).frames for part in PARTITIONS}
     parts = [part for part in PARTITIONS if totals[part] or any(row[part] for row in counts.values())]
-    shown = columns_table(('frames', 'left'), *((part, 'right') for part in parts))
+    table = columns_table(('frames', 'left'), *((part, 'right') for part in parts))
     for name, row in counts.items():
         if any(row.values()):
-            shown.add_row(name, *(f'{row[part]:,}' if row[part] else '–' for part in parts))
-    shown.add_row('all', *(f'{totals[part]:,}' for part in parts), style='bold')
-    return shown
+            table.add_row(name, *(f'{row[part]:,}' if row[part] else '–' for part in parts))
+    table.add_row('all', *(f'{totals[part]:,}' for part in parts), style='bold')
+    return table
 
 
 def _side_order(name: str) -> tuple[int, str]:
-    known = ('train', 'val', 'test')
-    return (known.index(name) if name in known else len(known) + (not name), name.rjust(12))
+    usual_order = ('train', 'val', 'test')
+    return (usual_order.index(name) if name in usual_order else len(usual_order) + (not name), name.rjust(12))

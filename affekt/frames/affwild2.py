@@ -40,6 +40,7 @@ from affekt.wording import counted
 DEEPEST = 5
 """Maximum depth below the given folder at which annotations are searched."""
 MOST_FOLDERS = 3000
+"""Maximum number of folders searched."""
 TASK_FOLDERS = {
     'va': 'affect', 'valence': 'affect', 'expr': 'expression', 'expression': 'expression', 'au': 'units',
     'aus': 'units', 'action': 'units', 'mtl': 'multitask', 'multi': 'multitask', 'multitask': 'multitask',
@@ -78,26 +79,26 @@ def find_annotations(folder: Path) -> AnnotationFiles:
     if not folder.is_dir():
         raise CorpusError(expected='a folder', came=f'{folder}', todo='name the folder of the release')
     parts: dict[tuple[str, str], tuple[Path, ...]] = {}
-    places: dict[str, tuple[int, Path]] = {}
+    nearest: dict[str, tuple[int, Path]] = {}
     lists: list[tuple[str, Path]] = []
     deeper: list[Path] = []
-    for depth, place, names in _folders(folder):
-        task = TASK_FOLDERS.get(_words(place.name)[0], '')
-        inside = _parts_in(place, task, names) if task else {}
-        if task and inside:
-            if task not in places:
-                places[task] = (depth, place)
-                parts |= {(task, part): paths for part, paths in inside.items()}
-            elif places[task][0] == depth:
-                both = [path.relative_to(folder).as_posix() for path in (places[task][1], place)]
+    for depth, found, names in _folders(folder):
+        task = TASK_FOLDERS.get(_words(found.name)[0], '')
+        partition_files = _parts_in(found, task, names) if task else {}
+        if task and partition_files:
+            if task not in nearest:
+                nearest[task] = (depth, found)
+                parts |= {(task, part): paths for part, paths in partition_files.items()}
+            elif nearest[task][0] == depth:
+                rivals = [path.relative_to(folder).as_posix() for path in (nearest[task][1], found)]
                 raise CorpusError(
-                    expected=f'one folder of {task} annotations in {folder}', came=listed(both),
+                    expected=f'one folder of {task} annotations in {folder}', came=listed(rivals),
                     todo='name the folder of one year',
                 )  # fmt: skip
             else:
-                deeper.append(place)
+                deeper.append(found)
         lists += [
-            (TASK_FOLDERS[_words(name)[0]], place / name)
+            (TASK_FOLDERS[_words(name)[0]], found / name)
             for name in names
             if _is_test_list(name) and _words(name)[0] in TASK_FOLDERS
         ]
@@ -105,23 +106,25 @@ def find_annotations(folder: Path) -> AnnotationFiles:
 
 
 def _folders(folder: Path) -> Iterator[tuple[int, Path, list[str]]]:
-    """Depth, folder and its own text files, nearest first; folders of pictures are not entered."""
+    """Depth, folder and the names of its text files, nearest first; folders of cropped images are not entered."""
     level, count = [folder], 0
     for depth in range(DEEPEST + 1):
-        below: list[Path] = []
-        for place in level[: MOST_FOLDERS - count]:
+        subfolders: list[Path] = []
+        for path in level[: MOST_FOLDERS - count]:
             count += 1
             names = []
-            with contextlib.suppress(OSError), os.scandir(place) as entries:
-                for entry in sorted(entries, key=lambda each: each.name):
+            with contextlib.suppress(OSError), os.scandir(path) as entries:
+                for entry in sorted(entries, key=lambda item: item.name):
                     if entry.name.startswith('.'):  # including the files `._NAME` that macOS adds
                         continue
                     if entry.is_dir():
-                        below += [] if entry.name.lower().startswith(('cropped', 'aligned')) else [place / entry.name]
+                        subfolders += (
+                            [] if entry.name.lower().startswith(('cropped', 'aligned')) else [path / entry.name]
+                        )
                     elif entry.name.lower().endswith('.txt'):
                         names.append(entry.name)
-            yield depth, place, names
-        level = below
+            yield depth, path, names
+        level = subfolders
 
 
 def _words(name: str) -> list[str]:
@@ -133,25 +136,27 @@ def _is_test_list(name: str) -> bool:
 
 
 def _partition(name: str) -> str:
-    """The partition that a folder's or a file's name says; '' if it says none."""
+    """The partition in the name of a folder or file; '' if it has none."""
     match = re.search(r'(?<![a-z])(train|val(?=id|set|[^a-z]|$)|test)', name.casefold())
     return match[1] if match else ''
 
 
-def _parts_in(place: Path, task: str, names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+def _parts_in(folder: Path, task: str, names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     """Partition to the annotation files of a task's folder."""
     parts: dict[str, tuple[Path, ...]] = {}
     if task == 'multitask':
         for name in names:
             if (part := _partition(name)) and not _is_test_list(name):
-                parts[part] = (*parts.get(part, ()), place / name)
+                parts[part] = (*parts.get(part, ()), folder / name)
         return parts
-    with contextlib.suppress(OSError), os.scandir(place) as entries:
-        for entry in sorted(entries, key=lambda each: each.name):
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda item: item.name):
             if entry.is_dir() and not entry.name.startswith('.') and (part := _partition(entry.name)):
                 files = sorted(path for path in Path(entry.path).iterdir() if path.suffix.lower() == '.txt')
-                own = tuple(p for p in files if not p.name.startswith('.') and not _is_test_list(p.name))
-                parts[part] = (*parts.get(part, ()), *own)
+                annotation_files = tuple(
+                    file for file in files if not file.name.startswith('.') and not _is_test_list(file.name)
+                )
+                parts[part] = (*parts.get(part, ()), *annotation_files)
     return parts
 
 
@@ -171,7 +176,7 @@ class _Gathered:
     files: int = 0
 
     def cut_notes(self) -> list[str]:
-        """A note on files that may be cut off, where others of the release are not written so."""
+        """A note on files that may be truncated; [] for none, or if all files lack a last line end."""
         if not self.may_be_cut or (len(self.may_be_cut) == self.files > 1):
             return []
         count = counted(len(self.may_be_cut), 'file')
@@ -188,7 +193,7 @@ def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) 
 
     Args:
         folder: folder of the annotations, or a parent.
-        source: called with each file read.
+        source: called with the path of each file read.
 
     Raises:
         CorpusError: the folder has no annotations, or those of two years.
@@ -211,7 +216,7 @@ def read_affwild2(folder: Path, source: Callable[[Path], object] | None = None) 
         )
     _add_test_videos(gathered, files, faults, source)
     faults.refuse('annotations of Aff-Wild2', TODO)
-    notes = [*gathered.notes, *gathered.cut_notes(), *_absent(files), *_ignored(files)]
+    notes = [*gathered.notes, *gathered.cut_notes(), *_missing_notes(files), *_ignored_notes(files)]
     return _table(gathered, notes)
 
 
@@ -250,8 +255,8 @@ def read_multitask(folder: Path, source: Callable[[Path], object] | None = None)
             frames = read_frame_list(path, faults, name=files.name(path))
             if source is not None and len(frames):
                 source(path)
-            for video, places in frames.by_video().items():
-                last = int(frames.frames[places].max(initial=0))
+            for video, indices in frames.by_video().items():
+                last = int(frames.frames[indices].max(initial=0))
                 _add_test_video(gathered, video, TASKS, last, files.name(path), faults)
     faults.refuse('annotations of Aff-Wild2', TODO)
     return _table(gathered, gathered.notes)
@@ -260,13 +265,13 @@ def read_multitask(folder: Path, source: Callable[[Path], object] | None = None)
 def _add(
     gathered: _Gathered, video: str, task: str, part: str, annotation: Annotation | None, file: str, faults: Faults
 ) -> None:
-    """Note what a file says of a video."""
-    before = gathered.partitions.setdefault(video, {})
-    if task in before:
-        where = f'in {before[task]} already' if before[task] != part else f'twice in {part}'
-        faults.add(file, 0, f'{video!r} is {where}, and no video may be in two partitions of a task')
+    """Records the labels and partition that a file gives a video."""
+    partitions = gathered.partitions.setdefault(video, {})
+    if task in partitions:
+        reason = f'in {partitions[task]} already' if partitions[task] != part else f'twice in {part}'
+        faults.add(file, 0, f'{video!r} is {reason}, and no video may be in two partitions of a task')
         return
-    before[task] = part
+    partitions[task] = part
     if annotation is None:
         return
     gathered.files += 1
@@ -283,7 +288,7 @@ def _add(
 def _add_test_videos(
     gathered: _Gathered, files: AnnotationFiles, faults: Faults, source: Callable[[Path], object] | None
 ) -> None:
-    """The videos that lists of test sets name, one a line."""
+    """Records the videos in lists of test sets, one per line."""
     for task, path in files.lists:
         if task == 'multitask':
             continue
@@ -309,59 +314,59 @@ def _add_test_video(
         gathered.labels.setdefault(video, {}).setdefault('', np.zeros(frames))
 
 
-def _absent(files: AnnotationFiles) -> list[str]:
-    """Tasks and partitions of which there is no file."""
+def _missing_notes(files: AnnotationFiles) -> list[str]:
+    """Notes on tasks and partitions without a file."""
     notes = []
     for task in TASKS:
         parts = files.of_task(task)
         if not parts:
-            notes.append(f'no annotations of {TASK_NAMES[task]} are here')
+            notes.append(f'no annotations of {TASK_NAMES[task]} were found')
         notes += [
-            f'no {part} annotations of {TASK_NAMES[task]} are here'
+            f'no {part} annotations of {TASK_NAMES[task]} were found'
             for part in ('train', 'val')
             if parts and not parts.get(part)
         ]
     return notes
 
 
-def _ignored(files: AnnotationFiles) -> list[str]:
-    """Annotations that were seen and not read."""
-    deeper = [files.name(place) for place in files.deeper]
+def _ignored_notes(files: AnnotationFiles) -> list[str]:
+    """Notes on annotations that were found but not read."""
+    deeper = [files.name(path) for path in files.deeper]
     notes = [f'annotations that lie deeper than others were not read: {_some(deeper)}'] if deeper else []
     if files.of_task('multitask'):
-        notes.append('annotations of all tasks in one file are here too: import affwild2-mtl')
+        notes.append('annotations of all tasks in one file were found too: import affwild2-mtl')
     return notes
 
 
 def _table(gathered: _Gathered, notes: Sequence[str]) -> FrameTable:
-    """All videos in the order of their names."""
-    each, uneven, divided_apart = [], [], []
+    """The table of all videos, sorted by name."""
+    labels, uneven, divided = [], [], []
     for video in sorted(gathered.partitions):
-        by_task, values = gathered.partitions[video], dict(gathered.labels.get(video, {}))
-        sizes = {task: len(of_task) for task, of_task in values.items()}
+        partitions, values = gathered.partitions[video], dict(gathered.labels.get(video, {}))
+        sizes = {task: len(task_values) for task, task_values in values.items()}
         frames = max(sizes.values(), default=0)
         values.pop('', None)
         if len({size for task, size in sizes.items() if task}) > 1:
             uneven.append(f'{video} ({", ".join(f"{task} {size:,}" for task, size in sizes.items() if task)})')
-        partition = max(by_task.values(), key=PARTITIONS.index)
-        apart = {task: part for task, part in by_task.items() if part != partition or task not in values}
-        if {*by_task.values()} != {partition}:
-            divided_apart.append(video)
-        padded = {task: _padded(task, of_task, frames) for task, of_task in values.items()}
-        each.append(FrameLabels(video, partition, by_task=apart, frames=frames, **padded))
+        partition = max(partitions.values(), key=PARTITIONS.index)
+        other_partitions = {task: part for task, part in partitions.items() if part != partition or task not in values}
+        if {*partitions.values()} != {partition}:
+            divided.append(video)
+        padded = {task: _padded(task, task_values, frames) for task, task_values in values.items()}
+        labels.append(FrameLabels(video, partition, by_task=other_partitions, frames=frames, **padded))
     remarks = list(notes)
     if uneven:
         remarks.append(
             f'{counted(len(uneven), "video")} with another number of lines in one task than in another; the last '
             f'frames of the shorter have no label: {_some(uneven)}'
         )
-    if divided_apart:
+    if divided:
         remarks.append(
-            f'{counted(len(divided_apart), "video")} in one partition for one task and in another for the next; all '
-            f'tasks together, they count as val or test: {_some(divided_apart)}'
+            f'{counted(len(divided), "video")} in one partition for one task and in another for the next; all '
+            f'tasks together, they count as val or test: {_some(divided)}'
         )
     return FrameTable(
-        tuple(each),
+        tuple(labels),
         gathered.names.get('expression', (EXPRESSIONS, ''))[0],
         gathered.names.get('units', (ACTION_UNITS, ''))[0],
         tuple(remarks),
@@ -373,7 +378,7 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 
 
 def _padded(task: str, values: Any, frames: int) -> Any:
-    """A task's values with frames without label at the end."""
+    """A task's values, padded at the end to `frames` rows without label."""
     absent = np.nan if task == 'affect' else -1
-    missing = np.full((frames - len(values), *values.shape[1:]), absent, values.dtype)
-    return np.concatenate([values, missing]) if len(missing) else values
+    padding = np.full((frames - len(values), *values.shape[1:]), absent, values.dtype)
+    return np.concatenate([values, padding]) if len(padding) else values

@@ -75,8 +75,8 @@ def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '
         return None
     header = task_of(first)
     if header is None or (task and header[0] != task):
-        belongs = _HEADERS[task] if task else ' or '.join(_HEADERS.values())
-        faults.add(file, 1, f'{quoted(first)} where the header {belongs} belongs')
+        expected_header = _HEADERS[task] if task else ' or '.join(_HEADERS.values())
+        faults.add(file, 1, f'{quoted(first)} where the header {expected_header} belongs')
         return None
     task, names = header
     values = _values(task, names, body, file, faults)
@@ -87,8 +87,8 @@ def read_annotation(path: Path, faults: Faults, *, task: str = '', name: str = '
 
 def divided(content: bytes) -> tuple[str, bytes]:
     """A file's first line, and the rest without trailing blanks."""
-    ends = b'\r\n' if b'\n' in content else b'\r'  # macOS before 2001
-    first, _, body = content.removeprefix(BYTE_ORDER_MARK).replace(ends, b'\n').partition(b'\n')
+    line_end = b'\r\n' if b'\n' in content else b'\r'  # macOS before 2001
+    first, _, body = content.removeprefix(BYTE_ORDER_MARK).replace(line_end, b'\n').partition(b'\n')
     return first.decode('utf-8', 'backslashreplace').strip(), body.rstrip()
 
 
@@ -126,13 +126,13 @@ def _ordered(task: str, values: npt.NDArray[Any], names: tuple[str, ...]) -> tup
 
 
 def _values(task: str, names: Sequence[str], body: bytes, file: str, faults: Faults) -> npt.NDArray[Any] | None:
-    """The labels of a file's body; None, and faults, where one is not as it should be."""
+    """The labels of a file's body; None, with faults recorded, if one is invalid."""
     labels = names if task != 'expression' else ('class',)
     most = len(names) - 1 if task == 'expression' else 1
     table = parsed_table(body, dict.fromkeys(labels, ARROW_TYPES[task]))
     columns = None if table is None else [column.to_numpy() for column in table.columns]
     if columns is None or not all(are_labels(task, column, most) for column in columns):
-        columns = _walked(task, labels, most, body, file, faults)
+        columns = _values_by_line(task, labels, most, body, file, faults)
         if columns is None:
             return None
     values = np.stack(columns, axis=1) if task != 'expression' else columns[0]
@@ -158,7 +158,7 @@ def parsed_table(body: bytes, columns: Mapping[str, str]) -> pyarrow.Table | Non
     if not body:
         return pa.table({name: pa.array([], alias) for name, alias in types.items()})
     if (b'0x' in body or b'0X' in body) and _HEXADECIMAL.search(body):
-        return None  # unlike others, Arrow reads 0x1 as a number
+        return None  # Arrow would read 0x1 as a number, which other readers refuse
     try:
         return csv.read_csv(
             pa.py_buffer(body),
@@ -178,11 +178,11 @@ def are_labels(task: str, column: npt.NDArray[Any], most: int, *, may_lack: bool
     return not len(column) or bool(column.min() >= least and column.max() <= most)
 
 
-def _walked(
+def _values_by_line(
     task: str, labels: Sequence[str], most: int, body: bytes, file: str, faults: Faults
 ) -> list[npt.NDArray[Any]] | None:
-    """The columns of a body as a plain second reader has them; None, and a fault for each line, where some are bad."""
-    before = faults.count
+    """The columns of a body, read line by line; None, with a fault for each invalid line, if there are any."""
+    count_before = faults.count
     rows = []
     for number, line in enumerate(lines_of(body), 2):
         cells = [cell.strip() for cell in line.split(',')]
@@ -191,7 +191,7 @@ def _walked(
             faults.add(file, number, fault)
         else:
             rows.append([float(cell) for cell in cells])
-    if faults.count > before:
+    if faults.count > count_before:
         return None
     dtype = np.float32 if task == 'affect' else np.int8
     return list(np.array(rows, dtype=dtype).reshape(-1, len(labels)).T.copy())
@@ -203,7 +203,7 @@ def lines_of(body: bytes) -> list[str]:
 
 
 def _fault_of(task: str, labels: Sequence[str], cells: Sequence[str], most: int) -> str:
-    """What is wrong with a line; '' if nothing is."""
+    """The fault of a line; '' if it is valid."""
     if not any(cells):
         return 'is blank, and every line is a frame'
     if len(cells) != len(labels):
@@ -257,17 +257,17 @@ def fault_of_cell(task: str, label: str, cell: str, most: int, *, may_lack: bool
     if abs(number) <= 1.0 if task == 'affect' else number in range(most + 1):
         return ''
     units, classes = '0 or 1', f'a whole number from 0 to {most}'
-    wanted = {'affect': 'a number in [-1, 1]', 'expression': classes, 'units': units}[task]
-    return f'{label} {quoted(cell)} is not {wanted}' + f', nor {NO_LABEL[task]} (no label)' * may_lack
+    expected = {'affect': 'a number in [-1, 1]', 'expression': classes, 'units': units}[task]
+    return f'{label} {quoted(cell)} is not {expected}' + f', nor {NO_LABEL[task]} (no label)' * may_lack
 
 
 def write_annotation(path: Path, task: str, values: npt.NDArray[Any], names: Iterable[str] = ()) -> None:
-    """Write one annotation file in the challenge's format, atomically.
+    """Writes one annotation file in the challenge's format, atomically.
 
     Args:
         path: such as `VA_Estimation_Challenge/Train_Set/VIDEO.txt`; its folder must exist.
-        task: of `TASKS`.
-        values: as the task's field of `FrameLabels`.
+        task: one of `TASKS`.
+        values: labels, as the task's field of `FrameLabels`.
         names: names of the classes or action units.
     """
     header = ','.join(AFFECT if task == 'affect' else names)
@@ -276,7 +276,7 @@ def write_annotation(path: Path, task: str, values: npt.NDArray[Any], names: Ite
 
 
 def written_columns(task: str, values: npt.NDArray[Any]) -> list[Any]:
-    """A task's values as columns of text, with -1 and -5 for no label: numbers in their shortest form."""
+    """A task's values as columns of text, numbers in their shortest form, with -1 or -5 for no label."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

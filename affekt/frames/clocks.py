@@ -31,8 +31,8 @@ CLOCK_METHODS: dict[str, str] = {
     'spread': 'rows spread evenly over all frames whatever their times, as published code does',
 }
 """Name to its description."""
-_CLOSE = 1 + 1e-6
-"""Times are sums of binary fractions: two that should be equal may differ in their last digits."""
+_TOLERANCE = 1 + 1e-6
+"""Relative tolerance of comparisons: times that should be equal may differ by rounding."""
 
 
 class OnClock(NamedTuple):
@@ -142,72 +142,74 @@ def _aligned(
     values: npt.NDArray[Any], times: Floats, frame_times: Floats, method: str, longest_gap_s: float | None
 ) -> OnClock:
     last, step = len(times) - 1, _step(times, frame_times)
-    gap = (2 * step if longest_gap_s is None else longest_gap_s) * _CLOSE
+    gap = (2 * step if longest_gap_s is None else longest_gap_s) * _TOLERANCE
     before = np.searchsorted(times, frame_times, side='right') - 1  # (T,) -1 where every row is later
     left, right = np.clip(before, 0, last), np.clip(before + 1, 0, last)
     nearest = np.where(np.abs(frame_times - times[left]) <= np.abs(times[right] - frame_times), left, right)
-    reached = np.abs(frame_times - times[nearest]) <= step / 2 * _CLOSE
+    is_reached = np.abs(frame_times - times[nearest]) <= step / 2 * _TOLERANCE
     if method == 'previous':
         keep = (before >= 0) & (frame_times - times[left] <= gap)
-        return OnClock(_kept(values[left], keep), keep)
-    between = (before >= 0) & (before < last) & (times[right] - times[left] <= gap)
-    keep = between | reached
+        return OnClock(_masked(values[left], keep), keep)
+    is_between = (before >= 0) & (before < last) & (times[right] - times[left] <= gap)
+    keep = is_between | is_reached
     if method == 'nearest':
-        return OnClock(_kept(values[nearest], keep), keep)
-    share = np.where(between, (frame_times - times[left]) / np.where(between, times[right] - times[left], 1.0), 0.0)
-    first = np.where(between, left, nearest)
+        return OnClock(_masked(values[nearest], keep), keep)
+    share = np.where(
+        is_between, (frame_times - times[left]) / np.where(is_between, times[right] - times[left], 1.0), 0.0
+    )
+    first = np.where(is_between, left, nearest)
     share = share.astype(np.float32)[:, None]
     result = values[first] * (1 - share) + values[right] * share  # (T, D)
     if method in ('mean', 'max'):
-        pooled, some = _pooled(values, times, frame_times, method)
-        result[some], keep = pooled, keep | some
-    return OnClock(_kept(result, keep), keep)
+        pooled, has_rows = _pooled(values, times, frame_times, method)
+        result[has_rows], keep = pooled, keep | has_rows
+    return OnClock(_masked(result, keep), keep)
 
 
 def _pooled(
     values: npt.NDArray[Any], times: Floats, frame_times: Floats, method: str
 ) -> tuple[npt.NDArray[Any], Bools]:
-    """The mean or the largest of the rows of each frame that has some, and (T,) which have."""
-    half = _median_step(frame_times) / 2 if len(frame_times) > 1 else np.inf
+    """(R, D) mean or maximum over the rows of each of the R frames that have rows, and (T,) which frames have."""
+    half_step = _median_step(frame_times) / 2 if len(frame_times) > 1 else np.inf
     middles = (frame_times[1:] + frame_times[:-1]) / 2
-    borders = np.concatenate([[frame_times[0] - half], middles, [frame_times[-1] + half]])  # (T + 1,)
+    borders = np.concatenate([[frame_times[0] - half_step], middles, [frame_times[-1] + half_step]])  # (T + 1,)
     starts = np.searchsorted(times, borders, side='left')
     counts = np.diff(starts)
-    some = counts > 0
-    within = values[starts[0] : starts[-1]]
-    begins = starts[:-1][some] - starts[0]
-    if not len(begins):
-        return within[:0], some
+    has_rows = counts > 0
+    rows = values[starts[0] : starts[-1]]
+    first_rows = starts[:-1][has_rows] - starts[0]
+    if not len(first_rows):
+        return rows[:0], has_rows
     if method == 'max':
-        return np.maximum.reduceat(within, begins, axis=0), some
-    sums = np.add.reduceat(within, begins, axis=0, dtype=np.float64)
-    return (sums / counts[some][:, None]).astype(np.float32), some
+        return np.maximum.reduceat(rows, first_rows, axis=0), has_rows
+    sums = np.add.reduceat(rows, first_rows, axis=0, dtype=np.float64)
+    return (sums / counts[has_rows][:, None]).astype(np.float32), has_rows
 
 
 def _spread(values: npt.NDArray[Any], count: int) -> OnClock:
-    """Between rows where there are fewer than frames, the nearest where there are more."""
+    """Rows spread evenly over `count` frames: interpolated if they are fewer than the frames, else the nearest."""
     if not len(values) or not count:
         return OnClock(np.zeros((count, values.shape[1]), np.float32), np.zeros(count, bool))
-    places = np.linspace(0, len(values) - 1, count)
+    positions = np.linspace(0, len(values) - 1, count)
     if len(values) >= count:
-        return OnClock(values[np.rint(places).astype(np.int64)].astype(np.float32), np.ones(count, bool))
-    left = np.floor(places).astype(np.int64)
-    share = (places - left).astype(np.float32)[:, None]
+        return OnClock(values[np.rint(positions).astype(np.int64)].astype(np.float32), np.ones(count, bool))
+    left = np.floor(positions).astype(np.int64)
+    share = (positions - left).astype(np.float32)[:, None]
     right = np.minimum(left + 1, len(values) - 1)
     return OnClock((values[left] * (1 - share) + values[right] * share).astype(np.float32), np.ones(count, bool))
 
 
-def _kept(values: npt.NDArray[Any], keep: Bools) -> Floats32:
+def _masked(values: npt.NDArray[Any], keep: Bools) -> Floats32:
     values = values.astype(np.float32)
     values[~keep] = 0
     return values
 
 
 def _step(times: Floats, frame_times: Floats) -> float:
-    """Seconds from row to row, or from frame to frame where those are further apart; 1 where neither is known."""
-    of_rows = [float(np.quantile(np.diff(times), 0.25, method='lower'))] if len(times) > 2 else []
-    of_frames = [_median_step(frame_times)] if len(frame_times) > 1 else []
-    return max(of_rows + of_frames, default=1.0)
+    """Seconds between rows, or between frames if those are further apart; 1 if neither is known."""
+    row_steps = [float(np.quantile(np.diff(times), 0.25, method='lower'))] if len(times) > 2 else []
+    frame_steps = [_median_step(frame_times)] if len(frame_times) > 1 else []
+    return max(row_steps + frame_steps, default=1.0)
 
 
 def _median_step(times: Floats) -> float:
@@ -221,23 +223,25 @@ def _require_rows(values: npt.NDArray[Any], times: Floats | None, source: str) -
             came=f'values {values.shape}, times {None if times is None else np.shape(times)}',
             todo='check how they were extracted',
         )
-    wrong = ~np.isfinite(values).all(axis=1)
-    if wrong.any():
+    is_invalid = ~np.isfinite(values).all(axis=1)
+    if is_invalid.any():
         raise ValueRangeError(
             expected=f'finite values of {source}',
-            came=f'{int(wrong.sum())} rows that are not, the first is row {int(np.argmax(wrong))}',
-            todo='extract it anew, or leave those rows out',
+            came=f'{int(is_invalid.sum())} rows that are not, the first is row {int(np.argmax(is_invalid))}',
+            todo='extract it again, or leave those rows out',
         )
 
 
-def _require_rising(times: Floats, what: str) -> None:
+def _require_rising(times: Floats, name: str) -> None:
     if times.ndim != 1 or not np.isfinite(times).all():
-        raise ValueRangeError(expected=f'{what} in seconds, a number for each', came='others', todo='extract them anew')
-    falls = np.diff(times) <= 0
-    if falls.any():
-        at = int(np.argmax(falls))
         raise ValueRangeError(
-            expected=f'{what} that rise',
-            came=f'{times[at + 1]:.3f} s after {times[at]:.3f} s, at number {at + 1}',
+            expected=f'{name} as finite seconds, one for each', came='others', todo='extract them again'
+        )
+    is_falling = np.diff(times) <= 0
+    if is_falling.any():
+        index = int(np.argmax(is_falling))
+        raise ValueRangeError(
+            expected=f'ascending {name}',
+            came=f'{times[index + 1]:.3f} s after {times[index]:.3f} s, at number {index + 1}',
             todo='sort them, and keep one person and one row for each time',
         )

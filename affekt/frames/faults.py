@@ -10,6 +10,7 @@ from affekt.files import read_regular_file
 from affekt.wording import counted
 
 LONGEST_CELL = 40
+"""Maximum number of characters of a cell that messages quote."""
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Faults:
     count: int = 0
 
     def add(self, file: str, line: int, fault: str) -> None:
-        """Add an error.
+        """Adds an error.
 
         Args:
             file: name of the file.
@@ -32,7 +33,11 @@ class Faults:
             self.shown.append(f'{file}, line {line:,}: {fault}' if line else f'{file}: {fault}')
 
     def refuse(self, expected: str, todo: str) -> None:
-        """Raise the collected errors, if any.
+        """Raises the collected errors, if any.
+
+        Args:
+            expected: the valid content, for the message.
+            todo: how to correct it, for the message.
 
         Raises:
             TableError: one line per error, up to `SHOWN_FAULTS`.
@@ -51,7 +56,7 @@ def content_of(path: Path, file: str, faults: Faults) -> bytes | None:
         reason = error.came if isinstance(error, FileError) else error.strerror or error
         faults.add(file, 0, f'cannot be read: {reason}')
         return None
-    is_wide = len(content) >= 4 and not all(any(content[first:8:2]) for first in (0, 1))
+    is_wide = len(content) >= 4 and not all(any(content[start:8:2]) for start in (0, 1))
     if content[:2] in (b'\xff\xfe', b'\xfe\xff') or is_wide:
         faults.add(file, 0, 'is UTF-16 or no text: save it as UTF-8')
         return None

@@ -42,6 +42,7 @@ SIDES = ('left', 'right')
 FORMAT = 1
 """Format version of the file; newer ones are refused."""
 ROWS_OF_A_GROUP = 1 << 18
+"""Rows per row group of the Parquet file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +72,10 @@ class FrameLabels:
     """T; without labels, the number from a list or from the video file; 0 if that is unknown."""
 
     def __post_init__(self) -> None:
-        if strange := {self.partition, *self.by_task.values()} - {*PARTITIONS}:
+        if unknown := {self.partition, *self.by_task.values()} - {*PARTITIONS}:
             raise UnknownNameError(
-                expected=f'one of {", ".join(PARTITIONS)}', came=f'{listed(sorted(strange))} for {self.video!r}',
-                todo='name the partition so',
+                expected=f'one of {", ".join(PARTITIONS)}', came=f'{listed(sorted(unknown))} for {self.video!r}',
+                todo='use one of these',
             )  # fmt: skip
         for task, dtype in zip(TASKS, (np.int8, np.float32, np.int8), strict=True):
             if (values := getattr(self, task)) is not None:
@@ -91,28 +92,28 @@ class FrameLabels:
 
     def _checked(self, task: str, values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         array = np.asarray(values)
-        form = {'expression': '(T,)', 'affect': '(T, 2)', 'units': '(T, U)'}[task]
+        shape = {'expression': '(T,)', 'affect': '(T, 2)', 'units': '(T, U)'}[task]
         if array.ndim != (1 if task == 'expression' else 2) or (task == 'affect' and array.shape[1] != 2):
             raise ShapeError(
-                expected=f'{task} {form} for {self.video!r}', came=f'{array.shape}', todo='give one row a frame'
+                expected=f'{task} {shape} for {self.video!r}', came=f'{array.shape}', todo='give one row per frame'
             )
         with np.errstate(invalid='ignore'):
             if task == 'affect':
-                bad = ~(np.isnan(array) | (np.abs(array) <= 1.0))
+                is_invalid = ~(np.isnan(array) | (np.abs(array) <= 1.0))
             else:
-                bad = (array < -1) | (array > (1 if task == 'units' else np.iinfo(np.int8).max))
+                is_invalid = (array < -1) | (array > (1 if task == 'units' else np.iinfo(np.int8).max))
                 if array.dtype.kind not in 'biu':  # rounding integers would take most of the time
-                    bad |= array != np.rint(array)
-        if bad.any():
-            row = int(np.argwhere(bad)[0, 0])
+                    is_invalid |= array != np.rint(array)
+        if is_invalid.any():
+            row = int(np.argwhere(is_invalid)[0, 0])
             raise ValueRangeError(
                 expected={
                     'expression': 'the number of a class, or -1',
                     'affect': 'values in [-1, 1], or nan',
                     'units': '0 or 1, or -1',
                 }[task],
-                came=f'{array[bad][0]!s} in frame {row + 1} of {self.video!r}',
-                todo='correct it',
+                came=f'{array[is_invalid][0]!s} in frame {row + 1} of {self.video!r}',
+                todo='correct the value',
             )
         return np.ascontiguousarray(array, dtype=dtype)
 
@@ -160,7 +161,7 @@ class FrameLabels:
 
 
 def recording_and_side(video: str) -> tuple[str, str]:
-    """Split a video's name into that of its file and the person's side.
+    """The name of a video's file, and the person's side or ''.
 
     >>> recording_and_side('10-60-1280x720_left')
     ('10-60-1280x720', 'left')
@@ -196,8 +197,8 @@ class FrameTable:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'labels', tuple(self.labels))
-        if twice := [name for name, times in Counter(self.names).items() if times > 1]:
-            raise TableError(expected='every video once', came=f'{listed(twice)} twice', todo='leave one out')
+        if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
+            raise TableError(expected='every video once', came=f'{listed(repeated)} twice', todo='leave one out')
         for labels in self.labels:
             if labels.units is not None and labels.units.shape[1] != len(self.action_units):
                 raise ShapeError(
@@ -217,7 +218,7 @@ class FrameTable:
         return iter(self.labels)
 
     def __contains__(self, video: object) -> bool:
-        return video in self._places
+        return video in self._indices
 
     def __getitem__(self, video: str) -> FrameLabels:
         """The labels of one video.
@@ -225,15 +226,15 @@ class FrameTable:
         Raises:
             UnknownNameError: unknown video.
         """
-        if video not in self._places:
+        if video not in self._indices:
             raise UnknownNameError(
                 expected='a video of the table', came=f'{video!r}, not among {listed(self.names)}', todo='name one'
             )
-        return self.labels[self._places[video]]
+        return self.labels[self._indices[video]]
 
     @cached_property
-    def _places(self) -> Mapping[str, int]:
-        return {name: place for place, name in enumerate(self.names)}
+    def _indices(self) -> Mapping[str, int]:
+        return {name: index for index, name in enumerate(self.names)}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -251,9 +252,9 @@ class FrameTable:
         Raises:
             UnknownNameError: unknown partition.
         """
-        if strange := {*partitions} - {*PARTITIONS}:
+        if unknown := {*partitions} - {*PARTITIONS}:
             raise UnknownNameError(
-                expected=f'one of {", ".join(PARTITIONS)}', came=listed(sorted(strange)), todo='name one of these'
+                expected=f'one of {", ".join(PARTITIONS)}', came=listed(sorted(unknown)), todo='name one of these'
             )
         return self._of(labels for labels in self.labels if labels.partition in partitions)
 
@@ -289,8 +290,8 @@ class FrameTable:
 
         for labels in self.labels:
             if labels.expression is not None:
-                known = labels.expression[labels.expression >= 0]
-                add('expression', self.expressions, np.bincount(known, minlength=len(self.expressions)))
+                classes = labels.expression[labels.expression >= 0]
+                add('expression', self.expressions, np.bincount(classes, minlength=len(self.expressions)))
             if labels.affect is not None:
                 add('affect', AFFECT, (~np.isnan(labels.affect)).sum(axis=0))
             if labels.units is not None:
@@ -301,20 +302,21 @@ class FrameTable:
         return dataclasses.replace(self, labels=tuple(labels))
 
     def save(self, path: str | Path) -> None:
-        """Write the table as Parquet with a row per frame, atomically."""
+        """Writes the table as Parquet with a row per frame, atomically."""
         import pyarrow as pa
         from pyarrow import parquet
 
         header = {
             'format': FORMAT, 'expressions': self.expressions, 'action_units': self.action_units, 'notes': self.notes,
             'videos': [
-                [each.video, each.partition, each.frames, each.tasks, dict(each.by_task)] for each in self.labels
+                [labels.video, labels.partition, labels.frames, labels.tasks, dict(labels.by_task)]
+                for labels in self.labels
             ],
         }  # fmt: skip
         table = pa.table(dict(self._columns()))
         with (
-            file_atomically(path) as raw,
-            parquet.ParquetWriter(raw, table.schema, compression='zstd', store_schema=False) as writer,
+            file_atomically(path) as file,
+            parquet.ParquetWriter(file, table.schema, compression='zstd', store_schema=False) as writer,
         ):
             writer.write_table(table, ROWS_OF_A_GROUP)
             writer.add_key_value_metadata({'affekt': json.dumps(header, ensure_ascii=False)})
@@ -323,36 +325,36 @@ class FrameTable:
         """Name and Arrow array of each column of the file."""
         import pyarrow as pa
 
-        counts = np.array([each.frames for each in self.labels], dtype=np.int64)
+        counts = np.array([labels.frames for labels in self.labels], dtype=np.int64)
         codes = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         yield 'video', pa.DictionaryArray.from_arrays(codes, pa.array(self.names, pa.string()))
-        partitions = np.array([PARTITIONS.index(each.partition) for each in self.labels], dtype=np.int8)
+        partitions = np.array([PARTITIONS.index(labels.partition) for labels in self.labels], dtype=np.int8)
         yield 'partition', pa.DictionaryArray.from_arrays(np.repeat(partitions, counts), pa.array(PARTITIONS))
         starts = np.cumsum(counts) - counts
         yield 'frame', (np.arange(len(codes)) - np.repeat(starts, counts) + 1).astype(np.int32)
         expression = self._joined('expression', ())
         yield 'expression', pa.array(expression, mask=expression < 0)
         affect = self._joined('affect', (2,))
-        for place, name in enumerate(AFFECT):
-            values = np.ascontiguousarray(affect[:, place])
+        for column, name in enumerate(AFFECT):
+            values = np.ascontiguousarray(affect[:, column])
             yield name, pa.array(values, mask=np.isnan(values))
         units = self._joined('units', (len(self.action_units),))
-        for place, name in enumerate(self.action_units):
-            values = np.ascontiguousarray(units[:, place])
+        for column, name in enumerate(self.action_units):
+            values = np.ascontiguousarray(units[:, column])
             yield name, pa.array(values, mask=values < 0)
 
     def _joined(self, task: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """(frames, ...) a task's labels of all videos, one after the other."""
         dtype, absent = (np.float32, np.nan) if task == 'affect' else (np.int8, -1)
         parts = [
-            np.full((each.frames, *shape), absent, dtype) if getattr(each, task) is None else getattr(each, task)
-            for each in self.labels
+            np.full((labels.frames, *shape), absent, dtype) if getattr(labels, task) is None else getattr(labels, task)
+            for labels in self.labels
         ]
         return np.concatenate([np.zeros((0, *shape), dtype), *parts])
 
     @classmethod
     def load(cls, path: str | Path) -> FrameTable:
-        """Read a table back.
+        """The table that `save` wrote.
 
         Raises:
             TableError: the file is missing, damaged, not a table of frames, or of a newer format.
@@ -371,7 +373,7 @@ class FrameTable:
         except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
             if isinstance(error, TableError) and error.todo == 'update affekt':
                 raise
-            came = f'{path}, which is not there' if not path.exists() else f'{path}: {getattr(error, "came", error)}'
+            came = f'{path}, which does not exist' if not path.exists() else f'{path}: {getattr(error, "came", error)}'
             todo = 'write one with `affekt corpus import affwild2`'
             raise TableError(expected='a table of labels by frame (.parquet)', came=came, todo=todo) from error
 
@@ -389,24 +391,24 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
         return header, file.read(['expression', *AFFECT, *header['action_units']], use_threads=False)
 
 
-def _table(header: Mapping[str, Any], read: Any) -> FrameTable:
-    """The table of a header and its columns."""
+def _table(header: Mapping[str, Any], table: Any) -> FrameTable:
+    """The table that a header and the columns of labels describe."""
     units, expressions = tuple(header['action_units']), tuple(header['expressions'])
     columns = {
-        'expression': read['expression'].fill_null(-1).to_numpy(),
-        'affect': _stacked([read[name].to_numpy() for name in AFFECT], np.float32, read.num_rows),
-        'units': _stacked([read[name].fill_null(-1).to_numpy() for name in units], np.int8, read.num_rows),
+        'expression': table['expression'].fill_null(-1).to_numpy(),
+        'affect': _stacked([table[name].to_numpy() for name in AFFECT], np.float32, table.num_rows),
+        'units': _stacked([table[name].fill_null(-1).to_numpy() for name in units], np.int8, table.num_rows),
     }
-    each, at = [], 0
+    videos, start = [], 0
     for video, partition, frames, tasks, by_task in header['videos']:
-        rows = slice(at, at := at + frames)
+        rows = slice(start, start := start + frames)
         labels = {task: columns[task][rows] for task in tasks}
-        each.append(FrameLabels(video, partition, by_task=by_task, frames=frames, **labels))
-    if at != read.num_rows:
-        raise TableError(expected=f'{at} frames', came=f'{read.num_rows} rows', todo='write the table anew')
-    return FrameTable(tuple(each), expressions, units, tuple(header['notes']))
+        videos.append(FrameLabels(video, partition, by_task=by_task, frames=frames, **labels))
+    if start != table.num_rows:
+        raise TableError(expected=f'{start} frames', came=f'{table.num_rows} rows', todo='write the table again')
+    return FrameTable(tuple(videos), expressions, units, tuple(header['notes']))
 
 
 def _stacked(columns: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike, rows: int) -> npt.NDArray[Any]:
-    """(rows, columns) of a table's columns."""
+    """(rows, columns) array of a table's columns; (rows, 0) for none."""
     return np.stack(columns, axis=1).astype(dtype, copy=False) if columns else np.zeros((rows, 0), dtype)

@@ -48,10 +48,10 @@ from affekt.frames.annotations import (
 from affekt.frames.faults import Faults, content_of, quoted
 from affekt.frames.labels import ACTION_UNITS, AFFECT, EXPRESSIONS, FrameLabels
 
-_PICTURE = re.compile(r'([^/\\]+)/([0-9]{5,7})\.jpg')
+_IMAGE_NAME = re.compile(r'([^/\\]+)/([0-9]{5,7})\.jpg')
 MOST_FRAMES = 50_000_000
 """Maximum number of frames over all videos; a line with a late frame implies all before it."""
-_ENDING = 10
+_SUFFIX_LENGTH = 10
 """Characters of `/00001.jpg`."""
 
 
@@ -112,31 +112,31 @@ class FrameList:
         ends = np.cumsum(np.bincount(self.codes, minlength=len(self.videos)))
         return dict(zip(self.videos, np.split(order, ends[:-1]), strict=True)) if self.videos else {}
 
-    def name(self, place: int) -> str:
+    def name(self, index: int) -> str:
         """The image name of a frame."""
-        return picture(self.videos[self.codes[place]], int(self.frames[place]))
+        return picture(self.videos[self.codes[index]], int(self.frames[index]))
 
     def is_as(self, other: FrameList) -> bool:
         """Whether both list the same frames in the same order."""
         if len(self) != len(other) or not np.array_equal(self.frames, other.frames):
             return False
         codes = {video: code for code, video in enumerate(other.videos)}
-        there = np.array([codes.get(video, -1) for video in self.videos], dtype=np.int64)
-        return bool(np.array_equal(there[self.codes], other.codes))
+        other_codes = np.array([codes.get(video, -1) for video in self.videos], dtype=np.int64)
+        return bool(np.array_equal(other_codes[self.codes], other.codes))
 
     def repeated(self) -> Iterator[tuple[int, int]]:
         """The indices of repeated frames, each with that of the first occurrence."""
         keys = self.codes.astype(np.int64) << 32 | self.frames
-        _, first, back = np.unique(keys, return_index=True, return_inverse=True)
-        for place in np.flatnonzero(first[back] != np.arange(len(keys))):
-            yield int(place), int(first[back[place]])
+        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        for index in np.flatnonzero(first[inverse] != np.arange(len(keys))):
+            yield int(index), int(first[inverse[index]])
 
     @classmethod
     def of(cls, frames: Mapping[str, npt.ArrayLike]) -> FrameList:
         """Video to the numbers of its frames, as one list."""
-        each = [np.asarray(numbers, dtype=np.int64) for numbers in frames.values()]
-        codes = np.repeat(np.arange(len(each)), [len(numbers) for numbers in each])
-        return cls(tuple(frames), codes, np.concatenate([np.zeros(0, dtype=np.int64), *each]))
+        arrays = [np.asarray(numbers, dtype=np.int64) for numbers in frames.values()]
+        codes = np.repeat(np.arange(len(arrays)), [len(numbers) for numbers in arrays])
+        return cls(tuple(frames), codes, np.concatenate([np.zeros(0, dtype=np.int64), *arrays]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,19 +156,19 @@ class ListedLabels:
             TableError: the videos would have more than `MOST_FRAMES` frames in total.
         """
         by_video = self.listed.by_video()
-        last = {video: int(self.listed.frames[places].max(initial=0)) for video, places in by_video.items()}
+        last = {video: int(self.listed.frames[indices].max(initial=0)) for video, indices in by_video.items()}
         if (total := sum(last.values())) > MOST_FRAMES:
             raise TableError(
                 expected=f'at most {MOST_FRAMES:,} frames', came=f'{total:,} in {listed(last)}',
                 todo='correct the names of the last frames',
             )  # fmt: skip
-        for video, places in by_video.items():
-            frames = self.listed.frames[places]
+        for video, indices in by_video.items():
+            frames = self.listed.frames[indices]
             labels: dict[str, Any] = {}
             for task, values in self.values.items():
                 absent = np.nan if task == 'affect' else -1
                 labels[task] = np.full((last[video], *values.shape[1:]), absent, values.dtype)
-                labels[task][frames - 1] = values[places]
+                labels[task][frames - 1] = values[indices]
             yield FrameLabels(video, partition, **labels)
 
 
@@ -211,10 +211,10 @@ def read_rows(
         line, fault = (1, f'{quoted(first)} where the header {form.line} belongs') if first else (0, 'is empty')
         faults.add(file, line, fault)
         return None
-    rows = _parsed(form, body, may_lack) or _walked(form, body, file, faults, may_lack)
-    for place, before in rows.listed.repeated():
-        what = f'{quoted(rows.listed.name(place))} stands in line {rows.listed.lines[before]:,} already'
-        faults.add(file, int(rows.listed.lines[place]), what)
+    rows = _parsed(form, body, may_lack) or _labels_by_line(form, body, file, faults, may_lack)
+    for index, first_index in rows.listed.repeated():
+        fault_text = f'{quoted(rows.listed.name(index))} stands in line {rows.listed.lines[first_index]:,} already'
+        faults.add(file, int(rows.listed.lines[index]), fault_text)
     return replace(rows, has_last_line_end=has_last_line_end(content))
 
 
@@ -234,28 +234,28 @@ def read_frame_list(path: Path, faults: Faults, *, name: str = '') -> FrameList:
     table = parsed_table(body, dict.fromkeys(map(str, range(cells)), 'string'))
     listed = None if table is None else _split_names(table.column(0), 1 + has_header)
     if listed is None:
-        named = _Frames()
+        builder = _FrameListBuilder()
         for number, line in enumerate(lines_of(body), 1 + has_header):
             cell = line.split(',', 1)[0].strip()
-            if not named.add(cell, number):
+            if not builder.add(cell, number):
                 faults.add(file, number, f'{quoted(cell)} names no frame, as VIDEO/00001.jpg does')
-        listed = named.listed()
-    for place, before in listed.repeated():
-        what = f'{quoted(listed.name(place))} stands in line {listed.lines[before]:,} already'
-        faults.add(file, int(listed.lines[place]), what)
+        listed = builder.listed()
+    for index, first_index in listed.repeated():
+        fault = f'{quoted(listed.name(index))} stands in line {listed.lines[first_index]:,} already'
+        faults.add(file, int(listed.lines[index]), fault)
     return listed
 
 
-class _Frames:
-    """Frames while they are being read."""
+class _FrameListBuilder:
+    """Collects frames line by line."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
         self._rows: list[tuple[int, int, int]] = []
 
     def add(self, cell: str, line: int) -> bool:
-        """Note the frame that a cell names; False where it names none."""
-        match = _PICTURE.fullmatch(cell)
+        """Adds the frame that a cell names; returns False if it names none."""
+        match = _IMAGE_NAME.fullmatch(cell)
         if match is None or not int(match[2]) or picture(match[1], int(match[2])) != cell:
             return False
         self._rows.append((self._codes.setdefault(match[1], len(self._codes)), int(match[2]), line))
@@ -267,10 +267,10 @@ class _Frames:
 
 
 def _parsed(form: RowForm, body: bytes, may_lack: bool) -> ListedLabels | None:
-    """All lines at once; None if one of them is not as it should be."""
+    """The labels of all lines, parsed as columns; None if a line is invalid."""
     cells = form.cells
-    types = {f'{place}': ARROW_TYPES[task] for place, (task, _) in enumerate(cells)}
-    table = parsed_table(body, {'picture': 'string', **types})
+    types = {f'{column_number}': ARROW_TYPES[task] for column_number, (task, _) in enumerate(cells)}
+    table = parsed_table(body, {'image': 'string', **types})
     listed = None if table is None else _split_names(table.column(0))
     if table is None or listed is None:
         return None
@@ -282,7 +282,12 @@ def _parsed(form: RowForm, body: bytes, may_lack: bool) -> ListedLabels | None:
 
 
 def _split_names(names: Any, line: int = 2) -> FrameList | None:
-    """The frames that a column of pictures names, from a line on; None if one is not called VIDEO/00001.jpg."""
+    """The frames that a column of image names lists; None if one is not of the form VIDEO/00001.jpg.
+
+    Args:
+        names: Arrow column of text.
+        line: line of the first name in its file.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -290,25 +295,25 @@ def _split_names(names: Any, line: int = 2) -> FrameList | None:
     joined = joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
     if not len(joined):
         return FrameList((), *(np.zeros(0, dtype=np.int64) for _ in range(3)))
-    if pc.min(pc.binary_length(joined)).as_py() <= _ENDING:
+    if pc.min(pc.binary_length(joined)).as_py() <= _SUFFIX_LENGTH:
         return None
-    endings = pc.binary_slice(joined, -_ENDING)
-    letters = np.frombuffer(endings.buffers()[2], np.uint8, _ENDING * len(endings)).reshape(-1, _ENDING)
+    suffixes = pc.binary_slice(joined, -_SUFFIX_LENGTH)
+    letters = np.frombuffer(suffixes.buffers()[2], np.uint8, _SUFFIX_LENGTH * len(suffixes)).reshape(-1, _SUFFIX_LENGTH)
     digits = letters[:, 1:6].astype(np.int64) - ord('0')
     numbers = digits @ 10 ** np.arange(4, -1, -1)
     is_plain = (letters[:, 0] == ord('/')) & (letters[:, 6:] == np.frombuffer(b'.jpg', np.uint8)).all(axis=1)
     if not (is_plain & (digits >= 0).all(axis=1) & (digits <= 9).all(axis=1) & (numbers > 0)).all():
         return None
-    coded = pc.binary_slice(joined, 0, -_ENDING).dictionary_encode()
+    coded = pc.binary_slice(joined, 0, -_SUFFIX_LENGTH).dictionary_encode()
     videos = tuple(video.decode('utf-8', 'backslashreplace') for video in coded.dictionary.to_pylist())
     if not all(map(is_listable, videos)):
         return None
     return FrameList(videos, coded.indices.to_numpy().astype(np.int64), numbers, np.arange(line, len(numbers) + line))
 
 
-def _walked(form: RowForm, body: bytes, file: str, faults: Faults, may_lack: bool) -> ListedLabels:
-    """The same line by line, with a fault for each that is not as it should be."""
-    cells, named, rows = form.cells, _Frames(), []
+def _labels_by_line(form: RowForm, body: bytes, file: str, faults: Faults, may_lack: bool) -> ListedLabels:
+    """The labels read line by line, with a fault for each invalid line."""
+    cells, builder, rows = form.cells, _FrameListBuilder(), []
     absent = [float(NO_LABEL[task]) for task, _ in cells]
     for number, line in enumerate(lines_of(body), 2):
         name, *values = [cell.strip() for cell in line.split(',')]
@@ -316,35 +321,35 @@ def _walked(form: RowForm, body: bytes, file: str, faults: Faults, may_lack: boo
         if not name and not any(values):
             faults.add(file, number, 'is blank')
             continue
-        is_named, what = named.add(name, number), ''
+        is_named, fault = builder.add(name, number), ''
         if not is_named:
-            what = f'{quoted(name)} names no frame, as VIDEO/00001.jpg does'
+            fault = f'{quoted(name)} names no frame, as VIDEO/00001.jpg does'
         elif len(values) != len(cells):
-            what = misplaced(len(values), [label for _, label in cells])
+            fault = misplaced(len(values), [label for _, label in cells])
         else:
-            what = joined_faults(
+            fault = joined_faults(
                 (label, value, fault_of_cell(task, label, value, _most(task), may_lack=may_lack))
                 for (task, label), value in zip(cells, values, strict=True)
             )
-        if what:
-            faults.add(file, number, what)
+        if fault:
+            faults.add(file, number, fault)
         if is_named:
-            rows.append(absent if what else [float(value) for value in values])
+            rows.append(absent if fault else [float(value) for value in values])
     columns = np.array(rows, dtype=np.float64).reshape(-1, len(cells)).T
-    return ListedLabels(named.listed(), _by_task(form, columns))
+    return ListedLabels(builder.listed(), _by_task(form, columns))
 
 
 def _by_task(form: RowForm, columns: Iterable[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Columns of cells as arrays of tasks."""
+    """Task to its labels, from the columns of all cells."""
     by_task: dict[str, list[npt.NDArray[Any]]] = {task: [] for task in form.tasks}
     for (task, _), column in zip(form.cells, columns, strict=True):
         by_task[task].append(column)
     values: dict[str, npt.NDArray[Any]] = {}
-    for task, each in by_task.items():
+    for task, task_columns in by_task.items():
         if task == 'affect':
-            values[task] = with_nan(np.stack(each, axis=1))
+            values[task] = with_nan(np.stack(task_columns, axis=1))
         else:
-            values[task] = (each[0] if task == 'expression' else np.stack(each, axis=1)).astype(np.int8)
+            values[task] = (task_columns[0] if task == 'expression' else np.stack(task_columns, axis=1)).astype(np.int8)
     return values
 
 
@@ -362,11 +367,11 @@ def written_rows(form: RowForm, videos: Iterable[tuple[FrameLabels, Ints]]) -> b
     lines = [form.line]
     for labels, frames in videos:
         columns = [column for task in form.tasks for column in written_columns(task, getattr(labels, task)[frames - 1])]
-        lines += joined_cells([_pictures(labels.video, frames), *columns])
+        lines += joined_cells([_image_names(labels.video, frames), *columns])
     return '\n'.join([*lines, '']).encode()
 
 
-def _pictures(video: str, frames: Sequence[int] | Ints) -> Any:
+def _image_names(video: str, frames: Sequence[int] | Ints) -> Any:
     import pyarrow as pa
 
     return pa.array([picture(video, frame) for frame in np.asarray(frames).tolist()], pa.string())

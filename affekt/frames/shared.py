@@ -25,12 +25,12 @@ def shared_with_judged(table: FrameTable, tasks: Sequence[str]) -> dict[str, str
         of these tasks do not count, except those of a test.
     """
     by_recording: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for each in table:
-        if not any(each.belongs_to(task) for task in tasks):
+    for labels in table:
+        if not any(labels.belongs_to(task) for task in tasks):
             continue
-        part = each.partition_of(tasks[0]) if len(tasks) == 1 else each.partition
-        if part == 'test' or any(each.labelled(task).any() for task in tasks):
-            by_recording[each.recording].append((each.video, part))
+        part = labels.partition_of(tasks[0]) if len(tasks) == 1 else labels.partition
+        if part == 'test' or any(labels.labelled(task).any() for task in tasks):
+            by_recording[labels.recording].append((labels.video, part))
     shared: dict[str, str] = {}
     for people in by_recording.values():
         if judged := [f'{video} ({part})' for video, part in people if part != 'train']:
@@ -39,9 +39,9 @@ def shared_with_judged(table: FrameTable, tasks: Sequence[str]) -> dict[str, str
 
 
 def shared_by_task(table: FrameTable) -> tuple[str, ...]:
-    """One entry per training video whose recording is in validation or test: who else, and in which tasks.
+    """A phrase per training video whose recording is also in validation or test, with the other videos and the tasks.
 
-    Of all tasks together, which is a split of its own, only videos are listed that no single task has.
+    All tasks together have a split of their own; of it, only videos that no single task lists are named.
     """
     tasks_of: dict[tuple[str, str], list[str]] = defaultdict(list)
     for task in TASKS:

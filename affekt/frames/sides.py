@@ -43,28 +43,30 @@ def rows_of_person(
     """
     if side and side not in SIDES:
         raise UnknownNameError(expected=f'{" or ".join(SIDES)}, or nothing', came=repr(side), todo='name a side')
-    names, times, places = np.asarray(people, dtype=object), np.asarray(times_s), np.asarray(boxes, dtype=np.float64)
-    if times.shape != names.shape or places.shape != (*names.shape, 4):
+    names, times, box_array = np.asarray(people, dtype=object), np.asarray(times_s), np.asarray(boxes, dtype=np.float64)
+    if times.shape != names.shape or box_array.shape != (*names.shape, 4):
         raise ShapeError(
-            expected='N names, N times and boxes (N, 4)', came=f'{names.shape}, {times.shape}, {places.shape}',
+            expected='N names, N times and boxes (N, 4)', came=f'{names.shape}, {times.shape}, {box_array.shape}',
             todo='give a row for each face',
         )  # fmt: skip
-    meant = {name: names == name for name in dict.fromkeys(names.tolist())}
-    centers, areas = places[:, 0] + places[:, 2] / 2, places[:, 2] * places[:, 3]
+    rows_by_name = {name: names == name for name in dict.fromkeys(names.tolist())}
+    centers, areas = box_array[:, 0] + box_array[:, 2] / 2, box_array[:, 2] * box_array[:, 3]
     if side:
         is_left = centers < _divide(times, centers, areas, width)
-        meant = {name: rows for name, rows in meant.items() if (is_left[rows].mean() >= 0.5) == (side == 'left')}
-    theirs = np.zeros(len(names), dtype=np.bool_)
-    for rows in sorted(meant.values(), key=lambda rows: -float(areas[rows].sum())):
-        if not np.isin(times[rows], times[theirs]).any():
-            theirs |= rows
-    return theirs
+        rows_by_name = {
+            name: rows for name, rows in rows_by_name.items() if (is_left[rows].mean() >= 0.5) == (side == 'left')
+        }
+    is_person = np.zeros(len(names), dtype=np.bool_)
+    for rows in sorted(rows_by_name.values(), key=lambda rows: -float(areas[rows].sum())):
+        if not np.isin(times[rows], times[is_person]).any():
+            is_person |= rows
+    return is_person
 
 
 def _divide(
     times: npt.NDArray[np.float64], centers: npt.NDArray[np.float64], areas: npt.NDArray[np.float64], width: float
 ) -> float:
-    """Where left ends and right begins, pixels from the left."""
+    """The border between left and right, in pixels from the left edge."""
     middles = []
     order = np.lexsort((-areas, times))
     for frame in np.split(order, np.flatnonzero(np.diff(times[order]) > 0) + 1):

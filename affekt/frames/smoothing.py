@@ -131,11 +131,11 @@ def tuned_smoothing(
     Returns:
         The choice; no smoothing if nothing is better.
     """
-    others = [each for each in candidates or smoothing_candidates() if each.method != 'none']
-    scores = [(each, _score_of(each, predictions, score)) for each in (NO_SMOOTHING, *others)]
-    defined = [(value, -at) for at, (_, value) in enumerate(scores) if not math.isnan(value)]
-    best, at = max(defined, default=(math.nan, 0))
-    return SmoothingChoice(scores[-at][0], scores[0][1], best, tuple(scores))
+    others = [candidate for candidate in candidates or smoothing_candidates() if candidate.method != 'none']
+    scores = [(candidate, _score_of(candidate, predictions, score)) for candidate in (NO_SMOOTHING, *others)]
+    defined = [(value, -index) for index, (_, value) in enumerate(scores) if not math.isnan(value)]
+    best, index = max(defined, default=(math.nan, 0))
+    return SmoothingChoice(scores[-index][0], scores[0][1], best, tuple(scores))
 
 
 class OneEuro:
@@ -191,11 +191,11 @@ def one_euro(values: Floats, width: float, speed: float, speed_width: float = 10
         speed: 0 or more; increase of the bandwidth per unit change per frame.
         speed_width: W of the filter for the speed.
     """
-    smooth = OneEuro((width - 1) / 2, speed, (speed_width - 1) / 2)
-    answer = np.full(values.shape, np.nan)
+    filter_ = OneEuro((width - 1) / 2, speed, (speed_width - 1) / 2)
+    result = np.full(values.shape, np.nan)
     for t in range(values.shape[-2]):
-        answer[..., t, :] = smooth(values[..., t, :])
-    return answer
+        result[..., t, :] = filter_(values[..., t, :])
+    return result
 
 
 def _score_of(
@@ -205,46 +205,49 @@ def _score_of(
 
 
 def _kernel(method: str, width: int, back: int, ahead: int) -> Floats:
-    """(back + 1 + ahead,) weights from the earliest to the latest frame; a bell reaches three deviations."""
+    """Weights from the earliest to the latest frame.
+
+    (back + 1 + ahead,) ones for a mean. A bell extends over three standard deviations, to the past alone if causal.
+    """
     if method == 'mean':
         return np.ones(back + 1 + ahead)
     deviation = math.sqrt((width**2 - 1) / 12)  # standard deviation of W equally spaced values
     reach = math.ceil(3 * deviation)
-    places = np.arange(-reach, (reach if ahead else 0) + 1)
-    return np.asarray(np.exp(-0.5 * (places / deviation) ** 2))
+    offsets = np.arange(-reach, (reach if ahead else 0) + 1)
+    return np.asarray(np.exp(-0.5 * (offsets / deviation) ** 2))
 
 
 def _weighted(values: Floats, kernel: Floats, ahead: int) -> Floats:
-    """Weighted means over time; at the ends, and beside nan, of the frames that are there."""
-    known: Bools = np.asarray(~np.isnan(values).any(axis=1))
-    later = len(kernel) // 2 if ahead else 0
+    """(T, D) weighted means over time, over the frames that exist and are not nan; nan frames stay nan."""
+    is_known: Bools = np.asarray(~np.isnan(values).any(axis=1))
+    shift = len(kernel) // 2 if ahead else 0
     flipped = kernel[::-1]  # convolution flips it back
     count = len(values)
 
-    def slid(column: Floats) -> Floats:
-        return np.convolve(column, flipped)[later : later + count]
+    def convolved(column: Floats) -> Floats:
+        return np.convolve(column, flipped)[shift : shift + count]
 
-    shares = slid(known.astype(np.float64))
-    answer = np.full(values.shape, np.nan)
+    shares = convolved(is_known.astype(np.float64))
+    result = np.full(values.shape, np.nan)
     for column in range(values.shape[1]):
-        sums = slid(np.asarray(np.where(known, values[:, column], 0.0)))
-        answer[known, column] = sums[known] / shares[known]
-    return answer
+        sums = convolved(np.asarray(np.where(is_known, values[:, column], 0.0)))
+        result[is_known, column] = sums[is_known] / shares[is_known]
+    return result
 
 
 def _median(values: Floats, back: int, ahead: int) -> Floats:
-    """Medians over time of the frames that are there."""
-    known: Bools = np.asarray(~np.isnan(values).any(axis=1))
-    answer = np.full(values.shape, np.nan)
+    """(T, D) medians over time, over the frames that exist and are not nan; nan frames stay nan."""
+    is_known: Bools = np.asarray(~np.isnan(values).any(axis=1))
+    result = np.full(values.shape, np.nan)
     edge = [np.full((count, values.shape[1]), np.nan) for count in (back, ahead)]
-    padded = np.concatenate([edge[0], np.where(known[:, None], values, np.nan), edge[1]])
+    padded = np.concatenate([edge[0], np.where(is_known[:, None], values, np.nan), edge[1]])
     width = back + 1 + ahead
     views = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)  # (T, D, width)
     at_once = max(1, _MEDIAN_CHUNK // (width * max(1, values.shape[1])))
     for begin in range(0, len(values), at_once):
-        part = np.sort(views[begin : begin + at_once], axis=2)  # nan sorts last
-        counts = np.maximum((~np.isnan(part)).sum(axis=2, keepdims=True), 1)
-        middle = [np.take_along_axis(part, at, axis=2) for at in ((counts - 1) // 2, counts // 2)]
-        answer[begin : begin + at_once] = ((middle[0] + middle[1]) / 2)[..., 0]
-    answer[~known] = np.nan
-    return answer
+        chunk = np.sort(views[begin : begin + at_once], axis=2)  # nan sorts last
+        counts = np.maximum((~np.isnan(chunk)).sum(axis=2, keepdims=True), 1)
+        middle = [np.take_along_axis(chunk, indices, axis=2) for indices in ((counts - 1) // 2, counts // 2)]
+        result[begin : begin + at_once] = ((middle[0] + middle[1]) / 2)[..., 0]
+    result[~is_known] = np.nan
+    return result

@@ -42,20 +42,20 @@ def true_curves(path: Path) -> dict[str, TrueCurves]:
     """
     from pyarrow import ArrowException, parquet
 
-    shown = [f'shows_{name.lower()}' for name in EXPRESSIONS[1:]]
+    intensities = [f'shows_{name.lower()}' for name in EXPRESSIONS[1:]]
     try:
         require_bounded(path)
-        table = parquet.read_table(path, columns=['video', 'state', 'valence', 'arousal', *shown, *UNIT_SHAPES])
-        column = {name: table.column(name).to_numpy() for name in table.column_names}
+        table = parquet.read_table(path, columns=['video', 'state', 'valence', 'arousal', *intensities, *UNIT_SHAPES])
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
     except (ArrowException, OSError, ValueError) as error:
         raise TableError(
-            expected='curves.parquet of a made-up Aff-Wild2', came=f'{path}: {error}', todo='give the file in its key'
+            expected='curves.parquet of a synthetic Aff-Wild2', came=f'{path}: {error}', todo='give the file in its key'
         ) from error
-    affect = np.stack([column['valence'], column['arousal']], axis=1)
-    expression = np.stack([column[name] for name in shown], axis=1)
-    units = np.clip(unit_amounts(column) / 2, 0, 1).astype(np.float32)
+    affect = np.stack([columns['valence'], columns['arousal']], axis=1)
+    expression = np.stack([columns[name] for name in intensities], axis=1)
+    units = np.clip(unit_amounts(columns) / 2, 0, 1).astype(np.float32)
     curves = {}
-    for name in dict.fromkeys(column['video'].tolist()):
-        rows = column['video'] == name
-        curves[name] = TrueCurves(affect[rows], expression[rows], units[rows], column['state'][rows] == STATES[0])
+    for name in dict.fromkeys(columns['video'].tolist()):
+        rows = columns['video'] == name
+        curves[name] = TrueCurves(affect[rows], expression[rows], units[rows], columns['state'][rows] == STATES[0])
     return curves

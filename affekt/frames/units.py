@@ -10,7 +10,7 @@
 | AU25 | the largest of jaw open, lower lip down, upper lip up | 0.15 |
 | AU26 | jaw open | 0.25 |
 
-A shape of two sides counts as the mean of both. These are conventions and not fitted.
+A shape of two sides counts as the mean of both. These thresholds are conventions, not fitted values.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def unit_amounts(shapes: Mapping[str, npt.ArrayLike]) -> Floats:
 
     smile, squint, press, jaw = pair('mouthSmile'), pair('eyeSquint'), pair('mouthPress'), amounts['jawOpen']
     parted = np.max([jaw, pair('mouthLowerDown'), pair('mouthUpperUp')], axis=0)
-    of_units = {
+    by_unit = {
         'AU1': amounts['browInnerUp'] / ACTIVE_FROM, 'AU2': pair('browOuterUp') / ACTIVE_FROM,
         'AU4': pair('browDown') / ACTIVE_FROM, 'AU6': np.minimum(squint, smile) / ACTIVE_FROM,
         'AU7': squint / ACTIVE_FROM, 'AU10': pair('mouthUpperUp') / ACTIVE_FROM, 'AU12': smile / ACTIVE_FROM,
         'AU15': pair('mouthFrown') / ACTIVE_FROM, 'AU23': press / ACTIVE_FROM, 'AU24': press / PRESSED_FROM,
         'AU25': parted / PARTED_FROM, 'AU26': jaw / ACTIVE_FROM,
     }  # fmt: skip
-    return np.stack([of_units[name] for name in ACTION_UNITS], axis=1)
+    return np.stack([by_unit[name] for name in ACTION_UNITS], axis=1)

@@ -105,8 +105,8 @@ def overlap_weights(length: int, weights: OverlapWeights = 'flat') -> Floats:
         )
     if weights == 'flat':
         return np.ones(length)
-    places = np.arange(length)
-    return np.minimum(places + 1, length - places) / max(1, (length + 1) // 2)
+    frames = np.arange(length)
+    return np.minimum(frames + 1, length - frames) / max(1, (length + 1) // 2)
 
 
 class OverlapAverage:
@@ -124,7 +124,7 @@ class OverlapAverage:
         self._weights: OverlapWeights = weights
 
     def add(self, begin: int, answers: npt.NDArray[Any]) -> None:
-        """Add the (L, D) predictions of a window that begins at this frame.
+        """Adds the (L, D) predictions of a window that begins at this frame.
 
         Raises:
             ShapeError: they reach beyond the video, or have other columns.
@@ -132,7 +132,7 @@ class OverlapAverage:
         end = begin + len(answers)
         if begin < 0 or end > len(self._sums) or answers.shape[1:] != self._sums.shape[1:]:
             raise ShapeError(
-                expected=f'answers within {len(self._sums):,} frames, {self._sums.shape[1]} columns each',
+                expected=f'predictions within {len(self._sums):,} frames, {self._sums.shape[1]} columns each',
                 came=f'{answers.shape} from frame {begin}', todo='give windows of this video',
             )  # fmt: skip
         weights = overlap_weights(len(answers), self._weights)
@@ -167,12 +167,12 @@ def overlap_average(
         average = average or OverlapAverage(length, part.shape[1], weights)
         average.add(begin, part)
     if average is None:
-        raise ShapeError(expected='the answers of a window or more', came='none', todo='give some')
+        raise ShapeError(expected='the predictions of at least one window', came='none', todo='give some')
     return average.result()
 
 
 def require_disjoint(sides: Mapping[str, Iterable[str | Window]]) -> None:
-    """Check that no recording is in two parts of a split.
+    """Checks that no recording is in two parts of a split.
 
     Two people of one recording (`video59_left`, `video59`) count as one: their frames share audio, light and events.
 
@@ -184,12 +184,12 @@ def require_disjoint(sides: Mapping[str, Iterable[str | Window]]) -> None:
 
     >>> require_disjoint({'train': ['video1', 'video2_left'], 'val': ['video3']})
     """
-    seen: dict[str, tuple[str, str]] = {}
+    first_by_recording: dict[str, tuple[str, str]] = {}
     leaks: dict[str, None] = {}
     for side, members in sides.items():
         for member in members:
             video = member.video if isinstance(member, Window) else member
-            first_side, first_video = seen.setdefault(recording_of(video), (side, video))
+            first_side, first_video = first_by_recording.setdefault(recording_of(video), (side, video))
             if first_side != side:
                 both = video if first_video == video else f'{first_video} / {video}'
                 leaks[f'{both} in {first_side} and {side}'] = None

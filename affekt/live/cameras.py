@@ -1,4 +1,4 @@
-"""The cameras of this machine, and how each system opens one."""
+"""The cameras of this machine, and FFmpeg's arguments to open one on each system."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def cameras(system: str = sys.platform) -> list[Camera]:
     except (ValueError, OSError, av.FFmpegError):
         return []
     media = {device.name: getattr(device, 'media_types', ()) for device in devices}
-    seen = [device for device in devices if not media[device.name] or 'video' in media[device.name]]
-    return [Camera(device.name, device.description) for device in seen]
+    video_devices = [device for device in devices if not media[device.name] or 'video' in media[device.name]]
+    return [Camera(device.name, device.description) for device in video_devices]
 
 
 def camera_input(
@@ -49,29 +49,29 @@ def camera_input(
     """PyAV's arguments to open a camera.
 
     Args:
-        number: from 0, or the system's name of a camera.
+        number: number of the camera, from 0, or its name on this system.
         settings: size, rate and microphone.
         system: as in `sys.platform`.
 
     Returns:
-        The file, the format, the options.
+        The file, the input format and the options.
 
     Raises:
         MediaError: no such camera; the error lists the existing ones.
     """
-    known = cameras(system)
+    available = cameras(system)
     options = {}
     if settings.camera_size:
         options['video_size'] = settings.camera_size
     if settings.camera_rate_hz is not None:
         options['framerate'] = f'{settings.camera_rate_hz:g}'
-    name = _address(number, known, system)
+    name = _address(number, available, system)
     if system == 'darwin':
         options.setdefault('framerate', '30')  # AVFoundation accepts only rates of its list, which lacks 29.97
         return f'{name}:{settings.microphone or "none"}', INPUTS[system], options
     if system == 'win32':
-        sound = f':audio={settings.microphone}' if settings.microphone else ''
-        return f'video={name}{sound}', INPUTS[system], options
+        audio_suffix = f':audio={settings.microphone}' if settings.microphone else ''
+        return f'video={name}{audio_suffix}', INPUTS[system], options
     return name, INPUTS.get(system, 'v4l2'), options
 
 
@@ -82,22 +82,24 @@ def microphone_input(settings: StreamSettings, system: str = sys.platform) -> tu
     return settings.microphone, 'alsa', {}
 
 
-def _address(number: int | str, known: list[Camera], system: str) -> str:
-    """What the system calls the camera."""
-    addresses = [camera.address for camera in known]
+def _address(number: int | str, available: list[Camera], system: str) -> str:
+    """The system's name for the camera."""
+    addresses = [camera.address for camera in available]
     if isinstance(number, str) and not number.isdecimal():
-        if number in addresses or (not known and system != 'linux'):
+        if number in addresses or (not available and system != 'linux'):
             return number
     elif system == 'linux':
         if f'{DEVICES}/video{number}' in addresses:
             return f'{DEVICES}/video{number}'
-    elif int(number) < len(known):
+    elif int(number) < len(available):
         return str(number) if system == 'darwin' else addresses[int(number)]
-    there = f'there {"is" if len(known) == 1 else "are"} {listed(map(str, known), 9)}' if known else 'no camera'
+    found = (
+        f'there {"is" if len(available) == 1 else "are"} {listed(map(str, available), 9)}' if available else 'no camera'
+    )
     raise MediaError(
         expected=f'camera {number}',
-        came=there,
-        todo='choose one of these' if known else 'connect one, and check that this user may read it',
+        came=found,
+        todo='choose one of these' if available else 'connect one, and check that this user may read it',
     )
 
 

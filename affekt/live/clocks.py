@@ -12,15 +12,16 @@ MOST_BACK = 3
 LEAP_S = 10.0
 """A timestamp further ahead than this, and than the machine's clock, starts a new count."""
 USUAL_STEP_S = 0.04
+"""Step of a stream in seconds, until two of its times are known."""
 BEHIND_S = 1.0
 """A file reader that is later than this, in seconds, stops trying to catch up."""
 
 
 class MachineClock:
-    """Monotonic seconds; tests replace it."""
+    """The machine's monotonic clock, as an object that tests can replace."""
 
     def now(self) -> float:
-        """Seconds from some fixed time."""
+        """Seconds since an arbitrary fixed time."""
         return time.monotonic()
 
     def wait(self, stop: threading.Event, seconds: float) -> None:
@@ -41,8 +42,8 @@ class SteadyClock:
 
     def __init__(self, leap_s: float = LEAP_S) -> None:
         self._leap_s = leap_s
-        self._newest: float | None = None  # offset that the newest count subtracts from timestamps
-        self._own: dict[str, float] = {}  # offset of each stream's count, which may be the previous one
+        self._newest_offset: float | None = None  # offset that the newest count subtracts from timestamps
+        self._offsets: dict[str, float] = {}  # offset of each stream's count, which may be the previous one
         self._last: dict[str, tuple[float, float]] = {}  # last time of each stream, and the machine's then
         self._steps: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
@@ -50,8 +51,8 @@ class SteadyClock:
 
     def begin(self, at_s: float) -> None:
         """Starts a new connection, whose first timestamp counts as this time."""
-        self._newest = None
-        self._own.clear()
+        self._newest_offset = None
+        self._offsets.clear()
         self._begin_s = at_s
 
     def begin_again(self, now_s: float) -> None:
@@ -75,22 +76,22 @@ class SteadyClock:
         Returns:
             Seconds, later than the previous time of this stream; None for a frame that repeats or steps back a little.
         """
-        if self._newest is None and stamp_s is not None:
-            self._newest = stamp_s - self._begin_s
+        if self._newest_offset is None and stamp_s is not None:
+            self._newest_offset = stamp_s - self._begin_s
         last = self._last.get(stream)
         step_s = self._steps.get(stream, USUAL_STEP_S)
-        if stamp_s is None or self._newest is None:
+        if stamp_s is None or self._newest_offset is None:
             time_s = self._begin_s if last is None else last[0] + step_s
         elif last is None:
-            self._own[stream] = self._newest
-            time_s = max(0.0, stamp_s - self._newest)
+            self._offsets[stream] = self._newest_offset
+            time_s = max(0.0, stamp_s - self._newest_offset)
         else:
             time_s = self._counted(stamp_s, stream, last, step_s, now_s)
             if time_s <= last[0]:
                 self._left_out[stream] = self._left_out.get(stream, 0) + 1
                 if self._left_out[stream] <= MOST_BACK:
                     return None
-                time_s = self._begun_anew(stamp_s, stream, last[0], step_s)
+                time_s = self._start_count(stamp_s, stream, last[0], step_s)
             self._left_out[stream] = 0
             if time_s - last[0] < 1.0:
                 self._steps[stream] = time_s - last[0]
@@ -100,17 +101,19 @@ class SteadyClock:
     def _counted(self, stamp_s: float, stream: str, last: tuple[float, float], step_s: float, now_s: float) -> float:
         """The timestamp by the count that brings it nearest to the one before; by a new one where none does."""
         most_s = max(self._leap_s, now_s - last[1] + 1.0)
-        newest = self._newest if self._newest is not None else stamp_s
-        steps = {origin: stamp_s - origin - last[0] for origin in (newest, self._own.get(stream, newest))}
-        fitting = {origin: abs(step - step_s) for origin, step in steps.items() if -STEP_BACK_S <= step <= most_s}
+        newest_offset = self._newest_offset if self._newest_offset is not None else stamp_s
+        steps = {
+            offset: stamp_s - offset - last[0] for offset in (newest_offset, self._offsets.get(stream, newest_offset))
+        }
+        fitting = {offset: abs(step - step_s) for offset, step in steps.items() if -STEP_BACK_S <= step <= most_s}
         if not fitting:
-            return self._begun_anew(stamp_s, stream, last[0], step_s)
-        self._own[stream] = min(fitting, key=fitting.__getitem__)
-        return stamp_s - self._own[stream]
+            return self._start_count(stamp_s, stream, last[0], step_s)
+        self._offsets[stream] = min(fitting, key=fitting.__getitem__)
+        return stamp_s - self._offsets[stream]
 
-    def _begun_anew(self, stamp_s: float, stream: str, last_s: float, step_s: float) -> float:
+    def _start_count(self, stamp_s: float, stream: str, last_s: float, step_s: float) -> float:
         """The time of the first timestamp of a new count, one usual step after the one before."""
-        self._newest = self._own[stream] = stamp_s - last_s - step_s
+        self._newest_offset = self._offsets[stream] = stamp_s - last_s - step_s
         return last_s + step_s
 
 
@@ -118,7 +121,7 @@ class Pace:
     """Holds a source that can be read faster than real time to its recorded pace.
 
     Args:
-        clock: the machine's.
+        clock: the machine's clock.
         slack_s: maximum lead over the clock: 0 for files, more for live sources, which come in bursts.
     """
 
@@ -127,7 +130,7 @@ class Pace:
         self._began_s: float | None = None
 
     def keep(self, time_s: float, stop: threading.Event) -> bool:
-        """Waits until this time of the stream is reached; False if it was already."""
+        """Waits until this time of the stream is reached; returns whether it had to wait."""
         now_s = self._clock.now()
         if self._began_s is None:
             self._began_s = now_s - time_s

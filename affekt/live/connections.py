@@ -15,7 +15,7 @@ from affekt.arrays import Floats32
 from affekt.containers import DEMUXERS
 from affekt.errors import MediaError
 from affekt.live.clocks import SteadyClock
-from affekt.live.feeds import BLOCK, RATE_HZ, Picture, Thinned, nothing_of
+from affekt.live.feeds import BLOCK, RATE_HZ, StreamFrame, Thinned, no_stream_error
 from affekt.live.settings import StreamSettings
 from affekt.media import Block, Limits
 from affekt.media.picture_memory import check_parameter_sets, check_picture_memory, pictures_held
@@ -26,15 +26,17 @@ DRIFT_S = 0.25
 """Maximum difference in seconds between audio and its timestamps before it is realigned."""
 PROBING = {'probesize': '60000', 'analyzeduration': '100000'}
 """Probing of a live stream before decoding: 60 kB or a tenth of a second. FFmpeg's default is 5 s."""
-HURRY = {'flags': 'low_delay'}
+LOW_DELAY = {'flags': 'low_delay'}
+"""Options that make FFmpeg's decoders return each frame at once."""
 _RAW = ('h264', 'hevc', 'mjpeg', 'mpjpeg', 'm4v', 'ivf', 'nut', 'yuv4mpegpipe')
 PIPED = {'format_whitelist': ','.join((*DEMUXERS, *_RAW)), 'enable_drefs': '0'}
 """Formats allowed in a pipe: recordings and raw video, but none that makes FFmpeg open other files."""
-DAMAGED_IN_A_ROW = 300
+MOST_DAMAGED = 300
+"""Maximum number of consecutive packets that do not decode."""
 
 
 @dataclass
-class Later:
+class LazyFrame:
     """A decoded frame, converted to RGB on first access.
 
     Attributes:
@@ -70,7 +72,7 @@ class Opening:
         is_finite, slack_s: see `Feed`; None for `is_finite` if the container shows it.
     """
 
-    what: str
+    name: str
     file: Any
     format: str | None = None
     options: Mapping[str, str] | None = None
@@ -82,9 +84,9 @@ class ConnectedFeed:
     """A camera, a network stream or a pipe, read by PyAV.
 
     Args:
-        opening: how to open it.
-        settings: of the stream.
-        clock: of its timestamps; continues from the previous connection.
+        opening: arguments to open it.
+        settings: settings of the stream.
+        clock: clock of its timestamps; continues from the previous connection.
         now: the machine's clock.
 
     Raises:
@@ -94,7 +96,7 @@ class ConnectedFeed:
     def __init__(
         self, opening: Opening, settings: StreamSettings, clock: SteadyClock, now: Callable[[], float]
     ) -> None:
-        self._what, self._settings, self._clock, self._now = opening.what, settings, clock, now
+        self._name, self._settings, self._clock, self._now = opening.name, settings, clock, now
         self._limits = Limits()
         self._todo = 'check its sender'
         if hasattr(opening.file, 'read'):
@@ -103,28 +105,28 @@ class ConnectedFeed:
         if str(opening.file).startswith('http') and 'mp4' in self._container.format.name:
             self._todo += '; an mp4 file that keeps its index at the end needs a server that answers for byte ranges'
         try:
-            self._choose(opening)
+            self._choose_streams(opening)
         except BaseException:
             self._container.close()
             raise
-        self._sound = _Blocks()
+        self._blocks = _Blocks()
         self._thinned = Thinned(settings.fps)
         self._orientations = Orientations()
 
-    def _choose(self, opening: Opening) -> None:
+    def _choose_streams(self, opening: Opening) -> None:
         streams = self._container.streams
-        moving = [stream for stream in streams.video if not stream.disposition & Disposition.attached_pic]
-        self._video: Any = moving[0] if moving and self._settings.faces else None
+        videos = [stream for stream in streams.video if not stream.disposition & Disposition.attached_pic]
+        self._video: Any = videos[0] if videos and self._settings.faces else None
         self._audio: Any = next(iter(streams.audio), None) if self._settings.voice else None
         if self._video is None and self._audio is None:
-            raise nothing_of(self._settings, self._what)
+            raise no_stream_error(self._settings, self._name)
         if self._video is not None:
             codec = self._video.codec_context
             self._limits.check(
-                'max_pixels', codec.width * codec.height, f'a {codec.width}x{codec.height} frame of {self._what}'
+                'max_pixels', codec.width * codec.height, f'a {codec.width}x{codec.height} frame of {self._name}'
             )
             check_picture_memory(
-                codec.width, codec.height, codec.pix_fmt, codec.name, self._what, self._limits, pictures_held(codec)
+                codec.width, codec.height, codec.pix_fmt, codec.name, self._name, self._limits, pictures_held(codec)
             )
             codec.options = {'max_pixels': str(decoder_pixels(self._limits))}
             self._video.thread_type = 'SLICE'  # frame threading would delay each frame by some frames
@@ -134,26 +136,26 @@ class ConnectedFeed:
         self.has_pictures, self.has_sound = self._video is not None, self._audio is not None
         self.rate_hz = float(self._video.average_rate or 0.0) if self._video is not None else 0.0
 
-    def __iter__(self) -> Iterator[Picture | Block]:
-        wanted = [stream for stream in (self._video, self._audio) if stream is not None]
+    def __iter__(self) -> Iterator[StreamFrame | Block]:
+        streams = [stream for stream in (self._video, self._audio) if stream is not None]
         damaged = 0
         try:
-            for packet in self._container.demux(*wanted):
+            for packet in self._container.demux(*streams):
                 read_s = self._now()
                 if packet.stream is self._video and packet.size:
-                    check_parameter_sets(self._video.codec_context, bytes(packet), self._what, self._limits)
+                    check_parameter_sets(self._video.codec_context, bytes(packet), self._name, self._limits)
                 try:
                     units = packet.decode()
                 except (av.error.InvalidDataError, av.error.UndefinedError) as error:
                     damaged += 1
-                    if damaged > DAMAGED_IN_A_ROW:
+                    if damaged > MOST_DAMAGED:
                         raise MediaError(
-                            expected='a stream that decodes', came=f'{self._what}: {error}', todo='check its sender'
+                            expected='a stream that decodes', came=f'{self._name}: {error}', todo='check its sender'
                         ) from error
                     continue
                 for unit in units:
                     damaged = 0
-                    yield from self._placed(unit, read_s)
+                    yield from self._timed(unit, read_s)
         except MediaError:
             raise
         except (av.error.EOFError, StopIteration):
@@ -161,21 +163,21 @@ class ConnectedFeed:
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(
                 expected='a stream that goes on',
-                came=f'{self._what}: {_reason(error, self._settings.patience_s)}',
+                came=f'{self._name}: {_reason(error, self._settings.patience_s)}',
                 todo=self._todo,
             ) from error
-        yield from self._sound.rest()
+        yield from self._blocks.flush()
 
-    def _placed(self, unit: Any, read_s: float) -> Iterator[Picture | Block]:
-        """The unit with its time; of sound as many blocks as are full."""
+    def _timed(self, unit: Any, read_s: float) -> Iterator[StreamFrame | Block]:
+        """The frame with its time, unless it is thinned out; of audio, the blocks that are full."""
         stamp_s = None if unit.pts is None or unit.time_base is None else float(unit.pts * unit.time_base)
         if isinstance(unit, av.AudioFrame):
             time_s = self._clock.at(stamp_s, 'sound', self._now())
             if time_s is not None:
-                yield from self._sound.add(unit, time_s)
+                yield from self._blocks.add(unit, time_s)
             return
         self._limits.check(
-            'max_pixels', unit.width * unit.height, f'a {unit.width}x{unit.height} frame of {self._what}'
+            'max_pixels', unit.width * unit.height, f'a {unit.width}x{unit.height} frame of {self._name}'
         )
         time_s = self._clock.at(stamp_s, 'pictures', self._now())
         if time_s is None or not self._thinned.takes(time_s):
@@ -183,7 +185,7 @@ class ConnectedFeed:
         aspect = usable_aspect(self._video.sample_aspect_ratio)
         orientation = self._orientations.of(unit)
         full_side = max(upright_size(unit.width, unit.height, aspect, orientation))
-        yield Later(time_s, lambda: to_rgb(unit, orientation, aspect, self._settings.max_side), full_side, read_s)
+        yield LazyFrame(time_s, lambda: to_rgb(unit, orientation, aspect, self._settings.max_side), full_side, read_s)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -195,15 +197,15 @@ class _Blocks:
 
     def __init__(self) -> None:
         self._resampler: Any = None
-        self._waiting: list[Floats32] = []
+        self._pieces: list[Floats32] = []
         self._length = 0
         self._start_s: float | None = None
 
     def add(self, unit: Any, time_s: float) -> Iterator[Block]:
-        """The blocks that are full with this unit, which begins at a time."""
+        """The blocks that this unit completes; it begins at `time_s`."""
         expected_s = None if self._start_s is None else self._start_s + self._length / RATE_HZ
         if expected_s is None or time_s - expected_s > DRIFT_S:
-            yield from self.rest()
+            yield from self.flush()
             self._start_s = time_s
         self._take(unit)
         yield from self._full()
@@ -218,25 +220,25 @@ class _Blocks:
             pieces = self._resampler.resample(unit)
         for piece in pieces:
             samples = piece.to_ndarray().reshape(-1).astype(np.float32)
-            self._waiting.append(np.clip(np.nan_to_num(samples), -1.0, 1.0))
+            self._pieces.append(np.clip(np.nan_to_num(samples), -1.0, 1.0))
             self._length += len(samples)
 
     def _full(self) -> Iterator[Block]:
         if self._length < BLOCK or self._start_s is None:
             return
-        joined = np.concatenate(self._waiting)
-        whole = len(joined) // BLOCK * BLOCK
+        joined = np.concatenate(self._pieces)
+        complete = len(joined) // BLOCK * BLOCK
         start_s = self._start_s
-        self._waiting, self._length = [joined[whole:]], len(joined) - whole
-        self._start_s = start_s + whole / RATE_HZ
-        for begin in range(0, whole, BLOCK):
-            yield Block(start_s + begin / RATE_HZ, joined[begin : begin + BLOCK])
+        self._pieces, self._length = [joined[complete:]], len(joined) - complete
+        self._start_s = start_s + complete / RATE_HZ
+        for start in range(0, complete, BLOCK):
+            yield Block(start_s + start / RATE_HZ, joined[start : start + BLOCK])
 
-    def rest(self) -> Iterator[Block]:
-        """What waits for a block to be full."""
+    def flush(self) -> Iterator[Block]:
+        """The samples left over, as a last, shorter block."""
         if self._length and self._start_s is not None:
-            yield Block(self._start_s, np.concatenate(self._waiting))
-        self._waiting, self._length, self._start_s = [], 0, None
+            yield Block(self._start_s, np.concatenate(self._pieces))
+        self._pieces, self._length, self._start_s = [], 0, None
 
 
 def _opened(opening: Opening, settings: StreamSettings) -> Any:
@@ -251,13 +253,16 @@ def _opened(opening: Opening, settings: StreamSettings) -> Any:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             expected='a source that can be opened',
-            came=f'{opening.what}: {_reason(error, settings.patience_s)}',
+            came=f'{opening.name}: {_reason(error, settings.patience_s)}',
             todo=_advice(error),
         ) from error
 
 
 def _has_end(container: Any) -> bool:
-    """Whether a container states its length, or its server that of the file; a playlist's own is none of the stream."""
+    """Whether a container states its duration, or its server the size of the file.
+
+    The size of a playlist is not that of its stream.
+    """
     duration_s = (container.duration or 0) / av.time_base
     is_playlist = container.format.name.split(',')[0] in ('hls', 'dash')
     return 0 < duration_s < 1e6 or (not is_playlist and container.size > 0)
@@ -274,4 +279,4 @@ def _advice(error: BaseException) -> str:
         return 'let this user read it; a camera belongs to the group video'
     if getattr(error, 'errno', None) == 16:
         return 'close the program that uses it'
-    return 'check that it is there and sends video or sound'
+    return 'check that it is available and sends video or audio'

@@ -21,11 +21,12 @@ from affekt.live.settings import StreamSettings
 from affekt.media import Block, Recording
 
 RATE_HZ = 16000
+"""Sampling rate of the audio that is read."""
 BLOCK = 1600
 """Samples per block: a tenth of a second."""
 
 
-class Picture(Protocol):
+class StreamFrame(Protocol):
     """The interface of a frame: `affekt.media.Frame`, or one that is converted on access."""
 
     @property
@@ -52,7 +53,7 @@ class Feed(Protocol):
     has_sound: bool
     rate_hz: float
 
-    def __iter__(self) -> Iterator[Picture | Block]: ...
+    def __iter__(self) -> Iterator[StreamFrame | Block]: ...
 
     def close(self) -> None: ...
 
@@ -61,8 +62,8 @@ class FileFeed:
     """A recording, read as in an analysis.
 
     Args:
-        path: of the file.
-        settings: of the stream.
+        path: path of the file.
+        settings: settings of the stream.
 
     Raises:
         MediaError, LimitError: see `Recording.open`.
@@ -75,24 +76,24 @@ class FileFeed:
         self.recording = Recording.open(path)
         if self.recording.is_still:
             raise MediaError(
-                expected='a stream', came=f'a picture: {path.name}', todo='read pictures with `affekt analyze`'
+                expected='a stream', came=f'an image: {path.name}', todo='read images with `affekt analyze`'
             )
         self._settings = settings
         self.has_pictures = settings.faces and self.recording.video is not None
         self.has_sound = settings.voice and bool(self.recording.audio)
         if not (self.has_pictures or self.has_sound):
-            raise nothing_of(settings, path.name)
+            raise no_stream_error(settings, path.name)
         video = self.recording.video
         self.rate_hz = float(video.rate_hz or 0.0) if video else 0.0
         self.full_side = max(video.width, video.height) if video else 0
 
-    def __iter__(self) -> Iterator[Picture | Block]:
-        parts: list[Iterator[Picture | Block]] = []
+    def __iter__(self) -> Iterator[StreamFrame | Block]:
+        iterators: list[Iterator[StreamFrame | Block]] = []
         if self.has_pictures:
-            parts.append(self.recording.frames(self._settings.fps, self._settings.max_side))
+            iterators.append(self.recording.frames(self._settings.fps, self._settings.max_side))
         if self.has_sound:
-            parts.append(self.recording.samples(RATE_HZ, BLOCK / RATE_HZ))
-        return merged(parts)
+            iterators.append(self.recording.samples(RATE_HZ, BLOCK / RATE_HZ))
+        return merged(iterators)
 
     def close(self) -> None:
         """Does nothing: no resource is open."""
@@ -113,23 +114,23 @@ class Thinned:
         """Whether the frame of this time is taken; times ascend."""
         if self._rate_hz is None:
             return True
-        place = math.floor(time_s * self._rate_hz + 1e-6)
-        if place < self._next:
+        slot = math.floor(time_s * self._rate_hz + 1e-6)
+        if slot < self._next:
             return False
-        self._next = place + 1
+        self._next = slot + 1
         return True
 
 
 class GivenFeed:
     """Frames and blocks made by the caller: `affekt.media.Frame`s and `Block`s, or objects with their attributes."""
 
-    def __init__(self, units: Iterable[Picture | Block], settings: StreamSettings) -> None:
+    def __init__(self, units: Iterable[StreamFrame | Block], settings: StreamSettings) -> None:
         self._units, self._thinned = units, Thinned(settings.fps)
         self.is_finite, self.rate_hz = True, 0.0
         self.slack_s: float | None = 0.0
         self.has_pictures, self.has_sound = settings.faces, settings.voice
 
-    def __iter__(self) -> Iterator[Picture | Block]:
+    def __iter__(self) -> Iterator[StreamFrame | Block]:
         for unit in self._units:
             if hasattr(unit, 'samples'):
                 if self.has_sound:
@@ -138,7 +139,7 @@ class GivenFeed:
                 raise MediaError(
                     expected='frames with `time_s` and `image`, and blocks with `start_s` and `samples`',
                     came=f'{type(unit).__name__}',
-                    todo='give affekt.media.Frame and Block, or what has their attributes',
+                    todo='give affekt.media.Frame and Block, or objects with their attributes',
                 )
             elif self.has_pictures and self._thinned.takes(unit.time_s):
                 yield unit
@@ -151,25 +152,27 @@ class GivenFeed:
                 close()
 
 
-def nothing_of(settings: StreamSettings, what: str) -> MediaError:
+def no_stream_error(settings: StreamSettings, name: str) -> MediaError:
     """The error for a source without any requested stream."""
-    wanted = [name for name, is_on in (('pictures', settings.faces), ('sound', settings.voice)) if is_on]
+    requested = [stream for stream, is_on in (('video', settings.faces), ('audio', settings.voice)) if is_on]
     return MediaError(
-        expected=f'{" or ".join(wanted)} in {what}', came='none', todo='name another source, or read what it has'
+        expected=f'{" or ".join(requested)} in {name}',
+        came='none',
+        todo='name another source, or read its other streams',
     )
 
 
-def ends_at(unit: Picture | Block) -> float:
-    """The time of a frame, or of the end of a block."""
+def ends_at(unit: StreamFrame | Block) -> float:
+    """The time of a frame, or of the end of a block, in seconds."""
     return unit.start_s + len(unit.samples) / RATE_HZ if isinstance(unit, Block) else unit.time_s
 
 
-def merged(parts: Iterable[Iterator[Picture | Block]]) -> Iterator[Picture | Block]:
-    """The units of several iterators sorted by time."""
-    waiting = [(unit, part) for part in parts if (unit := next(part, None)) is not None]
-    while waiting:
-        place = min(range(len(waiting)), key=lambda at: ends_at(waiting[at][0]))
-        unit, part = waiting[place]
+def merged(iterators: Iterable[Iterator[StreamFrame | Block]]) -> Iterator[StreamFrame | Block]:
+    """The units of several iterators, each sorted by time, as one sorted by time."""
+    heads = [(unit, iterator) for iterator in iterators if (unit := next(iterator, None)) is not None]
+    while heads:
+        earliest = min(range(len(heads)), key=lambda index: ends_at(heads[index][0]))
+        unit, iterator = heads[earliest]
         yield unit
-        following = next(part, None)
-        waiting[place : place + 1] = [] if following is None else [(following, part)]
+        following = next(iterator, None)
+        heads[earliest : earliest + 1] = [] if following is None else [(following, iterator)]

@@ -27,35 +27,35 @@ what one of them gets; with 10 it would get a tenth, and words would be three ti
 
 
 class Hearer:
-    """Reads blocks as they come; `voice` is the current reading.
+    """Reads blocks of audio as they arrive; `voice` is the current reading.
 
     One thread detects speech, which is never late; another reads emotion and words of turns,
     which may take longer.
 
     Args:
-        sound: the source of blocks.
-        voice: reads them.
+        blocks: receives the blocks of audio.
+        voice: reads the blocks.
         journal: receives the rows.
-        clock: the machine's.
+        clock: the machine's clock.
     """
 
     def __init__(
-        self, sound: Mailbox[Arrived[Block]], voice: VoiceStream, journal: Journal, clock: MachineClock
+        self, blocks: Mailbox[Arrived[Block]], voice: VoiceStream, journal: Journal, clock: MachineClock
     ) -> None:
-        self._sound, self._stream, self._journal, self._clock = sound, voice, journal, clock
-        self._heard: Mailbox[tuple[float, float]] = Mailbox(1)
+        self._blocks, self._stream, self._journal, self._clock = blocks, voice, journal, clock
+        self._progress: Mailbox[tuple[float, float]] = Mailbox(1)
         self._turns: Mailbox[Turn] = Mailbox(TURNS_WAIT, is_patient=True)
         self._windows: Mailbox[tuple[int, Floats32]] = Mailbox(1)
         self._work = queue.SimpleQueue[bool]()
         self._lock = threading.Lock()
         self._words: list[str] = []
-        self._now: HeardNow | None = None
+        self._latest: HeardNow | None = None
         self._emotion: tuple[int, EmotionReading | None] = 0, None
         self.delays = Delays()
         self.error: BaseException | None = None
         self._threads = (
-            threading.Thread(target=self._guarded, args=(self._listen,), name='affekt-hearer', daemon=True),
-            threading.Thread(target=self._guarded, args=(self._judge,), name='affekt-voice', daemon=True),
+            threading.Thread(target=self._guarded, args=(self._detect_speech,), name='affekt-hearer', daemon=True),
+            threading.Thread(target=self._guarded, args=(self._read_turns,), name='affekt-voice', daemon=True),
         )
 
     def start(self) -> None:
@@ -71,19 +71,19 @@ class Hearer:
     @property
     def voice(self) -> LiveVoice | None:
         """The current reading; None before the first block."""
-        now, (voice, emotion) = self._now, self._emotion
-        if now is None:
+        latest, (voice, emotion) = self._latest, self._emotion
+        if latest is None:
             return None
-        return live_voice(now, emotion if now.is_speech and voice == now.voice else None)
+        return live_voice(latest, emotion if latest.is_speech and voice == latest.voice else None)
 
     def news(self, timeout_s: float) -> tuple[float, float] | None:
-        """The time up to which audio was read since the last call, and when; None if none was."""
-        return self._heard.take(timeout_s)
+        """The stream's time up to which audio was read, and the machine's time of reading; None for no new audio."""
+        return self._progress.take(timeout_s)
 
     @property
     def is_over(self) -> bool:
         """Whether all audio was read."""
-        return self._heard.is_over
+        return self._progress.is_over
 
     def words(self) -> str:
         """The words recognised since the last call."""
@@ -91,7 +91,7 @@ class Hearer:
             words, self._words = self._words, []
         return ' '.join(words)
 
-    def require_sound(self) -> None:
+    def raise_failure(self) -> None:
         """Raises the error that ended reading before the audio ended."""
         if self.error is not None:
             raise self.error
@@ -109,37 +109,37 @@ class Hearer:
             self.error = error
             self._turns.close(drops=True)
         finally:
-            if work == self._listen:
+            if work == self._detect_speech:
                 self._turns.close()
                 self._work.put(False)
-                self._heard.close()
+                self._progress.close()
 
-    def _listen(self) -> None:
+    def _detect_speech(self) -> None:
         while True:
-            arrived = self._sound.take()
+            arrived = self._blocks.take()
             if arrived is not None:
-                self._hear(arrived)
-            elif self._sound.is_over:
+                self._read_block(arrived)
+            elif self._blocks.is_over:
                 break
-        self._give(self._stream.finish())
+        self._queue_turns(self._stream.finish())
 
-    def _hear(self, arrived: Arrived[Block]) -> None:
+    def _read_block(self, arrived: Arrived[Block]) -> None:
         block = arrived.unit
-        now = self._stream.hear(block.start_s, block.samples)
-        self._now = now
-        self._give(now.turns)
-        if now.turn_so_far is not None:
-            self._windows.put((now.voice, now.turn_so_far))
+        latest = self._stream.hear(block.start_s, block.samples)
+        self._latest = latest
+        self._queue_turns(latest.turns)
+        if latest.turn_so_far is not None:
+            self._windows.put((latest.voice, latest.turn_so_far))
             self._work.put(True)
         self.delays.add(self._clock.now() - arrived.read_s)
-        self._heard.put((now.time_s, arrived.read_s))
+        self._progress.put((latest.time_s, arrived.read_s))
 
-    def _give(self, turns: Sequence[Turn]) -> None:
+    def _queue_turns(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
             self._turns.put(turn)
             self._work.put(True)
 
-    def _judge(self) -> None:
+    def _read_turns(self) -> None:
         yields_to_others(VOICE_NICENESS)
         is_turn_first = False  # alternates: if a window were always due, finished turns would never be read
         while self._work.get():
@@ -149,10 +149,10 @@ class Hearer:
             if window is not None:
                 self._emotion = window[0], self._stream.read(window[1])
             elif turn is not None or (turn := self._turns.take(0.0)) is not None:
-                self._keep(turn)
+                self._store_turn(turn)
 
-    def _keep(self, turn: Turn) -> None:
-        """Rows of a turn that is over, and its words, to disk."""
+    def _store_turn(self, turn: Turn) -> None:
+        """Writes the rows and words of a finished turn to disk."""
         utterance: Any = self._stream.add(turn)
         turns, frames = self._stream.taken()
         self._journal.write('turns', turns)

@@ -1,7 +1,7 @@
-"""A stream's rows so far, on disk: they are written as they come, so that a kill costs at most a second.
+"""A stream's rows so far, on disk: they are written as they arrive, so that a kill costs at most a second.
 
-A folder holds one Arrow stream per table (`faces`, `frames`, `turns`, `voice`), the words as JSON lines, and facts
-about the source. Arrow streams that end within a batch are read up to it.
+A folder holds one Arrow stream per table (`faces`, `frames`, `turns`, `voice`), the words as JSON lines, and metadata
+of the source. Arrow streams that end within a batch are read up to it.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _FILES = re.compile(rf'({"|".join(TABLES)})(\.\d+)?\.arrows|{re.escape(SOURCE_FI
 
 @dataclass(frozen=True)
 class Streamed:
-    """Facts about a stream besides its rows.
+    """Metadata of a stream.
 
     Attributes:
         name: name of the source.
         started: date and time of the first reading, ISO 8601 with the offset from UTC.
-        settings: of the stream, as JSON values.
-        path: of the file, if the source is one; else ''.
+        settings: settings of the stream, as JSON values.
+        path: path of the file, if the source is one; else ''.
         kind: 'video', or 'audio' without video.
-        width, height: of the frames, in pixels; 0 before the first.
+        width, height: size of the frames in pixels; 0 before the first.
         rate_hz: declared frames per second; 0 if undeclared.
         had_sound: whether audio was requested.
     """
@@ -66,7 +66,10 @@ class Journal:
     """Writes a stream's rows; safe for several threads.
 
     Args:
-        folder: created if missing.
+        folder: folder of the journal, created if missing.
+
+    Raises:
+        StorageError: the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,12 +84,14 @@ class Journal:
             raise storage_error(error, folder) from error
 
     def begin(self, streamed: Streamed) -> None:
-        """Writes the facts about the stream; may be called again when more is known."""
+        """Writes the metadata of the stream; may be called again when more is known."""
         path = self.folder / SOURCE_FILE
-        new = path.with_name(f'{SOURCE_FILE}.new')
+        temporary = path.with_name(f'{SOURCE_FILE}.new')
         try:
-            new.write_bytes(json.dumps(plain(asdict(streamed))).encode())
-            new.replace(path)  # no fsync: the system's cache survives this process, and waiting would delay frames
+            temporary.write_bytes(json.dumps(plain(asdict(streamed))).encode())
+            temporary.replace(
+                path
+            )  # no fsync: the system's cache survives this process, and waiting would delay frames
         except OSError as error:
             raise storage_error(error, path) from error
 
@@ -142,19 +147,21 @@ def is_journal(folder: Path) -> bool:
     """
     if not _FOLDER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
         return False
-    strangers = sorted(path.name for path in folder.iterdir() if not (_FILES.fullmatch(path.name) and path.is_file()))
-    if strangers and (folder / SOURCE_FILE).is_file():
+    foreign_names = sorted(
+        path.name for path in folder.iterdir() if not (_FILES.fullmatch(path.name) and path.is_file())
+    )
+    if foreign_names and (folder / SOURCE_FILE).is_file():
         LOG.warning(
             'the stream that was cut off in %s is not finished: its folder also holds %s; move that elsewhere, and '
             'stream into the run again',
             folder,
-            ', '.join(strangers[:3]),
+            ', '.join(foreign_names[:3]),
         )
-    return not strangers
+    return not foreign_names
 
 
 def read_source(folder: Path) -> Streamed:
-    """The facts about a journal's stream.
+    """The metadata of a journal's stream.
 
     Raises:
         RunError: the folder holds no journal.

@@ -1,10 +1,11 @@
-"""Latency of readings, in constant memory: delays counted by half milliseconds."""
+"""Latency of readings in constant memory: a histogram with bins of half a millisecond."""
 
 from __future__ import annotations
 
 import numpy as np
 
 STEP_S = 0.0005
+"""Width of a bin of the histogram in seconds."""
 LONGEST_S = 30.0
 """Longer delays count as this long."""
 

@@ -57,7 +57,7 @@ class Mailbox(Generic[Item]):
             return item
 
     def close(self, *, drops: bool = False) -> None:
-        """No more items come; with `drops`, waiting ones are discarded."""
+        """Accepts no more items; with `drops`, discards waiting ones."""
         with self._changed:
             self._is_closed = True
             if drops:

@@ -31,15 +31,15 @@ class PipeBytes:
     Reading waits for bytes as long as necessary; it ends when the writer closes the pipe or `stop` is set.
 
     Args:
-        descriptor: of the pipe, opened for reading.
-        name: for errors.
-        stop: ends waiting.
+        descriptor: descriptor of the pipe, opened for reading.
+        name: name of the pipe in errors.
+        stop: ends waiting when set.
         owns: whether `close` closes the descriptor.
     """
 
     def __init__(self, descriptor: int, name: str, stop: threading.Event, *, owns: bool) -> None:
         self._descriptor, self._name, self._stop, self._owns = descriptor, name, stop, owns
-        self._ahead = b''
+        self._buffer = b''
 
     @classmethod
     def standard_input(cls, stop: threading.Event) -> PipeBytes:
@@ -70,7 +70,7 @@ class PipeBytes:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise MediaError(
-                expected='a pipe that can be read', came=f'{path}: {error.strerror}', todo='check it'
+                expected='a pipe that can be read', came=f'{path}: {error.strerror}', todo='check its permissions'
             ) from error
         return cls(descriptor, str(path), stop, owns=True)
 
@@ -89,8 +89,8 @@ class PipeBytes:
                 raise MediaError(
                     expected=f'a stream on {self._name}', came=f'nothing for {patience_s:g} s', todo='start its writer'
                 )
-        self._ahead = self._taken(CHUNK)
-        if not self._ahead and not self._stop.is_set():
+        self._buffer = self._read_available(CHUNK)
+        if not self._buffer and not self._stop.is_set():
             raise MediaError(
                 expected=f'a stream on {self._name}',
                 came='nothing: it is empty',
@@ -99,13 +99,13 @@ class PipeBytes:
 
     def read(self, size: int = CHUNK) -> bytes:
         """At most `size` bytes; b'' at the end."""
-        if self._ahead:
-            content, self._ahead = self._ahead[:size], self._ahead[size:]
+        if self._buffer:
+            content, self._buffer = self._buffer[:size], self._buffer[size:]
         else:
             while not self._is_ready():
                 if self._stop.is_set():
                     return b''
-            content = self._taken(size)
+            content = self._read_available(size)
         return content
 
     def _is_ready(self) -> bool:
@@ -113,7 +113,7 @@ class PipeBytes:
             return True
         return bool(select.select([self._descriptor], [], [], WAKES_EVERY_S)[0])
 
-    def _taken(self, size: int) -> bytes:
+    def _read_available(self, size: int) -> bytes:
         while True:
             try:
                 return os.read(self._descriptor, size)

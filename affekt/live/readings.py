@@ -68,8 +68,8 @@ class LiveReading:
 
     Attributes:
         time_s: seconds from the start of the stream, by its own timestamps.
-        latency_s: from reading the frame from the source to this finished reading.
-        dropped: frames dropped so far, because newer ones were there.
+        latency_s: seconds from reading the frame from the source to this finished reading.
+        dropped: frames dropped so far, because newer ones had arrived.
         faces: by person; empty if no face is seen.
         voice: None without audio, or before its first tenth of a second was read.
         words: words recognised since the previous reading; '' for none.
@@ -83,7 +83,7 @@ class LiveReading:
     words: str = ''
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values; nan becomes None."""
+        """The reading as JSON values; nan becomes None."""
         content: dict[str, Any] = plain(self)
         return content
 
@@ -98,7 +98,7 @@ class LatencyReport:
     Attributes:
         p50_s, p95_s, p99_s: rounded to half a millisecond; nan before the first reading.
         frames: number of frames read.
-        dropped: number dropped because newer ones were there.
+        dropped: number dropped because newer ones had arrived.
         reconnects: how often the source was reopened.
         sound_dropped_s: seconds of audio dropped.
     """
@@ -113,16 +113,16 @@ class LatencyReport:
 
     @property
     def sentence(self) -> str:
-        """In words, for a terminal and the notes of a run."""
+        """The report in words, for a terminal and the notes of a run."""
         if not self.frames:
             return 'no frame was read'
-        late = ', '.join(
+        quantiles = ', '.join(
             f'{name} {1000 * value:.0f}'
             for name, value in (('p50', self.p50_s), ('p95', self.p95_s), ('p99', self.p99_s))
         )
-        parts = [f'latency {late} ms; {self.frames:,} frames read', f'{self.dropped:,} dropped']
+        parts = [f'latency {quantiles} ms; {self.frames:,} frames read', f'{self.dropped:,} dropped']
         if self.reconnects:
             parts.append(counted(self.reconnects, 'reconnect'))
         if self.sound_dropped_s:
-            parts.append(f'{self.sound_dropped_s:.1f} s of sound dropped')
+            parts.append(f'{self.sound_dropped_s:.1f} s of audio dropped')
         return ', '.join(parts)

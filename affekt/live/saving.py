@@ -19,7 +19,7 @@ from affekt.analysis.model_choice import licence_notes, models_used, trust_of
 from affekt.analysis.observations import FACES, LASTS, TURNS, VOICE, Observed, conform
 from affekt.analysis.results import DONE, entry_of, results_name
 from affekt.analysis.settings import AnalysisSettings
-from affekt.analysis.utterances import read_words as words_read
+from affekt.analysis.utterances import read_words as read_emotion_of_words
 from affekt.faces import FaceStream, SeenPerson
 from affekt.live import journal
 from affekt.live.journal import Streamed
@@ -37,11 +37,12 @@ LONGEST_FRAME_S = 1.0
 UNEVEN = 1.5
 """Frames are unevenly spaced if a gap is longer than this many median gaps."""
 SAME_TIME_S = 1e-4
+"""Tolerance in seconds when rows are matched with frames."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Facts about a stream that are not in its journal.
+    """The part of a stream's results that is not in its journal.
 
     Attributes:
         people: the people seen.
@@ -66,7 +67,7 @@ def save_stream(
     Args:
         folder: folder of the journal.
         target: the run folder; an existing one with the same settings gets another result.
-        kept: facts that are not in the journal.
+        kept: results that are not in the journal.
         models: models that read the words; loaded if None.
         run: the run, if it is already open.
 
@@ -83,15 +84,15 @@ def save_stream(
     media = path if path is not None and path.is_file() and settings.keep_frames else None
     analysis = dataclasses.replace(assemble(observed, settings), recording=media)
     if run is not None:
-        return _written(run, analysis, streamed, frames, latency, media)
+        return _save_result(run, analysis, streamed, frames, latency, media)
     with Run(target, settings.recorded(), resume=(target / SETTINGS).exists()) as opened:
-        return _written(opened, analysis, streamed, frames, latency, media)
+        return _save_result(opened, analysis, streamed, frames, latency, media)
 
 
-def _written(
+def _save_result(
     run: Run, analysis: Analysis, streamed: Streamed, frames: pa.Table, latency: LatencyReport, media: Path | None
 ) -> Path:
-    """The result in the run, noted."""
+    """Writes the result into the run and its journal; returns its folder."""
     digest = analysis.source.sha256
     key = f'live:{digest}:{streamed.started}'
     file = analysis.source.file
@@ -116,16 +117,16 @@ def _observed(
     kept: Kept,
     models: LoadedModels | None,
 ) -> Observed:
-    """Everything measured, with the source described."""
+    """All measurements of the stream, the description of the source and the models used."""
     faces = journal.read_rows(folder, 'faces', FACES)
     numbers = sorted(set(faces['person'].to_pylist()), key=int) if faces.num_rows else []
     names = {number: kept.names.get(number, f'person {int(number) + 1}') for number in numbers}
     faces = FaceStream.named(faces, names) if faces.num_rows else faces
     turns = conform(journal.read_rows(folder, 'turns', TURNS), 'turns')
     voice = conform(journal.read_rows(folder, 'voice', VOICE), 'voice')
-    words = words_read(journal.read_words(folder), (models or LoadedModels(settings)).get)
+    words = read_emotion_of_words(journal.read_words(folder), (models or LoadedModels(settings)).get)
     times = frames['time_s'].to_numpy()
-    faces = _with_lasting(faces, frames) if faces.num_rows else faces
+    faces = _with_seconds(faces, frames) if faces.num_rows else faces
     step_s = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
     ends = [float(times[-1]) + step_s] if len(times) else []
     ends += [float(table[name][-1].as_py()) for table, name in ((turns, 'end_s'), (voice, 'time_s')) if table.num_rows]
@@ -160,7 +161,7 @@ def _observed(
     )  # fmt: skip
 
 
-def _with_lasting(faces: pa.Table, frames: pa.Table) -> pa.Table:
+def _with_seconds(faces: pa.Table, frames: pa.Table) -> pa.Table:
     """The rows with the seconds that each frame stands for, if frames are unevenly spaced; otherwise unchanged.
 
     Frames with faces take longer, so that more frames are dropped while somebody is visible: the number of frames alone
@@ -170,44 +171,44 @@ def _with_lasting(faces: pa.Table, frames: pa.Table) -> pa.Table:
     gaps = np.diff(times)
     if not len(gaps) or gaps.max() <= UNEVEN * np.median(gaps):
         return faces
-    lasting = np.minimum(np.append(gaps, gaps[-1]), LONGEST_FRAME_S)
-    frame = np.clip(np.searchsorted(times, faces['time_s'].to_numpy() - SAME_TIME_S), 0, len(times) - 1)
-    return faces.append_column(LASTS, pa.array(lasting[frame].astype(np.float32)))
+    seconds = np.minimum(np.append(gaps, gaps[-1]), LONGEST_FRAME_S)
+    frame_index = np.clip(np.searchsorted(times, faces['time_s'].to_numpy() - SAME_TIME_S), 0, len(times) - 1)
+    return faces.append_column(LASTS, pa.array(seconds[frame_index].astype(np.float32)))
 
 
 def _stream_notes(streamed: Streamed, kept: Kept, faces: pa.Table, turns: pa.Table, *, has_frames: bool) -> list[str]:
-    """What was read live, how late, and what the stream does not hold."""
+    """Notes on the source, the latency, and streams, faces or speech that are missing."""
     notes = [f'read live from {streamed.name} at {streamed.started.replace("T", " ")}']
     if kept.latency is not None and kept.latency.frames:
         notes.append(kept.latency.sentence)
     if not streamed.settings.get('faces', True):
-        notes.append('faces were not read, as was asked')
+        notes.append('faces were not read, as requested')
     elif streamed.kind == 'audio':
-        notes.append('there are no pictures, so nothing is said about faces')
+        notes.append('there is no video, so nothing is said about faces')
     elif has_frames and not faces.num_rows:
         notes.append('no face was found')
     elif len(set(faces['person'].to_pylist())) > 1:
         notes.append(
-            'faces were not compared with each other while they were read: a person who leaves the picture and comes '
+            'faces were not compared with each other while they were read: a person who leaves the frame and comes '
             'back may count twice'
         )
     if not streamed.settings.get('voice', True):
-        notes.append('voices were not heard, as was asked')
+        notes.append('voices were not read, as requested')
     elif not streamed.had_sound:
-        notes.append('there is no sound, so nothing is said about voices')
+        notes.append('there is no audio, so nothing is said about voices')
     elif not turns.num_rows:
         notes.append('no speech was heard')
     return notes
 
 
 def _label(streamed: Streamed) -> str:
-    """The source and when it was read: what tells it from other streams of the same source."""
+    """The source and the time it was read, which tell it from other streams of the same source."""
     name = streamed.name.rpartition('://')[2].replace('/', ' ')
     return f'{name} {streamed.started[:19].replace("T", " ").replace(":", ".")}'
 
 
 def _latency_of(frames: pa.Table) -> LatencyReport:
-    """The report that the rows give."""
+    """The latency report computed from the rows; nan if there are none."""
     delays = frames['latency_s'].to_numpy()
     if not len(delays):
         unknown = float('nan')
@@ -217,16 +218,16 @@ def _latency_of(frames: pa.Table) -> LatencyReport:
 
 
 def _settings_of(streamed: Streamed) -> AnalysisSettings:
-    """The settings of the analysis; a recogniser's folder that is gone does not matter."""
-    known: dict[str, Any] = {
+    """The settings of the analysis; a recogniser's folder need not exist."""
+    fields: dict[str, Any] = {
         name: value for name, value in streamed.settings.items() if name in StreamSettings.__dataclass_fields__
     }
-    words = known.pop('words', 'none')
-    return AnalysisSettings.from_dict(StreamSettings(**known).analysis().to_dict() | {'asr': words})
+    words = fields.pop('words', 'none')
+    return AnalysisSettings.from_dict(StreamSettings(**fields).analysis().to_dict() | {'asr': words})
 
 
 def _digest(folder: Path, streamed: Streamed) -> str:
-    """The sha256 of the file, or of the rows where the source is none."""
+    """The sha256 of the file; of the rows if the source is no file."""
     path = Path(streamed.path)
     return file_sha256(path) if streamed.path and path.is_file() else journal.digest_of(folder)
 

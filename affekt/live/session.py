@@ -27,7 +27,7 @@ from affekt.errors import MediaError, RunError
 from affekt.faces import FaceStream, SeenFace, readable_share
 from affekt.labels import EKMAN
 from affekt.live.clocks import MachineClock
-from affekt.live.feeds import Picture
+from affekt.live.feeds import StreamFrame
 from affekt.live.hearing import Hearer
 from affekt.live.latency import Delays
 from affekt.live.mailbox import WAKES_EVERY_S
@@ -35,7 +35,7 @@ from affekt.live.readings import LatencyReport, LiveFace, LiveReading
 from affekt.live.saving import Kept
 from affekt.live.settings import StreamSettings
 from affekt.live.smoothing import SteadyFaces
-from affekt.live.sources import Arrived, LiveSource, Named, require_source
+from affekt.live.sources import Arrived, LiveSource, SourceLike, require_source
 from affekt.live.store import Store
 from affekt.voice import VoiceStream
 
@@ -54,12 +54,12 @@ class LiveSession:
         out: a run folder. Rows are written to it as they come, so that they survive this process, and `save` puts the
             result there; rows of an earlier, interrupted stream are saved first. None keeps rows in a
             temporary folder until they are saved.
-        clock: the machine's; replaced in tests.
+        clock: the machine's clock; replaced in tests.
     """
 
     def __init__(
         self,
-        source: Named,
+        source: SourceLike,
         settings: StreamSettings | None = None,
         *,
         out: str | Path | None = None,
@@ -67,7 +67,7 @@ class LiveSession:
     ) -> None:
         self.settings = settings or StreamSettings()
         self._clock = clock or MachineClock()
-        self._place = source
+        self._given_source = source
         self.source = LiveSource(source, self.settings, self._clock)
         self._models = LoadedModels(self.settings.analysis())
         self._subscribers: list[Subscriber] = []
@@ -114,10 +114,10 @@ class LiveSession:
             RunError, StorageError: the run folder cannot be used, or the session has ended.
         """
         if self._is_closed:
-            raise RunError(expected='a session that is under way', came='one that has ended', todo='make another one')
+            raise RunError(expected='a session that has not ended', came='one that has ended', todo='make another one')
         if self._is_started:
             return
-        require_source(self._place, self.settings)
+        require_source(self._given_source, self.settings)
         self._is_started = True
         try:
             self._store.open(self._models)
@@ -133,7 +133,7 @@ class LiveSession:
             raise
 
     def _load(self) -> VoiceStream | None:
-        """Loads the models before anything is read, so that no frame waits for them; returns what hears."""
+        """Loads the models before anything is read, so that no frame waits for them; returns the reader of audio."""
         settings, models = self.settings, self._models
         if settings.faces:
             if settings.keep_frames:
@@ -172,11 +172,11 @@ class LiveSession:
         return self
 
     def __exit__(
-        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self, error_class: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
         if error is not None and self._store.is_kept:
-            error.add_note(f'what was read is kept in {self._store.journal.folder}')
+            error.add_note(f'the rows read so far are kept in {self._store.journal.folder}')
 
     def close(self) -> None:
         """Ends the stream and its threads, and writes all rows to disk; they can still be saved."""
@@ -206,7 +206,7 @@ class LiveSession:
         """
         self.start()
         last = None
-        for last in self._seen() if self.source.has_pictures else self._only_heard():
+        for last in self._readings_of_frames() if self.source.has_pictures else self._readings_of_audio():
             yield last
         if last is not None and (words := self._last_words()):
             last = dataclasses.replace(last, faces=(), words=words)
@@ -216,32 +216,32 @@ class LiveSession:
         if self.source.error is not None and not self._is_stopped:
             raise self.source.error
         if self._hearer is not None:
-            self._hearer.require_sound()
+            self._hearer.raise_failure()
 
     def _last_words(self) -> str:
-        """What was said in the turns that were still being read when the readings ended."""
+        """The words of turns that were still being read when the readings ended."""
         if self._hearer is None or self.settings.words == 'none' or self.source.error is not None:
             return ''
         self.source.stop()
         self._hearer.join()
         return self._hearer.words()
 
-    def _seen(self) -> Iterator[LiveReading]:
-        pictures, looked_s = self.source.pictures, self._clock.now()
+    def _readings_of_frames(self) -> Iterator[LiveReading]:
+        frames, last_read_s = self.source.pictures, self._clock.now()
         while not self._is_stopped:
-            arrived = pictures.take()
+            arrived = frames.take()
             if arrived is None:
-                if pictures.is_over:
+                if frames.is_over:
                     return
                 if self._faces is not None:
-                    self._store.keep_faces_now_and_then(self._faces, self._clock.now())
+                    self._store.keep_faces_at_intervals(self._faces, self._clock.now())
                 if self._hearer is not None:
-                    self._hearer.require_sound()  # the reader may wait for it, and then no frame comes
-                has_stalled = self._clock.now() - looked_s > STALLED_S and not self.settings.is_patient
-                if has_stalled and self._hearer is not None and (heard := self._hearer.news(0.0)) is not None:
-                    yield self._published(*heard, (), None)
+                    self._hearer.raise_failure()  # the reader may wait for it, and then no frame comes
+                has_stalled = self._clock.now() - last_read_s > STALLED_S and not self.settings.is_patient
+                if has_stalled and self._hearer is not None and (progress := self._hearer.news(0.0)) is not None:
+                    yield self._published(*progress, (), None)
                 continue
-            looked_s = arrived.read_s
+            last_read_s = arrived.read_s
             image = arrived.unit.image
             scale = self.source.scale_of(arrived.unit, image)
             if scale != self.frame_scale and self._faces is not None:
@@ -251,52 +251,52 @@ class LiveSession:
             yield reading
             self._keep(image, reading)
 
-    def _only_heard(self) -> Iterator[LiveReading]:
+    def _readings_of_audio(self) -> Iterator[LiveReading]:
         hearer = self._hearer
         while hearer is not None and not self._is_stopped:
-            heard = hearer.news(WAKES_EVERY_S)
-            if heard is None:
+            progress = hearer.news(WAKES_EVERY_S)
+            if progress is None:
                 if hearer.is_over:
                     return
                 continue
-            yield self._published(*heard, (), None)
+            yield self._published(*progress, (), None)
 
-    def _reading(self, arrived: Arrived[Picture], image: npt.NDArray[np.uint8]) -> LiveReading:
-        """The reading of one frame, which subscribers have."""
+    def _reading(self, arrived: Arrived[StreamFrame], image: npt.NDArray[np.uint8]) -> LiveReading:
+        """The reading of one frame, already passed to the subscribers."""
         time_s = float(arrived.unit.time_s)
-        seen = self._faces.look(time_s, image) if self._faces is not None else ()
-        return self._published(time_s, arrived.read_s, tuple(self._live_face(time_s, face) for face in seen), image)
+        faces = self._faces.look(time_s, image) if self._faces is not None else ()
+        return self._published(time_s, arrived.read_s, tuple(self._live_face(time_s, face) for face in faces), image)
 
     def _published(
         self, time_s: float, read_s: float, faces: tuple[LiveFace, ...], image: npt.NDArray[np.uint8] | None
     ) -> LiveReading:
         voice, words = None, ''
         if self._hearer is not None:
-            self._hearer.require_sound()
+            self._hearer.raise_failure()
             voice, words = self._hearer.voice, self._hearer.words()
-        late_s = self._clock.now() - read_s
-        reading = LiveReading(time_s, late_s, self.source.pictures.dropped, faces, voice, words)
+        latency_s = self._clock.now() - read_s
+        reading = LiveReading(time_s, latency_s, self.source.pictures.dropped, faces, voice, words)
         for callback in self._subscribers:
             callback(reading, image)
         self._delays.add(self._clock.now() - read_s)
         return reading
 
     def _keep(self, image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
-        """What is done for a frame once its reading is out: rows to disk now and then, a still a second."""
+        """Stores a frame after its reading was yielded: its rows at intervals, a still per second."""
         if self._faces is None:
             return
         self._store.add_frame(image, reading, self.frame_scale)
         if self._stills is not None:
             self._stills.offer(reading.time_s, image)
-        self._store.keep_faces_now_and_then(self._faces, self._clock.now())
+        self._store.keep_faces_at_intervals(self._faces, self._clock.now())
 
     def _live_face(self, time_s: float, face: SeenFace) -> LiveFace:
-        """The face as it is shown: steady over time."""
+        """The face as displayed, smoothed over time."""
         values = self._steady.steadied(time_s, face.person, face.shares.astype(np.float64), face.valence, face.arousal)
         x, y, width, height = (float(value) * self.frame_scale for value in face.box)
         shares = values[:-2]
-        known = float(readable_share(face.quality))
-        confidence = known * float(shares.max()) + (1 - known) / len(EKMAN)
+        readable = float(readable_share(face.quality))
+        confidence = readable * float(shares.max()) + (1 - readable) / len(EKMAN)
         expression = dict(zip(EKMAN, shares.tolist(), strict=True))
         return LiveFace(
             face.person, (x, y, width, height), expression, float(values[-2]), float(values[-1]), confidence
@@ -319,7 +319,7 @@ class LiveSession:
         self.close()
         if not self._delays.count and (self._hearer is None or not self._hearer.heard_s):
             self._store.discard()
-            raise RunError(expected='a stream of which something was read', came='nothing', todo='check the source')
+            raise RunError(expected='a stream with at least one reading', came='none', todo='check the source')
         people, names = self._faces.concluded() if self._faces is not None else ((), {})
         stills = self._stills.at if self._stills is not None else lambda time_s: None
         kept = Kept(people, names, tuple(self.source.notes), self.latency, stills)
@@ -342,7 +342,7 @@ class LiveSession:
             self._stills.close()
 
 
-def stream(source: Named, *, settings: StreamSettings | None = None, **named: Any) -> Iterator[LiveReading]:
+def stream(source: SourceLike, *, settings: StreamSettings | None = None, **named: Any) -> Iterator[LiveReading]:
     """The live readings of a source.
 
     Args:
@@ -358,11 +358,11 @@ def stream(source: Named, *, settings: StreamSettings | None = None, **named: An
         MediaError: the source does not exist, or was lost and did not come back.
         LimitError, WeightsError: see `LiveSession`.
     """
-    chosen = (settings or StreamSettings()).changed(named)
-    require_source(source, chosen)
+    merged_settings = (settings or StreamSettings()).changed(named)
+    require_source(source, merged_settings)
 
     def readings() -> Iterator[LiveReading]:
-        session = LiveSession(source, chosen)
+        session = LiveSession(source, merged_settings)
         try:
             with session:
                 yield from session

@@ -74,7 +74,9 @@ class StreamSettings:
             _require_within('camera_rate_hz', self.camera_rate_hz, 0.1, 1000.0)
         width, _, height = self.camera_size.partition('x')
         if self.camera_size and not (width.isdecimal() and height.isdecimal()):
-            raise ValueRangeError(expected="a size such as '640x360'", came=repr(self.camera_size), todo='give one')
+            raise ValueRangeError(
+                expected="a size such as '640x360'", came=repr(self.camera_size), todo='give width and height in pixels'
+            )
         if not (self.faces or self.voice):
             raise ValueRangeError(expected='faces or voice', came='neither', todo='turn one of them on')
         object.__setattr__(self, 'purpose', self.analysis().purpose)  # also checks the settings that both share
@@ -104,11 +106,13 @@ class StreamSettings:
         return asdict(self)
 
 
-def _require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UnknownNameError(expected=f'{name} among {known}', came=repr(value), todo=did_you_mean(value, known))
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UnknownNameError(expected=f'{name} among {choices}', came=repr(value), todo=did_you_mean(value, choices))
 
 
 def _require_within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ValueRangeError(expected=f'{name} in [{low:g}, {high:g}]', came=f'{value}', todo='choose another')
+        raise ValueRangeError(
+            expected=f'{name} in [{low:g}, {high:g}]', came=f'{value}', todo='choose a number in this range'
+        )

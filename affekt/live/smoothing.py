@@ -34,24 +34,24 @@ class SteadyFaces:
     def __init__(self, smoothing: str = 'one-euro') -> None:
         self._is_on = smoothing != 'none'
         self._filters: dict[str, OneEuro] = {}
-        self._read_s: dict[str, float] = {}
+        self._last_s: dict[str, float] = {}
 
     def steadied(self, time_s: float, person: str, shares: Floats, valence: float, arousal: float) -> Floats:
         """(9,) seven probabilities that sum to 1, valence, arousal; unchanged if any is nan.
 
         Args:
-            time_s: of the frame, later than the previous one.
-            person: by name.
+            time_s: time of the frame in seconds, later than the previous one.
+            person: name of the person.
             shares: (7,) probabilities.
             valence, arousal: in [-1, 1].
         """
         values = np.array([*shares, valence, arousal], dtype=np.float64)
         if not self._is_on or np.isnan(values).any():
             return values
-        for gone in [name for name, last_s in self._read_s.items() if time_s - last_s > FORGOTTEN_S]:
-            del self._read_s[gone], self._filters[gone]
-        step_s = time_s - self._read_s.get(person, -math.inf)
-        self._read_s[person] = time_s
-        smooth = self._filters.setdefault(person, steady_filter())(values, step_s)
-        smooth[:-2] /= max(float(smooth[:-2].sum()), 1e-9)
-        return smooth
+        for absent in [name for name, last_s in self._last_s.items() if time_s - last_s > FORGOTTEN_S]:
+            del self._last_s[absent], self._filters[absent]
+        step_s = time_s - self._last_s.get(person, -math.inf)
+        self._last_s[person] = time_s
+        smoothed = self._filters.setdefault(person, steady_filter())(values, step_s)
+        smoothed[:-2] /= max(float(smoothed[:-2].sum()), 1e-9)
+        return smoothed

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from affekt.errors import MediaError
 from affekt.live.cameras import camera_input, microphone_input
 from affekt.live.clocks import MachineClock, Pace, SteadyClock
-from affekt.live.connections import HURRY, PIPED, PROBING, ConnectedFeed, Opening
-from affekt.live.feeds import RATE_HZ, Feed, FileFeed, GivenFeed, Picture, ends_at
+from affekt.live.connections import LOW_DELAY, PIPED, PROBING, ConnectedFeed, Opening
+from affekt.live.feeds import RATE_HZ, Feed, FileFeed, GivenFeed, StreamFrame, ends_at
 from affekt.live.mailbox import Mailbox
 from affekt.live.pipes import PipeBytes, is_pipe
 from affekt.live.settings import StreamSettings
@@ -36,8 +36,9 @@ PIPE_SLACK_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
 """Pauses in seconds before reopening a source: the first and the longest; each is twice the previous one."""
 JOIN_S = 2.0
+"""Maximum seconds that `stop` waits for the reading thread."""
 
-Named = int | str | os.PathLike[str] | Iterable[Any]
+SourceLike = int | str | os.PathLike[str] | Iterable[Any]
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,24 @@ class LiveSource:
         source: the number of a camera, an address ('rtsp://…', 'https://…'), the path of a file, a named pipe or a
             camera's device, '-' for standard input, or an iterable of frames and blocks.
         settings: the defaults if None.
-        clock: the machine's; replaced in tests.
+        clock: the machine's clock; replaced in tests.
     """
 
     def __init__(
-        self, source: Named, settings: StreamSettings | None = None, clock: MachineClock | None = None
+        self, source: SourceLike, settings: StreamSettings | None = None, clock: MachineClock | None = None
     ) -> None:
         self._source = source
         self._settings, self._clock = settings or StreamSettings(), clock or MachineClock()
         is_patient = self._settings.is_patient
-        self.pictures: Mailbox[Arrived[Picture]] = Mailbox(1, is_patient=is_patient)
+        self.pictures: Mailbox[Arrived[StreamFrame]] = Mailbox(1, is_patient=is_patient)
         self.sound: Mailbox[Arrived[Block]] = Mailbox(SOUND_DEPTH, is_patient=is_patient)
         self.reconnects = 0
         self.sound_dropped_s = 0.0
         self.notes: list[str] = []
         self.error: BaseException | None = None
         self.loss = ''
-        """What became of a camera or a network stream that did not come back, as a predicate; '' of all others."""
-        self._read = 0  # number of units over all connections
+        """How a camera or network stream was lost for good, as a predicate ('was lost after 3.0 s …'); else ''."""
+        self._unit_count = 0  # number of units over all connections
         self._stop = threading.Event()
         self._times = SteadyClock()
         self._feed: Feed | None = None
@@ -82,7 +83,7 @@ class LiveSource:
 
     @property
     def name(self) -> str:
-        """Its name: of a file the file name, of an address all but a password."""
+        """Its name: the file name, or the address without a password."""
         return name_of(self._source)
 
     @property
@@ -100,7 +101,7 @@ class LiveSource:
         """Whether audio is expected."""
         return self._microphone is not None or (self._feed is not None and self._feed.has_sound)
 
-    def scale_of(self, picture: Picture, image: npt.NDArray[np.uint8]) -> float:
+    def scale_of(self, picture: StreamFrame, image: npt.NDArray[np.uint8]) -> float:
         """Source pixels per pixel of the frame as read.
 
         Args:
@@ -142,7 +143,9 @@ class LiveSource:
         self._thread = threading.Thread(target=self._run, name='affekt-reader', daemon=True)
         self._thread.start()
         if self._microphone is not None:
-            threading.Thread(target=self._hear, args=(self._microphone,), name='affekt-microphone', daemon=True).start()
+            threading.Thread(
+                target=self._read_microphone, args=(self._microphone,), name='affekt-microphone', daemon=True
+            ).start()
 
     def stop(self) -> None:
         """Ends reading; a waiting frame is discarded, waiting audio is not."""
@@ -156,7 +159,7 @@ class LiveSource:
 
     def _run(self) -> None:
         try:
-            self._read_on()
+            self._read_connections()
         except Exception as error:  # raised in the thread that reads the boxes
             self.error = error
         finally:
@@ -165,7 +168,7 @@ class LiveSource:
             self.pictures.close()
             self.sound.close()
 
-    def _hear(self, microphone: Feed) -> None:
+    def _read_microphone(self, microphone: Feed) -> None:
         """Reads the microphone beside a camera, until it or the stream is over."""
         try:
             for unit in microphone:
@@ -177,20 +180,20 @@ class LiveSource:
         finally:
             microphone.close()
 
-    def _read_on(self) -> None:
+    def _read_connections(self) -> None:
         """Reads one connection after the other until the source is over."""
         attempts = 0
         while self._feed is not None and not self._stop.is_set():
-            before = self._read
-            lost = self._read_feed(self._feed)
-            attempts = 0 if self._read > before else attempts
-            if self._stop.is_set() or (lost is None and self._feed.is_finite):
+            count_before = self._unit_count
+            error = self._read_feed(self._feed)
+            attempts = 0 if self._unit_count > count_before else attempts
+            if self._stop.is_set() or (error is None and self._feed.is_finite):
                 return
-            self._feed = self._opened_again(attempts, lost)
+            self._feed = self._reopened(attempts, error)
             attempts += 1
 
     def _read_feed(self, feed: Feed) -> MediaError | None:
-        """Reads a connection to its end; returns what ended it, where that was no end."""
+        """Reads a connection to its end; returns the error that cut it off, or None."""
         pace = None
         if feed.slack_s is not None and not self._settings.is_patient:
             pace = Pace(self._clock, feed.slack_s)
@@ -198,7 +201,7 @@ class LiveSource:
             for unit in feed:
                 if self._stop.is_set():
                     break
-                self._read += 1
+                self._unit_count += 1
                 has_waited = pace is not None and pace.keep(ends_at(unit), self._stop)
                 self._deliver(unit, has_waited)
         except MediaError as error:
@@ -209,19 +212,19 @@ class LiveSource:
             feed.close()
         return None
 
-    def _deliver(self, unit: Picture | Block, has_waited: bool) -> None:
+    def _deliver(self, unit: StreamFrame | Block, has_waited: bool) -> None:
         if self._stop.is_set():
             return
         read_s = (0.0 if has_waited else getattr(unit, 'read_s', 0.0)) or self._clock.now()
         if hasattr(unit, 'samples'):
-            lost = self.sound.put(Arrived(unit, read_s))  # type: ignore[arg-type]
-            self.sound_dropped_s += len(lost.unit.samples) / RATE_HZ if lost is not None else 0.0
+            dropped = self.sound.put(Arrived(unit, read_s))  # type: ignore[arg-type]
+            self.sound_dropped_s += len(dropped.unit.samples) / RATE_HZ if dropped is not None else 0.0
         else:
             self.pictures.put(Arrived(unit, read_s))
 
-    def _opened_again(self, attempts: int, lost: MediaError | None) -> Feed | None:
-        """Another connection; None if the source stays away."""
-        reason = 'it ended' if lost is None else lost_reason(lost)
+    def _reopened(self, attempts: int, last_error: MediaError | None) -> Feed | None:
+        """Another connection after pauses; None if the source does not come back."""
+        reason = 'it ended' if last_error is None else lost_reason(last_error)
         while attempts < self._settings.reconnects and not self._stop.is_set():
             self._clock.wait(self._stop, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempts))
             if self._stop.is_set():
@@ -248,7 +251,7 @@ class LiveSource:
         text = os.fspath(source) if not isinstance(source, int) else str(source)
         if _is_camera(source):
             file, device, options = camera_input(source if isinstance(source, int) else text, settings)
-            opening = Opening(f'camera {source}', file, device, {**HURRY, **options}, is_finite=False)
+            opening = Opening(f'camera {source}', file, device, {**LOW_DELAY, **options}, is_finite=False)
         elif text == STDIN or is_pipe(Path(text)):
             return self._piped(text)
         elif '://' in text:
@@ -258,11 +261,11 @@ class LiveSource:
         return ConnectedFeed(opening, settings, self._times, self._clock.now)
 
     def _opened_microphone(self) -> Feed | None:
-        """The sound device beside a camera, where the system has the two apart; its clock is its own."""
-        chosen = microphone_input(self._settings)
-        if chosen is None:
+        """The microphone, where the system separates it from the camera; it has a clock of its own."""
+        arguments = microphone_input(self._settings)
+        if arguments is None:
             return None
-        name, device, options = chosen
+        name, device, options = arguments
         opening = Opening(f'microphone {name}', name, device, options, is_finite=False)
         return ConnectedFeed(opening, replace(self._settings, faces=False), SteadyClock(), self._clock.now)
 
@@ -271,12 +274,17 @@ class LiveSource:
         self._pipe = PipeBytes.standard_input(self._stop) if is_stdin else PipeBytes.named(Path(text), self._stop)
         self._pipe.wait_for_bytes(None if is_stdin else self._settings.patience_s)
         opening = Opening(
-            'standard input' if is_stdin else text, self._pipe, None, {**PROBING, **HURRY, **PIPED}, True, PIPE_SLACK_S
+            'standard input' if is_stdin else text,
+            self._pipe,
+            None,
+            {**PROBING, **LOW_DELAY, **PIPED},
+            True,
+            PIPE_SLACK_S,
         )
         return ConnectedFeed(opening, self._settings, self._times, self._clock.now)
 
 
-def name_of(source: Named) -> str:
+def name_of(source: SourceLike) -> str:
     """The name of a source, for messages."""
     if isinstance(source, int):
         return f'camera {source}'
@@ -287,14 +295,14 @@ def name_of(source: Named) -> str:
         return 'standard input'
     if '://' not in text:
         return Path(text).name
-    scheme, _, rest = text.partition('://')
-    address = rest.partition('?')[0]
-    user, _, place = address.rpartition('@')
+    scheme, _, remainder = text.partition('://')
+    address = remainder.partition('?')[0]
+    user, _, host = address.rpartition('@')
     has_user = ':' in user or '/' not in user  # a password may hold / and @ although it should not
-    return f'{scheme}://{place if has_user else address}'
+    return f'{scheme}://{host if has_user else address}'
 
 
-def _is_camera(source: Named) -> bool:
+def _is_camera(source: SourceLike) -> bool:
     """Whether it is a camera's number or device."""
     return isinstance(source, int) or (isinstance(source, (str, os.PathLike)) and str(source).startswith('/dev/video'))
 
@@ -305,14 +313,14 @@ def lost_reason(error: MediaError) -> str:
 
 
 def _address(text: str) -> Opening:
-    options = {**PROBING, **HURRY}
+    options = {**PROBING, **LOW_DELAY}
     if text.startswith('rtsp'):
         options['rtsp_transport'] = 'tcp'
     is_web = text.startswith('http')
     return Opening(name_of(text), text, None, options, None if is_web else False, PIPE_SLACK_S if is_web else None)
 
 
-def require_source(source: Named, settings: StreamSettings) -> None:
+def require_source(source: SourceLike, settings: StreamSettings) -> None:
     """Raises immediately, before any model is loaded, if the source does not exist.
 
     Raises:

@@ -35,7 +35,7 @@ class Store:
 
     Args:
         out: the run folder; None for a temporary folder.
-        settings: of the stream.
+        settings: settings of the stream.
     """
 
     journal: Journal
@@ -46,12 +46,12 @@ class Store:
         self._remove_temporary: weakref.finalize[..., Store] | None = None
         self._frames: list[tuple[float, float, int, int]] = []
         self._unwritten: list[tuple[str, pa.Table]] = []
-        self._kept_s = self._tidied_s = float('-inf')
+        self._written_s = self._released_s = float('-inf')
         self._scale = 1.0
         self._streamed: Streamed | None = None
         self.recovered: tuple[Path, ...] = ()
         self.has_opened_run = False
-        """Whether the run folder was this session's at any time: another process may write it instead."""
+        """Whether this session has ever held the run folder; another process may hold it instead."""
 
     @property
     def is_kept(self) -> bool:
@@ -64,7 +64,7 @@ class Store:
         Raises:
             RunError, StorageError: the run folder cannot be used.
         """
-        pa.array(np.zeros(1))  # the first array from NumPy loads pandas, if installed: now, not while frames wait
+        pa.array(np.zeros(1))  # the first array from NumPy loads pandas, if installed: done here, before frames arrive
         if self._out is None:
             folder = Path(tempfile.mkdtemp(prefix='affekt-live-'))
             self._remove_temporary = weakref.finalize(self, shutil.rmtree, folder, True)
@@ -77,7 +77,7 @@ class Store:
         self.journal = Journal(self._out / f'{UNFINISHED}{os.getpid()}')
 
     def begin(self, source: LiveSource) -> None:
-        """Writes the facts about the source."""
+        """Writes the metadata of the source."""
         path = source.path
         self._streamed = Streamed(
             source.name, now_text(), self._settings.to_dict(), '' if path is None else os.path.abspath(path),
@@ -101,21 +101,21 @@ class Store:
             self._streamed = dataclasses.replace(self._streamed, width=size[0], height=size[1])
             self.journal.begin(self._streamed)
 
-    def keep_faces_now_and_then(self, faces: FaceStream, now_s: float) -> None:
+    def keep_faces_at_intervals(self, faces: FaceStream, now_s: float) -> None:
         """Writes the rows of faces to disk if KEEP_EVERY_S have passed."""
-        if now_s - self._kept_s >= KEEP_EVERY_S:
-            self._kept_s = now_s
+        if now_s - self._written_s >= KEEP_EVERY_S:
+            self._written_s = now_s
             self.keep_faces(faces)
-        if self._tidied_s == float('-inf'):
-            self._tidied_s = now_s
-        if now_s - self._tidied_s >= TIDY_EVERY_S:
-            self._tidied_s = now_s
+        if self._released_s == float('-inf'):
+            self._released_s = now_s
+        if now_s - self._released_s >= TIDY_EVERY_S:
+            self._released_s = now_s
             return_freed_pages()
 
     def keep_faces(self, faces: FaceStream) -> None:
         """Writes the rows of faces to disk."""
         columns = list(zip(*self._frames, strict=True)) or [()] * len(FRAMES)
-        arrays = [pa.array(column, part.type) for column, part in zip(columns, FRAMES, strict=True)]
+        arrays = [pa.array(column, schema_field.type) for column, schema_field in zip(columns, FRAMES, strict=True)]
         self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
         self._unwritten.append(('frames', pa.Table.from_arrays(arrays, schema=FRAMES)))
         self._frames.clear()
@@ -128,7 +128,7 @@ class Store:
         if hasattr(self, 'journal'):
             self.journal.close()
         if self._streamed is None:
-            self._let_go()
+            self._release()
 
     def save(self, folder: Path | None, kept: Kept, models: LoadedModels) -> Path:
         """Saves the rows as a result of a run, and removes them."""
@@ -137,7 +137,7 @@ class Store:
             raise RunError(expected='a folder to save to', came='none', todo='name one')
         if self._streamed is None or not (self.journal.folder / SOURCE_FILE).is_file():
             raise RunError(
-                expected='a stream that was read and not saved yet', came='none', todo='read one, and save it once'
+                expected='a stream that was read and not yet saved', came='none', todo='read one, and save it once'
             )
         is_own = self._out is not None and os.path.abspath(target) == os.path.abspath(self._out)
         result = save_stream(self.journal.folder, target, kept, models, self._run if is_own else None)
@@ -145,7 +145,7 @@ class Store:
         return result
 
     def remove_empty_run(self) -> None:
-        """Removes the rows, and their run folder unless this or another process has anything else in it."""
+        """Removes the rows, and their run folder unless it holds anything else."""
         self.discard()
         if self._out is None or not self.has_opened_run or not self._out.is_dir():
             return
@@ -156,9 +156,9 @@ class Store:
         """Removes unsaved rows."""
         if hasattr(self, 'journal'):
             shutil.rmtree(self.journal.folder, ignore_errors=True)
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._run is not None:
             if self._streamed is None and hasattr(self, 'journal'):
                 shutil.rmtree(self.journal.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Accuracy of affekt on labelled clips of your own: to be measured before its results are trusted there.
+"""Accuracy of affekt on labelled clips of your own, to be measured before its results are trusted there.
 
 A manifest of clips and labels comes in; affekt analyzes every clip as `affekt analyze` does, and the readings of each
 source and of their fusion are scored beside trivial baselines, with intervals by speaker. Nothing is fitted here. Read

@@ -34,15 +34,15 @@ def bench_analysis(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AnalysisBenchmark:
-    """Analyze labelled clips and score the readings; nothing is chosen or fitted on them.
+    """The scores of affekt on labelled clips, each analyzed once; nothing is chosen or fitted on them.
 
     Args:
         labelled: clips from `labelled_clips`.
-        out: run folder, in which finished clips are stored and not analyzed again.
+        out: run folder, in which the readings of finished files are stored.
         settings: settings of the analysis; images are never kept.
         vocal_head: folder of a model of the voice to use instead of the packaged one.
         processes: number of concurrent analyses.
-        resume: continue the run in `out`.
+        resume: whether to continue the run in `out`.
         resamples: number of resamples for the intervals.
         seed: seed of the intervals.
         progress: called with the number of finished files.
@@ -53,25 +53,27 @@ def bench_analysis(
     """
     if all(clip.path is None for clip in labelled.clips):
         raise TableError(
-            expected='clips whose files are there',
+            expected='clips with existing files',
             came=f'none of {counted(len(labelled.clips), "clip")}, such as {labelled.clips[0].name!r}',
-            todo='name the folder that their paths are below with --media',
+            todo='name the folder above their paths with --media',
         )
-    used = (settings or AnalysisSettings()).changed({'keep_frames': False})
+    own_settings = (settings or AnalysisSettings()).changed({'keep_frames': False})
     clips = read_clips(
-        labelled.clips, out, used, vocal_head=vocal_head, processes=processes, resume=resume, progress=progress
+        labelled.clips, out, own_settings, vocal_head=vocal_head, processes=processes, resume=resume, progress=progress
     )
-    pairs = [(c, r) for c, r in zip(labelled.clips, clips.readings, strict=True) if r is not None]
+    pairs = [
+        (clip, reading) for clip, reading in zip(labelled.clips, clips.readings, strict=True) if reading is not None
+    ]
     scores = scored(
         [clip for clip, _ in pairs], [reading for _, reading in pairs],
         rng=np.random.default_rng(seed), resamples=resamples,
     )  # fmt: skip
-    stated = {'analysis': used.recorded(), 'resamples': resamples, 'seed': seed}
-    return AnalysisBenchmark(labelled, clips, scores, stated)
+    record = {'analysis': own_settings.recorded(), 'resamples': resamples, 'seed': seed}
+    return AnalysisBenchmark(labelled, clips, scores, record)
 
 
 def benchmark_facts(outcome: AnalysisBenchmark) -> dict[str, Any]:
-    """All fields of an outcome as plain values; None if undefined."""
+    """All results of an outcome as JSON values; None where undefined."""
     facts: dict[str, Any] = plain({
         'benchmark': 'analyze',
         'corpus': outcome.labelled.corpus,
@@ -91,7 +93,7 @@ def benchmark_facts(outcome: AnalysisBenchmark) -> dict[str, Any]:
 
 
 def save_analysis_benchmark(outcome: AnalysisBenchmark, folder: Path) -> None:
-    """Write `results.json`, `results.html`, `results.md` and `clips.csv`, a row per clip, into the run folder.
+    """Writes `results.json`, `results.html`, `results.md` and `clips.csv`, a row per clip, into the run folder.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -117,9 +119,9 @@ def _clip_rows(outcome: AnalysisBenchmark) -> tuple[list[str], list[list[object]
     heads += [f'{source}_{name}' for source in sources for name in measured]
     rows: list[list[object]] = []
     for clip, reading in outcome.read:
-        own: list[object] = [clip.name, clip.label, clip.category, clip.valence, clip.arousal, clip.group]
-        own += [getattr(reading.sources[source], name) for source in sources for name in measured]
-        rows.append([_cell(value) for value in own])
+        cells: list[object] = [clip.name, clip.label, clip.category, clip.valence, clip.arousal, clip.group]
+        cells += [getattr(reading.sources[source], name) for source in sources for name in measured]
+        rows.append([_cell(value) for value in cells])
     return heads, rows
 
 

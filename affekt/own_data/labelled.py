@@ -61,9 +61,9 @@ class LabelledClips:
         """At most `limit` clips, drawn without replacement, in their order."""
         if limit is None or limit >= len(self.clips):
             return self
-        places = np.sort(rng.permutation(len(self.clips))[:limit])
+        indices = np.sort(rng.permutation(len(self.clips))[:limit])
         note = f'{limit:,} of {len(self.clips):,} clips were drawn at random'
-        return dataclasses.replace(self, clips=tuple(self.clips[at] for at in places), notes=(note, *self.notes))
+        return dataclasses.replace(self, clips=tuple(self.clips[index] for index in indices), notes=(note, *self.notes))
 
 
 def labelled_clips(
@@ -80,7 +80,7 @@ def labelled_clips(
         manifest: manifest from `affekt corpus import` (.parquet), or a table with a row per clip: file, emotion, and
             optionally valence, arousal, speaker, split, start and end.
         media: folder that paths are relative to; None for the manifest's own.
-        scales: 'valence' or 'arousal' to the ends of its scale, where the manifest does not state them.
+        scales: 'valence' or 'arousal' to the ends of its scale, which the manifest may state instead.
         names: label to EKMAN category, or to '' for none of them; takes precedence over the known names.
         split: split to use; '' for all.
 
@@ -89,15 +89,15 @@ def labelled_clips(
         UnknownNameError: unknown split, label or category.
         ValueRangeError: a rating is outside its scale.
     """
-    whole = manifest if isinstance(manifest, Manifest) else _manifest(manifest, media)
-    rows = _of_split(whole, split)
-    known = _scales(rows, scales or {})
+    full_manifest = manifest if isinstance(manifest, Manifest) else _manifest(manifest, media)
+    rows = _of_split(full_manifest, split)
+    known_scales = _scales(rows, scales or {})
     categories, notes = _categories(rows, names or {})
     grouped_by = next((name for name in ('speaker', 'dialogue', 'recording', 'session') if _is_whole(rows, name)), '')
     groups = rows.groups()
     clips, unlabelled = [], 0
     for row, group in zip(rows.samples, groups.tolist(), strict=True):
-        ratings = {name: _rating(row, name, known) for name in DIMENSIONS}
+        ratings = {name: _rating(row, name, known_scales) for name in DIMENSIONS}
         if not row.category and all(np.isnan(value) for value in ratings.values()):
             unlabelled += 1
             continue
@@ -108,12 +108,19 @@ def labelled_clips(
     if not clips:
         raise TableError(
             expected='a clip with a category, valence or arousal',
-            came=f'{counted(len(rows), "row")} of {whole.facts.corpus} without any',
+            came=f'{counted(len(rows), "row")} of {full_manifest.facts.corpus} without any',
             todo='name the columns emotion, valence and arousal',
         )
     if not grouped_by:
-        notes.append('no speaker is known of every clip: intervals take clips as independent, and are too narrow')
-    return LabelledClips(whole.facts.corpus, tuple(clips), grouped_by, unlabelled, known, (*whole.facts.notes, *notes))
+        notes.append('not every clip has a speaker: intervals treat clips as independent, and are too narrow')
+    return LabelledClips(
+        full_manifest.facts.corpus,
+        tuple(clips),
+        grouped_by,
+        unlabelled,
+        known_scales,
+        (*full_manifest.facts.notes, *notes),
+    )
 
 
 def _manifest(path: Path, media: Path | None) -> Manifest:
@@ -125,11 +132,11 @@ def _manifest(path: Path, media: Path | None) -> Manifest:
 def _of_split(manifest: Manifest, split: str) -> Manifest:
     if not split:
         return manifest
-    known = [name for name in manifest.coded('split').values if name]
-    if split not in known:
+    splits = [name for name in manifest.coded('split').values if name]
+    if split not in splits:
         raise UnknownNameError(
-            expected=f'a split among {listed(known) or "none: there is no such column"}', came=repr(split),
-            todo=did_you_mean(split, known),
+            expected=f'a split among {listed(splits) or "none: there is no such column"}', came=repr(split),
+            todo=did_you_mean(split, splits),
         )  # fmt: skip
     return manifest.where(split=split)
 
@@ -139,7 +146,7 @@ def _is_whole(manifest: Manifest, name: str) -> bool:
 
 
 def _file_of(manifest: Manifest, row: Sample) -> tuple[Path | None, str]:
-    """A clip's file, and the kind of media that it is; the file with the row's name, else the video."""
+    """A clip's file and its medium: the file with the row's name, else the video; (None, '') if there is none."""
     paths = {medium: path for medium in ('video', 'audio') if (path := manifest.media(row, medium)) is not None}
     named = [medium for medium, path in paths.items() if path.name == Path(row.sample).name]
     medium = next(iter((*named, *paths)), '')
@@ -167,12 +174,19 @@ def _categories(manifest: Manifest, names: Mapping[str, str]) -> tuple[dict[str,
     notes = [f'labels counted as categories: {listed(renamed)}'] if renamed else []
     if unknown:
         clips = counted(sum(labels[label] for label in unknown), 'clip')
-        notes.append(f'no category of affekt: {listed(unknown)} ({clips}); not scored, see whether affekt abstains')
+        notes.append(
+            f'no category of affekt: {listed(unknown)} ({clips}); not scored; the tables show whether affekt abstains'
+        )
     return categories, notes
 
 
 def _scales(manifest: Manifest, stated: Mapping[str, Scale]) -> dict[str, Scale]:
-    """The scale of each dimension that has ratings."""
+    """The scale of each dimension that has ratings, given or from the manifest.
+
+    Raises:
+        TableError: the scale is unknown.
+        ValueRangeError: a rating is outside it.
+    """
     scales: dict[str, Scale] = {}
     for name in DIMENSIONS:
         values = manifest.samples.floats(name)[manifest.samples.known(name)]
@@ -182,7 +196,7 @@ def _scales(manifest: Manifest, stated: Mapping[str, Scale]) -> dict[str, Scale]
         if scale is None:
             raise TableError(
                 expected=f'the scale of {name}',
-                came=f'values from {values.min():g} to {values.max():g}, which do not tell its ends',
+                came=f'values from {values.min():g} to {values.max():g}, which do not determine its ends',
                 todo=f'add the least and the largest value that raters could give, such as --scale {name}=1..5',
             )
         low, high = scale
@@ -196,7 +210,7 @@ def _scales(manifest: Manifest, stated: Mapping[str, Scale]) -> dict[str, Scale]
 
 
 def _rating(row: Sample, name: str, scales: Mapping[str, Scale]) -> float:
-    """A rating in [-1, 1], the middle of its scale at 0; nan where there is none."""
+    """The rating 2 (value - low) / (high - low) - 1, in [-1, 1]; nan without one."""
     value = getattr(row, name)
     if value is None or name not in scales:
         return float('nan')

@@ -13,6 +13,7 @@ from affekt.own_data.scores import Scores
 from affekt.wording import counted, listed, subject
 
 MOST_NAMED = 5
+"""Maximum number of clips that a note names."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class AnalysisBenchmark:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences that a reader must know beside the scores."""
+        """Sentences on limits of the scores: missing and failed clips, few groups, labels left out."""
         notes = []
         if missing := self.clips.missing:
             notes.append(f'{subject(len(missing), "clip")} without a file: {_some(missing)}')
@@ -55,7 +56,9 @@ class AnalysisBenchmark:
             notes.append(f'{counted(self.labelled.unlabelled, "row")} without category and rating left out')
         if 0 < self.groups < 5 and self.labelled.grouped_by:
             groups = counted(self.groups, self.labelled.grouped_by)
-            notes.append(f'{groups}: intervals over so few are wide, and other people may differ more than they say')
+            notes.append(
+                f'{groups}: intervals over so few are wide, and other people may differ by more than they state'
+            )
         return [*notes, *self.labelled.notes]
 
 

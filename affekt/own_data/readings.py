@@ -71,15 +71,17 @@ def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None)
         return ClipReading(dict.fromkeys(SOURCES, SourceReading(silent_because=OUTSIDE)))
     timeline = analysis.timeline if window_s is None else analysis.timeline.slice(*window_s)
     names = [person.name for person in analysis.lanes]
-    every = {source: [timeline.series(name, source) for name in names] for source in SOURCES}
-    if window_s is not None:  # whoever is seen and heard longest in the stretch comes first
-        length = {name: sum(_seconds(series[at]) for series in every.values()) for at, name in enumerate(names)}
-        order = sorted(range(len(names)), key=lambda at: -length[names[at]])
-        every = {source: [series[at] for at in order] for source, series in every.items()}
+    by_source = {source: [timeline.series(name, source) for name in names] for source in SOURCES}
+    if window_s is not None:  # the person seen and heard longest in the window comes first
+        seconds_of = {
+            name: sum(_seconds(series[index]) for series in by_source.values()) for index, name in enumerate(names)
+        }
+        order = sorted(range(len(names)), key=lambda index: -seconds_of[names[index]])
+        by_source = {source: [series[index] for index in order] for source, series in by_source.items()}
     sources = {}
-    for source, series in every.items():
-        spoken = [path for path in series if len(path)]
-        first = series[:1] if series and len(series[0]) else sorted(spoken, key=_seconds, reverse=True)[:1]
+    for source, series in by_source.items():
+        measured = [candidate for candidate in series if len(candidate)]
+        first = series[:1] if series and len(series[0]) else sorted(measured, key=_seconds, reverse=True)[:1]
         reading = _reading(first[0]) if first else SourceReading(silent_because=NOTHING)
         if not reading.category and (reason := _stated_reason(analysis, source, window_s)):
             reading = replace(reading, silent_because=reason)
@@ -94,30 +96,30 @@ def _stated_reason(analysis: Analysis, source: str, window_s: tuple[float, float
     if table is None or not {reason, 'start_s', 'end_s'} <= set(table.column_names):
         return ''
     start_s, end_s = window_s or (-np.inf, np.inf)
-    rows = zip(*(table[each].to_pylist() for each in (reason, 'start_s', 'end_s')), strict=True)
+    rows = zip(*(table[column].to_pylist() for column in (reason, 'start_s', 'end_s')), strict=True)
     reasons = Counter(text for text, start, end in rows if text and start < end_s and end > start_s)
     return reasons.most_common(1)[0][0] if reasons else ''
 
 
-def _reading(path: PersonSeries) -> SourceReading:
-    """The time series of one person as a single reading."""
-    seconds = np.maximum(path.end_s - path.start_s, 0.0)
-    named = np.isfinite(path.probabilities).all(axis=1) & (seconds > 0)
-    valence, arousal = (_mean(path.dimension(name), seconds) for name in ('valence', 'arousal'))
-    if not named.any():
+def _reading(series: PersonSeries) -> SourceReading:
+    """The means over time of one person's series; without categories, the reason for most of the time."""
+    seconds = np.maximum(series.end_s - series.start_s, 0.0)
+    has_category = np.isfinite(series.probabilities).all(axis=1) & (seconds > 0)
+    valence, arousal = (_mean(series.dimension(name), seconds) for name in ('valence', 'arousal'))
+    if not has_category.any():
         reasons: Counter[str] = Counter()
-        for reason, length in zip(path.abstained.tolist(), seconds.tolist(), strict=True):
+        for reason, length in zip(series.abstained.tolist(), seconds.tolist(), strict=True):
             reasons[reason or 'unsure'] += length
         return SourceReading((), valence, arousal, reasons.most_common(1)[0][0] if reasons else NOTHING)
-    mean = seconds[named] @ path.probabilities[named] / seconds[named].sum()
+    mean = seconds[has_category] @ series.probabilities[has_category] / seconds[has_category].sum()
     return SourceReading(tuple((mean / mean.sum()).tolist()), valence, arousal)
 
 
 def _mean(values: Floats, seconds: Floats) -> float:
     """Mean over time; nan where there are no values."""
-    known = np.isfinite(values) & (seconds > 0)
-    return float(seconds[known] @ values[known] / seconds[known].sum()) if known.any() else float('nan')
+    measured = np.isfinite(values) & (seconds > 0)
+    return float(seconds[measured] @ values[measured] / seconds[measured].sum()) if measured.any() else float('nan')
 
 
-def _seconds(path: PersonSeries) -> float:
-    return float((path.end_s - path.start_s).sum())
+def _seconds(series: PersonSeries) -> float:
+    return float((series.end_s - series.start_s).sum())

@@ -67,7 +67,7 @@ def read_clips(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> ReadClips:
-    """Analyze every clip.
+    """The readings of every clip.
 
     1. Group the clips by file. 2. Load the results of an earlier run. 3. Analyze the others, each content once, and
     record each.
@@ -78,7 +78,7 @@ def read_clips(
         settings: settings of the analysis, for all files.
         vocal_head: folder of a model of the voice to use instead of the packaged one.
         processes: number of concurrent analyses.
-        resume: continue the run in `out`.
+        resume: whether to continue the run in `out`.
         progress: called with the number of finished files.
 
     Raises:
@@ -93,32 +93,32 @@ def read_clips(
     with Run(out, recorded, resume=resume) as run:
         # 2.
         keys: dict[Path, str] = {}
-        left: dict[str, list[_Job]] = {}
+        unfinished: dict[str, list[_Job]] = {}
         """Files of equal content and windows, by their key."""
         for job in jobs:
             try:
                 key = keys[job.path] = job.key
             except OSError as error:
-                results[job.path] = _as_refusal(error, job.path)
+                results[job.path] = _file_error(error, job.path)
                 continue
             earlier = run.finished(key)
             stored = None if earlier is None else _stored(out / earlier.folder, len(job.windows))
             if stored is None:
-                left.setdefault(key, []).append(job)
+                unfinished.setdefault(key, []).append(job)
             else:
                 results[job.path] = stored
         resumed = sum(isinstance(result, list) for result in results.values())
         # 3.
-        tell = progress or (lambda stage, done, total: None)
-        tell('clips', len(results), len(jobs))
-        for job, result in _each([same[0] for same in left.values()], settings, vocal_head, processes):
+        report = progress or (lambda stage, done, total: None)
+        report('clips', len(results), len(jobs))
+        for job, result in _analyzed([twins[0] for twins in unfinished.values()], settings, vocal_head, processes):
             if isinstance(result, StorageError):
                 raise result
             key = keys[job.path]
-            results |= {same.path: result for same in left[key]}
+            results |= {twins.path: result for twins in unfinished[key]}
             if isinstance(result, list):
-                _note(run, job, key, result)
-            tell('clips', len(results), len(jobs))
+                _store(run, job, key, result)
+            report('clips', len(results), len(jobs))
     return _by_clip(clips, jobs, results, resumed)
 
 
@@ -127,7 +127,7 @@ def _jobs(clips: Sequence[LabelledClip]) -> list[_Job]:
     for clip in clips:
         if clip.path is not None:
             windows.setdefault(clip.path, {})[clip.window_s] = None
-    return [_Job(path, tuple(each)) for path, each in windows.items()]
+    return [_Job(path, tuple(file_windows)) for path, file_windows in windows.items()]
 
 
 def _by_clip(
@@ -136,14 +136,14 @@ def _by_clip(
     results: Mapping[Path, list[ClipReading] | AffektError],
     resumed: int,
 ) -> ReadClips:
-    """Results by file as results by clip."""
-    places = {job.path: {window: at for at, window in enumerate(job.windows)} for job in jobs}
+    """The readings of each clip, from the results of each file."""
+    positions = {job.path: {window: index for index, window in enumerate(job.windows)} for job in jobs}
     readings: list[ClipReading | None] = []
     failed, missing = {}, []
     for clip in clips:
         result = results.get(clip.path) if clip.path is not None else None
         if isinstance(result, list) and clip.path is not None:
-            readings.append(result[places[clip.path][clip.window_s]])
+            readings.append(result[positions[clip.path][clip.window_s]])
             continue
         readings.append(None)
         if isinstance(result, AffektError):
@@ -153,26 +153,26 @@ def _by_clip(
     return ReadClips(tuple(readings), failed, tuple(missing), resumed)
 
 
-def _note(run: Run, job: _Job, key: str, readings: Sequence[ClipReading]) -> None:
-    """Write a file's readings into the run, and record them in its journal."""
-    place = f'{READINGS}/{hashlib.sha256(key.encode()).hexdigest()[:24]}.json'
+def _store(run: Run, job: _Job, key: str, readings: Sequence[ClipReading]) -> None:
+    """Writes a file's readings into the run, and records them in its journal."""
+    name = f'{READINGS}/{hashlib.sha256(key.encode()).hexdigest()[:24]}.json'
     (run.folder / READINGS).mkdir(exist_ok=True)
-    write_atomically(run.folder / place, json_file({'file': storable(str(job.path)), 'readings': list(readings)}))
-    run.note(key, place, input=storable(str(job.path)))
+    write_atomically(run.folder / name, json_file({'file': storable(str(job.path)), 'readings': list(readings)}))
+    run.note(key, name, input=storable(str(job.path)))
 
 
 def _stored(path: Path, size: int) -> list[ClipReading] | None:
     """Readings that an earlier run wrote; None if they are incomplete."""
     try:
         content = json.loads(read_regular_file(path))
-        readings = [typed(ClipReading, each) for each in content['readings']]
+        readings = [typed(ClipReading, stored) for stored in content['readings']]
     except (OSError, ValueError, TypeError, LookupError):
         return None
     return readings if len(readings) == size else None
 
 
 class _Reader:
-    """The models, loaded once, and the analysis of a file by them."""
+    """Analysis of files with models that are loaded once."""
 
     def __init__(self, settings: AnalysisSettings, vocal_head: Path | None) -> None:
         self._analyzer = Analyzer(settings, vocal_head=vocal_head)
@@ -183,11 +183,11 @@ class _Reader:
             analysis = self._analyzer.analyze(job.path)
             return [readings_of(analysis, window) for window in job.windows]
         except Exception as error:
-            return _as_refusal(error, job.path)
+            return _file_error(error, job.path)
 
 
-def _as_refusal(error: Exception, path: Path) -> AffektError:
-    """The error as one sentence about the file, in a form that can be sent between processes."""
+def _file_error(error: Exception, path: Path) -> AffektError:
+    """The error as one about the file, which can be sent between processes."""
     if isinstance(error, AffektError):
         return error
     if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -195,14 +195,14 @@ def _as_refusal(error: Exception, path: Path) -> AffektError:
     return UnexpectedError(
         expected='a file that can be analyzed',
         came=f'{path}: {type(error).__name__} {" ".join(str(error)[:400].split())[:200]}'.rstrip(),
-        todo='the other files go on; `affekt analyze` on this one tells more',
+        todo='run `affekt analyze` on this file for details; the other files go on',
     )
 
 
-def _each(
+def _analyzed(
     jobs: Sequence[_Job], settings: AnalysisSettings, vocal_head: Path | None, processes: int
 ) -> Iterator[tuple[_Job, list[ClipReading] | AffektError]]:
-    """Files in the order in which they are analyzed, here or by a pool of processes."""
+    """Each file with its readings or error, in the order of completion, by this process or a pool."""
     if not jobs:
         return
     if processes == 1 or len(jobs) < 2:

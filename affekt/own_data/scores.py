@@ -33,11 +33,12 @@ SILENT = len(EKMAN)
 ORDER = (SOURCES[-1], *SOURCES[:-1])
 """The fusion of all first, then each source alone."""
 CALIBRATION_BINS = 10
+"""Number of bins of the expected calibration error."""
 HIGH, LOW = 0.5, 0.0
 """Arousal on the circumplex from which a category counts as high, and up to which as low."""
 CLEARLY = 0.05
 """Magnitude from which a valence below 0 counts as negative; the report rounds smaller ones to 0.0."""
-_FLOOR = 1e-4
+_LEAST_PROBABILITY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class CategoryScore:
     """Clips for which a category is named."""
     scores: Mapping[str, Interval]
     """'speaks', 'right', 'says' (mean certainty), 'excess' (says minus right), 'uar' and 'macro_f1' where it speaks;
-    'right_of_all' and 'uar_of_all' with silence as wrong."""
+    'right_of_all' and 'uar_of_all' with abstentions as wrong."""
     calibration_error: float = float('nan')
     """Expected calibration error over 10 bins, where it speaks."""
     log_loss: float = float('nan')
@@ -100,8 +101,8 @@ class Scores:
     @property
     def lead(self) -> str:
         """The source that sentences are about: 'fused', or the only one."""
-        known = [source for source in ORDER if source in self.categories or source in self.dimensions['valence']]
-        return known[0] if known else ORDER[0]
+        present = [source for source in ORDER if source in self.categories or source in self.dimensions['valence']]
+        return present[0] if present else ORDER[0]
 
 
 def scored(
@@ -121,32 +122,36 @@ def scored(
     """
     groups = np.array([clip.group for clip in clips])
     truth = np.array([EKMAN.index(clip.category) if clip.category else SILENT for clip in clips], dtype=np.int64)
-    known = truth != SILENT
+    is_labelled = truth != SILENT
     sources = [source for source in ORDER if any(source in reading.sources for reading in readings)]
     by_source = {source: [reading.sources.get(source, _ABSENT) for reading in readings] for source in sources}
-    answers = {source: _answers(each) for source, each in by_source.items()}
-    named = {source: answer[known] for source, answer in answers.items()}
-    classes = tuple(EKMAN[at] for at in np.unique(truth[known]))
+    answers = {source: _answers(source_readings) for source, source_readings in by_source.items()}
+    named = {source: answer[is_labelled] for source, answer in answers.items()}
+    classes = tuple(EKMAN[index] for index in np.unique(truth[is_labelled]))
     draw = {'rng': rng, 'resamples': resamples}
     categories: dict[str, CategoryScore] = {}
-    if known.any():
-        for source, each in by_source.items():
-            mine = [reading for reading, is_known in zip(each, known, strict=True) if is_known]
-            categories[source] = _category_score(truth[known], mine, groups[known], **draw)
-        categories |= _trivial(truth[known], groups[known], **draw)
+    if is_labelled.any():
+        for source, source_readings in by_source.items():
+            labelled = [reading for reading, is_known in zip(source_readings, is_labelled, strict=True) if is_known]
+            categories[source] = _category_score(truth[is_labelled], labelled, groups[is_labelled], **draw)
+        categories |= _trivial(truth[is_labelled], groups[is_labelled], **draw)
     singles = ORDER[1:] if 'fused' in by_source else ()
     spoken = [source for source in singles if source in by_source and (answers[source] != SILENT).any()]
     gains = {
-        source: _gain(truth[known], named['fused'], named[source], groups[known], **draw) for source in spoken
-    } if known.any() else {}  # fmt: skip
+        source: _gain(truth[is_labelled], named['fused'], named[source], groups[is_labelled], **draw)
+        for source in spoken
+    } if is_labelled.any() else {}  # fmt: skip
     dimensions = {
-        name: {source: _dimension_score(clips, each, name, groups, **draw) for source, each in by_source.items()}
+        name: {
+            source: _dimension_score(clips, source_readings, name, groups, **draw)
+            for source, source_readings in by_source.items()
+        }
         for name in DIMENSIONS
     }
-    shares = np.bincount(truth[known], minlength=len(EKMAN)) / max(1, int(known.sum()))
+    shares = np.bincount(truth[is_labelled], minlength=len(EKMAN)) / max(1, int(is_labelled.sum()))
     return Scores(
         classes, {name: float(shares[EKMAN.index(name)]) for name in classes}, categories, gains,
-        {name: {source: score for source, score in each.items() if score.clips} for name, each in dimensions.items()},
+        {name: {source: score for source, score in by.items() if score.clips} for name, by in dimensions.items()},
         _strangers(clips, answers), _neutral(clips, by_source),
     )  # fmt: skip
 
@@ -169,15 +174,17 @@ def _category_score(
     reasons = Counter(reading.silent_because for reading in readings if not reading.category)
     loss: dict[str, float] = {}
     if speaks.any():
-        stated = np.array([reading.probabilities for reading in readings if reading.category])
+        probabilities = np.array([reading.probabilities for reading in readings if reading.category])
         shares = np.bincount(truth, minlength=len(EKMAN)) / len(truth)
-        at = truth[speaks]
+        named_truth = truth[speaks]
         loss = {
-            'log_loss': -float(np.log(np.maximum(stated[np.arange(len(at)), at], _FLOOR)).mean()),
-            'log_loss_of_shares': -float(np.log(shares[at]).mean()),
+            'log_loss': -float(
+                np.log(np.maximum(probabilities[np.arange(len(named_truth)), named_truth], _LEAST_PROBABILITY)).mean()
+            ),
+            'log_loss_of_shares': -float(np.log(shares[named_truth]).mean()),
             'log_loss_of_uniform': float(np.log(len(EKMAN))),
             'calibration_error': event_calibration_error(
-                np.clip(certainty[speaks], 0.0, 1.0), answers[speaks] == at, CALIBRATION_BINS
+                np.clip(certainty[speaks], 0.0, 1.0), answers[speaks] == named_truth, CALIBRATION_BINS
             ),
         }
     return CategoryScore(
@@ -200,16 +207,17 @@ def clip_measure(truth: Ints, answers: Ints, certainty: Floats) -> Measure:
     [0.75, 0.667, 0.7, 0.75, 0.5, 0.5]
     """
     size, width = len(truth), len(EKMAN)
-    at, speaks = np.arange(size), answers != SILENT
+    rows, speaks = np.arange(size), answers != SILENT
     right = speaks & (answers == truth)
     columns = np.zeros((size, 3 + 4 * (width + 1)))
     columns[:, 0], columns[:, 1] = 1.0, speaks
     columns[:, 2] = np.where(speaks, np.nan_to_num(certainty), 0.0)
-    cells = columns[:, 3:].reshape(size, 4, width + 1)  # a view: all clips, spoken, right, named so
-    cells[at, 0, truth] = 1.0
-    cells[at, 1, truth] = speaks
-    cells[at, 2, truth] = right
-    cells[at, 3, answers] = 1.0
+    # (N, 4, 8), a view: of each category all clips, those with an answer, those right, and those named so
+    cells = columns[:, 3:].reshape(size, 4, width + 1)
+    cells[rows, 0, truth] = 1.0
+    cells[rows, 1, truth] = speaks
+    cells[rows, 2, truth] = right
+    cells[rows, 3, answers] = 1.0
     occurs = np.bincount(truth, minlength=width + 1)[:-1] > 0
 
     def statistic(sums: Floats) -> dict[str, Floats]:
@@ -233,18 +241,18 @@ def clip_measure(truth: Ints, answers: Ints, certainty: Floats) -> Measure:
 
 
 def _trivial(truth: Ints, groups: npt.NDArray[np.str_], **draw: object) -> dict[str, CategoryScore]:
-    """The most frequent category for every clip, and what drawing one of the occurring ones reaches on average."""
+    """The scores of always naming the most frequent category, and the expected scores of a uniform draw."""
     counts = np.bincount(truth, minlength=len(EKMAN))
-    most = np.full(len(truth), int(counts.argmax()))
+    majority = np.full(len(truth), int(counts.argmax()))
     shares = counts / counts.sum()
-    measure = clip_measure(truth, most, np.full(len(truth), float(shares.max())))
+    measure = clip_measure(truth, majority, np.full(len(truth), float(shares.max())))
     intervals = measure_intervals(measure, groups=groups, **draw)  # type: ignore[arg-type]
     size = int((counts > 0).sum())
     exact = dict.fromkeys(('right', 'says', 'uar', 'right_of_all', 'uar_of_all'), _exactly(1 / size))
     return {
         'majority': CategoryScore(
             len(truth), len(truth), intervals,
-            recall=_recall(truth, most), confusion=_confusion(truth, most),
+            recall=_recall(truth, majority), confusion=_confusion(truth, majority),
         ),
         'chance': CategoryScore(len(truth), len(truth), exact | {'speaks': _exactly(1.0)}),
     }  # fmt: skip
@@ -255,10 +263,18 @@ def _exactly(value: float) -> Interval:
 
 
 def _gain(truth: Ints, fused: Ints, alone: Ints, groups: npt.NDArray[np.str_], **draw: object) -> dict[str, Interval]:
-    """What all sources together are right more often by than one alone."""
-    ours, theirs = fused == truth, alone == truth
-    both = (fused != SILENT) & (alone != SILENT)
-    columns = np.stack([np.ones(len(truth)), ours * 1.0 - theirs, both * 1.0, both * (ours * 1.0 - theirs)], axis=1)
+    """The gain in accuracy of the fusion over one source alone: of all clips, and where both name a category."""
+    fused_right, alone_right = fused == truth, alone == truth
+    both_speak = (fused != SILENT) & (alone != SILENT)
+    columns = np.stack(
+        [
+            np.ones(len(truth)),
+            fused_right * 1.0 - alone_right,
+            both_speak * 1.0,
+            both_speak * (fused_right * 1.0 - alone_right),
+        ],
+        axis=1,
+    )
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         every, gain, shared, gain_shared = sums.T
@@ -276,37 +292,37 @@ def _dimension_score(
     values = np.array([getattr(reading, name) for reading in readings])
     is_rated = bool(np.isfinite(ratings).any())
     if not is_rated:
-        ratings = _told_by_category(clips, name)
-    known = np.isfinite(ratings) & np.isfinite(values)
+        ratings = _sides_of_categories(clips, name)
+    measured = np.isfinite(ratings) & np.isfinite(values)
     rated = int(np.isfinite(ratings).sum())
-    if not known.any():
+    if not measured.any():
         return DimensionScore(0, rated, {}, not is_rated)
-    truth, value, group = ratings[known], values[known], groups[known]
+    truth, value, group = ratings[measured], values[measured], groups[measured]
     scores = {}
     if is_rated:
         measure = dimensional_measure(truth, value)
         scores = measure_intervals(measure, groups=group, **draw)  # type: ignore[arg-type]
         scores.pop('mse', None)
-    sides = truth != 0
-    if sides.any():
-        drawn = {**draw, 'groups': group[sides]}
+    is_sided = truth != 0
+    if is_sided.any():
+        options = {**draw, 'groups': group[is_sided]}
         for score, function in (('auc', area_under_curve), ('sign', _sign_agreement)):
             scores[score] = bootstrap_interval(
-                function, truth[sides] > 0, value[sides], bounds=(0.0, 1.0), **drawn,
+                function, truth[is_sided] > 0, value[is_sided], bounds=(0.0, 1.0), **options,
             )  # fmt: skip
-    return DimensionScore(int(known.sum()), rated, scores, not is_rated)
+    return DimensionScore(int(measured.sum()), rated, scores, not is_rated)
 
 
-def _told_by_category(clips: Sequence[LabelledClip], name: str) -> Floats:
-    """(N,) 1 where a clip's category lies high on the dimension, -1 where low, nan where it lies between."""
+def _sides_of_categories(clips: Sequence[LabelledClip], name: str) -> Floats:
+    """(N,) 1 where a clip's category is high on the dimension, -1 where low, nan in between or without a category."""
     ratings = np.full(len(clips), np.nan)
-    for at, clip in enumerate(clips):
+    for index, clip in enumerate(clips):
         if clip.category:
             valence, arousal = CIRCUMPLEX[clip.category]
             if name == 'valence' and clip.category not in ('neutral', 'surprise'):
-                ratings[at] = 1.0 if valence > 0 else -1.0
+                ratings[index] = 1.0 if valence > 0 else -1.0
             if name == 'arousal' and not LOW < arousal < HIGH:
-                ratings[at] = 1.0 if arousal >= HIGH else -1.0
+                ratings[index] = 1.0 if arousal >= HIGH else -1.0
     return ratings
 
 
@@ -316,8 +332,8 @@ def area_under_curve(is_high: Bools, values: Floats) -> float:
         (pairs of a high and a low one in which the high one is larger + half of the ties) / (H L)
 
     Args:
-        is_high: (N,) whether each clip is high
-        values: (N,) values
+        is_high: (N,) True where the clip is high.
+        values: (N,) values of any unit.
 
     Returns:
         A float in [0, 1]; nan if there are no high or no low ones.
@@ -344,15 +360,15 @@ def _sign_agreement(is_high: Bools, values: Floats) -> float:
 
 
 def _strangers(clips: Sequence[LabelledClip], answers: Mapping[str, Ints]) -> dict[str, dict[str, dict[str, int]]]:
-    """What clips are called whose label is no category."""
+    """Label that is no category, to source, to the named categories of its clips, with counts."""
     labels = sorted({clip.label for clip in clips if clip.label and not clip.category})
-    called = (*EKMAN, '')
+    names = (*EKMAN, '')
     table: dict[str, dict[str, dict[str, int]]] = {}
     for label in labels:
-        places = [at for at, clip in enumerate(clips) if clip.label == label]
+        indices = [index for index, clip in enumerate(clips) if clip.label == label]
         table[label] = {
-            source: dict(Counter(called[answer] for answer in each[places].tolist()).most_common())
-            for source, each in answers.items()
+            source: dict(Counter(names[answer] for answer in source_answers[indices].tolist()).most_common())
+            for source, source_answers in answers.items()
         }
     return table
 
@@ -360,11 +376,11 @@ def _strangers(clips: Sequence[LabelledClip], answers: Mapping[str, Ints]) -> di
 def _neutral(
     clips: Sequence[LabelledClip], by_source: Mapping[str, Sequence[SourceReading]]
 ) -> dict[str, dict[str, float]]:
-    """Valence of clips that people called neutral: 0 is right for them."""
+    """Source to number, mean valence and share below -CLEARLY of clips labelled neutral, whose true valence is 0."""
     summary = {}
-    places = [at for at, clip in enumerate(clips) if clip.category == 'neutral']
+    indices = [index for index, clip in enumerate(clips) if clip.category == 'neutral']
     for source, readings in by_source.items():
-        values = np.array([readings[at].valence for at in places])
+        values = np.array([readings[index].valence for index in indices])
         values = values[np.isfinite(values)]
         if len(values):
             summary[source] = {
@@ -376,27 +392,32 @@ def _neutral(
 
 
 def _recall(truth: Ints, answers: Ints) -> dict[str, float]:
-    return {EKMAN[at]: float((answers[truth == at] == at).mean()) for at in np.unique(truth).tolist()}
-
-
-def _confusion(truth: Ints, answers: Ints) -> dict[str, dict[str, int]]:
-    called = (*EKMAN, '')
     return {
-        EKMAN[at]: {
-            called[answer]: count
-            for answer, count in enumerate(np.bincount(answers[truth == at], minlength=SILENT + 1).tolist())
-        }
-        for at in np.unique(truth).tolist()
+        EKMAN[category]: float((answers[truth == category] == category).mean())
+        for category in np.unique(truth).tolist()
     }
 
 
-def _over(top: Floats, bottom: Floats) -> Floats:
-    quotient: Floats = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=np.asarray(bottom) > 0)
+def _confusion(truth: Ints, answers: Ints) -> dict[str, dict[str, int]]:
+    names = (*EKMAN, '')
+    return {
+        EKMAN[category]: {
+            names[answer]: count
+            for answer, count in enumerate(np.bincount(answers[truth == category], minlength=SILENT + 1).tolist())
+        }
+        for category in np.unique(truth).tolist()
+    }
+
+
+def _over(numerator: Floats, denominator: Floats) -> Floats:
+    quotient: Floats = np.divide(
+        numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=np.asarray(denominator) > 0
+    )
     return quotient
 
 
 def _mean_over(values: Floats, columns: Bools) -> Floats:
-    """(R,) mean over some columns of (R, C), what is undefined left out; nan where all is."""
+    """(R,) mean over the selected columns of (R, C), without nan; nan where all are."""
     kept = values[:, columns]
     defined = ~np.isnan(kept)
     return _over(np.where(defined, kept, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))

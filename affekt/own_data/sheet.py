@@ -1,4 +1,4 @@
-"""The scores as sentences and tables, to be read before affekt is trusted on your own data."""
+"""The scores of a benchmark as sentences and tables."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ SHORT = {
 }  # fmt: skip
 """Short names of categories as headers of narrow columns."""
 MOST_NAMED = 5
+"""Maximum number of labels outside the categories with sentences of their own."""
 TOO_WIDE = 0.4
 """Width of an interval, as a share, above which nothing is concluded about certainty."""
 
@@ -52,22 +53,22 @@ def _on_category(scores: Scores, outcome: AnalysisBenchmark) -> Iterator[str]:
     fused = scores.categories.get(scores.lead)
     if fused is None:
         return
-    what = 'fused category' if scores.lead == 'fused' else f'category by {ALONE[scores.lead]}'
-    these = 'this clip' if len(outcome.read) == 1 else f'these {counted(len(outcome.read), "clip")}'
+    quantity = 'fused category' if scores.lead == 'fused' else f'category by {ALONE[scores.lead]}'
+    clips = 'this clip' if len(outcome.read) == 1 else f'these {counted(len(outcome.read), "clip")}'
     people = f' of {counted(outcome.groups, outcome.labelled.grouped_by)}' if outcome.labelled.grouped_by else ''
     if not fused.spoken:
-        yield f'On {these}{people} affekt names no category at all.'
+        yield f'On {clips}{people} affekt names no category at all.'
         return
     right, says, speaks = (fused.scores[name] for name in ('right', 'says', 'speaks'))
-    most = max(scores.shares, key=lambda name: scores.shares[name])
+    majority = max(scores.shares, key=lambda name: scores.shares[name])
     others = [
         f'{ALONE[name]} {_whole(score.scores["right"].value)} (speaks on {_whole(score.scores["speaks"].value)})'
         for name, score in scores.categories.items()
         if name in ALONE and name != scores.lead and score.spoken
     ]
     yield (
-        f"On {these}{people} affekt's {what} is right {_whole_within(right)} of the time where it speaks "
-        f'(on {_whole(speaks.value)} of them), and says {_whole(says.value)}; always {most!r} is right '
+        f"On {clips}{people} affekt's {quantity} is right {_whole_within(right)} of the time where it speaks "
+        f'(on {_whole(speaks.value)} of them), and says {_whole(says.value)}; always {majority!r} is right '
         f'{_whole(scores.categories["majority"].scores["right"].value)}' + (f', {listed(others)}.' if others else '.')
     )
 
@@ -81,9 +82,9 @@ def _on_certainty(scores: Scores) -> Iterator[str]:
     if math.isnan(excess.low) or excess.high - excess.low > TOO_WIDE:
         yield f'Too few clips or speakers to tell whether its certainty holds: certainty less share right is {amount}.'
     elif excess.low > 0:
-        yield f'It says more than it keeps here: certainty less share right is {amount}.'
+        yield f'It is overconfident here: certainty less share right is {amount}.'
     elif excess.high < 0:
-        yield f'It is right more often than it says here: certainty less share right is {amount}.'
+        yield f'It is underconfident here: certainty less share right is {amount}.'
     else:
         yield f'Its certainty holds here as far as these clips can tell: certainty less share right is {amount}.'
 
@@ -99,9 +100,9 @@ def _on_gain(scores: Scores) -> Iterator[str]:
     its_best = 'its best source, ' if len(singles) > 1 else ''
     both = scores.gains[best]['both_speak']
     where_both = f'{signed(100 * both.value, 1)} points{_points(both)}'
-    # A source alone names what is likeliest however unsure it is; fusion is silent below UNSURE_BELOW.
-    apart = '' if math.isnan(both.value) else f'; on clips for which both name a category, {where_both}'
-    yield f'Of all clips, silence counted as wrong, fusion {verdict} {its_best}{ALONE[best]}: {amount}{apart}.'
+    # A source alone names its likeliest category at any certainty; fusion abstains below UNSURE_BELOW.
+    comparison = '' if math.isnan(both.value) else f'; on clips for which both name a category, {where_both}'
+    yield f'Of all clips, silence counted as wrong, fusion {verdict} {its_best}{ALONE[best]}: {amount}{comparison}.'
 
 
 def _on_dimension(scores: Scores, name: str) -> str:
@@ -122,12 +123,12 @@ def _on_strangers(scores: Scores) -> Iterator[str]:
     for label, by_source in list(scores.strangers.items())[:MOST_NAMED]:
         called = by_source[scores.lead]
         total = sum(called.values())
-        most = next((name for name in called if name), '')
-        rest = f'; most of the others are called {most}' if most else ''
+        most_named = next((name for name in called if name), '')
+        others = f'; most of the others are called {most_named}' if most_named else ''
         silent = subject(called.get('', 0), 'clip')
         yield (
             f'Of {counted(total, "clip")} labelled {label!r}, which is none of its categories, {silent} left without '
-            f'a category, as all should be{rest}.'
+            f'a category, as all should be{others}.'
         )
 
 
@@ -145,12 +146,12 @@ def _category_sections(scores: Scores) -> Iterator[Section]:
     if recalls:
         columns = ('', *(SHORT[name] for name in scores.classes))
         yield Section('Recall of each category, silence counted as wrong', columns, recalls, 1)
-    called = (*EKMAN, '')
+    names = (*EKMAN, '')
     yield Section(
         f'{scores.lead.capitalize()}: what clips of each category are called',
-        ('', *(SHORT[name] for name in called)),
+        ('', *(SHORT[name] for name in names)),
         tuple(
-            (name, *(str(row.get(column, 0)) for column in called))
+            (name, *(str(row.get(column, 0)) for column in names))
             for name, row in scores.categories[scores.lead].confusion.items()
         ),
         1,
@@ -158,20 +159,20 @@ def _category_sections(scores: Scores) -> Iterator[Section]:
 
 
 def _category_cells(score: CategoryScore) -> tuple[str, ...]:
-    whole = score.scores
-    if 'right' not in whole or math.isnan(whole['right'].value):
+    intervals = score.scores
+    if 'right' not in intervals or math.isnan(intervals['right'].value):
         return ('0', *[DASH] * 6)
     calibration = percent(score.calibration_error, 1)
-    uar, f1 = (percent(whole[name].value, 1) if name in whole else DASH for name in ('uar', 'macro_f1'))
+    uar, f1 = (percent(intervals[name].value, 1) if name in intervals else DASH for name in ('uar', 'macro_f1'))
     return (
-        percent(whole['speaks'].value, 0), _with_ends(whole['right']), percent(whole['says'].value, 1), uar, f1,
-        calibration, percent(whole['right_of_all'].value, 1),
+        percent(intervals['speaks'].value, 0), _with_ends(intervals['right']), percent(intervals['says'].value, 1),
+        uar, f1, calibration, percent(intervals['right_of_all'].value, 1),
     )  # fmt: skip
 
 
 def _named(name: str, scores: Scores) -> str:
     if name == 'majority':
-        return f'always {max(scores.shares, key=lambda each: scores.shares[each])}'
+        return f'always {max(scores.shares, key=lambda category: scores.shares[category])}'
     return f'drawn, 1 of {len(scores.classes)}' if name == 'chance' else name
 
 
@@ -179,12 +180,12 @@ def _dimension_sections(scores: Scores) -> Iterator[Section]:
     for name, by_source in scores.dimensions.items():
         if not by_source:
             continue
-        is_told = any(score.from_categories for score in by_source.values())
-        names = ('auc', 'sign') if is_told else ('concordance', 'pearson', 'mae', 'auc', 'sign')
+        is_by_category = any(score.from_categories for score in by_source.values())
+        names = ('auc', 'sign') if is_by_category else ('concordance', 'pearson', 'mae', 'auc', 'sign')
         short = {'concordance': 'CCC', 'pearson': 'r', 'mae': 'error', 'auc': 'AUC', 'sign': 'side'}
-        title = f'{name.capitalize()}' + (', high against low told by category' if is_told else '')
+        title = f'{name.capitalize()}' + (', high against low told by category' if is_by_category else '')
         cells = tuple((source, *_dimension_cells(score, names)) for source, score in by_source.items())
-        yield Section(title, ('', 'clips', *(short[each] for each in names)), cells, 1)
+        yield Section(title, ('', 'clips', *(short[score_name] for score_name in names)), cells, 1)
 
 
 def _dimension_cells(score: DimensionScore, names: tuple[str, ...]) -> Iterator[str]:
@@ -201,12 +202,12 @@ def _dimension_cells(score: DimensionScore, names: tuple[str, ...]) -> Iterator[
 
 def _stranger_sections(scores: Scores) -> Iterator[Section]:
     if scores.strangers:
-        called = ('', *EKMAN)
+        names = ('', *EKMAN)
         yield Section(
             f'Labels that are none of the categories: what their clips are called ({scores.lead})',
-            ('', *(SHORT[name] for name in called)),
+            ('', *(SHORT[name] for name in names)),
             tuple(
-                (label[:16], *(str(by_source[scores.lead].get(name, 0)) for name in called))
+                (label[:16], *(str(by_source[scores.lead].get(name, 0)) for name in names))
                 for label, by_source in scores.strangers.items()
             ),
             1,

@@ -25,17 +25,20 @@ import numpy as np
 from affekt.arrays import Floats
 
 GRID_HZ = 10.0
+"""Rate at which mouth opening and loudness are correlated."""
 MOTION_FULL = 0.06
 """Standard deviation of jaw opening (blendshape scale, 0 to 1) for the full score. Speech moves the jaw by 0.04 to
 0.15, a still mouth by less than 0.01."""
 LEAST_SCORE = 0.3
-"""Least score: motion of 0.036 at presence 1 without rhythm, 0.018 with full rhythm."""
+"""Minimum score of a speaker: motion of 0.036 at presence 1 without rhythm, 0.018 with full rhythm."""
 LEAST_MARGIN = 0.12
+"""Minimum lead over the next score."""
 LEAST_PRESENCE = 0.4
+"""Minimum presence; below it the score is 0."""
 MAX_LAG = 2
 """Largest lag between audio and mouth, in steps of 0.1 s."""
 LEAST_SHARE = 0.6
-"""Least share of a transcript speaker's time that must belong to one person to identify the two."""
+"""Minimum share of a transcript speaker's time that must belong to one person to identify the two."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Mouth:
     """One visible person's mouth.
 
     Attributes:
-        person: name.
+        person: the person's name.
         times_s: (N,) seconds, ascending.
         opening: (N,) in [0, 1]; nan where it was not read.
         lasting_s: (N,) seconds that each reading stands for, until the next frame.
@@ -66,7 +69,7 @@ class Speaker:
 def attribute_turns(
     turns: Sequence[tuple[float, float]], mouths: Sequence[Mouth], times_s: Floats, loudness_db: Floats
 ) -> list[Speaker]:
-    """Assign a speaker to each turn.
+    """The speaker of each turn, by mouth movement.
 
     Args:
         turns: (start_s, end_s) of each turn.
@@ -81,25 +84,36 @@ def attribute_turns(
         {mouth.person: score_turn(start, end, mouth, times_s, loudness_db) for mouth in mouths} for start, end in turns
     ]
     first = [_leader(scores, LEAST_SCORE) for scores in scored]
-    usual = _usual_speaker(first, turns)
+    main_speaker = _main_speaker(first, turns)
     second = [_leader(scores, LEAST_SCORE / 2) for scores in scored]
-    people = [sure or (likely if likely == usual else '') for sure, likely in zip(first, second, strict=True)]
+    people = [
+        certain or (likeliest if likeliest == main_speaker else '')
+        for certain, likeliest in zip(first, second, strict=True)
+    ]
     return [Speaker(person, scores) for person, scores in zip(people, scored, strict=True)]
 
 
 def score_turn(start_s: float, end_s: float, mouth: Mouth, times_s: Floats, loudness_db: Floats) -> float:
-    """Score of a mouth for a turn, in [0, 1]; 0 for a face that is mostly off screen."""
+    """The score of a mouth for a turn, in [0, 1]; 0 where fewer than three readings or too little presence.
+
+    Args:
+        start_s: start of the turn in seconds.
+        end_s: end of the turn in seconds.
+        mouth: mouth of one person.
+        times_s: (M,) times of the loudness values in seconds, ascending.
+        loudness_db: (M,) loudness in dB.
+    """
     low, high = np.searchsorted(mouth.times_s, [start_s, end_s])
-    seen, opening = mouth.times_s[low:high], mouth.opening[low:high]
-    known = ~np.isnan(opening)
-    seen, opening = seen[known], opening[known]
-    if len(seen) < 3:
+    times, opening = mouth.times_s[low:high], mouth.opening[low:high]
+    is_read = ~np.isnan(opening)
+    times, opening = times[is_read], opening[is_read]
+    if len(times) < 3:
         return 0.0
-    presence = min(1.0, float(mouth.lasting_s[low:high][known].sum()) / (end_s - start_s))
+    presence = min(1.0, float(mouth.lasting_s[low:high][is_read].sum()) / (end_s - start_s))
     if presence < LEAST_PRESENCE:
         return 0.0
     motion = min(1.0, float(opening.std()) / MOTION_FULL)
-    rhythm = _rhythm(start_s, end_s, seen, opening, times_s, loudness_db)
+    rhythm = _rhythm(start_s, end_s, times, opening, times_s, loudness_db)
     return float(presence * motion * (1.0 + max(rhythm, 0.0)) / 2.0)
 
 
@@ -110,19 +124,19 @@ def _leader(scores: Mapping[str, float], least: float) -> str:
     return max(sorted(scores), key=lambda name: scores[name]) if leads else ''
 
 
-def _usual_speaker(people: Sequence[str], turns: Sequence[tuple[float, float]]) -> str:
+def _main_speaker(people: Sequence[str], turns: Sequence[tuple[float, float]]) -> str:
     """The person with at least half of the total time of all turns; '' for none."""
     seconds: dict[str, float] = {}
     for person, (start, end) in zip(people, turns, strict=True):
         seconds[person] = seconds.get(person, 0.0) + end - start
     total = sum(seconds.values())
-    return next((name for name, own in seconds.items() if name and total > 0 and own / total >= 0.5), '')
+    return next((name for name, person_s in seconds.items() if name and total > 0 and person_s / total >= 0.5), '')
 
 
 def match_speakers(
     speakers: Sequence[str], spans: Sequence[tuple[float, float]], people: Sequence[str]
 ) -> dict[str, str]:
-    """Match the speaker names of a transcript to people.
+    """The people behind the speaker names of a transcript.
 
     Args:
         speakers: speaker name of each utterance, '' if the transcript gives none.
@@ -136,13 +150,13 @@ def match_speakers(
     seconds: dict[str, dict[str, float]] = {}
     for name, (start, end), person in zip(speakers, spans, people, strict=True):
         if name:
-            on = seconds.setdefault(name, {})
-            on[person] = on.get(person, 0.0) + max(0.0, end - start)
+            by_person = seconds.setdefault(name, {})
+            by_person[person] = by_person.get(person, 0.0) + max(0.0, end - start)
     claims = []
-    for name, on in seconds.items():
-        total, visible = sum(on.values()), {person: s for person, s in on.items() if person}
+    for name, by_person in seconds.items():
+        total, visible = sum(by_person.values()), {person: person_s for person, person_s in by_person.items() if person}
         if visible and total > 0:
-            person = max(sorted(visible), key=lambda p: visible[p])
+            person = max(sorted(visible), key=lambda candidate: visible[candidate])
             if visible[person] / total >= LEAST_SHARE:
                 claims.append((-visible[person], name, person))
     matched: dict[str, str] = {}
@@ -152,21 +166,23 @@ def match_speakers(
     return matched
 
 
-def _rhythm(start_s: float, end_s: float, seen: Floats, opening: Floats, times_s: Floats, loudness_db: Floats) -> float:
+def _rhythm(
+    start_s: float, end_s: float, mouth_times_s: Floats, opening: Floats, times_s: Floats, loudness_db: Floats
+) -> float:
     """The largest correlation of mouth opening with loudness over small lags; 0 where either does not vary."""
     if len(times_s) < 2 or end_s - start_s < 0.8:
         return 0.0
     grid = np.arange(start_s, end_s, 1.0 / GRID_HZ)
-    mouth = np.interp(grid, seen, opening)
-    sound = np.interp(grid, times_s, np.maximum(np.nan_to_num(loudness_db, nan=-80.0), -80.0))
+    mouth = np.interp(grid, mouth_times_s, opening)
+    loudness = np.interp(grid, times_s, np.maximum(np.nan_to_num(loudness_db, nan=-80.0), -80.0))
     best = 0.0
     for lag in range(-MAX_LAG, MAX_LAG + 1):
-        ours = mouth[max(0, lag) : len(grid) + min(0, lag)]
-        theirs = sound[max(0, -lag) : len(grid) + min(0, -lag)]
-        if len(ours) < 6:
+        mouth_part = mouth[max(0, lag) : len(grid) + min(0, lag)]
+        loudness_part = loudness[max(0, -lag) : len(grid) + min(0, -lag)]
+        if len(mouth_part) < 6:
             continue
-        ours, theirs = ours - ours.mean(), theirs - theirs.mean()
-        squares = float(ours @ ours), float(theirs @ theirs)
-        if min(squares) > len(ours) * 1e-12:  # both vary
-            best = max(best, float(ours @ theirs) / math.sqrt(squares[0] * squares[1]))
+        mouth_part, loudness_part = mouth_part - mouth_part.mean(), loudness_part - loudness_part.mean()
+        squares = float(mouth_part @ mouth_part), float(loudness_part @ loudness_part)
+        if min(squares) > len(mouth_part) * 1e-12:  # both vary
+            best = max(best, float(mouth_part @ loudness_part) / math.sqrt(squares[0] * squares[1]))
     return best

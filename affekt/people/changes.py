@@ -21,8 +21,11 @@ from affekt.wording import opened
 
 CHANGES_FILE = 'people.json'
 FORMAT = 1
+"""Version of the list."""
 LONGEST_NAME = 80
+"""Maximum number of characters of a name."""
 MOST_BYTES = 1 << 20
+"""Maximum size of the list that is read."""
 FORGET = 'forget the changes with `affekt people RUN --reset`, or remove the file'
 JOINERS = '\u200c\u200d'
 """Invisible characters that the spelling of Persian, Hindi and other languages needs."""
@@ -48,7 +51,7 @@ Change = Merge | Rename
 
 
 def names_after(people: Iterable[str], changes: Sequence[Change], reserved: Iterable[str] = ()) -> dict[str, str]:
-    """Everybody's name after some changes.
+    """Everybody's name after the changes.
 
     Args:
         people: their names as analyzed.
@@ -77,13 +80,13 @@ def exact_changes(people: Iterable[str], changes: Iterable[Change], reserved: It
     Raises:
         UnknownNameError, ValueRangeError: see `names_after`.
     """
-    names, made = {person: person for person in people}, list[Change]()
+    names, exact_list = {person: person for person in people}, list[Change]()
     for change in changes:
-        clear = exact(change, names, reserved)
-        names = _changed(names, clear)
-        if isinstance(clear, Merge) or clear.person != clear.name:
-            made.append(clear)
-    return tuple(made)
+        exact_change = exact(change, names, reserved)
+        names = _changed(names, exact_change)
+        if isinstance(exact_change, Merge) or exact_change.person != exact_change.name:
+            exact_list.append(exact_change)
+    return tuple(exact_list)
 
 
 def exact(change: Change, names: Mapping[str, str], reserved: Iterable[str] = ()) -> Change:
@@ -102,16 +105,16 @@ def exact(change: Change, names: Mapping[str, str], reserved: Iterable[str] = ()
         if into == person:
             raise ValueRangeError(
                 expected='two people to merge', came=f'{change.into!r} and {change.person!r}, who are one person',
-                todo='name another',
+                todo='name another person',
             )  # fmt: skip
         return Merge(into, person)
-    person, wanted = meant(change.person, names), checked_name(change.name, reserved)
-    if wanted.casefold() in {name.casefold() for name in names.values() if name != person}:
+    person, new_name = meant(change.person, names), checked_name(change.name, reserved)
+    if new_name.casefold() in {name.casefold() for name in names.values() if name != person}:
         raise ValueRangeError(
-            expected='a name of their own for each person', came=f'{wanted!r}, which somebody else has',
+            expected='a name of their own for each person', came=f'{new_name!r}, the name of somebody else',
             todo='choose another; to make the two one person, merge them',
         )  # fmt: skip
-    return Rename(person, wanted)
+    return Rename(person, new_name)
 
 
 def _changed(names: Mapping[str, str], change: Change) -> dict[str, str]:
@@ -127,22 +130,22 @@ def checked_name(name: str, reserved: Iterable[str] = ()) -> str:
         ValueRangeError: it is empty, longer than LONGEST_NAME, has invisible characters, or is reserved.
     """
     tidy = ' '.join(name.split())
-    wrong = (
+    fault = (
         'an empty one' if not tidy.strip(JOINERS)
         else f'one of {len(tidy)} characters' if len(tidy) > LONGEST_NAME
         else f'{tidy!r} with a control character' if any(map(_is_control, tidy))
         else f'{tidy!r}, a name that affekt gives itself' if tidy.casefold() in {word.casefold() for word in reserved}
         else ''
     )  # fmt: skip
-    if wrong:
+    if fault:
         raise ValueRangeError(
-            expected=f'a name of 1 to {LONGEST_NAME} characters', came=wrong, todo='choose another name'
+            expected=f'a name of 1 to {LONGEST_NAME} characters', came=fault, todo='choose another name'
         )
     return tidy
 
 
 def _is_control(letter: str) -> bool:
-    """Whether a character steers what is shown, or is half of one."""
+    """Whether a character is a control or format character, or half of a surrogate pair."""
     return unicodedata.category(letter) in ('Cc', 'Cf', 'Cs') and letter not in JOINERS
 
 
@@ -150,12 +153,12 @@ def told_changes(changes: Iterable[Change]) -> tuple[str, ...]:
     """One sentence per change.
 
     >>> told_changes([Merge('person 1', 'person 3'), Rename('person 1', 'A.')])
-    ('Person 3 is counted as person 1, as was said by hand.', "Person 1 is called 'A.', as was said by hand.")
+    ('Person 3 is counted as person 1, as edited by hand.', "Person 1 is called 'A.', as edited by hand.")
     """
     return tuple(
-        f'{opened(change.person)} is counted as {change.into}, as was said by hand.'
+        f'{opened(change.person)} is counted as {change.into}, as edited by hand.'
         if isinstance(change, Merge)
-        else f'{opened(change.person)} is called {change.name!r}, as was said by hand.'
+        else f'{opened(change.person)} is called {change.name!r}, as edited by hand.'
         for change in changes
     )
 
@@ -175,7 +178,7 @@ def read_changes(folder: Path) -> tuple[Change, ...]:
         content = json.loads(read_regular_file(path))
         if content.get('format') != FORMAT or isinstance(content['format'], bool):
             raise ValueError('of another format')
-        return tuple(_change_of(each) for each in content['changes'])
+        return tuple(_change_of(row) for row in content['changes'])
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RunError(
             expected=f'a list of changes in {CHANGES_FILE}', came=f'{path}: {str(error)[:200]}',
@@ -185,7 +188,7 @@ def read_changes(folder: Path) -> tuple[Change, ...]:
 
 @contextlib.contextmanager
 def fitting(folder: Path) -> Iterator[None]:
-    """Within the block, errors of applying the changes beside some results are attributed to their list.
+    """A context in which errors of applying changes name the list of changes in a folder.
 
     Raises:
         RunError: the changes do not fit the results.
@@ -201,7 +204,7 @@ def fitting(folder: Path) -> Iterator[None]:
 
 
 def write_changes(folder: Path, changes: Sequence[Change]) -> None:
-    """Writes the list beside the results; for no changes there is no file.
+    """Writes the list beside the results; removes it if there are no changes.
 
     Raises:
         StorageError: the disk is full, or the folder is not writable.
@@ -219,11 +222,11 @@ def write_changes(folder: Path, changes: Sequence[Change]) -> None:
 
 
 def _change_of(row: Mapping[str, Sequence[str]]) -> Change:
-    ((verb, given),) = row.items()
-    first, second = given
-    if not (isinstance(first, str) and isinstance(second, str)) or verb not in ('merge', 'name'):
+    ((kind, names),) = row.items()
+    first, second = names
+    if not (isinstance(first, str) and isinstance(second, str)) or kind not in ('merge', 'name'):
         raise ValueError(f'no change: {str(row)[:60]}')
-    return Merge(first, second) if verb == 'merge' else Rename(first, second)
+    return Merge(first, second) if kind == 'merge' else Rename(first, second)
 
 
 def meant(who: str, names: Mapping[str, str]) -> str:
@@ -237,8 +240,8 @@ def meant(who: str, names: Mapping[str, str]) -> str:
         UnknownNameError: unknown person.
     """
     present = list(dict.fromkeys(names.values()))
-    asked = ' '.join(who.split()).casefold()
-    for spelling in (asked, f'person {asked}', f'speaker {asked}'):
+    folded = ' '.join(who.split()).casefold()
+    for spelling in (folded, f'person {folded}', f'speaker {folded}'):
         for name in present:
             if name.casefold() == spelling:
                 return name

@@ -25,10 +25,15 @@ from affekt.arrays import Floats, Floats32
 from affekt.wording import number_word, opened
 
 JOIN = 0.69
+"""Minimum mean cosine similarity of two groups that are joined."""
 APART = 0.60
+"""Maximum cosine similarity of two speakers' mean vectors."""
 MARGIN = 0.06
+"""Minimum lead in similarity of a turn's own speaker over the next."""
 LEAST_TURNS = 3
+"""Minimum number of turns of a speaker."""
 LEAST_S = 5.0
+"""Minimum total length of a speaker's turns in seconds."""
 LEAST_TURN_S = 0.7
 """Minimum length in seconds of a turn that is grouped."""
 LEAST_TOLD_APART = 2 * LEAST_TURNS
@@ -75,43 +80,51 @@ def speakers_by_voice(vectors: Floats32, seconds: Sequence[float]) -> list[str]:
         N names; all '' if fewer than two speakers are certain.
     """
     numbers = grouped(np.asarray(vectors, dtype=np.float64), np.asarray(seconds, dtype=np.float64))
-    order = {number: f'speaker {place}' for place, number in enumerate(dict.fromkeys(n for n in numbers if n >= 0), 1)}
+    order = {number: f'speaker {index}' for index, number in enumerate(dict.fromkeys(n for n in numbers if n >= 0), 1)}
     return [order.get(number, '') for number in numbers]
 
 
 def grouped(
     vectors: Floats, seconds: Floats, join: float = JOIN, apart: float = APART, margin: float = MARGIN
 ) -> list[int]:
-    """The index of each turn's speaker, -1 if uncertain; see the module docstring."""
-    nobody = [-1] * len(vectors)
+    """The index of each turn's speaker, -1 if uncertain; steps 1 to 4 above.
+
+    Args:
+        vectors: (N, D) unit vectors, zeros where there was no usable audio.
+        seconds: (N,) length of each turn.
+        join: see JOIN.
+        apart: see APART.
+        margin: see MARGIN.
+    """
+    unknown = [-1] * len(vectors)
     audible = np.linalg.norm(vectors, axis=1) > 0.5
-    long = np.flatnonzero(audible & (seconds >= LEAST_TURN_S))
-    long = np.sort(long[np.argsort(-seconds[long], kind='stable')[:MOST_TURNS]])
-    if len(long) < LEAST_TOLD_APART:
-        return nobody
-    groups = _linked(vectors[long] @ vectors[long].T, 1 - join)
-    speakers = [long[groups == number] for number in range(groups.max() + 1)]
-    speakers = [own for own in speakers if len(own) >= LEAST_TURNS and seconds[own].sum() >= LEAST_S]
+    turn_indices = np.flatnonzero(audible & (seconds >= LEAST_TURN_S))
+    turn_indices = np.sort(turn_indices[np.argsort(-seconds[turn_indices], kind='stable')[:MOST_TURNS]])
+    if len(turn_indices) < LEAST_TOLD_APART:
+        return unknown
+    groups = _linked(vectors[turn_indices] @ vectors[turn_indices].T, 1 - join)
+    speakers = [turn_indices[groups == number] for number in range(groups.max() + 1)]
+    speakers = [turns for turns in speakers if len(turns) >= LEAST_TURNS and seconds[turns].sum() >= LEAST_S]
     if len(speakers) < 2:
-        return nobody
-    means = [vectors[own].mean(axis=0) for own in speakers]
+        return unknown
+    means = [vectors[turns].mean(axis=0) for turns in speakers]
     if any(float(first @ second) > apart for first, second in combinations(means, 2)):
-        return nobody
+        return unknown
     numbers = np.full(len(vectors), -1)
-    for number, own in enumerate(speakers):
+    for number, turns in enumerate(speakers):
         # Mean similarity of each turn to the others of its speaker, and to those of the most similar other speaker.
-        inside = (vectors[own] @ means[number] * len(own) - 1) / (len(own) - 1)
-        outside = np.max([vectors[own] @ mean for other, mean in enumerate(means) if other != number], axis=0)
-        numbers[own[inside - outside >= margin]] = number
+        inside = (vectors[turns] @ means[number] * len(turns) - 1) / (len(turns) - 1)
+        outside = np.max([vectors[turns] @ mean for other, mean in enumerate(means) if other != number], axis=0)
+        numbers[turns[inside - outside >= margin]] = number
     return [int(number) for number in numbers]
 
 
-def _linked(alike: Floats, distance: float) -> np.ndarray:
-    """Group number of each turn, from 0: average linkage, cut at a distance."""
+def _linked(similarity: Floats, distance: float) -> np.ndarray:
+    """(N,) group of each turn, from 0, by average linkage of the (N, N) similarities, cut at a cosine distance."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
-    apart = np.clip(1 - alike, 0, 2)
-    np.fill_diagonal(apart, 0)
-    tree = linkage(squareform((apart + apart.T) / 2, checks=False), 'average')
+    distances = np.clip(1 - similarity, 0, 2)
+    np.fill_diagonal(distances, 0)
+    tree = linkage(squareform((distances + distances.T) / 2, checks=False), 'average')
     return np.asarray(fcluster(tree, distance, 'distance'), dtype=np.int64) - 1

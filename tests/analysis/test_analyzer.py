@@ -62,7 +62,7 @@ def test_without_the_model_that_compares_faces_several_people_may_be_one_and_tha
     analyzer, shared_data, monkeypatch, reason
 ):
     if reason == 'absent':
-        monkeypatch.setattr('affekt.weights._not_had', {'face-identity'})
+        monkeypatch.setattr('affekt.weights._unavailable', {'face-identity'})
     settings = AnalysisSettings(asr='none', license='commercial-ok' if reason == 'licence' else 'research')
     analysis = Analyzer(settings).analyze(shared_data / 'test_media' / 'multi_face.jpg')
     assert len(analysis.people) == 5
@@ -79,7 +79,7 @@ def test_speech_without_pictures_gives_turns_words_and_no_face(analyzer, shared_
     assert 'try again' in said
     assert 'fail' in said
     assert len(analysis.timeline.select(source='face')) == 0
-    assert any('no pictures' in note for note in analysis.source.notes)
+    assert any('no video' in note for note in analysis.source.notes)
 
 
 def joined(shared_data, tmp_path, *clips):
@@ -267,15 +267,15 @@ def test_sound_is_heard_beside_the_pictures_and_after_them_where_they_are_large(
         if not are_large:
             both.wait()
         happened.append('watched')
-        return analyzer_module._Seen()
+        return analyzer_module._FaceResults()
 
     def listen(self, *given):
         if not are_large:
             both.wait()
         happened.append('heard')
-        return analyzer_module._Heard()
+        return analyzer_module._SpeechResults()
 
-    monkeypatch.setattr(Analyzer, '_watch', watch)
-    monkeypatch.setattr(Analyzer, '_listen', listen)
+    monkeypatch.setattr(Analyzer, '_read_faces', watch)
+    monkeypatch.setattr(Analyzer, '_read_speech', listen)
     Analyzer(AnalysisSettings()).analyze(video)
     assert happened == ['watch', 'watched', 'heard'] if are_large else sorted(happened) == ['heard', 'watch', 'watched']

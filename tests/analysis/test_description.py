@@ -239,7 +239,7 @@ def test_words_that_were_not_understood_are_said_with_what_may_help(make):
 
 
 def test_nothing_else_is_recommended_where_the_notes_on_words_do_not(make):
-    turns, notes = [make.turn_row(0, 2, 'neutral')], ['1 of 1 utterance was not understood: the sound is too poor.']
+    turns, notes = [make.turn_row(0, 2, 'neutral')], ['1 of 1 utterance was not understood: the audio is too poor.']
     text = ' '.join(described(make, 'audio', turns=turns, said=said(make, 'not understood'), notes=notes))
     assert 'The words were not understood, so no emotion is read from them.' in text
     assert '--asr' not in text
@@ -276,7 +276,7 @@ def test_what_nothing_rests_on_is_one_list(make):
 
 def test_words_of_an_unread_language_are_shown_and_not_read(make):
     text = ' '.join(described(make, 'audio', turns=[make.turn_row(0, 2, 'neutral')], said=said(make, 'language')))
-    assert 'The words are of a language that no model here reads for emotion, so they are shown and not read.' in text
+    assert 'The words are of a language that no model reads for emotion, so they are shown and not read.' in text
 
 
 # ---- who is told of

@@ -229,7 +229,7 @@ def test_the_second_condition_added_to_a_run_does_not_replace_the_first(analyzer
     written = export_run(run, 'csv', tmp_path / 'out')
     assert len(written) == len(whole) == 6
     (remark,) = written.remarks
-    assert remark.startswith('2 files lie there of earlier exports')
+    assert remark.startswith('2 files remain from earlier exports')
     assert len(export_run(run, 'csv', tmp_path / 'new')) == len(list((tmp_path / 'new').rglob('*.csv'))) == 6
 
 
@@ -253,7 +253,7 @@ def test_files_of_an_earlier_export_that_no_longer_count_are_named_and_left(anal
     (clips / 'sad' / 'a.wav').write_bytes(b'cut anew')
     _run(clips, tmp_path, resume=True)
     remarks = export_run(tmp_path / 'run', 'csv', tmp_path / 'out').remarks
-    assert f'1 file lies there of earlier exports that no longer count: {before}; remove it' in remarks
+    assert f'1 file remains from earlier exports whose results are not valid: {before}; remove it' in remarks
     assert before.exists()
 
 
@@ -290,7 +290,7 @@ def test_what_a_file_lost_is_told_by_its_outcome(analyzer, clips, tmp_path):
     (first, *_) = _run(clips, tmp_path, resume=True)  # now what the folder says counts
     content = json.loads((first.folder / 'analysis.json').read_text())
     content['source']['lost'] |= {'bytes': 12, 'seconds': 1.5, 'is_complete': False}
-    content['source']['notes'] = ['There is no sound.']
+    content['source']['notes'] = ['There is no audio.']
     (first.folder / 'analysis.json').write_text(json.dumps(content))
     assert first.losses == ('Not read whole: 12 bytes, 1.5 s.',)
     content['source']['notes'] += ['Not read: 12 bytes follow.', 'Damaged: a frame.']
@@ -300,7 +300,7 @@ def test_what_a_file_lost_is_told_by_its_outcome(analyzer, clips, tmp_path):
 
 def test_what_each_of_many_files_lost_is_printed_below_it_and_counted(analyzer, clips, tmp_path, monkeypatch):
     notes = (
-        'There is no sound.',
+        'There is no audio.',
         *(f'{start}: {start.lower()} bytes.' for start in ('Damaged', 'Missing', 'Not read')),
     )
     lost = {'a.wav': notes, 'a_.wav': notes[:2]}

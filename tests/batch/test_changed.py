@@ -53,7 +53,7 @@ def test_a_new_name_stands_wherever_the_old_one_stood(analysis):
     # the numbers are those of before
     before, after = (a.timeline.select(source='fused', name=EKMAN).column('value') for a in (analysis, changed))
     assert np.sort(after) == pytest.approx(np.sort(before), nan_ok=True)  # nan goes last
-    assert "Person 1 is called 'Zoë', as was said by hand." in changed.source.notes
+    assert "Person 1 is called 'Zoë', as edited by hand." in changed.source.notes
 
 
 def test_figures_of_another_version_are_not_replaced_in_silence(analysis):

@@ -187,7 +187,10 @@ def test_without_a_model_sentences_come_from_measurements(media, tmp_path, monke
     rows = [Sample('cut', audio='a.wav', start_s=0.0, end_s=0.005), Sample('text', text='Fine.')]
     Manifest(Facts('own', root=str(media)), rows).save(tmp_path / 'm.parquet')
     clips = list(describe_many([tmp_path / 'm.parquet'], Describing(asr='none')))
-    assert ['a stretch of one' in clips[0].described.failure, 'no video' in clips[1].described.failure] == [True, True]
+    assert [
+        'a segment of one' in clips[0].described.failure,
+        'neither video nor audio' in clips[1].described.failure,
+    ] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_an_option_that_changes_nothing_is_refused_by_name(chosen, unused, monke
 
 
 def test_a_root_without_a_manifest_is_refused(media):
-    with pytest.raises(ValueRangeError, match='a manifest, for a folder'):
+    with pytest.raises(ValueRangeError, match='a manifest, whose media --root locates'):
         list(describe_many([media], root=media, describer=_Answering()))
 
 
@@ -247,7 +250,7 @@ def test_the_verb_shows_answers_and_ends_with_2_where_one_failed(media, monkeypa
     (media / 'notes.txt').touch()
     result = _describe(monkeypatch, _Answering(broken=['b.wav']), media)
     assert result.exit_code == 2
-    assert 'left out, as no media: 1 .txt' in result.stderr
+    assert 'left out, since they are no media files: 1 .txt' in result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert 'The person seems sad in a.wav.' in result.stdout
     assert 'not described: no sound in it' in result.stdout
@@ -349,7 +352,7 @@ def test_the_words_of_a_segment_are_recognised_in_it_and_the_audio_beside_a_sile
     manifest = Manifest(Facts('own', root=str(media)), rows)
     server = _Server("The character's emotional state is sad. Her voice is low. She smiles.")
     clips = EndpointClips(server, asr='none', is_probed=False)
-    clips._hear = lambda recording, span: f'{recording.name} {span}'
+    clips._recognize = lambda recording, span: f'{recording.name} {span}'
     (media / 'broken.mp4').write_bytes(b'no video')
     unseen = Sample('unseen', video='broken.mp4', audio='a.wav', text='Hi.', missing='video')
     assert [each.failure for each in clips.described(manifest, [unseen])] == ['']  # what is withheld is not opened

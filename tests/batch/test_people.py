@@ -147,7 +147,7 @@ def test_a_run_of_several_files_asks_which(run):
 
 @pytest.mark.parametrize(
     ('words', 'told'),
-    [(('--merge', '1', '9'), "'9'"), (('--name', '1', 'person 2'), 'somebody else has'),
+    [(('--merge', '1', '9'), "'9'"), (('--name', '1', 'person 2'), 'the name of somebody else'),
      (('--merge', '1', 'Person 1'), "'1' and 'Person 1', who are one"),
      (('--name', '7', 'A.'), "'7'"), (('--name', '1', 'voice'), 'gives itself')],
 )  # fmt: skip

@@ -415,7 +415,7 @@ def test_lines_of_every_frame_are_checked_without_the_frames_to_answer_and_that_
     checked = _run('track', 'check', 'abaw6-va', path)
     assert checked.exit_code == 0
     assert 'every line is in order: 2 frames of 1 video' in checked.output
-    assert 'whether every frame is answered was not checked' in checked.output
+    assert 'missing frames were not checked for' in checked.output
     path.write_text('image_location,valence,arousal\nv/00001.jpg,0.5,2\nv/00001.jpg,-1,1\n')
     refused = _run('track', 'check', 'abaw6-va', path)
     assert refused.exit_code == 2

@@ -158,7 +158,7 @@ def test_the_command_says_what_was_chosen_and_takes_the_other_splits_of_one_mani
     ]  # fmt: skip
     ended = CliRunner().invoke(main, words)
     assert ended.exit_code == 0, ended.output
-    assert 'weighted F1 on what chose, so somewhat too high' in ended.stdout
+    assert 'weighted F1 on the clips that chose the settings, so slightly optimistic' in ended.stdout
     assert 'labelled clips alone' in ended.stdout
     assert 'consistency, threshold' in ended.stdout
     assert '120 answers' in ended.stdout

@@ -352,12 +352,12 @@ def test_noise_and_media_that_are_not_there_are_refused_before_anything_is_writt
 @pytest.mark.parametrize(
     ('words', 'said'),
     [
-        (['--snr', '5,x'], 'no list of decibels'),
+        (['--snr', '5,x'], 'not a list of decibels'),
         (['--snr', '5', '--noise', 'blue'], 'babble, a FOLDER'),
         (['--missing', 'smell'], 'audio, video or text'),
         ([], 'something to do'),
         (['--drop', '2'], 'drop rate'),
-        (['--blur-rates', '2,x'], 'no list of rates'),
+        (['--blur-rates', '2,x'], 'not a list of rates'),
         (['--as', 'mer2023-noise'], 'the noise, as the challenge took speech'),
     ],
 )
@@ -385,7 +385,7 @@ def test_the_command_says_what_it_did(spoken, tmp_path):
     assert ended.exit_code == 0
     assert '12 samples, media of 12 written' in ended.stdout
     assert 'withheld from' in ended.stdout
-    assert 'made quieter by up to' in ended.stdout
+    assert 'attenuated by up to' in ended.stdout
     assert 'corrupt' in ended.stderr
 
 

@@ -68,8 +68,8 @@ def test_the_first_challenges_name_seven_classes_and_other_units(tmp_path):
     table = read_affwild2(tmp_path)
     assert table.expressions == EXPRESSIONS[:7]
     assert table.action_units == ('AU1', 'AU2', 'AU4', 'AU6', 'AU12', 'AU15', 'AU20', 'AU25')
-    assert 'no annotations of valence and arousal are here' in table.notes
-    assert 'no val annotations of action units are here' in table.notes
+    assert 'no annotations of valence and arousal were found' in table.notes
+    assert 'no val annotations of action units were found' in table.notes
 
 
 def test_a_task_with_fewer_lines_than_another_has_no_label_at_its_end(tmp_path):

@@ -107,7 +107,7 @@ def test_faults_name_the_feature_and_the_row():
     values[1, 0] = np.nan
     with pytest.raises(ValueRangeError, match=r'wavlm of video7.*row 1'):
         on_clock(values, np.arange(3.0), FRAMES, source='wavlm of video7')
-    with pytest.raises(ValueRangeError, match=r'video7 that rise.*0.100 s after 0.100 s'):
+    with pytest.raises(ValueRangeError, match=r'times of the rows of video7.*0.100 s after 0.100 s'):
         on_clock(np.zeros((3, 2)), np.array([0, 0.1, 0.1]), FRAMES, source='video7')
     with pytest.raises(ShapeError, match='a time for each row'):
         on_clock(np.zeros((3, 2)), np.zeros(2), FRAMES)

@@ -26,7 +26,7 @@ def test_voices_yield_to_frames_but_not_so_far_that_other_programs_stop_them():
     hearer._windows.put((0, np.zeros(1, np.float32)))
     for goes_on in (True, False):
         hearer._work.put(goes_on)
-    thread = threading.Thread(target=hearer._judge)
+    thread = threading.Thread(target=hearer._read_turns)
     thread.start()
     thread.join()
     assert seen == [before + VOICE_NICENESS]

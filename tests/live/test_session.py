@@ -229,7 +229,7 @@ def test_what_was_not_asked_for_is_not_said_to_be_missing(clip_frames, tmp_path)
     with LiveSession(clip_frames[:2], PATIENT) as session:
         list(session)
         notes = Analysis.load(session.save(tmp_path / 'run')).source.notes
-    assert 'Voices were not heard, as was asked.' in notes
+    assert 'Voices were not read, as requested.' in notes
     assert not any('there is no sound' in note.lower() for note in notes)
 
 
@@ -256,7 +256,7 @@ def test_a_session_is_saved_once(tmp_path):
         with pytest.raises(RunError, match='a folder to save to'):
             session.save()
         session.save(tmp_path / 'run')
-        with pytest.raises(RunError, match='not saved yet'):
+        with pytest.raises(RunError, match='not yet saved'):
             session.save(tmp_path / 'again')
 
 
@@ -273,7 +273,7 @@ def test_a_lost_source_ends_readings_with_an_error_where_nothing_is_saved(monkey
     def lost(source):
         source.loss = 'was lost after 1.0 s and did not come back: it ended'
 
-    monkeypatch.setattr(LiveSource, '_read_on', lost)
+    monkeypatch.setattr(LiveSource, '_read_connections', lost)
     with pytest.raises(MediaError, match=r'a source that was lost after 1\.0 s'):
         list(affekt.stream([], settings=PATIENT))
     with LiveSession([], PATIENT) as session:
@@ -320,7 +320,7 @@ def test_a_finished_turn_is_read_although_the_voice_that_goes_on_always_waits():
         hearer._turns.put(turn)
     for _ in range(3):
         hearer._work.put(True)
-    thread = threading.Thread(target=hearer._judge)
+    thread = threading.Thread(target=hearer._read_turns)
     thread.start()
     thread.join()
     assert done[:5] == ['window', 'first turn', 'window', 'second turn', 'window']
@@ -353,7 +353,7 @@ def test_a_session_that_has_ended_does_not_read_again():
 def test_a_stream_of_nothing_is_not_saved(tmp_path):
     with LiveSession([], PATIENT, out=tmp_path / 'run') as session:
         assert list(session) == []
-        with pytest.raises(RunError, match='something was read'):
+        with pytest.raises(RunError, match='at least one reading'):
             session.save()
     assert not list((tmp_path / 'run').glob('.live-*'))
 

@@ -144,7 +144,7 @@ def test_what_comes_through_a_pipe_opens_no_other_file(tmp_path, monkeypatch):
 
 def test_a_picture_is_no_stream(tmp_path):
     Image.new('RGB', (64, 48)).save(tmp_path / 'face.png')
-    with pytest.raises(MediaError, match=r'a picture: face\.png; read pictures with `affekt analyze`'):
+    with pytest.raises(MediaError, match=r'an image: face\.png; read images with `affekt analyze`'):
         LiveSource(tmp_path / 'face.png').start()
 
 
@@ -299,7 +299,7 @@ def test_a_missing_file_is_an_error_of_one_sentence(tmp_path):
 def test_a_file_without_what_is_asked_for_is_an_error_of_one_sentence(tmp_path):
     path = tmp_path / 'clip.ts'
     path.write_bytes(transport_stream(((160, 120),) * 3))
-    with pytest.raises(MediaError, match=r'expected sound in clip\.ts; got none'):
+    with pytest.raises(MediaError, match=r'expected audio in clip\.ts; got none'):
         LiveSource(path, StreamSettings(faces=False)).start()
 
 

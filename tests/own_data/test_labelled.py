@@ -60,7 +60,7 @@ def test_a_clip_that_is_not_there_has_no_path(table):
     labelled = labelled_clips(table('path,emotion\na.wav,angry\nnowhere.wav,sad\n'))
     assert [clip.path is None for clip in labelled.clips] == [False, True]
     assert labelled.grouped_by == ''
-    assert any('no speaker' in note for note in labelled.notes)
+    assert any('not every clip has a speaker' in note for note in labelled.notes)
 
 
 def test_a_name_and_a_path_may_stand_side_by_side(table):

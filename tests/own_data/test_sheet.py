@@ -72,9 +72,7 @@ def test_the_table_of_the_longest_category_fits_eighty_columns():
     assert sum(widths) + len(widths) - 1 <= 80
 
 
-@pytest.mark.parametrize(
-    ('certainty', 'begins'), [(0.95, 'It says more than it keeps'), (0.3, 'It is right more often than it says')]
-)
+@pytest.mark.parametrize(('certainty', 'begins'), [(0.95, 'It is overconfident'), (0.3, 'It is underconfident')])
 def test_certainty_that_is_off_is_said_to_be_off(certainty, begins):
     truth = ['anger', 'fear', 'anger', 'fear', 'anger'] * 20
     answers = ['anger', 'fear', 'anger', 'anger', 'fear'] * 20  # 3 of 5 right

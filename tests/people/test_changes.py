@@ -110,4 +110,4 @@ def test_a_list_that_is_a_link_is_not_followed(tmp_path):
 
 
 def test_each_change_is_told():
-    assert told_changes([Merge('A.', 'voice')]) == ('Voice is counted as A., as was said by hand.',)
+    assert told_changes([Merge('A.', 'voice')]) == ('Voice is counted as A., as edited by hand.',)

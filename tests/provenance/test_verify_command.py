@@ -30,7 +30,7 @@ def test_an_intact_file_is_said_to_be_so(picture):
     shown = _verified(str(picture))
     assert shown.exit_code == 0
     assert 'intact, signer unknown' in shown.output
-    assert 'whose mouth is in the picture' in shown.output
+    assert 'whose mouth is in the output' in shown.output
     assert 'note: form 3' in shown.output
     answer = json.loads(_verified(str(picture), '--json').stdout)
     assert (answer['state'], answer['is_signer_known']) == ('intact', False)

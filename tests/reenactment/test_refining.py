@@ -159,7 +159,7 @@ def test_the_commands_train_one_and_use_it(tmp_path, shared_data, monkeypatch):
     assert len(list(Recording.open(out).frames())) == 4
     refused = CliRunner().invoke(main, [*words, '--engine', 'diffusion', '--weights', str(folder)])
     assert refused.exit_code == 2
-    assert '--refine corrects what geometry draws' in ' '.join(refused.output.split())
+    assert '--refine corrects drawings of --engine geometric' in ' '.join(refused.output.split())
 
 
 def test_a_video_keeps_its_own_pixels_where_no_size_is_asked_for(tmp_path, landmarker):

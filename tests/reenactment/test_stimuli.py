@@ -202,10 +202,10 @@ def test_the_command_makes_a_set_of_a_folder_and_says_what_does_not_belong_to_on
     told = CliRunner().invoke(main, [*asked, '--portrayed', 'nobody', '--seconds', '2'])
     assert told.exit_code == 2, told.output
     assert made['design'] == Design(intensities=(0.0, 0.5), seconds=2.0)
-    assert '4 clips, 1 of them from before' in told.output
+    assert '4 clips, 1 of them from an earlier run' in told.output
     assert 'wall.png: no face' in told.stderr
     for wrong, message in (
-        (['--curve', 'x.csv'], '--curve has no place in a set'), (['--calm-at', '1'], '--calm-at'),
+        (['--curve', 'x.csv'], '--curve does not apply to a set'), (['--calm-at', '1'], '--calm-at'),
         (['-o', str(tmp_path / 'set.mp4')], 'goes into a folder'),
     ):  # fmt: skip
         refused = CliRunner().invoke(main, [*asked, '--portrayed', 'nobody', *wrong])

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,27 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Of several processes that share the files, one takes all tests that start copies of a loaded process: to load it
+    takes longer than most of their files."""
+    if config.getvalue('dist') != 'loadfile':
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return 'copies of a loaded process' if _starts_copies(config.rootpath / file) else file
+
+    return Scheduling(config, log)
+
+
+@cache
+def _starts_copies(path: Path) -> bool:
+    return bool(re.search(r'\b(killed_process|on_loaded_processes)\b', path.read_text(encoding='utf-8')))
 
 
 class _NeedsTorch(pytest.Module):

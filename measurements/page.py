@@ -1024,13 +1024,15 @@ def encoder_speed(result: dict[str, Any]) -> str:
 
 def encoder_precision(result: dict[str, Any]) -> str:
     model = result['model']
+    epochs = '1 epoch' if model['epoch'] == 1 else f'{model["epoch"]:g} epochs'
     text = (
         '## Effect of lower precision\n\n'
         f'`measurements/encoder_precision.py`: the audio branch of HiCMAE (width {model["width"]}, {model["depth"]} '
-        f'layers, epoch {model["epoch"]:g}, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
+        f'layers, {model["sha256"][:8]}) on {result["clips"]} clips of {result["actors"]} '
         'actors of RAVDESS; a linear probe, each actor left out in turn, eight emotions. Differences are shares of a '
         f"column's deviation. The processor has {', '.join(result['units']) or 'no units for 8 or 16 bits'}; "
-        'bfloat16 is timed only with units for it. 8-bit weights use seven bits, so that no sum saturates.\n\n'
+        'bfloat16 is timed only with units for it. 8-bit weights use seven bits, so that no sum saturates. The network '
+        f'was pre-trained for {epochs}; one that was trained for longer may change more, or less.\n\n'
     )
     text += table(
         ['run as', 'CPU ms a clip', 'MB', 'mean difference', 'largest', 'recall %', 'same answer %'],

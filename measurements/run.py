@@ -42,6 +42,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['encoder_speed'] = ['encoder_speed.py']
         scripts['gguf_open'] = ['gguf_open.py']
         scripts['describer_speed'] = ['describer_speed.py']
+        scripts['describer_batches'] = ['describer_batches.py']
         scripts['pretraining_speed'] = ['pretraining_speed.py', '--inference', '--also', 'small']
         scripts['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]
         scripts['sequence_speed'] = ['sequence_speed.py']

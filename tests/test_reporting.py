@@ -54,3 +54,29 @@ def test_a_run_that_skips_nothing_says_so(tmp_path):
     shown = _run(tmp_path)
     assert '= skipped =' in shown
     assert '\nno test\n' in shown
+
+
+COPYING = """
+import os
+import pytest
+
+@pytest.fixture
+def killed_process(): pass
+
+def test_it(killed_process):
+    with open(__file__ + '.process', 'w') as file:
+        file.write(os.environ['PYTEST_XDIST_WORKER'])
+"""
+
+
+def test_files_that_start_copies_of_a_loaded_process_share_one_process(tmp_path):
+    for number in range(6):
+        (tmp_path / f'test_copying_{number}.py').write_text(COPYING)
+        (tmp_path / f'test_plain_{number}.py').write_text(COPYING.replace('killed_process', 'plain'))
+    _run(tmp_path, '-n', '2', '--dist', 'loadfile')
+    copying, plain = (
+        [path.read_text() for path in tmp_path.glob(f'test_{name}_*.process')] for name in ('copying', 'plain')
+    )
+    assert len(copying) == len(plain) == 6
+    assert len(set(copying)) == 1
+    assert len(set(copying + plain)) == 2

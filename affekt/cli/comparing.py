@@ -388,8 +388,9 @@ def describers(
         --judge-model NAME --out board
 
     A model is a describer's folder (or small), a server's address, or a table of descriptions. OUT gets board.html,
-    board.md and board.json: labels against a truth, verdicts raw and without the effects of length and order,
-    MER-UniBench, coverage, and reference judges that read nothing. The same command continues after an interruption.
+    board.md and board.json: labels against a truth, verdicts raw and without the effects of length, order and
+    self-preference, MER-UniBench, coverage, and reference judges that read nothing. The same command continues after
+    an interruption.
     """
     import numpy as np
 

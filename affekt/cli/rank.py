@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     '--control',
     multiple=True,
     metavar='NAME',
-    help='Covariate whose effect is removed: length, or NAME of left_NAME and right_NAME. Repeatable.',
+    help='Covariate whose effect is removed: length, own_model (raters that are items), or NAME of left_NAME and '
+    'right_NAME. Repeatable.',
 )
 @click.option('--order', is_flag=True, help='Remove the effect of being shown first.')
 @click.option(

@@ -31,7 +31,7 @@ from affekt.description.scoring import generated_answers, label_scores
 from affekt.description.settings import DescribeSettings
 from affekt.errors import LeakError, TrainingError, UnknownNameError, ValueRangeError, listed
 from affekt.progress import Progress
-from affekt.training import BestEpoch, Engine, Ranks, whole
+from affekt.training import AdamW, BestEpoch, Engine, Ranks, whole
 
 Row = dict[str, float]
 SMALLEST_DEVIATION = 1e-6
@@ -174,7 +174,7 @@ def run_stage(
         more: further values that results depend on.
         folder, resume, report, progress, notes: see `train_describer`.
     """
-    optimiser = torch.optim.AdamW(parameter_groups(describer, settings), fused=True)
+    optimiser = AdamW(parameter_groups(describer, settings), fused=True)
     engine = Engine(describer, optimiser, losses, settings.engine(), weigh=weigh, ranks=ranks)
     best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
 

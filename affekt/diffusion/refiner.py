@@ -27,7 +27,7 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.metrics import Interval, bootstrap_interval, peak_signal_to_noise, structural_similarity
 from affekt.nn import seeded
 from affekt.progress import Progress
-from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches, Schedule, epoch_seed
+from affekt.training import AdamW, Engine, EngineSettings, IndexBatches, LoadedBatches, Schedule, epoch_seed
 
 Images = npt.NDArray[np.uint8]
 Row = dict[str, float]
@@ -204,7 +204,7 @@ def learn_refiner(
         refiner = Refiner(settings.width)
     engine = Engine(
         refiner,
-        torch.optim.AdamW(refiner.parameters(), settings.learning_rate, weight_decay=0.01),
+        AdamW(refiner.parameters(), settings.learning_rate, weight_decay=0.01),
         _losses,
         EngineSettings(
             seed=settings.seed,

@@ -40,7 +40,7 @@ from affekt.diffusion.schedule import STEPS, signal_shares, velocity_of, with_no
 from affekt.diffusion.unet import UNet, read_portrait
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.progress import Progress
-from affekt.training import Engine, EngineSettings, IndexBatches, LoadedBatches, Ranks, Schedule
+from affekt.training import AdamW, Engine, EngineSettings, IndexBatches, LoadedBatches, Ranks, Schedule
 
 Images = npt.NDArray[np.uint8]
 Row = dict[str, float]
@@ -275,7 +275,7 @@ def train_autoencoder(
         ValueRangeError: there are too few frames.
         RunError, StorageError, TrainingError: see `Engine.run`.
     """
-    optimiser = torch.optim.AdamW(autoencoder.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    optimiser = AdamW(autoencoder.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     history = _engine_run(
         autoencoder, optimiser, _rebuilding, videos, settings, 1, 'autoencoder', folder, resume, report, None
     )
@@ -303,7 +303,7 @@ def _run(
     resume: bool, report: Callable[[Row], None] | None, progress: Progress | None,
 ) -> list[Row]:  # fmt: skip
     parameters = [weight for weight in stage.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+    optimiser = AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
     history = _engine_run(
         stage, optimiser, _losses, videos, settings, frames, name, folder, resume, report, progress
     )  # fmt: skip

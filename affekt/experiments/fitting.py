@@ -98,14 +98,14 @@ def reference_run(trial: Trial) -> Answers:
     import torch
 
     from affekt.nn import seeded
-    from affekt.training import SCORES, is_constant, task_losses
+    from affekt.training import SCORES, PlainAdam, is_constant, task_losses
 
     task, fold, configuration, settings = trial.task, trial.fold, trial.configuration, trial.settings
     network = _built(trial, 'reference')
     training, validation, tested = (
         _published_samples(trial, index, network) for index in (fold.train, fold.validation, fold.test)
     )
-    optimiser = torch.optim.Adam(network.parameters(), configuration['learning_rate'], weight_decay=1e-5)
+    optimiser = PlainAdam(network.parameters(), configuration['learning_rate'], weight_decay=1e-5)
     order = torch.Generator().manual_seed(trial.seed)
     best: tuple[float, int, Predicted | None] = (-np.inf, 0, None)
     oracle = best

@@ -41,6 +41,7 @@ from affekt.pretraining.predicting import form_of, head_of, inputs_of, viewed
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.progress import Progress
 from affekt.runs import Run
+from affekt.training import LBFGS
 
 ADAPTED = r'.*(attn|cross_attn)\.(qkv|q|kv|proj)|.*blocks.*\.mlp\.fc[12]'
 """Names of the linear maps with an adapter; patch embedding and head have none."""
@@ -169,7 +170,7 @@ def _minimum(features: Tensor, targets: Tensor, shares: Tensor, strength: float,
         with torch.no_grad():
             weight.copy_(targets.T @ features / len(features))
     bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS(
+    optimiser = LBFGS(
         [weight, bias], max_iter=200, tolerance_grad=1e-7, tolerance_change=1e-10, line_search_fn='strong_wolfe'
     )
 

@@ -34,6 +34,7 @@ from affekt.pretraining.spectrograms import BANDS
 from affekt.pretraining.svfap import SvfapPretraining
 from affekt.progress import Progress
 from affekt.training import (
+    AdamW,
     Engine,
     EngineSettings,
     LoadedBatches,
@@ -112,7 +113,7 @@ def pretrain(
     gather = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
     model = new_network(form, settings, gather)
     counts = _Counts(ranks)
-    optimiser = torch.optim.AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
+    optimiser = AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
     engine = Engine(model, optimiser, counts.losses, _engine_settings(settings, ranks, steps, per_epoch), ranks=ranks)
     if settings.compiled:
         compile_blocks(model)

@@ -280,7 +280,7 @@ def transferred(
         raise WeightsError(
             expected=f'every tensor of the encoders of {type(model).__name__}',
             came=f'{checkpoint.path.name} ({recognition}) with {_faults(missing, wrong)}',
-            todo=f'{remedy}, or allow missing tensors',
+            todo=f'{remedy}, or allow it in Python with allow_missing=True',
         )
     if missing:
         remarks.append(f'allowed to be missing, and as drawn: {listed(missing, 8)}')

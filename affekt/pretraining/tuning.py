@@ -47,7 +47,7 @@ from affekt.pretraining.predicting import (
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.pretraining.windows import cut, tuning_window
 from affekt.progress import Progress
-from affekt.training import BestEpoch, Engine, IndexBatches, Ranks, layered_groups
+from affekt.training import AdamW, BestEpoch, Engine, IndexBatches, Ranks, layered_groups
 
 TRIES = 4
 """Maximum number of windows drawn from a clip until one is readable."""
@@ -312,7 +312,7 @@ def _engine(model: nn.Module, goal: Goal, batches: TuningBatches, settings: Tuni
     def losses(network: nn.Module, batch: TuningBatch) -> dict[str, Tensor]:
         return {'training': goal.loss(network(*inputs_of(batch.clips)), batch.targets)}
 
-    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.999))
+    optimiser = AdamW(groups, betas=(0.9, 0.999))
     return Engine(model, optimiser, losses, settings.engine(batches.per_epoch, batches.accumulation), ranks=ranks)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats
+from affekt.arrays import Floats, keep_freed_memory
 from affekt.reenactment.eyes import Eyes, move_eyes
 from affekt.reenactment.motion import POINTS, Motion, MotionFrame
 from affekt.reenactment.mouth import Mouth, part_lips
@@ -46,6 +46,7 @@ class Engine:
     threads = THREADS
 
     def __init__(self, portrait: Portrait, settings: EngineSettings | None = None) -> None:
+        keep_freed_memory()  # returning the arrays of every image to the system would take a fifth of the time
         self.portrait, self._settings = portrait, settings or EngineSettings()
         self._warp, self._eyes, self._mouth = Warp(portrait), Eyes(portrait), Mouth(portrait)
 

@@ -203,9 +203,8 @@ def _with_whole_irises(image: Image, eyes: Iterable[Floats]) -> Image:
         visible = np.clip(np.minimum(rows - top, bottom - rows) / max(lid_margin, 1e-6) - 0.5, 0, 1)  # (h, w)
         width = max(RING_WIDTH * radius, 1)
         rings = np.hypot(columns - rest[MIDDLE, 0], rows - rest[MIDDLE, 1]) / width
-        # beyond the edge, the white of an eye would be a bright arc before shadow or lashes
-        rings = np.minimum(rings, np.floor(radius / width))
-        members = [(np.rint(rings) == number) & (visible > 0.5) for number in range(round(rings.max()) + 1)]
+        # no ring beyond the edge: the white of an eye would be a bright arc before shadow or lashes
+        members = [(np.rint(rings) == number) & (visible > 0.5) for number in range(int(radius / width) + 1)]
         ring_numbers = [number for number, ring in enumerate(members) if ring.any()]
         if not ring_numbers:
             continue

@@ -1,9 +1,10 @@
 """The inside of an open mouth: the portrait's own, the driver's, or a synthetic one.
 
 An image of a mouth is placed between the lips by the affine map that best fits their inner edge to the
-image's. The colours of a driver's mouth are shifted by the difference of both skins; a synthetic one is lit like the
-white of the portrait's eyes. A portrait whose mouth is already open keeps its own upper teeth, which move with
-the head; what opens below them is filled from the other mouth.
+image's; where the shapes differ so much that lips of the image would show, they are moved out of sight. The colours of
+a driver's mouth are shifted by the difference of both skins; a synthetic one is lit like the white of the portrait's
+eyes. A portrait whose mouth is already open keeps its own upper teeth, which move with the head; what opens below them
+is filled from the other mouth.
 
 Canonical frame: centimetres, x right, y up.
 """
@@ -33,6 +34,8 @@ LIPS = list(INNER_LIPS)
 CORNERS = (0, 10)
 """Indices of the mouth corners in INNER_LIPS; the upper lip is between them, the lower one after."""
 UPPER, LOWER = slice(1, 10), slice(11, 20)
+FAN = np.array([[0, 1 + place, 1 + (place + 1) % len(LIPS)] for place in range(len(LIPS))])
+"""Triangles between the middle of a mouth, which comes first, and the edge of its lips."""
 OPEN_GAP = 0.06
 """Gap of the lips, as a share of the distance between the eyes, above which the portrait's mouth is open."""
 SHOWN_FROM, SHOWN_WHOLE = 0.008, 0.03
@@ -76,6 +79,17 @@ MADE_UP_SIDE, MADE_UP_VIEW_DEG = 320, 13.0
 """Side in pixels and field of view of the images of the synthetic mouth, which fills most of them."""
 MADE_UP_SEED = 7
 RENDERING = threading.Lock()
+ROUND = (0.4, 0.7)
+"""Height over width of an opening whose landmarks begin to lie on its lips, and of one where they do."""
+ON_LIPS, WITHIN = np.array([1.15, 1.1, 1.05]), np.arange(1.0, 0.6, -0.05)
+"""Distances from the middle of a mouth, relative to its landmarks', of pixels of lip, and at which the lip may end."""
+UNLIKE_LIP = 0.3
+"""Difference from the lip beside it, relative to its brightness, of a colour of teeth or of a dark mouth."""
+LIPS_SHOWN = 0.03
+"""Width of the strip of a mouth picture's own lips that may reach into the opening, in widths of that mouth: landmarks
+are no more exact."""
+BEYOND_EDGE = 1.25
+"""Distance from the middle of the mouth, relative to the lips', up to which the picture is moved: soft edges."""
 SMOOTHED_STEP, LEAST_SMOOTHED = 0.5, 0.3
 """Standard deviation of the blur before an image is made smaller, over the step between the pixels that are read, and
 the least one that makes a difference."""
@@ -283,14 +297,48 @@ def _newly_rendered_mouths() -> tuple[MouthPicture, ...]:
 
 
 def _placed_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
-    """(h, w, 3) an image of a mouth, moved so that its lips are as close as possible to these (20, 2)."""
+    """(h, w, 3) an image of a mouth, its lips as close as possible to these (20, 2 or 3), and none within them."""
     targets = np.column_stack([lips[:, :2], np.ones(len(lips))])
     matrix = np.linalg.lstsq(targets, mouth.inner_lips.astype(np.float64), rcond=None)[0].T.astype(np.float32)  # (2, 3)
     image = _for_scale(mouth.image, float(np.linalg.norm(matrix[:, 0])))
     x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5)
     y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5))[:, None]
     columns, rows = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    inwards = _inwards(_opening(mouth), targets @ matrix.T)
+    if inwards.any():
+        fan = np.zeros((1 + len(lips), 3))
+        fan[:, :2] = middle = lips[:, :2].mean(axis=0)
+        fan[1:, :2] += BEYOND_EDGE * (lips[:, :2] - middle)
+        right, down = way_in_box(fan, FAN, np.concatenate([np.zeros((1, 2)), BEYOND_EDGE * inwards]), box)
+        columns, rows = columns + right, rows + down
     return sample(image, columns, rows)
+
+
+def _opening(mouth: MouthPicture) -> Floats:
+    """(20, 2) the edge of the opening in a picture: of a round mouth, landmarks lie on its lips, not within them."""
+    edge = mouth.inner_lips.astype(np.float64)
+    roundness = float(np.clip((_slenderness(edge) - ROUND[0]) / (ROUND[1] - ROUND[0]), 0, 1))
+    if not roundness:
+        return edge
+    middle = edge.mean(axis=0)
+    along = middle + np.concatenate([ON_LIPS, WITHIN])[:, None, None] * (edge - middle)  # (S, 20, 2)
+    column, row = np.clip(np.floor(along).astype(int), 0, np.array(mouth.image.shape[1::-1]) - 1).transpose(2, 0, 1)
+    colors = mouth.image[row, column].astype(np.float64)
+    lip = colors[: len(ON_LIPS)].mean(axis=0)  # (20, 3)
+    is_other = np.abs(colors[len(ON_LIPS) :] - lip).mean(axis=2) > UNLIKE_LIP * np.maximum(lip.mean(axis=1), 1)
+    share = np.where(is_other.any(axis=0), WITHIN[is_other.argmax(axis=0)], 1)
+    share = np.median([np.roll(share, by) for by in (-2, -1, 0, 1, 2)], axis=0)  # the ring has no end
+    return np.asarray(middle + (1 + (share - 1) * roundness)[:, None] * (edge - middle))
+
+
+def _inwards(edge: Floats, placed: Floats) -> Floats:
+    """(20, 2) from where an affine map puts each point of the lips' edge in a picture of a mouth, to where the opening
+    is: its shape may be another, and what lies beyond its edge is lip."""
+    middle = edge.mean(axis=0)
+    outwards = edge - middle
+    outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
+    beyond = ((placed - edge) * outwards).sum(axis=1) - LIPS_SHOWN * float(np.ptp(edge, axis=0).max())
+    return np.asarray(-np.maximum(beyond, 0)[:, None] * outwards)
 
 
 def _for_scale(image: Image, scale: float) -> Image:

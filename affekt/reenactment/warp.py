@@ -21,7 +21,7 @@ from affekt.arrays import Bools, Floats, Floats32, Ints
 from affekt.face3d import drawn_attribute, point_normals
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import POINTS
-from affekt.reenactment.portrait import CHEEKS, Portrait
+from affekt.reenactment.portrait import CHEEKS, Portrait, cheek_color
 from affekt.reenactment.sampling import enlarged, sample
 
 Image = npt.NDArray[np.uint8]
@@ -49,6 +49,9 @@ GRAIN_CM, GRAIN_SHARES = 0.8, (0.03, 0.97)
 """Half the side of the cheek square that provides grain, and quantiles that exclude moles."""
 GRAIN_SIDE = 256
 """Side of the tile of grain, in pixels."""
+OUTLINED = ((2, 4), (4, 8))
+"""Local contrast of an image from which it is no longer skin, and from which it is hair or a line: factor on that of
+the cheeks, and levels to add."""
 STEP_PX = 1.5
 """Neighbouring pixels whose sources are further apart than this have an edge between them."""
 OVERSAMPLING = 4
@@ -125,8 +128,9 @@ class Warp:
         self._edge_on = np.clip((EDGE_ON[0] - self._faced) / (EDGE_ON[0] - EDGE_ON[1]), 0, 1)
         self._orientations = _orientations(self._rest, self._triangles)
         blur = ImageFilter.GaussianBlur(SMOOTHED_CM * portrait.pixels_per_cm)
-        self._smooth = np.asarray(PillowImage.fromarray(portrait.image).filter(blur))
-        self._grain = _grain(portrait, self._smooth)
+        smooth = np.asarray(PillowImage.fromarray(portrait.image).filter(blur))
+        self._grain = _grain(portrait, smooth)
+        self._smooth = _with_outlines(portrait, smooth, blur)
 
     def picture(self, target: Floats) -> Image:
         """(H, W, 3) the portrait with its mesh at `target` (V, 3)."""
@@ -269,6 +273,16 @@ def _grain(portrait: Portrait, smooth: Image) -> Floats32:
     noise = np.fft.rfft2(np.random.default_rng(0).standard_normal(size))
     texture = np.fft.irfft2(np.abs(np.fft.rfft2(detail - detail.mean(), size)) * noise, size)
     return np.asarray(detail.std() / max(float(texture.std()), 1e-9) * texture, dtype=np.float32)[..., None]
+
+
+def _with_outlines(portrait: Portrait, smooth: Image, blur: ImageFilter.GaussianBlur) -> Image:
+    """(H, W, 3) smoothed skin; hair and lines, which would become stains, as they are."""
+    difference = portrait.image.astype(np.float32) - smooth
+    contrast = np.asarray(PillowImage.fromarray(np.abs(difference).astype(np.uint8)).filter(blur))
+    usual = float(cheek_color(contrast, portrait.landmarks).mean())
+    least, most = (factor * usual + levels for factor, levels in OUTLINED)
+    kept = np.clip((contrast.mean(axis=2, dtype=np.float32) - least) / (most - least), 0, 1)
+    return np.asarray(np.rint(smooth + difference * kept[..., None]).astype(np.uint8))
 
 
 def softened(mask: Floats32, width: float) -> Floats32:

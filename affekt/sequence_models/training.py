@@ -50,7 +50,7 @@ from affekt.sequence_models.predicting import (
 )
 from affekt.sequence_models.predictor import FramePredictor
 from affekt.sequence_models.settings import FrameTrainingSettings
-from affekt.training import BestEpoch, Engine, Ranks
+from affekt.training import AdamW, BestEpoch, Engine, Ranks
 
 Row = dict[str, float]
 SCALE_FRAMES = 200_000
@@ -135,9 +135,7 @@ def train_frames(
     ranks = _ranks(settings.device)
     batches = WindowBatches(training, windows, settings.batch_size, settings.seed, ranks.rank, ranks.count)
     losses = FrameLosses(settings, training, shape.classes)
-    optimiser = torch.optim.AdamW(
-        _parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimiser = AdamW(_parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     engine = Engine(model, optimiser, losses, settings.engine(batches.per_epoch), ranks=ranks)
     best = BestEpoch(folder, resume=resume, patience=settings.patience, writes=ranks.first)
 

@@ -13,6 +13,7 @@ from affekt.training.best_epoch import BEST, BestEpoch
 from affekt.training.checkpoints import last_weights, step_files, whole
 from affekt.training.curves import write_curves
 from affekt.training.engine import Engine, Step
+from affekt.training.optimiser import LBFGS, AdamW, PlainAdam
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.pace import Pace, losses_in_words, peak_memory_bytes
 from affekt.training.parallel import Ranks, on_processes
@@ -28,8 +29,10 @@ from affekt.training.together import Split, train_together
 
 __all__ = [
     'BEST',
+    'LBFGS',
     'SCORES',
     'UNKNOWN',
+    'AdamW',
     'Batch',
     'BestEpoch',
     'Engine',
@@ -38,6 +41,7 @@ __all__ = [
     'LoadedBatches',
     'MissingScores',
     'Pace',
+    'PlainAdam',
     'Predicted',
     'Ranks',
     'Round',

@@ -1,16 +1,22 @@
-"""Adam with one native call per step, faster for small models on a CPU.
+"""torch's optimisers without their calls to its compiler, and Adam with one native call per step.
 
-There a step otherwise takes longer to prepare than to compute. It relies on a private function of torch. Where that is
-missing or has other parameters, torch's own step is used, with the same results but more slowly.
+Nothing here compiles an optimiser. torch's own import the compiler all the same, only to tell it to leave them alone,
+which takes longer than importing the rest of torch.
+
+On a CPU a step of a small model takes longer to prepare than to compute, except in one call. It relies on a private
+function of torch. Where that is missing or has other parameters, torch's own step is used, with the same results but
+more slowly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 FUNCTION = '_fused_adam_'
 """Name of torch's private function."""
@@ -31,7 +37,39 @@ def one_call() -> Callable[..., Any] | None:
     return function if tuple(argument.name for argument in schema.arguments) == PARAMETERS else None
 
 
-class Adam(torch.optim.Adam):
+def _step_of(kind: type[Optimizer]) -> Any:
+    """The step of an optimiser that is not differentiated through."""
+    return torch.no_grad()(unwrap(kind.step))
+
+
+class Uncompiled(Optimizer):
+    """Methods of all optimisers."""
+
+    add_param_group: Any = unwrap(Optimizer.add_param_group)
+    load_state_dict: Any = unwrap(Optimizer.load_state_dict)
+    state_dict: Any = unwrap(Optimizer.state_dict)
+    zero_grad: Any = unwrap(Optimizer.zero_grad)
+
+
+class AdamW(Uncompiled, torch.optim.AdamW):
+    """torch's AdamW, without its compiler."""
+
+    step: Any = _step_of(torch.optim.AdamW)
+
+
+class LBFGS(Uncompiled, torch.optim.LBFGS):
+    """torch's L-BFGS, without its compiler."""
+
+    step: Any = _step_of(torch.optim.LBFGS)
+
+
+class PlainAdam(Uncompiled, torch.optim.Adam):
+    """torch's Adam, without its compiler."""
+
+    step: Any = _step_of(torch.optim.Adam)
+
+
+class Adam(PlainAdam):
     """Adam with the results and the saved state of torch's fused Adam.
 
     Args:

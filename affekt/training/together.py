@@ -27,7 +27,7 @@ from affekt.errors import ShapeError, TrainingError, ValueRangeError
 from affekt.nn import read_tensors, save_tensors, seeded
 from affekt.runs import Run
 from affekt.training.checkpoints import below, fitting, moments_of, restore_moments
-from affekt.training.optimiser import Adam
+from affekt.training.optimiser import Adam, Uncompiled
 from affekt.training.precision import PRECISIONS, usable_precision
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import score_of, task_losses
@@ -237,7 +237,7 @@ def _stacked_batch(samples: Samples, plans: list[list[Tensor]], step: int) -> tu
     return Batch(features, keep, labels, values), is_real
 
 
-class _RatesAdam(torch.optim.Optimizer):
+class _RatesAdam(Uncompiled):
     """Adam with a separate learning rate and weight decay for each of K stacked models."""
 
     def __init__(self, weights: list[Tensor], rates: Tensor, decays: Tensor) -> None:

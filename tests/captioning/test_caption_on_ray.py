@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from caption_runs import settings_for
 
 from affekt.captioning import caption
 
-pytest.importorskip('ray.data', reason='Ray is absent (pip install affekt[ray])')
+if find_spec('ray') is None:  # to import it takes seconds, in each process that collects tests
+    pytest.skip('Ray is absent (pip install affekt[ray])', allow_module_level=True)
 HERE = Path(__file__).parent
 _ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name != 'RAY_ADDRESS'},

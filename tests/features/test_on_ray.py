@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from affekt.corpora import made_up_corpus
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.features import extract
 
-pytest.importorskip('ray.data', reason='Ray is absent (pip install affekt[ray])')
+if find_spec('ray') is None:  # to import it takes seconds, in each process that collects tests
+    pytest.skip('Ray is absent (pip install affekt[ray])', allow_module_level=True)
 HERE = Path(__file__).parent
 _ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name != 'RAY_ADDRESS'},

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
 
 from affekt.corpora import import_corpus
 from affekt.features import Store, extract
@@ -27,6 +26,8 @@ RESULTS = Path(__file__).resolve().parents[2] / 'measurements' / 'results'
 def test_ridge_on_hashed_words_meets_the_stated_figures(
     shared_data, tmp_path, name, split, f1, accuracy, mae, pearson, concordance
 ):
+    from sklearn.linear_model import Ridge  # takes seconds, in each process that collects tests
+
     manifest = import_corpus(name, shared_data / 'merbench')
     store = Store(extract(manifest, 'hash512', tmp_path).path)
     train, part = manifest.where(split='train'), manifest.where(split=split)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import cohen_kappa_score
 
 from affekt.errors import ComparisonError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics import (
@@ -80,9 +79,9 @@ def test_alpha_refuses_what_is_no_table():
     assert np.isnan(alpha_interval([[1.0, NAN]], rng=np.random.default_rng(0)).low)
 
 
-def test_kappa_is_that_of_scikit_learn_and_nan_for_one_constant_verdict(rng):
+def test_kappa_is_that_of_scikit_learn_and_nan_for_one_constant_verdict(rng, peer):
     one, two = rng.integers(0, 3, (2, 200))
-    assert cohen_kappa(one, two) == pytest.approx(cohen_kappa_score(one, two), abs=1e-12)
+    assert cohen_kappa(one, two) == pytest.approx(peer.cohen_kappa_score(one, two), abs=1e-12)
     assert np.isnan(cohen_kappa([1, 1], [1, 1]))
     assert np.isnan(cohen_kappa([], []))
 
@@ -146,10 +145,10 @@ def test_verdicts_become_a_table_of_raters_and_units_seen_from_one_side():
         ratings_of(Comparisons.of(['a'], ['b'], [1]))
 
 
-def test_the_annotators_of_pandalm_agree_pair_by_pair_as_they_do_all_together(shared_data):
+def test_the_annotators_of_pandalm_agree_pair_by_pair_as_they_do_all_together(shared_data, peer):
     ratings = ratings_of(read_comparisons(shared_data / 'preferences' / 'pandalm_testset-v1.json'))
     pairs = ((0, 1), (0, 2), (1, 2))
     found = [cohen_kappa(ratings[one], ratings[two]) for one, two in pairs]
-    peer = [cohen_kappa_score(ratings[one].astype(int), ratings[two].astype(int)) for one, two in pairs]
-    assert found == pytest.approx(peer, abs=1e-12)
+    theirs = [peer.cohen_kappa_score(ratings[one].astype(int), ratings[two].astype(int)) for one, two in pairs]
+    assert found == pytest.approx(theirs, abs=1e-12)
     assert krippendorff_alpha(ratings) == pytest.approx(np.mean(found), abs=0.01)

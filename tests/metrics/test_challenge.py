@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, mean_squared_error
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics import best_epoch, emotion_valence_score, mean_of_folds, weighted_f1
@@ -18,10 +17,11 @@ def test_a_weighted_f1_of_eight_tenths_and_an_error_of_six_tenths_give_sixty_fiv
     assert emotion_valence_score(truth, prediction, valence, valence + np.sqrt(0.6)) == pytest.approx(0.65, abs=1e-15)
 
 
-def test_the_combined_score_equals_scikit_learn(rng):
+def test_the_combined_score_equals_scikit_learn(rng, peer):
     truth, prediction = rng.integers(0, 6, 200), rng.integers(0, 6, 200)
     true_valence, predicted = rng.normal(size=200), rng.normal(size=200)
-    expected = f1_score(truth, prediction, average='weighted') - 0.25 * mean_squared_error(true_valence, predicted)
+    error = peer.mean_squared_error(true_valence, predicted)
+    expected = peer.f1_score(truth, prediction, average='weighted') - 0.25 * error
     assert emotion_valence_score(truth, prediction, true_valence, predicted) == pytest.approx(expected, abs=1e-14)
 
 

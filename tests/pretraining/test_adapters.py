@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from affekt.pretraining import HicmaeClassifier, SvfapClassifier, TuningSettings
 from affekt.pretraining.adapters import adapt, merged, probe
 from affekt.pretraining.objectives import Goal
 
-pytest.importorskip('peft')
+if find_spec('peft') is None:  # to import it takes seconds, in each process that collects tests
+    pytest.skip('peft is absent (pip install affekt[torch])', allow_module_level=True)
 QUICK = TuningSettings(epochs=4, batch_size=6, learning_rate=0.3, warm_up=1, stride=1, mixing=None, augments=False)
 
 

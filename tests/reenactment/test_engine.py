@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
+from PIL import ImageFilter
 from portraits import canonical, made_up_face, made_up_portrait, moved
 from scipy.ndimage import binary_dilation
 
@@ -15,7 +17,7 @@ from affekt.reenactment.engine import Engine, EngineSettings, moved_face, reenac
 from affekt.reenactment.eyes import EYES, _around, _disc, _with_whole_irises, white_of_eyes
 from affekt.reenactment.head import OUTLINE
 from affekt.reenactment.motion import Motion, MotionFrame, MouthPicture
-from affekt.reenactment.mouth import LIPS, _placed_between
+from affekt.reenactment.mouth import LIPS, _inwards, _opening, _placed_between
 from affekt.reenactment.portrait import Portrait
 from affekt.reenactment.sampling import sample
 from affekt.reenactment.warp import (
@@ -24,6 +26,7 @@ from affekt.reenactment.warp import (
     Box,
     Warp,
     _hold_border,
+    _with_outlines,
     polygon_mask,
     softened,
     way_in_box,
@@ -164,6 +167,17 @@ def test_no_white_is_drawn_around_the_part_of_an_iris_that_a_lid_hides():
     rim = whole[hidden & (distance > 8.5) & (distance < 9) & (y < 24)]
     assert len(rim) > 4
     assert rim.max() <= 80
+
+
+def test_the_hidden_edge_of_an_iris_has_no_colour_of_what_lies_around_it():
+    rest = _drawn_eye()
+    x, y = np.arange(60) + 0.5, np.arange(60)[:, None] + 0.5
+    distance = np.hypot(x - 30, y - 30)  # of an iris of 8 pixels, brighter than the eyeball around it
+    image = np.where(distance < 8, 200, 60).astype(np.uint8)
+    whole = _with_whole_irises(np.repeat(image[..., None], 3, axis=2), [rest])
+    rim = whole[(distance > 6.5) & (distance < 7.5) & (y < 24)]
+    assert len(rim) > 4
+    assert rim.min() >= 195
 
 
 def test_the_soft_edge_of_an_eye_shows_the_eye_under_a_turned_head(engine):
@@ -364,3 +378,46 @@ def test_an_image_of_a_mouth_is_blurred_before_it_is_made_smaller():
     )
     assert np.abs(small.astype(int) - 128).max() < 40
     assert np.ptp(as_large) > 200
+
+
+def test_a_round_mouth_is_shown_without_the_lips_on_which_its_landmarks_lie():
+    angles = -np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    circle = np.column_stack([np.cos(angles), np.sin(angles)])
+    y, x = np.mgrid[:100, :100] + 0.5
+    distance = np.hypot(x - 50, y - 50)[..., None]
+    picture = np.where(distance < 28, (70, 20, 25), (220, 130, 120)).astype(np.uint8)
+
+    def mouth(radius, height=1.0):
+        return MouthPicture(
+            picture, (50 + radius * circle * [1, height]).astype(np.float32), np.full(3, 128, np.float32)
+        )
+
+    target = np.column_stack([60 + 40 * circle, np.zeros(20)])
+    made = _placed_between(mouth(35), target, Box(0, 0, 120, 120))
+    row, column = np.mgrid[:120, :120] + 0.5
+    # the opening ends at 28 of 35; steps of 0.05 find it at 0.8, and 0.03 of 70 pixels may be left
+    assert made[np.hypot(column - 60, row - 60) < 36, 0].max() < 80
+    for exact in (mouth(28), mouth(35, height=0.3)):  # landmarks within the lips, and a mouth that is not round
+        assert np.array_equal(_opening(exact), exact.inner_lips)
+
+
+def test_a_picture_of_a_mouth_of_another_shape_is_moved_to_its_opening():
+    angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    edge = 10 * np.column_stack([np.cos(angles), np.sin(angles)])
+    # 2 beyond the edge, of which 0.03 of the width of 20 are within what landmarks allow
+    assert np.allclose(_inwards(edge, 1.2 * edge), -0.14 * edge)
+    assert not _inwards(edge, 0.9 * edge).any()
+
+
+def test_hair_over_skin_is_not_smoothed(engine):
+    portrait = engine.portrait
+    image = np.full_like(portrait.image, (200, 150, 130))
+    row, column = portrait.landmarks[10, [1, 0]].astype(int)
+    image[row - 10 : row + 10, column - 1 : column + 2] = 20
+    drawn = replace(portrait, image=image)
+    blur = ImageFilter.GaussianBlur(4)
+    smooth = np.asarray(PillowImage.fromarray(image).filter(blur))
+    made = _with_outlines(drawn, smooth, blur).astype(int)
+    assert np.abs(made - image)[row - 5 : row + 5, column].max() <= 2
+    assert np.abs(smooth.astype(int) - image)[row - 5 : row + 5, column].min() > 60
+    assert np.array_equal(made[row + 40], smooth[row + 40])

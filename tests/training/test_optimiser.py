@@ -1,12 +1,18 @@
-"""Adam in one call is torch's Adam, also where a parameter is left without a gradient for a while."""
+"""Optimisers take the steps of torch's, Adam in one call too, and import no compiler."""
 
 from __future__ import annotations
 
 import copy
+import sys
+from dataclasses import replace
+from inspect import unwrap
 
 import pytest
 import torch
+import training_cases as cases
+from torch.optim import Optimizer
 
+from affekt.training import LBFGS, AdamW, PlainAdam, train, train_together
 from affekt.training.optimiser import Adam, one_call
 
 
@@ -61,3 +67,52 @@ def test_without_torchs_private_function_the_public_one_takes_the_same_steps(fau
 
 def test_this_torch_takes_a_step_in_one_call():
     assert one_call() is not None
+
+
+@pytest.mark.parametrize(('ours', 'theirs'), [(AdamW, torch.optim.AdamW), (PlainAdam, torch.optim.Adam)])
+@pytest.mark.parametrize('is_fused', [False, True])
+def test_optimisers_without_a_compiler_take_the_steps_of_torch(ours, theirs, is_fused):
+    models = _model(), _model()
+    for model, kind in zip(models, (ours, theirs), strict=True):
+        _steps(model, kind(model.parameters(), 1e-2, weight_decay=1e-3, fused=is_fused), 0, 20)
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(one, other)
+
+
+def _without_compiler(monkeypatch) -> None:
+    """To import torch's compiler fails, and what it has told torch's methods is forgotten."""
+    monkeypatch.setitem(sys.modules, 'torch._dynamo', None)
+    for method in (Optimizer.add_param_group, Optimizer.load_state_dict, Optimizer.state_dict, Optimizer.zero_grad):
+        monkeypatch.delattr(unwrap(method), '__dynamo_disable', raising=False)
+
+
+def test_torchs_own_optimisers_import_its_compiler(monkeypatch):
+    _without_compiler(monkeypatch)
+    with pytest.raises(ImportError, match='_dynamo'):
+        torch.optim.AdamW(_model().parameters())
+
+
+@pytest.mark.parametrize('kind', [Adam, AdamW, LBFGS, PlainAdam])
+def test_no_optimiser_imports_the_compiler(kind, monkeypatch):
+    _without_compiler(monkeypatch)
+    model = _model()
+    optimiser = Adam(model.parameters(), 1e-2, 0.0) if kind is Adam else kind(model.parameters(), 1e-2)
+    optimiser.load_state_dict(optimiser.state_dict())
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = model(torch.ones(3, 6)).square().sum()
+        value.backward()
+        return value
+
+    before = loss().item()
+    for _ in range(3):
+        optimiser.step(loss)
+    assert loss().item() < before
+
+
+def test_training_imports_no_compiler(tmp_path, monkeypatch):
+    _without_compiler(monkeypatch)
+    train(cases.model(), cases.samples(24), cases.samples(12, 1), replace(cases.SETTINGS, epochs=1), folder=tmp_path)
+    several = cases.several()
+    train_together([cases.model(seed=i) for i in range(3)], **several)

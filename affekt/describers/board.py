@@ -318,7 +318,7 @@ def _open_labels(
         for describer in describers
     }
     names = list(next(iter(scores.values())))
-    columns = {name: columns_of(extraction, names) for name, extraction in scores.items()}
+    columns = {name: columns_of(scores_of_one, names) for name, scores_of_one in scores.items()}
     ranking = rank_systems(
         columns, dict.fromkeys(columns, lambda sums: sums[:, 1] / sums[:, 0]), rng=rng, resamples=resamples
     )
@@ -326,7 +326,7 @@ def _open_labels(
         ', '.join(words): float(np.mean(list(sample_scores(free, truth, dict.fromkeys(truth, words), table).values())))
         for words in CONSTANTS
     }
-    return outcome, ranking, max(means.items(), key=lambda describer: describer[1])
+    return outcome, ranking, max(means.items(), key=lambda pair: pair[1])
 
 
 def _verdicts(

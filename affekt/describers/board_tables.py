@@ -134,15 +134,15 @@ def _coverage(board: Board) -> Section:
 
 
 def _coverage_row(describer: Describer, board: Board) -> tuple[str, ...]:
-    sizes = [len(text) for text in describer.texts.values()]
-    labels = [len(extraction.labels) for extraction in describer.labels.values()]
+    lengths = [len(text) for text in describer.texts.values()]
+    label_counts = [len(extraction.labels) for extraction in describer.labels.values()]
     longest = sum(
         len(describer.texts[name]) == max(len(other.texts[name]) for other in board.describers) for name in board.shared
     )
     return (
         short(describer.name), f'{len(describer.texts)}/{board.clips}', f'{len(describer.failures)}',
-        f'{sum(not extraction for extraction in labels)}', f'{np.mean(labels):.1f}' if labels else '',
-        f'{np.median(sizes):,.0f}' if sizes else '', f'{100 * longest / len(board.shared):.0f} %',
+        f'{label_counts.count(0)}', f'{np.mean(label_counts):.1f}' if label_counts else '',
+        f'{np.median(lengths):,.0f}' if lengths else '', f'{100 * longest / len(board.shared):.0f} %',
     )  # fmt: skip
 
 
@@ -214,8 +214,8 @@ def _bias_section(verdicts: Sequence[Verdicts]) -> Section:
 
 def _mean_count(describer: Describer) -> float:
     """Mean number of labels of an answer; nan without answers."""
-    counts = [len(extraction.labels) for extraction in describer.labels.values()]
-    return float(np.mean(counts)) if counts else math.nan
+    label_counts = [len(extraction.labels) for extraction in describer.labels.values()]
+    return float(np.mean(label_counts)) if label_counts else math.nan
 
 
 def board_facts(board: Board) -> dict[str, Any]:

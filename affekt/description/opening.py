@@ -271,7 +271,7 @@ class ClipDescriber:
             if len(asked) == 1:
                 return [Description(asked[0][0], read_answer(''), '', '', str(error))]
             return [description for clip in asked for description in self._listed([clip])]
-        texts = [f'{", ".join(clip)},' for clip in labels]
+        texts = [f'{", ".join(clip_labels)},' for clip_labels in labels]
         return [
             Description(name, Answer(clip, text, 'list'), text, 'end')
             for (name, _), clip, text in zip(asked, labels, texts, strict=True)

@@ -126,7 +126,7 @@ class Inspection:
         dtypes = ', '.join(sorted({row.dtype for row in self.rows}))
         lines['parameters'] = f'{source.numbers:,} in {counted(len(self.rows), "tensor")}, {dtypes}'
         for name, (count, size) in source.others.items():
-            lines[f'outside the model: {name}'] = f'{counted(count, "tensor")}, {size:,} bytes'
+            lines[f'other: {name}'] = f'{counted(count, "tensor")}, {size:,} bytes'
         return lines
 
     def verdict(self) -> list[str]:

@@ -132,15 +132,11 @@ class _NamesInHelp(click.Command):
         self.say_loading(ctx, args)
         given = list(args)  # the parser empties its list
         left = super().parse_args(ctx, args)
-        self.refuse_repeated(ctx, given)
+        self.note_repeated(ctx, given)
         return left
 
-    def refuse_repeated(self, ctx: click.Context, args: Sequence[str]) -> None:
-        """Check that no option with one value was given several times, of which all but the last would be ignored.
-
-        Raises:
-            click.UsageError: one was.
-        """
+    def note_repeated(self, ctx: click.Context, args: Sequence[str]) -> None:
+        """Print which options with one value were given several times: their last value is used, as scripts expect."""
         if ctx.resilient_parsing:
             return
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
@@ -149,7 +145,7 @@ class _NamesInHelp(click.Command):
             is_plain_flag = isinstance(option, click.Option) and option.is_flag and not option.secondary_opts
             if takes_one and not is_plain_flag and order.count(option) > 1:
                 name = max(option.opts, key=len)
-                raise click.UsageError(f'{name} was given {order.count(option)} times, but takes one value.', ctx)
+                say(f'{name} was given {order.count(option)} times, but takes one value: the last is used', err=True)
 
     def say_loading(self, ctx: click.Context, args: Sequence[str]) -> None:
         """Print that a slow command is loading, unless help or completion is wanted; note whether it has --resume."""
@@ -246,7 +242,7 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
         self.say_loading(ctx, args)
         given = list(args)  # the parser empties its list
         left = click.Command.parse_args(self, ctx, args)
-        self.refuse_repeated(ctx, given)
+        self.note_repeated(ctx, given)
         return left
 
     def invoke(self, ctx: click.Context) -> Any:

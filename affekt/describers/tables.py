@@ -175,7 +175,7 @@ def _range(low: int, high: int) -> str:
 
 
 def _absent_lines(absent: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """A line per absent set and reason, with the models models_of unless the set is absent for all."""
+    """A line per absent set and reason, with the names of the models unless the set is absent for all."""
     models: dict[tuple[str, str], list[str]] = {}
     for model, sets in absent.items():
         for key, reason in sets.items():

@@ -248,7 +248,7 @@ def test_means_of_published_rows_are_those_that_the_paper_prints():
         (lambda p, q: _repeat_row(p / 'sims' / 'checkpoint_1.csv'), TableError, 'more than once'),
         (lambda p, q: _add(p / 'sims' / 'checkpoint_1.csv', 'other,[sad]'), TableError, "others too: 'other'"),
         (lambda p, q: _add(p / 'sims' / 'checkpoint_1.csv', 'a,b,c'), TableError, '3 cells in row'),
-        (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_bytes(b'\xff\xfe'), TableError, 'not UTF-8'),
+        (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_bytes(b'\xff\xfe'), TableError, 'byte-order mark'),
         (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_text('name,openset\n'), TableError, 'without any'),
         (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_text('name,reason\na,b\n'), TableError, 'openset'),
         (lambda p, q: (p / 'sims' / 'checkpoint_3-openset.npz').write_bytes(b'PK\x03\x04'), ArchiveError, 'whole'),

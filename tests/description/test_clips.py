@@ -75,7 +75,7 @@ def test_features_are_those_that_extraction_gives(reader, media, tmp_path):
     store = Store(extract(manifest, 'acoustics-utt', tmp_path).path)
     np.testing.assert_array_equal(clip.features['voice'], store.values('voice'))
     assert clip.words == 'I am fine.'
-    assert clip.lacking == {'face': 'no image'}
+    assert clip.lacking == {'face': 'no picture'}
     asked = reader.asked(clip)
     assert asked.pieces.sources == ('voice',)
     assert asked.pieces.has_words

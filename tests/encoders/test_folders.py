@@ -222,7 +222,7 @@ def test_every_published_model_has_its_recipes():
 def test_an_unknown_name_is_answered_with_near_ones(bert):
     with pytest.raises(UnknownNameError, match='chinese-hubert-large-utt'):
         recipe_named('chinese-huber-large-utt')
-    with pytest.raises(UnknownNameError, match='brings its own'):
+    with pytest.raises(UnknownNameError, match='has its own model'):
         recipe_named('hash512', model=str(bert))
     with pytest.raises(UnknownNameError, match='bfloat16'):
         recipe_named('own-text-utt', model=str(bert), precision='int4')

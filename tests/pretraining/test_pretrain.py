@@ -64,11 +64,11 @@ def test_vectors_and_mask_tokens_are_not_decayed_but_by_the_published_oversight(
 def test_a_sample_depends_on_seed_epoch_and_clip_alone():
     first, again, other = made(), made(workers=0), made(seed=1)
     places = [[(0, 3), (0, 5)], [(1, 3), (2, 11)]]
-    for ours, theirs in zip(first.made(places), again.made(places), strict=True):
+    for ours, theirs in zip(first.batches(places), again.batches(places), strict=True):
         for one, two in zip(ours.parts[0], theirs.parts[0], strict=True):
             assert torch.equal(one, two)
     alone = first.batch([first.sample((0, 5))]).parts[0]
-    beside = next(iter(first.made(places))).parts[0]
+    beside = next(iter(first.batches(places))).parts[0]
     assert torch.equal(alone.video[0], beside.video[1])
     assert not torch.equal(first.sample((0, 5)).video_mask, first.sample((1, 5)).video_mask)
     assert not torch.equal(first.sample((0, 5)).audio_mask, other.sample((0, 5)).audio_mask)
@@ -100,7 +100,7 @@ def test_places_name_their_epoch():
 def test_clips_that_lack_something_are_parted_and_counted():
     silent = replace(cases.clips(1)[0], frames=None, times_s=None, sound=np.zeros(20_000, np.float32))
     masked = made(clips=[*cases.mixed_clips(6), silent])
-    (batch,) = masked.made([[(0, number) for number in range(7)]])
+    (batch,) = masked.batches([[(0, number) for number in range(7)]])
     parts = [(part.size, part.video is not None, part.audio is not None) for part in batch.parts]
     assert parts == [(2, True, True), (2, True, False), (2, False, True)]
     assert (batch.clips, batch.without_video, batch.without_audio, batch.unread) == (7, 2, 2, 1)
@@ -224,7 +224,7 @@ def test_two_processes_pretrain_as_one(of_two_processes):
         assert own[0][name] == pytest.approx(alone.history[0][name], abs=1e-6)
     model = new_network(cases.FORM, settings)
     halves = [EpochBatches(12, 2, settings.seed, rank=rank, ranks=2) for rank in (0, 1)]
-    batches = [next(made().made([next(iter(half)).tolist()])) for half in halves]
+    batches = [next(made().batches([next(iter(half)).tolist()])) for half in halves]
     expected = sum(float(masked_losses(model, batch)['contrast'].detach()) for batch in batches) / 2
     assert own[0]['contrast'] == pytest.approx(expected, abs=1e-6)
     assert abs(alone.history[0]['contrast'] - expected) > 0.1

@@ -166,7 +166,7 @@ def test_a_file_cannot_change_how_the_next_is_read(tmp_path):
         path = tmp_path / 'defaults.pkl'
         path.write_bytes(b'\x80\x02}c' + name + b'\n' + state + b'b0.')
         assert read_pickle(path) == {}
-    first, second = (_Unpickler(io.BytesIO(), Ceilings(path, 0), _STORED)._known for _ in range(2))
+    first, second = (_Unpickler(io.BytesIO(), Ceilings(path, 0), _STORED)._stand_ins for _ in range(2))
     functions = [name for name, stand_in in first.items() if isinstance(stand_in, FunctionType)]
     assert len(functions) >= 8
     assert [name for name in functions if first[name] is second[name]] == []

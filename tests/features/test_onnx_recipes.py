@@ -208,7 +208,7 @@ def test_exported_sound_of_several_lengths_is_run_at_its_own(tmp_path):
 def test_networks_that_do_not_fit_say_what_is_wanted(tmp_path):
     with pytest.raises(WeightsError, match=r'--model FILE.onnx for manet-utt: .*both branches'):
         recipe_named('manet')
-    with pytest.raises(WeightsError, match='not there'):
+    with pytest.raises(WeightsError, match='does not exist'):
         recipe_named('manet-utt', model=str(tmp_path / 'none.onnx'))
     (tmp_path / 'bad.onnx').write_bytes(b'no network')
     with pytest.raises(WeightsError, match='an ONNX file'):

@@ -230,7 +230,7 @@ def test_what_was_not_asked_for_is_not_said_to_be_missing(clip_frames, tmp_path)
         list(session)
         notes = Analysis.load(session.save(tmp_path / 'run')).source.notes
     assert 'Voices were not read, as requested.' in notes
-    assert not any('there is no sound' in note.lower() for note in notes)
+    assert not any('there is no audio' in note.lower() for note in notes)
 
 
 def test_a_cut_off_stream_is_finished_although_its_recogniser_is_gone(tmp_path):

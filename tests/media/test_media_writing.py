@@ -166,7 +166,7 @@ def test_other_sound_leaves_every_picture_as_it_was(tmp_path):
 
 def test_a_file_without_pictures_takes_no_other_sound(tmp_path):
     write_audio(tmp_path / 'a.wav', tone(0.5), 16_000)
-    with pytest.raises(MediaError, match='pictures that can be copied'):
+    with pytest.raises(MediaError, match='a video stream that can be copied'):
         with_sound(tmp_path / 'a.wav', tone(0.5), 16_000, tmp_path / 'b.mp4')
     assert not list(tmp_path.glob('*b*'))
 

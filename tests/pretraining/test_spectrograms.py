@@ -115,5 +115,5 @@ def test_wrong_sounds_are_refused():
         filterbank(np.zeros((2, 8000), np.float32))
     with pytest.raises(ValueRangeError, match='0 rows'):
         filterbank(np.zeros(8000, np.float32), rows=0)
-    with pytest.raises(ValueRangeError, match='0 sounds'):
+    with pytest.raises(ValueRangeError, match='for 0 clips'):
         filterbanks([])

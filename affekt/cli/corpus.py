@@ -435,14 +435,14 @@ def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[st
         ('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left')
     )
     for kind in KINDS:
-        found = [leak for leak in checked.leaks if leak.kind == kind]
+        leaks = [leak for leak in checked.leaks if leak.kind == kind]
         if kind in checked.unchecked:
             table.add_row(kind, '', '', Text('not checked: the release does not say', style='dim'))
             continue
-        style = 'red' if found and kind in TRUSTED and kind not in accepted else ''
-        example = f'{found[0].what} ({", ".join(found[0].sides)})' if found else ''
-        sample_count = sum(leak.samples for leak in found)
-        table.add_row(Text(kind, style=style), f'{len(found):,}', f'{sample_count:,}' if found else '', example)
+        style = 'red' if leaks and kind in TRUSTED and kind not in accepted else ''
+        example = f'{leaks[0].what} ({", ".join(leaks[0].sides)})' if leaks else ''
+        sample_count = sum(leak.samples for leak in leaks)
+        table.add_row(Text(kind, style=style), f'{len(leaks):,}', f'{sample_count:,}' if leaks else '', example)
     say(table)
 
 

@@ -67,8 +67,8 @@ def extract_labels(
     if as_json:
         say_json(summary | {'notes': notes})
     else:
-        facts = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
-        say(facts_table([{'what': key, 'value': str(value)} for key, value in facts.items()]))
+        rows = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
+        say(facts_table([{'what': key, 'value': str(value)} for key, value in rows.items()]))
     end_with(extracted.refused)
 
 

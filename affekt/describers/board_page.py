@@ -48,10 +48,10 @@ def _head(board: Board) -> str:
         'describers': len(board.describers), 'clips': board.clips, 'described by all': len(board.shared),
         'sources of verdicts': sum(not verdicts.is_reference for verdicts in board.verdicts),
     }  # fmt: skip
-    facts = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
+    cells = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
     remarks = ''.join(f'<li>{escaped(note)}</li>' for note in board.notes)
     notes = f'<ul class="notes" aria-label="Remarks on the results">{remarks}</ul>' if remarks else ''
-    return f'<section class="head"><h1>{escaped(headline(board))}</h1><dl class="facts">{facts}</dl>{notes}</section>'
+    return f'<section class="head"><h1>{escaped(headline(board))}</h1><dl class="facts">{cells}</dl>{notes}</section>'
 
 
 def _labels(board: Board) -> list[str]:

@@ -189,11 +189,11 @@ def bias_rows(verdicts: Sequence[Verdicts]) -> list[tuple[str, ...]]:
         shares = {bias.name: bias.share for bias in source.plain.biases}
         report = source.report
         first = shares.get('shown first', math.nan) if report is None else report.first_wins.value
-        facts = source.plain.facts
+        counts = source.plain.facts
         rows.append((
             short(source.source) + (' (rule)' if source.is_reference else ''),
-            f'{facts.get("comparisons", 0):,}',
-            f'{100 * facts.get("ties", 0) / max(facts.get("comparisons", 0), 1):.0f} %',
+            f'{counts.get("comparisons", 0):,}',
+            f'{100 * counts.get("ties", 0) / max(counts.get("comparisons", 0), 1):.0f} %',
             _share(shares.get('length', math.nan)),
             _share(first),
             UNKNOWN if report is None else _share(report.consistency.value),

@@ -254,24 +254,17 @@ def train_rewarded(
     """
     _require_stage(settings, 'reward')
     groups = groups or GroupSettings(tokens=settings.answer_tokens)
-    training, validation = (
-        [example for example in examples_of if example.labels] for examples_of in (training, validation)
-    )
+    training, validation = _labelled(training), _labelled(validation)
     _require_disjoint(training, validation)
     kind, initial = kind or kind_of(tuple(describer.table)), weights_sha256(describer)
-    if groups.gain_weight > 0 and gain_of not in (WORDS, *describer.table):
-        raise UnknownNameError(
-            expected=f'a source whose gain is rewarded, among {listed((WORDS, *describer.table))}', came=repr(gain_of),
-            todo='name one, or set gain_weight to 0',
-        )  # fmt: skip
+    if groups.gain_weight > 0:
+        _require_source(describer, gain_of)
     ranks = whole_models(settings)
     describer.to(ranks.device)
     describer.readers.requires_grad_(False)
     start = started(describer)
     order = IndexBatches(len(training), settings.batch_size, settings.seed, rank=ranks.rank, ranks=ranks.count)
-    labels = {
-        label.lower() for examples_of in (training, validation) for example in examples_of for label in example.labels
-    }
+    labels = {label.lower() for example in (*training, *validation) for label in example.labels}
 
     def losses(model: nn.Module, drawing: _Draw) -> dict[str, Tensor]:
         assert isinstance(model, Describer)
@@ -301,6 +294,18 @@ def train_rewarded(
         initial=initial, more={'groups': asdict(groups), 'gain_of': gain_of, 'reward': repr(reward)}, folder=folder,
         resume=resume, report=report, progress=progress, notes=notes,
     )  # fmt: skip
+
+
+def _labelled(examples: Sequence[Example]) -> list[Example]:
+    return [example for example in examples if example.labels]
+
+
+def _require_source(describer: Describer, gain_of: str) -> None:
+    if gain_of not in (WORDS, *describer.table):
+        raise UnknownNameError(
+            expected=f'a source whose gain is rewarded, among {listed((WORDS, *describer.table))}', came=repr(gain_of),
+            todo='name one, or set gain_weight to 0',
+        )  # fmt: skip
 
 
 def _mean_reward(answers: Sequence[Generated], examples: Sequence[Example], reward: RewardOf) -> float:

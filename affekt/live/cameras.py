@@ -93,12 +93,12 @@ def _address(number: int | str, available: list[Camera], system: str) -> str:
             return f'{DEVICES}/video{number}'
     elif int(number) < len(available):
         return str(number) if system == 'darwin' else addresses[int(number)]
-    found = (
+    came = (
         f'there {"is" if len(available) == 1 else "are"} {listed(map(str, available), 9)}' if available else 'no camera'
     )
     raise MediaError(
         expected=f'camera {number}',
-        came=found,
+        came=came,
         todo='choose one of these' if available else 'connect one, and check that this user may read it',
     )
 

@@ -225,8 +225,8 @@ def _named(text: str, names: Sequence[str]) -> str:
     >>> _named('First RED, then blue.', ('red', 'blue'))
     'red blue'
     """
-    found = re.findall(rf'\b({"|".join(names)})\b', text.lower())
-    return ' '.join(name for index, name in enumerate(found) if not index or found[index - 1] != name)
+    mentions = re.findall(rf'\b({"|".join(names)})\b', text.lower())
+    return ' '.join(name for index, name in enumerate(mentions) if not index or mentions[index - 1] != name)
 
 
 def _images(form: MediaForm) -> list[tuple[str, list[Part]]]:

@@ -41,6 +41,7 @@ from affekt.reenactment import (
     transfer,
 )
 from affekt.reenactment.reading_back import identity_distances
+from affekt.typed_json import plain
 
 HERE = Path(__file__).resolve().parent
 PORTRAITS = ('media/boy.jpeg', 'clips/portrait_s3.jpg', 'clips/portrait_s0.jpg', 'test_media/single_face.jpg')
@@ -189,7 +190,7 @@ def main() -> None:
         'calm': {name: calm(portrait) for name, portrait in portraits.items()},
         'border_levels': {name: border_levels(portrait) for name, portrait in portraits.items()},
     }  # fmt: skip
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', 'utf-8')
+    chosen.out.write_text(json.dumps(plain(result), indent=1, allow_nan=False) + '\n', 'utf-8')
 
 
 if __name__ == '__main__':

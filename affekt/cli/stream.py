@@ -211,7 +211,8 @@ class _Streaming:
             is_unread = isinstance(stopped_by, BrokenPipeError)  # the reader of standard output has ended
             if self._folder is not None and session.latency.frames:
                 if not is_unread:
-                    say(f'saving … (if this is cut off, the next stream into {self._folder} saves it)', err=True, style='dim')
+                    then = f'if this is cut off, the next stream into {self._folder} saves it'
+                    say(f'saving … ({then})', err=True, style='dim')
                 if self._feed is not None:
                     self._feed.say('saving')
                 result = session.save()

@@ -55,8 +55,10 @@ def test_votes_whose_showing_is_missing_are_named_everywhere(voted, open_study):
     with table.open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert [(row['id'], row['rater'], row['why']) for row in rows] == [
-        (id, 'Ann', 'its showing is not in the journal') for id in lost]  # fmt: skip
-    message = f'2 entries of the journal not counted, because its showing is not in the journal: {lost[0]} of Ann'
+        (id, 'Ann', 'the journal lacks the display of its question') for id in lost]  # fmt: skip
+    message = (
+        f'2 entries of the journal not counted, because the journal lacks the display of its question: {lost[0]} of Ann'
+    )
     result = CliRunner().invoke(main, ['annotate', '--out', str(voted.folder), '--export-only'])
     assert message in result.stderr
     assert 'damage' not in result.output
@@ -78,7 +80,7 @@ def test_a_vote_that_comes_twice_counts_once_and_one_that_contradicts_is_named(v
     assert [(one.id, one.why) for one in state.left_out] == [
         ('another-vote', 'its question was answered before'),
         ('strange-vote', 'its question was shown to another rater'),
-        ('undo-of-nothing', 'it takes back a vote that is not there'),
+        ('undo-of-nothing', 'it takes back a vote that does not exist'),
     ]
 
 
@@ -87,7 +89,7 @@ def test_an_imported_vote_on_a_pair_that_is_not_asked_is_named(voted):
                 'seconds': 1.0, 'time': 1.0}  # fmt: skip
     _rewrite(voted, [*_lines(voted), imported])
     state, _ = open_votes(voted.folder)
-    assert [one.why for one in state.left_out] == ['its pair is not asked in this study']
+    assert [one.why for one in state.left_out] == ['its pair is not a task of this study']
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_a_last_line_that_a_kill_cut_is_taken_away_and_said(voted, open_study):
     before = path.read_bytes()
     path.write_bytes(before + b'{"kind": "vote", "id": "half')
     study = open_study(resume=True)
-    assert 'cut short by a kill and is taken away: 28 bytes' in study.notes[0]
+    assert 'cut short by a kill and is removed: 28 bytes' in study.notes[0]
     assert path.read_bytes() == before
 
 

@@ -339,10 +339,10 @@ def faces_views(result: dict[str, Any]) -> str:
         for name, label in zip(names, labels, strict=True)
     ]
     return (
-        '## Expressions in one view per frame\n\n`measurements/faces_views.py`: in videos, the expression network reads '
-        'each face in one view, as it is and mirrored in turn from frame to frame. Absolute differences of a '
-        f'probability from those of both views, {len(clips)} real clips, {sum(clip["faces"] for clip in clips):,} faces '
-        f'at {result["fps"]:g} frames/s; processor time {result["processor_time_ratio"]:g} of both.\n\n'
+        '## Expressions in one view per frame\n\n`measurements/faces_views.py`: in videos, the expression network '
+        'reads each face in one view, as it is and mirrored in turn from frame to frame. Absolute differences of a '
+        f'probability from those of both views, {len(clips)} real clips, {sum(clip["faces"] for clip in clips):,} '
+        f'faces at {result["fps"]:g} frames/s; processor time {result["processor_time_ratio"]:g} of both.\n\n'
         + table(['difference', 'mean over clips', 'largest'], rows)
     )
 

@@ -256,8 +256,8 @@ class FaceRecord:
         """Add the faces of one frame; returns the track number of each.
 
         The expression model reads a face in one view: as it is or mirrored, in turn from frame to frame. Means over
-        time are those of both views, at half the cost (measurements/faces_views.py). A frame that comes alone is read in
-        both.
+        time are those of both views, at half the cost (measurements/faces_views.py). A frame without one up to TURN_S
+        before it is read in both.
         """
         stretches = self._sightings.stretches_of(faces)
         if faces:

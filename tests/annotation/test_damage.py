@@ -156,7 +156,7 @@ def test_tasks_that_were_changed_are_refused_and_written_anew_by_a_resumed_study
     before = path.read_bytes()
     for content in (before[: len(before) // 2] + b'x', b'{"sample": 1}\n', b'\xff\xfe'):
         path.write_bytes(content)
-        with pytest.raises(RunError, match=f'{name}, which was changed or damaged'):
+        with pytest.raises(RunError, match=f'{name}, which has been changed or damaged'):
             export_votes(voted.folder)
     path.unlink()
     with pytest.raises(AffektError, match=name):
@@ -199,7 +199,7 @@ def test_a_full_disk_refuses_the_vote_and_keeps_what_was_there(open_study, monke
         patched.setattr(os, 'write', full)
         with pytest.raises(RunError, match='No space left on device'):
             study.vote('vote-full', 'Ann', screen.shown.id, 'left')
-        assert 'Votes cannot be written now: votes.jsonl: No space left' in Board(study).show()['html']
+        assert 'Votes cannot be written: votes.jsonl: No space left' in Board(study).show()['html']
     assert (study.folder / 'votes.jsonl').read_bytes() == before
     # The page sends the same vote again, and the disk has room.
     assert study.vote('vote-full', 'Ann', screen.shown.id, 'left').answered == 2

@@ -60,6 +60,13 @@ PATIENCE_S = 1.0
 @click.option('--words', type=Named(recognisers, others='PATH'), help='Speech recognition (default: none).')
 @click.option('--purpose', metavar='TEXT', help='Purpose of the readings; recorded with the results.')
 @click.option('--fps', type=float, metavar='N', help='Maximum frames read per second (default: all in time).')
+@click.option(
+    '--latency-budget',
+    'latency_budget_s',
+    type=click.FloatRange(0, 60),
+    metavar='S',
+    help='Target of the latency in seconds (0.06): frames that waited too long for it are dropped; 0 drops none so.',
+)
 @click.option('--max-people', type=int, metavar='N', help='Faces tracked at once (default 5).')
 @click.option('--no-faces', is_flag=True, help='Read audio only.')
 @click.option('--no-voice', is_flag=True, help='Read faces only.')

@@ -136,7 +136,7 @@ class _CellsOfStates(torch.autograd.Function):
         inward, recurrent, biases = (_tanh_scaled(weight[: 3 * hidden]) for weight in (inward, recurrent, biases))
         flat = torch.addmm(biases, frames.flatten(0, 1), inward.t())  # (T·B, 3H): i, f and σ(-2g)
         flat[rows:].addmm_(states[:-1].flatten(0, 1), recurrent.t())
-        gates = flat.sigmoid_().view(*states.shape[:2], 3 * hidden)
+        gates = flat.sigmoid_().view(*states.shape[:2], 3 * hidden)  # (T, B, 3H)
         input_gate, forget_gate, half_candidate = gates.chunk(3, dim=2)
         cells = _in_blocks(forget_gate, torch.addcmul(input_gate, input_gate, half_candidate, value=-2))
         ctx.save_for_backward(frames, states, inward, recurrent, gates, cells)
@@ -159,15 +159,15 @@ class _CellsOfStates(torch.autograd.Function):
             grad_input.mul_(torch.addcmul(part_totals, part_totals, half_candidate, value=-2))
             grad_forget.mul_(part_totals).mul_(_previous(cells, part))
             grad_half.mul_(part_totals).mul_(input_gate).mul_(-2)
-            flat = grad_gates.flatten(0, 1)
+            flat = grad_gates.flatten(0, 1)  # (t·B, 3H)
             grad_weights[0].addmm_(flat.t(), frames[part].flatten(0, 1))
             grad_weights[1].addmm_(flat.t(), _previous(states, part).flatten(0, 1))
             grad_weights[2].add_(flat.sum(dim=0))
             first = max(part.start, 1)
-            grad_previous = grad_states[first - 1 : part.stop - 1].flatten(0, 1)
+            grad_previous = grad_states[first - 1 : part.stop - 1].flatten(0, 1)  # (t·B, H), a view
             torch.mm(grad_gates[first - part.start :].flatten(0, 1), recurrent, out=grad_previous)
             if grad_frames is not None:
-                torch.mm(flat, inward, out=grad_frames[part].flatten(0, 1))
+                torch.mm(flat, inward, out=grad_frames[part].flatten(0, 1))  # (t·B, D), a view
         output_rows = len(inward) // 3
         padded = (
             torch.cat([_tanh_scaled(weight), weight.new_zeros((output_rows, *weight.shape[1:]))])
@@ -223,7 +223,7 @@ def _in_blocks(decay: Tensor, inputs: Tensor, *, is_backward: bool = False) -> T
     length = len(inputs)
     size = math.isqrt(max(length - 1, 0)) + 1
     blocks = -(-length // size)
-    decays, inputs = (
+    decays, inputs = (  # (blocks, size, …) each
         functional.pad(values, (0, 0) * (values.ndim - 1) + (0, blocks * size - len(values))).unflatten(
             0, (blocks, size)
         )
@@ -303,13 +303,13 @@ def _units_and_gates(
         memories: (T, B, W) estimates; None if all are 0.
     """
     frames, rows, _, hidden = inputs.shape
-    units = inputs.reshape(frames * rows, 2 * hidden).clone()
+    units = inputs.reshape(frames * rows, 2 * hidden).clone()  # (T·B, 2H)
     if memories is not None:
-        units[rows:].addmm_(memories[:-1].flatten(0, 1), entry.flatten(1))
+        units[rows:].addmm_(memories[:-1].flatten(0, 1), entry.flatten(1))  # ((T-1)·B, W) times (W, 2H)
     units.clamp_(min=0)
     if passing is not None:
         units.mul_(passing.reshape(units.shape))
-    gates = torch.cat(
+    gates = torch.cat(  # (T·B, 2W)
         [torch.addmm(biases[gate], units[:, gate * hidden : (gate + 1) * hidden], exits[gate]) for gate in range(2)], 1
     )
     return units.view(inputs.shape), gates.sigmoid_().view(frames, rows, 2, -1)
@@ -338,7 +338,7 @@ class _MemoryAtOnce(torch.autograd.Function):
         memories, units, gates, proposed, entry, exits, passing = ctx.saved_tensors
         retain, update = gates.unbind(2)
         frames, rows, _, hidden = units.shape
-        earlier = memories[:-1].flatten(0, 1)
+        earlier = memories[:-1].flatten(0, 1)  # ((T-1)·B, W)
         # contribution of the memory's gradient to each gate's, before σ
         gate_slopes = torch.stack([_shifted(memories), proposed], dim=2).mul_(
             torch.addcmul(gates, gates, gates, value=-1)
@@ -348,7 +348,7 @@ class _MemoryAtOnce(torch.autograd.Function):
 
         def gate_gradients(totals: Tensor) -> Tensor:
             """The (T·B, 2, W) gradients of both gates; those of the units before them go to `grad_rows`."""
-            grad_gates = (totals.unsqueeze(2) * gate_slopes).flatten(0, 1)
+            grad_gates = (totals.unsqueeze(2) * gate_slopes).flatten(0, 1)  # (T·B, 2, W)
             for gate in range(2):
                 torch.mm(grad_gates[:, gate], exits[gate].t(), out=grad_rows[:, gate * hidden : (gate + 1) * hidden])
             grad_rows.mul_(slopes.view(grad_rows.shape))
@@ -359,7 +359,7 @@ class _MemoryAtOnce(torch.autograd.Function):
                 return _reversed_recurrence(retain, gradients[0])
             gate_gradients(totals)
             inputs = gradients[0].clone()
-            grad_previous = grad_rows[rows:] @ entry.flatten(1).t()  # to the previous frame
+            grad_previous = grad_rows[rows:] @ entry.flatten(1).t()  # to the previous frame, ((T-1)·B, W)
             inputs[:-1].add_(grad_previous.view(frames - 1, *memories.shape[1:]))
             return _reversed_recurrence(retain, inputs)
 
@@ -369,8 +369,8 @@ class _MemoryAtOnce(torch.autograd.Function):
             for _ in range(frames):  # as many sweeps as frames are exact
                 totals = swept(totals)
         grad_gates = gate_gradients(totals)
-        grad_entry = earlier.t() @ grad_rows[rows:]  # (W, T·B) times (T·B, 2H)
-        flat = units.flatten(0, 1)
+        grad_entry = earlier.t() @ grad_rows[rows:]  # (W, (T-1)·B) times ((T-1)·B, 2H)
+        flat = units.flatten(0, 1)  # (T·B, 2, H)
         grad_exits = torch.stack([flat[:, gate].t() @ grad_gates[:, gate] for gate in range(2)])
         grad_biases = grad_gates.sum(dim=0).unsqueeze(1)
         return (

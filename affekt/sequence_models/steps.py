@@ -102,7 +102,7 @@ class _RecurrentStates(torch.autograd.Function):
         grad_features = [
             torch.empty_like(each) if needs else None for each, needs in zip(features, needs_grad, strict=True)
         ]
-        grad_last = grad_last_cell = torch.zeros_like(cells[0].transpose(0, 1))
+        grad_last = grad_last_cell = torch.zeros_like(cells[0].transpose(0, 1))  # (M, B, H)
         for part in _slices_from_the_end(len(gates), gates[0].numel(), KEPT_NEAR):
             grad_gates, grad_last, grad_last_cell = _gates_backward(
                 gates[part],
@@ -117,13 +117,13 @@ class _RecurrentStates(torch.autograd.Function):
             previous_states = _previous(states, part)  # (t, B, M, H)
             for modality, each in enumerate(features):
                 grad_gate_rows = _sigmoids_last(grad_gates[:, modality].transpose(0, 1).flatten(0, 1))  # (B·t, 4H)
-                grad_inward[modality].addmm_(grad_gate_rows.t(), each[:, part].flatten(0, 1))
-                grad_recurrent[modality].addmm_(
+                grad_inward[modality].addmm_(grad_gate_rows.t(), each[:, part].flatten(0, 1))  # (B·t, D)
+                grad_recurrent[modality].addmm_(  # by (B·t, H)
                     grad_gate_rows.t(), previous_states[:, :, modality].transpose(0, 1).flatten(0, 1)
                 )
                 grad_biases[modality] += grad_gate_rows.sum(dim=0)
                 if (target := grad_features[modality]) is not None:
-                    target[:, part] = (grad_gate_rows @ inward[modality]).unflatten(0, (len(each), -1))
+                    target[:, part] = (grad_gate_rows @ inward[modality]).unflatten(0, (len(each), -1))  # (B, t, D)
         by_weight = zip(grad_inward, grad_recurrent, grad_biases, strict=True)
         return None, *grad_features, *itertools.chain.from_iterable(by_weight)
 
@@ -154,7 +154,7 @@ def _gates_backward(
         _, i, f, o, g = _split(gates[part], hidden)
         steps_in_all = slice(begin + part.start, begin + part.stop)
         tanh_cells = torch.tanh(cells[steps_in_all]).transpose(1, 2)  # (t, M, B, H)
-        previous_cells = _previous(cells, steps_in_all).transpose(1, 2)
+        previous_cells = _previous(cells, steps_in_all).transpose(1, 2)  # (t, M, B, H)
         # from the state's gradient to the cell's; from the cell's (i, f, g) or the state's (o) to a gate's
         state_to_cell = o * (1 - tanh_cells.square())
         _, to_input, to_forget, to_output, to_candidate = _split(grad_gates[part], hidden)
@@ -261,7 +261,7 @@ class _SeenChanges(torch.autograd.Function):
             if passing is not None:
                 units.mul_(passing[part].flatten(0, 1))
             inner[part] = units.view_as(inner[part])
-            attention = weights[part].flatten(0, 1)
+            attention = weights[part].flatten(0, 1)  # (t·B, 2C), a view
             torch.softmax(torch.addmm(outer_biases, units, outer_weights.t()), dim=1, out=attention)
             torch.addmm(biases, change.mul_(attention), outward.t(), out=outputs[part].flatten(0, 1))
         ctx.save_for_backward(cells, inner_weights, outer_weights, outward, passing, inner, weights)
@@ -283,7 +283,7 @@ class _SeenChanges(torch.autograd.Function):
         )
         for part in _slices_from_the_end(frames, rows * 2 * width, CACHED):
             grad_part, change = grad_outputs[part].flatten(0, 1), _change(cells, part)  # (t·B, O), (t·B, 2C)
-            attention, units = weights[part].flatten(0, 1), inner[part].flatten(0, 1)
+            attention, units = weights[part].flatten(0, 1), inner[part].flatten(0, 1)  # (t·B, 2C), (t·B, H)
             attended = attention * change
             grad_outward.addmm_(grad_part.t(), attended)
             grad_attended = grad_part @ outward  # (t·B, 2C)

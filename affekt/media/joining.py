@@ -17,6 +17,7 @@ import numpy.typing as npt
 from affekt.containers import Limits
 from affekt.errors import MediaError, UnknownNameError
 from affekt.files import part_of
+from affekt.media.probe import VideoStream
 from affekt.media.recording import Recording
 from affekt.media.subtitles import Subtitle
 from affekt.media.writing import SOUND_CHUNK, MediaWriter, PictureStyle, Samples, SoundStyle, even_sided, write_image
@@ -51,10 +52,10 @@ def mux(
         MediaError: the first has no video, the second no audio, or either is damaged.
     """
     video, audio = Recording.open(video_path, limits), Recording.open(audio_path, limits)
-    _require_video(video)
+    stream = _video_of(video)
     if not audio.audio:
         raise MediaError(expected='a recording with audio', came=audio.name, todo='pass a file with audio')
-    rate_hz = video.video.rate_hz or 25.0
+    rate_hz = stream.rate_hz or 25.0
     style = SoundStyle(COPY_RATE_HZ, options={'b': '96k'})
     with MediaWriter(out, rate_hz, _even_style(), (style,)) as writer:
         frames = _looped(video, 1 / rate_hz)
@@ -154,7 +155,7 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
         MediaError: the file is no video, or one that `out` cannot contain unchanged.
     """
     recording = Recording.open(path)
-    _require_video(recording)
+    _video_of(recording)
     refused = MediaError(
         expected='a video stream that can be copied unchanged', came=recording.name, todo='encode the video again'
     )
@@ -194,10 +195,11 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
     return target
 
 
-def _require_video(recording: Recording) -> None:
-    """Raise MediaError for audio and stills; a cover image is no video."""
+def _video_of(recording: Recording) -> VideoStream:
+    """The video stream; MediaError for audio and stills. A cover image is no video."""
     if recording.video is None or recording.kind != 'video':
         raise MediaError(expected='a video', came=f'{recording.name}, {recording.kind}', todo='pass a file with video')
+    return recording.video
 
 
 def _sound_packets(stream: Any, samples: Samples, rate_hz: int) -> Iterator[Any]:

@@ -33,6 +33,9 @@ MOST_GROUPS = 400
 """Maximum number of groups of tensors that are shown without --all; of more, half as many."""
 
 
+SHOWN = ('uar', 'ccc')
+"""Scores of an epoch, of which the first that it has is shown."""
+
 SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
 """Default size of a family."""
 
@@ -467,7 +470,7 @@ def _epoch_reporter() -> Callable[[Mapping[str, float]], None]:
         nonlocal last
         if 'epoch' in row and time.monotonic() - last >= LINE_S:
             last = time.monotonic()
-            score = f', {row["score"]:z.3f} on validation' if 'score' in row else ''
+            score = next((f', {name.upper()} {row[name]:z.3f} on validation' for name in SHOWN if name in row), '')
             say(f'epoch {row["epoch"]:.0f}: loss {row["training"]:.3f}{score}', err=True)
 
     return report

@@ -452,10 +452,12 @@ class _Objective(nn.Module):
             )
         is_present = torch.tensor([losses[name] is not None for name in self.names])
         self.presence = torch.stack([is_present, ~is_present]).float()  # (2, L)
-        # a loss of 0 with a gradient, as each process has to give one
-        zero = None if is_present.all() else next(p for p in self.parameters() if p.requires_grad).sum() * 0.0
-        values = [zero if losses[name] is None else losses[name] for name in self.names]
-        return torch.stack([value.float() for value in values])  # (L,)
+        present = [value for value in losses.values() if value is not None]
+        # without any loss there has to be a gradient, of 0
+        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
+        zero = present[0].new_zeros(()) if present else next(trained).sum() * 0.0
+        values = [losses[name] for name in self.names]
+        return torch.stack([(zero if value is None else value).float() for value in values])  # (L,)
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

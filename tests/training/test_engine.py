@@ -289,6 +289,13 @@ def test_processes_that_come_apart_all_say_so(of_two_processes):
         assert ['those of steps [2, None]' in text for text in said[3:]] == [True]
 
 
+def test_the_mean_of_a_loss_is_over_the_processes_that_have_it(of_two_processes):
+    for rank in (0, 1):
+        row = json.loads((of_two_processes / f'row-{rank}.json').read_text())
+        assert (row['always'], row['of the first'], row['loss']) == (3.0, 2.0, 4.0)  # (3 + 2 + 3) / 2 is minimised
+        assert math.isnan(row['of none'])
+
+
 def _no_number(model, rows):
     return {'square': (model(rows) - rows).square().mean(dim=1)}
 

@@ -108,8 +108,7 @@ def pretrain(
     order = EpochBatches(
         len(survey.readable), settings.per_process(ranks.count), settings.seed, rank=ranks.rank, ranks=ranks.count
     )
-    per_epoch = order.per_epoch / settings.accumulation
-    steps = settings.steps or max(int(settings.epochs * per_epoch), 1)
+    steps, per_epoch = settings.steps_of(len(survey.readable))
     # 2. Create the network and its optimiser.
     gather = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
     model = new_network(form, settings, gather)

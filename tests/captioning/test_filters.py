@@ -238,7 +238,7 @@ def test_statistics_before_and_after_say_what_a_filter_takes_from_the_labels(tmp
     assert made.gain.merged > max(made.gain.audio, made.gain.visual)
     assert any('bits' in note for note in made.notes())
     page = statistics_page(made, 'captions')
-    assert 'What merging adds' in page
+    assert 'Gain of merging' in page
     json.dumps(made.to_dict())
 
 

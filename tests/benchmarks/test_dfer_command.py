@@ -99,6 +99,7 @@ def test_without_a_model_the_baselines_stand_alone(corpus, tmp_path):
         (['--from', 'nowhere'], 'nowhere'),
         (['--protocol', 'fare'], "'fare' for --protocol"),
         (['--features', 'acoustic-utt'], 'acoustic-utt'),
+        (['--scratch', 'hicmae-tiny', '--out', 'run', '--features', 'acoustics-utt,acoustic-utt'], 'got acoustic-utt'),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence_and_exit_code_2(corpus, words, said, tmp_path, monkeypatch):
@@ -107,6 +108,7 @@ def test_what_cannot_be_run_is_one_sentence_and_exit_code_2(corpus, words, said,
     assert done.exit_code == 2
     assert said in ' '.join(done.output.split())
     assert 'Traceback' not in done.output
+    assert not (tmp_path / 'run-inputs').exists()  # nothing is decoded or extracted
 
 
 def test_forms_of_the_command_are_those_that_there_are():

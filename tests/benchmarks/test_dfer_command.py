@@ -69,6 +69,7 @@ def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corp
     assert facts['models'][name]['form']['modalities'] == ['audio']
     assert len(facts['models'][name]['sha256']) == 64
     assert {path.name for path in (tmp_path / 'run').iterdir()} >= {'dfer.json', 'dfer.md', 'dfer.html'}
+    assert '<dt>samples in folds</dt><dd>48</dd>' in (tmp_path / 'run' / 'dfer.html').read_text()
     assert not list((tmp_path / 'run' / 'running').glob('*'))
     again = run(*words, '--resume')
     assert again.exit_code == 0, again.output

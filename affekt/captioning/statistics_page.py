@@ -12,49 +12,53 @@ from affekt.experiments import Section, Sheet, plain_sheet_page
 from affekt.metrics import Interval
 from affekt.wording import percent, signed
 
-READING = (
+_ON_LABELS = (
     "bits: the entropy of the labels, and of the inner sectors of affekt's wheel that they fall in",
     'without: clips in whose description no label was read',
-    'merging: all three texts read by one list of words; F over the inner rings of the five wheels, 95 % intervals',
-    'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips',
 )
-"""Notes on reading the tables."""
+_ON_MERGING = (
+    'merging: all three texts read by one list of words; F over the inner rings of the five wheels, 95 % intervals'
+)
+_ON_AGREEMENT = 'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips'
 
 
-def statistics_sheet(made: CaptionStatistics) -> Sheet:
+def statistics_sheet(statistics: CaptionStatistics) -> Sheet:
     """All statistics as tables."""
     sections = [
-        Section('Captions', ('status', 'which means', 'clips'), _counted(made.statuses, STATUSES), 2),
-        _clues(made),
-        _labels(made),
-        _frequent(made),
-        _lengths(made),
+        Section('Captions', ('status', 'which means', 'clips'), _counted(statistics.statuses, STATUSES), 2),
+        _clues(statistics),
+        _labels(statistics),
+        _frequent(statistics),
+        _lengths(statistics),
     ]
-    if made.left_out is not None:
-        kept = sum(made.statuses.values()) - sum(made.left_out.values())
+    if statistics.left_out is not None:
+        kept = sum(statistics.statuses.values()) - sum(statistics.left_out.values())
         reasons = {'kept': kept} | {
-            reason: made.left_out.get(reason, 0) for reason in REASONS if reason in made.left_out
+            reason: statistics.left_out.get(reason, 0) for reason in REASONS if reason in statistics.left_out
         }
         sections.insert(
             1, Section('The filter', ('', 'which means', 'clips'), _counted(reasons, {'kept': '', **REASONS}), 2)
         )
-    if made.gain is not None:
-        sections.append(_gain(made))
-    if made.agreements:
-        sections.append(_agreements(made))
-    return Sheet('Captions', tuple(sections), (*made.notes(), *READING))
+    reading = list(_ON_LABELS)
+    if statistics.gain is not None:
+        sections.append(_gain(statistics))
+        reading.append(_ON_MERGING)
+    if statistics.agreements:
+        sections.append(_agreements(statistics))
+        reading.append(_ON_AGREEMENT)
+    return Sheet('Captions', tuple(sections), (*statistics.notes(), *reading))
 
 
-def statistics_page(made: CaptionStatistics, captions: str) -> str:
+def statistics_page(statistics: CaptionStatistics, captions: str) -> str:
     """All statistics as one HTML page.
 
     Args:
-        made: the statistics.
+        statistics: the statistics.
         captions: source of the captions.
     """
-    sheet = statistics_sheet(made)
-    counts = {'clips': sum(made.statuses.values()), 'described': made.before.clips}
-    return plain_sheet_page('Captions', captions, sheet, list(made.notes()), counts)
+    sheet = statistics_sheet(statistics)
+    counts = {'clips': sum(statistics.statuses.values()), 'described': statistics.before.clips}
+    return plain_sheet_page('Captions', captions, sheet, list(statistics.notes()), counts)
 
 
 def _counted(counts: Mapping[str, int], meanings: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
@@ -62,36 +66,40 @@ def _counted(counts: Mapping[str, int], meanings: Mapping[str, str]) -> tuple[tu
     return tuple((name or 'not known', meanings.get(name, ''), f'{number:,}') for name, number in known.items())
 
 
-def _clues(made: CaptionStatistics) -> Section:
-    names = list(dict.fromkeys(name for counts in made.clue_statuses.values() for name in counts))
-    rows = tuple((step, *(f'{counts.get(name, 0):,}' for name in names)) for step, counts in made.clue_statuses.items())
+def _clues(statistics: CaptionStatistics) -> Section:
+    names = list(dict.fromkeys(name for counts in statistics.clue_statuses.values() for name in counts))
+    rows = tuple(
+        (step, *(f'{counts.get(name, 0):,}' for name in names)) for step, counts in statistics.clue_statuses.items()
+    )
     return Section('Clues', ('clue', *(name or 'not known' for name in names)), rows, 1)
 
 
-def _spaces(made: CaptionStatistics) -> list[tuple[str, LabelSpace]]:
-    return [('all', made.before)] + ([('kept', made.after)] if made.after is not None else [])
+def _spaces(statistics: CaptionStatistics) -> list[tuple[str, LabelSpace]]:
+    return [('all', statistics.before)] + ([('kept', statistics.after)] if statistics.after is not None else [])
 
 
-def _labels(made: CaptionStatistics) -> Section:
+def _labels(statistics: CaptionStatistics) -> Section:
     rows = tuple(
         (
             name, f'{space.clips:,}', f'{space.labels:,}', f'{space.types:,}', _number(space.per_clip),
             f'{space.without:,}', _number(space.entropy), f'{space.sectors:,}', _number(space.sector_entropy),
         )
-        for name, space in _spaces(made)
+        for name, space in _spaces(statistics)
     )  # fmt: skip
     heads = ('', 'clips', 'labels', 'types', 'a clip', 'without', 'bits', 'sectors', 'their bits')
     before, after = PUBLISHED['label types']
     return Section(f'Labels (MER-Caption: {before:,} types, {after:,} after its filter)', heads, rows, 1)
 
 
-def _frequent(made: CaptionStatistics) -> Section:
-    rows = tuple((name, ', '.join(f'{word} {count:,}' for word, count in space.most)) for name, space in _spaces(made))
+def _frequent(statistics: CaptionStatistics) -> Section:
+    rows = tuple(
+        (name, ', '.join(f'{word} {count:,}' for word, count in space.most)) for name, space in _spaces(statistics)
+    )
     return Section('Most frequent labels', ('', 'labels'), rows, 2)
 
 
-def _lengths(made: CaptionStatistics) -> Section:
-    each = made.lengths
+def _lengths(statistics: CaptionStatistics) -> Section:
+    each = statistics.lengths
     cells = (
         f'{each.count:,}', _number(each.mean, 0), _number(each.standard_deviation, 0), f'{each.shortest:,}',
         f'{each.longest:,}', _number(each.log_mean), _number(each.log_standard_deviation),
@@ -100,8 +108,8 @@ def _lengths(made: CaptionStatistics) -> Section:
     return Section('Lengths, characters', heads, (cells,), 0)
 
 
-def _gain(made: CaptionStatistics) -> Section:
-    gain = made.gain
+def _gain(statistics: CaptionStatistics) -> Section:
+    gain = statistics.gain
     assert gain is not None
     low, high = PUBLISHED['gain of merging over the better clue']
     cells = (
@@ -114,13 +122,13 @@ def _gain(made: CaptionStatistics) -> Section:
     )
 
 
-def _agreements(made: CaptionStatistics) -> Section:
+def _agreements(statistics: CaptionStatistics) -> Section:
     rows = tuple(
         (each.name, f'{each.clips:,}', _share(each.words), '' if each.groups is None else _share(each.groups))
-        for each in made.agreements
+        for each in statistics.agreements
     )
     published = ', '.join(f'{value:g}' for value in PUBLISHED['agreement of two languages'])
-    title = f'Two languages: English and {made.language} (published for four pairs: {published})'
+    title = f'Two languages: English and {statistics.language} (published for four pairs: {published})'
     return Section(title, ('labels', 'clips', 'same words', 'same groups'), rows, 1)
 
 

@@ -10,7 +10,7 @@ Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 LARGE_BLOCK = 31 << 20
-"""Bytes just below those that glibc still learns from."""
+"""Bytes, just below the 32 MiB up to which glibc adapts its threshold to returned blocks."""
 
 
 def moments(values: Floats32) -> tuple[float, float]:

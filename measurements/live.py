@@ -39,6 +39,7 @@ from affekt.live.latency import Delays
 from affekt.live.smoothing import steady_filter
 from affekt.media import Block, Frame, Recording
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file, plain
 from affekt.voice import stream as voice_stream
 from affekt.workers import BEHIND
 
@@ -382,7 +383,7 @@ def _all_scales(search: Any, image: np.ndarray, scales: int) -> Any:
 
 
 def _beside_others(path: Path) -> dict[str, Any]:
-    """When a stream has its first face, and how many of its words come before it ends."""
+    """When a stream has its first face (nan: it has none), and how many of its words come before it ends."""
     readings = []
     with LiveSession(path, StreamSettings(words='tiny.en')) as session:
         begun_s = time.monotonic()
@@ -428,7 +429,7 @@ def main() -> None:
         send(options.send[0], json.load(sys.stdin), options.send[1])
         return
     if options.part:
-        sys.stdout.write(json.dumps(globals()[options.part](options.data)))
+        sys.stdout.write(json.dumps(plain(globals()[options.part](options.data)), allow_nan=False))
         return
     result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     for part in options.only:
@@ -442,7 +443,7 @@ def main() -> None:
         result |= {'cores': os.cpu_count(), 'versions': versions()}
         if options.company is not None:
             result['company'] = f' {options.company}'.rstrip()
-        write_atomically(RESULT, json.dumps(result, indent=1).encode() + b'\n')
+        write_atomically(RESULT, json_file(result))
         sys.stdout.write(f'{part}: {json.dumps(result[name])}\n')
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 HEAD = """# Performance
@@ -319,6 +320,30 @@ def faces_conditions(result: dict[str, Any]) -> str:
         'nothing was fitted on. Covers are pasted and drawings are filtered photographs: real ones may be harder. Bare '
         'faces of FER2013 include real hands and glasses.\n\n'
         + table(['faces', 'shown', 'pictures', 'found', *(name.replace('_', ' ') for name in names)], rows)
+    )
+
+
+def faces_views(result: dict[str, Any]) -> str:
+    clips = result['clips']
+    names = ('frame_mean', 'frame_largest', 'consecutive_frames_mean', 'second_mean', 'second_largest', 'clip_largest')
+    labels = (
+        'of single frames, mean',
+        'of single frames, largest',
+        'between consecutive frames, mean',
+        'of means over a second, mean',
+        'of means over a second, largest',
+        'of the mean over a clip, largest',
+    )
+    rows = [
+        [label, f'{mean(clip[name] for clip in clips):.4f}', f'{max(clip[name] for clip in clips):.3f}']
+        for name, label in zip(names, labels, strict=True)
+    ]
+    return (
+        '## Expressions in one view per frame\n\n`measurements/faces_views.py`: in videos, the expression network '
+        'reads each face in one view, as it is and mirrored in turn from frame to frame. Absolute differences of a '
+        f'probability from those of both views, {len(clips)} real clips, {sum(clip["faces"] for clip in clips):,} '
+        f'faces at {result["fps"]:g} frames/s; processor time {result["processor_time_ratio"]:g} of both.\n\n'
+        + table(['difference', 'mean over clips', 'largest'], rows)
     )
 
 
@@ -1211,6 +1236,7 @@ SECTIONS = {
     'faces_affect': faces_affect,
     'faces_quality': faces_quality,
     'faces_conditions': faces_conditions,
+    'faces_views': faces_views,
     'faces_identity': faces_identity,
     'speakers': speakers,
     'readings': readings,

@@ -15,7 +15,6 @@ Needs scikit-learn.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from affekt.corpora import Manifest, import_corpus
 from affekt.features import Store, extract
 from affekt.metrics import Measure, categorical_measure, compare_with, holm, measure_intervals, sentiment_measure
+from affekt.typed_json import json_file
 
 RESAMPLES = 2000
 STRENGTHS = ((True, 1e-4), (True, 1e-3), (True, 1e-2), (True, 1e-1), (False, 1e-1), (False, 1.0), (False, 10.0))
@@ -171,7 +171,7 @@ def main() -> None:
         gain = {'difference': spread(test.difference), 'p': test.p, 'p_holm': adjusted}
         result[name].setdefault('gain', {})[key] = gain
         print(name, key, gain)
-    options.out.write_text(json.dumps(result, indent=1) + '\n')
+    options.out.write_bytes(json_file(result))
 
 
 if __name__ == '__main__':

@@ -218,3 +218,19 @@ def test_completion_without_a_known_shell_names_those_that_are(monkeypatch):
     result = _run('completion')
     assert result.exit_code == 2
     assert 'bash, zsh, fish' in result.stderr
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        ('stream', 'clip.mp4', '--seconds', 'nan'),  # within every range, since it compares as false
+        ('describe', 'clip.mp4', '--timeout', 'NaN'),
+        ('corpus', 'make', 'faces', '--out', 'x', '--seconds', '-nan'),
+        ('corrupt', 'm.parquet', '--out', 'x', '--blur', '1', '--occlude', 'nan'),
+    ],
+)
+def test_nan_is_no_value_of_an_option(words):
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{words[-2]}'" in result.stderr
+    assert "'nan' is not a number" in result.stderr

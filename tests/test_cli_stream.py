@@ -189,6 +189,7 @@ def test_ctrl_c_is_a_clean_end_that_saves(session):
     assert result.exit_code == 0
     assert session.made[0].read == 5
     assert session.made[0].is_saved
+    assert 'if this is cut off, the next stream into run saves it' in result.stderr  # a second Ctrl-C says no more
     assert '5 read' in result.stdout
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 

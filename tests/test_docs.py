@@ -117,6 +117,15 @@ def test_every_public_name_has_a_docstring():
     assert {path: names for path, names in bare.items() if names} == {}
 
 
+def test_json_files_hold_no_nan():
+    """NaN and Infinity are not JSON; numbers that are not there are null."""
+    texts = {path: path.read_text('utf-8') for path in sorted(ROOT.glob('*/**/results/**/*.json'))}
+    texts |= {path: path.read_text('utf-8') for path in sorted((ROOT / 'affekt').rglob('*.json'))}
+    assert len(texts) > 90
+    for path, text in texts.items():
+        json.loads(text, parse_constant=lambda constant, path=path: pytest.fail(f'{constant} in {path}'))
+
+
 def test_the_page_on_performance_says_what_the_result_files_say():
     spec = importlib.util.spec_from_file_location('page', ROOT / 'measurements' / 'page.py')
     page = importlib.util.module_from_spec(spec)
@@ -124,6 +133,15 @@ def test_the_page_on_performance_says_what_the_result_files_say():
     assert (ROOT / 'docs' / 'performance.md').read_text() == page.page(ROOT / 'measurements' / 'results')
     own_data = (ROOT / 'docs' / 'own_data.md').read_text()
     assert own_data == page.with_example(own_data, ROOT / 'measurements' / 'results')
+
+
+@pytest.mark.parametrize('folder', ['measurements/results', 'recipes', 'affekt/models'])
+def test_stored_results_are_json_that_every_reader_takes(folder):
+    # Python writes NaN, which JSON does not have; `typed_json.json_file` writes null
+    not_json = []
+    for path in sorted((ROOT / folder).rglob('*.json')):
+        json.loads(path.read_text('utf-8'), parse_constant=lambda word, name=path.name: not_json.append((name, word)))
+    assert not_json == []
 
 
 def test_the_page_on_open_labels_says_what_the_result_files_say(monkeypatch):

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 EXTRAS = PROJECT['optional-dependencies']
 BROUGHT_ALONG = {'demucs'}
-"""Used where the user has it: its torchaudio has to fit the torch that is there, which no extra can see to."""
+"""Used where the user has it; what it needs is in no extra."""
 DEMO_MODELS = ('face_landmarker.task', 'silero_vad.onnx', 'whisper-tiny.en', 'minilm-l6-int8.onnx', 'carphone.mp4')
 
 

@@ -35,9 +35,9 @@ class ExpressionLater:
 
     load: Callable[[], Any]
 
-    def probabilities(self, crops: Any, blendshapes: Any = None) -> Any:
+    def probabilities(self, crops: Any, blendshapes: Any = None, *, both_views: bool = True) -> Any:
         """See `affekt.faces.expression.Expression`."""
-        return self.load().probabilities(crops, blendshapes)
+        return self.load().probabilities(crops, blendshapes, both_views=both_views)
 
     @property
     def neutral_lean(self) -> float:

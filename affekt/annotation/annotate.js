@@ -84,7 +84,7 @@ function finish(next) {
   const isRefused = next.status === 'not admitted';
   one('done-head').textContent = isRefused ? 'Thank you for taking the test.' : 'All done. Thank you.';
   one('done-text').textContent = isRefused
-    ? `You answered ${next.right_in_test} test items as they are known; that is fewer than this study asks for. ${next.message || 'There is nothing more to do.'}`
+    ? `You answered ${next.right_in_test} test items correctly, which is fewer than this study requires. ${next.message || 'There is nothing more to do.'}`
     : 'There is nothing left for you to judge. You may close this page.';
   one('done-undo').hidden = !next.can_undo;
   allow();
@@ -112,7 +112,7 @@ function mark(choice) {
   if (choice === 'left' || choice === 'right') one(`${choice}-card`).classList.add('chosen');
 }
 
-// Whether the server has taken it; what it refused is not sent again.
+// Whether the server has stored it; what it refused is not sent again.
 async function deliver(path, body) {
   isBusy = true;
   allow();
@@ -131,7 +131,7 @@ function whyUnsaved(error) {
   return 'Not saved yet: the server does not answer. Your choice is kept here and sent again.';
 }
 
-// What the server refused is gone; it says what lies before the rater now.
+// What the server refused is discarded; it answers with the rater's current question.
 async function recover(why) {
   try {
     draw(await ask('/api/join', { rater }));

@@ -38,8 +38,9 @@ class Prepared:
     study: Study
     clips: dict[str, Clip]
     without_clip: int
+    """Number of samples without a clip."""
     notes: tuple[str, ...] = ()
-    """Rows left out of the files, entries that the journal lost or could not count, clips a browser may not play."""
+    """Rows that were left out, journal entries that were lost or do not count, clips that a browser may not play."""
 
 
 def prepare(
@@ -67,37 +68,37 @@ def prepare(
     Raises:
         AffektError: a file cannot be read, clips are missing (all of them are named), or the folder is in use.
     """
-    with reading_notes() as read:
+    with reading_notes() as table_notes:
         imported = _label_studio(pairs)
         tasks = imported.tasks if imported is not None else read_tasks(pairs)
-        known = read_gold(gold) if gold else ()
-    samples = list(dict.fromkeys(task.sample for task in (*tasks, *known)))
+        gold_tasks = read_gold(gold) if gold else ()
+    samples = list(dict.fromkeys(task.sample for task in (*tasks, *gold_tasks)))
     clips: dict[str, Clip] = {}
-    notes = (*read, *(imported.notes if imported is not None else ()))
+    notes = (*table_notes, *(imported.notes if imported is not None else ()))
     if media is not None:
         # Label Studio puts a prefix before the name of an uploaded file in its own folder.
         places = imported.places if imported is not None else {}
         aliases = {sample: [unquote(place.split('/')[-1])] for sample, place in places.items()}
-        clips, doubts = playable_clips(find_clips(samples, media, allow_missing=without_media, aliases=aliases))
-        notes = (*notes, *doubts)
+        clips, playing_notes = playable_clips(find_clips(samples, media, allow_missing=without_media, aliases=aliases))
+        notes = (*notes, *playing_notes)
     elif not without_media:
         raise ValueRangeError(
             expected='--media DIR with the clips',
             came='nothing',
             todo='give it, or --without-media to show texts alone',
         )
-    study = Study(out, tasks, known, settings, resume=resume)
-    shown = {sample: clips[key].path for sample in samples if (key := clip_key(sample)) in clips}
-    inside = media.resolve() if media is not None else None
+    study = Study(out, tasks, gold_tasks, settings, resume=resume)
+    path_of = {sample: clips[key].path for sample in samples if (key := clip_key(sample)) in clips}
+    root = media.resolve() if media is not None else None
     kept_places = {
-        sample: local_place(path.relative_to(inside or path.parent).as_posix()) for sample, path in shown.items()
+        sample: local_place(path.relative_to(root or path.parent).as_posix()) for sample, path in path_of.items()
     }
     try:
         if imported is not None:
             _, replaced = study.bring(imported.votes)
             if replaced:
                 notes = (*notes, f'{replaced} imported votes replace votes by raters of the same name on the same pair')
-            predictions = {key: list(known) for key, known in imported.predictions.items()}
+            predictions = {key: list(of_task) for key, of_task in imported.predictions.items()}
             write_atomically(out / PREDICTIONS, json.dumps(predictions).encode())
             kept_places |= imported.places
         write_atomically(out / PLACES, json.dumps(kept_places).encode())
@@ -124,11 +125,11 @@ def annotate(
         port: 0 for the port used before in this folder if it is free, otherwise any free one.
         token: the raters' token; by default the one used before, or a new one.
         started: called with the links once the port is open.
-        raw_csv: do not put an apostrophe before texts that a spreadsheet would take for formulas.
+        raw_csv: whether to omit the apostrophe before texts that a spreadsheet would run as formulas.
 
     Raises:
         MissingExtraError: FastAPI or uvicorn is not installed.
-        RunError: the port is taken.
+        RunError: the port is in use, or the tables cannot be written.
         ValueRangeError: the token is too short.
     """
     study = prepared.study
@@ -150,9 +151,9 @@ def annotate(
         return export_votes(study.folder, raw=raw_csv)
     except OSError as error:
         raise RunError(
-            expected='room for the tables of votes',
+            expected='space for the tables of votes',
             came=str(error),
-            todo=f'the votes are whole in {study.folder / JOURNAL}; make room, then add --export-only',
+            todo=f'all votes are in {study.folder / JOURNAL}: free some space, then add --export-only',
         ) from error
 
 
@@ -165,7 +166,7 @@ def serve_folder(
     token: str | None,
     started: Callable[[Address], None],
 ) -> None:
-    """Serve what a folder holds until SIGINT or SIGTERM, with the port and tokens used before.
+    """Serve the study or the checks of a folder until SIGINT or SIGTERM, with the port and tokens used before.
 
     Args:
         folder: the folder of the study or of the checks, in which port and tokens are kept.

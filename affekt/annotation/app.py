@@ -30,6 +30,7 @@ ASSETS = {
 }  # fmt: skip
 PAGE_ASSETS = {'page.css': 'text/css', 'page.js': 'text/javascript', 'entering.js': 'text/javascript'}
 OTHERWISE = 'open the link that `affekt annotate` printed'
+"""Advice to a visitor without a valid token."""
 
 
 class Person(StrictBody):
@@ -65,7 +66,7 @@ def annotation_app(
     Args:
         study: tasks and votes.
         clips: clips by `clip_key`.
-        tokens: of the raters and of the host.
+        tokens: tokens of the raters and of the host.
         cookie: name of the cookie; browsers share cookies among all ports of a machine.
         hosts: host names that are answered, as for `Guard`.
         raw_csv: as for `comparisons_csv`.
@@ -99,11 +100,11 @@ def annotation_app(
 
     @routes.get('/api/board', dependencies=[as_host])
     def show_board(since: int = -1) -> dict[str, Any]:
-        """The leaderboard, or only its number where nothing has changed since `since`."""
+        """The leaderboard; see `Board.show`."""
         return board.show(since)
 
     @routes.get('/api/comparisons.csv', dependencies=[as_host])
-    def take_home() -> PlainTextResponse:
+    def download() -> PlainTextResponse:
         """The table of all votes that count."""
         _, votes, statuses = study.snapshot()
         figures = rater_figures(votes, statuses, study.state.tasks, study.settings.test_share)
@@ -132,7 +133,7 @@ def add_clips(routes: APIRouter, clips: Mapping[str, Clip], allowed: Any) -> Non
         if key not in clips:
             raise HTTPException(404, 'no such clip')
         if not clips[key].path.is_file():
-            raise HTTPException(404, 'the file of this clip is no longer there')
+            raise HTTPException(404, 'the file of this clip was removed')
         headers = {'cache-control': 'private, max-age=3600'}
         return FileResponse(clips[key].path, media_type=clips[key].content_type, headers=headers)
 

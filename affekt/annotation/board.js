@@ -1,4 +1,4 @@
-// The live leaderboard: asks every two seconds, draws when something changed.
+// The live leaderboard: asks the server every two seconds, and redraws when something has changed.
 
 import { Refused, ask, enter } from './entering.js';
 import { begin as beginRanking, makeSortable } from './page.js';

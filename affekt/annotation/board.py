@@ -25,15 +25,15 @@ class Board:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._lock = threading.Lock()
-        self._held: dict[str, Any] = {'change': -1}
+        self._last: dict[str, Any] = {'change': -1}
 
     def show(self, since: int = -1) -> dict[str, Any]:
-        """The board as HTML with its number of votes; only the number of the change where `since` is the newest."""
+        """The board as HTML with its number of votes and of the last change; only the latter if it equals `since`."""
         with self._lock:
             change, votes, statuses = self._study.snapshot()
             trouble = self._study.trouble
             change += len(statuses) * 1_000_000 + bool(trouble) * 500_000  # a new rater is a change as well
-            if change != self._held['change']:
+            if change != self._last['change']:
                 state = self._study.state
                 kept = counted(votes, statuses)
                 figures = rater_figures(votes, statuses, state.tasks, self._study.settings.test_share)
@@ -42,15 +42,15 @@ class Board:
                 )
                 body += notes_html(left_out_sentences(state))
                 if trouble:
-                    body = notes_html([f'Votes cannot be written now: {trouble}. Pages keep them and try again']) + body
-                self._held = {'change': change, 'votes': sum(vote.outcome != 'skip' for vote in kept), 'html': body}
-            return {'change': change} if since == change else self._held
+                    body = notes_html([f'Votes cannot be written: {trouble}. Browsers keep them and try again']) + body
+                self._last = {'change': change, 'votes': sum(vote.outcome != 'skip' for vote in kept), 'html': body}
+            return {'change': change} if since == change else self._last
 
 
 def live_ranking(
     votes: Sequence[Any], tasks: Any, items: Sequence[str], flags: Mapping[str, tuple[str, ...]] | None = None
 ) -> Ranking:
-    """The ranking from the work votes; with a prior, named in its notes, while they are too few to rank without one.
+    """The ranking from the work votes; with a prior, which its notes state, while they are too few to rank without it.
 
     Raises:
         ComparisonError: there are no votes.
@@ -68,7 +68,7 @@ def _ranking_html(votes: Sequence[Any], tasks: Any, items: Sequence[str], flags:
     try:
         return page_body(live_ranking(votes, tasks, items, flags))
     except AffektError as error:
-        return f'<p class="empty">Not yet: {html.escape(error.came)}.</p>'
+        return f'<p class="empty">No ranking yet: {html.escape(error.came)}.</p>'
 
 
 def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
@@ -88,7 +88,7 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
         f'<td class="number">{percent(rater.watched, 0, "%")}</td></tr>'
         for rater in figures
     )
-    heads = ('rater', 'status', 'flags', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left',
+    heads = ('rater', 'status', 'flags', 'votes', 'ties', 'skips', 'test', 'gold', 'agreement', 'chose left',
              'median time', 'watched')  # fmt: skip
     head = ''.join(f'<th scope="col"{"" if name in heads[:3] else NUMBER}>{name}</th>' for name in heads)
     agreement = (
@@ -96,7 +96,7 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
         if alpha != alpha
         else f"Krippendorff's alpha {alpha:z.2f}".replace('-', MINUS)
     )
-    empty = '' if figures else '<p class="empty">Nobody has come yet.</p>'
+    empty = '' if figures else '<p class="empty">No rater has joined yet.</p>'
     return (
         '<section class="part" id="raters"><h2>Raters</h2>'
         f'<p class="soft">Agreement of all: {html.escape(agreement)}.</p>'
@@ -111,8 +111,8 @@ def notes_html(notes: Sequence[str]) -> str:
     return f'<ul class="notes" aria-label="What is not counted">{listed}</ul>' if notes else ''
 
 
-def _of(right: int, of: int) -> str:
-    return f'{right} of {of}' if of else '–'
+def _of(right: int, total: int) -> str:
+    return f'{right} of {total}' if total else '–'
 
 
 def _unplayed(count: int) -> str:

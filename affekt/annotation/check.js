@@ -13,7 +13,7 @@ const player = makePlayer(() => {});
 let rater = '';
 let screen = null;
 let begun = 0;
-let waiting = 0; // what is on its way
+let waiting = 0; // requests without an answer yet
 let queue = Promise.resolve(); // marks are sent one after the other, in the order in which they were made
 
 function show(section) {
@@ -41,7 +41,7 @@ function element(tag, attributes, ...inside) {
 function drawLabels() {
   one('labels').replaceChildren(...screen.labels.map(({ label, mark }, at) => {
     const yes = element('button', { type: 'button', class: 'yes', 'aria-label': `Accept ${label}`, 'aria-pressed': mark === 'accept' || mark === 'add' }, '✓');
-    const no = element('button', { type: 'button', class: 'no', 'aria-label': mark === 'add' ? `Take ${label} away` : `Strike ${label}`, 'aria-pressed': mark === 'strike' }, '✗');
+    const no = element('button', { type: 'button', class: 'no', 'aria-label': mark === 'add' ? `Remove ${label}` : `Strike ${label}`, 'aria-pressed': mark === 'strike' }, '✗');
     yes.addEventListener('click', () => (mark === 'add' ? null : markLabel(label, mark === 'accept' ? 'clear' : 'accept')));
     no.addEventListener('click', () => markLabel(label, mark === 'strike' || mark === 'add' ? 'clear' : 'strike'));
     const number = element('span', { class: 'number', 'aria-hidden': 'true' }, at < 9 ? String(at + 1) : '');
@@ -88,7 +88,7 @@ function draw(next) {
   one('question').focus({ preventScroll: true });
 }
 
-// Sent in the order of the clicks; what is drawn is what the server says it has.
+// Sent in the order of the clicks; the page then shows what the server has stored.
 function deliver(path, body, words) {
   waiting += 1;
   document.documentElement.dataset.saved = 'no';

@@ -32,13 +32,15 @@ class PreparedChecks:
     study: CheckStudy
     clips: Mapping[str, Clip]
     windows: Mapping[str, tuple[float, float]]
+    """Sample to start and end of its window within its file, in seconds."""
     without_clip: int
+    """Number of captions without a clip."""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CheckLinks:
-    """The link to open, whose token is in the fragment, and what it leads to."""
+    """The link to open, whose token is in the fragment, and the size of the check."""
 
     checkers: str
     out: Path
@@ -71,10 +73,10 @@ def prepare_checks(
     columns = table.columns
     tasks = [
         CheckTask(
-            name, sentences_of(columns['description'][at]), table.labels[at], columns['subtitle'][at],
-            {column: cells[at] for column, cells in columns.items()},
+            name, sentences_of(columns['description'][row]), table.labels[row], columns['subtitle'][row],
+            {column: cells[row] for column, cells in columns.items()},
         )
-        for at, name in enumerate(table.names)
+        for row, name in enumerate(table.names)
     ]  # fmt: skip
     windows: dict[str, tuple[float, float]] = {}
     if media is not None:
@@ -85,11 +87,11 @@ def prepare_checks(
         if missing and not without_media:
             raise MediaError(
                 expected=f'a file for each of {len(table)} clips', came=f'{len(missing)} without ({missing[0]}, …)',
-                todo='give --media DIR, or --without-media to check texts alone there',
+                todo='give --media DIR, or --without-media to check these by their texts alone',
             )  # fmt: skip
-    known, doubts = playable_clips(clips)
+    clips, notes = playable_clips(clips)
     study = CheckStudy(out, tasks, resume=resume)
-    return PreparedChecks(study, known, windows, len(tasks) - len(known), (*doubts, *study.notes))
+    return PreparedChecks(study, clips, windows, len(tasks) - len(clips), (*notes, *study.notes))
 
 
 def _placed(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, Clip], dict[str, tuple[float, float]]]:
@@ -98,10 +100,10 @@ def _placed(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, Clip], dict
     windows: dict[str, tuple[float, float]] = {}
     if not (folder / CLIPS).is_file():
         return clips, windows
-    wanted = set(names)
+    captioned = set(names)
     for row in read_table(folder / CLIPS).records():
         path = next((Path(str(row[kind])) for kind in ('video', 'audio') if row.get(kind)), None)
-        if str(row['name']) not in wanted or path is None or path.suffix.lower() not in TYPES or not path.is_file():
+        if str(row['name']) not in captioned or path is None or path.suffix.lower() not in TYPES or not path.is_file():
             continue
         clips[clip_key(str(row['name']))] = Clip(path, TYPES[path.suffix.lower()])
         if row.get('end_s') not in (None, '') and math.isfinite(float(row['end_s'])):

@@ -1,8 +1,8 @@
-"""Captions checked by people: labels accepted, struck or added, sentences struck or left; every change is on disk
-before it is acknowledged.
+"""Captions checked by people, who accept, strike or add labels and strike sentences.
 
-A clip is done when its checker gives a verdict on it (`checked`); labels without a mark then count as accepted. It can
-be reopened and changed at any time. Of several checkers the majority decides; a tie leaves the caption unchanged.
+Every mark is on disk before it is acknowledged. A clip is done when its checker gives a verdict on it (`checked`);
+labels without a mark then count as accepted. It can be reopened and changed at any time. Of several checkers the
+majority decides; a tie leaves the caption unchanged.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ class CheckState:
         self.tasks = {task.name: task for task in tasks}
         self.order = tuple(self.tasks)
         self.raters: dict[str, dict[str, Marks]] = {}
-        self.known: dict[str, Event] = {}
-        """Every event by its id, so that repeated events are recognised."""
+        self.events_by_id: dict[str, Event] = {}
+        """Every mark and verdict by its id, so that repeated ones are recognised."""
         self.strangers = 0
-        """Events about clips that are not among the tasks."""
+        """Number of events about clips that are not among the tasks."""
 
     def apply(self, event: Event) -> None:
-        """Apply one event; an event whose id is known already changes nothing."""
-        if event['id'] in self.known:
+        """Apply one event; an event that was applied before changes nothing."""
+        if event['id'] in self.events_by_id:
             return
         marks = self.raters.setdefault(event['rater'], {})
         if event['kind'] == 'join':
@@ -104,32 +104,35 @@ class CheckState:
         if event['clip'] not in self.tasks:
             self.strangers += 1
             return
-        self.known[event['id']] = event
-        mine = marks.setdefault(event['clip'], Marks())
+        self.events_by_id[event['id']] = event
+        on_clip = marks.setdefault(event['clip'], Marks())
         if event['kind'] == 'checked':
-            mine.verdict, mine.seconds = event['verdict'], mine.seconds + event['seconds']
+            on_clip.verdict, on_clip.seconds = event['verdict'], on_clip.seconds + event['seconds']
         elif event['kind'] == 'label':
             if event['mark'] == CLEAR:
-                mine.labels.pop(event['label'], None)
+                on_clip.labels.pop(event['label'], None)
             else:
-                mine.labels[event['label']] = event['mark']
+                on_clip.labels[event['label']] = event['mark']
         elif event['mark'] == STRIKE:
-            mine.struck.add(int(event['sentence']))
+            on_clip.struck.add(int(event['sentence']))
         else:
-            mine.struck.discard(int(event['sentence']))
+            on_clip.struck.discard(int(event['sentence']))
 
     def done_by(self, rater: str) -> int:
         """Number of clips on which a checker has given a verdict."""
         return sum(bool(marks.verdict) for marks in self.raters.get(rater, {}).values())
 
     def next_for(self, rater: str) -> int:
-        """Index of the next clip to check: of those without this rater's verdict, the one with fewest; -1 for none."""
-        mine = self.raters.get(rater, {})
-        others = Counter(
-            name for each in self.raters.values() for name, marks in each.items() if marks.verdict in (KEPT, STRUCK)
+        """Index of the clip with fewest verdicts among those without one of this checker; -1 if there is none."""
+        own = self.raters.get(rater, {})
+        verdicts = Counter(
+            name
+            for by_clip in self.raters.values()
+            for name, marks in by_clip.items()
+            if marks.verdict in (KEPT, STRUCK)
         )
-        open_at = [at for at, name in enumerate(self.order) if not mine.get(name, Marks()).verdict]
-        return min(open_at, key=lambda at: (others[self.order[at]], at), default=-1)
+        open_clips = [clip for clip, name in enumerate(self.order) if not own.get(name, Marks()).verdict]
+        return min(open_clips, key=lambda clip: (verdicts[self.order[clip]], clip), default=-1)
 
 
 class CheckStudy:
@@ -168,7 +171,7 @@ class CheckStudy:
             self.state.apply(event)
         cut = self._journal.cut
         self.notes = (
-            (f'the last line of {JOURNAL} was cut short by a kill and is taken away; nobody was told it was saved',)
+            (f'the last line of {JOURNAL} was cut short by a kill and is removed; it was never acknowledged',)
             if cut
             else ()
         )
@@ -201,7 +204,7 @@ class CheckStudy:
             rater = self._known(name)
             if not 0 <= at < len(self.state.order):
                 raise VoteError(
-                    expected=f'a clip from 0 to {len(self.state.order) - 1}', came=str(at), todo='go to another'
+                    expected=f'a clip from 0 to {len(self.state.order) - 1}', came=str(at), todo='choose another'
                 )
             return self._screen(rater, at)
 
@@ -223,9 +226,9 @@ class CheckStudy:
         """
         with self._lock:
             rater, task = self._known(name), self._task(clip)
-            named = _label_mark(task, label, mark) if label else _sentence_mark(task, sentence, mark)
+            marked = _label_mark(task, label, mark) if label else _sentence_mark(task, sentence, mark)
             kind = 'label' if label else 'sentence'
-            self._once({'kind': kind, 'id': id, 'rater': rater, 'clip': task.name, **named})
+            self._once({'kind': kind, 'id': id, 'rater': rater, 'clip': task.name, **marked})
             return self._screen(rater, clip)
 
     def check(self, id: str, name: str, clip: int, verdict: str, seconds: float = 0.0) -> dict[str, Any]:
@@ -252,9 +255,9 @@ class CheckStudy:
 
     def _after(self, rater: str, clip: int) -> int:
         """Index of the next clip without a verdict, searched from this one on, then from the start; -1 for none."""
-        mine = self.state.raters[rater]
+        own = self.state.raters[rater]
         following = (*range(clip + 1, len(self.state.order)), *range(clip))
-        return next((at for at in following if not mine.get(self.state.order[at], Marks()).verdict), -1)
+        return next((index for index in following if not own.get(self.state.order[index], Marks()).verdict), -1)
 
     def _once(self, event: Event, **more: Any) -> None:
         """Write an event unless it is stored already; an id that belongs to another event is refused."""
@@ -263,7 +266,7 @@ class CheckStudy:
             raise ValueRangeError(
                 expected='an id of 8 to 64 letters, digits and hyphens', came=repr(id[:80]), todo='make one like a UUID'
             )
-        stored = self.state.known.get(id)
+        stored = self.state.events_by_id.get(id)
         if stored is None:
             self._note({**event, **more, 'time': self.clock()})
         elif any(stored.get(key) != value for key, value in event.items()):
@@ -278,7 +281,7 @@ class CheckStudy:
     def _known(self, name: str) -> str:
         name = rater_name(name)
         if name not in self.state.raters:
-            raise VoteError(expected='somebody who has joined', came=repr(name), todo='give your name first')
+            raise VoteError(expected='a checker who has joined', came=repr(name), todo='give your name first')
         return name
 
     def _task(self, clip: int) -> CheckTask:
@@ -288,14 +291,15 @@ class CheckStudy:
 
     def _screen(self, rater: str, at: int) -> dict[str, Any]:
         """The contents of a checker's page, as JSON values."""
-        done, of = self.state.done_by(rater), len(self.state.order)
+        done, total = self.state.done_by(rater), len(self.state.order)
         if at < 0:
-            return {'at': -1, 'done': done, 'of': of}
+            return {'at': -1, 'done': done, 'of': total}
         task = self.state.tasks[self.state.order[at]]
         marks = self.state.raters[rater].get(task.name, Marks())
         added = [label for label, mark in marks.labels.items() if mark == ADD]
         return {
-            'at': at, 'done': done, 'of': of, 'sample': task.name, 'verdict': marks.verdict, 'subtitle': task.subtitle,
+            'at': at, 'done': done, 'of': total,
+            'sample': task.name, 'verdict': marks.verdict, 'subtitle': task.subtitle,
             'labels': [{'label': label, 'mark': marks.labels.get(label, '')} for label in task.labels]
             + [{'label': label, 'mark': ADD} for label in added],
             'sentences': [
@@ -335,7 +339,7 @@ def plain_label(text: str) -> str:
     label = ' '.join(text.lower().split())
     if not label or len(label) > LONGEST_LABEL or not label.isprintable() or any(sign in label for sign in '[]{}",;'):
         raise ValueRangeError(
-            expected=f'a label of 1 to {LONGEST_LABEL} letters, without commas, quotes and brackets',
+            expected=f'a label of 1 to {LONGEST_LABEL} characters, without commas, quotes and brackets',
             came=repr(text[:60]), todo='write one or two words',
         )  # fmt: skip
     return label
@@ -393,21 +397,21 @@ def outcome_of(task: CheckTask, state: CheckState) -> Checked:
         if task.name in marks and marks[task.name].verdict in (KEPT, STRUCK)
     }
     count = len(marked)
-    struck_clip = sum(marks.verdict == STRUCK for marks in marked.values())
+    rejections = sum(marks.verdict == STRUCK for marks in marked.values())
 
-    def most(wanted: Callable[[Marks], bool]) -> bool:
-        return 2 * sum(wanted(marks) for marks in marked.values()) > count
+    def most(condition: Callable[[Marks], bool]) -> bool:
+        return 2 * sum(condition(marks) for marks in marked.values()) > count
 
     struck = tuple(label for label in task.labels if most(lambda marks: marks.labels.get(label) == STRIKE))  # noqa: B023
     additions = dict.fromkeys(label for marks in marked.values() for label, mark in marks.labels.items() if mark == ADD)
     added = tuple(label for label in additions if most(lambda marks: marks.labels.get(label) == ADD))  # noqa: B023
-    whole = task.row.get('description') or ' '.join(task.sentences)
-    gone = {number for number in range(len(task.sentences)) if most(lambda marks: number in marks.struck)}  # noqa: B023
+    unchanged = task.row.get('description') or ' '.join(task.sentences)
+    removed = {number for number in range(len(task.sentences)) if most(lambda marks: number in marks.struck)}  # noqa: B023
     return Checked(
-        task, tuple(marked), '' if not count else STRUCK if 2 * struck_clip > count else KEPT,
+        task, tuple(marked), '' if not count else STRUCK if 2 * rejections > count else KEPT,
         (*(label for label in task.labels if label not in struck), *added), struck, added,
-        ' '.join(text for number, text in enumerate(task.sentences) if number not in gone) if gone else whole,
-        tuple(task.sentences[number] for number in sorted(gone)),
+        ' '.join(text for number, text in enumerate(task.sentences) if number not in removed) if removed else unchanged,
+        tuple(task.sentences[number] for number in sorted(removed)),
     )  # fmt: skip
 
 
@@ -425,22 +429,25 @@ def export_checks(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     more = ('checkers', 'verdict', 'struck_labels', 'added_labels', 'struck_sentences')
     rows = [
         {
-            **each.task.row, 'name': each.task.name, 'description': each.description,
-            'openset': json.dumps(each.labels, ensure_ascii=False), 'checkers': len(each.checkers),
-            'verdict': each.verdict, 'struck_labels': json.dumps(each.struck, ensure_ascii=False),
-            'added_labels': json.dumps(each.added, ensure_ascii=False),
-            'struck_sentences': json.dumps(each.struck_sentences, ensure_ascii=False),
+            **outcome.task.row, 'name': outcome.task.name, 'description': outcome.description,
+            'openset': json.dumps(outcome.labels, ensure_ascii=False), 'checkers': len(outcome.checkers),
+            'verdict': outcome.verdict, 'struck_labels': json.dumps(outcome.struck, ensure_ascii=False),
+            'added_labels': json.dumps(outcome.added, ensure_ascii=False),
+            'struck_sentences': json.dumps(outcome.struck_sentences, ensure_ascii=False),
         }
-        for each in outcomes
+        for outcome in outcomes
     ]  # fmt: skip
     people = []
     for rater, marks in state.raters.items():
-        done = [each for each in marks.values() if each.verdict]
-        counts = Counter(mark for each in done for mark in each.labels.values())
-        verdicts = Counter(each.verdict for each in done)
+        done = [clip_marks for clip_marks in marks.values() if clip_marks.verdict]
+        counts = Counter(mark for clip_marks in done for mark in clip_marks.labels.values())
+        verdicts = Counter(clip_marks.verdict for clip_marks in done)
         people.append(
-            [rater, len(done), *(verdicts[name] for name in VERDICTS), counts[ACCEPT], counts[STRIKE], counts[ADD],
-             sum(len(each.struck) for each in done), round(sum(each.seconds for each in done), 1)]
+            [
+                rater, len(done), *(verdicts[name] for name in VERDICTS), counts[ACCEPT], counts[STRIKE], counts[ADD],
+                sum(len(clip_marks.struck) for clip_marks in done),
+                round(sum(clip_marks.seconds for clip_marks in done), 1),
+            ]
         )  # fmt: skip
     heads = ('checker', 'clips', *VERDICTS, 'accepted', 'struck_labels', 'added', 'struck_sentences', 'seconds')
     written = (folder / CHECKED, folder / CHECKERS)

@@ -1,4 +1,4 @@
-"""Finds the file of each clip in a folder.
+"""The file of each clip in a folder.
 
 A sample's name is looked up among the files of the folder and never joined to its path, so that a name cannot lead out
 of it. The page requests a clip by a hash of its name, so that neither names nor paths are sent.
@@ -25,7 +25,7 @@ TYPES = {
 """File extension to content type; of several files of a clip, the one whose type is listed first is shown."""
 
 CONVERTED = '.playable'
-"""Marks a file converted for browsers; stands before the extension."""
+"""End of the stem of a file converted for browsers."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,16 @@ def find_clips(
         aliases: sample to other names of its file, tried where its own name is not found.
 
     Raises:
-        MediaError: the folder does not exist, samples have no file, or a name stands in several folders; all are named.
+        MediaError: the folder does not exist, or samples have no file, or files in several folders; all are named.
     """
     if not folder.is_dir():
-        raise MediaError(expected='a folder of clips', came=f'{folder}, which is none', todo='check --media')
+        raise MediaError(expected='a folder of clips', came=f'{folder}, which is not a folder', todo='check --media')
     by_path, by_name = _names(folder)
-    wanted = list(dict.fromkeys(samples))
+    unique = list(dict.fromkeys(samples))
     clips: dict[str, Clip] = {}
     missing, doubtful = [], []
-    for sample in wanted:
-        names = [_called(name) for name in (sample, *(aliases or {}).get(sample, ()))]
+    for sample in unique:
+        names = [_normalised(name) for name in (sample, *(aliases or {}).get(sample, ()))]
         name = next((name for name in names if name in by_path or name in by_name), names[0])
         paths = [by_path[name]] if name in by_path else by_name.get(name, [])
         if len({path.parent for path in paths}) > 1:
@@ -86,12 +86,12 @@ def find_clips(
     if doubtful:
         raise MediaError(
             expected='one file for each clip',
-            came=f'{len(doubtful)} names that several folders have: {", ".join(doubtful)}',
+            came=f'{len(doubtful)} names in several folders: {", ".join(doubtful)}',
             todo='write the folder before the name in the file of pairs',
         )
     if missing and not allow_missing:
         raise MediaError(
-            expected=f'a file for each of {counted(len(wanted), "clip")} in {folder} ({", ".join(TYPES)})',
+            expected=f'a file for each of {counted(len(unique), "clip")} in {folder} ({", ".join(TYPES)})',
             came=f'{len(missing)} without: {", ".join(missing)}{_elsewhere(missing, folder)}',
             todo='add the files, or use --without-media to show texts alone where a clip is missing',
         )
@@ -100,25 +100,25 @@ def find_clips(
 
 def _names(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
     """Files by their path below the folder, which is unique, and by their bare name, which may not be."""
-    rank = list(TYPES)
-    inside = folder.resolve()
-    files = [path for path in _files(folder) if path.suffix.lower() in TYPES and inside in path.resolve().parents]
+    preference = list(TYPES)
+    root = folder.resolve()
+    files = [path for path in _files(folder) if path.suffix.lower() in TYPES and root in path.resolve().parents]
     by_path: dict[str, Path] = {}
     by_name: dict[str, list[Path]] = {}
     originals: dict[Path, list[str]] = {}
     for path in files:
         originals.setdefault(path.with_suffix(''), []).append(path.name)
     for path in sorted(
-        files, key=lambda path: (not _is_converted(path), rank.index(path.suffix.lower()), path.as_posix())
+        files, key=lambda path: (not _is_converted(path), preference.index(path.suffix.lower()), path.as_posix())
     ):
         stem = path.stem.removesuffix(CONVERTED)
         replaced = originals.get(path.with_name(stem), []) if _is_converted(path) else []
         parent = path.parent.relative_to(folder)
         for name in dict.fromkeys((stem, path.name, *replaced)):
-            by_path.setdefault(_called((parent / name).as_posix()), path)
-            alike = by_name.setdefault(_called(name), [])
-            if all(other.parent != path.parent for other in alike):
-                alike.append(path)
+            by_path.setdefault(_normalised((parent / name).as_posix()), path)
+            namesakes = by_name.setdefault(_normalised(name), [])
+            if all(other.parent != path.parent for other in namesakes):
+                namesakes.append(path)
     return by_path, by_name
 
 
@@ -126,7 +126,7 @@ def _is_converted(path: Path) -> bool:
     return path.stem.endswith(CONVERTED)
 
 
-def _called(name: str) -> str:
+def _normalised(name: str) -> str:
     """A name in Unicode form NFC, since tables and disks may encode an accent differently."""
     return unicodedata.normalize('NFC', name)
 
@@ -141,7 +141,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _elsewhere(missing: Sequence[str], folder: Path) -> str:
-    """Names files of missing samples that are there in a format that browsers do not play."""
+    """The end of a message on missing samples: those with a file that browsers do not play; '' if there is none."""
     stems = {Path(name).stem for name in missing}
     others = [path.name for path in _files(folder) if path.stem in stems and path.suffix.lower() not in TYPES]
     if not others:

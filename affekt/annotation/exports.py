@@ -45,7 +45,7 @@ def comparisons_csv(
         votes: votes that count.
         tasks: task key to its pair; the lengths are characters of its texts.
         flags: rater to flags, written beside each vote of the rater.
-        raw: do not put an apostrophe before texts that start like a formula.
+        raw: whether to omit the apostrophe before texts that start like a formula.
     """
     rows = []
     for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
@@ -60,11 +60,11 @@ def comparisons_csv(
 
 
 def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
-    """A table of raters: test results and agreement; a cell is empty if its share has no votes to count."""
-    names = [one.name for one in fields(RaterFigures)]
+    """A table of the figures of raters; the cell of a share or median without votes is empty."""
+    names = [field.name for field in fields(RaterFigures)]
     rows = []
-    for one in figures:
-        values = [getattr(one, name) for name in names]
+    for rater in figures:
+        values = [getattr(rater, name) for name in names]
         rows.append(['' if isinstance(value, float) and math.isnan(value) else value for value in values])
     return csv_bytes(names, rows, raw=raw).decode()
 
@@ -172,5 +172,5 @@ def _kept(path: Path) -> dict[str, Any]:
             expected=f'readable JSON in {path}', came=str(error), todo='restore it from a backup, or remove it'
         ) from error
     if not isinstance(kept, dict):
-        raise RunError(expected=f'an object in {path}', came='something else', todo='restore it, or remove it')
+        raise RunError(expected=f'a JSON object in {path}', came='another value', todo='restore it, or remove it')
     return kept

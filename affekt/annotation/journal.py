@@ -82,18 +82,18 @@ class Journal:
         Nothing is changed before every complete line has been parsed as an event: the file may not be a journal.
         """
         content = self.path.read_bytes()
-        whole = content.rfind(b'\n') + 1
-        cut = len(content) - whole
-        if cut and _is_whole(content[whole:], self._fields):
+        size = content.rfind(b'\n') + 1
+        cut = len(content) - size
+        if cut and _is_whole(content[size:], self._fields):
             events = _parsed(content, self.path, self._fields)
             os.write(self._file, b'\n')
-            whole, cut = len(content) + 1, 0
+            size, cut = len(content) + 1, 0
         else:
-            events = _parsed(content[:whole], self.path, self._fields)
-            os.ftruncate(self._file, whole)
+            events = _parsed(content[:size], self.path, self._fields)
+            os.ftruncate(self._file, size)
         os.fsync(self._file)
         _sync_folder(self.path.parent)
-        return events, whole, cut
+        return events, size, cut
 
     def append(self, *events: Event) -> None:
         """Write events to disk, all or none; a failed write leaves the file unchanged.
@@ -113,9 +113,9 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise RunError(
-                expected='room for one more entry',
+                expected='space for one more entry',
                 came=f'{self.path.name}: {error.strerror}',
-                todo='make room on the disk of the server; the page sends the vote again',
+                todo='free some space on the disk of the server; the page sends the vote again',
             ) from error
         self._size += len(lines)
 
@@ -138,8 +138,8 @@ def read_events(path: Path, fields: Fields = FIELDS) -> tuple[Event, ...]:
             came=f'{path}: {error.strerror or error}',
             todo='give the --out of `affekt annotate`',
         ) from error
-    whole = content.rfind(b'\n') + 1
-    return _parsed(content if _is_whole(content[whole:], fields) else content[:whole], path, fields)
+    size = content.rfind(b'\n') + 1
+    return _parsed(content if _is_whole(content[size:], fields) else content[:size], path, fields)
 
 
 def _parsed(content: bytes, path: Path, fields: Fields) -> tuple[Event, ...]:
@@ -149,7 +149,7 @@ def _parsed(content: bytes, path: Path, fields: Fields) -> tuple[Event, ...]:
             events.append(_event(line, fields))
         except ValueError as error:
             raise RunError(
-                expected='one event a line',
+                expected='one event per line',
                 came=f'damage in line {number} of {path}: {error}',
                 todo='restore that line from a backup, or remove it knowing that a vote may be lost',
             ) from error
@@ -174,10 +174,10 @@ def _event(line: bytes, fields: Fields) -> Event:
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):
-        raise ValueError('no JSON') from None
+        raise ValueError('not JSON') from None
     kind = event.get('kind') if isinstance(event, dict) else None
     if not isinstance(kind, str) or kind not in fields:
-        raise ValueError(f'no event of a kind among {", ".join(fields)}')
+        raise ValueError(f'its kind is not one of {", ".join(fields)}')
     for name, wanted in {'id': TEXT, **fields[kind]}.items():
         if name in event or name not in OPTIONAL_FIELDS:
             _check(event.get(name), wanted, name)
@@ -201,7 +201,7 @@ def _unusable(path: Path, error: OSError) -> RunError:
     return RunError(
         expected='a journal that can be written',
         came=f'{path}: {came}',
-        todo='put the file itself in its place' if error.errno == errno.ELOOP else 'check --out',
+        todo='replace it by the file itself' if error.errno == errno.ELOOP else 'check --out',
     )
 
 

@@ -70,15 +70,15 @@ class _Notes:
         self._tasks.setdefault(reason, []).append(task)
 
     def sentences(self) -> tuple[str, ...]:
-        listed = [f'{reason}: {len(tasks)} ({_numbers(tasks)})' for reason, tasks in self._tasks.items()]
-        more = len(listed) - MOST_REASONS
-        return (*listed[:MOST_REASONS], *((f'more was left out, for {more} other reasons',) if more > 0 else ()))
+        sentences = [f'{reason}: {len(tasks)} ({_numbers(tasks)})' for reason, tasks in self._tasks.items()]
+        more = len(sentences) - MOST_REASONS
+        return (*sentences[:MOST_REASONS], *((f'more was left out, for {more} other reasons',) if more > 0 else ()))
 
 
 def is_label_studio(rows: object) -> bool:
     """Whether parsed JSON, or the rows of a table, look like an export of Label Studio."""
-    listed = rows if isinstance(rows, list) else [rows]
-    return any(isinstance(row, dict) and (isinstance(row.get('data'), dict) or _is_minimal(row)) for row in listed)
+    all_rows = rows if isinstance(rows, list) else [rows]
+    return any(isinstance(row, dict) and (isinstance(row.get('data'), dict) or _is_minimal(row)) for row in all_rows)
 
 
 def read_label_studio(rows: object, source: str = 'the export') -> Imported:
@@ -98,13 +98,13 @@ def read_label_studio(rows: object, source: str = 'the export') -> Imported:
         raise TableError(expected=f'at most {MOST_TASKS:,} tasks', came=f'{len(listed):,}', todo='export a part')
     notes = _Notes()
     is_minimal = any(isinstance(row, dict) and _is_minimal(row) for row in listed)
-    whole = [
+    complete = [
         _from_minimal(row) if is_minimal and isinstance(row, dict) and 'data' not in row else row for row in listed
     ]
-    places = [_place(row['data']) if _has_data(row) else '' for row in whole]
+    places = [_place(row['data']) if _has_data(row) else '' for row in complete]
     names = _sample_names(places, notes)
     reader = _Reader(notes, names)
-    for number, (row, place) in enumerate(zip(whole, places, strict=True), 1):
+    for number, (row, place) in enumerate(zip(complete, places, strict=True), 1):
         reader.take(row, place, number)
     if not reader.tasks:
         raise TableError(
@@ -149,21 +149,21 @@ class _Reader:
     def take(self, row: object, place: str, number: int) -> None:
         """Read one task with its annotations."""
         if not isinstance(row, dict) or not _has_data(row):
-            self._notes.add('tasks left out that are no object with data', number)
+            self._notes.add('tasks left out that are not an object with data', number)
             return
         task = self._task(row, place, number)
         if task is None:
             return
         if task.key in self.tasks and not row.get('is_minimal'):
-            self._notes.add('tasks that came before, whose annotations are put together', number)
+            self._notes.add('repeated tasks, whose annotations are joined', number)
         task = self.tasks.setdefault(task.key, task)
         if place:
             self.places.setdefault(task.sample, place)
-        named = 'annotations' if 'annotations' in row else 'completions'
-        for annotation in self._dicts(row, named, 'annotations', number):
+        column = 'annotations' if 'annotations' in row else 'completions'
+        for annotation in self._dicts(row, column, 'annotations', number):
             self._vote(annotation, task, number)
-        if known := self._dicts(row, 'predictions', 'predictions', number):
-            self.predictions[task.key] = (*self.predictions.get(task.key, ()), *known)
+        if predictions := self._dicts(row, 'predictions', 'predictions', number):
+            self.predictions[task.key] = (*self.predictions.get(task.key, ()), *predictions)
         if drafts := row.get('drafts'):
             for _ in drafts if isinstance(drafts, list) else (drafts,):
                 self._notes.add('drafts left out', number)
@@ -190,21 +190,22 @@ class _Reader:
 
     def _describer(self, name: str, number: int) -> str:
         """Name of a describer, in the spelling that came first."""
-        clean = shown(name) or name
-        first = self._describers.setdefault(_alike_key(clean), clean)
-        if first != clean:
-            self._notes.add(f'tasks with a describer written in another way, taken for {short(first)}', number)
+        cleaned = shown(name) or name
+        first = self._describers.setdefault(_alike_key(cleaned), cleaned)
+        if first != cleaned:
+            self._notes.add(f'tasks with a describer in another spelling, read as {short(first)}', number)
         return first
 
-    def _dicts(self, row: Mapping[str, Any], name: str, called: str, number: int) -> list[Mapping[str, Any]]:
-        listed = row.get(name) or []
-        if not isinstance(listed, list):
-            self._notes.add(f'{called} left out that are no list', number)
+    def _dicts(self, row: Mapping[str, Any], column: str, noun: str, number: int) -> list[Mapping[str, Any]]:
+        """The objects in a list of a task; [] if there is none."""
+        entries = row.get(column) or []
+        if not isinstance(entries, list):
+            self._notes.add(f'{noun} left out that are not a list', number)
             return []
-        for entry in listed:
+        for entry in entries:
             if not isinstance(entry, dict):
-                self._notes.add(f'{called} left out that are an id without content', number)
-        return [entry for entry in listed if isinstance(entry, dict)]
+                self._notes.add(f'{noun} left out that are an id without content', number)
+        return [entry for entry in entries if isinstance(entry, dict)]
 
     def _vote(self, annotation: Mapping[str, Any], task: DescribedPair, number: int) -> None:
         outcome, reason = 'skip', ''
@@ -221,7 +222,7 @@ class _Reader:
         rater = self._raters.name(annotation.get('completed_by'), position)
         seconds, time = _lead_seconds(annotation.get('lead_time')), _time(annotation.get('created_at'))
         if seconds is None:
-            self._notes.add('annotations whose lead_time is no number of seconds', number)
+            self._notes.add('annotations whose lead_time is not a number of seconds', number)
         meta = annotation.get('meta')
         order = meta.get('order', '') if isinstance(meta, dict) else ''
         event: dict[str, Any] = {
@@ -234,15 +235,15 @@ class _Reader:
             'seconds': seconds or 0.0,
             'time': time,
         }
-        given = _string(annotation.get('unique_id'))
-        event['id'] = given or f'label-studio-{_string(annotation.get("id")) or position}-{task.key}'
-        if (same := self._ids.get(event['id'])) is not None:
-            if same == event:
-                self._notes.add('annotations that came before', number)
+        unique_id = _string(annotation.get('unique_id'))
+        event['id'] = unique_id or f'label-studio-{_string(annotation.get("id")) or position}-{task.key}'
+        if (stored := self._ids.get(event['id'])) is not None:
+            if stored == event:
+                self._notes.add('repeated annotations', number)
                 return
             event['id'] = f'{event["id"]}-{task.key}-{rater}'
         if (rater, task.key) in self._voted:
-            self._notes.add('annotations by a rater who had judged that pair before; the later one counts', number)
+            self._notes.add('annotations by a rater who judged that pair before; the last one counts', number)
         self._voted.add((rater, task.key))
         self._ids[event['id']] = event
         self.votes.append(event)
@@ -258,15 +259,15 @@ class _RaterNames:
     def name(self, annotator: object, position: int) -> str:
         """Name of an annotator from `completed_by`: an id, an address, or an object with either and a name."""
         if isinstance(annotator, dict):
-            named = ' '.join(_string(annotator.get(key)) for key in ('first_name', 'last_name')).strip()
-            known = [_string(annotator.get(key)) for key in ('id', 'email', 'username')]
-            name = named or known[1] or known[2] or known[0]
-            identity = next((text for text in known if text), named)
+            full_name = ' '.join(_string(annotator.get(key)) for key in ('first_name', 'last_name')).strip()
+            number, address, user = (_string(annotator.get(key)) for key in ('id', 'email', 'username'))
+            name = full_name or address or user or number
+            identity = number or address or user or full_name
         else:
             identity = _string(annotator)
             name = f'user {identity}' if identity.isdecimal() else identity
         if not identity:
-            # They may or may not be one person, so the annotations of one task get different names.
+            # possibly one person, possibly several: the annotations of one task get different names
             return 'unknown' if position == 0 else f'unknown {position + 1}'
         if identity not in self._names:
             self._names[identity] = self._free(_visible(name) or 'unnamed', _visible(identity))
@@ -275,8 +276,8 @@ class _RaterNames:
     def _free(self, name: str, identity: str) -> str:
         free, number = name[:LONGEST_NAME], 1
         while _alike_key(free) in self._taken:
-            ending = f' ({identity[: LONGEST_NAME // 2]})' if number == 1 else f' ({number})'
-            free, number = name[: LONGEST_NAME - len(ending)] + ending, number + 1
+            suffix = f' ({identity[: LONGEST_NAME // 2]})' if number == 1 else f' ({number})'
+            free, number = name[: LONGEST_NAME - len(suffix)] + suffix, number + 1
         self._taken.add(_alike_key(free))
         return free
 
@@ -331,10 +332,10 @@ def _is_minimal(row: Mapping[str, Any]) -> bool:
 
 def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of JSON-MIN or CSV, in which data and answers are in the same row, as a task with one annotation."""
-    kept = {'left', 'right', 'name', 'id', *PLACES, *MINIMAL_FIELDS, *(name for pair in TEXTS for name in pair)}
+    data_fields = {'left', 'right', 'name', 'id', *PLACES, *MINIMAL_FIELDS, *(name for pair in TEXTS for name in pair)}
     result = []
     for name, value in row.items():
-        if name not in kept:
+        if name not in data_fields:
             for entry in _answers(value):
                 result.append({'from_name': name, **entry})
     annotation = {
@@ -371,9 +372,9 @@ def _answers(value: object) -> list[dict[str, Any]]:
 
 def _place(data: Mapping[str, Any]) -> str:
     """Location of the clip, as the export has it; '' if there is none."""
-    named = [data.get(name) for name in PLACES]
+    by_field = [data.get(name) for name in PLACES]
     likely = [value for value in data.values() if isinstance(value, str) and FILE_ENDING.search(value.strip())]
-    return next((_string(value) for value in (*named, *likely) if isinstance(value, str) and value.strip()), '')
+    return next((_string(value) for value in (*by_field, *likely) if isinstance(value, str) and value.strip()), '')
 
 
 def _sample_names(places: Sequence[str], notes: _Notes) -> dict[str, str]:
@@ -384,12 +385,12 @@ def _sample_names(places: Sequence[str], notes: _Notes) -> dict[str, str]:
         if place:
             by_name.setdefault(paths[place].split('/')[-1], {}).setdefault(place, number)
     names: dict[str, str] = {}
-    for name, alike in by_name.items():
-        folders = {paths[place] for place in alike}
-        names |= {place: paths[place] if len(folders) > 1 else name for place in alike}
-        if len(folders) == 1 and len(alike) > 1:
-            for number in list(alike.values())[1:]:
-                notes.add('files uploaded again under the same name, taken for the same clip', number)
+    for name, task_of in by_name.items():
+        folders = {paths[place] for place in task_of}
+        names |= {place: paths[place] if len(folders) > 1 else name for place in task_of}
+        if len(folders) == 1 and len(task_of) > 1:
+            for number in list(task_of.values())[1:]:
+                notes.add('files uploaded again under the same name, read as the same clip', number)
     return {place: storable(name) for place, name in names.items()}
 
 
@@ -456,6 +457,6 @@ def _time(text: object) -> float:
 
 
 def _numbers(tasks: Sequence[int]) -> str:
-    named = list(dict.fromkeys(tasks))
-    more = ', …' if len(named) > MOST_NAMED else ''
-    return f'task{"s" if len(named) > 1 else ""} {", ".join(map(str, named[:MOST_NAMED]))}{more}'
+    unique = list(dict.fromkeys(tasks))
+    more = ', …' if len(unique) > MOST_NAMED else ''
+    return f'task{"s" if len(unique) > 1 else ""} {", ".join(map(str, unique[:MOST_NAMED]))}{more}'

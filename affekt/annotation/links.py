@@ -35,7 +35,7 @@ class Links:
     is_open: bool
     """Whether other machines may reach the server."""
     notes: tuple[str, ...] = ()
-    """What the host should know before raters come."""
+    """What the host should know before inviting raters."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -44,7 +44,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Address:
-    """The port at which a study was served, and its tokens; 0 and '' before the first time."""
+    """The port at which a study is served, and its tokens; 0 and '' before the first time."""
 
     port: int = 0
     rater: str = ''
@@ -54,13 +54,13 @@ class Address:
     def kept(cls, folder: Path) -> Address:
         """The address stored in the folder, so that links and cookies stay valid after a restart."""
         try:
-            kept = json.loads(read_regular_file(folder / ADDRESS))
+            stored = json.loads(read_regular_file(folder / ADDRESS))
         except (OSError, ValueError, RecursionError):
             return cls()
-        kept = kept if isinstance(kept, dict) else {}
-        tokens = {name: text for name in (RATER, HOST) if isinstance(text := kept.get(name), str) and text.isascii()}
-        number = kept.get('port')
-        return cls(number if type(number) is int and 0 < number < 2**16 else 0, **tokens)
+        stored = stored if isinstance(stored, dict) else {}
+        tokens = {name: text for name in (RATER, HOST) if isinstance(text := stored.get(name), str) and text.isascii()}
+        port = stored.get('port')
+        return cls(port if type(port) is int and 0 < port < 2**16 else 0, **tokens)
 
     def keep(self, folder: Path) -> None:
         """Store it in the folder, readable by its owner alone."""
@@ -79,7 +79,7 @@ class Address:
             raise ValueRangeError(
                 expected=f'a token of {SHORTEST_TOKEN} or more plain characters',
                 came=f'{len(token)} characters',
-                todo='leave --token out for one that nobody guesses',
+                todo='give a longer one, or leave --token out for a random one',
             )
         rater = token or self.rater or secrets.token_urlsafe(18)
         return Address(self.port, rater, self.host or secrets.token_urlsafe(18))

@@ -56,7 +56,7 @@ def read_gold(path: Path) -> tuple[DescribedPair, ...]:
         raise TableError(
             expected='a column outcome (or preference) with the known verdicts',
             came=f'{table.source} without one',
-            todo='say for each row left, right or tie (a1, a2 or same)',
+            todo='give left, right or tie (a1, a2 or same) in each row',
         )
     return checked(_of_table(table), path.name)
 
@@ -67,7 +67,7 @@ def as_json(pairs: Sequence[DescribedPair]) -> str:
 
 
 def from_json(text: str) -> tuple[DescribedPair, ...]:
-    """Pairs that `as_json` wrote, with the texts that raters saw.
+    """Pairs written by `as_json`, with the texts as raters see them.
 
     Raises:
         ValueError: a line is not a pair; the message says which.
@@ -75,22 +75,22 @@ def from_json(text: str) -> tuple[DescribedPair, ...]:
     pairs = []
     for number, line in enumerate(text.split('\n')[:-1], 1):
         try:
-            parts = json.loads(line)
+            fields = json.loads(line)
         except (ValueError, RecursionError):
-            parts = None
+            fields = None
         if (
-            not isinstance(parts, dict)
-            or set(parts) != set(KEPT)
-            or not all(type(part) is str for part in parts.values())
+            not isinstance(fields, dict)
+            or set(fields) != set(KEPT)
+            or not all(type(value) is str for value in fields.values())
         ):
-            raise ValueError(f'line {number} is no task')
-        outcome = parts.pop('gold')
-        pairs.append(DescribedPair(**parts, outcome=outcome, has_thinking=(False, False)))
+            raise ValueError(f'line {number} is not a task')
+        outcome = fields.pop('gold')
+        pairs.append(DescribedPair(**fields, outcome=outcome, has_thinking=(False, False)))
     return tuple(pairs)
 
 
 def _of_table(table: PairTable) -> list[DescribedPair]:
-    """The pairs of a table, whose names and texts are checked to be displayable."""
+    """The pairs of a table, after a check that their names and texts can be displayed."""
     if not table.names_samples:
         raise TableError(
             expected='a column name with the clip of each pair',
@@ -117,7 +117,7 @@ def _of_table(table: PairTable) -> list[DescribedPair]:
 
 
 def _shown(text: str, where: str) -> str:
-    """A name or text without white space at its ends, checked to be displayable."""
+    """A name or text without white space at its ends, after a check that it can be displayed."""
     text = text.strip().encode('utf-8', 'replace').decode()
     if not text or text == 'nan' or len(text) > LONGEST_TEXT:
         raise TableError(
@@ -130,8 +130,8 @@ def _shown(text: str, where: str) -> str:
 
 def _of_describers(paths: Sequence[Path]) -> list[DescribedPair]:
     answers = {
-        name: {sample: replace(answer, text=answer.text.strip()) for sample, answer in each.items()}
-        for name, each in read_describers(paths, notes=True).items()
+        name: {sample: replace(answer, text=answer.text.strip()) for sample, answer in by_sample.items()}
+        for name, by_sample in read_describers(paths, notes=True).items()
     }
     pairs = [
         paired(sample, left, right, answers)
@@ -171,7 +171,7 @@ def checked(pairs: Sequence[DescribedPair], source: str) -> tuple[DescribedPair,
             raise TableError(
                 expected='each pair once',
                 came=f'pair {row} of {source} ({short(pair.sample)}) a second time',
-                todo='remove one of them',
+                todo='remove one of the two',
             )
         seen.add(pair.key)
     return tuple(pairs)

@@ -1,8 +1,8 @@
 """Finds clips that browsers cannot play before a rater meets one.
 
-The extension does not decide: an mp4 may hold HEVC, of which most browsers play the audio over a black image without an
-error. The codecs decide. Some browsers play more than these, so that a clip is only reported, with the command that
-converts it, and the page checks for itself.
+Codecs decide, not the extension: an mp4 may hold HEVC, of which most browsers play the audio over a black image without
+an error. Some browsers play more codecs than these, so that a clip is only reported, with the command that converts it,
+and the page checks again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def playable_clips(clips: Mapping[str, Clip]) -> tuple[dict[str, Clip], tuple[st
     """
     from affekt.media import Recording
 
-    known, doubtful, unreadable = dict(clips), {}, {}
+    corrected, doubtful, unreadable = dict(clips), {}, {}
     by_path: dict[Path, Clip] = {}
     for key, clip in clips.items():
         if clip.path not in by_path:
@@ -44,33 +44,34 @@ def playable_clips(clips: Mapping[str, Clip]) -> tuple[dict[str, Clip], tuple[st
             except AffektError as error:
                 unreadable[clip.path] = str(short(error.came, 120))
                 continue
-            by_path[clip.path] = _as_it_is(clip, recording.kind)
+            by_path[clip.path] = _with_type(clip, recording.kind)
             if reason := _hindrance(recording):
                 doubtful[clip.path] = reason
-        known[key] = by_path[clip.path]
+        corrected[key] = by_path[clip.path]
     notes = []
     if doubtful:
         first = next(iter(doubtful))
         notes.append(
-            f'most browsers do not play {len(doubtful)} of the clips, and there raters can only skip them: '
+            f'most browsers do not play {len(doubtful)} of the clips, so that raters can only skip them: '
             f'{_listed(doubtful)}; convert each, for example: {_command(first, by_path[first].kind)}'
         )
     if unreadable:
         notes.append(f'{len(unreadable)} of the clips cannot be read: {_listed(unreadable)}')
-    return known, tuple(notes)
+    return corrected, tuple(notes)
 
 
-def _as_it_is(clip: Clip, content: str) -> Clip:
+def _with_type(clip: Clip, content: str) -> Clip:
+    """The clip with the type that matches its contents: video, audio or image."""
     if content == clip.kind or 'image' in (content, clip.kind):
         return clip
     return replace(clip, content_type=f'{content}/{clip.content_type.split("/")[1]}')
 
 
 def _hindrance(recording: object) -> str:
-    """Why browsers may not play a recording; '' if they play it."""
+    """Why browsers may not play a recording; '' if they do."""
     video, container = recording.video, recording.container  # type: ignore[attr-defined]
     if recording.kind == 'image':  # type: ignore[attr-defined]
-        return '' if video.codec in STILL_CODECS else f'a {video.codec} picture'
+        return '' if video.codec in STILL_CODECS else f'a {video.codec} image'
     if container == 'gif':  # animated, but shown in an image element
         return ''
     if not container.startswith(CONTAINERS):
@@ -79,8 +80,8 @@ def _hindrance(recording: object) -> str:
         return f'{video.codec} video'
     if video is not None and video.codec == 'h264' and video.pixel_format not in EIGHT_BITS:
         return f'h264 video of {video.pixel_format}'
-    sounds = [stream.codec for stream in recording.audio]  # type: ignore[attr-defined]
-    return f'{sounds[0]} sound' if sounds and sounds[0] not in SOUND_CODECS else ''
+    codecs = [stream.codec for stream in recording.audio]  # type: ignore[attr-defined]
+    return f'{codecs[0]} audio' if codecs and codecs[0] not in SOUND_CODECS else ''
 
 
 def _listed(reasons: Mapping[Path, str]) -> str:
@@ -90,10 +91,10 @@ def _listed(reasons: Mapping[Path, str]) -> str:
 
 def _command(path: Path, content: str) -> str:
     """The command that converts a clip; its output is used for the clip, and the original stays."""
-    ending, options = {
+    suffix, options = {
         'audio': ('.mp3', ''),
         'image': ('.png', ''),
         'video': ('.mp4', '-c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart '),
     }[content]
-    out = path.with_name(f'{path.stem}{CONVERTED}{ending}')
+    out = path.with_name(f'{path.stem}{CONVERTED}{suffix}')
     return f'ffmpeg -i {shlex.quote(str(path))} {options}{shlex.quote(str(out))}'

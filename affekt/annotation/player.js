@@ -1,4 +1,4 @@
-// Shows a clip: video, sound or picture, with replay, speed, and what of it was played, seen and heard.
+// Shows a clip (video, audio or image), with replay and speed, and records what of it was played, seen and heard.
 
 const SPEEDS = [0.5, 0.75, 1, 1.5, 2];
 const RETRY_MS = 1500;
@@ -21,7 +21,7 @@ export function makePlayer(changed) {
   let wasMuted = false;
   let heardOnly = 'nothing'; // of a clip that turned out not to play
 
-  // A clip may be a stretch of its file.
+  // A clip may be a segment of its file.
   const start = () => (clip && clip.end ? clip.start : 0);
   const end = () => (clip && clip.end ? Math.min(clip.end, media.duration) : media.duration);
   const halt = () => {
@@ -67,7 +67,7 @@ export function makePlayer(changed) {
     one('controls').hidden = true;
   };
 
-  // The browser plays the sound of a video whose pictures it cannot decode, over black, and calls it no error.
+  // A browser plays the audio of a video that it cannot decode over a black image, without an error.
   const check = (shown) => {
     if (shown.parentNode !== stage) return;
     if (clip.kind === 'audio') {
@@ -76,11 +76,11 @@ export function makePlayer(changed) {
     }
     const frames = shown.getVideoPlaybackQuality ? shown.getVideoPlaybackQuality().totalVideoFrames : 1;
     const isBlack = frames === 0 && length(shown.played) > LONG_WITHOUT_FRAME_S && document.visibilityState === 'visible';
-    if (shown.videoWidth === 0 || isBlack) turn('broken', 'its video has no picture that this browser can show');
+    if (shown.videoWidth === 0 || isBlack) turn('broken', 'this browser cannot show its video');
     else if (shown.readyState >= 2) turn('ready');
   };
 
-  // A clip that the server does not send just now is asked for again; one that it sends and nobody can play is broken.
+  // A clip is requested again while the server does not send it; one that is sent and cannot be played is broken.
   const fail = async (shown, url) => {
     const isCut = shown.error && shown.error.code === MediaError.MEDIA_ERR_NETWORK;
     const answer = isCut ? null : await fetch(url, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
@@ -140,7 +140,7 @@ export function makePlayer(changed) {
       if (clip.kind === 'audio') {
         const words = document.createElement('p');
         words.className = 'wave';
-        words.textContent = 'Sound only: listen.';
+        words.textContent = 'Audio only: listen.';
         stage.append(words);
       }
       if (media) {
@@ -162,7 +162,7 @@ export function makePlayer(changed) {
       if (at >= 0 && at < SPEEDS.length) setSpeed(SPEEDS[at]);
     },
     stop: () => media && media.pause(),
-    // Share of the clip that was played at least once, 1 for a picture; and what was seen and heard of it.
+    // Share of the clip that was played at least once, 1 for an image; and what was seen and heard of it.
     played() {
       if (!clip) return { watched: 0, seen: 'no clip', heard: 'no clip' };
       if (player.state !== 'ready') return { watched: 0, seen: 'nothing', heard: heardOnly };

@@ -1,4 +1,4 @@
-"""Figures about each rater: test, gold, agreement with others, side of the screen, response time."""
+"""Figures about each rater: results on test and gold items, agreement, chosen side of the screen, response time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from affekt.preference import DescribedPair
 from affekt.ranking import JOINED, RaterRecord, rater_flags, ratings_of
 
 UNTIMED = ('', 'no clip', 'picture')
-"""Values of `Vote.seen` for clips without playing time, or where it is unknown."""
+"""Values of `Vote.seen` for clips without a duration, or of unknown duration."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RaterFigures:
     gold_of: int
     """Gold items judged after the test, without skips."""
     agreement: float
-    """Share of the other raters' votes on the same tasks that have the same outcome."""
+    """Share of other raters' votes on the same tasks that have the same outcome."""
     compared: int
     """Number of the other raters' votes that were compared."""
     left_share: float
@@ -58,7 +58,7 @@ def rater_figures(
 
     Args:
         votes: votes that count.
-        statuses: rater to the status of the test.
+        statuses: rater to status in the test.
         tasks: task key to its pair.
         gold_share: share of gold items that must be right, as for the test; 0 for no such flag.
     """
@@ -68,7 +68,7 @@ def rater_figures(
         by_rater.setdefault(vote.rater, []).append(vote)
         if vote.phase == WORK and vote.outcome != 'skip':
             by_task.setdefault(vote.task, []).append(vote)
-    figures = [_figures(name, given, statuses[name], tasks, by_task, gold_share) for name, given in by_rater.items()]
+    figures = [_figures(name, own, statuses[name], tasks, by_task, gold_share) for name, own in by_rater.items()]
     return tuple(sorted(figures, key=lambda rater: (-rater.votes, rater.name)))
 
 
@@ -93,31 +93,36 @@ def _figures(
     by_task: Mapping[str, Sequence[Vote]], gold_share: float,
 ) -> RaterFigures:  # fmt: skip
     work = [vote for vote in votes if vote.phase == WORK]
-    given = [vote for vote in work if vote.outcome != 'skip']
-    others = [
-        other.outcome == vote.outcome for vote in given for other in by_task.get(vote.task, ()) if other.rater != name
+    verdicts = [vote for vote in work if vote.outcome != 'skip']
+    matches = [
+        other.outcome == vote.outcome
+        for vote in verdicts
+        for other in by_task.get(vote.task, ())
+        if other.rater != name
     ]
     sides = [_side(vote) for vote in votes if vote.first and vote.outcome in ('left', 'right')]
-    tested = [vote for vote in votes if vote.phase == TEST]
-    test = [vote.outcome == tasks[vote.task].outcome for vote in tested if not vote.is_unplayed]
-    judged = [vote for vote in votes if vote.outcome != 'skip']
-    gold = [vote.outcome == tasks[vote.task].outcome for vote in judged if vote.phase == GOLD]
-    seconds = [vote.seconds for vote in judged if vote.seconds > 0.0]
-    watched = [vote.watched for vote in judged if vote.seen not in UNTIMED and not math.isnan(vote.watched)]
-    record = RaterRecord(seconds, sides.count('left'), sides.count('right'), watched, sum(gold), len(gold), gold_share)
+    test_votes = [vote for vote in votes if vote.phase == TEST]
+    test_results = [vote.outcome == tasks[vote.task].outcome for vote in test_votes if not vote.is_unplayed]
+    without_skips = [vote for vote in votes if vote.outcome != 'skip']
+    gold_results = [vote.outcome == tasks[vote.task].outcome for vote in without_skips if vote.phase == GOLD]
+    seconds = [vote.seconds for vote in without_skips if vote.seconds > 0.0]
+    watched = [vote.watched for vote in without_skips if vote.seen not in UNTIMED and not math.isnan(vote.watched)]
+    record = RaterRecord(
+        seconds, sides.count('left'), sides.count('right'), watched, sum(gold_results), len(gold_results), gold_share
+    )
     return RaterFigures(
         name=name,
         status=status,
-        votes=len(given),
-        skips=len(work) - len(given),
-        ties=sum(vote.outcome == 'tie' for vote in given),
-        test_right=sum(test),
-        test_of=len(test),
-        test_unplayed=len(tested) - len(test),
-        gold_right=sum(gold),
-        gold_of=len(gold),
-        agreement=float(np.mean(others)) if others else float('nan'),
-        compared=len(others),
+        votes=len(verdicts),
+        skips=len(work) - len(verdicts),
+        ties=sum(vote.outcome == 'tie' for vote in verdicts),
+        test_right=sum(test_results),
+        test_of=len(test_results),
+        test_unplayed=len(test_votes) - len(test_results),
+        gold_right=sum(gold_results),
+        gold_of=len(gold_results),
+        agreement=float(np.mean(matches)) if matches else float('nan'),
+        compared=len(matches),
         left_share=float(np.mean([side == 'left' for side in sides])) if sides else float('nan'),
         seconds=median(seconds) if seconds else float('nan'),
         watched=median(watched) if watched else float('nan'),

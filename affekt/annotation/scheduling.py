@@ -1,10 +1,10 @@
 """Chooses the next task of a rater and the description on the left of the screen.
 
-First comes the test, if there is gold: a rater who agrees with enough of it is admitted. Then come work tasks, with an
-unseen gold item now and then. Among work tasks, pairs of describers below the floor come first; at fixed intervals a
-clip that another rater has judged (so that agreement can be measured) or the pair with the fewest votes; otherwise the
-pair with the largest expected gain for the ranking. A task that another rater has open is avoided while there are
-others.
+First comes the test, if there is gold: a rater who answers enough of it correctly is admitted. Then come work tasks,
+with an unseen gold item at intervals. Among work tasks, pairs of describers below the floor come first; at fixed
+intervals a clip that another rater has judged (so that agreement can be measured) or the pair with the fewest votes;
+otherwise the pair with the largest expected gain for the ranking. A task that another rater has open is avoided while
+there are others.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ class StudySettings:
 
     seed: int = 0
     test_items: int = 12
-    """Gold items before the first work task; fewer where there is less gold, none without."""
+    """Number of gold items before the first work task; all of them if there are fewer."""
     test_share: float = 0.75
     """Share of the test items to answer correctly; a skip counts as wrong unless the clip could not be played."""
     gold_every: int = 10
     """After admission, one task in this many is an unseen gold item; 0 for never."""
     floor: int = 2
-    """Votes for every pair of describers before pairs are chosen by their expected gain."""
+    """Number of votes of every pair of describers before pairs are chosen by their expected gain."""
     overlap_every: int = 5
     """One task in this many was judged by another rater before; 0 for never."""
     spread_every: int = 5
-    """One task in this many is of the pair with the fewest votes; 0 for never."""
+    """One task in this many is one of the pair with the fewest votes; 0 for never."""
     lease_s: float = 600.0
-    """Time in seconds for which a task open at one rater is kept from others."""
+    """Time in seconds for which a task that one rater has open is not shown to others."""
 
     def __post_init__(self) -> None:
         numbers = (self.test_items, self.gold_every, self.floor, self.overlap_every, self.spread_every, self.seed)
@@ -64,7 +64,7 @@ class Standing:
     right: int
     of: int
     unplayed: int = 0
-    """Test items skipped because nothing of their clip could be played: they do not count, and others replace them."""
+    """Test items skipped because their clip could not be played: they do not count, and others replace them."""
 
 
 def standing(state: State, rater: Rater, settings: StudySettings) -> Standing:
@@ -92,30 +92,30 @@ def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, no
     test = standing(state, rater, settings)
     if test.status == REFUSED:
         return None
-    taken = {*rater.votes, *(one.task for one in rater.open)}
-    gold = [key for key in _mixed(state.gold, settings.seed, rater.name) if key not in taken]
+    asked_before = {*rater.votes, *(display.task for display in rater.open)}
+    gold = [key for key in _mixed(state.gold, settings.seed, rater.name) if key not in asked_before]
     if test.status == TESTED:
         return (gold[0], TEST) if gold else None
-    asked = [key for key in state.asked if key not in taken]
-    done = rater.shown - test.of - test.unplayed
-    if gold and settings.gold_every and (done % settings.gold_every == settings.gold_every - 1 or not asked):
-        return (gold[0], GOLD) if asked else None
-    if not asked:
+    remaining = [key for key in state.asked if key not in asked_before]
+    work_count = rater.shown - test.of - test.unplayed
+    if gold and settings.gold_every and (work_count % settings.gold_every == settings.gold_every - 1 or not remaining):
+        return (gold[0], GOLD) if remaining else None
+    if not remaining:
         return None
-    waiting_for = Counter(
-        one.task
+    open_elsewhere = Counter(
+        display.task
         for other in state.raters.values()
         if other is not rater and now - other.last_seen <= settings.lease_s
-        for one in other.open
+        for display in other.open
     )
-    free = [key for key in asked if key not in waiting_for] or asked
-    return _work(state, free, waiting_for, settings, done, gains, rater.name), WORK
+    free = [key for key in remaining if key not in open_elsewhere] or remaining
+    return _work(state, free, open_elsewhere, settings, work_count, gains, rater.name), WORK
 
 
 def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int) -> int:
     """Number of gold items an admitted rater will meet among `work` more work tasks, as `choose` spaces them."""
     unseen = len(state.gold) - sum(
-        key in rater.votes or any(one.task == key for one in rater.open) for key in state.gold
+        key in rater.votes or any(display.task == key for display in rater.open) for key in state.gold
     )
     every = settings.gold_every
     if not every or work <= 0:
@@ -144,20 +144,24 @@ def first_side(state: State, rater: Rater, task: DescribedPair, seed: int) -> st
 def _work(
     state: State,
     free: Sequence[str],
-    waiting_for: Mapping[str, int],
+    open_elsewhere: Mapping[str, int],
     settings: StudySettings,
-    done: int,
+    work_count: int,
     gains: Gains,
     name: str,
 ) -> str:
-    """Task by rule: 1. floor, 2. judged by another rater, 3. pair with fewest votes, 4. largest expected gain."""
-    waiting = Counter(state.tasks[key].describers for key in waiting_for)
+    """Key of the next task by the first rule that applies.
+
+    1. A pair below the floor. 2. A task that another rater judged. 3. The pair with fewest votes. 4. The pair with the
+    largest expected gain.
+    """
+    open_pairs = Counter(state.tasks[key].describers for key in open_elsewhere)
     by_pair: dict[Pair, list[str]] = {}
     for key in free:
         by_pair.setdefault(state.tasks[key].describers, []).append(key)
 
     def votes(pair: Pair) -> int:
-        return state.pair_votes[pair] + waiting[pair]
+        return state.pair_votes[pair] + open_pairs[pair]
 
     def fewest(keys: Sequence[str]) -> str:
         return min(keys, key=lambda key: state.task_votes[key])
@@ -165,19 +169,19 @@ def _work(
     least = min(by_pair, key=lambda pair: (votes(pair), _draw(settings.seed, name, *pair)))
     if votes(least) < settings.floor:
         return fewest(by_pair[least])
-    if settings.overlap_every and done % settings.overlap_every == 1:
+    if settings.overlap_every and work_count % settings.overlap_every == 1:
         judged = [key for key in free if state.task_votes[key]]
         if judged:
             return fewest(judged)
-    if settings.spread_every and done % settings.spread_every == 3:
+    if settings.spread_every and work_count % settings.spread_every == 3:
         return fewest(by_pair[least])
     if len(by_pair) > 1:
         gain = gains()
-        # A clip without votes comes before a second verdict on another; overlap has its own turn above.
-        fresh = [pair for pair, keys in by_pair.items() if any(not state.task_votes[key] for key in keys)]
+        # clips without votes come first, since overlap has its own turn above
+        unjudged = [pair for pair, keys in by_pair.items() if any(not state.task_votes[key] for key in keys)]
         least = max(
-            fresh or by_pair,
-            key=lambda pair: (gain.get(pair, 0.0) / (1 + waiting[pair]), -votes(pair), _draw(settings.seed, *pair)),
+            unjudged or by_pair,
+            key=lambda pair: (gain.get(pair, 0.0) / (1 + open_pairs[pair]), -votes(pair), _draw(settings.seed, *pair)),
         )
     return fewest(by_pair[least])
 

@@ -1,11 +1,11 @@
 // A vote is kept in the browser until the server says that it is on disk. A lost answer, a reload or a restart of the
-// server only mean that it is sent again, with the same id, which the server stores once.
+// server only means that it is sent again with the same id, under which the server stores it once.
 
 import { Refused, ask } from './entering.js';
 
 const WAITS_MS = [300, 700, 1500, 3000, 5000];
 
-// One place for each vote, so that two windows of one rater leave each other's alone.
+// A key for each vote, so that two windows of one rater do not overwrite each other's.
 const place = (rater, id) => `affekt vote ${JSON.stringify(rater)} ${id}`;
 
 export function makeId() {
@@ -13,7 +13,7 @@ export function makeId() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-// Votes that were not acknowledged before the page was closed; what is there and is no vote is taken away.
+// Votes that were not acknowledged before the page was closed; damaged entries are removed.
 export function unsent(rater) {
   const kept = [];
   for (const key of Object.keys(localStorage).filter((name) => name.startsWith(place(rater, '')))) {
@@ -27,14 +27,14 @@ export function unsent(rater) {
   return kept;
 }
 
-// A browser without room keeps the vote in the page alone.
+// A browser without free storage keeps the vote in the page only.
 function keep(rater, path, body) {
   try {
     localStorage.setItem(place(rater, body.id), JSON.stringify([path, body]));
-  } catch { /* sent all the same */ }
+  } catch { /* it is sent anyway */ }
 }
 
-// Sends until it is acknowledged; `waiting` hears of every failed try. What the server refuses for good is dropped.
+// Sends until it is acknowledged; `waiting` is called after every failed try. What the server refuses is dropped.
 export async function send(rater, path, body, waiting) {
   keep(rater, path, body);
   for (let tries = 0; ; tries += 1) {

@@ -1,7 +1,7 @@
 """The state of all raters and votes, built from events alone.
 
-The live server and its restart use the same `State.apply`: replaying the journal restores the state. Events: join (a
-rater came), show (a task was shown, in which order), vote, undo, import (a vote from another tool).
+A running server and a restarted one use the same `State.apply`: replaying the journal restores the state. Events: join
+(a rater joined), show (a task was shown, with its order), vote, undo, import (a vote from another tool).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Vote:
-    """A verdict that counts until it is undone."""
+    """A verdict of a rater, which counts until it is undone or replaced."""
 
     id: str
     rater: str
@@ -48,10 +48,10 @@ class Vote:
     outcome: str
     """left, right or tie, in the task's order of describers; or skip."""
     first: str
-    """left, right, or '' where it is unknown."""
+    """The describer on the left of the screen: left, right, or '' if unknown."""
     phase: str
     seconds: float
-    """Time from display to choice, measured by the browser."""
+    """Time from display to choice in seconds, measured by the browser."""
     watched: float
     """Share of the clip that was played, at most 1; nan where it was not measured."""
     time: float
@@ -80,11 +80,11 @@ class LeftOut:
 
 @dataclass
 class Rater:
-    """A rater, identified by the name given."""
+    """A rater, identified by name."""
 
     name: str
     open: list[Shown] = field(default_factory=list)
-    """Tasks shown and not answered; the last one is on the screen."""
+    """Tasks shown and not answered yet; the last one is on the screen."""
     votes: dict[str, Vote] = field(default_factory=dict)
     """Task key to the vote that counts, oldest first."""
     orders: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -115,7 +115,7 @@ class State:
         self.shown: dict[str, Shown] = {}
         self.answers: dict[str, str] = {}
         """Id of a `Shown` to the id of the vote that answers it."""
-        self.known: dict[str, Event] = {}
+        self.events_by_id: dict[str, Event] = {}
         """Every vote and undo by its id, undone votes included, so that repeated events are recognised."""
         self.task_votes: Counter[str] = Counter()
         """Task to its number of votes that count, without skips."""
@@ -157,12 +157,12 @@ class State:
 
     def _vote(self, event: Event) -> None:
         shown = self.shown.get(event['shown'])
-        if (why := self._why_not(event, shown)) or shown is None:
+        if (why := self._exclusion_reason(event, shown)) or shown is None:
             self._leave_out(event, why)
             return
-        self.known[event['id']] = event
+        self.events_by_id[event['id']] = event
         rater = self.rater(shown.rater)
-        rater.open = [one for one in rater.open if one.id != shown.id]
+        rater.open = [other for other in rater.open if other.id != shown.id]
         rater.last_seen = event['time']
         outcome = event['choice'] if shown.first == 'left' else TURNED[event['choice']]
         self.answers[shown.id] = event['id']
@@ -184,13 +184,13 @@ class State:
         )
 
     def _import(self, event: Event) -> None:
-        why = 'its id belongs to another vote' if event['id'] in self.known else ''
+        why = 'its id belongs to another vote' if event['id'] in self.events_by_id else ''
         if event['task'] not in self.tasks:
-            why = 'its pair is not asked in this study'
+            why = 'its pair is not a task of this study'
         if why:
             self._leave_out(event, why)
         else:
-            self.known[event['id']] = event
+            self.events_by_id[event['id']] = event
             self._count(
                 Vote(
                     id=event['id'],
@@ -206,13 +206,14 @@ class State:
             )
 
     def _undo(self, event: Event) -> None:
-        if event == self.known.get(event['id']):
+        if event == self.events_by_id.get(event['id']):
             return  # the same event repeated
-        vote = next((one for one in self.rater(event['rater']).votes.values() if one.id == event['vote']), None)
+        votes = self.rater(event['rater']).votes.values()
+        vote = next((vote for vote in votes if vote.id == event['vote']), None)
         if vote is None:
-            self._leave_out(event, 'it takes back a vote that is not there')
+            self._leave_out(event, 'it takes back a vote that does not exist')
             return
-        self.known[event['id']] = event
+        self.events_by_id[event['id']] = event
         rater = self.rater(vote.rater)
         del rater.votes[vote.task]
         self._tally(vote, -1)
@@ -220,20 +221,20 @@ class State:
             self.answers.pop(vote.shown)
             rater.open.append(self.shown[vote.shown])
 
-    def _why_not(self, event: Event, shown: Shown | None) -> str:
+    def _exclusion_reason(self, event: Event, shown: Shown | None) -> str:
         """Why a vote in the journal cannot be counted; '' if it can."""
-        if event['id'] in self.known:
+        if event['id'] in self.events_by_id:
             return 'its id belongs to another vote'
         if shown is None:
-            return 'its showing is not in the journal'
+            return 'the journal lacks the display of its question'
         if shown.rater != event['rater']:
             return 'its question was shown to another rater'
         return 'its question was answered before' if shown.id in self.answers else ''
 
     def _leave_out(self, event: Event, why: str) -> None:
-        if event == self.known.get(event['id']):
+        if event == self.events_by_id.get(event['id']):
             return
-        self.known.setdefault(event['id'], event)
+        self.events_by_id.setdefault(event['id'], event)
         self.left_out.append(LeftOut(event['id'], event['rater'], why, event['time']))
         self.changes += 1
 

@@ -110,8 +110,8 @@ class Study:
             self.state.apply(event)
         cut = self._journal.cut
         self.notes = (
-            *((f'the last line of {JOURNAL} was cut short by a kill and is taken away: {cut} bytes, of an entry that '
-               'nobody was told was saved',) if cut else ()),
+            *((f'the last line of {JOURNAL} was cut short by a kill and is removed: {cut} bytes, of an entry that was '
+               'never acknowledged',) if cut else ()),
             *left_out_sentences(self.state),
         )  # fmt: skip
         """Journal entries that were lost or are not counted."""
@@ -205,29 +205,31 @@ class Study:
         _check_id(id)
         with self._lock:
             rater = self._known(name)
-            if id not in self.state.known:
+            if id not in self.state.events_by_id:
                 if (last := self._undoable(rater)) is None:
-                    raise VoteError(expected='a vote to take back', came='none', todo='go on')
+                    raise VoteError(expected='a vote to take back', came='none', todo='answer the question shown')
                 self._note({'kind': 'undo', 'id': id, 'rater': rater.name, 'vote': last.id, 'time': self.clock()})
-            elif self.state.known[id]['kind'] != 'undo' or self.state.known[id]['rater'] != rater.name:
-                raise VoteError(expected='an id of its own', came=f'{id!r}, which was used', todo='reload the page')
+            elif self.state.events_by_id[id]['kind'] != 'undo' or self.state.events_by_id[id]['rater'] != rater.name:
+                raise VoteError(expected='an id of its own', came=f'{id!r}, used before', todo='reload the page')
             return self._screen(rater.name)
 
     def bring(self, votes: Sequence[Event]) -> tuple[int, int]:
-        """Import votes (events of kind import); those whose ids are known are left out.
+        """Import votes (events of kind import), except those with an id that is in the journal.
 
         Returns:
-            How many are new, and how many of these replace a vote of a rater of the same name on the same pair.
+            Number of new votes, and how many of them replace a vote by a rater of the same name on the same pair.
         """
         with self._lock:
-            fresh = list({vote['id']: vote for vote in votes if vote['id'] not in self.state.known}.values())
-            names = {name: self._resolved(name) for name in dict.fromkeys(vote['rater'] for vote in fresh)}
-            fresh = [{**vote, 'rater': names[vote['rater']]} for vote in fresh]
+            new_votes = list({vote['id']: vote for vote in votes if vote['id'] not in self.state.events_by_id}.values())
+            names = {name: self._resolved(name) for name in dict.fromkeys(vote['rater'] for vote in new_votes)}
+            new_votes = [{**vote, 'rater': names[vote['rater']]} for vote in new_votes]
             raters = self.state.raters
-            replaced = sum(vote['rater'] in raters and vote['task'] in raters[vote['rater']].votes for vote in fresh)
-            if fresh:
-                self._note(*fresh)
-            return len(fresh), replaced
+            replaced = sum(
+                vote['rater'] in raters and vote['task'] in raters[vote['rater']].votes for vote in new_votes
+            )
+            if new_votes:
+                self._note(*new_votes)
+            return len(new_votes), replaced
 
     def snapshot(self) -> tuple[int, list[Vote], dict[str, str]]:
         """The number of the last change, all votes that count, and each rater's status in the test."""
@@ -248,6 +250,7 @@ class Study:
             self.state.apply(event)
 
     def _known(self, name: str) -> Rater:
+        """The rater of a name; VoteError if none has joined under it."""
         rater = self.state.raters.get(self._resolved(name))
         if rater is None:
             raise VoteError(expected='a rater who has joined', came=repr(name), todo='give your name first')
@@ -262,13 +265,13 @@ class Study:
 
     def _is_repeated(self, asked: Event) -> bool:
         """Whether this vote is stored already; an id that belongs to another event is refused."""
-        stored = self.state.known.get(asked['id'])
+        stored = self.state.events_by_id.get(asked['id'])
         if stored is None:
             return False
         if any(stored.get(key) != value for key, value in asked.items()):
             raise VoteError(
                 expected='an id of its own for each vote',
-                came=f'{asked["id"]!r}, which was used',
+                came=f'{asked["id"]!r}, used before',
                 todo='reload the page',
             )
         return True
@@ -278,8 +281,8 @@ class Study:
         last = next(reversed(rater.votes.values()), None)
         if last is None or not last.shown:
             return None
-        over = standing(self.state, rater, self.settings).status in (ADMITTED, REFUSED)
-        return None if last.phase == TEST and over else last
+        is_tested = standing(self.state, rater, self.settings).status in (ADMITTED, REFUSED)
+        return None if last.phase == TEST and is_tested else last
 
     def _screen(self, name: str) -> Screen:
         rater = self.state.raters[name]
@@ -305,8 +308,8 @@ class Study:
         """Questions answered after the test, and their number at the end, with the gold items still to come."""
         answered = sum(vote.phase != TEST for vote in rater.votes.values())
         open_keys = {shown.task for shown in rater.open if shown.phase != TEST}
-        fresh = sum(key not in rater.votes and key not in open_keys for key in self.state.asked)
-        return answered, answered + len(open_keys) + fresh + gold_to_come(self.state, rater, self.settings, fresh)
+        unseen = sum(key not in rater.votes and key not in open_keys for key in self.state.asked)
+        return answered, answered + len(open_keys) + unseen + gold_to_come(self.state, rater, self.settings, unseen)
 
     def _texts(self, shown: Shown | None) -> dict[str, str]:
         if shown is None:
@@ -330,12 +333,13 @@ class Study:
         return rater.open[-1]
 
     def _current_gains(self) -> Mapping[Pair, float]:
-        """Expected gain of one more vote by pair; recomputed after every 2 % of changes."""
+        """The last expected gains; computed again after every 2 % of changes."""
         if self.state.changes - self._gains[0] > self.state.changes // 50 or self._gains[0] < 0:
-            self._gains = (self.state.changes, self._worked_out())
+            self._gains = (self.state.changes, self._gains_now())
         return self._gains[1]
 
-    def _worked_out(self) -> Mapping[Pair, float]:
+    def _gains_now(self) -> Mapping[Pair, float]:
+        """Expected gain of one more vote by pair; {} before the first vote."""
         votes = [vote for vote in self.state.votes() if vote.phase == WORK and vote.outcome != 'skip']
         items = self.state.items
         if not votes:
@@ -350,23 +354,23 @@ def open_votes(folder: Path) -> tuple[State, StudySettings]:
     Raises:
         RunError: the folder holds no study, or its journal is damaged.
     """
-    kept = read_settings(folder).get('settings')
+    stored = read_settings(folder).get('settings')
     try:
-        if not isinstance(kept, dict):
+        if not isinstance(stored, dict):
             raise ValueRangeError(expected='settings', came='none', todo='restore them')
-        settings = StudySettings(**{key: kept[key] for key in asdict(StudySettings()) if key in kept})
+        settings = StudySettings(**{key: stored[key] for key in asdict(StudySettings()) if key in stored})
     except (TypeError, ValueRangeError) as error:
         raise RunError(
             expected='the settings of a study', came=f'{folder / SETTINGS}: {error}', todo='restore it from a backup'
         ) from error
-    tasks, gold = (_kept_tasks(folder / name, kept.get(name.split('.')[0])) for name in (TASKS_FILE, GOLD_FILE))
+    tasks, gold = (_stored_tasks(folder / name, stored.get(name.split('.')[0])) for name in (TASKS_FILE, GOLD_FILE))
     state = State(mixed(tasks, settings.seed), gold)
     for event in read_events(folder / JOURNAL):
         state.apply(event)
     return state, settings
 
 
-def _kept_tasks(path: Path, digest: object) -> tuple[DescribedPair, ...]:
+def _stored_tasks(path: Path, digest: object) -> tuple[DescribedPair, ...]:
     """The tasks that a study stored when it began.
 
     Raises:
@@ -381,8 +385,8 @@ def _kept_tasks(path: Path, digest: object) -> tuple[DescribedPair, ...]:
     if hashlib.sha256(content).hexdigest() != digest:
         raise RunError(
             expected='the tasks as they were when the study began',
-            came=f'{path}, which was changed or damaged since',
-            todo='restore it from a backup, or start once with the same PAIRS and --resume, which writes it anew',
+            came=f'{path}, which has been changed or damaged since',
+            todo='restore it from a backup, or start once with the same PAIRS and --resume, which writes it again',
         )
     try:
         return from_json(content.decode())
@@ -414,17 +418,17 @@ def comparisons_of(
     Raises:
         ComparisonError: there are no votes other than skips.
     """
-    kept = [vote for vote in votes if vote.outcome != 'skip']
-    asked = [tasks[vote.task] for vote in kept]
+    verdicts = [vote for vote in votes if vote.outcome != 'skip']
+    asked = [tasks[vote.task] for vote in verdicts]
     orders = {'left': 1, 'right': -1, '': 0}
-    skipped = len(votes) - len(kept)
+    skipped = len(votes) - len(verdicts)
     return Comparisons.of(
         [task.left for task in asked],
         [task.right for task in asked],
-        [vote.outcome for vote in kept],
+        [vote.outcome for vote in verdicts],
         sample=[task.sample for task in asked],
-        rater=[vote.rater for vote in kept],
-        first=[orders[vote.first] for vote in kept],
+        rater=[vote.rater for vote in verdicts],
+        first=[orders[vote.first] for vote in verdicts],
         covariates=_lengths(asked),
         items=items,
         facts={'skipped': skipped} if skipped else None,
@@ -439,14 +443,14 @@ def rater_name(name: str) -> str:
     Raises:
         ValueRangeError: the name is empty, too long, or contains invisible characters.
     """
-    clean = shown(name)
-    if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
+    cleaned = shown(name)
+    if not cleaned or len(cleaned) > LONGEST_NAME or not cleaned.isprintable():
         raise ValueRangeError(
             expected=f'a name of 1 to {LONGEST_NAME} visible characters',
-            came=f'{len(clean)} characters' if clean.isprintable() else 'characters that cannot be seen',
+            came=f'{len(cleaned)} characters' if cleaned.isprintable() else 'invisible characters',
             todo='give another name',
         )
-    return clean
+    return cleaned
 
 
 def _about_unplayed(test: Standing) -> str:
@@ -455,11 +459,11 @@ def _about_unplayed(test: Standing) -> str:
         return ''
     if test.status == REFUSED and not test.of:
         return (
-            'No clip of the test could be played by this browser, so that nothing is known about your answers. '
-            'Please open the link in another browser and give another name there.'
+            'This browser could not play any clip of the test, so that your answers could not be checked. '
+            'Please open the link in another browser and enter another name there.'
         )
     clips = '1 clip' if test.unplayed == 1 else f'{test.unplayed} clips'
-    return f'{clips} of the test could not be played by this browser; that does not count against you.'
+    return f'This browser could not play {clips} of the test; that does not count against you.'
 
 
 def _lengths(asked: Sequence[DescribedPair]) -> dict[str, Any]:
@@ -479,9 +483,9 @@ def _refuse_shared(tasks: Sequence[DescribedPair], gold: Sequence[DescribedPair]
     keys = {task.key for task in tasks}
     if both := [task.sample for task in gold if task.key in keys]:
         raise ValueRangeError(
-            expected='gold that is not asked in earnest as well',
+            expected='gold pairs that are not tasks as well',
             came=f'{len(both)} pairs in both files ({both[0]}, …)',
-            todo='take them out of one of the files',
+            todo='remove them from one of the files',
         )
 
 

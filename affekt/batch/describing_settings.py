@@ -128,7 +128,7 @@ class Describing:
             )  # fmt: skip
 
     def require_used(self, by: str) -> None:
-        """Checks that every setting changed from its default affects the answers.
+        """Check that every setting changed from its default affects the answers.
 
         Args:
             by: kind of describer, a key of `USED`.

@@ -36,7 +36,8 @@ PUBLISHED = {
     'agreement of two languages': (0.82, 0.82, 0.78, 0.73),
     'gain of merging over the better clue': (3.6, 5.4),
 }
-"""MER-Caption before and after its filter, OV-MERD's four pairs, and the least and largest gain, in points of F."""
+"""Published figures: MER-Caption before and after its filter, OV-MERD's four pairs of label sets, and the smallest and
+largest gain in points of F."""
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,13 @@ def statistics_of(
         captions: captions of a run.
         table: word table; groups are counted on the wheel of affekt's.
         left_out: clip to the reason for which a filter left it out; None without a filter.
-        truth: clip to true labels, for the gain of merging, which skips clips without truth.
-        second: a table of the second language; None for none.
-        rng: draws resamples.
+        truth: clip to true labels, for the gain of merging over these clips; None to leave it out.
+        second: table of the second language; None to leave it out.
+        rng: generator of the resamples.
         resamples: number of resamples for intervals.
 
     Raises:
-        TableError: no clip has truth, or the second table is not one.
+        TableError: no clip has true labels, or the second table cannot be read.
     """
     if truth is not None and truth.keys().isdisjoint(captions.names):
         raise TableError(
@@ -239,24 +240,26 @@ def gain_of_merging(
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> Gain | None:
-    """The score of merged labels compared with that of each clue alone; None if no clip has truth.
+    """The score of merged labels compared with that of each clue alone; None if no clip has true labels.
 
-    All three are read with the same word list, so that label extraction is not part of the gain.
+    All three texts are read by the same word list, so that label extraction is not part of the gain.
     """
     extractor = LexiconExtractor(table)
     names = [name for name in captions.names if name in truth]
     if not names:
         return None
-    known = {name: truth[name] for name in names}
+    truth_of_clips = {name: truth[name] for name in names}
     texts = {column: captions.column(column) for column in ('audio_clue', 'visual_clue', 'description')}
     answers = {
         column: {name: list(extractor.extract(cells[name]).labels) for name in names} for column, cells in texts.items()
     }
     rings = [f'{table.wheels[index].short}-L1' for index in table.published]
-    scores = {column: float(set_scores(known, answer, table, rings)['EW-L1'].f) for column, answer in answers.items()}
+    scores = {
+        column: float(set_scores(truth_of_clips, answer, table, rings)['EW-L1'].f) for column, answer in answers.items()
+    }
     better = max(('audio_clue', 'visual_clue'), key=lambda column: scores[column])
     compared = compare_open_vocabulary(
-        known, answers['description'], answers[better], table, 'official', rng=rng, resamples=resamples
+        truth_of_clips, answers['description'], answers[better], table, 'official', rng=rng, resamples=resamples
     )
     difference, p = compared['EW-L1 f']
     return Gain(len(names), scores['audio_clue'], scores['visual_clue'], scores['description'], difference, p)
@@ -301,18 +304,18 @@ def _listed(cell: object) -> list[str]:
 def language_agreements(
     rows: Sequence[Mapping[str, Any]], table: WordTable, *, rng: np.random.Generator, resamples: int = 1000
 ) -> tuple[Agreement, ...]:
-    """Agreement of the labels of both versions; clips without a second text are skipped."""
+    """Agreement of the labels of both versions; clips without a text in the second language are skipped."""
     folding = table.fold(f'{table.wheels[0].short}-L2')
-    known = [row for row in rows if row.get('description')]
-    if not known:
+    translated = [row for row in rows if row.get('description')]
+    if not translated:
         return ()
     agreements = []
     for left, right, name, is_english in PAIRS:
-        pairs = [({w.lower() for w in row[left]}, {w.lower() for w in row[right]}) for row in known]
+        pairs = [({w.lower() for w in row[left]}, {w.lower() for w in row[right]}) for row in translated]
         words = _interval([agreement(*pair) for pair in pairs], rng, resamples)
         grouped = [tuple({folding.get(word, word) for word in side} for side in pair) for pair in pairs]
         groups = _interval([agreement(*pair) for pair in grouped], rng, resamples) if is_english else None
-        agreements.append(Agreement(name, words, groups, len(known)))
+        agreements.append(Agreement(name, words, groups, len(translated)))
     return tuple(agreements)
 
 
@@ -327,7 +330,7 @@ def agreement(left: set[str], right: set[str]) -> float:
 
 
 def _interval(values: Sequence[float], rng: np.random.Generator, resamples: int) -> Interval:
-    return bootstrap_interval(lambda each: float(np.mean(each)), np.array(values), rng=rng, resamples=resamples)
+    return bootstrap_interval(lambda drawn: float(np.mean(drawn)), np.array(values), rng=rng, resamples=resamples)
 
 
 def second_table(captions: Path) -> Path | None:

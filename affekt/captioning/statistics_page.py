@@ -14,10 +14,10 @@ from affekt.wording import percent, signed
 
 _ON_LABELS = (
     "bits: the entropy of the labels, and of the inner sectors of affekt's wheel that they fall in",
-    'without: clips in whose description no label was read',
+    'without: clips whose description has no label',
 )
 _ON_MERGING = (
-    'merging: all three texts read by one list of words; F over the inner rings of the five wheels, 95 % intervals'
+    'merging: all three texts read by the same word list; F over the inner rings of the five wheels, 95 % intervals'
 )
 _ON_AGREEMENT = 'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips'
 
@@ -25,7 +25,7 @@ _ON_AGREEMENT = 'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 w
 def statistics_sheet(statistics: CaptionStatistics) -> Sheet:
     """All statistics as tables."""
     sections = [
-        Section('Captions', ('status', 'which means', 'clips'), _counted(statistics.statuses, STATUSES), 2),
+        Section('Captions', ('status', 'meaning', 'clips'), _counted(statistics.statuses, STATUSES), 2),
         _clues(statistics),
         _labels(statistics),
         _frequent(statistics),
@@ -37,7 +37,7 @@ def statistics_sheet(statistics: CaptionStatistics) -> Sheet:
             reason: statistics.left_out.get(reason, 0) for reason in REASONS if reason in statistics.left_out
         }
         sections.insert(
-            1, Section('The filter', ('', 'which means', 'clips'), _counted(reasons, {'kept': '', **REASONS}), 2)
+            1, Section('The filter', ('', 'meaning', 'clips'), _counted(reasons, {'kept': '', **REASONS}), 2)
         )
     reading = list(_ON_LABELS)
     if statistics.gain is not None:
@@ -62,8 +62,10 @@ def statistics_page(statistics: CaptionStatistics, captions: str) -> str:
 
 
 def _counted(counts: Mapping[str, int], meanings: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    known = {name: number for name, number in counts.items() if number}
-    return tuple((name or 'not known', meanings.get(name, ''), f'{number:,}') for name, number in known.items())
+    """Rows of a name, its meaning and its count, without counts of 0."""
+    return tuple(
+        (name or 'unknown', meanings.get(name, ''), f'{number:,}') for name, number in counts.items() if number
+    )
 
 
 def _clues(statistics: CaptionStatistics) -> Section:
@@ -71,7 +73,7 @@ def _clues(statistics: CaptionStatistics) -> Section:
     rows = tuple(
         (step, *(f'{counts.get(name, 0):,}' for name in names)) for step, counts in statistics.clue_statuses.items()
     )
-    return Section('Clues', ('clue', *(name or 'not known' for name in names)), rows, 1)
+    return Section('Clues', ('clue', *(name or 'unknown' for name in names)), rows, 1)
 
 
 def _spaces(statistics: CaptionStatistics) -> list[tuple[str, LabelSpace]]:
@@ -86,7 +88,7 @@ def _labels(statistics: CaptionStatistics) -> Section:
         )
         for name, space in _spaces(statistics)
     )  # fmt: skip
-    heads = ('', 'clips', 'labels', 'types', 'a clip', 'without', 'bits', 'sectors', 'their bits')
+    heads = ('', 'clips', 'labels', 'types', 'per clip', 'without', 'bits', 'sectors', 'their bits')
     before, after = PUBLISHED['label types']
     return Section(f'Labels (MER-Caption: {before:,} types, {after:,} after its filter)', heads, rows, 1)
 
@@ -99,10 +101,11 @@ def _frequent(statistics: CaptionStatistics) -> Section:
 
 
 def _lengths(statistics: CaptionStatistics) -> Section:
-    each = statistics.lengths
+    lengths = statistics.lengths
     cells = (
-        f'{each.count:,}', _number(each.mean, 0), _number(each.standard_deviation, 0), f'{each.shortest:,}',
-        f'{each.longest:,}', _number(each.log_mean), _number(each.log_standard_deviation),
+        f'{lengths.count:,}', _number(lengths.mean, 0), _number(lengths.standard_deviation, 0),
+        f'{lengths.shortest:,}', f'{lengths.longest:,}', _number(lengths.log_mean),
+        _number(lengths.log_standard_deviation),
     )  # fmt: skip
     heads = ('descriptions', 'mean', 'sd', 'shortest', 'longest', 'mean of log', 'sd of log')
     return Section('Lengths, characters', heads, (cells,), 0)
@@ -117,15 +120,13 @@ def _gain(statistics: CaptionStatistics) -> Section:
         f'{signed(100 * gain.over_better.value)} {_bounds(gain.over_better)}', f'{gain.p:.4f}',
     )  # fmt: skip
     heads = ('clips', 'audio clue', 'visual clue', 'merged', f'over the {gain.better} clue', 'p')
-    return Section(
-        f'What merging adds, F of the wheels in % (published: {low:g} to {high:g} points)', heads, (cells,), 0
-    )
+    return Section(f'Gain of merging, F of the wheels in % (published: {low:g} to {high:g} points)', heads, (cells,), 0)
 
 
 def _agreements(statistics: CaptionStatistics) -> Section:
     rows = tuple(
-        (each.name, f'{each.clips:,}', _share(each.words), '' if each.groups is None else _share(each.groups))
-        for each in statistics.agreements
+        (pair.name, f'{pair.clips:,}', _share(pair.words), '' if pair.groups is None else _share(pair.groups))
+        for pair in statistics.agreements
     )
     published = ', '.join(f'{value:g}' for value in PUBLISHED['agreement of two languages'])
     title = f'Two languages: English and {statistics.language} (published for four pairs: {published})'

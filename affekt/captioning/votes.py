@@ -81,22 +81,22 @@ def read_votes(paths: Sequence[Path], *, neutral_within: float = 0.0) -> Votes:
                 expected='a column of names, and one of emotions or sentiments', came=f'{path} with {table.seen()}',
                 todo=f'name them {NAMES[0]}, {EMOTIONS[0]} and {SENTIMENTS[0]}',
             )  # fmt: skip
-        for at in _voting(table, lower):
-            voters.add((path, *(table[lower[name]][at] for name in SYSTEM if name in lower)))
+        for row in _voting_rows(table, lower):
+            voters.add((path, *(table[lower[name]][row] for name in SYSTEM if name in lower)))
             for cells, votes, read in columns:
-                if answer := read(cells[at]):
-                    votes.setdefault(str(names[at]).strip(), Counter())[answer] += 1
+                if answer := read(cells[row]):
+                    votes.setdefault(str(names[row]).strip(), Counter())[answer] += 1
     return Votes(emotions, sentiments, len(voters))
 
 
-def _voting(table: Table, lower: Mapping[str, str]) -> Iterable[int]:
-    """The rows that are votes of a fair system that reads what it reads."""
+def _voting_rows(table: Table, lower: Mapping[str, str]) -> Iterable[int]:
+    """Indices of the rows that vote: of systems in the fair protocol with all their modalities, except the constant."""
     size = len(table.rows)
     cells = {name: table[lower[name]] if name in lower else [None] * size for name in ('model', 'protocol', 'given')}
-    for at in range(size):
-        is_fair = cells['protocol'][at] in (None, '', 'fair')
-        if is_fair and not cells['given'][at] and cells['model'][at] != 'constant':
-            yield at
+    for row in range(size):
+        is_fair = cells['protocol'][row] in (None, '', 'fair')
+        if is_fair and not cells['given'][row] and cells['model'][row] != 'constant':
+            yield row
 
 
 def _emotion(cell: Any) -> str:
@@ -120,21 +120,21 @@ def _sentiment(cell: Any, neutral_within: float, path: Path) -> str:
     return NEUTRAL if abs(value) <= neutral_within else POSITIVE if value > 0 else NEGATIVE
 
 
-def _most(voices: Mapping[str, int]) -> str:
+def _most(counts: Mapping[str, int]) -> str:
     """The answer with the most votes; `TIED` if several have them, '' if there is none.
 
     >>> _most({'sad': 2, 'angry': 1}), _most({'sad': 1, 'angry': 1}), _most({})
     ('sad', 'tied', '')
     """
-    if not voices:
+    if not counts:
         return ''
-    most = max(voices.values())
-    first = [answer for answer, count in voices.items() if count == most]
+    most = max(counts.values())
+    first = [answer for answer, count in counts.items() if count == most]
     return first[0] if len(first) == 1 else TIED
 
 
 def sentiment_of(labels: Iterable[str], table: WordTable) -> str:
-    """The sentiment of labels: the sign of the mean valence of those that the table places; neutral if it places none.
+    """The sentiment of labels: the sign of their mean valence in the table; neutral if it has none of them.
 
     >>> from affekt.labels import load_table
     >>> sentiment_of(['happy', 'a bit worried'], load_table('affekt')), sentiment_of([], load_table('affekt'))
@@ -162,13 +162,13 @@ def unplaced_votes(votes: Votes, samples: Iterable[str], table: WordTable) -> Co
 
 
 def agrees_with_emotion(labels: Sequence[str], vote: str, table: WordTable) -> bool:
-    """Whether labels share an inner sector with a voted emotion on any of the five wheels; no label counts as neutral.
+    """Whether labels share an inner sector with a voted emotion on any of the five wheels.
 
-    This is the published `hit_or_not`.
+    Without labels they count as neutral. This is the published `hit_or_not`.
     """
     return shares_any_group([vote], list(labels), table)
 
 
 def agrees_with_sentiment(labels: Sequence[str], vote: str, table: WordTable) -> bool:
-    """Whether the sentiment of labels equals the voted one; no label counts as neutral."""
+    """Whether the sentiment of labels equals the voted one; without labels it is neutral."""
     return sentiment_of(labels, table) == vote

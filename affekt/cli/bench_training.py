@@ -12,7 +12,7 @@ import click
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, fusion_models, refuse_unused
 from affekt.cli.group import table_notes
-from affekt.errors import require_torch
+from affekt.errors import CorpusError, require_torch
 from affekt.runs import require_new_run
 from affekt.terminal import StageBars, say, say_json
 
@@ -375,8 +375,12 @@ def _require_folder(out: Path | None, resume: bool) -> None:
 
 def _manifest(corpus: str, release: Path | None) -> Manifest:
     """The corpus: a manifest, or a release by its name."""
-    from affekt.corpora import Manifest, import_corpus
+    from affekt.corpora import CORPORA, Manifest, import_corpus
 
+    if release is None and corpus in CORPORA:
+        raise CorpusError(
+            expected=f'the release of {corpus}', came='its name alone', todo='name its folder with --release'
+        )
     return Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
 
 

@@ -193,7 +193,7 @@ def vocals(path: Path, out: Path, as_json: bool) -> None:
     \b
     affekt corpus vocals affwild2.parquet --out affwild2_vocals.parquet
 
-    Needs demucs (pip install demucs torchaudio). The new manifest names the separated audio.
+    Needs demucs (pip install 'demucs>=4.1'). The new manifest names the separated audio.
     """
     from affekt.clips import with_vocals
     from affekt.corpora import Manifest, copy_frames

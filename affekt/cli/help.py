@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -133,6 +134,7 @@ class _NamesInHelp(click.Command):
         given = list(args)  # the parser empties its list
         left = super().parse_args(ctx, args)
         self.note_repeated(ctx, given)
+        self.refuse_nan(ctx)
         return left
 
     def note_repeated(self, ctx: click.Context, args: Sequence[str]) -> None:
@@ -146,6 +148,14 @@ class _NamesInHelp(click.Command):
             if takes_one and not is_plain_flag and order.count(option) > 1:
                 name = max(option.opts, key=len)
                 say(f'{name} was given {order.count(option)} times, but takes one value: the last is used', err=True)
+
+    def refuse_nan(self, ctx: click.Context) -> None:
+        """Raise click.BadParameter for an option that is nan, which passes every comparison with a bound."""
+        for param in self.params:
+            value = ctx.params.get(param.name or '')
+            values = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(each, float) and math.isnan(each) for each in values):
+                raise click.BadParameter("'nan' is not a number.", ctx, param)
 
     def say_loading(self, ctx: click.Context, args: Sequence[str]) -> None:
         """Print that a slow command is loading, unless help or completion is wanted; note whether it has --resume."""
@@ -243,6 +253,7 @@ class VerbWithVerbs(_NamesInHelp, VerbGroup):
         given = list(args)  # the parser empties its list
         left = click.Command.parse_args(self, ctx, args)
         self.note_repeated(ctx, given)
+        self.refuse_nan(ctx)
         return left
 
     def invoke(self, ctx: click.Context) -> Any:

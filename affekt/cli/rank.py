@@ -143,7 +143,7 @@ def _flagged_table(ranking: Ranking) -> Table:
 
 def _bias_table(biases: Sequence[Bias]) -> Table:
     table = plain_table()
-    table.add_column('what may sway', no_wrap=True, max_width=22, overflow='ellipsis')
+    table.add_column('possible bias', no_wrap=True, max_width=22, overflow='ellipsis')
     table.add_column('wins', justify='right', no_wrap=True)
     table.add_column('between equals')
     table.add_column('', no_wrap=True)
@@ -153,7 +153,7 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
             f'twice the {bias.name}' if bias.name == 'length' else bias.name,
             percent(bias.share, 0, '%'),
             bias.note or effect,
-            'taken out' if bias.is_controlled else '',
+            'controlled' if bias.is_controlled else '',
         )
     return table
 

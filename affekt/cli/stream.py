@@ -60,6 +60,13 @@ PATIENCE_S = 1.0
 @click.option('--words', type=Named(recognisers, others='PATH'), help='Speech recognition (default: none).')
 @click.option('--purpose', metavar='TEXT', help='Purpose of the readings; recorded with the results.')
 @click.option('--fps', type=float, metavar='N', help='Maximum frames read per second (default: all in time).')
+@click.option(
+    '--latency-budget',
+    'latency_budget_s',
+    type=click.FloatRange(0, 60),
+    metavar='S',
+    help='Target of the latency in seconds (0.06): frames that waited too long for it are dropped; 0 drops none so.',
+)
 @click.option('--max-people', type=int, metavar='N', help='Faces tracked at once (default 5).')
 @click.option('--no-faces', is_flag=True, help='Read audio only.')
 @click.option('--no-voice', is_flag=True, help='Read faces only.')
@@ -211,7 +218,8 @@ class _Streaming:
             is_unread = isinstance(stopped_by, BrokenPipeError)  # the reader of standard output has ended
             if self._folder is not None and session.latency.frames:
                 if not is_unread:
-                    say('saving …', err=True, style='dim')
+                    then = f'if this is cut off, the next stream into {self._folder} saves it'
+                    say(f'saving … ({then})', err=True, style='dim')
                 if self._feed is not None:
                     self._feed.say('saving')
                 result = session.save()

@@ -15,7 +15,7 @@ import numpy as np
 
 from affekt.arrays import Floats32
 from affekt.corpora import Manifest
-from affekt.errors import CorpusError, MissingExtraError
+from affekt.errors import CorpusError, MissingExtraError, WeightsError
 from affekt.progress import Progress, counted
 
 RATE_HZ = 44_100
@@ -80,7 +80,8 @@ def demucs_vocals(model: str = MODEL, device: str = 'cpu') -> Separate:
         device: torch's device.
 
     Raises:
-        MissingExtraError: demucs, or the torchaudio that it needs, is not installed.
+        MissingExtraError: demucs 4.1 or newer is not installed; earlier ones have no `demucs.api`.
+        WeightsError: demucs could not get its weights.
     """
     try:
         import torch
@@ -88,10 +89,14 @@ def demucs_vocals(model: str = MODEL, device: str = 'cpu') -> Separate:
     except ImportError as error:
         raise MissingExtraError(
             expected='demucs, which separates voices from music', came=str(error),
-            todo='install it with the torchaudio that fits your torch: pip install demucs torchaudio; or separate with '
-            'another program, and give the results as `audio`',
+            todo="pip install 'demucs>=4.1'; or separate with another program, and give the results as `audio`",
         ) from error  # fmt: skip
-    separator: Any = Separator(model=model, device=device, progress=False)
+    try:
+        separator: Any = Separator(model=model, device=device, progress=False)
+    except OSError as error:
+        raise WeightsError(
+            expected=f'the weights of {model}, which demucs downloads', came=str(error), todo='check the connection'
+        ) from error
 
     def separate(samples: Floats32) -> Floats32:
         stereo = torch.from_numpy(np.stack([samples, samples]))  # (2, N)

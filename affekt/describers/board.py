@@ -39,8 +39,9 @@ from affekt.typed_json import json_file
 
 WEAK_PRIOR = 1.0
 """Standard deviation in log-odds of the prior on strengths, used if one describer wins every time."""
-MOST = 8.0
-"""Log-odds (3,000 to 1) beyond which a strength without bias is extrapolated: as if one describer won every time."""
+LARGEST_STRENGTH = 8.0
+"""Log-odds (3,000 to 1) beyond which a controlled strength is an extrapolation, such as to texts of equal length where
+the longer one won nearly every time."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,12 @@ class Verdicts:
     """Whether it is a baseline that does not read, which a judge has to beat."""
 
     @property
-    def taken_out(self) -> str:
+    def controlled_for(self) -> str:
         """Effects for which the second ranking is controlled, such as length and order; '' if there is none."""
         if self.controlled is None:
             return ''
         settings = self.controlled.settings
-        names = ['own model' if name == OWN else name for name in settings.control]
-        names += ['order'] if settings.order else []
-        return ' and '.join([*filter(None, [', '.join(names[:-1])]), *names[-1:]])
+        return _in_words(_effects(settings.control, settings.order))
 
 
 @dataclass(frozen=True)
@@ -386,7 +385,7 @@ def _rank_verdicts(
 
 
 def _with_own_models(comparisons: Comparisons, served: Mapping[str, str]) -> Comparisons:
-    """The comparisons with self-preference as a covariate, where a rater is a describer by its name on a server."""
+    """The comparisons with self-preference as a covariate, also for raters with the name of a describer's model."""
     if comparisons.rater is None or not served:
         return comparisons
     models = [served.get(item, item) for item in comparisons.items]
@@ -396,28 +395,44 @@ def _with_own_models(comparisons: Comparisons, served: Mapping[str, str]) -> Com
 
 
 def _controlled(comparisons: Comparisons, name: str, prior: float | None, notes: list[str]) -> Ranking | None:
-    """The ranking without the effects of length, order and own models, as many as can be estimated; None if none."""
-    known = tuple(each for each in (LENGTH, OWN) if each in comparisons.covariates)
+    """The ranking controlled for length, order and own models, or for those that can be estimated; None if none can.
+
+    Notes say why it is not controlled for order, or at all, and whether it has a weak prior.
+    """
+    known = tuple(effect for effect in (LENGTH, OWN) if effect in comparisons.covariates)
     has_order = bool(np.any(comparisons.first))
     choices = [(known, has_order), (known[:1], has_order), (known, False), (known[:1], False)]
     choices = [choice for choice in dict.fromkeys(choices) if any(choice)]
+    all_effects = _effects(known, has_order)
     came = ''
     for control, order in choices:
         try:
             controlled = rank(comparisons, RankSettings(control=control, order=order, prior=prior))
-            if prior is None and max(abs(each.strength) for each in controlled.standings) > MOST:
+            effects = _effects(control, order)
+            if prior is None and max(abs(standing.strength) for standing in controlled.standings) > LARGEST_STRENGTH:
                 controlled = rank(comparisons, RankSettings(control=control, order=order, prior=WEAK_PRIOR))
                 notes.append(
-                    f'{name}: without bias only a weak prior keeps the strengths apart from length, which nearly '
-                    'separates winners from losers'
+                    f'{name}: {_in_words(effects)} nearly separate{"s" * (len(effects) == 1)} winners from losers, so '
+                    'that controlled strengths have a weak prior'
                 )
+            if 'order' in all_effects and 'order' not in effects:
+                notes.append(f'{name}: controlled for {_in_words(effects)}, but not for order: {came}')
             return controlled
         except AffektError as error:
             came = came or error.came
     if choices:
-        effects = ' and '.join([*known, *(['order'] if has_order else [])])
-        notes.append(f'{name}: cannot be controlled for {effects}: {came}')
+        notes.append(f'{name}: cannot be controlled for {_in_words(all_effects)}: {came}')
     return None
+
+
+def _effects(control: Sequence[str], order: bool) -> list[str]:
+    """Names of the effects for which a ranking is controlled."""
+    return ['own model' if name == OWN else name for name in control] + ['order'] * order
+
+
+def _in_words(names: Sequence[str]) -> str:
+    """Names in a sentence; '' for none."""
+    return ' and '.join([*filter(None, [', '.join(names[:-1])]), *names[-1:]])
 
 
 def _self_preference(name: str, plain: Ranking, controlled: Ranking | None) -> list[str]:

@@ -88,7 +88,7 @@ def _verdicts(board: Board) -> list[str]:
     for verdicts in (standing for standing in board.verdicts if not standing.is_reference):
         rankings = {'Not controlled': verdicts.plain}
         if verdicts.controlled is not None:
-            rankings[f'Controlled for {verdicts.taken_out}'] = verdicts.controlled
+            rankings[f'Controlled for {verdicts.controlled_for}'] = verdicts.controlled
         scale = scale_of([
             end for ranking in rankings.values() for standing in ranking.standings
             for end in (standing.low, standing.strength, standing.high)

@@ -37,7 +37,7 @@ def headline(board: Board) -> str:
     for verdicts in _without_references(board):
         standings = (verdicts.controlled or verdicts.plain).standings
         first = [standing.item for standing in standings if standing.best_rank == 1]
-        without = f', controlled for {verdicts.taken_out},' if verdicts.taken_out else ''
+        without = f', controlled for {verdicts.controlled_for},' if verdicts.controlled_for else ''
         parts.append(f'by {verdicts.source}{without} {_leader(first, len(standings), "is preferred")}')
     text = '; '.join(parts) or 'there is no truth and no verdict by which to compare the describers'
     return f'{text[:1].upper()}{text[1:]}.'

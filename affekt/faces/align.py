@@ -69,19 +69,19 @@ def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
 
     Source: Umeyama 1991, equations 40-42; in the plane the rotation follows from one angle.
     """
-    start, aim = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    if start.ndim != 2 or start.shape[1:] != (2,) or start.shape != aim.shape or len(start) < 2:
+    sources, targets = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    if sources.ndim != 2 or sources.shape[1:] != (2,) or sources.shape != targets.shape or len(sources) < 2:
         raise ShapeError(
             expected='two arrays (N, 2) with N >= 2',
-            came=f'{start.shape} and {aim.shape}',
+            came=f'{sources.shape} and {targets.shape}',
             todo='give one target per point',
         )
-    start_mean, goal_mean = np.add.reduce(start) / len(start), np.add.reduce(aim) / len(aim)
-    centred_source, centred_target = start - start_mean, aim - goal_mean
+    source_mean, target_mean = np.add.reduce(sources) / len(sources), np.add.reduce(targets) / len(targets)
+    centred_source, centred_target = sources - source_mean, targets - target_mean
     spread = float(np.add.reduce(centred_source**2, axis=None))
     if not (spread > 0 and np.isfinite(spread) and np.isfinite(centred_target).all()):
         raise ValueRangeError(
-            expected='finite points that do not coincide', came=f'{start.tolist()}', todo='drop this face'
+            expected='finite points that do not coincide', came=f'{sources.tolist()}', todo='drop this face'
         )
     # s cos and s sin of the best rotation, from the parallel and the perpendicular moments
     along = float(np.add.reduce(centred_source * centred_target, axis=None)) / spread
@@ -90,7 +90,7 @@ def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
         / spread
     )
     result = np.array([[along, -across, 0.0], [across, along, 0.0]])
-    result[:, 2] = goal_mean - result[:, :2] @ start_mean
+    result[:, 2] = target_mean - result[:, :2] @ source_mean
     return result
 
 

@@ -43,15 +43,17 @@ class Expression(Protocol):
     commercial_ok: bool
     neutral_lean: float
 
-    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Floats: ...
+    def probabilities(
+        self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None, *, both_views: bool = True
+    ) -> Floats: ...
 
 
 class ExpressionModel:
     """The trained network over crops and blendshapes, run by onnxruntime on one thread.
 
-    The graph averages the logits of each crop and its mirror image, adds those of the blendshapes (0 where they are
-    missing) and divides by the temperature fitted on the validation split, so that its probabilities are calibrated for
-    faces like those of FER2013.
+    The graph averages the logits of the views of each face, adds those of the blendshapes (0 where they are missing)
+    and divides by the temperature fitted on the validation split, so that its probabilities are calibrated for faces
+    like those of FER2013.
 
     Raises:
         WeightsError: the model file is missing, or its sha256 is not that of its card.
@@ -70,12 +72,15 @@ class ExpressionModel:
         options.inter_op_num_threads = 1
         self._session: Any = InferenceSession(content, options, providers=['CPUExecutionProvider'])
 
-    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Floats:
+    def probabilities(
+        self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None, *, both_views: bool = True
+    ) -> Floats:
         """Calibrated probabilities of the seven categories.
 
         Args:
             crops: (N, 48, 48) uint8 grey faces aligned to FER_TEMPLATE.
             blendshapes: (N, 52) scores in [0, 1]; a row of nan for a face without; None if no face has any.
+            both_views: the mean of a crop and its mirror image; False: the crop alone, at half the cost.
 
         Returns:
             (N, 7) in EKMAN order, each row summing to 1; (0, 7) for no faces.
@@ -91,8 +96,10 @@ class ExpressionModel:
         result = np.empty((len(faces), len(EKMAN)))
         for start in range(0, len(faces), _BATCH):
             rows = slice(start, start + _BATCH)
+            # (N, 48, 48), or (2 N, 48, 48) with the mirror images behind
+            views = np.concatenate([faces[rows], faces[rows, :, ::-1]]) if both_views else faces[rows]
             inputs = {
-                'faces': faces[rows, None].astype(np.float32) / np.float32(255),
+                'views': views.astype(np.float32)[:, None] / np.float32(255),
                 'blendshapes': values[rows].astype(np.float32),
                 'found': present[rows, None].astype(np.float32),
             }
@@ -107,12 +114,15 @@ class PrototypeExpression:
     commercial_ok = True
     neutral_lean = 0.0
 
-    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Floats:
+    def probabilities(
+        self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None, *, both_views: bool = True
+    ) -> Floats:
         """Shares of the seven categories by resemblance to EMFACS prototypes.
 
         Args:
             crops: (N, 48, 48) uint8; only N is used.
             blendshapes: (N, 52) scores in [0, 1]; a row of nan for a face without; None if no face has any.
+            both_views: not used.
 
         Returns:
             (N, 7) in EKMAN order; nan for faces without blendshapes (missing, not neutral).

@@ -271,8 +271,8 @@ def _irises(points: Floats32) -> list[float]:
     along = (offset[:, 0] * axis[:, 0] + offset[:, 1] * axis[:, 1]).tolist()
     squared = (axis[:, 0] ** 2 + axis[:, 1] ** 2).tolist()
     return [
-        _within(2 * (projection / max(length, 1e-9)) - 1, -1.5, 1.5)
-        for projection, length in zip(along, squared, strict=True)
+        _within(2 * (projection / max(squared_length, 1e-9)) - 1, -1.5, 1.5)
+        for projection, squared_length in zip(along, squared, strict=True)
     ]
 
 

@@ -34,6 +34,8 @@ NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, *_AFFECT)
 _NOT_EVALUATED = np.full(len(EKMAN) + len(_AFFECT), np.nan, dtype=np.float32)
 _QUALITY = NUMBERS.index('quality')
 _QUALITY_READING = _QUALITY - len(_BOX)
+TURN_S = 0.25
+"""Maximum time between two frames whose faces are read in different views, in seconds."""
 ROW_SCHEMA = pa.schema([
     ('time_s', pa.float64()), ('person', pa.string()), ('is_measured', pa.bool_()),
     *[(name, pa.bool_()) for name in CONDITIONS],
@@ -45,7 +47,9 @@ ROW_SCHEMA = pa.schema([
 class ExpressionLike(Protocol):
     """The interface of an expression model: probabilities (N, 7) in EKMAN order."""
 
-    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Any: ...
+    def probabilities(
+        self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None, *, both_views: bool = True
+    ) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class _Rows:
         self._measured: list[bool] = []
         self._conditions: list[tuple[bool, ...]] = []
         self._numbers: list[Floats32] = []
-        self._crops: list[npt.NDArray[np.uint8]] = []
+        self._views: list[tuple[npt.NDArray[np.uint8], bool]] = []
         self._blendshapes: list[Floats32] = []
         self._packed: list[pa.RecordBatch] = []
 
@@ -160,19 +164,20 @@ class _Rows:
         name: str,
         face: FaceObservation,
         values: Floats32,
-        crop: npt.NDArray[np.uint8],
+        view: tuple[npt.NDArray[np.uint8], bool],
         face_conditions: Conditions,
     ) -> None:
+        """Add a row; `view` is a crop for the expression model, and whether its mirror image is to be read too."""
         self._times.append(face.time_s)
         self._people.append(name)
         self._measured.append(face.is_measured)
         self._conditions.append(face_conditions.columns)
         self._numbers.append(np.concatenate([face.box, values, _NOT_EVALUATED]))
-        self._crops.append(crop)
+        self._views.append(view)
         self._blendshapes.append(face.blendshapes)
-        if len(self._crops) == self._batch:
+        if len(self._views) == self._batch:
             self.evaluate()
-        if len(self._times) >= _PACK and not self._crops:
+        if len(self._times) >= _PACK and not self._views:
             self._pack()
 
     def latest(self, count: int) -> list[Floats32]:
@@ -189,18 +194,23 @@ class _Rows:
 
     def evaluate(self) -> None:
         """Evaluate the expression of the faces that wait for it, and fill in its columns."""
-        if self._expression is not None and self._crops:
+        if self._expression is not None and self._views:
             from affekt.faces.expression import NEUTRAL_LEAN, affect_seen
 
             blendshapes = np.stack(self._blendshapes)
-            shares = np.asarray(self._expression.probabilities(np.stack(self._crops), blendshapes))
+            crops = np.stack([crop for crop, _ in self._views])
+            are_doubled = np.array([is_doubled for _, is_doubled in self._views])
+            shares = np.empty((len(crops), len(EKMAN)))
+            for both_views in np.unique(are_doubled).tolist():
+                rows = are_doubled == both_views
+                shares[rows] = self._expression.probabilities(crops[rows], blendshapes[rows], both_views=both_views)
             waiting = self._numbers[-len(shares) :]
             quality = np.array([row[_QUALITY] for row in waiting])
             lean = getattr(self._expression, 'neutral_lean', NEUTRAL_LEAN)
             results = np.column_stack([shares, *affect_seen(shares, quality, neutral_lean=lean)]).astype(np.float32)
             for row, values in zip(waiting, results, strict=True):
                 row[-results.shape[1] :] = values
-        self._crops.clear()
+        self._views.clear()
         self._blendshapes.clear()
 
     def _pack(self) -> None:
@@ -240,10 +250,19 @@ class FaceRecord:
         self._sightings = Sightings(identity)
         self._people = _People(keep_thumbnails)
         self._landmarks = landmarks
+        self._previous_s, self._is_mirrored = -np.inf, False
 
     def add(self, faces: Sequence[FaceObservation], image: npt.NDArray[np.uint8]) -> list[int]:
-        """Add the faces of one frame; returns the track number of each."""
+        """Add the faces of one frame; returns the track number of each.
+
+        The expression model reads a face in one view: as it is or mirrored, in turn from frame to frame. Means over
+        time are those of both views, at half the cost (measurements/faces_views.py). A frame without one up to TURN_S
+        before it is read in both.
+        """
         stretches = self._sightings.stretches_of(faces)
+        if faces:
+            comes_alone = faces[0].time_s - self._previous_s > TURN_S
+            self._previous_s, self._is_mirrored = faces[0].time_s, not self._is_mirrored
         for face, stretch in zip(faces, stretches, strict=True):
             crop = align_face(image, five_points(face.landmarks))
             values = readings(face, crop)
@@ -251,7 +270,8 @@ class FaceRecord:
             values[_QUALITY_READING] *= face_conditions.quality
             self._people.meet(stretch, face, image, values)
             self._sightings.consider(stretch, face, image, values)
-            self._rows.append(str(stretch), face, values, crop, face_conditions)
+            view = crop[:, ::-1] if self._is_mirrored and not comes_alone else crop
+            self._rows.append(str(stretch), face, values, (view, comes_alone), face_conditions)
             if self._landmarks is not None:
                 self._landmarks.append(str(stretch), face)
         return stretches

@@ -129,6 +129,9 @@ def _values(task: str, names: Sequence[str], body: bytes, file: str, faults: Fau
     """The labels of a file's body; None, with faults recorded, if one is invalid."""
     labels = names if task != 'expression' else ('class',)
     most = len(names) - 1 if task == 'expression' else 1
+    digits = None if task == 'affect' else digit_table(body, len(labels))
+    if digits is not None and are_labels(task, digits, most):
+        return digits if task == 'units' else digits[:, 0]
     table = parsed_table(body, dict.fromkeys(labels, ARROW_TYPES[task]))
     columns = None if table is None else [column.to_numpy() for column in table.columns]
     if columns is None or not all(are_labels(task, column, most) for column in columns):
@@ -137,6 +140,36 @@ def _values(task: str, names: Sequence[str], body: bytes, file: str, faults: Fau
             return None
     values = np.stack(columns, axis=1) if task != 'expression' else columns[0]
     return with_nan(values) if task == 'affect' else values
+
+
+def digit_table(body: bytes, cells: int) -> npt.NDArray[np.int8] | None:
+    """Lines of cells that are all one digit or -1, as integers, several times as fast as `parsed_table`.
+
+    >>> digit_table(b'0,1,-1\\n-1,1,0', 3).tolist()
+    [[0, 1, -1], [-1, 1, 0]]
+
+    Args:
+        body: lines without a header.
+        cells: number of cells of each line.
+
+    Returns:
+        (N, cells) integers; None if a line or a cell has another form, or there is no line.
+    """
+    if b'/' in body:
+        return None
+    text = np.frombuffer(body + b'\n', np.int8).copy()
+    minus_signs = np.flatnonzero(text == ord('-'))
+    if len(minus_signs):
+        if not (text[minus_signs + 1] == ord('1')).all():
+            return None
+        text[minus_signs + 1] = ord('/')  # the character before 0: every cell is one character after this
+        text = np.frombuffer(text.tobytes().translate(None, b'-'), np.int8)
+    if len(text) % (2 * cells):
+        return None
+    lines = text.reshape(-1, 2 * cells)  # each cell and the comma or line end after it
+    digits = lines[:, ::2] - np.int8(ord('0'))
+    are_separated = (lines[:, 1:-1:2] == ord(',')).all() and (lines[:, -1] == ord('\n')).all()
+    return digits if are_separated and digits.min() >= -1 and digits.max() <= 9 else None
 
 
 def with_nan(affect: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -29,7 +29,7 @@ from affekt.labels import EKMAN
 from affekt.live.clocks import MachineClock
 from affekt.live.feeds import StreamFrame
 from affekt.live.hearing import Hearer
-from affekt.live.latency import Delays
+from affekt.live.latency import Delays, LatencyBudget
 from affekt.live.mailbox import WAKES_EVERY_S
 from affekt.live.readings import LatencyReport, LiveFace, LiveReading
 from affekt.live.saving import Kept
@@ -71,7 +71,7 @@ class LiveSession:
         self.source = LiveSource(source, self.settings, self._clock)
         self._models = LoadedModels(self.settings.analysis())
         self._subscribers: list[Subscriber] = []
-        self._delays = Delays()
+        self._delays, self._budget, self._late_frames = Delays(), LatencyBudget(self.settings.latency_budget_s), 0
         self._steady = SteadyFaces(self.settings.smoothing)
         self._store = Store(None if out is None else Path(out), self.settings)
         self._faces: FaceStream | None = None
@@ -87,8 +87,13 @@ class LiveSession:
         p50, p95, p99 = (self._delays.quantile(share) for share in (0.5, 0.95, 0.99))
         source = self.source
         return LatencyReport(
-            p50, p95, p99, self._delays.count, source.pictures.dropped, source.reconnects, source.sound_dropped_s
+            p50, p95, p99, self._delays.count, self._dropped, source.reconnects, source.sound_dropped_s
         )
+
+    @property
+    def _dropped(self) -> int:
+        """Number of frames dropped: replaced by newer ones before they were taken, or too old then."""
+        return self.source.pictures.dropped + self._late_frames
 
     @property
     def recovered(self) -> tuple[Path, ...]:
@@ -241,13 +246,19 @@ class LiveSession:
                 if has_stalled and self._hearer is not None and (progress := self._hearer.news(0.0)) is not None:
                     yield self._published(*progress, (), None)
                 continue
+            taken_s = self._clock.now()
             last_read_s = arrived.read_s
+            is_last = self.settings.is_patient or frames.is_over
+            if not is_last and self._budget.drops(arrived.read_s, taken_s, frames.dropped):
+                self._late_frames += 1
+                continue
             image = arrived.unit.image
             scale = self.source.scale_of(arrived.unit, image)
             if scale != self.frame_scale and self._faces is not None:
                 self._store.keep_faces(self._faces)  # earlier rows are in pixels of the previous size
             self.frame_scale = scale
             reading = self._reading(arrived, image)
+            self._budget.add(self._clock.now() - taken_s)
             yield reading
             self._keep(image, reading)
 
@@ -275,7 +286,7 @@ class LiveSession:
             self._hearer.raise_failure()
             voice, words = self._hearer.voice, self._hearer.words()
         latency_s = self._clock.now() - read_s
-        reading = LiveReading(time_s, latency_s, self.source.pictures.dropped, faces, voice, words)
+        reading = LiveReading(time_s, latency_s, self._dropped, faces, voice, words)
         for callback in self._subscribers:
             callback(reading, image)
         self._delays.add(self._clock.now() - read_s)

@@ -51,6 +51,9 @@ class StreamSettings:
     """Seconds of an unfinished turn from which vocal emotion is read, 1 to 28."""
     voice_every_s: float = 0.5
     """Seconds between such readings while somebody speaks, 0.1 to 60."""
+    latency_budget_s: float = 0.06
+    """Target of the latency in seconds, 0 to 60: a frame that waited too long to meet it is dropped for the next; 0
+    drops none for that reason."""
     camera_size: str = ''
     """Frame size requested from a camera, such as '640x360'; '' takes the camera's default."""
     camera_rate_hz: float | None = None
@@ -68,6 +71,7 @@ class StreamSettings:
         _require_choice('smoothing', self.smoothing, SMOOTHINGS)
         _require_within('voice_window_s', self.voice_window_s, 1.0, 28.0)
         _require_within('voice_every_s', self.voice_every_s, 0.1, 60.0)
+        _require_within('latency_budget_s', self.latency_budget_s, 0.0, 60.0)
         _require_within('reconnects', self.reconnects, 0, 1000)
         _require_within('patience_s', self.patience_s, 0.5, 3600.0)
         if self.camera_rate_hz is not None:

@@ -312,7 +312,7 @@ class Recording:
             reason = f', for the first choice, number {default}, is silent' if was_silent else ''
             notes.append(f'{len(self.audio)} audio streams; number {self.audio[one_pass.stream]} is read{reason}')
         if one_pass.rescue:
-            notes.append(f'audio: {one_pass.rescue}')
+            notes.append(f'in the audio, {one_pass.rescue}')
         return notes
 
     def __repr__(self) -> str:

@@ -185,7 +185,7 @@ def _apart(ranking: Ranking) -> str:
 def _biases(ranking: Ranking) -> str:
     if not ranking.biases:
         return (
-            '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">The comparisons do not '
+            '<section class="part"><h2>Possible biases of the verdicts</h2><p class="soft">The comparisons do not '
             'say which side was shown first, nor how long the texts were, so nothing can be said.</p></section>'
         )
     scale = scale_of([value for bias in ranking.biases for value in (bias.effect, bias.low, bias.high)])
@@ -197,8 +197,8 @@ def _biases(ranking: Ranking) -> str:
         ('between equals', 'Chance that the favoured of two equally strong items wins, one unit apart')
     )
     return (
-        '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">Left: how often the side with '
-        'more of it won, which a rule that knows nothing else would score. Right: what is left of it between equally '
+        '<section class="part"><h2>Possible biases of the verdicts</h2><p class="soft">Left: how often the side with '
+        'more of it won, which is the accuracy of a rule that knows nothing else. Right: its effect between equally '
         'strong items, in log-odds for one unit (being shown first, twice the length, one more).</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Biases"><table class="sortable">'
         f'<thead><tr>{left_headers}<th scope="col" class="plot">{axis_svg(scale)}</th>{right_headers}'
@@ -215,7 +215,7 @@ def _bias_row(bias: Bias, scale: Scale) -> str:
     return (
         f'<tr><th scope="row">{escaped(bias.name)}</th><td class="number" data-value="{bias.share!r}">{share}</td>'
         f'<td class="plot">{plot}</td><td class="strength" data-value="{bias.effect!r}">{effect}</td>'
-        f'<td>{"taken out" if bias.is_controlled else ""}</td></tr>'
+        f'<td>{"controlled" if bias.is_controlled else ""}</td></tr>'
     )
 
 
@@ -249,7 +249,7 @@ def _made(ranking: Ranking, source: Mapping[str, Any]) -> str:
     rows: list[tuple[str, object]] = [
         ('diagnosis', diagnosis),
         ('ties', TIE_MODELS.get(settings.ties, settings.ties) + tie),
-        ('taken out', ', '.join((*(['shown first'] if settings.order else []), *settings.control)) or 'nothing'),
+        ('controlled for', ', '.join((*(['shown first'] if settings.order else []), *settings.control)) or 'nothing'),
         ('prior', 'none' if settings.prior is None else f'Gaussian, {settings.prior:g} log-odds'),
         ('intervals', f'{settings.level:.0%} {settings.intervals}{_clusters(ranking)}'),
         ('seed', settings.seed),

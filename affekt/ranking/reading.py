@@ -148,8 +148,11 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
             columns, [shown(str(name)) for name in rater], [outcome_of[word] for word in verdicts], orders
         )
     covariates = {name: spread(values) for name, values in _covariates(table, shape).items()}
-    if rater is not None and OWN not in covariates and (own := own_model(left, right, rater)).any():
-        covariates[OWN] = spread(own)
+    names = rater_names if raters > 1 else rater
+    if names is not None and OWN not in covariates:
+        own = own_model([*left] * raters, [*right] * raters, names)[kept]
+        if own.any():
+            covariates[OWN] = own.tolist()
     weight = columns.get('weight')
     if weight is not None:
         _refuse_thousands(table, 'weight')

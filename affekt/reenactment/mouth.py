@@ -84,12 +84,13 @@ ROUND = (0.4, 0.7)
 ON_LIPS, WITHIN = np.array([1.15, 1.1, 1.05]), np.arange(1.0, 0.6, -0.05)
 """Distances from the middle of a mouth, relative to its landmarks', of pixels of lip, and at which the lip may end."""
 UNLIKE_LIP = 0.3
-"""Difference from the lip beside it, relative to its brightness, of a colour of teeth or of a dark mouth."""
+"""Least difference of teeth or a dark mouth from the colour of the lip beside them, relative to its brightness."""
 LIPS_SHOWN = 0.03
-"""Width of the strip of a mouth picture's own lips that may reach into the opening, in widths of that mouth: landmarks
-are no more exact."""
+"""Width of the strip of the image's own lips that may remain visible, in widths of its mouth: the accuracy of
+landmarks."""
 BEYOND_EDGE = 1.25
-"""Distance from the middle of the mouth, relative to the lips', up to which the picture is moved: soft edges."""
+"""Distance from the middle of the mouth, relative to that of the lips, up to which the image is moved, since the mask
+of the mouth has soft edges."""
 SMOOTHED_STEP, LEAST_SMOOTHED = 0.5, 0.3
 """Standard deviation of the blur before an image is made smaller, over the step between the pixels that are read, and
 the least one that makes a difference."""
@@ -315,7 +316,7 @@ def _placed_between(mouth: MouthPicture, lips: Floats, box: Box) -> Image:
 
 
 def _opening(mouth: MouthPicture) -> Floats:
-    """(20, 2) the edge of the opening in a picture: of a round mouth, landmarks lie on its lips, not within them."""
+    """(20, 2) edge of the opening in an image; the landmarks of a round mouth lie on its lips, outside of it."""
     edge = mouth.inner_lips.astype(np.float64)
     roundness = float(np.clip((_slenderness(edge) - ROUND[0]) / (ROUND[1] - ROUND[0]), 0, 1))
     if not roundness:
@@ -332,8 +333,14 @@ def _opening(mouth: MouthPicture) -> Floats:
 
 
 def _inwards(edge: Floats, placed: Floats) -> Floats:
-    """(20, 2) from where an affine map puts each point of the lips' edge in a picture of a mouth, to where the opening
-    is: its shape may be another, and what lies beyond its edge is lip."""
+    """(20, 2) displacement of each placed point of the lips' edge into the opening of an image of a mouth; 0 within it.
+
+    The opening may have another shape, and beyond its edge the image shows lips.
+
+    Args:
+        edge: (20, 2) edge of the opening.
+        placed: (20, 2) where an affine map places the edge of the lips.
+    """
     middle = edge.mean(axis=0)
     outwards = edge - middle
     outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)

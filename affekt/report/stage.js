@@ -167,7 +167,7 @@ export function makeStage(report, clock, media) {
 function makeTransport(report, clock, media) {
   if (report.source.kind === 'image')
     return {
-      root: h('p', { class: 'transport-note faint', text: 'A picture: one instant, no timeline.' }),
+      root: h('p', { class: 'transport-note faint', text: 'An image: one instant, no timeline.' }),
       update: () => {},
     };
   const icon = h('span', { class: 'play-icon', 'aria-hidden': 'true' });

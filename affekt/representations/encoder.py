@@ -82,8 +82,8 @@ class ClipBackbone(Backbone):
             )  # fmt: skip
         form: Form = network.form
         super().__init__(network, settings.layers, sum(widths(form, each_layer=settings.each_layer)))
-        for unread in ('fc_norm', 'head'):  # unused here, so they would get no gradient
-            setattr(network, unread, torch.nn.Identity())
+        for unused in ('fc_norm', 'head'):  # they would get no gradient
+            setattr(network, unused, torch.nn.Identity())
         self.form = form
         self.clips = ClipSettings(form.size, CROPS[0], form.modalities)
         self.modality = 'audio' if form.modalities == ('audio',) else 'video'
@@ -199,9 +199,9 @@ class ClipBackbone(Backbone):
             batches.append(batch)
             parts = of_slices(self.network, Inputs.of(batch, self.network))
             has = self._has(batch)
-            for at, view in enumerate(chunk):
+            for index, view in enumerate(chunk):
                 slice_features = [
-                    part[at].float().cpu() if part is not None and is_present[at] else None
+                    part[index].float().cpu() if part is not None and is_present[index] else None
                     for part, is_present in zip(parts, has, strict=True)
                 ]
                 rows.append(rows_of(view, slice_features, self.form))
@@ -236,7 +236,7 @@ class ClipBackbone(Backbone):
 
 
 def used_precision(device: str, wanted: str) -> str:
-    """The precision in which a network runs: the requested one if the device computes it natively, else float32.
+    """The precision in which a network runs: the requested one if the device supports it natively, else float32.
 
     Args:
         device: torch device, such as `cuda:0`.
@@ -262,19 +262,20 @@ def packed(clip: Clip, form: Form) -> npt.NDArray[np.uint8]:
     if 'video' in form.modalities:
         pixels = torch.zeros(form.frames, 3, form.size, form.size, dtype=torch.uint8)
         if clip.frames is not None:
+            # (T, H, W, 3) to (T, 3, H, W)
             pixels = resized(torch.from_numpy(np.ascontiguousarray(clip.frames.transpose(0, 3, 1, 2))), form.size)
-        parts.append(pixels.flatten())
+        parts.append(pixels.flatten())  # (3 T H W,)
     if 'audio' in form.modalities:
         spectrogram = torch.zeros(_steps(form), BANDS)
         if clip.sound is not None and is_heard(clip):
             spectrogram = filterbanks([np.ascontiguousarray(clip.sound)], _steps(form))[0]
-        parts.append(spectrogram.flatten().view(torch.uint8))
+        parts.append(spectrogram.flatten().view(torch.uint8))  # (4 steps bands,)
     flags = torch.tensor([clip.frames is not None, is_heard(clip)], dtype=torch.uint8)
     return np.asarray(torch.cat([*parts, flags]).numpy())
 
 
 def unpacked(rows: Tensor, form: Form) -> ClipBatch:
-    """The batch that (V, R) bytes encode."""
+    """The batch of the (V, R) bytes of `packed`."""
     video = audio = None
     begin = 0
     flags = rows[:, -2:].bool()
@@ -284,7 +285,7 @@ def unpacked(rows: Tensor, form: Form) -> ClipBatch:
         video = torch.stack([normalised_frames(window) for window in pixels]) if bool(flags[:, 0].any()) else None
     if 'audio' in form.modalities and bool(flags[:, 1].any()):
         steps = _steps(form)
-        numbers = rows[:, begin : begin + steps * BANDS * 4].flatten().view(torch.float32)
+        numbers = rows[:, begin : begin + steps * BANDS * 4].flatten().view(torch.float32)  # (V steps bands,)
         audio = numbers.unflatten(0, (-1, 1, steps, BANDS))  # (V, 1, steps, bands)
     return ClipBatch(video, audio, flags[:, 0], flags[:, 1])
 

@@ -1,4 +1,4 @@
-"""A checkpoint as an ONNX file for any number of clips and any length, compared with torch before it appears.
+"""A checkpoint as an ONNX file for any number of clips and any length, compared with torch before it is written.
 
     export_onnx('run', Path('hicmae.onnx'))                  # affekt checkpoint convert run --to onnx --out hicmae.onnx
 
@@ -65,7 +65,7 @@ class Exported:
     apart: float
 
 
-class _Answers(nn.Module):
+class _Exportable(nn.Module):
     """A network whose only arguments are tensors, as `torch.export` needs it."""
 
     def __init__(self, network: Network, modalities: Sequence[str], has_head: bool) -> None:
@@ -124,12 +124,12 @@ def export_onnx(
     if not chosen or not set(chosen) <= set(form.modalities):
         raise UnknownNameError(
             expected=f'modalities that the network reads: {", ".join(form.modalities)}',
-            came=', '.join(chosen) or 'nothing',
+            came=', '.join(chosen) or 'none',
             todo='choose among them, or leave it out for all',
         )
     outputs = _outputs_of(checkpoint)
     network, _ = classifier_from(checkpoint, outputs or 1, drop_path=0.0)
-    model = _Answers(network.eval().requires_grad_(False), chosen, bool(outputs))
+    model = _Exportable(network.eval().requires_grad_(False), chosen, bool(outputs))
     report('load', 1, 1)
     # 2. the file and its metadata
     with place_atomically(out) as part:
@@ -140,18 +140,19 @@ def export_onnx(
         apart = _apart(model, form, part)
         if apart > TOLERANCE:
             raise WeightsError(
-                expected='a file with the outputs of torch', came=f'differences up to {apart:.2g} of the largest value',
+                expected='a file whose outputs equal those of torch',
+                came=f'differences up to {apart:.2g} of the largest value',
                 todo='report it with the versions of torch, onnx and onnxruntime',
             )  # fmt: skip
         if precision == 'int8':
             quantise(part)
             apart = _apart(model, form, part)
         report('compare', 1, 1)
-        inputs, answers = _described(part, _notes(checkpoint, form, precision, licence, apart))
-    return Exported(out, inputs, answers, apart)
+        inputs, shapes_of_outputs = _with_metadata(part, _notes(checkpoint, form, precision, licence, apart))
+    return Exported(out, inputs, shapes_of_outputs, apart)
 
 
-def _write(model: _Answers, form: Form, path: Path) -> None:
+def _write(model: _Exportable, form: Form, path: Path) -> None:
     batch = torch.export.Dim('batch', min=1, max=1 << 16)
     examples, axes = [], []
     for name in model.modalities:
@@ -192,7 +193,7 @@ def _noise(form: Form, name: str, count: int, times: float, seed: int) -> Tensor
     return torch.randn(count, *size, generator=torch.Generator().manual_seed(seed))
 
 
-def _apart(model: _Answers, form: Form, path: Path) -> float:
+def _apart(model: _Exportable, form: Form, path: Path) -> float:
     """Largest difference between the file and torch, over batches and lengths, as a share of the largest value."""
     import onnxruntime
 
@@ -203,17 +204,19 @@ def _apart(model: _Answers, form: Form, path: Path) -> float:
         with torch.no_grad():
             truths = model(*pixels)
         try:
-            answers = session.run(None, {n: part.numpy() for n, part in zip(model.modalities, pixels, strict=True)})
+            outputs = session.run(
+                None, {name: window.numpy() for name, window in zip(model.modalities, pixels, strict=True)}
+            )
         except Exception as error:  # onnxruntime's errors have no common class
             raise WeightsError(
                 expected='a file that takes any number of windows of any length',
                 came=' '.join(str(error).split())[:200],
                 todo='report it with the versions of torch, onnx and onnxruntime',
             ) from error  # fmt: skip
-        for truth, answer in zip(truths, answers, strict=True):
+        for truth, output in zip(truths, outputs, strict=True):
             expected = truth.numpy()
             largest = float(np.abs(expected).max()) or 1.0
-            worst = max(worst, float(np.abs(answer - expected).max()) / largest)
+            worst = max(worst, float(np.abs(output - expected).max()) / largest)
     return worst
 
 
@@ -224,23 +227,23 @@ def quantise(path: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quick = path.with_name(f'{path.name}.int8')
+    quantised = path.with_name(f'{path.name}.int8')
     try:
         with _quiet():
             quantize_dynamic(
                 str(path),
-                str(quick),
+                str(quantised),
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 reduce_range=True,
                 op_types_to_quantize=['MatMul', 'Gemm'],
             )
-        os.replace(quick, path)
+        os.replace(quantised, path)
     finally:
-        quick.unlink(missing_ok=True)
+        quantised.unlink(missing_ok=True)
 
 
-def _described(
+def _with_metadata(
     path: Path, notes: Mapping[str, str]
 ) -> tuple[dict[str, tuple[str | int, ...]], dict[str, tuple[str | int, ...]]]:
     """Add metadata to a file, and return the shapes of its inputs and outputs."""
@@ -261,10 +264,10 @@ def _described(
 
 
 def _notes(checkpoint: Checkpoint, form: Form, precision: str, licence: str, apart: float) -> dict[str, str]:
-    known = recognised(checkpoint.shapes)
-    assert known is not None
+    recognition = recognised(checkpoint.shapes)
+    assert recognition is not None
     return {
-        'family': known.family, 'form': json.dumps(vars(form)), 'source': checkpoint.path.name,
+        'family': recognition.family, 'form': json.dumps(vars(form)), 'source': checkpoint.path.name,
         'source_sha256': file_sha256(checkpoint.path), 'licence': licence or 'not stated', 'precision': precision,
         'apart_from_torch': f'{apart:.2g}', 'converted_by': f'affekt {__version__}',
     }  # fmt: skip
@@ -286,7 +289,7 @@ def _require_onnx() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Context without the libraries' log messages."""
+    """A context without log messages of the libraries."""
     import logging
 
     names = ('torch.onnx', 'torch.onnx._internal.exporter._registration', 'root', 'onnxscript')

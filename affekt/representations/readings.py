@@ -56,7 +56,7 @@ def of_windows(network: Network, inputs: Inputs) -> list[Tensor | None]:
     """The (V, C) groups of the published feature, before the last norm; None if no window has the modality."""
     features, _ = network.features(*inputs)
     parts = features.split(widths(network.form), dim=1)
-    return [part if _is_there(name, inputs) else None for name, part in zip(groups(network.form), parts, strict=True)]
+    return [part if _has_input(name, inputs) else None for name, part in zip(groups(network.form), parts, strict=True)]
 
 
 def of_layers(network: Network, inputs: Inputs) -> list[Tensor | None]:
@@ -76,11 +76,11 @@ def of_slices(network: Network, inputs: Inputs) -> list[Tensor | None]:
     if isinstance(network, SvfapClassifier):
         return [None if part is None else part[-1] for part in parts]
     weights = [getattr(network, f'{name}_layer_weights').softmax(dim=0) for name in network.form.modalities]
-    weighed = [
-        None if part is None else torch.einsum('l,lvtc->vtc', weight, part)
+    weighted = [
+        None if part is None else torch.einsum('l,lvtc->vtc', weight, part)  # (L,) and (L, V, T, C) to (V, T, C)
         for part, weight in zip(parts, weights, strict=False)
     ]
-    return [*weighed, *(None if part is None else part[-1] for part in parts[len(weights) :])]
+    return [*weighted, *(None if part is None else part[-1] for part in parts[len(weights) :])]
 
 
 def _parts(network: Network, inputs: Inputs, *, is_whole: bool) -> list[Tensor | None]:
@@ -88,8 +88,8 @@ def _parts(network: Network, inputs: Inputs, *, is_whole: bool) -> list[Tensor |
     if isinstance(network, SvfapClassifier):
         stages = network.clip_stages(cast(Tensor, inputs.video))  # (V, T, S, C), T halved from stage to stage
         if is_whole:
-            return [torch.stack([stage.mean(dim=(1, 2)) for stage in stages]).unsqueeze(2)]
-        return [stages[-1].mean(dim=2).unsqueeze(0)]
+            return [torch.stack([stage.mean(dim=(1, 2)) for stage in stages]).unsqueeze(2)]  # (L, V, C), (L, V, 1, C)
+        return [stages[-1].mean(dim=2).unsqueeze(0)]  # (V, T, C), (1, V, T, C)
     form = network.form
     grids = {'video': form.video_grid[0], 'audio': form.audio_grid[0]}
     slices = {name: 1 if is_whole else grids[name] for name in form.modalities}
@@ -98,8 +98,8 @@ def _parts(network: Network, inputs: Inputs, *, is_whole: bool) -> list[Tensor |
     last: list[Tensor | None] = []
     for name in form.modalities:
         branch = network.encoder if name == 'video' else network.encoder_audio
-        shown = pixels[name]
-        part, tokens = (None, None) if shown is None else _sliced(branch.layers(shown), slices[name])
+        batch = pixels[name]
+        part, tokens = (None, None) if batch is None else _sliced(branch.layers(batch), slices[name])
         parts.append(part)
         last.append(tokens)
     if len(form.modalities) == 2:
@@ -118,5 +118,5 @@ def _sliced(layers: Iterable[Tensor] | Iterator[Tensor], slices: int) -> tuple[T
     return torch.stack(means), tokens
 
 
-def _is_there(name: str, inputs: Inputs) -> bool:
+def _has_input(name: str, inputs: Inputs) -> bool:
     return (inputs.video if name == 'video' else inputs.audio) is not None

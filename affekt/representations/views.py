@@ -63,28 +63,28 @@ def views_of(clip: Clip, form: Form, *, is_whole: bool) -> list[View]:
         form: form of the network.
         is_whole: the windows of the published evaluation; False for consecutive windows.
     """
-    wanted = clip
+    reduced = clip
     if 'video' not in form.modalities:
-        wanted = replace(wanted, frames=None, times_s=None)
+        reduced = replace(reduced, frames=None, times_s=None)
     if 'audio' not in form.modalities:
-        wanted = replace(wanted, sound=None)
-    if wanted.frames is None and wanted.sound is None:
+        reduced = replace(reduced, sound=None)
+    if reduced.frames is None and reduced.sound is None:
         return []
     sampling = Sampling(form.frames, STRIDE)
     windows: list[tuple[Window, range]]
     if is_whole:
-        windows = [(window, range(0)) for window in evaluation_windows(wanted, sampling, segments=SEGMENTS)]
+        windows = [(window, range(0)) for window in evaluation_windows(reduced, sampling, segments=SEGMENTS)]
     else:
-        windows = consecutive_windows(wanted, sampling, slice_frames=slice_frames(form))
+        windows = consecutive_windows(reduced, sampling, slice_frames=slice_frames(form))
     views = [
-        View(cut(wanted, window), (window.sound.start if window.sound else 0) / SOUND_RATE_HZ, slices)
+        View(cut(reduced, window), (window.sound.start if window.sound else 0) / SOUND_RATE_HZ, slices)
         for window, slices in windows
     ]
     return [view for view in views if view.clip.frames is not None or is_heard(view.clip)]
 
 
 def is_heard(clip: Clip) -> bool:
-    """Whether the audio is long enough and not constant."""
+    """Whether the clip has audio that is long enough and not constant."""
     return clip.sound is not None and len(clip.sound) >= SHORTEST_SAMPLES and bool(np.ptp(clip.sound))
 
 
@@ -114,19 +114,19 @@ def rows_of(view: View, parts: Sequence[Tensor | None], form: Form) -> Rows:
         form: form of the network.
     """
     by_name = list(zip(groups(form), parts, strict=True))
-    at = torch.arange(view.slices.start, view.slices.stop)
+    indices = torch.arange(view.slices.start, view.slices.stop)
     if view.clip.frames is None:
-        times: Floats | None = view.sound_s + AUDIO_STEP_S * (at.numpy() + 0.5)
+        times: Floats | None = view.sound_s + AUDIO_STEP_S * (indices.numpy() + 0.5)
         columns = [part if name == 'audio' else None for name, part in by_name]
     else:
         times = _times(view, slice_frames(form))
         audio = next((part for name, part in by_name if name == 'audio' and part is not None), None)
-        weights = None if audio is None else _sounding(view, slice_frames(form), len(audio)).to(audio.dtype)
+        weights = None if audio is None else _audio_weights(view, slice_frames(form), len(audio)).to(audio.dtype)
         columns = [
             part if name == 'video' or part is None or weights is None else weights @ part  # (T, A) x (A, C)
             for name, part in by_name
         ]
-    rows = [torch.zeros(len(at), form.width) if part is None else part[at] for part in columns]
+    rows = [torch.zeros(len(indices), form.width) if part is None else part[indices] for part in columns]
     return Rows(torch.cat(rows, dim=1), times)
 
 
@@ -138,7 +138,7 @@ def _times(view: View, frames: int) -> Floats | None:
     return means[view.slices.start : view.slices.stop]
 
 
-def _sounding(view: View, frames: int, steps: int) -> Tensor:
+def _audio_weights(view: View, frames: int, steps: int) -> Tensor:
     """(T, A) weight of each audio slice in each video slice, by overlap in time; rows sum to 1.
 
     A video slice without audio gets the nearest audio slice.

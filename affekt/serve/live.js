@@ -232,10 +232,10 @@ function drawSound(now, paint) {
   const emotion = Object.entries(voice?.emotion ?? {}).filter(([, share]) => share !== null).sort((a, b) => b[1] - a[1])[0];
   const words = voice ? [voice.is_speech ? 'speech' : 'no speech', voice.level_db === null ? '' : `${Math.round(voice.level_db)} dB`.replace('-', '−'),
     emotion ? `${emotion[0]} ${percent(emotion[1])}` : '', voice.valence === null ? '' : `valence ${signed(voice.valence)}`,
-    voice.arousal === null ? '' : `arousal ${signed(voice.arousal)}`] : [readings.length ? 'no sound' : '–'];
+    voice.arousal === null ? '' : `arousal ${signed(voice.arousal)}`] : [readings.length ? 'no audio' : '–'];
   node('voice-now').textContent = words.filter(Boolean).join(' · ');
   drawVoice(node('voice'), points, now, paint);
-  node('voice').setAttribute('aria-label', `Level of the sound: ${node('voice-now').textContent}`);
+  node('voice').setAttribute('aria-label', `Level of the audio: ${node('voice-now').textContent}`);
   const spoken = readings.findLast((reading) => reading.words)?.words ?? '';
   node('words').hidden = !spoken;
   node('words').textContent = spoken;

@@ -38,12 +38,12 @@ def one_call() -> Callable[..., Any] | None:
 
 
 def _step_of(kind: type[Optimizer]) -> Any:
-    """The step of an optimiser that is not differentiated through."""
+    """torch's step of a kind of optimiser, without its compiler and without gradients through the step itself."""
     return torch.no_grad()(unwrap(kind.step))
 
 
 class Uncompiled(Optimizer):
-    """Methods of all optimisers."""
+    """An optimiser whose methods do not import torch's compiler; the classes below add `step`."""
 
     add_param_group: Any = unwrap(Optimizer.add_param_group)
     load_state_dict: Any = unwrap(Optimizer.load_state_dict)

@@ -1,4 +1,4 @@
-"""The trained net as one ONNX file: mirror averaging, blendshape evidence, temperature and softmax inside
+"""The trained net as one ONNX file: mean over views, blendshape evidence, temperature and softmax inside
 the graph.
 
 In: an `ExpressionNet` and a `Combination`. Out: a file below 5 MB whose constants are stored as float16
@@ -21,21 +21,22 @@ from torch import nn
 
 
 class Deployed(nn.Module):
-    """Faces (N, 1, 48, 48) in [0, 1], blendshapes (N, 52), found (N, 1) in {0, 1} to probabilities (N, 7)."""
+    """From V views of N faces, blendshapes (N, 52) and found (N, 1) in {0, 1} to probabilities (N, 7).
 
-    def __init__(self, net: nn.Module, combination: Combination, mirrored: bool = True) -> None:
+    The views are (V N, 1, 48, 48) in [0, 1]: one of each face, then the mirror image of each, or one view alone.
+    """
+
+    def __init__(self, net: nn.Module, combination: Combination) -> None:
         super().__init__()
-        self.net, self.mirrored = net, mirrored
+        self.net = net
         self.register_buffer('scale', torch.tensor([1 / combination.temperature], dtype=torch.float32))
         self.register_buffer('weights', torch.from_numpy(combination.weights52()).float())
         self.register_buffer('found_bias', torch.from_numpy(combination.found_bias).float())
         self.register_buffer('bias', torch.from_numpy(combination.bias).float())
 
-    def forward(self, faces: torch.Tensor, blendshapes: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-        if self.mirrored:  # both views through one branch, so that in eight bits, too, a mirrored face has one answer
-            logits = self.net(torch.cat([faces, faces.flip(3)])).reshape(2, -1, self.bias.shape[0]).mean(0)
-        else:
-            logits = self.net(faces)
+    def forward(self, views: torch.Tensor, blendshapes: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+        # all views through one branch, so that in eight bits, too, a mirrored face has one answer
+        logits = self.net(views).reshape(-1, found.shape[0], self.bias.shape[0]).mean(0)  # (V, N, 7) to (N, 7)
         evidence = found * (blendshapes @ self.weights + self.found_bias)
         return torch.softmax(logits * self.scale + evidence + self.bias, dim=1)
 
@@ -43,16 +44,16 @@ class Deployed(nn.Module):
 def export(model: Deployed, path: Path) -> None:
     """Writes `path`, float16 inside, and checks that the graph is valid."""
     model = model.float().eval().to(memory_format=torch.contiguous_format)
-    example = (torch.rand(2, 1, 48, 48), torch.rand(2, 52), torch.ones(2, 1))
-    names = ['faces', 'blendshapes', 'found']
+    example = (torch.rand(4, 1, 48, 48), torch.rand(2, 52), torch.ones(2, 1))
+    names = ['blendshapes', 'found']
     temporary = path.with_suffix('.part')
     torch.onnx.export(
         model,
         example,
         str(temporary),
-        input_names=names,
+        input_names=['views', *names],
         output_names=['probabilities'],
-        dynamic_axes={name: {0: 'N'} for name in [*names, 'probabilities']},
+        dynamic_axes={'views': {0: 'views x N'}, **{name: {0: 'N'} for name in [*names, 'probabilities']}},
         opset_version=17,
         dynamo=False,
     )
@@ -95,6 +96,11 @@ def session_of(path: Path):  # type: ignore[no-untyped-def]
     return InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
 
 
+def both_views(images: np.ndarray) -> np.ndarray:
+    """(N, 48, 48) uint8 faces and their mirror images as the file takes them, (2 N, 1, 48, 48)."""
+    return np.concatenate([images, images[:, :, ::-1]])[:, None].astype(np.float32) / np.float32(255)
+
+
 def run_file(path: Path, images: np.ndarray, blendshapes: np.ndarray) -> np.ndarray:
     """(N, 7) float64 probabilities of the exported file; nan rows of blendshapes count as missing."""
     session, parts = session_of(path), []
@@ -102,7 +108,7 @@ def run_file(path: Path, images: np.ndarray, blendshapes: np.ndarray) -> np.ndar
     for start in range(0, len(images), 128):
         rows = slice(start, start + 128)
         given = {
-            'faces': images[rows, None].astype(np.float32) / np.float32(255),
+            'views': both_views(images[rows]),
             'blendshapes': np.nan_to_num(blendshapes[rows]).astype(np.float32),
             'found': found[rows, None].astype(np.float32),
         }
@@ -116,7 +122,7 @@ def latency_ms(path: Path, batch: int = 1, calls: int = 200) -> float:
     session, spent = session_of(path), []
     rng = np.random.default_rng(0)
     given = {
-        'faces': rng.random((batch, 1, 48, 48), np.float32),
+        'views': rng.random((2 * batch, 1, 48, 48), np.float32),
         'blendshapes': rng.random((batch, 52), np.float32),
         'found': np.ones((batch, 1), np.float32),
     }

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from data import load_faces
+from export import both_views
 from landmarks import read_faces
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -39,7 +40,7 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
         if faces is None:
             return None
         return {
-            'faces': faces[:, None].astype(np.float32) / np.float32(255),
+            'views': both_views(faces),
             'blendshapes': np.zeros((len(faces), 52), np.float32),
             'found': np.zeros((len(faces), 1), np.float32),
         }

@@ -23,7 +23,7 @@ from card import render_card, write_figures
 from combine import Combination, choose, fit, log_loss, plain
 from data import Faces, load_faces
 from evaluate import PUBLISHED, blendshape_baseline, calibration, examine, scores
-from export import Deployed, export, run_file, sha256
+from export import Deployed, both_views, export, run_file, sha256
 from landmarks import Readings, framed, mean_layout, read_split
 from measure import beside_float, latencies
 from net import ExpressionNet, Training, logits_of, score, train
@@ -106,9 +106,9 @@ def half_precision_gap(path: Path, net: torch.nn.Module, combination: Combinatio
     """Largest difference of a probability between the file and the float32 network."""
     model = Deployed(net, combination).float().eval()
     found = torch.from_numpy(r.found[:256, None]).float()
-    images = torch.from_numpy(faces.images[:256, None]).float() / 255
+    views = torch.from_numpy(both_views(faces.images[:256]))  # (2 N, 1, 48, 48)
     with torch.inference_mode():
-        exact = model(images, torch.from_numpy(np.nan_to_num(r.blendshapes[:256])), found).numpy()
+        exact = model(views, torch.from_numpy(np.nan_to_num(r.blendshapes[:256])), found).numpy()
     return float(np.abs(exact - run_file(path, faces.images[:256], r.blendshapes[:256])).max())
 
 
@@ -123,11 +123,12 @@ def describe(training: Training, net: torch.nn.Module, path: Path, gap: float) -
         'split': {'note': SPLIT_NOTE},
         'selection': 'everything on PublicTest (validation); PrivateTest (test) was read once, at the end',
         'inputs': {
-            'faces': 'float32 (N, 1, 48, 48) grey in [0, 1], aligned to FER_TEMPLATE',
+            'views': 'float32 (V N, 1, 48, 48) grey in [0, 1], aligned to FER_TEMPLATE: a view of each face, then the '
+            'mirror image of each, or one view alone',
             'blendshapes': 'float32 (N, 52) in [0, 1], 0 where missing',
             'found': 'float32 (N, 1): 1 where blendshapes are given, else 0',
         },
-        'outputs': {'probabilities': 'float32 (N, 7), calibrated, mean of the face and its mirror image'},
+        'outputs': {'probabilities': 'float32 (N, 7), calibrated, from the mean logits of the views'},
         'labels': list(EKMAN),
         'architecture': {
             'width': training.width,

@@ -55,8 +55,10 @@ def test_votes_whose_showing_is_missing_are_named_everywhere(voted, open_study):
     with table.open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert [(row['id'], row['rater'], row['why']) for row in rows] == [
-        (id, 'Ann', 'its showing is not in the journal') for id in lost]  # fmt: skip
-    message = f'2 entries of the journal not counted, because its showing is not in the journal: {lost[0]} of Ann'
+        (id, 'Ann', 'the journal lacks the display of its question') for id in lost]  # fmt: skip
+    message = (
+        f'2 entries of the journal not counted, because the journal lacks the display of its question: {lost[0]} of Ann'
+    )
     result = CliRunner().invoke(main, ['annotate', '--out', str(voted.folder), '--export-only'])
     assert message in result.stderr
     assert 'damage' not in result.output
@@ -78,7 +80,7 @@ def test_a_vote_that_comes_twice_counts_once_and_one_that_contradicts_is_named(v
     assert [(one.id, one.why) for one in state.left_out] == [
         ('another-vote', 'its question was answered before'),
         ('strange-vote', 'its question was shown to another rater'),
-        ('undo-of-nothing', 'it takes back a vote that is not there'),
+        ('undo-of-nothing', 'it takes back a vote that does not exist'),
     ]
 
 
@@ -87,7 +89,7 @@ def test_an_imported_vote_on_a_pair_that_is_not_asked_is_named(voted):
                 'seconds': 1.0, 'time': 1.0}  # fmt: skip
     _rewrite(voted, [*_lines(voted), imported])
     state, _ = open_votes(voted.folder)
-    assert [one.why for one in state.left_out] == ['its pair is not asked in this study']
+    assert [one.why for one in state.left_out] == ['its pair is not a task of this study']
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_a_last_line_that_a_kill_cut_is_taken_away_and_said(voted, open_study):
     before = path.read_bytes()
     path.write_bytes(before + b'{"kind": "vote", "id": "half')
     study = open_study(resume=True)
-    assert 'cut short by a kill and is taken away: 28 bytes' in study.notes[0]
+    assert 'cut short by a kill and is removed: 28 bytes' in study.notes[0]
     assert path.read_bytes() == before
 
 
@@ -154,7 +156,7 @@ def test_tasks_that_were_changed_are_refused_and_written_anew_by_a_resumed_study
     before = path.read_bytes()
     for content in (before[: len(before) // 2] + b'x', b'{"sample": 1}\n', b'\xff\xfe'):
         path.write_bytes(content)
-        with pytest.raises(RunError, match=f'{name}, which was changed or damaged'):
+        with pytest.raises(RunError, match=f'{name}, which has been changed or damaged'):
             export_votes(voted.folder)
     path.unlink()
     with pytest.raises(AffektError, match=name):
@@ -197,7 +199,7 @@ def test_a_full_disk_refuses_the_vote_and_keeps_what_was_there(open_study, monke
         patched.setattr(os, 'write', full)
         with pytest.raises(RunError, match='No space left on device'):
             study.vote('vote-full', 'Ann', screen.shown.id, 'left')
-        assert 'Votes cannot be written now: votes.jsonl: No space left' in Board(study).show()['html']
+        assert 'Votes cannot be written: votes.jsonl: No space left' in Board(study).show()['html']
     assert (study.folder / 'votes.jsonl').read_bytes() == before
     # The page sends the same vote again, and the disk has room.
     assert study.vote('vote-full', 'Ann', screen.shown.id, 'left').answered == 2

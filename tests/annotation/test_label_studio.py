@@ -184,7 +184,7 @@ def test_names_that_are_shown_alike_are_one_describer_and_two_annotators(tmp_pat
                           for n, who in enumerate(('a@x.org', 'A@x.org'))]  # fmt: skip
     read = read_label_studio([row, _row(data={'left': 'gpt', 'right': 'qwen', 'text1': 'c'})])
     assert [(task.left, task.right) for task in read.tasks] == [('GPT', 'qwen')] * 2
-    assert read.notes == ('tasks with a describer written in another way, taken for GPT: 1 (task 2)',)
+    assert read.notes == ('tasks with a describer in another spelling, read as GPT: 1 (task 2)',)
     assert [vote['rater'] for vote in read.votes] == ['a@x.org', 'A@x.org (A@x.org)', 'user 1']
     (tmp_path / 'ls.json').write_text(json.dumps([row]))
     prepare([tmp_path / 'ls.json'], tmp_path / 'votes', without_media=True).study.close()
@@ -208,12 +208,12 @@ def test_predictions_by_id_drafts_and_broken_rows_are_counted_and_the_rest_is_im
         'predictions left out that are an id without content: 1 (task 1)',
         'drafts left out: 1 (task 1)',
         'annotations left out that are an id without content: 1 (task 2)',
-        'annotations left out that are no list: 1 (task 3)',
+        'annotations left out that are not a list: 1 (task 3)',
         'tasks left out without both texts: 1 (task 4)',
         'tasks left out whose two describers are the same: 1 (task 5)',
-        'tasks left out that are no object with data: 1 (task 6)',
-        'tasks that came before, whose annotations are put together: 1 (task 7)',
-        'annotations that came before: 1 (task 7)',
+        'tasks left out that are not an object with data: 1 (task 6)',
+        'repeated tasks, whose annotations are joined: 1 (task 7)',
+        'repeated annotations: 1 (task 7)',
     )
 
 

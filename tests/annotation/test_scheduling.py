@@ -118,7 +118,7 @@ def _test_of_unplayable_clips(study: Study, number_unplayed: int):
 def test_a_test_item_that_the_browser_cannot_play_is_replaced_by_another(open_study):
     screen = _test_of_unplayable_clips(open_study(with_gold=True, test_items=4, test_share=1.0), 3)
     assert (screen.status, screen.right) == (ADMITTED, 4)
-    assert '3 clips of the test could not be played' in screen.message
+    assert 'could not play 3 clips of the test' in screen.message
 
 
 def test_without_more_gold_what_cannot_be_played_is_left_out_of_the_share(open_study, gold):
@@ -132,7 +132,7 @@ def test_without_more_gold_what_cannot_be_played_is_left_out_of_the_share(open_s
 def test_who_could_play_no_clip_of_the_test_is_told_so_and_not_called_wrong(open_study, gold):
     screen = _test_of_unplayable_clips(open_study(with_gold=True, test_items=4), len(gold))
     assert (screen.status, screen.shown) == (REFUSED, None)
-    assert 'No clip of the test could be played by this browser' in screen.message
+    assert 'This browser could not play any clip of the test' in screen.message
 
 
 def test_skipping_what_was_seen_is_not_excused(open_study):

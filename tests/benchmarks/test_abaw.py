@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -423,3 +425,49 @@ def test_what_would_leak_or_cannot_be_done_is_refused_before_anything_is_trained
     for wrong in ({'folds': 1}, {'labelled': 0.0}, {'seeds': 0}):
         with pytest.raises(ValueRangeError):
             dataclasses.replace(ALONE, **wrong)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE_SECTIONS = {
+    '## Measurements': 'abaw',
+    '### With speech in place of tones': 'abaw_speech',
+    '### Real faces, moved by software': 'abaw_portraits',
+}
+"""Section of the page to its result file."""
+PAGE_TABLES = {
+    '| system | expression, F1': ('smoothed', ('expr', 'va', 'au', 'mtl')),
+    '| points over `per_frame`': ('gain_over_per_frame', ('expr', 'va', 'au', 'mtl')),
+    '| system | valence, arousal': ('recovery', ('va', 'expr', 'au')),
+}
+"""Start of a table's header to the field and the tasks of its columns."""
+
+
+def _figures_of(row, field):
+    """The value and the interval of a row of results that a table of the page states."""
+    if field == 'smoothed':
+        return (row['smoothed'] or row['scores'])['test'][row['headline']]
+    return row[field]['ccc'] if field.startswith('recovery') else row[field]
+
+
+def test_the_page_states_what_the_result_files_say():
+    checked, fields, tasks = [], [], ()
+    for line in (ROOT / 'docs' / 'abaw.md').read_text('utf-8').splitlines():
+        if line in PAGE_SECTIONS:
+            content = json.loads((ROOT / 'measurements' / 'results' / f'{PAGE_SECTIONS[line]}.json').read_text())
+            rows, fields = {(row['task'], row['system']): row for row in content['rows']}, []
+        header = next((start for start in PAGE_TABLES if line.startswith(start)), None)
+        if header is not None:
+            field, tasks = PAGE_TABLES[header]
+            # the second table of recovery is of frames without a visible face
+            fields.append('recovery_unseen' if field == 'recovery' and field in fields else field)
+        elif not line.startswith('|'):
+            tasks = ()
+        elif tasks and line.startswith('| `'):
+            _, system, *cells, _ = (cell.strip(' `') for cell in line.replace('\N{MINUS SIGN}', '-').split('|'))
+            for task, cell in zip(tasks, cells, strict=False):  # the portraits have no column for mtl
+                figures = _figures_of(rows[task, system], fields[-1])
+                for number, figure in zip(re.findall(r'[-+]?[0-9.]+', cell), figures, strict=True):
+                    rounding = 0.5 * 10 ** -len(number.partition('.')[2]) + 0.0051  # the page's and the file's
+                    assert float(number) == pytest.approx(100 * figure, abs=rounding), (fields, line)
+                    checked.append(number)
+    assert len(checked) == 3 * (2 * 7 * 4 + 2 * 4 * 4 + 2 * 7 * 3 + 7 * 3 + 7 * 3)

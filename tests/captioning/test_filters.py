@@ -238,7 +238,7 @@ def test_statistics_before_and_after_say_what_a_filter_takes_from_the_labels(tmp
     assert made.gain.merged > max(made.gain.audio, made.gain.visual)
     assert any('bits' in note for note in made.notes())
     page = statistics_page(made, 'captions')
-    assert 'What merging adds' in page
+    assert 'Gain of merging' in page
     assert 'merging: all three texts' in page  # notes stand beside the tables that they explain, and only there
     assert 'agreement of two sets' not in page
     alone = statistics_page(statistics_of(captions, table, rng=np.random.default_rng(0)), 'captions')

@@ -11,7 +11,7 @@ import pytest
 from affekt.clips import with_vocals
 from affekt.clips.vocals import RATE_HZ, demucs_vocals
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import CorpusError, MissingExtraError
+from affekt.errors import CorpusError, MissingExtraError, WeightsError
 from affekt.media import Recording, write_audio
 
 
@@ -43,8 +43,22 @@ def test_a_file_that_two_share_is_separated_once_and_named_as_their_audio(manife
 
 def test_without_demucs_it_is_said_what_to_install(manifest, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'demucs', None)
-    with pytest.raises(MissingExtraError, match='pip install demucs'):
+    with pytest.raises(MissingExtraError, match='demucs>=4'):
         with_vocals(manifest, tmp_path / 'vocals')
+
+
+def test_weights_that_demucs_cannot_get_are_an_error_with_its_reason(monkeypatch):
+    def separator(**_):
+        raise OSError('Name or service not known')
+
+    api = ModuleType('demucs.api')
+    api.Separator = separator
+    monkeypatch.setitem(sys.modules, 'demucs', ModuleType('demucs'))
+    monkeypatch.setitem(sys.modules, 'demucs.api', api)
+    with pytest.raises(
+        WeightsError, match='weights of htdemucs, which demucs downloads; got Name or service not known'
+    ):
+        demucs_vocals()
 
 
 def test_demucs_gets_two_channels_and_its_vocals_become_one(monkeypatch):

@@ -218,6 +218,20 @@ def test_one_judge_that_is_also_a_describer_is_named_by_its_name_on_the_server(t
                'cannot tell' in note for note in facts['notes'])  # fmt: skip
 
 
+def test_an_order_that_cannot_be_told_from_strength_is_not_controlled_for_and_that_is_said(told):
+    """The text of *right* is always shown first, so that only length can be controlled for."""
+    rows = [
+        ('right', 'long', 'right' if number % 3 else 'left', name, 'left', 30, 30 + number % 5)
+        for number, name in enumerate(CLIPS)
+    ]
+    names = ('left', 'right', 'outcome', 'sample', 'order', 'left_length', 'right_length')
+    votes = write_table(told / 'first.csv', **dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    _, facts = board(told, '--votes', votes)
+    settings = facts['verdicts'][0]['without_bias']['settings']
+    assert (settings['control'], settings['order']) == (['length'], False)
+    assert any(note.startswith('first: controlled for length, but not for order: ') for note in facts['notes'])
+
+
 def test_the_page_shows_what_describers_wrote_as_text(told):
     write_table(told / 'long.csv', name=CLIPS, description=['He is <script>alert(1)</script> angry.'] * 24)
     board(told)

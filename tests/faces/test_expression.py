@@ -74,6 +74,14 @@ def test_the_mirror_image_gets_the_same_answer(model, crops):
     assert model.probabilities(mirrored) == pytest.approx(model.probabilities(crops), abs=1e-5)
 
 
+def test_the_mean_logits_of_single_views_are_those_of_both(model, crops):
+    readings = [model.probabilities(view, both_views=False) for view in (crops, crops[:, :, ::-1])]
+    logits = np.mean(np.log(readings), axis=0)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.abs(readings[0] - readings[1]).max() > 0.01
+    np.testing.assert_allclose(model.probabilities(crops), expected, atol=1e-5)
+
+
 def test_swapping_left_and_right_blendshapes_changes_nothing(model, crops):
     left = blendshapes(5, mouthSmileLeft=0.6, browDownLeft=0.3)
     right = blendshapes(5, mouthSmileRight=0.6, browDownRight=0.3)

@@ -34,7 +34,7 @@ class Constant:
     def __init__(self):
         self.batches = []
 
-    def probabilities(self, crops, blendshapes=None):
+    def probabilities(self, crops, blendshapes=None, *, both_views=True):
         self.batches.append(len(crops))
         shares = np.zeros((len(crops), 7))
         shares[:, EKMAN.index('anger')] = 1.0
@@ -152,9 +152,29 @@ def test_rows_are_those_of_the_frames_read_one_after_the_other(shots, landmarker
     assert not table
 
 
+def test_consecutive_frames_are_read_in_one_view_in_turn_and_lone_frames_in_both(photograph, landmarker):
+    class Noted(Constant):
+        def __init__(self):
+            super().__init__()
+            self.read = []
+
+        def probabilities(self, crops, blendshapes=None, *, both_views=True):
+            self.read += [(crop, both_views) for crop in crops]
+            return super().probabilities(crops, blendshapes)
+
+    still = [Shot(time_s, photograph) for time_s in (0.0, 0.08, 0.16, 1.0)]
+    model = Noted()
+    observe_faces(still, landmarker=landmarker, expression=model)
+    seen = {both: [crop for crop, read_both in model.read if read_both == both] for both in (True, False)}
+    assert len(seen[True]) == 2  # the first frame and the one that comes alone
+    mirrored, upright = seen[False]
+    direct, turned = (np.abs(np.asarray(crop, float) - upright).mean() for crop in (mirrored, mirrored[:, ::-1]))
+    assert turned < 1 < direct
+
+
 def test_what_goes_wrong_in_any_thread_reaches_the_caller_and_ends_all(shots, landmarker):
     class Broken:
-        def probabilities(self, crops, blendshapes=None):
+        def probabilities(self, crops, blendshapes=None, *, both_views=True):
             raise RuntimeError('no expression')
 
     def unreadable():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from affekt.frames import ACTION_UNITS, EXPRESSIONS, Faults, read_annotation, write_annotation
+from affekt.frames import ACTION_UNITS, EXPRESSIONS, Faults, annotations, read_annotation, write_annotation
+from affekt.frames.annotations import digit_table
 
 CLASSES = 'Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other'
 
@@ -181,3 +184,28 @@ def test_what_is_written_is_read_back(tmp_path_factory, labels):
         back = read_annotation(path, Faults(), task=task)
         assert np.array_equal(back.values, values, equal_nan=task == 'affect')
         assert back.values.dtype == values.dtype
+
+
+CELLS = st.sampled_from(
+    ('0', '1', '-1', '1', '0', '7', '-2', '--1', '1-1', '-', '/', '', ' 1', '01', '1.0', '\x7f', 'é')
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=4).map(','.join), min_size=1, max_size=3).map('\n'.join))
+def test_only_lines_of_digits_and_of_minus_one_are_read_as_digits(body):
+    line = re.compile(r'(-1|[0-9])(,(-1|[0-9])){2}')
+    lines = body.split('\n')
+    table = digit_table(body.encode(), 3)
+    if all(map(line.fullmatch, lines)):
+        assert table.tolist() == [[int(cell) for cell in each.split(',')] for each in lines]
+    else:
+        assert table is None
+
+
+def test_files_of_digits_need_no_table_of_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(annotations, 'parsed_table', None)
+    units = [[1, 0] * 6, [-1] * 12]
+    rows = '\n'.join(','.join(map(str, row)) for row in units)
+    assert values_of(tmp_path, f'{",".join(ACTION_UNITS)}\n{rows}\n') == units
+    assert values_of(tmp_path, f'{CLASSES}\r\n7\r\n-1\r\n0\r\n') == [7, -1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import threading
 import time
@@ -24,6 +25,7 @@ from affekt.live.clocks import MachineClock
 from affekt.live.feeds import merged
 from affekt.live.hearing import Hearer
 from affekt.live.journal import read_rows
+from affekt.live.latency import LatencyBudget
 from affekt.live.mailbox import Mailbox
 from affekt.live.saving import Kept, save_stream
 from affekt.live.store import recovered_in
@@ -105,6 +107,57 @@ def test_a_slow_user_gets_the_newest_frame_and_the_others_are_counted():
     assert len(taken) < 60
     assert taken[-1].dropped <= session.latency.dropped
     assert session.latency.frames == len(taken)
+
+
+def drops(budget: LatencyBudget, ages_s: list[float], interval_s: float = 0.04) -> list[bool]:
+    """Which frames of these ages, one interval apart, are dropped; after one that sets the interval."""
+    budget.drops(0.0, 0.0, 0)
+    return [budget.drops(number * interval_s, number * interval_s + age_s, 0) for number, age_s in enumerate(ages_s, 1)]
+
+
+@pytest.mark.parametrize(
+    ('cost_s', 'ages_s', 'interval_s', 'expected'),
+    [
+        (0.045, [0.0, 0.005, 0.02, 0.005], 0.04, [False, False, True, False]),
+        (0.045, [0.02, 0.02, 0.02], 0.04, [True, False, True]),  # never two in a row
+        (0.02, [0.0, 0.039], 0.04, [False, False]),  # quick enough for any age within an interval
+        (0.08, [0.0, 0.039], 0.04, [False, False]),  # no frame can meet the budget
+        (0.045, [0.02, 0.02], 1.0, [False, False]),  # the next frame is a second away
+    ],
+)
+def test_a_frame_that_waited_too_long_for_the_budget_is_dropped(cost_s, ages_s, interval_s, expected):
+    budget = LatencyBudget(0.06)
+    assert drops(budget, [0.05]) == [False]  # before the first reading no cost is known
+    for _ in range(100):
+        budget.add(cost_s)
+    assert drops(budget, ages_s, interval_s) == expected
+
+
+def test_the_interval_counts_frames_that_were_replaced_in_between():
+    budget = LatencyBudget(0.06)
+    budget.add(0.045)
+    budget.drops(0.0, 0.0, 0)
+    assert budget.drops(0.12, 0.14, 2)
+    assert not budget.drops(0.24, 0.26, 2)
+
+
+def test_costs_that_vary_leave_less_time_to_wait_and_a_budget_of_0_drops_nothing():
+    steady, varying, none = LatencyBudget(0.06), LatencyBudget(0.06), LatencyBudget(0.0)
+    for number in range(200):
+        steady.add(0.045)
+        varying.add(0.045 + (0.005 if number % 2 else -0.005))
+        none.add(0.045)
+    assert (drops(steady, [0.01]), drops(varying, [0.01]), drops(none, [0.5])) == ([False], [True], [False])
+
+
+def test_frames_dropped_for_the_budget_are_counted_and_the_last_is_read(monkeypatch):
+    late = itertools.cycle([False, True])
+    monkeypatch.setattr(LatencyBudget, 'drops', lambda self, read_s, now_s, replaced: next(late))
+    with LiveSession(grey_frames(10, 10.0), StreamSettings(voice=False)) as session:
+        readings = list(session)
+    assert session.latency.dropped >= 4
+    assert len(readings) + session.latency.dropped == 10
+    assert readings[-1].time_s == pytest.approx(0.9)
 
 
 def test_where_pictures_stop_what_is_heard_is_told_alone():
@@ -481,8 +534,8 @@ def test_a_clock_of_ones_own_tells_the_latency():
 
     with LiveSession(grey_frames(1), PATIENT, clock=Ticking()) as session:
         (reading,) = session
-    # it is looked at for the frame, for the reading and for the report, and once more by either thread in between
-    assert 0.009 < reading.latency_s < 0.021
+    # it is looked at when the frame comes, when it is taken and for the reading, and once more by either thread between
+    assert 0.019 < reading.latency_s < 0.031
     assert session.latency.p50_s == pytest.approx(reading.latency_s + 0.01, abs=1e-3)
 
 

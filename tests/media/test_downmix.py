@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from affekt.analysis.records import Lost, Source
 from affekt.errors import UnknownNameError
 from affekt.media import Recording
 from affekt.media.downmix import Downmix
@@ -54,8 +55,17 @@ def test_opposite_channels_are_heard_through_one_of_them_and_it_is_said(tmp_path
     assert decoded.is_complete
     name = 'FL' if suffix == '.flac' else '1 of 2'
     assert decoded.sentences == (
-        f'audio: the channels cancel each other from 0.0 to 5.0 s: channel {name} is used there instead of their mean',
+        'in the audio, the channels cancel each other from 0.0 to 5.0 s: '
+        f'channel {name} is used there instead of their mean',
     )
+
+
+def test_a_choice_of_channels_is_no_loss_of_a_recording_that_lacks_frames(tmp_path, rng):
+    left = speech(2, rng)
+    _, decoded = heard(write_channels(tmp_path / 'a.flac', np.stack([left, -left])))
+    notes = tuple(f'{text[:1].upper()}{text[1:]}.' for text in ('video: 3 frames are missing', *decoded.sentences))
+    source = Source('a.mp4', 'video', 2.0, '0', notes=notes, lost=Lost(is_complete=False))
+    assert source.losses == ('Video: 3 frames are missing.',)
 
 
 @pytest.mark.parametrize('scale', [0.9, 1.1])
@@ -75,7 +85,8 @@ def test_only_where_channels_cancel_is_one_of_them_used(tmp_path, rng):
     # windows are FLAC's blocks of 4608 samples, 0.288 s: the one from 10 * 0.288 = 2.88 s holds nothing before 3.0 s,
     # for a syllable has just ended, and the one from 20 * 0.288 = 5.76 s nothing until the channels are alike again
     assert decoded.sentences == (
-        'audio: the channels cancel each other from 2.9 to 5.8 s: channel FL is used there instead of their mean',
+        'in the audio, the channels cancel each other from 2.9 to 5.8 s: '
+        'channel FL is used there instead of their mean',
     )
 
 

@@ -119,6 +119,13 @@ def test_a_shape_of_one_s_own_is_one_argument(tmp_path):
     assert votes.outcome.tolist() == [1]
 
 
+def test_raters_with_a_column_each_may_have_an_own_model_too(tmp_path):
+    shape = Shape('left', 'right', ('a', 'people'), {'1': 'left', '2': 'right', '-': 'skip'})
+    votes = _read(tmp_path, 'left,right,a,people\na,b,1,2\nb,a,-,1\nc,a,2,1\n', shape=shape)
+    # the second verdict of `a` is skipped
+    assert votes.covariates['own_model'].tolist() == [1, -1, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ('text', 'said'),
     [

@@ -39,7 +39,7 @@ SMALL = Design(('surprise',), (0.0, 1.0), seconds=0.6, rate_hz=10.0)
 class Expression:
     """Sees anger in every face, so that no network has to be there."""
 
-    def probabilities(self, crops, blendshapes=None):
+    def probabilities(self, crops, blendshapes=None, *, both_views=True):
         shares = np.full((len(crops), 7), 0.05)
         shares[:, EKMAN.index('anger')] = 0.7
         return shares

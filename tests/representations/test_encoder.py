@@ -18,7 +18,7 @@ from affekt.errors import ValueRangeError, WeightsError
 from affekt.pretraining import collate, consecutive_windows, cut, evaluation_windows
 from affekt.pretraining.windows import Sampling
 from affekt.representations import ClipBackbone, used_precision
-from affekt.representations.views import View, _sounding, views_of
+from affekt.representations.views import View, _audio_weights, views_of
 from affekt.testing import check_encoder
 
 CLIP = EncoderSettings(is_for_one_row=True)
@@ -127,16 +127,16 @@ def test_rows_of_a_long_clip_lie_evenly_in_time_to_its_end(frames, rate_hz, tmp_
 def test_audio_is_put_beside_the_pictures_that_it_sounds_with():
     # 16 frames at 25 a second, every fourth: a slice of video lasts 0.32 s, one of audio 0.16 s
     (view,) = views_of(cases.noise(64), cases.BOTH, is_whole=False)
-    shares = _sounding(view, 2, 16).numpy()
+    shares = _audio_weights(view, 2, 16).numpy()
     np.testing.assert_allclose(shares, np.repeat(np.eye(8) / 2, 2, axis=1), atol=1e-9)
     # where sound stops after half of the clip, later pictures are beside the last of it
     half = View(replace(view.clip, sound=view.clip.sound[:20_480]), 0.0, view.slices)
-    shares = _sounding(half, 2, 16).numpy()
+    shares = _audio_weights(half, 2, 16).numpy()
     assert shares[4:, 7].tolist() == [1.0] * 4
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     # twice as slow a clip: each slice of video lasts four of audio
     slow = View(replace(view.clip, times_s=view.clip.times_s * 2), 0.0, view.slices)
-    np.testing.assert_allclose(_sounding(slow, 2, 16).numpy()[0, :5], [0.25, 0.25, 0.25, 0.25, 0.0], atol=1e-9)
+    np.testing.assert_allclose(_audio_weights(slow, 2, 16).numpy()[0, :5], [0.25, 0.25, 0.25, 0.25, 0.0], atol=1e-9)
 
 
 def test_an_encoder_that_is_trained_gives_the_frozen_feature_of_each_window(tmp_path):

@@ -134,7 +134,8 @@ class Run:
         resume: continue the run that the folder holds; one without any result may begin with other settings.
         renamed: old to new names of settings with which the run may have been saved.
         keeps_facts: whether the facts of results are kept in memory; otherwise only the journal has them.
-        otherwise: advice in the error where the run has other settings.
+        whose: whose settings differ, in the error where they do.
+        otherwise: advice in that error.
 
     Raises:
         RunError: the folder holds other files (hidden ones included), a run although `resume` is False, or a run with
@@ -150,9 +151,11 @@ class Run:
         resume: bool = False,
         renamed: Mapping[str, str] = MappingProxyType({}),
         keeps_facts: bool = True,
+        whose: str = 'of the run that is resumed',
         otherwise: str = 'use the same options, or choose another --out',
     ) -> None:
-        self.folder, self._renamed, self._keeps_facts, self._otherwise = folder, renamed, keeps_facts, otherwise
+        self.folder, self._renamed, self._keeps_facts = folder, renamed, keeps_facts
+        self._whose, self._otherwise = whose, otherwise
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         self.kept: Callable[[], str] = self._kept_results
@@ -191,7 +194,7 @@ class Run:
             elif saved != settings:
                 saved = saved if isinstance(saved, dict) else {}
                 raise RunError(
-                    expected='the settings of the run that is resumed',
+                    expected=f'the settings {self._whose}',
                     came=f'other values for {", ".join(_differing(saved, settings))}',
                     todo=self._otherwise,
                 )

@@ -30,6 +30,7 @@ from affekt.corpora import Facts, Manifest, Sample, import_corpus
 from affekt.experiments import Part
 from affekt.features import Features, Provenance, Store, extract, write_features
 from affekt.runs import write_atomically
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
@@ -186,7 +187,7 @@ def main() -> None:
         answer['markdown'].replace('\n## ', '\n### ').replace('# ', '## ', 1) for answer in results['rows'].values()
     ]
     origin = 'Made by `python measurements/merbench.py`; figures and settings in `merbench.json`.'
-    write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
+    write_atomically(options.out, json_file(results))
     page = '\n'.join([f'# MERBench, fair and as published\n\n{origin}\n', *pages])
     write_atomically(options.out.with_suffix('.md'), page.encode())
 

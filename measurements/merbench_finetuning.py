@@ -26,6 +26,7 @@ from affekt.benchmarks.finetuning_settings import FinetuningSettings
 from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_markdown, save_finetuning
 from affekt.corpora import import_corpus
 from affekt.runs import write_atomically
+from affekt.typed_json import json_file
 from affekt.weights import model_path
 
 HERE = Path(__file__).resolve().parent
@@ -80,7 +81,7 @@ def main() -> None:
         results['rows'][name] = answer
         results |= {'torch': torch.__version__, 'transformers': version('transformers')}
         results['rows'] = {each: results['rows'][each] for each in ROWS if each in results['rows']}
-        write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
+        write_atomically(options.out, json_file(results))
         pages = [
             each['markdown'].replace('\n## ', '\n### ').replace('# ', '## ', 1) for each in results['rows'].values()
         ]

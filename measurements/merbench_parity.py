@@ -13,7 +13,6 @@ Needs scikit-learn.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from affekt.metrics import (
     measure_intervals,
     sentiment_measure,
 )
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
@@ -256,7 +256,7 @@ def main() -> None:
         'rows': rows_by_name,
         'parity': parity,
     }
-    options.out.write_text(json.dumps(result, indent=1) + '\n')
+    options.out.write_bytes(json_file(result))
     print(f'{count - len(missed)} of {count} stated figures met', missed)
     for name, row_figures in rows_by_name.items():
         value, low, high = row_figures['scores'][row_figures['headline']]

@@ -34,6 +34,7 @@ from affekt.metrics import weighted_f1
 from affekt.nn import Dropout
 from affekt.nn.states import renamed
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
@@ -263,7 +264,7 @@ def main() -> None:
             results['rows'][f'{name} {model}'] = row(name, model, options.data, states, options.repeats)
             print(name, model, json.dumps(results['rows'][f'{name} {model}']), flush=True)
             results['versions'] = versions()
-            write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
+            write_atomically(options.out, json_file(results))
 
 
 if __name__ == '__main__':

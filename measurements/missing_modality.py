@@ -13,7 +13,6 @@ recordings. Needs torch, on the CPU.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from affekt.metrics import Measure, categorical_measure, holm, measure_intervals
 from affekt.metrics.resampling import paired_test
 from affekt.runs import write_atomically
 from affekt.training import Samples, TrainingSettings, missing_modality_answers, train, with_gaps
+from affekt.typed_json import json_file
 
 MODELS = ('linear', 'gated', 'attention')
 WAYS = ('complete', 'with gaps')
@@ -101,7 +101,7 @@ def main() -> None:
         result['models'][name] = row
     for test, adjusted in zip(tests, holm([test['p'] for test in tests]), strict=True):
         test['p_holm'] = adjusted
-    write_atomically(options.out, (json.dumps(result, indent=1) + '\n').encode())
+    write_atomically(options.out, json_file(result))
 
 
 if __name__ == '__main__':

@@ -304,6 +304,9 @@ an answer, trivial answers and the ceiling of constants always stand beside it. 
 one
 table says, and one person's judgement built ours; a label of the truth may itself be wrong or missing; English only.
 
+`affekt extract` reads no labels in a description that is only a refusal (*I am sorry, but I cannot tell*) or nonsense;
+the column `how` says so.
+
 As a reward for reinforcement learning, `affekt.metrics.open_vocabulary_reward.Reward()` gives F1 of the sectors
 less a price
 for each label beyond the truth's number and a slack; without such a price, the published reward was met with ever

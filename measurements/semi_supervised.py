@@ -40,6 +40,7 @@ from affekt.metrics import Measure, categorical_measure, holm, measure_intervals
 from affekt.metrics.resampling import paired_test
 from affekt.runs import write_atomically
 from affekt.training import SemiSettings
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
@@ -193,7 +194,7 @@ def main() -> None:
         tests = [gain for each in results.values() for row in each['shares'].values() for gain in row['gains'].values()]
         for gain, adjusted in zip(tests, holm([gain['p'] for gain in tests]), strict=True):
             gain['p_holm'] = adjusted
-        write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
+        write_atomically(options.out, json_file(results))
         for share, row in results[name]['shares'].items():
             print(name, share, row['scores'], row['gains'])
 

@@ -117,6 +117,15 @@ def test_every_public_name_has_a_docstring():
     assert {path: names for path, names in bare.items() if names} == {}
 
 
+def test_json_files_hold_no_nan():
+    """NaN and Infinity are not JSON; numbers that are not there are null."""
+    texts = {path: path.read_text('utf-8') for path in sorted(ROOT.glob('*/**/results/**/*.json'))}
+    texts |= {path: path.read_text('utf-8') for path in sorted((ROOT / 'affekt').rglob('*.json'))}
+    assert len(texts) > 90
+    for path, text in texts.items():
+        json.loads(text, parse_constant=lambda constant, path=path: pytest.fail(f'{constant} in {path}'))
+
+
 def test_the_page_on_performance_says_what_the_result_files_say():
     spec = importlib.util.spec_from_file_location('page', ROOT / 'measurements' / 'page.py')
     page = importlib.util.module_from_spec(spec)

@@ -40,6 +40,9 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         (('bench', 'reenact', '--pairs', 'a.csv', '--steps', '5'), "'--steps' belongs to --engine diffusion"),
         (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine does not apply to a set'),
         (('bench', 'merbench', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
+        (('bench', 'merbench', '--corpus', 'mosi', '--features', 'f'), 'name its folder with --release'),
+        (('finetune', '--from', 'f', '--manifest', 'm', '--out', 'o', '--rank', '4'), '--rank goes with --kind lora'),
+        (('pretrain', 'svfap', '--manifest', 'm', '--out', 'o', '--no-cache', '--cache', 'c'), '--cache goes with a'),
         (('bench', 'abaw', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
     ],
 )  # fmt: skip

@@ -78,8 +78,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_regular_file(_regular_file(path)).decode())
     except (OSError, ValueError, RecursionError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise RunError(
-            expected=f'{MAIN_FILE} of an analysis', came=f'{path}: {error}', todo='name a folder that analyze wrote'
+            expected=f'{MAIN_FILE} of an analysis', came=f'{path}: {reason}', todo='name a folder that analyze wrote'
         ) from error
     if not isinstance(content, dict) or content.get('format') != FORMAT or isinstance(content['format'], bool):
         raise RunError(

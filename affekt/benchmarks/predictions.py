@@ -45,6 +45,8 @@ class Prediction:
     """Name of a sample to its text or list of labels; empty if there are only sentiment words."""
     sentiment: Mapping[str, str] | None
     """Name of a sample to its sentiment word; None if the files have none."""
+    is_extracted: bool = False
+    """Whether affekt extracted the labels (its column `how` says from what): then all answers may be without any."""
 
 
 def short_name(checkpoint: str) -> str:
@@ -180,8 +182,10 @@ def read_prediction(unibench_set: UniBenchSet, files: CheckpointFiles) -> Predic
     """
     openset: dict[str, Any] = {}
     sentiment: dict[str, str] | None = None
+    is_extracted = False
     if files.openset:
         columns = read_columns(files.openset)
+        is_extracted = 'how' in columns
         words_by_name = answers_by_name(columns, files.openset, NAMES, OPENSETS)
         words = by_name(columns, files.openset, NAMES, SENTIMENTS)
         if words_by_name is None and (words is None or unibench_set.task != 'sentiment'):
@@ -200,7 +204,7 @@ def read_prediction(unibench_set: UniBenchSet, files: CheckpointFiles) -> Predic
                 expected='a column sentiment', came=f'{files.sentiment} with {columns.seen()}', todo='name it so'
             )
         sentiment = {name: str(word or '') for name, word in words.items()}
-    return Prediction(openset, sentiment)
+    return Prediction(openset, sentiment, is_extracted)
 
 
 def require_no_strangers(truth: Mapping[str, Any], answers: Mapping[str, Any], what: str) -> None:

@@ -224,7 +224,8 @@ def _measure(
     if unibench_set.task == 'sentiment':
         words, source = _sentiment_words(prediction, path)
         return measure_sentiment(truth, words), source
-    require_answers(truth, prediction.openset, path)
+    if not prediction.is_extracted:
+        require_answers(truth, prediction.openset, path)
     measure = measure_basic if unibench_set.task == 'basic' else measure_fine_grained
     return measure(truth, prediction.openset, table), ''
 
@@ -238,7 +239,8 @@ def _sentiment_words(prediction: Prediction, path: str) -> tuple[Mapping[str, st
     if prediction.sentiment is not None:
         return prediction.sentiment, 'as predicted'
     valence = _table_of_valence()
-    require_answers(prediction.openset, prediction.openset, path)
+    if not prediction.is_extracted:
+        require_answers(prediction.openset, prediction.openset, path)
     return derived_sentiment(prediction.openset, valence), f'derived from open labels by valence, table {valence.label}'
 
 

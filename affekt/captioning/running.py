@@ -237,9 +237,9 @@ class _Work:
         if self.on == 'ray':
             from affekt.captioning.on_ray import BATCH, captions_on_ray
 
-            wanted, batches = {row.sample for row in todo}, dict[int, list[Sample]]()
+            names, batches = {row.sample for row in todo}, dict[int, list[Sample]]()
             for at, row in enumerate(self.rows):
-                if row.sample in wanted:
+                if row.sample in names:
                     batches.setdefault(at // BATCH, []).append(row)
             yield from captions_on_ray(
                 self.manifest, self.settings, batches, self.run.folder, self.workers, self.at_once
@@ -252,20 +252,20 @@ class _Work:
             )
             yield from in_order(lambda row: captioner.caption(self.manifest, row), todo, self.at_once, 'caption')
 
-    def _note(self, each: Caption) -> None:
-        if each.status == FAILED:
-            self.failed[each.name] = each
+    def _note(self, caption: Caption) -> None:
+        if caption.status == FAILED:
+            self.failed[caption.name] = caption
             self._in_a_row += 1
             if self._in_a_row >= min(MOST_IN_A_ROW, len(self.rows)):
-                self._require_answering(each.why[FAILED])
+                self._require_answering(caption.why[FAILED])
                 self._in_a_row = 0
             return
         self._in_a_row = 0
         self._made_here += 1
         is_steady = self._made_here > self.side_by_side  # the first clips wait for decoders and servers to warm up
         at_once = self.side_by_side if is_steady else 0
-        self.run.note(each.name, '', files=(), caption=each.to_dict(), at_once=at_once)
-        self.done[each.name] = spent_on(each, self.prices, at_once)
+        self.run.note(caption.name, '', files=(), caption=caption.to_dict(), at_once=at_once)
+        self.done[caption.name] = spent_on(caption, self.prices, at_once)
         if self.progress is not None:
             self.progress('caption', len(self.done), len(self.rows))
 

@@ -12,13 +12,14 @@ from affekt.experiments import Section, Sheet, plain_sheet_page
 from affekt.metrics import Interval
 from affekt.wording import percent, signed
 
-READING = (
+_ON_LABELS = (
     "bits: the entropy of the labels, and of the inner sectors of affekt's wheel that they fall in",
     'without: clips whose description has no label',
-    'merging: all three texts read by the same word list; F over the inner rings of the five wheels, 95 % intervals',
-    'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips',
 )
-"""Notes on reading the tables."""
+_ON_MERGING = (
+    'merging: all three texts read by the same word list; F over the inner rings of the five wheels, 95 % intervals'
+)
+_ON_AGREEMENT = 'agreement of two sets of labels: 2 |A and B| / (|A| + |B|), 1 where both are empty; mean over clips'
 
 
 def statistics_sheet(statistics: CaptionStatistics) -> Sheet:
@@ -38,11 +39,14 @@ def statistics_sheet(statistics: CaptionStatistics) -> Sheet:
         sections.insert(
             1, Section('The filter', ('', 'meaning', 'clips'), _counted(reasons, {'kept': '', **REASONS}), 2)
         )
+    reading = list(_ON_LABELS)
     if statistics.gain is not None:
         sections.append(_gain(statistics))
+        reading.append(_ON_MERGING)
     if statistics.agreements:
         sections.append(_agreements(statistics))
-    return Sheet('Captions', tuple(sections), (*statistics.notes(), *READING))
+        reading.append(_ON_AGREEMENT)
+    return Sheet('Captions', tuple(sections), (*statistics.notes(), *reading))
 
 
 def statistics_page(statistics: CaptionStatistics, captions: str) -> str:

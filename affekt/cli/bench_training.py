@@ -12,7 +12,7 @@ import click
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import Named, fusion_models, refuse_unused
 from affekt.cli.group import table_notes
-from affekt.errors import require_torch
+from affekt.errors import CorpusError, require_torch
 from affekt.runs import require_new_run
 from affekt.terminal import StageBars, say, say_json
 
@@ -344,7 +344,10 @@ def dfer(
         folder = inputs or (Path(temporary) if out is None else out.with_name(f'{out.name}-inputs'))
         reads = tuple(name for name in ('video', 'audio') if any(name in candidate.reads for candidate in candidates))
         sources: dict[str, Any] = {}
+        baseline_features = features or ('acoustics-utt' if 'audio' in (reads or present) else 'none')
         with StageBars(name_width=10) as bars:
+            # stores that cannot be read are refused before clips are decoded
+            stores = baseline_stores(baseline_features, manifest, folder, processes=processes, progress=bars)
             if reads:
                 size = max(candidate.form.size for candidate in candidates if candidate.form is not None)
                 clips = corpus_clips(
@@ -353,8 +356,6 @@ def dfer(
                 )  # fmt: skip
                 sources = clip_sources(clips)
                 notes += clips.sentences
-            baseline_features = features or ('acoustics-utt' if 'audio' in (reads or present) else 'none')
-            stores = baseline_stores(baseline_features, manifest, folder, processes=processes, progress=bars)
             outcome = run_dfer(
                 manifest, sources, candidates, settings, tuning_settings, stores=stores, folder=out, resume=resume,
                 progress=bars,
@@ -375,8 +376,12 @@ def _require_folder(out: Path | None, resume: bool) -> None:
 
 def _manifest(corpus: str, release: Path | None) -> Manifest:
     """The corpus: a manifest, or a release by its name."""
-    from affekt.corpora import Manifest, import_corpus
+    from affekt.corpora import CORPORA, Manifest, import_corpus
 
+    if release is None and corpus in CORPORA:
+        raise CorpusError(
+            expected=f'the release of {corpus}', came='its name alone', todo='name its folder with --release'
+        )
     return Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from affekt.cli.choices import Named
+from affekt.cli.choices import Named, refuse_unused
 from affekt.cli.group import AS_JSON, main
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.files import require_room_for_folder
@@ -63,7 +63,9 @@ SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
 @click.option(
     '--warm-up-epochs', type=click.FloatRange(0), help='Epochs of warm-up (default 5, or a tenth of short runs).'
 )
-@click.option('--gather-contrast', is_flag=True, help='Contrast clips across all devices, not within each.')
+@click.option(
+    '--gather-contrast', 'gathers_contrast', is_flag=True, help='Contrast clips across all devices, not within each.'
+)
 @click.option(
     '--precision', type=Named(('auto', 'float32', 'bfloat16', 'float16')), default='auto',
     help='Precision of products; auto (default) is bfloat16 if the device supports it natively.',
@@ -114,10 +116,12 @@ def pretrain_command(
     # 1. Settings.
     if audio_only and video_only:
         raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
+    if no_cache:
+        refuse_unused('a cache (without --no-cache)', 'cache', 'processes')
     reads = ('audio',) if audio_only else ('video',) if video_only else ()
     form = changed_form(form_named(family, size or SMALLEST[family]), frames_size, reads)
     log_every = _log_every(options['save_every'])
-    settings = PretrainingSettings(**_renamed(options), log_every=log_every)
+    settings = PretrainingSettings(**options, log_every=log_every)
     is_first = is_first_process()
     bars = StageBars(name_width=6) if is_first else contextlib.nullcontext()
     # 2. Clips.
@@ -148,11 +152,6 @@ def pretrain_command(
         outcome = pretrain(form, clips, settings, folder=out, resume=resume, report=report, progress=progress)
     if is_first:
         _say_pretrained(outcome, pace, out, settings.device, as_json)
-
-
-def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by the names of settings."""
-    return {{'gather_contrast': 'gathers_contrast'}.get(name, name): value for name, value in options.items()}
 
 
 def _log_every(save_every: int) -> int:
@@ -439,6 +438,8 @@ def finetune_command(
     from affekt.experiments import finetune_clips
     from affekt.pretraining import Mixing, TuningSettings
 
+    if options['method'] != 'lora':
+        refuse_unused('--kind lora', 'rank')
     run = {
         name: options.pop(name)
         for name in ('label', 'validation', 'test', 'crop', 'drop_path', 'cache', 'processes', 'resume')
@@ -467,7 +468,8 @@ def _epoch_reporter() -> Callable[[Mapping[str, float]], None]:
         nonlocal last
         if 'epoch' in row and time.monotonic() - last >= LINE_S:
             last = time.monotonic()
-            score = f', {row["score"]:z.3f} on validation' if 'score' in row else ''
+            shown = [name for name in ('uar', 'ccc') if name in row]
+            score = ''.join(f', {name.upper()} {row[name]:z.3f} on validation' for name in shown)
             say(f'epoch {row["epoch"]:.0f}: loss {row["training"]:.3f}{score}', err=True)
 
     return report

@@ -11,7 +11,7 @@ from affekt.clips.clip import CROPS, MODALITIES, SIZE, SOUND_RATE_HZ, Clip, Clip
 from affekt.clips.decoded_clips import DecodedClips
 from affekt.clips.frame_folders import folder_clip
 from affekt.clips.packed import PackedClips
-from affekt.clips.packed_once import is_first_process, named_media, packed_clips, require_media
+from affekt.clips.packed_once import is_first_process, named_media, packed_clips, process_count, require_media
 from affekt.clips.sources import sample_clip, sources_of
 from affekt.clips.split_lists import read_split, split_manifest
 from affekt.clips.stored_pictures import stored_pictures
@@ -32,6 +32,7 @@ __all__ = [
     'is_first_process',
     'named_media',
     'packed_clips',
+    'process_count',
     'read_split',
     'require_media',
     'sample_clip',

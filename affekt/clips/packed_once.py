@@ -25,6 +25,11 @@ def is_first_process() -> bool:
     return os.environ.get('RANK', '0') == '0'
 
 
+def process_count() -> int:
+    """The number of processes that were launched together."""
+    return int(os.environ.get('WORLD_SIZE', '1'))
+
+
 def packed_clips(
     manifest: Manifest,
     folder: Path,

@@ -57,8 +57,8 @@ def pack(
     statements = statements_of(manifest, settings)
     header = CacheHeader(settings.size, sound, asdict(settings))
     depends_on = {'clips': asdict(settings), 'sound': sound, 'sources': _hash(repr(statements))}
-    advice = f'use the same manifest and options, or choose another --cache than {folder}'
-    with Run(folder, depends_on, resume=resume, otherwise=advice) as run:
+    whose, advice = f'that {folder} was written with', 'use the same manifest and options, or choose another --cache'
+    with Run(folder, depends_on, resume=resume, whose=whose, otherwise=advice) as run:
         done, entries = _recorded(run, header)
         remaining = [row for row in manifest.samples if row.sample not in done]
         if not remaining and (folder / INDEX).exists():

@@ -73,11 +73,13 @@ class Classes:
         return next((label_class for label_class in classes if label_class is not None), None)
 
 
-def accuracy_of(each: UniBenchSet, truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable) -> Accuracy:
+def accuracy_of(
+    unibench_set: UniBenchSet, truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable
+) -> Accuracy:
     """Accuracy and recall of the first class on a set of basic emotions.
 
     Args:
-        each: the set.
+        unibench_set: the set.
         truth: sample to emotion, at least one.
         openset: sample to answer.
         table: a table with the published wheels.
@@ -85,19 +87,20 @@ def accuracy_of(each: UniBenchSet, truth: Mapping[str, Any], openset: Mapping[st
     Returns:
         Shares in [0, 1]; samples without an answer count as wrong.
     """
-    classes = Classes(each.emotions, table)
+    classes = Classes(unibench_set.emotions, table)
     predictions = {name: classes.of_answer(openset.get(name)) for name in truth}
     is_correct = {name: predictions[name] == truth[name] for name in truth}
     counts = Counter(truth.values())
     recalls = [float(np.mean([is_correct[name] for name in truth if truth[name] == emotion])) for emotion in counts]
     return Accuracy(
         float(np.mean(list(is_correct.values()))), float(np.mean(recalls)),
-        float(np.mean([each is None for each in predictions.values()])), counts.most_common(1)[0][1] / len(truth),
+        float(np.mean([prediction is None for prediction in predictions.values()])),
+        counts.most_common(1)[0][1] / len(truth),
     )  # fmt: skip
 
 
 def sample_scores(
-    each: UniBenchSet, truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable
+    unibench_set: UniBenchSet, truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable
 ) -> dict[str, float]:
     """Sample to the F1 of its folded labels, mean over the published wheels that know its truth.
 

@@ -52,18 +52,18 @@ class ClipFiles:
         """The segment of the file of a column, in seconds; None for the whole."""
         return self.manifest.window_s(self.sample, column)
 
-    def columns(self, wanted: Collection[str] = tuple(COLUMNS)) -> dict[str, str]:
+    def columns(self, modalities: Collection[str] = tuple(COLUMNS)) -> dict[str, str]:
         """Modality to the column of the file that it is taken from; a modality that no file has, or that the manifest
         withholds, is absent.
 
         Args:
-            wanted: modalities to look for, of `COLUMNS`; files that are not needed for them are not opened.
+            modalities: modalities to look for, of `COLUMNS`; files that are not needed for them are not opened.
 
         Raises:
             MediaError: a file cannot be read.
         """
         columns: dict[str, str] = {}
-        for modality in (name for name in wanted if name not in self.withheld):
+        for modality in (name for name in modalities if name not in self.withheld):
             for column in COLUMNS[modality]:
                 recording = self.recording(column)
                 if recording and (recording.audio if modality == 'audio' else recording.video is not None):

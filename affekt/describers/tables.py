@@ -110,11 +110,10 @@ def _answers(bench: ModelsBench) -> Section:
         for model in (model for model in bench.models if key in model.lengths):
             counts = model.counts[key]
             sizes = sorted(model.lengths[key].values())
-            unlabelled = sum(counts.get(how, 0) for how in ('empty', 'unread'))
             median = f'{sizes[len(sizes) // 2]:,}' if sizes else ''
             cells.append((
                 set_named(key).name, short(model.name), f'{len(sizes):,}', f'{counts["failed"]:,}',
-                f'{unlabelled:,}', median,
+                f'{counts["without_label"]:,}', median,
             ))  # fmt: skip
     return Section('Answers', heads, tuple(cells), 2)
 

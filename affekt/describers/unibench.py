@@ -36,6 +36,7 @@ from affekt.describers.models import Answering, ClipAnswer, ModelChoice
 from affekt.errors import CorpusError, TableError
 from affekt.labels import WordTable, load_table
 from affekt.llm import Extraction, LabelExtractor
+from affekt.metrics import official_parse
 from affekt.progress import Progress
 from affekt.runs import file_sha256, record_beside, versions, write_atomically
 from affekt.tables import ENDINGS, answers_by_name, csv_bytes, read_columns
@@ -60,7 +61,7 @@ class ModelScores:
     lengths: Mapping[str, Mapping[str, int]] = field(repr=False)
     """Set to sample to the length of the answer in characters."""
     counts: Mapping[str, Mapping[str, int]]
-    """Set to the counts of answers by form, and of failures."""
+    """Set to the counts of answers by form, of answers without labels (`without_label`), and of failures."""
     folder: Path
     failures: Mapping[str, str] = field(default_factory=dict)
     """Set and clip without an answer to the reason."""
@@ -81,13 +82,13 @@ class ModelsBench:
     """Table for `affekt rank`; None for one model."""
 
 
-def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Manifest | None:
+def unibench_clips(unibench_set: UniBenchSet, media: Path, names: Sequence[str]) -> Manifest | None:
     """The clips of a set, in the order of its labels; None if the folder has none of the set.
 
     The search covers `<set>.parquet`, `<set>.csv` or another table with a column of names, and the set's release.
 
     Args:
-        each: the set.
+        unibench_set: the set.
         media: folder of clips.
         names: samples that have a label.
 
@@ -96,20 +97,25 @@ def unibench_clips(each: UniBenchSet, media: Path, names: Sequence[str]) -> Mani
         CorpusError, TableError: the clips cannot be read.
     """
     manifest = None
-    if (media / f'{each.key}.parquet').is_file():
-        manifest = Manifest.load(media / f'{each.key}.parquet')
-    elif table := next((path for ending in ENDINGS if (path := media / f'{each.key}{ending}').is_file()), None):
-        manifest = own_manifest(table, media / each.key if (media / each.key).is_dir() else media)
+    if (media / f'{unibench_set.key}.parquet').is_file():
+        manifest = Manifest.load(media / f'{unibench_set.key}.parquet')
+    elif table := next((path for ending in ENDINGS if (path := media / f'{unibench_set.key}{ending}').is_file()), None):
+        manifest = own_manifest(table, media / unibench_set.key if (media / unibench_set.key).is_dir() else media)
     else:
-        corpus = corpus_named(each.importer or each.key)
-        for folder in (each.folder, each.folder.removesuffix('-process'), each.key, each.name):
+        corpus = corpus_named(unibench_set.importer or unibench_set.key)
+        for folder in (
+            unibench_set.folder,
+            unibench_set.folder.removesuffix('-process'),
+            unibench_set.key,
+            unibench_set.name,
+        ):
             if (media / folder).is_dir():
                 manifest = import_corpus(corpus, media / folder)
                 break
     if manifest is None:
         return None
     clips = restricted(manifest, names)
-    transcripts = [getattr(row, each.said) or row.text for row in clips.samples]
+    transcripts = [getattr(row, unibench_set.said) or row.text for row in clips.samples]
     return clips.replaced(text=transcripts)
 
 
@@ -257,7 +263,7 @@ def scored_model(
         openset = answers_by_name(columns, path, NAMES, OPENSETS) or {}
         texts = answers_by_name(columns, path, NAMES, ('description', *OPENSETS)) or {}
         lengths[key] = {name: len(str(text or '')) for name, text in texts.items()}
-        counts[key] = _counts(columns)
+        counts[key] = _counts(columns, openset)
         failed = zip(columns.get('name', ()), columns.get('failure', ()), strict=False)
         failures |= {f'{key} {name}': str(reason) for name, reason in failed if reason}
         if unibench_set.task == 'sentiment':
@@ -288,10 +294,14 @@ def _is_of(part: str, key: str) -> bool:
     return part.lower().removeprefix('results-') in (unibench_set.key, unibench_set.name.lower(), *unibench_set.also)
 
 
-def _counts(columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+def _counts(columns: Mapping[str, Sequence[Any]], openset: Mapping[str, Any]) -> dict[str, int]:
+    """Numbers of answers by form, of answers without labels, failed ones excepted, and of failed ones."""
     forms = [str(form) for form in columns.get('how', ())]
-    failed = sum(bool(failure) for failure in columns.get('failure', ()))
-    return {**{form: forms.count(form) for form in sorted(set(forms))}, 'failed': failed}
+    failures = zip(columns.get('name', ()), columns.get('failure', ()), strict=False)
+    failed = {name for name, failure in failures if failure}
+    unlabelled = sum(not official_parse(answer) for name, answer in openset.items() if name not in failed)
+    by_form = {form: forms.count(form) for form in sorted(set(forms))}
+    return {**by_form, 'without_label': unlabelled, 'failed': len(failed)}
 
 
 def compare_models(

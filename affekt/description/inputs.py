@@ -80,10 +80,10 @@ def normalised_sound(batch: Tensor, over: Literal['clip', 'batch'] = 'clip') -> 
     return (batch - mean) / torch.sqrt(variance + _SMALL)
 
 
-def spread(count: int, wanted: int = FRAMES) -> list[int]:
-    """Indices of `wanted` frames spread evenly over `count`: each floor(k count / wanted).
+def spread(total: int, count: int = FRAMES) -> list[int]:
+    """Indices of `count` frames spread evenly over `total`: each floor(k total / count).
 
-    If there are fewer frames than `wanted`, some are taken more than once.
+    If there are fewer than `count`, some are taken more than once.
 
     Raises:
         ValueRangeError: either number is below 1.
@@ -91,13 +91,13 @@ def spread(count: int, wanted: int = FRAMES) -> list[int]:
     >>> spread(20, 8), spread(3, 8)
     ([0, 2, 5, 7, 10, 12, 15, 17], [0, 0, 0, 1, 1, 1, 2, 2])
     """
-    if count < 1 or wanted < 1:
+    if total < 1 or count < 1:
         raise ValueRangeError(
             expected='at least one frame to choose, and one to choose from',
-            came=f'{wanted} of {count}',
+            came=f'{count} of {total}',
             todo='leave out the face of a clip without frames',
         )
-    return [index * count // wanted for index in range(wanted)]
+    return [index * total // count for index in range(count)]
 
 
 @dataclass(frozen=True)

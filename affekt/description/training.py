@@ -183,7 +183,7 @@ def run_stage(
         row = judge(network)
         row['score'] = ranks.agreed(row['score'])  # gathering weights needs all processes to agree
         best.offer(network, row['score'])
-        return {'epoch': float(engine.number), **row}
+        return row
 
     hooks = ExitStack()
     # layers must exchange gradients in the same order in all processes, even if a batch has no soft token
@@ -201,7 +201,7 @@ def run_stage(
                 'prompts': asdict(describer.settings), **(more or {}),
             },
         )  # fmt: skip
-    history = tuple(row for row in rows if 'epoch' in row)
+    history = tuple(row for row in rows if 'score' in row)
     best_row, _ = best.put_into(describer, history, settings.score)
     chosen = history[best_row - 1]
     reached = {name: chosen[name] for name in scores}

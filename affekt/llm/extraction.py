@@ -14,7 +14,15 @@ from functools import cached_property
 from typing import Protocol
 
 from affekt.errors import QuestionRefusedError
-from affekt.labels import NEUTRAL, Lexicon, WordTable, read_labels, without_thinking
+from affekt.labels import (
+    NEUTRAL,
+    Lexicon,
+    WordTable,
+    is_nonsense,
+    read_labels,
+    without_refusals,
+    without_thinking,
+)
 from affekt.labels.words import LONGEST
 from affekt.llm.chat import Chat, Request
 from affekt.llm.quoting import quoted_object
@@ -43,8 +51,9 @@ class Extraction:
 
     labels: tuple[str, ...]
     how: str
-    """As `affekt.labels.Answer.how`: `empty`, `json`, `list`, `template`, `prose`, `unread`; `refused` if a server
-    that answers others refused this description."""
+    """As `affekt.labels.Answer.how`: `empty`, `json`, `list`, `template`, `prose`, `unread`; `refusal` or `nonsense` if
+    the description says nothing about a person (found with a word table only); `refused` if a server that answers
+    others refused this description."""
     raw: str | None
     """The language model's raw answer; None without a model."""
     has_thinking: bool = field(default=False, compare=False)
@@ -93,12 +102,25 @@ class LexiconExtractor:
         return f'lexicon {self.table.label}'
 
     def extract(self, description: str) -> Extraction:
-        """The labels of one description; a text that is a list of labels is read as such."""
+        """The labels of one description; a text that is a list of labels is read as such.
+
+        A refusal (*I am sorry, but I cannot tell*) or nonsense has none: its emotion words are nobody's.
+        """
         answer = read_labels(description, self._lexicon)
+        if answer.how in ('prose', 'unread') and (form := self._without_content(description)):
+            return Extraction((), form, None, answer.has_thinking)
         by_base = {self.table.bases.get(label, (label,))[0]: label for label in reversed(answer.labels)}
         first = set(by_base.values())
         labels = tuple(label for label in answer.labels if label in first)
         return Extraction(labels, answer.how, None, answer.has_thinking)
+
+    def _without_content(self, description: str) -> str:
+        """`nonsense`; `refusal` where no label remains without the refusing sentences; '' for other texts."""
+        text = without_thinking(description[:LONGEST]).text
+        if is_nonsense(text):
+            return 'nonsense'
+        stated = without_refusals(text)
+        return 'refusal' if stated != text and not read_labels(stated, self._lexicon).labels else ''
 
 
 class LanguageModelExtractor:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from affekt.containers import Limits
 from affekt.errors import MediaError, UnknownNameError
 from affekt.files import part_of
+from affekt.media.probe import VideoStream
 from affekt.media.recording import Recording
 from affekt.media.subtitles import Subtitle
 from affekt.media.writing import SOUND_CHUNK, MediaWriter, PictureStyle, Samples, SoundStyle, even_sided, write_image
@@ -51,11 +52,10 @@ def mux(
         MediaError: the first has no video, the second no audio, or either is damaged.
     """
     video, audio = Recording.open(video_path, limits), Recording.open(audio_path, limits)
-    if video.video is None or video.kind != 'video':
-        raise MediaError(expected='a video', came=f'{video.name}, {video.kind}', todo='pass a file with video')
+    stream = _video_of(video)
     if not audio.audio:
         raise MediaError(expected='a recording with audio', came=audio.name, todo='pass a file with audio')
-    rate_hz = video.video.rate_hz or 25.0
+    rate_hz = stream.rate_hz or 25.0
     style = SoundStyle(COPY_RATE_HZ, options={'b': '96k'})
     with MediaWriter(out, rate_hz, _even_style(), (style,)) as writer:
         frames = _looped(video, 1 / rate_hz)
@@ -152,9 +152,10 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
         out: path that ends in .mp4 or .mkv.
 
     Raises:
-        MediaError: the file has no video, or one that `out` cannot contain unchanged.
+        MediaError: the file is no video, or one that `out` cannot contain unchanged.
     """
     recording = Recording.open(path)
+    _video_of(recording)
     refused = MediaError(
         expected='a video stream that can be copied unchanged', came=recording.name, todo='encode the video again'
     )
@@ -163,8 +164,6 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
     origin_s = Fraction(recording.origin_s).limit_denominator(1_000_000)
     try:
         with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as output:
-            if not source.streams.video:
-                raise refused
             video = source.streams.video[0]
             copy = output.add_stream_from_template(video)
             audio: Any = output.add_stream('aac', rate=rate_hz, layout='mono')
@@ -194,6 +193,13 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
         raise
     os.replace(partial, target)
     return target
+
+
+def _video_of(recording: Recording) -> VideoStream:
+    """The video stream; MediaError for audio and stills. A cover image is no video."""
+    if recording.video is None or recording.kind != 'video':
+        raise MediaError(expected='a video', came=f'{recording.name}, {recording.kind}', todo='pass a file with video')
+    return recording.video
 
 
 def _sound_packets(stream: Any, samples: Samples, rate_hz: int) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from affekt.clips import process_count
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.pretraining.hicmae import CONTRAST_WEIGHT
 from affekt.training import Schedule
@@ -137,23 +138,31 @@ class PretrainingSettings:
         parts = processes * self.accumulation
         if self.batch_size % parts:
             raise ValueRangeError(
-                expected=f'a batch_size that {processes} processes x {self.accumulation} batches share evenly',
+                expected=f'a batch_size that processes x accumulation, {processes} x {self.accumulation}, share evenly',
                 came=f'{self.batch_size}', todo=f'take a multiple of {parts}',
             )  # fmt: skip
         return self.batch_size // parts
 
+    def steps_of(self, clips: int) -> tuple[int, float]:
+        """The number of steps of a run on this many clips, and the steps per epoch."""
+        per_epoch = clips // (self.batch_size // self.accumulation) / self.accumulation
+        return self.steps or max(int(self.epochs * per_epoch), 1), per_epoch
+
     def require_clips(self, clips: int) -> None:
-        """Check that there are enough clips for a batch.
+        """Check that a run on this many clips is possible, before any of them is decoded.
 
         Raises:
-            ValueRangeError: there are too few.
+            ValueRangeError: there are too few for a batch, the launched processes cannot share it evenly, or the
+                warm-up is longer than the run.
         """
+        self.per_process(process_count())
         needed = self.batch_size // self.accumulation
         if clips < needed:
             raise ValueRangeError(
                 expected=f'as many clips as a batch has, {needed}', came=f'{clips}',
                 todo='add clips, or lower --batch-size',
             )  # fmt: skip
+        self.schedule(*self.steps_of(clips))
 
     def schedule(self, steps: int, steps_per_epoch: float) -> Schedule:
         """Schedule of the learning rate: a rise from 0, then half a cosine down to `least_share`."""

@@ -91,7 +91,8 @@ def pretrain(
 
     Returns:
         The network with its last weights, also stored in the folder as `RUN_WEIGHTS`; and a row of the log for each
-        `log_every` steps: `step`, the losses, `loss`, `learning_rate` and `COUNTS`.
+        `log_every` steps: `step`, the losses, `loss`, `learning_rate` and `COUNTS`. A loss is nan where no clip since
+        the previous row has what it is computed from.
 
     Raises:
         CorpusError: no clip has a modality that the form reads.
@@ -107,8 +108,7 @@ def pretrain(
     order = EpochBatches(
         len(survey.readable), settings.per_process(ranks.count), settings.seed, rank=ranks.rank, ranks=ranks.count
     )
-    per_epoch = order.per_epoch / settings.accumulation
-    steps = settings.steps or max(int(settings.epochs * per_epoch), 1)
+    steps, per_epoch = settings.steps_of(len(survey.readable))
     # 2. Create the network and its optimiser.
     gather = ranks.all_rows if settings.gathers_contrast and ranks.count > 1 else None
     model = new_network(form, settings, gather)
@@ -153,8 +153,8 @@ def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tens
         )
 
 
-def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
-    """The losses of a batch, each a mean over the clips with its modalities; 0 if there are none."""
+def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor | None]:
+    """The losses of a batch, each a mean over the clips with its modalities; None if there are none."""
     sums: dict[str, list[Tensor]] = {name: [] for name in _loss_names(model)}
     clips = dict.fromkeys(sums, 0)
     for part in batch.parts:
@@ -163,10 +163,10 @@ def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
             clips[name] += part.size
     is_gathered = isinstance(model, HicmaePretraining) and model.every is not None
     if is_gathered and 'contrast' in sums and not clips['contrast']:  # others wait for it
-        sums['contrast'].append(_contrast_of_none(model))
+        gathered = _contrast_of_none(model)
+        sums['contrast'] += [] if gathered is None else [gathered]
         clips['contrast'] = 1
-    zero = next(model.parameters()).sum() * 0.0
-    return {name: torch.stack(losses).sum() / clips[name] if losses else zero for name, losses in sums.items()}
+    return {name: torch.stack(losses).sum() / clips[name] if losses else None for name, losses in sums.items()}
 
 
 def _loss_names(model: Network) -> list[str]:
@@ -175,13 +175,15 @@ def _loss_names(model: Network) -> list[str]:
     return [*names, 'contrast'] if is_contrasted else names
 
 
-def _contrast_of_none(model: Network) -> Tensor:
-    """The contrast of the clips of the other processes, as computed there; 0 if they have none either."""
+def _contrast_of_none(model: Network) -> Tensor | None:
+    """The contrast of the clips of the other processes, as computed there; None if they have none either."""
     assert isinstance(model, HicmaePretraining)
     assert model.every is not None
     none = next(model.parameters()).new_zeros(0, model.form.width, requires_grad=True)
     pairs = [(model.every(none), model.every(none)) for _ in model.form.kept_layers]
-    terms = [contrast(video, audio) if len(video) else video.sum() for video, audio in pairs]
+    if not len(pairs[0][0]):
+        return None
+    terms = [contrast(video, audio) for video, audio in pairs]
     return model.contrast_weight * torch.stack(terms).sum()
 
 
@@ -192,7 +194,7 @@ class _Counts:
         self._ranks = ranks
         self._since = torch.zeros(len(COUNTS) + 1, dtype=torch.float64)
 
-    def losses(self, model: nn.Module, batch: MaskedBatch) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: MaskedBatch) -> dict[str, Tensor | None]:
         """See `masked_losses`."""
         self._since += torch.tensor([getattr(batch, name) for name in (*COUNTS, 'clips')], dtype=torch.float64)
         assert isinstance(model, HicmaePretraining | SvfapPretraining)

@@ -9,6 +9,7 @@ Axes: N comparisons.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ LEVEL = '='
 """Separator between the name of a category and a level."""
 MOST_LEVELS = 50
 """Maximum number of levels of a category."""
+_STRATEGY = re.compile(r' s\d+\Z')
+"""The end of the name of a judge made by `affekt judge`."""
 
 
 def doublings(left: npt.ArrayLike, right: npt.ArrayLike) -> Floats:
@@ -50,20 +53,28 @@ def text_lengths(left: Sequence[str], right: Sequence[str]) -> Floats:
 def own_model(left: Sequence[object], right: Sequence[object], rater: Sequence[object]) -> Floats:
     """(N,) 1 where the rater is the model on the left, -1 where it is the one on the right, else 0.
 
-    A rater is an item's model where it has the item's name, or that name and a judge's strategy behind it.
+    A rater is an item's model where it has the item's name, or where `affekt judge` made its name of the item's and
+    a strategy (`qwen s1`; `qwen+phi s3` is both models). Any other addition makes another name, since people may
+    bear an item's name and more.
 
     Args:
         left, right: (N,) names of the items.
         rater: (N,) names of the raters.
 
-    >>> own_model(['qwen', 'gemma'], ['gemma', 'qwen'], ['qwen s1', 'Ann'])
-    array([1., 0.])
+    >>> own_model(['qwen', 'gemma', 'Ann'], ['gemma', 'phi', 'qwen'], ['qwen s1', 'qwen+phi s3', 'Ann Lee'])
+    array([ 1., -1.,  0.])
     """
+    models = [_models_of(str(name)) for name in rater]
     on_left, on_right = (
-        [str(judge) == str(item) or str(judge).startswith(f'{item} ') for judge, item in zip(rater, side, strict=True)]
-        for side in (left, right)
+        [str(item) in names for names, item in zip(models, side, strict=True)] for side in (left, right)
     )
     return np.asarray(on_left, np.float64) - np.asarray(on_right, np.float64)
+
+
+def _models_of(rater: str) -> set[str]:
+    """Names of the models that a rater may be: its own, and for a judge those before its strategy."""
+    model = _STRATEGY.sub('', rater)
+    return {rater} if model == rater else {rater, model, *model.split('+')}
 
 
 def differences(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:

@@ -31,6 +31,7 @@ from affekt.reenactment.amounts import columns, frame_of_amounts
 from affekt.reenactment.emotions import MOST_SECONDS, RECIPES, require_rate
 from affekt.reenactment.motion import DIRECTIONS, Motion, MotionFrame
 from affekt.tables import Table, number, read_table
+from affekt.wording import counted
 
 TIME = 'time_s'
 HEAD = ('yaw_deg', 'pitch_deg', 'roll_deg')
@@ -75,8 +76,9 @@ def motion_of_curves(path: str | Path, *, rate_hz: float = 25.0, are_scores: boo
     curves = {name: _numbers(table, spelled, _limits(name), faults) for spelled, name in names.items()}
     if faults:
         raise TableError(
-            expected='numbers within their range in every cell', came=f'{table.path.name} with {len(faults)} others',
-            todo='correct these cells', faults=shown_faults(faults),
+            expected='numbers within their range in every cell',
+            came=f'{table.path.name} with {counted(len(faults), "faulty cell", "faulty cells")}',
+            todo='correct what is named', faults=shown_faults(faults),
         )  # fmt: skip
     notes = []
     if left_out := [name for name in table if name not in names and name.casefold() != TIME]:
@@ -224,11 +226,12 @@ def _known_columns(table: Table) -> dict[str, str]:
     names = {spelled: spellings[spelled.casefold()] for spelled in table if spelled.casefold() in spellings}
     if not names:
         others = [name for name in table if name.casefold() != TIME]
+        advice = 'add a column such as jawOpen or surprise'
         raise TableError(
             expected='columns named after directions, emotions, head or gaze',
             came=f'{table.path.name} with {table.seen()}',
-            todo=did_you_mean(others[0], spellings.values()) if others else 'add a column such as jawOpen or surprise',
-        )  # fmt: skip
+            todo=did_you_mean(others[0], spellings.values(), advice) if others else advice,
+        )
     for spelled in table:
         if spelled not in names and spelled.casefold() != TIME:
             suggestion = did_you_mean(spelled, spellings.values(), '')

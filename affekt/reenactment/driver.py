@@ -265,9 +265,14 @@ def calm_place(sightings: list[Sighting], at_s: float | None, name: str) -> int:
     """
     candidates = [index for index, sighting in enumerate(sightings) if sighting.landmarks is not None]
     if not candidates:
-        reason = f'no face in {counted(len(sightings), "frame", "frames")}' if sightings else 'no frames'
+        if not sightings:
+            raise MediaError(
+                expected='a driver with frames that decode', came=f'{name} without any',
+                todo='copy the file again, or give another video',
+            )  # fmt: skip
         raise MediaError(
-            expected='a driver that shows a face in its first seconds', came=f'{name}: {reason}',
+            expected='a driver that shows a face in its first seconds',
+            came=f'{name}: no face in {counted(len(sightings), "frame", "frames")}',
             todo='cut its beginning off, or give another video',
         )  # fmt: skip
     if at_s is not None:

@@ -13,14 +13,16 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from affekt.pages import escaped, whole_page
+from affekt.wording import signed
 
 THUMBNAIL = 128
 """Longest side of a portrait in pixels."""
+SIGNED = '+.2f'
 SHOWN = (
     ('person', 'Person', ''), ('emotion', 'Emotion', ''), ('intensity', 'Requested', '.2f'),
-    ('measured_rise', 'Rise of the named scores', '+.2f'), ('measured_share', 'Probability of the emotion', '.2f'),
-    ('measured_category', 'Read as', ''), ('measured_valence', 'Valence', '+.2f'),
-    ('measured_arousal', 'Arousal', '+.2f'), ('measured_luminance', 'Luminance', '.3f'),
+    ('measured_rise', 'Rise of the named scores', SIGNED), ('measured_share', 'Probability of the emotion', '.2f'),
+    ('measured_category', 'Read as', ''), ('measured_valence', 'Valence', SIGNED),
+    ('measured_arousal', 'Arousal', SIGNED), ('measured_luminance', 'Luminance', '.3f'),
     ('measured_identity_distance', 'Distance from the portrait', '.2f'), ('file', 'File', ''),
 )  # fmt: skip
 """Columns of the table: name in the rows, title, format."""
@@ -86,7 +88,7 @@ def _means(rows: Sequence[Mapping[str, Any]]) -> str:
     headers = ''.join(f'<th scope="col">{intensity:.2f}</th>' for intensity in intensities)
     lines = ''.join(
         f'<tr><th scope="row">{escaped(emotion)}</th>'
-        + ''.join(f'<td>{_cell(of_emotion.get(level, math.nan), "+.2f")}</td>' for level in intensities)
+        + ''.join(f'<td>{_cell(of_emotion.get(level, math.nan), SIGNED)}</td>' for level in intensities)
         + '</tr>'
         for emotion, of_emotion in by_emotion.items()
     )
@@ -112,7 +114,9 @@ def _section(title: str, table: str) -> str:
 def _cell(value: object, format_spec: str) -> str:
     """Text of a cell; '' for nan."""
     if isinstance(value, (int, float)) and format_spec:
-        return '' if math.isnan(value) else format(value, format_spec)
+        if math.isnan(value):
+            return ''
+        return signed(value) if format_spec == SIGNED else format(value, format_spec)
     return escaped(value)
 
 

@@ -50,19 +50,18 @@ class FrameLosses:
         is_balanced = 'units' in settings.tasks and settings.unit_balance
         self._unit_weights = balanced_units(training.units[real]) if is_balanced else None
 
-    def __call__(self, model: nn.Module, batch: WindowBatch) -> dict[str, Tensor]:
-        """The weighted loss of each task by name, and the model's own, with the prefix `model_`.
+    def __call__(self, model: nn.Module, batch: WindowBatch) -> dict[str, Tensor | None]:
+        """The weighted loss of each task by name, None without known truth, and the model's own, prefixed by `model_`.
 
         The prefix avoids clashes: a model may name its losses by modality, and a modality may share a task's name.
         """
         predictions = model(batch.features, batch.keep_mask)
         is_visible = torch.stack(list(batch.keep_mask.values())).any(dim=0)  # (B, T)
-        losses: dict[str, Tensor] = {}
+        losses: dict[str, Tensor | None] = {}
         for task in self._settings.tasks:
             loss, is_known = self._loss_of(task, predictions, batch)
-            losses[task] = getattr(self._settings, f'{task}_weight') * _weighted(
-                loss, is_visible & is_known, batch.weights
-            )
+            counted, weight = is_visible & is_known, getattr(self._settings, f'{task}_weight')
+            losses[task] = weight * _weighted(loss, counted, batch.weights) if counted.any() else None
         return losses | {f'model_{name}': loss for name, loss in predictions.losses.items()}
 
     def _loss_of(

@@ -57,7 +57,8 @@ def footer_of(path: Path) -> tuple[int, list[Chunk]]:
         with open(path, 'rb', opener=only_regular) as file:
             size = file.seek(0, 2)
             file.seek(max(size - 8, 0))
-            length, magic = struct.unpack('<I4s', file.read(8))
+            tail = file.read(8)
+            length, magic = struct.unpack('<I4s', tail) if len(tail) == 8 else (0, b'')
             if magic != b'PAR1' or not 0 < length <= min(size - 8, LARGEST_FOOTER):
                 raise ValueError('no footer at its end')
             file.seek(size - 8 - length)

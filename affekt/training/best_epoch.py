@@ -48,8 +48,8 @@ class BestEpoch:
                 save_tensors(self._path, self._weights, {'score': repr(score)})
 
     def is_over(self, rows: Sequence[Mapping[str, float]]) -> bool:
-        """Whether patience is exhausted, by the rows of a log; those at the end of an epoch have `epoch`."""
-        scores = [row.get('score', math.nan) for row in rows if 'epoch' in row]
+        """Whether patience is exhausted, by the rows of a log; those of evaluations have a `score`."""
+        scores = [row['score'] for row in rows if 'score' in row]
         return self._patience is not None and len(scores) - 1 - best_of(scores) >= self._patience and bool(scores)
 
     def put_into(self, model: nn.Module, history: Sequence[Mapping[str, float]], score: str) -> tuple[int, float]:

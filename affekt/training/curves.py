@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from affekt.files import explained_where_full, read_regular_file, write_atomically
@@ -23,7 +23,7 @@ WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 224, 104, 30, 14
 MEASURES = {'uar', 'war', 'f1', 'ccc', 'pcc', 'mae', 'mse', 'rmse'}
 """Names of measures that are written in capitals."""
 MOST_POINTS = 1000
-"""Maximum number of points of a curve; with more rows, each point is the mean of equally many."""
+"""Maximum number of points of a curve; with more rows, each point is a mean of equally many rows."""
 
 
 class ScalarLog:
@@ -72,7 +72,7 @@ def _line(row: Mapping[str, float]) -> bytes:
 
 
 def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
-    """Write a page with one curve for every number in a log, and a sentence on those that are always 0.
+    """Write a page with one curve for every number in a log, and sentences on those always 0 and those always nan.
 
     A sum of losses or a chosen score that equals another curve is not drawn again, nor is the epoch's number drawn.
 
@@ -87,16 +87,19 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row if name != 'step'))
     curves = {name: [(row['step'], row[name]) for row in rows if name in row] for name in names}
     zero_names = [name for name in names if all(value == 0 for _, value in curves[name])]
+    unmeasured = [name for name in names if all(math.isnan(value) for _, value in curves[name])]
+    undrawn = {*zero_names, *unmeasured}
     for summary in ('loss', 'score'):
         if any(points == curves.get(summary) for name, points in curves.items() if name != summary):
             del curves[summary]
     curves.pop('epoch', None)
-    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows, zero_names)}</dl>']
-    if zero_names:
-        parts.append(f'<p class="soft">Always 0: {escaped(", ".join(map(_words, zero_names)))}.</p>')
+    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows, undrawn)}</dl>']
+    for start, listed_names in (('Always 0', zero_names), ('Never measured', unmeasured)):
+        if listed_names:
+            parts.append(f'<p class="soft">{start}: {escaped(", ".join(map(_words, listed_names)))}.</p>')
     parts.append('<div class="two">')
     for name, points in curves.items():
-        if name not in zero_names:
+        if name not in undrawn:
             figure = f'<div class="scroll">{curve_svg(points, _words(name))}</div>'
             parts.append(f'<section class="part"><h2>{escaped(_words(name))}</h2>{figure}</section>')
     parts.append('</div>')
@@ -107,11 +110,12 @@ def _words(name: str) -> str:
     return ' '.join(word.upper() if word in MEASURES else word for word in name.split('_'))
 
 
-def _last_row(rows: Sequence[Row], zero_names: Sequence[str]) -> str:
+def _last_row(rows: Sequence[Row], undrawn: Set[str]) -> str:
     if not rows:
         return '<div><dt>steps</dt><dd>0</dd></div>'
     last = rows[-1]
-    values = {_words(name): f'{last[name]:.6g}' for name in last if name != 'step' and name not in zero_names}
+    shown = [name for name in last if name != 'step' and name not in undrawn]
+    values = {_words(name): 'not measured' if math.isnan(last[name]) else f'{last[name]:.6g}' for name in shown}
     facts = {'steps': f'{last["step"]:,.0f}'} | values
     return ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(text)}</dd></div>' for name, text in facts.items())
 
@@ -158,12 +162,14 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `MOST_POINTS` points, each the mean of equally many."""
+    """At most `MOST_POINTS` points, each the mean of the finite ones of equally many, nan if none is."""
     size = -(-len(points) // MOST_POINTS)
     groups = [points[start : start + size] for start in range(0, len(points), size)] if size > 1 else []
     if not groups:
         return list(points)
-    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
+    finite = [[value for _, value in group if math.isfinite(value)] for group in groups]
+    means = [sum(values) / len(values) if values else math.nan for values in finite]
+    return [(group[-1][0], mean) for group, mean in zip(groups, means, strict=True)]
 
 
 def _pieces(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:

@@ -54,7 +54,7 @@ from affekt.training.precision import PRECISIONS, Precision, usable_precision
 from affekt.training.samples import epoch_seed
 from affekt.training.settings import EngineSettings
 
-Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
+Losses = Callable[[nn.Module, Any], Mapping[str, Tensor | None]]
 Row = dict[str, float]
 CURVES_FILE = 'curves.html'
 """File of the page of curves in a run's folder."""
@@ -70,6 +70,7 @@ class Step:
         number: number of the step, counted from 1.
         names: names of the L losses.
         losses: (L,) their means over this process's batches, times the weight of these among all processes.
+        shares: (2, L) weight, among all processes, of this process's batches with each loss, and of those without it.
         weight: weight of the step in a mean over steps.
         norm: norm of the gradient before clipping; None if it was not measured.
     """
@@ -77,6 +78,7 @@ class Step:
     number: int
     names: tuple[str, ...]
     losses: Tensor
+    shares: Tensor
     weight: float
     norm: Tensor | None
 
@@ -95,8 +97,8 @@ class Engine:
     Args:
         model: the model, changed in place and moved to the device.
         optimiser: optimiser of its parameters.
-        losses: maps the model and a batch to losses by name, the same names at each step, each a mean over the batch;
-            their sum is minimised.
+        losses: maps the model and a batch to losses by name, the same names at each step: each a mean over the batch,
+            or None if there is nothing in it to compute it from. Their sum is minimised.
         settings: everything else that results depend on.
         weigh: weight of a batch within a step, such as its number of samples, or of tokens if a loss is a mean over
             these; None for equal weights.
@@ -178,8 +180,8 @@ class Engine:
             is_over: called with the rows so far, after each row and on resuming; its result must depend on them alone.
 
         Returns:
-            The rows of the log: `step`, the mean losses since the previous row, `loss` (their sum), `learning_rate` of
-            the first group, and `gradient_norm` if gradients are clipped.
+            The rows of the log: `step`, the losses of `mean_losses` since the previous row, `learning_rate` of the
+            first group, and `gradient_norm` if gradients are clipped.
 
         Raises:
             RunError: the folder holds another run, or one of other settings or another number of processes.
@@ -227,12 +229,18 @@ class Engine:
         return is_over is not None and bool(self.ranks.agreed(float(self.ranks.first and is_over(log.rows))))
 
     def mean_losses(self, steps: Sequence[Step]) -> Row:
-        """The mean of each loss over steps and processes, and `loss`, their sum."""
+        """The mean of each loss over steps and processes, and `loss`, the mean of their sum.
+
+        The mean of a loss is over the batches that have it, nan if there are none; to the sum, a batch without a loss
+        adds 0.
+        """
         weights = torch.tensor([step.weight for step in steps], dtype=torch.float64)
         weights /= sum(step.weight for step in steps)
-        losses = self.ranks.total(torch.stack([step.losses for step in steps]))  # (K, L)
-        means = (losses.double().cpu() * weights.unsqueeze(1)).sum(dim=0)  # (L,)
-        return dict(zip([*steps[0].names, 'loss'], [*means.tolist(), means.sum().item()], strict=True))
+        numbers = [torch.cat([step.losses.unsqueeze(0), step.shares.to(step.losses)]) for step in steps]
+        totals = self.ranks.total(torch.stack(numbers)).double().cpu()  # (K, 3, L)
+        minimised, present, absent = (totals * weights[:, None, None]).sum(dim=0)  # (L,) each
+        means = minimised / torch.where(absent > 0, present, 1.0)  # 0 / 0 = nan
+        return dict(zip([*steps[0].names, 'loss'], [*means.tolist(), minimised.sum().item()], strict=True))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Model, optimiser and mean of weights for a checkpoint; all processes must call it."""
@@ -306,6 +314,7 @@ class Engine:
             for parameters, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
                 parameters['lr'] = rate * factor
         total: Tensor | None = None
+        shares = torch.zeros(())
         for index, (batch, share) in enumerate(zip(group.batches, group.shares, strict=True), 1):
             with self.ranks.stepping(self._joined, is_last=index == len(group.batches)):
                 losses: Tensor = self._joined(on_device(batch, self.device))  # (L,)
@@ -314,12 +323,13 @@ class Engine:
                 (self._scaler.scale(loss) if self._scaler.is_enabled() else loss).backward()
             weighted = losses.detach() if share == 1.0 else losses.detach() * share
             total = weighted if total is None else total + weighted
+            shares = shares + share * self._objective.presence  # (2, L)
         assert total is not None
         norm = self._update()
         self.number += 1
         if self.average:
             self.average.follow(self.model)
-        return Step(self.number, self._objective.names, total, group.weight, norm)
+        return Step(self.number, self._objective.names, total, shares, group.weight, norm)
 
     def _update(self) -> Tensor | None:
         if not self._scaler.is_enabled():
@@ -424,22 +434,30 @@ class _Objective(nn.Module):
     def __init__(self, model: nn.Module, losses: Losses, precision: Precision, device: torch.device) -> None:
         super().__init__()
         self.model, self.precision, self.names = model, precision, tuple[str, ...]()
+        self.presence = torch.zeros(2, 0)
         self._losses, self._device_type = losses, device.type
 
     def forward(self, batch: Any) -> Tensor:
-        """(L,) losses of a batch, in the order of `names`."""
+        """(L,) losses of a batch, in the order of `names`, 0 where it has none; sets `presence`, see `Step.shares`."""
         half = self.precision != 'float32'
         with torch.autocast(self._device_type, PRECISIONS[self.precision]) if half else contextlib.nullcontext():
             losses = self._losses(self.model, batch)
         self.names = self.names or tuple(losses)
-        shapes = {name: tuple(value.shape) for name, value in losses.items() if value.ndim}
+        shapes = {name: tuple(value.shape) for name, value in losses.items() if value is not None and value.ndim}
         if shapes or not losses or set(losses) != set(self.names):
             raise TrainingError(
                 expected=f'a number for each of {listed(self.names) or "the losses"}, at every step',
                 came=f'shapes {shapes}' if shapes else listed(losses) or 'no loss',
-                todo='take the mean of each loss over the batch; where there is nothing to learn, give a tensor of 0',
+                todo='take the mean of each loss over the batch; where there is nothing to learn from, give None',
             )
-        return torch.stack([losses[name].float() for name in self.names])  # (L,)
+        is_present = torch.tensor([losses[name] is not None for name in self.names])
+        self.presence = torch.stack([is_present, ~is_present]).float()  # (2, L)
+        present = [value for value in losses.values() if value is not None]
+        # without any loss there has to be a gradient, of 0
+        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
+        zero = present[0].new_zeros(()) if present else next(trained).sum() * 0.0
+        values = [losses[name] for name in self.names]
+        return torch.stack([(zero if value is None else value).float() for value in values])  # (L,)
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

@@ -24,10 +24,11 @@ from voices import SETTINGS
 
 from affekt.arrays import Floats32
 from affekt.clips import Clip
-from affekt.metrics import categorical_measure, compare, measure_intervals
+from affekt.metrics import Interval, categorical_measure, compare, measure_intervals
 from affekt.pretraining import HicmaePretraining, collate, pretraining_from
 from affekt.pretraining.masked_training import SNAPSHOT, new_network
 from affekt.pretraining.windows import cut, evaluation_windows
+from affekt.typed_json import json_file
 
 BATCH = 32
 RESAMPLES = 2000
@@ -89,13 +90,20 @@ def plain_arms(store: Any) -> dict[str, Floats32]:
     }
 
 
-def difference(truth: Any, predicted: Any, other: Any, speakers: Any, classes: int) -> dict[str, float]:
+def difference(truth: Any, predicted: Any, other: Any, speakers: Any, classes: int) -> dict[str, Any]:
     """UAR less that of the other, with an interval and p of a paired test, speakers drawn."""
     ours, theirs = (categorical_measure(truth, guess, range(classes)) for guess in (predicted, other))
     test = compare(ours, theirs, rng=np.random.default_rng(0), groups=speakers)['balanced_accuracy']
-    apart = test.difference
-    numbers = {'UAR': apart.value, 'low': apart.low, 'high': apart.high, 'p': test.p}
-    return {name: round(float(number), 4) for name, number in numbers.items()}
+    ends = _ends(test.difference, speakers)
+    return {'UAR': round(test.difference.value, 4), **ends} | ({'p': round(test.p, 4)} if 'low' in ends else {})
+
+
+def _ends(interval: Interval, speakers: Any) -> dict[str, Any]:
+    """The ends of an interval, or why there is none."""
+    if np.isnan(interval.low):
+        count = len(set(speakers.tolist()))
+        return {'no interval': 'speakers are drawn, and there is one' if count == 1 else 'undefined when drawn'}
+    return {'low': round(interval.low, 4), 'high': round(interval.high, 4)}
 
 
 def scored(truth: Any, predicted: Any, speakers: Any, classes: int) -> dict[str, Any]:
@@ -103,11 +111,7 @@ def scored(truth: Any, predicted: Any, speakers: Any, classes: int) -> dict[str,
     measure = categorical_measure(truth, predicted, range(classes))
     found = measure_intervals(measure, groups=speakers, rng=np.random.default_rng(0), resamples=RESAMPLES)
     return {
-        short: {
-            'value': round(found[long].value, 4),
-            'low': round(found[long].low, 4),
-            'high': round(found[long].high, 4),
-        }
+        short: {'value': round(found[long].value, 4), **_ends(found[long], speakers)}
         for short, long in (('UAR', 'balanced_accuracy'), ('accuracy', 'accuracy'))
     }
 
@@ -146,7 +150,7 @@ def main() -> None:
     for name, (corpus, store) in labelled(given.ravdess, given.nemo, given.turns or given.out / 'turns').items():
         results[name] = figures(corpus, arms(name, store, given.out, given.curve))
         print(json.dumps(results[name], indent=1), flush=True)
-    (given.out / 'results.json').write_text(json.dumps(results, indent=1) + '\n')
+    (given.out / 'results.json').write_bytes(json_file(results))
 
 
 if __name__ == '__main__':

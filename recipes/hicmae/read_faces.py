@@ -13,7 +13,6 @@ Axes: n clips with labels, W windows, S time slices of a window, N tokens, P cel
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -42,6 +41,7 @@ from affekt.metrics import (
 from affekt.pretraining import HicmaePretraining, collate, pretraining_from, tube_mask
 from affekt.pretraining.masked_training import new_network
 from affekt.pretraining.rebuilding import split_tokens, taken, tubes, video_targets
+from affekt.typed_json import json_file
 
 RESAMPLES = 2000
 BATCH = 32
@@ -128,7 +128,7 @@ def main() -> None:
         'real faces': _real_scores(arms, curves, owner),
         'rebuilding': _rebuilding(models, given.out, (made_up, people.person), (windows, owner)),
     }  # fmt: skip
-    (given.out / 'results.json').write_text(json.dumps(results, indent=1) + '\n')
+    (given.out / 'results.json').write_bytes(json_file(results))
 
 
 def _models(out: Path) -> dict[str, HicmaePretraining]:

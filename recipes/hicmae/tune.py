@@ -37,6 +37,7 @@ from affekt.pretraining import (
 )
 from affekt.runs import write_atomically
 from affekt.tables import csv_bytes
+from affekt.typed_json import json_file
 
 SETTINGS = TuningSettings(
     epochs=8, batch_size=16, learning_rate=8e-3, warm_up=1, mixing=None, patience=None, layer_decay=0.9
@@ -66,7 +67,7 @@ def main() -> None:
                 'epochs': settings.epochs,
                 **figures(corpus, store, given.out, settings, has_maps=not given.networks_alone),
             }
-            write_atomically(given.out / f'tuned-{name}.json', (json.dumps(results, indent=1) + '\n').encode())
+            write_atomically(given.out / f'tuned-{name}.json', json_file(results))
             print(json.dumps(results, indent=1), flush=True)
 
 

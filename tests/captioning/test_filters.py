@@ -239,6 +239,10 @@ def test_statistics_before_and_after_say_what_a_filter_takes_from_the_labels(tmp
     assert any('bits' in note for note in made.notes())
     page = statistics_page(made, 'captions')
     assert 'Gain of merging' in page
+    assert 'merging: all three texts' in page  # notes stand beside the tables that they explain, and only there
+    assert 'agreement of two sets' not in page
+    alone = statistics_page(statistics_of(captions, table, rng=np.random.default_rng(0)), 'captions')
+    assert 'merging: all three texts' not in alone
     json.dumps(made.to_dict())
 
 

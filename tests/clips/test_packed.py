@@ -234,7 +234,8 @@ def test_a_cache_of_other_sources_is_refused_by_name(cache, sources, tmp_path):
     with pytest.raises(RunError, match=r"1 of 1 samples \('voice'\)"):
         PackedClips.open(folder, Manifest(manifest.facts, [Sample('voice', audio='voice.wav')]))
     with pytest.raises(
-        RunError, match=r'other values for sources; use the same manifest and options, or choose another --cache than'
+        RunError,
+        match=r'settings that .* was written with; got other values for sources; use the same manifest and options, or',
     ):
         PackedClips.write(folder, manifest.where(sample='v1'), SETTINGS, resume=True)
     with pytest.raises(RunError, match=r'other values for clips\.size'):

@@ -65,6 +65,14 @@ def test_a_model_on_a_server_becomes_scores_with_the_record_of_what_they_depend_
     assert json.loads(again.stdout)['sets']['meld']['checkpoints']['answers']['headline'] == 1.0
 
 
+def test_refusals_are_answers_without_labels_whatever_they_say(server, sets, tmp_path, wheels):
+    server.answer = lambda _: 'I am sorry, but I cannot judge how this person feels.'
+    result = asked(server, sets, tmp_path, wheels, '--set', 'meld', '--no-probe', '--json')
+    assert result.exit_code == 0, result.output
+    counts = json.loads(result.stdout)['models']['tuned']['answers']['meld']
+    assert counts == {'refusal': 12, 'without_label': 12, 'failed': 0}
+
+
 def test_an_interrupted_run_asks_only_what_is_missing_and_comes_to_the_same_tables(server, sets, tmp_path, wheels):
     server.answer = hears
     assert asked(server, sets, tmp_path, wheels).exit_code == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from itertools import islice
 
 import numpy as np
@@ -98,6 +99,9 @@ def test_the_saved_describer_answers_alike_and_says_how_it_was_trained(learnt):
     assert notes['step'] == trained.step
     assert notes['validation'] == trained.scores
     assert notes['training']['label_weight'] == 3.0
+    logged = [json.loads(line) for line in (folder / 'log.jsonl').read_text().splitlines()]
+    assert [row['step'] for row in logged if 'score' in row] == [row['step'] for row in trained.history]
+    assert not any('epoch' in row for row in logged)  # batches are of similar lengths: steps are counted, not epochs
 
 
 def _rich(examples):

@@ -64,6 +64,22 @@ def test_the_lexicon_gives_one_label_a_base_and_names_its_table():
 
 
 @pytest.mark.parametrize(
+    ('text', 'labels', 'how'),
+    [
+        ('I am sorry, but I cannot judge how this person feels.', (), 'refusal'),
+        ('It is difficult to tell whether he is happy or angry.', (), 'refusal'),
+        ('I cannot see the face. The voice sounds angry.', ('angry',), 'prose'),
+        ('He is angry and says: "I am sorry, I cannot."', ('angry',), 'prose'),
+        ('so happy ' * 12, (), 'nonsense'),
+        ('xx zz ' * 12, (), 'nonsense'),
+        ('sorry, angry', ('sorry', 'angry'), 'list'),
+    ],
+)
+def test_a_refusal_and_nonsense_have_no_labels_and_what_is_said_beside_a_refusal_has(text, labels, how):
+    assert LEXICON.extract(text) == Extraction(labels, how, None)
+
+
+@pytest.mark.parametrize(
     ('answer', 'labels', 'how'),
     [
         ('{"labels": ["Angry", "sad"]}', ('angry', 'sad'), 'json'),

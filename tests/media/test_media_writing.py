@@ -164,10 +164,12 @@ def test_other_sound_leaves_every_picture_as_it_was(tmp_path):
     assert spectrum.argmax() == 880
 
 
-def test_a_file_without_pictures_takes_no_other_sound(tmp_path):
+@pytest.mark.parametrize(('name', 'kind'), [('a.wav', 'audio'), ('a.png', 'image')])
+def test_a_file_that_is_no_video_takes_no_other_sound(tmp_path, name, kind):
     write_audio(tmp_path / 'a.wav', tone(0.5), 16_000)
-    with pytest.raises(MediaError, match='a video stream that can be copied'):
-        with_sound(tmp_path / 'a.wav', tone(0.5), 16_000, tmp_path / 'b.mp4')
+    write_image(tmp_path / 'a.png', np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(MediaError, match=f'expected a video; got {name}, {kind}; pass a file with video'):
+        with_sound(tmp_path / name, tone(0.5), 16_000, tmp_path / 'b.mp4')
     assert not list(tmp_path.glob('*b*'))
 
 

@@ -27,6 +27,7 @@ from affekt.pretraining.forms import hicmae_base
 from affekt.pretraining.masked_batches import EpochBatches, MaskedClips, surveyed
 from affekt.pretraining.masked_settings import PretrainingSettings, decay_groups
 from affekt.pretraining.masked_training import masked_losses, new_network, pretrain
+from affekt.training import losses_in_words
 
 PAGE = (Path(__file__).parents[2] / 'docs' / 'pretraining.md').read_text()
 
@@ -236,6 +237,16 @@ def test_two_processes_pretrain_as_one(of_two_processes):
         for name in ('gathered', 'own')
     }
     assert differences['gathered'] < 1e-5 < differences['own']
+
+
+def test_the_loss_of_a_modality_that_no_clip_has_is_not_measured(tmp_path):
+    spoken = pretrain(cases.FORM, cases.clips(video=False), replace(cases.SETTINGS, epochs=1), folder=tmp_path)
+    lines = (tmp_path / 'log.jsonl').read_text().splitlines()
+    for row in (json.loads(line, parse_constant=pytest.fail) for line in lines):
+        assert (row['video'], row['contrast']) == (None, None)
+        assert row['loss'] == row['audio'] > 0
+    assert 'Never measured: video, contrast.' in (tmp_path / 'curves.html').read_text()
+    assert losses_in_words(spoken.history[-1]).endswith('; video and contrast not measured)')
 
 
 def test_accumulated_batches_are_one_batch(tmp_path):

@@ -89,6 +89,8 @@ def test_what_cannot_be_learnt_from_is_refused_in_a_sentence(corpus, tmp_path):
         (corpus, '--audio-only', '--video-only'): 'got both',
         (corpus, '--crop', 'none', '--batch-size', 99): 'as many clips as a batch has, 99; got',
         (corpus, '--crop', 'none', '--batch-size', 3, '--learning-rate', 0): 'learning_rate',
+        (corpus, '--crop', 'none', '--batch-size', 3, '--accumulation', 2): 'share evenly; got 3',
+        (corpus, '--crop', 'none', '--batch-size', 3, '--warm-up-epochs', 100): 'a warm-up shorter than the run',
         (corpus, '--device', 'tpu'): "a device that this torch has, .* got 'tpu'",
         (corpus, '--no-cache', '--batch-size', 1): "the crop 'published' or 'none'",
         (tmp_path / 'nowhere.parquet',): 'which is not there',
@@ -98,6 +100,7 @@ def test_what_cannot_be_learnt_from_is_refused_in_a_sentence(corpus, tmp_path):
         assert done.exit_code == 2, done.output
         assert re.search(sentence, done.stderr), done.stderr
         assert 'Traceback' not in done.output
+        assert 'clips in' not in done.stderr or manifest == faceless  # nothing was decoded
     done = called('svfap', '--manifest', corpus, '--out', tmp_path / 'x', '--audio-only')
     assert 'such as hicmae' in done.stderr
     assert 'hicmae-tiny' in called('svfap', '--size', 'tiny', '--manifest', corpus, '--out', tmp_path / 'x').stderr

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.errors import AffektError, ComparisonError, UnknownNameError
-from affekt.ranking import Shape, read_comparisons
+from affekt.ranking import OWN, Shape, read_comparisons
 from affekt.tables import reading, recognition, table
 
 ROWS = [
@@ -210,6 +210,14 @@ def test_an_unknown_shape_lists_the_known_ones(tmp_path):
         _read(tmp_path, 'left,right,outcome\na,b,left\n', shape='other')
     with pytest.raises(ComparisonError, match='without model_a, model_b, winner'):
         _read(tmp_path, 'left,right,outcome\na,b,left\n', shape='arena')
+
+
+def test_a_judge_is_an_items_model_by_its_name_and_strategy_and_people_never_by_a_longer_name(tmp_path):
+    raters = ('Ann', 'Ann s1', 'Ann+Bo s3', 'Ann Lee', 'Ann s1 Lee', 'Annie', 'Ann+Bo')
+    rows = [{'left': 'Bo', 'right': 'Ann', 'outcome': 'left', 'rater': rater} for rater in raters]
+    # Ann and Ann s1 are on the right; Ann+Bo s3 is on both sides, so neither is its own more than the other
+    assert _read(tmp_path, _csv(rows)).covariates[OWN].tolist() == [-1, -1, 0, 0, 0, 0, 0]
+    assert OWN not in _read(tmp_path, _csv(rows[3:])).covariates
 
 
 @settings(max_examples=150, deadline=None)

@@ -70,6 +70,8 @@ def test_scores_become_amounts_by_their_gains(tmp_path):
         ('time_s,jawOpen,mouthSmileLft\n0,0,0\n1,1,1\n', 'mouthSmileLeft'),
         ('time_s,jawOpen\n0,0\n1,wide\n', 'row 3 of curve.csv, column jawOpen'),
         ('time_s,jawOpen\n0,0\n1,7\n', '7 is not in -1 to 2'),
+        ('time_s,jawOpen\n0,0\n1,7\n', 'with 1 faulty cell'),
+        ('time_s,nosuch\n0,0\n1,1\n', 'add a column such as jawOpen or surprise'),
         ('time_s,anger\n0,0\n1,-1\n', 'column anger: -1'),
         ('time_s,yaw_deg\n0,0\n1,180\n', 'column yaw_deg'),
         ('time_s,jawOpen\n0,0\n1,0\n1,0\n', 'row 4 of curve.csv, column time_s'),
@@ -105,6 +107,11 @@ def kept(folder, table=None):
         {'faces': table} if table else {}
     )
     return dataclasses.replace(made, tables=tables).save(folder)
+
+
+def test_a_folder_that_holds_no_analysis_is_named_once(tmp_path):
+    with pytest.raises(RunError, match=r'got \S+analysis\.json: No such file or directory; name a folder'):
+        motion_of_timeline(tmp_path)
 
 
 def test_an_analysis_without_a_face_moves_by_its_emotions(tmp_path):

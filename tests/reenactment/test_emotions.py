@@ -113,6 +113,16 @@ def test_surprise_opens_the_mouth_wholly_and_raises_the_lids_slightly():
     assert by_name['mouthLowerDownLeft'] > 0
 
 
+def test_anger_and_fear_open_the_mouth_as_the_aroused_prototypes_do():
+    # Investigator's Guide: 4 + 5 + 7 + 10 + 23 + 25 + 26 and 1 + 2 + 4 + 5 + 20 + 25 + 26; with closed or hardly
+    # opened lips, arousal read back does not rise (measurements/reenact_closed_loop.py)
+    assert set(RECIPES['anger'].units) == {'AU4', 'AU5', 'AU7', 'AU10', 'AU23', 'AU25', 'AU26'}
+    assert set(RECIPES['fear'].units) == {'AU1', 'AU2', 'AU4', 'AU5', 'AU20', 'AU25', 'AU26'}
+    for name in ('anger', 'fear'):
+        opened = apex_of_emotion(name, 1.0).offsets[13, 1] - apex_of_emotion(name, 1.0).offsets[14, 1]
+        assert opened > 1, name  # centimetres between the inner lips
+
+
 def test_lips_that_tighten_leave_the_corners_of_the_mouth_at_their_height():
     moved = face_model().moved_by_expression(UNIT_DIRECTIONS['AU23'])
     assert moved[[61, 291], 1] == pytest.approx([0, 0], abs=0.05)  # pressing alone: 0.46 cm

@@ -289,6 +289,13 @@ def test_processes_that_come_apart_all_say_so(of_two_processes):
         assert ['those of steps [2, None]' in text for text in said[3:]] == [True]
 
 
+def test_the_mean_of_a_loss_is_over_the_processes_that_have_it(of_two_processes):
+    for rank in (0, 1):
+        row = json.loads((of_two_processes / f'row-{rank}.json').read_text())
+        assert (row['always'], row['of the first'], row['loss']) == (3.0, 2.0, 4.0)  # (3 + 2 + 3) / 2 is minimised
+        assert math.isnan(row['of none'])
+
+
 def _no_number(model, rows):
     return {'square': (model(rows) - rows).square().mean(dim=1)}
 
@@ -345,6 +352,39 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_logged_and_drawn_as_a_gap(
     assert step_files(tmp_path) == []
     assert 'No finite number' in curve_svg([(1.0, math.nan)], 'odd')
     assert curve_svg([(1.0, 2.0), (2.0, math.nan), (3.0, 2.5), (4.0, 1.0)], 'odd').count('<polyline') == 2
+
+
+def test_a_loss_without_anything_to_compute_it_from_is_not_0_but_not_measured(tmp_path):
+    # the first two of four batches have `some`: (3 + 5) / 2 = 4; `both` is minimised, (1 + 3 + 1 + 5 + 1 + 1) / 4 = 3
+    values = iter([3.0, 5.0, None, None])
+
+    def losses(model, rows):
+        one, some = model(rows).sum() * 0 + 1.0, next(values)
+        return {'always': one, 'some': None if some is None else one * some, 'never': None}
+
+    settings = replace(PLAIN, log_every=2, accumulation=2)
+    rows = cases.engine(settings=settings, losses=losses).run([cases.ROWS[:8]] * 4, steps=2, folder=tmp_path)
+    assert rows[0] == pytest.approx(
+        {**rows[0], 'always': 1.0, 'some': 4.0, 'never': math.nan, 'loss': 3.0}, nan_ok=True
+    )
+    (line,) = (tmp_path / 'log.jsonl').read_text().splitlines()
+    assert json.loads(line, parse_constant=pytest.fail)['never'] is None
+    page = (tmp_path / 'curves.html').read_text()
+    assert 'Never measured: never.' in page
+    assert re.findall('<h2>([^<]*)', page) == ['always', 'some', 'loss', 'learning rate']
+
+
+def test_a_step_without_any_loss_changes_nothing_by_its_gradient():
+    own = cases.engine(settings=PLAIN, losses=lambda model, rows: {'none': None})
+    (step,) = own.steps([cases.ROWS[:8]])
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in own.model.parameters())
+    assert own.mean_losses([step]) == pytest.approx({'none': math.nan, 'loss': 0.0}, nan_ok=True)
+
+
+def test_gaps_of_a_long_curve_stay_out_of_its_means(tmp_path):
+    points = [(float(step), math.nan if step % 2 else 4.0) for step in range(1, 4001)]
+    assert curve_svg(points, 'video').count('<polyline') == 1
+    assert 'video: 4 at first, 4 at last' in curve_svg(points, 'video')
 
 
 def test_a_page_holds_a_curve_for_every_number_and_nothing_from_outside(tmp_path):

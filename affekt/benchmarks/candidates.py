@@ -259,8 +259,10 @@ def baseline_stores(
     """
     if features in ('', NO_FEATURES):
         return {}
-    paths = []
-    for part in features.split(','):
+    parts, paths = features.split(','), []
+    if stored := [part for part in parts if part not in RECIPES]:
+        open_stores(stored, several=True)  # before anything is extracted
+    for part in parts:
         if part in RECIPES:
             part = str(extract(manifest, part, folder / 'features', processes=processes, progress=progress).path)
         paths.append(part)

@@ -344,7 +344,10 @@ def dfer(
         folder = inputs or (Path(temporary) if out is None else out.with_name(f'{out.name}-inputs'))
         reads = tuple(name for name in ('video', 'audio') if any(name in candidate.reads for candidate in candidates))
         sources: dict[str, Any] = {}
+        baseline_features = features or ('acoustics-utt' if 'audio' in (reads or present) else 'none')
         with StageBars(name_width=10) as bars:
+            # stores that cannot be read are refused before clips are decoded
+            stores = baseline_stores(baseline_features, manifest, folder, processes=processes, progress=bars)
             if reads:
                 size = max(candidate.form.size for candidate in candidates if candidate.form is not None)
                 clips = corpus_clips(
@@ -353,8 +356,6 @@ def dfer(
                 )  # fmt: skip
                 sources = clip_sources(clips)
                 notes += clips.sentences
-            baseline_features = features or ('acoustics-utt' if 'audio' in (reads or present) else 'none')
-            stores = baseline_stores(baseline_features, manifest, folder, processes=processes, progress=bars)
             outcome = run_dfer(
                 manifest, sources, candidates, settings, tuning_settings, stores=stores, folder=out, resume=resume,
                 progress=bars,

@@ -21,7 +21,8 @@ def sheet_page(benchmark: str, task: Task, sheet: Sheet, notes: Sequence[str]) -
         sheet: tables and sentences.
         notes: those of the sentences that are shown at the top.
     """
-    counts = task.part_sizes | {f'groups in {name}': count for name, count in task.part_groups.items()}
+    counts = {f'samples in {name}': count for name, count in task.part_sizes.items()}
+    counts |= {f'groups in {name}': count for name, count in task.part_groups.items()}
     return plain_sheet_page(benchmark, task.manifest.facts.corpus, sheet, notes, counts)
 
 

@@ -69,6 +69,7 @@ def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corp
     assert facts['models'][name]['form']['modalities'] == ['audio']
     assert len(facts['models'][name]['sha256']) == 64
     assert {path.name for path in (tmp_path / 'run').iterdir()} >= {'dfer.json', 'dfer.md', 'dfer.html'}
+    assert '<dt>samples in folds</dt><dd>48</dd>' in (tmp_path / 'run' / 'dfer.html').read_text()
     assert not list((tmp_path / 'run' / 'running').glob('*'))
     again = run(*words, '--resume')
     assert again.exit_code == 0, again.output
@@ -99,6 +100,7 @@ def test_without_a_model_the_baselines_stand_alone(corpus, tmp_path):
         (['--from', 'nowhere'], 'nowhere'),
         (['--protocol', 'fare'], "'fare' for --protocol"),
         (['--features', 'acoustic-utt'], 'acoustic-utt'),
+        (['--scratch', 'hicmae-tiny', '--out', 'run', '--features', 'acoustics-utt,acoustic-utt'], 'got acoustic-utt'),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence_and_exit_code_2(corpus, words, said, tmp_path, monkeypatch):
@@ -107,6 +109,7 @@ def test_what_cannot_be_run_is_one_sentence_and_exit_code_2(corpus, words, said,
     assert done.exit_code == 2
     assert said in ' '.join(done.output.split())
     assert 'Traceback' not in done.output
+    assert not (tmp_path / 'run-inputs').exists()  # nothing is decoded or extracted
 
 
 def test_forms_of_the_command_are_those_that_there_are():

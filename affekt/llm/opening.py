@@ -40,6 +40,11 @@ def opened_network(path: Path, *, instead: str = '', **how: Any) -> OpenedModel:
     """
     if not path.exists():
         raise LLMError(expected='a folder or a .gguf file with a model', came=str(path), todo='check its path')
+    if not path.is_dir() and path.suffix != '.gguf':  # transformers would take its path for a name on a hub
+        raise LLMError(
+            expected='a folder or a .gguf file with a model', came=f'the file {path}',
+            todo='name the folder that holds config.json and the weights',
+        )  # fmt: skip
     try:
         _, transformers = (importlib.import_module(name) for name in NEEDED)
     except ImportError as error:

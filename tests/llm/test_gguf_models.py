@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from affekt.errors import LLMError
-from affekt.llm import UnknownModelError, opened_gguf
+from affekt.llm import UnknownModelError, opened_gguf, opened_network
 from affekt.llm.gguf_header import GGUFHeader
 
 gguf = pytest.importorskip('gguf', reason='the package gguf is absent')
@@ -242,6 +242,13 @@ def test_a_file_that_lacks_a_setting_is_refused(tmp_path, monkeypatch, name):
     write(tmp_path / 'less.gguf')
     with pytest.raises(LLMError, match=r'less\.gguf'):
         opened_gguf(tmp_path / 'less.gguf')
+
+
+@pytest.mark.parametrize('name', ['model.safetensors', 'model.pth', 'model'])
+def test_a_file_of_another_kind_is_not_taken_for_a_name_on_a_hub(tmp_path, name):
+    (tmp_path / name).write_bytes(b'weights')
+    with pytest.raises(LLMError, match=rf'got the file .*{name}'):
+        opened_network(tmp_path / name)
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path):

@@ -107,6 +107,7 @@ def observe_faces(
     still_levels: float = 0.0,
     keep_thumbnails: bool = True,
     spill: Path | None = None,
+    both_views: bool = False,
     progress: Progress | None = None,
 ) -> FaceObservations:
     """All faces of a recording, assigned to people.
@@ -125,6 +126,9 @@ def observe_faces(
         still_levels: see `FaceTracker`; 0 reads every face in every frame.
         keep_thumbnails: False keeps no images.
         spill: file to which landmarks, blendshapes and poses go; None drops them.
+        both_views: whether the expression of every face is the mean of two views, as it is and mirrored. Otherwise
+            frames at most TURN_S apart are read in one view, in turn, at half the cost: means over time stay the same,
+            single frames differ slightly (measurements/faces_views.py).
         progress: called with the time of each frame, in seconds.
 
     Returns:
@@ -141,7 +145,9 @@ def observe_faces(
     glanced = made_ahead(_glanced(frames, Lookout(networks), tracker), AHEAD)
     followed = made_ahead(_followed(glanced, tracker, clock), AHEAD)
     landmarks = LandmarkFile(spill) if spill is not None else None
-    record = FaceRecord(expression, identity, keep_thumbnails=keep_thumbnails, landmarks=landmarks)
+    record = FaceRecord(
+        expression, identity, keep_thumbnails=keep_thumbnails, landmarks=landmarks, both_views=both_views
+    )
     try:
         for frame, located in followed:
             record.add(completion.observations(located, frame.image), frame.image)

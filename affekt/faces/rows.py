@@ -234,6 +234,7 @@ class FaceRecord:
         identity: see `observe_faces`.
         keep_thumbnails: False keeps no images.
         landmarks: the file to which landmarks go; None drops them.
+        both_views: see `observe_faces`.
         batch: faces whose expression is evaluated together.
     """
 
@@ -244,24 +245,21 @@ class FaceRecord:
         *,
         keep_thumbnails: bool = True,
         landmarks: LandmarkFile | None = None,
+        both_views: bool = False,
         batch: int = BATCH,
     ) -> None:
         self._rows = _Rows(expression, batch)
         self._sightings = Sightings(identity)
         self._people = _People(keep_thumbnails)
         self._landmarks = landmarks
-        self._previous_s, self._is_mirrored = -np.inf, False
+        self._both_views, self._previous_s, self._is_mirrored = both_views, -np.inf, False
 
     def add(self, faces: Sequence[FaceObservation], image: npt.NDArray[np.uint8]) -> list[int]:
-        """Add the faces of one frame; returns the track number of each.
-
-        The expression model reads a face in one view: as it is or mirrored, in turn from frame to frame. Means over
-        time are those of both views, at half the cost (measurements/faces_views.py). A frame without one up to TURN_S
-        before it is read in both.
-        """
+        """Add the faces of one frame; returns the track number of each."""
         stretches = self._sightings.stretches_of(faces)
+        both_views = self._both_views
         if faces:
-            comes_alone = faces[0].time_s - self._previous_s > TURN_S
+            both_views |= faces[0].time_s - self._previous_s > TURN_S
             self._previous_s, self._is_mirrored = faces[0].time_s, not self._is_mirrored
         for face, stretch in zip(faces, stretches, strict=True):
             crop = align_face(image, five_points(face.landmarks))
@@ -270,8 +268,8 @@ class FaceRecord:
             values[_QUALITY_READING] *= face_conditions.quality
             self._people.meet(stretch, face, image, values)
             self._sightings.consider(stretch, face, image, values)
-            view = crop[:, ::-1] if self._is_mirrored and not comes_alone else crop
-            self._rows.append(str(stretch), face, values, (view, comes_alone), face_conditions)
+            view = crop[:, ::-1] if self._is_mirrored and not both_views else crop
+            self._rows.append(str(stretch), face, values, (view, both_views), face_conditions)
             if self._landmarks is not None:
                 self._landmarks.append(str(stretch), face)
         return stretches

@@ -125,7 +125,8 @@ def _person_readings(
     if isinstance(frames, Unable):
         return frames
     observed = observe_faces(
-        frames, max_people=PEOPLE, landmarker=landmarker, expression=expression, keep_thumbnails=False
+        frames, max_people=PEOPLE, landmarker=landmarker, expression=expression, keep_thumbnails=False,
+        both_views=True,
     )  # fmt: skip
     if not observed.frames:
         return Unable(row.sample, 'no image')
@@ -244,7 +245,7 @@ def _all_faces(manifest: Manifest, row: Sample, landmarker: Any, expression: Any
     with TemporaryDirectory() as folder:
         observed = observe_faces(
             _noting_width(frames, widths), max_people=PEOPLE, landmarker=landmarker, expression=expression,
-            keep_thumbnails=False, spill=Path(folder, 'landmarks.parquet'),
+            keep_thumbnails=False, spill=Path(folder, 'landmarks.parquet'), both_views=True,
         )  # fmt: skip
         if not observed.table.num_rows:
             reason = 'no face' if observed.frames else 'no image'

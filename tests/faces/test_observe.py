@@ -170,6 +170,9 @@ def test_consecutive_frames_are_read_in_one_view_in_turn_and_lone_frames_in_both
     mirrored, upright = seen[False]
     direct, turned = (np.abs(np.asarray(crop, float) - upright).mean() for crop in (mirrored, mirrored[:, ::-1]))
     assert turned < 1 < direct
+    model = Noted()
+    observe_faces(still, landmarker=landmarker, expression=model, both_views=True)
+    assert [both for _, both in model.read] == [True] * 4
 
 
 def test_what_goes_wrong_in_any_thread_reaches_the_caller_and_ends_all(shots, landmarker):

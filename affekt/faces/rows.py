@@ -255,9 +255,9 @@ class FaceRecord:
     def add(self, faces: Sequence[FaceObservation], image: npt.NDArray[np.uint8]) -> list[int]:
         """Add the faces of one frame; returns the track number of each.
 
-        The expression model reads a face in one view: as it is or mirrored, in turn from frame to frame. Means over
-        time are those of both views, at half the cost (measurements/faces_views.py). A frame without one up to TURN_S
-        before it is read in both.
+        The expression model reads a face in one view: as it is or mirrored, in turn from frame to frame, at half the
+        cost. Means over a second lie close to those of both views (measurements/faces_views.py). A frame whose
+        predecessor with a face is more than TURN_S older is read in both.
         """
         stretches = self._sightings.stretches_of(faces)
         if faces:

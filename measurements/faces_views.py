@@ -22,6 +22,7 @@ import numpy as np
 from affekt.faces import ExpressionModel, FaceLandmarker, observe_faces
 from affekt.labels import EKMAN
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 
@@ -84,7 +85,7 @@ def main() -> None:
     rows = [compared(clip, options.fps, landmarker, models) for clip in clips]
     ratio = (models[0].spent_s / models[0].faces) / (models[1].spent_s / models[1].faces)
     result = {'fps': options.fps, 'processor_time_ratio': round(ratio, 2), 'clips': rows}
-    options.out.write_text(json.dumps(result, indent=1) + '\n')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -11,6 +11,7 @@ import sys
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from affekt.cli import main
@@ -234,3 +235,9 @@ def test_nan_is_no_value_of_an_option(words):
     assert result.exit_code == 2
     assert f"Invalid value for '{words[-2]}'" in result.stderr
     assert "'nan' is not a number" in result.stderr
+
+
+def test_completion_goes_on_after_an_option_that_is_nan():
+    completion = ShellComplete(main, {}, 'affekt', '_AFFEKT_COMPLETE')
+    names = [each.value for each in completion.get_completions(['stream', '--seconds', 'nan'], '--no-f')]
+    assert names == ['--no-faces', '--no-frames']

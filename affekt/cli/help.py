@@ -151,6 +151,8 @@ class _NamesInHelp(click.Command):
 
     def refuse_nan(self, ctx: click.Context) -> None:
         """Raise click.BadParameter for an option that is nan, which passes every comparison with a bound."""
+        if ctx.resilient_parsing:
+            return
         for param in self.params:
             value = ctx.params.get(param.name or '')
             values = value if isinstance(value, tuple) else (value,)

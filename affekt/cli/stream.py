@@ -65,7 +65,7 @@ PATIENCE_S = 1.0
     'latency_budget_s',
     type=click.FloatRange(0, 60),
     metavar='S',
-    help='Target of the latency in seconds (0.06): frames that waited too long for it are dropped; 0 drops none so.',
+    help='Target of the latency in seconds (default 0.06): frames too old to meet it are dropped; 0 for no target.',
 )
 @click.option('--max-people', type=int, metavar='N', help='Faces tracked at once (default 5).')
 @click.option('--no-faces', is_flag=True, help='Read audio only.')

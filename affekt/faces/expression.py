@@ -80,7 +80,8 @@ class ExpressionModel:
         Args:
             crops: (N, 48, 48) uint8 grey faces aligned to FER_TEMPLATE.
             blendshapes: (N, 52) scores in [0, 1]; a row of nan for a face without; None if no face has any.
-            both_views: the mean of a crop and its mirror image; False: the crop alone, at half the cost.
+            both_views: whether to read a crop and its mirror image, by their mean logits; False reads the crop alone,
+                at half the cost.
 
         Returns:
             (N, 7) in EKMAN order, each row summing to 1; (0, 7) for no faces.

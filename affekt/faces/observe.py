@@ -127,8 +127,8 @@ def observe_faces(
         keep_thumbnails: False keeps no images.
         spill: file to which landmarks, blendshapes and poses go; None drops them.
         both_views: whether the expression of every face is the mean of two views, as it is and mirrored. Otherwise
-            frames at most TURN_S apart are read in one view, in turn, at half the cost: means over time stay the same,
-            single frames differ slightly (measurements/faces_views.py).
+            frames at most 0.25 s apart are read in one view, in turn, at half the cost: means over a second hardly
+            differ, single frames slightly (measurements/faces_views.py).
         progress: called with the time of each frame, in seconds.
 
     Returns:

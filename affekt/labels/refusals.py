@@ -101,17 +101,21 @@ _OFFERS = re.compile(
 )
 _TURN = re.compile(
     r'[,;—–]?\s{1,9}(?=(?:but|however|though|although|yet|nevertheless)\b|'
-    r'and\s(?:he|she|they|his|her|their|the)\b)|[;；]\s{0,9}',
+    r'and\s(?:he|she|they|his|her|their|the)\b)|,\s{1,9}(?=so\b)|[;；]\s{0,9}',
     re.IGNORECASE,
 )
-_AFTER_TURN = re.compile(r'^(?:but|however|though|although|yet|nevertheless|and)\b,?\s*', re.IGNORECASE)
+_CONCESSION = re.compile(r'^\s{0,9}(?:(?:even\s)?though|although)\b([^,]{1,200}),\s{1,9}', re.IGNORECASE)
+"""The first clause of *Although I cannot see the face, the voice sounds angry*."""
+_AFTER_TURN = re.compile(r'^(?:but|however|though|although|yet|nevertheless|and|so)\b,?\s*', re.IGNORECASE)
 _SENTENCES = re.compile(r'(?<=[.!?。！？])["”’)]*\s*|\n+')
 _QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」')
 
 
 def without_refusals(text: str) -> str:
     """The text without refusing sentences and without offers; unchanged where nothing refuses."""
-    parts = [part for sentence in _SENTENCES.split(text) for part in _TURN.split(sentence) if part and part.strip()]
+    lines = (_CONCESSION.sub(r'\1\n', sentence) for sentence in _SENTENCES.split(text))
+    clauses = (clause for line in lines for clause in line.split('\n'))
+    parts = [part for clause in clauses for part in _TURN.split(clause) if part and part.strip()]
     are_refusals = [
         bool(_REFUSES.match(_AFTER_TURN.sub('', _QUOTED.sub('', part[:400]).strip()).replace('’', "'")))
         for part in parts

@@ -35,7 +35,7 @@ class LatencyBudget:
     def drops(self, read_s: float, now_s: float, replaced: int) -> bool:
         """Whether to wait for the next frame instead of reading this one.
 
-        Never twice in a row, where a frame costs more than the budget, or where the next is further away than that.
+        Never twice in a row, nor where the mean cost of a frame, or the time to the next frame, exceeds the budget.
 
         Args:
             read_s: time at which the frame came from its source, in seconds.

@@ -233,10 +233,16 @@ class LiveSession:
 
     def _readings_of_frames(self) -> Iterator[LiveReading]:
         frames, last_read_s = self.source.pictures, self._clock.now()
+        late: Arrived[StreamFrame] | None = None  # a frame that is dropped once a newer one comes
         while not self._is_stopped:
             arrived = frames.take()
+            is_over = arrived is None and frames.is_over
+            if is_over:
+                arrived, late = late, None
+            elif arrived is not None and late is not None:
+                late, self._late_frames = None, self._late_frames + 1
             if arrived is None:
-                if frames.is_over:
+                if is_over:
                     return
                 if self._faces is not None:
                     self._store.keep_faces_at_intervals(self._faces, self._clock.now())
@@ -248,9 +254,9 @@ class LiveSession:
                 continue
             taken_s = self._clock.now()
             last_read_s = arrived.read_s
-            is_last = self.settings.is_patient or frames.is_over
-            if not is_last and self._budget.drops(arrived.read_s, taken_s, frames.dropped):
-                self._late_frames += 1
+            may_drop = not (self.settings.is_patient or is_over)
+            if may_drop and self._budget.drops(arrived.read_s, taken_s, frames.dropped):
+                late = arrived
                 continue
             image = arrived.unit.image
             scale = self.source.scale_of(arrived.unit, image)

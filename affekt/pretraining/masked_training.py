@@ -179,7 +179,9 @@ def _contrast_of_none(model: Network) -> Tensor | None:
     """The contrast of the clips of the other processes, as computed there; None if they have none either."""
     assert isinstance(model, HicmaePretraining)
     assert model.every is not None
-    none = next(model.parameters()).new_zeros(0, model.form.width, requires_grad=True)
+    trained = next(parameter for parameter in model.parameters() if parameter.requires_grad)
+    # gradients are averaged once every process has one, and this may be the only loss here
+    none = trained.sum() * trained.new_zeros(0, model.form.width)
     pairs = [(model.every(none), model.every(none)) for _ in model.form.kept_layers]
     if not len(pairs[0][0]):
         return None

@@ -229,10 +229,10 @@ class Engine:
         return is_over is not None and bool(self.ranks.agreed(float(self.ranks.first and is_over(log.rows))))
 
     def mean_losses(self, steps: Sequence[Step]) -> Row:
-        """The mean of each loss over steps and processes, and `loss`, the mean of their sum.
+        """The mean of each loss over steps and processes, and `loss`, the mean of their sum, which is minimised.
 
-        The mean of a loss is over the batches that have it, nan if there are none; to the sum, a batch without a loss
-        adds 0.
+        The mean of a loss is over the batches that have it, by their weights; nan if none has it. To the sum, a batch
+        without a loss adds 0.
         """
         weights = torch.tensor([step.weight for step in steps], dtype=torch.float64)
         weights /= sum(step.weight for step in steps)

@@ -67,7 +67,7 @@ def peak_memory_bytes(device: str) -> int:
 
 
 def losses_in_words(row: Row) -> str:
-    """The sum of the losses of a row and each of them, then those that were not measured; of one alone its name.
+    """The sum of the losses of a row and each of them, then those that were not measured; one alone by its name.
 
     >>> losses_in_words({'step': 9.0, 'video': 0.91, 'audio': 0.8, 'loss': 1.71, 'learning_rate': 1e-4})
     'loss 1.710 (video 0.910, audio 0.800)'
@@ -75,10 +75,13 @@ def losses_in_words(row: Row) -> str:
     'audio loss 0.800'
     >>> losses_in_words({'step': 9.0, 'video': float('nan'), 'audio': 0.8, 'loss': 0.8, 'learning_rate': 1e-4})
     'loss 0.800 (audio 0.800; video not measured)'
+    >>> losses_in_words({'step': 9.0, 'audio': float('nan'), 'loss': 0.0, 'learning_rate': 1e-4})
+    'audio loss not measured'
     """
     losses = {name: value for name, value in row.items() if name not in OTHERS}
     if len(losses) == 1:
-        return ''.join(f'{name} loss {value:.3f}' for name, value in losses.items())
+        ((name, value),) = losses.items()
+        return f'{name} loss {value:.3f}' if value == value else f'{name} loss not measured'
     measured = ', '.join(f'{name} {value:.3f}' for name, value in losses.items() if value == value)
     unmeasured = ' and '.join(name for name, value in losses.items() if value != value)
     parts = [measured, f'{unmeasured} not measured' if unmeasured else '']

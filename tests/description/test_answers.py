@@ -49,6 +49,8 @@ from affekt.errors import UnknownNameError
         ('Lo siento, no puedo.', 'refusal', ()),
         ('Ich kann das nicht beurteilen.', 'refusal', ()),
         ('Unable to determine.', 'refusal', ()),
+        ('Although she smiles, I cannot tell whether she is happy.', 'refusal', ()),
+        ("I can't see him, so I can't say whether he is happy.", 'refusal', ()),
         ('Not possible.', 'refusal', ()),
         ('I refuse.', 'refusal', ()),
         ('Error: context length exceeded', 'refusal', ()),
@@ -70,6 +72,8 @@ def test_an_answer_has_the_form_and_the_labels_that_it_states(text, form, labels
         ('He says "I\'m sorry, I cannot do it" in a sad voice.', ('sad',)),
         ("I can't help noticing that she is sad.", ('sad',)),
         ('As a large man walks in, she looks afraid.', ('afraid',)),
+        ('Although I cannot see her face, her voice sounds angry.', ('angry',)),
+        ('I cannot hear the audio, so by the face alone he looks sad.', ('sad',)),
     ],
 )
 def test_words_of_a_refusal_do_not_make_one_where_a_feeling_is_named(text, labels):

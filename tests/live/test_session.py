@@ -160,6 +160,24 @@ def test_frames_dropped_for_the_budget_are_counted_and_the_last_is_read(monkeypa
     assert readings[-1].time_s == pytest.approx(0.9)
 
 
+def test_a_late_frame_is_read_where_no_newer_one_comes(monkeypatch):
+    is_late = threading.Event()
+
+    def drops(self, read_s, now_s, replaced):
+        is_late.set()
+        return True
+
+    def frames():
+        yield from grey_frames(1)
+        is_late.wait(10)  # the source ends after its last frame was found to be late
+
+    monkeypatch.setattr(LatencyBudget, 'drops', drops)
+    with LiveSession(frames(), StreamSettings(voice=False)) as session:
+        readings = list(session)
+    assert is_late.is_set()
+    assert (len(readings), session.latency.dropped) == (1, 0)
+
+
 def test_where_pictures_stop_what_is_heard_is_told_alone():
     class Jumping(MachineClock):
         """Two seconds pass between looks at it, and nobody waits."""

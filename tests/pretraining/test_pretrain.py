@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -22,9 +23,9 @@ from affekt.clips import Clip
 from affekt.encoders import RUN_WEIGHTS
 from affekt.errors import CorpusError, RunError, ShapeError, ValueRangeError, WeightsError
 from affekt.nn import read_tensors
-from affekt.pretraining import pretraining_from
+from affekt.pretraining import HicmaePretraining, pretraining_from
 from affekt.pretraining.forms import hicmae_base
-from affekt.pretraining.masked_batches import EpochBatches, MaskedClips, surveyed
+from affekt.pretraining.masked_batches import EpochBatches, MaskedBatch, MaskedClips, surveyed
 from affekt.pretraining.masked_settings import PretrainingSettings, decay_groups
 from affekt.pretraining.masked_training import masked_losses, new_network, pretrain
 from affekt.training import losses_in_words
@@ -237,6 +238,20 @@ def test_two_processes_pretrain_as_one(of_two_processes):
         for name in ('gathered', 'own')
     }
     assert differences['gathered'] < 1e-5 < differences['own']
+
+
+def test_a_process_without_clips_has_the_contrast_of_the_others_and_a_gradient_of_0():
+    # without a gradient, the averages of the others would wait for this process
+    others = torch.ones(3, cases.FORM.width)
+    gathered = HicmaePretraining(cases.FORM, contrast_weight=0.5, every=lambda rows: torch.cat([rows, others]))
+    losses = masked_losses(gathered, MaskedBatch((), clips=2, without_video=0, without_audio=0, unread=2))
+    assert (losses['video'], losses['audio']) == (None, None)
+    # all three similarities of a clip are equal: log 3 for each layer, times the weight
+    assert losses['contrast'].item() == pytest.approx(0.5 * len(cases.FORM.kept_layers) * math.log(3), abs=1e-5)
+    losses['contrast'].backward()
+    gradients = [parameter.grad for parameter in gathered.parameters() if parameter.grad is not None]
+    assert gradients
+    assert not any(gradient.any() for gradient in gradients)
 
 
 def test_the_loss_of_a_modality_that_no_clip_has_is_not_measured(tmp_path):

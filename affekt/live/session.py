@@ -236,13 +236,13 @@ class LiveSession:
         late: Arrived[StreamFrame] | None = None  # a frame that is dropped once a newer one comes
         while not self._is_stopped:
             arrived = frames.take()
-            is_over = arrived is None and frames.is_over
-            if is_over:
+            may_drop = arrived is not None and not self.settings.is_patient
+            if arrived is None:
                 arrived, late = late, None
-            elif arrived is not None and late is not None:
+            elif late is not None:
                 late, self._late_frames = None, self._late_frames + 1
             if arrived is None:
-                if is_over:
+                if frames.is_over:
                     return
                 if self._faces is not None:
                     self._store.keep_faces_at_intervals(self._faces, self._clock.now())
@@ -254,7 +254,6 @@ class LiveSession:
                 continue
             taken_s = self._clock.now()
             last_read_s = arrived.read_s
-            may_drop = not (self.settings.is_patient or is_over)
             if may_drop and self._budget.drops(arrived.read_s, taken_s, frames.dropped):
                 late = arrived
                 continue

@@ -342,3 +342,36 @@ def test_a_signal_while_a_file_is_hashed_stops_the_verb_at_once():
     long = Long(b'x')
     assert _ran(lambda: Source(long, Limits()).sha256()).exit_code == 130
     assert long.reads == 1
+
+
+BUSY_THREAD = """
+import os, signal, tempfile, threading, weakref
+import click, torch
+from affekt.cli.group import Affekt
+from affekt.cli.help import Verb
+
+def work():
+    kept, square, begun = tempfile.mkdtemp(), torch.ones(300, 300), threading.Event()
+    weakref.finalize(work, os.rmdir, kept)
+    print(kept, flush=True)
+    def compute():
+        while True:
+            begun.set()
+            torch.mm(square, square)
+    threading.Thread(target=compute, daemon=True).start()
+    begun.wait()
+    signal.raise_signal(signal.SIGTERM)
+
+group = Affekt()
+group.add_command(Verb('work', callback=work))
+group(['work'])
+"""
+
+
+def test_a_thread_that_computes_in_a_library_does_not_abort_a_stopped_command():
+    pytest.importorskip('torch')
+    ended = subprocess.run([sys.executable, '-c', BUSY_THREAD], capture_output=True, text=True, check=False)
+    assert ended.returncode == 143  # 134 where the thread is ended inside the library
+    assert ended.stderr.startswith('stopped by SIGTERM')
+    assert 'terminate called' not in ended.stderr
+    assert not Path(ended.stdout.strip()).exists()  # what is due at exit was done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import io
@@ -155,6 +156,25 @@ def signals_asking(stop: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+def end_beside_threads(code: object) -> None:
+    """End the process at once if daemon threads still work, after everything that is due at exit; else return.
+
+    Python would end such a thread where it next needs the interpreter: inside a library in C++, which then aborts
+    the process (exit code 134).
+
+    Args:
+        code: the exit code; returns if it is no number.
+    """
+    if not isinstance(code, int) or not any(thread.daemon for thread in threading.enumerate()):
+        return
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for the other threads, as at any exit
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it, or it is closed
+            stream.flush()
+    os._exit(code)
+
+
 def say_stopped(error: KeyboardInterrupt, has_resume: bool) -> int:
     """Print what is kept and how to continue; returns the exit code."""
     is_sigterm = isinstance(error, Terminated)
@@ -275,6 +295,14 @@ class Affekt(VerbGroup):
     def has_resume(ctx: click.Context) -> bool:
         """Whether the verb continues with --resume, rather than by itself."""
         return bool(ctx.meta.get(HAS_RESUME))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line as a program; see `end_beside_threads`."""
+        try:
+            return self.main(*args, **kwargs)
+        except SystemExit as ended:
+            end_beside_threads(ended.code)
+            raise
 
     def main(
         self,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
 from collections.abc import Iterable
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +89,11 @@ class Extract(Case):
     """Features of a corpus, a few samples at once."""
 
     name = 'features extract'
+    samples = 48
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._manifest = small_corpus(folder, 48, sound=True)
+        self._manifest = small_corpus(folder, self.samples, sound=True)
 
     def words(self, out: Path) -> list[str]:
         """Batches of three."""
@@ -121,6 +124,17 @@ class ExtractBeside(Extract):
     """The same by two processes beside the one that is killed."""
 
     name = 'features extract --processes 2'
+    samples = 18
+
+    @classmethod
+    def prepare(cls) -> None:
+        """New processes come from one that has imported what they need."""
+        super().prepare()
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload(['affekt.features.extraction', 'affekt.features.recipes', 'scipy.signal', 'av'])
+        forkserver.ensure_running()
+        forkserver._forkserver.ensure_running = lambda: None  # runs are forked, and it is no child of theirs
+        multiprocessing.get_context = lambda method=None: context
 
     def words(self, out: Path) -> list[str]:
         """Batches of three, each by either process."""

@@ -18,6 +18,7 @@ is drawn again replaces its earlier figures.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import gc
 import json
@@ -27,6 +28,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -96,7 +98,12 @@ def starter(case: type[Case]) -> None:
         child = os.fork()
         if not child:
             os.environ['AFFEKT_LLM_KEY'], words = json.loads(line)
-            main(words)  # exits
+            try:
+                main(words)
+            except SystemExit as ended:
+                threading._shutdown()
+                atexit._run_exitfuncs()
+                os._exit(ended.code)  # networks would join threads that the fork has not taken along
         print(child, file=answers, flush=True)
         _, state = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(state), file=answers, flush=True)

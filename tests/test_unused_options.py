@@ -51,7 +51,6 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         ((*FINETUNE, '--reference', '--balanced'), "--balanced goes with affekt's own training"),
         ((*PRETRAIN, '--no-cache', '--cache', 'c'), '--cache goes with a'),
         ((*PRETRAIN, '--gather-contrast'), '--gather-contrast goes with HiCMAE of both modalities'),
-        (('pretrain', 'hicmae', *PRETRAIN[2:], '--audio-only', '--crop', 'none'), '--crop goes with video'),
         ((*DFER, '--from', 'f', '--kind', 'linear', '--workers', '2'), '--workers goes with --kind full or lora'),
         ((*DFER, '--from', 'f', '--protocol', 'reference', '--patience', '2'), '--patience goes with --protocol fair'),
         ((*DFER, '--protocol', 'both', '--kind', 'lora'), '--protocol and --kind go with --from or --scratch'),

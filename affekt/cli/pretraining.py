@@ -119,8 +119,6 @@ def pretrain_command(
         raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
     if no_cache:
         refuse_unused('a cache (without --no-cache)', 'cache', 'processes')
-    if audio_only:
-        refuse_unused('video (without --audio-only)', 'frames_size', 'crop')
     if audio_only or video_only or family != 'hicmae':
         refuse_unused('HiCMAE of both modalities', 'gathers_contrast')
     reads = ('audio',) if audio_only else ('video',) if video_only else ()

@@ -26,7 +26,7 @@ from affekt.faces import FaceIdentity, FaceLandmarker
 from affekt.files import file_sha256, write_atomically
 from affekt.media import Recording, is_media_name, write_image
 from affekt.progress import Progress, counted
-from affekt.provenance import Consent, Credentials
+from affekt.provenance import Consent, Credentials, usable_credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
 from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone, require_no_refiner
 from affekt.reenactment.portrait import Portrait
@@ -155,6 +155,7 @@ def make_stimuli(
     used_design, used_settings, folder = design or Design(), settings or ReenactSettings(), Path(out)
     require_alone('a set of stimuli')
     require_no_refiner(used_settings, 'a set of stimuli')
+    credentials = usable_credentials(credentials)
     networks = landmarker or FaceLandmarker()
     people, left_out = _people(_pictures(portraits), networks, used_settings)
     if len(people) * len(used_design.cells) > MOST_CELLS:

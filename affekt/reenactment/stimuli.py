@@ -113,6 +113,7 @@ class Stimuli:
         clips: number of clips.
         resumed: number of clips made by an earlier run.
         left_out: name of each unusable portrait to the reason.
+        notes: name of each person to the sentences on the portrait, such as that part of the face looks covered.
     """
 
     folder: Path
@@ -121,6 +122,7 @@ class Stimuli:
     clips: int
     resumed: int
     left_out: Mapping[str, str]
+    notes: Mapping[str, str]
 
 
 def make_stimuli(
@@ -198,9 +200,11 @@ def make_stimuli(
                 resumed += 1
         # 4. The table and the page.
         write_atomically(folder / TABLE, csv_bytes(COLUMNS, rows))
-        page = stimulus_page(rows, {name: person.image for name, person in people.items()}, left_out, folder.name)
+        notes = {name: person.notes for name, person in people.items() if person.notes}
+        images = {name: person.image for name, person in people.items()}
+        page = stimulus_page(rows, images, left_out, folder.name, notes)
         write_atomically(folder / PAGE, page.encode())
-    return Stimuli(folder, folder / TABLE, folder / PAGE, len(rows), resumed, left_out)
+    return Stimuli(folder, folder / TABLE, folder / PAGE, len(rows), resumed, left_out, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +216,8 @@ class _Person:
     image: Image
     landmarks: npt.NDArray[np.floating]
     gain: float = 1.0
+    notes: str = ''
+    """Sentences on the portrait; '' for none."""
 
 
 def equally_light(
@@ -321,7 +327,7 @@ def _people(
             continue
         used_names = {name.casefold() for name in people}  # some file systems ignore case
         name = next(candidate for candidate in _names(path) if candidate.casefold() not in used_names)
-        people[name] = _Person(name, path, portrait.image, portrait.landmarks)
+        people[name] = _Person(name, path, portrait.image, portrait.landmarks, notes=' '.join(portrait.notes))
     if not people:
         raise MediaError(
             expected='a portrait with one clear face', came='; '.join(f'{k}: {v}' for k, v in left_out.items())[:500],

@@ -78,7 +78,8 @@ _REFUSES = re.compile(
     r'[^,]{0,30}\swhy (?:he|she|they|his|her|the)\b)|'
     r"(?:(?:i'm|i am|we're|we are)\s+(?:(?:very|really|quite)\s+)?(?:not (?:sure|certain)|uncertain|unsure)|"
     r'not (?:sure|certain)(?:\s+(?:whether|if|what|how|which|who|about(?! (?:him|her|it|them)sel))\b|\W*$))|'
-    r"(?:(?:i|we) have|there is|there's)\s+no (?:way|idea|means|basis|possibility)\b|"
+    r"(?:(?:i|we) have|there is|there's)\s+no (?:way|idea|means|basis|possibility)\s+"
+    r'(?:to|of|for|whether|what|how|if|who|about)\b|'
     r"(?:the|this) (?:clip|video|audio|image|recording|sound|text|transcript)\s+(?:does not|doesn't|do not|don't)\s+"
     r'(?:allow|permit|let|give|provide|offer)\b|'
     r"(?:i'd|i would) (?:rather|prefer) not\b|"
@@ -101,7 +102,7 @@ _REFUSES = re.compile(
     r'(?:nobody|no one) (?:can|could) (?:tell|say|know|judge)\b|'
     r"(?:i'm not|i am not|i don't feel|i do not feel) comfortable\b|"
     r'(?:很|非常|真的)?(?:抱歉|对不起|對不起)|.{0,40}(?:无法|無法|不能|难以)(?:判断|判斷|确定|確定|识别|識別|描述|提供|回答|分析|辨别)|'
-    r'(?:我们?|我們)?(?:无法|無法|不能)(?:看|听|聽)|(?:我们?|我們)?(?:还|也|并|並)?(?:看不|听不|聽不|不知道|不确定|不確定|不清楚|很难|很難)|'
+    r'(?:我们?|我們)?(?:无法|無法|不能)(?:看|听|聽)|(?:我们?|我們)?(?:还|也|并|並)?(?:看不|听不|聽不|不知道|不确定|不確定|不清楚|很[难難](?![过過受堪]))|'
     r'作为(?:一个|一名)?\s?(?:人工智能|AI|语言模型)|'
     r'lo siento|no puedo|es tut mir leid|(?:je suis )?désolée?|mi dispiace|desculpe|sinto muito|'
     r'申し訳|すみません|죄송|извините|'

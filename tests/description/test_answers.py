@@ -74,6 +74,8 @@ from affekt.errors import UnknownNameError
         ('看不到他的脸，但声音很愤怒。', 'free', ()),
         ('我无法看到视频，从声音来看她很高兴。', 'free', ()),
         ('抱歉，我看不到脸；他的声音很悲伤。', 'free', ()),
+        ('很难过，他低着头。', 'free', ()),
+        ('There is no way he will forgive her, he is furious.', 'free', ('furious',)),
     ],
 )
 def test_an_answer_has_the_form_and_the_labels_that_it_states(text, form, labels):

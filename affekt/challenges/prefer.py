@@ -68,8 +68,13 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
         TableError: the preferences are invalid; all problems are in one message, and nothing is written.
     """
     words = [OFFICIAL.get(int(verdict), '') for verdict in prediction]
+    if len(words) != len(names):
+        raise TableError(
+            expected=f'a preference for each of {counted(len(names), "candidate")}', came=f'{len(words):,}',
+            todo='give one for each candidate, in order',
+        )  # fmt: skip
     # Names are never changed, as the challenge compares them.
-    content = csv_bytes(_HEADER, zip(names[: len(words)], words[: len(names)], strict=True), raw=True).decode()
+    content = csv_bytes(_HEADER, zip(names, words, strict=True), raw=True).decode()
     submission = _checked(path, content, names)
     write_atomically(path, content.encode())
     return submission

@@ -95,9 +95,10 @@ def write_submission(
     """
     track = track_named(name)
     order = tuple(prediction) if candidates is None else tuple(candidates)
+    ordered = set(order)
     names = [
         *(sample for sample in order if sample in prediction),
-        *(sample for sample in prediction if sample not in set(order)),
+        *(sample for sample in prediction if sample not in ordered),
     ]
     cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
     submission = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
@@ -203,7 +204,7 @@ def _labels_and_problem(track: Track, cells: tuple[str, ...]) -> tuple[list[str]
     """The labels of a row, and its fault, '' for none."""
     if track.closed:
         # An empty cell is an error even where answers without labels are allowed: there is no class for it.
-        return [cells[0]], track.closed.problem(cells)
+        return list(cells[:1]), track.closed.problem(cells)
     labels = official_parse(cells[0])
     return labels, _misread_part(cells[0], labels)
 

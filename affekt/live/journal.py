@@ -113,7 +113,7 @@ class Journal:
                     self._writers[name] = file, pa.ipc.new_stream(file, rows.schema)
                 self._writers[name][1].write_table(rows.combine_chunks())
             except BaseException as error:  # Ctrl-C too: rows after half a batch go to a new file
-                self._parts[name] += 1
+                self._parts[name] += path.exists()
                 self._writers.pop(name, None)
                 if isinstance(error, OSError):
                     raise storage_error(error, path) from error

@@ -109,7 +109,6 @@ def test_a_signal_that_the_parent_process_ignores_stays_ignored_after_another(is
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGTERM)
             seen.append(signal.getsignal(signal.SIGINT))
-            signal.raise_signal(signal.SIGINT)  # from a terminal, while everything is closed
 
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -459,6 +459,9 @@ def test_a_plain_line_that_nobody_reads_ends_it_as_well(tmp_path):
     [
         (('--port', '8000'), '--port belongs to the page'),
         (('--words', 'tiny.en', '--no-voice'), '--words are read from audio'),
+        (('--no-faces', '--fps', '5', '--max-people', '2'), '--fps and --max-people go with faces'),
+        (('--no-faces', '--latency-budget', '1'), '--latency-budget goes with faces'),
+        (('--no-voice', '--microphone', 'default'), '--microphone goes with audio'),
     ],
 )
 def test_options_that_would_say_nothing_are_refused(options, sentence):

@@ -31,7 +31,7 @@ TABLES = ('faces', 'frames', 'turns', 'voice')
 SOURCE_FILE = 'source.json'
 WORDS_FILE = 'words.jsonl'
 UNFINISHED = '.live-'
-"""Prefix of folders with unsaved rows; the process id follows."""
+"""Prefix of folders with unsaved rows; the process id, or the next free number, follows."""
 _FOLDER = re.compile(rf'{re.escape(UNFINISHED)}\d+')
 _FILES = re.compile(rf'({"|".join(TABLES)})(\.\d+)?\.arrows|{re.escape(SOURCE_FILE)}(\.new)?|{re.escape(WORDS_FILE)}')
 

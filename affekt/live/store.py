@@ -74,7 +74,10 @@ class Store:
         self._run = Run(self._out, recorded, resume=(self._out / SETTINGS).exists())
         self.has_opened_run = True
         self.recovered = recovered_in(self._run, models)
-        self.journal = Journal(self._out / f'{UNFINISHED}{os.getpid()}')
+        number = os.getpid()
+        while (folder := self._out / f'{UNFINISHED}{number}').exists():  # in a container every process may have one id
+            number += 1
+        self.journal = Journal(folder)
 
     def begin(self, source: LiveSource) -> None:
         """Writes the metadata of the source."""

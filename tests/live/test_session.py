@@ -607,3 +607,17 @@ def test_only_what_a_stream_left_is_removed_from_a_run(tmp_path, caplog):
         (run.folder / '.live-12' / 'source.json').touch()
         assert recovered_in(run) == ()
         assert 'not finished: its folder also holds a.jpg; move that elsewhere' in caplog.text
+
+
+def test_rows_of_a_stream_that_could_not_be_finished_are_not_overwritten(tmp_path):
+    kept = tmp_path / 'run' / f'.live-{os.getpid()}'  # in a container, every process may have the same number
+    with LiveSession(grey_frames(1), PATIENT, out=tmp_path / 'run') as first:
+        list(first)
+        first.save()
+    kept.mkdir()
+    for name in ('frames.arrows', 'notes.txt'):
+        (kept / name).write_bytes(b'kept')
+    with LiveSession(grey_frames(2), PATIENT, out=tmp_path / 'run') as second:
+        list(second)
+        second.save()
+    assert [path.read_bytes() for path in sorted(kept.iterdir())] == [b'kept', b'kept']

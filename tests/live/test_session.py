@@ -350,6 +350,18 @@ def test_two_streams_in_one_run_are_two_results(tmp_path):
     assert len([path for path in (tmp_path / 'run').iterdir() if path.is_dir()]) == 2
 
 
+def test_two_streams_of_one_file_in_one_second_are_two_results(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setattr('affekt.live.store.now_text', lambda: '2026-12-01T12:00:00+00:00')
+    results = []
+    for _ in range(2):
+        clip = shared_data / 'test_media' / 'single_face.mp4'
+        with LiveSession(clip, PATIENT.changed({'fps': 2}), out=tmp_path / 'run') as session:
+            next(iter(session))
+            results.append(session.save())
+    assert len({*results}) == 2
+    assert all((result / 'report.html').is_file() for result in results)
+
+
 def test_a_session_is_saved_once(tmp_path):
     with LiveSession(grey_frames(1), PATIENT) as session:
         list(session)

@@ -22,7 +22,7 @@ from affekt.labels import read_labels
 from affekt.metrics import official_parse
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file, write_atomically
-from affekt.tables import csv_bytes, read_columns, required_rows
+from affekt.tables import by_name, csv_bytes, read_columns, required_rows
 from affekt.wording import counted
 
 _LONGEST_LABEL = 60
@@ -55,19 +55,9 @@ def read_candidates(path: Path) -> tuple[str, ...]:
     """Names that a submission must answer, in order.
 
     Raises:
-        TableError: there is no column of names, or a name is duplicated.
+        TableError: there is no column of names, a name is empty, or it occurs twice.
     """
-    columns = read_columns(path)
-    header = next((name for name in NAMES if name in columns), None)
-    if header is None:
-        raise TableError(expected='a column name', came=f'{path} with {columns.seen()}', todo='name it so')
-    names = tuple(str(name).strip() for name in columns[header])
-    repeated = [name for name, count in Counter(names).items() if count > 1 or not name]
-    if repeated:
-        raise TableError(
-            expected='every candidate once', came=f'{path} with {listed(repeated)}', todo='take the file anew'
-        )
-    return names
+    return tuple(by_name(read_columns(path), path, NAMES, NAMES) or ())
 
 
 def write_submission(

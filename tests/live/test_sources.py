@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
 import threading
@@ -347,6 +348,15 @@ def test_what_is_no_source_or_no_frame_is_an_error_of_one_sentence():
         affekt.stream(None)
     with pytest.raises(MediaError, match='got ndarray'):
         list(affekt.stream(np.zeros((2, 4, 4, 3), np.uint8), voice=False))
+    with pytest.raises(MediaError, match='times in seconds; got nan'):
+        list(GivenFeed([SimpleNamespace(time_s=math.nan, image=None)], PATIENT.changed({'fps': 5.0})))
+
+
+def test_frames_and_blocks_may_be_objects_of_the_callers_own_also_in_real_time():
+    block = SimpleNamespace(start_s=0.0, samples=np.zeros(1600, np.float32))
+    frame = SimpleNamespace(time_s=0.1, image=np.zeros((64, 64, 3), np.uint8))
+    pictures, blocks = _read(LiveSource([block, frame]))
+    assert (pictures, blocks) == ([frame], [block])
 
 
 def test_units_that_are_not_asked_for_are_left_out():

@@ -86,7 +86,7 @@ def streamed(
         'longest_gap_s': round(float(gaps.max()), 1) if len(gaps) else None,
         'report': any(folder.glob('*/report.html')),
         'says_password': any('secret' in line for line in words),
-        'said': ' '.join(words[-2:]) if code else next(line for line in words if line.startswith('frames')),
+        'said': ' '.join(words[-2:]) if code else next(line for line in words if line.startswith('readings')),
     }
 
 

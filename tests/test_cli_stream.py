@@ -130,7 +130,7 @@ def test_each_reading_is_a_line_of_json_and_everything_else_goes_to_standard_err
     assert lines[0]['faces'][0]['expression'] == SHARES
     assert 'affekt notice' in result.stderr
     assert 'p50 10 ms, p95 20 ms, p99 30 ms' in result.stderr
-    assert '10 read, 0 dropped; 0 reconnects' in result.stderr
+    assert '10, 0 frames dropped; 0 reconnects' in result.stderr
     assert 'saved    run' in result.stderr
 
 
@@ -190,7 +190,7 @@ def test_ctrl_c_is_a_clean_end_that_saves(session):
     assert session.made[0].read == 5
     assert session.made[0].is_saved
     assert 'if this is cut off, the next stream into run saves it' in result.stderr  # a second Ctrl-C says no more
-    assert '5 read' in result.stdout
+    assert 'readings 5, ' in result.stdout
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -350,6 +350,7 @@ def test_what_is_not_there_is_said():
     assert 'face'.ljust(NAME) + 'none in view' in lines
     assert 'voice'.ljust(NAME) + 'no audio' in lines
     unreadable = LiveFace('person 1', (0, 0, 1, 1), {'neutral': float('nan')}, float('nan'), float('nan'), 0.1)
+    assert unreadable.likeliest == 'unreadable'
     assert 'person 1   not readable' in _screen(LiveReading(0.0, 0.01, 0, (unreadable,)), recent)
     assert live_line(LiveReading(61.0, 0.0104, 0)) == '1:01; no face; 10 ms'
     assert summary_lines(LatencyReport(math.nan, math.nan, math.nan, 0, 0))[0] == 'latency  nothing was read'
@@ -357,9 +358,9 @@ def test_what_is_not_there_is_said():
 
 def test_what_was_dropped_is_said_at_the_end_and_in_the_notes():
     latency = LatencyReport(0.03, 0.04, 0.05, 1072, 3, 1, 2.34)
-    assert summary_lines(latency)[1:] == ['frames   1,072 read, 3 dropped; 1 reconnect', 'audio    2.3 s dropped']
+    assert summary_lines(latency)[1:] == ['readings 1,072, 3 frames dropped; 1 reconnect', 'audio    2.3 s dropped']
     assert latency.sentence == (
-        'latency p50 30, p95 40, p99 50 ms; 1,072 frames read, 3 dropped, 1 reconnect, 2.3 s of audio dropped'
+        'latency p50 30, p95 40, p99 50 ms; 1,072 readings, 3 frames dropped, 1 reconnect, 2.3 s of audio dropped'
     )
     assert len(summary_lines(LATENCY)) == 2
 
@@ -458,6 +459,9 @@ def test_a_plain_line_that_nobody_reads_ends_it_as_well(tmp_path):
     [
         (('--port', '8000'), '--port belongs to the page'),
         (('--words', 'tiny.en', '--no-voice'), '--words are read from audio'),
+        (('--no-faces', '--fps', '5', '--max-people', '2'), '--fps and --max-people go with faces'),
+        (('--no-faces', '--latency-budget', '1'), '--latency-budget goes with faces'),
+        (('--no-voice', '--microphone', 'default'), '--microphone goes with audio'),
     ],
 )
 def test_options_that_would_say_nothing_are_refused(options, sentence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import io
@@ -20,7 +21,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.cli import main
-from affekt.cli.group import Affekt
+from affekt.cli.group import Affekt, signals_asking
 from affekt.cli.help import Verb
 from affekt.containers import Limits, Source, WatchedFile
 from affekt.media import Recording, write_audio
@@ -97,6 +98,24 @@ def test_the_second_signal_ends_a_command_that_does_not_heed_the_first(tmp_path)
         'group(["work"])'
     )
     assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize('is_asked', [False, True])
+def test_a_signal_that_the_parent_process_ignores_stays_ignored_after_another(is_asked):
+    seen = []
+
+    def work() -> None:
+        with signals_asking(lambda: None) if is_asked else contextlib.nullcontext():
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _ran(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [signal.SIG_IGN]
 
 
 @pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.EPROTO])

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from affekt.analysis.analysis import Analysis
@@ -37,7 +36,7 @@ from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.people import LEAST_TOLD_APART, Returned, speakers_heard, speakers_sentence
 from affekt.progress import Progress
-from affekt.tables import empty_table, floats, number_array, storable
+from affekt.tables import empty_table, storable
 from affekt.wording import counted
 from affekt.workers import awaited, yields_to_others
 
@@ -51,7 +50,6 @@ TIDY_EVERY_S = 60.0
 LARGE_PIXELS = 4_000_000
 """Frames with at least this many pixels are read before the audio, not in parallel: decoding 4K takes 140 MB, as much
 as the models of the voice."""
-_PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
 @dataclass
@@ -178,7 +176,7 @@ class Analyzer:
         """The readings of faces; empty if the recording has no video."""
         if recording.video is None:
             return _FaceResults()
-        from affekt.faces import observe_faces
+        from affekt.faces import in_source_pixels, observe_faces
 
         settings = self.settings
         identity = self._models.get('identity')
@@ -204,7 +202,7 @@ class Analyzer:
         span_s = watched.last_s - (watched.first_s or 0.0)
         step_s = span_s / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
         return _FaceResults(
-            table=_in_original_pixels(faces.table, watched.scale),
+            table=in_source_pixels(faces.table, watched.scale),
             thumbnails={p.name: p.thumbnail_jpeg for p in faces.people if p.thumbnail_jpeg},
             returned=_returned(faces),
             has_compared=identity is not None and sum(person.stretches for person in faces.people) > 1,
@@ -390,17 +388,6 @@ def _results(face_job: Any, speech_job: Any, stop: threading.Event) -> tuple[_Fa
     if causes:
         raise causes[0]
     return face_job.result(), speech_job.result()
-
-
-def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
-    """The table of faces with pixel columns scaled to the recording's resolution."""
-    if scale == 1.0:
-        return table
-    for name in _PIXEL_COLUMNS:
-        if name in table.column_names:
-            values = floats(table[name]).astype(np.float32) * np.float32(scale)
-            table = table.set_column(table.column_names.index(name), name, number_array(values))
-    return table
 
 
 def _lost(decoded: DecodeReport) -> Lost:

@@ -68,6 +68,7 @@ def score_frames(
         UnknownNameError: the track or partition does not exist.
         TableError: a labelled frame has no prediction, the truth has no labelled frame, or classes or action units are
             others than those of the truth.
+        ValueRangeError: a class that the truth does not have is predicted for a labelled frame.
     """
     track = frame_track_named(name)
     shared = min(len(truth.expressions), len(prediction.expressions))  # the eighth class came after seven

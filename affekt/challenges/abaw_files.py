@@ -226,7 +226,7 @@ def write_frame_submission(
         faults.add(path.name, 0, 'would hold no frame')
     faults.refuse(f'predictions that make a submission to {name}', 'predict every frame of every video')
     write_atomically(path, written_rows(track.rows, answered))
-    return FrameSubmission(name, path, len(wanted), len(wanted.videos), True, _counts(track, answered))
+    return FrameSubmission(name, path, len(wanted), len(answered), True, _counts(track, answered))
 
 
 def _answered(
@@ -235,6 +235,8 @@ def _answered(
     """The prediction of each video with the frames to write; frames without a prediction become faults."""
     for video, rows in requested.by_video().items():
         frames = requested.frames[rows]
+        if not len(frames):
+            continue
         if not is_listable(video):
             faults.add(repr(video), 0, 'is no name that a submission can hold')
         labels = prediction[video] if video in prediction else FrameLabels(video, 'test')

@@ -79,6 +79,8 @@ class ClosedSet:
     def read(self, path: Path) -> dict[str, Cells]:
         """Name of a sample to its cells, from a table with names and the columns; other columns are ignored.
 
+        A valence may have a decimal comma, as spreadsheets write it; its cell has a point.
+
         Raises:
             TableError: a column is missing, or a sample is duplicated.
         """
@@ -92,7 +94,13 @@ class ClosedSet:
                     todo=f'add {column}',
                 )
         columns = [answers for answers in by_column if answers is not None]
-        return {name: tuple(_text(answers[name]) for answers in columns) for name in columns[0]}
+        return {
+            name: tuple(
+                _with_point(answers[name]) if column == 'valence' else _text(answers[name])
+                for column, answers in zip(self.columns, columns, strict=True)
+            )
+            for name in columns[0]
+        }
 
     def sums(self, truth: Mapping[str, Any], prediction: Mapping[str, Any]) -> Floats:
         """Columns whose sums give the score.
@@ -154,12 +162,22 @@ class ClosedSet:
 
 
 def _number(text: str) -> float | None:
-    """A finite number; None where the text is not one."""
+    """A finite number with a decimal point, as the challenge's scorer reads it; None where the text is not one."""
     try:
         value = number(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if math.isfinite(value) and ',' not in text else None
+
+
+def _with_point(value: Any) -> str:
+    """A cell as text; the decimal comma of a number becomes a point."""
+    text = _text(value)
+    try:
+        number(text)
+    except ValueError:
+        return text
+    return text.replace(',', '.')
 
 
 def _text(value: Any) -> str:

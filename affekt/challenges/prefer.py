@@ -23,7 +23,7 @@ from affekt.metrics import Interval, bootstrap_interval
 from affekt.preference import even_accuracy, official_scores
 from affekt.preference.pairs import OFFICIAL, VERDICTS
 from affekt.runs import read_regular_file, write_atomically
-from affekt.tables import csv_bytes, read_columns, required_rows
+from affekt.tables import by_name, csv_bytes, read_columns, required_rows
 from affekt.wording import counted
 
 _HEADER = ['name', 'preference']
@@ -68,8 +68,13 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
         TableError: the preferences are invalid; all problems are in one message, and nothing is written.
     """
     words = [OFFICIAL.get(int(verdict), '') for verdict in prediction]
+    if len(words) != len(names):
+        raise TableError(
+            expected=f'a preference for each of {counted(len(names), "candidate")}', came=f'{len(words):,}',
+            todo='give one for each candidate, in order',
+        )  # fmt: skip
     # Names are never changed, as the challenge compares them.
-    content = csv_bytes(_HEADER, zip(names[: len(words)], words[: len(names)], strict=True), raw=True).decode()
+    content = csv_bytes(_HEADER, zip(names, words, strict=True), raw=True).decode()
     submission = _checked(path, content, names)
     write_atomically(path, content.encode())
     return submission
@@ -141,24 +146,21 @@ def read_preferences(path: Path) -> dict[str, int]:
     """Name of a sample to its verdict, from a table with name and preference, in order.
 
     Raises:
-        TableError: the file is missing or damaged, lacks a column, has a duplicated sample, or has another verdict.
+        TableError: the file is missing or damaged, lacks a column, has a sample without a name or twice, or has another
+            verdict.
     """
     columns = read_columns(path)
-    if not set(_HEADER) <= set(columns):
+    answers = by_name(columns, path, _HEADER[:1], _HEADER[1:])
+    if answers is None:
         raise TableError(
             expected='the columns name and preference', came=f'{path} with {columns.seen()}', todo='name them so'
         )
-    names = [str(name).strip() for name in columns['name']]
-    words = [str(word).strip().lower() for word in columns['preference']]
-    problems = [f'row {row}: {short(word)!r}' for row, word in enumerate(words, 2) if word not in VERDICTS]
-    problems += [f'{name} {count} times' for name, count in Counter(names).items() if count > 1]
-    if problems:
+    words = {name: str(word).strip().lower() for name, word in answers.items()}
+    if problems := [f'{name}: {short(word)!r}' for name, word in words.items() if word not in VERDICTS]:
         raise TableError(
-            expected=f'each sample once, with {", ".join(_WORDS)}',
-            came=f'{path} with {listed(problems)}',
-            todo='correct it',
+            expected=f'{", ".join(_WORDS)} for each sample', came=f'{path} with {listed(problems)}', todo='correct it'
         )
-    return {name: VERDICTS[word] for name, word in zip(names, words, strict=True)}
+    return {name: VERDICTS[word] for name, word in words.items()}
 
 
 def _checked(path: Path, content: str, names: Sequence[str]) -> PreferSubmission:

@@ -22,7 +22,7 @@ from affekt.labels import read_labels
 from affekt.metrics import official_parse
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file, write_atomically
-from affekt.tables import csv_bytes, read_columns, required_rows
+from affekt.tables import by_name, csv_bytes, read_columns, required_rows
 from affekt.wording import counted
 
 _LONGEST_LABEL = 60
@@ -55,19 +55,9 @@ def read_candidates(path: Path) -> tuple[str, ...]:
     """Names that a submission must answer, in order.
 
     Raises:
-        TableError: there is no column of names, or a name is duplicated.
+        TableError: there is no column of names, a name is empty, or it occurs twice.
     """
-    columns = read_columns(path)
-    header = next((name for name in NAMES if name in columns), None)
-    if header is None:
-        raise TableError(expected='a column name', came=f'{path} with {columns.seen()}', todo='name it so')
-    names = tuple(str(name).strip() for name in columns[header])
-    repeated = [name for name, count in Counter(names).items() if count > 1 or not name]
-    if repeated:
-        raise TableError(
-            expected='every candidate once', came=f'{path} with {listed(repeated)}', todo='take the file anew'
-        )
-    return names
+    return tuple(by_name(read_columns(path), path, NAMES, NAMES) or ())
 
 
 def write_submission(
@@ -95,9 +85,10 @@ def write_submission(
     """
     track = track_named(name)
     order = tuple(prediction) if candidates is None else tuple(candidates)
+    ordered = set(order)
     names = [
         *(sample for sample in order if sample in prediction),
-        *(sample for sample in prediction if sample not in set(order)),
+        *(sample for sample in prediction if sample not in ordered),
     ]
     cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
     submission = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
@@ -203,7 +194,7 @@ def _labels_and_problem(track: Track, cells: tuple[str, ...]) -> tuple[list[str]
     """The labels of a row, and its fault, '' for none."""
     if track.closed:
         # An empty cell is an error even where answers without labels are allowed: there is no class for it.
-        return [cells[0]], track.closed.problem(cells)
+        return list(cells[:1]), track.closed.problem(cells)
     labels = official_parse(cells[0])
     return labels, _misread_part(cells[0], labels)
 

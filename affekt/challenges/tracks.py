@@ -32,7 +32,7 @@ from affekt.labels import WordTable, load_table, read_answers
 from affekt.metrics import Interval, LabelledAnswers, OfficialMeasure, grouped_scores, official_parse, require_names
 from affekt.metrics.resampling import intervals
 from affekt.npz import read_npz
-from affekt.tables import read_columns
+from affekt.tables import by_name, read_columns
 
 
 @dataclass(frozen=True)
@@ -203,15 +203,16 @@ def read_groups(path: Path) -> dict[str, str]:
     """Name of a sample to its raw synonym groups: from the released zip of .npy files, or a table with name and groups.
 
     Raises:
-        TableError: the file is missing or damaged, or lacks these columns.
+        TableError: the file is missing or damaged, lacks these columns, or has a sample without a name or twice.
         ArchiveError: an archive is damaged.
     """
     if path.suffix in ('.zip', '.npz'):
         # A zip of .npy files has the format of an .npz.
         return {Path(name).name: str(array) for name, array in read_npz(path).items()}
     columns = read_columns(path)
-    if not {'name', 'groups'} <= set(columns):
+    groups = by_name(columns, path, ('name',), ('groups',))
+    if groups is None:
         raise TableError(
             expected='the columns name and groups', came=f'{path} with {columns.seen()}', todo='name them so'
         )
-    return {str(name): str(raw_groups) for name, raw_groups in zip(columns['name'], columns['groups'], strict=True)}
+    return {name: str(raw_groups) for name, raw_groups in groups.items()}

@@ -107,13 +107,14 @@ def train_track(
     require_torch()
     # 1. Check everything.
     track = track_named(name)
-    task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
+    unlabelled_stores = unlabelled_stores or stores
+    task = track_task(track, labelled, unlabelled, stores, unlabelled_stores, settings)
     folds, draws, semi_settings = task.fair, drawn(settings.model, settings.trials, settings.seed), settings.tried()
     trial = Trial(
         task, folds[0], tuple(stores), settings.model, draws[0], settings.bench(task.target), settings.seed,
         reads_test=False,
     )  # fmt: skip
-    with FinishedRuns(folder, _inputs(name, task, stores, settings), resume=resume) as runs:
+    with FinishedRuns(folder, _inputs(name, task, stores, unlabelled_stores, settings), resume=resume) as runs:
         runs.expect(len(folds) * (len(draws) + len(semi_settings) + settings.seeds), progress)
 
         def scores(name: str, trials: Sequence[Trial]) -> npt.NDArray[np.float64]:
@@ -213,11 +214,14 @@ def track_facts(trained: TrackAnswers) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _inputs(name: str, task: Task, stores: Mapping[str, Store], settings: TrackSettings) -> dict[str, Any]:
+def _inputs(
+    name: str, task: Task, stores: Mapping[str, Store], unlabelled_stores: Mapping[str, Store], settings: TrackSettings
+) -> dict[str, Any]:
     """All that the runs of a track depend on, as JSON values."""
-    features = {
-        modality: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for modality, store in stores.items()
-    }
+    features = {}
+    for modality, store in stores.items():
+        hashes = [each[modality].provenance.hash[:12] for each in (stores, unlabelled_stores)]
+        features[modality] = ' '.join([store.provenance.recipe, *dict.fromkeys(hashes)])
     return {
         'track': name, 'settings': dataclasses.asdict(settings), 'features': features, 'samples': _digest(task)
     }  # fmt: skip

@@ -97,7 +97,7 @@ def signals_raised() -> Iterator[None]:
         if is_deaf(frame):
             _send_again(number)
             return
-        for caught_number in handlers:
+        for caught_number in caught:
             signal.signal(caught_number, signal.SIG_DFL)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
@@ -141,18 +141,18 @@ def signals_asking(stop: Callable[[], None]) -> Iterator[None]:
     Args:
         stop: must return at once: it is called between any two steps of the main thread.
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    caught = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        for other in handlers:
-            signal.signal(other, signal.SIG_DFL)
+        for caught_number in caught:
+            signal.signal(caught_number, signal.SIG_DFL)
         stop()
 
     with signals_raised():  # restores the handlers
-        for number, handler in handlers.items():
-            if handler not in (signal.SIG_IGN, None):
-                with contextlib.suppress(ValueError):  # not the main thread
-                    signal.signal(number, on_signal)
+        for number in caught:
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, on_signal)
         yield
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, licenses, recognisers
+from affekt.cli.choices import Named, licenses, recognisers, refuse_unused
 from affekt.cli.group import main, signals_asking
 from affekt.cli.installation import fetch
 from affekt.cli.recordings import run_folder
@@ -99,6 +99,10 @@ def stream(
         raise click.UsageError('--port belongs to the page: give --page too')
     if options['words'] and options['no_voice']:
         raise click.UsageError('--words are read from audio: give --words or --no-voice, not both')
+    if options['no_faces']:
+        refuse_unused('faces', 'fps', 'latency_budget_s', 'max_people')
+    if options['no_voice']:
+        refuse_unused('audio', 'microphone')
     settings = _settings_of(options)
     if source is not None and not source.startswith('/dev/video') and (settings.microphone or settings.camera_size):
         raise click.UsageError('give --microphone and --camera-size with a camera, not with another SOURCE')

@@ -216,7 +216,8 @@ def summary_lines(latency: LatencyReport) -> list[str]:
     """The summary at the end: latency, and the numbers of readings."""
     lines = [
         f'latency  {_delays(latency)}' if latency.frames else 'latency  nothing was read',
-        f'frames   {latency.frames:,} read, {latency.dropped:,} dropped; {counted(latency.reconnects, "reconnect")}',
+        f'readings {latency.frames:,}, {counted(latency.dropped, "frame")} dropped; '
+        f'{counted(latency.reconnects, "reconnect")}',
     ]
     return [*lines, *([f'audio    {latency.sound_dropped_s:.1f} s dropped'] if latency.sound_dropped_s else [])]
 

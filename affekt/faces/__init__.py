@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from affekt.faces.expression import ExpressionModel, affect, expression_model
     from affekt.faces.identity import FaceIdentity, face_crop
     from affekt.faces.observe import FaceObservations, observe_faces
-    from affekt.faces.rows import ExpressionLike, SeenPerson
+    from affekt.faces.rows import ExpressionLike, SeenPerson, in_source_pixels
     from affekt.faces.same_person import IdentityLike
     from affekt.faces.stream import FaceStream, SeenFace
     from affekt.faces.track import Track
@@ -44,6 +44,7 @@ _LATER = {
     'affect': 'expression',
     'expression_model': 'expression',
     'face_crop': 'identity',
+    'in_source_pixels': 'rows',
     'observe_faces': 'observe',
 }
 
@@ -82,6 +83,7 @@ __all__ = [
     'face_crop',
     'face_shapes',
     'five_points',
+    'in_source_pixels',
     'observe_faces',
     'readable_share',
     'readings',

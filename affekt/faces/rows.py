@@ -28,6 +28,7 @@ BATCH = 4
 """Faces whose expression is evaluated together: more are no faster per face, and delay the other threads."""
 _PACK = 1024
 _BOX = ('box_x', 'box_y', 'box_width', 'box_height')
+_PIXELS = (*_BOX, 'face_size_px')
 _AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd')
 NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, *_AFFECT)
 """The columns with numbers, in order."""
@@ -291,6 +292,16 @@ class FaceRecord:
         if self._landmarks is not None:
             self._landmarks.close(names)
         return self._people.all(joined), names
+
+
+def in_source_pixels(table: pa.Table, scale: float) -> pa.Table:
+    """A table of faces with its columns in pixels multiplied by `scale`, source pixels per pixel of the frames read."""
+    if scale == 1.0:
+        return table
+    for name in _PIXELS:
+        values = table[name].to_numpy().astype(np.float32) * np.float32(scale)
+        table = table.set_column(table.column_names.index(name), name, number_array(values))
+    return table
 
 
 def with_names(table: pa.Table, names: Mapping[str, str]) -> pa.Table:

@@ -38,7 +38,7 @@ class Smoothing:
 
     Args:
         method: one of `SMOOTHING_METHODS`.
-        width: W, frames; 1 changes nothing. For a centred form, an even width counts as the next odd.
+        width: W, frames; 1 changes nothing. For a centred mean or median, an even width counts as the next odd.
         causal: read no later frame, only the current and past ones.
         speed: for `one_euro`: increase of the bandwidth per unit change per frame; 0 for a plain low-pass.
 

@@ -164,7 +164,7 @@ def overlap_average(
     """
     average: OverlapAverage | None = None
     for begin, part in answers:
-        average = average or OverlapAverage(length, part.shape[1], weights)
+        average = average or OverlapAverage(length, part.shape[1] if part.ndim > 1 else 1, weights)
         average.add(begin, part)
     if average is None:
         raise ShapeError(expected='the predictions of at least one window', came='none', todo='give some')

@@ -23,7 +23,8 @@ from affekt.media.pictures import Orientations, to_rgb, upright_size
 from affekt.media.probe import decoder_pixels, usable_aspect
 
 DRIFT_S = 0.25
-"""Maximum difference in seconds between audio and its timestamps before it is realigned."""
+"""Maximum difference, in seconds, of counted samples from timestamps; beyond it, blocks begin at a timestamp again, or
+samples are left out."""
 PROBING = {'probesize': '60000', 'analyzeduration': '100000'}
 """Probing of a live stream before decoding: 60 kB or a tenth of a second. FFmpeg's default is 5 s."""
 LOW_DELAY = {'flags': 'low_delay'}
@@ -174,7 +175,7 @@ class ConnectedFeed:
         if isinstance(unit, av.AudioFrame):
             time_s = self._clock.at(stamp_s, 'sound', self._now())
             if time_s is not None:
-                yield from self._blocks.add(unit, time_s)
+                yield from self._blocks.add(unit, time_s, is_stamped=stamp_s is not None)
             return
         self._limits.check(
             'max_pixels', unit.width * unit.height, f'a {unit.width}x{unit.height} frame of {self._name}'
@@ -201,10 +202,18 @@ class _Blocks:
         self._length = 0
         self._start_s: float | None = None
 
-    def add(self, unit: Any, time_s: float) -> Iterator[Block]:
-        """The blocks that this unit completes; it begins at `time_s`."""
-        expected_s = None if self._start_s is None else self._start_s + self._length / RATE_HZ
-        if expected_s is None or time_s - expected_s > DRIFT_S:
+    def add(self, unit: Any, time_s: float, *, is_stamped: bool = True) -> Iterator[Block]:
+        """The blocks that this unit completes.
+
+        Args:
+            unit: PyAV's audio frame.
+            time_s: its begin in seconds.
+            is_stamped: whether that is from its timestamp; otherwise counted samples alone tell the time.
+        """
+        lead_s = 0.0 if self._start_s is None else self._start_s + self._length / RATE_HZ - time_s
+        if is_stamped and lead_s > DRIFT_S:
+            return  # left out, since blocks cannot go back in time
+        if self._start_s is None or (is_stamped and -lead_s > DRIFT_S):
             yield from self.flush()
             self._start_s = time_s
         self._take(unit)

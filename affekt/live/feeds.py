@@ -11,7 +11,7 @@ import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,10 @@ class GivenFeed:
                     came=f'{type(unit).__name__}',
                     todo='give affekt.media.Frame and Block, or objects with their attributes',
                 )
+            elif not math.isfinite(unit.time_s):
+                raise MediaError(
+                    expected='frames with times in seconds', came=f'{unit.time_s}', todo='give each frame its time'
+                )
             elif self.has_pictures and self._thinned.takes(unit.time_s):
                 yield unit
 
@@ -164,7 +168,8 @@ def no_stream_error(settings: StreamSettings, name: str) -> MediaError:
 
 def ends_at(unit: StreamFrame | Block) -> float:
     """The time of a frame, or of the end of a block, in seconds."""
-    return unit.start_s + len(unit.samples) / RATE_HZ if isinstance(unit, Block) else unit.time_s
+    own: Any = unit  # a caller's own objects have these attributes, and no type that tells them apart
+    return float(own.start_s + len(own.samples) / RATE_HZ if hasattr(own, 'samples') else own.time_s)
 
 
 def merged(iterators: Iterable[Iterator[StreamFrame | Block]]) -> Iterator[StreamFrame | Block]:

@@ -31,7 +31,7 @@ TABLES = ('faces', 'frames', 'turns', 'voice')
 SOURCE_FILE = 'source.json'
 WORDS_FILE = 'words.jsonl'
 UNFINISHED = '.live-'
-"""Prefix of folders with unsaved rows; the process id follows."""
+"""Prefix of folders with unsaved rows; the process id, or the next free number, follows."""
 _FOLDER = re.compile(rf'{re.escape(UNFINISHED)}\d+')
 _FILES = re.compile(rf'({"|".join(TABLES)})(\.\d+)?\.arrows|{re.escape(SOURCE_FILE)}(\.new)?|{re.escape(WORDS_FILE)}')
 
@@ -113,7 +113,7 @@ class Journal:
                     self._writers[name] = file, pa.ipc.new_stream(file, rows.schema)
                 self._writers[name][1].write_table(rows.combine_chunks())
             except BaseException as error:  # Ctrl-C too: rows after half a batch go to a new file
-                self._parts[name] += 1
+                self._parts[name] += path.exists()
                 self._writers.pop(name, None)
                 if isinstance(error, OSError):
                     raise storage_error(error, path) from error

@@ -101,12 +101,11 @@ class PipeBytes:
         """At most `size` bytes; b'' at the end."""
         if self._buffer:
             content, self._buffer = self._buffer[:size], self._buffer[size:]
-        else:
-            while not self._is_ready():
-                if self._stop.is_set():
-                    return b''
-            content = self._read_available(size)
-        return content
+            return content
+        while not self._stop.is_set():  # after that, the descriptor may be closed
+            if self._is_ready():
+                return self._read_available(size)
+        return b''
 
     def _is_ready(self) -> bool:
         if os.name == 'nt':  # pipes cannot be waited for there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,8 +33,9 @@ class LiveFace:
 
     @property
     def likeliest(self) -> str:
-        """The category of largest probability."""
-        return max(self.expression, key=self.expression.__getitem__)
+        """The category of largest probability; 'unreadable' if none can be read."""
+        name = max(self.expression, key=self.expression.__getitem__)
+        return 'unreadable' if math.isnan(self.expression[name]) else name
 
     def __repr__(self) -> str:
         return f'LiveFace({self.person!r}, {self.likeliest}, valence {self.valence:+.2f}, arousal {self.arousal:+.2f})'
@@ -97,8 +99,8 @@ class LatencyReport:
 
     Attributes:
         p50_s, p95_s, p99_s: rounded to half a millisecond; nan before the first reading.
-        frames: number of frames read.
-        dropped: number dropped because newer ones had arrived.
+        frames: number of readings: one per frame read, or, while no frames come, per tenth of a second of audio.
+        dropped: number of frames dropped because newer ones had arrived.
         reconnects: how often the source was reopened.
         sound_dropped_s: seconds of audio dropped.
     """
@@ -115,12 +117,15 @@ class LatencyReport:
     def sentence(self) -> str:
         """The report in words, for a terminal and the notes of a run."""
         if not self.frames:
-            return 'no frame was read'
+            return 'nothing was read'
         quantiles = ', '.join(
             f'{name} {1000 * value:.0f}'
             for name, value in (('p50', self.p50_s), ('p95', self.p95_s), ('p99', self.p99_s))
         )
-        parts = [f'latency {quantiles} ms; {self.frames:,} frames read', f'{self.dropped:,} dropped']
+        parts = [
+            f'latency {quantiles} ms; {counted(self.frames, "reading")}',
+            f'{counted(self.dropped, "frame")} dropped',
+        ]
         if self.reconnects:
             parts.append(counted(self.reconnects, 'reconnect'))
         if self.sound_dropped_s:

@@ -83,18 +83,24 @@ def save_stream(
     path = Path(streamed.path) if streamed.path else None
     media = path if path is not None and path.is_file() and settings.keep_frames else None
     analysis = dataclasses.replace(assemble(observed, settings), recording=media)
+    key = f'live:{journal.digest_of(folder)}:{streamed.started}'  # a file may be streamed twice within a second
     if run is not None:
-        return _save_result(run, analysis, streamed, frames, latency, media)
+        return _save_result(run, key, analysis, streamed, frames, latency, media)
     with Run(target, settings.recorded(), resume=(target / SETTINGS).exists()) as opened:
-        return _save_result(opened, analysis, streamed, frames, latency, media)
+        return _save_result(opened, key, analysis, streamed, frames, latency, media)
 
 
 def _save_result(
-    run: Run, analysis: Analysis, streamed: Streamed, frames: pa.Table, latency: LatencyReport, media: Path | None
+    run: Run,
+    key: str,
+    analysis: Analysis,
+    streamed: Streamed,
+    frames: pa.Table,
+    latency: LatencyReport,
+    media: Path | None,
 ) -> Path:
     """Writes the result into the run and its journal; returns its folder."""
     digest = analysis.source.sha256
-    key = f'live:{digest}:{streamed.started}'
     file = analysis.source.file
     stem = Path(analysis.source.name).stem if streamed.path else analysis.source.name
     name = results_name(stem, key)

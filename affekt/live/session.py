@@ -111,7 +111,8 @@ class LiveSession:
     def start(self) -> None:
         """Loads the models, opens the source and starts to read it; no effect the second time.
 
-        Immediate errors of a source, such as a missing file, are raised before models are loaded.
+        Immediate errors of a source, such as a missing file, are raised before models are loaded. A session that is
+        stopped while its source is awaited has no readings.
 
         Raises:
             MediaError, LimitError: the source cannot be opened.
@@ -127,7 +128,12 @@ class LiveSession:
         try:
             self._store.open(self._models)
             voice = self._load()
-            self.source.open()
+            try:
+                self.source.open()
+            except MediaError:
+                if self._is_stopped:
+                    return
+                raise
             self._store.begin(self.source)
             if self.source.has_sound and voice is not None:
                 self._hearer = Hearer(self.source.sound, voice, self._store.journal, self._clock)
@@ -264,6 +270,8 @@ class LiveSession:
             self.frame_scale = scale
             reading = self._reading(arrived, image)
             self._budget.add(self._clock.now() - taken_s)
+            if self._faces is not None:
+                self._store.add_frame(image, reading, scale)  # before the reader may leave the loop
             yield reading
             self._keep(image, reading)
 
@@ -298,10 +306,9 @@ class LiveSession:
         return reading
 
     def _keep(self, image: npt.NDArray[np.uint8], reading: LiveReading) -> None:
-        """Stores a frame after its reading was yielded: its rows at intervals, a still per second."""
+        """After a reading was yielded, writes rows to disk at intervals, and keeps a still per second."""
         if self._faces is None:
             return
-        self._store.add_frame(image, reading, self.frame_scale)
         if self._stills is not None:
             self._stills.offer(reading.time_s, image)
         self._store.keep_faces_at_intervals(self._faces, self._clock.now())

@@ -74,6 +74,7 @@ class LiveSource:
         self.loss = ''
         """How a camera or network stream was lost for good, as a predicate ('was lost after 3.0 s …'); else ''."""
         self._unit_count = 0  # number of units over all connections
+        self._attempts = 0  # to reopen the source, since the last unit
         self._stop = threading.Event()
         self._times = SteadyClock()
         self._feed: Feed | None = None
@@ -182,15 +183,13 @@ class LiveSource:
 
     def _read_connections(self) -> None:
         """Reads one connection after the other until the source is over."""
-        attempts = 0
         while self._feed is not None and not self._stop.is_set():
             count_before = self._unit_count
             error = self._read_feed(self._feed)
-            attempts = 0 if self._unit_count > count_before else attempts
+            self._attempts = 0 if self._unit_count > count_before else self._attempts
             if self._stop.is_set() or (error is None and self._feed.is_finite):
                 return
-            self._feed = self._reopened(attempts, error)
-            attempts += 1
+            self._feed = self._reopened(error)
 
     def _read_feed(self, feed: Feed) -> MediaError | None:
         """Reads a connection to its end; returns the error that cut it off, or None."""
@@ -222,14 +221,14 @@ class LiveSource:
         else:
             self.pictures.put(Arrived(unit, read_s))
 
-    def _reopened(self, attempts: int, last_error: MediaError | None) -> Feed | None:
+    def _reopened(self, last_error: MediaError | None) -> Feed | None:
         """Another connection after pauses; None if the source does not come back."""
         reason = 'it ended' if last_error is None else lost_reason(last_error)
-        while attempts < self._settings.reconnects and not self._stop.is_set():
-            self._clock.wait(self._stop, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempts))
+        while self._attempts < self._settings.reconnects and not self._stop.is_set():
+            self._clock.wait(self._stop, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._attempts))
             if self._stop.is_set():
                 return None
-            attempts += 1
+            self._attempts += 1
             self._times.begin_again(self._clock.now())
             try:
                 feed = self._opened()
@@ -296,10 +295,10 @@ def name_of(source: SourceLike) -> str:
     if '://' not in text:
         return Path(text).name
     scheme, _, remainder = text.partition('://')
-    address = remainder.partition('?')[0]
+    address = remainder if '?' in remainder.partition('/')[0] else remainder.partition('?')[0]
     user, _, host = address.rpartition('@')
-    has_user = ':' in user or '/' not in user  # a password may hold / and @ although it should not
-    return f'{scheme}://{host if has_user else address}'
+    has_user = ':' in user or '/' not in user  # a password may hold /, ? and @ although it should not
+    return f'{scheme}://{(host if has_user else address).partition("?")[0]}'
 
 
 def _is_camera(source: SourceLike) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
 from affekt.errors import RunError
-from affekt.faces import FaceStream
+from affekt.faces import FaceStream, in_source_pixels
 from affekt.live.journal import FRAMES, SOURCE_FILE, UNFINISHED, Journal, Streamed, is_journal
 from affekt.live.readings import LiveReading
 from affekt.live.saving import Kept, now_text, save_stream
@@ -27,7 +27,6 @@ KEEP_EVERY_S = 0.5
 """Seconds between writes of rows to disk."""
 TIDY_EVERY_S = 10.0
 """Seconds between returns of freed pages to the system, which take a millisecond or two."""
-_PIXELS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
 class Store:
@@ -74,7 +73,10 @@ class Store:
         self._run = Run(self._out, recorded, resume=(self._out / SETTINGS).exists())
         self.has_opened_run = True
         self.recovered = recovered_in(self._run, models)
-        self.journal = Journal(self._out / f'{UNFINISHED}{os.getpid()}')
+        number = os.getpid()
+        while (folder := self._out / f'{UNFINISHED}{number}').exists():  # in a container every process may have one id
+            number += 1
+        self.journal = Journal(folder)
 
     def begin(self, source: LiveSource) -> None:
         """Writes the metadata of the source."""
@@ -116,7 +118,7 @@ class Store:
         """Writes the rows of faces to disk."""
         columns = list(zip(*self._frames, strict=True)) or [()] * len(FRAMES)
         arrays = [pa.array(column, schema_field.type) for column, schema_field in zip(columns, FRAMES, strict=True)]
-        self._unwritten.append(('faces', in_full_pixels(faces.taken(), self._scale)))
+        self._unwritten.append(('faces', in_source_pixels(faces.taken(), self._scale)))
         self._unwritten.append(('frames', pa.Table.from_arrays(arrays, schema=FRAMES)))
         self._frames.clear()
         while self._unwritten:  # after Ctrl-C in the middle, the next call continues here
@@ -178,13 +180,3 @@ def recovered_in(run: Run, models: LoadedModels | None = None) -> tuple[Path, ..
             results.append(save_stream(folder, run.folder, Kept(), models, run))
         shutil.rmtree(folder, ignore_errors=True)
     return tuple(results)
-
-
-def in_full_pixels(rows: pa.Table, scale: float) -> pa.Table:
-    """Rows of faces with pixel columns scaled to the source, if frames were read at a smaller size."""
-    if scale == 1.0:
-        return rows
-    for name in _PIXELS:
-        values = rows[name].to_numpy() * np.float32(scale)
-        rows = rows.set_column(rows.column_names.index(name), name, pa.array(values.astype(np.float32)))
-    return rows

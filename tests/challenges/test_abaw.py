@@ -96,6 +96,19 @@ def test_a_prediction_that_lacks_a_frame_is_not_filled_in(tmp_path, rng, wanted)
     assert not (tmp_path / 'x.txt').exists()
 
 
+def test_a_video_without_a_frame_to_answer_needs_no_prediction(tmp_path, rng, wanted):
+    pictures = tmp_path / 'cropped_aligned'
+    for video, _, count in VIDEOS[1:]:
+        for frame in range(1, count + 1):
+            (pictures / video).mkdir(parents=True, exist_ok=True)
+            (pictures / video / f'{frame:05d}.jpg').write_bytes(b'')
+    (pictures / 'without_a_face').mkdir()
+    frames = frames_to_answer('abaw6-va', pictures)
+    facts = write_frame_submission('abaw6-va', table(rng), tmp_path / 'x.txt', frames)
+    assert (facts.rows, facts.videos) == (len(wanted), len(VIDEOS) - 1)
+    assert check_frame_submission('abaw6-va', tmp_path / 'x.txt', frames).videos == facts.videos
+
+
 @pytest.mark.parametrize('video', ['a,b', 'batch1/a', 'a\\b', 'a\nb', ' a', ''])
 def test_a_name_that_could_not_be_read_back_is_not_written(tmp_path, video):
     with pytest.raises(TableError, match='no name that a submission can hold'):

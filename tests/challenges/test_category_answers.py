@@ -175,6 +175,35 @@ def test_other_columns_than_the_challenge_reads_are_refused(header, said, tmp_pa
         check_submission('mer2024-noise', tmp_path / 'x.csv', ('a',))
 
 
+def test_a_decimal_comma_is_read_from_your_own_table_and_refused_in_a_submission(tmp_path, rng):
+    rows = ''.join(f'{name};{category};{valence}\n' for name, (category, valence) in TRUTH.items())
+    (tmp_path / 'own.csv').write_text(f'name;discrete;valence\n{rows}'.replace(';2\n', ';1,5\n'))
+    own = TRACKS['mer2023-multi'].read(tmp_path / 'own.csv')
+    assert own['b'] == ('happy', '1.5')
+    found = score_track('mer2023-multi', TRUTH, own, rng=rng, resamples=10)
+    assert found.parts['mean squared error'].value == pytest.approx(0.5**2 / 4)
+    (tmp_path / 'x.csv').write_text('name,discrete,valence\nb,happy,"1,5"\n')
+    with pytest.raises(TableError, match="b: valence '1,5' is no number"):
+        check_submission('mer2023-multi', tmp_path / 'x.csv', ('b',))
+    with pytest.raises(TableError, match="b: valence '1,5' is no number"):
+        score_track('mer2023-multi', {'b': TRUTH['b']}, {'b': ('happy', '1,5')}, rng=rng)
+
+
+def test_as_many_answers_as_a_challenge_takes_are_ordered_at_once(tmp_path):
+    class Name(str):
+        """A name that counts how often it is looked up."""
+
+        hashed = 0
+
+        def __hash__(self) -> int:
+            Name.hashed += 1
+            return super().__hash__()
+
+    names = [Name(f's{index}') for index in range(500)]
+    write_submission('mer2023-semi', dict.fromkeys(names, 'sad'), tmp_path / 'x.csv')
+    assert Name.hashed < 50 * len(names)  # not once for every pair
+
+
 def test_nothing_is_written_where_something_is_wrong(tmp_path):
     with pytest.raises(TableError, match="row 2: a: 'joy' is none of"):
         write_submission('mer2024-semi', {'a': 'joy'}, tmp_path / 'x.csv')
@@ -184,6 +213,8 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path):
         write_submission('mer2024-semi', {'a': 'sad'}, tmp_path / 'x.npz')
     with pytest.raises(TableError, match='no category'):
         write_submission('mer2024-semi', {'a': ''}, tmp_path / 'x.csv', allow_empty=True)
+    with pytest.raises(TableError, match='row 2: a: 0 values where discrete belong'):
+        write_submission('mer2024-semi', {'a': None}, tmp_path / 'x.csv')
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from affekt.challenges import check_submission, read_candidates, read_groups, score_track, write_submission
+from affekt.challenges import (
+    check_submission,
+    read_candidates,
+    read_groups,
+    read_preferences,
+    score_track,
+    write_submission,
+)
 from affekt.cli import main
 from affekt.errors import TableError, UnknownNameError
 from affekt.labels import read_answers
@@ -214,6 +221,18 @@ def test_candidates_stand_once(tmp_path):
     (tmp_path / 'c.csv').write_text('name\na\na\n')
     with pytest.raises(TableError, match="'a'"):
         read_candidates(tmp_path / 'c.csv')
+
+
+@pytest.mark.parametrize(
+    ('read', 'value'), [(read_candidates, 'x'), (read_preferences, 'a1'), (read_groups, "['sad']")]
+)
+@pytest.mark.parametrize(('second', 'said'), [('null', 'a row without a name'), ('"a"', "'a' more than once")])
+def test_every_row_of_a_table_is_one_sample(read, value, second, said, tmp_path):
+    column = {read_preferences: 'preference', read_groups: 'groups'}.get(read, 'text')
+    rows = [f'{{"name": {name}, "{column}": "{value}"}}\n' for name in ('"a"', second)]
+    (tmp_path / 'c.jsonl').write_text(''.join(rows))
+    with pytest.raises(TableError, match=said):
+        read(tmp_path / 'c.jsonl')
 
 
 def test_commands_write_check_and_score(example, shared_data, tmp_path):

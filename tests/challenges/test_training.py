@@ -15,7 +15,7 @@ pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])
 from affekt.challenges import TrackSettings, train_track
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import CorpusError, UnknownNameError, ValueRangeError
+from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, write_features
 
 SIX = ('neutral', 'angry', 'happy', 'sad', 'worried', 'surprise')
@@ -222,9 +222,18 @@ def test_imported_folders_of_one_name_are_one_recipe_and_absent_categories_are_n
         stores.append({'text': Store(made.path)})
     settings = dataclasses.replace(QUICK, epochs=1)
     labelled = dataclasses.replace(labelled, samples=rows)
-    answers = train_track('mer2024-semi', labelled, unlabelled, stores[0], settings, unlabelled_stores=stores[1])
+    answers = train_track(
+        'mer2024-semi', labelled, unlabelled, stores[0], settings, unlabelled_stores=stores[1], folder=tmp_path / 'run'
+    )
     assert "no labelled clip is 'happy', so that no answer will be" in answers.notes
     assert any(note.startswith('no speaker') for note in answers.notes)
+    np.save(tmp_path / 'b' / 'mine-UTT' / f'{unlabelled.names[0]}.npy', np.eye(6)[5])
+    changed = import_features(tmp_path / 'b' / 'mine-UTT', tmp_path / 'changed', modality='text')
+    with pytest.raises(RunError):
+        train_track(
+            'mer2024-semi', labelled, unlabelled, stores[0], settings,
+            unlabelled_stores={'text': Store(changed.path)}, folder=tmp_path / 'run', resume=True,
+        )  # fmt: skip
 
 
 def test_the_right_categories_are_taken_in_any_order(parts):

@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -16,9 +17,11 @@ from affekt.faces import (
     Track,
     align_face,
     five_points,
+    in_source_pixels,
     observe_faces,
     readings,
 )  # fmt: skip
+from affekt.faces.rows import NUMBERS, ROW_SCHEMA
 from affekt.labels import EKMAN
 
 
@@ -234,3 +237,16 @@ def test_a_face_that_stands_still_is_completed_once(shots, landmarker, monkeypat
     measured = table['is_measured'].to_pylist()
     assert not all(measured)
     assert len(count) == sum(measured)
+
+
+def test_columns_in_pixels_are_those_of_the_source_where_frames_were_read_smaller():
+    rows = {name: pa.array([2.0, 3.0], ROW_SCHEMA.field(name).type) for name in NUMBERS}
+    rows |= {'time_s': pa.array([0.0, 1.0]), 'person': pa.array(['0', '1'])}
+    others = {name: pa.array([False, False]) for name in ROW_SCHEMA.names if name not in rows}
+    table = pa.table(rows | others).select(ROW_SCHEMA.names).cast(ROW_SCHEMA)
+    scaled = in_source_pixels(table, 2.5)
+    changed = [name for name in table.column_names if not scaled[name].equals(table[name])]
+    assert changed == ['box_x', 'box_y', 'box_width', 'box_height', 'face_size_px']
+    assert scaled['box_x'].to_pylist() == [5.0, 7.5]
+    assert scaled.schema.types == table.schema.types
+    assert in_source_pixels(table.slice(0, 0), 2.5).num_rows == 0

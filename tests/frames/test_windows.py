@@ -55,6 +55,8 @@ def test_a_frame_without_a_window_is_nan_and_a_window_beyond_the_video_is_refuse
     assert np.isnan(overlap_average(3, [(0, np.ones((2, 1)))])[2, 0])
     with pytest.raises(ShapeError, match='within 3 frames'):
         overlap_average(3, [(2, np.ones((2, 1)))])
+    with pytest.raises(ShapeError, match=r'got \(2,\) from frame 0'):
+        overlap_average(3, [(0, np.ones(2))])
     with pytest.raises(ShapeError, match='got none'):
         overlap_average(3, [])
     with pytest.raises(UnknownNameError, match='flat, tapered'):

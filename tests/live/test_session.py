@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import tempfile
 import threading
 import time
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from live_streams import grey_frames, quiet
 
@@ -17,14 +20,14 @@ import affekt
 from affekt.analysis import Analysis
 from affekt.analysis.observations import FACES
 from affekt.batch import export_run, report_run, with_changes
-from affekt.errors import MediaError, PurposeError, RunError, UnknownNameError, ValueRangeError
+from affekt.errors import MediaError, PurposeError, RunError, StorageError, UnknownNameError, ValueRangeError
 from affekt.faces import FaceStream, expression_model, observe_faces
 from affekt.labels import EKMAN
 from affekt.live import LiveSession, LiveSource, StreamSettings
 from affekt.live.clocks import MachineClock
 from affekt.live.feeds import merged
 from affekt.live.hearing import Hearer
-from affekt.live.journal import read_rows
+from affekt.live.journal import Journal, read_rows
 from affekt.live.latency import LatencyBudget
 from affekt.live.mailbox import Mailbox
 from affekt.live.saving import Kept, save_stream
@@ -246,6 +249,32 @@ def test_boxes_are_in_pixels_of_the_source_also_where_pictures_are_read_smaller(
     assert np.abs(np.median(rows, axis=1) - middle).max() < 8
 
 
+def test_the_frame_at_which_the_readings_are_left_is_saved_like_the_others(shared_data, tmp_path):
+    clip = shared_data / 'test_media' / 'single_face.mp4'  # 640 x 360
+    with LiveSession(clip, PATIENT.changed({'fps': 5, 'max_side': 320})) as session:
+        for reading in session:
+            if reading.faces:
+                break
+        saved = Analysis.load(result := session.save(tmp_path / 'run'))
+    frames = pq.read_table(result / 'frames.parquet')
+    assert frames.num_rows == session.latency.frames
+    assert frames['time_s'][-1].as_py() == reading.time_s
+    assert saved.tables['faces']['box_width'][-1].as_py() == pytest.approx(reading.faces[0].box[2])
+    assert (saved.source.width, saved.source.height) == (640, 360)
+
+
+def test_a_session_that_is_stopped_while_its_source_is_awaited_has_no_readings(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')  # nobody writes to it
+    session = LiveSession(tmp_path / 'pipe', StreamSettings(voice=False), out=tmp_path / 'run')
+    stopping = threading.Timer(0.2, session.stop)
+    stopping.start()
+    with session:
+        assert list(session) == []
+    stopping.join()
+    session.remove_empty_run()
+    assert not (tmp_path / 'run').exists()
+
+
 def test_rows_go_to_disk_also_where_no_frame_follows(clip_frames, tmp_path):
     on_disk = 0
 
@@ -319,6 +348,18 @@ def test_two_streams_in_one_run_are_two_results(tmp_path):
             assert len(list(session)) == 2
             session.save()
     assert len([path for path in (tmp_path / 'run').iterdir() if path.is_dir()]) == 2
+
+
+def test_two_streams_of_one_file_in_one_second_are_two_results(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setattr('affekt.live.store.now_text', lambda: '2026-12-01T12:00:00+00:00')
+    results = []
+    for _ in range(2):
+        clip = shared_data / 'test_media' / 'single_face.mp4'
+        with LiveSession(clip, PATIENT.changed({'fps': 2}), out=tmp_path / 'run') as session:
+            next(iter(session))
+            results.append(session.save())
+    assert len({*results}) == 2
+    assert all((result / 'report.html').is_file() for result in results)
 
 
 def test_a_session_is_saved_once(tmp_path):
@@ -476,9 +517,17 @@ def test_what_a_killed_process_left_in_a_run_is_finished_by_the_next(clip_frames
     assert not list(run.glob('.live-*'))
 
 
-def test_half_a_batch_does_not_hide_what_comes_after_it(tmp_path):
-    from affekt.live.journal import Journal
+def test_a_file_that_could_not_be_opened_does_not_hide_what_comes_after_it(tmp_path, monkeypatch):
+    journal, rows = Journal(tmp_path), pa.table({'time_s': [1.0]})
+    with monkeypatch.context() as patch, pytest.raises(StorageError):
+        patch.setattr(pa, 'OSFile', lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'full')))
+        journal.write('voice', rows)
+    journal.write('voice', rows)
+    journal.close()
+    assert read_rows(tmp_path, 'voice', rows.schema)['time_s'].to_pylist() == [1.0]
 
+
+def test_half_a_batch_does_not_hide_what_comes_after_it(tmp_path):
     class Stops:
         """A writer that Ctrl-C meets."""
 
@@ -570,3 +619,17 @@ def test_only_what_a_stream_left_is_removed_from_a_run(tmp_path, caplog):
         (run.folder / '.live-12' / 'source.json').touch()
         assert recovered_in(run) == ()
         assert 'not finished: its folder also holds a.jpg; move that elsewhere' in caplog.text
+
+
+def test_rows_of_a_stream_that_could_not_be_finished_are_not_overwritten(tmp_path):
+    kept = tmp_path / 'run' / f'.live-{os.getpid()}'  # in a container, every process may have the same number
+    with LiveSession(grey_frames(1), PATIENT, out=tmp_path / 'run') as first:
+        list(first)
+        first.save()
+    kept.mkdir()
+    for name in ('frames.arrows', 'notes.txt'):
+        (kept / name).write_bytes(b'kept')
+    with LiveSession(grey_frames(2), PATIENT, out=tmp_path / 'run') as second:
+        list(second)
+        second.save()
+    assert [path.read_bytes() for path in sorted(kept.iterdir())] == [b'kept', b'kept']

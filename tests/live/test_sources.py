@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
 import threading
@@ -19,7 +20,7 @@ import affekt
 from affekt.errors import LimitError, MediaError
 from affekt.live import LiveSource, StreamSettings, cameras, connections, name_of
 from affekt.live.cameras import Camera, camera_input
-from affekt.live.connections import _has_end
+from affekt.live.connections import DRIFT_S, _Blocks, _has_end
 from affekt.live.feeds import GivenFeed, merged
 from affekt.live.pipes import PipeBytes
 from affekt.live.sources import STDIN
@@ -207,6 +208,12 @@ def test_a_stream_that_ends_is_opened_again_a_few_times_with_growing_pauses(monk
     assert source._clock.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
 
 
+def test_a_camera_that_opens_and_shows_nothing_is_not_tried_more_often(monkeypatch):
+    source = _source_of([_Camera(0, GONE), GONE, GONE, _Camera(0, GONE), GONE, GONE], monkeypatch, reconnects=4)
+    assert _read(source) == ([], [])
+    assert source._clock.waits == [0.5, 1.0, 2.0, 4.0]
+
+
 def test_a_microphone_that_goes_on_does_not_hide_that_a_camera_shows_nothing(monkeypatch):
     class Deaf(_Camera):
         """A camera that shows nothing, while sound is heard."""
@@ -285,6 +292,8 @@ def test_cameras_of_this_machine_can_be_listed():
 def test_names_hold_no_password():
     assert name_of('rtsp://user:secret@camera.local/stream1?token=x') == 'rtsp://camera.local/stream1'
     assert name_of('rtsp://user:se/cr@et@camera.local/stream1') == 'rtsp://camera.local/stream1'
+    assert name_of('rtsp://user:se?cr@et@camera.local/stream1?token=x') == 'rtsp://camera.local/stream1'
+    assert name_of('udp://@239.0.0.1:1234?ttl=2') == 'udp://239.0.0.1:1234'
     assert name_of('https://video.example/@channel/live.m3u8?k=1') == 'https://video.example/@channel/live.m3u8'
     assert name_of('udp://@239.0.0.1:1234') == 'udp://239.0.0.1:1234'
     names = [name_of(source) for source in (0, '-', 'a/b.mp4', [])]
@@ -303,6 +312,30 @@ def test_a_file_without_what_is_asked_for_is_an_error_of_one_sentence(tmp_path):
         LiveSource(path, StreamSettings(faces=False)).start()
 
 
+@pytest.mark.parametrize('stamped_s', [0.098, 0.1, 0.102])
+def test_sound_stays_near_its_timestamps_in_both_directions(stamped_s):
+    blocks = _Blocks()
+    made = []
+    for number in range(600):  # tenths of a second by the samples, and a little more or less by the timestamps
+        made += list(blocks.add(_silence(1600), number * stamped_s))
+    assert abs(made[-1].start_s - 599 * stamped_s) <= DRIFT_S + 0.01
+    assert len(made) == (590 if stamped_s < 0.1 else 600)  # of 1.2 s too many, 1 s is left out
+    starts = [block.start_s for block in made]
+    assert min(np.diff(starts)) == pytest.approx(0.1)
+
+
+def test_sound_without_timestamps_is_timed_by_its_samples():
+    blocks = _Blocks()
+    made = [block for number in range(50) for block in blocks.add(_silence(800), number * 0.04, is_stamped=False)]
+    assert [block.start_s for block in made] == pytest.approx(np.arange(25) * 0.1)
+
+
+def _silence(samples: int) -> av.AudioFrame:
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, samples), np.float32), format='flt', layout='mono')
+    frame.sample_rate = 16000
+    return frame
+
+
 def test_units_of_several_streams_come_in_order_of_time():
     frames = grey_frames(3)
     blocks = iter([Block(0.0, np.zeros(800, np.float32)), Block(0.05, np.zeros(800, np.float32))])
@@ -315,6 +348,15 @@ def test_what_is_no_source_or_no_frame_is_an_error_of_one_sentence():
         affekt.stream(None)
     with pytest.raises(MediaError, match='got ndarray'):
         list(affekt.stream(np.zeros((2, 4, 4, 3), np.uint8), voice=False))
+    with pytest.raises(MediaError, match='times in seconds; got nan'):
+        list(GivenFeed([SimpleNamespace(time_s=math.nan, image=None)], PATIENT.changed({'fps': 5.0})))
+
+
+def test_frames_and_blocks_may_be_objects_of_the_callers_own_also_in_real_time():
+    block = SimpleNamespace(start_s=0.0, samples=np.zeros(1600, np.float32))
+    frame = SimpleNamespace(time_s=0.1, image=np.zeros((64, 64, 3), np.uint8))
+    pictures, blocks = _read(LiveSource([block, frame]))
+    assert (pictures, blocks) == ([frame], [block])
 
 
 def test_units_that_are_not_asked_for_are_left_out():

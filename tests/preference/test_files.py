@@ -177,8 +177,9 @@ def test_all_problems_of_a_submission_are_in_one_message(tmp_path):
         check_prefer_submission(path, ('s1', 's2'))
     with pytest.raises(TableError, match='does not end in'):
         write_prefer_submission(NAMES, np.array([1, 1, 1]), tmp_path / 'answer.txt')
-    with pytest.raises(TableError, match='1 candidate without an answer'):
-        write_prefer_submission(NAMES, np.array([1, 1]), tmp_path / 'answer.csv')
+    for verdicts in ([1, 1], [1, 1, 1, 1]):  # a surplus one would be left out, and those before it may be misplaced
+        with pytest.raises(TableError, match='a preference for each of 3 candidates'):
+            write_prefer_submission(NAMES, np.array(verdicts), tmp_path / 'answer.csv')
 
 
 def test_features_of_clips_are_pooled_over_time(tmp_path):

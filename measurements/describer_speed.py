@@ -38,6 +38,7 @@ from affekt.description import (
 from affekt.features import RECIPES, SampleEncoder, Unable
 from affekt.features.recipes import outcomes
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 from affekt.weights import model_path
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'describer_speed.json'
@@ -232,7 +233,7 @@ def main() -> None:
     if options.only != 'answers':
         result['training'] = training_speed(adapted, options.learnt, options.rounds)
         result['training']['voice']['parts_of_a_cached_step'] = step_parts(adapted, options.learnt, options.rounds)
-    write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
+    write_atomically(RESULT, json_file(result))
     print(json.dumps(result, indent=2))
 
 

@@ -1,6 +1,7 @@
 """How fast a describer answers and learns: clips one by one and several at a time, features cached and made anew.
 
     python describer_speed.py [--batch 8] [--learnt 16] [--tokens 64] [--rounds 2] [--only answers|training]
+                              [--processor NAME]
 
 SmolLM2-135M with drawn projections and adapters, one thread. Answers: prompts of unlike lengths, no answer ends early,
 and whether both ways say the same. Training: steps of the small describer's form with features from memory, and with
@@ -220,19 +221,24 @@ def main() -> None:
     parser.add_argument('--tokens', type=int, default=64)
     parser.add_argument('--rounds', type=int, default=2)
     parser.add_argument('--only', choices=('answers', 'training'), help='what is measured; the rest stays as it is')
+    parser.add_argument('--processor', help='name of another processor, whose training is noted beside the first')
     options = parser.parse_args()
     torch.set_num_threads(1)
     begin = time.process_time()
     trunk = open_trunk('smollm2-135m-instruct.gguf')
     opened_s = time.process_time() - begin
-    result: dict[str, Any] = json.loads(RESULT.read_text()) if options.only else {}
+    result: dict[str, Any] = json.loads(RESULT.read_text()) if options.only or options.processor else {}
     adapted = with_adapters(trunk, Adapters())
-    if options.only != 'training':
+    if options.only != 'training' and not options.processor:
         result |= answering_speed(adapted, options.batch, options.tokens, options.rounds)
         result |= {'versions': versions(), 'trunk_opened_s': round(opened_s, 2)}
     if options.only != 'answers':
-        result['training'] = training_speed(adapted, options.learnt, options.rounds)
-        result['training']['voice']['parts_of_a_cached_step'] = step_parts(adapted, options.learnt, options.rounds)
+        training = training_speed(adapted, options.learnt, options.rounds)
+        training['voice']['parts_of_a_cached_step'] = step_parts(adapted, options.learnt, options.rounds)
+        if options.processor:
+            result.setdefault('training_on_other_processors', {})[options.processor] = training
+        else:
+            result['training'] = training
     write_atomically(RESULT, json_file(result))
     print(json.dumps(result, indent=2))
 

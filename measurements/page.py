@@ -1189,7 +1189,7 @@ def cached_step(voice: dict[str, Any]) -> str:
         conclusion = f'The products with its frozen weights alone, forward and back, take {least:.2f} s: ' + (
             'no way of computing that step reaches ten times.'
             if least > wanted
-            else 'a step that did nothing else would reach it; the rest is adapters, attention, norms and gradients.'
+            else 'a step that did little else would reach it; the rest is adapters, attention, norms and gradients.'
         )
     return (
         f'\nWith a voice alone the encoders take {encoders:.2f} s of a step. A tenfold gain would need a cached step '
@@ -1215,6 +1215,9 @@ def describer_speed(result: dict[str, Any]) -> str:
             + table(['sources', 'cached', 'made anew', 'ratio'], rows)
             + cached_step(training['voice'])
         )
+    for processor, training in result.get('training_on_other_processors', {}).items():
+        parts = ', '.join(f'{part["ratio"]}x with {name}' for name, part in training.items() if name != 'batch')
+        learnt += f'\nOn another processor ({processor}): {parts}.{cached_step(training["voice"])}'
     return (
         f'## Answers of a describer\n\n{result["trunk"]} with soft tokens of voice and face, {result["tokens"]} '
         f'tokens an answer, one thread: {pace["alone"]} tokens a processor second one by one, {pace["together"]} with '

@@ -11,6 +11,9 @@ CAPTION = ('caption', 'm.parquet', '--out', 'o', '--audio-model', 'http://h/v1',
 TRAIN = ('describe', 'train', '--manifest', 'm.parquet', '--features', 'f', '--out', 'o')
 REENACT = ('reenact', 'a.jpg', 'b.mp4', '-o', 'c.mp4', '--portrayed', 'nobody')
 BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
+FINETUNE = ('finetune', '--from', 'f', '--manifest', 'm', '--out', 'o')
+PRETRAIN = ('pretrain', 'svfap', '--manifest', 'm', '--out', 'o')
+DFER = ('bench', 'dfer', '--corpus', 'm.parquet')
 JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
 
 
@@ -41,8 +44,16 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         (('reenact', 'a.jpg', '--emotion', 'all', '-o', 'c', '--refine', 'r'), '--refine does not apply to a set'),
         (('bench', 'merbench', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
         (('bench', 'merbench', '--corpus', 'mosi', '--features', 'f'), 'name its folder with --release'),
-        (('finetune', '--from', 'f', '--manifest', 'm', '--out', 'o', '--rank', '4'), '--rank goes with --kind lora'),
-        (('pretrain', 'svfap', '--manifest', 'm', '--out', 'o', '--no-cache', '--cache', 'c'), '--cache goes with a'),
+        ((*FINETUNE, '--rank', '4'), '--rank goes with --kind lora'),
+        ((*FINETUNE, '--kind', 'linear', '--layer-decay', '0.5', '--epochs', '3'), '--epochs and --layer-decay go'),
+        ((*FINETUNE, '--kind', 'linear', '--no-augmentation'), '--no-augmentation goes with --kind full or lora'),
+        ((*FINETUNE, '--last', '--patience', '3'), '--patience goes with the best epoch'),
+        ((*FINETUNE, '--reference', '--balanced'), "--balanced goes with affekt's own training"),
+        ((*PRETRAIN, '--no-cache', '--cache', 'c'), '--cache goes with a'),
+        ((*PRETRAIN, '--gather-contrast'), '--gather-contrast goes with HiCMAE of both modalities'),
+        ((*DFER, '--from', 'f', '--kind', 'linear', '--workers', '2'), '--workers goes with --kind full or lora'),
+        ((*DFER, '--from', 'f', '--protocol', 'reference', '--patience', '2'), '--patience goes with --protocol fair'),
+        ((*DFER, '--protocol', 'both', '--kind', 'lora'), '--protocol and --kind go with --from or --scratch'),
         (('bench', 'abaw', '--corpus', 'c', '--features', 'f', '--resume'), '--resume goes with --out'),
     ],
 )  # fmt: skip

@@ -236,9 +236,7 @@ def corpus_clips(
     """
     crop_parts = [settings.crop, str(settings.size)] if 'video' in settings.modalities else []
     name = '-'.join(('clips', *settings.modalities, *crop_parts))
-    if say and not (folder / name).exists():
-        say(f'clips in {folder / name}: {PackedClips.estimate(manifest, settings)}')
-    return packed_clips(manifest, folder / name, settings, processes=processes, progress=progress)
+    return packed_clips(manifest, folder / name, settings, processes=processes, progress=progress, say=say)
 
 
 def baseline_stores(

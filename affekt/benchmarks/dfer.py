@@ -56,7 +56,7 @@ from affekt.progress import Progress
 from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.pretraining import LabelledClip, Tuned, TuningSettings
+    from affekt.pretraining import LabelledClip, Tuned, TuningSettings, Views
 
 RUNNING = 'running'
 """Folder of checkpoints of the current run."""
@@ -88,6 +88,8 @@ class _Inputs:
     clips: Mapping[str, ClipSource]
     settings: DferSettings
     tuning: TuningSettings
+    views: dict[str, Views] = field(default_factory=dict, repr=False)
+    """Features for linear probes, which depend on encoder and protocol, not on the fold."""
 
     def readable(self, candidate: Candidate, index: Ints) -> Ints:
         """Indices of the clips with at least one modality that the model reads."""
@@ -324,6 +326,8 @@ def _run(
     """Predictions of one model, tuned on one fold, for its test part; each epoch is saved before the next."""
     from affekt.pretraining import tune
 
+    if inputs.tuning.method == 'linear':
+        return _probed(inputs, candidate, protocol, folder, bar, trial)
     task, fold = inputs.task, trial.fold
     train, validation = (inputs.labelled(inputs.readable(candidate, index)) for index in (fold.train, fold.validation))
     run_folder = None if folder is None else folder / RUNNING / key.replace('/', '.')
@@ -363,6 +367,57 @@ def _run(
     for finished in () if run_folder is None else (run_folder, run_folder.with_name(f'{run_folder.name}.last')):
         shutil.rmtree(finished, ignore_errors=True)
     return answers
+
+
+def _probed(
+    inputs: _Inputs, candidate: Candidate, protocol: str, folder: Path | None, bar: _Bar, trial: Trial
+) -> Answers:
+    """Predictions of a linear probe, fitted on one fold, for its test part; the features are those of all folds."""
+    from affekt.pretraining import probed_answers, tune
+
+    task, fold = inputs.task, trial.fold
+    model = candidate.open(task.outputs, trial.seed)
+    settings = dataclasses.replace(inputs.tuning, seed=trial.seed, reference=protocol == 'reference')
+    clips, views = _views(inputs, candidate, model, settings, folder, bar)
+    train, validation, tested = (
+        inputs.readable(candidate, index) for index in (fold.train, fold.validation, fold.test)
+    )
+    train_views, validation_views, test_views = (
+        views.take(np.searchsorted(clips, index).tolist()) for index in (train, validation, tested)
+    )
+    probe = tune(
+        model, inputs.labelled(train), inputs.labelled(validation), settings, views=(train_views, validation_views)
+    )
+    outputs = constant_outputs(task, fold)
+    if len(tested):
+        rows = outputs.values if task.dimensions else outputs.logits
+        rows[np.isin(fold.test, tested)] = probed_answers(probe.model, test_views, numbers=bool(task.dimensions))
+    # a probe has no epochs, so that the last is the best
+    oracle = outputs if protocol == 'reference' else None
+    return Answers(probe.best_score, probe.epoch, _status(outputs), _size(probe.model), outputs, oracle)
+
+
+def _views(
+    inputs: _Inputs, candidate: Candidate, model: Any, settings: TuningSettings, folder: Path | None, bar: _Bar
+) -> tuple[Ints, Views]:
+    """Indices of the clips in folds that the model can read, rising, and their features, computed once."""
+    from affekt.pretraining import state_digest, view_features
+
+    folds = inputs.task.reference if settings.reference else inputs.task.fair
+    index = np.unique(np.concatenate([part for fold in folds for part in (fold.train, fold.validation, fold.test)]))
+    clips = inputs.readable(candidate, index)
+    depends_on = {
+        'encoder': state_digest(model, without='head.'), 'reference': settings.reference, 'stride': settings.stride,
+        'segments': settings.segments, 'device': settings.device, 'clips': _digest(inputs),
+    }  # fmt: skip
+    key = hashlib.sha256(repr(depends_on).encode()).hexdigest()
+    if key not in inputs.views:
+        inputs.views[key] = view_features(
+            model, inputs.labelled(clips), settings, depends_on=depends_on,
+            folder=None if folder is None else folder / RUNNING / f'{candidate.name}.{key[:12]}',
+            progress=lambda _, done, total: bar.part(done / total),
+        )  # fmt: skip
+    return clips, inputs.views[key]
 
 
 def _last_model(best: Tuned, folder: Path | None) -> Any:

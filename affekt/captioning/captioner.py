@@ -45,10 +45,10 @@ from affekt.errors import LLMError, QuestionRefusedError, ValueRangeError
 from affekt.labels import (
     TABLE_NAMES,
     is_nonsense,
+    is_refusal,
     load_table,
     official_clean,
     read_labels,
-    without_refusals,
     without_thinking,
 )
 from affekt.llm import (
@@ -357,8 +357,7 @@ class Captioner:
             return '', 'empty', 'an empty answer'
         if is_nonsense(text) or text[0] in '{[':  # the question asks for prose
             return '', 'nonsense', text[:200]
-        without_refusal = without_refusals(text)
-        if without_refusal != text and not self._lexicon.extract(without_refusal).labels:
+        if is_refusal(text, lambda stated: bool(self._lexicon.extract(stated).labels)):
             return '', 'refusal', text[:200]
         return text, OK, ''
 

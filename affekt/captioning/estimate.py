@@ -1,10 +1,11 @@
 """Estimate of a run's calls, tokens, cost and time from its finished clips.
 
-The first clips are spread evenly over the whole list, so that they represent the others. For a sum over the m remaining
-clips, given n known ones with mean x and standard deviation s, the prediction interval is
+The first clips are drawn from all parts of the list (`spread_first`), so that they represent the others. For a sum over
+the m remaining clips, given n known ones with mean x and standard deviation s, the prediction interval is
 
     m x -+ t(n - 1) s sqrt(m m / n + m)
 
+Where all known values are equal, s says nothing about the others, and there is no interval (as in `affekt.metrics`).
 Time comes from clips that were in progress with as many others as in the rest of the run, divided by that number
 (Little's law): the first clips of a process wait for decoders to load and servers to warm up, and are not
 representative.
@@ -163,10 +164,13 @@ def sum_to_come(
         level: coverage in (0, 1).
 
     Returns:
-        low and high are nan for a single known value; neither is below the sum of the known values.
+        low and high are nan for a single known value, and where all are equal; neither is below the sum of the known
+        values.
 
-    >>> sum_to_come([2.0, 2.0, 2.0], 7)
-    Interval(value=20.0, low=20.0, high=20.0, undefined=0)
+    >>> print(sum_to_come([1.0, 2.0, 3.0], 7))
+    20.000 [6.000, 40.784]
+    >>> print(sum_to_come([2.0, 2.0, 2.0], 7))
+    20.000 (no interval)
     """
     from scipy.special import stdtrit
 
@@ -175,7 +179,7 @@ def sum_to_come(
     value = total + left * float(values.mean())
     if not left:
         return Interval(total, total, total)
-    if count < 2:
+    if count < 2 or float(np.ptp(values)) <= 1e-12 * float(np.abs(values).max()):
         return Interval(value, float('nan'), float('nan'))
     reach = (
         float(stdtrit(count - 1, (1 + level) / 2))

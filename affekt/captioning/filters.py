@@ -23,7 +23,7 @@ import numpy as np
 
 from affekt.captioning.captions import DESCRIBED, CaptionTable, read_captions
 from affekt.captioning.speaking import THRESHOLD, SpeakingScore
-from affekt.captioning.votes import TIED, Votes, agrees_with_emotion, agrees_with_sentiment, unplaced_votes
+from affekt.captioning.votes import AGAINST, TIED, Votes, agrees_with_emotion, agrees_with_sentiment, unplaced_votes
 from affekt.errors import TableError, ValueRangeError, listed
 from affekt.labels import WordTable
 from affekt.runs import versions, write_atomically
@@ -41,8 +41,8 @@ REASONS: Mapping[str, str] = {
     'no vote': 'no classifier has a prediction for it',
     'tied vote': 'classifiers do not agree',
     'unplaced vote': 'the word table places the voted emotion on no wheel, so that no label could agree with it',
-    'against the voted emotion': 'no label shares a sector with the voted emotion on any wheel',
-    'against the voted sentiment': 'the labels are of another sentiment than the voted one',
+    f'{AGAINST}emotion': 'no label shares a sector with the voted emotion on any wheel',
+    f'{AGAINST}sentiment': 'the labels are of another sentiment than the voted one',
 }
 """Reasons in the order in which they are checked, and their meaning."""
 KEPT_TABLE, LEFT_OUT, SETTINGS = 'kept.csv', 'left_out.csv', 'filter.json'
@@ -242,7 +242,7 @@ def _voted(
         elif target == 'emotion' and vote in unplaced:
             reasons_against['unplaced vote'] = vote
         elif not agrees(labels, vote, table):
-            reasons_against[f'against the voted {target}'] = f'{vote} against {", ".join(labels) or "no label"}'
+            reasons_against[f'{AGAINST}{target}'] = f'{vote} against {", ".join(labels) or "no label"}'
     return reasons_against
 
 

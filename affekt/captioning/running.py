@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import math
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -190,13 +191,16 @@ def shard_name(shard: tuple[int, int]) -> str:
 
 
 def spread_first(count: int, first: int) -> list[int]:
-    """Indices spread evenly over all, each in the middle of its segment.
+    """Indices spread evenly over all: one drawn from each of `first` segments, the same ones in every call.
+
+    Equally distant ones would all be alike where a list repeats itself at that distance, as one sorted by speaker and
+    sentence does, and no sample of all.
 
     >>> spread_first(100, 5)
-    [10, 30, 50, 70, 90]
+    [4, 34, 54, 65, 92]
     """
-    chosen = min(first, count)
-    return [(2 * index + 1) * count // (2 * chosen) for index in range(chosen)]
+    rng, chosen = random.Random(count), min(first, count)
+    return [rng.randrange(at * count // chosen, (at + 1) * count // chosen) for at in range(chosen)]
 
 
 class _Work:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from affekt.captioning.captions import DESCRIBED, SECOND, SECOND_COLUMNS, CaptionTable
+from affekt.captioning.votes import AGAINST
 from affekt.errors import TableError, listed
 from affekt.labels import WordTable
 from affekt.llm import LexiconExtractor
@@ -134,9 +135,9 @@ class CaptionStatistics:
         """Caveats for the reader."""
         if self.after is not None and self.after.entropy < self.before.entropy:
             lost = self.before.entropy - self.after.entropy
-            yield (
-                f'the filter lowers the entropy of the labels by {lost:.2f} bits: captions that agree with '
-                'classifiers of few emotions are kept more often'
+            has_votes = any(reason.startswith(AGAINST) for reason in self.left_out or ())
+            yield f'the filter lowers the entropy of the labels by {lost:.2f} bits' + (
+                ': captions that agree with classifiers of few emotions are kept more often' if has_votes else ''
             )
         if self.gain is not None and self.gain.over_better.low <= 0:
             yield 'merging is not shown to be better than the better single clue: its interval contains 0'

@@ -29,6 +29,8 @@ SYSTEM = ('modalities', 'model', 'protocol', 'seed')
 POSITIVE, NEGATIVE, NEUTRAL = 'positive', 'negative', 'neutral'
 TIED = 'tied'
 """Result of a vote in which two answers are tied."""
+AGAINST = 'against the voted '
+"""Beginning of the reasons for which votes leave a clip out."""
 
 
 @dataclass(frozen=True)

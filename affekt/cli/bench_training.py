@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
-from affekt.cli.choices import Named, fusion_models, refuse_unused
+from affekt.cli.choices import UNUSED_BY_PROBES, Named, fusion_models, refuse_unused
 from affekt.cli.group import table_notes
 from affekt.errors import CorpusError, require_torch
 from affekt.runs import require_new_run
@@ -334,6 +334,12 @@ def dfer(
     from affekt.pretraining import TuningSettings
 
     _require_folder(out, resume)
+    if not checkpoints and not scratch:
+        refuse_unused('--from or --scratch', 'protocol', 'crop', *tuning)
+    elif tuning['method'] == 'linear':
+        refuse_unused('--kind full or lora', *UNUSED_BY_PROBES)
+    elif protocol == 'reference':
+        refuse_unused('--protocol fair or both', 'patience')
     settings = DferSettings(protocol, seeds, validation_share, target or '', seed=seed, resamples=resamples)
     tuning_settings = TuningSettings(seed=seed, **tuning)
     with table_notes() as notes, TemporaryDirectory() as temporary:

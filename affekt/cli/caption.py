@@ -202,21 +202,25 @@ def _settings(
 def _estimate_lines(estimate: Estimate) -> list[str]:
     """The estimate of a run, in a few lines."""
 
+    unknown = ' (no interval: the clips were equal)' if estimate.done > 1 else ''
+
     def with_interval(interval: Interval, digits: int = 0) -> str:
         value, low, high = (f'{bound:,.{digits}f}' for bound in (interval.value, interval.low, interval.high))
-        return f'{value} [{low}, {high}]' if interval.low == interval.low else value
+        if interval.low != interval.low:
+            return value + unknown
+        return f'{value} [{low}, {high}]'
 
     time = estimate.seconds
     lines = [
         f'estimate from {counted(estimate.done, "clip")} of {estimate.clips:,}, for the whole run; '
-        + ('95 % intervals in brackets' if estimate.calls.low == estimate.calls.low else 'two clips give an interval'),
+        + ('95 % intervals in brackets' if estimate.done > 1 else 'two clips give an interval'),
         f'  calls          {with_interval(estimate.calls)}',
         f'  prompt tokens  {with_interval(estimate.prompt_tokens)}',
         f'  answer tokens  {with_interval(estimate.answer_tokens)}',
         f'  time           {length(time.value)} [{length(max(0.0, time.low))} to {length(time.high)}], '
         f'{counted(estimate.at_once, "clip")} at once'
         if time.low == time.low
-        else f'  time           {length(time.value)}',
+        else f'  time           {length(time.value)}' + unknown,
     ]
     if estimate.money is not None:
         lines.append(f'  money          {with_interval(estimate.money, 2 if estimate.money.value >= 1 else 4)}')

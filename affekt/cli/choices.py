@@ -123,6 +123,13 @@ class Pairs(click.ParamType[tuple[str, str]]):
         return name, recipe
 
 
+UNUSED_BY_PROBES = (
+    'epochs', 'patience', 'last', 'batch_size', 'accumulation', 'learning_rate', 'layer_decay', 'drop_path',
+    'no_augmentation', 'precision', 'workers', 'readers',
+)  # fmt: skip
+"""Parameters of commands that have no effect on a linear probe, whose head is fitted to features computed once."""
+
+
 def refuse_unused(partner: str, *names: str) -> None:
     """Checks that none of these options was given; called where they have no effect.
 

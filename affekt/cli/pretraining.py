@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
-from affekt.cli.choices import Named, refuse_unused
+from affekt.cli.choices import UNUSED_BY_PROBES, Named, refuse_unused
 from affekt.cli.group import AS_JSON, main
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.files import require_room_for_folder
@@ -118,6 +119,8 @@ def pretrain_command(
         raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
     if no_cache:
         refuse_unused('a cache (without --no-cache)', 'cache', 'processes')
+    if audio_only or video_only or family != 'hicmae':
+        refuse_unused('HiCMAE of both modalities', 'gathers_contrast')
     reads = ('audio',) if audio_only else ('video',) if video_only else ()
     form = changed_form(form_named(family, size or SMALLEST[family]), frames_size, reads)
     log_every = _log_every(options['save_every'])
@@ -138,10 +141,10 @@ def pretrain_command(
     if no_cache:
         clips = DecodedClips(manifest, clip_settings)
     else:
-        if is_first and not folder.exists():
-            say(f'clips in {folder}: {PackedClips.estimate(manifest, clip_settings)}', err=True)
         with bars as progress:
-            clips = packed_clips(manifest, folder, clip_settings, processes=processes, progress=progress)
+            clips = packed_clips(
+                manifest, folder, clip_settings, processes=processes, progress=progress, say=partial(say, err=True)
+            )
         for sentence in clips.sentences if is_first else ():
             say(sentence, err=True)
     # 3. Training.
@@ -285,6 +288,8 @@ def convert_command(
         return
     say(f'{written.path}: {counted(written.tensors, "tensor")}, {written.size:,} bytes, read back and equal')
     say(f'{written.card}: its card')
+    if 'family' not in written.notes:
+        say('of no known family: written as it is, whether or not tensors are missing', err=True, style='yellow')
     if not licence:
         say('the licence is not stated; give it with --licence as the publisher states it', err=True, style='yellow')
 
@@ -440,6 +445,12 @@ def finetune_command(
 
     if options['method'] != 'lora':
         refuse_unused('--kind lora', 'rank')
+    if options['method'] == 'linear':
+        refuse_unused('--kind full or lora', *UNUSED_BY_PROBES)
+    elif last or options['reference']:
+        refuse_unused('the best epoch (without --last or --reference)', 'patience')
+    if options['reference']:
+        refuse_unused("affekt's own training (without --reference)", 'balanced')
     run = {
         name: options.pop(name)
         for name in ('label', 'validation', 'test', 'crop', 'drop_path', 'cache', 'processes', 'resume')

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from affekt.clips.cache_files import INDEX
 from affekt.clips.clip import ClipSettings
 from affekt.clips.packed import PackedClips
 from affekt.corpora import Manifest
@@ -38,6 +40,7 @@ def packed_clips(
     *,
     processes: int = 1,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> PackedClips:
     """The packed clips of a manifest; an unfinished cache is completed first.
 
@@ -49,6 +52,7 @@ def packed_clips(
         settings: settings of making clips.
         processes: number of decoding processes.
         progress: called with `clips`, clips done and total clips.
+        say: called in the first process with a sentence on the size of the cache before it is written.
 
     Raises:
         CorpusError: the manifest is empty, names no such media, or has no usable clip.
@@ -56,6 +60,8 @@ def packed_clips(
     """
     require_media(manifest, settings)
     if is_first_process():
+        if say and not (folder / INDEX).exists():
+            say(f'clips in {folder}: {PackedClips.estimate(manifest, settings)}')
         clips = PackedClips.write(folder, manifest, settings, processes=processes, resume=True, progress=progress)
     else:
         awaited(lambda seconds: _is_finished(folder, manifest, seconds))

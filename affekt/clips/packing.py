@@ -57,6 +57,9 @@ def pack(
     statements = statements_of(manifest, settings)
     header = CacheHeader(settings.size, sound, asdict(settings))
     depends_on = {'clips': asdict(settings), 'sound': sound, 'sources': _hash(repr(statements))}
+    is_new = not folder.exists()
+    if is_new:  # a refusal leaves no folder behind
+        _require_possible(folder, manifest, settings, sound)
     whose, advice = f'that {folder} was written with', 'use the same manifest and options, or choose another --cache'
     with Run(folder, depends_on, resume=resume, whose=whose, otherwise=advice) as run:
         done, entries = _recorded(run, header)
@@ -65,9 +68,9 @@ def pack(
             return
 
         # 2. Disk space and the face model, before anything is decoded.
-        _require_room(folder, manifest.keep(lambda row: row.sample not in done), settings, sound)
-        if finds_faces := _finds_faces(settings, remaining):
-            _landmarker()
+        if not is_new:
+            _require_possible(folder, manifest.keep(lambda row: row.sample not in done), settings, sound)
+        finds_faces = _finds_faces(settings, remaining)
 
         # 3. Clips, as they are decoded.
         last = max(done.values(), key=_end_of, default=IndexRow(''))
@@ -161,13 +164,17 @@ def _key(number: int) -> str:
     return f'clips-{number}'
 
 
-def _require_room(folder: Path, manifest: Manifest, settings: ClipSettings, sound: SoundType) -> None:
-    needed, free = estimate(manifest, settings, sound=sound).bytes, shutil.disk_usage(folder).free
+def _require_possible(folder: Path, manifest: Manifest, settings: ClipSettings, sound: SoundType) -> None:
+    """Check that the disk has room for the clips, and that the face model is there if they need it."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    needed, free = estimate(manifest, settings, sound=sound).bytes, shutil.disk_usage(existing).free
     if needed > free:
         raise StorageError(
             expected=f'{in_words(needed)} of room for {len(manifest):,} clips', came=f'{in_words(free)} at {folder}',
             todo='choose another disk, fewer clips or smaller frames',
         )  # fmt: skip
+    if _finds_faces(settings, manifest.samples):
+        _landmarker()
 
 
 def _finds_faces(settings: ClipSettings, rows: Sequence[Sample]) -> bool:

@@ -7,7 +7,8 @@ without labels or clips is listed as absent. Several models also give `compariso
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -263,9 +264,10 @@ def scored_model(
         openset = answers_by_name(columns, path, NAMES, OPENSETS) or {}
         texts = answers_by_name(columns, path, NAMES, ('description', *OPENSETS)) or {}
         lengths[key] = {name: len(str(text or '')) for name, text in texts.items()}
-        counts[key] = _counts(columns, openset)
-        failed = zip(columns.get('name', ()), columns.get('failure', ()), strict=False)
-        failures |= {f'{key} {name}': str(reason) for name, reason in failed if reason}
+        forms, reasons = (answers_by_name(columns, path, NAMES, (column,)) or {} for column in ('how', 'failure'))
+        failed = {name: str(reason) for name, reason in reasons.items() if reason}
+        failures |= {f'{key} {name}': reason for name, reason in failed.items()}
+        counts[key] = _counts(map(str, forms.values()), openset, failed)
         if unibench_set.task == 'sentiment':
             samples[key] = sign_scores(truth, derived_sentiment(openset, load_table('affekt')))
             continue
@@ -294,14 +296,11 @@ def _is_of(part: str, key: str) -> bool:
     return part.lower().removeprefix('results-') in (unibench_set.key, unibench_set.name.lower(), *unibench_set.also)
 
 
-def _counts(columns: Mapping[str, Sequence[Any]], openset: Mapping[str, Any]) -> dict[str, int]:
+def _counts(forms: Iterable[str], openset: Mapping[str, Any], failed: Collection[str]) -> dict[str, int]:
     """Numbers of answers by form, of answers without labels, failed ones excepted, and of failed ones."""
-    forms = [str(form) for form in columns.get('how', ())]
-    failures = zip(columns.get('name', ()), columns.get('failure', ()), strict=False)
-    failed = {name for name, failure in failures if failure}
+    by_form = Counter(forms)
     unlabelled = sum(not official_parse(answer) for name, answer in openset.items() if name not in failed)
-    by_form = {form: forms.count(form) for form in sorted(set(forms))}
-    return {**by_form, 'without_label': unlabelled, 'failed': len(failed)}
+    return {form: by_form[form] for form in sorted(by_form)} | {'without_label': unlabelled, 'failed': len(failed)}
 
 
 def compare_models(

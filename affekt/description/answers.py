@@ -27,7 +27,7 @@ from typing import Literal
 
 from affekt.description.clues import Clue, clues_in, without_invented
 from affekt.description.questions import FAMILIES, QUESTIONS
-from affekt.labels import is_nonsense, load_table, without_refusals, without_thinking
+from affekt.labels import is_nonsense, is_refusal, load_table, without_refusals, without_thinking
 from affekt.llm import LexiconExtractor
 
 Form = Literal['template', 'list', 'free', 'refusal', 'nonsense', 'empty']
@@ -84,18 +84,18 @@ def read_answer(
     extraction = extractor.extract(turn)
     if extraction.how in ('json', 'list') and all(label in known_labels for label in extraction.labels):
         return Answer(extraction.labels, turn, 'list')
-    without_refusal = without_refusals(turn)
-    if without_refusal != turn and not extractor.extract(without_refusal).labels:
+    if is_refusal(turn, lambda stated: bool(extractor.extract(stated).labels)):
         return Answer((), turn, 'refusal')
     if labels_first := _leading_labels(turn, table):
         clues, invented = _perceivable(labels_first.text, perceived)
         lead = turn[: len(turn) - len(labels_first.text)].strip()
         return replace(labels_first, text=f'{lead} {clues}'.strip(), evidence=clues_in(clues), invented=invented)
-    if without_refusal == turn and extraction.how in ('json', 'list'):
+    refuses_nothing = without_refusals(turn) == turn
+    if refuses_nothing and extraction.how in ('json', 'list'):
         return Answer(extraction.labels, turn, 'list')
     kept, invented = _perceivable(turn, perceived)
     stated = without_refusals(kept)
-    form: Form = 'template' if without_refusal == turn and extraction.how == 'template' else 'free'
+    form: Form = 'template' if refuses_nothing and extraction.how == 'template' else 'free'
     return Answer(extractor.extract(stated).labels, kept, form, clues_in(stated), invented)
 
 

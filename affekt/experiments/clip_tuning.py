@@ -184,9 +184,7 @@ def _packed(
 ) -> PackedClips:
     manifest = parts.manifest
     settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
-    if say and not folder.exists():
-        say(f'clips in {folder}: {PackedClips.estimate(manifest, settings)}')
-    return packed_clips(manifest, folder, settings, processes=processes, progress=progress)
+    return packed_clips(manifest, folder, settings, processes=processes, progress=progress, say=say)
 
 
 def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[str, list[LabelledClip]], list[str]]:

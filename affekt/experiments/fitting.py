@@ -98,7 +98,7 @@ def reference_run(trial: Trial) -> Answers:
     import torch
 
     from affekt.nn import seeded
-    from affekt.training import SCORES, PlainAdam, is_constant, task_losses
+    from affekt.training import SCORES, PlainAdam, is_constant, task_sums
 
     task, fold, configuration, settings = trial.task, trial.fold, trial.configuration, trial.settings
     network = _built(trial, 'reference')
@@ -120,7 +120,7 @@ def reference_run(trial: Trial) -> Answers:
             for step_index in index.split(settings.batch_size):
                 batch = part.batch(step_index)
                 optimiser.zero_grad()
-                loss = torch.stack(list(task_losses(network(batch.features), batch).values())).sum()
+                loss = torch.stack(list(task_sums(network(batch.features), batch).values())).sum()
                 loss.backward()
                 if configuration['clip_value'] is not None:
                     torch.nn.utils.clip_grad_value_(network.parameters(), configuration['clip_value'])

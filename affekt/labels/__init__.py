@@ -11,7 +11,7 @@ from affekt.labels.ekman_names import EKMAN_NAMES, ekman_of
 from affekt.labels.everyday_words import words_of
 from affekt.labels.official_tables import TABLE_NAMES, load_table
 from affekt.labels.prose import Lexicon, labels_in_prose
-from affekt.labels.refusals import is_nonsense, without_refusals
+from affekt.labels.refusals import is_nonsense, is_refusal, without_refusals
 from affekt.labels.sets import (
     EKMAN,
     FER2013_TO_EKMAN,
@@ -56,6 +56,7 @@ __all__ = [
     'final_texts',
     'fold',
     'is_nonsense',
+    'is_refusal',
     'labels_in_prose',
     'load_table',
     'note_thinking',

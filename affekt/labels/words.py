@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unicodedata import category
 
 from affekt.labels.clauses import DEGREE, EDGES, SEPARATORS, is_clause, is_sentence
 from affekt.labels.markup import without_markup
@@ -293,7 +294,8 @@ _TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')
 def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
     """Labels of pieces: in lower case, without edges and, unless they are known forms, words of degree; each once.
 
-    A sentence among the pieces is read as prose, or dropped without a lexicon.
+    A sentence among the pieces is read as prose, or dropped without a lexicon. Marks alone, such as the `…` that a
+    model copies from its question, are no label; pictographs are.
     """
     labels: dict[str, None] = {}
     for piece in pieces:
@@ -304,7 +306,7 @@ def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
         if (without_feeling := _FELT.sub('', label)) in lexicon:  # *feeling happy* is the label *happy*
             label = without_feeling
         bare = label if label in lexicon else _TAIL.sub('', DEGREE.sub('', label)) or label
-        if bare and bare not in NO_ANSWER:
+        if bare not in NO_ANSWER and any(mark.isalpha() or category(mark) == 'So' for mark in bare):
             labels[bare] = None
     return tuple(labels)
 

@@ -9,7 +9,7 @@ that string. A model may still obey them, but only a list of at most `MOST_LABEL
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from affekt.labels import (
     Lexicon,
     WordTable,
     is_nonsense,
+    is_refusal,
     read_labels,
     without_refusals,
     without_thinking,
@@ -107,20 +108,18 @@ class LexiconExtractor:
         A refusal (*I am sorry, but I cannot tell*) or nonsense has none: its emotion words are nobody's.
         """
         answer = read_labels(description, self._lexicon)
-        if answer.how in ('prose', 'unread') and (form := self._without_content(description)):
-            return Extraction((), form, None, answer.has_thinking)
+        if answer.how in ('prose', 'unread'):
+            text = without_thinking(description[:LONGEST]).text
+            if is_nonsense(text):
+                return Extraction((), 'nonsense', None, answer.has_thinking)
+            if is_refusal(text, lambda stated: bool(read_labels(stated, self._lexicon).labels)):
+                return Extraction((), 'refusal', None, answer.has_thinking)
+            if (stated := without_refusals(text)) != text:
+                answer = replace(read_labels(stated, self._lexicon), how=answer.how, has_thinking=answer.has_thinking)
         by_base = {self.table.bases.get(label, (label,))[0]: label for label in reversed(answer.labels)}
         first = set(by_base.values())
         labels = tuple(label for label in answer.labels if label in first)
         return Extraction(labels, answer.how, None, answer.has_thinking)
-
-    def _without_content(self, description: str) -> str:
-        """`nonsense`; `refusal` where no label remains without the refusing sentences; '' for other texts."""
-        text = without_thinking(description[:LONGEST]).text
-        if is_nonsense(text):
-            return 'nonsense'
-        stated = without_refusals(text)
-        return 'refusal' if stated != text and not read_labels(stated, self._lexicon).labels else ''
 
 
 class LanguageModelExtractor:

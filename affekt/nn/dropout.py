@@ -32,7 +32,7 @@ class Dropout(nn.Module):
         # 1 at or above the limit, 0 below: in place, and cheaper than a comparison and a conversion of its result
         kept = draws.view(torch.int16)[: len(flat)].to(torch.float32).sub_(limit - 1)
         kept = nn.functional.hardtanh_(kept, 0.0, 1.0).mul_(1 / (1 - self.share))
-        return units * kept.to(units.dtype).view(units.shape)
+        return units * kept.to(units.dtype).view(units.shape)  # (N,) in the shape of the units
 
     def extra_repr(self) -> str:
         """Dropout probability, for `print`."""

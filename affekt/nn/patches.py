@@ -92,7 +92,7 @@ def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:
 
 def planes(patches: Tensor) -> Tensor:
     """(B, N, P, C) patches as (B, N, C, P), channel by channel; a view, not a copy, of the output of `to_patches`."""
-    return patches.transpose(2, 3)
+    return patches.transpose(2, 3)  # (B, N, C, P)
 
 
 def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> Tensor:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affekt.pretraining.adapters import Views, probed_answers, view_features
     from affekt.pretraining.augmentation import (
         Augmentation,
         evaluation_augmentation,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         stored_form,
         transferred,
     )
-    from affekt.pretraining.tuning import Tuned, tune
+    from affekt.pretraining.tuning import Tuned, state_digest, tune
     from affekt.pretraining.tuning_settings import TuningSettings
     from affekt.pretraining.windows import (
         Sampling,
@@ -68,6 +69,7 @@ _LATER = {
     'Tuned': 'tuning',
     'TunedModel': 'predicting',
     'TuningSettings': 'tuning_settings',
+    'Views': 'adapters',
     'Window': 'windows',
     'cell_mask': 'masking',
     'changed_form': 'forms',
@@ -89,14 +91,17 @@ _LATER = {
     'pretraining_augmentation': 'augmentation',
     'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
+    'probed_answers': 'adapters',
     'resized': 'batches',
     'soft_targets': 'mixing',
+    'state_digest': 'tuning',
     'stored_form': 'transfer',
     'transferred': 'transfer',
     'tube_mask': 'masking',
     'tune': 'tuning',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
+    'view_features': 'adapters',
 }
 """Public name to the module that defines it."""
 
@@ -119,6 +124,7 @@ __all__ = [
     'Tuned',
     'TunedModel',
     'TuningSettings',
+    'Views',
     'Window',
     'cell_mask',
     'changed_form',
@@ -141,14 +147,17 @@ __all__ = [
     'pretraining_augmentation',
     'pretraining_from',
     'pretraining_window',
+    'probed_answers',
     'resized',
     'soft_targets',
+    'state_digest',
     'stored_form',
     'transferred',
     'tube_mask',
     'tune',
     'tuning_augmentation',
     'tuning_window',
+    'view_features',
 ]
 
 

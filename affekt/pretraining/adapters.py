@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,7 +36,7 @@ from affekt.errors import TrainingError, missing_extra
 from affekt.nn import read_tensors, save_tensors, seeded
 from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
-from affekt.pretraining.predicting import form_of, head_of, inputs_of, viewed
+from affekt.pretraining.predicting import form_of, head_of, inputs_of, view_means, viewed
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.progress import Progress
 from affekt.runs import Run
@@ -72,7 +71,53 @@ class Views(NamedTuple):
     features: Tensor
     """(V, F) float64 features."""
     owners: Tensor
-    """(V,) index of each view's clip."""
+    """(V,) index of each view's clip, rising."""
+
+    def take(self, clips: Sequence[int]) -> Views:
+        """The views of the clips at some indices, in that order: of [4, 1], clip 4 becomes 0 and clip 1 becomes 1."""
+        index = torch.tensor(clips, dtype=torch.int64)
+        first, after = (torch.searchsorted(self.owners, index, right=is_after).tolist() for is_after in (False, True))
+        spans = [torch.arange(start, end) for start, end in zip(first, after, strict=True)]
+        rows = torch.cat([torch.zeros(0, dtype=torch.int64), *spans])
+        owners = torch.repeat_interleave(torch.arange(len(spans)), torch.tensor([len(span) for span in spans]).long())
+        return Views(self.features[rows], owners)
+
+
+def view_features(
+    model: nn.Module,
+    clips: Sequence[LabelledClip],
+    settings: TuningSettings,
+    *,
+    folder: Path | None = None,
+    depends_on: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Views:
+    """The features of clips for several linear probes on one encoder, such as those of all folds.
+
+    Args:
+        model: the model, left on the settings' device; its head is not used.
+        clips: clips; their targets are not used.
+        settings: settings of fine-tuning; segments, stride, reference and device are used.
+        folder: folder for the features, so that a killed run resumes.
+        depends_on: everything that the features depend on; saved in the folder.
+        progress: called with 'features', clips done, total clips.
+
+    Raises:
+        MediaError: a clip has no modality that the model reads.
+        RunError: the folder holds features that depend on something else.
+    """
+    model.to(settings.device)
+    if folder is None:
+        return _features(model, (clips,), settings, None, progress)[0]
+    with Run(folder, depends_on or {}, resume=folder.exists()) as run:
+        return _features(model, (clips,), settings, run, progress)[0]
+
+
+def probed_answers(model: nn.Module, views: Views, *, numbers: bool) -> Floats32:
+    """`predict_proba` from features: (N, K) float32 probabilities or values, the mean over each clip's views."""
+    with torch.no_grad():
+        outputs = head_of(model)(views.features.float())  # (V, K)
+    return view_means(outputs if numbers else outputs.softmax(dim=1), views.owners)
 
 
 def probe(
@@ -86,6 +131,7 @@ def probe(
     resume: bool = False,
     depends_on: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    views: tuple[Views, Views] | None = None,
 ) -> Probed:
     """Fit a model's head, in place; the rest of the model is unchanged.
 
@@ -94,18 +140,22 @@ def probe(
         train: training clips.
         validation: clips that choose the strength; empty for the middle one.
         goal: scale and loss of the targets.
-        settings: settings of fine-tuning; seed, stride, device and batch size are used.
+        settings: settings of fine-tuning; segments, stride, reference and device are used.
         folder: folder for features, so that a killed run resumes and another strength costs nothing.
         resume: continue in the folder.
         depends_on: everything the features depend on, settings included; saved in the folder.
         progress: called with 'features', clips done, total clips.
+        views: features of the training and of the validation clips, if `view_features` has computed them.
 
     Raises:
         TrainingError: the validation score is undefined at every strength.
         RunError: the folder holds features that depend on something else.
     """
     model.to(settings.device)
-    if folder is None:
+    parts: Sequence[Views]
+    if views is not None:
+        parts = views
+    elif folder is None:
         parts = _features(model, (train, validation), settings, None, progress)
     else:
         with Run(folder, depends_on or {}, resume=resume) as run:
@@ -198,12 +248,7 @@ def _loss(outputs: Tensor, targets: Tensor, shares: Tensor, goal: Goal) -> Tenso
 
 def _means(outputs: Tensor, owners: Tensor, goal: Goal) -> Floats32:
     """(N, K) probabilities or values, the mean over each clip's views."""
-    predictions = outputs.softmax(dim=1) if goal.is_classes else outputs
-    sums = torch.zeros(int(owners[-1]) + 1, predictions.shape[1], dtype=torch.float64).index_add_(
-        0, owners, predictions
-    )
-    means: Floats32 = (sums / torch.bincount(owners).unsqueeze(1)).numpy().astype(np.float32)
-    return means
+    return view_means(outputs.softmax(dim=1) if goal.is_classes else outputs, owners)
 
 
 def _features(

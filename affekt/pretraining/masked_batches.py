@@ -156,7 +156,7 @@ def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:
         return clips.frame_counts, clips.sample_counts, clips.names
     opened = [clips[index] for index in range(len(clips))]
     lengths = [[0 if part is None else len(part) for part in (clip.frames, clip.sound)] for clip in opened]
-    columns = np.array(lengths, np.int64).reshape(-1, 2)
+    columns = np.array(lengths, np.int64).reshape(-1, 2)  # (C, 2), also without clips
     return columns[:, 0], columns[:, 1], [clip.name for clip in opened]
 
 

@@ -150,7 +150,7 @@ def _stretch(rows: int, share: float, rng: torch.Generator) -> slice:
 def _boxed(pixels: Tensor, pairs: Tensor, box: Box) -> Tensor:
     """(B, …, H, W) with the box of each clip's partner."""
     result = pixels.clone()
-    index = torch.nonzero(pairs).flatten()
+    index = torch.nonzero(pairs).flatten()  # (M, 1), then (M,) clips to mix
     rows, columns = box
     result[index, ..., rows, columns] = pixels[len(pixels) - 1 - index, ..., rows, columns]
     return result

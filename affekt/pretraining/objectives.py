@@ -258,7 +258,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _require_classes(counts: Tensor) -> None:
-    absent = [str(index) for index in torch.nonzero(counts == 0).flatten().tolist()]
+    absent = [str(index) for index in torch.nonzero(counts == 0)[:, 0].tolist()]
     if (counts > 0).sum() < 2 or absent:
         raise ValueRangeError(
             expected=f'training clips of two classes at least, and of each of the {len(counts)} that the model has',

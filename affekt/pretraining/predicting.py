@@ -227,9 +227,14 @@ def predict_proba(
         progress('predict', total, total)
     if not rows:
         return np.zeros((0, head_of(model).out_features), dtype=np.float32)
-    index, stacked = torch.tensor(owners), torch.stack(rows).double()  # (V,), (V, K)
-    sums = torch.zeros(int(index[-1]) + 1, stacked.shape[1], dtype=torch.float64).index_add_(0, index, stacked)
-    means: Floats32 = (sums / torch.bincount(index).unsqueeze(1)).float().numpy()
+    return view_means(torch.stack(rows), torch.tensor(owners))
+
+
+def view_means(predictions: Tensor, owners: Tensor) -> Floats32:
+    """(N, K) means over the views of each clip, from (V, K) predictions and the (V,) index of each view's clip."""
+    sums = torch.zeros(int(owners[-1]) + 1, predictions.shape[1], dtype=torch.float64)
+    sums.index_add_(0, owners, predictions.double())
+    means: Floats32 = (sums / torch.bincount(owners).unsqueeze(1)).float().numpy()
     return means
 
 

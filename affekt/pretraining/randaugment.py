@@ -234,8 +234,8 @@ def arguments(name: str, level: float, *, is_reversed: bool = False) -> tuple[fl
 
 def _table_indices(frames: Tensor) -> Tensor:
     """(P N,) int32 of each value in a table of 256 shades a plane."""
-    planes = torch.arange(0, frames.shape[0] * 3 * 256, 256, dtype=torch.int32).view(*frames.shape[:2], 1, 1)
-    return (frames + planes).flatten()
+    starts = torch.arange(0, frames.shape[0] * 3 * 256, 256, dtype=torch.int32)  # (P,)
+    return (frames + starts.view(*frames.shape[:2], 1, 1)).flatten()  # (T, 3, H, W), then (P N,)
 
 
 def _looked_up(frames: Tensor, table: Tensor) -> Tensor:
@@ -244,7 +244,7 @@ def _looked_up(frames: Tensor, table: Tensor) -> Tensor:
 
 
 def _from_table(indices: Tensor, table: Tensor, frames: Tensor) -> Tensor:
-    return table.flatten().index_select(0, indices).view_as(frames)
+    return table.flatten().index_select(0, indices).view_as(frames)  # (P 256,), then (T, 3, H, W)
 
 
 def _grey(frames: Tensor) -> Tensor:

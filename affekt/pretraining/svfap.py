@@ -266,7 +266,7 @@ class SvfapPretraining(nn.Module):
         slices, *plane = self.form.video_grid
         cells = plane[0] * plane[1]
         is_tube = mask.ndim == 2 and mask.shape[1] == slices * cells
-        if not is_tube or (mask.unflatten(1, (slices, cells)) != mask[:, None, :cells]).any():
+        if not is_tube or (mask.unflatten(1, (slices, cells)) != mask[:, None, :cells]).any():  # (B, slices, cells)
             raise ShapeError(
                 expected=f'a mask of {slices} time slices of {cells} tokens that hides the same in each',
                 came=f'{tuple(mask.shape)}',

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from affekt.clips import Clip
 from affekt.errors import TrainingError
-from affekt.pretraining.adapters import adapt, merged, probe
+from affekt.pretraining.adapters import Views, adapt, merged, probe
 from affekt.pretraining.augmentation import Augmentation, tuning_augmentation
 from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.mixing import Mixing, mixed
@@ -82,6 +82,7 @@ def tune(
     report: Callable[[Row], None] | None = None,
     progress: Progress | None = None,
     depends_on: Mapping[str, Any] | None = None,
+    views: tuple[Views, Views] | None = None,
 ) -> Tuned:
     """Fine-tune a model on the clips' targets.
 
@@ -98,6 +99,7 @@ def tune(
         progress: called with 'train', steps done, total steps; by a linear probe with 'features', clips done, total
             clips.
         depends_on: everything else that results depend on, such as the source of the clips; saved with the settings.
+        views: features of both parts for a linear probe, if `view_features` has computed them.
 
     Raises:
         ShapeError, ValueRangeError, UnknownNameError: invalid targets, see `Goal.of`.
@@ -111,13 +113,13 @@ def tune(
     validation_clips = validation or ()
     if validation_clips:
         _require_same_type(targets_of(validation_clips, goal.outputs, 'validation')[1], goal)
-    depends = {**(depends_on or {}), 'data': _digest(train, validation_clips), 'start': _state_digest(model)}
+    depends = {**(depends_on or {}), 'data': _digest(train, validation_clips), 'start': state_digest(model)}
     ranks = _ranks(settings.device)
     if settings.method == 'linear':  # each process does it itself; only the first writes
         probe_folder = folder if ranks.first else None
         outcome = probe(
             model, train, validation_clips, goal, replace(settings, device=ranks.device), folder=probe_folder,
-            resume=resume, depends_on={'tuning': asdict(settings), **depends}, progress=progress,
+            resume=resume, depends_on={'tuning': asdict(settings), **depends}, progress=progress, views=views,
         )  # fmt: skip
         for row in outcome.history:
             if report:
@@ -346,10 +348,17 @@ def _digest(*parts: Sequence[LabelledClip]) -> str:
     return digest.hexdigest()
 
 
-def _state_digest(model: nn.Module) -> str:
-    """SHA-256 of the weights that training begins with."""
+def state_digest(model: nn.Module, *, without: str = '') -> str:
+    """SHA-256 of a model's weights, such as those that training begins with.
+
+    Args:
+        model: the model.
+        without: prefix of names to leave out, such as `head.`; '' for none.
+    """
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
+        if without and name.startswith(without):
+            continue
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ A finished MP4, PNG or JPEG file is signed in place; `verify` checks whether any
 from affekt.provenance.consent import PORTRAYED, Consent, required_consent
 from affekt.provenance.credentials import Credentials, own_credentials, read_credentials, require_signing
 from affekt.provenance.note import with_note
-from affekt.provenance.signing import Provenance, Verdict, require_signable, sign, verify
+from affekt.provenance.signing import Provenance, Verdict, require_signable, sign, usable_credentials, verify
 
 __all__ = [
     'PORTRAYED',
@@ -21,6 +21,7 @@ __all__ = [
     'require_signing',
     'required_consent',
     'sign',
+    'usable_credentials',
     'verify',
     'with_note',
 ]

@@ -89,7 +89,13 @@ def own_credentials() -> Credentials:
     if not path.exists():
         _write_new(path)
     _keep_private(path)
-    return read_credentials(path, path)
+    try:
+        return read_credentials(path, path)
+    except ProvenanceError as error:
+        raise ProvenanceError(
+            expected='the signing key and chain that affekt made', came=error.came,
+            todo='restore the file from a backup, or delete it: affekt makes new ones',
+        ) from error  # fmt: skip
 
 
 def read_credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str]) -> Credentials:

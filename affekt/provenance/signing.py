@@ -10,18 +10,26 @@ Source: C2PA Technical Specification 2.2; IPTC, digital source types.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from affekt.errors import AffektError, MediaError, ProvenanceError
 from affekt.files import place_atomically, read_regular_file, require_regular_file, storage_error
 from affekt.provenance.consent import Consent
-from affekt.provenance.credentials import Credentials, own_credentials, require_signing, why_unusable
+from affekt.provenance.credentials import (
+    OWN,
+    Credentials,
+    own_credentials,
+    require_signing,
+    settings_folder,
+    why_unusable,
+)
 from affekt.provenance.findings import in_words
 from affekt.provenance.manifest_boxes import MIME, Malformed, embedded, has_traces, mime_of, require_signers_form
 from affekt.typed_json import plain
@@ -159,25 +167,63 @@ def sign(path: str | os.PathLike[str], provenance: Provenance, credentials: Cred
         raise MediaError(
             expected='a finished file to sign', came=f'{target}: {error.strerror}', todo='write it first'
         ) from error
-    signing_credentials = credentials or own_credentials()
+    used = credentials or own_credentials()
     import c2pa
 
     try:
-        algorithm = c2pa.C2paSigningAlg[signing_credentials.algorithm.upper()]
-        signer = c2pa.Signer.from_info(
-            c2pa.C2paSignerInfo(algorithm, signing_credentials.chain, signing_credentials.key, None)
-        )
-        builder = c2pa.Builder(json.dumps(_manifest(target, mime, provenance)), _context())
         with place_atomically(target) as signed, target.open('rb') as source, signed.open('w+b') as written:
-            builder.sign(signer, mime, source, written)
+            _sign(source, written, mime, _manifest(target, mime, provenance), used)
             written.flush()
             os.fsync(written.fileno())
     except c2pa.C2paError as error:
         raise ProvenanceError(
-            expected=f'a file and a certificate that C2PA allows to sign {target.name}', came=str(error)[:300],
-            todo='give --certificate a chain with the signer first and the key usage digital signature',
+            expected=f'a file that C2PA can sign, and credentials that it accepts, for {target.name}',
+            came=str(error)[:300], todo='sign the file as it was written, with a valid certificate',
         ) from error  # fmt: skip
     return target
+
+
+def usable_credentials(credentials: Credentials | None = None) -> Credentials:
+    """The credentials, after they have signed an image of one pixel in memory.
+
+    Call it before long work whose result is signed: C2PA also refuses certificates that are expired or not made for
+    signing.
+
+    Args:
+        credentials: credentials to try; None for this user's own, made by affekt.
+
+    Raises:
+        ProvenanceError: C2PA refuses to sign with them, or they cannot be used.
+        StorageError: new ones cannot be written.
+        MissingExtraError: c2pa-python is not installed.
+    """
+    require_signing()
+    used = credentials or own_credentials()
+    import c2pa
+    from PIL import Image
+
+    image = io.BytesIO()
+    Image.new('L', (1, 1)).save(image, 'PNG')
+    created = {'actions': [{'action': 'c2pa.created', 'digitalSourceType': SOURCE_TYPES['geometric']}]}
+    manifest = {'format': MIME['.png'], 'assertions': [{'label': 'c2pa.actions.v2', 'data': created}]}
+    try:
+        _sign(image, io.BytesIO(), MIME['.png'], manifest, used)
+    except c2pa.C2paError as error:
+        raise ProvenanceError(
+            expected='a certificate chain that C2PA accepts for signing', came=str(error)[:300],
+            todo='give --certificate a chain with the signer first, valid today, with the key usage digital signature '
+            'and an extended key usage such as e-mail protection' if credentials is not None else
+            f'delete {settings_folder() / OWN}: affekt makes new ones',
+        ) from error  # fmt: skip
+    return used
+
+
+def _sign(source: BinaryIO, written: BinaryIO, mime: str, manifest: Mapping[str, Any], used: Credentials) -> None:
+    import c2pa
+
+    algorithm = c2pa.C2paSigningAlg[used.algorithm.upper()]
+    signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, used.chain, used.key, None))
+    c2pa.Builder(json.dumps(manifest), _context()).sign(signer, mime, source, written)
 
 
 def verify(path: str | os.PathLike[str], trusted: str | os.PathLike[str] | None = None) -> Verdict:

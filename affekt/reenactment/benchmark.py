@@ -40,7 +40,7 @@ from affekt.metrics import (
 )
 from affekt.pages import escaped, whole_page
 from affekt.progress import Progress
-from affekt.provenance import Consent, Credentials, Provenance, require_signing, sign, with_note
+from affekt.provenance import Consent, Credentials, Provenance, sign, usable_credentials, with_note
 from affekt.reenactment.canonical import laid_face
 from affekt.reenactment.diffused import DiffusedEngine, DrawsMaps
 from affekt.reenactment.driver import DriverSettings, motion_of_video
@@ -153,7 +153,7 @@ def compare_reenactment(
         WeightsError: a network of the user does not take images.
         MissingExtraError: c2pa-python is not installed.
     """
-    require_signing()
+    credentials = usable_credentials(credentials)
     require_alone('a benchmark')
     folder, chosen = Path(out), settings or ReenactSettings()
     require_no_refiner(chosen, 'a benchmark')

@@ -28,7 +28,7 @@ from affekt.corpora import AWAY, AffWild2Settings, Part, Room, Shot, dealt, fewe
 from affekt.errors import MediaError, PortraitError, listed, shown_faults
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256
-from affekt.provenance import Consent, Provenance, require_signing, sign, with_note
+from affekt.provenance import Consent, Provenance, sign, usable_credentials, with_note
 from affekt.reenactment.amounts import frame_of_amounts
 from affekt.reenactment.engine import Engine
 from affekt.reenactment.motion import HEAD_CENTER_CM, Motion, MotionFrame
@@ -70,7 +70,7 @@ class PortraitCast:
             MissingExtraError: there is a statement, and c2pa-python is not installed.
         """
         if consent is not None:
-            require_signing()
+            usable_credentials()
         try:
             paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
         except OSError as error:

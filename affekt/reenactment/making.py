@@ -40,7 +40,7 @@ from affekt.files import (
 )
 from affekt.media import even_sided, write_image
 from affekt.progress import Progress
-from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, with_note
+from affekt.provenance import Consent, Credentials, Provenance, require_signable, sign, usable_credentials, with_note
 from affekt.purpose import check_purpose
 from affekt.reenactment.diffused import DiffusedEngine, DrawsMaps, PaintSettings, chosen_maps, painting_ranks
 from affekt.reenactment.engine import Engine, EngineSettings
@@ -241,6 +241,7 @@ def reenact_to(
         require_alone('drawing by geometry, or a still,')
     if chosen.refiner is not None:
         require_refined(chosen.refiner, Path(portrait))
+    credentials = usable_credentials(credentials)
     networks = landmarker or FaceLandmarker()
     maps = chosen.maps(source.driver, networks)
     learnt = learnt_files(chosen)

@@ -26,7 +26,7 @@ from affekt.faces import FaceIdentity, FaceLandmarker
 from affekt.files import file_sha256, write_atomically
 from affekt.media import Recording, is_media_name, write_image
 from affekt.progress import Progress, with_progress
-from affekt.provenance import Consent, Credentials
+from affekt.provenance import Consent, Credentials, usable_credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
 from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone, require_no_refiner
 from affekt.reenactment.portrait import Portrait
@@ -113,6 +113,7 @@ class Stimuli:
         clips: number of clips.
         resumed: number of clips made by an earlier run.
         left_out: name of each unusable portrait to the reason.
+        notes: name of each person to the sentences on the portrait, such as that part of the face looks covered.
     """
 
     folder: Path
@@ -121,6 +122,7 @@ class Stimuli:
     clips: int
     resumed: int
     left_out: Mapping[str, str]
+    notes: Mapping[str, str]
 
 
 def make_stimuli(
@@ -155,6 +157,7 @@ def make_stimuli(
     used_design, used_settings, folder = design or Design(), settings or ReenactSettings(), Path(out)
     require_alone('a set of stimuli')
     require_no_refiner(used_settings, 'a set of stimuli')
+    credentials = usable_credentials(credentials)
     networks = landmarker or FaceLandmarker()
     people, left_out = _people(_pictures(portraits), networks, used_settings)
     if len(people) * len(used_design.cells) > MOST_CELLS:
@@ -197,9 +200,11 @@ def make_stimuli(
                 resumed += 1
         # 4. The table and the page.
         write_atomically(folder / TABLE, csv_bytes(COLUMNS, rows))
-        page = stimulus_page(rows, {name: person.image for name, person in people.items()}, left_out, folder.name)
+        notes = {name: person.notes for name, person in people.items() if person.notes}
+        images = {name: person.image for name, person in people.items()}
+        page = stimulus_page(rows, images, left_out, folder.name, notes)
         write_atomically(folder / PAGE, page.encode())
-    return Stimuli(folder, folder / TABLE, folder / PAGE, len(rows), resumed, left_out)
+    return Stimuli(folder, folder / TABLE, folder / PAGE, len(rows), resumed, left_out, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +216,8 @@ class _Person:
     image: Image
     landmarks: npt.NDArray[np.floating]
     gain: float = 1.0
+    notes: str = ''
+    """Sentences on the portrait; '' for none."""
 
 
 def equally_light(
@@ -320,7 +327,7 @@ def _people(
             continue
         used_names = {name.casefold() for name in people}  # some file systems ignore case
         name = next(candidate for candidate in _names(path) if candidate.casefold() not in used_names)
-        people[name] = _Person(name, path, portrait.image, portrait.landmarks)
+        people[name] = _Person(name, path, portrait.image, portrait.landmarks, notes=' '.join(portrait.notes))
     if not people:
         raise MediaError(
             expected='a portrait with one clear face', came='; '.join(f'{k}: {v}' for k, v in left_out.items())[:500],

@@ -38,7 +38,7 @@ READING = (
 
 def stimulus_page(
     rows: Sequence[Mapping[str, Any]], portraits: Mapping[str, npt.NDArray[np.uint8]], left_out: Mapping[str, str],
-    name: str,
+    name: str, notes: Mapping[str, str] | None = None,
 ) -> str:  # fmt: skip
     """The page as HTML.
 
@@ -47,11 +47,17 @@ def stimulus_page(
         portraits: name of each person to the portrait, (H, W, 3) RGB.
         left_out: portraits that could not be used, with the reason.
         name: name of the set.
+        notes: name of each person to sentences on the portrait; None for none.
     """
     counts = {'clips': len(rows), 'persons': len(portraits), 'left out': len(left_out)}
     totals = ''.join(f'<div><dt>{escaped(label)}</dt><dd>{count:,}</dd></div>' for label, count in counts.items())
     reasons = ''.join(f'<li>{escaped(file)}: {escaped(reason)}</li>' for file, reason in left_out.items())
-    notes = f'<ul class="notes" aria-label="Left out">{reasons}</ul>' if reasons else ''
+    remarks = ''.join(f'<li>{escaped(person)}: {escaped(note)}</li>' for person, note in (notes or {}).items())
+    lists = ''.join(
+        f'<ul class="notes" aria-label="{label}">{items}</ul>'
+        for label, items in (('Left out', reasons), ('Portraits', remarks))
+        if items
+    )
     people = ''.join(
         f'<figure><img alt="{escaped(person)}" src="{_thumbnail(image)}"><figcaption>{escaped(person)}</figcaption>'
         '</figure>'
@@ -59,7 +65,7 @@ def stimulus_page(
     )
     explanations = ''.join(f'<li>{escaped(explanation)}</li>' for explanation in READING)
     body = '\n'.join([
-        f'<section class="head"><h1>Stimuli: {escaped(name)}</h1><dl class="facts">{totals}</dl>{notes}</section>',
+        f'<section class="head"><h1>Stimuli: {escaped(name)}</h1><dl class="facts">{totals}</dl>{lists}</section>',
         f'<section class="part"><h2>Portraits, equally bright</h2><div class="figures">{people}</div></section>',
         _section('By emotion and intensity, mean of all persons', _means(rows)),
         _section('All clips', _table(rows)),

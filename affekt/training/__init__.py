@@ -20,7 +20,7 @@ from affekt.training.parallel import Ranks, on_processes
 from affekt.training.precision import has_precision
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences, epoch_seed
 from affekt.training.schedules import Schedule, layered_groups
-from affekt.training.scoring import SCORES, Predicted, is_constant, task_losses
+from affekt.training.scoring import SCORES, Predicted, is_constant, task_losses, task_sums
 from affekt.training.semi import Round, SemiTrained, pseudo_labelled, train_semi
 from affekt.training.settings import EngineSettings, SemiSettings, TrainingSettings
 from affekt.training.standing import Trained
@@ -69,6 +69,7 @@ __all__ = [
     'pseudo_labelled',
     'step_files',
     'task_losses',
+    'task_sums',
     'train',
     'train_semi',
     'train_together',

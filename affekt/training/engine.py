@@ -103,6 +103,9 @@ class Engine:
         weigh: weight of a batch within a step, such as its number of samples, or of tokens if a loss is a mean over
             these; None for equal weights.
         ranks: rank of this process; None to join the others if there are any.
+
+    Raises:
+        TrainingError: every weight of the model is frozen, or another process does not join.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Engine:
         self.ranks = ranks or Ranks(settings.device)
         self.settings, self.device = settings, torch.device(self.ranks.device)
         self.model = model.to(self.device)
+        _trained_parameters(model)
         self.number = 0
         self._weigh = weigh
         self._objective = _Objective(model, losses, usable_precision(self.device, settings.precision), self.device)
@@ -453,11 +457,28 @@ class _Objective(nn.Module):
         is_present = torch.tensor([losses[name] is not None for name in self.names])
         self.presence = torch.stack([is_present, ~is_present]).float()  # (2, L)
         present = [value for value in losses.values() if value is not None]
-        # without any loss there has to be a gradient, of 0
-        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
-        zero = present[0].new_zeros(()) if present else next(trained).sum() * 0.0
+        zero = present[0].new_zeros(()) if present else self._zero()
         values = [losses[name] for name in self.names]
         return torch.stack([(zero if value is None else value).float() for value in values])  # (L,)
+
+    def _zero(self) -> Tensor:
+        """0, with a gradient of 0 for every trained weight."""
+        return torch.stack([parameter.sum() for parameter in _trained_parameters(self.model)]).sum() * 0.0
+
+
+def _trained_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters of the model that are trained.
+
+    Raises:
+        TrainingError: there are none.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise TrainingError(
+            expected=f'weights of {type(model).__name__} to train', came='a model whose weights are all frozen',
+            todo='call `requires_grad_()` on those to train',
+        )  # fmt: skip
+    return trained
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

@@ -5,7 +5,8 @@ Axes: N samples, C classes, V values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,22 +51,56 @@ class Predicted:
         return f'Predicted(logits {tuple(self.logits.shape)}, values {tuple(self.values.shape)})'
 
 
-def task_losses(answer: Answer, batch: Batch) -> dict[str, Tensor]:
-    """The model's own losses and those of `truth_losses`."""
-    return dict(answer.losses) | truth_losses(answer.logits, answer.values, batch)
+def task_losses(answer: Answer, batch: Batch) -> dict[str, Tensor | None]:
+    """The model's own losses and those of `truth_losses`.
+
+    The weights behind a loss that is None have a gradient of 0, as in `task_sums`, if another loss is there: an
+    optimiser skips weights without a gradient, also their decay.
+    """
+    sums = task_sums(answer, batch)
+    unknown = _unknown(sums, batch)
+    zero = sum(sums[name] for name in unknown)
+    return {name: None if name in unknown else loss + zero if unknown else loss for name, loss in sums.items()}
 
 
-def truth_losses(logits: Tensor, values: Tensor, batch: Batch) -> dict[str, Tensor]:
+def task_sums(answer: Answer, batch: Batch) -> dict[str, Tensor]:
+    """`task_losses` with 0 in place of None: terms of a sum, also under `torch.vmap`, which cannot branch on values."""
+    return dict(answer.losses) | _known_means(answer.logits, answer.values, batch)
+
+
+def known_truth(batch: Batch) -> dict[str, Tensor]:
+    """For each loss of `truth_losses`, the truths that it is a mean over: (B,) or (B, V) bools."""
+    masks = {}
+    if batch.labels is not None:
+        masks['category'] = batch.labels != UNKNOWN
+    if batch.values is not None:
+        masks['value'] = ~batch.values.isnan()
+    return masks
+
+
+def truth_losses(logits: Tensor, values: Tensor, batch: Batch) -> dict[str, Tensor | None]:
     """Cross-entropy `category` and squared error `value` over the samples with known truth.
 
-    Each is a mean over known truths, 0 without any.
+    Each is a mean over known truths, None without any.
     """
-    losses = {}
+    means = _known_means(logits, values, batch)
+    return {**means, **dict.fromkeys(_unknown(means, batch))}
+
+
+def _unknown(losses: Mapping[str, Tensor], batch: Batch) -> list[str]:
+    """Names of the losses whose truth is known for no sample of the batch."""
+    masks = {} if batch.is_known else known_truth(batch)
+    return [name for name in losses if name in masks and not bool(masks[name].any())]
+
+
+def _known_means(logits: Tensor, values: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """The means of `truth_losses`, 0 without known truth."""
+    means = {}
     if batch.labels is not None and logits.shape[1]:
-        losses['category'] = _cross_entropy(logits.float(), batch.labels, all_known=batch.is_known)
+        means['category'] = _cross_entropy(logits.float(), batch.labels, all_known=batch.is_known)
     if batch.values is not None and values.shape[1]:
-        losses['value'] = _squared_distance(values.float(), batch.values, all_known=batch.is_known)
-    return losses
+        means['value'] = _squared_distance(values.float(), batch.values, all_known=batch.is_known)
+    return means
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, *, all_known: bool) -> Tensor:
@@ -85,7 +120,9 @@ def _squared_distance(values: Tensor, truth: Tensor, *, all_known: bool) -> Tens
 
 def _loss(predicted: Predicted, truth: Samples) -> float:
     batch = Batch({}, {}, truth.labels, truth.values)
-    return -float(sum(loss.item() for loss in truth_losses(predicted.logits, predicted.values, batch).values()))
+    losses = truth_losses(predicted.logits, predicted.values, batch).values()
+    measured = [loss.item() for loss in losses if loss is not None]
+    return -sum(measured) if measured else math.nan
 
 
 def _weighted_f1(predicted: Predicted, truth: Samples) -> float:

@@ -223,8 +223,8 @@ class _Lessons:
         self.unlabelled = unlabelled
         self.lesson: Lesson | None = None
 
-    def losses(self, model: nn.Module, part: _Part) -> dict[str, Tensor]:
-        """Losses of a step by name."""
+    def losses(self, model: nn.Module, part: _Part) -> dict[str, Tensor | None]:
+        """Losses of a step by name, None without known truth."""
         losses = task_losses(model(part.batch.features, part.batch.keep_mask), part.batch)
         return losses | self.lesson.losses(model) if self.lesson else losses
 

@@ -30,7 +30,7 @@ from affekt.training.checkpoints import below, fitting, moments_of, restore_mome
 from affekt.training.optimiser import Adam, Uncompiled
 from affekt.training.precision import PRECISIONS, usable_precision
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
-from affekt.training.scoring import score_of, task_losses
+from affekt.training.scoring import known_truth, score_of, task_sums
 from affekt.training.settings import RENAMED, TrainingSettings
 from affekt.training.standing import CHECKPOINT, Row, Standing, Trained, ended, judge, state_of
 from affekt.training.supervised import predict, require_clock, standardise
@@ -156,14 +156,14 @@ def _epoch(
     lengths: Tensor,
     epoch: int,
 ) -> list[Row]:
-    """One pass of every model over its training samples; returns the mean of each loss of each."""
+    """One pass of every model over its training samples; returns each one's mean losses, nan without known truth."""
 
     def losses_of(weights: Any, buffers: Any, features: Any, keep: Any, truths: Any) -> dict[str, Tensor]:
         answer = functional_call(base, (weights, buffers), (features, keep))
-        return task_losses(answer, Batch(features, keep, truths.get('labels'), truths.get('values')))
+        return task_sums(answer, Batch(features, keep, truths.get('labels'), truths.get('values')))
 
     batched_losses = torch.vmap(losses_of, randomness='different')
-    common, totals = settings[0], dict[str, Tensor]()
+    common, totals = settings[0], dict[str, tuple[Tensor, Tensor]]()
     plans = []
     for split, model_settings in zip(splits, settings, strict=True):
         order = torch.Generator().manual_seed(epoch_seed(model_settings.seed, epoch, 0))
@@ -190,10 +190,12 @@ def _epoch(
             _clip(weights, settings)
             optimiser.step()
             counts = is_real.sum(dim=1)
+            has_truth = {name: mask.flatten(1).any(dim=1) for name, mask in known_truth(part).items()}  # (K,)
             for name, value in {**losses, 'training_loss': loss}.items():
-                totals[name] = totals.get(name, torch.zeros(len(splits), device=loss.device)) + value.detach() * counts
-    sizes = torch.tensor([len(split.training) for split in splits])
-    table = {name: (total.cpu() / sizes).tolist() for name, total in totals.items()}
+                weights_of_step = counts * has_truth[name] if name in has_truth else counts
+                total, weight = totals.get(name, (torch.zeros(len(splits), device=loss.device),) * 2)
+                totals[name] = total + value.detach() * weights_of_step, weight + weights_of_step
+    table = {name: (total / weight).tolist() for name, (total, weight) in totals.items()}  # 0 / 0 = nan
     return [{name: column[k] for name, column in table.items()} for k in range(len(splits))]
 
 

@@ -138,8 +138,8 @@ class Lesson:
         self._processed = 0
         self._sure = torch.zeros((), device=device)
 
-    def losses(self, model: nn.Module) -> dict[str, Tensor]:
-        """Weighted losses of one step: `unlabelled_category` and `unlabelled_value`.
+    def losses(self, model: nn.Module) -> dict[str, Tensor | None]:
+        """Weighted losses of one step: `unlabelled_category` and `unlabelled_value`, None where nothing is predicted.
 
         Samples below the threshold add 0 to the first.
         """
@@ -156,8 +156,9 @@ class Lesson:
         if batch.labels is not None and 'category' in losses:
             confident = (batch.labels != UNKNOWN).sum()
             self._sure += confident
-            losses['category'] = losses['category'] * (confident / len(batch))
-        return {f'unlabelled_{name}': self._weight * loss for name, loss in losses.items()}
+            mean = losses['category']
+            losses['category'] = answer.logits.sum() * 0.0 if mean is None else mean * (confident / len(batch))
+        return {f'unlabelled_{name}': None if loss is None else self._weight * loss for name, loss in losses.items()}
 
     def facts(self) -> dict[str, float]:
         """The share of processed samples whose predicted category was confident enough."""

@@ -30,6 +30,7 @@ class Tuning:
     """What the stand-in is told."""
 
     epochs: int = 3
+    method: str = 'full'
     batch_size: int = 4
     patience: int | None = 2
     chooses: str | None = None

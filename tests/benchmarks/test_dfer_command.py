@@ -14,14 +14,34 @@ pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])
 import torch
 from small_clips import labelled
 
-from affekt.benchmarks import dfer_candidates, modalities_of, narrowed_form, pretrained, scratch
+from affekt.benchmarks import (
+    DferSettings,
+    clip_sources,
+    corpus_clips,
+    dfer_candidates,
+    modalities_of,
+    narrowed_form,
+    pretrained,
+    run_dfer,
+    scratch,
+)
 from affekt.benchmarks.dfer import _last_model
 from affekt.cli import main
 from affekt.cli.bench_training import FORM_NAMES
-from affekt.corpora import made_up_corpus
+from affekt.clips import ClipSettings
+from affekt.corpora import Manifest, made_up_corpus
 from affekt.errors import CorpusError, UnknownNameError, WeightsError
 from affekt.nn import save_tensors
-from affekt.pretraining import FORMS, HicmaeClassifier, HicmaeForm, HicmaePretraining, TuningSettings, tune
+from affekt.pretraining import (
+    FORMS,
+    HicmaeClassifier,
+    HicmaeForm,
+    HicmaePretraining,
+    LabelledClip,
+    TuningSettings,
+    predict_proba,
+    tune,
+)
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=2, fusion_depth=1, decoder_depth=2, frames=4, size=32, steps=64, bands=128)
 
@@ -83,6 +103,46 @@ def test_the_command_tunes_every_fold_keeps_the_run_and_goes_on(checkpoint, corp
     assert refused.exit_code == 2
     assert 'add --resume' in refused.output
     assert not (tmp_path / 'inputs').exists()  # nothing is decoded for a run that cannot begin
+
+
+@pytest.mark.parametrize('protocol', ['fair', 'reference'])
+def test_features_of_linear_probes_are_computed_once_for_all_folds(protocol, checkpoint, corpus, tmp_path, monkeypatch):
+    manifest, settings = Manifest.load(corpus), DferSettings(protocol, resamples=20)
+    clips = corpus_clips(manifest, ClipSettings(32, 'none', ('audio',)), tmp_path / 'inputs')
+    sources, candidate = clip_sources(clips), pretrained(checkpoint, ('audio',))
+    tuning, reads = TuningSettings(method='linear'), []
+    counted = {
+        name: dataclasses.replace(source, load=lambda name=name, source=source: reads.append(name) or source.load())
+        for name, source in sources.items()
+    }
+    folder = tmp_path / 'run'
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr('affekt.benchmarks.dfer.constant_outputs', _interrupted)  # a kill before the first result
+        run_dfer(manifest, counted, [candidate], settings, tuning, folder=folder)
+    outcome = run_dfer(manifest, counted, [candidate], settings, tuning, folder=folder, resume=True)
+    assert sorted(reads) == sorted(manifest.names)  # each once, also after the interruption
+    # each fold alone
+    task = outcome.task
+    expected = np.zeros((len(manifest), task.classes), dtype=np.float32)
+    for fold in task.fair if protocol == 'fair' else task.reference:
+        train, validation = (
+            [LabelledClip(sources[manifest.names[clip]].load, int(task.labels[clip])) for clip in index.tolist()]
+            for index in (fold.train, fold.validation)
+        )
+        is_reference = protocol == 'reference'
+        own = dataclasses.replace(tuning, seed=1, reference=is_reference)
+        alone = tune(candidate.open(task.outputs, 1), train, validation, own)
+        expected[fold.test] = predict_proba(
+            alone.model, [sources[manifest.names[clip]].load for clip in fold.test.tolist()],
+            views='published' if is_reference else 'distinct',
+        )  # fmt: skip
+    row = next(row for row in outcome.rows if row.system.name == candidate.name)
+    np.testing.assert_allclose(row.system.logits[0], expected, atol=1e-5)
+    assert not (folder / 'running').exists()
+
+
+def _interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def test_without_a_model_the_baselines_stand_alone(corpus, tmp_path):

@@ -14,7 +14,7 @@ from caption_runs import settings_for
 from click.testing import CliRunner
 from clip_server import ClipServer, Faults
 
-from affekt.captioning import PRICED, Caption, Use, caption, estimated, place_of, price_of, sum_to_come
+from affekt.captioning import PRICED, Caption, Use, caption, estimated, place_of, price_of, spread_first, sum_to_come
 from affekt.captioning.estimate import estimate_from, spent_on
 from affekt.cli import main
 from affekt.cli.caption import _estimate_lines
@@ -103,6 +103,27 @@ def test_a_sum_to_come_is_held_by_its_interval_as_often_as_it_says(rng):
         interval = sum_to_come(values[:20], 180)
         held += interval.low <= values.sum() <= interval.high
     assert 0.92 < held / 400 < 0.98
+
+
+def test_equal_clips_give_no_interval():
+    equal = sum_to_come([0.1 + 0.2, 0.3, 0.3], 180)
+    assert equal.value == pytest.approx(183 * 0.3)
+    assert np.isnan([equal.low, equal.high]).all()
+    assert sum_to_come([2.0, 2.0], 0).low == 4.0
+    lines = _estimate_lines(estimated([Caption(f'c{at}', 'merged', seconds=2.0) for at in range(3)], 9, at_once=1))
+    assert all('no interval: the clips were equal' in line for line in lines[1:5])
+    assert 'nan' not in ' '.join(lines)
+
+
+def test_the_first_clips_represent_a_list_that_repeats_itself():
+    for period in (4, 5, 10, 20):
+        values = np.arange(200) % period
+        first = spread_first(200, 20)
+        interval = sum_to_come(values[first], 180)
+        assert interval.low <= values.sum() <= interval.high
+    assert first == spread_first(200, 20) == sorted(set(first))
+    assert spread_first(3, 20) == [0, 1, 2]
+    assert spread_first(0, 20) == []
 
 
 def test_time_is_estimated_from_clips_that_were_in_work_among_as_many_as_there_will_be(rng):

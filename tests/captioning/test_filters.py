@@ -237,6 +237,9 @@ def test_statistics_before_and_after_say_what_a_filter_takes_from_the_labels(tmp
     assert made.left_out == {'too long': 1, 'not described': 1}
     assert made.gain.merged > max(made.gain.audio, made.gain.visual)
     assert any('bits' in note for note in made.notes())
+    assert 'classifiers' not in ' '.join(made.notes())  # none voted
+    voted = statistics_of(captions, table, left_out={'a': 'against the voted emotion'}, rng=np.random.default_rng(0))
+    assert 'classifiers of few emotions' in ' '.join(voted.notes())
     page = statistics_page(made, 'captions')
     assert 'Gain of merging' in page
     assert 'merging: all three texts' in page  # notes stand beside the tables that they explain, and only there

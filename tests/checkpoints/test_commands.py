@@ -75,6 +75,7 @@ def test_convert_writes_file_and_card_and_asks_for_the_licence(tmp_path):
     assert result.exit_code == 0
     assert 'c.safetensors: 1 tensor, ' in result.stdout
     assert 'the licence is not stated' in result.stderr
+    assert 'of no known family: written as it is' in result.stderr
     again = CliRunner().invoke(main, ['checkpoint', 'convert', str(source), '--out', str(out)])
     assert (again.exit_code, 'which exists' in again.stderr) == (2, True)
 

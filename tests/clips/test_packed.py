@@ -16,11 +16,19 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from affekt.clips import Clip, ClipSettings, PackedClips, sample_clip
+from affekt.clips import Clip, ClipSettings, PackedClips, packed_clips, packing, sample_clip
 from affekt.clips.cache_files import DATA, FRAMES, INDEX, SOUND
 from affekt.clips.packed import _by_reason
 from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import RunError, ShapeError, StorageError, TableError, UnknownNameError, ValueRangeError
+from affekt.errors import (
+    RunError,
+    ShapeError,
+    StorageError,
+    TableError,
+    UnknownNameError,
+    ValueRangeError,
+    WeightsError,
+)
 from affekt.media import write_audio, write_video
 from affekt.media.synthetic import numbered_images, read_number, tone
 
@@ -308,6 +316,28 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_decoded(manifest, t
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage(1, 1, 1_000))
     with pytest.raises(StorageError, match=r'expected 0\.4 MB of room for 7 clips; got 0\.0 MB'):
         PackedClips.write(tmp_path / 'cache', manifest, SETTINGS)
+    assert not (tmp_path / 'cache').exists()
+
+
+def test_a_cache_without_the_face_model_is_refused_before_a_folder_is_made(manifest, tmp_path, monkeypatch):
+    def missing():
+        raise WeightsError(expected='the face model', came='none', todo='download it')
+
+    monkeypatch.setattr(packing, '_landmarker', missing)
+    with pytest.raises(WeightsError, match='the face model'):
+        PackedClips.write(tmp_path / 'deep' / 'cache', manifest, replace(SETTINGS, crop='faces'))
+    assert not (tmp_path / 'deep').exists()
+
+
+def test_the_size_of_an_unfinished_cache_is_told_and_that_of_a_finished_one_is_not(manifest, tmp_path):
+    folder, told = tmp_path / 'cache', []
+    folder.mkdir()
+    (folder / '.lock').touch()  # a run that was killed as it began
+    for _ in range(2):
+        packed_clips(manifest, folder, SETTINGS, say=told.append)
+    assert [sentence.partition(' frames')[0] for sentence in told] == [
+        f'clips in {folder}: 7 clips, {PackedClips.estimate(manifest, SETTINGS).frames}'
+    ]
 
 
 def test_clips_of_two_sizes_or_one_name_are_not_packed_together(tmp_path):

@@ -73,6 +73,19 @@ def test_refusals_are_answers_without_labels_whatever_they_say(server, sets, tmp
     assert counts == {'refusal': 12, 'without_label': 12, 'failed': 0}
 
 
+def test_failed_clips_of_a_table_are_found_whatever_its_column_of_names_is_called(sets, tmp_path, wheels):
+    labels, _ = sets
+    names = list(read_labels_of(set_named('meld'), labels / 'meld.csv'))
+    write_table(
+        tmp_path / 'mine' / 'meld' / 'answers.csv', Filenames=names, openset=['', '', *['angry'] * (len(names) - 2)],
+        How=['empty', 'prose', *['list'] * (len(names) - 2)], Failure=['no video', *[''] * (len(names) - 1)],
+    )  # fmt: skip
+    result = run('--model', f'mine={tmp_path / "mine"}', '--labels', labels, '--set', 'meld', '--tables', wheels,
+                 '--out', tmp_path / 'run', '--resamples', 50, '--json')  # fmt: skip
+    counts = json.loads(result.stdout)['models']['mine']['answers']['meld']
+    assert counts == {'empty': 1, 'list': 10, 'prose': 1, 'without_label': 1, 'failed': 1}
+
+
 def test_an_interrupted_run_asks_only_what_is_missing_and_comes_to_the_same_tables(server, sets, tmp_path, wheels):
     server.answer = hears
     assert asked(server, sets, tmp_path, wheels).exit_code == 0

@@ -204,6 +204,17 @@ def test_an_answer_that_is_a_number_is_its_digits_for_the_published_parser():
     assert official_labels(3) == ['3']
 
 
+@pytest.mark.parametrize(
+    'answer', ['["…", "…"]', '{"labels": ["…"]}', '…, …', '- …\n- …', '["•"]', '["~"]', '["、"]', '["***"]', ['…']]
+)
+def test_marks_alone_are_no_label(answer):
+    assert read_labels(answer).labels == ()
+
+
+def test_pictographs_and_other_scripts_are_labels():
+    assert read_labels('["😀", "…", "生气", "злой", "दुखी"]').labels == ('😀', '生气', 'злой', 'दुखी')
+
+
 def test_no_answer_with_a_slash_is_no_list_of_two_labels():
     assert read_labels('N/A').labels == read_labels('"n/a".').labels == ()
 

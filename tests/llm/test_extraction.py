@@ -73,6 +73,9 @@ def test_the_lexicon_gives_one_label_a_base_and_names_its_table():
         ('so happy ' * 12, (), 'nonsense'),
         ('xx zz ' * 12, (), 'nonsense'),
         ('sorry, angry', ('sorry', 'angry'), 'list'),
+        ("We can't see his face: the voice is angry", ('angry',), 'prose'),
+        ('I cannot tell whether he is happy. The voice sounds angry.', ('angry',), 'prose'),
+        ('He says: "I am happy. I cannot see." I cannot see him. He sounds angry.', ('angry',), 'prose'),
     ],
 )
 def test_a_refusal_and_nonsense_have_no_labels_and_what_is_said_beside_a_refusal_has(text, labels, how):

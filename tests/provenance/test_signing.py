@@ -6,6 +6,7 @@ import json
 import stat
 import struct
 import zlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from affekt.provenance import (
     require_signable,
     required_consent,
     sign,
+    usable_credentials,
     verify,
     with_note,
 )
 from affekt.provenance.credentials import OWN, made_chain, settings_folder
+from affekt.reenactment import ByEmotion, reenact_to
 
 pytest.importorskip('c2pa')
 ENDINGS = ('mp4', 'mov', 'png', 'jpg')
@@ -160,6 +163,56 @@ def test_a_user_signs_with_a_chain_and_key_of_their_own(tmp_path):
     path = sign(_unsigned(tmp_path, 'png'), MADE, read_credentials(tmp_path / 'chain.pem', tmp_path / 'key.pem'))
     assert verify(path, tmp_path / 'chain.pem').is_signer_known
     assert not verify(path, settings_folder() / OWN).is_signer_known
+
+
+@pytest.mark.parametrize(
+    ('valid_days', 'has_usage', 'reason'),
+    [((-400, -30), True, 'not valid'), ((30, 400), True, 'not valid'), ((-1, 400), False, 'invalid')],
+    ids=['expired', 'not yet valid', 'not for signing'],
+)
+def test_certificates_that_c2pa_refuses_are_refused_before_anything_is_drawn(tmp_path, valid_days, has_usage, reason):
+    chain, key = tmp_path / 'chain.pem', tmp_path / 'key.pem'
+    chain_pem, key_pem = made_chain()
+    chain.write_bytes(_issued_anew(chain_pem, key_pem, valid_days, has_usage=has_usage))
+    key.write_bytes(key_pem)
+    credentials = read_credentials(chain, key)
+    with pytest.raises(ProvenanceError, match=rf'a certificate chain that C2PA accepts .*{reason}.*valid today'):
+        usable_credentials(credentials)
+    with pytest.raises(ProvenanceError, match='C2PA accepts'):
+        reenact_to(
+            tmp_path / 'out.mp4', chain, ByEmotion('anger'), consent=Consent('nobody'),
+            credentials=credentials,
+        )  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {'chain.pem', 'key.pem'}
+
+
+def _issued_anew(chain: bytes, key: bytes, valid_days: tuple[int, int], *, has_usage: bool) -> bytes:
+    """The signer's certificate for other days from now, with or without its extended key usage, by a new authority."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    signer, authority = x509.load_pem_x509_certificates(chain)
+    private = serialization.load_pem_private_key(key, password=None)
+    start, end = (datetime.now(UTC) + timedelta(days=days) for days in valid_days)
+
+    def issued(old: x509.Certificate, start: datetime, end: datetime) -> bytes:
+        builder = x509.CertificateBuilder(old.issuer, old.subject, private.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(start).not_valid_after(end)
+        for extension in old.extensions:
+            if has_usage or not isinstance(extension.value, x509.ExtendedKeyUsage):
+                builder = builder.add_extension(extension.value, extension.critical)
+        return builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    return issued(signer, start, end) + issued(authority, *(datetime.now(UTC) + timedelta(days=d) for d in (-500, 500)))
+
+
+def test_a_damaged_file_of_own_credentials_is_named_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv('AFFEKT_CONFIG', str(tmp_path))
+    (tmp_path / OWN).write_bytes(b'nothing of use')
+    with pytest.raises(ProvenanceError, match=rf'{OWN}, in which none can be read; .*delete it: affekt makes new ones'):
+        usable_credentials()
+    (tmp_path / OWN).unlink()
+    assert usable_credentials() == own_credentials()
 
 
 def test_a_key_of_another_chain_is_refused(tmp_path):

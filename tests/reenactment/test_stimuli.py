@@ -113,6 +113,18 @@ def test_a_folder_without_a_face_is_refused(tmp_path, portraits, landmarker):
         make_stimuli(empty, tmp_path / 'out', SMALL, consent=NOBODY, landmarker=landmarker)
 
 
+def test_what_is_said_of_a_portrait_is_said_of_the_set(tmp_path, landmarker):
+    face = made_up_face(size=192)[0].copy()
+    face[:, :96] = 20
+    Image.fromarray(face).save(tmp_path / 'half.png')
+    one = Design(('surprise',), (0.0,), 0.2, 5.0)
+    made = make_stimuli(tmp_path / 'half.png', tmp_path / 'set', one, consent=NOBODY, landmarker=landmarker,
+                        reader=Reader(landmarker, Expression()))  # fmt: skip
+    assert list(made.notes) == ['half']
+    assert 'looks covered' in made.notes['half']
+    assert made.notes['half'] in made.page.read_text()
+
+
 def test_what_is_no_picture_in_a_folder_of_portraits_is_named(tmp_path, portraits, landmarker):
     shutil.copy(portraits / 'day.png', tmp_path / 'day.png')
     os.mkfifo(tmp_path / 'pipe.png')

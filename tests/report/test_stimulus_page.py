@@ -33,3 +33,10 @@ def test_signed_numbers_have_a_minus_sign_and_zero_has_none():
         '0.00',
         'x',
     ]
+
+
+def test_sentences_on_portraits_stand_with_their_person():
+    page = stimulus_page(
+        [row()], {'day': np.zeros((8, 8, 3), np.uint8)}, {}, 'set', {'day': 'Part of <it> is covered.'}
+    )
+    assert '<ul class="notes" aria-label="Portraits"><li>day: Part of &lt;it&gt; is covered.</li></ul>' in page

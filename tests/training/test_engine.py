@@ -13,6 +13,7 @@ from typing import NamedTuple
 import engine_cases as cases
 import pytest
 import torch
+from torch import nn
 
 from affekt.errors import RunError, StorageError, TrainingError, UnknownNameError, ValueRangeError
 from affekt.files import part_of
@@ -379,6 +380,19 @@ def test_a_step_without_any_loss_changes_nothing_by_its_gradient():
     (step,) = own.steps([cases.ROWS[:8]])
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in own.model.parameters())
     assert own.mean_losses([step]) == pytest.approx({'none': math.nan, 'loss': 0.0}, nan_ok=True)
+
+
+def test_a_model_without_weights_to_train_is_refused_at_once():
+    model = nn.Linear(2, 1)
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    model.requires_grad_(False)
+    with pytest.raises(TrainingError, match='weights of Linear to train; got a model whose weights are all frozen'):
+        Engine(model, optimiser, lambda model, batch: {'a': None}, EngineSettings())
+    model.requires_grad_(True)
+    engine = Engine(model, optimiser, lambda model, batch: {'a': None}, EngineSettings())
+    model.requires_grad_(False)  # frozen later, such as a stage of a curriculum
+    with pytest.raises(TrainingError, match='whose weights are all frozen'):
+        engine.run([torch.zeros(1)], steps=1)
 
 
 def test_gaps_of_a_long_curve_stay_out_of_its_means(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -203,6 +204,22 @@ def test_unknown_truths_change_nothing():
     alone = task_losses(model(part.features), part)
     for name in alone:
         torch.testing.assert_close(whole[name], alone[name])
+
+
+def test_a_loss_without_any_known_truth_is_none_and_such_a_validation_has_no_score():
+    from affekt.training.scoring import SCORES, task_sums, truth_losses
+
+    unknown = Samples({'a': torch.zeros(2, 1)}, torch.tensor([-1, -1]), torch.full((2, 1), math.nan))
+    logits, values = torch.zeros(2, 3), torch.ones(2, 1)
+    assert truth_losses(logits, values, unknown.batch(torch.arange(2))) == {'category': None, 'value': None}
+    assert math.isnan(SCORES['loss'](Predicted(logits, values), unknown))
+    half = replace(unknown, labels=torch.tensor([-1, 2]))
+    # the cross-entropy of three equal logits is log 3
+    assert truth_losses(logits, values, half.batch(torch.arange(2)))['category'].item() == pytest.approx(math.log(3))
+    assert SCORES['loss'](Predicted(logits, values), half) == pytest.approx(-math.log(3))
+    answer = SimpleNamespace(logits=logits, values=values, losses={})
+    sums = task_sums(answer, unknown.batch(torch.arange(2)))
+    assert {name: loss.item() for name, loss in sums.items()} == {'category': 0.0, 'value': 0.0}
 
 
 @pytest.mark.parametrize('kind', ['norm', 'value'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,24 @@ def test_models_trained_together_end_where_they_end_alone(name, level, options, 
         assert together[i].best_epoch == alone.best_epoch
         for ours, theirs in zip(together[i].history, alone.history, strict=True):
             assert ours == pytest.approx(theirs, abs=2e-4)
+
+
+@pytest.mark.parametrize('known', [0, 12])
+def test_losses_without_known_truth_are_not_measured_whether_alone_or_together(known):
+    # batches of 4: where 12 of 60 categories are known, some batches have none
+    held, splits = cases.samples(90), _splits(90)[:1] * 2
+    labels = held.labels.clone()
+    labels[splits[0].training[known:]] = -1
+    held, settings = replace(held, labels=labels), replace(cases.SETTINGS, epochs=2, batch_size=4)
+    together = train_together([cases.model(dropout=0.0) for _ in range(2)], held, splits, [settings] * 2)
+    split, model = splits[0], cases.model(dropout=0.0)
+    alone = train(model, held.subset(split.training), held.subset(split.validation), settings)
+    for ours, theirs in zip(together[1].history, alone.history, strict=True):
+        assert ours == pytest.approx(theirs, abs=2e-4, nan_ok=True)
+        assert math.isnan(theirs['category']) == (known == 0)
+        if known:  # with 0 for most batches it would be far below the entropy of a uniform guess, log 3 = 1.10
+            assert 0.7 < theirs['category'] < 1.7
+        assert theirs['training_loss'] >= theirs['value']
 
 
 def test_each_model_stops_by_its_own_validation():

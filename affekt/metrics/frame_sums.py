@@ -97,13 +97,12 @@ def affect_sums(truth: Videos, prediction: Videos) -> VideoSums:
     true, predicted = (side.astype(np.float64) for side in originals)
     if missing := int((~np.isfinite(predicted)).any(axis=1).sum()):
         raise _missing_error(missing)
-    boundaries, middles = np.cumsum([0, *sizes]), []
+    boundaries = np.cumsum([0, *sizes])
     columns = [np.array(sizes, dtype=np.float64)]
-    for dimension in range(2):
-        at_t, at_p = middle_of(true[:, dimension]), middle_of(predicted[:, dimension])
-        t = offsets_from(at_t, true[:, dimension], originals[0])
-        p = offsets_from(at_p, predicted[:, dimension], originals[1])
-        middles.append((at_t, at_p))
+    middles = [middle_of(true[:, dimension]) for dimension in range(2)]
+    for dimension, middle in enumerate(middles):
+        t = offsets_from(middle, true[:, dimension], originals[0])
+        p = offsets_from(middle, predicted[:, dimension], originals[1])
         for moment in (t, p, t * t, p * p, t * p):
             columns.append(np.array([moment[begin:end].sum() for begin, end in pairwise(boundaries)]))
 

@@ -246,3 +246,11 @@ def test_classes_and_units_are_scored_under_their_names():
     scores = expression_measure(np.array([0, 1]), np.array([0, 0]), 2, ('calm', 'glad')).scores()
     assert scores['expression_f1 calm'] == pytest.approx(2 / 3)
     assert unit_measure(np.array([[1]]), np.array([[1]]), ('AU12',)).scores()['unit_f1 AU12'] == 1.0
+
+
+def test_two_systems_on_affect_differ_by_their_plain_scores(rng):
+    truth = [rng.uniform(-1, 1, (40, 2)).astype(np.float32) for _ in range(6)]
+    left, right = ([video + shift for video in truth] for shift in (0.1, 0.7))
+    tested = compare(affect_measure(truth, left), affect_measure(truth, right), rng=rng, resamples=100)
+    plain = affect_ccc(truth, left) - affect_ccc(truth, right)
+    assert tested['affect_ccc'].difference.value == pytest.approx(plain, abs=1e-9)

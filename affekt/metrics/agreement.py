@@ -18,7 +18,7 @@ import numpy.typing as npt
 from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics.categorical import confusion
-from affekt.metrics.intervals import Interval, student_interval
+from affekt.metrics.intervals import CORRELATION, Interval, require_draws, student_interval
 
 
 def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -178,19 +178,14 @@ def alpha_interval(
         UnknownNameError: unknown level.
         ValueRangeError: resamples or coverage is out of range.
     """
-    if resamples < 1 or not 0.0 < coverage < 1.0:
-        raise ValueRangeError(
-            expected='resamples >= 1 and a coverage between 0 and 1',
-            came=f'resamples {resamples}, coverage {coverage}',
-            todo='use for example 1000 and 0.95',
-        )
+    require_draws(resamples)
     values, counts = _value_counts(np.asarray(ratings, np.float64))
     value = float(_alphas(counts, values, np.ones((1, len(counts))), level)[0])
     if not len(counts):
         return Interval(value, float('nan'), float('nan'), resamples)
     multiplicities = rng.multinomial(len(counts), np.full(len(counts), 1.0 / len(counts)), size=resamples)
     drawn = _alphas(counts, values, multiplicities.astype(np.float64), level)
-    return student_interval(value, drawn, units=len(counts), level=coverage)
+    return student_interval(value, drawn, units=len(counts), level=coverage, bounds=CORRELATION)
 
 
 def _scores(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -71,4 +71,4 @@ def curve_measure(
     sizes = np.array([shape[0] for shape in shapes], dtype=np.int64)
     filled = np.flatnonzero(sizes)
     bounds = {'ccc': CORRELATION, **{f'ccc {name}': CORRELATION for name in names}}
-    return FrameMeasure(columns[filled], statistic, bounds, sizes[filled], filled)
+    return FrameMeasure(columns[filled], statistic, bounds, sizes[filled], filled, len(shapes))

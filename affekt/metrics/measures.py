@@ -60,7 +60,7 @@ class PairedTest:
     difference: Interval
     """The difference with its interval."""
     p: float
-    """Two-sided p-value of approximate randomization."""
+    """Two-sided p-value of approximate randomization; nan where the difference is undefined."""
     p_holm: float
     """p-value after Holm's correction over all tests of the call."""
 
@@ -251,11 +251,12 @@ def measure_intervals(
         measure: measure of one system.
         rng: generator of the resamples.
         groups: (N,) group of each sample, such as its speaker; whole groups are resampled then.
-        resamples: number of resamples.
+        resamples: number of resamples; 0 for the scores alone.
         level: coverage of the interval, in (0, 1).
 
     Raises:
         ShapeError: groups are not (N,).
+        ValueRangeError: resamples or level is out of range, or a sample has no group.
     """
     return intervals(
         measure.columns, measure.statistic, rng=rng, resamples=resamples, level=level, groups=groups,

@@ -152,3 +152,9 @@ def test_the_annotators_of_pandalm_agree_pair_by_pair_as_they_do_all_together(sh
     theirs = [peer.cohen_kappa_score(ratings[one].astype(int), ratings[two].astype(int)) for one, two in pairs]
     assert found == pytest.approx(theirs, abs=1e-12)
     assert krippendorff_alpha(ratings) == pytest.approx(np.mean(found), abs=0.01)
+
+
+def test_alpha_has_no_interval_beyond_one(rng):
+    # 4 units, one disagreement: alpha is 1 - 2 / (2 * 15 / 7) = 8/15, and a symmetric interval would reach beyond 1
+    interval = alpha_interval([[1, 1, 2, 2], [1, 1, 2, 1]], rng=rng)
+    assert -1.0 <= interval.low < interval.value < interval.high <= 1.0

@@ -55,14 +55,17 @@ class Sequences:
         return Sequences(self.rows[rows], starts, lengths)
 
     def padded(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
+        """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1.
+
+        The rows behind a sequence are those of the next sample, which may be nan where it is missing.
+        """
         lengths = self.lengths[index]
         step = torch.arange(max(int(lengths.max()), 1), device=self.rows.device)
         keep = step < lengths.unsqueeze(1)  # (B, T)
         if not len(self.rows):
             return self.rows.new_zeros((*keep.shape, self.rows.shape[1])), keep
         rows = (self.starts[index].unsqueeze(1) + step).clamp(max=len(self.rows) - 1)  # (B, T)
-        return self.rows[rows] * keep.unsqueeze(2), keep  # (B, T, D)
+        return self.rows[rows].masked_fill_(~keep.unsqueeze(2), 0), keep  # (B, T, D)
 
     def to(self, device: torch.device | str) -> Sequences:
         """The same on another device."""

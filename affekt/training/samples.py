@@ -51,7 +51,8 @@ class Sequences:
         """The sequences at `index`; their rows are copied."""
         lengths = self.lengths[index]
         starts = torch.cumsum(lengths, 0) - lengths
-        rows = torch.repeat_interleave(self.starts[index] - starts, lengths) + torch.arange(int(lengths.sum()))
+        steps = torch.arange(int(lengths.sum()), device=lengths.device)
+        rows = torch.repeat_interleave(self.starts[index] - starts, lengths) + steps
         return Sequences(self.rows[rows], starts, lengths)
 
     def padded(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
@@ -200,7 +201,9 @@ class Samples:
                 if name in self.present:
                     keep[name] = keep[name] & self.present[name][index].unsqueeze(1)
             else:
-                features[name] = value[index] if isinstance(index, slice) else value.index_select(0, index)
+                # indices are drawn on the CPU, and `index_select` needs them where the rows are
+                is_slice = isinstance(index, slice)
+                features[name] = value[index] if is_slice else value.index_select(0, index.to(value.device))
                 if name in self.present:
                     keep[name] = _over_steps(self.present[name][index], value)
         if self.aligned:

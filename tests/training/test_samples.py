@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import training_cases as cases
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.training import Samples, Sequences
@@ -137,3 +138,15 @@ def test_padding_is_zero_also_where_the_next_sample_is_missing_and_nan():
     assert keep.tolist() == [[True, False], [True, True]]
     codes, _ = Sequences.of([np.ones((1, 2), np.uint8), np.ones((2, 2), np.uint8)]).padded(torch.arange(2))
     assert codes.dtype == torch.uint8
+
+
+def test_a_batch_is_taken_on_the_device_of_the_samples_by_indices_of_the_cpu():
+    # No CUDA device is needed: fake tensors compute devices and shapes alone. Checks of numbers are left out.
+    with FakeTensorMode():
+        held = object.__new__(Samples)
+        vectors = {'text': torch.empty(8, 3, device='cuda')}
+        vars(held).update(
+            features=vectors, labels=None, values=None, present={}, names=(), aligned=False, is_known=True
+        )
+        batch = held.batch(torch.arange(2))
+        assert (batch.features['text'].device.type, tuple(batch.features['text'].shape)) == ('cuda', (2, 3))

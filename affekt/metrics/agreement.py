@@ -20,6 +20,9 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics.categorical import confusion
 from affekt.metrics.intervals import CORRELATION, Interval, require_draws, student_interval
 
+_CHUNK_CELLS = 4_000_000
+"""Maximum number of coincidences in memory at a time."""
+
 
 def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     """Spearman's rank correlation; tied scores share the mean of their ranks.
@@ -222,13 +225,21 @@ def _alphas(counts: Floats, values: Floats, multiplicities: Floats, level: str) 
         )
     if not len(counts):
         return np.full(len(multiplicities), np.nan)
+    draws = max(1, _CHUNK_CELLS // max(counts.size, len(values) ** 2))
+    parts = [multiplicities[start : start + draws] for start in range(0, len(multiplicities), draws)]
+    return np.concatenate([_alphas_at_once(counts, values, part, LEVELS[level]) for part in parts])
+
+
+def _alphas_at_once(
+    counts: Floats, values: Floats, multiplicities: Floats, distance_of: Callable[[Floats, Floats], Floats]
+) -> Floats:
+    """(R,) alpha, with arrays of (R, U', V) and (R, V, V) in memory."""
     weights = counts / (counts.sum(axis=1, keepdims=True) - 1.0)
-    # Coincidences of values a and b in a unit of m ratings: n_a (n_b - [a = b]) / (m - 1).
-    coincidences = counts[:, :, None] * weights[:, None, :]  # (U', V, V)
-    coincidences -= np.eye(len(values)) * weights[:, :, None]
-    summed = np.einsum('ru,uab->rab', multiplicities, coincidences)  # (R, V, V)
+    # Coincidences of values a and b in a unit of m ratings: n_a (n_b - [a = b]) / (m - 1), summed over units.
+    summed = (multiplicities[:, :, None] * counts).transpose(0, 2, 1) @ weights  # (R, V, V)
+    summed -= np.eye(len(values)) * (multiplicities @ weights)[:, None, :]
     marginal = summed.sum(axis=2)  # (R, V)
-    distance = LEVELS[level](values, marginal)  # (R or 1, V, V)
+    distance = distance_of(values, marginal)  # (R or 1, V, V)
     total = marginal.sum(axis=1)
     observed = (summed * distance).sum(axis=(1, 2))
     expected = (marginal[:, :, None] * marginal[:, None, :] * distance).sum(axis=(1, 2)) / (total - 1.0)

@@ -73,8 +73,8 @@ else:
 
 __all__ = [
     'ORACLE', 'SIMPLE', 'Answers', 'ClipParts', 'DescriberForm', 'Divisions', 'ExperimentSettings',
-    'FinetunedClips', 'FinishedRuns', 'Floats', 'Fold', 'Gain', 'Index', 'LearntDescriber', 'Outcome', 'Outputs',
-    'Part', 'Progress', 'Rewarding', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'WrittenAnswers',
+    'FinetunedClips', 'FinishedRuns', 'Fold', 'Gain', 'LearntDescriber', 'Outcome', 'Outputs',
+    'Part', 'Rewarding', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'WrittenAnswers',
     'broken_runs', 'constant_outputs', 'divided', 'divided_clips', 'drawn', 'fair_run', 'feat_type_of',
     'finetune_clips', 'gain_cells', 'group_notes', 'held_out', 'how_made', 'initials', 'learn_describer',
     'mean_over_seeds', 'named', 'named_stores', 'open_part', 'open_stores', 'open_task', 'outcome_facts',

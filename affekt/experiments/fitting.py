@@ -93,6 +93,9 @@ def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
 def reference_run(trial: Trial) -> Answers:
     """The published loop: all epochs, the test part predicted after each, the best epoch by validation.
 
+    Where the predictions of that epoch are not finite numbers, the status is `not_finite`, and the constant prediction
+    stands in their place: nan has no score, and would spoil the mean over folds.
+
     Source: MERBench, arXiv:2401.03429, its training script, which set no seed; here the trial's seed is used.
     """
     import torch
@@ -129,11 +132,21 @@ def reference_run(trial: Trial) -> Answers:
             prediction = tested.answered(network)
             best = _better(best, score(validation.answered(network), validation.truth), epoch, prediction)
             oracle = _better(oracle, score(prediction, tested.truth), epoch, prediction)
-    best_prediction, oracle_prediction = best[2], oracle[2]
-    if best_prediction is None or oracle_prediction is None:
-        return Answers(float('-inf'), 0, 'not_finite', _size(network))
-    status = 'constant' if is_constant(best_prediction, tested.truth) else 'healthy'
-    return Answers(best[0], best[1], status, _size(network), outputs_of(best_prediction), outputs_of(oracle_prediction))
+    chosen = best[2]
+    if chosen is None or not _is_finite(chosen):
+        status = 'not_finite'
+    else:
+        status = 'constant' if is_constant(chosen, tested.truth) else 'healthy'
+    constant = constant_outputs(task, fold)
+    outputs = (
+        outputs_of(prediction) if prediction is not None and _is_finite(prediction) else constant
+        for prediction in (chosen, oracle[2])
+    )
+    return Answers(best[0], best[1], status, _size(network), *outputs)
+
+
+def _is_finite(predicted: Predicted) -> bool:
+    return bool(predicted.logits.isfinite().all() and predicted.values.isfinite().all())
 
 
 def outputs_of(predicted: Predicted) -> Outputs:

@@ -96,11 +96,12 @@ def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: 
             yield f'features of {name} are the same for all samples: they tell nothing'
     if not features:
         return
+    has_any = np.any([present[name] for name in features], axis=0)  # without features, rows of zeros are equal
     joined_rows = np.concatenate(list(features.values()), axis=1)
     row_bytes = [row.tobytes() for row in joined_rows]
     repeated = set()
     for fold in folds:
-        training_bytes = {row_bytes[index] for index in fold.train.tolist()}
-        repeated |= {index for index in fold.test.tolist() if row_bytes[index] in training_bytes}
+        training_bytes = {row_bytes[index] for index in fold.train[has_any[fold.train]].tolist()}
+        repeated |= {index for index in fold.test[has_any[fold.test]].tolist() if row_bytes[index] in training_bytes}
     if repeated:
         yield f'{counted(len(repeated), "tested sample")} with the very features of one that is learnt from'

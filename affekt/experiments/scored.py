@@ -246,6 +246,8 @@ def _measure(task: Task, test: str, system: System) -> Measure:
 def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
     """The mean of every score over seeds, as one measure whose columns are those of all seeds, concatenated.
 
+    A mean has the bounds of the score.
+
     Args:
         measures: one measure per seed, each (N, K), on the same samples with the same scores.
     """
@@ -257,4 +259,4 @@ def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
         ]
         return {name: np.mean([scores[name] for scores in seed_scores], axis=0) for name in seed_scores[0]}
 
-    return Measure(np.concatenate([measure.columns for measure in measures], axis=1), statistic)
+    return Measure(np.concatenate([measure.columns for measure in measures], axis=1), statistic, measures[0].bounds)

@@ -50,7 +50,7 @@ class ExperimentSettings:
         feat_type: input of the model: `utt`, `frm_align` or `frm_unalign`; '' for vectors, or for sequences where the
             model reads no vectors. Our simple models always read the mean over time.
         mask: mask missing modalities of a sample; False makes them an error.
-        folds: number of folds over the training part, where there is no validation split.
+        folds: number of folds over the training part, at least 2, where there is no validation split.
         seed: seed of all draws.
         resamples: number of resamples for intervals and tests.
     """
@@ -82,10 +82,13 @@ class ExperimentSettings:
             )
         counts = {name: getattr(self, name) for name in ('seeds', 'trials', 'epochs', 'patience', 'batch_size')}
         invalid = {name: count for name, count in counts.items() if count < 1}
-        if invalid or self.resamples < 0:
+        invalid |= {'resamples': self.resamples} if self.resamples < 0 else {}
+        invalid |= {'folds': self.folds} if self.folds < 2 else {}
+        if invalid:
             raise ValueRangeError(
-                expected='counts of at least 1', came=f'{invalid or self.resamples}', todo='correct it'
-            )
+                expected='counts of at least 1, at least 2 folds, and 0 or more resamples', came=f'{invalid}',
+                todo='correct them',
+            )  # fmt: skip
 
 
 def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:

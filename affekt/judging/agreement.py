@@ -67,7 +67,10 @@ def agreement_with_people(
     groups = [row.pair.sample for row in judged.rows]
 
     def intervals_of(columns: Floats, statistic: Callable[[Floats], Mapping[str, Floats]]) -> dict[str, Interval]:
-        return intervals(columns, statistic, rng=rng, resamples=resamples, groups=np.asarray(groups))
+        return intervals(
+            columns, statistic, rng=rng, resamples=resamples, groups=np.asarray(groups),
+            bounds={'kappa': (-1.0, 1.0)},
+        )  # fmt: skip
 
     published = [_published(row.left_first) for row in judged.rows]
     outcomes = [[verdict.outcome for verdict in row.verdicts] for row in judged.rows]

@@ -78,7 +78,8 @@ class RecordedJudge:
         rater: name of the rater; None if there is one rater, or none is named.
 
     Raises:
-        ComparisonError: there are no samples, several raters without a choice, or one judged a pair twice in one order.
+        ComparisonError: there are no samples, several raters without a choice, or two different verdicts of one rater
+            on a pair in one order.
         UnknownNameError: unknown rater.
     """
 

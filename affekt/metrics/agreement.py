@@ -18,7 +18,10 @@ import numpy.typing as npt
 from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics.categorical import confusion
-from affekt.metrics.intervals import Interval, student_interval
+from affekt.metrics.intervals import CORRELATION, Interval, require_draws, student_interval
+
+_CHUNK_CELLS = 4_000_000
+"""Maximum number of coincidences in memory at a time."""
 
 
 def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -178,19 +181,14 @@ def alpha_interval(
         UnknownNameError: unknown level.
         ValueRangeError: resamples or coverage is out of range.
     """
-    if resamples < 1 or not 0.0 < coverage < 1.0:
-        raise ValueRangeError(
-            expected='resamples >= 1 and a coverage between 0 and 1',
-            came=f'resamples {resamples}, coverage {coverage}',
-            todo='use for example 1000 and 0.95',
-        )
+    require_draws(resamples)
     values, counts = _value_counts(np.asarray(ratings, np.float64))
     value = float(_alphas(counts, values, np.ones((1, len(counts))), level)[0])
     if not len(counts):
         return Interval(value, float('nan'), float('nan'), resamples)
     multiplicities = rng.multinomial(len(counts), np.full(len(counts), 1.0 / len(counts)), size=resamples)
     drawn = _alphas(counts, values, multiplicities.astype(np.float64), level)
-    return student_interval(value, drawn, units=len(counts), level=coverage)
+    return student_interval(value, drawn, units=len(counts), level=coverage, bounds=CORRELATION)
 
 
 def _scores(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -227,13 +225,21 @@ def _alphas(counts: Floats, values: Floats, multiplicities: Floats, level: str) 
         )
     if not len(counts):
         return np.full(len(multiplicities), np.nan)
+    draws = max(1, _CHUNK_CELLS // max(counts.size, len(values) ** 2))
+    parts = [multiplicities[start : start + draws] for start in range(0, len(multiplicities), draws)]
+    return np.concatenate([_alphas_at_once(counts, values, part, LEVELS[level]) for part in parts])
+
+
+def _alphas_at_once(
+    counts: Floats, values: Floats, multiplicities: Floats, distance_of: Callable[[Floats, Floats], Floats]
+) -> Floats:
+    """(R,) alpha, with arrays of (R, U', V) and (R, V, V) in memory."""
     weights = counts / (counts.sum(axis=1, keepdims=True) - 1.0)
-    # Coincidences of values a and b in a unit of m ratings: n_a (n_b - [a = b]) / (m - 1).
-    coincidences = counts[:, :, None] * weights[:, None, :]  # (U', V, V)
-    coincidences -= np.eye(len(values)) * weights[:, :, None]
-    summed = np.einsum('ru,uab->rab', multiplicities, coincidences)  # (R, V, V)
+    # Coincidences of values a and b in a unit of m ratings: n_a (n_b - [a = b]) / (m - 1), summed over units.
+    summed = (multiplicities[:, :, None] * counts).transpose(0, 2, 1) @ weights  # (R, V, V)
+    summed -= np.eye(len(values)) * (multiplicities @ weights)[:, None, :]
     marginal = summed.sum(axis=2)  # (R, V)
-    distance = LEVELS[level](values, marginal)  # (R or 1, V, V)
+    distance = distance_of(values, marginal)  # (R or 1, V, V)
     total = marginal.sum(axis=1)
     observed = (summed * distance).sum(axis=(1, 2))
     expected = (marginal[:, :, None] * marginal[:, None, :] * distance).sum(axis=(1, 2)) / (total - 1.0)

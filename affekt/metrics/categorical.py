@@ -241,6 +241,13 @@ def _labels(labels: npt.ArrayLike, side: str) -> npt.NDArray[np.generic]:
             came=f'{int(missing.sum())} of {missing.size} missing (nan or None)',
             todo='leave out samples without a label; name a category for a missing answer, such as "none"',
         )
+    if array.dtype.kind == 'O':  # as tables of pandas have it
+        is_text = {isinstance(cell, str) for cell in array.ravel()}
+        if len(is_text) > 1:
+            raise ShapeError(
+                expected=f'labels of one kind in the {side}, all numbers or all strings', came='both', todo='map some'
+            )
+        array = np.array(array.tolist())
     return array
 
 

@@ -62,7 +62,7 @@ def curve_measure(
         by_name = {}
         for curve, name in enumerate(names):
             n, *others = (moments[:, index, curve] for index in range(_MOMENTS))
-            by_name[f'ccc {name}'] = correlations(n, others, (0.0, 0.0))['concordance']
+            by_name[f'ccc {name}'] = correlations(n, others, 0.0)['concordance']
         scores = np.array(list(by_name.values())).reshape(len(names), len(sums))
         defined = ~np.isnan(scores)
         mean = np.where(defined.any(axis=0), np.nansum(scores, axis=0) / np.maximum(defined.sum(axis=0), 1), np.nan)
@@ -71,4 +71,4 @@ def curve_measure(
     sizes = np.array([shape[0] for shape in shapes], dtype=np.int64)
     filled = np.flatnonzero(sizes)
     bounds = {'ccc': CORRELATION, **{f'ccc {name}': CORRELATION for name in names}}
-    return FrameMeasure(columns[filled], statistic, bounds, sizes[filled], filled)
+    return FrameMeasure(columns[filled], statistic, bounds, sizes[filled], filled, len(shapes))

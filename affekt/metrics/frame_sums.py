@@ -27,7 +27,7 @@ VideoSums = tuple[Floats, Statistic, Ints]
 
 def expression_sums(truth: Videos, prediction: Videos, classes: int, names: Sequence[str] | None) -> VideoSums:
     """Sums of expressions, three per class: correct predictions, true labels, predicted labels."""
-    labels = [str(label) for label in names or range(classes)]
+    labels = _names(names, classes, 'classes')
     rows = []
     for true, predicted in paired_videos(truth, prediction, 1):
         labelled = (np.zeros(0), np.zeros(0)) if true is None else (true[true >= 0], predicted[true >= 0])
@@ -68,7 +68,7 @@ def unit_sums(truth: Videos, prediction: Videos, names: Sequence[str] | None) ->
             np.stack([side.sum(axis=0) for side in (active & predicted_active, active, predicted_active, is_labelled)])
         )
         sizes.append(int(is_labelled.any(axis=1).sum()))
-    labels = [str(label) for label in names or range(width)]
+    labels = _names(names, width, 'action units')
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         hits, true, predicted, frames = np.moveaxis(sums.reshape(len(sums), 4, width), 1, 0)  # (R, U) each
@@ -97,13 +97,12 @@ def affect_sums(truth: Videos, prediction: Videos) -> VideoSums:
     true, predicted = (side.astype(np.float64) for side in originals)
     if missing := int((~np.isfinite(predicted)).any(axis=1).sum()):
         raise _missing_error(missing)
-    boundaries, middles = np.cumsum([0, *sizes]), []
+    boundaries = np.cumsum([0, *sizes])
     columns = [np.array(sizes, dtype=np.float64)]
-    for dimension in range(2):
-        at_t, at_p = middle_of(true[:, dimension]), middle_of(predicted[:, dimension])
-        t = offsets_from(at_t, true[:, dimension], originals[0])
-        p = offsets_from(at_p, predicted[:, dimension], originals[1])
-        middles.append((at_t, at_p))
+    middles = [middle_of(true[:, dimension]) for dimension in range(2)]
+    for dimension, middle in enumerate(middles):
+        t = offsets_from(middle, true[:, dimension], originals[0])
+        p = offsets_from(middle, predicted[:, dimension], originals[1])
         for moment in (t, p, t * t, p * p, t * p):
             columns.append(np.array([moment[begin:end].sum() for begin, end in pairwise(boundaries)]))
 
@@ -121,6 +120,13 @@ def affect_sums(truth: Videos, prediction: Videos) -> VideoSums:
         }
 
     return np.stack(columns, axis=1), statistic, np.array(sizes, dtype=np.int64)
+
+
+def _names(names: Sequence[str] | None, count: int, what: str) -> list[str]:
+    """The names, or the numbers where there are none, checked to be as many as there are."""
+    if names and len(names) != count:
+        raise ShapeError(expected=f'names of {count} {what}', came=f'{len(names)}', todo='name each once')
+    return [str(label) for label in names or range(count)]
 
 
 def _listed(videos: Videos) -> list[Any]:

@@ -1,8 +1,8 @@
 """Frame-level scores of videos, as the ABAW challenges define them.
 
-Task: one array per video on each side, truth and prediction, with one row per frame. A frame whose truth is nan or -1
-has no label and is left out; one that has a label needs a prediction. Every official score is taken over all labelled
-frames of all videos together:
+Task: one array per video on each side, truth and prediction, with one row per frame. A frame without a label (-1 for
+expressions and action units, nan for affect) is left out; one that has a label needs a prediction. Every official score
+is taken over all labelled frames of all videos together:
 
 | task | truth | official score |
 |---|---|---|
@@ -55,6 +55,8 @@ class FrameMeasure(Measure):
     """(V,) number of labelled frames of each video."""
     places: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
     """(V,) index of each video among all videos that were given."""
+    given: int = 0
+    """Number of videos that were given, including those without a label."""
 
 
 def expression_f1(truth: Videos, prediction: Videos, classes: int = 8) -> float:
@@ -223,9 +225,15 @@ def frame_intervals(
 
     Raises:
         ShapeError: there is not one recording per video.
+        ValueRangeError: resamples or level is out of range.
     """
     columns, sizes = measure.columns, measure.sizes.astype(np.float64)
     if recordings is not None:
+        if len(recordings) != measure.given:
+            raise ShapeError(
+                expected=f'a recording for each of {measure.given} videos', came=f'{len(recordings)}',
+                todo='give one for every video, also for those without a label',
+            )  # fmt: skip
         groups = np.asarray(recordings)[measure.places]
         columns, sizes = summed_by(columns, groups), summed_by(sizes[:, None], groups)[:, 0]
     values, drawn = measure.scores(), measure.statistic(resampled_sums(columns, rng=rng, resamples=resamples))
@@ -300,7 +308,7 @@ def mean_over_windows(
     scores = []
     for true, predicted in paired_videos(truth, prediction):
         if true is not None:
-            starts = range(0, max(len(true) - length + used_stride, 1), used_stride)
+            starts = range(0, max(min(len(true) - length + used_stride, len(true)), 1), used_stride)
             scores += [score(true[start : start + length], predicted[start : start + length]) for start in starts]
     return _mean(tuple(scores))
 
@@ -316,4 +324,4 @@ def _measure(columns: Floats, statistic: Statistic, sizes: Ints) -> FrameMeasure
     names = statistic(columns.sum(axis=0, keepdims=True))
     bounds = {name: CORRELATION if name.endswith(('ccc', 'pearson')) else SHARE for name in names}
     bounds |= {'multitask': MULTITASK} if 'multitask' in names else {}
-    return FrameMeasure(columns[labelled], statistic, bounds, sizes[labelled], labelled)
+    return FrameMeasure(columns[labelled], statistic, bounds, sizes[labelled], labelled, len(sizes))

@@ -17,7 +17,7 @@ from scipy import linalg
 from scipy.ndimage import correlate1d
 
 from affekt.arrays import Floats
-from affekt.errors import ShapeError
+from affekt.errors import AffektError, ShapeError
 
 RANGE = 255.0
 """Difference between the brightest and the darkest value."""
@@ -285,6 +285,6 @@ def _frames(truth: Iterable[npt.ArrayLike], prediction: Iterable[npt.ArrayLike])
         for left, right in zip(truth, prediction, strict=True):
             yield _pair(left, right)
     except ValueError as error:
-        if isinstance(error, ShapeError):
+        if isinstance(error, AffektError):
             raise
         raise ShapeError(expected='two videos of one length', came=str(error), todo='cut the longer one') from error

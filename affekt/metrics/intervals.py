@@ -205,12 +205,16 @@ def student_interval(
     Returns:
         An Interval; low and high are nan where fewer than two draws are defined or there are fewer than two units.
 
+    Raises:
+        ValueRangeError: the level is not between 0 and 1.
+
     Source: Hesterberg 2015, doi:10.1080/00031305.2015.1089789, for the narrowness and its correction; Efron and
     Tibshirani 1993, sections 12.3 and 12.6, for t and transformations.
 
     >>> print(student_interval(0.9, np.array([0.85, 0.9, 0.95]), units=10, bounds=(0, 1)))
     0.900 [0.753, 0.964]
     """
+    require_level(level)
     defined = draws[~np.isnan(draws)]
     undefined = len(draws) - len(defined)
     no_interval = Interval(value, float('nan'), float('nan'), undefined)
@@ -323,11 +327,31 @@ def _check(columns: list[npt.NDArray[np.generic]], resamples: int, level: float)
             came=f'lengths {lengths}',
             todo='give arrays of shape (N, ...)',
         )
-    if resamples < 1 or not 0.0 < level < 1.0:
+    require_draws(resamples)
+    require_level(level)
+
+
+def require_draws(resamples: int, *, fewest: int = 1) -> None:
+    """Check a number of resamples.
+
+    Raises:
+        ValueRangeError: there are fewer than `fewest`.
+    """
+    if resamples < fewest:
         raise ValueRangeError(
-            expected='resamples >= 1 and a level between 0 and 1',
-            came=f'resamples {resamples}, level {level}',
-            todo='use for example 1000 and 0.95',
+            expected=f'resamples >= {fewest}', came=f'{resamples} resamples', todo='use for example 1000'
+        )
+
+
+def require_level(level: float) -> None:
+    """Check the coverage of an interval.
+
+    Raises:
+        ValueRangeError: it is not between 0 and 1.
+    """
+    if not 0.0 < level < 1.0:
+        raise ValueRangeError(
+            expected='a level between 0 and 1', came=f'level {level}', todo='use for example 0.95, not 95'
         )
 
 

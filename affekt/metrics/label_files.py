@@ -51,8 +51,8 @@ def read_label_pair(
         reads: `categories` or `values`; None for values where every cell of both is a number.
 
     Raises:
-        TableError: a file cannot be read, a column is missing, or a sample has no label, has text where a value is
-            required, or is on one side only.
+        TableError: a file cannot be read, a column is missing, or a sample has no label or no group, has text where a
+            value is required, or is on one side only.
     """
     sides = [_labels(path, (column,) if column else LABELS[reads]) for path in (truth, prediction)]
     require_same_names(*sides)
@@ -65,9 +65,8 @@ def read_label_pair(
     if reads == 'values':
         arrays = [_values(cells, names, path) for cells, path in zip(columns, (truth, prediction), strict=True)]
     else:
-        arrays = [np.array([str(cell).strip() for cell in cells]) for cells in columns]
-    groups = None if by is None else np.array([str(cell) for cell in _column(truth, by).values()])
-    return LabelPair(names, arrays[0], arrays[1], groups)
+        arrays = [np.array(cells) for cells in _categories(columns)]
+    return LabelPair(names, arrays[0], arrays[1], None if by is None else _groups(truth, by))
 
 
 def reads_of(metrics: tuple[str, ...]) -> str | None:
@@ -106,6 +105,24 @@ def _column(path: Path, *names: str) -> dict[str, Any]:
             todo='rename the columns, or name the one with the labels by --column',
         )  # fmt: skip
     return cells
+
+
+def _groups(path: Path, column: str) -> npt.NDArray[Any]:
+    """(N,) group of each sample; empty cells are refused, since they would count as one group."""
+    groups = _column(path, column)
+    if missing := [name for name, cell in groups.items() if _is_empty(cell)]:
+        raise TableError(
+            expected='a group for every sample', came=f'{path} without a {column} for {", ".join(missing[:3])}',
+            todo='fill them in, or leave these samples out on both sides',
+        )  # fmt: skip
+    return np.array([str(cell).strip() for cell in groups.values()])
+
+
+def _categories(columns: Sequence[list[Any]]) -> list[list[str]]:
+    """Categories of both sides as text; where all are numbers, 1, 1.0 and '1' are one category."""
+    if all(_is_number(cell) for cells in columns for cell in cells):
+        return [[f'{number(cell):.17g}' for cell in cells] for cells in columns]
+    return [[str(cell).strip() for cell in cells] for cells in columns]
 
 
 def _is_empty(cell: object) -> bool:

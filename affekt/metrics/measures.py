@@ -32,7 +32,7 @@ class Measure:
     columns: Floats = field(repr=False)
     """(N, K) columns to be summed over samples."""
     statistic: Statistic = field(repr=False)
-    """Function from (R, K) sums to (R,) values of each named score."""
+    """Function from (R, K) sums to (R,) values of each named score, valid for every system on the same samples."""
     bounds: Mapping[str, Bounds] = field(default_factory=dict, repr=False)
     """Name of a score to its lowest and highest possible value, for its interval."""
 
@@ -60,7 +60,7 @@ class PairedTest:
     difference: Interval
     """The difference with its interval."""
     p: float
-    """Two-sided p-value of approximate randomization."""
+    """Two-sided p-value of approximate randomization; nan where the difference is undefined."""
     p_holm: float
     """p-value after Holm's correction over all tests of the call."""
 
@@ -84,7 +84,7 @@ def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes
     flags[samples, 2, columns] = 1.0
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        right, true, predicted = np.moveaxis(sums.reshape(-1, 3, size), 1, 0)  # (R, C) each
+        right, true, predicted = np.moveaxis(sums.reshape(len(sums), 3, size), 1, 0)  # (R, C) each
         n = true.sum(axis=1)
         f1, recall = quotient(2 * right, true + predicted), quotient(right, true)
         return {
@@ -110,9 +110,9 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof
         ShapeError, ValueRangeError: see `concordance`.
     """
     true, predicted = paired(truth, prediction)
-    center_t, center_p = middle_of(true), middle_of(predicted)
+    middle = middle_of(true)
     error = true - predicted
-    t, p = offsets_from(center_t, true, truth), offsets_from(center_p, predicted, prediction)
+    t, p = offsets_from(middle, true, truth), offsets_from(middle, predicted, prediction)
     columns = np.stack([np.ones_like(t), np.abs(error), error**2, t, p, t * t, p * p, t * p], axis=1)
 
     def statistic(sums: Floats) -> dict[str, Floats]:
@@ -120,7 +120,7 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof
         return {
             'mae': quotient(absolute, n),
             'mse': quotient(squared, n),
-            **correlations(n, moments, (center_t, center_p), ddof=ddof),
+            **correlations(n, moments, middle, ddof=ddof),
         }
 
     bounds = {'mae': ERROR, 'mse': ERROR, 'pearson': CORRELATION, 'concordance': CORRELATION}
@@ -133,30 +133,28 @@ def middle_of(values: Floats) -> float:
 
 
 def offsets_from(middle: float, values: Floats, original: npt.ArrayLike) -> Floats:
-    """(N,) offsets from a central value; exactly 0 where values are constant up to rounding, see `is_constant`."""
-    return np.zeros(len(values)) if len(values) and is_constant(values, original) else values - middle
+    """(N,) offsets from a middle, all equal where values are constant up to rounding, see `is_constant`."""
+    if len(values) and is_constant(values, original):
+        return np.full(len(values), middle_of(values) - middle)
+    return values - middle
 
 
-def correlations(
-    n: Floats, moments: Iterable[Floats], middles: tuple[float, float], *, ddof: int = 0
-) -> dict[str, Floats]:
+def correlations(n: Floats, moments: Iterable[Floats], middle: float, *, ddof: int = 0) -> dict[str, Floats]:
     """(R,) values of `pearson` and `concordance` from sums over samples; nan where undefined.
 
     Args:
         n: (R,) number of samples.
-        moments: (R,) each, sums of t, p, tt, pp and tp, where t and p are truth and prediction minus their central
-            values.
-        middles: central values of truth and prediction, see `middle_of`.
+        moments: (R,) each, sums of t, p, tt, pp and tp, where t and p are truth and prediction minus `middle`.
+        middle: middle of the truth, see `middle_of`. It must not depend on the prediction: paired tests exchange
+            samples between systems before they are summed.
         ddof: divisor N - ddof of the moments in the concordance correlation, see `concordance`.
     """
-    (t, p, tt, pp, tp), (center_t, center_p) = moments, middles
+    t, p, tt, pp, tp = moments
     mean_t, mean_p = quotient(t, n), quotient(p, n)
     var_t, var_p = _variance(quotient(tt, n), mean_t), _variance(quotient(pp, n), mean_p)
     cov = quotient(tp, n) - mean_t * mean_p
-    mean_gap = (mean_t + center_t) - (mean_p + center_p)
-    mean_gap = np.where(
-        np.abs(mean_gap) > 1e-12 * (np.abs(mean_t + center_t) + np.abs(mean_p + center_p)), mean_gap, 0.0
-    )
+    mean_gap = mean_t - mean_p
+    mean_gap = np.where(np.abs(mean_gap) > 1e-12 * (np.abs(mean_t + middle) + np.abs(mean_p + middle)), mean_gap, 0.0)
     return {
         'pearson': np.clip(quotient(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
         # Numerator and denominator are multiplied by (N - ddof) / N, since the moments above divide by N.
@@ -253,11 +251,12 @@ def measure_intervals(
         measure: measure of one system.
         rng: generator of the resamples.
         groups: (N,) group of each sample, such as its speaker; whole groups are resampled then.
-        resamples: number of resamples.
+        resamples: number of resamples; 0 for the scores alone.
         level: coverage of the interval, in (0, 1).
 
     Raises:
         ShapeError: groups are not (N,).
+        ValueRangeError: resamples or level is out of range, or a sample has no group.
     """
     return intervals(
         measure.columns, measure.statistic, rng=rng, resamples=resamples, level=level, groups=groups,
@@ -278,14 +277,14 @@ def compare(
 
     Args:
         left: measure of one system.
-        right: measure of the other system, on the same samples in the same order.
+        right: measure of the other system, on the same samples in the same order, with the same classes.
         rng: generator of resamples and exchanges.
         groups: (N,) group of each sample; whole groups are resampled and exchanged then.
         resamples: number of resamples, and of exchanges.
         level: coverage of the interval, in (0, 1).
 
     Raises:
-        ShapeError: the systems were not measured on the same samples and classes, or groups are not (N,).
+        ShapeError: the systems differ in the number of samples or classes, or groups are not (N,).
     """
     tests = paired_test(
         left.columns, right.columns, left.statistic, rng=rng, resamples=resamples, level=level, groups=groups,

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats
+from affekt.errors import ValueRangeError, listed
 from affekt.labels import WordTable, official_groups, official_labels
 from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.label_sets import bits, count
@@ -265,8 +266,13 @@ def sentiment_scores(truth: Mapping[str, float], prediction: Mapping[str, str]) 
 
     Raises:
         TableError: a sample of the truth has no prediction.
+        ValueRangeError: the sentiment of a sample is nan, which would count as negative.
     """
     require_names(truth, prediction, 'the prediction')
+    if missing := [name for name, value in truth.items() if value != value]:
+        raise ValueRangeError(
+            expected='the sentiment of every sample', came=f'nan for {listed(missing)}', todo='leave these samples out'
+        )
     kept = [name for name, value in truth.items() if value != 0]
     true = np.array([truth[name] > 0 for name in kept], dtype=bool)
     words = [str(prediction[name]).strip().lower() for name in kept]

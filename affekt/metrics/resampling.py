@@ -24,6 +24,7 @@ from affekt.metrics.intervals import (
     Bounds,
     Interval,
     difference_interval,
+    require_draws,
     require_groups,
     spread_of,
     student_interval,
@@ -61,6 +62,7 @@ def intervals(
 
     Raises:
         ShapeError: groups are not (N,).
+        ValueRangeError: resamples or level is out of range, or a sample has no group.
     """
     values = statistic(columns.sum(axis=0, keepdims=True))
     drawn, units = _drawn(columns, statistic, rng, resamples, groups)
@@ -196,8 +198,9 @@ def resampled_sums(
 
     Raises:
         ShapeError: groups are not (N,).
-        ValueRangeError: a sample has no group.
+        ValueRangeError: resamples is below 0, or a sample has no group.
     """
+    require_draws(resamples, fewest=0)
     table = columns if groups is None else summed_by(columns, np.asarray(groups))
     size = len(table)
     if not size or not resamples:
@@ -220,20 +223,22 @@ def paired_test(
 
     The interval is `difference_interval` on paired resamples. The p-value comes from exchanging the two systems'
     answers sample by sample (approximate randomization): the share of exchanges, including the observed assignment,
-    whose difference is at least as large.
+    whose difference is at least as large, or undefined. It is nan where the observed difference is undefined, or
+    without exchanges.
 
     Args:
         left: (N, K) columns of one system.
         right: (N, K) columns of the other system on the same samples.
         statistic: function from sums to scores.
         rng: generator of resamples and exchanges.
-        resamples: number of resamples, and of exchanges.
+        resamples: number of resamples, and of exchanges; 0 for the differences alone.
         level: coverage of the interval, in (0, 1).
         groups: (N,) group of each sample; whole groups are resampled and exchanged then.
         bounds: name of a score to its lowest and highest possible value; others have none.
 
     Raises:
         ShapeError: the two tables differ in shape, or groups are not (N,).
+        ValueRangeError: resamples or level is out of range, or a sample has no group.
 
     Source: Noreen 1989, Computer-intensive methods for testing hypotheses, chapter 2.
     """
@@ -252,19 +257,22 @@ def paired_test(
     exchanged = _differences(statistic, _exchanged_sums(left, right, rng, resamples), width)
     tests = {}
     for name, value in observed.items():
-        is_extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
+        is_smaller = np.abs(exchanged[name]) < abs(value[0]) - 1e-12
+        is_testable = resamples > 0 and not np.isnan(value[0])
         tests[name] = (
             difference_interval(
                 float(value[0]), drawn[name].draws, units=units, level=level,
                 bounds=(bounds or {}).get(name, UNBOUNDED), known=drawn[name].known,
             ),
-            float((1 + is_extreme.sum()) / (1 + resamples)),
+            float((1 + (~is_smaller).sum()) / (1 + resamples)) if is_testable else float('nan'),
         )  # fmt: skip
     return tests
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected by Holm's step-down procedure, which controls the family-wise error rate.
+
+    A p-value of nan, of a test that could not be made, stays nan and does not count.
 
             p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p in ascending order
 
@@ -279,10 +287,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    adjusted = [0.0] * len(p_values)
+    adjusted = [float('nan')] * len(p_values)
+    made = [index for index, p in enumerate(p_values) if p == p]
     largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+    for rank, index in enumerate(sorted(made, key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(made) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
 
@@ -298,7 +307,7 @@ def _exchanged_sums(left: Floats, right: Floats, rng: np.random.Generator, draws
     shifts = [
         rng.integers(0, 2, (rows, len(left))).astype(np.float64) @ difference for rows in _chunks(draws, len(left))
     ]
-    shift = np.concatenate(shifts)
+    shift = np.concatenate(shifts) if shifts else np.zeros((0, left.shape[1]))
     return np.concatenate([left.sum(axis=0) + shift, right.sum(axis=0) - shift], axis=1)
 
 

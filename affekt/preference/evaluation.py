@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, ShapeError
-from affekt.metrics import Interval, Statistic
+from affekt.metrics import UNBOUNDED, Interval, Statistic
 from affekt.metrics.resampling import intervals
 from affekt.preference.features import SampleFeatures
 from affekt.preference.model import PreferenceModel
@@ -146,7 +146,15 @@ def evaluate_preferences(
 
     def intervals_of(columns: Floats, statistic: Statistic) -> dict[str, Interval]:
         repeated_rng = np.random.default_rng(seed)
-        return intervals(columns, statistic, rng=repeated_rng, resamples=resamples, level=level, groups=pairs.groups)
+        return intervals(
+            columns, statistic, rng=repeated_rng, resamples=resamples, level=level, groups=pairs.groups,
+            bounds={'lead': UNBOUNDED},
+        )  # fmt: skip
+
+    def lead_of(columns: Floats, statistic: Statistic) -> Interval:
+        """The interval of a difference of two shares, which may include 0 even where every resample is above it."""
+        interval = intervals_of(columns, statistic)['lead']
+        return replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
 
     def scores(judged: Answers, reference: Answers | None) -> JudgeScores:
         by_view: dict[str, Mapping[str, Interval]] = {}
@@ -156,7 +164,7 @@ def evaluate_preferences(
             by_view[name] = intervals_of(own, view.statistic)
             if reference is not None:
                 joined = np.concatenate([view.columns(pairs.truth, reference), own], axis=1)
-                lead |= {name: intervals_of(joined, view.lead)['lead']}
+                lead[name] = lead_of(joined, view.lead)
         return JudgeScores(
             views=by_view,
             lead=lead,

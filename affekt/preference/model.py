@@ -49,7 +49,7 @@ CONTROLS = ('length', 'source')
 TIE_PENALTY = 0.1
 """Penalty on u, which keeps it finite where no pair, or every pair, is a tie."""
 FOLDS = 5
-"""Number of folds of the cross-validation."""
+"""Number of folds of the cross-validation; fewer where there are fewer samples."""
 FORMAT = 1
 """Version of the file format."""
 
@@ -276,17 +276,17 @@ def train_preferences(
     raw = raw_features(train, own_embedder, samples)
     if validation is not None:
         validation_raw = raw_features(validation, own_embedder, samples)
-        losses = _losses(train, raw, validation, validation_raw, grid)
+        losses, folds = _losses(train, raw, validation, validation_raw, grid), []
     else:
-        losses = np.zeros(len(grid))
-        for fold in folds_of_samples(train):
+        losses, folds = np.zeros(len(grid)), folds_of_samples(train)
+        for fold in folds:
             training, held_out = train.take(~fold), train.take(fold)
             losses += _losses(training, _rows(raw, ~fold), held_out, _rows(raw, fold), grid) * fold.mean()
     best = int(np.argmin(losses))
     facts = {
         'pairs': len(train),
         'samples': len(set(train.groups.tolist())),
-        'chosen_by': f'{FOLDS} folds of samples' if validation is None else f'{len(validation)} validation pairs',
+        'chosen_by': f'{len(folds)} folds of samples' if validation is None else f'{len(validation)} validation pairs',
         'log_loss': float(losses[best]),
         'tried': [
             {'settings': asdict(settings), 'log_loss': loss}
@@ -381,7 +381,7 @@ def held_out_samples(pairs: Pairs, share: float) -> npt.NDArray[np.bool_]:
 
 
 def folds_of_samples(pairs: Pairs) -> list[npt.NDArray[np.bool_]]:
-    """FOLDS masks (N,), True for held-out pairs; every group is held out once.
+    """FOLDS masks (N,), fewer where there are fewer groups, True for held-out pairs; every group is held out once.
 
     Raises:
         ComparisonError: the pairs are all of one group.

@@ -90,7 +90,7 @@ class Comparisons:
             left, right: (N,) names of the items.
             outcome: (N,) 'left', 'right' or 'tie', or 1, -1, 0.
             weight: (N,) each 0, or from 1e-9 to 1e9; None for 1.
-            sample, rater: (N,) any labels.
+            sample, rater: (N,) any labels; None, or all of them empty, where they are not known.
             first: (N,) 1, -1 or 0; None for 1 throughout (left first).
             covariates: name to (N,) finite differences, left minus right.
             items: all names, where some items may never have been compared; None for those that occur.
@@ -240,10 +240,14 @@ def _lookalike_codes(code_of: Mapping[str, int], plain: Mapping[str, str]) -> li
 def _coded(
     labels: Sequence[object] | None, noun: str, source: Source
 ) -> tuple[tuple[str, ...], Ints, tuple[str, ...]] | None:
-    """Names, (N,) index of each label among them, and notes; None without labels."""
+    """Names, (N,) index of each label among them, and notes; None without labels, or where all are empty."""
     if labels is None:
         return None
-    texts = [str(label) for label in labels]
+    texts = ['' if label is None or label != label else str(label) for label in labels]
+    is_empty = np.asarray([not shown(text) for text in texts], bool)
+    if is_empty.all():
+        return None
+    refuse_rows(is_empty, source, f'a {noun} in every row, or in none: empty ones would count as one {noun}', 'none')
     plain, notes = shown_names(dict.fromkeys(texts), noun)
     names = tuple(sorted(set(plain.values())))
     if noun == 'rater':

@@ -56,7 +56,8 @@ class RankSettings:
     prior: float | None = None
     """Standard deviation, in log-odds, of a Gaussian prior; None for plain maximum likelihood."""
     cluster: tuple[str, ...] | str = AUTO
-    """'sample', 'rater', both, or () for independent comparisons; 'auto' for those that repeat, with at least 10."""
+    """'sample', 'rater', a tuple of both, or () for independent comparisons; 'auto' for those that repeat, with at
+    least 10. One name is stored as a tuple."""
     intervals: str = 'profile'
     """profile, sandwich or bootstrap."""
     level: float = 0.95
@@ -68,6 +69,8 @@ class RankSettings:
 
     def __post_init__(self) -> None:
         tie_model(self.ties)
+        if isinstance(self.cluster, str) and self.cluster != AUTO:
+            object.__setattr__(self, 'cluster', (self.cluster,))
         if self.intervals not in (*METHODS, BOOTSTRAP):
             raise UnknownNameError(
                 expected=f'intervals among {", ".join((*METHODS, BOOTSTRAP))}',

@@ -15,7 +15,7 @@ from affekt.ranking.biases import Bias
 from affekt.ranking.diagnosis import listed
 from affekt.ranking.leaderboard import Ranking, Standing
 from affekt.runs import write_atomically
-from affekt.wording import percent, signed
+from affekt.wording import DASH, percent, signed
 
 MOST_NAMES = 24
 """Maximum number of names in a cell."""
@@ -150,13 +150,14 @@ def _row(standing: Standing, scale: Scale) -> str:
     interval = '' if math.isnan(standing.low) else f'{_signed(standing.low)} to {_signed(standing.high)}'
     label = ', '.join(part for part in (f'{standing.item}: {_signed(standing.strength)}', interval) if part)
     rate = percent(standing.win_rate, 0, '%')
+    elo = DASH if math.isnan(standing.elo) else f'{standing.elo:.0f}'
     counts = ''.join(_number(f'{value:,.10g}', value) for value in (standing.wins, standing.losses, standing.ties))
     return (
         f'<tr>{_number(ranks, standing.rank)}<th scope="row">{escaped(standing.item)}</th>'
         f'<td class="strength" data-value="{standing.strength!r}">'
         f'<b>{_signed(standing.strength)}</b> <small>{interval}</small></td>'
         f'<td class="plot">{interval_svg(scale, standing.low, standing.strength, standing.high, label)}</td>'
-        f'{_number(rate, standing.win_rate)}{counts}{_number(f"{standing.elo:.0f}", standing.elo)}</tr>'
+        f'{_number(rate, standing.win_rate)}{counts}{_number(elo, standing.elo)}</tr>'
     )
 
 

@@ -1,13 +1,13 @@
 """Evaluation of a trained model with missing modalities: every subset of the modalities, and random gaps.
 
-M modalities; a sample with none of the modalities kept gets no prediction.
+M modalities; a sample with none of the modalities kept gets no prediction, and a score without predictions is nan.
 
 Source: Zhao et al. 2021 (MMIN), doi:10.18653/v1/2021.acl-long.203; Lian et al. 2023 (GCNet), arXiv:2203.02177.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -56,13 +56,19 @@ class MissingScores:
 
     @property
     def fixed_mean(self) -> float:
-        """Mean over all subsets; nan with one modality."""
-        return float(np.mean(list(self.fixed.values()))) if self.fixed else float('nan')
+        """Mean over the subsets with a defined score; nan with one modality."""
+        return _mean_of_defined(self.fixed.values())
 
     @property
     def random_mean(self) -> float:
-        """Mean over all rates; nan with one modality."""
-        return float(np.mean(list(self.random.values()))) if self.random else float('nan')
+        """Mean over the rates with a defined score; nan with one modality."""
+        return _mean_of_defined(self.random.values())
+
+
+def _mean_of_defined(scores: Iterable[float]) -> float:
+    """Mean of the scores that are not nan; nan without any."""
+    defined = [score for score in scores if score == score]
+    return float(np.mean(defined)) if defined else float('nan')
 
 
 def missing_modality_scores(
@@ -83,7 +89,10 @@ def missing_modality_scores(
     """
     measure = score_of(score)
     parts = list(missing_modality_answers(model, samples, rates=rates, seed=seed))
-    scores = {answer.name: measure(answer.predicted, samples.subset(answer.index)) for answer in parts}
+    scores = {
+        answer.name: measure(answer.predicted, samples.subset(answer.index)) if len(answer.index) else float('nan')
+        for answer in parts
+    }
     kinds = {
         kind: {answer.name: scores[answer.name] for answer in parts if answer.kind == kind}
         for kind in ('fixed', 'random')
@@ -111,15 +120,19 @@ def missing_modality_answers(
         raise ValueRangeError(expected='rates above 0 and below 1', came=f'{invalid}', todo='correct them')
     names = tuple(samples.features)
     present = torch.stack([samples.presence(name) for name in names], dim=1).cpu()  # (N, M)
-    all_kept = present.new_ones(present.shape)
-    yield _answered(model, samples, COMPLETE, 'complete', names, present & all_kept)
+    complete = _answered(model, samples, COMPLETE, 'complete', names, present)
+    yield complete
+    none = Predicted(complete.predicted.logits[:0], complete.predicted.values[:0])
     for size in range(1, len(names)):
         for subset in combinations(range(len(names)), size):
             kept = torch.zeros_like(present)
             kept[:, list(subset)] = True
-            yield _answered(
-                model, samples, '+'.join(names[column] for column in subset), 'fixed', names, present & kept
-            )
+            kept &= present
+            name = '+'.join(names[column] for column in subset)
+            if kept.any():
+                yield _answered(model, samples, name, 'fixed', names, kept)
+            else:
+                yield PartlyAnswered(name, 'fixed', torch.zeros(0, dtype=torch.int64), none)
     for rate in rates if len(names) > 1 else ():
         yield _answered(model, samples, f'any:{rate:g}', 'random', names, _kept(samples, present, rate, seed))
 

@@ -15,9 +15,9 @@ OTHERS = ('step', 'loss', 'learning_rate', 'gradient_norm', 'without_video', 'wi
 
 
 class Pace:
-    """Clips per second since the start and since the last row.
+    """Clips per second, between the last two rows and since the first one.
 
-    The first row includes one-time costs, such as compilation, and is ignored once there are others.
+    What came before the first row is left out, since it includes one-time costs, such as compilation.
 
     Args:
         batch_size: clips per step.
@@ -26,7 +26,7 @@ class Pace:
 
     def __init__(self, batch_size: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._batch_size, self._clock = batch_size, clock
-        self._begun, self._first = clock(), (0.0, 0.0)
+        self._first = (0.0, 0.0)
         self._last: tuple[float, float] | None = None
         """Step and time of the last row."""
         self.latest = float('nan')

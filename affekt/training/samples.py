@@ -51,18 +51,22 @@ class Sequences:
         """The sequences at `index`; their rows are copied."""
         lengths = self.lengths[index]
         starts = torch.cumsum(lengths, 0) - lengths
-        rows = torch.repeat_interleave(self.starts[index] - starts, lengths) + torch.arange(int(lengths.sum()))
+        steps = torch.arange(int(lengths.sum()), device=lengths.device)
+        rows = torch.repeat_interleave(self.starts[index] - starts, lengths) + steps
         return Sequences(self.rows[rows], starts, lengths)
 
     def padded(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
+        """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1.
+
+        The rows behind a sequence are those of the next sample, which may be nan where it is missing.
+        """
         lengths = self.lengths[index]
         step = torch.arange(max(int(lengths.max()), 1), device=self.rows.device)
         keep = step < lengths.unsqueeze(1)  # (B, T)
         if not len(self.rows):
             return self.rows.new_zeros((*keep.shape, self.rows.shape[1])), keep
         rows = (self.starts[index].unsqueeze(1) + step).clamp(max=len(self.rows) - 1)  # (B, T)
-        return self.rows[rows] * keep.unsqueeze(2), keep  # (B, T, D)
+        return self.rows[rows].masked_fill_(~keep.unsqueeze(2), 0), keep  # (B, T, D)
 
     def to(self, device: torch.device | str) -> Sequences:
         """The same on another device."""
@@ -197,7 +201,9 @@ class Samples:
                 if name in self.present:
                     keep[name] = keep[name] & self.present[name][index].unsqueeze(1)
             else:
-                features[name] = value[index] if isinstance(index, slice) else value.index_select(0, index)
+                # indices are drawn on the CPU, and `index_select` needs them where the rows are
+                is_slice = isinstance(index, slice)
+                features[name] = value[index] if is_slice else value.index_select(0, index.to(value.device))
                 if name in self.present:
                     keep[name] = _over_steps(self.present[name][index], value)
         if self.aligned:

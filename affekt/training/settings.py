@@ -117,18 +117,15 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         positive: dict[str, float] = {name: getattr(self, name) for name in ('epochs', 'batch_size', 'learning_rate')}
-        positive |= {
-            'clip_norm': self.clip_norm or 1,
-            'clip_value': self.clip_value or 1,
-            'patience': self.patience or 1,
-        }
+        optional = {name: getattr(self, name) for name in ('clip_norm', 'clip_value', 'patience')}
+        positive |= {name: value for name, value in optional.items() if value is not None}
         invalid = {name: value for name, value in positive.items() if not value > 0}
         invalid |= {
             name: getattr(self, name) for name in ('weight_decay', 'backbone_share') if not getattr(self, name) >= 0
         }
         if invalid:
             raise ValueRangeError(
-                expected='positive settings, and weight_decay and backbone_share of 0 or more',
+                expected='settings above 0 (None for no limit), and weight_decay and backbone_share of 0 or more',
                 came=str(invalid),
                 todo='correct them',
             )

@@ -101,7 +101,7 @@ def train_together(
                 if ended(standing[k], epoch, common):
                     continue
                 _unstack(model, weights, k)
-                predicted = predict(model, validation)
+                predicted = predict(model, validation.to(common.device))
                 rows[k] |= {'epoch': float(epoch), 'score': score(predicted, validation)}
                 judge(standing[k], model, rows[k], predicted, validation)
             # 5. Save before the next epoch.

@@ -60,7 +60,8 @@ class Unlabelled:
             self._scales = _scales(self.samples)
         if self.settings.teacher_decay is None or self.settings.kind == 'pseudo':
             return model
-        self._teacher = copy.deepcopy(model).requires_grad_(False).eval()
+        # It is never trained, but its parameters are marked as the model's are: these marks say what an epoch keeps.
+        self._teacher = copy.deepcopy(model).eval()
         self._average = WeightAverage(model, self.settings.teacher_decay, into=_tensors_of(self._teacher))
         return self._teacher
 

@@ -1,10 +1,13 @@
-"""Published folds become tests in turn."""
+"""Published folds become tests in turn, and notes on what the parts share."""
 
+import importlib
+
+import numpy as np
 import pytest
 
-from affekt.corpora import Facts, Manifest, Sample
-from affekt.errors import CorpusError
-from affekt.experiments import ExperimentSettings, open_task
+from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
+from affekt.errors import CorpusError, ValueRangeError
+from affekt.experiments import ExperimentSettings, Fold, open_task, task_notes
 from affekt.experiments.folds import divided
 
 
@@ -32,3 +35,26 @@ def test_two_folds_leave_the_fair_protocol_nothing_to_learn_from_which_is_said_b
 def test_one_fold_cannot_be_tested_in_turn():
     with pytest.raises(CorpusError, match='two at least; got fold 2 alone'):
         divided(manifest_of([2, 2]), ExperimentSettings())
+
+
+def test_every_name_of_the_room_exists():
+    room = importlib.import_module('affekt.experiments')
+    assert [name for name in room.__all__ if not hasattr(room, name)] == []
+
+
+def test_fewer_than_two_folds_are_refused():
+    for folds in (1, 0, -3):
+        with pytest.raises(ValueRangeError, match="'folds'"):
+            ExperimentSettings(folds=folds)
+
+
+def test_samples_without_features_are_not_taken_for_copies_of_each_other(rng):
+    corpus = made_up_corpus()
+    size = len(corpus)
+    fold = Fold(np.arange(size // 2), np.arange(size // 2, size // 2 + 2), np.arange(size // 2 + 2, size))
+    rows, present = rng.normal(size=(size, 2)).astype(np.float32), np.ones(size, bool)
+    rows[[0, -1]], present[[0, -1]] = 0.0, False
+    given = corpus, [fold], None, {'text': rows}, {'text': present}
+    assert not any('very features' in note for note in task_notes(*given))
+    rows[-1], present[-1] = rows[1], True
+    assert any('1 tested sample with the very features' in note for note in task_notes(*given))

@@ -14,7 +14,17 @@ from affekt.benchmarks.merbench_tables import lines
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
 from affekt.errors import CorpusError, UnknownNameError
-from affekt.experiments import Part, initials, open_stores, open_task
+from affekt.experiments import (
+    ExperimentSettings,
+    Part,
+    System,
+    Trial,
+    initials,
+    open_stores,
+    open_task,
+    reference_run,
+    scored_rows,
+)
 from affekt.features import Features, Provenance, Store, write_features
 
 QUICK = MerbenchSettings(model='linear', seeds=1, trials=1, epochs=6, patience=3, batch_size=16, resamples=50)
@@ -202,3 +212,27 @@ def test_what_reading_a_table_took_for_granted_is_said(verb, tmp_path):
     assert 'the first column of samples.csv, which counts the rows and has no name, is left out' in ' '.join(
         result.stderr.split()
     )
+
+
+@pytest.mark.parametrize('target', ['category', 'sentiment'])
+def test_a_published_run_that_diverges_is_named_and_scored_as_the_constant_answer(tmp_path, target, rng):
+    rows = [
+        Sample(
+            f's{row}', sentiment=float(rng.normal()), category='ab'[row % 2], split=('train', 'val', 'test1')[row % 3]
+        )
+        for row in range(60)
+    ]
+    manifest = Manifest(Facts('made up', categories=('a', 'b'), ranges={'sentiment': (-3.0, 3.0)}), rows)
+    store = write_store(tmp_path / 't.features.arrow', manifest.names, rng.normal(size=(60, 4)), modality='text')
+    settings = ExperimentSettings('lf_dnn', seeds=1, epochs=2, batch_size=8, resamples=20, target=target)
+    task = open_task(manifest, {'text': store}, settings)
+    draw = {'learning_rate': 1e20, 'clip_value': None, 'hidden': 8, 'dropout': 0.2}
+    answers = reference_run(Trial(task, task.reference[0], ('text',), 'lf_dnn', draw, settings, 1))
+    assert answers.status == 'not_finite'
+    system = System(('text',), 'lf_dnn', 'reference', answers.test.logits[None], answers.test.values[None])
+    everywhere = dataclasses.replace(
+        system, logits=np.zeros((1, 60, task.classes)), values=np.zeros((1, 60, task.width))
+    )
+    everywhere.logits[:, task.fair[0].test], everywhere.values[:, task.fair[0].test] = system.logits, system.values
+    constant, diverged = scored_rows(task, [everywhere], settings, beside=lambda *_: [])
+    assert diverged.by_seed == constant.by_seed

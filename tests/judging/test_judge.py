@@ -339,3 +339,14 @@ def test_a_model_in_this_process_reads_only_text(tmp_path):
         LocalModel(tmp_path / 'model').ask(picture)
     with pytest.raises(LLMError, match='--local'):
         LocalModel(tmp_path / 'nowhere')
+
+
+def test_kappa_has_no_interval_beyond_one(rng):
+    # Of five pairs three agree: (3/5 - 13/25) / (1 - 13/25) = 1/6, and a symmetric interval would reach beyond 1.
+    people, said = ['left', 'left', 'right', 'right', 'left'], ['left', 'left', 'right', 'left', 'right']
+    pairs = [dataclasses.replace(PAIR, sample=f'clip {number}') for number in range(5)]
+    verdicts = dict(zip([pair.sample for pair in pairs], said, strict=True))
+    judge = SimpleNamespace(name='told', verdict=lambda pair, order: Verdict(verdicts[pair.sample], order))
+    kappa = report_on(judge_pairs(pairs, judge), people, rng=rng).agreement[0].kappa
+    assert kappa.value == pytest.approx(1 / 6, abs=1e-12)
+    assert -1.0 <= kappa.low < kappa.high <= 1.0

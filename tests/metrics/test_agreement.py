@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import evalica
 import numpy as np
 import pytest
@@ -152,3 +154,21 @@ def test_the_annotators_of_pandalm_agree_pair_by_pair_as_they_do_all_together(sh
     theirs = [peer.cohen_kappa_score(ratings[one].astype(int), ratings[two].astype(int)) for one, two in pairs]
     assert found == pytest.approx(theirs, abs=1e-12)
     assert krippendorff_alpha(ratings) == pytest.approx(np.mean(found), abs=0.01)
+
+
+def test_alpha_has_no_interval_beyond_one(rng):
+    # 4 units, one disagreement: alpha is 1 - 2 / (2 * 15 / 7) = 8/15, and a symmetric interval would reach beyond 1
+    interval = alpha_interval([[1, 1, 2, 2], [1, 1, 2, 1]], rng=rng)
+    assert -1.0 <= interval.low < interval.value < interval.high <= 1.0
+
+
+def test_alpha_of_continuous_ratings_takes_little_memory(rng):
+    ratings = rng.normal(size=(1, 150)) + rng.normal(0, 0.5, (2, 150))  # 300 distinct values
+    tracemalloc.start()
+    alpha = krippendorff_alpha(ratings, level='interval')
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # a table of coincidences per unit would take 108 MB
+    within = ((ratings[0] - ratings[1]) ** 2).sum() * 2
+    total = ((ratings.ravel()[:, None] - ratings.ravel()[None, :]) ** 2).sum() / (ratings.size - 1)
+    assert alpha == pytest.approx(1 - within / total, abs=1e-12)

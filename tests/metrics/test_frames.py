@@ -246,3 +246,36 @@ def test_classes_and_units_are_scored_under_their_names():
     scores = expression_measure(np.array([0, 1]), np.array([0, 0]), 2, ('calm', 'glad')).scores()
     assert scores['expression_f1 calm'] == pytest.approx(2 / 3)
     assert unit_measure(np.array([[1]]), np.array([[1]]), ('AU12',)).scores()['unit_f1 AU12'] == 1.0
+
+
+def test_two_systems_on_affect_differ_by_their_plain_scores(rng):
+    truth = [rng.uniform(-1, 1, (40, 2)).astype(np.float32) for _ in range(6)]
+    left, right = ([video + shift for video in truth] for shift in (0.1, 0.7))
+    tested = compare(affect_measure(truth, left), affect_measure(truth, right), rng=rng, resamples=100)
+    plain = affect_ccc(truth, left) - affect_ccc(truth, right)
+    assert tested['affect_ccc'].difference.value == pytest.approx(plain, abs=1e-9)
+
+
+def test_recordings_are_one_for_each_video_also_for_those_without_a_label():
+    measure = expression_measure([np.array([0, 1]), np.array([-1, -1]), np.array([1, 0])], [np.array([0, 1])] * 3, 2)
+    given = frame_intervals(measure, rng=np.random.default_rng(0), recordings=['a', 'b', 'c'])
+    assert given['accuracy'].value == 0.5
+    for recordings in (['a'], ['a', 'b'], ['a', 'b', 'c', 'd']):
+        with pytest.raises(ShapeError, match='3 videos'):
+            frame_intervals(measure, rng=np.random.default_rng(0), recordings=recordings)
+
+
+def test_names_are_as_many_as_classes_or_units():
+    pair = [np.array([0, 1])], [np.array([0, 1])]
+    for names in ('a', 'abc'):
+        with pytest.raises(ShapeError, match='2 classes'):
+            expression_measure(*pair, 2, names=names)
+        with pytest.raises(ShapeError, match='2 action units'):
+            unit_measure(np.zeros((3, 2)), np.zeros((3, 2)), names=names)
+
+
+def test_windows_further_apart_than_long_are_never_empty():
+    # 10 frames, length 2, stride 5: windows at 0 and 5; one at 10 would have no frame
+    parts = mean_over_windows(expression_f1, [np.array([0, 1] * 5)], [np.array([0, 1] * 5)], 2, 5)
+    assert len(parts.scores) == 2
+    assert parts.undefined == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.errors import ShapeError
+from affekt.errors import ShapeError, ValueRangeError
 from affekt.metrics.image import (
     SCALE_WEIGHTS,
     absolute_error,
@@ -129,3 +129,12 @@ def test_pictures_that_cannot_be_compared_are_refused():
         structural_similarity(ROUGH[:10], ROUGH[:10])
     with pytest.raises(ShapeError, match='176'):
         multiscale_similarity(ROUGH, ROUGH)
+
+
+def test_flicker_passes_on_what_a_video_says_of_itself():
+    def broken():
+        yield np.zeros((2, 2))
+        raise ValueRangeError(expected='frames', came='damage', todo='record it again')
+
+    with pytest.raises(ValueRangeError, match='damage'):
+        temporal_flicker(broken(), [np.zeros((2, 2))] * 3)

@@ -163,3 +163,29 @@ def _reference_pair():
 
     truth = uniform('y', 300).reshape(100, 3)
     return truth, 0.6 * truth + 0.4 * uniform('p', 300).reshape(100, 3) + 0.1
+
+
+def test_paired_differences_are_those_of_the_plain_scores_also_for_a_shifted_system(rng):
+    truth = rng.normal(size=200)
+    sides = truth + rng.normal(0, 0.5, 200), truth + rng.normal(0, 0.5, 200) + 2
+    left, right = (dimensional_measure(truth, side) for side in sides)
+    plain = concordance(truth, sides[0]) - concordance(truth, sides[1])
+    tested = compare(left, right, rng=rng, resamples=200)['concordance']
+    assert tested.difference.value == pytest.approx(plain, abs=1e-12)
+    assert tested.difference.low <= plain <= tested.difference.high
+    assert tested.p == pytest.approx(1 / 201)
+    against = compare_with(right, {'left': left}, 'concordance', rng=rng, resamples=200)['left']
+    assert against.difference.value == pytest.approx(plain, abs=1e-12)
+
+
+def test_a_constant_prediction_has_the_concordance_of_its_plain_form(rng):
+    truth = rng.normal(3, 1, 50)
+    constant = np.full(50, 0.1, np.float32)
+    scores = dimensional_measure(truth, constant).scores()
+    assert scores['concordance'] == pytest.approx(concordance(truth, constant), abs=1e-15)
+    assert np.isnan(scores['pearson'])
+
+
+def test_without_samples_every_score_is_undefined(rng):
+    scores = measure_intervals(categorical_measure([], []), rng=rng, groups=[])
+    assert all(np.isnan(score.value) for score in scores.values())

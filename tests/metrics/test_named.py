@@ -107,3 +107,16 @@ def test_metrics_of_different_labels_are_asked_for_in_turn(tables):
 def test_metrics_of_the_wrong_labels_are_refused(rng):
     with pytest.raises(UnknownNameError, match='metrics of categories, which these are'):
         score_labels(['a', 'b'], ['a', 'b'], ['mae'], rng=rng)
+
+
+def test_categories_that_are_numbers_are_equal_however_they_are_written(tmp_path):
+    (tmp_path / 'truth.csv').write_text('sample,label\na,1\nb,2\n')
+    (tmp_path / 'answers.jsonl').write_text('{"sample": "a", "label": 1.0}\n{"sample": "b", "label": "2.0"}\n')
+    pair = read_label_pair(tmp_path / 'truth.csv', tmp_path / 'answers.jsonl', reads='categories')
+    assert pair.truth.tolist() == pair.prediction.tolist() == ['1', '2']
+
+
+def test_a_sample_without_a_group_is_refused_by_name(tmp_path):
+    (tmp_path / 'truth.csv').write_text('sample,label,speaker\na,x,one\nb,y,\nc,x,\n')
+    with pytest.raises(TableError, match='speaker for b, c'):
+        read_label_pair(tmp_path / 'truth.csv', tmp_path / 'truth.csv', by='speaker')

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_up_table import SMALL
 
-from affekt.errors import TableError
+from affekt.errors import TableError, ValueRangeError
 from affekt.labels import load_table
 from affekt.metrics import (
     grouped_scores,
@@ -178,3 +178,8 @@ def test_one_label_a_sample_adds_hit_rates_with_the_interval_of_recall(stored, t
     assert hit.value == pytest.approx(held['checkpoints']['000050']['expected']['2025']['hitrate'], abs=1e-12)
     assert hit.value - hit.low == pytest.approx(0.04, abs=0.01)  # 1.96 sqrt(0.785 0.215 / 411) = 0.040
     assert scored.trivial['six basic words']['HIT hit rate'] == pytest.approx(1.0)
+
+
+def test_a_missing_sentiment_is_refused_and_does_not_count_as_negative():
+    with pytest.raises(ValueRangeError, match='b'):
+        sentiment_scores({'a': 1.0, 'b': float('nan')}, {'a': 'positive', 'b': 'negative'})

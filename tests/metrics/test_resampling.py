@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.errors import ShapeError
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.metrics import categorical_measure, compare, dimensional_measure, measure_intervals
 from affekt.metrics.resampling import holm, paired_test
 
 
@@ -54,3 +55,27 @@ def test_groups_of_another_length_are_refused(rng):
     both = _columns(np.zeros(3))
     with pytest.raises(ShapeError):
         paired_test(both, both, _mean, rng=rng, groups=['a', 'b'])
+
+
+def test_an_undefined_difference_has_no_p_value_and_does_not_count_in_the_correction(rng):
+    truth = rng.normal(size=60)
+    varied, constant = (dimensional_measure(truth, side) for side in (truth + rng.normal(size=60), np.zeros(60)))
+    tested = compare(varied, constant, rng=rng, resamples=100)
+    assert np.isnan([tested['pearson'].difference.value, tested['pearson'].p, tested['pearson'].p_holm]).all()
+    assert tested['mae'].p_holm <= 3 * tested['mae'].p  # three tests, not four
+    assert holm([0.01, float('nan'), 0.04]) == [0.02, pytest.approx(float('nan'), nan_ok=True), 0.04]
+
+
+def test_without_resamples_there_is_a_difference_alone(rng):
+    left, right = rng.normal(size=(2, 20))
+    interval, p = paired_test(_columns(left), _columns(right), _mean, rng=rng, resamples=0)['mean']
+    assert interval.value == pytest.approx(left.mean() - right.mean())
+    assert np.isnan([interval.low, interval.high, p]).all()
+
+
+@pytest.mark.parametrize('wrong', [{'level': 95}, {'level': 0.0}, {'resamples': -1}])
+def test_a_level_in_percent_and_a_negative_number_of_resamples_are_refused(rng, wrong):
+    measure = categorical_measure([0, 1, 1], [0, 1, 0])
+    for make in (measure_intervals, lambda measure, **chosen: compare(measure, measure, **chosen)):
+        with pytest.raises(ValueRangeError):
+            make(measure, rng=rng, **wrong)

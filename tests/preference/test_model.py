@@ -264,3 +264,9 @@ def test_vectors_are_kept_by_text_and_read_again(tmp_path):
     again = CachedEmbedder(Counting(), path).embed(['fear', 'joy'])
     assert asked == ['joy', 'fear']
     assert np.array_equal(again, first[[1, 0]])
+
+
+def test_the_folds_that_chose_are_as_many_as_there_were():
+    pairs = emoprefer_like(60, 0)
+    three = replace(pairs, names=tuple(f's{row % 3}' for row in range(len(pairs))), prompt=())
+    assert train_preferences(three, embedder=EMBEDDER, grid=FEW[:1]).facts['chosen_by'] == '3 folds of samples'

@@ -186,3 +186,15 @@ def test_shortcuts_learn_who_wins_from_other_pairs():
 def test_wrong_input_is_one_clear_error(wrong, error):
     with pytest.raises(error):
         wrong()
+
+
+def test_a_lead_that_comes_from_one_sample_of_three_may_be_none():
+    # Leads over the rule, which ties: 0.1, 0.1 and 0.5 in ten pairs each. Every resample has a lead above 0, but
+    # Student's t with two degrees of freedom reaches far below.
+    truth = np.ones(30, np.int64)
+    judge = np.array([1] * 6 + [-1] * 4 + [1] * 6 + [-1] * 4 + [1] * 10)
+    pairs = Pairs.of(['a'] * 30, ['b'] * 30, truth, names=np.repeat(['x', 'y', 'z'], 10).tolist())
+    found = evaluate_preferences(pairs, Answers(judge, -judge), rng=np.random.default_rng(0), resamples=200)
+    lead = found.shortcuts['longer text'].lead['all pairs']
+    assert lead.value == pytest.approx(7 / 30, abs=1e-12)
+    assert -1.0 <= lead.low < 0.0 < lead.high <= 1.0

@@ -110,3 +110,14 @@ def test_a_category_s_name_stands_for_its_levels_and_an_unknown_one_is_refused()
     assert count(votes, control=['style']).extra_names == ('style=x', 'style=y')
     with pytest.raises(UnknownNameError, match='among style'):
         count(votes, control=['length'])
+
+
+@pytest.mark.parametrize('noun', ['rater', 'sample'])
+def test_rows_without_a_rater_or_sample_are_not_taken_for_one(noun):
+    def votes(labels):
+        return Comparisons.of(['a', 'a', 'b'], ['b', 'b', 'a'], ['left'] * 3, **{noun: labels})
+
+    for empty in ('', None, float('nan'), ' '):
+        with pytest.raises(ComparisonError, match=f'a {noun} in every row'):
+            votes(['r', empty, 'r'])
+        assert getattr(votes([empty] * 3), noun) is None

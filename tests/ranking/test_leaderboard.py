@@ -248,3 +248,11 @@ def test_undefeated_data_is_an_error_and_with_a_prior_a_flagged_board(tmp_path):
     result = _run('rank', tmp_path / 'votes.csv', '--prior', '1.0')
     assert result.exit_code == 0
     assert 'only the prior holds them: a is undefeated' in result.output
+
+
+@pytest.mark.parametrize('intervals', ['profile', 'bootstrap'])
+def test_one_kind_of_cluster_may_be_given_as_its_name(intervals):
+    votes = _votes(sample=np.arange(400) // 4)
+    named, listed = (rank(votes, RankSettings(cluster=each, intervals=intervals)) for each in ('sample', ('sample',)))
+    assert named.clusters == listed.clusters == {'sample': 100}
+    assert named.standings == listed.standings

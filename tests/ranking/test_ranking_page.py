@@ -142,3 +142,9 @@ def test_ticks_are_written_short():
 
 def test_many_items_have_no_square_for_every_two():
     assert better_svg(['x'] * (MOST_CELLS + 1), np.full((MOST_CELLS + 1,) * 2, 0.5)) == ''
+
+
+def test_an_elo_that_is_left_out_is_a_dash():
+    page = ranking_page(rank(some(weight=np.full(120, 1e7))))
+    assert re.search(r'<td class="number" data-value="nan">–</td></tr>', page)
+    assert '>nan<' not in page

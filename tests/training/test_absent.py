@@ -123,3 +123,14 @@ def test_one_modality_has_nothing_to_miss_and_wrong_rates_are_named():
         missing_modality_scores(Watching(), samples, 'weighted_f1', rates=(0.0,))
     with pytest.raises(UnknownNameError, match='a score among'):
         missing_modality_scores(Watching(), samples, 'luck')
+
+
+def test_a_modality_that_every_sample_lacks_has_no_answers_and_no_score():
+    samples = replace(cases.samples(30), present={'audio': torch.zeros(30, dtype=torch.bool)})
+    index, answers = masks(samples, rates=())['audio']
+    assert (len(index), answers.shape) == (0, (0, 3))
+    scores = missing_modality_scores(cases.model(), samples, 'weighted_f1', rates=())
+    assert np.isnan(scores.fixed['audio'])
+    assert scores.answered['audio'] == 0
+    defined = [score for name, score in scores.fixed.items() if name != 'audio']
+    assert scores.fixed_mean == pytest.approx(np.mean(defined))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import training_cases as cases
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.training import Samples, Sequences
@@ -128,3 +129,24 @@ def test_the_largest_seeds_still_start_a_generator():
         torch.Generator().manual_seed(epoch_seed(seed, 3, 1))
     # 2 * 1,000,003 + 3 = 2,000,009, times 1,009, and 1
     assert epoch_seed(2, 3, 1) == 2_018_009_082
+
+
+def test_padding_is_zero_also_where_the_next_sample_is_missing_and_nan():
+    held = Sequences.of([np.ones((1, 2), np.float32), np.full((2, 2), np.nan, np.float32)])
+    padded, keep = held.padded(torch.tensor([0, 1]))
+    assert padded[0].tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    assert keep.tolist() == [[True, False], [True, True]]
+    codes, _ = Sequences.of([np.ones((1, 2), np.uint8), np.ones((2, 2), np.uint8)]).padded(torch.arange(2))
+    assert codes.dtype == torch.uint8
+
+
+def test_a_batch_is_taken_on_the_device_of_the_samples_by_indices_of_the_cpu():
+    # No CUDA device is needed: fake tensors compute devices and shapes alone. Checks of numbers are left out.
+    with FakeTensorMode():
+        held = object.__new__(Samples)
+        vectors = {'text': torch.empty(8, 3, device='cuda')}
+        vars(held).update(
+            features=vectors, labels=None, values=None, present={}, names=(), aligned=False, is_known=True
+        )
+        batch = held.batch(torch.arange(2))
+        assert (batch.features['text'].device.type, tuple(batch.features['text'].shape)) == ('cuda', (2, 3))

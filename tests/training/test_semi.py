@@ -10,7 +10,7 @@ import torch
 import training_cases as cases
 
 from affekt.errors import RunError, UnknownNameError, ValueRangeError
-from affekt.training import SemiSettings, TrainingSettings, pseudo_labelled, train, train_semi
+from affekt.training import SCORES, SemiSettings, TrainingSettings, predict, pseudo_labelled, train, train_semi
 from affekt.training.samples import Samples
 from affekt.training.unlabelled import Unlabelled
 
@@ -201,3 +201,10 @@ def test_wrong_settings_are_named(wrong):
         SemiSettings(**wrong)
     with pytest.raises(UnknownNameError, match='pseudo or consistency'):
         SemiSettings('magic')
+
+
+def test_the_teacher_of_the_best_epoch_is_what_comes_back():
+    parts = clusters(9, 1), clusters(60, 2), clusters(60, 3)
+    settings = replace(SETTINGS, epochs=3, score='loss', patience=None)
+    best = train_semi(small(), *parts[:1], parts[2], parts[1], settings, SemiSettings(teacher_decay=0.9)).best
+    assert SCORES['loss'](predict(best.model, parts[1]), parts[1]) == pytest.approx(best.best_score, abs=1e-6)

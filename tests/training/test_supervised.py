@@ -276,3 +276,10 @@ def test_without_half_precision_on_the_device_full_precision_is_taken_and_a_warn
     )
     assert half == full
     assert caplog.text.count('does not support bfloat16 natively') == 1
+
+
+@pytest.mark.parametrize('name', ['patience', 'clip_norm', 'clip_value'])
+def test_no_limit_is_none_and_a_limit_of_zero_is_refused(name):
+    assert getattr(TrainingSettings(**{name: None}), name) is None
+    with pytest.raises(ValueRangeError, match=f"'{name}': 0"):
+        TrainingSettings(**{name: 0})

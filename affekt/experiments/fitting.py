@@ -138,11 +138,11 @@ def reference_run(trial: Trial) -> Answers:
     else:
         status = 'constant' if is_constant(chosen, tested.truth) else 'healthy'
     constant = constant_outputs(task, fold)
-    outputs = (
+    outputs, oracle_outputs = (
         outputs_of(prediction) if prediction is not None and _is_finite(prediction) else constant
         for prediction in (chosen, oracle[2])
     )
-    return Answers(best[0], best[1], status, _size(network), *outputs)
+    return Answers(best[0], best[1], status, _size(network), outputs, oracle_outputs)
 
 
 def _is_finite(predicted: Predicted) -> bool:

@@ -202,8 +202,9 @@ class Samples:
                     keep[name] = keep[name] & self.present[name][index].unsqueeze(1)
             else:
                 # indices are drawn on the CPU, and `index_select` needs them where the rows are
-                is_slice = isinstance(index, slice)
-                features[name] = value[index] if is_slice else value.index_select(0, index.to(value.device))
+                features[name] = (
+                    value[index] if isinstance(index, slice) else value.index_select(0, index.to(value.device))
+                )
                 if name in self.present:
                     keep[name] = _over_steps(self.present[name][index], value)
         if self.aligned:

@@ -269,13 +269,15 @@ def test_what_cannot_be_read_is_said_before_anything_is_made(session, words, sen
 def test_options_become_settings(session):
     _run(
         'clip.mp4', '--purpose', ' film  study ', '--fps', '5', '--max-people', '2', '--words', 'tiny.en',
-        '--no-faces', '--no-frames', '--license', 'commercial-ok',
+        '--no-frames', '--license', 'commercial-ok',
     )  # fmt: skip
-    settings = session.made[0].settings
+    _run('clip.mp4', '--no-faces')
+    settings, without_faces = (made.settings for made in session.made)
     assert (settings.purpose, settings.fps, settings.max_people, settings.words) == ('film study', 5.0, 2, 'tiny.en')
     assert (settings.faces, settings.voice, settings.keep_frames, settings.license) == (
-        False, True, False, 'commercial-ok',
+        True, True, False, 'commercial-ok',
     )  # fmt: skip
+    assert (without_faces.faces, without_faces.voice) == (False, True)
 
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/stream.md'])

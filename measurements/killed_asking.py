@@ -18,7 +18,7 @@ from affekt.media import write_audio
 from affekt.media.synthetic import tone
 from measurements.killed_case import TESTS, Case
 
-DESCRIPTIONS, CAPTIONED = 24, 12
+DESCRIPTIONS, DESCRIBED, CAPTIONED = 24, 10, 6
 PROBES = ('Which colour', 'Listen: is', 'This clip shows one', 'Answer with the one word yes')
 VERDICTS, LABELS = ('a1', 'a2', 'same'), ('happy', 'sad', 'calm', 'tense')
 """What the model on the loopback answers, by the question's hash: both verbs find theirs."""
@@ -66,7 +66,6 @@ class Judge(Asking):
     """Two describers compared."""
 
     name = 'judge'
-    preload = ('affekt.ranking', 'affekt.llm')
 
     def words(self, out: Path) -> list[str]:
         """Both orders of each pair."""
@@ -88,7 +87,6 @@ class Labels(Asking):
     """Emotion words read out of descriptions."""
 
     name = 'extract'
-    preload = ('affekt.llm', 'affekt.labels')
 
     def words(self, out: Path) -> list[str]:
         """One question a description."""
@@ -160,8 +158,6 @@ class Server:
 class AboutClips(Asking):
     """A verb that asks about clips that say their numbers; its journal holds answers by the clip's name."""
 
-    preload = ('affekt.describers', 'affekt.llm', 'affekt.batch', 'affekt.description', 'pyarrow.parquet', 'av')
-
     def __init__(self, folder: Path) -> None:
         Case.__init__(self, folder)
         sys.path[:0] = [str(TESTS / room) for room in ('llm', 'describers', 'captioning')]
@@ -195,7 +191,7 @@ class DescribeServed(AboutClips):
 
         self.server = Server(hears)
         rows = []
-        for at in range(DESCRIPTIONS):
+        for at in range(DESCRIBED):
             write_audio(folder / f'{at}.wav', tone(0.3, 200.0 + 10 * at), 16_000)
             rows.append(Sample(self.clip_named(at), audio=f'{at}.wav', text=f'I say {at}.'))
         Manifest(Facts('tones', root=str(folder)), rows).save(folder / 'm.parquet')
@@ -216,14 +212,13 @@ class UniBench(AboutClips):
     """A model on a server asked about a set of MER-UniBench."""
 
     name = 'bench unibench --model'
-    preload = (*AboutClips.preload, 'affekt.benchmarks')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         from made_up_sets import hears, made_up_sets
 
         self.server = Server(hears)
-        self._labels, self._media = made_up_sets(folder, size=DESCRIPTIONS)
+        self._labels, self._media = made_up_sets(folder, size=DESCRIBED)
 
     def words(self, out: Path) -> list[str]:
         """One set, few resamples."""
@@ -250,7 +245,6 @@ class CaptionClips(AboutClips):
     """Clips captioned by models that hear, see, merge and list."""
 
     name = 'caption'
-    preload = (*AboutClips.preload, 'affekt.captioning')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -19,14 +19,11 @@ class Case(ABC):
     """A verb with a small input."""
 
     name: ClassVar[str]
-    preload: ClassVar[tuple[str, ...]] = ()
-    """Modules that the process which starts runs imports once."""
 
     @classmethod
     def prepare(cls) -> None:
-        """Make that process ready, once."""
-        for name in cls.preload:
-            import_module(name)
+        """Make the process that starts runs ready, once."""
+        import_module('affekt.cli')
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
 from collections.abc import Iterable
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import numpy as np
 
 from affekt.corpora import Manifest, made_up_corpus
 from affekt.features import Store
-from affekt.media import Recording, write_image, write_video
+from affekt.media import Recording, write_audio, write_image, write_video
+from affekt.media.synthetic import tone
 from affekt.runs import read_journal
 from measurements.killed_case import TESTS, Case, small_corpus
 
@@ -27,7 +30,6 @@ class Analyze(Case):
     """A folder of short sounds."""
 
     name = 'analyze'
-    preload = ('affekt.batch.running', 'affekt.media.joining')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -49,11 +51,20 @@ class Analyze(Case):
         }
 
 
-class BenchAnalyze(Analyze):
-    """The same folder, with labels."""
+class ShortTones(Analyze):
+    """A folder of shorter sounds, no two equal: `bench analyze` analyses equal ones once."""
+
+    def __init__(self, folder: Path) -> None:
+        Case.__init__(self, folder)
+        (folder / 'clips').mkdir()
+        for at in range(5):
+            write_audio(folder / 'clips' / f'{at}.wav', tone(0.4, 200.0 + 20 * at), 16_000)
+
+
+class BenchAnalyze(ShortTones):
+    """Such a folder, with labels."""
 
     name = 'bench analyze'
-    preload = (*Analyze.preload, 'affekt.own_data')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -78,11 +89,11 @@ class Extract(Case):
     """Features of a corpus, a few samples at once."""
 
     name = 'features extract'
-    preload = ('affekt.features', 'pyarrow.ipc', 'scipy.signal')
+    samples = 48
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._manifest = small_corpus(folder, 48, sound=True)
+        self._manifest = small_corpus(folder, self.samples, sound=True)
 
     def words(self, out: Path) -> list[str]:
         """Batches of three."""
@@ -113,6 +124,17 @@ class ExtractBeside(Extract):
     """The same by two processes beside the one that is killed."""
 
     name = 'features extract --processes 2'
+    samples = 18
+
+    @classmethod
+    def prepare(cls) -> None:
+        """New processes come from one that has imported what they need."""
+        super().prepare()
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload(['affekt.features.extraction', 'affekt.features.recipes', 'scipy.signal', 'av'])
+        forkserver.ensure_running()
+        forkserver._forkserver.ensure_running = lambda: None  # runs are forked, and it is no child of theirs
+        multiprocessing.get_context = lambda method=None: context
 
     def words(self, out: Path) -> list[str]:
         """Batches of three, each by either process."""
@@ -123,7 +145,6 @@ class Corrupt(Case):
     """Noise over short sounds."""
 
     name = 'corrupt'
-    preload = ('affekt.corruption', 'pyarrow.parquet', 'av')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -140,11 +161,10 @@ class Corrupt(Case):
         ]
 
 
-class DescribeClips(Analyze):
-    """The same folder described from measurements."""
+class DescribeClips(ShortTones):
+    """Such a folder described from measurements."""
 
     name = 'describe'
-    preload = (*Analyze.preload, 'affekt.description')
 
     def words(self, out: Path) -> list[str]:
         """Without recognition of speech."""
@@ -162,12 +182,11 @@ class MadeUpFaces(Case):
     """Videos of made-up people."""
 
     name = 'corpus make faces'
-    preload = ('affekt.face3d', 'affekt.media', 'pyarrow.parquet')
 
     def words(self, out: Path) -> list[str]:
-        """A dozen clips of a few frames."""
+        """Six clips of a few frames."""
         return [
-            'corpus', 'make', 'faces', '--clips', '12', '--people', '4', '--seconds', '0.4', '--fps', '10', '--size',
+            'corpus', 'make', 'faces', '--clips', '6', '--people', '4', '--seconds', '0.2', '--fps', '10', '--size',
             '48', '--out', str(out), '--resume', '--json',
         ]  # fmt: skip
 
@@ -178,10 +197,9 @@ class MadeUpFaces(Case):
 
 
 class Portraits(Case):
-    """A set of stimuli from two made-up portraits."""
+    """A set of stimuli from a made-up portrait."""
 
     name = 'reenact (a set)'
-    preload = ('affekt.reenactment', 'affekt.face3d', 'c2pa')
 
     @classmethod
     def prepare(cls) -> None:
@@ -198,10 +216,10 @@ class Portraits(Case):
         write_image(folder / 'portraits' / 'day.png', made_up_face(size=192)[0])
 
     def words(self, out: Path) -> list[str]:
-        """One person, four short clips."""
+        """The portrait and three short clips of it."""
         return [
-            'reenact', str(self.folder / 'portraits'), '--emotion', 'surprise,anger', '--intensity', '0,1',
-            '--seconds', '0.4', '--fps', '10', '--portrayed', 'nobody', '-o', str(out), '--json',
+            'reenact', str(self.folder / 'portraits'), '--emotion', 'surprise', '--intensity', '0,0.5,1',
+            '--seconds', '0.1', '--fps', '10', '--portrayed', 'nobody', '-o', str(out), '--json',
         ]  # fmt: skip
 
     def results(self, out: Path) -> Any:
@@ -214,11 +232,19 @@ class Portrait(Portraits):
 
     name = 'reenact'
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Windows of 4 pictures instead of 250."""
+        super().prepare()
+        from affekt.reenactment import write_reenactment
+
+        write_reenactment.__kwdefaults__['window'] = 4
+
     def words(self, out: Path) -> list[str]:
-        """Three windows of 250 pictures."""
+        """Five windows."""
         return [
-            'reenact', str(self.folder / 'portraits' / 'day.png'), '--emotion', 'surprise', '--seconds', '15', '--fps',
-            '50', '--portrayed', 'nobody', '-o', str(out / 'out.mp4'), '--json',
+            'reenact', str(self.folder / 'portraits' / 'day.png'), '--emotion', 'surprise', '--seconds', '2', '--fps',
+            '10', '--portrayed', 'nobody', '-o', str(out / 'out.mp4'), '--json',
         ]  # fmt: skip
 
     def journal(self, out: Path) -> Path:
@@ -250,16 +276,16 @@ class BenchReenact(Portraits):
         super().__init__(folder)
         from portraits import made_up_face
 
-        image = made_up_face(size=192)[0]
+        image = made_up_face(size=128)[0]
         for at in range(4):
-            write_video(folder / f'd{at}.mp4', [image] * 3 + [np.maximum(image, 40 * at)] * 3, 5.0)
+            write_video(folder / f'd{at}.mp4', [image, np.maximum(image, 40 * at), image], 5.0)
         (folder / 'pairs.csv').write_text('driver\n' + ''.join(f'd{at}.mp4\n' for at in range(4)))
 
     def words(self, out: Path) -> list[str]:
         """Without the network that compares faces."""
         return [
             'bench', 'reenact', '--pairs', str(self.folder / 'pairs.csv'), '--portrayed', 'nobody',
-            '--without-identity', '--out', str(out), '--resume', '--json',
+            '--without-identity', '--fps', '2', '--out', str(out), '--resume', '--json',
         ]  # fmt: skip
 
     def journal(self, out: Path) -> Path:

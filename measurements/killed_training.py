@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
+from affekt.corpora import Facts, Manifest, Sample
 from affekt.features import extract
 from measurements.killed_case import TESTS, Case, small_corpus
 
@@ -23,7 +23,6 @@ class Merbench(Case):
     """A benchmark of small models."""
 
     name = 'bench merbench'
-    preload = ('torch', 'affekt.benchmarks.merbench', 'affekt.fusion', 'affekt.training', 'pyarrow.parquet')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -47,7 +46,6 @@ class Track(Merbench):
     """Training for a track."""
 
     name = 'track train'
-    preload = ('torch', 'affekt.challenges.training', 'affekt.fusion', 'affekt.training', 'pyarrow.parquet')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -84,7 +82,6 @@ class Finetune(Merbench):
     """A small encoder of words, trained end to end."""
 
     name = 'bench finetune'
-    preload = ('torch', 'transformers', 'affekt.benchmarks.finetuning', 'affekt.fusion', 'pyarrow.parquet')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -148,18 +145,18 @@ class Pretrain(Training):
     """A tiny network of faces and voices, without labels."""
 
     name = 'pretrain'
-    preload = ('torch', 'affekt.pretraining', 'affekt.clips', 'affekt.training', 'pyarrow.parquet')
 
     @classmethod
     def prepare(cls) -> None:
-        """A network of 30,000 numbers takes the name of the smallest."""
+        """A network of two blocks takes the name of the smallest."""
         super().prepare()
         of_tests('pretraining')
         import pretrain_cases
 
         from affekt.pretraining import forms
 
-        forms.FORMS['hicmae-tiny'] = lambda: pretrain_cases.FORM
+        form = dataclasses.replace(pretrain_cases.FORM, depth=2, decoder_depth=2)
+        forms.FORMS['hicmae-tiny'] = lambda: form
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -169,8 +166,8 @@ class Pretrain(Training):
         self._manifest = corpus_in(folder)
 
     def words(self, out: Path) -> list[str]:
-        """Sixteen updates, a checkpoint after each second."""
-        more = ['--crop', 'none', '--batch-size', '5', '--epochs', '16', '--save-every', '2', '--resume', '--json']
+        """Four updates, a checkpoint after each."""
+        more = ['--crop', 'none', '--batch-size', '5', '--epochs', '4', '--save-every', '1', '--resume', '--json']
         return ['pretrain', 'hicmae', '--manifest', str(self._manifest), '--out', str(out), *more]
 
 
@@ -178,7 +175,6 @@ class FinetuneClips(Training):
     """A tiny network of voices with labels."""
 
     name = 'finetune'
-    preload = ('torch', 'affekt.pretraining', 'affekt.experiments', 'affekt.training', 'pyarrow.parquet')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -193,17 +189,17 @@ class FinetuneClips(Training):
         from affekt.pretraining.masked_training import form_notes
 
         rows = []
-        for at in range(12):
+        for at in range(8):
             write_audio(folder / f's{at}.wav', tone(0.75, (300, 3000)[at % 2]), 16_000)
-            rows.append(Sample(f's{at}', audio=f's{at}.wav', category=('low', 'high')[at % 2], speaker=f'p{at // 3}'))
+            rows.append(Sample(f's{at}', audio=f's{at}.wav', category=('low', 'high')[at % 2], speaker=f'p{at // 2}'))
         Manifest(Facts('tones', categories=('low', 'high'), root=str(folder)), rows).save(folder / 'm.parquet')
         torch.manual_seed(0)
         notes = {'notes': json.dumps(form_notes(SMALL))}
         save_tensors(folder / 'from.safetensors', HicmaePretraining(SMALL).state_dict(), notes)
 
     def words(self, out: Path) -> list[str]:
-        """Eight epochs, with scores on speakers that nothing was learnt from."""
-        more = ['--test', 'speaker=p0', '--epochs', '8', '--batch-size', '3', '--resume', '--json']
+        """Five epochs, with scores on speakers that nothing was learnt from."""
+        more = ['--test', 'speaker=p0', '--epochs', '5', '--batch-size', '3', '--resume', '--json']
         source, manifest = str(self.folder / 'from.safetensors'), str(self.folder / 'm.parquet')
         return ['finetune', '--from', source, '--manifest', manifest, '--out', str(out), *more]
 
@@ -221,7 +217,6 @@ class DescribeTrain(Training):
     """A describer on a tiny language model."""
 
     name = 'describe train'
-    preload = ('torch', 'transformers', 'peft', 'affekt.description', 'affekt.experiments', 'pyarrow.parquet')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -240,12 +235,12 @@ class DescribeTrain(Training):
         self._trunk = saved_trunk(folder)
 
     def words(self, out: Path) -> list[str]:
-        """Six updates, judged after each second."""
-        store, more = str(self.folder / 'hash512'), ['--rank', '2', '--answer-tokens', '8', '--resume', '--json']
+        """Four updates, judged after each."""
+        store, more = str(self.folder / 'hash512'), ['--rank', '2', '--answer-tokens', '2', '--resume', '--json']
         return [
             'describe', 'train', '--stage', 'coarse', '--manifest', str(self.folder / 'm.parquet'), '--features', store,
-            '--out', str(out), '--trunk', str(self._trunk), '--steps', '6', '--batch-size', '4', '--evaluate-every',
-            '2', *more,
+            '--out', str(out), '--trunk', str(self._trunk), '--steps', '4', '--batch-size', '2', '--evaluate-every',
+            '1', *more,
         ]  # fmt: skip
 
     def is_finished(self, out: Path) -> bool:
@@ -264,7 +259,6 @@ class Abaw(Case):
     """Models of every frame, on made-up people."""
 
     name = 'bench abaw'
-    preload = ('torch', 'affekt.benchmarks.abaw', 'affekt.sequence_models', 'affekt.training', 'pyarrow.parquet')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -275,12 +269,12 @@ class Abaw(Case):
         made_up_inputs(folder / 'made', made, recipes=('acoustics-frm',))
 
     def words(self, out: Path) -> list[str]:
-        """Two models on two folds."""
+        """A model from two seeds."""
         made = self.folder / 'made'
         return [
             'bench', 'abaw', '--corpus', str(made / 'corpus.parquet'), '--features',
             str(made / 'features' / 'acoustics-frm'), '--key', str(made / 'corpus' / 'key'), '--task', 'va', '--model',
-            'convolution,transformer', '--window', '4', '--stride', '2', '--epochs', '2', '--hidden', '4',
+            'convolution', '--window', '4', '--stride', '2', '--epochs', '2', '--hidden', '4',
             '--resamples', '20', '--seeds', '2', '--out', str(out), '--resume', '--json',
         ]  # fmt: skip
 
@@ -303,11 +297,10 @@ class Dfer(FinetuneClips):
     """The same network tuned on each fold."""
 
     name = 'bench dfer'
-    preload = (*FinetuneClips.preload, 'affekt.benchmarks.dfer')
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        few = made_up_corpus(media=folder / 'wav').keep(lambda row: row.dialogue.endswith('d1'))
+        few = Manifest.load(small_corpus(folder, 12, sound=True))
         few.replaced(split=[None] * len(few), fold=[1 if row.fold < 3 else 2 for row in few.samples]).save(
             folder / 'few.parquet'
         )

@@ -626,8 +626,8 @@ def run_kills(result: dict[str, Any]) -> str:
     broken = [name.replace('_', ' ') for name in next(iter(verbs.values()))['broken']]
     return (
         '## Runs that survive a kill\n\n'
-        '`measurements/run_kills.py`: `kill -9` at random moments, each followed by the same command '
-        'again, until the run is done; then another run begins. *Results*: those in the '
+        '`measurements/run_kills.py`: `kill -9` at random moments of runs on small inputs, each followed by the same '
+        'command again, until the run is done; then another run begins. *Results*: those in the '
         'journal at the time of a kill. The other columns count errors: results lost, noted twice, written '
         'again or torn, files left over, runs that failed, and results that differ from those of a run that nobody '
         'killed.\n\n' + table(['verb', 'kills', 'runs', 'results', *broken], rows)

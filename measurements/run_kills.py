@@ -7,6 +7,8 @@ be asked again whose answer stood there, nor twice in a run; of one that trains,
 stand for results. At the end the results must be those of a run that nobody killed, and nothing else may lie in the
 folder.
 
+Every run is forked from a process that has done the verb once, so that imports and models cost a kill nothing.
+
     python measurements/run_kills.py [--kills 200] [--seed 1] [--verbs analyze,corrupt]
 
 Figures of several seeds add up: the result file holds, for each verb, those of every seed and their sums. A seed that
@@ -16,7 +18,9 @@ is drawn again replaces its earlier figures.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
+import gc
 import json
 import os
 import random
@@ -24,6 +28,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -40,18 +45,25 @@ from measurements.killed_case import Case
 
 RESULT = Path(__file__).parent / 'results' / 'run_kills.json'
 BROKEN = ('lost', 'twice', 'written_again', 'torn', 'left_over', 'failed_runs', 'other_results')
+STARTER = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
+from measurements import run_kills
+run_kills.starter(run_kills.CASES[sys.argv[1]])
+"""
 CASES = {case.name: case for case in (*killed_runs.CASES, *killed_asking.CASES, *killed_training.CASES)}
 
 
 class Starter:
-    """A process that has imported what a verb needs and forks one run at a time, so that a kill costs no imports."""
+    """A process that has run a verb to its end and forks one run at a time, with imports and models in memory."""
 
-    def __init__(self, name: str) -> None:
-        words = [sys.executable, __file__, '--starter', name]
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, name: str, words: list[str]) -> None:
+        process = [sys.executable, '-c', STARTER, name]  # a script would be imported by processes that a verb starts
+        self._process = subprocess.Popen(process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.start(words, 'warm')
 
     def start(self, words: list[str], run: str) -> int:
-        """The process that runs these words; it sends the run's name for its key."""
+        """The process that runs these words; it sends the run's name for its key. The first one ends before this."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps([run, words]) + '\n')
         self._process.stdin.flush()
@@ -71,33 +83,44 @@ class Starter:
 
 
 def starter(case: type[Case]) -> None:
-    """Fork a run for each line of standard input; say its process, then how it ended."""
+    """Run the first line of standard input, then fork a run for each line; say its process, and how it ended."""
     from affekt.cli import main
 
     case.prepare()
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.environ['AFFEKT_LLM_KEY'], words = json.loads(sys.stdin.readline())
+    assert not main.main(words, standalone_mode=False), 'the first run failed'
+    gc.collect()
+    gc.freeze()  # a run that is forked neither visits nor copies what this one holds
+    print(os.getpid(), file=answers, flush=True)
     for line in sys.stdin:
         child = os.fork()
         if not child:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.environ['AFFEKT_LLM_KEY'], words = json.loads(line)
-            main(words)  # exits
-        print(child, flush=True)
+            try:
+                main(words)
+            except SystemExit as ended:
+                threading._shutdown()
+                atexit._run_exitfuncs()
+                os._exit(ended.code)  # networks would join threads that the fork has not taken along
+        print(child, file=answers, flush=True)
         _, state = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(state), flush=True)
+        print(os.waitstatus_to_exitcode(state), file=answers, flush=True)
 
 
 def kill_and_resume(case: Case, kills: int, seed: int) -> dict[str, Any]:
     """Kill so often, and count what broke; every count under `broken` must be 0."""
-    runs, draw, begun = Starter(case.name), random.Random(seed), time.monotonic()
+    runs = Starter(case.name, case.words(case.folder / 'warm'))
+    draw, begun = random.Random(seed), time.monotonic()
     broken: Counter[str] = Counter(dict.fromkeys(BROKEN, 0))
     done = {'kills': 0, 'rounds': 0, 'runs': 0, 'results_at_kills': 0}
     kept_before: dict[str, Collection[str]] = {}
     try:
-        for warm in ('warm', 'whole'):  # the second one has its files in the system's cache
-            start = time.monotonic()
-            runs.start(case.words(case.folder / warm), warm)
-            assert runs.ended() == 0, f'{case.name}: the run that nobody kills failed'
-            whole_s = time.monotonic() - start
+        start = time.monotonic()
+        runs.start(case.words(case.folder / 'whole'), 'whole')
+        assert runs.ended() == 0, f'{case.name}: the run that nobody kills failed'
+        whole_s = time.monotonic() - start
         expected = case.results(case.folder / 'whole')
         assert expected == case.results(case.folder / 'warm'), f'{case.name}: two runs differ without any kill'
         while done['kills'] < kills:
@@ -163,11 +186,7 @@ def main() -> None:
     options.add_argument('--seed', type=int, default=1)
     options.add_argument('--verbs', default=','.join(CASES))
     options.add_argument('--out', type=Path, default=RESULT)
-    options.add_argument('--starter', help=argparse.SUPPRESS)
     chosen = options.parse_args()
-    if chosen.starter is not None:
-        starter(CASES[chosen.starter])
-        return
     np.seterr(all='raise')
     results = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
     for name in chosen.verbs.split(','):

@@ -21,6 +21,12 @@ SHOWN_FAULTS = 20
 
 _USER_INFO = re.compile(r'(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)[^\s/@]*@')
 """User name and password of an address, up to the @; an address made a `Path` has one slash after the colon."""
+_SYSTEM_ERROR = re.compile(
+    r"""\[(?:Errno|WinError)\ -?\d+\]\ (?P<reason>[^:\n\[]+)
+    (?::\ (?P<path>'[^'\n]*'|"[^"\n]*")(?:\ ->\ (?:'[^'\n]*'|"[^"\n]*"))?)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""An OSError as text: `[Errno 2] No such file or directory: 'a/b'`; a renaming has a second path."""
 
 
 class AffektError(Exception):
@@ -47,12 +53,29 @@ class AffektError(Exception):
         return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps, self.faults))
 
 
+def without_error_numbers(part: str) -> str:
+    """A text in which errors of the system are reasons in words, after their path if the text does not name it.
+
+    >>> without_error_numbers("a/b: [Errno 2] No such file or directory: 'a/b'")
+    'a/b: No such file or directory'
+    >>> without_error_numbers("[Errno 13] Permission denied: 'a/b'")
+    'a/b: Permission denied'
+    """
+
+    def worded(match: re.Match[str]) -> str:
+        path = (match['path'] or '')[1:-1]
+        is_named = path in part[: match.start()]
+        return match['reason'] if is_named else f'{path}: {match["reason"]}'
+
+    return _SYSTEM_ERROR.sub(worded, part)
+
+
 def _shortened(part: str, longest: int = LONGEST_PART) -> str:
-    """A part whose middle is cut out if it is too long, and without names and passwords of addresses.
+    """A part whose middle is cut out if it is too long, without names and passwords of addresses or error numbers.
 
     The end is kept, since libraries often put the reason there.
     """
-    part = _USER_INFO.sub(r'\1…@', part)
+    part = without_error_numbers(_USER_INFO.sub(r'\1…@', part))
     if len(part) <= longest:
         return part
     return f'{part[: longest // 2]} … ({len(part):,} characters) … {part[-longest // 4 :]}'

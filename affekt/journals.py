@@ -30,12 +30,13 @@ class Entry:
     files: Mapping[str, Sequence[Any]] | None = None
     """Path in the run to the size and hash of each file of the result; None in journals of older versions."""
 
-    def damage(self, run: Path, main: str = '') -> str:
+    def damage(self, run: Path, main: str = '', without: Sequence[str] = ()) -> str:
         """How the result in the folder `run` differs from its journal entry; '' if it is complete.
 
         Args:
             run: folder of the run.
             main: file of the result that must exist where the entry lists no files.
+            without: listed files, as paths in the run, that are not checked.
         """
         if self.files is None:
             main_path = run / self.folder / main if main else run / self.folder
@@ -47,6 +48,8 @@ class Entry:
         if not (run / self.folder).exists():
             return f'{self.folder} is missing'
         for name, recorded in self.files.items():
+            if name in without:
+                continue
             path = run / name
             if not path.is_file():
                 return f'{name} is missing'

@@ -12,7 +12,7 @@ Progress = Callable[[str, float, float], None]
 Unit = TypeVar('Unit')
 
 
-def counted(
+def with_progress(
     units: Iterable[Unit], progress: Progress | None, stage: str, total: int, *, done: int = 0
 ) -> Iterator[Unit]:
     """Yields units of work and reports how many are done: `done` before the first, one more after each.

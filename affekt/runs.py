@@ -241,17 +241,18 @@ class Run:
             yield staging
         self._record_building('')
 
-    def finished(self, key: str, main: str = '') -> Entry | None:
+    def finished(self, key: str, main: str = '', without: Sequence[str] = ()) -> Entry | None:
         """The journal entry of `key` if its result is complete on disk; None if it has to be computed (again).
 
         Args:
             key: key of the result, as given to `note`.
             main: file that the result must have where an older version recorded no files.
+            without: files of the result, as paths in the run, that may be missing or damaged.
         """
         entry = self._entries.get(key)
         if entry is None or key in self._damaged:
             return None
-        if damage := entry.damage(self.folder, main):
+        if damage := entry.damage(self.folder, main, without):
             LOG.warning('%s in %s is done again: %s', entry.folder, self.folder, damage)
             self._damaged.add(key)
             return None

@@ -24,6 +24,18 @@ AWAKE_S = 0.1
 """Longest uninterrupted wait of the main thread in seconds, and so the delay of Ctrl-C."""
 BEHIND = 10
 """Steps of niceness by which a thread yields to others."""
+STARTED_BY = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+"""Environment variables that torchrun and similar launchers set, all of them."""
+
+
+def launch() -> tuple[int, int] | None:
+    """Rank of this process and number of processes that were launched together; None for a process on its own.
+
+    Schedulers and notebooks set some of the variables, such as WORLD_SIZE, without launching anything.
+    """
+    if any(name not in os.environ for name in STARTED_BY):
+        return None
+    return int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
 
 
 def awaited(attempt: Callable[[float], Result], *not_yet: type[Exception]) -> Result:

@@ -29,6 +29,7 @@ from affekt.annotation.exports import export_votes
 from affekt.annotation.journal import read_events
 from affekt.annotation.study import open_votes
 from affekt.ranking import read_comparisons
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 TOKEN = 'token of the raters'
@@ -215,7 +216,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = run(options.kills, options.seed, Path(folder))
-    options.out.write_text(json.dumps(result, indent=2) + '\n')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=2))
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from scipy.signal import lfilter
 
 from affekt.labels import CIRCUMPLEX
 from affekt.runs import write_atomically
+from affekt.typed_json import json_file
 from affekt.voice import COLUMNS, SpeechDetector, Turn, acoustic_frames, acoustic_summary, speech_turns
 from affekt.voice.arousal import CALM_SPEECH, CORRELATES, liveliness
 from affekt.voice.observe import level_ratio_db, speech_only
@@ -90,7 +90,7 @@ def main() -> None:
     }
     if chosen.earlier:
         result['high against low (AUC), earlier formula'] = earlier_table(read_turns(chosen.earlier))
-    write_atomically(chosen.out, (json.dumps(rounded(result), indent=1) + '\n').encode())
+    write_atomically(chosen.out, json_file(rounded(result)))
 
 
 # Clips and their turns

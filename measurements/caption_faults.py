@@ -29,6 +29,7 @@ from pathlib import Path
 from affekt.captioning import PRICED, caption, price_of
 from affekt.captioning.captions import USE
 from affekt.tables import read_table
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / 'tests' / 'captioning'))
@@ -156,7 +157,7 @@ def main() -> None:
                 name: (folder / 'whole' / name).read_bytes() == (folder / 'killed' / name).read_bytes()
                 for name in TABLES
             }
-    options.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

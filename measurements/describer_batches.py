@@ -21,6 +21,7 @@ import torch
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.description import ClipDescriber, ClipReader, Description, PerceivedClip, open_clip_describer, opening
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 from affekt.weights import SMALL_DESCRIBER, model_path
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'describer_batches.json'
@@ -126,7 +127,7 @@ def main() -> None:
     manifest = made_clips(options.clips)
     describer.describe(manifest, manifest.samples)  # reads all clips
     result = {'versions': versions(), **compared(describer, manifest, [2, 7, options.clips])}
-    write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
+    write_atomically(RESULT, json_file(result))
     print(json.dumps(result, indent=2))
 
 

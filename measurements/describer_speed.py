@@ -39,6 +39,7 @@ from affekt.description import (
 from affekt.features import RECIPES, SampleEncoder, Unable
 from affekt.features.recipes import outcomes
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 from affekt.weights import model_path
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'describer_speed.json'
@@ -238,7 +239,7 @@ def main() -> None:
             result.setdefault('training_on_other_processors', {})[options.processor] = training
         else:
             result['training'] = training
-    write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
+    write_atomically(RESULT, json_file(result))
     print(json.dumps(result, indent=2))
 
 

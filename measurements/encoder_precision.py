@@ -36,6 +36,7 @@ from affekt.pretraining import collate, cut, evaluation_windows
 from affekt.representations import export_onnx, quantise
 from affekt.runs import versions, write_atomically
 from affekt.training import has_precision
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / 'results' / 'encoder_precision.json'
@@ -133,7 +134,7 @@ def main() -> None:
         },
         'clips': len(clips), 'actors': options.actors, 'units': units(), 'rows': rows, 'versions': versions(),
     }  # fmt: skip
-    write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
+    write_atomically(RESULT, json_file(result))
     print(json.dumps(result, indent=2))
 
 

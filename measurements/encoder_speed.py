@@ -49,6 +49,7 @@ from affekt.pretraining.masked_training import form_notes
 from affekt.representations import export_onnx, quantise
 from affekt.runs import versions, write_atomically
 from affekt.training import has_precision
+from affekt.typed_json import json_file
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'encoder_speed.json'
 CLIP = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'clips' / 'driving_d10.mp4'
@@ -265,7 +266,7 @@ def main() -> None:
         'int8_weight_bits': 7,  # see `quantise`
         'versions': versions(),
     }
-    write_atomically(options.out, (json.dumps(result, indent=2) + '\n').encode())
+    write_atomically(options.out, json_file(result))
     print(json.dumps(result, indent=2))
 
 

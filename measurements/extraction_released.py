@@ -29,6 +29,7 @@ import numpy as np
 
 from affekt.labels import WordTable, load_table, official_labels, read_answers, read_labels
 from affekt.metrics import hit_rates, score_open_vocabulary, set_scores
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
@@ -142,7 +143,7 @@ def main() -> None:
     parser.add_argument('--data', type=Path, default=DATA)
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'extraction_released.json')
     options = parser.parse_args()
-    options.out.write_text(json.dumps(measure(options.released, options.data), indent=2) + '\n')
+    options.out.write_bytes(json_file(measure(options.released, options.data)))
     print(options.out)
 
 

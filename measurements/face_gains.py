@@ -28,6 +28,7 @@ from affekt.files import write_atomically
 from affekt.media import Recording
 from affekt.reenactment.canonical import laid_face
 from affekt.reenactment.driver import Sighting, calm_place
+from affekt.typed_json import json_file
 from affekt.weights import model_path
 
 HERE = Path(__file__).resolve().parent
@@ -174,7 +175,7 @@ def main() -> None:
         'shut_lids': {'eyes': len(shut), 'quantiles_5_25_50': np.quantile(shut, [0.05, 0.25, 0.5]).round(3).tolist()},
         'gains': table,
     }  # fmt: skip
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', 'utf-8')
+    chosen.out.write_bytes(json_file(result))
     if chosen.install:
         install(table, [clip['clip'] for clip in every], sum(clip['frames'] for clip in every))
 

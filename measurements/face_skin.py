@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from affekt.face3d import face_model
 from affekt.faces import FaceLandmarker, euler_angles_deg
 from affekt.reenactment import laid_face
 from affekt.reenactment.amounts import BELOW_BROWS, BROW_EDGES, CREASES, columns, directions, skin_directions
+from affekt.typed_json import json_file
 
 RESULT = Path(__file__).parent / 'results' / 'face_skin.json'
 NAMES = {'surprise': 'surprised', 'angry': 'angry', 'neutral': 'neutral'}
@@ -127,7 +127,7 @@ def main() -> None:
         'directions': of_directions(directions()),
         'put_right': of_directions(skin_directions()),
     }
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', 'utf-8')
+    chosen.out.write_bytes(json_file(result))
 
 
 if __name__ == '__main__':

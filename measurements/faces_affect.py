@@ -21,6 +21,7 @@ from affekt.faces import affect, expression_model
 from affekt.faces.align import FER_TEMPLATE
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.labels import EKMAN, coordinates, expected_affect
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'recipes' / 'face_expression'))
@@ -104,7 +105,7 @@ def main() -> None:
         if split == 'validation':
             result['neutral_lean_fitted'] = round(lean_of(shares, faces.labels), 2)
         result[split] = {'faces': len(faces), **split_result(shares, seen.blendshapes, faces.labels)}
-    options.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

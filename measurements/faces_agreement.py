@@ -24,6 +24,7 @@ from PIL import Image
 
 from affekt.faces import Face, FaceLandmarker, FaceTracker
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 PACKAGE = 'mediapipe==1.2.2'
 PHOTOGRAPHS = ('single_face.jpg', 'multi_face.jpg')
@@ -116,7 +117,7 @@ def main() -> None:
         row['cpu_ms_per_frame_mediapipe'] = round(1000 * float(mediapipe['cpu_s']) / len(frames), 2)
         result['video'][name] = row
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    chosen.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -30,6 +30,7 @@ from affekt.faces import Face, FaceLandmarker, align_face, euler_angles_deg, fiv
 from affekt.faces.conditions import BLURRED_BELOW, DRAWN_ABOVE, UPSIDE_DOWN_DEG, cover_measures, few_shades
 from affekt.faces.readings import READINGS, readings
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 COVERS = ('mask', 'lower box', 'sunglasses', 'eye bar', 'left half', 'right half', 'hand')
 DRAWINGS = ('cartoon', 'poster', 'sketch', 'brush')
@@ -250,7 +251,7 @@ def main() -> None:
     seen = list(pictures(given.data, FaceLandmarker(threads=1), np.random.default_rng(4)))
     weights = fitted(seen)
     result = {'weights': weights, 'fitted_on': ['fer train', 'people a'], 'shares': judged(seen, weights)}
-    given.out.write_text(json.dumps(result, indent=1) + '\n')
+    given.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

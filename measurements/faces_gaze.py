@@ -21,6 +21,7 @@ from PIL import Image
 from affekt.faces import BLENDSHAPES, READINGS, Face, FaceLandmarker, readings
 from affekt.faces.readings import CLOSED, GAZE_BIAS_DEG, GAZE_REACH_DEG, level_yaw_deg
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 NAMES = [reading.name for reading in READINGS]
 BLINKS = [BLENDSHAPES.index(f'eyeBlink{side}') for side in ('Left', 'Right')]
@@ -90,7 +91,7 @@ def main() -> None:
         'pictures_with_closed_eyes': len(closed_pitches),
         'their_pitch_if_it_were_read_deg': round(float(np.mean(closed_pitches)), 1) if closed_pitches else None,
     }
-    options.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -16,7 +16,6 @@ and 1. `degraded` shows what small and blurred pictures do to the distances of t
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +28,7 @@ from affekt.faces import FaceLandmarker
 from affekt.faces.identity import SIDE, FaceIdentity, face_crop
 from affekt.faces.same_person import SURE, mean_distance
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 ONE_PERSON = {'grid_id2_vcd_swwp2s': 'grid_pwij3p'}
 """Two films of one speaker, seen by eye."""
@@ -159,7 +159,7 @@ def main() -> None:
                 {'collection': name, 'side_px': side or SIDE, 'blur_px': blur, 'of_two_low': low, 'of_two': middle_one}
             )
     result['degraded'] = rows
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    chosen.out.write_bytes(json_file(result))
 
 
 if __name__ == '__main__':

@@ -18,6 +18,7 @@ from PIL import Image
 
 from affekt.faces import FaceLandmarker, observe_faces
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 SIZES = (16, 20, 24, 32, 40, 48, 64, 96)
 FRAMES = ((640, 360), (1280, 720), (1920, 1080))
@@ -95,7 +96,7 @@ def main() -> None:
         for name in ('single_face.mp4', 'WolfgangLanger_Pexels.mp4')
     }
     result = {'share_found_by_face_size_px': shares, 'taking_over_still_faces': clips}
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    chosen.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -27,6 +27,7 @@ from affekt.analysis.fuse import UNSURE_BELOW
 from affekt.faces import FaceLandmarker, expression_model, observe_faces, readable_share
 from affekt.labels import EKMAN, ekman_of
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 1.0)
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'faces_quality.json')
     given = parser.parse_args()
     result = measure(*read_faces(given.data, given.faces))
-    given.out.write_text(json.dumps(result, indent=1) + '\n')
+    given.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from affekt.faces import FaceLandmarker
 from affekt.faces.mesh import Face, Region, is_duplicate
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 ANGLES = (0, 25, -25, 60, -60, 90, -90, 120, -120, 150, -150, 180)
 GREY = (90, 90, 90)
@@ -77,7 +78,7 @@ def main() -> None:
     landmarker = FaceLandmarker(chosen.data / 'media' / 'face_landmarker.task')
     images = list(pictures(chosen.data))
     result = {'pictures': len(images), 'turned': [row(landmarker, images, angle) for angle in ANGLES]}
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    chosen.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

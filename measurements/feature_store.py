@@ -31,6 +31,7 @@ import numpy as np
 
 from affekt.features import Features, Provenance, Store, write_features
 from affekt.features.store import SUFFIX
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 SAMPLES, LARGE, DIMENSION = 5_030, 30_000, 1_024
@@ -176,7 +177,7 @@ def main() -> None:
         folder = Path(name)
         result = {'loading': loading(folder), 'memory': memory(folder)}
     result = {part: {key: float(f'{value:.4g}') for key, value in figures.items()} for part, figures in result.items()}
-    options.out.write_text(json.dumps(result, indent=1) + '\n')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -12,7 +12,6 @@ thread, for the machine is shared; the median of the runs.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -24,6 +23,7 @@ import numpy as np
 from affekt.challenges import check_frame_submission, frames_to_answer, write_frame_submission
 from affekt.frames import ACTION_UNITS, AFFECT, EXPRESSIONS, Faults, FrameTable, find_annotations, read_affwild2
 from affekt.frames import read_annotation as read
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 FOLDERS = {
@@ -138,7 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measured(Path(folder), options.videos, options.frames, options.runs)
-    options.out.write_text(json.dumps(figures, indent=1) + '\n')
+    options.out.write_bytes(json_file(figures))
 
 
 if __name__ == '__main__':

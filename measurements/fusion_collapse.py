@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
-import json
 import re
 import zlib
 from pathlib import Path
@@ -27,6 +26,7 @@ from affekt.npz import read_npz
 from affekt.runs import versions, write_atomically
 from affekt.training import Samples, TrainingSettings, predict, train
 from affekt.training.scoring import score_of
+from affekt.typed_json import json_file
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'fusion_collapse.json'
 SIZE = 512
@@ -107,7 +107,7 @@ def main() -> None:
             rows.append(row)
             print(row, flush=True)
     result = {'epochs': options.epochs, 'runs': rows, 'versions': versions() | {'torch': torch.__version__}}
-    write_atomically(options.out, json.dumps(result, indent=1).encode())
+    write_atomically(options.out, json_file(result))
 
 
 if __name__ == '__main__':

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from affekt.fusion import MODALITIES, FusionShape, build_fusion
 from affekt.runs import versions, write_atomically
 from affekt.training import SCORES, Samples, Split, TrainingSettings, predict, train, train_together
+from affekt.typed_json import json_file
 
 SIZES = {'audio': 1024, 'text': 5120, 'video': 768}
 TRAINING, VALIDATION, TESTS = 2699, 674, (411, 412, 834)
@@ -298,7 +299,7 @@ def main() -> None:
     }
     if options.data is not None:
         result['precision'] = precision_effect(options.data / 'cmu_mosi_feats')
-    write_atomically(options.out, json.dumps(result, indent=1).encode())
+    write_atomically(options.out, json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -42,6 +42,7 @@ from affekt.labels import (
     expected_affect,
 )
 from affekt.metrics import balanced_accuracy, expected_calibration_error
+from affekt.typed_json import json_file
 
 SOURCES = ('face', 'voice', 'words')
 SUBSETS = tuple(s for size in (1, 2, 3) for s in itertools.combinations(SOURCES, size))
@@ -334,7 +335,7 @@ def main() -> None:
         'dimensions': dimensions(faces, voices, words['meld'], given.data),
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1) + '\n')
+    given.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 from affekt.weights import model_path
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'gguf_open.json'
@@ -115,7 +116,7 @@ def main() -> None:
         if not options.without_transformers:
             result['transformers_start_s'] = seconds(THEIRS, path, cache)
             result |= compared(path, folder)
-    write_atomically(RESULT, (json.dumps(result, indent=2) + '\n').encode())
+    write_atomically(RESULT, json_file(result))
     print(json.dumps(result, indent=2))
 
 

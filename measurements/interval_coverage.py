@@ -31,6 +31,7 @@ from affekt.metrics.group_sizes import added_by
 from affekt.metrics.intervals import spread_of, student_interval
 from affekt.metrics.resampling import WEIGHT_STEP, resampled_sums, summed_by
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 
 GROUPS = (5, 10, 24, 50)
 MORE_GROUPS = (5, 7, 10, 16, 24, 50)
@@ -239,7 +240,7 @@ def main() -> None:
     content = {'draws': chosen.draws, 'resamples': RESAMPLES, 'versions': versions()}
     if chosen.only and RESULT.exists():
         content |= {name: rows for name, rows in json.loads(RESULT.read_text()).items() if name in SETS}
-    write_atomically(RESULT, json.dumps(content | measured, indent=1).encode())
+    write_atomically(RESULT, json_file(content | measured))
 
 
 def _rows(scenarios: Sequence[Scenario], numbers: Sequence[int], seed: int, draws: int) -> list[dict[str, object]]:

@@ -25,6 +25,7 @@ import numpy as np
 
 from affekt.judging.prompts import VERSION, judge_prompt
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 from affekt.weights import MODELS, location, model_path
 
 RESULT = Path(__file__).parent / 'results' / 'judge_injection.json'
@@ -191,7 +192,7 @@ def main() -> None:
         'seconds': round(time.monotonic() - begun, 1),
         'versions': versions(),
     }
-    write_atomically(chosen.out, (json.dumps(result, indent=1) + '\n').encode())
+    write_atomically(chosen.out, json_file(result))
     print(json.dumps(result['summary'], indent=1))
 
 

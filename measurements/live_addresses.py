@@ -35,6 +35,7 @@ import numpy as np
 from live import DATA, ONE_THREAD, RATE_HZ, clip, pictures
 
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'live_addresses.json'
 SERVER = Path(__file__).resolve().parent / 'rtsp_server.py'
@@ -255,7 +256,7 @@ def main() -> None:
             result['standard_input_changing_size'] = streamed('-', folder / 'changing', stdin=content)
     load = round(os.getloadavg()[0], 1)
     result |= {'load_average': load, 'cores': os.cpu_count(), 'company': options.company, 'versions': versions()}
-    write_atomically(RESULT, json.dumps(result, indent=1).encode() + b'\n')
+    write_atomically(RESULT, json_file(result))
     sys.stdout.write(json.dumps(result, indent=1) + '\n')
 
 

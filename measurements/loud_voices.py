@@ -13,7 +13,6 @@ Writes measurements/results/loud_voices.json.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ import numpy.typing as npt
 from scipy.signal import butter, sosfilt
 
 from affekt.runs import write_atomically
+from affekt.typed_json import json_file
 from affekt.voice import SpeechDetector, speech_turns
 
 Sound = npt.NDArray[np.floating]
@@ -55,7 +55,7 @@ def main() -> None:
         paths = sorted(path for path in chosen.sounds.rglob('*') if path.suffix in ('.wav', '.mp3', '.ogg', '.flac'))
         effects = ((path.name, read_sound(path)) for path in paths)
         result['nobody speaks']['effects and music of a game library'] = counted(effects, detector)
-    write_atomically(chosen.out, (json.dumps(result, indent=1) + '\n').encode())
+    write_atomically(chosen.out, json_file(result))
 
 
 def counted(named: Iterable[tuple[str, Sound]], detector: SpeechDetector) -> dict[str, Any]:

@@ -27,6 +27,7 @@ import numpy as np
 
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.corpora.sample import COLUMNS, NUMBERS
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = 1_100_000
@@ -178,7 +179,7 @@ def main() -> None:
             'table_mb': in_its_own_process('columns', 'load', path)['table_mb'],
             'load': compared('load', path, options.runs), 'save': compared('save', path, options.runs),
         }  # fmt: skip
-    options.out.write_text(json.dumps(figures, indent=1) + '\n')
+    options.out.write_bytes(json_file(figures))
 
 
 if __name__ == '__main__':

@@ -26,6 +26,7 @@ from affekt.labels import WordTable, load_table
 from affekt.labels.official_tables import read_official
 from affekt.metrics import score_open_vocabulary, set_scores
 from affekt.metrics.open_vocabulary_reward import Reward
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
@@ -139,7 +140,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'open_vocabulary_speed.json')
     options = parser.parse_args()
     result = measure(options.data)
-    options.out.write_text(json.dumps(result, indent=2) + '\n')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=2))
 
 

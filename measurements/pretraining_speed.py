@@ -44,6 +44,7 @@ from affekt.pretraining.masking import cell_mask, tube_mask
 from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN, contrast
 from affekt.runs import versions, write_atomically
 from affekt.training import peak_memory_bytes
+from affekt.typed_json import json_file
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'pretraining_speed.json'
 FUSED = (Attention, CrossAttention, Linear)
@@ -332,7 +333,7 @@ def main() -> None:
     if options.only:
         is_audio = options.only == 'audio'
         measured = {'audio': audio_speed(form, options.batch, options.repeats)} if is_audio else steps(form, options)
-        write_atomically(options.out, json.dumps(json.loads(options.out.read_text()) | measured, indent=2).encode())
+        write_atomically(options.out, json_file(json.loads(options.out.read_text()) | measured))
         print(json.dumps(measured, indent=2))
         return
     shared = ('--frames-size', str(options.frames_size), '--batch', str(options.batch))
@@ -350,7 +351,7 @@ def main() -> None:
         assert isinstance(wide, HicmaeForm)
         ways = (False, True) if is_cuda or options.compile else (False,)
         result['use'] = device_use(wide, 32 if is_cuda else options.batch, options.device, options.repeats, ways)
-    write_atomically(options.out, json.dumps(result | {'versions': versions()}, indent=2).encode())
+    write_atomically(options.out, json_file(result | {'versions': versions()}))
     print(json.dumps(result, indent=2))
 
 

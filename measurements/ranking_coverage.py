@@ -33,6 +33,7 @@ from affekt.ranking import (
     spread,
     strength_contrasts,
 )
+from affekt.typed_json import json_file
 
 RESULTS = Path(__file__).resolve().parent / 'results' / 'ranking_coverage.json'
 LARGE = 400_000
@@ -201,7 +202,7 @@ def main() -> None:
             rows.append(run(scenario, options.repeats, options.resamples))
             print(f'{time.monotonic() - begun:.0f} s', json.dumps(rows[-1]), flush=True)
     if not options.only:
-        options.out.write_text(json.dumps({'level': 0.95, 'scenarios': rows}, indent=1) + '\n')
+        options.out.write_bytes(json_file({'level': 0.95, 'scenarios': rows}))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ import numpy as np
 
 from affekt.ranking import recover
 from affekt.ranking.simulation import STRATEGIES
+from affekt.typed_json import json_file
 
 RESULTS = Path(__file__).resolve().parent / 'results' / 'ranking_recovery.json'
 SIZES = {8: 300, 16: 600}
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=RESULTS)
     options = parser.parse_args()
     rows = [run(items, budget, options.repeats) for items, budget in SIZES.items()]
-    options.out.write_text(json.dumps({'target_tau': 0.8, 'sizes': rows}, indent=1) + '\n')
+    options.out.write_bytes(json_file({'target_tau': 0.8, 'sizes': rows}))
     print(json.dumps(rows, indent=1))
 
 

@@ -10,7 +10,6 @@ the machine slows all of them. With `--data`, the landmarker reads clips of fort
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from affekt.face3d import (  # noqa: E402
     rasterize,
     shaded_map,
 )
+from affekt.typed_json import json_file  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / 'results' / 'rasteriser.json'
 SIDE, ROUNDS = 512, 7
@@ -145,7 +145,7 @@ def main() -> None:
     }
     if chosen.data:
         result['read_back'] = read_back(chosen.data)
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    chosen.out.write_bytes(json_file(result))
 
 
 if __name__ == '__main__':

@@ -12,7 +12,6 @@ and calm. Praat takes the same two passes (60 to 800 Hz, then up to one and a ha
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import version
@@ -25,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.runs import write_atomically
+from affekt.typed_json import json_file
 from affekt.voice import COLUMNS, Pitch, acoustic_summary, find_pitch, integrated_loudness
 
 Sound = npt.NDArray[np.float32]
@@ -52,7 +52,7 @@ def main() -> None:
         },
         'peers': beside_peers(chosen.data / 'ravdess_speech'),
     }
-    write_atomically(chosen.out, (json.dumps(result, indent=1) + '\n').encode())
+    write_atomically(chosen.out, json_file(result))
 
 
 # Sounds of which all is known

@@ -15,7 +15,6 @@ came out, met or not.
 from __future__ import annotations
 
 import argparse
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ from affekt.reenactment import (
     transfer,
 )
 from affekt.reenactment.reading_back import identity_distances
-from affekt.typed_json import plain
+from affekt.typed_json import json_file
 
 HERE = Path(__file__).resolve().parent
 PORTRAITS = ('media/boy.jpeg', 'clips/portrait_s3.jpg', 'clips/portrait_s0.jpg', 'test_media/single_face.jpg')
@@ -190,7 +189,7 @@ def main() -> None:
         'calm': {name: calm(portrait) for name, portrait in portraits.items()},
         'border_levels': {name: border_levels(portrait) for name, portrait in portraits.items()},
     }  # fmt: skip
-    chosen.out.write_text(json.dumps(plain(result), indent=1, allow_nan=False) + '\n', 'utf-8')
+    chosen.out.write_bytes(json_file(result))
 
 
 if __name__ == '__main__':

@@ -44,6 +44,7 @@ from affekt.reenactment import (  # noqa: E402
     transfer,
     write_reenactment,
 )
+from affekt.typed_json import json_file  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / 'results' / 'reenact_speed.json'
 SIDE = 512
@@ -240,7 +241,7 @@ def main() -> None:
                 for name in ('clips/grid_id2_vcd_swwp2s.mpg', 'test_media/single_face.mp4')
             }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(result, indent=2) + '\n')
+    chosen.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=2))
 
 

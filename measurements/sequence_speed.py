@@ -26,7 +26,6 @@ and gaze, voice, acoustics), `encoders` that of the five encoders of the publish
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +37,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from affekt.runs import versions, write_atomically
 from affekt.sequence_models import SequenceShape, build_sequence_model, concordance_loss
+from affekt.typed_json import json_file
 
 FRAMES = 1000
 SIZES = {
@@ -419,10 +419,10 @@ def main() -> None:
             for name in PLAIN:
                 loops.append(beside_the_loop(name, source, windows, options.repeats))
                 print(loops[-1], flush=True)
-                write_atomically(options.out, json.dumps(result, indent=1).encode())
+                write_atomically(options.out, json_file(result))
         once += [at_once(source, windows, options.repeats) for windows in options.windows]
         others += without_a_loop(source, options.windows[0], options.repeats)
-    write_atomically(options.out, json.dumps(result, indent=1).encode())
+    write_atomically(options.out, json_file(result))
 
 
 if __name__ == '__main__':

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import numpy as np
 
 from affekt.media import Recording
 from affekt.people.speakers import APART, JOIN, MARGIN, grouped
+from affekt.typed_json import json_file
 from affekt.voice import SpeechDetector
 from affekt.voice.speaker_identity import SpeakerIdentity
 from affekt.voice.speech import speech_turns
@@ -157,7 +157,7 @@ def main() -> None:
         'all_one': {name: judged(made, [[0] * len(s) for _, _, s in made]) for name, made in sets.items()},
         'each_turn_own': {name: judged(made, [list(range(len(s))) for _, _, s in made]) for name, made in sets.items()},
     }
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    chosen.out.write_bytes(json_file(result))
 
 
 if __name__ == '__main__':

@@ -26,6 +26,7 @@ from affekt.captioning.speaking import (
     voice_course,
 )
 from affekt.media import Recording
+from affekt.typed_json import json_file
 
 WANTED = 0.9
 VOICES = 12
@@ -153,7 +154,7 @@ def main() -> None:
         result[name]['left_out_video']['precision'] = round(hit / max(hit + false, 1e-9), 3)
     score = np.where(moves, np.array([row[3] for row in rows]), -1.0)
     result['shipped'] = {'threshold': THRESHOLD, **at(score[own], score[~own], THRESHOLD)}
-    options.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(result, indent=1))
 
 

@@ -31,6 +31,7 @@ from affekt.analysis import Analysis
 from affekt.live import LiveSession
 from affekt.live.store import KEEP_EVERY_S
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import json_file
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'stream_kills.json'
 LONGEST_S = 3.0
@@ -106,7 +107,7 @@ def main() -> None:
                 'kills': number + 1, 'seed': options.seed, 'rows': rows, 'lost_later': later, 'broken': dict(counts),
                 'versions': versions(),
             }  # fmt: skip
-            write_atomically(RESULT, json.dumps(result, indent=1).encode() + b'\n')
+            write_atomically(RESULT, json_file(result))
 
 
 if __name__ == '__main__':

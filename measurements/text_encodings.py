@@ -24,6 +24,7 @@ import charset_normalizer
 
 from affekt.errors import TableError
 from affekt.text_encoding import decode_text
+from affekt.typed_json import json_file
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'text_encodings.json'
 SYSTEM_CATALOGUES = Path('/usr/share/locale')
@@ -154,7 +155,7 @@ def main() -> None:
         'totals_by_lines': totals,
         'rows': rows,
     }
-    options.out.write_text(json.dumps(result, indent=1) + '\n')
+    options.out.write_bytes(json_file(result))
     print(json.dumps(totals, indent=1))
 
 

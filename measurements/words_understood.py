@@ -33,6 +33,7 @@ import numpy.typing as npt
 from affekt.corruption import babble, coloured_noise, mix_at_snr
 from affekt.text import Recognition, Recognizer, Utterance, Word, judged, judged_together
 from affekt.text.understanding import compression
+from affekt.typed_json import json_file
 from affekt.voice import SpeechDetector, WhisperEncoder, acoustic_frames, speech_turns
 from affekt.voice.acoustics import syllable_nuclei
 
@@ -68,7 +69,7 @@ def main() -> None:
     for row in (*rows['tiny.en'], *rows['base']):
         row['sentence'] = row['sentence'] or polish.get(row['name'], '')
     result = {name: summary(name, rows) for name in rows}
-    chosen.out.write_text(json.dumps(result, indent=1) + '\n')
+    chosen.out.write_bytes(json_file(result))
 
 
 # What the recognizers state

@@ -85,3 +85,21 @@ def test_a_password_that_is_cut_out_of_a_long_error_is_not_repeated_in_part():
     error = errors.LLMError(expected='a folder', came=came, todo='check')
     assert 'secret' not in str(error)
     assert 'http://…@host/v1' in str(error)
+
+
+@pytest.mark.parametrize(
+    ('raw', 'worded'),
+    [
+        ("a/b: [Errno 2] No such file or directory: 'a/b'", 'a/b: No such file or directory'),
+        ("[Errno 13] Permission denied: 'a b'", 'a b: Permission denied'),
+        ("[Errno 18] Invalid cross-device link: 'a' -> 'c'", 'a: Invalid cross-device link'),
+        ('no connection ([Errno 111] Connection refused)', 'no connection (Connection refused)'),
+        (
+            'x: Cannot write. Detail: [errno 28] No space left on device',
+            'x: Cannot write. Detail: No space left on device',
+        ),
+        ('a list [1, 2]: of numbers', 'a list [1, 2]: of numbers'),
+    ],
+)
+def test_an_error_of_the_system_is_told_in_words_with_its_path_once(raw, worded):
+    assert errors.AffektError(expected='a file', came=raw, todo='check it').came == worded

@@ -10,8 +10,9 @@ from itertools import count
 
 import pytest
 
+from affekt.clips import is_first_process, process_count
 from affekt.errors import RunError
-from affekt.workers import done_in_order, each_done, made_ahead, surviving, yields_to_others
+from affekt.workers import STARTED_BY, done_in_order, each_done, launch, made_ahead, surviving, yields_to_others
 
 
 def names_of_threads() -> set[str]:
@@ -183,3 +184,14 @@ def test_a_thread_yields_with_the_threads_that_it_starts_and_no_other_does():
         lowered = outer.submit(yielding).result()
     assert lowered == [min(before + 2, 19)] * 2
     assert niceness() == before
+
+
+def test_a_process_is_launched_only_where_a_launcher_set_all_variables(monkeypatch):
+    for name in STARTED_BY:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('WORLD_SIZE', '4')  # as schedulers set it around one process
+    monkeypatch.setenv('RANK', '2')
+    assert (launch(), process_count(), is_first_process()) == (None, 1, True)
+    for name, value in zip(STARTED_BY, ('2', '4', '0', '127.0.0.1', '29500'), strict=True):
+        monkeypatch.setenv(name, value)
+    assert (launch(), process_count(), is_first_process()) == ((2, 4), 4, False)

@@ -152,7 +152,7 @@ class Analysis:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         write_changes(target, ())  # removes edits to people of an earlier analysis in this folder
-        person_count, moment_count = storage.counted(target)
+        person_count, moment_count = storage.people_and_moments(target)
         identity = self.source.identity
         timeline = storage.named(self.timeline.to_arrow(), identity, times=2)
         storage.write_table(target / storage.TIMELINE_FILE, timeline)

@@ -125,7 +125,7 @@ def _require_plausible(table: pa.Table) -> None:
                 raise ValueError(f'{largest:g} in the column {column.name!r}')
 
 
-def counted(folder: Path) -> tuple[int, int]:
+def people_and_moments(folder: Path) -> tuple[int, int]:
     """Number of people and of moments of the analysis in a folder; (0, 0) if there is no complete one."""
     try:
         content = read_json(folder / MAIN_FILE)

@@ -19,7 +19,7 @@ from affekt.annotation.clips import Clip, clip_key
 from affekt.annotation.exports import comparisons_csv
 from affekt.annotation.links import HOST, RATER
 from affekt.annotation.raters import flags_of, rater_figures
-from affekt.annotation.study import Screen, Study, counted
+from affekt.annotation.study import Screen, Study, votes_that_count
 from affekt.errors import VoteError
 from affekt.serve import App, StaticFile, StrictBody, Tokens, guarded_app, needs, static_files
 
@@ -108,7 +108,7 @@ def annotation_app(
         """The table of all votes that count."""
         _, votes, statuses = study.snapshot()
         figures = rater_figures(votes, statuses, study.state.tasks, study.settings.test_share)
-        text = comparisons_csv(counted(votes, statuses), study.state.tasks, flags_of(figures), raw=raw_csv)
+        text = comparisons_csv(votes_that_count(votes, statuses), study.state.tasks, flags_of(figures), raw=raw_csv)
         headers = {'content-disposition': 'attachment; filename="comparisons.csv"'}
         return PlainTextResponse(text, headers=headers, media_type='text/csv')
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from affekt.annotation.raters import RaterFigures, flags_of, rater_figures, shared_agreement
 from affekt.annotation.state import left_out_sentences
-from affekt.annotation.study import Study, comparisons_of, counted
+from affekt.annotation.study import Study, comparisons_of, votes_that_count
 from affekt.errors import AffektError, UnrankableError
 from affekt.ranking import Ranking, RankSettings, page_body, rank
 from affekt.wording import MINUS, percent
@@ -35,7 +35,7 @@ class Board:
             change += len(statuses) * 1_000_000 + bool(trouble) * 500_000  # a new rater is a change as well
             if change != self._last['change']:
                 state = self._study.state
-                kept = counted(votes, statuses)
+                kept = votes_that_count(votes, statuses)
                 figures = rater_figures(votes, statuses, state.tasks, self._study.settings.test_share)
                 body = _ranking_html(kept, state.tasks, state.items, flags_of(figures)) + raters_html(
                     figures, shared_agreement(kept, state.tasks)

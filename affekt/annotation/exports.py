@@ -15,7 +15,7 @@ from affekt.annotation.label_studio import label_studio_tasks
 from affekt.annotation.raters import RaterFigures, flags_of, rater_figures
 from affekt.annotation.scheduling import standing
 from affekt.annotation.state import Vote, left_out_sentences
-from affekt.annotation.study import JOURNAL, counted, open_votes
+from affekt.annotation.study import JOURNAL, open_votes, votes_that_count
 from affekt.errors import RunError
 from affekt.preference import DescribedPair
 from affekt.ranking import JOINED
@@ -81,7 +81,7 @@ def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     """
     state, settings = open_votes(folder)
     statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
-    votes = counted(state.votes(), statuses)
+    votes = votes_that_count(state.votes(), statuses)
     figures = rater_figures(state.votes(), statuses, state.tasks, settings.test_share)
     write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks, flags_of(figures), raw=raw).encode())
     write_atomically(folder / RATERS, raters_csv(figures, raw=raw).encode())
@@ -136,7 +136,7 @@ def votes_table(path: Path) -> Iterator[Path]:
     state, settings = open_votes(path)
     statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
     flags = flags_of(rater_figures(state.votes(), statuses, state.tasks, settings.test_share))
-    text = comparisons_csv(counted(state.votes(), statuses), state.tasks, flags, raw=True)
+    text = comparisons_csv(votes_that_count(state.votes(), statuses), state.tasks, flags, raw=True)
     with tempfile.TemporaryDirectory(prefix='affekt-') as folder:
         table = Path(folder) / COMPARISONS
         table.write_text(text, encoding='utf-8', newline='')

@@ -396,7 +396,7 @@ def _stored_tasks(path: Path, digest: object) -> tuple[DescribedPair, ...]:
         ) from error
 
 
-def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
+def votes_that_count(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
     """The work votes, skips included, of raters who did not fail the test."""
     return [vote for vote in votes if vote.phase == WORK and statuses.get(vote.rater) != REFUSED]
 

@@ -266,7 +266,7 @@ def clips_of(
         LOG.warning('%s', remark)
     if gathered.left_out:
         LOG.warning(
-            'left out, since they are no media files: %s',
+            'left out, since affekt reads no such files: %s',
             ', '.join(f'{count} {suffix}' for suffix, count in gathered.left_out.items()),
         )
     problems, rows = list(gathered.problems), []

@@ -142,7 +142,7 @@ def page_of(folder: Path, journal: Run | None, note: ResultNote | None) -> tuple
         analysis = Analysis.load(folder)
         return analysis.report(folder / REPORT_FILE), _unshown(analysis)
     analysis = _load_named(journal.folder, note)
-    entry = journal.finished(note.key, MAIN_FILE)
+    entry = journal.finished(note.key, MAIN_FILE, without=(f'{note.folder}/{REPORT_FILE}',))
     page = analysis.report(journal.folder / note.folder / REPORT_FILE)
     if entry is not None:
         noted_files = entry.files or [

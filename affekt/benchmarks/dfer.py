@@ -385,15 +385,22 @@ def _probed(
     train_views, validation_views, test_views = (
         views.take(np.searchsorted(clips, index).tolist()) for index in (train, validation, tested)
     )
-    probe = tune(
-        model, inputs.labelled(train), inputs.labelled(validation), settings, views=(train_views, validation_views)
-    )
-    outputs = constant_outputs(task, fold)
-    if len(tested):
-        rows = outputs.values if task.dimensions else outputs.logits
-        rows[np.isin(fold.test, tested)] = probed_answers(probe.model, test_views, numbers=bool(task.dimensions))
-    # a probe has no epochs, so that the last is the best
-    oracle = outputs if protocol == 'reference' else None
+    clips_of = inputs.labelled(train), inputs.labelled(validation)
+
+    def probed(chooses: Literal['best', 'last']) -> tuple[Tuned, Outputs]:
+        chosen = dataclasses.replace(settings, chooses=chooses)
+        probe = tune(copy.deepcopy(model), *clips_of, chosen, views=(train_views, validation_views))
+        outputs = constant_outputs(task, fold)
+        if len(tested):
+            rows = outputs.values if task.dimensions else outputs.logits
+            rows[np.isin(fold.test, tested)] = probed_answers(probe.model, test_views, numbers=bool(task.dimensions))
+        return probe, outputs
+
+    probe, outputs = probed('best')
+    oracle = None
+    if protocol == 'reference':  # validation is the tested fold: what it chooses is the oracle
+        oracle = outputs
+        probe, outputs = probed('last')
     return Answers(probe.best_score, probe.epoch, _status(outputs), _size(probe.model), outputs, oracle)
 
 

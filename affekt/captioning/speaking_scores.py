@@ -10,7 +10,7 @@ from typing import Any
 from affekt.captioning.captions import CLIPS
 from affekt.captioning.speaking import SpeakingScore, clip_speaking, from_row
 from affekt.errors import TableError
-from affekt.progress import Progress, counted
+from affekt.progress import Progress, with_progress
 from affekt.runs import Run, write_atomically
 from affekt.tables import csv_bytes, read_table
 from affekt.workers import as_finished, workers
@@ -42,7 +42,7 @@ def score_speaking(captions: Path, *, processes: int = 1, progress: Progress | N
             if entry is not None:
                 done[str(row['name'])] = from_row(entry.facts['score'])
         todo = [row for row in clips if str(row['name']) not in done]
-        for row, score in counted(_scored(todo, processes), progress, 'speaking', len(clips), done=len(done)):
+        for row, score in with_progress(_scored(todo, processes), progress, 'speaking', len(clips), done=len(done)):
             run.note(_key(row), '', files=(), score=score.to_dict())
             done[score.name] = score
     scores = [done[str(row['name'])] for row in clips]

@@ -136,6 +136,7 @@ def pretrain_command(
     clip_settings = ClipSettings(form.size, crop, form.modalities)  # type: ignore[arg-type]
     folder = cache or out.with_name(f'{out.name}-clips')
     require_media(manifest, clip_settings)
+    settings.require_form(form)
     settings.require_clips(len(manifest))
     clips: DecodedClips | PackedClips
     if no_cache:

@@ -296,7 +296,7 @@ def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None
         say(f'{remark}.', style='yellow')
     if batch.left_out:
         extensions = ', '.join(f'{number} {extension}' for extension, number in batch.left_out.items())
-        say(f'left out, since they are no media files: {extensions}', style='dim')
+        say(f'left out, since affekt reads no such files: {extensions}', style='dim')
     if len(batch) > 1:
         copies = f', {len(batch.copies)} with the content of another' if batch.copies else ''
         earlier = sum(outcome.resumed for outcome in batch.analyzed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from affekt.clips.packed import PackedClips
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, RunError, listed
 from affekt.progress import Progress
-from affekt.workers import awaited
+from affekt.workers import awaited, launch
 
 COLUMNS = {'video': ('video', 'frames'), 'audio': ('audio', 'video')}
 """Modality to the columns of a manifest that it is read from."""
@@ -24,12 +23,14 @@ COLUMNS = {'video': ('video', 'frames'), 'audio': ('audio', 'video')}
 
 def is_first_process() -> bool:
     """Whether this process is the only one or the first of several."""
-    return os.environ.get('RANK', '0') == '0'
+    started = launch()
+    return started is None or started[0] == 0
 
 
 def process_count() -> int:
     """The number of processes that were launched together."""
-    return int(os.environ.get('WORLD_SIZE', '1'))
+    started = launch()
+    return 1 if started is None else started[1]
 
 
 def packed_clips(

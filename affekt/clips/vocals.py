@@ -16,7 +16,7 @@ import numpy as np
 from affekt.arrays import Floats32
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, MissingExtraError, WeightsError
-from affekt.progress import Progress, counted
+from affekt.progress import Progress, with_progress
 
 RATE_HZ = 44_100
 """Sampling rate that demucs was trained on."""
@@ -61,7 +61,7 @@ def with_vocals(
     separate = separate or demucs_vocals()
     out.mkdir(parents=True, exist_ok=True)
     targets = {}
-    for path in counted(files, progress, 'vocals', len(files)):
+    for path in with_progress(files, progress, 'vocals', len(files)):
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
         targets[path] = out / f'{path.stem}-{digest}.flac'
         if not targets[path].is_file():

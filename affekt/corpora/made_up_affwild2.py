@@ -31,7 +31,7 @@ from affekt.arrays import Floats, Floats32
 from affekt.errors import ValueRangeError
 from affekt.files import file_atomically, file_sha256
 from affekt.frames import ACTION_UNITS, EXPRESSIONS, STATES, unit_amounts, write_annotation
-from affekt.progress import Progress, counted
+from affekt.progress import Progress, with_progress
 from affekt.runs import Run, write_atomically
 from affekt.workers import each_done
 
@@ -403,7 +403,9 @@ def made_up_affwild2(
         (out / VIDEOS).mkdir(exist_ok=True)
         remaining = [number for number in range(settings.videos) if run.finished(settings.name(number)) is None]
         written = each_done(partial(_write_video, settings, out, cast, speech), remaining, processes, todo=ADVICE)
-        for number in counted(written, progress, 'videos', settings.videos, done=settings.videos - len(remaining)):
+        for number in with_progress(
+            written, progress, 'videos', settings.videos, done=settings.videos - len(remaining)
+        ):
             run.note(settings.name(number), f'{VIDEOS}/{settings.name(number)}.mp4')
         _write_annotations(settings, out)
         _write_curves(settings, out / KEY / CURVES)

@@ -20,7 +20,7 @@ import numpy as np
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.errors import ValueRangeError
 from affekt.files import file_atomically
-from affekt.progress import Progress, counted
+from affekt.progress import Progress, with_progress
 from affekt.runs import Run
 from affekt.workers import each_done
 
@@ -129,7 +129,7 @@ def made_up_face_corpus(
     with Run(out, asdict(corpus), resume=resume) as run:
         remaining = [number for number in range(corpus.clips) if run.finished(corpus.name(number)) is None]
         written = each_done(partial(_write, corpus, out), remaining, processes, todo=ADVICE)
-        for number in counted(written, progress, 'faces', corpus.clips, done=corpus.clips - len(remaining)):
+        for number in with_progress(written, progress, 'faces', corpus.clips, done=corpus.clips - len(remaining)):
             run.note(corpus.name(number), f'{corpus.name(number)}.mp4')
         _save_curves(corpus, out / CURVES)
         manifest = Manifest(_facts(corpus, out), _samples(corpus))

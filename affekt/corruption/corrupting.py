@@ -23,7 +23,7 @@ from affekt.corruption.noises import NAMED, digest_of_folder
 from affekt.corruption.samples import Job, with_new_media
 from affekt.corruption.settings import Corruption
 from affekt.errors import CorpusError, ValueRangeError
-from affekt.progress import Progress, counted
+from affekt.progress import Progress, with_progress
 from affekt.runs import Run
 from affekt.workers import as_finished, workers
 
@@ -99,7 +99,7 @@ def corrupt(
         resumed = len(results)
         is_left = np.array([name not in results for name in masked.names], dtype=np.bool_)
         outcomes = _corrupted_samples(job, masked.samples.take(is_left), processes)
-        for row, outcome in counted(outcomes, progress, 'corrupt', len(masked), done=resumed):
+        for row, outcome in with_progress(outcomes, progress, 'corrupt', len(masked), done=resumed):
             media = [outcome[column] for column in ('audio', 'video', 'frames') if outcome.get(column)]
             run.note(row.sample, media[0] if media else '.', files=media, **outcome)
             results[row.sample] = outcome

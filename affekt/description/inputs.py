@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from affekt.arrays import Floats32
-from affekt.errors import AffektError, CorpusError, ShapeError, ValueRangeError, listed
+from affekt.errors import AffektError, CorpusError, ShapeError, ValueRangeError, listed, without_error_numbers
 
 STRETCHES, STRETCH_S = 8, 2.0
 FRAMES = 8
@@ -158,5 +158,5 @@ def _tried(name: str, read: Callable[[str], T], failures: dict[str, str]) -> T |
     try:
         return read(name)
     except (AffektError, OSError) as error:
-        failures[name] = str(error)
+        failures[name] = without_error_numbers(str(error))
         return None

@@ -14,6 +14,7 @@ import http.client
 import json
 import math
 import re
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
@@ -250,6 +251,11 @@ class Endpoint:
             except urllib.error.URLError as error:
                 if call.is_late or isinstance(error.reason, TimeoutError):
                     raise _TransientError(f'no answer in {self._timeout_s:g} s') from error
+                if isinstance(error.reason, ssl.SSLCertVerificationError):
+                    raise LLMError(
+                        expected=f'a trusted certificate of {self._base}', came=error.reason.verify_message,
+                        todo='name the file of the certificate, or of its authority, in SSL_CERT_FILE',
+                    ) from error  # fmt: skip
                 raise _TransientError(f'no connection ({error.reason})') from error
             except (http.client.HTTPException, OSError, ValueError, _TransientError) as error:
                 if call.is_late or isinstance(error, TimeoutError):

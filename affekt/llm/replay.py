@@ -10,6 +10,7 @@ and a last line cut by a kill is ignored. A question in progress at a kill is as
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -40,7 +41,8 @@ class ReplayCache:
         folder: created if missing.
 
     Raises:
-        LLMError: the folder cannot be written, or another process is using it.
+        LLMError: the index cannot be made, or another process is using the folder.
+        StorageError: the folder cannot be written, or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,6 +83,9 @@ class ReplayCache:
                     index.close()
                     raise
             except (sqlite3.DatabaseError, _IndexOfAnotherJournal) as error:
+                if getattr(error, 'sqlite_errorcode', None) == sqlite3.SQLITE_FULL:
+                    no_room = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+                    raise storage_error(no_room) from error
                 if is_last:
                     raise LLMError(
                         expected='an index that can be made',

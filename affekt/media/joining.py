@@ -164,7 +164,7 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
     origin_s = Fraction(recording.origin_s).limit_denominator(1_000_000)
     try:
         with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as output:
-            video = source.streams.video[0]
+            video: Any = source.streams[recording.video_index or 0]
             copy = output.add_stream_from_template(video)
             audio: Any = output.add_stream('aac', rate=rate_hz, layout='mono')
             audio_packets = _sound_packets(audio, samples, rate_hz)

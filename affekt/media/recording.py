@@ -123,6 +123,11 @@ class Recording:
         return self._still if self._probe is None else self._probe.video
 
     @property
+    def video_index(self) -> int | None:
+        """Index of the video stream among all streams of the container, where a cover may come first; None without."""
+        return None if self._probe is None else self._probe.video_index
+
+    @property
     def audio(self) -> tuple[AudioStream, ...]:
         """The audio streams, in the container's order."""
         return () if self._probe is None else self._probe.audio

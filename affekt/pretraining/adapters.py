@@ -50,7 +50,7 @@ WHOLE = ('fc_norm.', 'head.', 'video_layer_weights', 'audio_layer_weights')
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Strengths of the penalty on |W|² that are tried."""
 MIDDLE = 1e-1
-"""Strength used without validation."""
+"""Strength used where validation does not choose."""
 CLIPS_AT_ONCE = 64
 """Number of clips whose features are written together; a kill loses at most these."""
 Row = dict[str, float]
@@ -138,9 +138,9 @@ def probe(
     Args:
         model: the model; afterwards on the CPU, in evaluation mode.
         train: training clips.
-        validation: clips that choose the strength; empty for the middle one.
+        validation: clips that choose the strength; empty for the middle one, which `reference` also takes.
         goal: scale and loss of the targets.
-        settings: settings of fine-tuning; segments, stride, reference and device are used.
+        settings: settings of fine-tuning; segments, stride, reference, chooses and device are used.
         folder: folder for features, so that a killed run resumes and another strength costs nothing.
         resume: continue in the folder.
         depends_on: everything the features depend on, settings included; saved in the folder.
@@ -167,7 +167,7 @@ def probe(
     goal.restored(head_of(model))
     model.to('cpu').eval()
     scores = [row.get('score', math.nan) for row in rows]
-    number = _chosen(rows, bool(validation))
+    number = _chosen(rows, bool(validation) and not settings.takes_last)
     return Probed(scores[number], tuple(rows), number + 1)
 
 
@@ -197,7 +197,7 @@ def _fitted(
             row |= goal.scores(targets_of(validation, goal.outputs, 'validation')[0], goal.answers(outputs))
         rows.append(row)
         heads.append(head)
-    return heads[_chosen(rows, bool(validation))], rows
+    return heads[_chosen(rows, bool(validation) and not settings.takes_last)], rows
 
 
 def _chosen(rows: Sequence[Row], is_judged: bool) -> int:

@@ -10,7 +10,9 @@ from torch import nn
 
 from affekt.clips import process_count
 from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.pretraining.forms import Form, HicmaeForm
 from affekt.pretraining.hicmae import CONTRAST_WEIGHT
+from affekt.pretraining.masking import masked_count
 from affekt.training import Schedule
 
 Precision = Literal['auto', 'float32', 'bfloat16', 'float16']
@@ -147,6 +149,17 @@ class PretrainingSettings:
         """The number of steps of a run on this many clips, and the steps per epoch."""
         per_epoch = clips // (self.batch_size // self.accumulation) / self.accumulation
         return self.steps or max(int(self.epochs * per_epoch), 1), per_epoch
+
+    def require_form(self, form: Form) -> None:
+        """Check that the masks hide some tokens of every modality and leave some, before any clip is decoded.
+
+        Raises:
+            ValueRangeError: they do not, as with frames of one patch.
+        """
+        if 'video' in form.modalities:
+            masked_count(math.prod(form.video_grid[1:]), self.video_mask)
+        if isinstance(form, HicmaeForm) and 'audio' in form.modalities:
+            masked_count(math.prod(form.audio_grid), self.audio_mask)
 
     def require_clips(self, clips: int) -> None:
         """Check that a run on this many clips is possible, before any of them is decoded.

@@ -103,6 +103,7 @@ def pretrain(
     _require_bands(form)
     # 1. Survey the clips.
     survey = surveyed(clips, form)
+    settings.require_form(form)
     settings.require_clips(len(survey.readable))
     ranks = Ranks(settings.device)
     order = EpochBatches(

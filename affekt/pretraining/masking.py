@@ -37,7 +37,7 @@ def masked_count(cells: int, ratio: float) -> int:
     if not 0 < count < cells:
         raise ValueRangeError(
             expected=f'a share of {cells} tokens that hides one at least and leaves one',
-            came=f'{ratio}', todo='give a share between 0 and 1',
+            came=f'{ratio}', todo='give a share between 0 and 1, or larger frames',
         )  # fmt: skip
     return count
 

@@ -52,6 +52,7 @@ from affekt.reenactment.sources import ByCurves, MotionSource
 from affekt.reenactment.transfer import TransferSettings, portrait_range, transfer
 from affekt.runs import versions
 from affekt.typed_json import plain
+from affekt.workers import launch
 
 Image = npt.NDArray[np.uint8]
 Signed = Callable[[Path, bool], object]
@@ -299,10 +300,10 @@ def require_alone(job: str) -> None:
     Raises:
         RunError: `torchrun` or `accelerate launch` started several, which would all do the same work.
     """
-    count = os.environ.get('WORLD_SIZE', '1')
-    if 'RANK' in os.environ and count != '1':
+    started = launch()
+    if started is not None and started[1] > 1:
         raise RunError(
-            expected=f'one process: {job} is not shared among several', came=f'{count} of them',
+            expected=f'one process: {job} is not shared among several', came=f'{started[1]} of them',
             todo='run it without torchrun; a video by --engine diffusion can be shared',
         )  # fmt: skip
 

@@ -25,7 +25,7 @@ from affekt.errors import AffektError, MediaError, RunError, ValueRangeError, We
 from affekt.faces import FaceIdentity, FaceLandmarker
 from affekt.files import file_sha256, write_atomically
 from affekt.media import Recording, is_media_name, write_image
-from affekt.progress import Progress, counted
+from affekt.progress import Progress, with_progress
 from affekt.provenance import Consent, Credentials, usable_credentials
 from affekt.reenactment.emotions import EMOTIONS, RECIPES, apex_times, recipe, require_intensity, require_rate
 from affekt.reenactment.making import ReenactSettings, learnt_files, reenact_to, require_alone, require_no_refiner
@@ -187,7 +187,7 @@ def make_stimuli(
                 run.note(f'portrait {name}', f'{PORTRAITS}/{name}.png')
         # 2. and 3. Every cell, and its readings.
         (folder / CLIPS).mkdir(exist_ok=True)
-        for name, emotion, intensity in counted(cells, progress, 'clips', len(cells)):
+        for name, emotion, intensity in with_progress(cells, progress, 'clips', len(cells)):
             key = f'{name} {emotion} {intensity:g}'
             entry = run.finished(key)
             if entry is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affekt.analysis import Analysis
-from affekt.errors import AffektError
+from affekt.errors import AffektError, without_error_numbers
 from affekt.files import file_atomically
 from affekt.pages import asset, embed_file, embed_json, escaped, filled, module_of, self_contained, style_of
 from affekt.report.payload import report_payload, summary
@@ -130,7 +130,7 @@ def embed(analysis: Analysis, media: Path | None, folder: Path, why_not: str = '
     try:
         embedded = _still(media, folder) if kind == 'image' else _copy(media, folder, kind, analysis.source.duration_s)
     except (AffektError, OSError) as error:
-        return Embedded('none', note=f'{note} It could not be copied: {error}')
+        return Embedded('none', note=f'{note} It could not be copied: {without_error_numbers(str(error))}')
     if embedded.content is not None and embedded.content.stat().st_size > MAX_MEDIA_BYTES:
         return Embedded('none', note=f'{note} Its copy is larger than {MAX_MEDIA_BYTES // 2**20} MB.')
     return embedded

@@ -35,7 +35,7 @@ from torch.multiprocessing.spawn import spawn
 
 from affekt.errors import TrainingError
 from affekt.nn import require_device
-from affekt.workers import awaited
+from affekt.workers import STARTED_BY, awaited, launch
 
 T = TypeVar('T')
 LOG = logging.getLogger('affekt')
@@ -44,17 +44,14 @@ PATIENCE_S = 600.0
 """Seconds that a process waits for the others before it fails."""
 PATIENCE = 'AFFEKT_PATIENCE_S'
 """Environment variable that replaces it."""
-STARTED_BY = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
-"""Environment variables set by torchrun and similar launchers."""
 TALK = ('gloo', 'NCCL', 'nccl', 'Connection', 'Timeout', 'timed out')
 """Words in torch's errors when another process does not answer."""
 
 
 def is_launched() -> bool:
     """Whether several processes were launched, or one with FSDP."""
-    if not dist.is_available() or any(name not in os.environ for name in STARTED_BY):
-        return False
-    return int(os.environ['WORLD_SIZE']) > 1 or is_spread_wanted()
+    started = launch() if dist.is_available() else None
+    return started is not None and (started[1] > 1 or is_spread_wanted())
 
 
 def is_spread_wanted() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from readers import KIND, Start, directions, fitted, margins, new_describer, sen
 from affekt.arrays import Floats32
 from affekt.description import Describer, DescribeSettings, Example, open_describer, standardise, train_describer
 from affekt.labels import GOEMOTIONS, RAVDESS8
+from affekt.typed_json import json_file
 from examples import (
     Clips,
     Numbers,
@@ -203,7 +203,7 @@ def warmed(clips: dict[str, Clips], starts: Starts, folder: Path) -> Describer:
         describer = with_starts(new_describer(), starts, (FACE, SENTENCE), examples)
         judged = comments_as_rated(clips, starts, slice(0, 240))
         record = trained(describer, examples, judged, settings_of(FIRST_STEPS, batch=48, score='f'), folder)
-        (folder / 'record.json').write_text(json.dumps(record, indent=1) + '\n')
+        (folder / 'record.json').write_bytes(json_file(record))
     return open_describer(saved)
 
 

@@ -31,6 +31,7 @@ from affekt.description.batches import tensors_of
 from affekt.labels import GOEMOTIONS
 from affekt.metrics import multilabel_macro_f1
 from affekt.runs import write_atomically
+from affekt.typed_json import json_file
 from affekt.weights import PACKAGED
 from examples import Clips, clips_of, decided, of_texts
 
@@ -195,7 +196,7 @@ def main() -> None:
         logits = Logits(arrays['first'], arrays['likeliest'], arrays['second'])
     least = json.loads((PACKAGED / 'describer' / 'describer.json').read_text())['notes']['likely_labels'][SENTENCE]
     TRIED.parent.mkdir(exist_ok=True)
-    write_atomically(TRIED, (json.dumps(measured(logits, texts, start, least), indent=1) + '\n').encode())
+    write_atomically(TRIED, json_file(measured(logits, texts, start, least)))
     write_page()
 
 

@@ -23,6 +23,7 @@ from landmarks import Readings, framed, read_split
 
 from affekt.faces.align import FER_TEMPLATE
 from affekt.faces.expression import MODEL_FILE
+from affekt.typed_json import json_file
 
 SELECTION = (
     'everything on PublicTest (validation); PrivateTest (test) was read at the end, and again by measure.py when '
@@ -86,7 +87,7 @@ def main() -> None:
     card['latency_ms_per_face_one_thread'] = latencies(options.model, whole)
     card['selection'] = SELECTION
     card['sha256'], card['architecture']['bytes'] = sha256(options.model), options.model.stat().st_size
-    (options.out / 'face_expression.json').write_text(json.dumps(card, indent=1) + '\n', 'utf-8')
+    (options.out / 'face_expression.json').write_bytes(json_file(card))
     (options.out / 'face_expression.md').write_text(render_card(card), 'utf-8')
     write_figures(card, options.out)
 

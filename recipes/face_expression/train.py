@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from quantize import CALIBRATION_FACES, quantize
 
 from affekt.labels import EKMAN
 from affekt.metrics import fit_temperature
+from affekt.typed_json import json_file
 
 SPLIT_NOTE = (
     'official Training / PublicTest / PrivateTest; blank training faces, and those whose file also occurs '
@@ -145,7 +145,7 @@ def describe(training: Training, net: torch.nn.Module, path: Path, gap: float) -
 
 
 def write_card(card: dict[str, Any], folder: Path) -> None:
-    (folder / 'face_expression.json').write_text(json.dumps(card, indent=1) + '\n', 'utf-8')
+    (folder / 'face_expression.json').write_bytes(json_file(card))
     (folder / 'face_expression.md').write_text(render_card(card), 'utf-8')
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from sources import PACKAGE, VERSION, WHEEL_SHA256
 
 from affekt.runs import file_sha256
+from affekt.typed_json import json_file
 
 RECIPE = 'recipes/face_units/build.py'
 DATA = (
@@ -57,7 +57,7 @@ def write_cards(folder: Path, measured: dict[str, Any]) -> None:
             **card, 'data': DATA, 'commercial_ok': True, 'recipe': RECIPE, 'sha256': file_sha256(path),
             'metrics': measured,
         }  # fmt: skip
-        path.with_suffix('.json').write_text(json.dumps(whole, indent=1) + '\n', 'utf-8')
+        path.with_suffix('.json').write_bytes(json_file(whole))
         path.with_suffix('.md').write_text(_page(whole, path.stat().st_size), 'utf-8')
 
 

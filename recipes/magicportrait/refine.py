@@ -8,7 +8,6 @@ The result lands in `recipes/magicportrait/results`.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from data import SIZE, Face, faces
 from page import page_of_refiners
 
 from affekt.diffusion import RefinerSettings, fit_refiner, judged_in_numbers
-from affekt.typed_json import plain
+from affekt.typed_json import json_file, plain
 
 RESULTS = Path(__file__).resolve().parents[2] / 'recipes' / 'magicportrait' / 'results'
 SETTINGS = RefinerSettings(steps=120, width=16)
@@ -48,7 +47,7 @@ def main() -> None:
     text = page_of_refiners(plain(result))
     print(text)
     if not asked.steps:
-        (RESULTS / 'refiners.json').write_text(json.dumps(plain(result), indent=1, allow_nan=False) + '\n')
+        (RESULTS / 'refiners.json').write_bytes(json_file(result))
         (RESULTS / 'refiners.md').write_text(text)
 
 

@@ -10,7 +10,6 @@ the result lands in `recipes/magicportrait/results`, the nets in DIR/run/weights
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -40,7 +39,7 @@ from affekt.diffusion import (
     train_temporal,
 )
 from affekt.metrics import bootstrap_interval, peak_signal_to_noise, structural_similarity, temporal_flicker
-from affekt.typed_json import plain
+from affekt.typed_json import json_file, plain
 
 Images = npt.NDArray[np.uint8]
 RESULTS = Path(__file__).resolve().parents[2] / 'recipes' / 'magicportrait' / 'results'
@@ -167,7 +166,7 @@ def main() -> None:
     text = page_of_stages(plain(result))
     print(text)
     if not asked.steps:
-        (RESULTS / 'stages.json').write_text(json.dumps(plain(result), indent=1, allow_nan=False) + '\n')
+        (RESULTS / 'stages.json').write_bytes(json_file(result))
         (RESULTS / 'stages.md').write_text(text)
 
 

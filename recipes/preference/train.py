@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +39,7 @@ from affekt.preference.model import (
 )
 from affekt.preference.pairs import Pairs, read_pairs
 from affekt.runs import file_sha256, versions, write_atomically
-from affekt.typed_json import plain
+from affekt.typed_json import json_file
 
 RESULTS = Path(__file__).resolve().parents[2] / 'measurements' / 'results' / 'preference.json'
 PANDALM, EMER = 'preferences/pandalm_testset-v1.json', 'mer2024_ov/final-EMER-reason.csv'
@@ -73,7 +72,7 @@ def main() -> None:
         'controlled_errors': emotion_errors(chosen.data / EMER, embedder),
         'controlled_errors_reworded': emotion_errors(chosen.data / EMER, embedder, reworded=True),
     }
-    write_atomically(RESULTS, (json.dumps(plain(found), indent=1, allow_nan=False) + '\n').encode())
+    write_atomically(RESULTS, json_file(found))
 
 
 def pandalm(path: Path, embedder: CachedEmbedder) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from other_norms import TRIED
 from affekt.arrays import Floats32
 from affekt.files import write_atomically
 from affekt.metrics import expected_calibration_error
+from affekt.typed_json import json_file
 from affekt.voice import WhisperEncoder
 from affekt.voice.acoustics import acoustic_summary
 from affekt.voice.emotion import pool
@@ -223,7 +224,7 @@ def main() -> None:
     for row in figures(corpora, [name for name in TRIED if name not in done]):
         found['rows'].append(row)
         print(f'{row["what"]:52s}', *[_line(row[target]) for _, target in DIRECTIONS], flush=True)
-        write_atomically(path, (json.dumps(found, indent=1) + '\n').encode())
+        write_atomically(path, json_file(found))
         write_atomically(path.with_suffix('.md'), page(found).encode())
 
 

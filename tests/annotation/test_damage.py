@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from affekt.annotation import export_votes
 from affekt.annotation.board import Board
 from affekt.annotation.journal import Journal, read_events
-from affekt.annotation.study import open_votes
+from affekt.annotation.study import TASKS_FILE, open_votes
 from affekt.cli import main
 from affekt.errors import AffektError, RunError
 from affekt.serve.server import write_private
@@ -315,3 +315,11 @@ def test_a_pipe_in_the_place_of_a_file_is_named_at_once(voted):
     os.mkfifo(voted.folder / 'predictions.json')
     with pytest.raises(AffektError, match='pipe'):
         export_votes(voted.folder)
+
+
+def test_a_study_without_its_tasks_is_told_in_words(voted):
+    tasks = voted.folder / TASKS_FILE
+    tasks.unlink()
+    with pytest.raises(RunError) as raised:
+        open_votes(voted.folder)
+    assert raised.value.came == f'{tasks}: No such file or directory'

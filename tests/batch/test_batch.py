@@ -263,6 +263,16 @@ def test_the_page_of_one_file_made_again_leaves_its_result_whole(analyzer, clips
     assert all(outcome.resumed for outcome in _run(clips, tmp_path, resume=True))
 
 
+def test_a_page_that_is_missing_or_changed_is_written_again_and_no_clip_analyzed(analyzer, clips, tmp_path, caplog):
+    first, second, *_ = _run(clips, tmp_path)
+    first.report_page.unlink()
+    second.report_page.write_text('edited')
+    report_run(tmp_path / 'run')
+    assert first.report_page.stat().st_size > 1000 < second.report_page.stat().st_size
+    assert 'is done again' not in caplog.text
+    assert all(outcome.resumed for outcome in _run(clips, tmp_path, resume=True))
+
+
 @pytest.mark.parametrize('as_json', [True, False])
 def test_what_was_just_analyzed_is_shown_without_being_read_back(analyzer, clips, tmp_path, monkeypatch, as_json):
     monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names, required=True: None)

@@ -250,7 +250,7 @@ def test_the_verb_shows_answers_and_ends_with_2_where_one_failed(media, monkeypa
     (media / 'notes.txt').touch()
     result = _describe(monkeypatch, _Answering(broken=['b.wav']), media)
     assert result.exit_code == 2
-    assert 'left out, since they are no media files: 1 .txt' in result.stderr
+    assert 'left out, since affekt reads no such files: 1 .txt' in result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert 'The person seems sad in a.wav.' in result.stdout
     assert 'not described: no sound in it' in result.stdout

@@ -42,6 +42,7 @@ from affekt.pretraining import (
     predict_proba,
     tune,
 )
+from affekt.pretraining.adapters import MIDDLE, STRENGTHS
 
 SMALL = HicmaeForm(32, 2, 16, 2, depth=2, fusion_depth=1, decoder_depth=2, frames=4, size=32, steps=64, bands=128)
 
@@ -139,6 +140,10 @@ def test_features_of_linear_probes_are_computed_once_for_all_folds(protocol, che
     row = next(row for row in outcome.rows if row.system.name == candidate.name)
     np.testing.assert_allclose(row.system.logits[0], expected, atol=1e-5)
     assert not (folder / 'running').exists()
+    if protocol == 'reference':  # the tested fold chooses no strength but that of the oracle
+        assert row.system.chosen == ({'epochs': [STRENGTHS.index(MIDDLE) + 1]},) * len(task.reference)
+        oracle = next(row for row in outcome.rows if row.system.protocol == 'best test')
+        assert oracle.scores['uar'].value >= row.scores['uar'].value
 
 
 def _interrupted(*_):

@@ -82,8 +82,10 @@ def test_true_curves_are_read_back_by_video(small, tmp_path):
     assert ((mine.units >= 0.5) == truth.units).all()
     assert mine.expression[:, 0] == pytest.approx(part.curves.by_emotion['anger'], abs=1e-6)
     assert mine.is_seen.tolist() == (part.states == 0).tolist()
-    with pytest.raises(TableError, match='key'):
-        true_curves(tmp_path / 'none.parquet')
+    absent = tmp_path / 'none.parquet'
+    with pytest.raises(TableError, match='key') as raised:
+        true_curves(absent)
+    assert raised.value.came == f'{absent}: No such file or directory'
 
 
 def test_a_killed_run_is_resumed_to_the_same_bytes(small, tmp_path):

@@ -7,10 +7,13 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
@@ -365,3 +368,18 @@ def test_leaving_the_loop_waits_for_nobody():
 )
 def test_the_ends_of_a_key_that_a_server_masks_are_not_shown(message, shown):
     assert Secrets(['sk-abcdef1234567WXYZ']).hidden(message) == shown
+
+
+def test_a_certificate_that_is_not_trusted_is_told_at_once(monkeypatch):
+    attempts = []
+
+    def refuse(*_, **__):
+        attempts.append(1)
+        error = ssl.SSLCertVerificationError(1, 'certificate verify failed')
+        error.verify_message = 'self-signed certificate'
+        raise urllib.error.URLError(error)
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, 'open', refuse)
+    with pytest.raises(LLMError, match=r'got self-signed certificate; .*SSL_CERT_FILE'):
+        Endpoint('https://127.0.0.1:9/v1', 'tiny', pause_s=0.0).ask(QUESTION)
+    assert attempts == [1]

@@ -208,3 +208,14 @@ def test_an_index_that_a_kill_left_half_made_is_made_anew(tmp_path):
         assert RememberingChat(CountingChat(), cache).ask(request).text == 'HELLO'
     with ReplayCache(tmp_path) as cache:
         assert len(cache) == 1
+
+
+def test_an_index_for_which_the_disk_has_no_room_is_told_as_any_file_is(tmp_path, monkeypatch):
+    def full(*_, **__):
+        error = sqlite3.OperationalError('database or disk is full')
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(sqlite3, 'connect', full)
+    with pytest.raises(StorageError, match=r'expected room on the disk; got .*index.sqlite: No'):
+        ReplayCache(tmp_path)

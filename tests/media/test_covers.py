@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 import sys
 import zlib
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 
 from affekt.media import Recording
+from affekt.media.joining import with_sound
 from affekt.media.synthetic import numbered_images, tone
 from affekt.media.writing import write_audio, write_video
 
@@ -48,20 +52,24 @@ def in_flac(sound, cover):
     return sound[:4] + bytes([sound[4] & 0x7F]) + sound[5:42] + block * COVERS + sound[42:]
 
 
-def in_iso_media(film, cover):
-    """`covr` atoms in the user data of the movie, which lies before the coded data: their places (stco) move on."""
+def in_iso_media(film, cover, count=COVERS, *, is_first=False):
+    """`covr` atoms in the user data of the movie, which lies before the coded data: their places (stco) move on.
+
+    The streams of user data that come before the tracks are listed first.
+    """
     at = film.find(b'moov') - 4
-    covers = box(b'covr', *[box(b'data', struct.pack('>II', 14, 0), cover)] * COVERS)
+    covers = box(b'covr', *[box(b'data', struct.pack('>II', 14, 0), cover)] * count)
     named = box(b'hdlr', bytes(8), b'mdirappl', bytes(9))
     added = box(b'udta', box(b'meta', bytes(4), named, box(b'ilst', covers)))
     size = int.from_bytes(film[at : at + 4], 'big')
     movie = bytearray(struct.pack('>I', size + len(added)) + film[at + 4 : at + size])
     table = movie.find(b'stco') + 8
-    count = int.from_bytes(movie[table : table + 4], 'big')
-    for place in range(table + 4, table + 4 + 4 * count, 4):
+    entries = int.from_bytes(movie[table : table + 4], 'big')
+    for place in range(table + 4, table + 4 + 4 * entries, 4):
         offset = int.from_bytes(movie[place : place + 4], 'big')
         movie[place : place + 4] = struct.pack('>I', offset + len(added))
-    return film[:at] + bytes(movie) + added + film[at + size :]
+    head, tracks = bytes(movie[:8]), bytes(movie[8:])
+    return film[:at] + head + (added + tracks if is_first else tracks + added) + film[at + size :]
 
 
 @pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='this system does not say what a process peaked at')
@@ -79,6 +87,20 @@ def test_twenty_blank_covers_of_36_million_pixels_take_no_memory(tmp_path, name)
     samples, frames, megabytes = (int(number) for number in printed.stdout.split())
     assert (samples > 7900, frames) == ((False, 3) if name.endswith('.mov') else (True, 0))
     assert megabytes < 250
+
+
+def test_new_sound_goes_to_the_video_and_not_to_a_cover_before_it(tmp_path):
+    plain = write_video(tmp_path / 'plain.mov', numbered_images(3, 96, 72), 10).read_bytes()
+    cover = io.BytesIO()
+    Image.new('RGB', (32, 32)).save(cover, 'png')
+    path = tmp_path / 'covered.mov'
+    path.write_bytes(in_iso_media(plain, cover.getvalue(), 1, is_first=True))
+    with av.open(str(path)) as container:
+        assert [stream.codec_context.name for stream in container.streams.video] == ['png', 'h264']
+    joined = with_sound(path, tone(0.3), 16_000, tmp_path / 'joined.mp4')
+    recording = Recording.open(joined)
+    assert (recording.video.codec, recording.audio[0].codec) == ('h264', 'aac')
+    assert len(list(recording.frames())) == 3
 
 
 def test_a_track_whose_header_states_too_small_a_picture_is_still_read(tmp_path):

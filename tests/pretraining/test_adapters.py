@@ -12,7 +12,7 @@ from small_clips import FACES, SMALL, labelled, rated
 
 from affekt.nn import Attention, Block, BlockForm
 from affekt.pretraining import HicmaeClassifier, SvfapClassifier, TuningSettings, predict_proba, tune
-from affekt.pretraining.adapters import adapt, merged, probe
+from affekt.pretraining.adapters import MIDDLE, STRENGTHS, adapt, merged, probe
 from affekt.pretraining.objectives import Goal
 
 if find_spec('peft') is None:  # to import it takes seconds, in each process that collects tests
@@ -146,3 +146,11 @@ def test_a_probe_of_numbers_answers_in_their_unit():
         assert np.corrcoef(said[:, 0], truth[:, 0])[0, 1] > 0.9, objective
         if objective != 'pcc':
             assert np.abs(said - truth).mean(axis=0)[0] < 0.5 * truth.std(axis=0)[0]
+
+
+def test_validation_chooses_no_strength_by_the_published_protocol():
+    # published validation lists are the test lists
+    clips, held_out = labelled(18), labelled(9, seed=1)
+    tuned = tune(network(), clips, held_out, replace(QUICK, method='linear', reference=True))
+    assert tuned.epoch == STRENGTHS.index(MIDDLE) + 1
+    assert tuned.best_score == tuned.history[tuned.epoch - 1]['score']

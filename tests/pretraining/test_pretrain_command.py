@@ -91,6 +91,7 @@ def test_what_cannot_be_learnt_from_is_refused_in_a_sentence(corpus, tmp_path):
         (corpus, '--crop', 'none', '--batch-size', 3, '--learning-rate', 0): 'learning_rate',
         (corpus, '--crop', 'none', '--batch-size', 3, '--accumulation', 2): 'share evenly; got 3',
         (corpus, '--crop', 'none', '--batch-size', 3, '--warm-up-epochs', 100): 'a warm-up shorter than the run',
+        (corpus, '--frames-size', 16, '--batch-size', 3): 'a share of 1 tokens that hides one',
         (corpus, '--device', 'tpu'): "a device that this torch has, .* got 'tpu'",
         (corpus, '--no-cache', '--batch-size', 1): "the crop 'published' or 'none'",
         (tmp_path / 'nowhere.parquet',): 'which is not there',

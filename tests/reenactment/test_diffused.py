@@ -28,6 +28,7 @@ from affekt.reenactment import (
 )
 from affekt.reenactment.diffused import FlameMaps, Square, guidance_maps
 from affekt.reenactment.diffused import chosen_maps as diffused_maps
+from affekt.workers import STARTED_BY
 
 
 @pytest.fixture(scope='module')
@@ -325,8 +326,8 @@ def test_two_processes_paint_what_one_paints(tmp_path, weights, on_loaded_proces
 
 
 def test_what_one_process_does_is_refused_in_several(tmp_path, monkeypatch):
-    monkeypatch.setenv('RANK', '1')
-    monkeypatch.setenv('WORLD_SIZE', '2')
+    for name, value in zip(STARTED_BY, ('1', '2', '1', '127.0.0.1', '9'), strict=True):
+        monkeypatch.setenv(name, value)
     Image.fromarray(made_up_face()[0]).save(tmp_path / 'portrait.png')
     with pytest.raises(RunError, match='without torchrun'):
         reenact_to(tmp_path / 'out.mp4', tmp_path / 'portrait.png', ByEmotion('anger'), consent=Consent('nobody'))

@@ -173,7 +173,7 @@ def is_refusal(text: str, has_labels: Callable[[str], bool]) -> bool:
 
 def without_refusals(text: str) -> str:
     """The text without refusing clauses and without offers; unchanged where nothing refuses."""
-    plain = _MARKED.sub(' ', text)
+    plain = re.sub(r'[ \t]{2,}', ' ', _MARKED.sub(' ', text))
     quotes = _QUOTED.findall(plain)
     numbers = iter(range(len(quotes)))
     marked = _QUOTED.sub(lambda quote: f'\ue000{next(numbers)}{_ENDS if quote[0][-2] in _STOPS else _GOES_ON}', plain)

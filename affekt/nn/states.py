@@ -75,7 +75,8 @@ def load_published(
         Where each tensor went.
 
     Raises:
-        WeightsError: a tensor is unknown, missing or of the wrong shape, or two that must be equal differ.
+        WeightsError: a tensor is unknown, missing or of the wrong shape, a weight is not finite, or two tensors that
+            must be equal differ.
     """
     state = _without_wrapper(state)
     expected = {name: value for name, value in model.state_dict().items() if part is None or name in part}
@@ -89,6 +90,7 @@ def load_published(
             todo='build the model with the sizes and the form that the file was saved with',
         )
     filled: dict[str, Tensor] = {}
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}  # a buffer may mask by -inf
     for row in rows:
         if row.ours is None:
             continue
@@ -96,9 +98,14 @@ def load_published(
         if value.shape != expected[row.ours].shape:
             raise WeightsError(
                 expected=f'{row.published} of shape {list(expected[row.ours].shape)}',
-                came=f'{list(value.shape)}',
+                came=f'{row.published} of shape {list(value.shape)}',
                 todo='build the model with the sizes that the file was saved with',
             )
+        if row.ours in parameters and not value.is_meta and not bool(torch.isfinite(value).all()):
+            raise WeightsError(
+                expected='weights that are finite numbers', came=f'{row.published} with others',
+                todo='get the file again; training that diverged leaves such weights',
+            )  # fmt: skip
         if row.ours in filled and not torch.equal(filled[row.ours], value):
             raise WeightsError(
                 expected=f'{row.published} equal to the tensor that it is tied to',

@@ -75,6 +75,7 @@ from affekt.errors import UnknownNameError
         ('我无法看到视频，从声音来看她很高兴。', 'free', ()),
         ('抱歉，我看不到脸；他的声音很悲伤。', 'free', ()),
         ('很难过，他低着头。', 'free', ()),
+        ('It is  not possible  to tell   whether  she is sad.', 'refusal', ()),
         ('There is no way he will forgive her, he is furious.', 'free', ('furious',)),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_state_with_a_tensor_too_few_or_too_many_is_refused(shared_data):
 def test_a_state_of_other_sizes_is_refused_by_name(shared_data):
     model, state, _ = _filled(shared_data, 'attention', 'utt')
     state['fc_att.bias'] = torch.zeros(4)
-    with pytest.raises(WeightsError, match=r'fc_att.bias of shape \[3\]; got \[4\]'):
+    with pytest.raises(WeightsError, match=r'fc_att.bias of shape \[3\]; got fc_att.bias of shape \[4\]'):
         load_published_fusion(model, state)
 
 

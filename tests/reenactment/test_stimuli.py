@@ -207,7 +207,7 @@ def test_the_command_makes_a_set_of_a_folder_and_says_what_does_not_belong_to_on
 
     def kept(folder, out, design, **more):
         made.update(design=design, portrayed=more['consent'].portrayed)
-        return Stimuli(out, out / 'stimuli.csv', out / 'report.html', 4, 1, {'wall.png': 'no face'})
+        return Stimuli(out, out / 'stimuli.csv', out / 'report.html', 4, 1, {'wall.png': 'no face'}, {})
 
     monkeypatch.setattr('affekt.reenactment.make_stimuli', kept)
     asked = ['reenact', str(portraits), '--emotion', 'all', '--intensity', '0,0.5', '-o', str(tmp_path / 'set')]

@@ -390,7 +390,8 @@ def sound_of(
 
 
 def is_silent(audio: Floats32) -> bool:
-    """Whether no tenth of a second is louder than -60 dB."""
+    """Whether no tenth of a second is louder than -60 dB; a constant offset is not heard."""
     step = SOUND_RATE_HZ // 10
-    padded = np.pad(audio, (0, -len(audio) % step)).reshape(-1, step)  # (S / step, step)
+    centred = audio - audio.mean() if len(audio) else audio
+    padded = np.pad(centred, (0, -len(audio) % step)).reshape(-1, step)  # (S / step, step)
     return bool((np.square(padded).mean(axis=1) <= AUDIBLE_RMS**2).all())

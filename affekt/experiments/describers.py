@@ -259,6 +259,8 @@ def learn_describer(
     )  # fmt: skip
     clips = {part: len({example.name for example in side}) for part, (side, _) in zip(PARTS, parts, strict=True)}
     left_out = {**parts[0][1], **parts[1][1]}
+    if pairs is not None:
+        left_out |= dict.fromkeys(sorted({*pairs.names} - {*manifest.names}), 'not in the manifest')
     return LearntDescriber(trained, folder / 'describer', clips, chosen_by, left_out, notes)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from affekt.errors import ValueRangeError
 from affekt.training.averages import WeightAverage
 from affekt.training.checkpoints import below
 from affekt.training.parallel import Ranks
@@ -126,12 +127,23 @@ class Unlabelled:
 
 
 class Lesson:
-    """One epoch of batches of unlabelled samples."""
+    """One epoch of batches of unlabelled samples.
+
+    Raises:
+        ValueRangeError: there are fewer samples in a batch than processes.
+    """
 
     def __init__(self, unlabelled: Unlabelled, settings: TrainingSettings, epoch: int, ranks: Ranks) -> None:
         self._unlabelled, self._ranks = unlabelled, ranks
-        order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, ORDER))
-        self._batches = _without_end(unlabelled.samples, settings.batch_size * unlabelled.settings.ratio, order)
+        order, size = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, ORDER)), settings.batch_size
+        size *= unlabelled.settings.ratio
+        if min(size, len(unlabelled.samples)) < ranks.count:
+            raise ValueRangeError(
+                expected='an unlabelled sample for every process in each batch',
+                came=f'{len(unlabelled.samples)} samples in batches of {size} for {ranks.count} processes',
+                todo='start fewer processes',
+            )
+        self._batches = _without_end(unlabelled.samples, size, order)
         device = torch.device(settings.device)
         self._rng = torch.Generator(device).manual_seed(epoch_seed(settings.seed, epoch, VIEWS + ranks.rank))
         ramp = unlabelled.settings.ramp if unlabelled.settings.kind == 'consistency' else 0

@@ -122,6 +122,12 @@ def test_a_short_word_in_a_long_pause_is_not_silence():
     assert not is_silent(sound)
 
 
+def test_a_constant_is_silent_and_a_tone_on_it_is_not():
+    constant = np.full(32_000, 0.5, np.float32)
+    assert is_silent(constant)
+    assert not is_silent(constant + 0.1 * tone(2.0)[:32_000])
+
+
 def test_a_clip_of_which_nothing_can_be_used_says_both_reasons(tmp_path, landmarker):
     path = write_video(tmp_path / 'nobody.mp4', numbered_images(5), 10)
     with pytest.raises(

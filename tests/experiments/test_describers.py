@@ -182,12 +182,14 @@ def test_written_descriptions_are_learnt_where_a_table_has_them(corpus, trunk, t
 def test_pairs_and_rewards_go_on_with_a_describer(coarse, corpus, trunk, tmp_path):
     out, _ = coarse
     rows = [f'clip{at},The person seems {list(FELT)[at % 3]}.,Nothing can be said of it.,a1' for at in range(24)]
+    rows += ['elsewhere,The person seems sad.,Nothing.,a1', 'elsewhere,The person seems calm.,Nothing.,a2']
     (tmp_path / 'pairs.csv').write_text('\n'.join(['name,a1,a2,preference', *rows]))
     preferred = _train(
         corpus, trunk, tmp_path / 'prefer', '--stage', 'prefer', '--init', out, '--preference', tmp_path / 'pairs.csv'
     )  # fmt: skip
     assert preferred.exit_code == 0, preferred.output
     assert 'pairs right' in preferred.stdout
+    assert 'left out: 1 clip (not in the manifest)' in preferred.stdout
     rewarded = _train(
         corpus, trunk, tmp_path / 'reward', '--stage', 'reward', '--init', out, '--draws', 2, '--gain-of', 'words'
     )  # fmt: skip

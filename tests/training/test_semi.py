@@ -112,6 +112,10 @@ def test_a_step_adds_the_mean_loss_of_sure_guesses_over_all_samples_seen():
     # Two of four are sure, each with a loss of -log 0.9: 2 (2/4) 0.10536
     assert lesson.losses(model)['unlabelled_category'].item() == pytest.approx(-math.log(0.9), abs=1e-6)
     assert lesson.facts() == {'sure': 0.5}
+    more = Ranks()
+    more.count = 5
+    with pytest.raises(ValueRangeError, match='4 samples in batches of 4 for 5 processes; start fewer'):
+        held.lesson(TrainingSettings(batch_size=4), 1, more)
 
 
 def test_the_teacher_is_the_mean_of_all_weights_and_then_a_running_one():

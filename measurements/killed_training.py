@@ -208,9 +208,10 @@ class FinetuneClips(Training):
         return out / 'training'
 
     def results(self, out: Path) -> Any:
-        """Weights, answers and scores."""
+        """Weights, labels, answers and scores."""
         scores = json.loads((out / 'scores.json').read_text())
-        return _weights(out / 'weights.safetensors'), (out / 'predictions.csv').read_text(), scores
+        texts = [(out / name).read_text() for name in ('labels.json', 'predictions.csv')]
+        return _weights(out / 'weights.safetensors'), texts, scores
 
 
 class DescribeTrain(Training):

@@ -84,7 +84,7 @@ class TunedModel:
         return form_of(self.model)
 
     def save(self, folder: Path) -> None:
-        """Write `weights.safetensors`, with all of this as notes, and `labels.json`.
+        """Write `labels.json`, and then `weights.safetensors`, with all of this as notes: a folder with weights is whole.
 
         Raises:
             StorageError: the folder cannot be written, as on a full disk.
@@ -95,8 +95,8 @@ class TunedModel:
             'stage': 'finetuning', 'names': list(self.names), 'is_classes': self.is_classes, 'stride': self.stride,
             'crop': self.crop,
         }  # fmt: skip
-        save_tensors(folder / RUN_WEIGHTS, self.model.state_dict(), {'notes': json.dumps(plain(notes))})
         write_atomically(folder / LABELS, json_file(list(self.names)))
+        save_tensors(folder / RUN_WEIGHTS, self.model.state_dict(), {'notes': json.dumps(plain(notes))})
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> TunedModel:

@@ -422,8 +422,8 @@ class Engine:
             'places': [rank_loader for _, _, rank_loader in all_ranks],
         }
         if self.ranks.first:
-            save_step(folder, self.number, tensors, notes, self.settings.keep)
             write_curves(log.rows, folder / CURVES_FILE, title=folder.name)
+            save_step(folder, self.number, tensors, notes, self.settings.keep)  # last: it says that a step is done
         self.ranks.wait()
 
 

@@ -13,7 +13,7 @@ import torch
 from small_clips import FACES, SMALL, clip
 
 from affekt.clips import Clip
-from affekt.errors import MediaError, UnknownNameError, WeightsError
+from affekt.errors import MediaError, StorageError, UnknownNameError, WeightsError
 from affekt.pretraining import HicmaeClassifier, SvfapClassifier, TunedModel, predict, predict_proba
 
 
@@ -79,6 +79,16 @@ def test_a_saved_model_answers_as_before_and_names_its_answers(tmp_path, form):
     assert (again.stride, again.crop, again.is_classes) == (1, 'none', True)
     bare = predict(tuned.model, clip('a', 0.5, 300, frames=40))
     assert bare.shape == (3,)
+
+
+def test_a_folder_with_weights_has_labels(tmp_path, monkeypatch):
+    def torn(*_: object) -> None:
+        raise StorageError(expected='room', came='none', todo='make some')
+
+    monkeypatch.setattr('affekt.pretraining.predicting.save_tensors', torn)
+    with pytest.raises(StorageError):
+        TunedModel(network(), ('sad', 'calm', 'glad')).save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['labels.json']
 
 
 def test_numbers_are_answered_by_name(tmp_path):

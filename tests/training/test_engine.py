@@ -375,6 +375,16 @@ def test_a_loss_without_anything_to_compute_it_from_is_not_0_but_not_measured(tm
     assert re.findall('<h2>([^<]*)', page) == ['always', 'some', 'loss', 'learning rate']
 
 
+def test_a_run_with_its_last_checkpoint_has_its_page(tmp_path, monkeypatch):
+    def torn(*_: object) -> None:
+        raise StorageError(expected='room', came='none', todo='make some')
+
+    monkeypatch.setattr('affekt.training.engine.save_step', torn)
+    with pytest.raises(StorageError):
+        cases.engine(settings=PLAIN).run([cases.ROWS[:8]], steps=1, folder=tmp_path)
+    assert (tmp_path / 'curves.html').exists()
+
+
 def test_a_step_without_any_loss_changes_nothing_by_its_gradient():
     own = cases.engine(settings=PLAIN, losses=lambda model, rows: {'none': None})
     (step,) = own.steps([cases.ROWS[:8]])

@@ -84,7 +84,7 @@ class TunedModel:
         return form_of(self.model)
 
     def save(self, folder: Path) -> None:
-        """Write `labels.json`, and then `weights.safetensors`, with all of this as notes: a folder with weights is whole.
+        """Write `labels.json`, then `weights.safetensors` with all of this as notes: a folder with weights is whole.
 
         Raises:
             StorageError: the folder cannot be written, as on a full disk.

@@ -152,7 +152,7 @@ def correlations(n: Floats, moments: Iterable[Floats], middle: float, *, ddof: i
     t, p, tt, pp, tp = moments
     mean_t, mean_p = quotient(t, n), quotient(p, n)
     var_t, var_p = _variance(quotient(tt, n), mean_t), _variance(quotient(pp, n), mean_p)
-    cov = quotient(tp, n) - mean_t * mean_p
+    cov = np.where((var_t > 0) & (var_p > 0), quotient(tp, n) - mean_t * mean_p, 0.0 * var_t * var_p)  # nan stays
     mean_gap = mean_t - mean_p
     mean_gap = np.where(np.abs(mean_gap) > 1e-12 * (np.abs(mean_t + middle) + np.abs(mean_p + middle)), mean_gap, 0.0)
     return {

@@ -22,7 +22,7 @@ from affekt.faces.same_person import IdentityLike, Joined, Sightings
 from affekt.faces.thumbnails import Thumbnail
 from affekt.faces.track import LandmarkFile, renamed
 from affekt.labels import EKMAN
-from affekt.tables import flag_array, number_array, text_array
+from affekt.tables import flag_array, floats, number_array, text_array
 
 BATCH = 4
 """Faces whose expression is evaluated together: more are no faster per face, and delay the other threads."""
@@ -299,7 +299,7 @@ def in_source_pixels(table: pa.Table, scale: float) -> pa.Table:
     if scale == 1.0:
         return table
     for name in _PIXELS:
-        values = table[name].to_numpy().astype(np.float32) * np.float32(scale)
+        values = floats(table[name]).astype(np.float32) * np.float32(scale)
         table = table.set_column(table.column_names.index(name), name, number_array(values))
     return table
 

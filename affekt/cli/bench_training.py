@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
-from affekt.cli.choices import UNUSED_BY_PROBES, Named, fusion_models, refuse_unused
+from affekt.cli.choices import Named, fusion_models, refuse_unused, refuse_unused_tuning
 from affekt.cli.group import table_notes
 from affekt.errors import CorpusError, require_torch
 from affekt.runs import require_new_run
@@ -327,19 +327,14 @@ def dfer(
         open_dfer,
         run_dfer,
         save_dfer,
-    )
+    )  # fmt: skip
     from affekt.clips import ClipSettings
 
     require_torch()
     from affekt.pretraining import TuningSettings
 
     _require_folder(out, resume)
-    if not checkpoints and not scratch:
-        refuse_unused('--from or --scratch', 'protocol', 'crop', *tuning)
-    elif tuning['method'] == 'linear':
-        refuse_unused('--kind full or lora', *UNUSED_BY_PROBES)
-    elif protocol == 'reference':
-        refuse_unused('--protocol fair or both', 'patience')
+    _refuse_unused(tuning, protocol, has_model=bool(checkpoints or scratch))
     settings = DferSettings(protocol, seeds, validation_share, target or '', seed=seed, resamples=resamples)
     tuning_settings = TuningSettings(seed=seed, **tuning)
     with table_notes() as notes, TemporaryDirectory() as temporary:
@@ -350,16 +345,14 @@ def dfer(
         folder = inputs or (Path(temporary) if out is None else out.with_name(f'{out.name}-inputs'))
         reads = tuple(name for name in ('video', 'audio') if any(name in candidate.reads for candidate in candidates))
         sources: dict[str, Any] = {}
-        baseline_features = features or ('acoustics-utt' if 'audio' in (reads or present) else 'none')
+        features = features or ('acoustics-utt' if 'audio' in (reads or present) else 'none')
         with StageBars(name_width=10) as bars:
             # stores that cannot be read are refused before clips are decoded
-            stores = baseline_stores(baseline_features, manifest, folder, processes=processes, progress=bars)
+            stores = baseline_stores(features, manifest, folder, processes=processes, progress=bars)
             if reads:
                 size = max(candidate.form.size for candidate in candidates if candidate.form is not None)
-                clips = corpus_clips(
-                    manifest, ClipSettings(size, crop, reads), folder, processes=processes, progress=bars,
-                    say=partial(say, err=True),
-                )  # fmt: skip
+                clip_settings, say_size = ClipSettings(size, crop, reads), partial(say, err=True)
+                clips = corpus_clips(manifest, clip_settings, folder, processes=processes, progress=bars, say=say_size)
                 sources = clip_sources(clips)
                 notes += clips.sentences
             outcome = run_dfer(
@@ -370,6 +363,14 @@ def dfer(
     if out is not None:
         save_dfer(out, outcome, answer)
     _show(answer, dfer_sheet(outcome), as_json)
+
+
+def _refuse_unused(tuning: dict[str, Any], protocol: str, *, has_model: bool) -> None:
+    """Checks that no option was given that the models of `bench dfer` do not use."""
+    if not has_model:
+        refuse_unused('--from or --scratch', 'protocol', 'crop', *tuning)
+    else:
+        refuse_unused_tuning(tuning['method'], '--protocol fair or both' if protocol == 'reference' else '')
 
 
 def _require_folder(out: Path | None, resume: bool) -> None:

@@ -154,6 +154,22 @@ def refuse_unused(partner: str, *names: str) -> None:
         raise click.UsageError(f'{listed} {verb} with {partner}: here nothing reads {pronoun}.')
 
 
+def refuse_unused_tuning(method: str, chooses_epoch: str) -> None:
+    """Checks that no option of fine-tuning was given that the method does not use.
+
+    Args:
+        method: `full`, `lora` or `linear`.
+        chooses_epoch: the case that chooses an epoch, and so needs `--patience`; '' if this one does.
+
+    Raises:
+        UsageError: some were given.
+    """
+    if method == 'linear':
+        refuse_unused('--kind full or lora', *UNUSED_BY_PROBES)
+    elif chooses_epoch:
+        refuse_unused(chooses_epoch, 'patience')
+
+
 def recipes() -> list[str]:
     """Every recipe of features; encoders also without a suffix, which means one vector per clip."""
     from affekt.features import RECIPES, listed_recipes

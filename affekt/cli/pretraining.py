@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from affekt.cli.choices import UNUSED_BY_PROBES, Named, refuse_unused
+from affekt.cli.choices import Named, refuse_unused, refuse_unused_tuning
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.views import tensor_groups, tensor_table
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.files import require_room_for_folder
 from affekt.runs import require_new_run
@@ -228,7 +229,12 @@ def inspect_command(file: Path, show_all: bool, as_json: bool) -> None:
         return
     _say_summary(inspection, show_all)
     say()
-    (_say_tensors if show_all else _say_groups)(inspection)
+    if show_all:
+        say(tensor_table(inspection), columns=80)
+    else:
+        say(tensor_groups(inspection, MOST_GROUPS), columns=80)
+        if (count := len(inspection.groups())) > MOST_GROUPS:
+            say(f'and {count - MOST_GROUPS // 2:,} more, shown with --all')
     _say_verdict(inspection)
 
 
@@ -329,42 +335,6 @@ def _say_summary(inspection: Inspection, show_all: bool) -> None:
     say(table, columns=80)
 
 
-def _say_groups(inspection: Inspection) -> None:
-    """Prints the coverage table, one row per group of tensors."""
-    groups, recognition = inspection.groups(), inspection.recognition
-    has_tuned = bool(recognition and recognition.kept)
-    table = plain_table(width=80)
-    table.add_column('in the file', overflow='fold', max_width=32)
-    table.add_column('tensors', justify='right', no_wrap=True)
-    table.add_column('numbers', justify='right', no_wrap=True)
-    table.add_column('goes to' if recognition and recognition.model else 'what it is', overflow='fold', ratio=1)
-    if has_tuned:
-        table.add_column('when fine-tuned', overflow='fold', max_width=16)
-    for group in groups if len(groups) <= MOST_GROUPS else groups[: MOST_GROUPS // 2]:
-        target = (
-            group.ours if recognition and recognition.model else ', '.join(filter(None, (group.meaning, group.ours)))
-        )
-        cells = [group.name, str(len(group.rows)), f'{group.numbers:,}', target]
-        table.add_row(*cells, *[group.tuned] * has_tuned)
-    say(table, columns=80)
-    if len(groups) > MOST_GROUPS:
-        say(f'and {len(groups) - MOST_GROUPS // 2:,} more, shown with --all')
-
-
-def _say_tensors(inspection: Inspection) -> None:
-    """Prints the coverage table, one row per tensor."""
-    table = plain_table(width=80)
-    is_known = inspection.recognition is not None
-    for heading in ('in the file', 'goes to')[: 1 + is_known]:
-        table.add_column(heading, overflow='fold')
-    table.add_column('shape', overflow='fold', max_width=18)
-    for row in inspection.rows:
-        target = row.ours if row.fate == 'loads' and row.ours else row.fate
-        cells = ['same' if target == row.name else target] * is_known
-        table.add_row(row.name, *cells, '×'.join(map(str, row.shape)) or '1')
-    say(table, columns=80)
-
-
 def _say_verdict(inspection: Inspection) -> None:
     """Prints the conclusion from the coverage table."""
     if sentences := inspection.verdict():
@@ -446,10 +416,8 @@ def finetune_command(
 
     if options['method'] != 'lora':
         refuse_unused('--kind lora', 'rank')
-    if options['method'] == 'linear':
-        refuse_unused('--kind full or lora', *UNUSED_BY_PROBES)
-    elif last or options['reference']:
-        refuse_unused('the best epoch (without --last or --reference)', 'patience')
+    keeps_last = last or options['reference']
+    refuse_unused_tuning(options['method'], 'the best epoch (without --last or --reference)' if keeps_last else '')
     if options['reference']:
         refuse_unused("affekt's own training (without --reference)", 'balanced')
     run = {

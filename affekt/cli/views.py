@@ -1,7 +1,7 @@
-"""An analysis, a stream and a corpus on a terminal of eighty columns.
+"""An analysis, a stream, a corpus and a checkpoint on a terminal of eighty columns.
 
-People with their strongest moments; live: who is seen, the last 30 seconds, the voice, and the delay; and the samples
-and labelled frames of a manifest, counted.
+People with their strongest moments; live: who is seen, the last 30 seconds, the voice, and the delay; the samples and
+labelled frames of a manifest, counted; and where the tensors of a checkpoint go.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from affekt.wording import clock, counted, opened, percent, signed
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Described, Moment, Person
+    from affekt.checkpoints import Inspection
     from affekt.corpora import Manifest
     from affekt.frames import FrameTable
     from affekt.live import LatencyReport, LiveFace, LiveReading, LiveVoice
@@ -292,6 +293,40 @@ def frame_counts(frames: FrameTable) -> Table:
         if any(row.values()):
             table.add_row(name, *(f'{row[part]:,}' if row[part] else '–' for part in parts))
     table.add_row('all', *(f'{totals[part]:,}' for part in parts), style='bold')
+    return table
+
+
+def tensor_groups(inspection: Inspection, most: int) -> Table:
+    """The coverage of a checkpoint: a row per group of tensors; of more than `most` groups, half as many."""
+    groups, recognition = inspection.groups(), inspection.recognition
+    has_tuned = bool(recognition and recognition.kept)
+    table = plain_table(width=80)
+    table.add_column('in the file', overflow='fold', max_width=32)
+    table.add_column('tensors', justify='right', no_wrap=True)
+    table.add_column('numbers', justify='right', no_wrap=True)
+    table.add_column('goes to' if recognition and recognition.model else 'what it is', overflow='fold', ratio=1)
+    if has_tuned:
+        table.add_column('when fine-tuned', overflow='fold', max_width=16)
+    for group in groups if len(groups) <= most else groups[: most // 2]:
+        target = (
+            group.ours if recognition and recognition.model else ', '.join(filter(None, (group.meaning, group.ours)))
+        )
+        cells = [group.name, str(len(group.rows)), f'{group.numbers:,}', target]
+        table.add_row(*cells, *[group.tuned] * has_tuned)
+    return table
+
+
+def tensor_table(inspection: Inspection) -> Table:
+    """The coverage of a checkpoint: a row per tensor."""
+    table = plain_table(width=80)
+    is_known = inspection.recognition is not None
+    for heading in ('in the file', 'goes to')[: 1 + is_known]:
+        table.add_column(heading, overflow='fold')
+    table.add_column('shape', overflow='fold', max_width=18)
+    for row in inspection.rows:
+        target = row.ours if row.fate == 'loads' and row.ours else row.fate
+        cells = ['same' if target == row.name else target] * is_known
+        table.add_row(row.name, *cells, '×'.join(map(str, row.shape)) or '1')
     return table
 
 

@@ -48,13 +48,13 @@ from affekt.training.checkpoints import (
 )
 from affekt.training.clipping import clip_gradients
 from affekt.training.curves import LOG_FILE, ScalarLog, write_curves
+from affekt.training.objective import Losses, Objective, trained_parameters
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks
-from affekt.training.precision import PRECISIONS, Precision, usable_precision
+from affekt.training.precision import Precision, usable_precision
 from affekt.training.samples import epoch_seed
 from affekt.training.settings import EngineSettings
 
-Losses = Callable[[nn.Module, Any], Mapping[str, Tensor | None]]
 Row = dict[str, float]
 CURVES_FILE = 'curves.html'
 """File of the page of curves in a run's folder."""
@@ -121,10 +121,10 @@ class Engine:
         self.ranks = ranks or Ranks(settings.device)
         self.settings, self.device = settings, torch.device(self.ranks.device)
         self.model = model.to(self.device)
-        _trained_parameters(model)
+        trained_parameters(model)
         self.number = 0
         self._weigh = weigh
-        self._objective = _Objective(model, losses, usable_precision(self.device, settings.precision), self.device)
+        self._objective = Objective(model, losses, usable_precision(self.device, settings.precision), self.device)
         self._joined, self.optimiser = self.ranks.joined(self._objective, optimiser)
         self._parameters = list(self._joined.parameters())
         self._rates = [group['lr'] for group in self.optimiser.param_groups]
@@ -430,55 +430,6 @@ class Engine:
 def _is_even(batches: Iterable[Any]) -> bool:
     """Whether every process has equally many batches by construction."""
     return isinstance(batches, IndexBatches | LoadedBatches)
-
-
-class _Objective(nn.Module):
-    """A model and its losses as one module, since wrappers for several processes need a single `forward`."""
-
-    def __init__(self, model: nn.Module, losses: Losses, precision: Precision, device: torch.device) -> None:
-        super().__init__()
-        self.model, self.precision, self.names = model, precision, tuple[str, ...]()
-        self.presence = torch.zeros(2, 0)
-        self._losses, self._device_type = losses, device.type
-
-    def forward(self, batch: Any) -> Tensor:
-        """(L,) losses of a batch, in the order of `names`, 0 where it has none; sets `presence`, see `Step.shares`."""
-        half = self.precision != 'float32'
-        with torch.autocast(self._device_type, PRECISIONS[self.precision]) if half else contextlib.nullcontext():
-            losses = self._losses(self.model, batch)
-        self.names = self.names or tuple(losses)
-        shapes = {name: tuple(value.shape) for name, value in losses.items() if value is not None and value.ndim}
-        if shapes or not losses or set(losses) != set(self.names):
-            raise TrainingError(
-                expected=f'a number for each of {listed(self.names) or "the losses"}, at every step',
-                came=f'shapes {shapes}' if shapes else listed(losses) or 'no loss',
-                todo='take the mean of each loss over the batch; where there is nothing to learn from, give None',
-            )
-        is_present = torch.tensor([losses[name] is not None for name in self.names])
-        self.presence = torch.stack([is_present, ~is_present]).float()  # (2, L)
-        present = [value for value in losses.values() if value is not None]
-        zero = present[0].new_zeros(()) if present else self._zero()
-        values = [losses[name] for name in self.names]
-        return torch.stack([(zero if value is None else value).float() for value in values])  # (L,)
-
-    def _zero(self) -> Tensor:
-        """0, with a gradient of 0 for every trained weight."""
-        return torch.stack([parameter.sum() for parameter in _trained_parameters(self.model)]).sum() * 0.0
-
-
-def _trained_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters of the model that are trained.
-
-    Raises:
-        TrainingError: there are none.
-    """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not trained:
-        raise TrainingError(
-            expected=f'weights of {type(model).__name__} to train', came='a model whose weights are all frozen',
-            todo='call `requires_grad_()` on those to train',
-        )  # fmt: skip
-    return trained
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

@@ -215,6 +215,18 @@ def folder_atomically(path: Path) -> Iterator[Path]:
         _retire(previous, path)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder that a later run would take for its own: it is renamed first, so that a kill leaves no part of it
+    under its name. What a kill leaves otherwise is removed by the next call for the same path."""
+    renamed = part_of(path)
+    shutil.rmtree(renamed, ignore_errors=True)
+    try:
+        os.replace(path, renamed)
+    except OSError:  # it does not exist, or its parent cannot be written
+        renamed = path
+    shutil.rmtree(renamed, ignore_errors=True)
+
+
 def _retire(old: Path, new: Path) -> None:
     """Remove an older folder, or rename it if it holds files that the new one lacks."""
     if old.is_symlink() or not old.is_dir():

@@ -20,6 +20,7 @@ from affekt.files import (
     folder_atomically,
     part_of,
     place_atomically,
+    remove_folder,
     require_room_for_folder,
     storage_error,
     write_atomically,
@@ -190,3 +191,28 @@ def test_what_is_no_folder_is_refused_before_the_work_that_would_fill_it(tmp_pat
         require_room_for_folder(tmp_path / 'out')
     require_room_for_folder(tmp_path)
     require_room_for_folder(tmp_path / 'new')
+
+
+def test_a_folder_whose_removal_is_killed_is_not_found_in_part(tmp_path, monkeypatch):
+    folder = tmp_path / 'run'
+
+    def fill():
+        folder.mkdir()
+        (folder / 'log.jsonl').write_text('rows')
+        (folder / 'settings.json').write_text('{}')
+
+    def killed(path, **_):
+        if Path(path).exists():
+            (Path(path) / 'settings.json').unlink()
+            raise KeyboardInterrupt
+
+    fill()
+    with monkeypatch.context() as patch:
+        patch.setattr('affekt.files.shutil.rmtree', killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove_folder(folder)
+    assert not folder.exists()
+    fill()
+    remove_folder(folder)
+    assert _names(tmp_path) == []
+    remove_folder(folder)  # none: no error

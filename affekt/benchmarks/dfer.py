@@ -52,6 +52,7 @@ from affekt.experiments import (
     scored_rows,
 )
 from affekt.features import Store
+from affekt.files import remove_folder
 from affekt.progress import Progress
 from affekt.wording import counted
 
@@ -365,7 +366,7 @@ def _run(
                 answers, epoch=inputs.tuning.epochs, status=_status(last_outputs), test=last_outputs, oracle=outputs
             )
     for finished in () if run_folder is None else (run_folder, run_folder.with_name(f'{run_folder.name}.last')):
-        shutil.rmtree(finished, ignore_errors=True)
+        remove_folder(finished)
     return answers
 
 

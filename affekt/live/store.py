@@ -16,6 +16,7 @@ import pyarrow as pa
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
 from affekt.errors import RunError
 from affekt.faces import FaceStream, in_source_pixels
+from affekt.files import part_of, remove_folder
 from affekt.live.journal import FRAMES, SOURCE_FILE, UNFINISHED, Journal, Streamed, is_journal
 from affekt.live.readings import LiveReading
 from affekt.live.saving import Kept, now_text, save_stream
@@ -157,13 +158,13 @@ class Store:
     def discard(self) -> None:
         """Removes unsaved rows."""
         if hasattr(self, 'journal'):
-            shutil.rmtree(self.journal.folder, ignore_errors=True)
+            remove_folder(self.journal.folder)
         self._release()
 
     def _release(self) -> None:
         if self._run is not None:
             if self._streamed is None and hasattr(self, 'journal'):
-                shutil.rmtree(self.journal.folder, ignore_errors=True)
+                remove_folder(self.journal.folder)
             self._run.close()
             self._run = None
         if self._remove_temporary is not None:
@@ -178,5 +179,7 @@ def recovered_in(run: Run, models: LoadedModels | None = None) -> tuple[Path, ..
             continue
         if (folder / SOURCE_FILE).is_file():
             results.append(save_stream(folder, run.folder, Kept(), models, run))
+        remove_folder(folder)
+    for folder in run.folder.glob(part_of(Path(f'{UNFINISHED}*')).name):  # removed halfway
         shutil.rmtree(folder, ignore_errors=True)
     return tuple(results)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import MediaError, RunError, UnknownNameError
-from affekt.files import part_of, place_atomically, require_writable
+from affekt.files import part_of, place_atomically, remove_folder, require_writable
 from affekt.media import MediaWriter, PictureStyle, Recording, even_sided
 from affekt.progress import Progress
 from affekt.reenactment.motion import Motion, MotionFrame
@@ -134,7 +133,7 @@ def write_reenactment(
             )
             if finished is not None:
                 finished(path, result)
-    shutil.rmtree(run.folder, ignore_errors=True)
+    remove_folder(run.folder)
     return result
 
 
@@ -148,7 +147,7 @@ def _windows_run(target: Path, settings: Mapping[str, Any], *, anew: bool) -> Ru
             todo='wait for it, or choose another name',
         )  # fmt: skip
         with closing(locked(folder, in_use)):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
     return Run(folder, settings, resume=True)
 
 

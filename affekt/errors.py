@@ -64,8 +64,8 @@ def without_error_numbers(part: str) -> str:
 
     def worded(match: re.Match[str]) -> str:
         path = (match['path'] or '')[1:-1]
-        is_named = path in part[: match.start()]
-        return match['reason'] if is_named else f'{path}: {match["reason"]}'
+        is_named = re.search(rf'(?<!\w){re.escape(path)}(?!\w)', part[: match.start()])
+        return match['reason'] if not path or is_named else f'{path}: {match["reason"]}'
 
     return _SYSTEM_ERROR.sub(worded, part)
 

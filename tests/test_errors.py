@@ -93,6 +93,7 @@ def test_a_password_that_is_cut_out_of_a_long_error_is_not_repeated_in_part():
         ("a/b: [Errno 2] No such file or directory: 'a/b'", 'a/b: No such file or directory'),
         ("[Errno 13] Permission denied: 'a b'", 'a b: Permission denied'),
         ("[Errno 18] Invalid cross-device link: 'a' -> 'c'", 'a: Invalid cross-device link'),
+        ("cannot read: [Errno 2] No such file or directory: 'a'", 'cannot read: a: No such file or directory'),
         ('no connection ([Errno 111] Connection refused)', 'no connection (Connection refused)'),
         (
             'x: Cannot write. Detail: [errno 28] No space left on device',

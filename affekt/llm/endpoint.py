@@ -254,7 +254,7 @@ class Endpoint:
                 if isinstance(error.reason, ssl.SSLCertVerificationError):
                     raise LLMError(
                         expected=f'a trusted certificate of {self._base}', came=error.reason.verify_message,
-                        todo='name the file of the certificate, or of its authority, in SSL_CERT_FILE',
+                        todo='check its name and dates; to trust one of your own, name its file in SSL_CERT_FILE',
                     ) from error  # fmt: skip
                 raise _TransientError(f'no connection ({error.reason})') from error
             except (http.client.HTTPException, OSError, ValueError, _TransientError) as error:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics.categorical import confusion
-from affekt.metrics.intervals import CORRELATION, Interval, require_draws, student_interval
+from affekt.metrics.intervals import CORRELATION, Interval, require_draws, require_level, student_interval
 
 _CHUNK_CELLS = 4_000_000
 """Maximum number of coincidences in memory at a time."""
@@ -182,6 +182,7 @@ def alpha_interval(
         ValueRangeError: resamples or coverage is out of range.
     """
     require_draws(resamples)
+    require_level(coverage, 'coverage')
     values, counts = _value_counts(np.asarray(ratings, np.float64))
     value = float(_alphas(counts, values, np.ones((1, len(counts))), level)[0])
     if not len(counts):

@@ -245,9 +245,11 @@ def _labels(labels: npt.ArrayLike, side: str) -> npt.NDArray[np.generic]:
         is_text = {isinstance(cell, str) for cell in array.ravel()}
         if len(is_text) > 1:
             raise ShapeError(
-                expected=f'labels of one kind in the {side}, all numbers or all strings', came='both', todo='map some'
-            )
-        array = np.array(array.tolist())
+                expected=f'labels of one kind in the {side}, all numbers or all strings', came='both',
+                todo='write all of them as strings, or all as numbers',
+            )  # fmt: skip
+        if is_text == {True}:
+            array = array.astype(str)
     return array
 
 

@@ -343,15 +343,15 @@ def require_draws(resamples: int, *, fewest: int = 1) -> None:
         )
 
 
-def require_level(level: float) -> None:
-    """Check the coverage of an interval.
+def require_level(level: float, name: str = 'level') -> None:
+    """Check the coverage of an interval, which messages call by `name`.
 
     Raises:
         ValueRangeError: it is not between 0 and 1.
     """
     if not 0.0 < level < 1.0:
         raise ValueRangeError(
-            expected='a level between 0 and 1', came=f'level {level}', todo='use for example 0.95, not 95'
+            expected=f'a {name} between 0 and 1', came=f'{name} {level}', todo='use for example 0.95, not 95'
         )
 
 

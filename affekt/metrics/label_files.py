@@ -121,7 +121,7 @@ def _groups(path: Path, column: str) -> npt.NDArray[Any]:
 def _categories(columns: Sequence[list[Any]]) -> list[list[str]]:
     """Categories of both sides as text; where all are numbers, 1, 1.0 and '1' are one category."""
     if all(_is_number(cell) for cells in columns for cell in cells):
-        return [[f'{number(cell):.17g}' for cell in cells] for cells in columns]
+        return [[np.format_float_positional(number(cell), trim='-') for cell in cells] for cells in columns]
     return [[str(cell).strip() for cell in cells] for cells in columns]
 
 

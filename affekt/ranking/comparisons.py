@@ -237,13 +237,23 @@ def _lookalike_codes(code_of: Mapping[str, int], plain: Mapping[str, str]) -> li
     return [(name, code) for name, code in code_of.items() if plain[name] in ambiguous]
 
 
+def _is_missing(label: object) -> bool:
+    """Whether a label is None, nan or pandas' NA, whose comparison with itself has no truth value."""
+    if label is None:
+        return True
+    try:
+        return bool(label != label)
+    except (TypeError, ValueError):  # an array is a label as well
+        return type(label).__name__ == 'NAType'
+
+
 def _coded(
     labels: Sequence[object] | None, noun: str, source: Source
 ) -> tuple[tuple[str, ...], Ints, tuple[str, ...]] | None:
     """Names, (N,) index of each label among them, and notes; None without labels, or where all are empty."""
     if labels is None:
         return None
-    texts = ['' if label is None or label != label else str(label) for label in labels]
+    texts = ['' if _is_missing(label) else str(label) for label in labels]
     is_empty = np.asarray([not shown(text) for text in texts], bool)
     if is_empty.all():
         return None

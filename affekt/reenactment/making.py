@@ -231,6 +231,8 @@ def reenact_to(
         WeightsError: weights are missing or not the published ones, or the refiner belongs to another portrait.
         UnknownNameError: unsupported output format.
         FileError: the output would replace what it is made from.
+        ProvenanceError: C2PA refuses to sign with the credentials.
+        StorageError: new credentials cannot be written.
         MissingExtraError: c2pa-python is not installed.
         RunError: an interrupted run used other settings, or several processes were started for a single-process job.
     """

@@ -172,3 +172,9 @@ def test_alpha_of_continuous_ratings_takes_little_memory(rng):
     within = ((ratings[0] - ratings[1]) ** 2).sum() * 2
     total = ((ratings.ravel()[:, None] - ratings.ravel()[None, :]) ** 2).sum() / (ratings.size - 1)
     assert alpha == pytest.approx(1 - within / total, abs=1e-12)
+
+
+def test_a_coverage_in_percent_is_refused_also_where_no_unit_has_two_ratings(rng):
+    for ratings in ([[1, 2], [1, 1]], [[np.nan, 1], [1, np.nan]]):
+        with pytest.raises(ValueRangeError, match='coverage 95'):
+            alpha_interval(ratings, rng=rng, coverage=95)

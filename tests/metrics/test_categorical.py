@@ -135,5 +135,8 @@ def test_a_missing_label_is_no_category(truth, score):
 def test_arrays_of_objects_count_as_what_they_hold():
     texts, numbers = np.array(['a', 'b'], object), np.array([0, 1], object)
     assert accuracy(texts, ['a', 'a']) == accuracy(['a', 'a'], texts) == accuracy(numbers, [0, 0]) == 0.5
+    pairs = np.empty(2, object)
+    pairs[:] = [('a',), ('b', 'c')]
+    assert accuracy(pairs, pairs) == 1.0
     with pytest.raises(ShapeError, match='both'):
         weighted_f1(np.array(['a', 1], object), texts)

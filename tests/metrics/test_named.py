@@ -114,6 +114,8 @@ def test_categories_that_are_numbers_are_equal_however_they_are_written(tmp_path
     (tmp_path / 'answers.jsonl').write_text('{"sample": "a", "label": 1.0}\n{"sample": "b", "label": "2.0"}\n')
     pair = read_label_pair(tmp_path / 'truth.csv', tmp_path / 'answers.jsonl', reads='categories')
     assert pair.truth.tolist() == pair.prediction.tolist() == ['1', '2']
+    (tmp_path / 'tenths.csv').write_text('sample,label\na,0.1\nb,0.70\n')
+    assert read_label_pair(tmp_path / 'tenths.csv', tmp_path / 'tenths.csv', reads='categories').truth[0] == '0.1'
 
 
 def test_a_sample_without_a_group_is_refused_by_name(tmp_path):

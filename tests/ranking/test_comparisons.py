@@ -117,7 +117,11 @@ def test_rows_without_a_rater_or_sample_are_not_taken_for_one(noun):
     def votes(labels):
         return Comparisons.of(['a', 'a', 'b'], ['b', 'b', 'a'], ['left'] * 3, **{noun: labels})
 
-    for empty in ('', None, float('nan'), ' '):
+    class NAType:  # as pandas has it
+        def __ne__(self, other):
+            raise TypeError('boolean value of NA is ambiguous')
+
+    for empty in ('', None, float('nan'), ' ', NAType()):
         with pytest.raises(ComparisonError, match=f'a {noun} in every row'):
             votes(['r', empty, 'r'])
         assert getattr(votes([empty] * 3), noun) is None

@@ -415,8 +415,9 @@ def _views(
     index = np.unique(np.concatenate([part for fold in folds for part in (fold.train, fold.validation, fold.test)]))
     clips = inputs.readable(candidate, index)
     depends_on = {
-        'encoder': state_digest(model, without='head.'), 'reference': settings.reference, 'stride': settings.stride,
-        'segments': settings.segments, 'device': settings.device, 'clips': _digest(inputs),
+        'encoder': state_digest(model, without='head.'), 'facts': candidate.facts, 'reads': list(candidate.reads),
+        'reference': settings.reference, 'stride': settings.stride, 'segments': settings.segments,
+        'device': settings.device, 'clips': _digest(inputs),
     }  # fmt: skip
     key = hashlib.sha256(repr(depends_on).encode()).hexdigest()
     if key not in inputs.views:

@@ -232,7 +232,7 @@ def predict_proba(
 
 def view_means(predictions: Tensor, owners: Tensor) -> Floats32:
     """(N, K) means over the views of each clip, from (V, K) predictions and the (V,) index of each view's clip."""
-    sums = torch.zeros(int(owners[-1]) + 1, predictions.shape[1], dtype=torch.float64)
+    sums = torch.zeros(int(owners[-1]) + 1 if len(owners) else 0, predictions.shape[1], dtype=torch.float64)
     sums.index_add_(0, owners, predictions.double())
     means: Floats32 = (sums / torch.bincount(owners).unsqueeze(1)).float().numpy()
     return means

@@ -49,7 +49,9 @@ class Objective(nn.Module):
 
     def _zero(self) -> Tensor:
         """0, with a gradient of 0 for every trained weight."""
-        return torch.stack([parameter.sum() for parameter in trained_parameters(self.model)]).sum() * 0.0
+        trained = trained_parameters(self.model)
+        shards = [own.to_local() if hasattr(own, 'to_local') else own for own in trained]  # FSDP keeps only a part
+        return torch.stack([shard.sum() for shard in shards]).sum() * 0.0
 
 
 def trained_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -1074,11 +1074,17 @@ def encoder_precision(result: dict[str, Any]) -> str:
     return text
 
 
+def _on_processors(processors: dict[str, str]) -> str:
+    """Which parts were measured on which named processor."""
+    return ''.join(f'; {part.replace("_", " ")} on {name}' for part, name in processors.items())
+
+
 def live(result: dict[str, Any]) -> str:
     text = (
         '## A stream, while it happens\n\n'
         f'`measurements/live.py`: a face at 25 frames/s, 640x360, H.264, with read speech; faces and voice on; '
-        f'{result["cores"]} cores. Delays run from the arrival of a packet to its finished reading; one row per round.'
+        f'{result["cores"]} cores. Delays run from the arrival of a packet to its finished reading; one row per round. '
+        f'Parts were measured at different times{_on_processors(result.get("processors", {}))}.'
         f'{result.get("company", "")}\n\n'
     )
     rows = []

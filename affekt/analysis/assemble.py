@@ -262,7 +262,8 @@ def mean_interval(series: PersonSeries, name: str, bias_sd: float = 0.0) -> tupl
     values, seconds = values[measured], series.seconds[measured]
     mean = float(time_mean(values, seconds))
     centred = values - mean
-    half_widths = ((series.high - series.low) / 2)[measured, DIMENSIONS.index(name)]
+    # An interval is cut at -1 and 1, so its half-width is that of the side which is not.
+    half_widths = np.maximum(series.high - series.values, series.values - series.low)[measured, DIMENSIONS.index(name)]
     step_variance = float(np.nan_to_num(time_mean(np.square(half_widths / Z95), seconds)))
     variance = float(time_mean(np.square(centred), seconds))
     length_s = float(np.median((series.end_s - series.start_s)[measured]))

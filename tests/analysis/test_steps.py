@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from affekt.analysis.assemble import bias_of, mean_interval, summed_up
+from affekt.analysis.fuse import Opinion
 from affekt.analysis.model_choice import trust_of
 from affekt.analysis.observations import SCHEMAS, Observed, Trust, conform
 from affekt.analysis.person_series import leading_sources, series_of
@@ -182,6 +183,14 @@ def test_the_interval_of_a_looped_clip_stays_as_wide_as_the_bias(make):
     path, _ = looped(make, 400, trust)
     bare = mean_interval(path, 'valence')
     assert bare[2] - bare[1] < 0.3
+
+
+@pytest.mark.parametrize('valence', [0.0, 0.7, -0.7])
+def test_the_interval_of_one_step_is_that_of_the_person_although_steps_are_cut_at_one(valence):
+    # one step of 1 s: the person's mean is its value, and the deviation of the mean is its own
+    opinion = Opinion('face', valence=valence, valence_sd=0.25, reliability=0.6, end_s=1.0)
+    path = fused_series(PERSON, [opinion], [(0.0, 1.0)])
+    assert mean_interval(path, 'valence') == pytest.approx((valence, path.low[0, 0], path.high[0, 0]))
 
 
 def test_biases_of_sources_add_as_independent_errors(make):

@@ -53,8 +53,8 @@ class Analysis:
     models: tuple[ModelUse, ...]
     settings: AnalysisSettings
     coverage: Mapping[str, float] = field(default_factory=dict)
-    """Share of the recording that each source covers ('face', 'voice', 'words', 'fused'), and in which fused rows
-    abstain ('contradiction', 'unsure'), all in [0, 1]."""
+    """Share of the recording that each source covers ('face', 'voice', 'words'; 'fused' in whole steps), and in which
+    fused rows abstain ('contradiction', 'unsure'), all in [0, 1]."""
     notice: str = NOTICE
     recording: Path | None = None
     """Path of the recording when it was analyzed; not stored with the analysis."""

@@ -152,7 +152,7 @@ class Opinion:
         reliability = self.reliability if reliability is None else reliability
         sureness = getattr(self, f'{quantity}_certainty')
         if sureness is None:
-            sureness = self._certainty
+            sureness = self.certainty
         return float(reliability * self.quality * math.sqrt(self.coverage) * max(sureness, _LEAST_CERTAINTY))
 
     @cached_property
@@ -161,7 +161,7 @@ class Opinion:
         return likelihood_ratio(self)
 
     @cached_property
-    def _certainty(self) -> float:
+    def certainty(self) -> float:
         """Certainty of the probabilities; 1 without them."""
         return 1.0 if self.probabilities is None else float(certainty(alone(self)))
 

@@ -255,13 +255,14 @@ def _moments(findings: Findings) -> list[Sentence]:
 
 def _unknown(findings: Findings) -> list[Sentence]:
     """What could not be read, in at most two sentences."""
-    source, coverage = findings.source, findings.coverage
+    source = findings.source
+    has_faces, has_voices = (len(findings.timeline.select(source=name)) > 0 for name in ('face', 'voice'))
     sentences = []
     missing = []
-    if source.kind == 'video' and coverage.get('face', 0.0) <= 0:
+    if source.kind == 'video' and not has_faces:
         missing.append('no face was found')
     if source.kind != 'image':
-        if coverage.get('voice', 0.0) <= 0:
+        if not has_voices:
             missing.append('no voice was heard' if findings.has_words else 'no speech was heard')
         elif not findings.has_words:
             missing.append('the words are not known')

@@ -158,7 +158,7 @@ def clean(text: str) -> str:
 
 
 def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
-    """The likeliest category of each step or turn, with its probability; abstentions with their reason."""
+    """The likeliest category of each step or turn; abstentions with their reason."""
     series = analysis.timeline.series(person, source)
     intervals = []
     for step in range(len(series)):

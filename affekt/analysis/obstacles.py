@@ -154,7 +154,7 @@ def _times_text(spans: Sequence[tuple[float, float]]) -> str:
 
 
 def _texts(table: pa.Table, name: str, default: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(N,) a column of texts; `otherwise` if the table lacks it."""
+    """(N,) a column of texts; `default` if the table lacks it."""
     if name not in table.column_names:
         return default
     return np.array([text or '' for text in table[name].to_pylist()], dtype=object)

@@ -190,6 +190,9 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
             times[file.stem] = file_times
     if count > len(files):
         notes.append(f'{counted(count - len(files), "file")} of other kinds than {files[0].suffix}, left out')
+    if 0 < len(times) < len(arrays):
+        without = [name for name in arrays if name not in times]
+        notes.append(f'times left out, since {counted(len(without), "file")} have none: {listed(without, 2)}')
     return Arrays(tuple(files), arrays, columns, times if len(times) == len(arrays) else {}, notes)
 
 

@@ -6,6 +6,7 @@ written atomically: under a temporary name, then renamed.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -134,12 +135,20 @@ class MediaWriter:
         return self
 
     def __exit__(self, error_class: type[BaseException] | None, *_: object) -> None:
-        if error_class is None:
-            self.close()
-        else:
-            with suppress(Exception):
-                self._container.close()
-            self._partial.unlink(missing_ok=True)
+        try:
+            if error_class is None:
+                self.close()
+        except BaseException:
+            self._discard()
+            raise
+        if error_class is not None:
+            self._discard()
+
+    def _discard(self) -> None:
+        """Remove what was written."""
+        with suppress(Exception):
+            self._container.close()
+        self._partial.unlink(missing_ok=True)
 
     def add_picture(self, image: Image, time_s: float | None = None) -> None:
         """Encode one frame.
@@ -188,7 +197,13 @@ class MediaWriter:
             self._mux(stream.encode(frame))
 
     def close(self) -> None:
-        """Flush the encoders and publish the file."""
+        """Flush the encoders and publish the file.
+
+        Raises:
+            ShapeError: it is a video, and no frame was added.
+        """
+        if self._rate_hz is not None and self._picture is None:
+            raise ShapeError(expected=f'at least one frame of {self.path.name}', came='none', todo='give frames')
         for stream in (self._picture, *self._tracks):
             if stream is not None:
                 self._mux(stream.encode(None))
@@ -265,7 +280,7 @@ def write_video(
 
     Args:
         path: .mp4, .mov, .mkv, .webm or .avi, which also chooses the encoders.
-        images: (H, W, 3) RGB, all of equal size.
+        images: (H, W, 3) RGB, all of equal size, at least one.
         rate_hz: frame rate; nominal if `times_s` is given.
         samples: (N,) mono, or an iterator of such pieces; None writes a silent video.
         sample_rate_hz: sample rate; ignored if `sound` is given.
@@ -285,7 +300,9 @@ def write_video(
     times = None if times_s is None else iter(times_s)
     with MediaWriter(path, rate_hz, picture, () if samples is None else (style,)) as writer:
         for number, image in enumerate(images):
-            time_s = None if times is None else next(times)
+            time_s = None if times is None else next(times, math.nan)
+            if time_s is not None and math.isnan(time_s):
+                raise ShapeError(expected='one time per frame', came=f'{number} times', todo='give a time for each')
             writer.add_picture(image, time_s)
             frame_s = number / rate_hz if time_s is None else time_s
             while audio_end_s <= frame_s and (piece := next(pieces, None)) is not None:

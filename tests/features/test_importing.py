@@ -278,6 +278,9 @@ def test_rows_in_time_of_a_table_are_one_sample(tmp_path):
         ('f,g\n1,2\n', TableError, 'names of the samples'),
         ('name,emotion\na,happy\n', TableError, 'columns of numbers'),
         ('name,time,f\na,2,1\na,1,1\n', TableError, 'order of time'),
+        ('name,frame,f\na,1,1\na,10,3\na,2,2\n', TableError, 'order of frames'),
+        ('name,frame,time,f\na,1,0,1\na,2,,2\n', ValueRangeError, "column 'time'; got nothing in row 3"),
+        ('name,time,f\na,0,1\na,nan,2\na,-5,2\n', ValueRangeError, "column 'time'; got 'nan' in row 3"),
     ],
 )
 def test_tables_that_say_something_else_are_refused_with_the_place(text, error, said, tmp_path):
@@ -361,6 +364,9 @@ def test_a_folder_of_tables_is_one_sample_each(tmp_path):
     store, _ = _imported(tmp_path / 'openface', tmp_path)
     np.testing.assert_array_equal(store.values('a'), [[5], [6]])
     np.testing.assert_allclose(store['a'].times, [0.0, 0.1])
+    (tmp_path / 'openface' / 'c.csv').write_text('frame,AU01\n1,8\n')
+    _, made = _imported(tmp_path / 'openface', tmp_path / 'again')
+    assert any('times left out, since 1 file' in note for note in made.notes)
     (tmp_path / 'openface' / 'c.csv').write_text('frame,timestamp,AU02\n1,0,1\n')
     with pytest.raises(ShapeError, match=r'c\.csv'):
         _imported(tmp_path / 'openface', tmp_path)

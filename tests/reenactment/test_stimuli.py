@@ -215,6 +215,7 @@ def test_the_command_makes_a_set_of_a_folder_and_says_what_does_not_belong_to_on
     assert told.exit_code == 2, told.output
     assert made['design'] == Design(intensities=(0.0, 0.5), seconds=2.0)
     assert '4 clips, 1 of them from an earlier run' in told.output
+    assert told.stdout.endswith(f'table {tmp_path}/set/stimuli.csv\npage {tmp_path}/set/report.html\n')
     assert 'wall.png: no face' in told.stderr
     for wrong, message in (
         (['--curve', 'x.csv'], '--curve does not apply to a set'), (['--calm-at', '1'], '--calm-at'),

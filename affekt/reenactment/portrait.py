@@ -232,7 +232,7 @@ def _the_face(networks: FaceLandmarker, image: Image) -> Face:
     if (distance_px := float(np.linalg.norm(first - second))) < LEAST_EYES_PX:
         raise PortraitError(
             expected=f'a face with at least {LEAST_EYES_PX:.0f} pixels between the outer corners of the eyes',
-            came=f'{distance_px:.0f} pixels', todo='choose a larger image, or cut out the head and enlarge it',
+            came=f'{distance_px:.0f} pixels', todo='choose a larger image or output, or cut out the head',
         )  # fmt: skip
     return face
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 
 import numpy as np
 import pyarrow as pa
@@ -125,7 +126,7 @@ def with_speakers(observed: Observed) -> Observed:
     # A transcript's name overrides mouth movement; utterances without either take the person of their turn.
     transcript_names = utterances['speaker'].to_pylist()
     matched = match_speakers(transcript_names, utterance_spans, utterance_people)
-    renamed = {person: name for name, person in matched.items()}
+    renamed = _without_namesakes({person: name for name, person in matched.items()}, _names(faces), transcript_names)
     utterance_people = [
         name or renamed.get(mouth, mouth) for name, mouth in zip(transcript_names, utterance_people, strict=True)
     ]
@@ -326,6 +327,19 @@ def _renamed(faces: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
     if not renamed:
         return faces
     return with_people(faces, [renamed.get(name, name) for name in faces['person'].to_pylist()])
+
+
+def _without_namesakes(
+    renamed: Mapping[str, str], people: Sequence[str], transcript_names: Sequence[str]
+) -> dict[str, str]:
+    """The new names, and others for people whose own name somebody else gets, as 'person 1' from a transcript."""
+    names = dict(renamed)
+    for person in people:
+        if person in renamed.values() and person not in renamed:
+            taken = ({*people} - {*renamed}) | {*transcript_names, *names.values()}
+            others = chain(renamed, (f'person {number}' for number in count(len(people) + 1)))
+            names[person] = next(name for name in others if name not in taken)
+    return names
 
 
 def _share(timeline: Timeline, duration_s: float) -> float:

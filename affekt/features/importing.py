@@ -172,6 +172,11 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
     arrays, times, notes = {}, {}, []
     columns: tuple[str, ...] = ()
     for file in files:
+        if file.stem in arrays:
+            raise TableError(
+                expected='one file per sample', came=f'two of {file.stem!r} in {file.parent}',
+                todo='keep the one with its features',
+            )  # fmt: skip
         if file.suffix.lower() == '.npz':
             (array,) = _only_array(file)
             arrays[file.stem] = array

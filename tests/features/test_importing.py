@@ -44,6 +44,20 @@ def test_frames_may_be_one_array_or_a_folder_of_files_in_order(tmp_path):
     np.testing.assert_allclose(store['a'].times, [0.02, 0.06, 0.10])
 
 
+def test_two_files_of_one_sample_are_refused(tmp_path):
+    folder = _folder(tmp_path, 'manet_FRA', a=np.arange(6.0).reshape(3, 2))
+    (folder / 'a').mkdir()
+    np.save(folder / 'a' / '0.npy', np.arange(2.0))
+    with pytest.raises(TableError, match="two of 'a'"):
+        import_official(folder, tmp_path / 'out', rate_hz=25.0)
+    (tmp_path / 'openface').mkdir()
+    for ending in ('csv', 'CSV'):
+        (tmp_path / 'openface' / f'a.{ending}').write_text('frame,AU01\n1,8\n')
+    if len(list((tmp_path / 'openface').iterdir())) > 1:  # a file system that tells case apart
+        with pytest.raises(TableError, match="two of 'a'"):
+            _imported(tmp_path / 'openface', tmp_path)
+
+
 def test_frames_that_are_counted_come_in_the_order_of_their_numbers(tmp_path):
     (tmp_path / 'mine-FRA' / 'a').mkdir(parents=True)
     for number in (10, 9, 1, 2):

@@ -136,6 +136,16 @@ def test_a_video_needs_a_picture_and_a_time_for_each(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('rate_hz', [25, 24_000 / 1001, 30_000 / 1001, 29.8712, 120_000 / 1001])
+def test_frames_keep_their_own_times_at_any_nominal_rate(tmp_path, rate_hz):
+    images, times = [np.full((16, 16, 3), 40 * number, np.uint8) for number in range(5)], (0, 0.034, 0.05, 0.1, 0.19)
+    write_video(tmp_path / 'v.mp4', images, rate_hz, times_s=times)
+    found = [frame.time_s for frame in Recording.open(tmp_path / 'v.mp4').frames()]
+    np.testing.assert_allclose(found, times, atol=1e-4)
+    with pytest.raises(ValueRangeError, match='mp4 or mkv'):
+        write_video(tmp_path / 'v.avi', images, rate_hz / 5, times_s=times)
+
+
 def test_a_longer_face_is_cut_to_the_voice(tmp_path):
     face = write_video(tmp_path / 'face.webm', numbered_images(30, 97, 73), 10, tone(3.0))
     voice = write_audio(tmp_path / 'voice.flac', tone(1.0), 16_000)

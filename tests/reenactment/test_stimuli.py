@@ -193,6 +193,7 @@ def test_a_row_is_the_mean_of_the_apex_and_the_largest_distance_of_all():
     assert row['frames_without_face'] == 1
     nothing = ReadBack(read(), (), 3, 'surprise', np.zeros(0, dtype=bool)).as_row()
     assert math.isnan(nothing['measured_rise'])
+    assert nothing['frames_without_face'] == 3
 
 
 def test_scores_that_the_network_hardly_gives_are_not_asked_for():

@@ -359,6 +359,7 @@ def _impression(readings: Readings, series: PersonSeries, first: int, last: int,
         if source_evidence.readings or source_evidence.quote:
             evidence.append(source_evidence)
     seconds = series.seconds[inside]
+    probabilities = time_mean(series.probabilities[inside], seconds)
     valence, arousal = (float(time_mean(series.dimension(name)[inside], seconds)) for name in DIMENSIONS)
     cues = tuple(name for columns, _, _ in CUE_COLUMNS.values() for name in columns)
     movements = readings.evidence('face', series.person, start, end, cues).readings
@@ -367,9 +368,8 @@ def _impression(readings: Readings, series: PersonSeries, first: int, last: int,
     emotions = readings.evidence('words', series.person, start, end, GOEMOTION_COLUMNS).readings
     spoken = {label: words_share * emotions.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS}
     return Impression(
-        series.person, start, end, time_mean(series.probabilities[inside], seconds), valence, arousal,
-        float(time_mean(series.confidence[inside], seconds)),
-        spoken if words_share > 0 else {}, cue_levels(movements), tuple(evidence), scope,
+        series.person, start, end, probabilities, valence, arousal,
+        float(probabilities.max()), spoken if words_share > 0 else {}, cue_levels(movements), tuple(evidence), scope,
     )  # fmt: skip
 
 

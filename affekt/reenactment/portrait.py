@@ -261,7 +261,11 @@ def _notes(image: Image, face: Face, around: Surroundings) -> list[str]:
             f'The head of the portrait is turned by {yaw:.0f} degrees: the far cheek has few pixels, and looks coarse '
             'where it turns into view.'
         )
-    if around.reaches_border:
+    height, width = image.shape[:2]
+    points = face.landmarks[:POINTS, :2]
+    if (points < 0).any() or (points > [width, height]).any():
+        notes.append('The border of the image cuts the face: what is beyond it is missing in the output too.')
+    elif around.reaches_border:
         notes.append('Hair or neck reach the border of the image, which stays still: near it they move less.')
     crop = align_face(image, five_points(face.landmarks))
     state = conditions(crop, readings(face, crop))

@@ -279,6 +279,17 @@ def test_certainty_words_are_consistent(analyses):
                 assert int(share) <= 50, sentence
 
 
+def test_a_word_is_no_surer_than_the_likeliest_category_of_its_evidence(analyses):
+    counted = 0
+    for analysis in analyses:
+        for label in analysis.labels:
+            (fused,) = [part for part in label.evidence if part.source == 'fused']
+            shares = [share for name, share in fused.readings.items() if name in EKMAN]
+            assert label.certainty <= max(shares) + 1e-4, label
+            counted += 1
+    assert counted > 50
+
+
 def test_a_tone_is_told_only_where_its_interval_has_one_sign(analyses):
     for analysis in analyses:
         for person in analysis.people:

@@ -368,13 +368,15 @@ def storage_error(error: OSError, path: Path | None = None) -> AffektError:
     shown = path if path is not None else error.filename
     prefix = f'{os.fsdecode(shown)}: ' if isinstance(shown, (str, bytes, os.PathLike)) else ''
     reason = error.strerror or str(error) or type(error).__name__
-    expected, todo = _ADVICE.get(error.errno or 0, ('a path that can be used', 'check the path, or choose another'))
+    expected, todo = _ADVICE.get(error.errno or 0, _OF_A_PATH if prefix else _WITHOUT_PATH)
     if error.errno == errno.ENAMETOOLONG:
         prefix = f'{prefix[:60]}…: '
     return StorageError(expected=expected, came=f'{prefix}{reason}', todo=todo)
 
 
 _CONTINUE = 'then run the same command again, with --resume where it has that option'
+_OF_A_PATH = ('a path that can be used', 'check the path, or choose another')
+_WITHOUT_PATH = ('no error of the system', _CONTINUE.removeprefix('then '))
 _ADVICE = {
     errno.ENOSPC: ('room on the disk', f'make room, {_CONTINUE}'),
     errno.EDQUOT: ('room within your quota', f'remove what you do not need, {_CONTINUE}'),
@@ -387,6 +389,11 @@ _ADVICE = {
     errno.EEXIST: ('a folder', 'a file stands where a folder should be: choose another path'),
     errno.EISDIR: ('a file', 'a folder stands where a file should be: name a file'),
     errno.ENAMETOOLONG: ('a path that the system accepts', 'choose a shorter path'),
+    errno.EAGAIN: (
+        'room for another process or thread',
+        f'end other programs, use fewer --processes or raise the limit (`ulimit -u`), {_CONTINUE}',
+    ),
+    errno.ENOMEM: ('enough memory', 'give fewer or smaller files at once, or fewer --processes'),
     errno.EIO: ('a disk that works', f'check the disk, {_CONTINUE}'),
     errno.EMFILE: ('few enough open files', 'raise the limit (`ulimit -n`)'),
     errno.ELOOP: ('a path that is no symbolic link', 'a link is at this path, or leads to itself: choose another path'),

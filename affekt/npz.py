@@ -39,7 +39,7 @@ def read_npz(path: Path) -> dict[str, Any]:
 
     Raises:
         ArchiveError: the file is missing, empty, truncated, larger than its own size allows, or holds anything but
-            arrays and plain values.
+            arrays and plain values, or two of one name.
     """
     try:
         with open(path, 'rb', opener=only_regular) as file:
@@ -102,11 +102,13 @@ def _read_members(file: BinaryIO, ceilings: Ceilings) -> dict[str, Any]:
                     f'{unknown_methods[0][:160]!r} compressed in another way',
                     'arrays that are stored or deflated',
                 )
-            arrays = {}
+            arrays: dict[str, Any] = {}
             for info in members:
+                if (name := info.filename.removesuffix('.npy')) in arrays:
+                    raise refused(path, f'two named {name[:160]!r}', 'arrays of different names')
                 with archive.open(info) as stream:
                     content = io.BytesIO(stream.read(info.file_size + 1))
-                arrays[info.filename.removesuffix('.npy')] = _read_array(content, ceilings, info.filename)
+                arrays[name] = _read_array(content, ceilings, info.filename)
             return arrays
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, ArchiveError):

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from affekt.faces import BLENDSHAPES, READINGS, Face, FaceLandmarker, readings
-from affekt.faces.readings import CLOSED, GAZE_BIAS_DEG, GAZE_REACH_DEG, level_yaw_deg
+from affekt.faces.readings import CLOSED_SCORE, GAZE_BIAS_DEG, GAZE_REACH_DEG, level_yaw_deg
 from affekt.media import Recording
 from affekt.typed_json import json_file
 
@@ -72,7 +72,7 @@ def main() -> None:
                 continue
             face, mirrored = both[0][0], both[1][0]
             pairs.append((raw_yaw_deg(face), raw_yaw_deg(mirrored)))
-            if (face.blendshapes[BLINKS] >= CLOSED).all():
+            if (face.blendshapes[BLINKS] >= CLOSED_SCORE).all():
                 closed_pitches.append(float(readings(opened(face))[NAMES.index('gaze_pitch_deg')]))
         if pairs:
             yaws.append(pairs)

@@ -4,9 +4,10 @@
 
 A made-up release of the three tasks, a file a video in each, with the decimals and the share of frames without label
 that releases have. Per task: its files read by `read_annotation`, and by a plain loop (split, float or int, append)
-that checks nothing, in turn. Then the whole release to one table of frames, that table saved and loaded, a submission
-of as many frames written and held against the frames to answer, and a file with a bad line. Processor time of one
-thread, for the machine is shared; the median of the runs.
+that checks nothing, in turn; so too the one file of all tasks, where lines name their frames, by `read_multitask`. Then
+the whole release to one table of frames, that table saved and loaded, a submission of as many frames written and held
+against the frames to answer, and a file with a bad line. Processor time of one thread, for the machine is shared; the
+median of the runs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from pathlib import Path
 import numpy as np
 
 from affekt.challenges import check_frame_submission, frames_to_answer, write_frame_submission
-from affekt.frames import ACTION_UNITS, AFFECT, EXPRESSIONS, Faults, FrameTable, find_annotations, read_affwild2
+from affekt.frames import (
+    ACTION_UNITS,
+    AFFECT,
+    EXPRESSIONS,
+    Faults,
+    FrameTable,
+    find_annotations,
+    read_affwild2,
+    read_multitask,
+)
 from affekt.frames import read_annotation as read
 from affekt.typed_json import json_file
 
@@ -63,6 +73,50 @@ def read_plainly(path: Path, task: str) -> np.ndarray:
     return np.array(rows)
 
 
+def write_multitask(folder: Path, videos: int, frames: int) -> Path:
+    """The one file of the multi-task challenge, with a line for each frame."""
+    rng, path = np.random.default_rng(1), folder / 'MTL_Challenge' / 'train_set.txt'
+    path.parent.mkdir(parents=True)
+    with path.open('w') as file:
+        file.write('image,valence,arousal,expression,aus\n')
+        for video in range(videos):
+            affect, classes = rng.uniform(-1, 1, (frames, 2)).tolist(), rng.integers(-1, 8, frames).tolist()
+            units = [','.join(map(str, row)) for row in rng.integers(0, 2, (frames, 12)).tolist()]
+            for frame, ((v, a), one, row) in enumerate(zip(affect, classes, units, strict=True), 1):
+                file.write(f'video{video}/{frame:05d}.jpg,{v:.3f},{a:.3f},{one},{row}\n')
+    return path
+
+
+def read_multitask_plainly(path: Path) -> tuple[list[str], np.ndarray]:
+    """Its image names and numbers by a loop over lines."""
+    names, rows = [], []
+    with path.open() as file:
+        for line in file.readlines()[1:]:
+            name, *cells = line.strip().split(',')
+            names.append(name)
+            rows.append([float(cell) for cell in cells])
+    return names, np.array(rows)
+
+
+def of_multitask(folder: Path, videos: int, frames: int, runs: int) -> dict[str, float]:
+    """Both ways through the file of all tasks, and that they say the same."""
+    path, lines = write_multitask(folder, videos, frames), videos * frames
+    table, (_, plain) = read_multitask(folder), read_multitask_plainly(path)
+    start = 0
+    for labels in sorted(table, key=lambda labels: int(labels.video.removeprefix('video'))):
+        rows = plain[start : start + frames]
+        assert np.allclose(labels.affect, rows[:, :2], atol=1e-7), labels.video
+        assert (labels.expression == rows[:, 2]).all(), labels.video
+        assert (labels.units == rows[:, 3:]).all(), labels.video
+        start += frames
+    seconds = cpu_s(lambda: read_multitask(folder), runs)
+    plainly = cpu_s(lambda: read_multitask_plainly(path), runs)
+    return {
+        'files': 1, 'cpu_s': seconds, 'plain_cpu_s': plainly, 'lines_per_s': lines / seconds,
+        'plain_lines_per_s': lines / plainly, 'times_faster': plainly / seconds,
+    }  # fmt: skip
+
+
 def cpu_s(job: Callable[[], object], runs: int) -> float:
     """Median processor time of a job."""
     times = []
@@ -100,6 +154,7 @@ def measured(folder: Path, videos: int, frames: int, runs: int) -> dict[str, obj
     release, lines = folder / 'release', videos * frames
     write_release(release, videos, frames)
     tasks = {task: of_task(release, task, lines, runs) for task in FOLDERS}
+    tasks['multitask'] = of_multitask(folder / 'multitask', videos, frames, runs)
     table = read_affwild2(release)
     whole = cpu_s(lambda: read_affwild2(release), runs)
     saved, answers = folder / 'm.frames.parquet', folder / 'VA.txt'

@@ -131,7 +131,10 @@ class ExtractBeside(Extract):
         """New processes come from one that has imported what they need."""
         super().prepare()
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['affekt.features.extraction', 'affekt.features.recipes', 'scipy.signal', 'av'])
+        context.set_forkserver_preload([
+            'measurements.lasting_forkserver', 'affekt.features.extraction', 'affekt.features.recipes', 'scipy.signal',
+            'av',
+        ])  # fmt: skip
         forkserver.ensure_running()
         forkserver._forkserver.ensure_running = lambda: None  # runs are forked, and it is no child of theirs
         multiprocessing.get_context = lambda method=None: context

@@ -26,6 +26,7 @@ from typing import Any
 
 import av
 import numpy as np
+from end_to_end import processor
 
 from affekt.analysis import Analysis, AnalysisSettings, Analyzer
 from affekt.faces import FaceLandmarker, FaceStream, expression_model, observe_faces
@@ -441,6 +442,7 @@ def main() -> None:
         name = f'{part}_crowded' if options.crowded else part
         result[name] = runs if part in TIMED else runs[0]
         result |= {'cores': os.cpu_count(), 'versions': versions()}
+        result.setdefault('processors', {})[name] = processor()
         if options.company is not None:
             result['company'] = f' {options.company}'.rstrip()
         write_atomically(RESULT, json_file(result))

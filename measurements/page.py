@@ -500,6 +500,7 @@ def manifest_scale(figures: dict[str, Any]) -> str:
 
 def frame_annotations(figures: dict[str, Any]) -> str:
     names = {'affect': 'valence and arousal', 'expression': 'expression', 'units': '12 action units'}
+    names['multitask'] = 'all three, of named frames, in one file'
     rows = [
         [
             names[task], round(of_task['lines_per_s'] / 1e6, 1), round(of_task['plain_lines_per_s'] / 1e6, 2),
@@ -510,7 +511,8 @@ def frame_annotations(figures: dict[str, Any]) -> str:
     release, saved, sent = figures['release'], figures['table'], figures['submission']
     return (
         f'## Annotations by frame\n\n`measurements/frame_annotations.py`: {figures["lines"]:,} lines of each task in '
-        f'{figures["videos"]} files, opened and checked; millions of lines per CPU second of one thread, median of '
+        f'{figures["videos"]} files, or in one where lines name their frames, opened and checked; millions '
+        f'of lines per CPU second of one thread, median of '
         f'{figures["runs"]} runs. *Loop* splits each line and checks nothing, as published entries do.\n\n'
         + table(['lines of', 'affekt, million per s', 'loop, million per s', 'times faster'], rows)
         + f'\nA release of all three tasks ({release["lines"]:,} lines) becomes one table in '
@@ -1072,11 +1074,17 @@ def encoder_precision(result: dict[str, Any]) -> str:
     return text
 
 
+def _on_processors(processors: dict[str, str]) -> str:
+    """Which parts were measured on which named processor."""
+    return ''.join(f'; {part.replace("_", " ")} on {name}' for part, name in processors.items())
+
+
 def live(result: dict[str, Any]) -> str:
     text = (
         '## A stream, while it happens\n\n'
         f'`measurements/live.py`: a face at 25 frames/s, 640x360, H.264, with read speech; faces and voice on; '
-        f'{result["cores"]} cores. Delays run from the arrival of a packet to its finished reading; one row per round.'
+        f'{result["cores"]} cores. Delays run from the arrival of a packet to its finished reading; one row per round. '
+        f'Parts were measured at different times{_on_processors(result.get("processors", {}))}.'
         f'{result.get("company", "")}\n\n'
     )
     rows = []

@@ -8,6 +8,8 @@ Rows go to disk each half second, between two frames. `lost` counts readings of 
 a second before the last such moment and have no row in the finished result, `twice` rows of the same moment,
 `unfinished` rounds that left no result though a row was due. `lost_later` counts later readings without a row, which
 may be lost. When a reading came out is worked out from its time and delay: a file is read in real time.
+
+Figures of several seeds add up in the result file; a seed that is drawn again replaces its earlier figures.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -34,6 +37,7 @@ from affekt.runs import versions, write_atomically
 from affekt.typed_json import json_file
 
 RESULT = Path(__file__).resolve().parent / 'results' / 'stream_kills.json'
+BROKEN = ('lost', 'twice', 'unfinished')
 LONGEST_S = 3.0
 SLACK_S = 0.1
 """From one reading to the moment when rows go to disk, beyond the half second."""
@@ -72,13 +76,25 @@ def finished(out: Path, still: Path) -> list[float]:
     return [float(value) for table in tables for value in table['time_s'].to_pylist()]
 
 
+def with_seed(earlier: dict[str, Any], seed: int, figures: dict[str, Any]) -> dict[str, Any]:
+    """The result with those of one more seed: sums, and each seed's own under `seeds`."""
+    seeds = {**earlier.get('seeds', {}), str(seed): figures}
+    return {
+        **{name: sum(each[name] for each in seeds.values()) for name in ('kills', 'rows', 'lost_later')},
+        'broken': {name: sum(each['broken'][name] for each in seeds.values()) for name in BROKEN},
+        'seeds': seeds,
+        'versions': versions(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', type=Path, default=DATA)
     parser.add_argument('--kills', type=int, default=50)
     parser.add_argument('--seed', type=int, default=1)
     options = parser.parse_args()
-    draw, counts = random.Random(options.seed), Counter(dict.fromkeys(('lost', 'twice', 'unfinished'), 0))
+    draw, counts = random.Random(options.seed), Counter(dict.fromkeys(BROKEN, 0))
+    earlier = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     rows = later = 0
     with tempfile.TemporaryDirectory() as name:
         path, still = Path(name) / 'clip.mp4', Path(name) / 'still.mp4'
@@ -103,11 +119,8 @@ def main() -> None:
             rows, later = rows + len(times), later + len(set(missing) - set(due))
             sys.stdout.write(f'{number + 1}: {len(seen)} readings, {len(times)} rows, {dict(counts)}\n')
             sys.stdout.flush()
-            result = {
-                'kills': number + 1, 'seed': options.seed, 'rows': rows, 'lost_later': later, 'broken': dict(counts),
-                'versions': versions(),
-            }  # fmt: skip
-            write_atomically(RESULT, json_file(result))
+            figures = {'kills': number + 1, 'rows': rows, 'lost_later': later, 'broken': dict(counts)}
+            write_atomically(RESULT, json_file(with_seed(earlier, options.seed, figures)))
 
 
 if __name__ == '__main__':

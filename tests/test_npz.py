@@ -44,6 +44,15 @@ def test_an_array_within_an_object_is_an_array(tmp_path):
     assert held['both']['a'].tolist() == [0, 1, 2]
 
 
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    path = _saved(tmp_path, a=np.arange(3))
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('a.npy', archive.read('a.npy'))
+    with pytest.raises(ArchiveError, match="two named 'a'"):
+        read_npz(path)
+
+
 def test_order_of_memory_does_not_matter(tmp_path):
     values = np.asfortranarray(np.arange(6).reshape(2, 3))
     assert read_npz(_saved(tmp_path, values=values))['values'].tolist() == [[0, 1, 2], [3, 4, 5]]

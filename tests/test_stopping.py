@@ -146,6 +146,24 @@ def test_too_little_memory_is_two_lines():
     assert len(result.stderr.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ('error', 'advice'),
+    [
+        (BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)), 'ulimit -u'),  # of a new process
+        (RuntimeError("can't start new thread"), 'ulimit -u'),
+        (ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)), 'run the same command again'),
+    ],
+)
+def test_an_error_of_the_system_without_a_path_advises_nothing_about_paths(error, advice):
+    def fail() -> None:
+        raise error
+
+    result = _ran(fail)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 2)
+    assert advice in result.stderr
+    assert 'path' not in result.stderr
+
+
 def test_what_was_finished_before_the_disk_was_full_is_named(tmp_path):
     def work() -> None:
         with Run(tmp_path / 'run', {}) as run:

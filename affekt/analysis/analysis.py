@@ -53,8 +53,8 @@ class Analysis:
     models: tuple[ModelUse, ...]
     settings: AnalysisSettings
     coverage: Mapping[str, float] = field(default_factory=dict)
-    """Share of the recording that each source covers ('face', 'voice', 'words', 'fused'), and in which fused rows
-    abstain ('contradiction', 'unsure'), all in [0, 1]."""
+    """Share of the recording that each source covers ('face', 'voice', 'words'; 'fused' in whole steps), and in which
+    fused rows abstain ('contradiction', 'unsure'), all in [0, 1]."""
     notice: str = NOTICE
     recording: Path | None = None
     """Path of the recording when it was analyzed; not stored with the analysis."""
@@ -147,12 +147,14 @@ class Analysis:
     def save(self, folder: str | Path) -> Path:
         """Writes the analysis into a folder, created if missing; returns it.
 
-        `analysis.json` is written last, so a folder that holds it is complete.
+        `analysis.json` is written last, and that of an earlier analysis in the folder removed first, so a folder that
+        holds it is complete.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        write_changes(target, ())  # removes edits to people of an earlier analysis in this folder
         person_count, moment_count = storage.people_and_moments(target)
+        (target / storage.MAIN_FILE).unlink(missing_ok=True)
+        write_changes(target, ())  # removes edits to people of an earlier analysis in this folder
         identity = self.source.identity
         timeline = storage.named(self.timeline.to_arrow(), identity, times=2)
         storage.write_table(target / storage.TIMELINE_FILE, timeline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from affekt.analysis.observations import (
     Observed,
     Trust,
     seconds_of_faces,
+    seconds_seen,
     with_people,
 )
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
@@ -85,7 +87,7 @@ def concluded(observed: Observed, settings: AnalysisSettings, describer: Describ
         people = tuple(dataclasses.replace(person, thumbnail_jpeg=None) for person in people)
 
     # 5.
-    covered = coverage_of(timeline, observed.source.duration_s)
+    covered = coverage_of(observed, timeline)
     has_words = bool(observed.spoken)
     findings = Findings(observed.source, timeline, people, labels, moments, covered, has_words, observed.tables)
     return Analysis(
@@ -124,7 +126,7 @@ def with_speakers(observed: Observed) -> Observed:
     # A transcript's name overrides mouth movement; utterances without either take the person of their turn.
     transcript_names = utterances['speaker'].to_pylist()
     matched = match_speakers(transcript_names, utterance_spans, utterance_people)
-    renamed = {person: name for name, person in matched.items()}
+    renamed = _without_namesakes({person: name for name, person in matched.items()}, _names(faces), transcript_names)
     utterance_people = [
         name or renamed.get(mouth, mouth) for name, mouth in zip(transcript_names, utterance_people, strict=True)
     ]
@@ -185,10 +187,9 @@ def fused_timeline(observed: Observed, people: Sequence[str], steps: Sequence[Sp
 
 def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     """The summary of one person over the whole recording."""
+    duration_s = observed.source.duration_s
     faces = rows_of(observed.faces, name, ('time_s', LASTS))
-    rate_hz, duration_s = observed.source.analyzed_rate_hz, observed.source.duration_s
-    whole_s = float(faces.num_rows > 0) * duration_s
-    seen_s = min(duration_s, float(seconds_of_faces(faces, rate_hz).sum()) if rate_hz > 0 else whole_s)
+    seen_s = seconds_seen(faces, observed.source.analyzed_rate_hz, duration_s)
     heard_s = measure(union([*_spans(rows_of(observed.turns, name))]))
     if not observed.turns.num_rows:
         heard_s = measure(union(_spans(rows_of(observed.utterances, name))))
@@ -262,7 +263,8 @@ def mean_interval(series: PersonSeries, name: str, bias_sd: float = 0.0) -> tupl
     values, seconds = values[measured], series.seconds[measured]
     mean = float(time_mean(values, seconds))
     centred = values - mean
-    half_widths = ((series.high - series.low) / 2)[measured, DIMENSIONS.index(name)]
+    # An interval is cut at -1 and 1, so its half-width is that of the side which is not.
+    half_widths = np.maximum(series.high - series.values, series.values - series.low)[measured, DIMENSIONS.index(name)]
     step_variance = float(np.nan_to_num(time_mean(np.square(half_widths / Z95), seconds)))
     variance = float(time_mean(np.square(centred), seconds))
     length_s = float(np.median((series.end_s - series.start_s)[measured]))
@@ -302,12 +304,16 @@ def labels_of(readings: Readings, timeline: Timeline, person: str) -> list[OpenL
     return labels
 
 
-def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
-    """Shares of the recording, in [0, 1], that each source covers and in which fused rows abstain; {} for 0 s."""
+def coverage_of(observed: Observed, timeline: Timeline) -> dict[str, float]:
+    """Shares of the recording, in [0, 1], that each source covers and in which fused rows abstain; {} for 0 s.
+
+    Faces cover the frames in which there is one, fused rows whole steps.
+    """
+    duration_s = observed.source.duration_s
     if duration_s <= 0:
         return {}
-    shares = {}
-    for source in ('face', 'voice', 'words', 'fused'):
+    shares = {'face': round(seconds_seen(observed.faces, observed.source.analyzed_rate_hz, duration_s) / duration_s, 4)}
+    for source in ('voice', 'words', 'fused'):
         shares[source] = _share(timeline.select(source=source), duration_s)
     fused = timeline.select(source='fused', name=EKMAN)
     for reason in ('contradiction', 'unsure'):
@@ -321,6 +327,19 @@ def _renamed(faces: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
     if not renamed:
         return faces
     return with_people(faces, [renamed.get(name, name) for name in faces['person'].to_pylist()])
+
+
+def _without_namesakes(
+    renamed: Mapping[str, str], people: Sequence[str], transcript_names: Sequence[str]
+) -> dict[str, str]:
+    """The new names, and others for people whose own name somebody else gets, as 'person 1' from a transcript."""
+    names = dict(renamed)
+    for person in people:
+        if person in renamed.values() and person not in renamed:
+            taken = ({*people} - {*renamed}) | {*transcript_names, *names.values()}
+            others = chain(renamed, (f'person {number}' for number in count(len(people) + 1)))
+            names[person] = next(name for name in others if name not in taken)
+    return names
 
 
 def _share(timeline: Timeline, duration_s: float) -> float:
@@ -340,6 +359,7 @@ def _impression(readings: Readings, series: PersonSeries, first: int, last: int,
         if source_evidence.readings or source_evidence.quote:
             evidence.append(source_evidence)
     seconds = series.seconds[inside]
+    probabilities = time_mean(series.probabilities[inside], seconds)
     valence, arousal = (float(time_mean(series.dimension(name)[inside], seconds)) for name in DIMENSIONS)
     cues = tuple(name for columns, _, _ in CUE_COLUMNS.values() for name in columns)
     movements = readings.evidence('face', series.person, start, end, cues).readings
@@ -348,9 +368,8 @@ def _impression(readings: Readings, series: PersonSeries, first: int, last: int,
     emotions = readings.evidence('words', series.person, start, end, GOEMOTION_COLUMNS).readings
     spoken = {label: words_share * emotions.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS}
     return Impression(
-        series.person, start, end, time_mean(series.probabilities[inside], seconds), valence, arousal,
-        float(time_mean(series.confidence[inside], seconds)),
-        spoken if words_share > 0 else {}, cue_levels(movements), tuple(evidence), scope,
+        series.person, start, end, probabilities, valence, arousal,
+        float(probabilities.max()), spoken if words_share > 0 else {}, cue_levels(movements), tuple(evidence), scope,
     )  # fmt: skip
 
 

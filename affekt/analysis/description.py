@@ -28,6 +28,7 @@ from affekt.analysis.phrases import (
     TONE_WORDS,
     UNSEEN,
     Interval,
+    called,
     headline,
     told_people,
     tone,
@@ -240,8 +241,7 @@ def _moments(findings: Findings) -> list[Sentence]:
     strongest = sorted(findings.moments, key=lambda moment: (-moment.strength, moment.time_s))[:MOST_MOMENTS]
     sentences = []
     for moment in sorted(strongest, key=lambda moment: moment.time_s):
-        text = moment.sentence[:1].lower() + moment.sentence[1:]
-        sentences.append(Sentence(f'{opened(when(moment))}, {text}', moment.evidence))
+        sentences.append(Sentence(f'{opened(when(moment))}, {_within_sentence(moment)}', moment.evidence))
     shown = {id(moment) for moment in strongest}
     contradictions = [
         moment for moment in findings.moments if moment.kind == 'disagreement' and id(moment) not in shown
@@ -253,15 +253,24 @@ def _moments(findings: Findings) -> list[Sentence]:
     return sentences
 
 
+def _within_sentence(moment: Moment) -> str:
+    """The sentence of a moment without its capital; a name keeps its own."""
+    name = called(moment.person)
+    if moment.sentence.startswith(f'{opened(name)} '):
+        return name + moment.sentence.removeprefix(opened(name))
+    return moment.sentence[:1].lower() + moment.sentence[1:]
+
+
 def _unknown(findings: Findings) -> list[Sentence]:
     """What could not be read, in at most two sentences."""
-    source, coverage = findings.source, findings.coverage
+    source = findings.source
+    has_faces, has_voices = (len(findings.timeline.select(source=name)) > 0 for name in ('face', 'voice'))
     sentences = []
     missing = []
-    if source.kind == 'video' and coverage.get('face', 0.0) <= 0:
+    if source.kind == 'video' and not has_faces:
         missing.append('no face was found')
     if source.kind != 'image':
-        if coverage.get('voice', 0.0) <= 0:
+        if not has_voices:
             missing.append('no voice was heard' if findings.has_words else 'no speech was heard')
         elif not findings.has_words:
             missing.append('the words are not known')

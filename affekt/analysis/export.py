@@ -123,12 +123,17 @@ def _course_text(stretch: Stretch) -> str:
     return f'{stretch.label} {stretch.certainty:.2f}'
 
 
+def length_ms(duration_s: float) -> int:
+    """Length of an exported file in milliseconds, that of FALLBACK_S for a recording without length."""
+    return round(max(duration_s, 0.0) * 1000) or round(FALLBACK_S * 1000)
+
+
 def flattened(intervals: Iterable[Interval], duration_s: float) -> list[Interval]:
     """The intervals without overlap, inside the recording, in seconds rounded to milliseconds, each text on one line.
 
     Where several overlap, their texts are joined in order of start; touching intervals with equal texts become one.
     """
-    limit = round(max(duration_s, 0.0) * 1000) or round(FALLBACK_S * 1000)
+    limit = length_ms(duration_s)
     clipped = [
         (min(round(start * 1000), limit - 1), min(max(round(end * 1000), round(start * 1000) + 1), limit), clean(text))
         for start, end, text in intervals
@@ -158,7 +163,7 @@ def clean(text: str) -> str:
 
 
 def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
-    """The likeliest category of each step or turn, with its probability; abstentions with their reason."""
+    """The likeliest category of each step or turn; abstentions with their reason."""
     series = analysis.timeline.series(person, source)
     intervals = []
     for step in range(len(series)):
@@ -254,7 +259,7 @@ def write_textgrid(analysis: Analysis, out: Path) -> None:
     """A Praat TextGrid with the same tiers; an analysis without any has one empty tier."""
     from praatio import textgrid
 
-    length_s = round(analysis.source.duration_s, 3) or FALLBACK_S
+    length_s = length_ms(analysis.source.duration_s) / 1000
     grid = textgrid.Textgrid(0.0, length_s)
     for name, intervals in (tiers(analysis) or {MOMENT_TIER: []}).items():
         grid.addTier(textgrid.IntervalTier(name, intervals or [(0.0, length_s, '')], 0.0, length_s))

@@ -152,7 +152,7 @@ class Opinion:
         reliability = self.reliability if reliability is None else reliability
         sureness = getattr(self, f'{quantity}_certainty')
         if sureness is None:
-            sureness = self._certainty
+            sureness = self.certainty
         return float(reliability * self.quality * math.sqrt(self.coverage) * max(sureness, _LEAST_CERTAINTY))
 
     @cached_property
@@ -161,7 +161,7 @@ class Opinion:
         return likelihood_ratio(self)
 
     @cached_property
-    def _certainty(self) -> float:
+    def certainty(self) -> float:
         """Certainty of the probabilities; 1 without them."""
         return 1.0 if self.probabilities is None else float(certainty(alone(self)))
 
@@ -351,12 +351,15 @@ def _precisions(parts: Sequence[tuple[float, float, float]]) -> tuple[Floats, Fl
 
 def _dimension(opinions: Sequence[Opinion], name: str) -> tuple[Dimension, dict[str, float]]:
     """The pooled dimension, and each source's share in it."""
-    stating = [opinion for opinion in opinions if opinion.weight_for(name) > 0]
-    parts = [(getattr(opinion, name), getattr(opinion, f'{name}_sd'), opinion.weight_for(name)) for opinion in stating]
-    shares = {
-        opinion.source: weight / deviation**2 for opinion, (_, deviation, weight) in zip(stating, parts, strict=True)
-    }
-    return pool_dimension(parts, _SPREAD[name]), _shares(shares)
+    parts = sorted(
+        (getattr(opinion, name), getattr(opinion, f'{name}_sd'), opinion.weight_for(name), opinion.source)
+        for opinion in opinions
+        if opinion.weight_for(name) > 0
+    )
+    values = [part[:3] for part in parts]
+    precisions = _precisions(values)[1].tolist()  # in the order of the parts, which are sorted here as there
+    shares = {part[3]: precision for part, precision in zip(parts, precisions, strict=True)}
+    return pool_dimension(values, _SPREAD[name]), _shares(dict(sorted(shares.items())))
 
 
 def _shares(amounts: Mapping[str, float]) -> dict[str, float]:

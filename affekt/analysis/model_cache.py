@@ -94,7 +94,7 @@ class LoadedModels:
 
 def return_freed_pages() -> None:
     """Asks the C library to return freed pages to the system; no effect if it has no such call."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # Windows takes no None
         ctypes.CDLL(None).malloc_trim(0)
 
 

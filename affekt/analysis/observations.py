@@ -144,6 +144,20 @@ def seconds_of_faces(rows: pa.Table, rate_hz: float) -> Floats:
     return np.full(rows.num_rows, 1 / rate_hz if rate_hz > 0 else 0.0)
 
 
+def seconds_seen(rows: pa.Table, rate_hz: float, duration_s: float) -> float:
+    """Seconds of a recording with at least one face: each frame counts once, for as long as it lasts.
+
+    Args:
+        rows: rows of `faces`.
+        rate_hz: analyzed frames per second; 0 where unknown, which counts the whole recording where there is a face.
+        duration_s: length of the recording.
+    """
+    if not rows.num_rows or rate_hz <= 0:
+        return float(rows.num_rows > 0) * duration_s
+    _, first = np.unique(floats(rows['time_s']), return_index=True)
+    return min(duration_s, float(seconds_of_faces(rows, rate_hz)[first].sum()))
+
+
 def with_people(table: pa.Table, people: list[str]) -> pa.Table:
     """The table with its column `person` replaced."""
     return table.set_column(table.column_names.index('person'), 'person', text_array(people))

@@ -44,7 +44,7 @@ VOICE_CONDITIONS: Mapping[str, str] = {
 """Reasons why no emotion is read from a voice, and their wording."""
 UNREAD_WORDS = {
     'not understood': 'the words were not understood, so no emotion is read from them',
-    'language': 'the words are of a language that no model reads for emotion, so they are shown and not read',
+    'language': 'the words are of a language that no loaded model reads for emotion, so they are shown and not read',
 }
 """Reason in `utterances` why words were not read, to its wording."""
 OTHER_RECOGNISER = '--asr base recognizes other languages than English'
@@ -154,7 +154,7 @@ def _times_text(spans: Sequence[tuple[float, float]]) -> str:
 
 
 def _texts(table: pa.Table, name: str, default: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(N,) a column of texts; `otherwise` if the table lacks it."""
+    """(N,) a column of texts; `default` if the table lacks it."""
     if name not in table.column_names:
         return default
     return np.array([text or '' for text in table[name].to_pylist()], dtype=object)

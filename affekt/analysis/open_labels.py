@@ -87,7 +87,7 @@ class Impression:
     valence: float
     arousal: float
     confidence: float
-    """Mean probability of the likeliest category, in [0, 1]."""
+    """Probability of the likeliest category, in [0, 1]."""
     said: Mapping[str, float] = field(default_factory=dict)
     """GoEmotions label to its probability in the words, times the share of the words in the fusion."""
     cues: Mapping[str, float] = field(default_factory=dict)

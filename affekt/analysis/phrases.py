@@ -287,6 +287,8 @@ def _unclear_throughout(person: Person) -> str:
     if person.course[0].reason == 'contradiction':
         if person.name == UNSEEN:
             return 'the voice and its words contradict each other'
+        if person.seen_s <= 0:
+            return f'voice and words of {person.name} contradict each other'
         return f'face, voice and words of {person.name} contradict each other'
     if person.course[0].reason == 'mixed':
         return f'{called(person.name)} keeps changing, so that no one emotion prevails'

@@ -220,7 +220,8 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
 def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opinion | None:
     """One source's opinions in a step as one: means weighted by shared time; None if there are none.
 
-    What only some of them state counts by the root of their share of the time, as a part of the step would.
+    What only some of them state counts by the root of their share of the time, as a part of the step would. Where a
+    dimension of some was derived from less than that of others, its certainty is the mean.
     """
     seconds = np.array([overlap((start_s, end_s), (part.start_s, part.end_s)) for part in parts])
     if not parts or seconds.sum() <= 0 or end_s <= start_s:
@@ -245,6 +246,9 @@ def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opi
             reliability = getattr(longest, f'{name}_reliability')
             reliability = longest.reliability if reliability is None else reliability
             dimensions[f'{name}_reliability'] = reliability * min(1.0, dimension_share) ** 0.5
+            dimensions[f'{name}_certainty'] = _mean_certainty(
+                longest, probabilities, [getattr(part, f'{name}_certainty') for part in parts], shares * has_dimension
+            )
     measured_s = seconds @ np.array([part.coverage for part in parts])
     return dataclasses.replace(
         longest, probabilities=probabilities, **dimensions,
@@ -252,6 +256,25 @@ def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opi
         quality=float(np.clip(shares @ np.array([part.quality for part in parts]), 0.0, 1.0)),
         coverage=float(np.clip(measured_s / (end_s - start_s), 0.0, 1.0)), start_s=start_s, end_s=end_s,
     )  # fmt: skip
+
+
+def _mean_certainty(
+    opinion: Opinion, probabilities: Floats | None, certainties: Sequence[float | None], shares: Floats
+) -> float | None:
+    """The mean certainty of what a dimension was derived from; None if it is that of the categories everywhere.
+
+    Args:
+        opinion: an opinion of the source.
+        probabilities: (7,) mean categories of the parts that have any.
+        certainties: of each part; None for that of its categories.
+        shares: (P,) time of each part that states the dimension, 0 for others.
+    """
+    stated = [certainty for certainty, share in zip(certainties, shares.tolist(), strict=True) if share > 0]
+    if all(certainty is None for certainty in stated):
+        return None
+    derived = dataclasses.replace(opinion, probabilities=probabilities).certainty
+    known = np.array([derived if certainty is None else certainty for certainty in certainties])
+    return float(np.clip(shares @ known / shares.sum(), 0.0, 1.0))
 
 
 def _normal(shares: Floats) -> Floats | None:

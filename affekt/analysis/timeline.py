@@ -30,6 +30,8 @@ from affekt.wording import counted
 
 _PACK = 4096
 """Number of rows held as dictionaries at once."""
+_ROUNDING_S = 1e-9
+"""Seconds that a span may share with a step by rounding alone: 0.3 / 0.1 is just below 3."""
 _ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
 _KEYS = tuple(field.name for field in SCHEMA if field.name not in ('start_s', 'end_s'))
 
@@ -407,7 +409,7 @@ def _steps(start_s: float, end_s: float, step_s: float) -> list[tuple[int, float
     first = int(np.floor(start_s / step_s))
     last = max(first, int(np.ceil(end_s / step_s)) - 1)
     shares = [(k, min(end_s, (k + 1) * step_s) - max(start_s, k * step_s)) for k in range(first, last + 1)]
-    return [(k, seconds) for k, seconds in shares if seconds > 0]
+    return [(k, seconds) for k, seconds in shares if seconds > min(_ROUNDING_S, (end_s - start_s) / 2)]
 
 
 def _mean_row(

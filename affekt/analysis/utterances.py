@@ -223,10 +223,12 @@ def _foreign_sentence(language: str, count: int, total: int, utterances: Sequenc
     probability = f' (probability {finite[-1]:.2f})' if finite else ''
     perhaps = 'perhaps ' if finite and finite[-1] < CLEAR else ''
     name = f'{perhaps}in {language_name(language)}{probability}' if language else 'not in English'
-    return (
-        f'{_of_all(count, total)} {"is" if count == 1 else "are"} {name}: no model reads emotion '
-        'from words of that language, so they are shown and not read'
+    cause = (
+        'the model that reads emotion from words of that language is not installed or its licence is left out'
+        if language in LANGUAGES_READ
+        else 'no model reads emotion from words of that language'
     )
+    return f'{_of_all(count, total)} {"is" if count == 1 else "are"} {name}: {cause}, so they are shown and not read'
 
 
 def _of_all(count: int, total: int) -> str:

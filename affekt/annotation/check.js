@@ -2,7 +2,7 @@
 
 import { Refused, ask, enter } from './entering.js';
 import { makePlayer } from './player.js';
-import { makeId, send, unsent } from './sending.js';
+import { keep, makeId, send, unsent } from './sending.js';
 
 const NAME = 'affekt checker';
 const NEXT = { '': 'accept', accept: 'strike', strike: 'clear', add: 'clear' };
@@ -91,10 +91,11 @@ function draw(next) {
 // Sent in the order of the clicks; the page then shows what the server has stored.
 function deliver(path, body, words) {
   waiting += 1;
+  keep(body.rater, path, body);
   document.documentElement.dataset.saved = 'no';
   queue = queue.then(async () => {
     try {
-      const answer = await send(rater, path, body, (error) => warn(whyUnsaved(error)));
+      const answer = await send(body.rater, path, body, (error) => warn(whyUnsaved(error)));
       warn('');
       say(words);
       if (waiting === 1) draw(answer);

@@ -13,24 +13,29 @@ export function makeId() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-// Votes that were not acknowledged before the page was closed; damaged entries are removed.
+let latest = 0;
+const moment = () => { latest = Math.max(Date.now(), latest + 1); return latest; };
+
+// Votes that were not acknowledged before the page was closed, in the order in which they were made; damaged entries
+// are removed.
 export function unsent(rater) {
   const kept = [];
   for (const key of Object.keys(localStorage).filter((name) => name.startsWith(place(rater, '')))) {
     try {
-      const [path, body] = JSON.parse(localStorage.getItem(key));
-      if (typeof path === 'string' && body) kept.push([path, body]);
+      const [path, body, made] = JSON.parse(localStorage.getItem(key));
+      if (typeof path === 'string' && body) kept.push([path, body, made || 0]);
     } catch {
       localStorage.removeItem(key);
     }
   }
-  return kept;
+  return kept.sort((first, second) => first[2] - second[2]);
 }
 
-// A browser without free storage keeps the vote in the page only.
-function keep(rater, path, body) {
+// Keeps a vote that is to be sent later; a browser without free storage keeps it in the page only.
+export function keep(rater, path, body) {
+  const key = place(rater, body.id);
   try {
-    localStorage.setItem(place(rater, body.id), JSON.stringify([path, body]));
+    if (localStorage.getItem(key) === null) localStorage.setItem(key, JSON.stringify([path, body, moment()]));
   } catch { /* it is sent anyway */ }
 }
 

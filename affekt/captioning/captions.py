@@ -5,7 +5,7 @@ A folder of captions holds
     captions.csv, captions.parquet   one row per clip in the order of the manifest, identical however often the run was
                                      killed: name, description, openset (its labels), both clues, subtitle, status, …
     use.csv                          one row per clip and step: calls, tokens, and seconds, which differ between runs
-    clips.csv                        the path of each clip, and its segment of the file
+    clips.csv                        the paths of each clip, and its segment of each file
     shard-i-of-n/                    the run itself: settings, journal, and every raw answer
 
 `status` is one of `STATUSES`; a clip without labels has an openset of `[]`.
@@ -47,11 +47,20 @@ DESCRIBED = (MERGED, KEPT)
 """Statuses of captions that describe a clip."""
 STEPS = ('audio', 'visual', 'merge', 'labels', 'translate', 'second_labels')
 TABLE, TABLE_CSV, USE, CLIPS = 'captions.parquet', 'captions.csv', 'use.csv', 'clips.csv'
+WINDOW, AUDIO_WINDOW = ('start_s', 'end_s'), ('audio_start_s', 'audio_end_s')
+"""Columns of `clips.csv` with the segment of a clip in its video (without one, in its audio), and in an audio file
+beside a video, which may be cut otherwise."""
 SECOND = 'second_language.csv'
 COLUMNS = (
     'name', 'description', 'openset', 'audio_clue', 'visual_clue', 'subtitle', 'status', 'audio_status',
     'visual_status', 'label_status', 'why', 'models', 'calls', 'prompt_tokens', 'answer_tokens',
 )  # fmt: skip
+SPELLINGS: Mapping[str, Sequence[str]] = {
+    'name': ('name', 'sample', 'names'),
+    'openset': ('openset', 'labels', 'label'),
+    'description': ('description', 'reason', 'reasons', 'english'),
+}
+"""Column to its headers in tables of others, the first that a table has."""
 ROWS_A_GROUP = 2_000
 """Rows per group in the Parquet file."""
 NUMBERS = ('calls', 'prompt_tokens', 'answer_tokens')
@@ -319,10 +328,15 @@ def read_captions(path: Path) -> CaptionTable:
     file = caption_file(path)
     columns = read_columns(file)
     lower = {name.lower(): name for name in columns}
-    names = next((columns[lower[name]] for name in ('name', 'sample', 'names') if name in lower), None)
-    answers = next((columns[lower[name]] for name in ('openset', 'labels', 'label') if name in lower), None)
-    texts = {'description': ('description', 'reason', 'reasons', 'english')}
-    if names is None or not (answers is not None or any(name in lower for name in texts['description'])):
+    headers = {
+        column: next((lower[name] for name in SPELLINGS.get(column, (column,)) if name in lower), None)
+        for column in COLUMNS
+    }
+    names, answers, descriptions = (
+        None if (header := headers[column]) is None else columns[header]
+        for column in ('name', 'openset', 'description')
+    )
+    if names is None or (answers is None and descriptions is None):
         raise TableError(
             expected='columns name, and description or openset', came=f'{file} with {columns.seen()}',
             todo='give a folder or table that `affekt caption` wrote',
@@ -333,11 +347,10 @@ def read_captions(path: Path) -> CaptionTable:
     cells = {
         name: tuple(
             '' if cell is None or cell != cell else str(cell)
-            for cell in columns.get(
-                next((lower[n] for n in texts.get(name, (name,)) if n in lower), ''), [''] * len(samples)
-            )
+            for cell in ([''] * len(samples) if header is None else columns[header])
         )
-        for name in COLUMNS
+        for name, header in headers.items()
     }
+    cells['name'] = samples
     labels = tuple(() if answer is None else read_labels(answer).labels for answer in answers or [None] * len(samples))
     return CaptionTable(file, samples, cells, labels)

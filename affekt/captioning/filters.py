@@ -27,7 +27,7 @@ from affekt.captioning.votes import AGAINST, TIED, Votes, agrees_with_emotion, a
 from affekt.errors import TableError, ValueRangeError, listed
 from affekt.labels import WordTable
 from affekt.runs import versions, write_atomically
-from affekt.tables import csv_bytes
+from affekt.tables import csv_bytes, read_columns
 from affekt.typed_json import json_file
 from affekt.wording import counted
 
@@ -150,11 +150,14 @@ def filter_captions(
         **vars(settings), 'table': table.label, 'voters': votes.voters if votes else 0,
         'shortest': low if settings.length_sd else None, 'longest': high if settings.length_sd else None,
     }  # fmt: skip
-    notes = (
-        f'{counted(sum(unplaced.values()), "clip")} left out because the word table places no voted emotion of theirs: '
-        f'{_with_counts(unplaced)}',
+    without_place = Counter(
+        votes.emotion(name) for name, against in reasons.items() if votes is not None and 'unplaced vote' in against
     )
-    return Filtered(captions, reasons, details, saved, notes if unplaced else ())
+    notes = (
+        f'{counted(without_place.total(), "clip")} left out because the word table places no voted emotion of theirs: '
+        f'{_with_counts(without_place)}',
+    )
+    return Filtered(captions, reasons, details, saved, notes if without_place else ())
 
 
 def _unplaced(captions: CaptionTable, votes: Votes, settings: FilterSettings, table: WordTable) -> Counter[str]:
@@ -310,9 +313,11 @@ def with_checks(captions: CaptionTable, checks: Path) -> CaptionTable:
     Raises:
         TableError: see `read_struck`; or a checked clip is not among the captions.
     """
-    checked = read_captions(_exported(checks))
-    row_of = {name: row for row, name in enumerate(checked.names)}
-    if unknown := sorted(row_of.keys() - set(captions.names)):
+    exported = _exported(checks)
+    checked = read_captions(exported)
+    checkers = read_columns(exported).get('checkers') or [1] * len(checked)
+    row_of = {name: row for row, name in enumerate(checked.names) if str(checkers[row]) != '0'}
+    if unknown := sorted(set(checked.names) - set(captions.names)):
         raise TableError(
             expected=f'checks of the clips of {captions.path}',
             came=f'{checks}, which has {counted(len(unknown), "other clip")} ({listed(unknown, 2)})',

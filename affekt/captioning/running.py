@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from affekt.captioning.captioner import Captioner, CaptionSettings
-from affekt.captioning.captions import CLIPS, FAILED, TABLE, Caption, failed_in, write_tables
+from affekt.captioning.captions import (
+    AUDIO_WINDOW,
+    CLIPS,
+    FAILED,
+    TABLE,
+    WINDOW,
+    Caption,
+    failed_in,
+    write_tables,
+)
 from affekt.captioning.describing_model import DescribingModel
 from affekt.captioning.estimate import FIRST, Estimate, Spent, estimate_from, spent_on
 from affekt.captioning.journal import CaptionJournal, caption_of
@@ -364,18 +373,21 @@ def media_to_send(manifest: Manifest, rows: Sequence[Sample], step: str, form: M
     return tuple(sorted(media))
 
 
-CLIP_COLUMNS = ('name', 'video', 'audio', 'frames', 'start_s', 'end_s')
+CLIP_COLUMNS = ('name', 'video', 'audio', 'frames', *WINDOW, *AUDIO_WINDOW)
 
 
 def _clip_rows(manifest: Manifest, rows: Sequence[Sample]) -> Iterator[list[object]]:
-    """Yield the rows of `clips.csv`: name, paths of the media, and segment in seconds."""
+    """Yield the rows of `clips.csv`: name, paths of the media, and segments in seconds."""
     for row in rows:
         paths = [manifest.media(row, column) for column in ('video', 'audio', 'frames')]
         medium = next(
             (name for name, path in zip(('video', 'audio'), paths, strict=False) if path is not None), 'video'
         )
-        window = manifest.window_s(row, medium) or (None, None)
-        yield [row.sample, *(None if path is None else str(path.absolute()) for path in paths), *window]
+        windows = (manifest.window_s(row, medium), manifest.window_s(row, 'audio') if medium == 'video' else None)
+        yield [
+            row.sample, *(None if path is None else str(path.absolute()) for path in paths),
+            *(end for window in windows for end in window or (None, None)),
+        ]  # fmt: skip
 
 
 def join_shards(out: Path, manifest: Manifest, count: int, *, raw_csv: bool = False) -> bool:

@@ -48,6 +48,8 @@ THRESHOLD = 0.23
 
 
 UNREADABLE = 'unreadable'
+Window = tuple[float, float] | None
+"""Start and end of a clip in a file, in seconds; None for the whole file."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def speaking_score(name: str, mouths: Sequence[Floats], voice: Floats, voiced_s:
 
 
 def clip_speaking(
-    name: str, video: Path | None, audio: Path | None, window_s: tuple[float, float] | None
+    name: str, video: Path | None, audio: Path | None, window_s: Window, audio_window_s: Window = None
 ) -> SpeakingScore:
     """The score of a clip's files.
 
@@ -154,28 +156,28 @@ def clip_speaking(
         name: name of the clip.
         video: video file; None for none.
         audio: audio file; None for the audio of the video.
-        window_s: start and end of the clip in both, in seconds; None for all.
+        window_s: start and end of the clip in the video, in seconds; None for all.
+        audio_window_s: likewise in the audio file, if there is one.
     """
     if video is None:
         return SpeakingScore(name, why='no video')
     try:
-        return _scored(name, video, audio or video, window_s)
+        return _scored(name, video, audio or video, window_s, window_s if audio is None else audio_window_s)
     except AffektError as error:
         return SpeakingScore(name, why=f'{UNREADABLE}: {error.came}'[:200])
 
 
-def _scored(name: str, video: Path, audio: Path, window_s: tuple[float, float] | None) -> SpeakingScore:
+def _scored(name: str, video: Path, audio: Path, window_s: Window, audio_window_s: Window) -> SpeakingScore:
     from affekt.media import Recording
 
     video_recording = Recording.open(video)
     if video_recording.video is None or video_recording.kind == 'image':
         return SpeakingScore(name, why='no video')
-    start, end = window_s or (0.0, math.inf)
     audio_recording = Recording.open(audio)
     if not audio_recording.audio:
         return SpeakingScore(name, why='no audio')
-    voice, voiced_s = voice_course(audio_recording, start, end)
-    times = np.arange(len(voice)) / GRID_HZ + start
+    voice, voiced_s = voice_course(audio_recording, *(audio_window_s or (0.0, math.inf)))
+    times = np.arange(len(voice)) / GRID_HZ + (window_s[0] if window_s else 0.0)
     return speaking_score(name, mouth_courses(video_recording, times), voice, voiced_s)
 
 
@@ -216,13 +218,15 @@ def mouth_courses(recording: Any, times_s: Floats) -> list[Floats]:
     first, last = float(times_s[0]), float(times_s[-1])
     until_last = takewhile(lambda frame: frame.time_s <= last + 0.1, recording.frames(GRID_HZ))
     frames = (frame for frame in until_last if frame.time_s >= first - 0.1)
-    table = observe_faces(frames, keep_thumbnails=False).table
+    observed = observe_faces(frames, keep_thumbnails=False)
+    table = observed.table
+    fewest = min(len(times_s), observed.frames) / 2  # a video may have fewer frames per second than GRID_HZ
     courses: list[tuple[float, Floats]] = []
     for person in pc.unique(table['person']).to_pylist() if table.num_rows else []:
         rows = table.filter(pc.equal(table['person'], person))
         opening = rows[MOUTH].to_numpy()
         is_measured = ~np.isnan(opening)
-        if is_measured.sum() < len(times_s) / 2:
+        if is_measured.sum() < fewest:
             continue
         times = rows['time_s'].to_numpy()[is_measured]
         area = float(np.nanmean(rows['box_width'].to_numpy() * rows['box_height'].to_numpy())) * is_measured.sum()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affekt.captioning.captions import CLIPS
+from affekt.captioning.captions import AUDIO_WINDOW, CLIPS, WINDOW
 from affekt.captioning.speaking import SpeakingScore, clip_speaking, from_row
 from affekt.errors import TableError
 from affekt.progress import Progress, with_progress
@@ -57,7 +57,7 @@ def _cell(value: Any) -> Any:
 
 def _key(row: Mapping[str, Any]) -> str:
     """Key of a clip by its name, files and segment, so that a clip with another segment is scored again."""
-    return repr([str(row.get(name) or '') for name in ('name', 'video', 'audio', 'start_s', 'end_s')])
+    return repr([str(row.get(name) or '') for name in ('name', 'video', 'audio', *WINDOW, *AUDIO_WINDOW)])
 
 
 def _scored(todo: Sequence[Mapping[str, Any]], processes: int) -> Any:
@@ -76,10 +76,12 @@ def _nothing() -> None:
 
 def _score(row: Mapping[str, Any]) -> SpeakingScore:
     video, audio = (Path(str(row[column])) if row.get(column) else None for column in ('video', 'audio'))
-    has_window = row.get('end_s') not in (None, '')
-    return clip_speaking(
-        str(row['name']), video, audio, (float(row['start_s']), float(row['end_s'])) if has_window else None
-    )
+    return clip_speaking(str(row['name']), video, audio, _window(row, WINDOW), _window(row, AUDIO_WINDOW))
+
+
+def _window(row: Mapping[str, Any], columns: tuple[str, str]) -> tuple[float, float] | None:
+    start_s, end_s = (row.get(column) for column in columns)
+    return None if end_s in (None, '') else (float(start_s or 0.0), float(end_s))
 
 
 def clip_places(captions: Path) -> list[dict[str, Any]]:

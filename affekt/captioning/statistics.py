@@ -139,7 +139,9 @@ class CaptionStatistics:
             yield f'the filter lowers the entropy of the labels by {lost:.2f} bits' + (
                 ': captions that agree with classifiers of few emotions are kept more often' if has_votes else ''
             )
-        if self.gain is not None and self.gain.over_better.low <= 0:
+        if self.gain is not None and self.gain.over_better.high < 0:
+            yield 'merging is worse than the better single clue: the whole interval lies below 0'
+        elif self.gain is not None and self.gain.over_better.low <= 0:
             yield 'merging is not shown to be better than the better single clue: its interval contains 0'
 
 

@@ -17,6 +17,7 @@ github.com/zeroQiaoba/MERTools ("only accept *-openset.npz").
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ import numpy as np
 from affekt.arrays import Floats
 from affekt.challenges.category_answers import ClosedSet
 from affekt.corpora import corpus_named
-from affekt.errors import TableError, UnknownNameError
+from affekt.errors import TableError, UnknownNameError, listed
 from affekt.labels import WordTable, load_table, read_answers
 from affekt.metrics import Interval, LabelledAnswers, OfficialMeasure, grouped_scores, official_parse, require_names
 from affekt.metrics.resampling import intervals
@@ -208,7 +209,14 @@ def read_groups(path: Path) -> dict[str, str]:
     """
     if path.suffix in ('.zip', '.npz'):
         # A zip of .npy files has the format of an .npz.
-        return {Path(name).name: str(array) for name, array in read_npz(path).items()}
+        arrays = read_npz(path)
+        names = Counter(Path(name).name for name in arrays)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise TableError(
+                expected='each sample once', came=f'{path} with two files of {listed(twice, 3)}',
+                todo='keep the one with its groups',
+            )  # fmt: skip
+        return {Path(name).name: str(array) for name, array in arrays.items()}
     columns = read_columns(path)
     groups = by_name(columns, path, ('name',), ('groups',))
     if groups is None:

@@ -237,6 +237,15 @@ def end_with(unusable: Collection[object]) -> None:
         click.get_current_context().exit(2)
 
 
+def _of_system(error: Exception) -> OSError | None:
+    """The error of the system behind a RuntimeError of Python's library, or None."""
+    if isinstance(looped := error.__context__, OSError) and looped.errno == errno.ELOOP:  # of Path.resolve
+        return looped
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return None
+
+
 class Affekt(VerbGroup):
     """Turns every error that a user can fix into two lines and exit code 2.
 
@@ -283,8 +292,8 @@ class Affekt(VerbGroup):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if isinstance(looped := error.__context__, OSError) and looped.errno == errno.ELOOP:  # of Path.resolve
-                show_error(storage_error(looped))
+            if (of_system := _of_system(error)) is not None:
+                show_error(storage_error(of_system))
                 ctx.exit(2)
             if (blame := blamed(error)) is None:
                 raise

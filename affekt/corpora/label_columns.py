@@ -128,12 +128,12 @@ def _codes(names: Sequence[str | None], counts: Counter[str], file: str, notes: 
             came=f'{len(values)} numbers from {values[0]:g} to {values[-1]:g} in {file}',
             todo='name the column valence, arousal, dominance or sentiment, which are read as numbers, or write names',
         )  # fmt: skip
-    numbers = ', '.join(f'{value:g}' for value in values)
+    numbers = ', '.join(f'{value:.0f}' for value in values)
     notes.append(
         f'category: the numbers {numbers} are taken for {len(values)} classes without an order; where they are '
         'a scale, name the column valence, arousal, dominance or sentiment'
     )
-    return [None if name is None else f'{_number(name):g}' for name in names]
+    return [None if name is None else f'{_number(name):.0f}' for name in names]
 
 
 def _number(text: str) -> float | None:

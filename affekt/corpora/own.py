@@ -121,7 +121,7 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
 
 def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The media that a sample's name refers to."""
-    stem = name.rsplit('.', 1)[0]
+    stem = _stem(name)
     for column, kinds in (('audio', AUDIO), ('video', VISUAL)):
         if '/' in name and name.lower().endswith(kinds) and (release.folder / name).is_file():
             return {column: name}

@@ -27,7 +27,7 @@ from affekt.describers.classes import columns_of, sample_scores
 from affekt.describers.models import ClipAnswer, ModelChoice
 from affekt.describers.running import Open
 from affekt.describers.unibench import ModelsBench
-from affekt.errors import AffektError, ComparisonError, CorpusError, ValueRangeError
+from affekt.errors import AffektError, ComparisonError, CorpusError, UnrankableError, ValueRangeError
 from affekt.judging import Judge, JudgeReport, judge_descriptions
 from affekt.labels import load_table, without_thinking
 from affekt.llm import Extraction, LabelExtractor, read_descriptions
@@ -38,7 +38,7 @@ from affekt.tables import csv_bytes
 from affekt.typed_json import json_file
 
 WEAK_PRIOR = 1.0
-"""Standard deviation in log-odds of the prior on strengths, used if one describer wins every time."""
+"""Standard deviation in log-odds of the prior on strengths, used if verdicts determine no finite ones."""
 LARGEST_STRENGTH = 8.0
 """Log-odds (3,000 to 1) beyond which a controlled strength is an extrapolation, such as to texts of equal length where
 the longer one won nearly every time."""
@@ -364,7 +364,7 @@ def _rank_verdicts(
     shown: Path | None = None,
     is_reference: bool = False,
 ) -> None:
-    """Rank one file of verdicts; if one describer always wins, with a weak prior and a note."""
+    """Rank one file of verdicts; if they determine no finite strengths, with a weak prior and a note."""
     try:
         comparisons = _with_own_models(read_comparisons(path), served)
         if LENGTH not in comparisons.covariates:
@@ -372,10 +372,10 @@ def _rank_verdicts(
         try:
             plain = rank(comparisons)
             prior = None
-        except AffektError:
+        except UnrankableError as error:
             prior = WEAK_PRIOR
             plain = rank(comparisons, RankSettings(prior=prior))
-            notes.append(f'{name}: one side always wins, so that only a weak prior keeps the strengths finite')
+            notes.append(f'{name}: {error.came}, so that only a weak prior keeps the strengths finite')
         controlled = _controlled(comparisons, name, prior, notes)
         notes += _self_preference(name, plain, controlled)
     except AffektError as error:

@@ -114,7 +114,7 @@ def model_choices(
         servers: NAME=SERVER, or SERVER for all others.
 
     Raises:
-        ValueRangeError: a name is duplicated or invalid, or belongs to no model.
+        ValueRangeError: a name is duplicated or invalid, or belongs to no model; or a name on a server has no model.
     """
     paths: dict[str, str] = {}
     for text in texts:
@@ -128,6 +128,11 @@ def model_choices(
             )  # fmt: skip
         paths[name] = where
     own_served, own_server = _by_name(served, paths), _by_name(servers, paths)
+    if nameless := own_served.get(''):
+        raise ValueRangeError(
+            expected='names on servers as NAME=MODEL', came=nameless,
+            todo=f'write for example {next(iter(paths))}=MODEL',
+        )  # fmt: skip
     return [
         ModelChoice(name, where, own_served.get(name, ''), own_server.get(name, own_server.get('', DEFAULT_SERVER)))
         for name, where in paths.items()

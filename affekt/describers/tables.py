@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from affekt.benchmarks import UNIBENCH, Ranking, set_named, unibench_facts
 from affekt.describers.unibench import ModelsBench, ModelScores
 from affekt.experiments import Section, Sheet
@@ -109,8 +111,8 @@ def _answers(bench: ModelsBench) -> Section:
     for key in _keys(bench):
         for model in (model for model in bench.models if key in model.lengths):
             counts = model.counts[key]
-            sizes = sorted(model.lengths[key].values())
-            median = f'{sizes[len(sizes) // 2]:,}' if sizes else ''
+            sizes = list(model.lengths[key].values())
+            median = f'{np.median(sizes):,.0f}' if sizes else ''
             cells.append((
                 set_named(key).name, short(model.name), f'{len(sizes):,}', f'{counts["failed"]:,}',
                 f'{counts["without_label"]:,}', median,

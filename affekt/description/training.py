@@ -114,9 +114,8 @@ def train_describer(
         scores = label_scores(judged, answers, known)
         return {'score': scores[settings.score], **scores}
 
-    losses = _spread_losses if ranks.spreads else _losses
     return run_stage(
-        describer, batches, losses, settings, judge=judge, scores=('uar', 'f', 'valid'), weigh=_weight_of, ranks=ranks,
+        describer, batches, _losses, settings, judge=judge, scores=('uar', 'f', 'valid'), weigh=_weight_of, ranks=ranks,
         kind=kind, data=digest_of(training, validation), initial=initial, folder=folder, resume=resume, report=report,
         progress=progress, notes=notes,
     )  # fmt: skip
@@ -242,13 +241,6 @@ def _checked(training: Sequence[Example], validation: Sequence[Example]) -> tupl
 
 def _losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
     return {'answer': model(batch, is_whole=False).loss}
-
-
-def _spread_losses(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
-    """Losses with zero gradients for readers that a batch does not use: all processes exchange the same gradients."""
-    assert isinstance(model, Describer)
-    zero = sum((weight.sum() for weight in model.readers.parameters()), start=torch.zeros(())) * 0.0
-    return {'answer': model(batch, is_whole=False).loss + zero}
 
 
 def _with_gradient(module: nn.Module, inputs: Any, embedded: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ N labelled clips, K classes, D dimensions.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +73,8 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
 
     Raises:
         UnknownNameError: unknown column, or no clip with such a value.
-        CorpusError: no clip has the label, a part is empty, there is one class only, or a class without training clips.
+        CorpusError: no clip has the label, a part is empty, there is one class only or a class without training clips,
+            or the numbers of all training clips are the same.
         ValueRangeError: a share is not between 0 and 1.
     """
     # 1. labelled clips
@@ -103,8 +104,12 @@ def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test:
     parts = {'train': remaining, **{name: parts[name] for name in ('validation', 'test') if name in parts}}
     _require_clips(parts, stated)
     notes += shared_notes(manifest, parts)
-    # 3. classes
-    classes = _classes(manifest, parts) if columns == ('category',) else ()
+    # 3. classes, or numbers
+    classes: tuple[str, ...] = ()
+    if columns == ('category',):
+        classes = _classes(manifest, parts)
+    else:
+        _require_variety(manifest, columns, parts['train'])
     stated = {name: part_rule for name, part_rule in stated.items() if part_rule}
     return ClipParts(manifest, columns, classes, parts, stated, tuple(dict.fromkeys(notes)))
 
@@ -215,6 +220,14 @@ def _classes(manifest: Manifest, parts: Mapping[str, Ints]) -> tuple[str, ...]:
                 todo='choose other parts, or leave these clips out of the manifest',
             )  # fmt: skip
     return tuple(name for name in manifest.facts.categories if name in training_classes)
+
+
+def _require_variety(manifest: Manifest, columns: Sequence[str], train: Ints) -> None:
+    if constant := [name for name in columns if np.ptp(manifest.column(name)[train]) == 0]:
+        raise CorpusError(
+            expected='numbers that differ among the training clips', came=f'one value of {listed(constant)} for all',
+            todo='leave it out of --label, or choose other parts',
+        )  # fmt: skip
 
 
 def described_parts(parts: ClipParts, groups: Any) -> list[tuple[str, int, int, str]]:

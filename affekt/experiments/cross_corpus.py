@@ -147,15 +147,14 @@ def _shared(parts: Sequence[Part]) -> dict[str, str]:
             else f'{listed(common.values())} alone ({categories})',
             todo='call the same categories alike in both tables, or choose --target sentiment',
         )
-    is_published = set(common) <= set(FOUR) or set(FOUR) <= set(common)
-    return {name: name for name in FOUR} if is_published else common
+    return {name: name for name in FOUR} if set(FOUR) <= set(common) else common
 
 
 def _order(shared: Mapping[str, str], first: Manifest) -> tuple[str, ...]:
     """Shared category names, in the published order or in that of the first corpus."""
     if set(shared) == set(FOUR):
         return FOUR
-    return tuple(shared[_plain(name)] for name in first.facts.categories if _plain(name) in shared)
+    return tuple(dict.fromkeys(shared[_plain(name)] for name in first.facts.categories if _plain(name) in shared))
 
 
 def _plain(name: str | None) -> str:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from affekt.faces.align import FER_TEMPLATE, align_face, five_points
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.completion import FaceObservation
-from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are_closed
+from affekt.faces.conditions import CONDITIONS, Conditions, conditions
 from affekt.faces.headpose import CanonicalFace, euler_angles_deg, similarity
 from affekt.faces.landmarker import FaceLandmarker, cut
 from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
-from affekt.faces.readings import READINGS, Reading, readable_share, readings
+from affekt.faces.readings import READINGS, Reading, eyes_are_closed, readable_share, readings
 from affekt.faces.shape import SHAPE_COLUMNS, face_shapes
 from affekt.faces.tracking import FaceTracker
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Bools, Floats32, moments
-from affekt.faces.readings import READINGS
+from affekt.faces.readings import READINGS, eyes_are_closed
 
 CONDITIONS = ('is_upside_down', 'is_covered', 'is_drawn', 'is_blurred')
 """Columns of the table of faces, in order."""
@@ -35,10 +35,6 @@ SHADE, LEAST_CONTRAST = 0.06, 12.0
 """Width of a shade in standard deviations of grey, and the minimum standard deviation, in grey levels of 255."""
 LEAST_SIZE_PX = 32.0
 """Smaller faces are not tested for cover, blur and drawing; their size lowers the quality already."""
-CLOSED_SCORE, CLOSED_ASPECT = 0.5, 0.15
-"""Eyes are closed if the blendshape score reaches the first value and the distance of the lids is below the second, as
-a share of the eye's width. Eyes that look down, or that a smile narrows, have scores as high, but lids further
-apart."""
 LESS_QUALITY: Mapping[str, float] = {
     'is_upside_down': 0.7, 'is_covered': 0.4, 'is_drawn': 0.5, 'are_eyes_closed': 0.8,
 }  # fmt: skip
@@ -100,16 +96,6 @@ def conditions(crop: npt.NDArray[np.uint8], values: Floats32) -> Conditions:
     is_covered = bool(is_clear and not is_drawn and cover_score(crop) > 0.0)
     are_eyes_closed = bool(eyes_are_closed(closed, (left + right) / 2))
     return Conditions(bool(abs(roll) > UPSIDE_DOWN_DEG), is_covered, is_drawn, is_blurred, are_eyes_closed)
-
-
-def eyes_are_closed(score: npt.ArrayLike, aspect: npt.ArrayLike) -> Bools:
-    """Whether eyes are closed, of one face or many.
-
-    Args:
-        score: (...) the reading `eyes_closed`.
-        aspect: (...) mean of the readings `eye_aspect_left` and `eye_aspect_right`.
-    """
-    return np.asarray((np.asarray(score) >= CLOSED_SCORE) & (np.asarray(aspect) < CLOSED_ASPECT))
 
 
 def few_shades(crop: npt.NDArray[np.uint8]) -> float:

@@ -30,7 +30,7 @@ from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
 from affekt.faces.detector import SIDE as DETECTOR_SIDE
 from affekt.faces.detector import TIGHT_MARGIN, Detection, FaceDetector
 from affekt.faces.headpose import CanonicalFace, head_pose
-from affekt.faces.mesh import DUPLICATE_OVERLAP, Face, Mesh, Region, box_overlap, is_duplicate
+from affekt.faces.mesh import DUPLICATE_OVERLAP, Face, Mesh, Region, box_overlap, is_duplicate, is_part
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -234,7 +234,7 @@ class FaceLandmarker:
         faces: list[Face] = []
         for detection in self.detect(image, scales):
             face = self.read_found(image, Region.from_detection(detection))
-            if face is not None and not is_duplicate(face, faces):
+            if face is not None and not is_duplicate(face, faces) and not is_part(face, faces):
                 faces.append(face)
             if len(faces) == max_faces:
                 break

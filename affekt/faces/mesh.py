@@ -19,6 +19,8 @@ MARGIN = 1.5
 """Side of the crop relative to the longer side of the face's box."""
 DUPLICATE_OVERLAP = 0.5
 """Intersection over union of landmark boxes above which two meshes count as one face."""
+PART_INSIDE, PART_LEAST = 0.9, 0.2
+"""Share of a box inside another's, and its least area as a share of the other's, that make it a part of that face."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,22 @@ def box_overlap(face: Mesh, other: Mesh) -> float:
 def is_duplicate(face: Mesh, others: Sequence[Mesh]) -> bool:
     """Whether the intersection over union of the face's box and another's exceeds DUPLICATE_OVERLAP."""
     return any(box_overlap(face, other) > DUPLICATE_OVERLAP for other in others)
+
+
+def is_part(face: Mesh, others: Sequence[Mesh]) -> bool:
+    """Whether a face is read from a part of another, such as its open mouth.
+
+    At least PART_INSIDE of its box lies in the other's, and it has at least PART_LEAST of that box's area: a smaller
+    face, such as one in a picture, is a face of its own.
+    """
+    area = float(face.box[2] * face.box[3])
+    for other in others:
+        low = np.maximum(face.box[:2], other.box[:2])
+        high = np.minimum(face.box[:2] + face.box[2:], other.box[:2] + other.box[2:])
+        shared = float(np.maximum(high - low, 0.0).prod())
+        if shared >= PART_INSIDE * area and area >= PART_LEAST * float(other.box[2] * other.box[3]):
+            return True
+    return False
 
 
 def _corners(face: Mesh) -> Floats32:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats32, moments
+from affekt.arrays import Bools, Floats32, moments
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.mesh import Face
@@ -34,8 +34,10 @@ GAZE_REACH_DEG = 30.0
 GAZE_BIAS_DEG = 3.6
 """Bias of the network's yaw for eyes that look ahead: half the sum of the readings of an image and its mirror image,
 which is 0 for a network that treats both sides alike (measurements/faces_gaze.py)."""
-CLOSED = 0.5
-"""Lid score from which an eye counts as closed and has no gaze."""
+CLOSED_SCORE, CLOSED_ASPECT = 0.5, 0.15
+"""Eyes are closed if the blendshape score reaches the first value and the distance of the lids is below the second, as
+a share of the eye's width. Eyes that look down, or that a smile narrows, have scores as high, but lids further
+apart. An eye whose own score reaches the first value has no gaze."""
 QUALITY_SCALE = 0.1
 """Quality at which 63 % of an expression can be read: faces of 24 and 16 pixels, quality 0.3 and 0.2, keep 0.95 and
 0.84 of the accuracy above chance that large ones have (the card's table of degradations)."""
@@ -204,8 +206,9 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
     points = face.landmarks
     yaw, pitch, roll = (float(angle) for angle in euler_angles_deg(face.pose))
     x, y, z = (float(value) for value in face.pose[:3, 3])
-    look_x, look_y = _gaze_deg(face.blendshapes)
     right_eye, left_eye, (lips, inner_mouth, mouth) = _lengths(points)
+    left_aspect, right_aspect = _eye_aspect(*left_eye), _eye_aspect(*right_eye)
+    look_x, look_y = _gaze_deg(face.blendshapes, (left_aspect + right_aspect) / 2)
     width = right_eye[0] / 2 + left_eye[0] / 2
     right_middle, left_middle = (points[[33, 362], :2] + points[[133, 263], :2]) / 2
     eyes = float(np.linalg.norm(right_middle - left_middle))
@@ -213,8 +216,8 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
     size = float(np.sqrt(max(float(face.box[2] * face.box[3]), 1.0)))
     sharpness, brightness, contrast = (float('nan'),) * 3 if crop is None else _pixels(crop)
     measured = [
-        _eye_aspect(*left_eye),
-        _eye_aspect(*right_eye),
+        left_aspect,
+        right_aspect,
         iris_left,
         iris_right,
         look_x,
@@ -281,10 +284,21 @@ def _within(value: float, low: float, high: float) -> float:
     return low if value < low else high if value > high else value
 
 
-def _gaze_deg(scores: Floats32) -> tuple[float, float]:
+def eyes_are_closed(score: npt.ArrayLike, aspect: npt.ArrayLike) -> Bools:
+    """Whether eyes are closed, of one face or many.
+
+    Args:
+        score: (...) the reading `eyes_closed`.
+        aspect: (...) mean of the readings `eye_aspect_left` and `eye_aspect_right`.
+    """
+    return np.asarray((np.asarray(score) >= CLOSED_SCORE) & (np.asarray(aspect) < CLOSED_ASPECT))
+
+
+def _gaze_deg(scores: Floats32, aspect: float) -> tuple[float, float]:
     """Eye-in-head yaw and pitch in degrees, from the gaze blendshapes of the open eyes; nan if none is open."""
-    sides = [side for side in ('Left', 'Right') if scores[_INDEX[f'eyeBlink{side}']] < CLOSED]
-    if not sides:
+    lids = {side: float(scores[_INDEX[f'eyeBlink{side}']]) for side in ('Left', 'Right')}
+    sides = [side for side, score in lids.items() if score < CLOSED_SCORE]
+    if not sides or eyes_are_closed(sum(lids.values()) / 2, aspect):
         return float('nan'), float('nan')
 
     def score(direction: str, side: str) -> float:

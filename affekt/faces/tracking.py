@@ -24,7 +24,7 @@ from affekt.faces.completion import Completion, FaceObservation, Followed
 from affekt.faces.detector import Detection
 from affekt.faces.landmarker import FaceLandmarker, checked_image
 from affekt.faces.lookout import SEARCH_EVERY_S, Glance, Searches
-from affekt.faces.mesh import DUPLICATE_OVERLAP, Mesh, Region, box_overlap, is_duplicate
+from affekt.faces.mesh import DUPLICATE_OVERLAP, Mesh, Region, box_overlap, is_duplicate, is_part
 from affekt.faces.scenes import SceneCuts, colour_histogram
 from affekt.faces.stillness import Stillness
 
@@ -328,7 +328,8 @@ class FaceTracker:
             if any(_lies_in(detection.box, face) for face in known):
                 continue
             face = self._confirmed(image, Region.from_detection(detection))
-            if face is not None and not is_duplicate(face, [*known, *candidates]):
+            others = [*known, *candidates]
+            if face is not None and not is_duplicate(face, others) and not is_part(face, others):
                 candidates.append(face)
             if len(candidates) >= 2 * self._max_people:
                 break

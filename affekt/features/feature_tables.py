@@ -30,7 +30,8 @@ UNNAMED = ('', 'unnamed: 0', 'index')
 """Headers of pandas' index, which names the sample if its cells are text."""
 TIMES = ('time', 'time_s', 'times', 'timestamp', 'frametime', 'seconds')
 BEGINS, ENDS = ('start', 'start_s', 'begin', 'onset'), ('end', 'end_s', 'stop', 'offset')
-COUNTERS = ('frame', 'frame_id', 'frame_number', 'row', 'index', 'unnamed: 0', '')
+FRAMES = ('frame', 'frame_id', 'frame_number')
+COUNTERS = (*FRAMES, 'row', 'index', 'unnamed: 0', '')
 NO_FEATURES = {
     *OF_MANIFESTS, 'label', 'labels', 'emotion', 'discrete', 'target', 'class', 'y', 'truth', 'gold', 'subject',
     'actor', 'utterance', 'transcript', 'partition', 'set', 'cv', 'group', 'annotator', 'rating', 'polarity',
@@ -106,7 +107,7 @@ def samples_of_columns(
         raise TableError(
             expected='a name in every row', came=f'none in {row_of(names.index(""))}', todo='name the sample'
         )
-    times, notes, others = _times(columns, where)
+    times, notes, others = _times(columns, row_of)
     lists = [header for header, cells in others.items() if any(_is_list(cell) for cell in cells[:100])]
     if lists:
         return _of_lists(names, others, lists, files, where, notes)
@@ -125,13 +126,13 @@ def samples_of_columns(
     is_timed = times is not None or any(header.strip().lower() in COUNTERS for header in columns)
     if not several:
         _require_rows(rows, matrix, where, is_timed=is_timed)
-    if times is not None:
-        for name, indices in rows.items():
-            if (np.diff(times[indices]) < 0).any():
-                raise TableError(
-                    expected='rows of a sample in the order of time', came=f'others for {name!r} in {where}',
-                    todo='sort the table by sample and time',
-                )  # fmt: skip
+    positions, order = (_frame_numbers(columns), 'frames') if times is None else (times, 'time')
+    for name, indices in rows.items():
+        if positions is not None and (np.diff(positions[indices]) < 0).any():
+            raise TableError(
+                expected=f'rows of a sample in the order of {order}', came=f'others for {name!r} in {where}',
+                todo=f'sort the table by sample and {order.removesuffix("s")}',
+            )  # fmt: skip
     by_time = {} if times is None else {name: times[index] for name, index in rows.items()}
     return Arrays(files, {name: matrix[index] for name, index in rows.items()}, tuple(numbers), by_time, notes)
 
@@ -151,8 +152,21 @@ def _names(columns: Mapping[str, Cells], path: Path) -> tuple[list[str], str]:
     return ['' if cell is None else str(cell) for cell in columns[key]], key
 
 
-def _times(columns: Mapping[str, Cells], where: str) -> tuple[Times | None, list[str], dict[str, Cells]]:
-    """(R,) centre of each row in seconds (None without such columns), notes, and the other columns."""
+def _frame_numbers(columns: Mapping[str, Cells]) -> Times | None:
+    """(R,) number of the frame of each row; None without such a column."""
+    cells = next((cells for header, cells in columns.items() if header.strip().lower() in FRAMES), ())
+    numbers = [_seconds(cell) for cell in cells]
+    return None if not numbers or None in numbers else np.array(numbers, dtype=np.float64)
+
+
+def _times(
+    columns: Mapping[str, Cells], row_of: Callable[[int], str]
+) -> tuple[Times | None, list[str], dict[str, Cells]]:
+    """(R,) centre of each row in seconds (None without such columns), notes, and the other columns.
+
+    Raises:
+        ValueRangeError: some cells of a column of times are not times.
+    """
     header_of = {header.strip().lower(): header for header in columns}
     others = {header: cells for header, cells in columns.items() if header.strip().lower() not in COUNTERS}
     notes = [
@@ -162,22 +176,34 @@ def _times(columns: Mapping[str, Cells], where: str) -> tuple[Times | None, list
     begin = next((header_of[name] for name in BEGINS if name in header_of), None)
     end = next((header_of[name] for name in ENDS if name in header_of), None)
     used = [single] if single else [header for header in (begin, end) if header]
-    seconds = [[_seconds(cell) for cell in others[header]] for header in used]
+    seconds = {header: [_seconds(cell) for cell in others[header]] for header in used}
+    without_any = [header for header, values in seconds.items() if not any(value is not None for value in values)]
+    if without_any:
+        notes.append(f'columns of times without a number of seconds, left out: {listed(without_any)}')
+    for header, values in seconds.items():
+        if header not in without_any and None in values:
+            row, cell = values.index(None), others[header][values.index(None)]
+            raise ValueRangeError(
+                expected=f'a time in seconds in every cell of column {header!r}',
+                came=f'{"nothing" if cell in (None, "") else repr(cell)} in {row_of(row)}',
+                todo='correct the table, or leave that column out',
+            )
     others = {header: cells for header, cells in others.items() if header not in (single, begin, end)}
-    if not seconds or any(value is None for cells in seconds for value in cells):
+    if not seconds or without_any:
         return None, notes, others
-    return np.array(seconds, dtype=np.float64).mean(axis=0), notes, others
+    return np.array(list(seconds.values()), dtype=np.float64).mean(axis=0), notes, others
 
 
 def _seconds(cell: object) -> float | None:
-    """Seconds from a number or pandas' notation `0 days 00:00:01.5`; None for another cell."""
+    """Seconds from a finite number or pandas' notation `0 days 00:00:01.5`; None for another cell."""
     if isinstance(cell, str) and (clock := _CLOCK.fullmatch(cell)):
         days, hours, minutes, seconds = clock.groups()
         return 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     try:
-        return number(cell)
+        seconds = number(cell)
     except ValueError:
         return None
+    return seconds if np.isfinite(seconds) else None
 
 
 def _numbers(

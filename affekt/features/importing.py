@@ -172,6 +172,11 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
     arrays, times, notes = {}, {}, []
     columns: tuple[str, ...] = ()
     for file in files:
+        if file.stem in arrays:
+            raise TableError(
+                expected='one file per sample', came=f'two of {file.stem!r} in {file.parent}',
+                todo='keep the one with its features',
+            )  # fmt: skip
         if file.suffix.lower() == '.npz':
             (array,) = _only_array(file)
             arrays[file.stem] = array
@@ -190,6 +195,9 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
             times[file.stem] = file_times
     if count > len(files):
         notes.append(f'{counted(count - len(files), "file")} of other kinds than {files[0].suffix}, left out')
+    if 0 < len(times) < len(arrays):
+        without = [name for name in arrays if name not in times]
+        notes.append(f'times left out, since {counted(len(without), "file")} have none: {listed(without, 2)}')
     return Arrays(tuple(files), arrays, columns, times if len(times) == len(arrays) else {}, notes)
 
 

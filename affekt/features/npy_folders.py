@@ -123,11 +123,18 @@ class NpyFolder:
             if entry.name.startswith('.'):
                 continue
             if entry.suffix.lower() == '.npy':
-                paths[entry.stem] = [entry]
+                name, files = entry.stem, [entry]
             elif entry.is_dir() and (frames := _frames(entry)):
-                paths[entry.name] = frames
+                name, files = entry.name, frames
             else:
                 others[entry.suffix.lower() or 'no ending'] += 1
+                continue
+            if name in paths:
+                raise TableError(
+                    expected='one file or folder per sample', came=f'two of {name!r} in {self.folder}',
+                    todo='keep the one with its features',
+                )  # fmt: skip
+            paths[name] = files
         if others and paths:
             endings = ', '.join(f'{count:,} of {ending}' for ending, count in others.most_common(5))
             self.notes.append(f'files and folders without .npy, left out: {endings}')

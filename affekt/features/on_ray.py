@@ -103,7 +103,7 @@ class _Worker:
 
 @contextmanager
 def counted_tries(tries: Path) -> Iterator[None]:
-    """Context that counts the attempts at one batch in a file.
+    """Context that counts in a file the attempts at one batch that killed their worker; a next run counts anew.
 
     Raises:
         RunError: this attempt exceeds the limit.
@@ -112,12 +112,17 @@ def counted_tries(tries: Path) -> Iterator[None]:
         file.write(b'.')
         count = file.tell()
     if count > TRIES:
+        tries.unlink(missing_ok=True)
         raise RunError(
             expected='workers that survive',
             came=f'a batch whose worker died {TRIES} times (killed, or out of memory)',
             todo='run the same command again: finished batches are kept; fewer --processes need less memory',
         )
-    yield
+    try:
+        yield
+    except Exception:  # the worker lives
+        tries.unlink(missing_ok=True)
+        raise
     tries.unlink(missing_ok=True)
 
 

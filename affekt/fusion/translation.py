@@ -44,7 +44,7 @@ class TranslationFusion(FusionModel):
     The published code passes (B, T, D) to LSTMs that read the first axis as time, so that samples of a batch change
     each other's output; its decoder resets its state at each step and always reads the truth. The corrected form reads
     time, keeps the state, and reads the truth at a share of the steps in training, its own output otherwise. Without
-    text the output is the same for every sample.
+    text the output depends on the number of kept steps alone.
 
     Args:
         teacher_forcing: share of steps that read the truth in training.

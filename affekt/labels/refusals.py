@@ -128,13 +128,14 @@ _VERBS = (
 )
 _STATES = (
     r'(?:(?:perhaps|maybe|probably|possibly|still|then|instead|and)\s{1,9})?'
-    r"(?:(?:(?:he|she|they|(?:the|his|her|their|this)(?:\s[\w'’-]{1,30}){1,4})\s{1,9}(?:\w{1,20}ly\s)?" + _VERBS + r')|'
-    r"(?:he|she)['’]s|they['’]re|i\s(?:hear|see|sense|think|believe|would say|can (?:tell|hear|see|say|sense))|"
-    r"i['’]d say)\b"
+    r"(?:(?:(?:he|she|they|(?:the|his|her|their|this|an?)(?:\s[\w'’-]{1,30}){1,4})\s{1,9}(?:\w{1,20}ly\s)?"
+    + _VERBS
+    + r")|(?:he|she)['’]s|they['’]re|there(?:['’]s|\s(?:is|are|seems))|(?:it|this)\s(?:sounds|seems|looks|feels)|"
+    r"i\s(?:hear|see|sense|think|believe|would say|can (?:tell|hear|see|say|sense))|i['’]d say)\b"
 )
 """The beginning of a statement about somebody: *the voice is …*, *she seems …*, *I hear …*."""
 _STATEMENT = re.compile(
-    rf'(?:\s?[,:(—–]\s{{0,9}}|\s[-—–]\s|\s(?=and\s))(?={_STATES})|'
+    rf'(?:\s?[,:(—–]\s{{0,9}}|\s[-—–]\s|\s(?=and\s)|(?:(?<=\bai)|(?<=\bmodel)|(?<=\bassistant))\s)(?={_STATES})|'
     r"[,:]\s{1,9}(?=(?:i|we)\s(?:cannot|can't|could not|couldn't|do not|don't|am not)\b|"
     r"it(?:'s| is| was) (?:unclear|not clear|hard|difficult|impossible|not possible)\b)|"
     r'[，,：:](?=(?:他|她|从|從|声音|聲音|语气|語氣|语调|語調|表情|脸|臉|神情|这个?人|這個?人|说话|說話))',
@@ -144,8 +145,14 @@ _STATEMENT = re.compile(
 _BEGINS = re.compile(_STATES, re.IGNORECASE)
 _OPEN = re.compile(r'\b(?:whether|if|that|how|such as)\b|是否|还是|還是', re.IGNORECASE)
 """Words whose clause goes on behind a comma."""
-_CONCESSION = re.compile(r'^\s{0,9}(?:(?:even\s)?though|although)\b([^,]{1,200}),\s{1,9}', re.IGNORECASE)
-"""The first clause of *Although I cannot see the face, the voice sounds angry*."""
+_CONCESSION = re.compile(
+    r'^\s{0,9}(?:(?:even\s)?though|although)\b(?:,(\s[^,]{1,80}),(?=\s(?:i|we)\b)|(\s(?:i|we)),(\s[^,]{1,80}),)?'
+    r'(?:((?:(?!\b(?:whether|if|that|how|such as)\b(?!,))[^,]){1,200}),\s{1,9}|'
+    rf'(.{{1,200}}?),\s{{1,9}}(?={_STATES}))',
+    re.IGNORECASE,
+)
+"""The first clause of *Although, as an AI, I cannot see the face, anger is audible*, with its insertion between commas;
+an open question (*whether he is sad, calm or bored*) ends where a statement begins."""
 _FEELING_IN_CHINESE = re.compile(
     r'高兴|高興|开心|開心|快乐|快樂|愉快|喜悦|喜悅|兴奋|興奮|满意|滿意|轻松|輕鬆|欣慰|自豪|骄傲|驕傲|平静|平靜|冷静|冷靜|中性|中立|生气|生氣|愤怒|憤怒|'
     r'恼|惱|烦躁|煩躁|不满|不滿|悲伤|悲傷|难过|難過|伤心|傷心|沮丧|沮喪|失望|绝望|絕望|痛苦|委屈|无奈|無奈|孤独|孤獨|焦虑|焦慮|担心|擔心|担忧|擔憂|紧张|緊張|'
@@ -177,7 +184,7 @@ def without_refusals(text: str) -> str:
     quotes = _QUOTED.findall(plain)
     numbers = iter(range(len(quotes)))
     marked = _QUOTED.sub(lambda quote: f'\ue000{next(numbers)}{_ENDS if quote[0][-2] in _STOPS else _GOES_ON}', plain)
-    lines = (_CONCESSION.sub(r'\1\n', sentence) for sentence in _SENTENCES.split(marked))
+    lines = (_CONCESSION.sub(r'\1\2\3\4\5\n', sentence) for sentence in _SENTENCES.split(marked))
     parts = [part for line in lines for clause in line.split('\n') for part in _clauses(clause)]
     are_refusals = [_refuses(part) for part in parts]
     if not any(are_refusals):

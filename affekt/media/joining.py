@@ -265,13 +265,21 @@ def _copied(path: Path, out: Path) -> Path:
 
 
 def _looped(recording: Recording, step_s: float) -> Iterator[tuple[float, Image]]:
-    """Times and frames without end; each round begins one step after the last frame of the previous one."""
+    """Times and frames without end; each round begins one step after the last frame of the previous one.
+
+    Raises:
+        MediaError: no frame decodes.
+    """
     offset_s = 0.0
     while True:
-        last_s = 0.0
+        last_s = -1.0
         for frame in recording.frames():
             last_s = max(0.0, frame.time_s)
             yield offset_s + last_s, frame.image
+        if last_s < 0:
+            raise MediaError(
+                expected='at least one frame that decodes', came=f'none in {recording.name}', todo='pass another video'
+            )
         offset_s += last_s + step_s
 
 

@@ -36,7 +36,7 @@ class Orientation:
     def rotation_deg(self) -> int:
         """Counter-clockwise rotation: 0, 90, 180 or 270; for a mirrored frame, after mirroring left and right."""
         if self.swaps_axes:
-            return 90 if self.mirrors_y else 270
+            return 270 if self.mirrors_x else 90
         return 180 if self.mirrors_y else 0
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

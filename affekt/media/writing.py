@@ -6,6 +6,7 @@ written atomically: under a temporary name, then renamed.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -47,8 +48,8 @@ FAST: dict[str, dict[str, str]] = {
     'mpeg4': {'qscale': '3'},
 }
 """Encoder to options that favour speed."""
-FINE_TIME_BASE = Fraction(1, 16_000)
-"""Clock of frames with their own times: 62.5 us, small enough for MPEG-4's 16 bits."""
+LEAST_TICKS_HZ, MPEG4_TICKS_HZ = 16_000, 65_535
+"""Least ticks per second of the clock of frames with their own times, and most that MPEG-4's 16 bits hold."""
 OPUS_RATES = (48_000, 24_000, 16_000, 12_000, 8_000)
 """Sample rates that Opus has, in hertz."""
 SOUND_CHUNK = 1024
@@ -134,12 +135,20 @@ class MediaWriter:
         return self
 
     def __exit__(self, error_class: type[BaseException] | None, *_: object) -> None:
-        if error_class is None:
-            self.close()
-        else:
-            with suppress(Exception):
-                self._container.close()
-            self._partial.unlink(missing_ok=True)
+        try:
+            if error_class is None:
+                self.close()
+        except BaseException:
+            self._discard()
+            raise
+        if error_class is not None:
+            self._discard()
+
+    def _discard(self) -> None:
+        """Remove what was written."""
+        with suppress(Exception):
+            self._container.close()
+        self._partial.unlink(missing_ok=True)
 
     def add_picture(self, image: Image, time_s: float | None = None) -> None:
         """Encode one frame.
@@ -158,7 +167,8 @@ class MediaWriter:
         if self._last_pts < 0 and time_s is None:
             pts = 0
         if pts <= self._last_pts:
-            raise ValueRangeError(expected='times that increase', came=f'{time_s} s', todo='sort the frames')
+            todo = 'sort the frames' + (', or write mp4 or mkv: an avi has no times' if self._suffix == '.avi' else '')
+            raise ValueRangeError(expected='times that increase', came=f'{time_s} s', todo=todo)
         pixel_format = 'gray' if image.ndim == 2 else 'rgb24'
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixel_format)
         frame = _converted(frame, self._style.pixel_format)
@@ -188,7 +198,13 @@ class MediaWriter:
             self._mux(stream.encode(frame))
 
     def close(self) -> None:
-        """Flush the encoders and publish the file."""
+        """Flush the encoders and publish the file.
+
+        Raises:
+            ShapeError: it is a video, and no frame was added.
+        """
+        if self._rate_hz is not None and self._picture is None:
+            raise ShapeError(expected=f'at least one frame of {self.path.name}', came='none', todo='give frames')
         for stream in (self._picture, *self._tracks):
             if stream is not None:
                 self._mux(stream.encode(None))
@@ -222,7 +238,7 @@ class MediaWriter:
         rate = Fraction(self._rate_hz).limit_denominator(1001)
         stream = self._container.add_stream(name, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, self._style.pixel_format
-        stream.codec_context.time_base = 1 / rate if self._suffix == '.avi' else _fine_base(rate)
+        stream.codec_context.time_base = 1 / rate if self._suffix == '.avi' else _fine_base(rate, name)
         if self._style.pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = self._style.pixel_aspect
         if self._style.rotation_deg or self._style.is_mirrored:
@@ -265,7 +281,7 @@ def write_video(
 
     Args:
         path: .mp4, .mov, .mkv, .webm or .avi, which also chooses the encoders.
-        images: (H, W, 3) RGB, all of equal size.
+        images: (H, W, 3) RGB, all of equal size, at least one.
         rate_hz: frame rate; nominal if `times_s` is given.
         samples: (N,) mono, or an iterator of such pieces; None writes a silent video.
         sample_rate_hz: sample rate; ignored if `sound` is given.
@@ -285,7 +301,9 @@ def write_video(
     times = None if times_s is None else iter(times_s)
     with MediaWriter(path, rate_hz, picture, () if samples is None else (style,)) as writer:
         for number, image in enumerate(images):
-            time_s = None if times is None else next(times)
+            time_s = None if times is None else next(times, math.nan)
+            if time_s is not None and math.isnan(time_s):
+                raise ShapeError(expected='one time per frame', came=f'{number} times', todo='give a time for each')
             writer.add_picture(image, time_s)
             frame_s = number / rate_hz if time_s is None else time_s
             while audio_end_s <= frame_s and (piece := next(pieces, None)) is not None:
@@ -356,10 +374,10 @@ def _pieces(samples: Samples | Iterable[Samples]) -> Iterator[Samples]:
         yield samples[..., start : start + step]
 
 
-def _fine_base(rate: Fraction) -> Fraction:
+def _fine_base(rate: Fraction, codec: str) -> Fraction:
     """A clock that holds both the steps of the rate exactly and other times finely."""
-    fine = Fraction(1, rate.numerator * max(1, FINE_TIME_BASE.denominator // rate.numerator))
-    return fine if rate.numerator <= FINE_TIME_BASE.denominator else 1 / rate
+    ticks_hz = rate.numerator * max(1, LEAST_TICKS_HZ // rate.numerator)
+    return 1 / rate if codec == 'mpeg4' and ticks_hz > MPEG4_TICKS_HZ else Fraction(1, ticks_hz)
 
 
 def _converted(frame: Any, pixel_format: str) -> Any:

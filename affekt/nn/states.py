@@ -104,7 +104,7 @@ def load_published(
         value = value.to(expected[row.ours].dtype)  # where it may overflow; `isfinite` does not know every float8
         if row.ours in parameters and not value.is_meta and not bool(torch.isfinite(value).all()):
             raise WeightsError(
-                expected='weights that are finite numbers', came=f'{row.published} with others',
+                expected='weights that are finite numbers', came=f'nan or infinity in {row.published}',
                 todo='get the file again; training that diverged leaves such weights',
             )  # fmt: skip
         if row.ours in filled and not torch.equal(filled[row.ours], value):

@@ -27,7 +27,7 @@ from affekt.wording import number_word, opened
 JOIN = 0.69
 """Minimum mean cosine similarity of two groups that are joined."""
 APART = 0.60
-"""Maximum cosine similarity of two speakers' mean vectors."""
+"""Maximum mean cosine similarity between the turns of two speakers."""
 MARGIN = 0.06
 """Minimum lead in similarity of a turn's own speaker over the next."""
 LEAST_TURNS = 3

@@ -48,7 +48,7 @@ from affekt.reenactment.engine import Engine
 from affekt.reenactment.making import PAINTED_SUFFIX, ReenactSettings, learnt_files, require_alone, require_no_refiner
 from affekt.reenactment.motion import POINTS, Motion, MotionFrame
 from affekt.reenactment.portrait import Portrait
-from affekt.reenactment.sources import Pair
+from affekt.reenactment.sources import Pair, names_apart
 from affekt.reenactment.transfer import portrait_range, transfer
 from affekt.runs import Entry, Run
 from affekt.tables import csv_bytes
@@ -164,7 +164,7 @@ def compare_reenactment(
         'networks': {} if networks is None else dict(networks.prints), **learnt_files(chosen), **_computes_in(chosen),
     }  # fmt: skip
     measuring = _Measuring(chosen, rate_hz, landmarker or FaceLandmarker(), identity, networks)
-    results, rows, left_out, features = [], [], dict[str, str](), []
+    results, rows, left_out, features = list[PairResult](), [], dict[str, str](), []
     resumed, measured = 0, set[str]()
     with Run(folder, depends_on, resume=resume) as run:
         for number, pair in enumerate(pairs):
@@ -180,7 +180,7 @@ def compare_reenactment(
                     resumed += 1
             except (PortraitError, MediaError) as error:
                 left_out[pair.name] = str(error)
-                if len(left_out) == len(pairs):
+                if number == len(pairs) - 1 and not results:
                     raise
                 continue
             result, row, pair_features = _read(folder / entry.folder, pair)
@@ -412,9 +412,10 @@ def _write(
 ) -> None:  # fmt: skip
     """Write all files of the folder."""
     folder = comparison.folder
+    driver_names = names_apart([result.pair.driver for result in comparison.pairs])
     cells = [
         [
-            pair.name, pair.driver.name, '' if pair.portrait is None else pair.portrait.name, result.frames,
+            pair.name, driver_names[pair.driver], '' if pair.portrait is None else pair.portrait.name, result.frames,
             result.without_face, *(f'{result.scores[m]:.6g}' if m in result.scores else '' for m in METRICS),
         ]
         for result in comparison.pairs for pair in [result.pair]
@@ -425,7 +426,7 @@ def _write(
         name: {metric: {'mean': i.value, 'low': i.low, 'high': i.high} for metric, i in metrics.items()}
         for name, metrics in comparison.summary.items()
     }
-    hashes = {result.pair.driver.name: file_sha256(result.pair.driver) for result in comparison.pairs}
+    hashes = {name: file_sha256(driver) for driver, name in driver_names.items()}
     sets = {
         name: {'value': value if np.isfinite(value) else None, 'samples': samples}
         for name, (value, samples) in comparison.sets.items()

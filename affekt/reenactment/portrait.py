@@ -232,7 +232,7 @@ def _the_face(networks: FaceLandmarker, image: Image) -> Face:
     if (distance_px := float(np.linalg.norm(first - second))) < LEAST_EYES_PX:
         raise PortraitError(
             expected=f'a face with at least {LEAST_EYES_PX:.0f} pixels between the outer corners of the eyes',
-            came=f'{distance_px:.0f} pixels', todo='choose a larger image, or cut out the head and enlarge it',
+            came=f'{distance_px:.0f} pixels', todo='choose a larger image or output, or cut out the head',
         )  # fmt: skip
     return face
 
@@ -261,7 +261,11 @@ def _notes(image: Image, face: Face, around: Surroundings) -> list[str]:
             f'The head of the portrait is turned by {yaw:.0f} degrees: the far cheek has few pixels, and looks coarse '
             'where it turns into view.'
         )
-    if around.reaches_border:
+    height, width = image.shape[:2]
+    points = face.landmarks[:POINTS, :2]
+    if (points < 0).any() or (points > [width, height]).any():
+        notes.append('The border of the image cuts the face: what is beyond it is missing in the output too.')
+    elif around.reaches_border:
         notes.append('Hair or neck reach the border of the image, which stays still: near it they move less.')
     crop = align_face(image, five_points(face.landmarks))
     state = conditions(crop, readings(face, crop))

@@ -89,10 +89,15 @@ class ReadBack:
         """The measured columns of a table of stimuli; means over the apex.
 
         measured_rise: rise of the named scores; measured_share: share of the emotion's category;
-        measured_identity_distance: maximum over all frames.
+        measured_luminance, measured_identity_distance: mean and maximum over all frames.
         """
+        always: dict[str, float | str] = {
+            'measured_luminance': float(np.mean([frame.luminance for frame in self.frames])) if self.frames else np.nan,
+            'measured_identity_distance': max(identity_distances(self.portrait, self.frames), default=np.nan),
+            'frames_without_face': float(self.looked_at - len(self.frames)),
+        }
         if not self.is_apex.any():
-            return dict.fromkeys(MEASURED, float('nan')) | {'measured_category': ''}
+            return dict.fromkeys(MEASURED, np.nan) | {'measured_category': ''} | always
         apex = [frame for frame, is_in_apex in zip(self.frames, self.is_apex, strict=True) if is_in_apex]
         shares = np.mean([frame.shares for frame in apex], axis=0)
         category = self.emotion if self.emotion in EKMAN else 'neutral'
@@ -102,9 +107,7 @@ class ReadBack:
             'measured_share': float(shares[EKMAN.index(category)]) if self.emotion in EKMAN else float('nan'),
             'measured_valence': float(np.mean([frame.valence for frame in apex])),
             'measured_arousal': float(np.mean([frame.arousal for frame in apex])),
-            'measured_luminance': float(np.mean([frame.luminance for frame in self.frames])),
-            'measured_identity_distance': max(identity_distances(self.portrait, self.frames), default=float('nan')),
-            'frames_without_face': float(self.looked_at - len(self.frames)),
+            **always,
         }
 
 

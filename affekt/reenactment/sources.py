@@ -6,11 +6,13 @@ Also reads tables of pairs of driver and portrait.
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from affekt.errors import TableError
+from affekt.errors import TableError, listed
 from affekt.faces import FaceLandmarker
 from affekt.files import file_sha256
 from affekt.reenactment.curves import folder_of_analysis, motion_of_curves, motion_of_timeline
@@ -174,11 +176,21 @@ class Pair:
         return self.portrait is None
 
 
+def names_apart(paths: Sequence[Path]) -> dict[Path, str]:
+    """Each path's file name, with as many of its folders as tell all apart."""
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(set(paths)):
+        depth += 1
+    return {path: '/'.join(path.parts[-depth:]) for path in paths}
+
+
 def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
     """The pairs of a table with the columns driver and, for cross-reenactment, portrait; files relative to the table.
 
+    They are named by their files without folders and endings, and as the table has them where that names two alike.
+
     Raises:
-        TableError: missing columns, no rows, or a missing file.
+        TableError: missing columns, no rows, a portrait without a driver, or a missing file.
     """
     table_path = Path(path)
     table = read_table(table_path)
@@ -189,11 +201,20 @@ def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
         )  # fmt: skip
     drivers = [str(value or '') for value in table.columns['driver']]
     portraits = [str(value or '') for value in table.columns.get('portrait', [''] * len(drivers))]
+    files = [(driver, portrait) for driver, portrait in zip(drivers, portraits, strict=True) if driver or portrait]
+    if alone := [portrait for driver, portrait in files if not driver]:
+        raise TableError(
+            expected='a driver in every row with a portrait', came=f'{table_path.name}: none for {listed(alone, 3)}',
+            todo='name a video, or remove the row',
+        )  # fmt: skip
+    short = [f'{Path(driver).stem} → {Path(portrait).stem if portrait else "itself"}' for driver, portrait in files]
+    count_of = Counter(name for _, name in set(zip(files, short, strict=True)))
     pairs = [
-        Pair(f'{Path(driver).stem} → {Path(portrait).stem if portrait else "itself"}', table_path.parent / driver,
-             table_path.parent / portrait if portrait else None)
-        for driver, portrait in zip(drivers, portraits, strict=True)
-        if driver
+        Pair(
+            name if count_of[name] == 1 else f'{driver} → {portrait or "itself"}',
+            table_path.parent / driver, table_path.parent / portrait if portrait else None,
+        )
+        for (driver, portrait), name in zip(files, short, strict=True)
     ]  # fmt: skip
     missing = [str(file) for pair in pairs for file in (pair.driver, pair.portrait) if file and not file.is_file()]
     if not pairs or missing:

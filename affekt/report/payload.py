@@ -99,7 +99,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
             {'text': sentence.text, 'evidence': _evidence(sentence.evidence)} for sentence in analysis.description
         ],
         'described': [_described(described) for described in analysis.described],
-        'coverage': _coverage(analysis.timeline, {person['name']: person['title'] for person in people}, duration_s),
+        'coverage': _coverage(analysis, {person['name']: person['title'] for person in people}, duration_s),
         'models': [model_entry(model) for model in analysis.models],
         'settings': {key.replace('_', ' '): _plain(value) for key, value in analysis.settings.to_dict().items()},
         'versions': versions(),
@@ -324,12 +324,16 @@ def _evidence(parts: Sequence[Evidence]) -> list[Json]:
     ]  # fmt: skip
 
 
-def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) -> list[Json]:
-    """Per person and source: seconds measured, their share of the recording, the share that abstains, certainty."""
+def _coverage(analysis: Analysis, titles: Mapping[str, str], duration_s: float) -> list[Json]:
+    """Per person and source: seconds measured, their share of the recording, the share that abstains, certainty.
+
+    Of a face, the seconds are those of its frames; fused, those of whole steps.
+    """
     table = []
+    seen_s = {lane.name: lane.seen_s for lane in analysis.lanes}
     for person in titles:
         for source in SOURCES:
-            rows = timeline.select(person=person, source=source)
+            rows = analysis.timeline.select(person=person, source=source)
             if not len(rows):
                 continue
             categories = rows.select(name=EKMAN)
@@ -337,11 +341,12 @@ def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) 
             named_s = Timeline(categories.to_arrow().filter(flag_array(is_named))).coverage()
             confidence = np.where(np.isnan(categories.column('value')), np.nan, categories.column('confidence'))
             lengths = (categories.column('end_s') - categories.column('start_s')) * categories.column('coverage')
-            seconds = rows.coverage()
+            stated_s = rows.coverage()
+            seconds = seen_s[person] if source == 'face' else stated_s
             table.append({
                 'person': titles[person], 'source': source, 'seconds': _round(seconds, 2),
                 'share': _round(min(1.0, seconds / duration_s), 4) if duration_s else 1.0,
-                'abstained': _round(max(0.0, 1.0 - named_s / seconds), 4) if seconds else 0.0,
+                'abstained': _round(max(0.0, 1.0 - named_s / stated_s), 4) if stated_s else 0.0,
                 'certainty': _round(float(time_mean(confidence, lengths)), 4),
             })  # fmt: skip
     return table

@@ -93,7 +93,7 @@ def _timed(
         if end_s is None:
             end_s = next((next_start_s for next_start_s in starts if next_start_s > start_s), None)
         if end_s is None:
-            estimated += duration_s is None or duration_s <= start_s
+            estimated += duration_s is None
             spoken_s = len(words) / SPEED
             end_s = max(duration_s, start_s) if duration_s is not None else start_s + spoken_s
         utterances.append(Utterance(start_s, end_s, speaker, words))

@@ -157,10 +157,10 @@ class Ranks:
             )
         with self._translated_errors():
             if self._spreads_by_hand:
-                return spread_by_layers(module, optimiser), optimiser
+                return exchanging_all(spread_by_layers(module, optimiser)), optimiser
             if self.spreads:
                 module, prepared = self._accelerator.prepare(module, optimiser)
-                return module, prepared.optimizer
+                return exchanging_all(module), prepared.optimizer
             is_trained = any(parameter.requires_grad for parameter in module.parameters())
             return (self._accelerator.prepare_model(module) if is_trained else module), optimiser
 
@@ -277,6 +277,22 @@ def spread_by_layers(module: nn.Module, optimiser: torch.optim.Optimizer) -> nn.
     parameters = dict(module.named_parameters())
     for group, names_of_group in zip(optimiser.param_groups, groups, strict=True):
         group['params'] = [parameters[name] for name in names_of_group]
+    return module
+
+
+def exchanging_all(module: nn.Module) -> nn.Module:
+    """The module, whose processes exchange the gradients of all weights, 0 for those that a batch does not use.
+
+    FSDP2 otherwise joins the gradients that each process happens to have, so that two processes with other losses add
+    those of different weights. A layer that is sharded by itself must still run in every process at each step.
+
+    Args:
+        module: module; unchanged if it is not sharded by FSDP2.
+    """
+    from torch.distributed.fsdp import FSDPModule  # importing takes 43 MB
+
+    if isinstance(module, FSDPModule):
+        module.set_reduce_scatter_unused_params(True)
     return module
 
 

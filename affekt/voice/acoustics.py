@@ -82,7 +82,7 @@ READINGS: tuple[Reading, ...] = (
     Reading('syllables_per_s', '1/s', 0, 20, 'voiced intensity peaks with dips of 2 dB, per second of speech', _NUCLEI),
     Reading('words_per_s', '1/s', 0, 20, 'recognised words per second of speech; nan without words', 'counted'),
 )
-"""The columns of `acoustic_summary`, in order. All are nan if a turn has no voiced frame to measure."""
+"""The columns of `acoustic_summary`, in order. Those of voiced frames are nan if a turn has none."""
 
 COLUMNS = tuple(reading.name for reading in READINGS)
 

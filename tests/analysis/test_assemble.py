@@ -12,7 +12,7 @@ import pytest
 from affekt.analysis.analysis import TABLES, Analysis
 from affekt.analysis.assemble import assemble, with_liveliness
 from affekt.analysis.observations import SCHEMAS, Observed, conform
-from affekt.analysis.records import Sentence, Source
+from affekt.analysis.records import Sentence, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
 from affekt.errors import RunError
@@ -154,6 +154,24 @@ def test_saving_over_an_older_analysis_leaves_none_of_its_pictures(analysis, obs
     analysis.save(tmp_path / 'run')
     later = assemble(observed, AnalysisSettings(keep_frames=False))
     assert Analysis.load(later.save(tmp_path / 'run')).moments == later.moments
+
+
+def test_a_face_whose_name_the_transcript_gives_to_another_is_not_taken_for_it(make):
+    # the transcript calls 'person 1' who is tracked as person 2; the silent person 1 must not become one with them
+    faces = [*make.face_rows('person 1', 0, 10, 'anger'), *make.face_rows('person 2', 0, 10, 'happiness', talks=True)]
+    observed = Observed(
+        Source('a.mp4', 'video', 10.0, 'ab' * 32, 64, 64, make.rate, make.rate),
+        faces=make.table(sorted(faces, key=lambda row: row['time_s']), 'faces'),
+        turns=make.table([make.turn_row(1, 5, 'neutral')], 'turns'),
+        voice=make.table(make.voice_rows(0, 10), 'voice'),
+        utterances=make.table([make.utterance_row(1, 5, 'hello', 'neutral', speaker='person 1')], 'utterances'),
+        spoken=(Spoken(1, 5, '', 'person 1', 'hello'),),
+        thumbnails={'person 1': b'angry', 'person 2': b'happy'},
+    )
+    people = {person.name: person for person in assemble(observed, AnalysisSettings()).people}
+    looks = {name: max(person.categories, key=person.categories.__getitem__) for name, person in people.items()}
+    assert looks == {'person 1': 'happiness', 'person 2': 'anger'}
+    assert [people[name].thumbnail_jpeg for name in ('person 1', 'person 2')] == [b'happy', b'angry']
 
 
 def test_transcript_names_replace_numbers_where_mouths_agree(observed):

@@ -276,7 +276,7 @@ def test_what_nothing_rests_on_is_one_list(make):
 
 def test_words_of_an_unread_language_are_shown_and_not_read(make):
     text = ' '.join(described(make, 'audio', turns=[make.turn_row(0, 2, 'neutral')], said=said(make, 'language')))
-    assert 'The words are of a language that no model reads for emotion, so they are shown and not read.' in text
+    assert 'The words are of a language that no loaded model reads for emotion, so they are shown and not read.' in text
 
 
 # ---- who is told of
@@ -296,3 +296,11 @@ def test_steps_that_were_hardly_measured_are_not_counted_as_unclear(make):
     text = ' '.join(described(make, 'audio', 4.0, turns=[make.turn_row(0.85, 3.1, 'anger', 0.7)]))
     assert 'The voice sounds ' in text
     assert 'too unclear' not in text
+
+
+@pytest.mark.parametrize('name', ['Anna', 'ben', 'person 1'])
+def test_names_keep_their_capital_within_a_sentence(make, name):
+    calm = [*make.face_rows(name, 0, 8, 'neutral'), *make.face_rows(name, 12, 20, 'neutral')]
+    faces = sorted([*calm, *make.face_rows(name, 8, 12, 'happiness', smile=0.9)], key=lambda row: row['time_s'])
+    texts = described(make, duration_s=20.0, faces=faces)
+    assert [text for text in texts if text.startswith(f'From 0:08 to 0:12, {name} ')]

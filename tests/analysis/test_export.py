@@ -145,6 +145,19 @@ def test_touching_equals_become_one_and_the_end_is_kept_inside():
     assert flattened([(0, 1, 'a'), (1, 2, 'a'), (2, 9, 'b')], 5) == [(0, 2, 'a'), (2, 5, 'b')]
 
 
+@pytest.mark.parametrize('duration_s', [5.0035, 5.0025])
+def test_tiers_end_with_their_textgrid_where_half_a_millisecond_is_rounded(make, tmp_path, capsys, duration_s):
+    # 5.0035 s and 5.0025 s are 5004 ms and 5002 ms to even, and 5.003 s both to three digits
+    from praatio import textgrid
+
+    faces = make.table(make.face_rows('person 1', 0, duration_s, 'happiness'), 'faces')
+    source = Source('a.mp4', 'video', duration_s, '00' * 32, 64, 64, make.rate, make.rate)
+    out = export(assemble(Observed(source, faces), AnalysisSettings()), 'textgrid', tmp_path / 'a.TextGrid')
+    assert capsys.readouterr().out == ''  # praatio prints where it changes the length
+    grid = textgrid.openTextgrid(str(out), includeEmptyIntervals=True)
+    assert {tier.maxTimestamp for tier in grid.tiers} == {grid.maxTimestamp} == {round(duration_s * 1000) / 1000}
+
+
 intervals = st.lists(
     st.builds(
         lambda start, length, text: (start / 4, (start + length) / 4, text),

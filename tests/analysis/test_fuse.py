@@ -107,6 +107,17 @@ def test_weights_and_probabilities_sum_to_one_and_intervals_hold_their_value(gro
             assert -1 <= dimension.low <= dimension.value <= dimension.high <= 1
 
 
+def test_shares_of_a_dimension_explain_its_value_where_sources_disagree():
+    # precisions w / (sd**2 + between): of 0.9 / 0.0625 and 0.4 / 0.1849 without `between`, the face had 0.87
+    face = Opinion('face', valence=0.7, valence_sd=0.25, reliability=0.9)
+    words = Opinion('words', valence=-0.7, valence_sd=0.43, reliability=0.4)
+    fused = fuse([face, words])
+    shares = fused.valence_weights
+    assert shares['face'] * 0.7 - shares['words'] * 0.7 == pytest.approx(fused.valence.value, abs=1e-12)
+    assert shares['face'] == pytest.approx(0.758, abs=1e-3)
+    assert fuse([words, face]).valence_weights == shares
+
+
 def test_nothing_measured_is_missing_not_neutral():
     assert fuse([]) is None
     assert fuse([Opinion('face')]) is None

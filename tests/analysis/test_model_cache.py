@@ -55,3 +55,14 @@ def test_a_model_does_not_wait_for_another_that_is_loading(made, monkeypatch):
         quick.add_done_callback(lambda done: is_other_there.set())
         assert slow.result() is True
         assert quick.result() == 'landmarker'
+
+
+@pytest.mark.parametrize('error', [OSError, TypeError])
+def test_systems_without_the_call_load_models_all_the_same(made, monkeypatch, error):
+    """On Windows ctypes.CDLL looks for a slash in the name, which None does not have."""
+
+    def cdll(name):
+        raise error
+
+    monkeypatch.setattr(model_cache.ctypes, 'CDLL', cdll)
+    assert LoadedModels(AnalysisSettings()).get('text') == 'text'

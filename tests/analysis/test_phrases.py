@@ -200,6 +200,8 @@ def test_a_headline_says_what_is_unclear():
     assert headline(dataclasses.replace(person('person 2'), course=(torn,)), ()) == (
         'face, voice and words of person 2 contradict each other'
     )
+    unseen = dataclasses.replace(person('Anna', seen_s=0.0), course=(torn,))
+    assert headline(unseen, ()) == 'voice and words of Anna contradict each other'
     assert headline(person('person 2'), ()) == ''
 
 

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 
 from affekt.analysis.assemble import bias_of, mean_interval, summed_up
+from affekt.analysis.fuse import Opinion
 from affekt.analysis.model_choice import trust_of
 from affekt.analysis.observations import SCHEMAS, Observed, Trust, conform
 from affekt.analysis.person_series import leading_sources, series_of
 from affekt.analysis.records import Source
 from affekt.analysis.settings import AnalysisSettings
-from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
+from affekt.analysis.steps import _mean_opinion, fused_series, opinion_rows, opinions_of, steps_of
 from affekt.analysis.timeline import Timeline
 from affekt.faces.expression import affect
 from affekt.labels import EKMAN, expected_affect
@@ -184,6 +185,14 @@ def test_the_interval_of_a_looped_clip_stays_as_wide_as_the_bias(make):
     assert bare[2] - bare[1] < 0.3
 
 
+@pytest.mark.parametrize('valence', [0.0, 0.7, -0.7])
+def test_the_interval_of_one_step_is_that_of_the_person_although_steps_are_cut_at_one(valence):
+    # one step of 1 s: the person's mean is its value, and the deviation of the mean is its own
+    opinion = Opinion('face', valence=valence, valence_sd=0.25, reliability=0.6, end_s=1.0)
+    path = fused_series(PERSON, [opinion], [(0.0, 1.0)])
+    assert mean_interval(path, 'valence') == pytest.approx((valence, path.low[0, 0], path.high[0, 0]))
+
+
 def test_biases_of_sources_add_as_independent_errors(make):
     faces = owned(make.face_rows(PERSON, 0, 10, 'anger', 0.8), 'faces')
     turns = owned([make.turn_row(0, 10, 'anger', 0.8)], 'turns')
@@ -200,3 +209,17 @@ def test_a_small_clear_face_keeps_its_certainty_when_it_is_fused(make):
 
     assert seen(0.5).confidence[0] == pytest.approx(seen(1.0).confidence[0], abs=0.01)
     assert np.isnan(seen(0.02).probabilities).all()
+
+
+def test_plain_words_lower_the_certainty_of_a_step_by_their_time_alone(make):
+    """Half of a second has plain words: a hundredth of a second more or less must not decide whether words count."""
+    weights = []
+    for cut in (0.49, 0.51):
+        plain = make.utterance_row(0, cut, 'so', 'neutral') | dict.fromkeys(EKMAN, None)
+        rows = [plain, make.utterance_row(cut, 1.0, 'wonderful', 'happiness', 0.9)]
+        opinions = opinions_of(Observed(SOURCE, utterances=owned(rows, 'utterances')), PERSON, [(0.0, 1.0)])
+        step = _mean_opinion(opinions, 0.0, 1.0)
+        sure = opinions[1].certainty
+        assert step.valence_certainty == pytest.approx((1 - cut) * sure)
+        weights.append(step.weight_for('valence'))
+    assert weights[0] == pytest.approx(weights[1], rel=0.05)

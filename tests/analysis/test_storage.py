@@ -136,3 +136,14 @@ def test_texts_that_utf8_cannot_hold_are_stored_and_read_back(tmp_path):
     stored = Analysis.load(odd.save(tmp_path / 'odd'))
     assert odd.report(tmp_path / 'odd.html').stat().st_size > 10_000
     assert '\N{REPLACEMENT CHARACTER} half' in stored.source.name
+
+
+def test_an_analysis_over_another_that_is_cut_short_leaves_no_mixture(folder, monkeypatch):
+    def full_disk(path, table):
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr('affekt.analysis.storage.write_table', full_disk)
+    with pytest.raises(OSError, match='space'):
+        made_up(4.0).save(folder)
+    with pytest.raises(RunError, match='expected analysis'):
+        Analysis.load(folder)

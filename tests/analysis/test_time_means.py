@@ -15,6 +15,7 @@ from affekt.analysis.records import Source
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import opinions_of, steps_of
 from affekt.labels import EKMAN
+from affekt.report.payload import report_payload
 
 RATE = 25.0
 PERSON = 'person 1'
@@ -141,6 +142,18 @@ def test_a_long_stall_of_a_stream_does_not_lower_the_coverage_of_other_seconds(m
     assert [(opinion.start_s, opinion.coverage) for opinion in opinions] == [
         (0.0, pytest.approx(1.0)), (1.0, pytest.approx(1.0)), (502.0, pytest.approx(1.0))
     ]  # fmt: skip
+
+
+def test_a_face_covers_the_frames_in_which_it_is_seen(make):
+    # every fourth frame of ten in a second: each second has a reading, and the face is seen for a quarter of the time
+    rows = [row for row in make.face_rows(PERSON, 0, 10, 'neutral') if round(row['time_s'] * make.rate) % 4 == 0]
+    both = [*rows, *(row | {'person': 'person 2'} for row in rows)]
+    source = Source('a.mp4', 'video', 10.0, 'ab' * 32, 64, 64, make.rate, make.rate)
+    analysis = assemble(Observed(source, conform(pa.Table.from_pylist(both), 'faces')), AnalysisSettings())
+    assert [person.seen_s for person in analysis.people] == [pytest.approx(2.5)] * 2
+    assert (analysis.coverage['face'], analysis.coverage['fused']) == (pytest.approx(0.25), 1.0)
+    table = report_payload(analysis, {})['coverage']
+    assert [(row['seconds'], row['share']) for row in table if row['source'] == 'face'] == [(2.5, 0.25)] * 2
 
 
 def test_a_mouth_that_is_read_slowly_speaks_as_one_that_is_read_fast(make):

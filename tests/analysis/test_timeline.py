@@ -143,6 +143,13 @@ def test_resampling_weights_by_time_inside_a_step():
     assert coarse.column('coverage').tolist() == [1.0]
 
 
+def test_resampling_has_no_step_that_a_row_shares_by_rounding_alone():
+    # 0.3 / 0.1 is 2.9999999999999996, and 3 * 0.1 exceeds 0.3 by 5.6e-17: the step before the row has no value
+    coarse = Timeline.from_rows([row(0.3, 0.4, value=0.5)]).resample(0.1)
+    assert coarse.column('start_s').tolist() == pytest.approx([0.3])
+    assert coarse.column('coverage').tolist() == pytest.approx([1.0])
+
+
 def test_resampling_leaves_out_rows_that_abstain():
     coarse = Timeline.from_rows([row(0, 1, value=float('nan'), abstained='unsure'), row(1, 2)]).resample(1.0)
     assert coarse.column('start_s').tolist() == [1.0]

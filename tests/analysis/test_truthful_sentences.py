@@ -279,6 +279,17 @@ def test_certainty_words_are_consistent(analyses):
                 assert int(share) <= 50, sentence
 
 
+def test_a_word_is_no_surer_than_the_likeliest_category_of_its_evidence(analyses):
+    counted = 0
+    for analysis in analyses:
+        for label in analysis.labels:
+            (fused,) = [part for part in label.evidence if part.source == 'fused']
+            shares = [share for name, share in fused.readings.items() if name in EKMAN]
+            assert label.certainty <= max(shares) + 1e-4, label
+            counted += 1
+    assert counted > 50
+
+
 def test_a_tone_is_told_only_where_its_interval_has_one_sign(analyses):
     for analysis in analyses:
         for person in analysis.people:
@@ -293,3 +304,16 @@ def test_a_tone_is_told_only_where_its_interval_has_one_sign(analyses):
                         mean, near = sign * axis[0], sign * (axis[1] if sign > 0 else axis[2])
                         share = 1.2816 / 1.96 if re.search(rf'probably (slightly )?{word}', tones[0]) else 1.0
                         assert mean > share * (mean - near)
+
+
+def test_what_is_brief_in_a_long_recording_was_seen_and_heard():
+    # 0.4 s of 3 hours is a share of 0.00004, which is 0.0 to four digits
+    turn = {'start_s': [100.0], 'end_s': [100.4], 'arousal': [0.3], 'arousal_sd': [0.3]}
+    source = Source('a.mp4', 'video', 10_800.0, 'ab' * 32, 64, 64, 5.0, 5.0)
+    faces = [row for row in faces_of(np.random.default_rng(0), 'person 1', 1.0) if row['time_s'] < 0.3]
+    observed = Observed(source, conform(pa.Table.from_pylist(faces), 'faces'), conform(pa.table(turn), 'turns'))
+    analysis = assemble(observed, AnalysisSettings())
+    assert analysis.coverage['voice'] == 0.0
+    assert 'No face was found' not in analysis.text
+    assert 'No speech was heard' not in analysis.text
+    assert 'The words are not known, so nothing rests on words.' in analysis.text

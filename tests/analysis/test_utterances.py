@@ -104,6 +104,7 @@ def test_chinese_is_read_by_the_foreign_reader_and_shown_without_it():
     shown, _ = utterance_table(given, Reader())
     assert shown['reason'].to_pylist() == ['language', '']
     assert '1 of 2 utterances is in Chinese' in word_notes(given, shown)[0]
+    assert 'is not installed or its licence is left out, so they are shown' in word_notes(given, shown)[0]
 
 
 @pytest.mark.parametrize(('text', 'language'), [

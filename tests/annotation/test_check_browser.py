@@ -134,6 +134,21 @@ def test_labels_and_sentences_are_marked_by_keys_and_survive_a_killed_server(bro
     assert (second.verdict, third.verdict) == ('', 'struck')
 
 
+def test_marks_that_wait_for_an_answer_survive_a_closed_page_in_their_order(browser, mortal, tmp_path):
+    ann = Checker(browser, mortal.links['checkers'])
+    ann.join('Ann')
+    ann.js('void (window.fetch = async () => { throw new TypeError("away"); })')
+    ann.keys('1', '2', '2', '3', '3', '3')  # accepts, strikes, and accepts, strikes and clears
+    ann.until('!document.getElementById("banner").hidden')
+    ann.browser.refresh()
+    ann.until('document.documentElement.dataset.ready')
+    ann.until('!Object.keys(localStorage).some((key) => key.startsWith("affekt vote"))')
+    ann.saved()
+    assert ann.js('[...document.querySelectorAll(".chip")].map((chip) => chip.className.slice(5))') == [
+        'accept', 'strike', '',
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize('width', [1280, 390])
 def test_the_page_fits_and_its_words_can_be_read(browser, server, width):
     person = Checker(browser, server.links['checkers'], width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from affekt.captioning.filters import length_limits
 from affekt.captioning.statistics import agreement, entropy
 from affekt.errors import TableError, ValueRangeError
 from affekt.labels import load_table
+from affekt.metrics import Interval
 from affekt.tables import csv_bytes
 
 
@@ -127,6 +129,7 @@ def test_votes_that_the_table_cannot_place_or_on_other_clips_are_said_with_their
     made = filtered(['a', 'sad'], ['b', 'class 4'], ['c', 'class 4'])
     assert made.counts() == {'unplaced vote': 2}
     assert made.details['b'] == 'unplaced vote: class 4'
+    assert made.notes[0].startswith('2 clips left out')
     assert 'class 4 (2)' in made.notes[0]
     with pytest.raises(TableError, match=r'class 4 \(2\), sadnes \(1\)'):
         filtered(['a', 'sadnes'], ['b', 'class 4'], ['c', 'class 4'])
@@ -196,6 +199,38 @@ def test_checks_of_some_clips_change_these_and_leave_the_others_among_the_captio
         with_checks(captions, checks)
 
 
+def test_clips_that_nobody_checked_keep_a_later_caption(tmp_path):
+    captions = _captions(tmp_path, [{'name': name, 'openset': '["glad"]', 'description': 'New.'} for name in 'ab'])
+    checks = tmp_path / 'checks'
+    checks.mkdir()
+    heads = ('name', 'description', 'openset', 'checkers', 'verdict')
+    _write(checks / 'checked.csv', heads, ['a', 'Old.', '["sad"]', 1, 'kept'], ['b', 'Old.', '["sad"]', 0, ''])
+    made = with_checks(captions, checks)
+    assert made.columns['description'] == ('Old.', 'New.')
+    assert made.labels == (('sad',), ('glad',))
+
+
+def test_a_table_with_other_headers_keeps_its_names_and_labels_through_a_filter(tmp_path, table):
+    source = _write(
+        tmp_path / 'own.csv', ('sample', 'reason', 'labels'), ['c1', 'They are happy.', "['happy', 'calm']"],
+        ['c2', 'They are sad.', "['sad']"],
+    )  # fmt: skip
+    captions = read_captions(source)
+    write_filtered(tmp_path / 'out', filter_captions(captions, FilterSettings(length_sd=0), table))
+    kept = read_captions(tmp_path / 'out' / 'kept.csv')
+    assert kept.names == ('c1', 'c2')
+    assert kept.labels == captions.labels == (('happy', 'calm'), ('sad',))
+
+
+def test_clips_without_a_description_are_not_counted_as_left_out_for_their_vote(tmp_path, table):
+    rows = [{'name': 'a', 'openset': '["sad"]'}, {'name': 'b'}, {'name': 'c', 'description': '', 'status': 'refusal'}]
+    captions = _captions(tmp_path, rows)
+    votes = read_votes([_write(tmp_path / 'v.csv', ('name', 'emotion'), ['a', 'sad'], ['b', 'x'], ['c', 'x'])])
+    made = filter_captions(captions, FilterSettings(length_sd=0), table, votes=votes)
+    assert made.notes[0].startswith('1 clip left out because')
+    assert made.notes[0].endswith('x (1)')
+
+
 def test_an_export_without_the_last_marks_is_refused(tmp_path):
     with pytest.raises(TableError, match='--export-only'):
         read_struck(tmp_path)
@@ -247,6 +282,21 @@ def test_statistics_before_and_after_say_what_a_filter_takes_from_the_labels(tmp
     alone = statistics_page(statistics_of(captions, table, rng=np.random.default_rng(0)), 'captions')
     assert 'merging: all three texts' not in alone
     json.dumps(made.to_dict())
+
+
+def test_merging_that_is_worse_is_not_said_to_have_an_interval_that_contains_zero(tmp_path, table):
+    captions = _captions(
+        tmp_path,
+        [{'name': name, 'openset': '["sad"]', 'audio_clue': 'They are sad.', 'description': 'They are happy.'}
+         for name in 'abcd'],
+    )  # fmt: skip
+    made = statistics_of(captions, table, truth={name: ['sad'] for name in 'abcd'}, rng=np.random.default_rng(0))
+    worse = replace(made, gain=replace(made.gain, over_better=Interval(-0.2, -0.3, -0.1)))
+    assert list(worse.notes()) == ['merging is worse than the better single clue: the whole interval lies below 0']
+    unclear = replace(made, gain=replace(made.gain, over_better=Interval(-0.1, -0.3, 0.1)))
+    assert list(unclear.notes()) == [
+        'merging is not shown to be better than the better single clue: its interval contains 0'
+    ]
 
 
 def test_truth_of_other_clips_and_a_table_of_no_second_language_are_refused(tmp_path, table):

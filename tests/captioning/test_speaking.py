@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from affekt.captioning import SpeakingScore, clip_places, read_speaking, score_speaking, speaking_score
+from affekt.captioning import SpeakingScore, clip_places, read_speaking, score_speaking, speaking, speaking_score
+from affekt.captioning.running import CLIP_COLUMNS, _clip_rows
 from affekt.captioning.speaking import GRID_HZ, mouth_courses, rhythm, voice_course
+from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import TableError
-from affekt.media import Recording
+from affekt.media import Recording, write_video
 from affekt.media.synthetic import tone
 from affekt.tables import csv_bytes
 
@@ -89,6 +91,40 @@ def test_the_voice_of_a_stretch_is_read_to_its_end_and_no_further():
     assert recorded.read == 4  # half a second each
     assert len(course) == pytest.approx(25, abs=1)
     assert voiced_s > 0.8
+
+
+def test_an_audio_file_that_was_cut_before_is_read_from_its_own_start(tmp_path, monkeypatch):
+    """IEMOCAP has one video per dialogue and one audio file per utterance; the times are those of the dialogue."""
+    manifest = Manifest(
+        Facts('a', root=str(tmp_path)),
+        [
+            Sample('u1', video='D1.avi', audio='D1_u1.wav', recording='D1', start_s=100.0, end_s=105.0),
+            Sample('u2', audio='D1.wav', recording='D1', start_s=7.0, end_s=9.0),
+            Sample('u3', video='a.avi', audio='b.wav', start_s=0.0, end_s=2.0),
+        ],
+    )
+    rows = _clip_rows(manifest, tuple(manifest.samples))
+    (tmp_path / 'clips.csv').write_bytes(csv_bytes(CLIP_COLUMNS, rows))
+    asked = []
+
+    def scored(name, video, audio, window_s, audio_window_s):
+        asked.append((name, window_s, audio_window_s))
+        return SpeakingScore(name, why='no face')
+
+    monkeypatch.setattr(speaking, '_scored', scored)
+    score_speaking(tmp_path)
+    assert asked == [('u1', (100.0, 105.0), None), ('u3', (0.0, 2.0), (0.0, 2.0))]
+    assert [row['start_s'] for row in clip_places(tmp_path)] == ['100.0', '7.0', '0.0']
+
+
+def test_a_face_in_a_video_of_few_frames_per_second_is_seen(shared_data, tmp_path):
+    path = shared_data / 'clips' / 'grid_sbwe5n.mpg'
+    if not path.is_file():
+        pytest.skip('no spoken sentences among the real clips')
+    frames = [frame.image for frame in Recording.open(path).frames(10.0)]
+    video = write_video(tmp_path / 'slow.mp4', frames, 10.0)
+    (course,) = mouth_courses(Recording.open(video), np.arange(70) / GRID_HZ)
+    assert len(course) == 70
 
 
 def test_a_real_sentence_fits_its_own_speaker_better_than_others(shared_data):

@@ -223,6 +223,12 @@ def test_candidates_stand_once(tmp_path):
         read_candidates(tmp_path / 'c.csv')
 
 
+def test_a_zip_has_one_file_of_groups_per_sample(tmp_path):
+    np.savez(tmp_path / 'groups.npz', **{'one/a': "[['sad']]", 'two/a': "[['glad']]"})
+    with pytest.raises(TableError, match="two files of 'a'"):
+        read_groups(tmp_path / 'groups.npz')
+
+
 @pytest.mark.parametrize(
     ('read', 'value'), [(read_candidates, 'x'), (read_preferences, 'a1'), (read_groups, "['sad']")]
 )

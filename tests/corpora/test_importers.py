@@ -234,6 +234,14 @@ def test_a_folder_of_your_own_needs_a_table_with_names(tmp_path):
     assert any("'note'" in note for note in manifest.facts.notes)
 
 
+def test_a_point_in_a_name_is_no_extension_of_another_clip(tmp_path):
+    for name in ('d1.mp4', 'd1.u1.mp4', 'd1.u2.mp4'):
+        write(tmp_path / name)
+    write(tmp_path / 'samples.csv', 'sample,emotion\nd1.u1,glad\nd1.u2,cross\nd1.u3,cross\nd1.avi,glad\n')
+    samples = import_corpus('folder', tmp_path).samples
+    assert [row.video for row in samples] == ['d1.u1.mp4', 'd1.u2.mp4', None, 'd1.mp4']
+
+
 def test_a_table_without_names_says_how_to_call_them(tmp_path):
     write(tmp_path / 'samples.csv', 'emotion\nglad\n')
     with pytest.raises(TableError, match='sample or name'):

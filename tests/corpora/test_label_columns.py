@@ -32,6 +32,7 @@ def test_a_few_whole_numbers_are_classes_without_an_order_and_said():
     cells, notes = tidy('category', '0', '1.0', 2, '1')
     assert cells == ['0', '1', '2', '1']
     assert 'taken for 3 classes without an order' in notes[0]
+    assert tidy('category', '1000001', '1000002')[0] == ['1000001', '1000002']
 
 
 @pytest.mark.parametrize(

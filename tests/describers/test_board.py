@@ -90,7 +90,7 @@ def test_a_judge_that_likes_length_stands_beside_the_rule_that_reads_nothing(tol
         assert [each['share'] for each in source['plain']['biases'] if each['name'] == 'length'] == [1.0]
     assert judge['judge']['first_wins']['value'] == 0.5
     assert judge['judge']['consistency']['value'] == 1.0
-    assert any('always wins' in note for note in facts['notes'])
+    assert any('undefeated' in note and 'weak prior' in note for note in facts['notes'])
     line = next(line for line in shown.splitlines() if line.startswith('longer text'))
     assert '(rule)' in line
     assert '100 %' in line
@@ -209,6 +209,19 @@ def test_strengths_are_not_extrapolated_where_length_separates_winners_from_lose
     strengths = [each['strength'] for each in facts['verdicts'][0]['without_bias']['standings']]
     assert max(map(abs, strengths)) < 3
     assert any('nearly separates winners' in note for note in facts['notes'])
+
+
+def test_votes_that_join_no_groups_are_ranked_by_a_prior_and_the_note_says_why(told):
+    rows = [('a', 'b'), ('b', 'a'), ('a', 'b'), ('c', 'd'), ('d', 'c'), ('c', 'd')]
+    votes = write_table(
+        told / 'apart.csv', left=[row[0] for row in rows], right=[row[1] for row in rows],
+        outcome=['left'] * len(rows), sample=CLIPS[: len(rows)],
+    )  # fmt: skip
+    _, facts = board(told, '--votes', votes)
+    notes = [note for note in facts['notes'] if 'weak prior' in note]
+    assert notes == [
+        'apart: no comparison joins these groups: a, b | c, d, so that only a weak prior keeps the strengths finite'
+    ]
 
 
 def test_one_judge_that_is_also_a_describer_is_named_by_its_name_on_the_server(told, server):

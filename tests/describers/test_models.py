@@ -45,6 +45,8 @@ def test_names_that_come_twice_or_are_none_are_refused(texts):
 def test_a_served_name_of_no_model_is_refused():
     with pytest.raises(ValueRangeError, match='a model among a; got b'):
         model_choices(['a=x'], served=['b=y'])
+    with pytest.raises(ValueRangeError, match='NAME=MODEL; got Omni; write for example a=MODEL'):
+        model_choices(['a=x'], served=['Omni'])
 
 
 def test_what_lies_at_a_place_says_how_it_answers(tmp_path):

@@ -77,6 +77,9 @@ from affekt.errors import UnknownNameError
         ('很难过，他低着头。', 'free', ()),
         ('It is  not possible  to tell   whether  she is sad.', 'refusal', ()),
         ('There is no way he will forgive her, he is furious.', 'free', ('furious',)),
+        ('Although I cannot tell whether he is happy, sad or angry, the voice is loud.', 'refusal', ()),
+        ('Although, as an AI, I cannot tell whether she is sad, calm or angry.', 'refusal', ()),
+        ('As an AI I cannot tell whether she is sad.', 'refusal', ()),
     ],
 )
 def test_an_answer_has_the_form_and_the_labels_that_it_states(text, form, labels):
@@ -115,6 +118,14 @@ def test_an_answer_has_the_form_and_the_labels_that_it_states(text, form, labels
         ('The audio does not provide words, but the tone is angry.', ('angry',)),
         ('I cannot tell whether she is happy. The voice sounds sad.', ('sad',)),
         ('He says: "I am sad. I cannot see." I cannot see him. The tone is angry.', ('angry',)),
+        ('Although, as an AI, I cannot see the face, anger is audible.', ('anger',)),
+        ('Although, as an AI, I cannot tell whether he is happy, the voice sounds angry.', ('angry',)),
+        ('Although I, as an AI, cannot tell whether he is happy, the voice sounds angry.', ('angry',)),
+        ('Although, unfortunately, I cannot see her, her tone conveys grief.', ('grief',)),
+        ('As an AI I would say he is angry.', ('angry',)),
+        ('I cannot see the face, there is anger in the voice.', ('anger',)),
+        ('I cannot see the face, an angry tone is heard.', ('angry',)),
+        ('I cannot see the face, it sounds angry.', ('angry',)),
     ],
 )
 def test_words_of_a_refusal_do_not_make_one_where_a_feeling_is_named(text, labels):

@@ -122,6 +122,10 @@ STRANGE = [sample(at, fold=1 + (at % 3 == 0)) for at in range(6)]
         ([sample(at) for at in range(6)], {'validation': '0.9'}, ValueRangeError, 'up to 0.5'),
         ([sample(at, speaker='p0') for at in range(6)], {}, CorpusError, 'several speakers'),
         ([sample(3 * at) for at in range(6)], {}, CorpusError, "two classes at least; got 'sad' alone"),
+        (
+            [sample(at, arousal=2.5) for at in range(12)], {'label': 'valence,arousal'}, CorpusError,
+            "differ among the training clips; got one value of 'arousal' for all",
+        ),
         (STRANGE, {'validation': 'fold=2'}, CorpusError, "none of 'sad'"),
         ([sample(at, fold=1) for at in range(6)], {'validation': 'fold=1'}, CorpusError, "none in 'train'"),
     ],

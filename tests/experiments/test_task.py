@@ -171,6 +171,20 @@ def test_categories_that_corpora_share_under_any_name_are_compared(tmp_path, rng
         open_task(first.manifest, first.stores, QUICK, [german('d', ('froh', 'ruhig'), tmp_path, rng)])
 
 
+def test_a_published_category_that_one_corpus_lacks_is_not_compared(tmp_path, rng):
+    first = german('a', ('happy', 'sad', 'neutral', 'angry'), tmp_path, rng)
+    second = german('b', ('joy', 'fear', 'sadness', 'neutral'), tmp_path, rng)
+    task = open_task(first.manifest, first.stores, QUICK, [second])
+    assert task.manifest.facts.categories == ('happy', 'sad', 'neutral')
+    assert 'compared categories: happy, sad, neutral' in task.notes
+    assert '15 samples of a left out: the category is not compared' in task.notes  # 60 samples, every fourth angry
+    assert open_task(second.manifest, second.stores, QUICK, [first]).manifest.facts.categories == (
+        'joy', 'sadness', 'neutral',
+    )  # fmt: skip
+    double = german('c', ('joy', 'sad', 'happiness', 'fear'), tmp_path, rng)
+    assert open_task(double.manifest, double.stores, QUICK, [first]).classes == 2
+
+
 def test_the_command_masks_and_asks(corpus, text, tmp_path, rng):
     corpus.save(tmp_path / 'm.parquet')
     audio = audio_of(corpus, tmp_path / 'a.features.arrow', rng, without=corpus.names[:2])

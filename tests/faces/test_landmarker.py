@@ -13,6 +13,8 @@ from affekt.faces import BLENDSHAPES, FaceLandmarker, Region
 from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
 from affekt.faces.detector import anchor_centers, merge, overlap
 from affekt.faces.landmarker import cut
+from affekt.faces.mesh import Mesh, is_part
+from affekt.media import Recording
 
 
 @pytest.fixture(scope='module')
@@ -87,6 +89,28 @@ def test_one_face_is_found_in_a_photograph_of_one(landmarker, shared_data):
 
 def test_five_faces_are_found_in_a_photograph_of_five(landmarker, shared_data):
     assert len(landmarker.faces(picture(shared_data, 'multi_face.jpg'))) == 5
+
+
+def test_an_open_mouth_is_no_second_face(landmarker, shared_data):
+    video = Recording.open(shared_data / 'media' / 'driving.mp4')
+    image = next(frame.image for frame in video.frames() if frame.time_s >= 2.99)
+    readable = [landmarker.locate_found(image, Region.from_detection(found)) for found in landmarker.detect(image)]
+    assert sum(mesh is not None for mesh in readable) == 2  # the face, and its mouth
+    (face,) = landmarker.faces(image)
+    assert face.size > 200
+
+
+def test_a_part_of_a_face_lies_in_it_and_is_not_much_smaller():
+    def mesh(x, y, width, height):
+        return Mesh(box=np.array([x, y, width, height], np.float32), landmarks=np.zeros((478, 3)), presence=1.0)
+
+    whole = mesh(0, 0, 100, 100)
+    assert is_part(mesh(20, 50, 50, 50), [whole])
+    assert is_part(mesh(55, 20, 50, 50), [whole])  # nine tenths of it: 45 of 50 columns
+    assert not is_part(mesh(60, 20, 50, 50), [whole])  # four fifths
+    assert not is_part(mesh(20, 50, 40, 40), [whole])  # 0.16 of its area: a face in a picture
+    assert not is_part(whole, [mesh(20, 50, 50, 50)])
+    assert not is_part(whole, [])
 
 
 def test_a_face_keeps_its_landmarks_when_the_image_is_moved(landmarker, shared_data):

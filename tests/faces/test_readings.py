@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from affekt.errors import ShapeError
-from affekt.faces import BLENDSHAPES, READINGS, Face, FaceLandmarker, readable_share, readings
+from affekt.faces import BLENDSHAPES, READINGS, Face, FaceLandmarker, eyes_are_closed, readable_share, readings
 from affekt.faces.readings import ACTION_UNITS
 
 NAMES = [reading.name for reading in READINGS]
@@ -85,6 +85,19 @@ def test_closed_eyes_look_nowhere_and_one_open_eye_speaks_for_itself():
     winking = face(blendshapes=scores(eyeBlinkLeft=0.9, eyeLookDownLeft=0.9, eyeLookUpRight=0.2, eyeLookInRight=1))
     assert value('gaze_pitch_deg', winking) == pytest.approx(6)
     assert value('gaze_yaw_deg', winking) == pytest.approx(30)
+
+
+def test_eyes_that_are_called_closed_look_nowhere_even_where_one_lid_scores_a_little_less():
+    # mean lid score (0.48 + 0.56) / 2 = 0.52; lids that meet: an aspect of 0
+    lids = scores(eyeBlinkLeft=0.48, eyeBlinkRight=0.56, eyeLookDownLeft=0.7, eyeLookDownRight=0.7)
+    narrow = face(blendshapes=lids)
+    assert eyes_are_closed(value('eyes_closed', narrow), value('eye_aspect_left', narrow))
+    assert np.isnan(value('gaze_pitch_deg', narrow))
+    points = np.zeros((478, 3))
+    for right, left, upper, lower in ((33, 133, (160, 158), (153, 144)), (362, 263, (385, 387), (373, 380))):
+        points[left, 0] = 10.0  # a width of 10 and lids 3 apart: an aspect of 0.3
+        points[[*upper], 1], points[[*lower], 1], points[right, 0] = 3.0, 0.0, 0.0
+    assert value('gaze_pitch_deg', face(points, lids)) == pytest.approx(-21)
 
 
 def test_the_gaze_of_a_picture_and_of_its_mirror_image_are_opposite_on_average(shared_data):

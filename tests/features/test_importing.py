@@ -44,6 +44,20 @@ def test_frames_may_be_one_array_or_a_folder_of_files_in_order(tmp_path):
     np.testing.assert_allclose(store['a'].times, [0.02, 0.06, 0.10])
 
 
+def test_two_files_of_one_sample_are_refused(tmp_path):
+    folder = _folder(tmp_path, 'manet_FRA', a=np.arange(6.0).reshape(3, 2))
+    (folder / 'a').mkdir()
+    np.save(folder / 'a' / '0.npy', np.arange(2.0))
+    with pytest.raises(TableError, match="two of 'a'"):
+        import_official(folder, tmp_path / 'out', rate_hz=25.0)
+    (tmp_path / 'openface').mkdir()
+    for ending in ('csv', 'CSV'):
+        (tmp_path / 'openface' / f'a.{ending}').write_text('frame,AU01\n1,8\n')
+    if len(list((tmp_path / 'openface').iterdir())) > 1:  # a file system that tells case apart
+        with pytest.raises(TableError, match="two of 'a'"):
+            _imported(tmp_path / 'openface', tmp_path)
+
+
 def test_frames_that_are_counted_come_in_the_order_of_their_numbers(tmp_path):
     (tmp_path / 'mine-FRA' / 'a').mkdir(parents=True)
     for number in (10, 9, 1, 2):
@@ -278,6 +292,9 @@ def test_rows_in_time_of_a_table_are_one_sample(tmp_path):
         ('f,g\n1,2\n', TableError, 'names of the samples'),
         ('name,emotion\na,happy\n', TableError, 'columns of numbers'),
         ('name,time,f\na,2,1\na,1,1\n', TableError, 'order of time'),
+        ('name,frame,f\na,1,1\na,10,3\na,2,2\n', TableError, 'order of frames'),
+        ('name,frame,time,f\na,1,0,1\na,2,,2\n', ValueRangeError, "column 'time'; got nothing in row 3"),
+        ('name,time,f\na,0,1\na,nan,2\na,-5,2\n', ValueRangeError, "column 'time'; got 'nan' in row 3"),
     ],
 )
 def test_tables_that_say_something_else_are_refused_with_the_place(text, error, said, tmp_path):
@@ -361,6 +378,9 @@ def test_a_folder_of_tables_is_one_sample_each(tmp_path):
     store, _ = _imported(tmp_path / 'openface', tmp_path)
     np.testing.assert_array_equal(store.values('a'), [[5], [6]])
     np.testing.assert_allclose(store['a'].times, [0.0, 0.1])
+    (tmp_path / 'openface' / 'c.csv').write_text('frame,AU01\n1,8\n')
+    _, made = _imported(tmp_path / 'openface', tmp_path / 'again')
+    assert any('times left out, since 1 file' in note for note in made.notes)
     (tmp_path / 'openface' / 'c.csv').write_text('frame,timestamp,AU02\n1,0,1\n')
     with pytest.raises(ShapeError, match=r'c\.csv'):
         _imported(tmp_path / 'openface', tmp_path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ from affekt.media.synthetic import (
     tone,
     upright_corner,
 )
-from affekt.media.writing import MediaWriter, PictureStyle, write_audio, write_image, write_video
+from affekt.media.writing import MediaWriter, PictureStyle, SoundStyle, write_audio, write_image, write_video
 
 
 @settings(max_examples=50, deadline=None)
@@ -95,6 +97,53 @@ def test_a_face_and_a_voice_join_and_the_voice_decides_the_length(tmp_path):
     heard = np.concatenate([block.samples for block in recording.samples()])
     assert find_clicks(heard) == pytest.approx([0.3, 2.2], abs=0.002)
     assert recording.decoded.is_complete
+
+
+def test_a_face_of_which_no_picture_decodes_is_refused(tmp_path):
+    film = write_video(tmp_path / 'film.mkv', numbered_images(6), 10, clicks(0.6, [0.2]))
+    content = bytearray(film.read_bytes())
+    with av.open(str(film)) as container:
+        for packet in container.demux(video=0):
+            if packet.size:
+                begin = content.find(bytes(packet))
+                content[begin : begin + packet.size] = bytes(packet.size)
+    film.write_bytes(content)
+    voice = write_audio(tmp_path / 'voice.wav', clicks(1.0, [0.5]), 16_000)
+    with pytest.raises(MediaError, match=r'none in film\.mkv'):
+        mux(film, voice, tmp_path / 'joined.mp4')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['film.mkv', 'voice.wav']
+
+
+def test_what_fails_at_its_end_leaves_nothing_behind(tmp_path, monkeypatch):
+    writer = MediaWriter(tmp_path / 'a.wav', sounds=[SoundStyle()])
+
+    def close():
+        raise OSError(28, 'No space left on device')
+
+    with pytest.raises(OSError, match='No space'), writer:
+        writer.add_sound(tone(0.1))
+        container = writer._container
+        writer._container = SimpleNamespace(mux=container.mux, close=close)
+    container.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_needs_a_picture_and_a_time_for_each(tmp_path):
+    with pytest.raises(ShapeError, match=r'at least one frame of a\.mp4; got none'):
+        write_video(tmp_path / 'a.mp4', [], 10, tone(0.5))
+    with pytest.raises(ShapeError, match='one time per frame; got 2 times'):
+        write_video(tmp_path / 'a.mp4', numbered_images(3), 10, times_s=[0.0, 0.1])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('rate_hz', [25, 24_000 / 1001, 30_000 / 1001, 29.8712, 120_000 / 1001])
+def test_frames_keep_their_own_times_at_any_nominal_rate(tmp_path, rate_hz):
+    images, times = [np.full((16, 16, 3), 40 * number, np.uint8) for number in range(5)], (0, 0.034, 0.05, 0.1, 0.19)
+    write_video(tmp_path / 'v.mp4', images, rate_hz, times_s=times)
+    found = [frame.time_s for frame in Recording.open(tmp_path / 'v.mp4').frames()]
+    np.testing.assert_allclose(found, times, atol=1e-4)
+    with pytest.raises(ValueRangeError, match='mp4 or mkv'):
+        write_video(tmp_path / 'v.avi', images, rate_hz / 5, times_s=times)
 
 
 def test_a_longer_face_is_cut_to_the_voice(tmp_path):

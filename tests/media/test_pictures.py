@@ -156,6 +156,17 @@ def test_large_pictures_shrink_to_the_longest_side_asked_for(tmp_path, turn, exp
     assert next(Recording.open(path).frames(max_side=4000)).image.shape in {(180, 320, 3), (320, 180, 3)}
 
 
+@pytest.mark.parametrize('mirrors_x', [False, True])
+@pytest.mark.parametrize('mirrors_y', [False, True])
+@pytest.mark.parametrize('swaps_axes', [False, True])
+def test_the_stated_rotation_is_counter_clockwise_and_after_mirroring(swaps_axes, mirrors_x, mirrors_y):
+    coded = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    orientation = Orientation(swaps_axes, mirrors_x, mirrors_y)
+    is_mirrored = (swaps_axes + mirrors_x + mirrors_y) % 2 == 1
+    turned = np.rot90(coded[:, ::-1] if is_mirrored else coded, orientation.rotation_deg // 90)
+    np.testing.assert_array_equal(orientation.apply(coded), turned)
+
+
 @pytest.mark.parametrize('orientation', [UPRIGHT, Orientation(True, True, False)])
 def test_the_declared_size_is_the_size_that_comes(orientation):
     assert upright_size(100, 50, Fraction(2), orientation) == ((200, 50) if not orientation.swaps_axes else (50, 200))

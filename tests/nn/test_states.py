@@ -29,7 +29,7 @@ def test_a_tensor_of_another_shape_and_weights_that_are_no_numbers_are_refused_b
     with pytest.raises(WeightsError, match=r'got bias of shape \[3\]'):
         built(lambda: nn.Linear(3, 2), state | {'bias': torch.zeros(3)}, {})
     for value in (float('nan'), float('inf')):
-        with pytest.raises(WeightsError, match=r'finite numbers; got bias'):
+        with pytest.raises(WeightsError, match=r'finite numbers; got nan or infinity in bias'):
             built(lambda: nn.Linear(3, 2), state | {'bias': torch.tensor([0.0, value])}, {})
 
 

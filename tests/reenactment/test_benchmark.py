@@ -28,6 +28,7 @@ from affekt.reenactment import (
     verify,
 )
 from affekt.reenactment.benchmark import PairResult, contact_sheet, summarised
+from affekt.reenactment.sources import names_apart
 from affekt.runs import Run, read_settings, write_atomically
 
 
@@ -44,6 +45,27 @@ def test_pairs_are_read_relative_to_their_table(tmp_path):
     (tmp_path / 'other.csv').write_text('a,b\n1,2\n')
     with pytest.raises(TableError, match='columns driver'):
         read_pairs(tmp_path / 'other.csv')
+    (tmp_path / 'alone.csv').write_text('driver,portrait\nd.mp4,p.jpg\n,p.jpg\n')
+    with pytest.raises(TableError, match=r"none for 'p\.jpg'"):
+        read_pairs(tmp_path / 'alone.csv')
+
+
+def test_drivers_of_one_file_name_are_told_apart(tmp_path):
+    for folder in ('a', 'b'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / '0001.mp4').write_text(folder)
+    (tmp_path / 'pairs.csv').write_text('driver\na/0001.mp4\nb/0001.mp4\n')
+    pairs = read_pairs(tmp_path / 'pairs.csv')
+    assert [pair.name for pair in pairs] == ['a/0001.mp4 → itself', 'b/0001.mp4 → itself']
+    assert list(names_apart([pair.driver for pair in pairs]).values()) == ['a/0001.mp4', 'b/0001.mp4']
+    assert list(names_apart([tmp_path / 'a' / 'x.mp4', tmp_path / 'a' / 'y.mp4']).values()) == ['x.mp4', 'y.mp4']
+
+
+def test_pairs_of_one_name_that_all_fail_end_with_their_reason(tmp_path):
+    (tmp_path / 'd.mp4').write_bytes(b'x')
+    pairs = [Pair('one', tmp_path / 'd.mp4'), Pair('one', tmp_path / 'd.mp4')]
+    with pytest.raises(MediaError):
+        compare_reenactment(pairs, tmp_path / 'out', consent=Consent('agreed'))
 
 
 def test_means_are_over_pairs_and_leave_out_pairs_without_a_value(tmp_path):

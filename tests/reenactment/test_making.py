@@ -130,9 +130,16 @@ def test_heads_that_are_turned_tilted_or_small_are_refused_and_a_half_turned_one
     assert 'far cheek' in ' '.join(half.notes)
 
 
-def test_hair_at_the_border_is_noted(landmarker):
-    close = made_up_face(size=256)[0][40:216, 50:206]
-    assert 'border' in ' '.join(Portrait.from_picture(np.ascontiguousarray(close), landmarker).notes)
+def test_hair_or_a_face_at_the_border_is_noted(landmarker):
+    image, face = made_up_face(size=256)
+    (left, top), (right, bottom) = (np.rint(edge(face.landmarks[:468, :2], axis=0)) for edge in (np.min, np.max))
+    close = image[int(top) - 9 : int(bottom) + 9, int(left) - 9 : int(right) + 9]
+    (note,) = Portrait.from_picture(np.ascontiguousarray(close), landmarker).notes
+    assert note.startswith('Hair or neck reach the border')
+    chin = round(float((face.landmarks[17, 1] + face.landmarks[152, 1]) / 2))  # between lower lip and chin
+    notes = Portrait.from_picture(np.ascontiguousarray(image[:chin]), landmarker).notes
+    assert 'cuts the face' in notes[0]
+    assert not any('Hair' in each for each in notes)
 
 
 def test_what_can_be_refused_is_refused_before_any_work(tmp_path, picture, landmarker):

@@ -193,6 +193,7 @@ def test_a_row_is_the_mean_of_the_apex_and_the_largest_distance_of_all():
     assert row['frames_without_face'] == 1
     nothing = ReadBack(read(), (), 3, 'surprise', np.zeros(0, dtype=bool)).as_row()
     assert math.isnan(nothing['measured_rise'])
+    assert nothing['frames_without_face'] == 3
 
 
 def test_scores_that_the_network_hardly_gives_are_not_asked_for():
@@ -215,6 +216,7 @@ def test_the_command_makes_a_set_of_a_folder_and_says_what_does_not_belong_to_on
     assert told.exit_code == 2, told.output
     assert made['design'] == Design(intensities=(0.0, 0.5), seconds=2.0)
     assert '4 clips, 1 of them from an earlier run' in told.output
+    assert told.stdout.endswith(f'table {tmp_path}/set/stimuli.csv\npage {tmp_path}/set/report.html\n')
     assert 'wall.png: no face' in told.stderr
     for wrong, message in (
         (['--curve', 'x.csv'], '--curve does not apply to a set'), (['--calm-at', '1'], '--calm-at'),

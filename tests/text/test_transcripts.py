@@ -448,6 +448,13 @@ ASS = (
 )
 
 
+def test_an_end_that_nobody_estimated_is_not_called_estimated(write):
+    read = open_transcript(write('a.txt', '[00:01] Hello.\n[00:20] Late.\n'), 10.0)
+    assert [utterance.text for utterance in read.utterances] == ['Hello.']
+    assert not [note for note in read.notes if 'estimated' in note]
+    assert any('estimated' in note for note in open_transcript(write('a.txt', '[00:01] Hello.\n')).notes)
+
+
 @pytest.mark.parametrize('name', ['a.ass', 'a.ssa', 'a.txt'])
 def test_substation_alpha_gives_its_dialogue_with_names(write, name):
     read = open_transcript(write(name, ASS))

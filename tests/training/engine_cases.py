@@ -167,7 +167,41 @@ def on_ranks(folder: str) -> None:
             ranks.wait()
 
 
+class TwoHeads(nn.Module):
+    """Two heads of equal size on one trunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk, self.left, self.right = (nn.Linear(6, 6) for _ in range(3))
+
+    def forward(self, rows, head):
+        return getattr(self, head)(torch.tanh(self.trunk(rows))).square().mean()
+
+
+def with_other_losses(folder: str) -> None:
+    """Train two heads where each process has other losses, with the whole model in each, then with a part of it."""
+    for name in ('whole', 'parts'):
+        ranks = Ranks(by_hand=True)
+        assert ranks.spreads == (name == 'parts')
+        for first, second in (('left', 'right'), ('left right', 'left'), ('left right', '')):
+            has = (first if ranks.first else second).split()
+
+            def losses(model, rows, has=has):
+                return {head: model(rows, head) if head in has else None for head in ('left', 'right')}
+
+            model = TwoHeads()
+            optimiser = torch.optim.SGD(model.parameters(), 0.1)
+            own = Engine(model, optimiser, losses, EngineSettings(log_every=1), ranks=ranks)
+            own.run([ROWS[:8] + ranks.rank] * 3, steps=3)
+            state, _ = own.state()
+            if ranks.first:
+                torch.save(state, Path(folder) / f'{name} {first}, {second}.pt')
+        os.environ['ACCELERATE_USE_FSDP'] = 'true'
+
+
 def on_ranks_and_apart(folder: str) -> None:
-    """Both jobs of several processes."""
+    """All jobs of several processes."""
     on_ranks(folder)
     apart(folder)
+    with_other_losses(folder)

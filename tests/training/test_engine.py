@@ -297,6 +297,16 @@ def test_the_mean_of_a_loss_is_over_the_processes_that_have_it(of_two_processes)
         assert math.isnan(row['of none'])
 
 
+def test_processes_with_other_losses_take_the_same_steps_whether_each_has_the_model_or_a_part(of_two_processes):
+    files = sorted(of_two_processes.glob('whole *.pt'))
+    assert len(files) == 3
+    for file in files:
+        whole, parts = (torch.load(file.with_name(file.name.replace('whole', name))) for name in ('whole', 'parts'))
+        assert whole.keys() == parts.keys()
+        for name, value in whole.items():
+            torch.testing.assert_close(parts[name], value, rtol=1e-5, atol=1e-6)
+
+
 def _no_number(model, rows):
     return {'square': (model(rows) - rows).square().mean(dim=1)}
 

@@ -14,6 +14,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # its plugin would import it at the end, where its warnings are errors
 import pytest
 
 TESTS = Path(__file__).parent / 'tests'
@@ -36,6 +37,7 @@ def pytest_collection():
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(700, 10, 100)  # what tests import while they run is not looked through often either
         gc.enable()
 
 
@@ -77,7 +79,8 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path: Path):
     found = yield
-    if file_path.is_relative_to(TESTS):  # no doctests are there, and to look for them takes a second a process
+    # no doctests are among the tests, nor in six files of seven: to look for them takes seconds a process
+    if file_path.is_relative_to(TESTS) or (found and '>>>' not in file_path.read_text(encoding='utf-8')):
         found = [item for item in found if type(item) in (pytest.Module, _NeedsTorch)]
     return [item for item in found if not _needs_torch(file_path) or isinstance(item, _NeedsTorch)]
 

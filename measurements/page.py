@@ -54,7 +54,7 @@ def _pace(result: dict[str, Any]) -> str:
     if 'mediapipe' in result:
         peer = result['mediapipe']
         text += (
-            f'\n{peer["package"]} in video mode, landmarks alone, on the same frames in the same run: '
+            f'\n{peer["package"]} in video mode, landmarks alone, on the same frames: '
             f'{peer["frames_per_cpu_second"]} frames per processor second.\n'
         )
     return text

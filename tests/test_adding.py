@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ import pytest
 from affekt.plugins import GROUPS
 
 pytest.importorskip('torch', reason='torch is absent')
-pytest.importorskip('setuptools', reason='setuptools is absent, without which no package can be installed')
+if find_spec('setuptools') is None:
+    pytest.skip('setuptools is absent, without which no package can be installed', allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')

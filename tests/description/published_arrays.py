@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from fusion_reference import filled as parameter
+from fusion_reference import uniform
 
 from affekt.description import (
     AS_PUBLISHED,
@@ -44,20 +45,7 @@ PLACEHOLDERS = {300: 'image', 301: 'voice', 302: 'frame', 303: 'face', 304: 'mul
 
 def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """u(name) in C order, as the README of the arrays defines it."""
-    mask = np.uint64(0xFFFFFFFF)
-    h = (
-        np.arange(np.prod(shape), dtype=np.uint64) * np.uint64(2654435761) + np.uint64(zlib.crc32(name.encode()))
-    ) & mask
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        h = (h ^ (h >> np.uint64(shift))) * np.uint64(factor) & mask
-    return (h / 2**31 - 1).reshape(shape)
-
-
-def parameter(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The fill of a parameter of that published name."""
-    values = drawn(name, shape)
-    scaled = values / np.sqrt(np.prod(shape[1:]))
-    return torch.tensor(scaled if len(shape) > 1 else 0.1 * values + name.endswith('.weight'), dtype=torch.float32)
+    return uniform(name, *shape)
 
 
 def published_name(ours: str, names: dict[str, str | None]) -> str:

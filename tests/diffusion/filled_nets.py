@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-from math import prod
 from pathlib import Path
 
 import numpy as np
 import torch
+from fusion_reference import filled as parameter
+from fusion_reference import uniform
 from torch import Tensor, nn
 
 from affekt.diffusion import (
@@ -26,31 +26,14 @@ SETTINGS = DrawingSettings(steps=2, window=3, overlap=1, maps_at_once=2)
 SMALL = {'widths': (32, 64, 64, 64), 'text_width': 48}
 
 
-def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """From -1 to 1, by name and place (murmur3's finaliser)."""
-    mask = np.uint64(0xFFFFFFFF)
-    h = (np.arange(prod(shape), dtype=np.uint64) * np.uint64(2654435761) + np.uint64(zlib.crc32(name.encode()))) & mask
-    h ^= h >> np.uint64(16)
-    h = h * np.uint64(0x85EBCA6B) & mask
-    h ^= h >> np.uint64(13)
-    h = h * np.uint64(0xC2B2AE35) & mask
-    h ^= h >> np.uint64(16)
-    return (h / 2**31 - 1).reshape(shape)
-
-
 def drawn(name: str, *shape: int) -> Tensor:
-    return torch.from_numpy(numbers(name, shape).astype(np.float32))
+    return torch.from_numpy(uniform(name, *shape).astype(np.float32))
 
 
 def filled(net: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, weight in net.named_parameters():
-            values = numbers(name, tuple(weight.shape))
-            if weight.ndim >= 2:
-                values = values / np.sqrt(prod(weight.shape[1:]))
-            else:
-                values = 1 + 0.1 * values if name.endswith('.weight') else 0.1 * values
-            weight.copy_(torch.from_numpy(values.astype(np.float32)))
+            weight.copy_(parameter(name, tuple(weight.shape)))
     return net.eval()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from functools import cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -29,27 +30,27 @@ OPTIONS = {
 
 def uniform(name: str, *shape: int) -> np.ndarray:
     """Doubles in [-1, 1) that depend on name and position alone (the README beside the vectors)."""
-    i = np.arange(int(np.prod(shape)), dtype=np.uint64)
-    mask = np.uint64(0xFFFFFFFF)
-    h = (i * np.uint64(2654435761) + np.uint64(zlib.crc32(name.encode()))) & mask
-    h ^= h >> np.uint64(16)
-    h = (h * np.uint64(0x85EBCA6B)) & mask
-    h ^= h >> np.uint64(13)
-    h = (h * np.uint64(0xC2B2AE35)) & mask
-    h ^= h >> np.uint64(16)
-    return (h.astype(np.float64) / 2**31 - 1).reshape(shape)
+    h = np.arange(prod(shape), dtype=np.uint32)  # products and sums modulo 2**32
+    h *= np.uint32(2654435761)
+    h += np.uint32(zlib.crc32(name.encode()))
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        h ^= h >> np.uint32(shift)
+        h *= np.uint32(factor)
+    values = h / 2.0**31
+    values -= 1
+    return values.reshape(shape)
 
 
 def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     """A parameter of the published model under its published name."""
     values = uniform(name, *shape)
     if len(shape) >= 2:
-        values = values / np.sqrt(np.prod(shape[1:]))
+        values /= np.sqrt(prod(shape[1:]))
     elif name.endswith('.weight'):
         values = 1 + 0.1 * values
     else:
         values = 0.1 * values
-    return torch.tensor(values.astype(np.float32))
+    return torch.from_numpy(values.astype(np.float32))
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 
-import evalica
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,6 +41,7 @@ def test_alpha_of_krippendorff_s_own_example(level, value):
 
 @pytest.mark.parametrize('level', ['nominal', 'ordinal', 'interval'])
 def test_alpha_is_that_of_evalica(level):
+    import evalica  # takes a second, in each process that collects tests
     import pandas as pd
 
     ratings = np.random.default_rng(0).integers(-1, 2, (5, 40)).astype(float)

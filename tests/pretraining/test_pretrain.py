@@ -114,10 +114,10 @@ def test_losses_fall_on_clips_that_are_seen_again_and_again(form, tmp_path):
     clips = [replace(clip, frames=np.repeat(clip.frames[:1], 4, axis=0), times_s=np.arange(4.0)) for clip in clips]
     settings = replace(
         cases.SETTINGS,
-        steps=60,
+        steps=30,
         batch_size=2,
         learning_rate=1.0,
-        save_every=60,
+        save_every=30,
         augments=False,
         snapshot_every=None,
         log_every=10,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import choix
-import evalica
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -164,6 +163,8 @@ def test_chances_add_up_to_one_and_mirror_each_other(ties):
 
 
 def test_evalica_agrees_to_a_millionth():
+    import evalica  # takes a second, in each process that collects tests
+
     votes = _votes(3000, items=12)
     words = {1: evalica.Winner.X, -1: evalica.Winner.Y, 0: evalica.Winner.Draw}
     left, right = ([votes.items[item] for item in side] for side in (votes.left, votes.right))

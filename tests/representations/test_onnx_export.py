@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import encoder_cases as cases
 import numpy as np
@@ -11,7 +12,8 @@ import onnxruntime
 import pytest
 
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
-pytest.importorskip('onnxscript', reason='onnxscript is absent (pip install affekt[torch])')
+if find_spec('onnxscript') is None:  # to import it takes seconds, in each process that collects tests
+    pytest.skip('onnxscript is absent (pip install affekt[torch])', allow_module_level=True)
 
 import torch
 from click.testing import CliRunner

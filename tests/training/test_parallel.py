@@ -6,13 +6,12 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed.run
 import training_cases as cases
 from torch.multiprocessing import ProcessRaisedException
 
@@ -59,15 +58,18 @@ def test_models_that_differ_in_size_are_named_in_every_process(of_two_processes)
         assert re.search('models of [0-9]+ to [0-9]+ numbers', (of_two_processes / f'unequal{rank}.txt').read_text())
 
 
-def test_torchrun_needs_no_more_than_a_call_of_train(tmp_path):
-    launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2', '--standalone']
-    done = subprocess.run(
-        [*launch, str(Path(__file__).with_name('training_cases.py')), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {'OMP_NUM_THREADS': '1'},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+def _torchrun(words: list[str]) -> None:
+    os.environ['OMP_NUM_THREADS'] = '1'
+    torch.distributed.run.main(words)
+
+
+def test_torchrun_needs_no_more_than_a_call_of_train(tmp_path, loaded_processes):
+    script = Path(__file__).with_name('training_cases.py')
+    words = ['--nproc-per-node', '2', '--standalone', str(script), str(tmp_path)]
+    launch = loaded_processes.Process(target=_torchrun, args=(words,))
+    launch.start()
+    launch.join()
+    assert launch.exitcode == 0
     _compare(tmp_path, 16)
 
 

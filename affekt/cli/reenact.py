@@ -370,8 +370,7 @@ def _make_set(
     else:
         resumed_text = f', {stimuli.resumed:,} of them from an earlier run' if stimuli.resumed else ''
         say(f'{stimuli.folder}: {counted(stimuli.clips, "clip", "clips")}{resumed_text}')
-        say(f'table {stimuli.table}')
-        say(f'page {stimuli.page}')
+        say(f'table {stimuli.table}', f'page {stimuli.page}')
     for person, note in stimuli.notes.items():
         say(f'{person}: {note}', err=True, style='yellow')
     end_with(stimuli.left_out)

@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument('--tokens', type=int, default=64)
     parser.add_argument('--rounds', type=int, default=2)
     parser.add_argument('--only', choices=('answers', 'training'), help='what is measured; the rest stays as it is')
-    parser.add_argument('--processor', help='name of another processor, whose training is noted beside the first')
+    parser.add_argument('--processor', help='name of another processor, whose figures are noted beside the first')
     options = parser.parse_args()
     torch.set_num_threads(1)
     begin = time.process_time()
@@ -229,9 +229,12 @@ def main() -> None:
     opened_s = time.process_time() - begin
     result: dict[str, Any] = json.loads(RESULT.read_text()) if options.only or options.processor else {}
     adapted = with_adapters(trunk, Adapters())
-    if options.only != 'training' and not options.processor:
-        result |= answering_speed(adapted, options.batch, options.tokens, options.rounds)
-        result |= {'versions': versions(), 'trunk_opened_s': round(opened_s, 2)}
+    if options.only != 'training':
+        answers = answering_speed(adapted, options.batch, options.tokens, options.rounds)
+        if options.processor:
+            result.setdefault('answers_on_other_processors', {})[options.processor] = answers
+        else:
+            result |= answers | {'versions': versions(), 'trunk_opened_s': round(opened_s, 2)}
     if options.only != 'answers':
         training = training_speed(adapted, options.learnt, options.rounds)
         training['voice']['parts_of_a_cached_step'] = step_parts(adapted, options.learnt, options.rounds)

@@ -1226,11 +1226,16 @@ def describer_speed(result: dict[str, Any]) -> str:
     for processor, training in result.get('training_on_other_processors', {}).items():
         parts = ', '.join(f'{part["ratio"]}x with {name}' for name, part in training.items() if name != 'batch')
         learnt += f'\nOn another processor ({processor}): {parts}.{cached_step(training["voice"])}'
+    elsewhere = ''.join(
+        f' On another processor ({processor}) {answers["tokens_per_second"]["alone"]} and '
+        f'{answers["tokens_per_second"]["together"]}: {answers["ratio"]} times as many.'
+        for processor, answers in result.get('answers_on_other_processors', {}).items()
+    )
     return (
         f'## Answers of a describer\n\n{result["trunk"]} with soft tokens of voice and face, {result["tokens"]} '
         f'tokens an answer, one thread: {pace["alone"]} tokens a processor second one by one, {pace["together"]} with '
         f'{count} clips at a time, {result["ratio"]} times as many (medians of {result["rounds"]} rounds); '
-        f'{result["same_answers"]} of {count} answers are the same to the token.\n{learnt}'
+        f'{result["same_answers"]} of {count} answers are the same to the token.{elsewhere}\n{learnt}'
     )
 
 

@@ -172,12 +172,15 @@ class _Walk:
         return stop
 
     def _next_cluster(self, position: int) -> int | None:
+        """Position of the next cluster whose size can be read; None for none."""
         marker = CLUSTER.to_bytes(4, 'big')
         while position < self.end:
             block = self.window.at(position, CHAIN)
             offset = block.find(marker)
-            if offset >= 0 and position + offset < self.end:
-                return position + offset
+            while 0 <= offset < self.end - position and self.window.meets_another():
+                if _element(self.window, position + offset, self.end)[0] == CLUSTER:
+                    return position + offset
+                offset = block.find(marker, offset + 1)
             if len(block) < 4:
                 return None
             position += len(block) - 3

@@ -232,6 +232,17 @@ def test_a_cluster_of_zeros_is_said_with_its_bytes_and_seconds(tmp_path, is_live
     assert report.unread_s == pytest.approx(0.4, abs=0.1)
 
 
+def test_a_cluster_without_a_readable_size_is_lost_up_to_the_next_one(tmp_path):
+    content = bytearray(live_webm(tmp_path))
+    clusters = [at for at in range(len(content)) if content.startswith(b'\x1fC\xb6u', at)]
+    start, end = clusters[2], clusters[3]
+    content[start + 4] = 0  # no size of an element begins with 0
+    content[clusters[4] + 100 :] = bytes(len(content) - clusters[4] - 100)
+    report = read(bytes(content)).decoded
+    assert f'begins at byte {start} of {len(content)}; {end - start:,} bytes (0.' in report.file_damage[0]
+    assert 'no block of a cluster begins' in report.file_damage[1]  # what comes after it is checked too
+
+
 def test_the_checksum_of_a_cluster_is_held_against_its_content(tmp_path):
     content = bytearray(film(tmp_path, 'a.mkv'))
     cluster = content.find(b'\x1fC\xb6u')

@@ -175,7 +175,8 @@ async function join(name) {
   const next = await ask('/api/join', { rater });
   try { localStorage.setItem(NAME, rater); } catch { /* asked again next time */ }
   draw(next);
-  for (const [path, body] of kept) await deliver(path, body, 'Saved.');
+  // All are queued at once: a mark that is made meanwhile is newer than each of them.
+  await Promise.all(kept.map(([path, body]) => deliver(path, body, 'Saved.')));
 }
 
 async function begin() {

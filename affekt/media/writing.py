@@ -48,8 +48,9 @@ FAST: dict[str, dict[str, str]] = {
     'mpeg4': {'qscale': '3'},
 }
 """Encoder to options that favour speed."""
-LEAST_TICKS_HZ, MPEG4_TICKS_HZ = 16_000, 65_535
-"""Least ticks per second of the clock of frames with their own times, and most that MPEG-4's 16 bits hold."""
+FINE_TICKS_HZ, MPEG4_TICKS_HZ = 16_000, 65_535
+"""Ticks per second of the clock of frames with their own times: the largest multiple of the rate's numerator up to the
+first number, or that numerator where it exceeds it; and the most that MPEG-4's 16 bits hold."""
 OPUS_RATES = (48_000, 24_000, 16_000, 12_000, 8_000)
 """Sample rates that Opus has, in hertz."""
 SOUND_CHUNK = 1024
@@ -376,7 +377,7 @@ def _pieces(samples: Samples | Iterable[Samples]) -> Iterator[Samples]:
 
 def _fine_base(rate: Fraction, codec: str) -> Fraction:
     """A clock that holds both the steps of the rate exactly and other times finely."""
-    ticks_hz = rate.numerator * max(1, LEAST_TICKS_HZ // rate.numerator)
+    ticks_hz = rate.numerator * max(1, FINE_TICKS_HZ // rate.numerator)
     return 1 / rate if codec == 'mpeg4' and ticks_hz > MPEG4_TICKS_HZ else Fraction(1, ticks_hz)
 
 

@@ -154,10 +154,17 @@ def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tens
         )
 
 
-def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor | None]:
-    """The losses of a batch, each a mean over the clips with its modalities; None if there are none."""
+def masked_losses(model: Network, batch: MaskedBatch, ranks: Ranks | None = None) -> dict[str, Tensor | None]:
+    """The losses of a batch, each a mean over the clips with its modalities; None if there are none.
+
+    Args:
+        model: the network.
+        batch: this process's clips of a batch.
+        ranks: processes that share the batch; the mean of their errors of a modality is then that over all its clips.
+            The contrast stays a mean over this process's clips, unless it is gathered.
+    """
     sums: dict[str, list[Tensor]] = {name: [] for name in _loss_names(model)}
-    clips = dict.fromkeys(sums, 0)
+    clips: dict[str, float] = dict.fromkeys(sums, 0)
     for part in batch.parts:
         for name, loss in model.losses(*part).items():
             sums[name].append(loss * part.size)
@@ -167,7 +174,18 @@ def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor | None
         gathered = _contrast_of_none(model)
         sums['contrast'] += [] if gathered is None else [gathered]
         clips['contrast'] = 1
-    return {name: torch.stack(losses).sum() / clips[name] if losses else None for name, losses in sums.items()}
+    divisors = clips if ranks is None or ranks.count == 1 else clips | _clips_per_rank(clips, ranks)
+    for name in (name for name in MODALITIES if divisors.get(name) and not clips[name]):
+        trained = next(parameter for parameter in model.parameters() if parameter.requires_grad)
+        sums[name].append(trained.sum() * 0.0)  # other processes have such clips
+    return {name: torch.stack(losses).sum() / divisors[name] if losses else None for name, losses in sums.items()}
+
+
+def _clips_per_rank(clips: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
+    """Each modality's mean number of clips of a process, from those of this process."""
+    names = [name for name in MODALITIES if name in clips]
+    totals = ranks.total(torch.tensor([clips[name] for name in names], device=ranks.device))
+    return dict(zip(names, (totals / ranks.count).tolist(), strict=True))
 
 
 def _loss_names(model: Network) -> list[str]:
@@ -201,7 +219,7 @@ class _Counts:
         """See `masked_losses`."""
         self._since += torch.tensor([getattr(batch, name) for name in (*COUNTS, 'clips')], dtype=torch.float64)
         assert isinstance(model, HicmaePretraining | SvfapPretraining)
-        return masked_losses(model, batch)
+        return masked_losses(model, batch, self._ranks)
 
     def row(self, model: nn.Module) -> Row:
         """Counts over all processes since the last call.

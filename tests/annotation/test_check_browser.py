@@ -22,6 +22,15 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 pytestmark = pytest.mark.browser
+AWAY_FOR_MARKS = """
+    window.away = true;
+    const sent = window.fetch;
+    window.fetch = async (where, ...rest) => {
+      if (window.away && String(where).includes('/api/mark')) throw new TypeError('away');
+      return sent(where, ...rest);
+    };
+"""
+"""A page whose server answers, but takes no marks while `away`."""
 TEXT = 'She smiles with a closed mouth. Her voice is low and slow. It rains outside. She seems content, perhaps tired.'
 
 
@@ -147,6 +156,26 @@ def test_marks_that_wait_for_an_answer_survive_a_closed_page_in_their_order(brow
     assert ann.js('[...document.querySelectorAll(".chip")].map((chip) => chip.className.slice(5))') == [
         'accept', 'strike', '',
     ]  # fmt: skip
+
+
+def test_a_mark_that_is_made_before_kept_ones_are_stored_comes_after_them(browser, mortal):
+    away = browser.execute_cdp_cmd('Page.addScriptToEvaluateOnNewDocument', {'source': AWAY_FOR_MARKS})
+    try:
+        ann = Checker(browser, mortal.links['checkers'])
+        ann.join('Ann')
+        ann.keys('1', '1')  # accepts and strikes
+        ann.until('!document.getElementById("banner").hidden')
+        ann.browser.refresh()
+        ann.until('document.documentElement.dataset.at === "0"')
+        ann.keys('1')  # accepts again
+    finally:
+        browser.execute_cdp_cmd('Page.removeScriptToEvaluateOnNewDocument', away)
+    ann.js('(window.away = false)')
+    ann.until('!Object.keys(localStorage).some((key) => key.startsWith("affekt vote"))')
+    ann.saved()
+    ann.browser.refresh()
+    ann.until('document.documentElement.dataset.ready')
+    assert ann.js('document.querySelector(".chip").className') == 'chip accept'
 
 
 @pytest.mark.parametrize('width', [1280, 390])

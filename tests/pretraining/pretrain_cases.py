@@ -78,6 +78,8 @@ def on_ranks(folder: str, words: list[str]) -> None:
         settings = replace(SETTINGS, epochs=2, gathers_contrast=gathers, contrast_weight=0.5)
         done = pretrain(FORM, clips(), settings, folder=Path(folder) / name)
         (Path(folder) / f'{name}-{rank}.json').write_text(json.dumps(done.history))
+    settings = replace(SETTINGS, epochs=2, gathers_contrast=True, contrast_weight=0.5)
+    pretrain(FORM, mixed_clips(), settings, folder=Path(folder) / 'mixed')
     os.chdir(folder)
     forms.FORMS['hicmae-tiny'] = lambda: FORM
     answer = CliRunner().invoke(main, words)

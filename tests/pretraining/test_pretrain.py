@@ -240,6 +240,20 @@ def test_two_processes_pretrain_as_one(of_two_processes):
     assert differences['gathered'] < 1e-5 < differences['own']
 
 
+def test_two_processes_pretrain_as_one_on_clips_that_lack_a_modality(of_two_processes, tmp_path):
+    # a third of the clips lacks audio and a third video: processes have unequal numbers of each, or none
+    settings = replace(cases.SETTINGS, epochs=2, contrast_weight=0.5)
+    alone = pretrain(cases.FORM, cases.mixed_clips(), settings, folder=tmp_path)
+    rows = [json.loads(line) for line in (of_two_processes / 'mixed' / 'log.jsonl').read_text().splitlines()]
+    assert len(rows) == len(alone.history)
+    for ours, theirs in zip(rows, alone.history, strict=True):
+        measured = {name: math.nan if value is None else value for name, value in ours.items()}
+        assert measured == pytest.approx(theirs, abs=1e-5, nan_ok=True)
+    weights = read_tensors(of_two_processes / 'mixed' / RUN_WEIGHTS)[0]
+    for key, value in read_tensors(tmp_path / RUN_WEIGHTS)[0].items():
+        assert torch.allclose(weights[key], value, atol=1e-5, rtol=0.0), key
+
+
 def test_a_process_without_clips_has_the_contrast_of_the_others_and_a_gradient_of_0():
     # without a gradient, the averages of the others would wait for this process
     others = torch.ones(3, cases.FORM.width)

@@ -91,7 +91,10 @@ _REFUSES = re.compile(
     r'.{0,80}\bas an? (?:ai|artificial intelligence|(?:large |ai )?language model|text-based|virtual assistant)\b|'
     r"(?:[^,]{0,80},\s*)?it(?:'s| is| was| seems| remains) (?:not possible|impossible|difficult|hard|unclear|not clear|"
     r'not appropriate|inappropriate)\b(?!\s(?:for|on)\s(?:her|him|them|the)\b).{0,80}\b(?:to|whether|what|how|which)\b|'
-    r'(?:hard|difficult) to (?:say|tell|judge|know|determine)\b|(?:unclear|not clear) (?:whether|if|what|how)\b|'
+    r"(?:i (?:think|believe|would say) (?:that )?it(?:'s| is) (?:not possible|impossible|hard|difficult)|hard|"
+    r'difficult) to (?:say|tell|judge|know|determine)\b|'
+    r"(?:there is|there's) nothing (?:that )?(?:i|we) can (?:say|tell|judge|know) (?:about|of|on|from)\b|"
+    r'(?:unclear|not clear) (?:whether|if|what|how)\b|'
     r'.{0,200}\b(?:cannot|can not|could not) be (?:determined|inferred|judged|identified|recogni[sz]ed|described)\b|'
     r'.{0,80}\b(?:no|not enough|insufficient) (?:\w+ ){0,2}(?:information|evidence|context) (?:is|was|to)\b|'
     r'.{0,200}\b(?:against|violates?) (?:my|the|our) (?:guidelines|polic\w+|programming)\b|'

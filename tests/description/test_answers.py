@@ -80,6 +80,10 @@ from affekt.errors import UnknownNameError
         ('Although I cannot tell whether he is happy, sad or angry, the voice is loud.', 'refusal', ()),
         ('Although, as an AI, I cannot tell whether she is sad, calm or angry.', 'refusal', ()),
         ('As an AI I cannot tell whether she is sad.', 'refusal', ()),
+        ('As an AI I believe it is not possible to tell her sadness.', 'refusal', ()),
+        ('As an AI model there is nothing I can say about his sadness.', 'refusal', ()),
+        ("I think it's hard to tell whether she is sad.", 'refusal', ()),
+        ('I believe it is impossible to miss her joyful mood.', 'free', ('joyful',)),
     ],
 )
 def test_an_answer_has_the_form_and_the_labels_that_it_states(text, form, labels):

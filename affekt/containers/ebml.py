@@ -26,6 +26,8 @@ TRACK_ENTRY, TRACK_NUMBER = 0xAE, 0xD7
 TAGS, TAG, SIMPLE_TAG = 0x1254C367, 0x7373, 0x67C8
 VIDEO, PIXEL_WIDTH, PIXEL_HEIGHT = 0xE0, 0xB0, 0xBA
 VOID, CHECKSUM = 0xEC, 0xBF
+XIPH, EQUAL, EBML_SIZES = 1, 2, 3
+"""How the sizes of several frames in one block are stated: the lacing bits of its flags."""
 TOP_LEVEL = frozenset({0x114D9B74, INFO, TRACKS, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, TAGS, VOID, CHECKSUM})
 """SeekHead, Info, Tracks, Cluster, Cues, Attachments, Chapters, Tags, Void, CRC-32."""
 IN_CLUSTER = frozenset({TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, 0xA7, 0xAB, 0x5854, 0xAF, VOID, CHECKSUM})
@@ -121,21 +123,24 @@ class _Walk:
             if identity == TIMESTAMP and stop - body <= 8:
                 cluster_s = self.window.number(body, stop - body) * self.tick_s
                 self.clock_s = cluster_s
-            elif identity in (SIMPLE_BLOCK, BLOCK_GROUP):
-                self.clock_s = max(self.clock_s, cluster_s + self._block_s(identity, body, stop))
+            elif identity in (SIMPLE_BLOCK, BLOCK_GROUP) and (block := self._block(identity, body, stop)):
+                if not _has_whole_frames(self.window, *block):
+                    return self._resume(position, 'a block whose frames do not fit into it begins', after)
+                self.clock_s = max(self.clock_s, cluster_s + self._block_s(*block))
             is_first = False
             position = stop
         return position if after is None else after
 
-    def _block_s(self, identity: int, body: int, stop: int) -> float:
+    def _block(self, identity: int, body: int, stop: int) -> tuple[int, int] | None:
+        """(First byte of the content, end) of a block, alone or in a group; None where it is empty or missing."""
+        blocks = [(SIMPLE_BLOCK, body, stop)] if identity == SIMPLE_BLOCK else elements(self.window, body, stop)
+        for inner, start, end in blocks:
+            if inner in (SIMPLE_BLOCK, BLOCK) and end is not None:
+                return (start, min(end, stop)) if start < end else None
+        return None
+
+    def _block_s(self, body: int, stop: int) -> float:
         """Time of a block relative to its cluster in seconds: two bytes after the track number."""
-        if identity == BLOCK_GROUP:
-            for inner, start, end in elements(self.window, body, stop):
-                if inner == BLOCK and end is not None:
-                    body = start
-                    break
-            else:
-                return 0.0
         track, width = _number(self.window.at(body, 8), keeps_marker=False)
         if self.tracks and track not in self.tracks:
             sentence = f'damaged: the block at byte {body} is of track {track}, which the file does not describe'
@@ -172,12 +177,15 @@ class _Walk:
         return stop
 
     def _next_cluster(self, position: int) -> int | None:
+        """Position of the next cluster whose size can be read; None for none."""
         marker = CLUSTER.to_bytes(4, 'big')
         while position < self.end:
             block = self.window.at(position, CHAIN)
             offset = block.find(marker)
-            if offset >= 0 and position + offset < self.end:
-                return position + offset
+            while 0 <= offset < self.end - position and self.window.meets_another():
+                if _element(self.window, position + offset, self.end)[0] == CLUSTER:
+                    return position + offset
+                offset = block.find(marker, offset + 1)
             if len(block) < 4:
                 return None
             position += len(block) - 3
@@ -301,6 +309,53 @@ def _element(window: Window, start: int, end: int) -> tuple[int, int, int | None
         return 0, start, end
     body = start + id_width + size_width
     return identity, body, None if size == (1 << 7 * size_width) - 1 else body + size
+
+
+def _has_whole_frames(window: Window, body: int, stop: int) -> bool:
+    """Whether the frames of a block fit into it; behind another one FFmpeg skips the rest of the cluster.
+
+    A track number, two bytes of time and one of flags come before the frames.
+    """
+    head = window.at(body, 12)
+    _, width = _number(head, keeps_marker=False)
+    frames = body + width + 3
+    if width == 0 or frames > stop or len(head) < width + 3:
+        return False
+    lacing = head[width + 2] >> 1 & 3
+    return not lacing or _has_fitting_sizes(lacing, window.at(frames, min(stop - frames, CHAIN)), stop - frames)
+
+
+def _has_fitting_sizes(lacing: int, content: bytes, size: int) -> bool:
+    """Whether the stated sizes of several frames in a block fit into its `size` bytes, which begin with `content`.
+
+    The first byte is the number of frames less one; the size of the last frame is what remains.
+
+    Args:
+        lacing: XIPH, sizes in bytes of which 255 means that another follows; EQUAL, none; or EBML_SIZES, the first
+            size and then signed differences.
+
+    Source: RFC 9559, section 10.3.
+    """
+    if not content:
+        return False
+    others, position, total, frame_size = content[0], 1, 0, 0
+    if lacing == EQUAL:
+        return (size - 1) % (others + 1) == 0
+    if lacing == XIPH:
+        for _ in range(others):
+            while position < len(content) and content[position] == 255:
+                total, position = total + 255, position + 1
+            if position >= len(content):
+                return False
+            total, position = total + content[position], position + 1
+        return total <= size - position
+    for number in range(max(1, others)):
+        value, width = _number(content[position : position + 8], keeps_marker=False)
+        frame_size += value - ((1 << 7 * width - 1) - 1 if number and width else 0)
+        total, position = total + frame_size, position + width
+        if width == 0 or frame_size < 0:
+            return False
+    return total < size - position
 
 
 def _number(content: bytes, keeps_marker: bool) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from affekt.containers.animations import _sub_blocks, count_pixels
+from affekt.containers.ebml import EBML_SIZES, EQUAL, XIPH, _has_fitting_sizes
 from affekt.containers.losses import NO_LENGTH, ContainerReport
 from affekt.errors import AffektError
 from affekt.media import Recording
@@ -230,6 +231,48 @@ def test_a_cluster_of_zeros_is_said_with_its_bytes_and_seconds(tmp_path, is_live
     report = read(content[:start] + bytes(end - start) + content[end:]).decoded
     assert f'{end - start:,} bytes (0.' in report.file_damage[0]
     assert report.unread_s == pytest.approx(0.4, abs=0.1)
+
+
+def test_a_cluster_without_a_readable_size_is_lost_up_to_the_next_one(tmp_path):
+    content = bytearray(live_webm(tmp_path))
+    clusters = [at for at in range(len(content)) if content.startswith(b'\x1fC\xb6u', at)]
+    start, end = clusters[2], clusters[3]
+    content[start + 4] = 0  # no size of an element begins with 0
+    content[clusters[4] + 100 :] = bytes(len(content) - clusters[4] - 100)
+    report = read(bytes(content)).decoded
+    assert f'begins at byte {start} of {len(content)}; {end - start:,} bytes (0.' in report.file_damage[0]
+    assert 'no block of a cluster begins' in report.file_damage[1]  # what comes after it is checked too
+
+
+def test_a_block_whose_frames_do_not_fit_is_lost_with_the_rest_of_its_cluster(tmp_path):
+    content = bytearray(live_webm(tmp_path))
+    clusters = [at for at in range(len(content)) if content.startswith(b'\x1fC\xb6u', at)]
+    block = content.index(b'\xa3', clusters[2] + 8)
+    width = 9 - content[block + 1].bit_length()
+    content[block + width + 4] |= 4  # flags: frames of equal size
+    content[block + width + 5] = 254  # 255 of them
+    report = read(bytes(content)).decoded
+    lost = f'begins at byte {block} of {len(content)}; {clusters[3] - block:,} bytes (0.'
+    assert lost in report.file_damage[0]
+
+
+@pytest.mark.parametrize(
+    ('lacing', 'sizes'),
+    [  # the examples of RFC 9559, section 10.3: frames of 800, 500 and 1000 bytes
+        (XIPH, b'\x02\xff\xff\xff\x23\xff\xf5'),
+        (EBML_SIZES, b'\x02\x43\x20\x5e\xd3'),
+    ],
+)
+def test_sizes_of_frames_in_a_block_are_read_as_the_standard_says(lacing, sizes):
+    assert _has_fitting_sizes(lacing, sizes, len(sizes) + 2300)
+    assert _has_fitting_sizes(lacing, sizes, len(sizes) + 1301)
+    assert not _has_fitting_sizes(lacing, sizes, len(sizes) + 1299)
+    assert not _has_fitting_sizes(lacing, sizes[:-1], 2300)
+
+
+def test_frames_of_equal_size_share_a_block_without_a_rest():
+    assert _has_fitting_sizes(EQUAL, b'\x02', 1 + 2400)
+    assert not _has_fitting_sizes(EQUAL, b'\x02', 1 + 2401)
 
 
 def test_the_checksum_of_a_cluster_is_held_against_its_content(tmp_path):

@@ -37,6 +37,8 @@ PARENTS = frozenset(
     {b'moov', b'trak', b'mdia', b'minf', b'stbl', b'mvex', b'moof', b'traf', b'edts', b'udta', b'dinf', b'meta',
      b'mfra', b'tref', b'sinf', b'schi', b'wave', b'ilst', b'gmhd', b'strk'}
 )  # fmt: skip
+LAST_TRACK = 2**31 - 1
+"""Largest number of a track of a fragmented file: with a larger one, FFmpeg counts for seconds while it opens."""
 OTHER_FORMATS = (
     b'RIFF',
     b'RIFX',
@@ -56,11 +58,13 @@ def check_sample_count(source: Source, limits: Limits) -> None:
     """Refuse a file whose tables list more samples than it can hold; files of other formats are accepted.
 
     Raises:
-        LimitError: more than a million samples, and more than one per four bytes of the file or `limits.max_samples`.
+        LimitError: more than a million samples, and more than one per four bytes of the file or `limits.max_samples`;
+            or a fragmented file with a track of a number above `LAST_TRACK`.
     """
     if source.head(4).startswith(OTHER_FORMATS):
         return
     with Window(source) as window:
+        _check_track_numbers(window, source)
         listed = _listed(window, 0, source.size)
     limit = max(FEW_SAMPLES, min(source.size // BYTES_A_SAMPLE, limits.max_samples))
     if listed > limit:
@@ -69,6 +73,19 @@ def check_sample_count(source: Source, limits: Limits) -> None:
             came='a compressed index without end' if listed >= ENDLESS else f'{listed:,}',
             todo='the file is damaged or made to take memory; copy or export it again',
         )
+
+
+def _check_track_numbers(window: Window, source: Source) -> None:
+    movies = inside(window, [(0, source.size)], b'moov')
+    if not inside(window, movies, b'mvex'):
+        return
+    for start, _ in inside(window, movies, b'trak', b'tkhd'):
+        number = versioned_number(window, start, (20, 4), (12, 4))
+        if number > LAST_TRACK:
+            raise LimitError(
+                expected=f'tracks with numbers up to {LAST_TRACK:,} in {source.name}', came=f'{number:,}',
+                todo='the file is damaged; copy or export it again',
+            )  # fmt: skip
 
 
 def _listed(window: Window, start: int, end: int, depth: int = 0, is_sound: bool = False, scale: int = 1) -> int:

@@ -60,6 +60,16 @@ def test_a_table_of_sixty_million_samples_of_one_size_is_refused(film):
         Recording.open(with_box(film, b'stsz', struct.pack('>III', 0, 1, MANY)))
 
 
+@pytest.mark.parametrize('version', [0, 1])
+def test_a_track_number_to_which_ffmpeg_would_count_for_seconds_is_refused_in_fragmented_files(version):
+    number_at = 20 if version else 12
+    header = bytes([version]).ljust(number_at, b'\0') + struct.pack('>I', 2**31) + bytes(68)
+    track = box(b'trak', box(b'tkhd', header))
+    check_sample_count(Source(box(b'moov', track), Limits()), Limits())  # FFmpeg opens it at once
+    with pytest.raises(LimitError, match='2,147,483,648'):
+        check_sample_count(Source(box(b'moov', track, box(b'mvex')), Limits()), Limits())
+
+
 def test_a_fragment_that_lists_sixty_million_samples_is_refused(film):
     run = box(b'trun', struct.pack('>II', 0, MANY))
     fragment = box(b'moof', box(b'mfhd', bytes(8)), box(b'traf', box(b'tfhd', struct.pack('>II', 0, 1)), run))

@@ -227,7 +227,7 @@ def main() -> None:
     begin = time.process_time()
     trunk = open_trunk('smollm2-135m-instruct.gguf')
     opened_s = time.process_time() - begin
-    result: dict[str, Any] = json.loads(RESULT.read_text()) if options.only or options.processor else {}
+    result: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     adapted = with_adapters(trunk, Adapters())
     if options.only != 'training':
         answers = answering_speed(adapted, options.batch, options.tokens, options.rounds)

@@ -1227,8 +1227,9 @@ def describer_speed(result: dict[str, Any]) -> str:
         parts = ', '.join(f'{part["ratio"]}x with {name}' for name, part in training.items() if name != 'batch')
         learnt += f'\nOn another processor ({processor}): {parts}.{cached_step(training["voice"])}'
     elsewhere = ''.join(
-        f' On another processor ({processor}) {answers["tokens_per_second"]["alone"]} and '
-        f'{answers["tokens_per_second"]["together"]}: {answers["ratio"]} times as many.'
+        f' On another processor ({processor}): {answers["tokens_per_second"]["alone"]} tokens a processor second one '
+        f'by one, {answers["tokens_per_second"]["together"]} with {answers["batch"]} clips at a time, '
+        f'{answers["ratio"]} times as many.'
         for processor, answers in result.get('answers_on_other_processors', {}).items()
     )
     return (

@@ -294,6 +294,8 @@ class Affekt(VerbGroup):
         except Exception as error:
             if (of_system := _of_system(error)) is not None:
                 show_error(storage_error(of_system))
+                if hasattr(error, '__notes__'):
+                    say_kept(error, self.has_resume(ctx))
                 ctx.exit(2)
             if (blame := blamed(error)) is None:
                 raise

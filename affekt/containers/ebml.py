@@ -54,6 +54,8 @@ def check_elements(source: Source, report: ContainerReport) -> None:
             _note_rest(window, end, report)
         if walk.end_of_first is not None:
             _note_rest(window, walk.end_of_first, report)
+        elif window.is_exhausted:
+            report.remarks.append(f'it has more than a million elements; from byte {position} on none was checked')
         elif position != walk.end and end <= source.size:
             report.add('end', f'damaged: the elements end at byte {position}, not at {walk.end}')
 
@@ -123,29 +125,36 @@ class _Walk:
             if identity == TIMESTAMP and stop - body <= 8:
                 cluster_s = self.window.number(body, stop - body) * self.tick_s
                 self.clock_s = cluster_s
-            elif identity in (SIMPLE_BLOCK, BLOCK_GROUP) and (block := self._block(identity, body, stop)):
-                if not _has_whole_frames(self.window, *block):
-                    return self._resume(position, 'a block whose frames do not fit into it begins', after)
-                self.clock_s = max(self.clock_s, cluster_s + self._block_s(*block))
+            elif identity in (SIMPLE_BLOCK, BLOCK_GROUP):
+                blocks = self._blocks(identity, body, stop)
+                if blocks is None or not all(_has_whole_frames(self.window, *block) for block in blocks):
+                    return self._resume(position, 'a block that cannot be read begins', after)
+                if identity == BLOCK_GROUP and not blocks:
+                    sentence = f'damaged: the group at byte {position} holds no block'
+                    self.report.add('group', f'{sentence}; {stop - body:,} bytes are not read', stop - body)
+                for block in blocks:
+                    track, block_s = self._head(block[0])
+                    if self.tracks and track not in self.tracks:
+                        fault = f'a block of track {track}, which the file does not describe, begins'
+                        return self._resume(position, fault, after)
+                    self.clock_s = max(self.clock_s, cluster_s + block_s)
             is_first = False
             position = stop
         return position if after is None else after
 
-    def _block(self, identity: int, body: int, stop: int) -> tuple[int, int] | None:
-        """(First byte of the content, end) of a block, alone or in a group; None where it is empty or missing."""
-        blocks = [(SIMPLE_BLOCK, body, stop)] if identity == SIMPLE_BLOCK else elements(self.window, body, stop)
-        for inner, start, end in blocks:
-            if inner in (SIMPLE_BLOCK, BLOCK) and end is not None:
-                return (start, min(end, stop)) if start < end else None
-        return None
+    def _blocks(self, identity: int, body: int, stop: int) -> list[tuple[int, int]] | None:
+        """(First byte of the content, end) of each block of a group, or of one alone; None if a part passes its end."""
+        if identity == SIMPLE_BLOCK:
+            return [(body, stop)] if body < stop else []
+        parts = list(elements(self.window, body, stop))
+        if any(end is None or end > stop for _, _, end in parts):
+            return None
+        return [(start, end) for inner, start, end in parts if inner == BLOCK and end is not None and start < end]
 
-    def _block_s(self, body: int, stop: int) -> float:
-        """Time of a block relative to its cluster in seconds: two bytes after the track number."""
+    def _head(self, body: int) -> tuple[int, float]:
+        """A block's track number, and its time relative to the cluster in seconds: two bytes after that number."""
         track, width = _number(self.window.at(body, 8), keeps_marker=False)
-        if self.tracks and track not in self.tracks:
-            sentence = f'damaged: the block at byte {body} is of track {track}, which the file does not describe'
-            self.report.add('track', f'{sentence}; {stop - body:,} bytes are not read', stop - body)
-        return int.from_bytes(self.window.at(body + width, 2), 'big', signed=True) * self.tick_s
+        return track, int.from_bytes(self.window.at(body + width, 2), 'big', signed=True) * self.tick_s
 
     def _compare(self, start: int, body: int, stop: int, after: int) -> None:
         """Note a cluster whose content does not match its stated checksum (little-endian CRC-32)."""
@@ -158,14 +167,16 @@ class _Walk:
             self.report.add('checksum', sentence, after - start)
 
     def _resume(self, position: int, fault: str, after: int | None = None) -> int:
-        """Position of the next cluster; notes the bytes and seconds before it."""
-        following = self._next_cluster(position)
-        if after is not None and following is not None and after < following:
-            following = after if after <= self.end else following
-        stop = self.end if following is None else following
-        lost_s = 0.0
-        if following is not None:
-            _, body, end = _element(self.window, following, self.end)
+        """Position of the next cluster, or of what follows this one; notes the bytes and seconds before it."""
+        cluster = self._next_cluster(position)
+        if cluster is None and self.window.is_exhausted:
+            self.report.add('chain', f'damaged: {fault} at byte {position} of {self.window.size}')
+            return position
+        stop, lost_s = self.end if cluster is None else cluster, 0.0
+        if after is not None:
+            stop = min(stop, after)
+        if cluster is not None:
+            _, body, end = _element(self.window, cluster, self.end)
             for identity, inner, inner_end in elements(self.window, body, self.end if end is None else end):
                 if identity == TIMESTAMP and inner_end is not None and inner_end - inner <= 8:
                     lost_s = max(0.0, self.window.number(inner, inner_end - inner) * self.tick_s - self.clock_s)
@@ -355,7 +366,7 @@ def _has_fitting_sizes(lacing: int, content: bytes, size: int) -> bool:
         total, position = total + frame_size, position + width
         if width == 0 or frame_size < 0:
             return False
-    return total < size - position
+    return total <= size - position
 
 
 def _number(content: bytes, keeps_marker: bool) -> tuple[int, int]:

@@ -84,7 +84,7 @@ def _check_track_numbers(window: Window, source: Source) -> None:
         if number > LAST_TRACK:
             raise LimitError(
                 expected=f'tracks with numbers up to {LAST_TRACK:,} in {source.name}', came=f'{number:,}',
-                todo='the file is damaged; copy or export it again',
+                todo='the file is damaged or numbers its tracks unusually; copy or export it again',
             )  # fmt: skip
 
 

@@ -230,10 +230,9 @@ class HicmaePretraining(nn.Module):
         if audio_patches is not None and audio_split and hidden.audio is not None:
             head = self.decoder_audio.head
             losses['audio'] = rebuilding_error(head, hidden.audio, audio_patches, audio_split[1], audio_truth)
-        # an empty list where the batch lacks a modality: then nothing is contrasted
-        pairs = zip(hidden.video_layers, hidden.audio_layers, strict=False)
-        terms = [contrast(video_means, audio_means, every=self.every) for video_means, audio_means in pairs]
-        if terms and self.contrast_weight:
+        # an empty list where the batch lacks a modality or the contrast has no weight: then nothing is gathered either
+        pairs = zip(hidden.video_layers, hidden.audio_layers, strict=False) if self.contrast_weight else ()
+        if terms := [contrast(video_means, audio_means, every=self.every) for video_means, audio_means in pairs]:
             losses['contrast'] = self.contrast_weight * torch.stack(terms).sum()
         return losses
 

@@ -193,7 +193,9 @@ def contrast(
     Returns:
         A scalar; log B if all similarities are equal.
     """
-    video, audio = functional.normalize(video, dim=1), functional.normalize(audio, dim=1)
+    # Half precision is too coarse, and processes without clips gather single precision.
+    least = torch.promote_types(video.dtype, torch.float32)
+    video, audio = (functional.normalize(rows.to(least), dim=1) for rows in (video, audio))
     if every is not None:
         video, audio = every(video), every(audio)
     logits = video @ audio.t() / temperature  # (B, B), a row a video

@@ -266,6 +266,7 @@ def test_a_block_whose_frames_do_not_fit_is_lost_with_the_rest_of_its_cluster(tm
 def test_sizes_of_frames_in_a_block_are_read_as_the_standard_says(lacing, sizes):
     assert _has_fitting_sizes(lacing, sizes, len(sizes) + 2300)
     assert _has_fitting_sizes(lacing, sizes, len(sizes) + 1301)
+    assert _has_fitting_sizes(lacing, sizes, len(sizes) + 1300)  # the last frame is empty
     assert not _has_fitting_sizes(lacing, sizes, len(sizes) + 1299)
     assert not _has_fitting_sizes(lacing, sizes[:-1], 2300)
 
@@ -443,3 +444,69 @@ def test_the_pixels_of_a_gif_are_counted_as_a_plain_decoder_draws_them(tmp_path)
     data, _ = _sub_blocks(content, at + 1)
     # 61 rows of 47 pixels, and not a byte behind the mark of their end
     assert count_pixels(data, content[at], 10**9) == (61 * 47, len(data))
+
+
+def _element(identity: int, content: bytes) -> bytes:
+    """An EBML element with a size of eight bytes."""
+    return (
+        identity.to_bytes((identity.bit_length() + 7) // 8, 'big')
+        + (1 << 56 | len(content)).to_bytes(8, 'big')
+        + content
+    )
+
+
+def _block(time_ms: int, content: bytes = b'\1\0' * 8, flags: int = 0, track: int = 1) -> bytes:
+    return bytes([0x80 | track]) + struct.pack('>hB', time_ms, flags) + content
+
+
+def _pcm_film(part: bytes, behind: bytes = b'') -> bytes:
+    """Two clusters of PCM at 0 and 100 ms; the part stands behind the first block of the first."""
+    names = _element(0x4282, b'matroska') + _element(0x4287, b'\4') + _element(0x4285, b'\2')
+    info = _element(0x1549A966, _element(0x2AD7B1, (1_000_000).to_bytes(4, 'big')))
+    sound = _element(0xB5, struct.pack('>d', 8000.0)) + _element(0x9F, b'\1') + _element(0x6264, b'\x10')
+    entry = _element(0xD7, b'\1') + _element(0x73C5, b'\1') + _element(0x83, b'\2') + _element(0x86, b'A_PCM/INT/LIT')
+    tracks = _element(0x1654AE6B, _element(0xAE, entry + _element(0xE1, sound)))
+    blocks = _element(0xA3, _block(0)) + part + _element(0xA3, _block(20)) + _element(0xA3, _block(30))
+    clusters = _element(0x1F43B675, _element(0xE7, b'\0') + blocks) + behind
+    clusters += _element(0x1F43B675, _element(0xE7, b'\x64') + _element(0xA3, _block(0)))
+    return _element(0x1A45DFA3, names) + _element(0x18538067, info + tracks + clusters)
+
+
+def _packet_count(content: bytes) -> int:
+    with av.open(io.BytesIO(content), format='matroska') as film:
+        return sum(packet.size > 0 for packet in film.demux())
+
+
+GROUPS = {
+    'a whole group': (_element(0xA0, _element(0xA1, _block(10)) + _element(0x9B, b'\1')), 5, ''),
+    'an empty last frame': (_element(0xA3, _block(10, b'\1\x90' + b'\1\0' * 8, 6)), 5, ''),
+    'a block that passes its group': (
+        _element(0xA0, b'\xa1' + (1 << 56 | 40).to_bytes(8, 'big') + _block(10)), 2, 'a block that cannot be read',
+    ),
+    'a duration that passes its group': (
+        _element(0xA0, _element(0xA1, _block(10)) + b'\x9b\x85\1'), 2, 'a block that cannot be read',
+    ),
+    'a second block of impossible frames': (
+        _element(0xA0, _element(0xA1, _block(10)) + _element(0xA1, _block(11, b'\2' + b'\1\0' * 8, 4))), 2,
+        'a block that cannot be read',
+    ),
+    'no block': (_element(0xA0, _element(0xA3, _block(10))), 4, 'holds no block'),
+    'another track': (_element(0xA3, _block(10, track=5)), 2, 'a block of track 5, which the file does not describe'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(('part', 'packets', 'sentence'), GROUPS.values(), ids=GROUPS)
+def test_what_a_demuxer_leaves_out_of_a_cluster_is_said(part, packets, sentence):
+    content = _pcm_film(part)
+    assert _packet_count(content) == packets
+    damage = read(content).decoded.file_damage
+    assert len(damage) == bool(sentence)
+    assert all(sentence in line for line in damage)
+
+
+def test_what_follows_a_damaged_cluster_is_not_counted_as_lost():
+    tags = _element(0x1254C367, _element(0x7373, _element(0x63C0, b'') + _element(0x67C8, bytes(300))))
+    content = _pcm_film(_element(0xA3, _block(10, track=5)), tags)
+    lost = content.index(tags) - content.index(_element(0xA3, _block(10, track=5)))
+    (line,) = read(content).decoded.file_damage
+    assert f'; {lost:,} bytes (0.10 s) cannot be read' in line

@@ -28,6 +28,7 @@ from affekt.pretraining.forms import hicmae_base
 from affekt.pretraining.masked_batches import EpochBatches, MaskedBatch, MaskedClips, surveyed
 from affekt.pretraining.masked_settings import PretrainingSettings, decay_groups
 from affekt.pretraining.masked_training import masked_losses, new_network, pretrain
+from affekt.pretraining.rebuilding import contrast
 from affekt.training import losses_in_words
 
 PAGE = (Path(__file__).parents[2] / 'docs' / 'pretraining.md').read_text()
@@ -266,6 +267,24 @@ def test_a_process_without_clips_has_the_contrast_of_the_others_and_a_gradient_o
     gradients = [parameter.grad for parameter in gathered.parameters() if parameter.grad is not None]
     assert gradients
     assert not any(gradient.any() for gradient in gradients)
+
+
+def test_a_contrast_without_weight_gathers_nothing():
+    # processes whose clips lack a modality gather nothing then, and the others would wait for them
+    def fail(rows):
+        pytest.fail('the rows of other processes were asked for')
+
+    model = HicmaePretraining(cases.FORM, contrast_weight=0.0, every=fail)
+    batch = made().batch([made().sample((0, number)) for number in range(2)])
+    assert set(masked_losses(model, batch)) == {'video', 'audio'}
+
+
+def test_a_contrast_of_half_precision_gathers_single_precision():
+    gathered = []
+    rows = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    loss = contrast(rows.bfloat16(), rows.bfloat16(), every=lambda every: gathered.append(every.dtype) or every)
+    assert gathered == [torch.float32] * 2
+    assert loss.dtype == torch.float32
 
 
 def test_the_loss_of_a_modality_that_no_clip_has_is_not_measured(tmp_path):

@@ -129,9 +129,9 @@ class _Walk:
                 blocks = self._blocks(identity, body, stop)
                 if blocks is None or not all(_has_whole_frames(self.window, *block) for block in blocks):
                     return self._resume(position, 'a block that cannot be read begins', after)
-                if identity == BLOCK_GROUP and not blocks:
-                    sentence = f'damaged: the group at byte {position} holds no block'
-                    self.report.add('group', f'{sentence}; {stop - body:,} bytes are not read', stop - body)
+                if identity == BLOCK_GROUP and not blocks and not self.window.is_exhausted:
+                    sentence = f'damaged: the group at byte {position} holds no block with content'
+                    self.report.add('group', f'{sentence}; {stop - position:,} bytes are not read', stop - position)
                 for block in blocks:
                     track, block_s = self._head(block[0])
                     if self.tracks and track not in self.tracks:
@@ -140,14 +140,17 @@ class _Walk:
                     self.clock_s = max(self.clock_s, cluster_s + block_s)
             is_first = False
             position = stop
-        return position if after is None else after
+        return position if after is None or self.window.is_exhausted else after
 
     def _blocks(self, identity: int, body: int, stop: int) -> list[tuple[int, int]] | None:
-        """(First byte of the content, end) of each block of a group, or of one alone; None if a part passes its end."""
+        """(First byte of the content, end) of each block of a group, or of one alone.
+
+        None if a part of the group has no readable header or size, or passes the group's end.
+        """
         if identity == SIMPLE_BLOCK:
             return [(body, stop)] if body < stop else []
         parts = list(elements(self.window, body, stop))
-        if any(end is None or end > stop for _, _, end in parts):
+        if any(not inner or end is None or end > stop for inner, _, end in parts):
             return None
         return [(start, end) for inner, start, end in parts if inner == BLOCK and end is not None and start < end]
 
@@ -185,6 +188,7 @@ class _Walk:
         sentence = f'damaged: {fault} at byte {position} of {self.window.size}; '
         sentence += f'{stop - position:,} bytes{seconds_of(lost_s)} cannot be read'
         self.report.add('chain', sentence, stop - position, lost_s)
+        self.clock_s += lost_s
         return stop
 
     def _next_cluster(self, position: int) -> int | None:

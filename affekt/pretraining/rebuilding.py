@@ -193,7 +193,7 @@ def contrast(
     Returns:
         A scalar; log B if all similarities are equal.
     """
-    # Half precision is too coarse, and processes without clips gather single precision.
+    # Gathered in single precision at least, as processes without clips do.
     least = torch.promote_types(video.dtype, torch.float32)
     video, audio = (functional.normalize(rows.to(least), dim=1) for rows in (video, audio))
     if every is not None:

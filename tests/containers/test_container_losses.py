@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from affekt.containers import window
 from affekt.containers.animations import _sub_blocks, count_pixels
-from affekt.containers.ebml import EBML_SIZES, EQUAL, XIPH, _has_fitting_sizes
+from affekt.containers.ebml import EBML_SIZES, EQUAL, XIPH, _has_fitting_sizes, check_elements
+from affekt.containers.limits import Limits
 from affekt.containers.losses import NO_LENGTH, ContainerReport
+from affekt.containers.source import Source
 from affekt.errors import AffektError
 from affekt.media import Recording
 from affekt.media.synthetic import numbered_images, tone
@@ -490,7 +493,10 @@ GROUPS = {
         _element(0xA0, _element(0xA1, _block(10)) + _element(0xA1, _block(11, b'\2' + b'\1\0' * 8, 4))), 2,
         'a block that cannot be read',
     ),
-    'no block': (_element(0xA0, _element(0xA3, _block(10))), 4, 'holds no block'),
+    'a part without a readable header': (
+        _element(0xA0, _element(0xA1, _block(10)) + bytes(3)), 2, 'a block that cannot be read',
+    ),
+    'no block': (_element(0xA0, _element(0xA3, _block(10))), 4, 'holds no block with content'),
     'another track': (_element(0xA3, _block(10, track=5)), 2, 'a block of track 5, which the file does not describe'),
 }  # fmt: skip
 
@@ -501,7 +507,7 @@ def test_what_a_demuxer_leaves_out_of_a_cluster_is_said(part, packets, sentence)
     assert _packet_count(content) == packets
     damage = read(content).decoded.file_damage
     assert len(damage) == bool(sentence)
-    assert all(sentence in line for line in damage)
+    assert all(sentence in line and ' bytes' in line for line in damage)
 
 
 def test_what_follows_a_damaged_cluster_is_not_counted_as_lost():
@@ -510,3 +516,21 @@ def test_what_follows_a_damaged_cluster_is_not_counted_as_lost():
     lost = content.index(tags) - content.index(_element(0xA3, _block(10, track=5)))
     (line,) = read(content).decoded.file_damage
     assert f'; {lost:,} bytes (0.10 s) cannot be read' in line
+
+
+@pytest.mark.parametrize('limit', range(6, 22))
+def test_a_long_recording_is_no_damage_wherever_its_walk_ends(limit, monkeypatch):
+    monkeypatch.setattr(window, 'MAX_PARTS', limit)
+    report = ContainerReport()
+    check_elements(Source(_pcm_film(GROUPS['a whole group'][0]), Limits()), report)
+    assert report.sentences == ()
+    assert len(report.remarks) == 1
+    assert 'million' in report.remarks[0]
+
+
+def test_seconds_before_the_next_cluster_are_counted_once():
+    content = bytearray(_pcm_film(b''))
+    cluster = content.index(b'\x1fC\xb6u')
+    size = int.from_bytes(content[cluster + 5 : cluster + 12], 'big')
+    content[cluster + 5 : cluster + 12] = (size - 20).to_bytes(7, 'big')
+    assert read(bytes(content)).decoded.unread_s == pytest.approx(0.08)

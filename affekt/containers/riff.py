@@ -26,6 +26,8 @@ PIPED_SIZES = range(0x7FFFF000, 0x80000100)
 ENDLESS = 0xFFFFFFFFFFFFFFFF
 HEADER_BYTES = 1 << 16
 """Bytes of an AVI file in which its stream headers are sought."""
+RATE_TOLERANCE = 0.02
+"""Largest relative difference of two stated frame rates that are one; whole microseconds round fast ones."""
 PADDING_BYTES = 4096
 """Maximum number of zeros after the stated end that count as padding: a disk sector."""
 W64_TAIL = bytes.fromhex('f3acd3118cd100c04f8edb8a')
@@ -76,6 +78,8 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
         form = FORMS.get(magic)
         if form is None:
             return
+        if window.at(8, 4) == b'AVI ':
+            _note_rates(source.head(HEADER_BYTES), report)
         stated_end = _stated_end(window, magic, form)
         position, bytes_per_s = form.first, 0.0
         earlier: Chunk | None = None
@@ -286,3 +290,22 @@ def declared_sizes(source: Source) -> list[tuple[int, int]]:
             sizes.append((abs(width), abs(height)))
         stream_header = head.find(b'strh', stream_header + 4)
     return sizes
+
+
+def _note_rates(head: bytes, report: ContainerReport) -> None:
+    """Note that an AVI file states another frame rate than its first video stream, which times follow."""
+    stream_header = head.find(b'strh')
+    while stream_header >= 0 and head[stream_header + 8 : stream_header + 12] != b'vids':
+        stream_header = head.find(b'strh', stream_header + 4)
+    file_header = head.find(b'avih')
+    if min(file_header, stream_header) < 0:
+        return
+    frame_us, scale, rate = (
+        int.from_bytes(head[start : start + 4], 'little')
+        for start in (file_header + 8, stream_header + 28, stream_header + 32)
+    )
+    if frame_us and scale and rate and abs(frame_us * rate / scale / 1e6 - 1) > RATE_TOLERANCE:
+        report.remarks.append(
+            f'the file states {1e6 / frame_us:.2f} frames per second and its stream {rate / scale:.2f}, '
+            'which times follow'
+        )

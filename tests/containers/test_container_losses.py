@@ -534,3 +534,12 @@ def test_seconds_before_the_next_cluster_are_counted_once():
     size = int.from_bytes(content[cluster + 5 : cluster + 12], 'big')
     content[cluster + 5 : cluster + 12] = (size - 20).to_bytes(7, 'big')
     assert read(bytes(content)).decoded.unread_s == pytest.approx(0.08)
+
+
+def test_two_frame_rates_of_an_avi_are_said(tmp_path):
+    content = bytearray(write_video(tmp_path / 'a.avi', numbered_images(20, 96, 72), 10).read_bytes())
+    assert read(bytes(content)).decoded.sentences == ()
+    rate = content.index(b'strh') + 32
+    content[rate : rate + 4] = (5 * int.from_bytes(content[rate : rate + 4], 'little')).to_bytes(4, 'little')
+    (sentence,) = read(bytes(content)).decoded.sentences
+    assert '10.00 frames per second and its stream 50.00' in sentence

@@ -19,8 +19,9 @@ SHOWN_FAULTS = 20
 """Number of faults of a file that an error lists; the others are counted."""
 
 
-_USER_INFO = re.compile(r'(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)[^\s/@]*@')
-"""User name and password of an address, up to the @; an address made a `Path` has one slash after the colon."""
+_USER_INFO = re.compile(r'(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)[^\s/]*@')
+"""User name and password of an address, up to the last @ before a slash, as programs read a password with an @; an
+address made a `Path` has one slash after the colon."""
 _SYSTEM_ERROR = re.compile(
     r"""\[(?:Errno|WinError)\ -?\d+\]\ (?P<reason>[^:\n\[]+)
     (?::\ (?P<path>'[^'\n]*'|"[^"\n]*")(?:\ ->\ (?:'[^'\n]*'|"[^"\n]*"))?)?""",

@@ -142,6 +142,12 @@ def _judge(
         raise click.UsageError('Name a model: --endpoint and --model, --replay and --model, --local, or --reference.')
     if local is not None and (options['endpoint'] or has_media):
         raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
+    if options['strategy'] not in ('s3', 's4'):
+        refuse_unused('--strategy s3 or s4', 'judge_model', 'judge_endpoint')
+    if local is not None:
+        refuse_unused('--endpoint', 'server', 'timeout_s')
+    if not has_media:
+        refuse_unused('--media', 'probe', 'frames', 'max_side', 'sound')
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
         yield _language_judge(answers, servers, has_media, local, **options)
 

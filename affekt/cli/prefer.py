@@ -118,7 +118,10 @@ def evaluate(
 def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | None) -> None:
     """Write a MODEL's preferences on PAIRS for MER-Prefer."""
     from affekt.challenges import write_prefer_submission
+    from affekt.files import require_own_output
     from affekt.preference import predict_file
+
+    require_own_output(out, (model, pairs, features))
 
     with table_notes():
         pair_table, readings = predict_file(model, pairs, features=features)

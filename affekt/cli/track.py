@@ -214,7 +214,9 @@ def write(
     tracks of ABAW it is a table of frames (.parquet).
     """
     from affekt.challenges import FRAME_TRACKS, read_candidates, track_named, write_submission
+    from affekt.files import require_own_output
 
+    require_own_output(out, (prediction, candidates, frames))
     if name in FRAME_TRACKS:
         _refuse(name, candidates=candidates, allow_empty=allow_empty or None)
         _write_frames(name, prediction, out, frames, partition or '')

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import ComparisonError
-from affekt.files import require_writable
+from affekt.files import require_own_output, require_writable
 from affekt.judging.described import Described, read_described
 from affekt.judging.judge import ABSTAIN, Judge, Judgement, Judgements, judge_pairs
 from affekt.judging.prompts import VERSION
@@ -58,10 +58,13 @@ def judge_descriptions(
 
     Raises:
         ComparisonError: the output is not a .csv file, or the input has no pairs.
+        FileError: the output is one of the inputs.
         AffektError: see `read_described` and `judge_pairs`; no file is changed then.
     """
     if out.suffix.lower() != '.csv':
         raise ComparisonError(expected='an --out that ends in .csv', came=out.name, todo='name it verdicts.csv')
+    for path in (out, showings_path(out)):
+        require_own_output(path, (*descriptions, pairs))
     require_writable(out)
     # 1. Pairs.
     described = read_described(descriptions, column=column, pairs=pairs, media=media)

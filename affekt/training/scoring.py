@@ -47,6 +47,11 @@ class Predicted:
     logits: Tensor
     values: Tensor
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all are finite; otherwise the largest logit is a category too, which must not be scored."""
+        return bool(self.logits.isfinite().all() and self.values.isfinite().all())
+
     def __repr__(self) -> str:
         return f'Predicted(logits {tuple(self.logits.shape)}, values {tuple(self.values.shape)})'
 
@@ -187,14 +192,14 @@ SCORES: dict[str, Callable[[Predicted, Samples], float]] = {
 
 
 def score_of(name: str) -> Callable[[Predicted, Samples], float]:
-    """The score with a name.
+    """The score with a name; nan where a prediction is not finite.
 
     Raises:
         UnknownNameError: unknown score.
     """
     if name not in SCORES:
         raise UnknownNameError(expected=f'a score among {listed(SCORES)}', came=repr(name), todo='choose one')
-    return SCORES[name]
+    return lambda predicted, truth: SCORES[name](predicted, truth) if predicted.is_finite else math.nan
 
 
 def is_constant(predicted: Predicted, truth: Samples) -> bool:

@@ -162,6 +162,20 @@ def test_a_loss_that_is_no_number_ends_the_run_at_once():
         trained.healthy()
 
 
+@pytest.mark.parametrize('score', ['weighted_f1', 'concordance'])
+def test_predictions_that_are_no_numbers_are_never_healthy(score):
+    # as of a validation sample whose features overflow; the largest of logits that are nan is a category too
+    class Overflows(_Fixed):
+        def forward(self, features, keep_mask=None):
+            fused = super().forward(features)
+            extra = features['text'][:, :3] + (0.0 if self.training else math.nan)
+            return replace(fused, logits=fused.logits + extra, values=fused.values + extra[:, :1])
+
+    trained = train(Overflows(0.0), cases.samples(), cases.samples(40, 1), replace(cases.SETTINGS, score=score))
+    assert trained.status == 'not_finite'
+    assert math.isfinite(trained.history[0]['training_loss'])
+
+
 def test_weights_that_break_down_later_leave_the_best_epoch_before():
     class Breaks(_Fixed):
         def forward(self, features, keep_mask=None):

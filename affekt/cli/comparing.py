@@ -23,7 +23,7 @@ from affekt.cli.bench import (
     refuse_unused_model_options,
     with_notes,
 )
-from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges, refuse_unused
+from affekt.cli.choices import SEED, SERVER, Named, judge_strategies, reference_judges, refuse_unused
 from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.cli.rank import judge_tables
 from affekt.terminal import StageBars, say, say_json
@@ -238,9 +238,7 @@ def _language_judge(
 @click.option(
     '--floor', type=int, default=2, metavar='N', help='Minimum number of votes per pair of describers (default 2).'
 )
-@click.option(
-    '--seed', type=click.IntRange(0), default=0, metavar='N', help='Random seed of orders and sides (default 0).'
-)
+@click.option('--seed', type=SEED, default=0, metavar='N', help='Random seed of orders and sides (default 0).')
 @click.option(
     '--host', default='127.0.0.1', metavar='ADDRESS', help='Address to listen on (default 127.0.0.1: this machine).'
 )
@@ -381,7 +379,7 @@ def _show_links(links: Any, as_json: bool) -> None:
 @click.option('--tables', multiple=True, type=TABLES, help=f'{TABLES_HELP} May be repeated; default all present.')
 @model_query_options
 @click.option('--resamples', type=click.IntRange(0, 100_000), default=2000, help='Resamples (default 2000).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @AS_JSON
 def describers(
     models: Sequence[str], out: Path, media: Path | None, truth: Path | None, votes: Sequence[Path],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from affekt.cli.choices import Named, columns, corpora, leaks, reasons
+from affekt.cli.choices import SEED, Named, columns, corpora, leaks, reasons
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
 from affekt.cli.reenact import asked_cast, asked_speech, cast_options
@@ -153,7 +153,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
 @click.option('--size', type=int, default=160, help='Height and width in pixels (default 160).')
 @click.option('--noise', type=float, help='Standard deviation of rater noise in affwild2 (default 0.05).')
 @click.option('--delay', 'delay_s', type=float, help='Rater delay in seconds in affwild2 (default 0).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of rendering processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 @cast_options
@@ -309,7 +309,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--count', type=click.IntRange(2), default=5, help='Number of folds (default 5).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the order of equal groups (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the order of equal groups (default 0).')
 @click.option(
     '--by',
     multiple=True,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from affekt.cli.choices import Named, noise_presets, noises, refuse_unused
+from affekt.cli.choices import SEED, Named, noise_presets, noises, refuse_unused
 from affekt.cli.group import AS_JSON, end_with, main
 from affekt.terminal import StageBars, say, say_json
 from affekt.wording import counted
@@ -78,7 +78,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
     metavar='RULE',
     help='Modalities to withhold: audio, audio+text, audio:0.3 or any:0.3. Repeatable.',
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--flac', is_flag=True, help='Write audio as flac instead of wav.')
 @click.option(
     '--processes',

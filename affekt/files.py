@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -114,6 +114,26 @@ def require_writable(path: str | Path) -> None:
         part, handle = _locked_part(part_of(path))
         os.close(handle)
         part.unlink(missing_ok=True)
+
+
+def require_own_output(path: Path, made_from: Iterable[Path | None]) -> None:
+    """Check that an output is none of the files from which it is to be made, under this name or another.
+
+    Args:
+        path: the output; it need not exist.
+        made_from: the files; None for one that was not given.
+
+    Raises:
+        FileError: it is one of them.
+    """
+    for source in made_from:
+        is_same = False
+        with contextlib.suppress(OSError):  # a file that is missing is refused where it is read
+            is_same = source is not None and path.samefile(source)
+        if is_same:
+            raise FileError(
+                expected='an output of its own', came=f'{path}, from which it is to be made', todo='choose another name'
+            )
 
 
 @contextlib.contextmanager

@@ -210,13 +210,15 @@ class TuningBatches:
                     future.cancel()
 
     def _batch(self, number: int, index: list[int]) -> TuningBatch:
-        seed, first = self._settings.seed, self._order.rank * self._order.batch_size
-        # a window depends on its index in the step, so that it is the same for any number of processes
+        seed, order = self._settings.seed, self._order
+        step, place = divmod(number, self.accumulation)
+        first = (place * order.ranks + order.rank) * order.batch_size
+        # a window depends on its index in the step, so that it is the same for any number of batches and processes
         views = [
-            self._window(self._clips[clip_index].opened(), _generator(seed, number, 1 + position))
+            self._window(self._clips[clip_index].opened(), _generator(seed, step, 1 + position))
             for position, clip_index in enumerate(index, first)
         ]
-        rng = _generator(seed, number, 0, self._order.rank)
+        rng = _generator(seed, number, 0, order.rank)
         batch = batch_of(views, self._form, augmentation=self._augmentation, rng=rng)
         targets = self._targets[index]
         if self._mixing is not None:

@@ -153,7 +153,14 @@ def test_a_manifest_becomes_a_model_with_scores_and_a_card(corpus, pretrained, t
     answers = predict(folder, f'{corpus.facts.root}/s2.wav')
     assert max(answers, key=answers.get) == 'glad'
     card = (folder / 'card.md').read_text()
-    for words in ('| test | 6 | 1 | speaker=p2 |', 'linear probe', '1 of 25 clips have no category', 's30', 'toy'):
+    # s23 has no category and s30 no audio: neither is learnt from or scored
+    sizes = {'train': 12, 'validation': 5, 'test': 6}
+    assert {name: len(index) for name, index in outcome.parts.parts.items()} == sizes
+    assert json.loads((folder / 'scores.json').read_text())['parts'] == sizes
+    for words in (
+        '| train | 12 | 2 | the rest |', '| validation | 5 | 1 | speaker=p3 |', '| test | 6 | 1 | speaker=p2 |',
+        'linear probe', '1 of 25 clips have no category', 's30', 'toy',
+    ):  # fmt: skip
         assert words in card, words
     assert json.loads((folder / 'labels.json').read_text()) == list(EMOTIONS)
     assert (folder / 'predictions.csv').read_text().splitlines()[

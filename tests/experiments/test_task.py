@@ -19,6 +19,8 @@ from affekt.experiments import (
     Part,
     System,
     Trial,
+    constant_outputs,
+    fair_run,
     initials,
     open_stores,
     open_task,
@@ -250,3 +252,17 @@ def test_a_published_run_that_diverges_is_named_and_scored_as_the_constant_answe
     everywhere.logits[:, task.fair[0].test], everywhere.values[:, task.fair[0].test] = system.logits, system.values
     constant, diverged = scored_rows(task, [everywhere], settings, beside=lambda *_: [])
     assert diverged.by_seed == constant.by_seed
+
+
+def test_a_fair_run_whose_test_predictions_overflow_is_named_and_scored_as_the_constant_answer(tmp_path, rng):
+    rows = [Sample(f's{row}', category='ab'[row % 2], split=('train', 'val', 'test1')[row % 3]) for row in range(60)]
+    manifest = Manifest(Facts('made up', categories=('a', 'b')), rows)
+    values = rng.normal(size=(60, 4)).astype(np.float32)
+    values[2] = 3e38  # finite, of a test sample: products with it are not
+    store = write_store(tmp_path / 't.features.arrow', manifest.names, values, modality='text')
+    settings = ExperimentSettings('lf_dnn', seeds=1, epochs=2, batch_size=8, resamples=20, target='category')
+    task = open_task(manifest, {'text': store}, settings)
+    draw = {'learning_rate': 1e-3, 'clip_value': None, 'hidden': 8, 'dropout': 0.2}
+    answers = fair_run(Trial(task, task.fair[0], ('text',), 'lf_dnn', draw, settings, 1))
+    assert answers.status == 'not_finite'
+    assert np.array_equal(answers.test.logits, constant_outputs(task, task.fair[0]).logits)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fusion_reference import uniform
-from small_clips import FACES, SMALL, clip, labelled, rated, tuned_on_ranks, tuned_without_draws
+from small_clips import FACES, SMALL, clip, labelled, lacking, rated, tuned_on_ranks, tuned_without_draws
 
 from affekt.errors import AffektError, MediaError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.nn import read_tensors
@@ -149,6 +149,17 @@ def test_two_processes_tune_as_one_where_neither_draws(tmp_path, on_loaded_proce
             assert apart < 1e-5  # sums in another order
             for ours, theirs in zip(rows[0], alone.history, strict=True):
                 assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize('balanced', [False, True])
+def test_accumulated_batches_are_one_batch_also_of_clips_that_lack_a_modality(balanced):
+    train = lacking(12)
+    one = tuned_without_draws(6, train=train, balanced=balanced)
+    several = tuned_without_draws(2, train=train, balanced=balanced, accumulation=3)
+    for ours, theirs in zip(several.history, one.history, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    for key, value in state(one.model).items():
+        assert torch.allclose(several.model.state_dict()[key], value, atol=1e-5, rtol=0.0), key
 
 
 def test_clips_are_opened_when_they_are_needed():

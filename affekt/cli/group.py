@@ -100,10 +100,10 @@ def signals_raised() -> Iterator[None]:
             return
         for caught_number in caught:
             signal.signal(caught_number, signal.SIG_DFL)
-        raised.append(KeyboardInterrupt() if number == signal.SIGINT else Terminated())
+        raised.append(KeyboardInterrupt if number == signal.SIGINT else Terminated)
         raise raised[-1]
 
-    raised: list[KeyboardInterrupt] = []
+    raised: list[type[KeyboardInterrupt]] = []
     caught = [number for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)]
     hook = sys.unraisablehook
 
@@ -126,9 +126,10 @@ def signals_raised() -> Iterator[None]:
     except ImportError as error:
         if not raised:
             raise
+        stopped = raised[-1]()
         for note in getattr(error, '__notes__', ()):
-            raised[-1].add_note(note)
-        raise raised[-1] from error
+            stopped.add_note(note)
+        raise stopped from error
     finally:
         sys.unraisablehook = hook
         for number in caught:

@@ -24,7 +24,7 @@ from affekt.judging.prompts import VERSION
 from affekt.judging.report import JudgeReport, Price, report_on
 from affekt.progress import Progress
 from affekt.ranking import SKIP
-from affekt.runs import file_sha256, versions, write_atomically
+from affekt.runs import hashes_of, versions, write_atomically
 from affekt.tables import csv_bytes
 
 OUT = Path('verdicts.csv')
@@ -149,7 +149,7 @@ def _settings(
     return {
         'judge': judged.judge,
         'prompts': VERSION,
-        'inputs': {path.name: file_sha256(path) for path in inputs},
+        'inputs': hashes_of(inputs),
         'column': column,
         'pairs': len(described.pairs),
         'left_out': described.left_out,

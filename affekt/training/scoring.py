@@ -227,6 +227,7 @@ def is_constant(predicted: Predicted, truth: Samples) -> bool:
     if predicted.logits.shape[1]:
         spreads.append(float(len(predicted.logits.argmax(dim=1).unique()) > 1))
     if predicted.values.shape[1] and truth.values is not None:
-        scale = torch.nan_to_num(truth.values.nan_to_num(0.0).std(dim=0, correction=0), nan=1.0).clamp(min=1e-12)
+        deviations = truth.values - truth.values.nanmean(dim=0)
+        scale = deviations.square().nanmean(dim=0).sqrt().nan_to_num(1.0).clamp(min=1e-12)  # 1 without any truth
         spreads.append((predicted.values.std(dim=0, correction=0) / scale).max().item())
     return len(truth) > 1 and max(spreads, default=1.0) < 0.01

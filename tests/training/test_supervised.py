@@ -281,6 +281,14 @@ def test_one_category_for_every_sample_is_a_constant_answer():
     assert is_constant(Predicted(logits + torch.tensor([0.0, 9.0, 0.0]), values), truth)
 
 
+def test_unknown_values_do_not_widen_the_truth_that_an_answer_is_compared_with():
+    values = 100 + torch.linspace(-1, 1, 40).unsqueeze(1)
+    known = values.masked_fill(torch.arange(40).unsqueeze(1) < 20, torch.nan)
+    truth = Samples(cases.samples(40, 1).features, values=known)
+    assert not is_constant(Predicted(torch.zeros(40, 0), 0.2 * values), truth)
+    assert is_constant(Predicted(torch.zeros(40, 0), 0.001 * values), truth)
+
+
 def test_without_half_precision_on_the_device_full_precision_is_taken_and_a_warning_says_so(monkeypatch, caplog):
     monkeypatch.setattr('affekt.training.precision.has_precision', lambda device, precision: precision == 'float32')
     settings = replace(cases.SETTINGS, epochs=2)

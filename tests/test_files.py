@@ -241,14 +241,29 @@ def test_an_output_under_any_name_of_its_input_is_refused(tmp_path):
         (('judge', 'x.showings.csv', 'b.csv', '--reference', 'longer text', '--out', 'x.csv'), 'x.showings.csv'),
         (('prefer', 'predict', 'model', 'pairs.csv', '--out', 'pairs.csv'), 'pairs.csv'),
         (('track', 'write', 'mer2023-semi', 'a.csv', '--out', 'a.csv'), 'a.csv'),
+        (('rank', 'pairs.csv', '--html', 'pairs.csv'), 'pairs.csv'),
+        (('caption', 'stats', 'a.csv', '--html', 'a.csv'), 'a.csv'),
+        (('corpus', 'import', 'folder', 'mine', '--out', 'mine/samples.csv'), 'mine/samples.csv'),
     ],
 )
 def test_a_command_keeps_the_table_that_it_reads(words, kept, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ('a', 'b', 'x.showings'):
         (tmp_path / f'{name}.csv').write_text(f'name,description\nclip,Happy in {name}.\n')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'samples.csv').write_text('sample,category\na,anger\n')
     (tmp_path / 'pairs.csv').write_text('name,a1,a2\nclip,Happy.,Sad.\n')
     before = (tmp_path / kept).read_bytes()
     ran = CliRunner().invoke(main, words)
     assert (ran.exit_code, 'an output of its own' in ran.output) == (2, True), ran.output
     assert (tmp_path / kept).read_bytes() == before
+
+
+def test_a_manifest_in_the_folder_of_a_release_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'samples.csv').write_text('sample,category\na,anger\n')
+    words = ('corpus', 'import', 'folder', 'mine', '--out', 'mine/manifest.parquet')
+    for _ in range(2):
+        ran = CliRunner().invoke(main, words)
+        assert ran.exit_code == 0, ran.output

@@ -43,6 +43,8 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         ((*ASK, '--judge-model', 'n'), '--judge-model goes with --strategy s3 or s4'),
         ((*ASK, '--frames', '2', '--probe'), '--probe and --frames go with --media'),
         (('judge', 'a.csv', 'b.csv', '--local', 'm', '--server', 'vllm'), '--server goes with --endpoint'),
+        (('annotate', 'a.csv', '--check', '--floor', '5', '--seed', '4'), '--floor and --seed go with pairs'),
+        (('annotate', '--out', 'o', '--export-only', '--port', '80'), '--port goes with a page'),
         ((*CORRUPT, '--blur', '1', '--noise', 'pink', '--flac'), '--noise and --flac go with --snr or --as'),
         ((*CORRUPT, '--blur', '1', '--power', 'active'), '--power goes with --snr or --as'),
         ((*CORRUPT, '--snr', '5', '--noise', 'pink', '--talkers', '2'), '--talkers goes with --noise babble'),

@@ -387,9 +387,12 @@ def stats(
         statistics_page,
         statistics_sheet,
     )
+    from affekt.files import require_own_output
     from affekt.labels import load_table, read_answers
     from affekt.runs import write_atomically
 
+    if page:
+        require_own_output(page, (captions, filtered, truth, second))
     second = second or second_table(captions)
     if truth is None and second is None:
         refuse_unused('--truth or --second-language', 'resamples', 'seed')

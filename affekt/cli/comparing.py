@@ -260,7 +260,10 @@ def annotate(
            tasks.json, .csv                           from Label Studio
            a folder or table of captions, with --check
     """
+    if export_only:
+        refuse_unused('a page (without --export-only)', 'host', 'port', 'token')
     if check:
+        refuse_unused('pairs (without --check)', 'test_items', 'test_share', 'gold_every', 'floor', 'seed')
         address = {'host': host, 'port': port, 'token': token}
         media = {name: options[name] for name in ('media', 'without_media', 'resume')}
         _check(pairs, out, export_only, as_json, raw_csv, options['gold'], address, media)

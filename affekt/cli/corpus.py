@@ -64,6 +64,19 @@ def list_corpora(as_json: bool) -> None:
     say_unusable(CORPORA.listed())
 
 
+def _require_no_part_of(folder: Path, out: Path) -> None:
+    """Checks that an output replaces no file of a release, such as its labels; a manifest of before may be replaced."""
+    from affekt.corpora import Manifest
+    from affekt.errors import TableError
+    from affekt.files import require_own_output
+
+    if out.is_file() and out.resolve().is_relative_to(folder.resolve()):
+        try:
+            Manifest.load(out)
+        except TableError:
+            require_own_output(out, (out,))
+
+
 @corpus.command('import')
 @click.argument('name', type=Named(corpora), metavar='NAME')
 @click.argument('folder', type=PATH)
@@ -105,6 +118,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
     """
     from affekt.corpora import check_corpus, fit_to_learn, frames_path, import_with_frames
 
+    _require_no_part_of(folder, out)
     with table_notes() as notes:
         manifest, frames = import_with_frames(name, folder)
     if leave_out:

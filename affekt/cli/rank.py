@@ -64,8 +64,11 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **op
     name,a1,a2,preference,model1,model2               EmoPrefer
     """
     from affekt.annotation import left_out_notes, votes_table
+    from affekt.files import require_own_output
     from affekt.ranking import ranked_file, render_ranking
 
+    if html:
+        require_own_output(html, (file,))
     with votes_table(file) as table:
         for note in left_out_notes(file) if table != file else ():
             say(note, err=True, style='yellow')

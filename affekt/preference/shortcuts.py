@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from affekt.arrays import Ints
-from affekt.metrics.categorical import mean_defined
+from affekt.metrics import mean_defined
 from affekt.preference.pairs import Pairs, majority
 from affekt.preference.scores import even_accuracy
 from affekt.ranking import text_lengths

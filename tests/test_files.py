@@ -25,6 +25,7 @@ from affekt.files import (
     remove_folder,
     require_own_output,
     require_room_for_folder,
+    require_writable,
     storage_error,
     write_atomically,
 )
@@ -219,6 +220,19 @@ def test_a_folder_whose_removal_is_killed_is_not_found_in_part(tmp_path, monkeyp
     remove_folder(folder)
     assert _names(tmp_path) == []
     remove_folder(folder)  # none: no error
+
+
+@pytest.mark.parametrize('name', ['.', '..', '/', 'a-folder'])
+def test_a_folder_is_no_file_to_write_and_one_without_a_name_is_not_replaced(tmp_path, monkeypatch, name):
+    (tmp_path / 'here' / 'a-folder').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / 'here')
+    for write in (require_writable, lambda path: write_atomically(path, b'')):
+        with pytest.raises(StorageError, match='a folder'):
+            write(Path(name))
+    if name != 'a-folder':
+        with pytest.raises(StorageError), folder_atomically(Path(name)):
+            pass
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*')] == ['here', 'here/a-folder']
 
 
 def test_an_output_under_any_name_of_its_input_is_refused(tmp_path):

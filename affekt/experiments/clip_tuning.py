@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,7 +205,7 @@ def _labelled(
     position_of = {name: row for row, name in enumerate(packed.names) if readable[row]}
     is_readable = np.array([name in position_of for name in parts.manifest.names], dtype=np.bool_)
     unreadable = [parts.manifest.names[row] for index in parts.parts.values() for row in index[~is_readable[index]]]
-    parts = replace(parts, parts={part: index[is_readable[index]] for part, index in parts.parts.items()})
+    parts = parts.take(is_readable)
     clips_of: dict[str, list[LabelledClip]] = {}
     for part, index in parts.parts.items():
         names = [parts.manifest.names[row] for row in index.tolist()]

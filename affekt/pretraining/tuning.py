@@ -47,7 +47,7 @@ from affekt.pretraining.predicting import (
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.pretraining.windows import cut, tuning_window
 from affekt.progress import Progress
-from affekt.training import AdamW, BestEpoch, Engine, IndexBatches, Ranks, layered_groups
+from affekt.training import AdamW, BestEpoch, Engine, IndexBatches, Ranks, layered_groups, require_finite
 
 TRIES = 4
 """Maximum number of windows drawn from a clip until one is readable."""
@@ -105,7 +105,7 @@ def tune(
         ShapeError, ValueRangeError, UnknownNameError: invalid targets, see `Goal.of`.
         MediaError: a clip has no modality that the model reads.
         RunError: the folder holds another run.
-        TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
+        TrainingError: a loss, a weight or a prediction is not finite, or every epoch's score is undefined.
         MissingExtraError: adapters are requested, and peft is not installed.
     """
     # 1. Check the targets before anything is computed.
@@ -287,6 +287,7 @@ class _Judge:
         answers = np.zeros((len(self._validation), self._goal.outputs), dtype=np.float32)
         for share, part in zip(shares, ranks.gathered(predictions), strict=True):
             answers[share] = part
+        require_finite([answers])
         return self._goal.answers(answers)
 
 

@@ -6,16 +6,19 @@ Axes: N samples, C classes, V values.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from affekt.errors import UnknownNameError, listed
+from affekt.errors import TrainingError, UnknownNameError, listed
 from affekt.metrics import balanced_accuracy, combined_score, concordance, weighted_f1
+from affekt.training.engine import STEADIER
 from affekt.training.samples import UNKNOWN, Batch, Samples
 
 
@@ -200,6 +203,19 @@ def score_of(name: str) -> Callable[[Predicted, Samples], float]:
     if name not in SCORES:
         raise UnknownNameError(expected=f'a score among {listed(SCORES)}', came=repr(name), todo='choose one')
     return lambda predicted, truth: SCORES[name](predicted, truth) if predicted.is_finite else math.nan
+
+
+def require_finite(predictions: Iterable[npt.NDArray[Any]]) -> None:
+    """Check predictions for validation: those of weights that have grown too large are not finite.
+
+    Args:
+        predictions: arrays of any shape.
+
+    Raises:
+        TrainingError: a value is not finite.
+    """
+    if not all(bool(np.isfinite(values).all()) for values in predictions):
+        raise TrainingError(expected='finite predictions on validation', came='nan or infinity', todo=STEADIER)
 
 
 def is_constant(predicted: Predicted, truth: Samples) -> bool:

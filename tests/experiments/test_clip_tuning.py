@@ -107,6 +107,16 @@ def test_a_speaker_in_two_parts_is_told():
     )
 
 
+def test_clips_that_are_left_out_share_no_speaker():
+    # of p0, p1, p2 and p3 in both parts, p0 loses its training clips, p1 all
+    rows = [sample(at, fold=1 + at % 2) for at in range(24)]
+    parts = divided_clips(manifest_of(rows), 'emotion', validation='fold=2')
+    is_kept = np.array([row.speaker != 'p1' and (row.speaker, row.fold) != ('p0', 1) for row in rows])
+    kept = parts.take(is_kept)
+    assert {name: len(index) for name, index in kept.parts.items()} == {'train': 6, 'validation': 8}
+    assert kept.notes == tuple(note.replace('4 speakers', '2 speakers') for note in parts.notes)
+
+
 STRANGE = [sample(at, fold=1 + (at % 3 == 0)) for at in range(6)]
 
 

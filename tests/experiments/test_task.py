@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.benchmarks import MerbenchSettings
+from affekt.benchmarks.dfer_task import open_dfer
 from affekt.benchmarks.merbench import run_merbench
 from affekt.benchmarks.merbench_tables import lines
 from affekt.cli import main
@@ -266,3 +267,14 @@ def test_a_fair_run_whose_test_predictions_overflow_is_named_and_scored_as_the_c
     answers = fair_run(Trial(task, task.fair[0], ('text',), 'lf_dnn', draw, settings, 1))
     assert answers.status == 'not_finite'
     assert np.array_equal(answers.test.logits, constant_outputs(task, task.fair[0]).logits)
+
+
+def test_a_speaker_who_is_shared_in_every_fold_is_one_speaker():
+    # each of two speakers is in all three folds; a third is in one alone
+    rows = [
+        Sample(f's{row}', category='ab'[row // 3 % 2], speaker=f'p{row // 6}', fold=row % 3 + 1) for row in range(12)
+    ]
+    rows.append(Sample('alone', category='a', speaker='p2', fold=1))
+    manifest = Manifest(Facts('made up', categories=('a', 'b')), rows)
+    notes = open_dfer(manifest, ExperimentSettings(model='linear')).notes
+    assert [note for note in notes if 'division' in note] == ['2 speakers on more than one side of the division']

@@ -390,6 +390,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_logged_and_drawn_as_a_gap(
     assert json.loads((tmp_path / 'log.jsonl').read_text())['odd'] is None
     assert step_files(tmp_path) == []
     assert 'No finite number' in curve_svg([(1.0, math.nan)], 'odd')
+    assert '1e+30 at last' in curve_svg([(1.0, 1e30)], 'odd')  # half of 1 is lost in rounding there
     assert curve_svg([(1.0, 2.0), (2.0, math.nan), (3.0, 2.5), (4.0, 1.0)], 'odd').count('<polyline') == 2
 
 

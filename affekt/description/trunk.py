@@ -177,19 +177,31 @@ def _fused_map() -> type[nn.Module]:
         """W x + (alpha / r) B A x as one output."""
 
         def forward(self, x: torch.Tensor, *positional: Any, **named: Any) -> torch.Tensor:
-            name, *others = self.active_adapters
-            is_plain = not (positional or named or others or self.disable_adapters or self.merged or self.lora_variant)
-            weight = self.lora_B[name].weight
-            if not is_plain or x.ndim < 2 or x.dtype != weight.dtype or torch.is_autocast_enabled(x.device.type):
+            names = self.active_adapters
+            second = self.lora_B[names[0]] if len(names) == 1 and names[0] in self.lora_B else None
+            is_plain = not (positional or named or self.disable_adapters or self.merged or self.lora_variant)
+            if (
+                second is None or second.bias is not None or not is_plain or x.ndim < 2
+                or x.dtype != second.weight.dtype or torch.is_autocast_enabled(x.device.type)
+            ):  # fmt: skip
                 output: torch.Tensor = super().forward(x, *positional, **named)
                 return output
+            (name,), weight = names, second.weight
             mapped = self.base_layer(x)  # (…, O)
             reduced = self.lora_A[name](self.lora_dropout[name](x)).flatten(0, -2)  # (…, r) to (B, r)
             add = torch.addmm if torch.is_grad_enabled() else torch.Tensor.addmm_
             added: torch.Tensor = add(mapped.flatten(0, -2), reduced, weight.t(), alpha=self.scaling[name])
             return added.view(mapped.shape)  # (B, O) to (…, O)
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _unfilled_map, (), self.__dict__  # pickle finds no class of a function
+
     return FusedMap
+
+
+def _unfilled_map() -> nn.Module:
+    fused = _fused_map()
+    return fused.__new__(fused)
 
 
 def merged(trunk: Trunk) -> Trunk:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import pytest
 import torch
@@ -109,6 +111,32 @@ def test_adapters_change_nothing_before_they_have_learnt_and_are_drawn_by_seed()
 def test_a_trunk_without_adapters_is_merged_already():
     trunk = tiny_trunk()
     assert merged(trunk) is trunk
+
+
+def test_a_copy_of_a_trunk_with_additions_answers_alike():
+    network, numbers = with_adapters(tiny_trunk(), Adapters(rank=2)).network, torch.tensor([[1, 2, 3]])
+    for module in (module for module in network.modules() if hasattr(module, 'lora_B')):
+        torch.nn.init.normal_(module.lora_B['default'].weight, generator=torch.Generator().manual_seed(1))
+    logits = network.eval()(numbers).logits
+    for copied in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert torch.equal(copied(numbers).logits, logits)
+
+
+@pytest.mark.parametrize('others', [{'target_modules': ['q_proj']}, {'target_modules': ['q_proj'], 'lora_bias': True}])
+def test_another_addition_to_fewer_maps_is_that_of_peft(others):
+    from peft import LoraConfig
+
+    network = with_adapters(tiny_trunk('qwen2'), Adapters(rank=2, dropout=0.0)).network
+    network.add_adapter('other', LoraConfig(r=3, task_type='CAUSAL_LM', **others))
+    network.set_adapter('other')
+    fused = [module for module in network.modules() if hasattr(module, 'lora_B')]
+    for module in (module.lora_B['other'] for module in fused if 'other' in module.lora_B):
+        for weight in module.parameters():
+            torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(1))
+    logits = network(torch.tensor([[1, 2, 3]])).logits
+    for module in fused:
+        module.__class__ = type(module).__base__
+    torch.testing.assert_close(logits, network(torch.tensor([[1, 2, 3]])).logits, rtol=1e-5, atol=1e-6)
 
 
 def test_an_addition_within_the_product_is_that_of_peft_with_its_gradients():

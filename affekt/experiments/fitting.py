@@ -67,8 +67,9 @@ def fair_run(trial: Trial) -> Answers:
             outputs.values[is_predicted] = predicted.values.numpy()
         else:  # the constant prediction stands in their place
             answers = dataclasses.replace(answers, status='not_finite')
-    given = _with_missing(trial, trained.model) if trial.withholds else {}
-    return dataclasses.replace(answers, test=outputs, given=given)
+    given, is_finite = _with_missing(trial, trained.model) if trial.withholds else ({}, True)
+    status = answers.status if is_finite else 'not_finite'
+    return dataclasses.replace(answers, status=status, test=outputs, given=given)
 
 
 def _has_modality(trial: Trial) -> npt.NDArray[np.bool_]:
@@ -77,21 +78,27 @@ def _has_modality(trial: Trial) -> npt.NDArray[np.bool_]:
     return has_modality
 
 
-def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
-    """Reduced input to the predictions of the test part; a sample without any modality left gets the constant one."""
+def _with_missing(trial: Trial, model: Any) -> tuple[dict[str, Outputs], bool]:
+    """Reduced input to the predictions of the test part, and whether all are finite.
+
+    The constant prediction stands for a sample without any modality left, and for all where one is not finite.
+    """
     from affekt.training import missing_modality_answers
 
     task, fold = trial.task, trial.fold
     has_modality = _has_modality(trial)[fold.test]
     samples = _samples(task, fold.test[has_modality], trial.modalities, model)
-    by_input = {}
+    by_input, is_finite = {}, True
     for reduced in missing_modality_answers(model, samples, seed=trial.settings.seed):
         outputs = constant_outputs(task, fold)
         rows = np.flatnonzero(has_modality)[reduced.index.numpy()]
-        outputs.logits[rows] = reduced.predicted.logits.numpy()
-        outputs.values[rows] = reduced.predicted.values.numpy()
+        if reduced.predicted.is_finite:
+            outputs.logits[rows] = reduced.predicted.logits.numpy()
+            outputs.values[rows] = reduced.predicted.values.numpy()
+        else:
+            is_finite = False
         by_input[reduced.name] = outputs
-    return {name: by_input[name] for name in given_names(trial.modalities)}
+    return {name: by_input[name] for name in given_names(trial.modalities)}, is_finite
 
 
 def reference_run(trial: Trial) -> Answers:

@@ -260,13 +260,19 @@ def test_a_fair_run_whose_test_predictions_overflow_is_named_and_scored_as_the_c
     manifest = Manifest(Facts('made up', categories=('a', 'b')), rows)
     values = rng.normal(size=(60, 4)).astype(np.float32)
     values[2] = 3e38  # finite, of a test sample: products with it are not
-    store = write_store(tmp_path / 't.features.arrow', manifest.names, values, modality='text')
+    stores = {
+        name: write_store(tmp_path / f'{name}.features.arrow', manifest.names, features, modality=name)
+        for name, features in (('text', values), ('audio', values[:, ::-1].clip(-9, 9)))
+    }
     settings = ExperimentSettings('lf_dnn', seeds=1, epochs=2, batch_size=8, resamples=20, target='category')
-    task = open_task(manifest, {'text': store}, settings)
+    task = open_task(manifest, stores, settings)
     draw = {'learning_rate': 1e-3, 'clip_value': None, 'hidden': 8, 'dropout': 0.2}
-    answers = fair_run(Trial(task, task.fair[0], ('text',), 'lf_dnn', draw, settings, 1))
+    answers = fair_run(Trial(task, task.fair[0], ('audio', 'text'), 'lf_dnn', draw, settings, 1, withholds=True))
+    constant = constant_outputs(task, task.fair[0]).logits
     assert answers.status == 'not_finite'
-    assert np.array_equal(answers.test.logits, constant_outputs(task, task.fair[0]).logits)
+    assert np.array_equal(answers.test.logits, constant)
+    assert np.array_equal(answers.given['text'].logits, constant)
+    assert not np.array_equal(answers.given['audio'].logits, constant)
 
 
 def test_a_speaker_who_is_shared_in_every_fold_is_one_speaker():

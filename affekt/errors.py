@@ -21,7 +21,7 @@ SHOWN_FAULTS = 20
 
 _USER_INFO = re.compile(
     r"""(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)
-    (?:[^\s/:@]+:(?!\d+(?:[/?#\s]|$))[^\s'"]{0,300}@|[^\s/]*@)""",
+    (?:[^\s/:]*:(?!\d+(?:[/?#\s]|$))[^\s'"]{0,300}@|[^\s/]*@)""",
     re.VERBOSE,
 )
 """User name and password of an address, up to the last @. A password may hold / and @ although it should not; a number

@@ -77,6 +77,8 @@ def test_no_error_repeats_the_password_of_an_address(sign, password):
     )
     assert 'secret' not in str(error)
     assert f'http{sign}…@host/v1' in str(error)
+    for address in ('http://me@mail.org:a/secret@host/v1', 'redis://:a/secret@host/v1'):
+        assert errors.LLMError(expected='a', came=address, todo='b').came.endswith('://…@host/v1')
     kept = 'https://registry.npmjs.org/@scope/name, http://host:80/@x, http://host: a@b and C:/a@b and me@host'
     assert errors.LLMError(expected='a', came=kept, todo='b').came == kept
 

@@ -316,7 +316,7 @@ def inferred_bounds(value: float, draws: npt.NDArray[np.float64]) -> Bounds:
 
     An error that happens to stay below 1 gets these bounds too: any smooth scale is right asymptotically.
     """
-    return SHARE if min(value, draws.min()) >= 0.0 and max(value, draws.max()) <= 1.0 else UNBOUNDED
+    return SHARE if draws.min(initial=value) >= 0.0 and draws.max(initial=value) <= 1.0 else UNBOUNDED
 
 
 def _check(columns: list[npt.NDArray[np.generic]], resamples: int, level: float) -> None:

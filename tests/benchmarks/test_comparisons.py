@@ -132,6 +132,17 @@ def test_a_score_that_is_undefined_is_last_and_differs_from_none(rng):
         assert ranking.groups == (('good',), ('poor', 'none'))
 
 
+@pytest.mark.parametrize('resamples', [0, 50])
+def test_scores_that_are_all_undefined_are_ranked_by_name_and_tested_against_none(rng, resamples):
+    columns = {name: np.zeros((6, 2)) for name in 'ba'}
+    with np.errstate(invalid='ignore', divide='ignore'):
+        ranking = rank_systems(columns, dict.fromkeys(columns, mean_of), rng=rng, resamples=resamples)
+    assert ranking.order == ('a', 'b')
+    assert ranking.groups == (('a', 'b'),)
+    gap = ranking.gaps['a', 'b']
+    assert np.isnan([gap.difference.value, gap.difference.low, gap.p, gap.p_holm]).all()
+
+
 def test_a_score_that_some_resamples_leave_undefined_has_a_rank(rng):
     is_known = np.zeros(12)
     is_known[0] = 1.0  # in 0.36 of the resamples it is not drawn

@@ -19,8 +19,13 @@ SHOWN_FAULTS = 20
 """Number of faults of a file that an error lists; the others are counted."""
 
 
-_USER_INFO = re.compile(r'(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)[^\s/@]*@')
-"""User name and password of an address, up to the @; an address made a `Path` has one slash after the colon."""
+_USER_INFO = re.compile(
+    r"""(\b(?:https?|rtsps?|rtmps?|ftp|wss?|udp|srt):/+|://)
+    (?:[^\s/:@]+:(?!\d+(?:[/?#\s]|$))[^\s'"]{0,300}@|[^\s/]*@)""",
+    re.VERBOSE,
+)
+"""User name and password of an address, up to the last @. A password may hold / and @ although it should not; a number
+behind the colon is a port. An address made a `Path` has one slash after the colon."""
 _SYSTEM_ERROR = re.compile(
     r"""\[(?:Errno|WinError)\ -?\d+\]\ (?P<reason>[^:\n\[]+)
     (?::\ (?P<path>'[^'\n]*'|"[^"\n]*")(?:\ ->\ (?:'[^'\n]*'|"[^"\n]*"))?)?""",

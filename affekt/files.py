@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -108,18 +108,44 @@ def require_writable(path: str | Path) -> None:
     """
     path = Path(path)
     with _explained(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        _require_no_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part, handle = _locked_part(part_of(path))
         os.close(handle)
         part.unlink(missing_ok=True)
 
 
+def require_own_output(path: Path, made_from: Iterable[Path | None]) -> None:
+    """Check that an output is none of the files from which it is to be made, under this name or another.
+
+    Args:
+        path: the output; it need not exist.
+        made_from: the files; None for one that was not given.
+
+    Raises:
+        FileError: it is one of them.
+    """
+    for source in made_from:
+        is_same = False
+        with contextlib.suppress(OSError):  # a file that is missing is refused where it is read
+            is_same = source is not None and path.samefile(source)
+        if is_same:
+            raise FileError(
+                expected='an output of its own', came=f'{path}, from which it is to be made', todo='choose another name'
+            )
+
+
+def _require_no_folder(path: Path) -> None:
+    """Check that a path to write is no folder; `.` and `/` have no name that a part could get."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+
+
 @contextlib.contextmanager
 def _published(path: Path, *, keeps_suffix: bool) -> Iterator[tuple[Path, int]]:
     """An empty, open file beside `path` that is renamed to it when the block succeeds."""
     with _explained(path):
+        _require_no_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part, handle = _locked_part(part_of(path, keeps_suffix=keeps_suffix))
     try:
@@ -190,6 +216,8 @@ def folder_atomically(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the folder cannot be written.
     """
+    if not path.name:  # `.` and `/`
+        raise StorageError(expected='a folder with a name of its own', came=str(path), todo='choose another path')
     staging, previous = part_of(path), part_of(path, OLD)
     if os.path.lexists(path) and not path.is_dir():
         raise StorageError(

@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -40,7 +41,7 @@ from affekt.journals import JOURNAL, Entry, entry_at, placed_entries, read_journ
 from affekt.moved_names import with_new_names
 
 __all__ = [
-    'JOURNAL', 'Entry', 'Run', 'entry_at', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked',
+    'JOURNAL', 'Entry', 'Run', 'entry_at', 'file_atomically', 'file_sha256', 'folder_atomically', 'hashes_of', 'locked',
     'only_regular', 'place_atomically', 'placed_entries', 'read_journal', 'read_regular_file', 'read_settings',
     'record_beside', 'remove_run', 'require_new_run', 'require_regular_file', 'sampled', 'versions', 'write_atomically',
 ]  # fmt: skip
@@ -50,6 +51,13 @@ LOCK = '.lock'
 RECORDED_PACKAGES = (
     'affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', 'ctranslate2', 'pyarrow', 'torch', 'transformers',
 )  # fmt: skip
+
+
+def hashes_of(paths: Iterable[Path]) -> dict[str, str]:
+    """Name of each file to its SHA-256; the path instead of the name where files in several folders share one."""
+    unique_paths = list(dict.fromkeys(paths))
+    counts = Counter(path.name for path in unique_paths)
+    return {path.name if counts[path.name] == 1 else str(path): file_sha256(path) for path in unique_paths}
 
 
 def versions() -> dict[str, str]:

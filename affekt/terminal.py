@@ -243,10 +243,10 @@ class StageBars:
     def _advance(self, name: str, share: float) -> None:
         if share < self._shares.get(name, 0.0) or self._shares.get(name, 0.0) >= 1.0:
             return
-        self._shares[name] = share
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(visible(name, is_line=True), total=1.0, note='')
             self._first_reports[name] = (time.monotonic(), share)
+        self._shares[name] = share  # last: another thread reads both
         elapsed = f'{time.monotonic() - self._start_s:.1f} s' if share >= 1.0 else ''
         self._bars.update(self._tasks[name], completed=share, note=elapsed)
         if share >= 1.0 and self._files == 1 and not self._console.is_terminal:

@@ -36,7 +36,7 @@ from affekt.runs import file_sha256, locked, write_atomically
 
 __all__ = [
     'MODELS', 'PACKAGED', 'SMALL_DESCRIBER', 'ModelFile', 'Part', 'Progress', 'Tarball', 'Wheel', 'cache_folder',
-    'is_small_describer', 'location', 'lookup', 'model_path', 'state', 'wanted_path',
+    'is_small_describer', 'location', 'lookup', 'model_path', 'state', 'wanted_path', 'with_home',
 ]  # fmt: skip
 
 Progress = Callable[[str, int, int], None]
@@ -184,7 +184,7 @@ def _is_verified(target: Path, part: Part) -> bool:
     if not target.is_file() or target.stat().st_size != part.size:
         return False
     with contextlib.suppress(OSError):
-        if _stamp(target).read_text() == _fingerprint(target, part):
+        if _stamp(target).read_bytes() == _fingerprint(target, part).encode():
             return True
     if file_sha256(target) != part.sha256:
         return False
@@ -287,7 +287,8 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
 def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterator[tuple[str, Callable[[Path], None]]]:
     """The sources of a file in order, each as a description and a function that writes the file to a path."""
     if folder := os.environ.get('AFFEKT_MODELS'):
-        own_file = _named_folder(folder) / (model.name if model.is_folder else '') / part.filename
+        own_folder = with_home(folder, 'a folder in AFFEKT_MODELS')
+        own_file = own_folder / (model.name if model.is_folder else '') / part.filename
         if own_file.is_file():
             yield f'{own_file}', lambda out: _copy(own_file, out)
     if part.members:
@@ -299,14 +300,20 @@ def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterato
         yield part.address, lambda out: _from_address(model.name, part, out, progress)
 
 
-def _named_folder(name: str) -> Path:
-    """The path in AFFEKT_MODELS, with ~ expanded."""
+def with_home(name: str, meaning: str) -> Path:
+    """The path of a model that the user named, with ~ and ~USER expanded.
+
+    Args:
+        name: the path.
+        meaning: what the path is, for the message, such as 'a folder in AFFEKT_MODELS'.
+
+    Raises:
+        WeightsError: the home folder is not known.
+    """
     try:
         return Path(name).expanduser()
     except RuntimeError as error:
-        raise WeightsError(
-            expected='a folder in AFFEKT_MODELS', came=f'{name}: {error}', todo='name it without ~'
-        ) from error
+        raise WeightsError(expected=meaning, came=f'{name}: {error}', todo='name it without ~') from error
 
 
 def _copy(own_file: Path, out: Path) -> None:

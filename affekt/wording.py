@@ -112,12 +112,12 @@ def percent_in_five(share: float) -> str:
 
 
 def percent_never_sure(chance: float) -> str:
-    """A probability as whole percentage: '99+' above 99.5 %, '<1' below 0.5 %.
+    """A probability as whole percentage: '99+' from 99.5 % on, '<1' up to 0.5 %.
 
-    >>> percent_never_sure(0.73), percent_never_sure(0.999), percent_never_sure(0.001)
+    >>> percent_never_sure(0.73), percent_never_sure(0.995), percent_never_sure(0.005)
     ('73', '99+', '<1')
     """
-    return '99+' if chance > 0.995 else '<1' if chance < 0.005 else percent(chance, 0)
+    return '99+' if chance >= 0.995 else '<1' if chance <= 0.005 else percent(chance, 0)
 
 
 def within(text: str, low: float, high: float) -> str:

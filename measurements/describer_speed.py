@@ -3,10 +3,12 @@
     python describer_speed.py [--batch 8] [--learnt 16] [--tokens 64] [--rounds 2] [--only answers|training]
                               [--processor NAME]
 
-SmolLM2-135M with drawn projections and adapters, one thread. Answers: prompts of unlike lengths, no answer ends early,
-and whether both ways say the same. Training: steps of the small describer's form with features from memory, and with
-the encoders of its sources run for every clip at every step: layers of Whisper and acoustic readings of read speech,
-readings of the face in the demo video. Seconds are of the processor; ratios are of medians.
+SmolLM2-135M with drawn projections and adapters, one thread. Answers: prompts of unlike lengths, and whether both ways
+say the same. An answer that ends leaves the batch, so that the last steps are taken with fewer clips; beside it stand
+the figures where none may end (`none_ends`), with all clips to the last token. Training: steps of the small describer's
+form with features from memory, and with the encoders of its sources run for every clip at every step: layers of Whisper
+and acoustic readings of read speech, readings of the face in the demo video. Seconds are of the processor; ratios are
+of medians.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +87,21 @@ def clips(describer: Describer, count: int) -> list[Asked]:
 
 
 def answering_speed(trunk: Trunk, count: int, tokens: int, rounds: int) -> dict[str, Any]:
-    """Tokens a processor second, one by one and together."""
+    """Tokens a processor second, one by one and together: answers that end where they do, and that may not end."""
     describer = Describer(trunk, SOURCES).eval()
-    batch, limits = clips(describer, count), Limits(tokens=tokens, stops=())
+    batch = clips(describer, count)
+    result = {'trunk': trunk.name, 'batch': count, 'tokens': tokens, 'rounds': rounds}
+    result |= pace(describer, batch, tokens, rounds)
+    describer.vocabulary = replace(describer.vocabulary, end=NO_TOKEN)
+    return {**result, 'none_ends': pace(describer, batch, tokens, rounds)}
+
+
+NO_TOKEN = -1
+
+
+def pace(describer: Describer, batch: Sequence[Asked], tokens: int, rounds: int) -> dict[str, Any]:
+    """Tokens a processor second, one by one and together."""
+    limits = Limits(tokens=tokens, stops=())
     seconds: dict[str, list[float]] = {'alone': [], 'together': []}
     for _ in range(rounds):
         begin = time.process_time()
@@ -95,14 +110,14 @@ def answering_speed(trunk: Trunk, count: int, tokens: int, rounds: int) -> dict[
         begin = time.process_time()
         together = describer.generate(batch, limits)
         seconds['together'].append(time.process_time() - begin)
-    made = sum(len(answer.tokens) for answer in together)
+    made = [len(answer.tokens) for answer in together]
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
-        'trunk': trunk.name, 'batch': count, 'tokens': tokens, 'rounds': rounds,
-        'tokens_per_second': {name: round(made / value, 2) for name, value in medians.items()},
+        'tokens_of_answers': made,
+        'tokens_per_second': {name: round(sum(made) / value, 2) for name, value in medians.items()},
         'ratio': round(medians['alone'] / medians['together'], 2),
         'same_answers': sum(first == second for first, second in zip(alone, together, strict=True)),
-    }  # fmt: skip
+    }
 
 
 def encoded(names: Sequence[str], manifest: Manifest) -> dict[str, np.ndarray]:

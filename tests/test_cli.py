@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.cli import main
+from affekt.cli.recordings import run_folder
 from affekt.weights import MODELS, state
 
 NEEDED = ('face_landmarker.task', 'silero_vad.onnx', 'whisper-tiny.en', 'minilm-l6-int8.onnx')
@@ -107,6 +108,17 @@ def test_one_bad_file_does_not_stop_the_others_and_a_resume_repeats_only_it(tmp_
     assert [(entry['file'], entry['state']) for entry in entries] == [
         ('bad.wav', 'failed'), ('good.wav', 'done'), ('bad.wav', 'superseded'), ('bad.wav', 'done'),
     ]  # fmt: skip
+
+
+def test_resuming_takes_the_newest_run_of_this_title_and_of_no_longer_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ('talk-20261130-230000', 'talk-20261201-100000', 'talk-part2-20261201-110000', 'talk-20261201-120000-old')
+    for name in names:
+        (tmp_path / 'affekt_runs' / name).mkdir(parents=True)
+        (tmp_path / 'affekt_runs' / name / 'settings.json').write_text('{}')
+    assert run_folder('talk', resume=True).name == 'talk-20261201-100000'
+    assert run_folder('talk-part2', resume=True).name == 'talk-part2-20261201-110000'
+    assert run_folder('talk', resume=False).name not in names
 
 
 def test_a_run_is_exported_in_every_format(tmp_path, tone, models_present):

@@ -70,13 +70,14 @@ def test_one_long_fault_does_not_flood_the_terminal():
 
 
 @pytest.mark.parametrize('sign', ['://', ':/'])
-def test_no_error_repeats_the_password_of_an_address(sign):
+@pytest.mark.parametrize('password', ['secret', 'a@secret', '@secret@', 'a/secret', '/se@cret/secret', '1secret/'])
+def test_no_error_repeats_the_password_of_an_address(sign, password):
     error = errors.LLMError(
-        expected='a folder', came=f'http{sign}me:secret@host/v1', todo=f'see rtsp{sign}you:secret@h'
+        expected='a folder', came=f'http{sign}me:{password}@host/v1', todo=f'see rtsp{sign}you:{password}@h'
     )
     assert 'secret' not in str(error)
     assert f'http{sign}…@host/v1' in str(error)
-    kept = 'https://registry.npmjs.org/@scope/name and C:/a@b and me@host'
+    kept = 'https://registry.npmjs.org/@scope/name, http://host:80/@x, http://host: a@b and C:/a@b and me@host'
     assert errors.LLMError(expected='a', came=kept, todo='b').came == kept
 
 

@@ -113,3 +113,13 @@ def test_a_path_that_cannot_be_used_ends_every_verb_with_a_sentence(place, monke
         signal.alarm(0)
         signal.signal(signal.SIGALRM, previous)
     assert wrong == []
+
+
+@pytest.mark.parametrize(('seed', 'reason'), [('-1', 'x>=0'), (str(2**64), 'the largest seed'), ('1.5', 'integer')])
+def test_a_number_that_is_no_seed_is_refused_by_every_verb(seed, reason):
+    seeds = {name: param for name, verb in VERBS.items() for param in verb.params if param.name == 'seed'}
+    assert len(seeds) > 20
+    for name, param in seeds.items():
+        assert param.type.convert('7', param, None) == 7, name
+        with pytest.raises(click.BadParameter, match=reason):
+            param.type.convert(seed, param, None)

@@ -12,8 +12,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from affekt.errors import StorageError
+from affekt.cli import main
+from affekt.errors import FileError, StorageError
 from affekt.files import (
     OLD,
     file_atomically,
@@ -21,7 +23,9 @@ from affekt.files import (
     part_of,
     place_atomically,
     remove_folder,
+    require_own_output,
     require_room_for_folder,
+    require_writable,
     storage_error,
     write_atomically,
 )
@@ -216,3 +220,64 @@ def test_a_folder_whose_removal_is_killed_is_not_found_in_part(tmp_path, monkeyp
     remove_folder(folder)
     assert _names(tmp_path) == []
     remove_folder(folder)  # none: no error
+
+
+@pytest.mark.parametrize('name', ['.', '..', '/', 'a-folder'])
+def test_a_folder_is_no_file_to_write_and_one_without_a_name_is_not_replaced(tmp_path, monkeypatch, name):
+    (tmp_path / 'here' / 'a-folder').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / 'here')
+    for write in (require_writable, lambda path: write_atomically(path, b'')):
+        with pytest.raises(StorageError, match='a folder'):
+            write(Path(name))
+    if name != 'a-folder':
+        with pytest.raises(StorageError), folder_atomically(Path(name)):
+            pass
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*')] == ['here', 'here/a-folder']
+
+
+def test_an_output_under_any_name_of_its_input_is_refused(tmp_path):
+    table = tmp_path / 'table.csv'
+    table.write_text('name\n')
+    (tmp_path / 'link.csv').symlink_to(table)
+    os.link(table, tmp_path / 'same.csv')
+    for name in ('table.csv', 'link.csv', 'same.csv'):
+        with pytest.raises(FileError, match='an output of its own'):
+            require_own_output(tmp_path / name, (None, tmp_path / 'missing.csv', table))
+    require_own_output(tmp_path / 'other.csv', (None, tmp_path / 'missing.csv', table))
+
+
+@pytest.mark.parametrize(
+    ('words', 'kept'),
+    [
+        (('extract', 'a.csv', '--out', './a.csv'), 'a.csv'),
+        (('judge', 'a.csv', 'b.csv', '--reference', 'longer text', '--out', 'b.csv'), 'b.csv'),
+        (('judge', 'pairs.csv', '--reference', 'longer text', '--out', 'pairs.csv'), 'pairs.csv'),
+        (('judge', 'x.showings.csv', 'b.csv', '--reference', 'longer text', '--out', 'x.csv'), 'x.showings.csv'),
+        (('prefer', 'predict', 'model', 'pairs.csv', '--out', 'pairs.csv'), 'pairs.csv'),
+        (('track', 'write', 'mer2023-semi', 'a.csv', '--out', 'a.csv'), 'a.csv'),
+        (('rank', 'pairs.csv', '--html', 'pairs.csv'), 'pairs.csv'),
+        (('caption', 'stats', 'a.csv', '--html', 'a.csv'), 'a.csv'),
+        (('corpus', 'import', 'folder', 'mine', '--out', 'mine/samples.csv'), 'mine/samples.csv'),
+    ],
+)
+def test_a_command_keeps_the_table_that_it_reads(words, kept, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('a', 'b', 'x.showings'):
+        (tmp_path / f'{name}.csv').write_text(f'name,description\nclip,Happy in {name}.\n')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'samples.csv').write_text('sample,category\na,anger\n')
+    (tmp_path / 'pairs.csv').write_text('name,a1,a2\nclip,Happy.,Sad.\n')
+    before = (tmp_path / kept).read_bytes()
+    ran = CliRunner().invoke(main, words)
+    assert (ran.exit_code, 'an output of its own' in ran.output) == (2, True), ran.output
+    assert (tmp_path / kept).read_bytes() == before
+
+
+def test_a_manifest_in_the_folder_of_a_release_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'samples.csv').write_text('sample,category\na,anger\n')
+    words = ('corpus', 'import', 'folder', 'mine', '--out', 'mine/manifest.parquet')
+    for _ in range(2):
+        ran = CliRunner().invoke(main, words)
+        assert ran.exit_code == 0, ran.output

@@ -16,6 +16,7 @@ from affekt.runs import (
     Run,
     file_sha256,
     folder_atomically,
+    hashes_of,
     read_journal,
     read_regular_file,
     read_settings,
@@ -357,3 +358,14 @@ def test_a_run_that_is_removed_leaves_what_is_not_its_own(tmp_path):
     for name in ('a', 'b'):
         remove_run(tmp_path / name, ['part-1'])
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob('*'))] == ['b', 'b/theirs']
+
+
+def test_every_file_has_a_hash_though_two_share_a_name(tmp_path):
+    paths = [tmp_path / 'a' / 'x.csv', tmp_path / 'b' / 'x.csv', tmp_path / 'b' / 'y.csv']
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(str(number))
+    assert hashes_of(paths[1:]) == {'x.csv': file_sha256(paths[1]), 'y.csv': file_sha256(paths[2])}
+    assert hashes_of([*paths, paths[0]]) == {
+        str(paths[0]): file_sha256(paths[0]), str(paths[1]): file_sha256(paths[1]), 'y.csv': file_sha256(paths[2]),
+    }  # fmt: skip

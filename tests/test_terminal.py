@@ -51,6 +51,21 @@ def test_a_stage_never_runs_backwards_and_ends_once(capsys, steps):
     assert capsys.readouterr().err.count('faces done') == 1
 
 
+def test_a_thread_that_asks_how_things_stand_while_a_stage_begins_gets_an_answer(monkeypatch):
+    bars = StageBars()
+    add_task, answers = bars._bars.add_task, []
+
+    def asked_meanwhile(*words, **options):
+        answers.append(bars.standing())
+        return add_task(*words, **options)
+
+    monkeypatch.setattr(bars._bars, 'add_task', asked_meanwhile)
+    bars('faces', 1.0, 4.0)
+    answers.append(bars.standing())
+    assert answers[0] != answers[1]
+    assert 'faces' in answers[1]
+
+
 def test_markup_in_names_and_messages_is_shown_as_it_stands(capsys):
     say(facts_table([{'model': 'affekt[torch]', 'size': '[bold]1'}]))
     show_error(MediaError(expected='[red]a file[/]', came='[x]', todo='see [y]'))

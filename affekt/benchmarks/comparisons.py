@@ -8,6 +8,7 @@ products. p-values are those of `affekt.metrics.resampling.paired_test`, correct
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -27,7 +28,7 @@ from affekt.metrics import (
     student_interval,
     summed_by,
 )
-from affekt.metrics.resampling import Spread, influences_of, linearised_variances, sizes_of, spread
+from affekt.metrics.resampling import Spread, exchange_p, influences_of, linearised_variances, sizes_of, spread
 
 Score = Callable[[Floats], Floats]
 """Function from column sums (R, K) to (R,) scores."""
@@ -45,14 +46,14 @@ class Gap:
 
     difference: Interval
     p: float
-    """Two-sided p-value of approximate randomization."""
+    """Two-sided p-value of approximate randomization; nan if the difference is undefined, or without exchanges."""
     p_holm: float
     """p-value after Holm's correction over all pairs of the ranking."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Systems by score, best first."""
+    """Systems by score, best first; an undefined score counts as the lowest."""
 
     order: tuple[str, ...]
     scores: Mapping[str, Interval]
@@ -100,7 +101,7 @@ def rank_systems(
     joined = by_sample if groups is None else summed_by(by_sample, np.asarray(groups))
     # 1. Scores, and their spread over resamples.
     values = {name: float(score[name](joined[:, column_slices[name]].sum(axis=0, keepdims=True))[0]) for name in names}
-    order = tuple(sorted(names, key=lambda name: (-values[name], name)))
+    order = tuple(sorted(names, key=lambda name: (math.inf if math.isnan(values[name]) else -values[name], name)))
     resampled_scores = _scored(score, column_slices, resampled_sums(joined, rng=rng, resamples=resamples))
     if groups is None or len(joined) < 2:
         spreads, gap_spreads = _plain_spreads(resampled_scores, order)
@@ -191,6 +192,7 @@ def _ranks(
     from scipy.stats import rankdata  # importing it takes half a second, which all scoring would wait for
 
     scores = np.array([resampled_scores[name] for name in order])  # (S, R)
+    scores = np.where(np.isnan(scores), -np.inf, scores)
     resampled_ranks = rankdata(-scores, axis=0, method='min') if scores.shape[1] else scores
     return {name: (rank, *_rank_bounds(resampled_ranks[rank - 1], rank, level)) for rank, name in enumerate(order, 1)}
 
@@ -222,12 +224,11 @@ def _gaps(
             totals[column_slices[right]] - exchanged
         )
         observed = values[left] - values[right]
-        extreme = int((np.abs(exchanged_differences) >= abs(observed) - 1e-12).sum())
         draws, known = pair_spreads[left, right]
         scores = np.concatenate([[values[right]], resampled_scores[left], resampled_scores[right]])
         bounds = inferred_bounds(values[left], scores[~np.isnan(scores)])
         difference = difference_interval(observed, draws, units=len(joined), level=level, bounds=bounds, known=known)
-        differences[left, right] = (difference, (1 + extreme) / (1 + resamples))
+        differences[left, right] = (difference, exchange_p(observed, exchanged_differences))
     corrected = holm([p for _, p in differences.values()])
     return {
         pair: Gap(*difference, adjusted)
@@ -248,7 +249,7 @@ def _groups(order: Sequence[str], gaps: Mapping[tuple[str, str], Gap], level: fl
     groups: list[tuple[int, int]] = []
     for start in range(len(order)):
         end = start + 1
-        while end < len(order) and all(gaps[order[i], order[end]].p_holm >= level for i in range(start, end)):
+        while end < len(order) and not any(gaps[order[i], order[end]].p_holm < level for i in range(start, end)):
             end += 1
         if not groups or end > groups[-1][1]:
             groups.append((start, end))

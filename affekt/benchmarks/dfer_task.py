@@ -97,6 +97,11 @@ class DferTask(Task):
     """The columns of `values`."""
 
     @property
+    def value_names(self) -> tuple[str, ...]:
+        """Names of the V values."""
+        return self.dimensions
+
+    @property
     def score(self) -> str:
         """The score that chooses on validation."""
         return 'concordance' if self.dimensions else 'balanced_accuracy'
@@ -217,7 +222,7 @@ def open_dfer(
     Raises:
         CorpusError: a clip has no label, the manifest has no labels of the target, or there is no training part or no
             test part.
-        TableError: a part is empty or of one class.
+        TableError: a part is empty, of one class, or of one value of a dimension.
         UnknownNameError: unknown target.
     """
     # 1. Targets and people.

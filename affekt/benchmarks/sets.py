@@ -159,14 +159,14 @@ def find_labels(unibench_set: UniBenchSet, labels: Path) -> Path | None:
     )
     candidates = [labels / folder / file for folder in folders for file in files]
     candidates += [labels / f'{unibench_set.key}{ending}' for ending in ENDINGS]
-    present = list(dict.fromkeys(path.resolve() for path in candidates if path.is_file()))
+    present = {path.resolve(): path for path in candidates if path.is_file()}
     if len(present) > 1:
         raise TableError(
             expected=f'one label file for {unibench_set.name}',
-            came=listed([str(path.relative_to(labels.resolve())) for path in present]),
+            came=listed([str(path.relative_to(labels)) for path in present.values()]),
             todo='keep one of them in the folder',
         )
-    return present[0] if present else None
+    return next(iter(present), None)
 
 
 def read_labels_of(unibench_set: UniBenchSet, path: Path) -> dict[str, Any]:

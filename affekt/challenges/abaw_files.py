@@ -135,18 +135,25 @@ def frames_to_answer(name: str, path: Path, partition: str = '') -> FrameList:
     Args:
         name: name of the track.
         path: a text file that lists each frame, such as the organizers' example; a table of frames (.parquet),
-            or the manifest next to it; or a folder of face images, with one folder per video.
+            or the manifest next to it; or a folder of face images, numbered from 1, with one folder per video.
         partition: partition of a table; '' for `test` if it has the frames of test videos, otherwise `val`.
 
     Raises:
         UnknownNameError: unknown track or partition.
         TableError: the list is empty, or has duplicates, given with their lines; or a table has none of that
-            partition, or has the frames of only some of its test videos.
+            partition, or has the frames of only some of its test videos; or images are numbered from 0.
     """
     track = frame_track_named(name)
     if path.is_dir():
         folders = sorted(child for child in path.iterdir() if child.is_dir())
-        frames = FrameList.of({folder.name: sorted(crop_numbers(folder)) for folder in folders})
+        numbers = {folder.name: sorted(crop_numbers(folder)) for folder in folders}
+        for video, own in numbers.items():
+            if own and own[0] < 1:
+                raise TableError(
+                    expected='images numbered from 1', came=f'image {own[0]} in {path / video}',
+                    todo='number them as the frames of the videos, from 1',
+                )  # fmt: skip
+        frames = FrameList.of(numbers)
     elif path.suffix == '.parquet':
         videos = part_of(track, frame_table(path), partition)
         _require_counted(track, videos)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import (
+    SEED,
     WORD_TABLES,
     Named,
     licenses,
@@ -50,7 +51,7 @@ def draw_options(command: Command) -> Command:
             default=2000,
             help='Resamples of intervals and tests (default 2000).',
         ),
-        click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).'),
+        click.option('--seed', type=SEED, default=0, help='Random seed (default 0).'),
         click.option('--out', type=PATH, help='Folder for results and settings.'),
         AS_JSON,
     ]

@@ -11,6 +11,7 @@ import click
 
 from affekt.cli.bench import PATH, bench, draw_options, with_notes
 from affekt.cli.choices import (
+    SEED,
     Named,
     frame_clocks,
     frame_loss_values,
@@ -285,7 +286,7 @@ def _require_one_source(made_up: bool, out: Path | None, given: Sequence[str]) -
 @click.option(
     '--without-identity', is_flag=True, help='Do not use the face identity network, which is for research only.'
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the intervals (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the intervals (default 0).')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @PORTRAYED_OPTION
 @CONSENT_NOTE_OPTION

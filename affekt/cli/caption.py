@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from affekt.cli.choices import Named, Pairs, refuse_unused, servers
+from affekt.cli.choices import SEED, Named, Pairs, refuse_unused, servers
 from affekt.cli.features import Shard
 from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.cli.help import VerbGroup
@@ -367,7 +367,7 @@ def filter_command(
 @click.option(
     '--resamples', type=click.IntRange(1, 100_000), default=1000, help='Resamples of intervals (default 1000).'
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def stats(
     captions: Path, filtered: Path | None, truth: Path | None, second: Path | None, tables: str, page: Path | None,
@@ -387,9 +387,12 @@ def stats(
         statistics_page,
         statistics_sheet,
     )
+    from affekt.files import require_own_output
     from affekt.labels import load_table, read_answers
     from affekt.runs import write_atomically
 
+    if page:
+        require_own_output(page, (captions, filtered, truth, second))
     second = second or second_table(captions)
     if truth is None and second is None:
         refuse_unused('--truth or --second-language', 'resamples', 'seed')

@@ -18,6 +18,30 @@ INLINE = 44
 """Maximum characters of names shown beside an option; more are listed at the end of the help."""
 MOST = 20
 """Maximum number of names that an error lists."""
+LARGEST_SEED = 2**63 - 1
+"""Generators of torch take 64 bits; further runs count on from the seed."""
+
+
+class Seed(click.IntRange):
+    """A seed: a whole number that every generator takes."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number.
+
+        Raises:
+            click.BadParameter: it is negative, or has more than 63 bits.
+        """
+        seed = super().convert(value, param, ctx)
+        if seed > LARGEST_SEED:
+            self.fail(f'{seed} is larger than {LARGEST_SEED}, the largest seed.', param, ctx)
+        return seed
+
+
+SEED = Seed()
+"""Type of every option `--seed`."""
 
 
 class Named(click.ParamType[str]):

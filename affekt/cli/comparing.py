@@ -23,7 +23,7 @@ from affekt.cli.bench import (
     refuse_unused_model_options,
     with_notes,
 )
-from affekt.cli.choices import SERVER, Named, judge_strategies, reference_judges, refuse_unused
+from affekt.cli.choices import SEED, SERVER, Named, judge_strategies, reference_judges, refuse_unused
 from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.cli.rank import judge_tables
 from affekt.terminal import StageBars, say, say_json
@@ -142,6 +142,12 @@ def _judge(
         raise click.UsageError('Name a model: --endpoint and --model, --replay and --model, --local, or --reference.')
     if local is not None and (options['endpoint'] or has_media):
         raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
+    if options['strategy'] not in ('s3', 's4'):
+        refuse_unused('--strategy s3 or s4', 'judge_model', 'judge_endpoint')
+    if local is not None:
+        refuse_unused('--endpoint', 'server', 'timeout_s')
+    if not has_media:
+        refuse_unused('--media', 'probe', 'frames', 'max_side', 'sound')
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
         yield _language_judge(answers, servers, has_media, local, **options)
 
@@ -232,9 +238,7 @@ def _language_judge(
 @click.option(
     '--floor', type=int, default=2, metavar='N', help='Minimum number of votes per pair of describers (default 2).'
 )
-@click.option(
-    '--seed', type=click.IntRange(0), default=0, metavar='N', help='Random seed of orders and sides (default 0).'
-)
+@click.option('--seed', type=SEED, default=0, metavar='N', help='Random seed of orders and sides (default 0).')
 @click.option(
     '--host', default='127.0.0.1', metavar='ADDRESS', help='Address to listen on (default 127.0.0.1: this machine).'
 )
@@ -256,7 +260,10 @@ def annotate(
            tasks.json, .csv                           from Label Studio
            a folder or table of captions, with --check
     """
+    if export_only:
+        refuse_unused('a page (without --export-only)', 'host', 'port', 'token')
     if check:
+        refuse_unused('pairs (without --check)', 'test_items', 'test_share', 'gold_every', 'floor', 'seed')
         address = {'host': host, 'port': port, 'token': token}
         media = {name: options[name] for name in ('media', 'without_media', 'resume')}
         _check(pairs, out, export_only, as_json, raw_csv, options['gold'], address, media)
@@ -372,7 +379,7 @@ def _show_links(links: Any, as_json: bool) -> None:
 @click.option('--tables', multiple=True, type=TABLES, help=f'{TABLES_HELP} May be repeated; default all present.')
 @model_query_options
 @click.option('--resamples', type=click.IntRange(0, 100_000), default=2000, help='Resamples (default 2000).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @AS_JSON
 def describers(
     models: Sequence[str], out: Path, media: Path | None, truth: Path | None, votes: Sequence[Path],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from affekt.cli.choices import Named, columns, corpora, leaks, reasons
+from affekt.cli.choices import SEED, Named, columns, corpora, leaks, reasons
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.cli.installation import say_unusable
 from affekt.cli.reenact import asked_cast, asked_speech, cast_options
@@ -64,6 +64,19 @@ def list_corpora(as_json: bool) -> None:
     say_unusable(CORPORA.listed())
 
 
+def _require_no_part_of(folder: Path, out: Path) -> None:
+    """Checks that an output replaces no file of a release, such as its labels; a manifest of before may be replaced."""
+    from affekt.corpora import Manifest
+    from affekt.errors import TableError
+    from affekt.files import require_own_output
+
+    if out.is_file() and out.resolve().is_relative_to(folder.resolve()):
+        try:
+            Manifest.load(out)
+        except TableError:
+            require_own_output(out, (out,))
+
+
 @corpus.command('import')
 @click.argument('name', type=Named(corpora), metavar='NAME')
 @click.argument('folder', type=PATH)
@@ -105,6 +118,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
     """
     from affekt.corpora import check_corpus, fit_to_learn, frames_path, import_with_frames
 
+    _require_no_part_of(folder, out)
     with table_notes() as notes:
         manifest, frames = import_with_frames(name, folder)
     if leave_out:
@@ -139,7 +153,7 @@ def import_command(name: str, folder: Path, out: Path, leave_out: Sequence[str],
 @click.option('--size', type=int, default=160, help='Height and width in pixels (default 160).')
 @click.option('--noise', type=float, help='Standard deviation of rater noise in affwild2 (default 0.05).')
 @click.option('--delay', 'delay_s', type=float, help='Rater delay in seconds in affwild2 (default 0).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Number of rendering processes (default 1).')
 @click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 @cast_options
@@ -295,7 +309,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--count', type=click.IntRange(2), default=5, help='Number of folds (default 5).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the order of equal groups (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the order of equal groups (default 0).')
 @click.option(
     '--by',
     multiple=True,

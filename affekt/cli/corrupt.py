@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from affekt.cli.choices import Named, noise_presets, noises
+from affekt.cli.choices import SEED, Named, noise_presets, noises, refuse_unused
 from affekt.cli.group import AS_JSON, end_with, main
 from affekt.terminal import StageBars, say, say_json
 from affekt.wording import counted
@@ -78,7 +78,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
     metavar='RULE',
     help='Modalities to withhold: audio, audio+text, audio:0.3 or any:0.3. Repeatable.',
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--flac', is_flag=True, help='Write audio as flac instead of wav.')
 @click.option(
     '--processes',
@@ -116,6 +116,10 @@ def corrupt_command(
     from affekt.corpora import Manifest
     from affekt.corruption import Corruption, as_published, corrupt
 
+    if not (preset or options['snr_db']):
+        refuse_unused('--snr or --as', 'noise', 'power', 'talkers', 'flac')
+    elif noise != 'babble':
+        refuse_unused('--noise babble', 'talkers')
     settings = {name: value for name, value in options.items() if value not in (None, ())}
     settings['sound'] = '.flac' if flac else '.wav'
     corruption = as_published(preset, noise, **settings) if preset else Corruption(noise=noise or 'white', **settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, Pairs, recognisers, refuse_unused, servers
+from affekt.cli.choices import SEED, Named, Pairs, recognisers, refuse_unused, servers
 from affekt.cli.group import AS_JSON, end_with, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.views import described_parts
@@ -253,7 +253,7 @@ def _say_described(clips: Sequence[DescribedClip], name: str, out: Path | None) 
 @click.option('--precision', type=Named(('auto', 'float32', 'bfloat16', 'float16')), default='auto',
               help='Precision of products (default auto).')  # fmt: skip
 @click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--resume', is_flag=True, help='Continue the run in OUT.')
 @AS_JSON
 def train_command(

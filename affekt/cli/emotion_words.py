@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.choices import SERVER, WORD_TABLES, Named, metrics, refuse_unused
+from affekt.cli.choices import SEED, SERVER, WORD_TABLES, Named, metrics, refuse_unused
 from affekt.cli.group import AS_JSON, end_with, main, table_notes
 from affekt.terminal import StageBars, facts_table, plain_table, say, say_json
 from affekt.wording import counted, percent, signed, subject, within
@@ -131,7 +131,7 @@ def score() -> None:
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def openvocab(
     truth_path: Path,
@@ -196,7 +196,7 @@ def openvocab(
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def labels(
     truth: Path, prediction: Path, names: str | None, column: str | None, by: str | None, resamples: int, seed: int,

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from affekt.cli.choices import SEED
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import plain_table, say, say_json
 from affekt.wording import counted, percent, signed, within
@@ -73,7 +74,7 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def evaluate(
     judge: Path,
@@ -118,7 +119,10 @@ def evaluate(
 def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | None) -> None:
     """Write a MODEL's preferences on PAIRS for MER-Prefer."""
     from affekt.challenges import write_prefer_submission
+    from affekt.files import require_own_output
     from affekt.preference import predict_file
+
+    require_own_output(out, (model, pairs, features))
 
     with table_notes():
         pair_table, readings = predict_file(model, pairs, features=features)
@@ -150,7 +154,7 @@ def check(file: Path, candidates: Path) -> None:
 @click.option(
     '--resamples', type=click.IntRange(1, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: bool) -> None:
     """Score a FILE of name,preference as MER-Prefer does."""

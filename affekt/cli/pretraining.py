@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from affekt.cli.choices import Named, refuse_unused, refuse_unused_tuning
+from affekt.cli.choices import SEED, Named, refuse_unused, refuse_unused_tuning
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.views import tensor_groups, tensor_table
 from affekt.errors import UnknownNameError, ValueRangeError
@@ -77,7 +77,7 @@ SMALLEST = {'hicmae': 'tiny', 'svfap': 'small'}
 @click.option('--workers', type=click.IntRange(0), default=2, help='Threads that prepare batches ahead (default 2).')
 @click.option('--save-every', type=click.IntRange(1), default=100, help='Updates between checkpoints (default 100).')
 @click.option('--snapshot-every', type=click.IntRange(1), help='Epochs between permanent copies of the weights.')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--resume', is_flag=True, help='Continue the run in OUT.')
 @AS_JSON
 def pretrain_command(
@@ -387,7 +387,7 @@ def _say_verdict(inspection: Inspection) -> None:
               help='Precision of products (default float32).')  # fmt: skip
 @click.option('--device', default='cpu', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--workers', type=click.IntRange(0), default=0, help='Threads that prepare batches ahead (default 0).')
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--resume', is_flag=True, help='Continue the run in OUT.')
 @AS_JSON
 def finetune_command(

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.choices import Named, interval_methods, tie_models
+from affekt.cli.choices import SEED, Named, interval_methods, tie_models
 from affekt.cli.group import AS_JSON, main
 from affekt.terminal import facts_table, plain_table, say, say_json
 from affekt.wording import counted, percent, signed
@@ -50,9 +50,7 @@ if TYPE_CHECKING:
     '--intervals', default='profile', type=Named(interval_methods), help='Method of the intervals (default profile).'
 )
 @click.option('--level', type=float, default=0.95, metavar='SHARE', help='Coverage of the intervals (default 0.95).')
-@click.option(
-    '--seed', type=click.IntRange(0), default=0, metavar='N', help='Random seed of bootstrap and ranks (default 0).'
-)
+@click.option('--seed', type=SEED, default=0, metavar='N', help='Random seed of bootstrap and ranks (default 0).')
 @AS_JSON
 @click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
 def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **options: Any) -> None:
@@ -66,8 +64,11 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **op
     name,a1,a2,preference,model1,model2               EmoPrefer
     """
     from affekt.annotation import left_out_notes, votes_table
+    from affekt.files import require_own_output
     from affekt.ranking import ranked_file, render_ranking
 
+    if html:
+        require_own_output(html, (file,))
     with votes_table(file) as table:
         for note in left_out_notes(file) if table != file else ():
             say(note, err=True, style='yellow')

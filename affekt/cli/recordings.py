@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -359,9 +359,10 @@ def needed_models(options: Mapping[str, Any]) -> list[str]:
 
 def run_folder(title: str, resume: bool) -> Path:
     """A new folder named by title and time; to resume, the newest one of that title."""
-    earlier = sorted(RUNS.glob(f'{glob.escape(title)}-*/settings.json'))
+    is_run = re.compile(rf'{re.escape(title)}-\d{{8}}-\d{{6}}').fullmatch  # `talk-*` would take runs of talk-2 too
+    earlier = sorted(path.parent for path in RUNS.glob('*/settings.json') if is_run(path.parent.name))
     if resume and earlier:
-        return earlier[-1].parent
+        return earlier[-1]
     return RUNS / f'{title}-{time.strftime("%Y%m%d-%H%M%S")}'
 
 

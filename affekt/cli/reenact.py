@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import Named, licenses
+from affekt.cli.choices import SEED, Named, licenses
 from affekt.cli.group import AS_JSON, Command, end_with, main
 from affekt.cli.help import OwnArgument, VerbWithVerbs
 from affekt.cli.installation import fetch
@@ -217,7 +217,7 @@ def asked_painting(options: dict[str, Any], is_painted: bool) -> dict[str, Any]:
 @click.option('--own-mouth', is_flag=True, help="Use a synthetic inside of the mouth, not the driver's.")
 @click.option('--engine', type=Named(ENGINES), default='geometric', help='Engine that draws (default geometric).')
 @painting_options
-@click.option('--seed', type=click.IntRange(0), help='Random seed of the noise of --engine diffusion (default 42).')
+@click.option('--seed', type=SEED, help='Random seed of the noise of --engine diffusion (default 42).')
 @click.option('--face-model', type=PATH, metavar='FILE', help='FLAME model whose head guides --engine diffusion.')
 @click.option(
     '--face-encoder', 'face_encoders', type=PATH, multiple=True, metavar='FILE',
@@ -454,7 +454,7 @@ def _share(text: str) -> float:
               help='Maximum side of the square around the head that it reads (default 192).')  # fmt: skip
 @click.option('--size', 'max_side', type=click.IntRange(64), default=512, metavar='PIXELS',
               help='Longest side of the portrait (default 512).')  # fmt: skip
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @AS_JSON
 def train_refiner_command(
     video: Path, out: Path, steps: int, refined: int, max_side: int, seed: int, as_json: bool

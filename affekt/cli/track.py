@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affekt.cli.choices import WORD_TABLES, Named, fusion_models, tracks, tracks_of_all
+from affekt.cli.choices import SEED, WORD_TABLES, Named, fusion_models, tracks, tracks_of_all
 from affekt.cli.group import AS_JSON, main, table_notes
 from affekt.terminal import StageBars, plain_table, say, say_json
 from affekt.wording import counted
@@ -104,7 +104,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     default=10,
     help='Epochs without improvement before training stops (default 10).',
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed (default 0).')
 @click.option('--allow-missing', is_flag=True, help='Accept clips without features of a modality.')
 @click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @AS_JSON
@@ -214,7 +214,9 @@ def write(
     tracks of ABAW it is a table of frames (.parquet).
     """
     from affekt.challenges import FRAME_TRACKS, read_candidates, track_named, write_submission
+    from affekt.files import require_own_output
 
+    require_own_output(out, (prediction, candidates, frames))
     if name in FRAME_TRACKS:
         _refuse(name, candidates=candidates, allow_empty=allow_empty or None)
         _write_frames(name, prediction, out, frames, partition or '')
@@ -326,7 +328,7 @@ def _labels(submission: Submission) -> str:
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
-@click.option('--seed', type=click.IntRange(0), default=0, help='Random seed of the resamples (default 0).')
+@click.option('--seed', type=SEED, default=0, help='Random seed of the resamples (default 0).')
 @AS_JSON
 def score_command(
     name: str,

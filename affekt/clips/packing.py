@@ -227,6 +227,8 @@ def _clip_or_reason(manifest: Manifest, row: Sample, settings: ClipSettings, lan
         clip = sample_clip(manifest, row, settings, landmarker)
     except AffektError as error:
         return IndexRow(row.sample, failed=error.came), None
+    except MemoryError:  # an error of this machine, not of the sample
+        raise
     except Exception as error:  # unforeseen errors of single files must not stop the others
         return IndexRow(row.sample, failed=f'{type(error).__name__}: {error}'), None
     return replace(_index_row(clip), content=content(manifest, row, settings)), clip

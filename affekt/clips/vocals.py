@@ -39,7 +39,7 @@ def with_vocals(
         progress: called with 'vocals', files done, total files.
 
     Returns:
-        The manifest with `audio` replaced; samples without audio keep none.
+        The manifest with `audio` replaced; samples without audio keep none, and windows of a recording their times.
 
     Raises:
         MissingExtraError: demucs is not installed.
@@ -49,10 +49,14 @@ def with_vocals(
     from affekt.media import Recording, write_audio
 
     sources: dict[str, Path] = {}
+    recordings: set[Path] = set()
+    """Files of which samples are windows, identified by the name of the recording."""
     for row in manifest.samples:
         column = 'audio' if row.audio else 'video'
         if (path := manifest.media(row, column)) is not None:
             sources[row.sample] = path
+            if row.recording is not None and manifest.window_s(row, column):
+                recordings.add(path)
     files = list(dict.fromkeys(sources.values()))
     if not files:
         raise CorpusError(
@@ -63,8 +67,10 @@ def with_vocals(
     targets = {}
     for path in with_progress(files, progress, 'vocals', len(files)):
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-        targets[path] = out / f'{path.stem}-{digest}.flac'
+        name = f'{path.stem}-{digest}'
+        targets[path] = out / name / f'{path.stem}.flac' if path in recordings else out / f'{name}.flac'
         if not targets[path].is_file():
+            targets[path].parent.mkdir(exist_ok=True)
             blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
             samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
             write_audio(targets[path], separate(samples) if len(samples) else samples, RATE_HZ)

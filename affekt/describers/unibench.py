@@ -39,7 +39,7 @@ from affekt.labels import WordTable, load_table
 from affekt.llm import Extraction, LabelExtractor
 from affekt.metrics import official_parse
 from affekt.progress import Progress
-from affekt.runs import file_sha256, record_beside, versions, write_atomically
+from affekt.runs import hashes_of, record_beside, versions, write_atomically
 from affekt.tables import ENDINGS, answers_by_name, csv_bytes, read_columns
 from affekt.typed_json import json_file
 
@@ -250,7 +250,7 @@ def scored_model(
     predictions = Path(choice.where) if choice.form == 'predictions' else folder / PREDICTIONS
     outcome = run_unibench(predictions, labels, rng=rng, table=table, sets=sets, resamples=resamples, progress=progress)
     record = dict(record_beside(predictions) or {'predictions': str(predictions), 'versions': versions()})
-    record |= {'word_table_of_scores': table.label, 'inputs': {path.name: file_sha256(path) for path in outcome.inputs}}
+    record |= {'word_table_of_scores': table.label, 'inputs': hashes_of(outcome.inputs)}
     accuracy: dict[str, Accuracy] = {}
     samples: dict[str, dict[str, float]] = {}
     lengths: dict[str, dict[str, int]] = {}

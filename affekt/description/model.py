@@ -315,11 +315,12 @@ class Describer(nn.Module):
                 the vocabulary is large.
         """
         embedded = self.embed(batch)
-        # (K,) positions before a label of any clip
+        # (K,) positions before a label of any clip; no loss needs what comes after the last
         before = (embedded.labels[:, 1:] != NO_LABEL).any(dim=0).nonzero().flatten()
+        end = embedded.labels.shape[1] if is_whole or not len(before) else int(before[-1]) + 1
         output = self.trunk(
-            inputs_embeds=embedded.embeddings, attention_mask=embedded.keep_mask.long(),
-            position_ids=embedded.positions, use_cache=False, logits_to_keep=0 if is_whole else before,
+            inputs_embeds=embedded.embeddings[:, :end], attention_mask=embedded.keep_mask[:, :end].long(),
+            position_ids=embedded.positions[:, :end], use_cache=False, logits_to_keep=0 if is_whole else before,
         )  # fmt: skip
         if is_whole:
             loss = answer_loss(output.logits, embedded.labels, embedded.weights)

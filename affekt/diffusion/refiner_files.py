@@ -21,8 +21,9 @@ from affekt.diffusion.refiner import Refinement, Refiner, RefinerSettings
 from affekt.errors import WeightsError
 from affekt.files import file_sha256
 from affekt.metrics import Interval
-from affekt.nn import load_published, read_tensors, save_tensors
+from affekt.nn import built, read_tensors, save_tensors
 from affekt.runs import read_regular_file, versions, write_atomically
+from affekt.typed_json import typed
 
 WEIGHTS, CARD, PORTRAIT_FILE = 'refiner.safetensors', 'card.json', 'portrait.png'
 REFINER_FILES = (WEIGHTS, CARD, PORTRAIT_FILE)
@@ -124,7 +125,7 @@ def read_refiner_card(folder: str | os.PathLike[str]) -> RefinerCard:
         near, far = map(float, content['depth'])
         card = RefinerCard(
             str(content['portrait_sha256']), (str(name), str(digest)), int(content['size']),
-            (near, far), RefinerSettings(**content['settings']), dict(content['judged']),
+            (near, far), typed(RefinerSettings, content['settings']), dict(content['judged']),
             content['is_kept'] is True, str(content['weights_sha256']),
         )  # fmt: skip
         if card.size < 1 or not math.isfinite(far - near):
@@ -153,6 +154,12 @@ def read_refiner(folder: str | os.PathLike[str]) -> tuple[Refiner, RefinerCard]:
         WeightsError: see `read_refiner_card`; or a tensor is absent, unknown, or of another shape.
     """
     card = read_refiner_card(folder)
-    refiner = Refiner(card.settings.width)
-    load_published(refiner, read_tensors(Path(folder) / WEIGHTS)[0], {})
+    state = read_tensors(Path(folder) / WEIGHTS)[0]
+    try:
+        refiner, _ = built(lambda: Refiner(card.settings.width), state, {})
+    except (RuntimeError, TypeError) as error:  # more numbers than torch can count
+        raise WeightsError(
+            expected=f'{WEIGHTS} as the card of {folder} has it', came=f'a width of {card.settings.width}',
+            todo='copy both files again',
+        ) from error  # fmt: skip
     return refiner.eval().requires_grad_(requires_grad=False), card

@@ -26,6 +26,7 @@ from affekt.encoders.missing import require_whole
 from affekt.encoders.model_files import SETTINGS, WEIGHTS, deciding_files
 from affekt.errors import UnknownNameError, WeightsError, missing_extra
 from affekt.runs import read_regular_file
+from affekt.weights import with_home
 
 REQUIRED = ('torch', 'transformers')
 """Modules of the extra."""
@@ -62,7 +63,7 @@ def model_folder(model: str) -> ModelFolder:
         WeightsError: there is no such folder, the hub cannot be reached or refuses, or config or weights are missing.
     """
     require_extra()
-    local_path = Path(model).expanduser()
+    local_path = with_home(model, 'a folder or a name for --model')
     is_path = (
         local_path.exists()
         or local_path.is_absolute()

@@ -226,6 +226,9 @@ def _check(modalities: Mapping[str, Sequence[Array]], kind: str) -> None:
             came=f'{sizes}',
             todo='leave out samples that lack a modality, or mask them',
         )
+    for sequences in modalities.values():
+        for rows in sequences:
+            _rows(rows, 1)
 
 
 def _rows(values: Array, length: int) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 from affekt.arrays import Bools
 from affekt.encoders.folders import open_reader
 from affekt.errors import WeightsError
+from affekt.runs import read_regular_file
 
 PROBE = '今天天气真好'
 """The sentence by which the published program locates the ends."""
@@ -49,7 +50,7 @@ def open_tokenizer(path: Path, architecture: str, loader: str) -> Any:
     config_path = path / 'tokenizer_config.json'
     is_bare = (path / 'tokenizer.model').is_file() and not (path / 'tokenizer.json').is_file()
     if architecture == 'llama' and is_bare:
-        is_stated = config_path.is_file() and 'add_bos_token' in config_path.read_text(encoding='utf-8')
+        is_stated = config_path.is_file() and b'add_bos_token' in read_regular_file(config_path)
         options = {} if is_stated else {'add_bos_token': True}
     tokenizer = open_reader(path, loader, **options)
     if architecture == 'xlnet':

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from affekt.arrays import Ints
 from affekt.corpora import Manifest, find_leaks
@@ -59,6 +60,17 @@ class ClipParts:
             categories = self.manifest.column('category')
             return np.array([number_of[categories[position]] for position in index.tolist()], dtype=np.int64)
         return np.stack([self.manifest.column(name)[index] for name in self.columns], axis=1)
+
+    def take(self, is_kept: npt.NDArray[np.bool_]) -> ClipParts:
+        """The parts of the clips that are kept, with the notes on what these parts share.
+
+        Args:
+            is_kept: (N,) True for clips to keep.
+        """
+        parts = {name: index[is_kept[index]] for name, index in self.parts.items()}
+        before = shared_notes(self.manifest, self.parts)
+        notes = [note for note in self.notes if note not in before] + shared_notes(self.manifest, parts)
+        return replace(self, parts=parts, notes=tuple(notes))
 
 
 def divided_clips(manifest: Manifest, label: str, *, validation: str = '', test: str = '', seed: int = 0) -> ClipParts:

@@ -115,7 +115,7 @@ def finetune_clips(
     with Run(folder, saved, resume=resume) if is_first else contextlib.nullcontext():
         # 2. clips, decoded once
         packed = _packed(parts, form, crop, cache or folder / 'clips', processes, progress, say)
-        clips, notes = _labelled(parts, packed, form)
+        parts, clips, notes = _labelled(parts, packed, form)
         # 3. the pre-trained network is fine-tuned
         if new_network is None:
             model = TunedModel.open(folder)
@@ -187,8 +187,10 @@ def _packed(
     return packed_clips(manifest, folder, settings, processes=processes, progress=progress, say=say)
 
 
-def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[str, list[LabelledClip]], list[str]]:
-    """The readable clips of each part, and notes on the clips that are left out.
+def _labelled(
+    parts: ClipParts, packed: PackedClips, form: Form
+) -> tuple[ClipParts, dict[str, list[LabelledClip]], list[str]]:
+    """The parts without clips that cannot be read, their clips, and notes on those that are left out.
 
     Raises:
         CorpusError: no clip of a part, or of a class of training, is readable.
@@ -201,17 +203,16 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
     if 'audio' in form.modalities:
         readable |= packed.sample_counts > 0
     position_of = {name: row for row, name in enumerate(packed.names) if readable[row]}
+    is_readable = np.array([name in position_of for name in parts.manifest.names], dtype=np.bool_)
+    unreadable = [parts.manifest.names[row] for index in parts.parts.values() for row in index[~is_readable[index]]]
+    parts = parts.take(is_readable)
     clips_of: dict[str, list[LabelledClip]] = {}
-    unreadable = []
     for part, index in parts.parts.items():
-        truth = parts.truth(index)
         names = [parts.manifest.names[row] for row in index.tolist()]
         clips_of[part] = [
             LabelledClip(partial(packed.__getitem__, position_of[name]), int(target) if parts.classes else target)
-            for name, target in zip(names, truth, strict=True)
-            if name in position_of
+            for name, target in zip(names, parts.truth(index), strict=True)
         ]
-        unreadable += [name for name in names if name not in position_of]
         if not clips_of[part]:
             raise CorpusError(
                 expected=f'{part} clips with {" or ".join(form.modalities)} that can be read',
@@ -230,7 +231,7 @@ def _labelled(parts: ClipParts, packed: PackedClips, form: Form) -> tuple[dict[s
         notes.append(
             f'{counted(len(unreadable), "clip")} without {reads} that can be read, left out: {listed(unreadable, 3)}'
         )
-    return clips_of, notes
+    return parts, clips_of, notes
 
 
 def _network(

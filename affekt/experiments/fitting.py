@@ -62,7 +62,11 @@ def fair_run(trial: Trial) -> Answers:
     is_predicted = has_modality[fold.test]
     if is_predicted.any():
         predicted = predict(trained.model, part(fold.test))
-        outputs.logits[is_predicted], outputs.values[is_predicted] = predicted.logits.numpy(), predicted.values.numpy()
+        if predicted.is_finite:
+            outputs.logits[is_predicted] = predicted.logits.numpy()
+            outputs.values[is_predicted] = predicted.values.numpy()
+        else:  # the constant prediction stands in their place
+            answers = dataclasses.replace(answers, status='not_finite')
     given = _with_missing(trial, trained.model) if trial.withholds else {}
     return dataclasses.replace(answers, test=outputs, given=given)
 
@@ -133,20 +137,16 @@ def reference_run(trial: Trial) -> Answers:
             best = _better(best, score(validation.answered(network), validation.truth), epoch, prediction)
             oracle = _better(oracle, score(prediction, tested.truth), epoch, prediction)
     chosen = best[2]
-    if chosen is None or not _is_finite(chosen):
+    if chosen is None or not chosen.is_finite:
         status = 'not_finite'
     else:
         status = 'constant' if is_constant(chosen, tested.truth) else 'healthy'
     constant = constant_outputs(task, fold)
     outputs, oracle_outputs = (
-        outputs_of(prediction) if prediction is not None and _is_finite(prediction) else constant
+        outputs_of(prediction) if prediction is not None and prediction.is_finite else constant
         for prediction in (chosen, oracle[2])
     )
     return Answers(best[0], best[1], status, _size(network), outputs, oracle_outputs)
-
-
-def _is_finite(predicted: Predicted) -> bool:
-    return bool(predicted.logits.isfinite().all() and predicted.values.isfinite().all())
 
 
 def outputs_of(predicted: Predicted) -> Outputs:

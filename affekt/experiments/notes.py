@@ -58,15 +58,15 @@ def task_notes(
 
 def _shared_groups(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
     """Sentences on groups (speaker, dialogue, window) that are in more than one part of the fair division."""
-    counts: dict[str, int] = {}
+    shared: dict[str, set[str]] = {}
     for fold in folds:
         sides = np.full(len(manifest), '', dtype=object)
         for name in ('train', 'validation', 'test'):
             sides[getattr(fold, name)] = name
         for leak in find_leaks(manifest, list(sides), ('speaker', 'dialogue', 'window')):
-            counts[leak.kind] = counts.get(leak.kind, 0) + 1
-    for kind, count in counts.items():
-        yield f'{counted(count, kind)} on more than one side of the division'
+            shared.setdefault(leak.kind, set()).add(leak.what)  # often in several folds
+    for kind, names in shared.items():
+        yield f'{counted(len(names), kind)} on more than one side of the division'
 
 
 def _untrained(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:

@@ -73,6 +73,11 @@ class Task:
         return 1 if self.values.ndim == 1 else self.values.shape[1]
 
     @property
+    def value_names(self) -> tuple[str, ...]:
+        """Names of the V values."""
+        return () if self.values is None else ('sentiment' if self.labels is None else 'valence',)
+
+    @property
     def score(self) -> str:
         """Name of the validation score: a key of `affekt.training.SCORES`."""
         return {
@@ -341,10 +346,10 @@ def _sequence(store: Store, name: str) -> Floats32:
 
 
 def require_variety(task: Task) -> None:
-    """Check that no part is empty, and that training has two classes, values of two signs, or two different values.
+    """Check that no part is empty, and that training has two classes, values of two signs, or two of each dimension.
 
     Raises:
-        TableError: a part is empty or of one class; the message names the part.
+        TableError: a part is empty, of one class, or of one value of a dimension; the message names the part.
     """
     corpus = task.manifest.facts.corpus
     for folds in (task.fair, task.reference):
@@ -358,18 +363,32 @@ def require_variety(task: Task) -> None:
                         came=f'an empty {part}',
                         todo='check the splits or folds of the manifest',
                     )
-                if task.labels is not None:
-                    classes = len(np.unique(task.labels[index]))
-                else:
-                    assert task.values is not None
-                    values = task.values[index]
-                    is_signed = task.target == 'sentiment'
-                    classes = len(np.unique(np.sign(values[values != 0]) if is_signed else values, axis=0))
-                if classes < 2 and name != 'test':
-                    raise TableError(
-                        expected=f'two classes in the {name} part', came=f'{classes} in the {part}',
-                        todo='check the labels, or divide the corpus anew',
-                    )  # fmt: skip
+                if name != 'test':
+                    _require_two(task, index, name, part)
+
+
+def _require_two(task: Task, index: Ints, name: str, part: str) -> None:
+    """Check that a part has two classes, signs, or values of each dimension."""
+    if task.labels is None and task.target != 'sentiment':
+        assert task.values is not None
+        constant = np.ptp(task.values[index].reshape(len(index), -1), axis=0) == 0  # (V,)
+        if constant.any():
+            raise TableError(
+                expected=f'values that differ in the {name} part',
+                came=f'one value of {listed(np.array(task.value_names)[constant].tolist())} in the {part}',
+                todo='leave that column out of the manifest, or divide the corpus anew',
+            )  # fmt: skip
+        return
+    if task.labels is not None:
+        classes = len(np.unique(task.labels[index]))
+    else:
+        assert task.values is not None
+        classes = len(np.unique(np.sign(task.values[index][task.values[index] != 0])))
+    if classes < 2:
+        raise TableError(
+            expected=f'two classes in the {name} part', came=f'{classes} in the {part}',
+            todo='check the labels, or divide the corpus anew',
+        )  # fmt: skip
 
 
 def _require_presence(task: Task) -> None:

@@ -22,6 +22,7 @@ from affekt.encoders import CLIPS, FAMILIES, EncoderSettings, checkpoint_at, dec
 from affekt.errors import UnknownNameError, WeightsError, require_torch
 from affekt.features.recipes import LEVELS, Recipe, SampleEncoder
 from affekt.features.sample_encoders import with_encoder
+from affekt.weights import with_home
 
 NETWORKS = ('hicmae', 'svfap')
 CLIP_RECIPES = tuple(f'{name}-{ending}' for name in NETWORKS for ending in ('utt', 'frm', 'layers-utt'))
@@ -51,7 +52,7 @@ def clip_recipe(name: str, model: str | None, *, device: str = 'cpu', precision:
     if name not in CLIP_RECIPES:
         raise UnknownNameError(expected='a known encoder', came=repr(name), todo='see `affekt features list`')
     network, ending = name.split('-', 1)
-    path = None if model is None else checkpoint_at(Path(model).expanduser())
+    path = None if model is None else checkpoint_at(with_home(model, 'a checkpoint for --model'))
     if path is None:
         raise WeightsError(
             expected=f'--model with a checkpoint for {name}: a published file (.pth, .safetensors) or the folder of a '

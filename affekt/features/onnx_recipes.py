@@ -15,6 +15,7 @@ from affekt.encoders import EXPORTED, EncoderSettings, exported_facts, open_enco
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.features.recipes import LEVELS, Recipe, SampleEncoder
 from affekt.features.sample_encoders import with_encoder
+from affekt.weights import with_home
 
 
 def exported_names() -> tuple[str, ...]:
@@ -44,7 +45,8 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
             expected=f'--model FILE.onnx for {name}: {exported.export}', came='none',
             todo=f'export {exported.weights} with the program that it was published with',
         )  # fmt: skip
-    path = Path(model).expanduser().absolute()  # a link may name the file, with its weights beside the link
+    # A link may name the file, with its weights beside the link.
+    path = with_home(model, 'a file for --model').absolute()
     if path.is_dir() or not path.exists():
         came = f'{model}, {"a folder" if path.is_dir() else "which does not exist"}'
         raise WeightsError(expected=f'an ONNX file for {name}: {exported.export}', came=came, todo='check --model')

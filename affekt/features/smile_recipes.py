@@ -30,6 +30,7 @@ from affekt.errors import UnknownNameError, WeightsError, missing_extra
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import audio_encoder
 from affekt.runs import file_sha256
+from affekt.weights import with_home
 
 SETS: Mapping[str, tuple[str, int, int]] = {
     'egemaps-v01a': ('eGeMAPSv01a', 88, 23),
@@ -79,7 +80,7 @@ def smile_recipe(name: str, model: str | None = None) -> Recipe:
             came='none' if model is None else f'{model} for {name}',
             todo='give the configuration' if model is None else f'leave --model out, or use {OWN}-{ending}',
         )
-    chosen = SETS[short][0] if model is None else _configuration(Path(model).expanduser().resolve())
+    chosen = SETS[short][0] if model is None else _configuration(with_home(model, 'a file for --model').resolve())
     smile = _smile(chosen, stage)
     facts |= {'tool': 'openSMILE', 'package': _opensmile().__version__, 'set': str(chosen) if model is None else 'own'}
     if model is not None:

@@ -255,8 +255,7 @@ def read_multitask(folder: Path, source: Callable[[Path], object] | None = None)
             frames = read_frame_list(path, faults, name=files.name(path))
             if source is not None and len(frames):
                 source(path)
-            for video, indices in frames.by_video().items():
-                last = int(frames.frames[indices].max(initial=0))
+            for video, last in frames.last_frames().items():
                 _add_test_video(gathered, video, TASKS, last, files.name(path), faults)
     faults.refuse('annotations of Aff-Wild2', TODO)
     return _table(gathered, gathered.notes)

@@ -112,6 +112,20 @@ class FrameList:
         ends = np.cumsum(np.bincount(self.codes, minlength=len(self.videos)))
         return dict(zip(self.videos, np.split(order, ends[:-1]), strict=True)) if self.videos else {}
 
+    def last_frames(self) -> dict[str, int]:
+        """Video to the number of its last listed frame.
+
+        Raises:
+            TableError: the videos would have more than `MOST_FRAMES` frames in total.
+        """
+        last = {video: int(self.frames[indices].max(initial=0)) for video, indices in self.by_video().items()}
+        if (total := sum(last.values())) > MOST_FRAMES:
+            raise TableError(
+                expected=f'at most {MOST_FRAMES:,} frames', came=f'{total:,} in {listed(last)}',
+                todo='correct the names of the last frames',
+            )  # fmt: skip
+        return last
+
     def name(self, index: int) -> str:
         """The image name of a frame."""
         return picture(self.videos[self.codes[index]], int(self.frames[index]))
@@ -155,14 +169,8 @@ class ListedLabels:
         Raises:
             TableError: the videos would have more than `MOST_FRAMES` frames in total.
         """
-        by_video = self.listed.by_video()
-        last = {video: int(self.listed.frames[indices].max(initial=0)) for video, indices in by_video.items()}
-        if (total := sum(last.values())) > MOST_FRAMES:
-            raise TableError(
-                expected=f'at most {MOST_FRAMES:,} frames', came=f'{total:,} in {listed(last)}',
-                todo='correct the names of the last frames',
-            )  # fmt: skip
-        for video, indices in by_video.items():
+        last = self.listed.last_frames()
+        for video, indices in self.listed.by_video().items():
             frames = self.listed.frames[indices]
             labels: dict[str, Any] = {}
             for task, values in self.values.items():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from affekt.fusion.memory import LETTERS, ORDER, MemoryLoop, published_loop, two_layers
 from affekt.fusion.model import FusionModel, FusionShape, Losses, published_heads
-from affekt.nn import Dropout, NameMap, kept_first, last_kept
+from affekt.nn import Dropout, NameMap, in_single_precision, kept_first, last_kept
 
 
 class FactorFusion(FusionModel):
@@ -94,6 +94,7 @@ class FactorFusion(FusionModel):
         return names | {'fy_to_y_fc1': 'output.0', 'fy_to_y_fc2': 'output.3'}
 
 
+@in_single_precision
 def distance_from_normal(code: Tensor, power: int = 1) -> Tensor:
     """Squared maximum mean discrepancy between (B, H) codes and as many draws of a standard normal distribution.
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, presence
-from affekt.nn import Dropout, NameMap
+from affekt.nn import Dropout, NameMap, in_single_precision
 
 ORDER = ('text', 'video', 'audio')
 PAIRS = (('text', 'video'), ('text', 'audio'), ('audio', 'video'))
@@ -87,9 +87,7 @@ class MisaFusion(FusionModel):
             correlation(private[a], private[b], rows[a] * rows[b], detached=not corrected) for a, b in PAIRS
         ]
         errors = [
-            _mean_rows(
-                (self.rebuild[name](private[name] + shared[name]) - plain[name]).square().mean(dim=1), rows[name]
-            )
+            rebuilding_error(self.rebuild[name](private[name] + shared[name]), plain[name], rows[name])
             for name in ORDER
         ]
         return {
@@ -111,6 +109,7 @@ class MisaFusion(FusionModel):
         return names | {'fusion.fusion_layer_1': 'first', 'fusion.fusion_layer_3': 'second'}
 
 
+@in_single_precision
 def moment_discrepancy(
     first: Tensor,
     second: Tensor,
@@ -142,6 +141,7 @@ def moment_discrepancy(
     return total
 
 
+@in_single_precision
 def correlation(first: Tensor, second: Tensor, rows: Tensor, *, detached: bool = False) -> Tensor:
     """Mean squared entry of the (H, H) product of two centred sets with rows of length 1.
 
@@ -158,6 +158,12 @@ def correlation(first: Tensor, second: Tensor, rows: Tensor, *, detached: bool =
         length = squared.sqrt().detach() if detached else (squared + EPSILON).sqrt()
         normalised.append(centred / (length + 1e-6))
     return (normalised[0].T @ normalised[1]).square().mean()  # (H, H), then one number
+
+
+@in_single_precision
+def rebuilding_error(rebuilt: Tensor, plain: Tensor, rows: Tensor) -> Tensor:
+    """Mean squared error of (B, H) rebuilt vectors over the (B,) rows of weight 1."""
+    return _mean_rows((rebuilt - plain).square().mean(dim=1), rows)
 
 
 def _mean_rows(values: Tensor, rows: Tensor) -> Tensor:

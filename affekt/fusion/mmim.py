@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, presence
-from affekt.nn import Dropout, NameMap
+from affekt.nn import Dropout, NameMap, in_single_precision
 
 ORDER = ('text', 'audio', 'video')
 
@@ -103,16 +103,22 @@ class _GaussianBound(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor, rows: Tensor, *, full: bool) -> Tensor:
         """For the (B,) rows that count, from (B, H) x and y: the mean over units where `full`, else their sum."""
-        log_variance = self.log_variance(source)
-        if full:
-            log_variance = log_variance.clamp(-6.0, 6.0)
-        density = -((self.mean(source) - target) ** 2) / (2 * torch.exp(log_variance))
-        if full:
-            density = density - log_variance / 2
-            return _mean(density.mean(dim=1), rows)
-        return torch.mean(density.sum(dim=1))
+        return log_density(self.mean(source), self.log_variance(source), target, rows, full=full)
 
 
+@in_single_precision
+def log_density(mean: Tensor, log_variance: Tensor, target: Tensor, rows: Tensor, *, full: bool) -> Tensor:
+    """Mean log density of (B, H) targets under Gaussians of (B, H) means and log variances; see `_GaussianBound`."""
+    if full:
+        log_variance = log_variance.clamp(-6.0, 6.0)
+    density = -((mean - target) ** 2) / (2 * torch.exp(log_variance))
+    if full:
+        density = density - log_variance / 2
+        return _mean(density.mean(dim=1), rows)
+    return torch.mean(density.sum(dim=1))
+
+
+@in_single_precision
 def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float = 1e-6) -> Tensor:
     """Loss of contrastive predictive coding: each code must be closest to its own sample's prediction.
 

@@ -40,9 +40,10 @@ LONGEST = 20_000
 _NAMED = re.compile(r'(?<![a-z0-9])(a1|a2|same|tie|unsure)(?![a-z0-9])')
 _CONCLUDED = re.compile(
     r'(?:verdict|answer|conclusion|better(?: one| description)?)\W{0,4}(?:is|are)?\W{0,4}'
-    r'(a1|a2|same|tie|unsure)(?![a-z0-9])'
-    r'|(?<![a-z0-9])(a1|a2)\W{0,4}(?:is|seems|looks)?\s?(?:slightly|clearly|much|far)?\s?(?:the )?better'
+    r'(a1|a2|same|tie|unsure)(?![a-z0-9])(?!\s+n?or\s)'
+    r'|(?<![a-z0-9])(?<!or )(a1|a2)\W{0,4}(?:is|seems|looks)?\s?(?:slightly|clearly|much|far)?\s?(?:the )?better'
 )
+"""A conclusion; an alternative, as in *a1 or a2 is better*, is none."""
 _MEANING = {'a1': FIRST, 'a2': SECOND, 'same': SAME, 'tie': SAME, 'unsure': UNSURE}
 
 

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import ComparisonError
-from affekt.files import require_writable
+from affekt.files import require_own_output, require_writable
 from affekt.judging.described import Described, read_described
 from affekt.judging.judge import ABSTAIN, Judge, Judgement, Judgements, judge_pairs
 from affekt.judging.prompts import VERSION
 from affekt.judging.report import JudgeReport, Price, report_on
 from affekt.progress import Progress
 from affekt.ranking import SKIP
-from affekt.runs import file_sha256, versions, write_atomically
+from affekt.runs import hashes_of, versions, write_atomically
 from affekt.tables import csv_bytes
 
 OUT = Path('verdicts.csv')
@@ -58,10 +58,13 @@ def judge_descriptions(
 
     Raises:
         ComparisonError: the output is not a .csv file, or the input has no pairs.
+        FileError: the output is one of the inputs.
         AffektError: see `read_described` and `judge_pairs`; no file is changed then.
     """
     if out.suffix.lower() != '.csv':
         raise ComparisonError(expected='an --out that ends in .csv', came=out.name, todo='name it verdicts.csv')
+    for path in (out, showings_path(out)):
+        require_own_output(path, (*descriptions, pairs))
     require_writable(out)
     # 1. Pairs.
     described = read_described(descriptions, column=column, pairs=pairs, media=media)
@@ -146,7 +149,7 @@ def _settings(
     return {
         'judge': judged.judge,
         'prompts': VERSION,
-        'inputs': {path.name: file_sha256(path) for path in inputs},
+        'inputs': hashes_of(inputs),
         'column': column,
         'pairs': len(described.pairs),
         'left_out': described.left_out,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError
-from affekt.files import require_writable
+from affekt.files import require_own_output, require_writable
 from affekt.llm.extraction import REFUSED, Extraction, LabelExtractor
 from affekt.llm.workers import in_order
 from affekt.progress import Progress
@@ -75,9 +75,11 @@ def extract(
 
     Raises:
         TableError: the table is of another kind, lacks these columns, or has a name twice.
+        FileError: the output is the table itself.
         LLMError: a language model gave no answer. Answers to a `RememberingChat` are kept; run the same command again.
     """
     require_written(out.suffix.lower(), out.name)
+    require_own_output(out, (descriptions,))
     require_writable(out)
     texts = read_descriptions(descriptions, column)
     rows: dict[str, Extraction] = {}

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import LLMError, RunError, listed, missing_extra
-from affekt.files import file_atomically, folder_atomically, require_regular_file, write_atomically
+from affekt.files import file_atomically, folder_atomically, require_regular_file, storage_error, write_atomically
 from affekt.llm.gguf_header import GGUFHeader, PackedTensor
 from affekt.runs import locked
 from affekt.weights import cache_folder
@@ -104,7 +104,6 @@ def opened_gguf(path: Path) -> Path:
     home = cache_folder() / 'opened-gguf'
     folder = home / f'{path.stem[:60]}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}'
     if not (folder / 'config.json').is_file():
-        home.mkdir(parents=True, exist_ok=True)
         with _alone(home):
             if not (folder / 'config.json').is_file():
                 with folder_atomically(folder) as staging:
@@ -114,14 +113,21 @@ def opened_gguf(path: Path) -> Path:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Context for one process at a time; others wait."""
+    """Context for one process at a time; others wait. The folder is made if missing.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     in_use = RunError(expected='a folder of models that is free', came='another process that opens one', todo='wait')
     while True:
         try:
+            home.mkdir(parents=True, exist_ok=True)
             lock = locked(home, in_use)
             break
         except RunError:
             time.sleep(0.1)
+        except OSError as error:
+            raise storage_error(error, home) from error
     with lock:
         yield
 

@@ -83,8 +83,8 @@ def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, b
     if bins < 1 or not np.all((stated >= 0.0) & (stated <= 1.0)):
         raise ValueRangeError(
             expected='probabilities in [0, 1] and at least one bin',
-            came=f'{bins} bins and values outside, or nan',
-            todo='pass probabilities, not logits',
+            came=f'{bins} bins' if bins < 1 else 'values outside, or nan',
+            todo='use for example 15 bins' if bins < 1 else 'pass probabilities, not logits',
         )
     if not len(stated):
         return float('nan')

@@ -17,7 +17,7 @@ from scipy import linalg
 from scipy.ndimage import correlate1d
 
 from affekt.arrays import Floats
-from affekt.errors import AffektError, ShapeError
+from affekt.errors import AffektError, ShapeError, ValueRangeError
 
 RANGE = 255.0
 """Difference between the brightest and the darkest value."""
@@ -222,6 +222,7 @@ def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
     Raises:
         ShapeError: the features have other shapes.
+        ValueRangeError: a feature is nan or infinite.
     """
     left, right = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1] or min(len(left), len(right)) < 2:
@@ -229,6 +230,8 @@ def frechet_distance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
             expected='features (N, D) and (M, D) of two samples or more', came=f'{left.shape} and {right.shape}',
             todo='take the same network for both',
         )  # fmt: skip
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        raise ValueRangeError(expected='finite features', came='nan or infinity', todo='leave those samples out')
     truth_covariance, prediction_covariance = (
         np.atleast_2d(np.cov(features, rowvar=False)) for features in (left, right)
     )

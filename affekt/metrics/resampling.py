@@ -9,6 +9,7 @@ Axes: N samples, n groups, K columns, R draws.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import NamedTuple, TypeVar
@@ -257,16 +258,27 @@ def paired_test(
     exchanged = _differences(statistic, _exchanged_sums(left, right, rng, resamples), width)
     tests = {}
     for name, value in observed.items():
-        is_smaller = np.abs(exchanged[name]) < abs(value[0]) - 1e-12
-        is_testable = resamples > 0 and not np.isnan(value[0])
         tests[name] = (
             difference_interval(
                 float(value[0]), drawn[name].draws, units=units, level=level,
                 bounds=(bounds or {}).get(name, UNBOUNDED), known=drawn[name].known,
             ),
-            float((1 + (~is_smaller).sum()) / (1 + resamples)) if is_testable else float('nan'),
+            exchange_p(float(value[0]), exchanged[name]),
         )  # fmt: skip
     return tests
+
+
+def exchange_p(observed: float, exchanged: Floats) -> float:
+    """Two-sided p-value of approximate randomization; see `paired_test`.
+
+    Args:
+        observed: the observed difference.
+        exchanged: (R,) differences after exchanges.
+    """
+    if math.isnan(observed) or not len(exchanged):
+        return math.nan
+    is_smaller = np.abs(exchanged) < abs(observed) - 1e-12
+    return float((1 + (~is_smaller).sum()) / (1 + len(exchanged)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

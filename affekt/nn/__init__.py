@@ -15,6 +15,7 @@ from affekt.nn.masks import kept_first, last_kept, mean_kept
 from affekt.nn.patches import DEVIATION_FLOOR, PatchEmbedding, from_patches, planes, standardised_patches, to_patches
 from affekt.nn.pooling import POOLINGS, Pooling, pooling_of
 from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves, sliced_positions
+from affekt.nn.precision import in_single_precision
 from affekt.nn.prefusion import Prefusion, QueryPrefusion
 from affekt.nn.qformer import QueryFormer, qformer_names
 from affekt.nn.seeding import seed_torch, seeded
@@ -43,6 +44,7 @@ __all__ = [
     'attend',
     'built',
     'from_patches',
+    'in_single_precision',
     'join_heads',
     'kept_first',
     'last_kept',

@@ -1,8 +1,8 @@
 """Linear maps by the matrix product that is fastest on the processor; results agree to rounding.
 
-For many rows, `product` and the layer `Linear` choose the library by the vendor of the processor. Torch multiplies by
-MKL, whose large products take a tenth longer on AMD processors than those of oneDNN; oneDNN also adds the bias during
-the product, where torch first copies it into the output (`measurements/pretraining_speed.py`).
+For many rows, `product` and the layer `Linear` choose the library by the processor. Torch multiplies by MKL, whose
+large products take a tenth longer than those of oneDNN on AMD processors with AVX-512; on those without it they take a
+tenth less (`measurements/pretraining_speed.py`, `measurements/encoder_speed.py`).
 
 For few rows with thousands of inputs (`linear`), a layer has far more weights than a batch has values. With the weights
 as the left factor, the library need not repack them first.
@@ -99,12 +99,14 @@ def _uses_onednn(rows: Tensor, weight: Tensor) -> bool:
 
 @cache
 def prefers_onednn() -> bool:
-    """Whether the vendor of the processor is AMD and torch has the operator."""
+    """Whether the processor is by AMD and has AVX-512, and torch has the operator."""
+    has_operator = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+    if not has_operator or torch.backends.cpu.get_cpu_capability() != 'AVX512':
+        return False
     vendor = platform.processor()
     with suppress(OSError), Path('/proc/cpuinfo').open(encoding='ascii', errors='replace') as file:
         vendor += file.read(4096)
-    has_operator = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
-    return 'AuthenticAMD' in vendor and has_operator
+    return 'AuthenticAMD' in vendor
 
 
 def linear(rows: Tensor, layer: nn.Module) -> Tensor:

@@ -90,14 +90,17 @@ def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None)
 
 
 def _stated_reason(analysis: Analysis, source: str, window_s: tuple[float, float] | None) -> str:
-    """The most frequent reason in a source's table for naming no category; '' if there is none."""
+    """The reason for most of the time in a source's table for naming no category; '' if there is none."""
     name, reason = REASONS.get(source, ('', ''))
     table = analysis.tables.get(name)
     if table is None or not {reason, 'start_s', 'end_s'} <= set(table.column_names):
         return ''
     start_s, end_s = window_s or (-np.inf, np.inf)
     rows = zip(*(table[column].to_pylist() for column in (reason, 'start_s', 'end_s')), strict=True)
-    reasons = Counter(text for text, start, end in rows if text and start < end_s and end > start_s)
+    reasons: Counter[str] = Counter()
+    for text, start, end in rows:
+        if text and start < end_s and end > start_s:
+            reasons[text] += min(end, end_s) - max(start, start_s)
     return reasons.most_common(1)[0][0] if reasons else ''
 
 

@@ -123,8 +123,9 @@ def _on_strangers(scores: Scores) -> Iterator[str]:
     for label, by_source in list(scores.strangers.items())[:MOST_NAMED]:
         called = by_source[scores.lead]
         total = sum(called.values())
-        most_named = next((name for name in called if name), '')
-        others = f'; most of the others are called {most_named}' if most_named else ''
+        named = {name: count for name, count in called.items() if name}
+        majority = next((name for name, count in named.items() if 2 * count > sum(named.values())), '')
+        others = f'; most of the others are called {majority}' if majority else ''
         silent = subject(called.get('', 0), 'clip')
         yield (
             f'Of {counted(total, "clip")} labelled {label!r}, which is none of its categories, {silent} left without '

@@ -23,7 +23,7 @@ from affekt.preference.pairs import Pairs, read_pairs
 from affekt.preference.scores import verdicts
 from affekt.preference.shortcuts import Answers
 from affekt.ranking import comparison_table
-from affekt.runs import Run, file_sha256
+from affekt.runs import Run, hashes_of
 from affekt.tables import ENDINGS, seen
 
 MODEL = 'preference.npz'
@@ -60,7 +60,7 @@ def train_file(
     validation_pairs = read_pairs(validation, judged=True) if validation else None
     samples = read_sample_features(features) if features else None
     model = train_preferences(train, validation_pairs, embedder=embedder, samples=samples, control=control)
-    inputs = {path.name: file_sha256(path) for path in (pairs, validation, features) if path}
+    inputs = hashes_of(path for path in (pairs, validation, features) if path)
     with Run(out, {'inputs': inputs, 'control': list(control), 'chosen': asdict(model.settings)}):
         model.save(out / MODEL)
     return model
@@ -161,12 +161,12 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
         index_of = {name: index for index, name in enumerate(names)}
         return outcomes[[index_of[name] for name in pairs.names]]
     misplaced = next(
-        (row for row, (name, expected) in enumerate(zip(names, pairs.names, strict=True), 2) if name != expected), None
+        (index for index, (name, expected) in enumerate(zip(names, pairs.names, strict=True)) if name != expected), None
     )
     if misplaced is not None:
         raise ComparisonError(
             expected='verdicts in the order of the pairs, as samples have several',
-            came=f'{names[misplaced - 2]!r} in row {misplaced} of {path.name}',
+            came=f'{names[misplaced]!r} in {table.row(misplaced)}',
             todo='write them in that order',
         )
     return outcomes

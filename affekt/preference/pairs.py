@@ -146,8 +146,9 @@ class Pairs:
 
     @cached_property
     def groups(self) -> npt.NDArray[np.str_]:
-        """(N,) groups that must stay in one part of a split: the prompt if there is one, otherwise the sample."""
-        return np.asarray(self.prompt or self.names)
+        """(N,) groups that must stay in one part of a split: each pair's prompt if it has one, otherwise its sample."""
+        prompts = self.prompt or ('',) * len(self.names)
+        return np.asarray([prompt or name for prompt, name in zip(prompts, self.names, strict=True)])
 
     @property
     def truth(self) -> Ints:

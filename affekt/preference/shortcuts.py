@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from affekt.arrays import Ints
+from affekt.metrics import mean_defined
 from affekt.preference.pairs import Pairs, majority
 from affekt.preference.scores import even_accuracy
 from affekt.ranking import text_lengths
@@ -75,7 +76,7 @@ def annotator_agreement(pairs: Pairs) -> dict[str, float]:
 
     Returns:
         `another annotator`: even accuracy of one annotator against each other one, over all ordered pairs of
-            annotators.
+            annotators; the first must have decided a pair, as everywhere here.
         `the majority`: against the majority of all, which includes the annotator's own vote, so it is too high.
         `majority of the others`: where the others agree on a side.
     """
@@ -86,9 +87,9 @@ def annotator_agreement(pairs: Pairs) -> dict[str, float]:
     pairwise = [even_accuracy(votes[:, j], votes[:, k]) for j in annotators for k in annotators if j != k]
     against_others = [even_accuracy(majority(np.delete(votes, j, axis=1)), votes[:, j]) for j in annotators]
     return {
-        'another annotator': float(np.mean(pairwise)),
-        'the majority': float(np.mean([even_accuracy(majority(votes), votes[:, j]) for j in annotators])),
-        'majority of the others': float(np.mean(against_others)),
+        'another annotator': mean_defined(np.array(pairwise)),
+        'the majority': mean_defined(np.array([even_accuracy(majority(votes), votes[:, j]) for j in annotators])),
+        'majority of the others': mean_defined(np.array(against_others)),
     }
 
 
@@ -96,7 +97,7 @@ def against_annotators(pairs: Pairs, forward: Ints) -> float:
     """Mean even accuracy of verdicts against each annotator, comparable with `another annotator`."""
     if pairs.votes is None:
         return float('nan')
-    return float(np.mean([even_accuracy(votes, forward) for votes in pairs.votes.T]))
+    return mean_defined(np.array([even_accuracy(votes, forward) for votes in pairs.votes.T]))
 
 
 def _antisymmetric(side: Ints) -> Answers:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -82,6 +82,10 @@ class MaskedBatch:
     without_audio: int
     unread: int
     """Clips with an empty window, which are in no part."""
+
+    def with_all(self, modalities: Collection[str]) -> int:
+        """The number of clips that have all of some modalities."""
+        return sum(part.size for part in self.parts if all(getattr(part, name) is not None for name in modalities))
 
     def to(self, device: torch.device | str) -> MaskedBatch:
         """The batch on a device."""

@@ -34,7 +34,8 @@ class PretrainingSettings:
         steps: number of steps, instead of epochs; None to use epochs.
         batch_size: clips per step, over all processes and accumulated batches; published runs had 160 (HiCMAE)
             and 256 (SVFAP).
-        accumulation: batches per step, for devices without memory for all of its clips.
+        accumulation: batches per step, for devices without memory for all of its clips. Reconstruction is that of one
+            batch of all of them; the contrast compares the clips of each batch only.
         learning_rate: peak learning rate of AdamW for 256 clips per step; the rate used is proportional to
             `batch_size`.
         least_share: share of the peak learning rate at the last step.

@@ -14,8 +14,9 @@ Source: Sun et al. 2024, arXiv:2401.05698, section 4.1; Sun et al. 2024, arXiv:2
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,10 @@ def pretrain(
     model = new_network(form, settings, gather)
     counts = _Counts(ranks)
     optimiser = AdamW(decay_groups(model, settings), betas=BETAS, fused=True)
-    engine = Engine(model, optimiser, counts.losses, _engine_settings(settings, ranks, steps, per_epoch), ranks=ranks)
+    engine = Engine(
+        model, optimiser, counts.losses, _engine_settings(settings, ranks, steps, per_epoch),
+        weigh_losses=clip_counts(model, ranks), ranks=ranks,
+    )  # fmt: skip
     if settings.compiled:
         compile_blocks(model)
     # 3. Take steps.
@@ -154,14 +158,12 @@ def new_network(form: Form, settings: PretrainingSettings, every: Callable[[Tens
         )
 
 
-def masked_losses(model: Network, batch: MaskedBatch, ranks: Ranks | None = None) -> dict[str, Tensor | None]:
+def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor | None]:
     """The losses of a batch, each a mean over the clips with its modalities; None if there are none.
 
     Args:
         model: the network.
         batch: this process's clips of a batch.
-        ranks: processes that share the batch; the mean of their errors of a modality is then that over all its clips.
-            The contrast stays a mean over this process's clips, unless it is gathered.
     """
     sums: dict[str, list[Tensor]] = {name: [] for name in _loss_names(model)}
     clips: dict[str, float] = dict.fromkeys(sums, 0)
@@ -169,23 +171,39 @@ def masked_losses(model: Network, batch: MaskedBatch, ranks: Ranks | None = None
         for name, loss in model.losses(*part).items():
             sums[name].append(loss * part.size)
             clips[name] += part.size
-    is_gathered = isinstance(model, HicmaePretraining) and model.every is not None
-    if is_gathered and 'contrast' in sums and not clips['contrast']:  # others wait for it
+    if _gathers(model) and 'contrast' in sums and not clips['contrast']:  # others wait for it
         gathered = _contrast_of_none(model)
         sums['contrast'] += [] if gathered is None else [gathered]
         clips['contrast'] = 1
-    divisors = clips if ranks is None or ranks.count == 1 else clips | _clips_per_rank(clips, ranks)
-    for name in (name for name in MODALITIES if divisors.get(name) and not clips[name]):
-        trained = next(parameter for parameter in model.parameters() if parameter.requires_grad)
-        sums[name].append(trained.sum() * 0.0)  # other processes have such clips
-    return {name: torch.stack(losses).sum() / divisors[name] if losses else None for name, losses in sums.items()}
+    return {name: torch.stack(losses).sum() / clips[name] if losses else None for name, losses in sums.items()}
 
 
-def _clips_per_rank(clips: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
-    """Each modality's mean number of clips of a process, from those of this process."""
-    names = [name for name in MODALITIES if name in clips]
-    totals = ranks.total(torch.tensor([clips[name] for name in names], device=ranks.device))
-    return dict(zip(names, (totals / ranks.count).tolist(), strict=True))
+def clip_counts(model: Network, ranks: Ranks) -> dict[str, Callable[[MaskedBatch], float]]:
+    """For each loss, a function from a batch to the number of clips that the loss is a mean over.
+
+    Args:
+        model: the network.
+        ranks: the processes. A gathered contrast is the same in each of them, over the clips of all.
+    """
+
+    def everywhere(modalities: Collection[str], batch: MaskedBatch) -> float:
+        return float(ranks.total(torch.tensor(float(batch.with_all(modalities)), device=ranks.device)))
+
+    counts: dict[str, Callable[[MaskedBatch], float]] = {}
+    for name in _loss_names(model):
+        modalities = MODALITIES if name == 'contrast' else (name,)
+        is_shared = name == 'contrast' and _gathers(model)
+        counts[name] = partial(everywhere if is_shared else _count, modalities)
+    return counts
+
+
+def _count(modalities: Collection[str], batch: MaskedBatch) -> float:
+    return batch.with_all(modalities)
+
+
+def _gathers(model: Network) -> bool:
+    """Whether clips are contrasted with those of all processes."""
+    return isinstance(model, HicmaePretraining) and model.every is not None
 
 
 def _loss_names(model: Network) -> list[str]:
@@ -219,7 +237,7 @@ class _Counts:
         """See `masked_losses`."""
         self._since += torch.tensor([getattr(batch, name) for name in (*COUNTS, 'clips')], dtype=torch.float64)
         assert isinstance(model, HicmaePretraining | SvfapPretraining)
-        return masked_losses(model, batch, self._ranks)
+        return masked_losses(model, batch)
 
     def row(self, model: nn.Module) -> Row:
         """Counts over all processes since the last call.

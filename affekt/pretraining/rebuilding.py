@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.errors import ShapeError, listed
-from affekt.nn import DEVIATION_FLOOR, planes, product, standardised_patches, to_patches
+from affekt.nn import DEVIATION_FLOOR, in_single_precision, planes, product, standardised_patches, to_patches
 from affekt.pretraining.forms import TILE, TUBE
 
 TEMPERATURE = 0.07
@@ -176,6 +176,7 @@ class _RebuildingError(torch.autograd.Function):
         return *(saved * factor for saved in ctx.saved_tensors), None, None, None
 
 
+@in_single_precision
 def contrast(
     video: Tensor, audio: Tensor, *, every: Callable[[Tensor], Tensor] | None = None, temperature: float = TEMPERATURE
 ) -> Tensor:
@@ -193,9 +194,7 @@ def contrast(
     Returns:
         A scalar; log B if all similarities are equal.
     """
-    # Gathered in single precision at least, as processes without clips do.
-    least = torch.promote_types(video.dtype, torch.float32)
-    video, audio = (functional.normalize(rows.to(least), dim=1) for rows in (video, audio))
+    video, audio = (functional.normalize(rows, dim=1) for rows in (video, audio))
     if every is not None:
         video, audio = every(video), every(audio)
     logits = video @ audio.t() / temperature  # (B, B), a row a video

@@ -47,7 +47,7 @@ from affekt.pretraining.predicting import (
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.pretraining.windows import cut, tuning_window
 from affekt.progress import Progress
-from affekt.training import AdamW, BestEpoch, Engine, IndexBatches, Ranks, layered_groups
+from affekt.training import AdamW, BestEpoch, Engine, IndexBatches, Ranks, layered_groups, require_finite
 
 TRIES = 4
 """Maximum number of windows drawn from a clip until one is readable."""
@@ -105,7 +105,7 @@ def tune(
         ShapeError, ValueRangeError, UnknownNameError: invalid targets, see `Goal.of`.
         MediaError: a clip has no modality that the model reads.
         RunError: the folder holds another run.
-        TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
+        TrainingError: a loss, a weight or a prediction is not finite, or every epoch's score is undefined.
         MissingExtraError: adapters are requested, and peft is not installed.
     """
     # 1. Check the targets before anything is computed.
@@ -210,13 +210,15 @@ class TuningBatches:
                     future.cancel()
 
     def _batch(self, number: int, index: list[int]) -> TuningBatch:
-        seed, first = self._settings.seed, self._order.rank * self._order.batch_size
-        # a window depends on its index in the step, so that it is the same for any number of processes
+        seed, order = self._settings.seed, self._order
+        step, place = divmod(number, self.accumulation)
+        first = (place * order.ranks + order.rank) * order.batch_size
+        # a window depends on its index in the step, so that it is the same for any number of batches and processes
         views = [
-            self._window(self._clips[clip_index].opened(), _generator(seed, number, 1 + position))
+            self._window(self._clips[clip_index].opened(), _generator(seed, step, 1 + position))
             for position, clip_index in enumerate(index, first)
         ]
-        rng = _generator(seed, number, 0, self._order.rank)
+        rng = _generator(seed, number, 0, order.rank)
         batch = batch_of(views, self._form, augmentation=self._augmentation, rng=rng)
         targets = self._targets[index]
         if self._mixing is not None:
@@ -285,6 +287,7 @@ class _Judge:
         answers = np.zeros((len(self._validation), self._goal.outputs), dtype=np.float32)
         for share, part in zip(shares, ranks.gathered(predictions), strict=True):
             answers[share] = part
+        require_finite([answers])
         return self._goal.answers(answers)
 
 

@@ -58,7 +58,8 @@ class TuningSettings:
     batch_size: int = 16
     """Clips per batch of one process; fewer if there are fewer clips."""
     accumulation: int = 1
-    """Batches per step."""
+    """Batches per step. The loss is that of all their clips, but `ccc` and `pcc` compare the clips of each batch only,
+    which are also mixed with each other and augmented separately."""
     learning_rate: float | None = None
     """Peak learning rate for 256 clips per step; it shrinks with fewer. None for 1e-3, or 1e-2 with adapters."""
     least_rate: float = 1e-6

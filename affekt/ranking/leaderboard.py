@@ -286,6 +286,8 @@ def _without_flagged(comparisons: Comparisons, settings: RankSettings) -> tuple[
     counts = {name: int((comparisons.rater == comparisons.raters.index(name)).sum()) for name in flags
               if name in comparisons.raters}  # fmt: skip
     listing = '; '.join(f'{name} ({", ".join(flags[name])}), {number:,} comparisons' for name, number in counts.items())
+    if not is_flagged.any():
+        return (), []
     notes = [f'counted although flagged: {listing}']
     if is_flagged.all():
         return (), [*notes, 'without flagged raters nothing is left to rank']

@@ -34,6 +34,7 @@ from affekt.files import (
     file_sha256,
     part_of,
     place_atomically,
+    require_own_output,
     require_regular_file,
     require_writable,
     write_atomically,
@@ -347,12 +348,7 @@ def _require_output(target: Path, portrait: Path, source: MotionSource) -> None:
             ) from error
     for path in (target, _record_of(target)):
         require_writable(path)
-    for path in filter(None, made_from):
-        if target.exists() and target.samefile(path):
-            raise FileError(
-                expected='an output of its own', came=f'{target}, from which it is to be made',
-                todo='choose another name',
-            )  # fmt: skip
+    require_own_output(target, made_from)
 
 
 def _video(

@@ -50,7 +50,7 @@ from affekt.sequence_models.predicting import (
 )
 from affekt.sequence_models.predictor import FramePredictor
 from affekt.sequence_models.settings import FrameTrainingSettings
-from affekt.training import AdamW, BestEpoch, Engine, Ranks
+from affekt.training import AdamW, BestEpoch, Engine, Ranks, require_finite
 
 Row = dict[str, float]
 SCALE_FRAMES = 200_000
@@ -123,7 +123,7 @@ def train_frames(
         ValueRangeError: a part has no truth for a task, or a class has no name.
         ShapeError: the parts differ in their features.
         RunError: the folder holds another run.
-        TrainingError: a loss or a weight is not finite, or every epoch's score is undefined.
+        TrainingError: a loss, a weight or a prediction is not finite, or every epoch's score is undefined.
     """
     # 1. Check the inputs before anything is computed.
     require_fit(training, validation, settings)
@@ -141,6 +141,7 @@ def train_frames(
 
     def evaluate(network: nn.Module) -> Row:
         predictions = predict_as_trained(network, validation, settings)
+        require_finite(getattr(each, task) for each in predictions.values() for task in settings.tasks)
         scores = official_scores(validation.labels, predictions, settings.tasks, max(shape.classes, 1))
         best.offer(network, scores['score'])
         return {'epoch': float(engine.number // batches.per_epoch), **scores}

@@ -98,14 +98,15 @@ def _rows(lines: Iterable[str], path: Path, separator: str, *, skipped: int) -> 
     numbers: list[int] = []
     row_start = 1 + skipped
     try:
-        for cells in reader:
-            if any(map(str.strip, cells)):
+        for written_cells in reader:
+            if any(map(str.strip, written_cells)):
+                cells = [as_written(cell) if cell[:1] == "'" else cell for cell in written_cells]
                 if header is None:
                     header = cells
                 else:
                     if len(cells) != len(header):
                         raise _ragged(path, row_start, cells, header, separator)
-                    rows.append([as_written(cell) if cell[:1] == "'" else cell for cell in cells])
+                    rows.append(cells)
                     numbers.append(row_start)
                     if len(rows) > limits.MOST_ROWS or not len(rows) % 4096:
                         refuse_too_many(len(rows), len(header), path)

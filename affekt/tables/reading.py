@@ -21,7 +21,7 @@ from affekt.tables.json_rows import read_json_rows
 from affekt.tables.parquet_files import read_parquet
 from affekt.tables.reading_notes import note
 from affekt.tables.recognition import form_of
-from affekt.tables.table import Table
+from affekt.tables.table import Table, refuse_doubled
 from affekt.tables.workbooks import read_workbook
 from affekt.tables.writing import storable
 
@@ -111,20 +111,22 @@ def _storable(table: Table) -> Table:
 
 def _read_archive(path: Path) -> Table:
     """One-dimensional arrays as columns; an object that maps names to answers as `name` and a column of its name."""
-    columns: dict[str, object] = {}
+    named: list[tuple[str, object]] = []
     mappings = []
     for name, array in read_npz(path).items():
         if isinstance(array, dict):
             mappings.append(name)
-            columns |= {'name': list(array), name: list(array.values())}
+            named += [('name', list(array)), (name.strip(), list(array.values()))]
         elif isinstance(array, np.ndarray) and array.ndim == 1:
-            columns[name] = array.tolist()
+            named.append((name.strip(), array.tolist()))
     if len(mappings) > 1:
         raise TableError(
             expected='one map of names to answers, or columns',
             came=f'{path} with {len(mappings)}: {", ".join(map(repr, mappings))}',
             todo='save the one that is meant in a file of its own',
         )
+    refuse_doubled([name for name, _ in named], path)
+    columns = dict(named)
     lengths = {name: len(column) for name, column in columns.items()}  # type: ignore[arg-type]
     if len(set(lengths.values())) > 1:
         raise TableError(

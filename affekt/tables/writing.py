@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from affekt.errors import TableError
 
 FORMULA_STARTS = '=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}'
@@ -149,5 +151,5 @@ def _storable(content: Any) -> Any:
 
 def _cell(cell: object, raw: bool) -> object:
     if not isinstance(cell, str):
-        return '' if isinstance(cell, float) and math.isnan(cell) else cell
+        return '' if isinstance(cell, float | np.floating) and math.isnan(cell) else cell
     return storable(cell) if raw else spreadsheet_safe(storable(cell))

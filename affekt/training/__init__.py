@@ -20,7 +20,7 @@ from affekt.training.parallel import Ranks, on_processes
 from affekt.training.precision import has_precision
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences, epoch_seed
 from affekt.training.schedules import Schedule, layered_groups
-from affekt.training.scoring import SCORES, Predicted, is_constant, task_losses, task_sums
+from affekt.training.scoring import SCORES, Predicted, is_constant, require_finite, task_losses, task_sums
 from affekt.training.semi import Round, SemiTrained, pseudo_labelled, train_semi
 from affekt.training.settings import EngineSettings, SemiSettings, TrainingSettings
 from affekt.training.standing import Trained
@@ -67,6 +67,7 @@ __all__ = [
     'peak_memory_bytes',
     'predict',
     'pseudo_labelled',
+    'require_finite',
     'step_files',
     'task_losses',
     'task_sums',

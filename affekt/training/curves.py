@@ -133,7 +133,8 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
         return '<p class="empty">No finite number.</p>'
     low, high = min(values), max(values)
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        half = max(0.5, abs(low) * 1e-9)  # more than rounding, also of a loss that explodes
+        low, high = low - half, high + half
     first, last = thinned[0][0], max(thinned[-1][0], thinned[0][0] + 1)
 
     def x(step: float) -> float:

@@ -70,7 +70,7 @@ class Step:
         number: number of the step, counted from 1.
         names: names of the L losses.
         losses: (L,) their means over this process's batches, times the weight of these among all processes.
-        shares: (2, L) weight, among all processes, of this process's batches with each loss, and of those without it.
+        shares: (2, L) share, among all processes, of this process's batches with each loss, and of those without it.
         weight: weight of the step in a mean over steps.
         norm: norm of the gradient before clipping; None if it was not measured.
     """
@@ -88,7 +88,13 @@ class _Group(NamedTuple):
 
     batches: list[Any]
     shares: list[float]
+    loss_shares: dict[str, list[float]]
+    """The same in the mean of a loss with weights of its own."""
     weight: float
+
+    def shares_of(self, index: int, names: Sequence[str]) -> list[float]:
+        """The share of a batch in the mean of each loss."""
+        return [self.loss_shares.get(name, self.shares)[index] for name in names]
 
 
 class Engine:
@@ -102,6 +108,8 @@ class Engine:
         settings: everything else that results depend on.
         weigh: weight of a batch within a step, such as its number of samples, or of tokens if a loss is a mean over
             these; None for equal weights.
+        weigh_losses: name of a loss to its own weight of a batch, such as the number of samples with a known truth,
+            if it is a mean over these. Then several batches, of one process or more, give that of all their samples.
         ranks: rank of this process; None to join the others if there are any.
 
     Raises:
@@ -116,6 +124,7 @@ class Engine:
         settings: EngineSettings,
         *,
         weigh: Callable[[Any], float] | None = None,
+        weigh_losses: Mapping[str, Callable[[Any], float]] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
         self.ranks = ranks or Ranks(settings.device)
@@ -123,7 +132,7 @@ class Engine:
         self.model = model.to(self.device)
         trained_parameters(model)
         self.number = 0
-        self._weigh = weigh
+        self._weigh, self._weigh_losses = weigh, dict(weigh_losses or {})
         self._objective = Objective(model, losses, usable_precision(self.device, settings.precision), self.device)
         self._joined, self.optimiser = self.ranks.joined(self._objective, optimiser)
         self._parameters = list(self._joined.parameters())
@@ -289,14 +298,15 @@ class Engine:
         If their number and weights are known to be equal, processes do not wait for each other here.
         """
         batches = list(islice(iterator, self.settings.accumulation))
-        weights = [1.0 if self._weigh is None else float(self._weigh(batch)) for batch in batches]
-        total = sum(weights)
-        if is_even and self._weigh is None:
-            total *= self.ranks.count
+        weighs = (self._weigh or _equally, *self._weigh_losses.values())
+        weights = [[float(weigh(batch)) for batch in batches] for weigh in weighs]
+        totals = [sum(of_batches) for of_batches in weights]
+        if is_even and self._weigh is None and not self._weigh_losses:
+            totals = [totals[0] * self.ranks.count]
         elif self.ranks.count > 1:
-            numbers = [total, len(batches), len(batches) ** 2]
+            numbers = [*totals, len(batches), len(batches) ** 2]
             sums = self.ranks.total(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
-            total, batch_count, squares = sums
+            *totals, batch_count, squares = sums
             # Cauchy-Schwarz: unequal if and only if counts differ, which all processes see
             if self.ranks.count * squares != batch_count**2:
                 raise TrainingError(
@@ -305,9 +315,16 @@ class Engine:
                     f'{batch_count:.0f} in all {self.ranks.count}',
                     todo='leave out the rest, as IndexBatches does, or repeat some',
                 )
+        total = totals[0]
         if batches and not total > 0:
             raise ValueRangeError(expected='batches that count', came=f'a step of weight {total}', todo='leave it out')
-        return _Group(batches, [weight / total for weight in weights], total)
+        shares = [weight / total for weight in weights[0]]
+        loss_shares = {
+            # a loss that no batch has gets the common shares, so that it counts as absent
+            name: [weight / loss_total for weight in loss_weights] if loss_total > 0 else shares
+            for name, loss_weights, loss_total in zip(self._weigh_losses, weights[1:], totals[1:], strict=True)
+        }
+        return _Group(batches, shares, loss_shares, total)
 
     def _step(self, group: _Group) -> Step:
         """One update from the batches of a group."""
@@ -318,22 +335,23 @@ class Engine:
             for parameters, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
                 parameters['lr'] = rate * factor
         total: Tensor | None = None
-        shares = torch.zeros(())
-        for index, (batch, share) in enumerate(zip(group.batches, group.shares, strict=True), 1):
-            with self.ranks.stepping(self._joined, is_last=index == len(group.batches)):
+        presence = torch.zeros(())
+        for index, batch in enumerate(group.batches):
+            with self.ranks.stepping(self._joined, is_last=index + 1 == len(group.batches)):
                 losses: Tensor = self._joined(on_device(batch, self.device))  # (L,)
-                factor = share * self.ranks.count  # gradients are averaged over processes, so multiply by their number
-                loss = losses.sum() if factor == 1.0 else losses.sum() * factor
+                shares = torch.tensor(group.shares_of(index, self._objective.names))  # (L,)
+                # gradients are averaged over processes, so multiply by their number
+                loss = _times(losses, shares * self.ranks.count).sum()
                 (self._scaler.scale(loss) if self._scaler.is_enabled() else loss).backward()
-            weighted = losses.detach() if share == 1.0 else losses.detach() * share
+            weighted = _times(losses.detach(), shares)
             total = weighted if total is None else total + weighted
-            shares = shares + share * self._objective.presence  # (2, L)
+            presence = presence + shares * self._objective.presence  # (2, L)
         assert total is not None
         norm = self._update()
         self.number += 1
         if self.average:
             self.average.follow(self.model)
-        return Step(self.number, self._objective.names, total, shares, group.weight, norm)
+        return Step(self.number, self._objective.names, total, presence, group.weight, norm)
 
     def _update(self) -> Tensor | None:
         if not self._scaler.is_enabled():
@@ -425,6 +443,16 @@ class Engine:
             write_curves(log.rows, folder / CURVES_FILE, title=folder.name)
             save_step(folder, self.number, tensors, notes, self.settings.keep)  # last: it says that a step is done
         self.ranks.wait()
+
+
+def _equally(batch: Any) -> float:
+    """The weight of any batch."""
+    return 1.0
+
+
+def _times(losses: Tensor, factors: Tensor) -> Tensor:
+    """(L,) losses times (L,) factors, which are on the CPU; themselves if all factors are 1."""
+    return losses if bool((factors == 1.0).all()) else losses * factors.to(losses)
 
 
 def _is_even(batches: Iterable[Any]) -> bool:

@@ -57,8 +57,8 @@ def peak_memory_bytes(device: str) -> int:
         return torch.cuda.max_memory_allocated(device)
     status = Path('/proc/self/status')
     if status.exists():  # `ru_maxrss` would include the parent process
-        line = next(line for line in status.read_text().splitlines() if line.startswith('VmHWM'))
-        return int(line.split()[1]) * 1024
+        peaks = [line.split()[1] for line in status.read_text().splitlines() if line.startswith('VmHWM')]
+        return int(peaks[0]) * 1024 if peaks else 0
     if sys.platform == 'win32':
         return 0
     import resource

@@ -11,9 +11,9 @@ shard over CPUs; `Ranks(by_hand=True)` does. CPUs communicate over gloo, CUDA de
 `on_processes` starts processes on one machine without either launcher. In a single process nothing changes, and
 accelerate is not imported.
 
-Losses over a whole batch (the contrast of `mmim`, the moments of `misa`) are computed on each share; a mean over known
-truths becomes a mean over shares. Both equal the whole batch's if no truth is unknown and the loss is a mean over
-samples.
+A loss that is a mean over samples, or over known truths, equals that of one process. One that compares the samples of a
+batch (the contrast of `mmim`, the moments of `misa`) is computed on each share; so are the losses of frames, which are
+equal where no truth is unknown.
 """
 
 from __future__ import annotations

@@ -6,16 +6,19 @@ Axes: N samples, C classes, V values.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from affekt.errors import UnknownNameError, listed
+from affekt.errors import TrainingError, UnknownNameError, listed
 from affekt.metrics import balanced_accuracy, combined_score, concordance, weighted_f1
+from affekt.training.engine import STEADIER
 from affekt.training.samples import UNKNOWN, Batch, Samples
 
 
@@ -46,6 +49,11 @@ class Predicted:
 
     logits: Tensor
     values: Tensor
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all are finite; otherwise the largest logit is a category too, which must not be scored."""
+        return bool(self.logits.isfinite().all() and self.values.isfinite().all())
 
     def __repr__(self) -> str:
         return f'Predicted(logits {tuple(self.logits.shape)}, values {tuple(self.values.shape)})'
@@ -187,14 +195,27 @@ SCORES: dict[str, Callable[[Predicted, Samples], float]] = {
 
 
 def score_of(name: str) -> Callable[[Predicted, Samples], float]:
-    """The score with a name.
+    """The score with a name; nan where a prediction is not finite.
 
     Raises:
         UnknownNameError: unknown score.
     """
     if name not in SCORES:
         raise UnknownNameError(expected=f'a score among {listed(SCORES)}', came=repr(name), todo='choose one')
-    return SCORES[name]
+    return lambda predicted, truth: SCORES[name](predicted, truth) if predicted.is_finite else math.nan
+
+
+def require_finite(predictions: Iterable[npt.NDArray[Any]]) -> None:
+    """Check predictions for validation: those of weights that have grown too large are not finite.
+
+    Args:
+        predictions: arrays of any shape.
+
+    Raises:
+        TrainingError: a value is not finite.
+    """
+    if not all(bool(np.isfinite(values).all()) for values in predictions):
+        raise TrainingError(expected='finite predictions on validation', came='nan or infinity', todo=STEADIER)
 
 
 def is_constant(predicted: Predicted, truth: Samples) -> bool:
@@ -206,6 +227,7 @@ def is_constant(predicted: Predicted, truth: Samples) -> bool:
     if predicted.logits.shape[1]:
         spreads.append(float(len(predicted.logits.argmax(dim=1).unique()) > 1))
     if predicted.values.shape[1] and truth.values is not None:
-        scale = torch.nan_to_num(truth.values.nan_to_num(0.0).std(dim=0, correction=0), nan=1.0).clamp(min=1e-12)
+        deviations = truth.values - truth.values.nanmean(dim=0)
+        scale = deviations.square().nanmean(dim=0).sqrt().nan_to_num(1.0).clamp(min=1e-12)  # 1 without any truth
         spreads.append((predicted.values.std(dim=0, correction=0) / scale).max().item())
     return len(truth) > 1 and max(spreads, default=1.0) < 0.01

@@ -20,7 +20,8 @@ class EngineSettings:
 
     Args:
         seed: seed of all random draws in steps, such as dropout and masks, of torch, NumPy and Python.
-        accumulation: batches per step, whose gradients are averaged.
+        accumulation: batches per step. A loss that is a mean over samples becomes that over all of theirs; one that
+            compares the samples of a batch, such as a contrast or a concordance, becomes the mean of the batches' own.
         precision: precision of matrix products; half precision only if the device supports it natively, otherwise
             float32 with a warning. Weights keep their precision.
         clip_norm: largest norm of the gradient of all parameters; None for no limit.

@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +23,7 @@ from affekt.training.engine import Engine, run_folder
 from affekt.training.optimiser import Adam
 from affekt.training.parallel import Ranks
 from affekt.training.samples import Batch, Samples, epoch_batches, epoch_seed
-from affekt.training.scoring import Predicted, score_of, task_losses
+from affekt.training.scoring import Predicted, known_truth, score_of, task_losses
 from affekt.training.settings import RENAMED, EngineSettings, TrainingSettings
 from affekt.training.standing import CHECKPOINT, Row, Standing, Trained, ended, judge, state_of
 from affekt.training.unlabelled import Lesson, Unlabelled
@@ -72,7 +73,10 @@ def train(
     standardise(model, training)
     lessons = _Lessons(unlabelled)
     optimiser = Adam(_parameter_groups(model, settings), settings.learning_rate, settings.weight_decay)
-    engine = Engine(model, optimiser, lessons.losses, _engine_settings(settings), weigh=_size_of, ranks=ranks)
+    engine = Engine(
+        model, optimiser, lessons.losses, _engine_settings(settings), weigh=_size_of,
+        weigh_losses={} if training.is_known else KNOWN_COUNTS, ranks=ranks,
+    )  # fmt: skip
     evaluated = unlabelled.begin(model, engine.device) if unlabelled else model
     standing = Standing(best=state_of(model))
     scaled, validating, without_scaling = scaled_once(model, training, validating, unlabelled)
@@ -214,6 +218,15 @@ class _Part:
 
 def _size_of(part: _Part) -> float:
     return part.size
+
+
+def _known_count(name: str, part: _Part) -> float:
+    """Number of the share's truths that a loss is a mean over."""
+    masks = known_truth(part.batch)
+    return float(masks[name].sum()) if part.size and name in masks else 0.0
+
+
+KNOWN_COUNTS = {name: partial(_known_count, name) for name in ('category', 'value')}
 
 
 class _Lessons:

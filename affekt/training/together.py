@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -84,7 +85,7 @@ def train_together(
     samples = samples.to(common.device)
     weights, buffers = stack_module_state([model.to(common.device) for model in models])
     base = copy.deepcopy(models[0]).to('meta').train()
-    optimiser = _optimiser(list(weights.values()), settings)
+    optimiser = _optimiser(list(weights.values()), splits, settings)
     lengths = samples.lengths()
     standing = [Standing(best=state_of(model)) for model in models]
     saved = {'models': [asdict(model_settings) for model_settings in settings]}
@@ -188,6 +189,8 @@ def _epoch(
             optimiser.zero_grad()
             loss.sum().backward()
             _clip(weights, settings)
+            if isinstance(optimiser, _SeparateAdam):
+                optimiser.is_active = torch.tensor([step < len(plan) for plan in plans])
             optimiser.step()
             counts = is_real.sum(dim=1)
             has_truth = {name: mask.flatten(1).any(dim=1) for name, mask in known_truth(part).items()}  # (K,)
@@ -239,12 +242,14 @@ def _stacked_batch(samples: Samples, plans: list[list[Tensor]], step: int) -> tu
     return Batch(features, keep, labels, values), is_real
 
 
-class _RatesAdam(Uncompiled):
-    """Adam with a separate learning rate and weight decay for each of K stacked models."""
+class _SeparateAdam(Uncompiled):
+    """Adam with a separate learning rate, weight decay and number of steps for each of K stacked models."""
 
     def __init__(self, weights: list[Tensor], rates: Tensor, decays: Tensor) -> None:
         super().__init__(weights, {})
         self.rates, self.decays = rates, decays
+        self.is_active = torch.ones(len(rates), dtype=torch.bool)
+        """(K,) models that have a batch in this step; the others stay as they are."""
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One update."""
@@ -257,24 +262,34 @@ class _RatesAdam(Uncompiled):
                 if not state:
                     state |= {'mean': torch.zeros_like(weight), 'square': torch.zeros_like(weight)}
                     state['step'] = torch.zeros(())
-                state['step'] += 1
-                steps = int(state['step'])
+                elif 'exp_avg' in state:  # of an older version, which had one optimiser for all models here
+                    state |= {'mean': state.pop('exp_avg'), 'square': state.pop('exp_avg_sq')}
+                steps = (state['step'].cpu() + 1).expand(len(self.rates))  # (K,)
                 gradient = weight.grad + weight * self.decays.view(shape)
-                state['mean'].lerp_(gradient, 0.1)
-                state['square'].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-                root = (state['square'] / (1 - 0.999**steps)).sqrt_().add_(1e-8)
-                weight.sub_(state['mean'] / root * (self.rates / (1 - 0.9**steps)).view(shape))
+                mean = state['mean'].lerp(gradient, 0.1)
+                square = (state['square'] * 0.999).addcmul_(gradient, gradient, value=0.001)
+                mean_scale, square_scale = (1 - decay ** steps.double() for decay in (0.9, 0.999))
+                root = (square / square_scale.to(square).view(shape)).sqrt_().add_(1e-8)
+                update = mean / root * (self.rates / mean_scale.to(self.rates)).view(shape)
+                is_active = self.is_active.to(weight.device).view(shape)
+                weight.sub_(torch.where(is_active, update, 0.0))
+                state['mean'] = torch.where(is_active, mean, state['mean'])
+                state['square'] = torch.where(is_active, square, state['square'])
+                state['step'] = torch.where(self.is_active, steps, steps - 1)
 
 
-def _optimiser(weights: list[Tensor], settings: Sequence[TrainingSettings]) -> torch.optim.Optimizer:
-    rates, decays = (
+def _optimiser(
+    weights: list[Tensor], splits: Sequence[Split], settings: Sequence[TrainingSettings]
+) -> torch.optim.Optimizer:
+    rates, decays, batches = (
         {model_settings.learning_rate for model_settings in settings},
         {model_settings.weight_decay for model_settings in settings},
+        {math.ceil(len(split.training) / settings[0].batch_size) for split in splits},
     )
-    if len(rates) == len(decays) == 1:
+    if len(rates) == len(decays) == len(batches) == 1:
         return Adam(weights, rates.pop(), decays.pop())
     device = weights[0].device
-    return _RatesAdam(
+    return _SeparateAdam(
         weights,
         torch.tensor([model_settings.learning_rate for model_settings in settings], device=device),
         torch.tensor([model_settings.weight_decay for model_settings in settings], device=device),

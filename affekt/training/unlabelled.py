@@ -49,7 +49,7 @@ class Unlabelled:
         digest = hashlib.sha256()
         for name, value in sorted(self.samples.features.items()):
             rows = value.rows if isinstance(value, Sequences) else value
-            digest.update(f'{name} {tuple(rows.shape)} {float(rows.sum(dtype=torch.float64))}'.encode())
+            digest.update(f'{name} {tuple(rows.shape)} {float(rows.nan_to_num(0.0).sum(dtype=torch.float64))}'.encode())
         for truth in (self.samples.labels, self.samples.values):
             digest.update(b'' if truth is None else truth.cpu().numpy().tobytes())
         return {'semi': asdict(self.settings), 'unlabelled': {'count': len(self.samples), 'digest': digest.hexdigest()}}

@@ -111,6 +111,8 @@ def test_an_entry_that_cannot_be_read_is_a_failure_of_its_own(media):
     assert 'rename' in failed[1].described.failure
     assert len(clips) == 7
     assert len(list(describe_many([media], describer=_Answering(), limit=2))) == 4
+    with pytest.raises(ValueRangeError, match='a limit of 0 clips or more; got -1'):
+        list(describe_many([media], describer=_Answering(), limit=-1))
 
 
 def test_clips_come_from_files_folders_or_one_manifest(media, tmp_path):

@@ -113,3 +113,40 @@ def test_groups_that_score_alike_leave_the_error_among_samples_as_in_the_paired_
     assert gap.low == pytest.approx(tested.low, abs=0.01)
     assert gap.high - gap.low == pytest.approx(2 * 2.262 * 0.04 * (10 / 9) ** 0.5, rel=0.1)
     assert ranking.scores['left'].low < 0.85 < 0.9 < ranking.scores['left'].high < 1.0
+
+
+def test_a_score_that_is_undefined_is_last_and_differs_from_none(rng):
+    values = rng.normal(size=60)
+    columns = {'none': columns_of(values) * [0.0, 1.0], 'good': columns_of(values + 9), 'poor': columns_of(values)}
+    for names in (('none', 'good', 'poor'), ('poor', 'good', 'none')):
+        with np.errstate(invalid='ignore', divide='ignore'):
+            ranking = rank_systems(
+                {name: columns[name] for name in names},
+                {name: (lambda sums: np.where(sums[:, 0] > 0, sums[:, 1] / sums[:, 0], np.nan)) for name in names},
+                rng=rng, resamples=200,
+            )  # fmt: skip
+        assert ranking.order == ('good', 'poor', 'none')
+        gap = ranking.gaps['poor', 'none']
+        assert np.isnan([gap.difference.value, gap.p, gap.p_holm]).all()
+        assert ranking.gaps['good', 'poor'].p_holm == pytest.approx(1 / 201)  # one test, not three
+        assert ranking.groups == (('good',), ('poor', 'none'))
+
+
+def test_a_score_that_some_resamples_leave_undefined_has_a_rank(rng):
+    is_known = np.zeros(12)
+    is_known[0] = 1.0  # in 0.36 of the resamples it is not drawn
+    rare = np.stack([is_known, is_known], axis=1)
+    columns = {'rare': rare, 'plain': columns_of(np.full(12, 0.5))}
+    with np.errstate(invalid='ignore', divide='ignore'):
+        ranking = rank_systems(columns, dict.fromkeys(columns, mean_of), rng=rng, resamples=300)
+    assert ranking.ranks == {'rare': (1, 1, 2), 'plain': (2, 1, 2)}
+
+
+def test_an_exchange_that_leaves_a_score_undefined_counts_as_extreme(rng):
+    left, right = np.zeros((12, 2)), np.zeros((12, 2))
+    left[0], right[1] = (1.0, 1.0), (1.0, 0.5)  # exchanging one of these two samples leaves a system without any
+    columns = {'left': left, 'right': right}
+    with np.errstate(invalid='ignore', divide='ignore'):
+        ranking = rank_systems(columns, dict.fromkeys(columns, mean_of), rng=rng, resamples=300)
+        tested = paired_test(left, right, lambda sums: {'mean': mean_of(sums)}, rng=rng, resamples=300)
+    assert ranking.gaps['left', 'right'].p == tested['mean'][1] == 1.0

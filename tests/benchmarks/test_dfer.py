@@ -428,6 +428,25 @@ def test_a_corpus_that_cannot_be_trained_on_is_refused_before_training(calls, rn
     assert not calls.tuned
 
 
+@pytest.mark.parametrize('part', ['train', 'validation'])
+def test_a_dimension_of_one_value_is_named_and_refused_before_training(calls, rng, part):
+    # valence differs everywhere; arousal is the same in all clips, or in those that choose the epoch of the first fold
+    manifest = corpus()
+    arousal = np.full(len(manifest), 0.5)
+    if part == 'validation':
+        fold = open_dfer(manifest, SIMPLE, target='dimensions').fair[0]
+        arousal = np.arange(len(manifest)) * 1.0
+        arousal[fold.validation] = 0.5
+    with pytest.raises(
+        TableError, match=f"differ in the {part} part; got one value of 'arousal' in the {part} part of made up, fold 1"
+    ):
+        run_dfer(
+            manifest.replaced(arousal=arousal.tolist()), clips_of(manifest, rng), [NEAREST],
+            dataclasses.replace(QUICK, target='dimensions'), Tuning(),
+        )  # fmt: skip
+    assert not calls.tuned
+
+
 def test_settings_that_cannot_be_are_refused():
     with pytest.raises(UnknownNameError, match='protocol'):
         DferSettings(protocol='fare')

@@ -14,7 +14,7 @@ from affekt.benchmarks import UNIBENCH, published, run_unibench
 from affekt.benchmarks.facts import unibench_facts
 from affekt.benchmarks.measures import derived_sentiment, measure_basic, measure_fine_grained, measure_sentiment
 from affekt.benchmarks.predictions import prediction_files, short_name
-from affekt.benchmarks.sets import _checked, read_labels_of, set_named
+from affekt.benchmarks.sets import _checked, find_labels, read_labels_of, set_named
 from affekt.cli import main
 from affekt.errors import AffektError, ArchiveError, TableError, UnknownNameError
 from affekt.labels import load_table
@@ -350,3 +350,13 @@ def test_a_number_that_is_none_of_a_label_is_refused(value, tmp_path):
     assert _checked(meld, 'x', 1.0, tmp_path) == meld.emotions[1]
     with pytest.raises(TableError, match=r"sample 'x'.*correct the label file"):
         _checked(meld, 'x', value, tmp_path)
+
+
+def test_two_label_files_are_named_by_their_places_though_one_is_a_link_that_leads_outside(tmp_path):
+    folder, elsewhere = tmp_path / 'labels', tmp_path / 'elsewhere.csv'
+    (folder / 'meld').mkdir(parents=True)
+    for path in (folder / 'meld.csv', elsewhere):
+        path.write_text('name,label\n')
+    (folder / 'meld' / 'labels.csv').symlink_to(elsewhere)
+    with pytest.raises(TableError, match=r"got 'meld/labels\.csv', 'meld\.csv'"):
+        find_labels(set_named('meld'), folder)

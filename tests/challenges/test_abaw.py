@@ -446,3 +446,11 @@ def test_the_official_examples_are_in_order(shared_data, tmp_path):
         write_frame_submission(name, read_frame_submission(name, path), tmp_path / 'x.txt')
         assert read_frame_submission(name, tmp_path / 'x.txt').frames == 29
     assert set(ROW_FORMS) == {track.form for track in FRAME_TRACKS.values()}
+
+
+def test_pictures_that_are_numbered_from_0_are_refused(tmp_path):
+    (tmp_path / 'crops' / 'a').mkdir(parents=True)
+    for frame in range(3):
+        (tmp_path / 'crops' / 'a' / f'{frame:05d}.jpg').write_bytes(b'')
+    with pytest.raises(TableError, match=r'expected images numbered from 1; got image 0 in .*crops.a'):
+        frames_to_answer('abaw6-va', tmp_path / 'crops')

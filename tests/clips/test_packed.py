@@ -357,3 +357,13 @@ def test_clips_of_two_sizes_or_one_name_are_not_packed_together(tmp_path):
     assert [clip.name for clip in clips[:2]] == ['a', 'b']
     with pytest.raises(IndexError):
         clips[2]
+
+
+def test_memory_that_runs_out_is_no_fault_of_a_sample(manifest, tmp_path, monkeypatch):
+    def too_large(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(packing, 'sample_clip', too_large)
+        PackedClips.write(tmp_path / 'clips', manifest, SETTINGS)
+    assert set(PackedClips.write(tmp_path / 'clips', manifest, SETTINGS, resume=True).failed) == {'broken', 'nothing'}

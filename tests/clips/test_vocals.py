@@ -41,6 +41,12 @@ def test_a_file_that_two_share_is_separated_once_and_named_as_their_audio(manife
     assert np.abs(sound).max() == pytest.approx(0.25, abs=0.01)
 
 
+def test_a_sample_that_is_a_window_of_a_recording_stays_one(manifest, tmp_path):
+    row = Sample('refrain', audio='song.wav', recording='song', start_s=0.02, end_s=0.05)
+    separated = with_vocals(Manifest(manifest.facts, (row,)), tmp_path / 'vocals', separate=lambda sound: sound)
+    assert separated.window_s(separated.samples[0], 'audio') == (0.02, 0.05)
+
+
 def test_without_demucs_it_is_said_what_to_install(manifest, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'demucs', None)
     with pytest.raises(MissingExtraError, match='demucs>=4'):

@@ -19,6 +19,7 @@ from affekt.description import (
     Queries,
     Source,
     answer_loss,
+    answering,
     tiny_trunk,
     with_adapters,
 )
@@ -43,6 +44,32 @@ def test_a_clip_gets_the_same_answer_whatever_stands_beside_it(describer, clips,
     answers = [answer for at in range(0, 16, size) for answer in describer.generate(clips[at : at + size], SHORT)]
     assert answers == alone
     assert len({answer.tokens for answer in alone}) > 8
+
+
+@pytest.mark.parametrize('sizes', [{}, {'use_sliding_window': True, 'sliding_window': 16, 'max_window_layers': 0}])
+@pytest.mark.parametrize('family', ['chatml', 'bare'])
+def test_so_it_does_whatever_prompts_begin_with_and_however_the_trunk_remembers(clips, monkeypatch, family, sizes):
+    # bare prompts begin with soft tokens, so that nothing is shared; of a sliding window transformers keeps the cache
+    monkeypatch.setattr(answering, 'ROOM', 3)  # it grows several times
+    monkeypatch.setattr(answering, 'MOST_POSITIONS', 150)
+    trunk = tiny_trunk('qwen2', seed=3, **sizes)
+    describer = Describer(trunk, SOURCES, DescriberSettings(family)).eval()
+    with torch.no_grad():
+        for parameter in describer.parameters():
+            if parameter.ndim > 1:
+                parameter.add_(0.15 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)))
+    kind = replace(KIND, bare=family == 'bare')
+    prompts = [
+        describer.prompt(clip.features, kind, 'What?', words='Hm.' * (at % 7))
+        for at, clip in enumerate(clips)
+        if clip.features
+    ]
+    single = [describer.generate([prompt], SHORT)[0] for prompt in prompts]
+    assert describer.generate(prompts, SHORT) == single
+    stop = single[2].text[1:2]
+    assert describer.generate(prompts, replace(SHORT, stops=(stop,))) == [
+        describer.generate([prompt], replace(SHORT, stops=(stop,)))[0] for prompt in prompts
+    ]
 
 
 def test_draws_are_those_of_the_seed_whatever_stands_beside_a_clip(describer, clips):

@@ -109,3 +109,25 @@ def test_adapters_change_nothing_before_they_have_learnt_and_are_drawn_by_seed()
 def test_a_trunk_without_adapters_is_merged_already():
     trunk = tiny_trunk()
     assert merged(trunk) is trunk
+
+
+def test_an_addition_within_the_product_is_that_of_peft_with_its_gradients():
+    numbers, ways = torch.tensor([[1, 2, 3], [4, 5, 6]]), []
+    trunk = with_adapters(tiny_trunk(), Adapters(rank=2, dropout=0.0))
+    fused = [module for module in trunk.network.modules() if hasattr(module, 'lora_B')]
+    generator = torch.Generator().manual_seed(1)
+    for module in fused:
+        torch.nn.init.normal_(module.lora_B['default'].weight, generator=generator)
+    assert len(fused) == 14  # seven maps of each of two layers
+    for is_fused in (True, False):
+        for module in fused:
+            module.__class__ = type(module) if is_fused else type(module).__base__
+        trunk.network.zero_grad()
+        logits = trunk.network(numbers).logits
+        logits.square().mean().backward()
+        gradients = [weight.grad for weight in trunk.network.parameters() if weight.grad is not None]
+        with torch.inference_mode():
+            ways.append([logits.detach(), trunk.network(numbers).logits, *gradients])
+    assert len(ways[0]) >= 2 + 2 * len(fused)
+    torch.testing.assert_close(*ways, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(merged(trunk).network(numbers).logits, ways[1][0], rtol=1e-4, atol=1e-5)

@@ -22,6 +22,7 @@ from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.encoders.folders import model_folder, open_network
 from affekt.encoders.published import PUBLISHED
+from affekt.encoders.tokens import open_tokenizer
 from affekt.errors import MissingExtraError, RunError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.features import RECIPES, Store, encoder_names, extract, listed_encoders, recipe_named
 from affekt.runs import file_sha256
@@ -151,6 +152,19 @@ def test_folders_that_hold_no_model_say_what_is_missing(bert, copied, tmp_path):
     (copied / 'tf_model.h5').rename(copied / 'model.safetensors')
     with pytest.raises(WeightsError, match='nobody-knows'):
         recipe_named('own-text-utt', model=str(copied))
+
+
+@pytest.mark.parametrize('name', ['own-text-utt', 'manet-utt', 'hicmae-utt'])
+def test_a_model_below_an_unknown_home_is_one_clear_error(name):
+    with pytest.raises(WeightsError, match='--model'):
+        recipe_named(name, model='~nobody-of-that-name/model')
+
+
+def test_settings_of_a_tokenizer_that_are_no_text_do_not_stop_the_search_in_them(tmp_path):
+    (tmp_path / 'tokenizer.model').write_bytes(b'words')
+    (tmp_path / 'tokenizer_config.json').write_bytes(b'\xff')
+    with pytest.raises(WeightsError):
+        open_tokenizer(tmp_path, 'llama', 'AutoTokenizer')
 
 
 def test_a_model_of_another_size_or_kind_is_not_taken_for_the_published_one(bert, tmp_path):

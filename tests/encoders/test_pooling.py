@@ -114,6 +114,10 @@ def test_what_cannot_be_aligned_is_refused(rng):
         legacy_batch({'audio': split['audio']}, 'frm_align')
     with pytest.raises(ShapeError, match='same samples'):
         batch({**split, 'audio': split['audio'][:1]}, 'utt')
+    for kind in ('utt', 'frm_align', 'frm_unalign'):
+        for pooled in (batch, legacy_batch):
+            with pytest.raises(ShapeError):
+                pooled({**split, 'audio': [split['audio'][0][:0], *split['audio'][1:]]}, kind)
     with pytest.raises(ShapeError):
         resampled(np.zeros((0, 3)), 2)
     with pytest.raises(ValueRangeError):

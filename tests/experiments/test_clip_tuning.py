@@ -107,6 +107,16 @@ def test_a_speaker_in_two_parts_is_told():
     )
 
 
+def test_clips_that_are_left_out_share_no_speaker():
+    # of p0, p1, p2 and p3 in both parts, p0 loses its training clips, p1 all
+    rows = [sample(at, fold=1 + at % 2) for at in range(24)]
+    parts = divided_clips(manifest_of(rows), 'emotion', validation='fold=2')
+    is_kept = np.array([row.speaker != 'p1' and (row.speaker, row.fold) != ('p0', 1) for row in rows])
+    kept = parts.take(is_kept)
+    assert {name: len(index) for name, index in kept.parts.items()} == {'train': 6, 'validation': 8}
+    assert kept.notes == tuple(note.replace('4 speakers', '2 speakers') for note in parts.notes)
+
+
 STRANGE = [sample(at, fold=1 + (at % 3 == 0)) for at in range(6)]
 
 
@@ -153,7 +163,14 @@ def test_a_manifest_becomes_a_model_with_scores_and_a_card(corpus, pretrained, t
     answers = predict(folder, f'{corpus.facts.root}/s2.wav')
     assert max(answers, key=answers.get) == 'glad'
     card = (folder / 'card.md').read_text()
-    for words in ('| test | 6 | 1 | speaker=p2 |', 'linear probe', '1 of 25 clips have no category', 's30', 'toy'):
+    # s23 has no category and s30 no audio: neither is learnt from or scored
+    sizes = {'train': 12, 'validation': 5, 'test': 6}
+    assert {name: len(index) for name, index in outcome.parts.parts.items()} == sizes
+    assert json.loads((folder / 'scores.json').read_text())['parts'] == sizes
+    for words in (
+        '| train | 12 | 2 | the rest |', '| validation | 5 | 1 | speaker=p3 |', '| test | 6 | 1 | speaker=p2 |',
+        'linear probe', '1 of 25 clips have no category', 's30', 'toy',
+    ):  # fmt: skip
         assert words in card, words
     assert json.loads((folder / 'labels.json').read_text()) == list(EMOTIONS)
     assert (folder / 'predictions.csv').read_text().splitlines()[

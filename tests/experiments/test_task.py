@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.benchmarks import MerbenchSettings
+from affekt.benchmarks.dfer_task import open_dfer
 from affekt.benchmarks.merbench import run_merbench
 from affekt.benchmarks.merbench_tables import lines
 from affekt.cli import main
@@ -19,6 +20,8 @@ from affekt.experiments import (
     Part,
     System,
     Trial,
+    constant_outputs,
+    fair_run,
     initials,
     open_stores,
     open_task,
@@ -250,3 +253,28 @@ def test_a_published_run_that_diverges_is_named_and_scored_as_the_constant_answe
     everywhere.logits[:, task.fair[0].test], everywhere.values[:, task.fair[0].test] = system.logits, system.values
     constant, diverged = scored_rows(task, [everywhere], settings, beside=lambda *_: [])
     assert diverged.by_seed == constant.by_seed
+
+
+def test_a_fair_run_whose_test_predictions_overflow_is_named_and_scored_as_the_constant_answer(tmp_path, rng):
+    rows = [Sample(f's{row}', category='ab'[row % 2], split=('train', 'val', 'test1')[row % 3]) for row in range(60)]
+    manifest = Manifest(Facts('made up', categories=('a', 'b')), rows)
+    values = rng.normal(size=(60, 4)).astype(np.float32)
+    values[2] = 3e38  # finite, of a test sample: products with it are not
+    store = write_store(tmp_path / 't.features.arrow', manifest.names, values, modality='text')
+    settings = ExperimentSettings('lf_dnn', seeds=1, epochs=2, batch_size=8, resamples=20, target='category')
+    task = open_task(manifest, {'text': store}, settings)
+    draw = {'learning_rate': 1e-3, 'clip_value': None, 'hidden': 8, 'dropout': 0.2}
+    answers = fair_run(Trial(task, task.fair[0], ('text',), 'lf_dnn', draw, settings, 1))
+    assert answers.status == 'not_finite'
+    assert np.array_equal(answers.test.logits, constant_outputs(task, task.fair[0]).logits)
+
+
+def test_a_speaker_who_is_shared_in_every_fold_is_one_speaker():
+    # each of two speakers is in all three folds; a third is in one alone
+    rows = [
+        Sample(f's{row}', category='ab'[row // 3 % 2], speaker=f'p{row // 6}', fold=row % 3 + 1) for row in range(12)
+    ]
+    rows.append(Sample('alone', category='a', speaker='p2', fold=1))
+    manifest = Manifest(Facts('made up', categories=('a', 'b')), rows)
+    notes = open_dfer(manifest, ExperimentSettings(model='linear')).notes
+    assert [note for note in notes if 'division' in note] == ['2 speakers on more than one side of the division']

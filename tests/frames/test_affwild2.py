@@ -263,6 +263,11 @@ def test_a_line_that_names_a_frame_beyond_all_videos_asks_for_no_memory(tmp_path
     write(tmp_path / 'MTL_Challenge/train_set.txt', MTL + '\n'.join(rows) + '\n')
     with pytest.raises(TableError, match='at most 50,000,000 frames'):
         read_multitask(tmp_path)
+    write(tmp_path / 'MTL_Challenge/train_set.txt', f'{MTL}a/00001.jpg{good}\n')
+    frames = ''.join(f'video{number}/9999999.jpg\n' for number in range(6))
+    write(tmp_path / 'MTL_Challenge/MTL_test_set_release.txt', f'image\n{frames}')
+    with pytest.raises(TableError, match='at most 50,000,000 frames'):
+        read_multitask(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,34 @@ def test_moment_discrepancy_of_a_shift_is_the_length_of_the_shift():
     assert moment_discrepancy(first, shifted, rows, rows, epsilon=0.0).item() == pytest.approx(5.0, abs=1e-12)
 
 
+def test_losses_of_several_samples_are_computed_in_single_precision_under_autocast():
+    from affekt.fusion.factors import distance_from_normal
+    from affekt.fusion.misa import correlation, moment_discrepancy, rebuilding_error
+    from affekt.fusion.mmim import contrastive, log_density
+
+    rng = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(40, 16, generator=rng).bfloat16() for _ in range(2))
+    ones, all_rows = torch.ones(40), torch.ones(40, dtype=torch.bool)
+
+    def losses(first, second):
+        torch.manual_seed(0)
+        return {
+            'correlation': correlation(first, second, ones),
+            'moments': moment_discrepancy(first, second, ones, ones),
+            'rebuilding': rebuilding_error(first, second, ones),
+            'contrast': contrastive(first, second, all_rows),
+            'density': log_density(first, second, second, all_rows, full=True),
+            'prior': distance_from_normal(first),
+        }
+
+    expected = losses(first.float(), second.float())
+    with torch.autocast('cpu', torch.bfloat16):
+        computed = losses(first, second)
+    for name, loss in computed.items():
+        assert loss.dtype == torch.float32, name
+        assert loss.item() == expected[name].item(), name
+
+
 def test_a_larger_variance_cannot_satisfy_the_corrected_bound():
     # one unit: the density of 0 under N(2, v) is -2/v - log(v)/2, best at v = 4; the published term -2/v only grows
     from affekt.fusion.mmim import _GaussianBound

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from affekt.errors import LLMError
+from affekt.errors import LLMError, StorageError
 from affekt.llm import UnknownModelError, opened_gguf, opened_network
 from affekt.llm.gguf_header import GGUFHeader
 
@@ -140,6 +140,14 @@ def test_the_folder_is_made_once_and_again_for_another_file(tmp_path):
     assert (folder / 'model.safetensors').stat().st_mtime_ns == stamp
     write(path, packed=False)
     assert opened_gguf(path) != folder
+
+
+def test_a_cache_that_cannot_be_made_is_one_clear_error(tmp_path, monkeypatch):
+    write(tmp_path / 'tiny.gguf')
+    (tmp_path / 'cache').write_text('a file')
+    monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / 'cache'))
+    with pytest.raises(StorageError, match='cache'):
+        opened_gguf(tmp_path / 'tiny.gguf')
 
 
 def test_settings_are_those_of_the_file(tmp_path):

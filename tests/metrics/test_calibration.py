@@ -78,7 +78,9 @@ def test_wrong_values_raise():
         fit_temperature([[0.0, 1.0]], [2])
     with pytest.raises(ShapeError, match='one row'):
         fit_temperature([[0.0, 1.0]], [0, 1])
-    with pytest.raises(ValueRangeError, match='at least one bin'):
+    with pytest.raises(ValueRangeError, match='at least one bin; got 0 bins; use for example 15'):
+        event_calibration_error([0.5], [True], bins=0)
+    with pytest.raises(ValueRangeError, match='at least one bin; got values outside, or nan'):
         event_calibration_error([np.nan], [True])
     with pytest.raises(ValueRangeError, match='temperature'):
         calibrated([[0.0, 1.0]], 0.0)

@@ -129,6 +129,8 @@ def test_pictures_that_cannot_be_compared_are_refused():
         structural_similarity(ROUGH[:10], ROUGH[:10])
     with pytest.raises(ShapeError, match='176'):
         multiscale_similarity(ROUGH, ROUGH)
+    with pytest.raises(ValueRangeError, match='finite features'):
+        frechet_distance(np.zeros((3, 2)), np.full((3, 2), np.nan))
 
 
 def test_flicker_passes_on_what_a_video_says_of_itself():

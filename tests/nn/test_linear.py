@@ -68,6 +68,13 @@ def test_other_numbers_and_what_is_compiled_are_torchs_own(by_onednn):
     assert not by_onednn
 
 
+def test_without_avx512_torchs_own_product_is_preferred_whoever_made_the_processor(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX2')
+    prefers_onednn.cache_clear()
+    assert not prefers_onednn()
+    prefers_onednn.cache_clear()
+
+
 def test_who_made_the_processor_is_asked_once():
     prefers_onednn.cache_clear()
     assert prefers_onednn() is prefers_onednn()

@@ -45,6 +45,19 @@ def test_steps_that_name_nothing_are_left_out_and_the_reason_is_told_where_all_d
     assert np.isnan(fused.certainty)
 
 
+def test_the_reason_in_a_table_is_the_one_for_most_of_the_time_in_the_window():
+    turns = pa.table(
+        {
+            'abstains_because': ['too short', 'too short', 'crying', ''],
+            'start_s': [0.0, 1.0, 2.0, 4.0],
+            'end_s': [0.25, 1.25, 4.0, 9.0],
+        }
+    )
+    analysis = dataclasses.replace(analysis_of([], []), tables={'turns': turns})
+    assert readings_of(analysis).sources['voice'].silent_because == 'crying'
+    assert readings_of(analysis, (0.0, 2.25)).sources['voice'].silent_because == 'too short'
+
+
 def test_the_first_person_is_read_and_another_only_where_a_source_never_speaks_of_them():
     analysis = analysis_of(
         [

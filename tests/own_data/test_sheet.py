@@ -115,3 +115,17 @@ def test_fusion_that_is_silent_where_its_only_source_is_right_is_said_to_be_wors
     sentences = conclusions(_outcome(truth, answers, sources=('fused', 'face'), speakers=20))
     (said,) = [each for each in sentences if 'fusion is worse than the face alone: −66.7 points' in each]
     assert said.endswith('on clips for which both name a category, 0.0 points [0.0, 0.0].')
+
+
+@pytest.mark.parametrize(
+    ('answers', 'end'),
+    [
+        (['anger', 'anger', 'fear', ''], 'as all should be; most of the others are called anger.'),
+        (['anger', 'anger', 'fear', 'sadness'], 'as all should be.'),
+        (['', '', '', ''], 'as all should be.'),
+    ],
+)
+def test_most_of_the_clips_with_a_label_outside_the_categories_are_more_than_half(answers, end):
+    sentences = conclusions(_outcome(['anger', 'fear', *['boredom'] * 4], ['anger', 'fear', *answers]))
+    (sentence,) = (sentence for sentence in sentences if 'boredom' in sentence)
+    assert sentence.endswith(end)

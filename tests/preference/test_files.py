@@ -23,8 +23,15 @@ from affekt.labels.prose import labels_in_prose
 from affekt.preference import embedding
 from affekt.preference import model as preference
 from affekt.preference.controlled_errors import controlled_errors
-from affekt.preference.files import evaluate_file, predict_file, read_sample_features, train_file
+from affekt.preference.files import (
+    evaluate_file,
+    predict_file,
+    read_sample_features,
+    read_verdicts,
+    train_file,
+)
 from affekt.preference.pairs import OFFICIAL, Pairs, read_pairs
+from affekt.runs import file_sha256
 from affekt.tables import reading_notes
 
 DESCRIPTIONS = {
@@ -264,3 +271,36 @@ def test_functions_do_what_the_command_line_does(tmp_path):
     assert found.in_hindsight
     with pytest.raises(WeightsError):
         evaluate_file(tmp_path / 'model', path)
+
+
+def test_the_record_of_a_model_has_every_input_though_two_files_share_a_name(tmp_path):
+    pairs = emoprefer_like(60, 1)
+    paths = [tmp_path / part / 'pairs.csv' for part in ('train', 'val')]
+    for path, part in zip(paths, (pairs.take(np.arange(40)), pairs.take(np.arange(40, 60))), strict=True):
+        path.parent.mkdir()
+        _emoprefer_csv(part, path)
+    train_file(paths[0], tmp_path / 'out', validation=paths[1], embedder=WordHashes())
+    inputs = json.loads((tmp_path / 'out' / 'settings.json').read_text())['settings']['inputs']
+    assert inputs == {str(path): file_sha256(path) for path in paths}
+
+
+def test_verdicts_in_another_order_are_refused_by_the_row_of_their_file(tmp_path):
+    path = tmp_path / 'pairs.csv'
+    path.write_text('name,a1,a2,preference\nx,one,two,a1\nx,one,three,a2\ny,four,five,a1\n')
+    pairs = read_pairs(path)
+    rows = [{'name': name, 'preference': 'a1'} for name in ('x', 'y', 'x')]
+    (tmp_path / 'verdicts.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+    with pytest.raises(ComparisonError, match=r"'y' in row 2 of verdicts\.jsonl"):
+        read_verdicts(tmp_path / 'verdicts.jsonl', pairs)
+    (tmp_path / 'verdicts.csv').write_text('name,preference\nx,a1\n\ny,a1\nx,a1\n')
+    with pytest.raises(ComparisonError, match=r"'y' in row 4 of verdicts\.csv"):
+        read_verdicts(tmp_path / 'verdicts.csv', pairs)
+
+
+def test_pairs_without_a_prompt_are_grouped_by_their_samples(tmp_path):
+    votes = dict.fromkeys(('annotator1', 'annotator2', 'annotator3'), '1')
+    texts = (('a', ''), ('b', ''), ('c', 'why'), ('d', 'why'))
+    rows = [{'instruction': prompt, 'response1': text, 'response2': 'no', **votes} for text, prompt in texts]
+    path = tmp_path / 'pairs.jsonl'
+    path.write_text('\n'.join(map(json.dumps, rows)))
+    assert read_pairs(path).groups.tolist() == ['1', '2', 'why', 'why']

@@ -14,7 +14,7 @@ from affekt.errors import ComparisonError, ShapeError, UnknownNameError
 from affekt.preference.evaluation import evaluate_preferences
 from affekt.preference.pairs import Pairs
 from affekt.preference.scores import even_accuracy, official_scores, swap_consistency, verdicts
-from affekt.preference.shortcuts import Answers, annotator_agreement, shortcuts
+from affekt.preference.shortcuts import Answers, against_annotators, annotator_agreement, shortcuts
 from affekt.preference.views import cells
 
 SIDES = st.lists(st.sampled_from([(t, p) for t in (1, 0, -1) for p in (1, 0, -1)]), min_size=1, max_size=40)
@@ -150,6 +150,13 @@ def test_what_annotators_reach_among_themselves():
     assert found['another annotator'] == pytest.approx((2 / 6 + 1) / 2, abs=1e-15)
     assert found['the majority'] == pytest.approx((2 / 3 + 1) / 2, abs=1e-15)
     assert annotator_agreement(Pairs.of(['a'], ['b'], [1])) == {}
+
+
+def test_an_annotator_who_decided_nothing_does_not_hide_what_the_others_reach():
+    pairs = Pairs.of(['a', 'b'], ['c', 'd'], votes=[[1, 1, 0], [1, -1, 0]])
+    # the first two agree on one pair of two; against a third who says *same* each is right by half
+    assert annotator_agreement(pairs)['another annotator'] == pytest.approx(0.5, abs=1e-15)
+    assert against_annotators(pairs, np.array([1, 1])) == pytest.approx((1 + 0.5) / 2, abs=1e-15)
 
 
 def test_shortcuts_learn_who_wins_from_other_pairs():

@@ -50,13 +50,20 @@ def rated(count: int, *, seed: int = 0) -> list[LabelledClip]:
     ]
 
 
-def tuned_without_draws(batch_size: int, drop_path: float = 0.0) -> Tuned:
+def lacking(count: int) -> list[LabelledClip]:
+    """Clips of which some have video alone, and some audio alone."""
+    return [labelled(count, has=('video audio', 'video', 'audio', 'audio')[at % 4])[at] for at in range(count)]
+
+
+def tuned_without_draws(batch_size: int, drop_path: float = 0.0, *, train: list[LabelledClip] | None = None,
+                        **changes) -> Tuned:  # fmt: skip
     """A small network tuned without mixing and augmentation, on clips of one window each."""
     torch.manual_seed(0)
     settings = TuningSettings(
-        epochs=3, batch_size=batch_size, learning_rate=0.05, warm_up=1, stride=1, mixing=None, augments=False
+        epochs=3, batch_size=batch_size, learning_rate=0.05, warm_up=1, stride=1, mixing=None, augments=False, **changes
     )
-    return tune(HicmaeClassifier(SMALL, 3, drop_path=drop_path), labelled(12), labelled(7, seed=1), settings)
+    training = labelled(12) if train is None else train
+    return tune(HicmaeClassifier(SMALL, 3, drop_path=drop_path), training, labelled(7, seed=1), settings)
 
 
 def tuned_on_ranks(folder: str) -> None:

@@ -287,6 +287,15 @@ def test_a_contrast_of_half_precision_gathers_single_precision():
     assert loss.dtype == torch.float32
 
 
+def test_a_contrast_under_autocast_is_that_of_single_precision():
+    # clips that differ by less than half precision tells apart, whose similarities are divided by 0.07
+    rng = torch.Generator().manual_seed(0)
+    video, audio = (1 + 0.05 * torch.randn(16, 64, generator=rng) for _ in range(2))
+    expected = contrast(video, audio)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert contrast(video, audio).item() == expected.item()
+
+
 def test_the_loss_of_a_modality_that_no_clip_has_is_not_measured(tmp_path):
     spoken = pretrain(cases.FORM, cases.clips(video=False), replace(cases.SETTINGS, epochs=1), folder=tmp_path)
     lines = (tmp_path / 'log.jsonl').read_text().splitlines()
@@ -297,14 +306,33 @@ def test_the_loss_of_a_modality_that_no_clip_has_is_not_measured(tmp_path):
     assert losses_in_words(spoken.history[-1]).endswith('; video and contrast not measured)')
 
 
-def test_accumulated_batches_are_one_batch(tmp_path):
-    settings = replace(cases.SETTINGS, epochs=1, contrast_weight=0.0)
-    histories = [
-        pretrain(cases.FORM, cases.clips(), replace(settings, accumulation=n), folder=tmp_path / str(n)).history
-        for n in (1, 2)
-    ]
-    for ours, theirs in zip(*histories, strict=True):
+@pytest.mark.parametrize('made_clips', [cases.clips, cases.mixed_clips])
+def test_accumulated_batches_are_one_batch(made_clips, tmp_path):
+    # of the mixed clips a third lacks audio and a third video: batches have unequal numbers of each, or none
+    settings = replace(cases.SETTINGS, epochs=2, contrast_weight=0.0)
+    one, several = (
+        pretrain(cases.FORM, made_clips(), replace(settings, accumulation=n), folder=tmp_path / str(n)) for n in (1, 4)
+    )
+    assert len(one.history) == len(several.history)
+    for ours, theirs in zip(several.history, one.history, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
+    for key, value in one.model.state_dict().items():
+        assert torch.allclose(several.model.state_dict()[key], value, atol=1e-5, rtol=0.0), key
+
+
+def test_a_contrast_of_accumulated_batches_is_the_mean_over_their_clips(tmp_path):
+    # each contrast compares the clips of its batch alone: three clips weigh three times as much as one
+    settings = replace(cases.SETTINGS, batch_size=8, accumulation=2, steps=1, contrast_weight=0.5)
+    clips = cases.mixed_clips(8)
+    done = pretrain(cases.FORM, clips, settings, folder=tmp_path)
+    masked, model = made(clips=clips, batch_size=8), new_network(cases.FORM, settings)
+    order = iter(EpochBatches(8, 4, settings.seed))
+    batches = [next(masked.batches([next(order).tolist()])) for _ in range(2)]
+    numbers = [batch.with_all(('video', 'audio')) for batch in batches]
+    assert sum(numbers) == 3
+    losses = [masked_losses(model, batch)['contrast'] for batch in batches]
+    expected = sum(n * float(loss.detach()) for n, loss in zip(numbers, losses, strict=True) if loss is not None) / 3
+    assert done.history[0]['contrast'] == pytest.approx(expected, abs=1e-6)
 
 
 def test_what_cannot_be_learnt_from_is_named(tmp_path):

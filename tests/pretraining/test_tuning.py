@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from fusion_reference import uniform
-from small_clips import FACES, SMALL, clip, labelled, rated, tuned_on_ranks, tuned_without_draws
+from small_clips import FACES, SMALL, clip, labelled, lacking, rated, tuned_on_ranks, tuned_without_draws
 
-from affekt.errors import AffektError, MediaError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, MediaError, ShapeError, TrainingError, UnknownNameError, ValueRangeError
 from affekt.nn import read_tensors
 from affekt.pretraining import HicmaeClassifier, LabelledClip, SvfapClassifier, TuningSettings, predict_proba, tune
 from affekt.pretraining.objectives import Goal, concordance_loss, correlation_loss, soft_cross_entropy
@@ -149,6 +149,24 @@ def test_two_processes_tune_as_one_where_neither_draws(tmp_path, on_loaded_proce
             assert apart < 1e-5  # sums in another order
             for ours, theirs in zip(rows[0], alone.history, strict=True):
                 assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize('balanced', [False, True])
+def test_accumulated_batches_are_one_batch_also_of_clips_that_lack_a_modality(balanced):
+    train = lacking(12)
+    one = tuned_without_draws(6, train=train, balanced=balanced)
+    several = tuned_without_draws(2, train=train, balanced=balanced, accumulation=3)
+    for ours, theirs in zip(several.history, one.history, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    for key, value in state(one.model).items():
+        assert torch.allclose(several.model.state_dict()[key], value, atol=1e-5, rtol=0.0), key
+
+
+def test_predictions_that_overflow_end_the_run_with_what_to_do_about_it():
+    # the first step's loss is finite, and its weights are; what they predict is not
+    wild = replace(QUICK, learning_rate=1e30, batch_size=24, warm_up=0)
+    with pytest.raises(TrainingError, match='finite predictions on validation; got nan or infinity; lower the learn'):
+        tune(network(2), rated(24), rated(12, seed=1), wild)
 
 
 def test_clips_are_opened_when_they_are_needed():

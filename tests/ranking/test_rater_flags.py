@@ -136,3 +136,11 @@ def test_the_rule_holds_in_every_shape_of_table_and_way_to_write_it(tmp_path, sh
         for row in _rows()
     ]  # fmt: skip
     assert read_comparisons(_write(tmp_path / 'votes.csv', rows)).rater_flags == {'bot': ('fast', 'one-sided')}
+
+
+def test_a_flagged_rater_without_a_verdict_changes_nothing(tmp_path):
+    rows = [row | ({'outcome': 'skip'} if row['rater'] == 'bot' else {}) for row in _rows(flags='unwatched')]
+    ranking = rank(read_comparisons(_write(tmp_path / 'skips.csv', rows)))
+    assert set(ranking.flagged) == {'bot'}
+    assert ranking.without_flagged == ()
+    assert not [note for note in ranking.notes if 'flagged' in note]

@@ -28,7 +28,7 @@ from affekt.reenactment.diffused import Square
 
 torch = pytest.importorskip('torch')
 
-from affekt.diffusion import RefinerSettings, read_refiner_card  # noqa: E402
+from affekt.diffusion import RefinerSettings, read_refiner, read_refiner_card  # noqa: E402
 
 QUICK = RefinerSettings(steps=30, width=8, batch_size=4, stretch=2, log_every=10)
 NOBODY = Consent('nobody')
@@ -118,6 +118,11 @@ def test_weights_that_are_not_those_of_the_card_are_refused(tmp_path, helpful):
         (folder / 'card.json').write_text(json.dumps(card | change))
         with pytest.raises(WeightsError, match='train-refiner'):
             read_refiner_card(folder)
+    shutil.copy(helpful.folder / 'refiner.safetensors', folder)
+    for width in (8.5, 16, 10**6, 10**12, 10**30):
+        (folder / 'card.json').write_text(json.dumps(card | {'settings': card['settings'] | {'width': width}}))
+        with pytest.raises(WeightsError):
+            read_refiner(folder)
     (folder / 'card.json').write_text('{"form": 1}')
     with pytest.raises(WeightsError, match='train-refiner'):
         read_refiner_card(folder)

@@ -9,7 +9,16 @@ import pytest
 import torch
 from frame_cases import FRAMES, RATE_HZ, TINY, both_sides, face_of, labels_of, videos_of, voice_of
 
-from affekt.errors import LeakError, RunError, ShapeError, StorageError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.errors import (
+    LeakError,
+    RunError,
+    ShapeError,
+    StorageError,
+    TrainingError,
+    UnknownNameError,
+    ValueRangeError,
+    WeightsError,
+)
 from affekt.frames import FrameLabels, overlap_average, windows_over
 from affekt.sequence_models import (
     LOSS_SETTINGS,
@@ -229,6 +238,11 @@ def test_an_official_validation_or_test_video_is_never_learnt_from(partition, si
 def test_a_test_video_never_chooses(sides):
     with pytest.raises(LeakError, match=r'no test part.*1 of one: .e \(test\)'):
         train_frames(sides[0], videos_of({'e': 'test', 'f': 'val'}), TINY)
+
+
+def test_predictions_that_overflow_end_the_run_with_what_to_do_about_it(sides):
+    with pytest.raises(TrainingError, match='finite predictions on validation; got nan or infinity; lower the learn'):
+        train_frames(*sides, replace(TINY, learning_rate=1e15, batch_size=16, epochs=1))
 
 
 def test_a_class_without_a_name_is_refused(sides):

@@ -507,3 +507,14 @@ def test_a_file_that_must_have_one_form_is_not_mended(text, rows, problems):
     said: list[str] = []
     assert required_rows(text, ('name', 'x'), said) == rows
     assert said == problems
+
+
+def test_columns_of_an_archive_follow_the_rules_of_other_tables(tmp_path):
+    np.savez(tmp_path / 'x.npz', **{' name': np.array(['a']), 'value ': np.array([1])})
+    assert dict(read_table(tmp_path / 'x.npz')) == {'name': ['a'], 'value': [1]}
+    np.savez(tmp_path / 'y.npz', **{'name': np.array(['a']), 'Name ': np.array(['b'])})
+    with pytest.raises(TableError, match='columns 1 and 2 are both'):
+        read_table(tmp_path / 'y.npz')
+    np.savez(tmp_path / 'z.npz', name=np.array({'x': 'happy'}, dtype=object))
+    with pytest.raises(TableError, match='columns 1 and 2 are both'):
+        read_table(tmp_path / 'z.npz')

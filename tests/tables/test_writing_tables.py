@@ -7,6 +7,7 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +89,13 @@ def test_no_other_file_of_the_package_writes_csv_by_itself():
         if re.search(r'csv\.(Dict)?[wW]riter\(|\.to_csv\(', path.read_text(encoding='utf-8'))
     ]
     assert writers == ['tables/writing.py']
+
+
+def test_names_of_columns_that_start_like_a_formula_are_read_back(tmp_path):
+    path = tmp_path / 'table.csv'
+    path.write_bytes(csv_bytes(['-brow', 'name'], [['=1', 'a']]))
+    assert dict(read_table(path)) == {'-brow': ('=1',), 'name': ('a',)}
+
+
+def test_nan_of_any_precision_is_an_empty_cell():
+    assert csv_bytes(['a', 'b'], [[np.float32('nan'), np.float32(0.5)]]) == b'a,b\n,0.5\n'

@@ -203,6 +203,34 @@ def test_the_gradient_of_several_batches_is_that_of_all_their_samples(parts):
     assert engine.mean_losses([step]) == pytest.approx({'square': expected, 'loss': expected}, rel=1e-6)
 
 
+@pytest.mark.parametrize('parts', [(16, 16), (4, 20, 8), (32,)])
+def test_several_batches_give_each_loss_over_all_the_samples_that_have_it(parts):
+    # samples 0 to 9 alone have `some`, so that a batch has many, few or none of them; `never` is of none
+    rows = torch.cat([torch.arange(32.0).unsqueeze(1), cases.ROWS[:32, 1:]], dim=1)
+
+    def has_some(batch):
+        return batch[:, 0] < 10
+
+    def losses(model, batch):
+        squares = (model(batch) - batch).square().mean(dim=1)
+        some = squares[has_some(batch)]
+        return {'always': squares.mean(), 'some': 3 * some.mean() if len(some) else None, 'never': None}
+
+    whole = cases.Autoencoder(dropout=0.0)
+    expected = losses(whole, rows)
+    (expected['always'] + expected['some']).backward()
+    model = cases.Autoencoder(dropout=0.0)
+    counts = {'some': lambda batch: int(has_some(batch).sum()), 'never': lambda batch: 0}
+    settings = replace(PLAIN, accumulation=len(parts))
+    engine = Engine(model, torch.optim.SGD(model.parameters(), 0.0), losses, settings, weigh=len, weigh_losses=counts)
+    (step,) = engine.steps(rows.split(parts))
+    for one, other in zip(model.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+    always, some = expected['always'].item(), expected['some'].item()
+    means = {'always': always, 'some': some, 'never': math.nan, 'loss': always + some}
+    assert engine.mean_losses([step]) == pytest.approx(means, rel=1e-5, nan_ok=True)
+
+
 def test_a_step_is_that_of_a_loop_written_out_plainly():
     ours, plain = cases.engine(settings=PLAIN, losses=cases.plain_loss, dropout=0.0), cases.Autoencoder(dropout=0.0)
     groups = [
@@ -362,6 +390,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_logged_and_drawn_as_a_gap(
     assert json.loads((tmp_path / 'log.jsonl').read_text())['odd'] is None
     assert step_files(tmp_path) == []
     assert 'No finite number' in curve_svg([(1.0, math.nan)], 'odd')
+    assert '1e+30 at last' in curve_svg([(1.0, 1e30)], 'odd')  # half of 1 is lost in rounding there
     assert curve_svg([(1.0, 2.0), (2.0, math.nan), (3.0, 2.5), (4.0, 1.0)], 'odd').count('<polyline') == 2
 
 

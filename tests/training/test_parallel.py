@@ -19,10 +19,11 @@ from affekt.training import parallel, train
 from affekt.training.parallel import Ranks
 
 
-def _compare(folder: Path, batch: int) -> None:
+def _compare(folder: Path, batch: int, partly: bool = False) -> None:
     settings = replace(cases.SETTINGS, batch_size=batch, score='weighted_f1')
-    alone = train(cases.model(dropout=0.0), cases.samples(), cases.samples(40, 1), settings)
-    history, best = json.loads((folder / f'found{batch}.json').read_text())
+    training = cases.partly_known() if partly else cases.samples()
+    alone = train(cases.model(dropout=0.0), training, cases.samples(40, 1), settings)
+    history, best = json.loads((folder / f'found{batch}{"partly" if partly else ""}.json').read_text())
     assert best == pytest.approx(alone.best_score, abs=1e-9)
     assert len(history) == len(alone.history)
     for ours, theirs in zip(history, alone.history, strict=True):
@@ -41,6 +42,12 @@ def test_two_processes_train_as_one(of_two_processes):
     # 90 samples: batches of 16 leave 10, of 89 leave one, for which the second rank has no sample
     for batch in (16, 89):
         _compare(of_two_processes, batch)
+
+
+def test_two_processes_train_as_one_where_truths_are_unknown(of_two_processes):
+    # of four samples, two a rank, often one rank alone knows a category or a value, or neither does
+    for batch in (4, 89):
+        _compare(of_two_processes, batch, partly=True)
 
 
 def test_two_processes_learn_from_unlabelled_samples_too(of_two_processes):

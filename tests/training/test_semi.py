@@ -212,3 +212,12 @@ def test_the_teacher_of_the_best_epoch_is_what_comes_back():
     settings = replace(SETTINGS, epochs=3, score='loss', patience=None)
     best = train_semi(small(), *parts[:1], parts[2], parts[1], settings, SemiSettings(teacher_decay=0.9)).best
     assert SCORES['loss'](predict(best.model, parts[1]), parts[1]) == pytest.approx(best.best_score, abs=1e-6)
+
+
+def test_the_record_of_unlabelled_samples_changes_with_them_though_one_lacks_a_modality():
+    def digest(value):
+        features, present = torch.tensor([[torch.nan], [value]]), torch.tensor([False, True])
+        samples = Samples({'text': features, 'voice': torch.ones(2, 1)}, present={'text': present})
+        return Unlabelled(samples, SemiSettings()).facts()['unlabelled']['digest']
+
+    assert digest(1.0) == digest(1.0) != digest(2.0)

@@ -162,6 +162,20 @@ def test_a_loss_that_is_no_number_ends_the_run_at_once():
         trained.healthy()
 
 
+@pytest.mark.parametrize('score', ['weighted_f1', 'concordance'])
+def test_predictions_that_are_no_numbers_are_never_healthy(score):
+    # as of a validation sample whose features overflow; the largest of logits that are nan is a category too
+    class Overflows(_Fixed):
+        def forward(self, features, keep_mask=None):
+            fused = super().forward(features)
+            extra = features['text'][:, :3] + (0.0 if self.training else math.nan)
+            return replace(fused, logits=fused.logits + extra, values=fused.values + extra[:, :1])
+
+    trained = train(Overflows(0.0), cases.samples(), cases.samples(40, 1), replace(cases.SETTINGS, score=score))
+    assert trained.status == 'not_finite'
+    assert math.isfinite(trained.history[0]['training_loss'])
+
+
 def test_weights_that_break_down_later_leave_the_best_epoch_before():
     class Breaks(_Fixed):
         def forward(self, features, keep_mask=None):
@@ -265,6 +279,14 @@ def test_one_category_for_every_sample_is_a_constant_answer():
     values = torch.zeros(40, 0)
     assert not is_constant(Predicted(logits, values), truth)
     assert is_constant(Predicted(logits + torch.tensor([0.0, 9.0, 0.0]), values), truth)
+
+
+def test_unknown_values_do_not_widen_the_truth_that_an_answer_is_compared_with():
+    values = 100 + torch.linspace(-1, 1, 40).unsqueeze(1)
+    known = values.masked_fill(torch.arange(40).unsqueeze(1) < 20, torch.nan)
+    truth = Samples(cases.samples(40, 1).features, values=known)
+    assert not is_constant(Predicted(torch.zeros(40, 0), 0.2 * values), truth)
+    assert is_constant(Predicted(torch.zeros(40, 0), 0.001 * values), truth)
 
 
 def test_without_half_precision_on_the_device_full_precision_is_taken_and_a_warning_says_so(monkeypatch, caplog):

@@ -11,6 +11,9 @@ import training_cases as cases
 
 from affekt.errors import RunError, ShapeError, TrainingError, ValueRangeError
 from affekt.training import Split, train, train_together
+from affekt.training.checkpoints import moments_of, restore_moments
+from affekt.training.optimiser import Adam
+from affekt.training.together import _SeparateAdam
 
 NAMES = [
     ('attention', 'utterance', {}),
@@ -47,6 +50,36 @@ def test_models_trained_together_end_where_they_end_alone(name, level, options, 
         assert together[i].best_epoch == alone.best_epoch
         for ours, theirs in zip(together[i].history, alone.history, strict=True):
             assert ours == pytest.approx(theirs, abs=2e-4)
+
+
+@pytest.mark.parametrize('decay', [0.0, 1e-2])
+def test_a_model_without_a_batch_at_a_step_stays_as_it_is(decay):
+    samples = cases.samples(90)
+    order = torch.arange(90)
+    splits = [Split(order[:80], order[80:]), Split(order[:17], order[80:])]  # 5 batches and 2
+    settings = replace(cases.SETTINGS, epochs=4, weight_decay=decay)
+    together = train_together([cases.model(seed=i, dropout=0.0) for i in range(2)], samples, splits, [settings] * 2)
+    alone = train(
+        cases.model(seed=1, dropout=0.0), samples.subset(splits[1].training), samples.subset(splits[1].validation),
+        settings,
+    )  # fmt: skip
+    for ours, theirs in zip(together[1].history, alone.history, strict=True):
+        assert ours == pytest.approx(theirs, abs=2e-4)
+
+
+def test_moments_that_an_older_version_saved_are_continued():
+    gradients = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(5))
+    weight = torch.ones(2, 3, requires_grad=True)
+    older = Adam([weight], 0.1, 0.0)
+    weight.grad = gradients[0]
+    older.step()
+    continued = weight.detach().clone().requires_grad_()
+    newer = _SeparateAdam([continued], torch.full((2,), 0.1), torch.zeros(2))
+    restore_moments(newer, {name: value.clone() for name, value in moments_of(older).items()})
+    weight.grad = continued.grad = gradients[1]
+    older.step()
+    newer.step()
+    torch.testing.assert_close(continued, weight)
 
 
 @pytest.mark.parametrize('known', [0, 12])

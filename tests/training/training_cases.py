@@ -45,6 +45,16 @@ def model(name: str = 'attention', seed: int = 0, **changes):
     return build_fusion(name, FusionShape(**(shape | changes)), **options)
 
 
+def partly_known() -> Samples:
+    """The samples without two thirds of their categories and half of their values, at other places."""
+    whole = samples()
+    number = torch.arange(len(whole))
+    assert whole.labels is not None
+    assert whole.values is not None
+    labels = torch.where(number % 3 == 0, whole.labels, -1)
+    return replace(whole, labels=labels, values=torch.where((number % 2 == 0)[:, None], whole.values, torch.nan))
+
+
 SETTINGS = TrainingSettings(epochs=6, batch_size=16, learning_rate=3e-3, patience=None)
 
 
@@ -80,17 +90,19 @@ def together_killed_after(folder: str, epoch: int) -> None:
     train_together([model(seed=i) for i in range(3)], **several(), folder=Path(folder), report=die)
 
 
-def on_some_ranks(folder: str, *batches: int) -> None:
+def on_some_ranks(folder: str, *batches: int, partly: bool = False) -> None:
     """Train on this rank's share, from weights of its own; the first rank writes what came out, a file a batch size."""
     torch.set_num_threads(1)
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else int(os.environ['RANK'])
     for batch in batches or (16,):
         settings = replace(SETTINGS, batch_size=batch, score='weighted_f1')
         start = model(seed=rank, dropout=0.0)
-        trained = train(start, samples(), samples(40, 1), settings, folder=Path(folder) / f'run{batch}')
+        name = f'{batch}{"partly" if partly else ""}'
+        training = partly_known() if partly else samples()
+        trained = train(start, training, samples(40, 1), settings, folder=Path(folder) / f'run{name}')
         if rank == 0:
             found = json.dumps([list(trained.history), trained.best_score])
-            (Path(folder) / f'found{batch}.json').write_text(found)
+            (Path(folder) / f'found{name}.json').write_text(found)
 
 
 def leaves_the_first_alone() -> None:
@@ -146,6 +158,7 @@ def semi_on_two_ranks(folder: str) -> None:
 def all_on_two_ranks(folder: str) -> None:
     """Everything of two processes that leaves them together."""
     on_some_ranks(folder, 16, 89)
+    on_some_ranks(folder, 4, 89, partly=True)
     semi_on_two_ranks(folder)
     with_unequal_models(folder)
 

@@ -208,10 +208,11 @@ def step_parts(trunk: Trunk, batch: int, rounds: int) -> dict[str, float]:
         optimiser.zero_grad()
         taken('optimiser', begin)
         begin = time.process_time()
-        least_products(describer.trunk, int(embedded.keep_mask.sum()))
+        tokens = int(embedded.keep_mask[:, :-1].sum())  # the end of an answer is predicted, and not read
+        least_products(describer.trunk, tokens)
         taken('frozen weights alone', begin)
     parts = {name: round(statistics.median(each[1:]), 3) for name, each in seconds.items()}
-    return {**parts, 'tokens': float(embedded.keep_mask.sum())}
+    return {**parts, 'tokens': float(tokens)}
 
 
 def least_products(network: torch.nn.Module, tokens: int) -> None:

@@ -1208,6 +1208,18 @@ def cached_step(voice: dict[str, Any]) -> str:
     )
 
 
+def ends_of_answers(answers: dict[str, Any]) -> str:
+    """How many answers end early, and the figures where none may; empty where they were not measured."""
+    if 'none_ends' not in answers:
+        return ''
+    early = sum(count < answers['tokens'] for count in answers['tokens_of_answers'])
+    pace = answers['none_ends']['tokens_per_second']
+    return (
+        f'; {early} of the {answers["batch"]} answers end early, so that the last steps are taken with fewer clips. '
+        f'Where none may end: {pace["alone"]} and {pace["together"]}, {answers["none_ends"]["ratio"]} times as many'
+    )
+
+
 def describer_speed(result: dict[str, Any]) -> str:
     """Answers of a describer one by one and several at a time."""
     pace, count = result['tokens_per_second'], result['batch']
@@ -1229,7 +1241,7 @@ def describer_speed(result: dict[str, Any]) -> str:
     elsewhere = ''.join(
         f' On another processor ({processor}): {answers["tokens_per_second"]["alone"]} tokens a processor second one '
         f'by one, {answers["tokens_per_second"]["together"]} with {answers["batch"]} clips at a time, '
-        f'{answers["ratio"]} times as many.'
+        f'{answers["ratio"]} times as many{ends_of_answers(answers)}.'
         for processor, answers in result.get('answers_on_other_processors', {}).items()
     )
     return (

@@ -24,6 +24,7 @@ from affekt.cli import main
 from affekt.cli.group import Affekt, signals_asking
 from affekt.cli.help import Verb
 from affekt.containers import Limits, Source, WatchedFile
+from affekt.errors import missing_extra
 from affekt.media import Recording, write_audio
 from affekt.media.synthetic import tone
 from affekt.runs import Run, write_atomically
@@ -78,6 +79,25 @@ def test_that_nothing_is_finished_is_said_once_where_a_run_lies_within_a_run(tmp
     said = _ran(work, resume=True).stderr.splitlines()
     assert said[2:] == [
         f'no result is finished yet in {tmp_path / "run/clips"}',
+        'to continue, run the same command again with --resume',
+    ]
+
+
+@pytest.mark.parametrize('has_advice', [False, True])
+def test_a_signal_during_an_import_is_not_told_as_a_library_that_cannot_be_imported(tmp_path, has_advice):
+    def work() -> None:
+        with Run(tmp_path / 'run', {}):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as interrupt:  # so do extensions written with pybind11
+                error = ImportError('initialization failed')
+                raise (missing_extra('onnxruntime', 'voice') if has_advice else error) from interrupt
+
+    result = _ran(work, resume=True)
+    assert result.exit_code == 130
+    assert result.stderr.splitlines() == [
+        'stopped by Ctrl-C',
+        f'no result is finished yet in {tmp_path / "run"}',
         'to continue, run the same command again with --resume',
     ]
 

@@ -88,8 +88,9 @@ def _module_of(frame: FrameType | None) -> object:
 def signals_raised() -> Iterator[None]:
     """A context in which the first SIGTERM or SIGINT raises an exception, and the second ends the process at once.
 
-    Where an exception would be lost (see `is_deaf`), or was lost in a finaliser, it is raised a moment later. A signal
-    that the parent process set to be ignored stays ignored, as for a background command.
+    Where an exception would be lost (see `is_deaf`), or was lost in a finaliser, it is raised a moment later. A library
+    that is interrupted while it is imported says that it cannot be; the signal is raised instead of that. A signal that
+    the parent process set to be ignored stays ignored, as for a background command.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -99,8 +100,10 @@ def signals_raised() -> Iterator[None]:
             return
         for caught_number in caught:
             signal.signal(caught_number, signal.SIG_DFL)
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        raised.append(KeyboardInterrupt if number == signal.SIGINT else Terminated)
+        raise raised[-1]
 
+    raised: list[type[KeyboardInterrupt]] = []
     caught = [number for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)]
     hook = sys.unraisablehook
 
@@ -120,6 +123,13 @@ def signals_raised() -> Iterator[None]:
         caught = []
     try:
         yield
+    except ImportError as error:
+        if not raised:
+            raise
+        stopped = raised[-1]()
+        for note in getattr(error, '__notes__', ()):
+            stopped.add_note(note)
+        raise stopped from error
     finally:
         sys.unraisablehook = hook
         for number in caught:

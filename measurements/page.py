@@ -709,12 +709,12 @@ def sequence_speed(result: dict[str, Any]) -> str:
             ['model', 'features', 'windows', 'plain form', 'plain', 'ours', 'products', 'times faster', 'at most'],
             beside,
         )
-        + '\nThe parts of the memory fusion network that depend on the previous frame, for all frames at once, without '
-        'a loop over frames, or, on request, for one after another:\n\n'
-        + table(['features', 'windows', 'one after another', 'all at once'], once)
+        + '\nThe memory fusion network, with its recurrences in blocks of frames that step together, or, on request, '
+        'one frame after another:\n\n'
+        + table(['features', 'windows', 'one after another', 'in blocks'], once)
         + translation
-        + '\nOperators that a step calls, with one window or many; on an accelerator each costs several microseconds '
-        'whatever it works on (not timed there):\n\n'
+        + '\nOperators that a step on a processor calls, with one window; on an accelerator each costs several '
+        'microseconds whatever it works on (not timed there):\n\n'
         + table(['model', 'form', 'calls'], calls)
         + '\nModels that have no published loop:\n\n'
         + table(['model', 'features', 'windows', 'ours'], others)

@@ -327,7 +327,7 @@ def beside_the_loop(name: str, source: str, windows: int, repeats: int) -> dict[
 
 
 def at_once(source: str, windows: int, repeats: int) -> dict[str, Any]:
-    """A step of `mfn_sequence` that reads all frames at once, without a loop over frames, beside one after another."""
+    """A step of `mfn_sequence` that reads blocks of frames together, beside one frame after another."""
     features, truth = drawn(source, windows)
     torch.manual_seed(0)
     hidden, dropout = PUBLISHED['mfn_sequence']

@@ -1,11 +1,11 @@
 """Memory fusion networks with a prediction for every frame: an LSTM per modality, and a memory that reads them all.
 
 The published code computes all of a frame's steps in one loop. Here the recurrences, which do not depend on the memory,
-run first, and attention, the proposals and the gates' other inputs are then batched over all frames. The rest depends
-on the previous frame, and is computed in one of two ways, with the same results to rounding:
+run first, and attention, the proposals and the gates' other inputs are then batched over all frames. What depends on
+the previous frame is computed in one of two ways, with the same results to rounding:
 
-- all frames at once (`recurrence.py`), the default: no loop over frames, more products and fewer operators;
-- one frame after another (`steps.py`), a few operators for each: fastest on a CPU if a step has many windows.
+- blocks of frames together (`steps.py`), the default: no loop over all frames, and gradients alike;
+- one frame after another, on request: fewer products and more operators.
 
 Axes: B batch, T frames, M modalities, H hidden, W memory. In the symbols of the paper, n being a modality:
 
@@ -27,8 +27,8 @@ from affekt.errors import ValueRangeError
 from affekt.fusion import LETTERS, ORDER, Losses, ParallelRecurrences, two_layers
 from affekt.nn import Dropout, NameMap, kept_first
 from affekt.sequence_models.form import Kept, SequenceModel, SequenceShape, published_reader
-from affekt.sequence_models.recurrence import TwoWayRecurrence, memory_at_once, spread_over, states_at_once
-from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_states, seen_changes
+from affekt.sequence_models.recurrence import CellWeights, TwoWayRecurrence, recurrent_states, spread_over
+from affekt.sequence_models.steps import blocks_of, gated_memory, seen_changes
 
 
 class MemorySequence(SequenceModel):
@@ -39,7 +39,7 @@ class MemorySequence(SequenceModel):
 
     Args:
         memory: width W.
-        at_once: False for one frame after another on a CPU.
+        at_once: False for one frame after another on a CPU, True for blocks of frames.
 
     Source: Zadeh et al. 2018, arXiv:1802.00927, section 3, as the entry of Wen et al. to the sixth ABAW competition
     has it.
@@ -74,15 +74,14 @@ class MemorySequence(SequenceModel):
         if masked:
             features = {name: kept_first(value, kept.of[name])[0] for name, value in features.items()}
         lstm_cells = self.recurrences.cells
-        read_states = states_at_once if self._is_at_once(next(iter(features.values()))) else recurrent_states
-        states, cells = read_states(
-            [features[name] for name in lstm_cells], [_cell_weights(cell) for cell in lstm_cells.values()]
-        )
+        frames = [features[name] for name in lstm_cells]  # (B, T, D) each
+        blocks = blocks_of(frames[0].shape[1]) if self.at_once or frames[0].device.type != 'cpu' else 1
+        states, cells = recurrent_states(frames, [CellWeights.of(cell) for cell in lstm_cells.values()], blocks)
         if masked:
             masks = [kept.of[name] for name in lstm_cells]
             states, cells = _spread(states, masks), _spread(cells, masks)
         # 2. Attention over the cells before and after each frame, then the memory.
-        memory = self._memory(cells.flatten(2), keep)  # (T, B, W), from (T, B, M·H)
+        memory = self._memory(cells.flatten(2), keep, blocks)  # (T, B, W), from (T, B, M·H)
         # 3. The code of each frame, and the recurrence over all codes.
         first, second = _linear_layers(self.output)
         state_weight, memory_weight = first.weight.split([self.seen_width // 2, memory.shape[2]], dim=1)
@@ -90,9 +89,9 @@ class MemorySequence(SequenceModel):
             memory, memory_weight
         )
         codes = second(self.dropout(torch.relu(hidden))).transpose(0, 1)  # (T, B, F), then (B, T, F)
-        return self.reader(codes, keep), {}
+        return self.reader(codes, keep, blocks if blocks > 1 else None), {}
 
-    def _memory(self, cells: Tensor, keep: Tensor | None) -> Tensor:
+    def _memory(self, cells: Tensor, keep: Tensor | None, blocks: int) -> Tensor:
         """(T, B, W) memories of the attended (T, B, M·H) cells."""
         proposing, propose = _linear_layers(self.propose)
         firsts, seconds = zip(*(_linear_layers(gate) for gate in (self.retain, self.update)), strict=True)
@@ -114,20 +113,16 @@ class MemorySequence(SequenceModel):
                 kept_first(values.transpose(0, 1), keep)[0].transpose(0, 1) for values in (inputs, proposed)
             )
         dropout_factors = self._passing(cells, 2 * self.shape.hidden)
-        run_memory = memory_at_once if self._is_at_once(cells) else gated_memory
-        memories = run_memory(
+        memories = gated_memory(
             inputs.unflatten(2, (2, -1)),  # (T, B, 2, H)
             proposed,
             torch.stack([weight.t() for weight in memory_weights], dim=1),  # (W, 2, H)
             torch.stack([second.weight.t() for second in seconds]),  # (2, H, W)
             torch.stack([second.bias.unsqueeze(0) for second in seconds]),  # (2, 1, W)
             None if dropout_factors is None else dropout_factors.unflatten(2, (2, -1)),
+            blocks,
         )
         return memories if keep is None else spread_over(memories.transpose(0, 1), keep).transpose(0, 1)
-
-    def _is_at_once(self, values: Tensor) -> bool:
-        """Whether all frames are read at once on the device of these values."""
-        return self.at_once or values.device.type != 'cpu'
 
     def _passing(self, cells: Tensor, units: int) -> Tensor | None:
         """(T, B, units) dropout factors of each frame; None without dropout."""
@@ -149,12 +144,6 @@ def _linear_layers(gate: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
     """The two linear layers of a gate, in order."""
     first, second = (layer for layer in gate if isinstance(layer, nn.Linear))
     return first, second
-
-
-def _cell_weights(cell: nn.Module) -> CellWeights:
-    """Weights of an `nn.LSTMCell`."""
-    assert isinstance(cell, nn.LSTMCell)
-    return CellWeights(cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)
 
 
 def _spread(states: Tensor, masks: list[Tensor]) -> Tensor:

@@ -1,38 +1,32 @@
 """Recurrences that give a state for every frame, without a loop over frames, and hold their state at masked frames.
 
-The kept frames are packed together, read by one call of `nn.LSTM`, and their states are spread over all frames again: a
+The kept frames are packed together, read by an LSTM, and their states are spread over all frames again: a
 masked frame has the state of the last kept frame before it. Of five frames, three of which are kept:
 
     frame     0 1 2 3 4        moved together    a c d 0 0        states    A C D . .
     feature   a - c d -        onward            A A C D D        backward  from the next kept one: A C C D 0
 
-An LSTM's cells, which `nn.LSTM` returns only for the last frame, follow from its states by one product and a linear
-recurrence. A memory whose gates depend on itself is estimated for all frames at once and corrected by sweeps: with
-the gates of the last estimate it is linear. Each sweep makes at least one more frame exact, and if gates depend little
-on the memory, as in all cases tested, three or four make all frames exact to rounding. Gradients are computed alike.
+The states and cells of several LSTMs are computed at minimal cost per step. What does not depend on the previous step
+is one product over all steps; the rest of a step is a product and some elementwise calls into existing memory, without
+a graph. The gradients are written out, so that the backward pass is as cheap.
 
-Axes: B batch, T frames, D feature, H hidden, W memory.
+Axes: B batch, T frames in K blocks of L frames (`steps.py`), R = K·B rows, M LSTMs, D feature of one, H hidden.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from affekt.nn import kept_first
-from affekt.sequence_models.steps import CACHED, CellWeights, _previous, _slices_from_the_end, gated_memory
+from affekt.sequence_models.steps import CACHED, _slices_from_the_end, from_blocks, run_until_settled, to_blocks
 
-SWEEPS = 30
-"""Maximum number of sweeps; a memory that has not converged by then is computed step by step."""
-ROUNDING = 16
-"""Convergence threshold, in units in the last place of the largest value."""
+REUSED = 2**22
+"""Elements of one tensor on a CPU: larger ones than 32 MB are not reused, and their pages cost more than their use."""
 
 
 class Recurrence(nn.Module):
@@ -67,11 +61,29 @@ class TwoWayRecurrence(nn.Module):
         self.onward = nn.LSTM(size, hidden, batch_first=True)
         self.backward = nn.LSTM(size, hidden, batch_first=True)
 
-    def forward(self, sequence: Tensor, keep: Tensor | None = None) -> Tensor:
-        """The states; a `keep` of None keeps all."""
-        onward_states = read_onward(self.onward, sequence, keep)
-        backward_states = read_onward(self.backward, sequence.flip(1), None if keep is None else keep.flip(1))
-        return torch.cat([onward_states, backward_states.flip(1)], dim=2)  # (B, T, 2H)
+    def forward(self, sequence: Tensor, keep: Tensor | None = None, blocks: int | None = None) -> Tensor:
+        """The states; a `keep` of None keeps all.
+
+        Args:
+            sequence: (B, T, D).
+            keep: (B, T) bool.
+            blocks: number of blocks of frames that step together, of both directions; None for calls of `nn.LSTM`.
+        """
+        lstms, sequences = (self.onward, self.backward), (sequence, sequence.flip(1))
+        keeps = (None, None) if keep is None else (keep, keep.flip(1))
+        packed = [
+            each if mask is None else kept_first(each, mask)[0] for each, mask in zip(sequences, keeps, strict=True)
+        ]
+        read: Sequence[Tensor]
+        if blocks is None:
+            read = [lstm(each)[0] for lstm, each in zip(lstms, packed, strict=True)]
+        else:
+            states, _ = recurrent_states(packed, [CellWeights.of(lstm) for lstm in lstms], blocks)  # (T, B, 2, H)
+            read = states.transpose(0, 1).unbind(2)
+        onward, backward = (
+            each if mask is None else spread_over(each, mask) for each, mask in zip(read, keeps, strict=True)
+        )
+        return torch.cat([onward, backward.flip(1)], dim=2)  # (B, T, 2H)
 
 
 def read_onward(cells: nn.LSTM, sequence: Tensor, keep: Tensor | None) -> Tensor:
@@ -97,283 +109,249 @@ def spread_over(states: Tensor, keep: Tensor) -> Tensor:
     return torch.where(kept_so_far > 0, spread, 0.0)
 
 
-def states_at_once(features: Sequence[Tensor], weights: Sequence[CellWeights]) -> tuple[Tensor, Tensor]:
-    """The states and cells of M LSTMs, as returned by `recurrent_states`.
+class CellWeights(NamedTuple):
+    """The weights of the LSTM cell of one modality, as in `nn.LSTMCell`."""
+
+    inward: Tensor
+    """(4H, D) input weights, in the order i, f, g, o."""
+    recurrent: Tensor
+    """(4H, H) recurrent weights."""
+    biases: Tensor
+    """(4H,) biases, the sum of both."""
+
+    @classmethod
+    def of(cls, lstm: nn.Module) -> CellWeights:
+        """Those of an `nn.LSTMCell`, or of an `nn.LSTM` of one layer."""
+        weights = {name.removesuffix('_l0'): weight for name, weight in lstm.named_parameters()}
+        return cls(weights['weight_ih'], weights['weight_hh'], weights['bias_ih'] + weights['bias_hh'])
+
+
+def recurrent_states(
+    features: Sequence[Tensor], weights: Sequence[CellWeights], blocks: int = 1
+) -> tuple[Tensor, Tensor]:
+    """The states and cells of M LSTMs that step together.
+
+        [i; f; g; o]^t = W x^t + b + R h^(t-1);  c^t = σ(f) c^(t-1) + σ(i) tanh(g);  h^t = σ(o) tanh(c^t)
 
     Args:
-        features: (B, T, D) features of each.
-        weights: weights of each LSTM.
+        features: (B, T, D) x of each modality.
+        weights: W, R and b of each.
+        blocks: number K of blocks of frames that step together; 1 for one frame after another.
 
     Returns:
         (T, B, M, H) h and c.
     """
-    states, cells = [], []
+    rows, frames = features[0].shape[:2]
+    together = len(features)
+    if blocks > 1 and features[0].device.type == 'cpu':
+        together = max(REUSED // (rows * frames * len(weights[0].biases)), 1)
+    parts = []
     with torch.autocast(features[0].device.type, enabled=False):
-        for sequence, (inward, recurrent, biases) in zip(features, weights, strict=True):
-            frames = sequence.float().transpose(0, 1).contiguous()  # (T, B, D)
-            lstm_inward, lstm_biases = inward, biases
-            start = frames.new_zeros((1, frames.shape[1], recurrent.shape[1]))
-            if frames.shape[2] > len(inward):  # input wider than the gates is projected once, not twice
-                frames = functional.linear(frames, inward, biases)  # (T, B, 4H)
-                lstm_inward, lstm_biases = torch.eye(len(inward), device=frames.device), torch.zeros_like(biases)
-            parameters = [lstm_inward, recurrent, lstm_biases, torch.zeros_like(biases)]
-            initial = (start, start)
-            lstm_states, *_ = torch.lstm(frames, initial, parameters, True, 1, 0.0, True, False, False)  # (T, B, H)
-            states.append(lstm_states)
-            cells.append(_CellsOfStates.apply(frames, lstm_states, lstm_inward, recurrent, lstm_biases))  # type: ignore[no-untyped-call]
-    return torch.stack(states, dim=2), torch.stack(cells, dim=2)
+        for first in range(0, len(features), together):
+            group = slice(first, first + together)
+            parts.append(
+                _RecurrentStates.apply(  # type: ignore[no-untyped-call]
+                    len(features[group]),
+                    blocks,
+                    *(sequence.float() for sequence in features[group]),
+                    *(tensor.float() for weight in weights[group] for tensor in weight),
+                )
+            )
+    states, cells = (each[0] if len(each) == 1 else torch.cat(each, dim=2) for each in zip(*parts, strict=True))
+    return states, cells
 
 
-class _CellsOfStates(torch.autograd.Function):
-    """(T, B, H) cells of an LSTM whose (T, B, H) states are known: its gates are one product.
-
-    With tanh(x) = 1 - 2 σ(-2x) one sigmoid call computes all gates, in a third of tanh's time.
-    """
-
+class _RecurrentStates(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, frames: Tensor, states: Tensor, inward: Tensor, recurrent: Tensor, biases: Tensor) -> Tensor:
-        hidden, rows = states.shape[2], states.shape[1]
-        inward, recurrent, biases = (_tanh_scaled(weight[: 3 * hidden]) for weight in (inward, recurrent, biases))
-        flat = torch.addmm(biases, frames.flatten(0, 1), inward.t())  # (T·B, 3H): i, f and σ(-2g)
-        flat[rows:].addmm_(states[:-1].flatten(0, 1), recurrent.t())
-        gates = flat.sigmoid_().view(*states.shape[:2], 3 * hidden)  # (T, B, 3H)
-        input_gate, forget_gate, half_candidate = gates.chunk(3, dim=2)
-        cells = _in_blocks(forget_gate, torch.addcmul(input_gate, input_gate, half_candidate, value=-2))
-        ctx.save_for_backward(frames, states, inward, recurrent, gates, cells)
-        return cells
+    def forward(ctx: Any, modalities: int, blocks: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        features, weights = tensors[:modalities], tensors[modalities:]
+        rows, frames = features[0].shape[:2]
+        inputs = _gate_inputs(features, weights, blocks)  # (M, L, R, 4H)
+        length, hidden = inputs.shape[1], weights[1].shape[1]
+        recurrent = torch.stack([_of_sigmoids(each).t() for each in weights[1::3]])  # (M, H, 4H)
+        gates = torch.empty_like(inputs)  # i, f, o, g: those with σ are adjacent
+        # before the first frame of each block, and after each of its frames
+        states, cells = (inputs.new_empty((modalities, length + 1, blocks * rows, hidden)) for _ in range(2))
+
+        def run(starts: Tensor, part: slice) -> Tensor:
+            states[:, part.start], cells[:, part.start] = starts
+            around = slice(part.start, part.stop + 1)
+            _step_all(inputs[:, part], gates[:, part], states[:, around], cells[:, around], recurrent)
+            return torch.stack([states[:, part.stop], cells[:, part.stop]])
+
+        starts = inputs.new_zeros((2, modalities, blocks, rows, hidden))
+        run_until_settled(run, lambda: _split(gates, hidden)[2].prod(dim=1), starts, length)
+        ctx.save_for_backward(*features, *weights[::3], *weights[1::3], gates, cells, states)
+        ctx.modalities, ctx.blocks = modalities, blocks
+        states_of_frames, cells_of_frames = (  # from (L, R, M, H) to (T, B, M, H)
+            from_blocks(each[:, 1:].permute(1, 2, 0, 3), blocks, frames) for each in (states, cells)
+        )
+        return states_of_frames, cells_of_frames
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        frames, states, inward, recurrent, gates, cells = ctx.saved_tensors
-        totals = _reversed_recurrence(gates.chunk(3, dim=2)[1], gradients[0])
-        grad_states = torch.zeros_like(states)
-        grad_frames = torch.empty_like(frames) if ctx.needs_input_grad[0] else None
-        grad_weights = (torch.zeros_like(inward), torch.zeros_like(recurrent), inward.new_zeros(len(inward)))
-        for part in _slices_from_the_end(len(gates), gates[0].numel(), CACHED):
-            part_gates, part_totals = gates[part], totals[part]
-            input_gate, _, half_candidate = part_gates.chunk(3, dim=2)
-            # σ's derivative, times what the gate lets through
-            grad_gates = torch.addcmul(part_gates, part_gates, part_gates, value=-1)
-            grad_input, grad_forget, grad_half = grad_gates.chunk(3, dim=2)
-            grad_input.mul_(torch.addcmul(part_totals, part_totals, half_candidate, value=-2))
-            grad_forget.mul_(part_totals).mul_(_previous(cells, part))
-            grad_half.mul_(part_totals).mul_(input_gate).mul_(-2)
-            flat = grad_gates.flatten(0, 1)  # (t·B, 3H)
-            grad_weights[0].addmm_(flat.t(), frames[part].flatten(0, 1))
-            grad_weights[1].addmm_(flat.t(), _previous(states, part).flatten(0, 1))
-            grad_weights[2].add_(flat.sum(dim=0))
-            first = max(part.start, 1)
-            grad_previous = grad_states[first - 1 : part.stop - 1].flatten(0, 1)  # (t·B, H), a view
-            torch.mm(grad_gates[first - part.start :].flatten(0, 1), recurrent, out=grad_previous)
-            if grad_frames is not None:
-                torch.mm(flat, inward, out=grad_frames[part].flatten(0, 1))  # (t·B, D), a view
-        output_rows = len(inward) // 3
-        padded = (
-            torch.cat([_tanh_scaled(weight), weight.new_zeros((output_rows, *weight.shape[1:]))])
-            for weight in grad_weights
-        )
-        return grad_frames, grad_states, *padded
+        modalities, blocks = ctx.modalities, ctx.blocks
+        features, inward, recurrent = (ctx.saved_tensors[modalities * i : modalities * (i + 1)] for i in range(3))
+        gates, cells, states = ctx.saved_tensors[3 * modalities :]
+        rows, frames = features[0].shape[:2]
+        hidden = states.shape[3]
+        grad_state, grad_cell = (to_blocks(each, blocks).permute(2, 0, 1, 3) for each in gradients)  # (M, L, R, H)
+        recurrent_back = torch.stack([_sigmoids_first(each) for each in recurrent])  # (M, 4H, H)
+        grad_gates = torch.empty_like(gates)
+
+        def run(ends: Tensor, part: slice) -> Tensor:
+            around = slice(part.start, part.stop + 1)
+            return _gates_backward(
+                gates[:, part],
+                grad_gates[:, part],
+                grad_state[:, part],
+                grad_cell[:, part],
+                cells[:, around],
+                recurrent_back,
+                ends,
+            )
+
+        ends = gates.new_zeros((2, modalities, blocks, rows, hidden))
+        run_until_settled(run, lambda: _split(gates, hidden)[2].prod(dim=1), ends, gates.shape[1], is_backward=True)
+        grad_features: list[Tensor | None] = []
+        grad_weights: list[Tensor] = []
+        for modality, each in enumerate(features):
+            grad_inward = torch.zeros_like(inward[modality])
+            grad_each = torch.empty_like(each) if ctx.needs_input_grad[2 + modality] else None
+            inward_back = _sigmoids_first(inward[modality])
+            by_sample = grad_gates[modality].unflatten(1, (blocks, rows)).permute(2, 1, 0, 3)  # (B, K, L, 4H)
+            for sample, window in enumerate(each):
+                grad_rows = by_sample[sample].flatten(0, 1)[:frames]  # (T, 4H)
+                grad_inward.addmm_(grad_rows.t(), window)
+                if grad_each is not None:
+                    torch.mm(grad_rows, inward_back, out=grad_each[sample])
+            flat = grad_gates[modality].flatten(0, 1)  # (L·R, 4H)
+            grad_recurrent = flat.t() @ states[modality, :-1].flatten(0, 1)
+            grad_features.append(grad_each)
+            grad_weights += (_sigmoids_last(part) for part in (grad_inward, grad_recurrent, flat.sum(dim=0)))
+        return None, None, *grad_features, *grad_weights
 
 
-def _tanh_scaled(rows: Tensor) -> Tensor:
-    """(3H, …) rows of i, f and g, those of g times -2."""
-    return torch.cat([rows[: len(rows) // 3 * 2], rows[len(rows) // 3 * 2 :] * -2])
+def _gate_inputs(features: Sequence[Tensor], weights: Sequence[Tensor], blocks: int) -> Tensor:
+    """(M, L, R, 4H) part of i, f, o and 2 g that does not depend on the state; zeros after the last frame."""
+    rows, frames = features[0].shape[:2]
+    length, width = -(-frames // blocks), len(weights[0])
+    inputs = features[0].new_empty((len(features), length, blocks, rows, width))
+    projected = features[0].new_zeros((blocks * length, width))
+    for modality, each in enumerate(features):
+        inward, biases = _of_sigmoids(weights[3 * modality]), _of_sigmoids(weights[3 * modality + 2])
+        for sample, window in enumerate(each):
+            torch.addmm(biases, window, inward.t(), out=projected[:frames])
+            inputs[modality, :, :, sample] = projected.unflatten(0, (blocks, length)).transpose(0, 1)  # (L, K, 4H)
+    return inputs.flatten(2, 3)
 
 
-def linear_recurrence(decay: Tensor, given: Tensor) -> Tensor:
-    """(T, …) u of u^t = decay^t u^(t-1) + given^t, u^(-1) being 0, in about 2 √T steps.
+def _step_all(inputs: Tensor, gates: Tensor, states: Tensor, cells: Tensor, recurrent: Tensor) -> None:
+    """Compute the gates, states and cells of all steps, from the first state and cell.
 
-    Args:
-        decay: (T, …) factors.
-        given: (T, …) inputs.
-    """
-    states: Tensor = _LinearRecurrence.apply(decay, given)  # type: ignore[no-untyped-call]
-    return states
-
-
-class _LinearRecurrence(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, decay: Tensor, given: Tensor) -> Tensor:
-        states = _in_blocks(decay, given)
-        ctx.save_for_backward(decay, states)
-        return states
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        decay, states = ctx.saved_tensors
-        grad_given = _reversed_recurrence(decay, gradients[0])
-        return grad_given * _shifted(states), grad_given
-
-
-def _in_blocks(decay: Tensor, inputs: Tensor, *, is_backward: bool = False) -> Tensor:
-    """`linear_recurrence` without gradients: blocks of √T frames from 0, then what each adds to the next.
-
-    Of six frames in two blocks, the second takes u^2 of the first times the product of its decays so far:
-
-        block 1     u^0            u^1            u^2
-        block 2     u^3 + d3 u^2   u^4 + d4 d3 u^2    u^5 + d5 d4 d3 u^2        u^3 to u^5 as if u^2 were 0
+    tanh(x) = 2 σ(2x) - 1, which takes half of its time.
 
     Args:
-        decay: (T, …); padding frames at the end have a decay of 0.
-        inputs: (T, …).
-        is_backward: u^t follows from u^(t+1).
+        inputs: (M, L, R, 4H).
+        gates: (M, L, R, 4H), to be filled.
+        states: (M, L + 1, R, H), whose first is given; cells: likewise.
+        recurrent: (M, H, 4H), of sigmoids alone.
     """
-    length = len(inputs)
-    size = math.isqrt(max(length - 1, 0)) + 1
-    blocks = -(-length // size)
-    decays, inputs = (  # (blocks, size, …) each
-        functional.pad(values, (0, 0) * (values.ndim - 1) + (0, blocks * size - len(values))).unflatten(
-            0, (blocks, size)
-        )
-        for values in (decay, inputs)
-    )
-    states, passed = torch.empty_like(inputs), torch.empty_like(decays)
-    order = range(size)[:: -1 if is_backward else 1]
-    states[:, order[0]], passed[:, order[0]] = inputs[:, order[0]], decays[:, order[0]]
-    for previous, step in itertools.pairwise(order):
-        torch.addcmul(inputs[:, step], decays[:, step], states[:, previous], out=states[:, step])
-        torch.mul(passed[:, previous], decays[:, step], out=passed[:, step])
-    for previous, block in itertools.pairwise(range(blocks)[:: -1 if is_backward else 1]):
-        states[block].addcmul_(passed[block], states[previous, order[-1]])
-    return states.flatten(0, 1)[:length]
+    state, last_cell = states[:, 0], cells[:, 0]
+    tanh_cell, two, minus_one = torch.empty_like(state), state.new_tensor(2), state.new_tensor(-1)
+    steps = (inputs, gates, *gates.split(states.shape[3], dim=3), states[:, 1:], cells[:, 1:])
+    for frame, gate, input_gate, forget_gate, output_gate, candidate, next_state, cell in zip(
+        *(each.unbind(1) for each in steps), strict=True
+    ):
+        torch.baddbmm(frame, state, recurrent, out=gate).sigmoid_()
+        torch.add(minus_one, candidate, alpha=2, out=candidate)
+        torch.mul(forget_gate, last_cell, out=cell).addcmul_(input_gate, candidate)
+        torch.add(minus_one, torch.mul(cell, two, out=tanh_cell).sigmoid_(), alpha=2, out=tanh_cell)
+        state, last_cell = torch.mul(output_gate, tanh_cell, out=next_state), cell
 
 
-def _reversed_recurrence(decay: Tensor, inputs: Tensor) -> Tensor:
-    """(T, …) u of u^t = decay^(t+1) u^(t+1) + inputs^t."""
-    return _in_blocks(decay[1:], inputs, is_backward=True)
-
-
-def _shifted(values: Tensor) -> Tensor:
-    """(T, …) values one frame earlier, zeros first."""
-    return torch.cat([torch.zeros_like(values[:1]), values[:-1]])
-
-
-def memory_at_once(
-    inputs: Tensor, proposed: Tensor, entry: Tensor, exits: Tensor, biases: Tensor, passing: Tensor | None = None
+def _gates_backward(
+    gates: Tensor,
+    grad_gates: Tensor,
+    grad_state: Tensor,
+    grad_cell: Tensor,
+    cells: Tensor,
+    recurrent_back: Tensor,
+    grad_last: Tensor,
 ) -> Tensor:
-    """The memories of `gated_memory`, with the same arguments, by sweeps over all frames."""
-    parts = (inputs.float(), proposed.float(), entry.float(), exits.float(), biases.float())
-    latest: list[tuple[Tensor, Tensor]] = []
-
-    def swept(memories: Tensor | None) -> Tensor:
-        latest[:] = [_units_and_gates(memories, *parts, passing)]
-        return _in_blocks(latest[0][1][..., 0, :], latest[0][1][..., 1, :] * parts[1])
-
-    with torch.autocast(inputs.device.type, enabled=False):
-        with torch.no_grad():
-            memories = _fixed_point(swept)
-        if memories is None:
-            return gated_memory(*parts, passing)
-        result: Tensor = _MemoryAtOnce.apply(memories, *latest[0], *parts, passing)  # type: ignore[no-untyped-call]
-    return result
-
-
-def _fixed_point(sweep: Callable[[Tensor | None], Tensor]) -> Tensor | None:
-    """The fixed point of a sweep, to rounding; None if it does not converge.
-
-    The first sweep is called with None, which stands for zeros. If each change is below a tenth of the previous
-    one, the next is predicted instead of computed.
-    """
-    values, change = sweep(None), math.inf
-    threshold = ROUNDING * torch.finfo(values.dtype).eps
-    for _ in range(SWEEPS):
-        previous, previous_change, values = values, change, sweep(values)
-        change = float((values - previous).abs().amax() / values.abs().amax().clamp(min=torch.finfo(values.dtype).tiny))
-        if change <= threshold or (
-            change <= previous_change / 10 < math.inf and change * change / previous_change <= threshold
-        ):
-            return values
-    return None
-
-
-def _units_and_gates(
-    memories: Tensor | None,
-    inputs: Tensor,
-    proposed: Tensor,
-    entry: Tensor,
-    exits: Tensor,
-    biases: Tensor,
-    passing: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """The (T, B, 2, H) units and the (T, B, 2, W) gates of all frames.
+    """The (2, M, R, H) gradients of the state and cell before some steps.
 
     Args:
-        memories: (T, B, W) estimates; None if all are 0.
+        gates: (M, L, R, 4H), in the order i, f, o, g.
+        grad_gates: (M, L, R, 4H), to be filled.
+        grad_state: (M, L, R, H) gradients of states; grad_cell: of cells.
+        cells: (M, L + 1, R, H) before and after all steps.
+        recurrent_back: (M, 4H, H) recurrent weights, transposed.
+        grad_last: (2, M, R, H) gradients from the next step to the last state and cell.
     """
-    frames, rows, _, hidden = inputs.shape
-    units = inputs.reshape(frames * rows, 2 * hidden).clone()  # (T·B, 2H)
-    if memories is not None:
-        units[rows:].addmm_(memories[:-1].flatten(0, 1), entry.flatten(1))  # ((T-1)·B, W) times (W, 2H)
-    units.clamp_(min=0)
-    if passing is not None:
-        units.mul_(passing.reshape(units.shape))
-    gates = torch.cat(  # (T·B, 2W)
-        [torch.addmm(biases[gate], units[:, gate * hidden : (gate + 1) * hidden], exits[gate]) for gate in range(2)], 1
-    )
-    return units.view(inputs.shape), gates.sigmoid_().view(frames, rows, 2, -1)
-
-
-class _MemoryAtOnce(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        memories: Tensor,
-        units: Tensor,
-        gates: Tensor,
-        inputs: Tensor,
-        proposed: Tensor,
-        entry: Tensor,
-        exits: Tensor,
-        biases: Tensor,
-        passing: Tensor | None = None,
-    ) -> Tensor:
-        ctx.save_for_backward(memories, units, gates, proposed, entry, exits, passing)
-        return memories.clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        memories, units, gates, proposed, entry, exits, passing = ctx.saved_tensors
-        retain, update = gates.unbind(2)
-        frames, rows, _, hidden = units.shape
-        earlier = memories[:-1].flatten(0, 1)  # ((T-1)·B, W)
-        # contribution of the memory's gradient to each gate's, before σ
-        gate_slopes = torch.stack([_shifted(memories), proposed], dim=2).mul_(
-            torch.addcmul(gates, gates, gates, value=-1)
+    hidden = grad_state.shape[3]
+    grad_last_state, grad_last_cell = grad_last
+    for part in _slices_from_the_end(slice(0, gates.shape[1]), gates[:, 0].numel(), CACHED):
+        sigmoids, i, f, o, g = _split(gates[:, part], hidden)
+        tanh_cells = (2 * cells[:, part.start + 1 : part.stop + 1]).sigmoid_().mul_(2).sub_(1)  # (M, t, R, H)
+        # from the state's gradient to the cell's; from the cell's (i, f, g) or the state's (o) to a gate's
+        state_to_cell = torch.addcmul(o, o * tanh_cells, tanh_cells, value=-1)
+        to_sigmoids, to_input, to_forget, to_output, to_candidate = _split(grad_gates[:, part], hidden)
+        torch.addcmul(sigmoids, sigmoids, sigmoids, value=-1, out=to_sigmoids)
+        to_input.mul_(g)
+        to_forget.mul_(cells[:, part])
+        to_output.mul_(tanh_cells)
+        torch.addcmul(i, i * g, g, value=-1, out=to_candidate)
+        to_input_and_forget = grad_gates[:, part].unflatten(3, (4, hidden))[..., :2, :]  # (M, t, R, 2, H)
+        steps = (
+            grad_state[:, part],
+            grad_cell[:, part],
+            state_to_cell,
+            f,
+            grad_gates[:, part],
+            to_input_and_forget,
+            to_output,
+            to_candidate,
         )
-        slopes = (units > 0).to(units.dtype) if passing is None else (units > 0) * passing
-        grad_rows = torch.empty_like(units).flatten(0, 1).flatten(1)  # (T·B, 2H)
+        for (
+            grad_state_now,
+            grad_cell_now,
+            to_cell,
+            forget,
+            grad_gate,
+            grad_input_and_forget,
+            grad_output,
+            grad_candidate,
+        ) in zip(*(reversed(each.unbind(1)) for each in steps), strict=True):
+            grad_last_state = grad_last_state + grad_state_now
+            grad_last_cell = torch.addcmul(grad_last_cell + grad_cell_now, grad_last_state, to_cell)
+            grad_input_and_forget.mul_(grad_last_cell.unsqueeze(2))  # (M, R, 1, H)
+            grad_candidate.mul_(grad_last_cell)
+            grad_output.mul_(grad_last_state)
+            grad_last_state = torch.bmm(grad_gate, recurrent_back)
+            grad_last_cell = grad_last_cell * forget
+    return torch.stack([grad_last_state, grad_last_cell])
 
-        def gate_gradients(totals: Tensor) -> Tensor:
-            """The (T·B, 2, W) gradients of both gates; those of the units before them go to `grad_rows`."""
-            grad_gates = (totals.unsqueeze(2) * gate_slopes).flatten(0, 1)  # (T·B, 2, W)
-            for gate in range(2):
-                torch.mm(grad_gates[:, gate], exits[gate].t(), out=grad_rows[:, gate * hidden : (gate + 1) * hidden])
-            grad_rows.mul_(slopes.view(grad_rows.shape))
-            return grad_gates
 
-        def swept(totals: Tensor | None) -> Tensor:
-            if totals is None:
-                return _reversed_recurrence(retain, gradients[0])
-            gate_gradients(totals)
-            inputs = gradients[0].clone()
-            grad_previous = grad_rows[rows:] @ entry.flatten(1).t()  # to the previous frame, ((T-1)·B, W)
-            inputs[:-1].add_(grad_previous.view(frames - 1, *memories.shape[1:]))
-            return _reversed_recurrence(retain, inputs)
+def _sigmoids_first(weights: Tensor) -> Tensor:
+    """(4H, …) in the order i, f, g, o to i, f, o, g."""
+    i, f, g, o = weights.chunk(4)
+    return torch.cat([i, f, o, g])
 
-        totals = _fixed_point(swept)
-        if totals is None:
-            totals = torch.zeros_like(memories)
-            for _ in range(frames):  # as many sweeps as frames are exact
-                totals = swept(totals)
-        grad_gates = gate_gradients(totals)
-        grad_entry = earlier.t() @ grad_rows[rows:]  # (W, (T-1)·B) times ((T-1)·B, 2H)
-        flat = units.flatten(0, 1)  # (T·B, 2, H)
-        grad_exits = torch.stack([flat[:, gate].t() @ grad_gates[:, gate] for gate in range(2)])
-        grad_biases = grad_gates.sum(dim=0).unsqueeze(1)
-        return (
-            None, None, None, grad_rows.view(units.shape), totals * update, grad_entry.view_as(entry), grad_exits,
-            grad_biases, None,
-        )  # fmt: skip
+
+def _of_sigmoids(weights: Tensor) -> Tensor:
+    """(4H, …) in the order i, f, g, o to i, f, o, 2 g."""
+    i, f, g, o = weights.chunk(4)
+    return torch.cat([i, f, o, 2 * g])
+
+
+def _sigmoids_last(weights: Tensor) -> Tensor:
+    """(4H, …) in the order i, f, o, g to i, f, g, o."""
+    i, f, o, g = weights.chunk(4)
+    return torch.cat([i, f, g, o])
+
+
+def _split(gates: Tensor, hidden: int) -> tuple[Tensor, ...]:
+    """(…, 3H) i, f and o together, and (…, H) i, f, o and g."""
+    return (gates[..., : 3 * hidden], *gates.split(hidden, dim=-1))

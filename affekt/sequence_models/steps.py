@@ -5,209 +5,40 @@ some elementwise calls into existing memory, without a graph. The gradients are 
 is as cheap. Both passes go through time in pieces that fit a cache: a batch of windows of 1,000 frames fills hundreds
 of megabytes, and on a CPU reading and writing them would cost more than the products.
 
-Axes: T frames, M modalities, B batch, D feature of one modality, H hidden, W memory, C = M·H cells of all modalities,
-O outputs.
+Blocks of frames may step together, so that a recurrence over T frames takes 5 to 10 √T steps. First each block starts
+from zeros, then from the end of the block before it. Recurrences forget: after some frames a block's states are those
+of the pass before, and so are the rest. Of six frames in two blocks:
+
+    block 1     h^0               h^1    h^2
+    block 2     h^3 from zeros    h^4    h^5     then h^3 from h^2, h^4 …, until they do not change
+
+If a block forgets less, another pass follows; what its last state retains is passed on in advance, by the product of
+its decays. Each pass makes at least one more block exact. Gradients are computed alike, from the last block on.
+
+Axes: T frames in K blocks of L frames, M modalities, B batch, R = K·B rows, H hidden, W memory, C = M·H cells of all
+modalities, O outputs, F features of a state.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-CACHED = 2**18
-"""Elements of one tensor processed at once: a megabyte of float32 fits the nearest large cache."""
-KEPT_NEAR = 2**21
-"""Elements of one tensor between elementwise operations and the products that read it: eight megabytes."""
+CACHED = 2**19
+"""Elements of one tensor processed at once: two megabytes of float32, a small part of the last cache."""
 
 
-class CellWeights(NamedTuple):
-    """The weights of the LSTM cell of one modality, as in `nn.LSTMCell`."""
-
-    inward: Tensor
-    """(4H, D) input weights, in the order i, f, g, o."""
-    recurrent: Tensor
-    """(4H, H) recurrent weights."""
-    biases: Tensor
-    """(4H,) biases, the sum of both."""
-
-
-def recurrent_states(features: Sequence[Tensor], weights: Sequence[CellWeights]) -> tuple[Tensor, Tensor]:
-    """The states and cells of M LSTMs that step together.
-
-        [i; f; g; o]^t = W x^t + b + R h^(t-1);  c^t = σ(f) c^(t-1) + σ(i) tanh(g);  h^t = σ(o) tanh(c^t)
-
-    Args:
-        features: (B, T, D) x of each modality.
-        weights: W, R and b of each.
-
-    Returns:
-        (T, B, M, H) h and c.
-    """
-    flat_weights = [tensor.float() for weight in weights for tensor in weight]
-    with torch.autocast(features[0].device.type, enabled=False):
-        states: tuple[Tensor, Tensor] = _RecurrentStates.apply(  # type: ignore[no-untyped-call]
-            len(features), *(sequence.float() for sequence in features), *flat_weights
-        )
-    return states
-
-
-class _RecurrentStates(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, modalities: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        features, weights = tensors[:modalities], tensors[modalities:]
-        rows, frames = features[0].shape[:2]
-        hidden = weights[1].shape[1]
-        # i, f, o, g: the gates with σ are adjacent
-        gates = features[0].new_empty((frames, modalities, rows, 4 * hidden))
-        for modality, each in enumerate(features):
-            inward, biases = _sigmoids_first(weights[3 * modality]), _sigmoids_first(weights[3 * modality + 2])
-            for sample, window in enumerate(each):
-                gates[:, modality, sample] = torch.addmm(biases, window, inward.t())
-        recurrent = torch.stack([_sigmoids_first(each).t() for each in weights[1::3]])  # (M, H, 4H)
-        states, cells = (features[0].new_empty((frames, rows, modalities, hidden)) for _ in range(2))
-        tanh_cell = features[0].new_empty((modalities, rows, hidden))
-        state = last_cell = features[0].new_zeros((modalities, rows, hidden))
-        steps = (gates, *_split(gates, hidden), states.transpose(1, 2), cells.transpose(1, 2))
-        for gate, sigmoid_gates, input_gate, forget_gate, output_gate, candidate, next_state, cell in zip(
-            *(each.unbind(0) for each in steps), strict=True
-        ):
-            gate.baddbmm_(state, recurrent)
-            sigmoid_gates.sigmoid_()
-            candidate.tanh_()
-            torch.mul(forget_gate, last_cell, out=cell).addcmul_(input_gate, candidate)
-            state, last_cell = torch.mul(output_gate, torch.tanh(cell, out=tanh_cell), out=next_state), cell
-        ctx.save_for_backward(*features, *weights[::3], recurrent, gates, cells, states)
-        ctx.modalities = modalities
-        return states, cells
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        modalities = ctx.modalities
-        features, inward = ctx.saved_tensors[:modalities], ctx.saved_tensors[modalities : 2 * modalities]
-        recurrent, gates, cells, states = ctx.saved_tensors[2 * modalities :]
-        grad_state, grad_cell = (each.transpose(1, 2) for each in gradients)  # (T, M, B, H)
-        hidden = recurrent.shape[1]
-        recurrent_back = recurrent.transpose(1, 2).contiguous()  # (M, 4H, H)
-        grad_inward = [torch.zeros_like(each) for each in inward]
-        grad_recurrent = [recurrent.new_zeros((4 * hidden, hidden)) for _ in inward]
-        grad_biases = [recurrent.new_zeros(4 * hidden) for _ in inward]
-        needs_grad = ctx.needs_input_grad[1 : modalities + 1]
-        grad_features = [
-            torch.empty_like(each) if needs else None for each, needs in zip(features, needs_grad, strict=True)
-        ]
-        grad_last = grad_last_cell = torch.zeros_like(cells[0].transpose(0, 1))  # (M, B, H)
-        for part in _slices_from_the_end(len(gates), gates[0].numel(), KEPT_NEAR):
-            grad_gates, grad_last, grad_last_cell = _gates_backward(
-                gates[part],
-                cells,
-                grad_state[part],
-                grad_cell[part],
-                part.start,
-                recurrent_back,
-                grad_last,
-                grad_last_cell,
-            )
-            previous_states = _previous(states, part)  # (t, B, M, H)
-            for modality, each in enumerate(features):
-                grad_gate_rows = _sigmoids_last(grad_gates[:, modality].transpose(0, 1).flatten(0, 1))  # (B·t, 4H)
-                grad_inward[modality].addmm_(grad_gate_rows.t(), each[:, part].flatten(0, 1))  # (B·t, D)
-                grad_recurrent[modality].addmm_(  # by (B·t, H)
-                    grad_gate_rows.t(), previous_states[:, :, modality].transpose(0, 1).flatten(0, 1)
-                )
-                grad_biases[modality] += grad_gate_rows.sum(dim=0)
-                if (target := grad_features[modality]) is not None:
-                    target[:, part] = (grad_gate_rows @ inward[modality]).unflatten(0, (len(each), -1))  # (B, t, D)
-        by_weight = zip(grad_inward, grad_recurrent, grad_biases, strict=True)
-        return None, *grad_features, *itertools.chain.from_iterable(by_weight)
-
-
-def _gates_backward(
-    gates: Tensor,
-    cells: Tensor,
-    grad_state: Tensor,
-    grad_cell: Tensor,
-    begin: int,
-    recurrent_back: Tensor,
-    grad_last: Tensor,
-    grad_last_cell: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the gates of some steps, and those of the state and cell of the previous step.
-
-    Args:
-        gates: (t, M, B, 4H), in the order i, f, o, g.
-        cells: (T, B, M, H) of all steps.
-        grad_state: (t, M, B, H) gradients of states; grad_cell: of cells.
-        begin: the first of these steps.
-        recurrent_back: (M, 4H, H) recurrent weights, transposed.
-        grad_last: (M, B, H) gradient from the next step to the last state; grad_last_cell: to the last cell.
-    """
-    hidden = grad_state.shape[3]
-    grad_gates = torch.empty_like(gates)
-    for part in _slices_from_the_end(len(gates), gates[0].numel(), CACHED):
-        _, i, f, o, g = _split(gates[part], hidden)
-        steps_in_all = slice(begin + part.start, begin + part.stop)
-        tanh_cells = torch.tanh(cells[steps_in_all]).transpose(1, 2)  # (t, M, B, H)
-        previous_cells = _previous(cells, steps_in_all).transpose(1, 2)  # (t, M, B, H)
-        # from the state's gradient to the cell's; from the cell's (i, f, g) or the state's (o) to a gate's
-        state_to_cell = o * (1 - tanh_cells.square())
-        _, to_input, to_forget, to_output, to_candidate = _split(grad_gates[part], hidden)
-        torch.mul(g * i, 1 - i, out=to_input)
-        torch.mul(previous_cells * f, 1 - f, out=to_forget)
-        torch.mul(tanh_cells * o, 1 - o, out=to_output)
-        torch.mul(i, 1 - g.square(), out=to_candidate)
-        to_input_and_forget = grad_gates[part].unflatten(3, (4, hidden))[..., :2, :]  # (t, M, B, 2, H)
-        steps = (
-            grad_state[part],
-            grad_cell[part],
-            state_to_cell,
-            f,
-            grad_gates[part],
-            to_input_and_forget,
-            to_output,
-            to_candidate,
-        )
-        for (
-            grad_state_now,
-            grad_cell_now,
-            to_cell,
-            forget,
-            grad_gate,
-            grad_input_and_forget,
-            grad_output,
-            grad_candidate,
-        ) in zip(*(reversed(each.unbind(0)) for each in steps), strict=True):
-            grad_last = grad_last + grad_state_now
-            grad_last_cell = torch.addcmul(grad_last_cell + grad_cell_now, grad_last, to_cell)
-            grad_input_and_forget.mul_(grad_last_cell.unsqueeze(2))  # (M, B, 1, H)
-            grad_candidate.mul_(grad_last_cell)
-            grad_output.mul_(grad_last)
-            grad_last = torch.bmm(grad_gate, recurrent_back)
-            grad_last_cell = grad_last_cell * forget
-    return grad_gates, grad_last, grad_last_cell
-
-
-def _sigmoids_first(weights: Tensor) -> Tensor:
-    """(4H, …) in the order i, f, g, o to i, f, o, g."""
-    i, f, g, o = weights.chunk(4)
-    return torch.cat([i, f, o, g])
-
-
-def _sigmoids_last(gates: Tensor) -> Tensor:
-    """(…, 4H) in the order i, f, o, g to i, f, g, o."""
-    i, f, o, g = gates.chunk(4, dim=-1)
-    return torch.cat([i, f, g, o], dim=-1)
-
-
-def _split(gates: Tensor, hidden: int) -> tuple[Tensor, ...]:
-    """(…, 3H) i, f and o together, and (…, H) i, f, o and g."""
-    return (gates[..., : 3 * hidden], *gates.split(hidden, dim=-1))
+COMPARED = 16
+"""Steps between comparisons with the pass before."""
+ROUNDING = 16
+"""Convergence threshold, in units in the last place of the largest value."""
 
 
 def seen_changes(
@@ -255,7 +86,7 @@ class _SeenChanges(torch.autograd.Function):
         inner = cells.new_empty((frames, rows, inner_weights.shape[0]))
         outputs = cells.new_empty((frames, rows, outward.shape[0]))
         weights = cells.new_empty((frames, rows, 2 * width))
-        for part in _slices_from_the_end(frames, rows * 2 * width, CACHED):
+        for part in _slices_from_the_end(slice(0, frames), rows * 2 * width, CACHED):
             change = _change(cells, part)  # (t·B, 2C)
             units = torch.addmm(inner_biases, change, inner_weights.t()).clamp_(min=0)  # (t·B, H)
             if passing is not None:
@@ -281,7 +112,7 @@ class _SeenChanges(torch.autograd.Function):
             inner_weights.new_zeros(len(inner_weights)),
             outer_weights.new_zeros(len(outer_weights)),
         )
-        for part in _slices_from_the_end(frames, rows * 2 * width, CACHED):
+        for part in _slices_from_the_end(slice(0, frames), rows * 2 * width, CACHED):
             grad_part, change = grad_outputs[part].flatten(0, 1), _change(cells, part)  # (t·B, O), (t·B, 2C)
             attention, units = weights[part].flatten(0, 1), inner[part].flatten(0, 1)  # (t·B, 2C), (t·B, H)
             attended = attention * change
@@ -319,7 +150,13 @@ def _change(cells: Tensor, part: slice) -> Tensor:
 
 
 def gated_memory(
-    inputs: Tensor, proposed: Tensor, entry: Tensor, exits: Tensor, biases: Tensor, passing: Tensor | None = None
+    inputs: Tensor,
+    proposed: Tensor,
+    entry: Tensor,
+    exits: Tensor,
+    biases: Tensor,
+    passing: Tensor | None = None,
+    blocks: int = 1,
 ) -> Tensor:
     """A memory that two gates, each of two layers, retain and update at each step.
 
@@ -333,20 +170,26 @@ def gated_memory(
         exits: (2, H, W).
         biases: (2, 1, W).
         passing: (T, B, 2, H), 0 where dropout sets a unit to 0 and its factor elsewhere; None for no dropout.
+        blocks: number K of blocks of frames that step together; 1 for one frame after another.
 
     Returns:
         (T, B, W) memories u.
     """
-    tensors = (inputs, proposed, entry, exits, biases)
     with torch.autocast(inputs.device.type, enabled=False):
-        memories: Tensor = _GatedMemory.apply(*(tensor.float() for tensor in tensors), passing)  # type: ignore[no-untyped-call]
-    return memories
+        by_frame = [None if each is None else to_blocks(each.float(), blocks) for each in (inputs, proposed, passing)]
+        memories: Tensor = _GatedMemory.apply(  # type: ignore[no-untyped-call]
+            blocks, *by_frame[:2], entry.float(), exits.float(), biases.float(), by_frame[2]
+        )
+    return from_blocks(memories, blocks, len(inputs))
 
 
 class _GatedMemory(torch.autograd.Function):
+    """Of (L, R, …) inputs: what is B outside is R here."""
+
     @staticmethod
     def forward(
         ctx: Any,
+        blocks: int,
         inputs: Tensor,
         proposed: Tensor,
         entry: Tensor,
@@ -354,86 +197,101 @@ class _GatedMemory(torch.autograd.Function):
         biases: Tensor,
         passing: Tensor | None = None,
     ) -> Tensor:
-        inner = torch.empty_like(inputs, memory_format=torch.contiguous_format)  # (T, B, 2, H)
-        gates = inputs.new_empty((len(inputs), 2, *proposed.shape[1:]))  # (T, 2, B, W)
-        memories = torch.empty_like(proposed, memory_format=torch.contiguous_format)
-        memory = torch.zeros_like(proposed[0])
-        biases, entry_rows = biases.expand(gates.shape[1:]), entry.flatten(1)  # (2, B, W), (W, 2H)
-        dropout_steps = itertools.repeat(None) if passing is None else passing.unbind(0)
+        length, rows, width = proposed.shape
+        inner = torch.empty_like(inputs, memory_format=torch.contiguous_format)  # (L, R, 2, H)
+        gates = inputs.new_empty((length, 2, rows, width))
+        memories = inputs.new_empty((length + 1, rows, width))  # before the first step, and after each
+        biases, entry_rows = biases.expand(gates.shape[1:]), entry.flatten(1)  # (2, R, W), (W, 2H)
         # two views of the same units: by gate, and by row
-        by_row, by_gate = inner.flatten(2), inner.transpose(1, 2)  # (T, B, 2H), (T, 2, B, H)
-        steps = (inputs.flatten(2), proposed, by_row, by_gate, inner, gates, *gates.unbind(1), memories)
-        for (
-            frame_inputs,
-            proposal,
-            units_by_row,
-            units_by_gate,
-            units,
-            gate,
-            retain,
-            update,
-            next_memory,
-        ), factors in zip(zip(*(each.unbind(0) for each in steps), strict=True), dropout_steps, strict=False):
-            torch.addmm(frame_inputs, memory, entry_rows, out=units_by_row).clamp_(min=0)
-            if factors is not None:
-                units.mul_(factors)
-            torch.baddbmm(biases, units_by_gate, exits, out=gate).sigmoid_()
-            memory = torch.mul(retain, memory, out=next_memory).addcmul_(update, proposal)
+        by_row, by_gate = inner.flatten(2), inner.transpose(1, 2)  # (L, R, 2H), (L, 2, R, H)
+        steps = (inputs.flatten(2), proposed, by_row, by_gate, inner, gates, *gates.unbind(1), memories[1:])
+
+        def run(starts: Tensor, part: slice) -> Tensor:
+            memory = memories[part.start].copy_(starts[0])
+            dropout_steps = itertools.repeat(None) if passing is None else passing[part].unbind(0)
+            for (
+                frame_inputs,
+                proposal,
+                units_by_row,
+                units_by_gate,
+                units,
+                gate,
+                retain,
+                update,
+                next_memory,
+            ), factors in zip(zip(*(each[part].unbind(0) for each in steps), strict=True), dropout_steps, strict=False):
+                torch.addmm(frame_inputs, memory, entry_rows, out=units_by_row).clamp_(min=0)
+                if factors is not None:
+                    units.mul_(factors)
+                torch.baddbmm(biases, units_by_gate, exits, out=gate).sigmoid_()
+                memory = torch.mul(retain, memory, out=next_memory).addcmul_(update, proposal)
+            return memories[part.stop : part.stop + 1].clone()
+
+        starts = memories.new_zeros((1, blocks, rows // blocks, width))
+        run_until_settled(run, lambda: gates[:, 0].prod(dim=0), starts, length)
         ctx.save_for_backward(proposed, entry, exits, inner, gates, memories, passing)
-        return memories
+        ctx.blocks = blocks
+        return memories[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         proposed, entry, exits, inner, gates, memories, passing = ctx.saved_tensors
         (grad_memory,) = gradients
-        previous = _previous(memories, slice(0, len(memories)))
+        length, rows, width = proposed.shape
+        previous = memories[:-1]
         slopes = (inner > 0).to(inner.dtype) if passing is None else (inner > 0) * passing
         grad_gates, grad_inner = torch.empty_like(gates), torch.empty_like(inner)
-        totals = torch.empty_like(memories)
-        grad_last = torch.zeros_like(proposed[0])
+        totals = torch.empty_like(previous)
         exits_back = exits.transpose(1, 2).contiguous()  # (2, W, H)
         entry_back = entry.flatten(1).t().contiguous()  # (2H, W)
-        for part in _slices_from_the_end(len(inner), inner[0].numel(), CACHED):
-            part_gates, part_grad_gates, part_grad_inner = gates[part], grad_gates[part], grad_inner[part]
-            # from the memory's gradient to each gate's: the derivative of σ, times the gated input
-            torch.stack([previous[part], proposed[part]], dim=1, out=part_grad_gates)  # (t, 2, B, W)
-            part_grad_gates.mul_(part_gates).mul_(1 - part_gates)
-            flat, by_gate = part_grad_inner.flatten(2), part_grad_inner.transpose(1, 2)  # (t, B, 2H), (t, 2, B, H)
-            steps = (
-                grad_memory[part],
-                totals[part],
-                part_grad_gates,
-                slopes[part].flatten(2),
-                flat,
-                by_gate,
-                part_gates[:, 0],
-            )
-            for grad_now, total, grad_gate, slope, grad_unit, grad_unit_by_gate, retain in zip(
-                *(reversed(each.unbind(0)) for each in steps), strict=True
-            ):
-                torch.add(grad_now, grad_last, out=total)
-                grad_gate.mul_(total)
-                torch.bmm(grad_gate, exits_back, out=grad_unit_by_gate)
-                grad_last = torch.addmm(total * retain, grad_unit.mul_(slope), entry_back)
-        grad_entry = previous.flatten(0, 1).t() @ grad_inner.flatten(2).flatten(0, 1)  # (W, T·B) times (T·B, 2H)
-        grad_by_gate = grad_gates.transpose(0, 1).flatten(1, 2)  # (2, T·B, W)
-        grad_exits = inner.flatten(0, 1).permute(1, 2, 0) @ grad_by_gate  # (2, H, T·B) times (2, T·B, W)
+
+        def run(ends: Tensor, steps_of_run: slice) -> Tensor:
+            grad_last = ends[0]
+            for part in _slices_from_the_end(steps_of_run, inner[0].numel(), CACHED):
+                part_gates, part_grad_gates, part_grad_inner = gates[part], grad_gates[part], grad_inner[part]
+                # from the memory's gradient to each gate's: the derivative of σ, times the gated input
+                torch.stack([previous[part], proposed[part]], dim=1, out=part_grad_gates)  # (t, 2, R, W)
+                part_grad_gates.mul_(part_gates).mul_(1 - part_gates)
+                flat, by_gate = part_grad_inner.flatten(2), part_grad_inner.transpose(1, 2)  # (t, R, 2H), (t, 2, R, H)
+                steps = (
+                    grad_memory[part],
+                    totals[part],
+                    part_grad_gates,
+                    slopes[part].flatten(2),
+                    flat,
+                    by_gate,
+                    part_gates[:, 0],
+                )
+                for grad_now, total, grad_gate, slope, grad_unit, grad_unit_by_gate, retain in zip(
+                    *(reversed(each.unbind(0)) for each in steps), strict=True
+                ):
+                    torch.add(grad_now, grad_last, out=total)
+                    grad_gate.mul_(total)
+                    torch.bmm(grad_gate, exits_back, out=grad_unit_by_gate)
+                    grad_last = torch.addmm(total * retain, grad_unit.mul_(slope), entry_back)
+            return grad_last.unsqueeze(0)
+
+        ends = memories.new_zeros((1, ctx.blocks, rows // ctx.blocks, width))
+        run_until_settled(run, lambda: gates[:, 0].prod(dim=0), ends, length, is_backward=True)
+        grad_entry = previous.flatten(0, 1).t() @ grad_inner.flatten(2).flatten(0, 1)  # (W, L·R) times (L·R, 2H)
+        grad_by_gate = grad_gates.transpose(0, 1).flatten(1, 2)  # (2, L·R, W)
+        grad_exits = inner.flatten(0, 1).permute(1, 2, 0) @ grad_by_gate  # (2, H, L·R) times (2, L·R, W)
         grad_biases = grad_by_gate.sum(dim=1, keepdim=True)
-        return grad_inner, totals * gates[:, 1], grad_entry.view_as(entry), grad_exits, grad_biases, None
+        return None, grad_inner, totals * gates[:, 1], grad_entry.view_as(entry), grad_exits, grad_biases, None
 
 
-def _slices_from_the_end(length: int, numbers: int, most: int) -> Iterator[slice]:
+def _slices_from_the_end(part: slice, numbers: int, most: int) -> Iterator[slice]:
     """Slices of several steps, the last ones first, each of at most `most` elements or one step.
 
     Args:
-        length: number of steps.
+        part: all steps.
         numbers: elements of one step.
         most: maximum elements per slice.
     """
     steps = max(most // numbers, 1)
-    for end in range(length, 0, -steps):
-        yield slice(max(end - steps, 0), end)
+    for end in range(part.stop, part.start, -steps):
+        yield slice(max(end - steps, part.start), end)
 
 
 def _previous(values: Tensor, part: slice) -> Tensor:
@@ -441,3 +299,69 @@ def _previous(values: Tensor, part: slice) -> Tensor:
     if part.start:
         return values[part.start - 1 : part.stop - 1]
     return torch.cat([torch.zeros_like(values[:1]), values[: part.stop - 1]])
+
+
+def blocks_of(frames: int) -> int:
+    """Number K of blocks of about 6 √T frames; 1 of 35 frames or fewer."""
+    return math.isqrt(frames) // 6 + 1
+
+
+def to_blocks(values: Tensor, blocks: int) -> Tensor:
+    """(T, B, …) to (L, R, …), with zeros after the last frame."""
+    missing = -len(values) % blocks
+    if missing:
+        values = functional.pad(values, (0, 0) * (values.ndim - 1) + (0, missing))
+    in_blocks: Tensor = values.unflatten(0, (blocks, -1)).transpose(0, 1)  # (K, L, B, …), then (L, K, B, …)
+    return in_blocks.flatten(1, 2)
+
+
+def from_blocks(values: Tensor, blocks: int, frames: int) -> Tensor:
+    """(L, R, …) to (T, B, …)."""
+    by_block: Tensor = values.unflatten(1, (blocks, -1)).transpose(0, 1)  # (L, K, B, …), then (K, L, B, …)
+    return by_block.flatten(0, 1)[:frames]
+
+
+def run_until_settled(
+    run: Callable[[Tensor, slice], Tensor],
+    decay: Callable[[], Tensor],
+    starts: Tensor,
+    length: int,
+    *,
+    is_backward: bool = False,
+) -> None:
+    """Run blocks of frames until each starts from what the one before it ends with, at most K times.
+
+    Args:
+        run: gives the (S, …, R, F) states after some steps of all blocks, from those before.
+        decay: gives the (…, R, F) factors by which the starts of the last state are in its ends.
+        starts: (S, …, K, B, F) zeros, of several states.
+        length: L, steps of a block.
+        is_backward: each block follows from the next one.
+    """
+    blocks = starts.shape[-3:-1]
+    neighbours = list(itertools.pairwise(range(blocks[0])[:: -1 if is_backward else 1]))  # each follows from the first
+    parts = [slice(begin, min(begin + COMPARED, length)) for begin in range(0, length, COMPARED)]
+    latest: dict[int, Tensor] = {}  # the states after each part, by its first step
+    for _ in range(blocks[0]):
+        states = starts.flatten(-3, -2)
+        for part in reversed(parts) if is_backward else parts:
+            states, before = run(states, part), latest.get(part.start)
+            if before is not None and _are_equal(states, before, blocks):
+                return
+            latest[part.start] = states
+        if not neighbours:
+            return
+        corrections = torch.zeros_like(starts)
+        ends, remembered = states.unflatten(-2, blocks), corrections[-1]
+        for previous, block in neighbours:
+            corrections[..., block, :, :] = ends[..., previous, :, :] - starts[..., block, :, :]
+        factors = decay().unflatten(-2, blocks)
+        for previous, block in neighbours:
+            remembered[..., block, :, :].addcmul_(factors[..., previous, :, :], remembered[..., previous, :, :])
+        starts = starts + corrections
+
+
+def _are_equal(states: Tensor, others: Tensor, blocks: torch.Size) -> bool:
+    """Whether states are equal to rounding, each kind and window by itself."""
+    changes, sizes = ((each.abs().unflatten(-2, blocks).amax((-3, -1))) for each in (states - others, states))
+    return bool((changes <= ROUNDING * torch.finfo(states.dtype).eps * sizes).all())

@@ -3,23 +3,16 @@ import torch
 from torch import nn
 
 from affekt.sequence_models import recurrence, steps
-from affekt.sequence_models.recurrence import (
-    TwoWayRecurrence,
-    linear_recurrence,
-    memory_at_once,
-    spread_over,
-    states_at_once,
-)
-from affekt.sequence_models.steps import CellWeights, gated_memory, recurrent_states, seen_changes
+from affekt.sequence_models.recurrence import CellWeights, TwoWayRecurrence, recurrent_states, spread_over
+from affekt.sequence_models.steps import blocks_of, from_blocks, gated_memory, seen_changes, to_blocks
 
 
 @pytest.fixture(params=[False, True], ids=['whole', 'in parts'])
 def _in_parts(request, monkeypatch):
-    """Time is worked through at once, or frame by frame and two frames a product."""
+    """Time is worked through at once, or frame by frame."""
     if request.param:
         for room in (steps, recurrence):
             monkeypatch.setattr(room, 'CACHED', 1)
-        monkeypatch.setattr(steps, 'KEPT_NEAR', 100)
 
 
 def draw(*shape: int, seed: int = 0, **options) -> torch.Tensor:
@@ -31,32 +24,39 @@ def weights_of(cells: nn.LSTM) -> CellWeights:
 
 
 @pytest.mark.usefixtures('_in_parts')
-def test_states_cells_and_gradients_are_those_of_an_lstm():
+@pytest.mark.parametrize('number', [1, 2, 4])
+@pytest.mark.parametrize('forget_bias', [0.0, 6.0], ids=['a memory of a few frames', 'a memory of all frames'])
+def test_states_cells_and_gradients_are_those_of_an_lstm(number, forget_bias):
     torch.manual_seed(0)
-    several, features = [nn.LSTM(size, 4, batch_first=True) for size in (5, 2)], [draw(3, 6, 5), draw(3, 6, 2, seed=1)]
+    several = [nn.LSTM(size, 4, batch_first=True) for size in (5, 2, 17)]  # the last reads more than it has gates
+    for each in several:
+        each.bias_ih_l0.data[4:8] += forget_bias
+    features = [draw(3, 130, 5), draw(3, 130, 2, seed=1), draw(3, 130, 17, seed=2)]
     expected, lasts = zip(*(cells(each) for cells, each in zip(several, features, strict=True)), strict=True)
-    states, cells = recurrent_states(features, [weights_of(each) for each in several])
+    states, cells = recurrent_states(features, [weights_of(each) for each in several], number)
     torch.testing.assert_close(states.permute(2, 1, 0, 3), torch.stack(expected))
     torch.testing.assert_close(cells[-1].transpose(0, 1), torch.stack([last[1][0] for last in lasts]))
     parameters = [parameter for each in several for parameter in each.parameters()]
-    wanted = torch.autograd.grad(torch.stack(expected).square().sum(), parameters)
-    torch.testing.assert_close(torch.autograd.grad(states.square().sum(), parameters), wanted)
+    wanted = torch.autograd.grad(torch.stack(expected).square().mean(), parameters)
+    torch.testing.assert_close(torch.autograd.grad(states.square().mean(), parameters), wanted)
 
 
 @pytest.mark.usefixtures('_in_parts')
-def test_the_written_gradients_are_those_of_differences():
+@pytest.mark.parametrize('number', [1, 2, 3])
+def test_the_written_gradients_are_those_of_differences(number):
     sizes = ((3, 4, 5), (3, 4, 2), (8, 5), (8, 2), (8,), (8, 2), (8, 2), (8,))  # two features, then W, R and b of each
     given = tuple(draw(*size, seed=i, dtype=torch.double).requires_grad_() for i, size in enumerate(sizes))
-    assert torch.autograd.gradcheck(lambda *each: steps._RecurrentStates.apply(2, *each), given)
+    assert torch.autograd.gradcheck(lambda *each: recurrence._RecurrentStates.apply(2, number, *each), given)
 
 
 @pytest.mark.usefixtures('_in_parts')
 @pytest.mark.parametrize('dropout', [False, True])
-def test_the_gradients_of_the_gated_memory_are_those_of_differences(dropout):
-    sizes = ((4, 3, 2, 5), (4, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2))
+@pytest.mark.parametrize('number', [1, 2])
+def test_the_gradients_of_the_gated_memory_are_those_of_differences(dropout, number):
+    sizes = ((4, 6, 2, 5), (4, 6, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2))  # 4 steps of 6 windows, or of 2 blocks of 3
     given = tuple(draw(*size, seed=i, dtype=torch.double).requires_grad_() for i, size in enumerate(sizes))
-    passing = 1.4 * (draw(4, 3, 2, 5, seed=9, dtype=torch.double) > -0.5) if dropout else None
-    assert torch.autograd.gradcheck(lambda *each: steps._GatedMemory.apply(*each, passing), given)
+    passing = 1.4 * (draw(4, 6, 2, 5, seed=9, dtype=torch.double) > -0.5) if dropout else None
+    assert torch.autograd.gradcheck(lambda *each: steps._GatedMemory.apply(number, *each, passing), given)
 
 
 def test_the_gated_memory_is_its_formula():
@@ -101,56 +101,51 @@ def test_what_is_seen_of_the_cells_is_its_formula():
             torch.testing.assert_close(read[t, row], outward @ (shares / shares.sum() * change) + biases)
 
 
-@pytest.mark.parametrize('frames', [1, 2, 9, 10, 11])
-def test_a_linear_recurrence_is_its_formula_and_its_gradients_are_those_of_differences(frames):
-    decay, given = (draw(frames, 2, seed=i, dtype=torch.double).requires_grad_() for i in range(2))
-    state, expected = torch.zeros(2, dtype=torch.double), []
-    for t in range(frames):
-        state = decay[t] * state + given[t]
-        expected.append(state)
-    torch.testing.assert_close(linear_recurrence(decay, given), torch.stack(expected))
-    assert torch.autograd.gradcheck(linear_recurrence, (decay, given))
-
-
-@pytest.mark.usefixtures('_in_parts')
-def test_states_and_cells_of_all_frames_at_once_are_those_of_one_after_another():
-    torch.manual_seed(0)
-    sizes = (5, 2, 17)  # the last is wider than the gates
-    weights = [weights_of(nn.LSTM(size, 4)) for size in sizes]
-    features = [draw(3, 20, size, seed=size) for size in sizes]
-    parameters = [tensor for each in weights for tensor in each]
-    results = []
-    for function in (recurrent_states, states_at_once):
-        states, cells = function(features, weights)
-        of_weights = torch.autograd.grad((states + cells.square()).sum(), parameters, retain_graph=True)
-        results.append((states, cells, *of_weights))
-    torch.testing.assert_close(*results)
-
-
 @pytest.mark.parametrize('dropout', [False, True])
 @pytest.mark.parametrize('strength', [1.0, 6.0], ids=['gates that depend little on it', 'gates that depend much on it'])
-def test_a_memory_of_all_frames_at_once_is_that_of_one_after_another(dropout, strength):
-    sizes = ((30, 3, 2, 5), (30, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2))
-    given = [draw(*size, seed=i).requires_grad_() for i, size in enumerate(sizes)]
-    passing = 1.4 * (draw(30, 3, 2, 5, seed=9) > -0.5) if dropout else None
+@pytest.mark.parametrize('retained', [0.0, 8.0], ids=['a memory of a few frames', 'a memory of all frames'])
+def test_a_memory_in_blocks_is_that_of_one_frame_after_another(dropout, strength, retained):
+    sizes = ((130, 3, 2, 5), (130, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2))
+    inputs, proposed, entry, exits, biases = given = [
+        draw(*size, seed=i).requires_grad_() for i, size in enumerate(sizes)
+    ]
+    passing = 1.4 * (draw(130, 3, 2, 5, seed=9) > -0.5) if dropout else None
+    shift = torch.tensor([retained, -retained]).view(2, 1, 1)  # of the gate that retains, and of that which updates
     results = []
-    for function in (gated_memory, memory_at_once):
-        memories = function(given[0], given[1], strength * given[2], *given[3:], passing)
+    for number in (1, 2, 4):
+        memories = gated_memory(inputs, proposed, strength * entry, exits, biases + shift, passing, number)
         results.append((memories, *torch.autograd.grad(memories.square().sum(), given)))
-    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(results[2], results[0], rtol=1e-4, atol=1e-4)
 
 
-def test_a_memory_that_does_not_come_to_rest_is_made_step_by_step(monkeypatch):
-    monkeypatch.setattr(recurrence, 'SWEEPS', 1)
-    given = [draw(*size, seed=i) for i, size in enumerate(((9, 3, 2, 5), (9, 3, 2), (2, 2, 5), (2, 5, 2), (2, 1, 2)))]
-    proposed = given[1].requires_grad_()
-    torch.testing.assert_close(memory_at_once(*given), gated_memory(*given))
-    wanted = torch.autograd.grad(gated_memory(*given).sum(), proposed)
-    torch.testing.assert_close(torch.autograd.grad(memory_at_once(*given).sum(), proposed), wanted)
-    monkeypatch.undo()
-    memories = memory_at_once(*given)
-    monkeypatch.setattr(recurrence, 'SWEEPS', 1)  # on the way back alone
-    torch.testing.assert_close(torch.autograd.grad(memories.sum(), proposed), wanted)
+def test_five_frames_in_two_blocks_and_back():
+    # blocks a b c and d e 0 step together: a with d, b with e, c with 0
+    frames = torch.arange(1.0, 6).view(5, 1)
+    assert to_blocks(frames, 2).tolist() == [[1, 4], [2, 5], [3, 0]]
+    assert from_blocks(to_blocks(frames, 2), 2, 5).tolist() == frames.tolist()
+
+
+@pytest.mark.parametrize(('decay', 'expected'), [(0.5, [60, 32]), (0.999, [60, 60, 16])])
+def test_blocks_run_until_they_forget_how_they_started(decay, expected):
+    # u^t = decay u^(t-1) + 1 in 3 blocks of 60 frames. 16 halvings of a start of 2 leave 3e-5, 32 leave 5e-10; a memory
+    # of all frames is passed on in advance, so that the third pass changes nothing
+    passes = []
+
+    def run(states: torch.Tensor, part: slice) -> torch.Tensor:
+        if part.start == 0:
+            passes.append(0)
+        passes[-1] += part.stop - part.start
+        for _ in range(part.stop - part.start):
+            states = decay * states + 1
+        return states
+
+    steps.run_until_settled(run, lambda: torch.full((3, 1), decay**60), torch.zeros(1, 3, 1, 1), 60)
+    assert passes == expected
+
+
+def test_1000_frames_are_read_in_six_blocks():
+    assert [blocks_of(frames) for frames in (1, 35, 36, 1000)] == [1, 1, 2, 6]
 
 
 def test_half_precision_around_the_steps_leaves_them_in_single_precision():
@@ -169,11 +164,12 @@ def test_states_of_kept_frames_last_until_the_next():
     assert spread_over(states, keep).flatten().tolist() == [0, 1, 1, 2, 2]
 
 
-def test_both_directions_are_those_of_a_bidirectional_lstm():
+@pytest.mark.parametrize('number', [None, 1, 2])
+def test_both_directions_are_those_of_a_bidirectional_lstm(number):
     torch.manual_seed(0)
     ours, theirs = TwoWayRecurrence(5, 4), nn.LSTM(5, 4, batch_first=True, bidirectional=True)
     for name, value in theirs.state_dict().items():
         half = ours.backward if name.endswith('_reverse') else ours.onward
         half.get_parameter(name.removesuffix('_reverse')).data.copy_(value)
     frames = draw(2, 7, 5)
-    torch.testing.assert_close(ours(frames), theirs(frames)[0])
+    torch.testing.assert_close(ours(frames, blocks=number), theirs(frames)[0])

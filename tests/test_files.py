@@ -256,13 +256,26 @@ def test_an_output_under_any_name_of_its_input_is_refused(tmp_path):
         (('prefer', 'predict', 'model', 'pairs.csv', '--out', 'pairs.csv'), 'pairs.csv'),
         (('track', 'write', 'mer2023-semi', 'a.csv', '--out', 'a.csv'), 'a.csv'),
         (('rank', 'pairs.csv', '--html', 'pairs.csv'), 'pairs.csv'),
+        (('rank', 'study', '--html', 'study/journal.jsonl'), 'study/journal.jsonl'),
         (('caption', 'stats', 'a.csv', '--html', 'a.csv'), 'a.csv'),
+        (('caption', 'stats', 'captions', '--html', 'captions/captions.csv'), 'captions/captions.csv'),
+        (
+            ('caption', 'stats', 'captions', '--html', 'captions/second_language.csv'),
+            'captions/second_language.csv',
+        ),
+        (
+            ('caption', 'stats', 'a.csv', '--filtered', 'captions', '--html', 'captions/left_out.csv'),
+            'captions/left_out.csv',
+        ),
         (('corpus', 'import', 'folder', 'mine', '--out', 'mine/samples.csv'), 'mine/samples.csv'),
     ],
 )
 def test_a_command_keeps_the_table_that_it_reads(words, kept, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ('a', 'b', 'x.showings'):
+    for name in ('captions', 'study'):
+        (tmp_path / name).mkdir()
+    (tmp_path / 'study' / 'journal.jsonl').write_text('')
+    for name in ('a', 'b', 'x.showings', 'captions/captions', 'captions/second_language', 'captions/left_out'):
         (tmp_path / f'{name}.csv').write_text(f'name,description\nclip,Happy in {name}.\n')
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'samples.csv').write_text('sample,category\na,anger\n')

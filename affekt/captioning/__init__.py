@@ -17,10 +17,12 @@ from affekt.captioning.captions import (
     CaptionTable,
     SecondLanguage,
     Use,
+    caption_file,
     read_captions,
 )
 from affekt.captioning.estimate import FIRST, PRICED, Estimate, estimated, sum_to_come
 from affekt.captioning.filters import (
+    LEFT_OUT,
     REASONS,
     Filtered,
     FilterSettings,
@@ -45,6 +47,7 @@ __all__ = [
     'DESCRIBED',
     'ENGINES',
     'FIRST',
+    'LEFT_OUT',
     'PRICED',
     'REASONS',
     'STATUSES',
@@ -67,6 +70,7 @@ __all__ = [
     'Use',
     'Votes',
     'caption',
+    'caption_file',
     'clip_places',
     'estimated',
     'filter_captions',

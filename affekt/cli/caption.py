@@ -380,6 +380,8 @@ def stats(
     import numpy as np
 
     from affekt.captioning import (
+        LEFT_OUT,
+        caption_file,
         read_captions,
         read_left_out,
         second_table,
@@ -391,9 +393,10 @@ def stats(
     from affekt.labels import load_table, read_answers
     from affekt.runs import write_atomically
 
-    if page:
-        require_own_output(page, (captions, filtered, truth, second))
     second = second or second_table(captions)
+    if page:
+        second_file = second and (second_table(second) or second)
+        require_own_output(page, (caption_file(captions), filtered and filtered / LEFT_OUT, truth, second_file))
     if truth is None and second is None:
         refuse_unused('--truth or --second-language', 'resamples', 'seed')
     with table_notes() as notes:

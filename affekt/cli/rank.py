@@ -66,9 +66,10 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **op
     from affekt.annotation import left_out_notes, votes_table
     from affekt.files import require_own_output
     from affekt.ranking import ranked_file, render_ranking
+    from affekt.runs import JOURNAL
 
     if html:
-        require_own_output(html, (file,))
+        require_own_output(html, (file, file / JOURNAL))  # a table, or the votes of a study's folder
     with votes_table(file) as table:
         for note in left_out_notes(file) if table != file else ():
             say(note, err=True, style='yellow')

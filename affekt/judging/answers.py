@@ -45,6 +45,7 @@ _CONCLUDED = re.compile(
     r'(?:is|seems|looks)?\s?(?:slightly|clearly|much|far)?\s?(?:the )?better'
 )
 """A conclusion; an alternative, as in *a1 or a2 is better* and *a1/a2*, is none."""
+_QUOTED = re.compile(r'["\'*`“”‘’]{1,3}(a1|a2|same|tie|unsure)["\'*`“”‘’]{1,3}')
 _MEANING = {'a1': FIRST, 'a2': SECOND, 'same': SAME, 'tie': SAME, 'unsure': UNSURE}
 
 
@@ -95,7 +96,7 @@ def read_verdict(answer: str) -> Reading:
     verdicts = [verdict for verdict in map(_of_object, objects) if verdict]
     if verdicts:
         return _agreed(verdicts, 'json' if len(objects) == 1 and _is_json(text) else 'embedded json')
-    lower_text = text.lower()
+    lower_text = _QUOTED.sub(r'\1', text.lower())
     if conclusions := _CONCLUDED.findall(lower_text):
         return _agreed([_MEANING[word or other] for word, other in conclusions], 'conclusion')
     mentioned = [_MEANING[word] for word in _NAMED.findall(lower_text)]

@@ -1,6 +1,7 @@
 """Encoders of clips beside a plain rendering: CPU seconds a clip, of the published evaluation, and memory.
 
-    python encoder_speed.py [--repeats 5] [--clip FILE] [--sizes hicmae-tiny …] [--out FILE]
+    python encoder_speed.py [--repeats 5] [--clip FILE] [--sizes hicmae-tiny …] [--processor NAME]
+                            [--out FILE]
 
 The plain rendering is written here from the method: attention by a softmax written out over all scores, positions
 filled by Python's loops, every layer kept. It takes the same weights, and both must give the same features. Runs take
@@ -255,6 +256,7 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--clip', type=Path, default=CLIP)
     parser.add_argument('--sizes', nargs='*', default=SIZES)
+    parser.add_argument('--processor', help='name of another processor, whose figures are noted beside the first')
     parser.add_argument('--out', type=Path, default=RESULT)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -266,8 +268,12 @@ def main() -> None:
         'int8_weight_bits': 7,  # see `quantise`
         'versions': versions(),
     }
-    write_atomically(options.out, json_file(result))
     print(json.dumps(result, indent=2))
+    if options.processor:
+        earlier = json.loads(options.out.read_text())
+        earlier.setdefault('on_other_processors', {})[options.processor] = result
+        result = earlier
+    write_atomically(options.out, json_file(result))
 
 
 if __name__ == '__main__':

@@ -417,6 +417,10 @@ def pretraining_speed(result: dict[str, Any]) -> str:
             f'\nA step of {size} takes {other["plain_step_s"]:.2f} CPU seconds plain and {other["ours_step_s"]:.2f} '
             f'in ours, {other["times_faster"]:.2f} times fewer.\n'
         )
+    for processor, other in result.get('on_other_processors', {}).items():
+        sizes = {other['form']: other['step']} | other['other_steps']
+        shares = ', '.join(f'{each["times_faster"]:.2f} in {size}' for size, each in sizes.items())
+        text += f'\nOn another processor ({processor}) ours takes fewer seconds by these factors: {shares}.\n'
     if 'audio' in result:
         audio = result['audio']
         text += (
@@ -1046,6 +1050,10 @@ def encoder_speed(result: dict[str, Any]) -> str:
             f'seconds with four views, each decoded, {seconds["ours"]} decoded once with the views that differ, '
             f'{views["times_faster"]} times as fast; answers differ by {views["largest_difference"]:.0e}.\n'
         )
+    for processor, other in result.get('on_other_processors', {}).items():
+        shares = ', '.join(f'{row["ratio"]["ours"]} in {name}' for name, row in other['inference'].items())
+        text += f'\nOn another processor ({processor}) ours takes these shares of the plain seconds: {shares}'
+        text += f'; the evaluation is {other["four_views"]["times_faster"]} times as fast.\n'
     return text
 
 

@@ -321,6 +321,7 @@ def main() -> None:
     parser.add_argument('--compile', action='store_true', help='compiled steps on a processor, too: minutes')
     parser.add_argument('--no-device', action='store_true', help='leave out compiled steps and use of arithmetic')
     parser.add_argument('--only', choices=('audio', 'steps'), help='measure this alone')
+    parser.add_argument('--processor', help='name of another processor, whose steps are noted beside the first')
     parser.add_argument('--alone', default='', help=argparse.SUPPRESS)
     parser.add_argument('--out', type=Path, default=RESULT)
     options = parser.parse_args()
@@ -333,6 +334,9 @@ def main() -> None:
     if options.only:
         is_audio = options.only == 'audio'
         measured = {'audio': audio_speed(form, options.batch, options.repeats)} if is_audio else steps(form, options)
+        if options.processor:
+            others = json.loads(options.out.read_text()).get('on_other_processors', {})
+            measured = {'on_other_processors': others | {options.processor: measured}}
         write_atomically(options.out, json_file(json.loads(options.out.read_text()) | measured))
         print(json.dumps(measured, indent=2))
         return

@@ -234,7 +234,7 @@ def test_shares_read_as_per_cent_with_a_dash_where_there_is_none():
         '73.46', '99.99', '100.0', '100.0', '–',
     ]  # fmt: skip
     assert [percent_never_sure(chance) for chance in (0.001, 0.005, 0.73, 0.995, 0.999)] == [
-        '<1', '0', '73', '100', '99+',
+        '<1', '<1', '73', '99+', '99+',
     ]  # fmt: skip
     assert [within('50.00', 0.4, 0.612), within('–', nan, nan)] == ['50.00 [40.0 61.2]', '–']
 

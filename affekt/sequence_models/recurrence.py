@@ -1,4 +1,4 @@
-"""Recurrences that give a state for every frame, without a loop over frames, and hold their state at masked frames.
+"""Recurrences that give a state for every frame, and hold their state at masked frames.
 
 The kept frames are packed together, read by an LSTM, and their states are spread over all frames again: a
 masked frame has the state of the last kept frame before it. Of five frames, three of which are kept:

@@ -269,10 +269,11 @@ def main() -> None:
         'versions': versions(),
     }
     print(json.dumps(result, indent=2))
+    earlier = json.loads(options.out.read_text()) if options.out.exists() else {}
+    others = earlier.get('on_other_processors', {})
     if options.processor:
-        earlier = json.loads(options.out.read_text())
-        earlier.setdefault('on_other_processors', {})[options.processor] = result
-        result = earlier
+        others, result = others | {options.processor: result}, earlier
+    result['on_other_processors'] = others
     write_atomically(options.out, json_file(result))
 
 

@@ -1053,7 +1053,8 @@ def encoder_speed(result: dict[str, Any]) -> str:
     for processor, other in result.get('on_other_processors', {}).items():
         shares = ', '.join(f'{row["ratio"]["ours"]} in {name}' for name, row in other['inference'].items())
         text += f'\nOn another processor ({processor}) ours takes these shares of the plain seconds: {shares}'
-        text += f'; the evaluation is {other["four_views"]["times_faster"]} times as fast.\n'
+        views = other['four_views']
+        text += f'; the evaluation is {views["times_faster"]} times as fast.\n' if views else '.\n'
     return text
 
 

@@ -327,6 +327,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     form = sized(options.size, options.frames_size)
+    if options.processor and options.only != 'steps':
+        parser.error('--processor notes steps alone: give --only steps')
     if options.alone:
         alone(options.alone, form, options.batch)
         return
@@ -334,10 +336,10 @@ def main() -> None:
     if options.only:
         is_audio = options.only == 'audio'
         measured = {'audio': audio_speed(form, options.batch, options.repeats)} if is_audio else steps(form, options)
+        earlier = json.loads(options.out.read_text()) if options.out.exists() else {}
         if options.processor:
-            others = json.loads(options.out.read_text()).get('on_other_processors', {})
-            measured = {'on_other_processors': others | {options.processor: measured}}
-        write_atomically(options.out, json_file(json.loads(options.out.read_text()) | measured))
+            measured = {'on_other_processors': earlier.get('on_other_processors', {}) | {options.processor: measured}}
+        write_atomically(options.out, json_file(earlier | measured))
         print(json.dumps(measured, indent=2))
         return
     shared = ('--frames-size', str(options.frames_size), '--batch', str(options.batch))
@@ -355,7 +357,9 @@ def main() -> None:
         assert isinstance(wide, HicmaeForm)
         ways = (False, True) if is_cuda or options.compile else (False,)
         result['use'] = device_use(wide, 32 if is_cuda else options.batch, options.device, options.repeats, ways)
-    write_atomically(options.out, json_file(result | {'versions': versions()}))
+    earlier = json.loads(options.out.read_text()) if options.out.exists() else {}
+    others = {'on_other_processors': earlier.get('on_other_processors', {})}
+    write_atomically(options.out, json_file(result | others | {'versions': versions()}))
     print(json.dumps(result, indent=2))
 
 

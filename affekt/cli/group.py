@@ -89,8 +89,9 @@ def signals_raised() -> Iterator[None]:
     """A context in which the first SIGTERM or SIGINT raises an exception, and the second ends the process at once.
 
     Where an exception would be lost (see `is_deaf`), or was lost in a finaliser, it is raised a moment later. A library
-    that is interrupted while it is imported says that it cannot be; the signal is raised instead of that. A signal that
-    the parent process set to be ignored stays ignored, as for a background command.
+    that is interrupted while it is imported says that it cannot be; the signal is raised instead of that, unless the
+    ImportError is caught before. A signal that the parent process set to be ignored stays ignored, as for a background
+    command.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

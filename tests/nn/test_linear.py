@@ -68,11 +68,17 @@ def test_other_numbers_and_what_is_compiled_are_torchs_own(by_onednn):
     assert not by_onednn
 
 
-def test_without_avx512_torchs_own_product_is_preferred_whoever_made_the_processor(monkeypatch):
-    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX2')
-    prefers_onednn.cache_clear()
-    assert not prefers_onednn()
-    prefers_onednn.cache_clear()
+@pytest.mark.skipif(not has_operator, reason='this torch has no product of oneDNN')
+@pytest.mark.parametrize(
+    ('vendor', 'capability', 'is_preferred'),
+    [('AuthenticAMD', 'AVX512', True), ('AuthenticAMD', 'AVX2', False), ('GenuineIntel', 'AVX512', False)],
+)
+def test_onednn_is_preferred_on_amds_processors_with_avx512(monkeypatch, tmp_path, vendor, capability, is_preferred):
+    (tmp_path / 'cpuinfo').write_text(f'vendor_id : {vendor}\n')
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    monkeypatch.setattr(linear_maps.platform, 'processor', lambda: '')
+    monkeypatch.setattr(linear_maps, 'Path', lambda _: tmp_path / 'cpuinfo')
+    assert prefers_onednn.__wrapped__() is is_preferred
 
 
 def test_who_made_the_processor_is_asked_once():

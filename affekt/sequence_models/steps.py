@@ -6,7 +6,7 @@ is as cheap. Both passes go through time in pieces that fit a cache: a batch of 
 of megabytes, and on a CPU reading and writing them would cost more than the products.
 
 Blocks of frames may step together, so that a recurrence over T frames takes 6 √T steps or more, up to T if it forgets
-nothing. First each block starts from zeros, then from the end of the block before it. Recurrences forget: after some
+little. First each block starts from zeros, then from the end of the block before it. Recurrences forget: after some
 frames a block's states are those of the pass before, and so are the rest. Of six frames in two blocks:
 
     block 1     h^0               h^1    h^2
